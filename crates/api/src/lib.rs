@@ -1,1 +1,6 @@
-//! placeholder
+//! The outside contract of errand, as plain data: what people write, programs read and scripts
+//! match on.
+//!
+//! Deliberately absent: files, sockets, the clock. Reading and writing is for those who call.
+
+pub mod agent_file;
