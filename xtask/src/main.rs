@@ -1,1 +1,54 @@
-fn main() {}
+//! The chores of this repository: `cargo xtask ci|test|tidy|gen`.
+//!
+//! Small on purpose, so that it builds in seconds. It reads what `cargo metadata` and the tree say,
+//! runs the tools that a developer would run by hand, and prints each command before it runs it.
+
+mod ci;
+mod packages;
+mod reference;
+mod shell;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// Why a chore failed, as a sentence for the person at the terminal.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+const USAGE: &str = "\
+usage: cargo xtask <chore>
+
+  ci             everything that must hold before a change is pushed: format, lints, tidy,
+                 generated files, documentation, tests
+  test [FILTER]  installs what tests need, builds, runs the tests (only those that match FILTER)
+  tidy           rules that no compiler knows: dependencies, licences, sizes, lists that must be whole
+  gen [--check]  writes docs/reference from the built program; --check only compares
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["ci"] => ci::run(),
+        ["test"] => test::run(None),
+        ["test", filter] => test::run(Some(filter)),
+        ["tidy"] => tidy::run(),
+        ["gen"] => reference::write(),
+        ["gen", "--check"] => reference::check(),
+        ["help" | "--help" | "-h"] => {
+            shell::say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        [] | [_, ..] => {
+            shell::say(USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            shell::say(&format!("xtask: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}

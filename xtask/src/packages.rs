@@ -1,0 +1,49 @@
+//! Debian packages that tests need, and how to get them.
+
+use crate::{Failure, shell};
+
+/// Something a test runs that does not come with Rust.
+struct Package {
+    /// What must be on the search path.
+    program: &'static str,
+    /// The Debian package that holds it.
+    debian: &'static str,
+    /// Who needs it.
+    reason: &'static str,
+}
+
+/// What the tests of the whole workspace need. One line per package, so that a later part adds a line.
+const PACKAGES: &[Package] = &[
+    Package { program: "git", debian: "git", reason: "worktree and clone workspaces, code-review" },
+    Package { program: "python3", debian: "python3-minimal", reason: "agents written in Python" },
+];
+
+/// Installs what is missing. Says what it does; does nothing where all is there.
+///
+/// # Errors
+///
+/// A package is missing and there is no `apt-get`, or `apt-get` failed.
+pub(crate) fn install_missing() -> Result<(), Failure> {
+    let missing: Vec<&Package> =
+        PACKAGES.iter().filter(|package| !shell::has_program(package.program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for package in &missing {
+        shell::say(&format!("missing: {} ({})", package.program, package.reason));
+    }
+    if !shell::has_program("apt-get") {
+        let names: Vec<&str> = missing.iter().map(|package| package.program).collect();
+        return Err(format!("install {} and try again", names.join(", ")).into());
+    }
+    apt(&["update", "--quiet"])?;
+    let mut args = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
+    args.extend(missing.iter().map(|package| package.debian));
+    apt(&args)
+}
+
+fn apt(args: &[&str]) -> Result<(), Failure> {
+    let mut command = shell::tool("apt-get", args);
+    command.env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(command)
+}

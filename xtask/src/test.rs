@@ -1,0 +1,92 @@
+//! `cargo xtask test`: everything from an empty machine to the last line of the test runner.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{Failure, packages, shell};
+
+/// The crates whose documentation holds examples that are worth running.
+const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
+
+/// Runs the tests whose names contain `filter`, or all.
+///
+/// All temporary files of the tests go into one folder, which names them: a process that still has it in its
+/// environment after the tests was left behind by one of them, is ended, and fails the run.
+///
+/// # Errors
+///
+/// The build, a test, or a doctest failed, or a test left a process behind.
+pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
+    packages::install_missing()?;
+    shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
+
+    let scratch = make_scratch()?;
+    let tested = run_tests(filter, &scratch);
+    let left_behind = end_processes_of(&scratch);
+    let removed = fs::remove_dir_all(&scratch);
+
+    tested?;
+    if !left_behind.is_empty() {
+        return Err(format!("the tests left processes behind:\n{}", left_behind.join("\n")).into());
+    }
+    removed.map_err(|error| format!("cannot remove {}: {error}", scratch.display()))?;
+    Ok(())
+}
+
+fn run_tests(filter: Option<&str>, scratch: &Path) -> Result<(), Failure> {
+    let mut tests = if shell::has_program("cargo-nextest") {
+        shell::cargo(&["nextest", "run", "--workspace", "--locked"])
+    } else {
+        shell::say("cargo-nextest is not installed: falling back to `cargo test`, which is slower");
+        shell::cargo(&["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"])
+    };
+    tests.args(filter);
+    shell::run(in_scratch(tests, scratch))?;
+    if filter.is_some() {
+        return Ok(());
+    }
+    for name in CRATES_WITH_DOCTESTS {
+        let doctests = shell::cargo(&["test", "--doc", "--locked", "--package", name]);
+        shell::run(in_scratch(doctests, scratch))?;
+    }
+    Ok(())
+}
+
+fn in_scratch(mut command: Command, scratch: &Path) -> Command {
+    command.env("TMPDIR", scratch);
+    command
+}
+
+/// Makes the folder for temporary files. Its path is short: sockets live below it, and their paths are bounded.
+fn make_scratch() -> Result<PathBuf, Failure> {
+    let scratch = std::env::temp_dir().join(format!("errand-tests-{}", std::process::id()));
+    fs::create_dir_all(&scratch)
+        .map_err(|error| format!("cannot create {}: {error}", scratch.display()))?;
+    Ok(scratch)
+}
+
+/// Ends every process whose environment names the folder; returns a line for each.
+fn end_processes_of(scratch: &Path) -> Vec<String> {
+    let needle = scratch.to_string_lossy().into_owned();
+    let own = std::process::id().to_string();
+    let mut ended = Vec::new();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_string_lossy().into_owned();
+        if pid == own || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            continue;
+        }
+        let Ok(environment) = fs::read(entry.path().join("environ")) else {
+            continue;
+        };
+        if !String::from_utf8_lossy(&environment).contains(&needle) {
+            continue;
+        }
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&words).replace('\0', " ");
+        if shell::capture(shell::tool("kill", &["-KILL", &pid])).is_ok() {
+            ended.push(format!("  {pid} {line}"));
+        }
+    }
+    ended
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask tidy`: rules of this repository that no compiler and no lint knows.
+//!
+//! Each rule is a file. A rule returns every place that breaks it, never only the first.
+
+mod dependencies;
+mod error_pages;
+mod licences;
+mod migrations;
+mod sizes;
+mod test_files;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::{Failure, shell};
+
+/// What the rules look at.
+struct Tree {
+    /// The root of the repository.
+    root: PathBuf,
+    /// Files that git tracks or would track, relative to the root, sorted.
+    files: Vec<PathBuf>,
+    /// The answer of `cargo metadata`.
+    metadata: Value,
+}
+
+impl Tree {
+    fn load() -> Result<Self, Failure> {
+        let metadata = shell::cargo(&["metadata", "--format-version", "1", "--locked"]);
+        let metadata = serde_json::from_str(&shell::capture(metadata)?)?;
+        let listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+        let root = shell::root();
+        let mut files: Vec<PathBuf> = shell::capture(shell::tool("git", &listed))?
+            .split('\0')
+            .filter(|name| !name.is_empty())
+            .map(PathBuf::from)
+            // A file that is deleted and not yet committed is listed still.
+            .filter(|file| root.join(file).is_file())
+            .collect();
+        files.sort();
+        Ok(Self { root, files, metadata })
+    }
+
+    /// Returns the text of a file, or `None` where it is no text.
+    fn text(&self, file: &Path) -> Option<String> {
+        std::fs::read_to_string(self.root.join(file)).ok()
+    }
+
+    /// Returns the packages of this workspace.
+    fn members(&self) -> impl Iterator<Item = &Value> {
+        // Only what comes from a path has no source.
+        self.packages().filter(|package| package["source"].is_null())
+    }
+
+    /// Returns all packages that a build of the workspace could use.
+    fn packages(&self) -> impl Iterator<Item = &Value> {
+        self.metadata["packages"].as_array().into_iter().flatten()
+    }
+}
+
+/// A rule: looks at the tree and returns one line per place that breaks it.
+type Rule = fn(&Tree) -> Vec<String>;
+
+const RULES: &[(&str, Rule)] = &[
+    ("dependencies", dependencies::check),
+    ("licences", licences::check),
+    ("sizes", sizes::check),
+    ("test files", test_files::check),
+    ("error pages", error_pages::check),
+    ("migrations", migrations::check),
+    ("words", words::check),
+];
+
+/// Checks every rule.
+///
+/// # Errors
+///
+/// A rule is broken; what and where was printed.
+pub(crate) fn run() -> Result<(), Failure> {
+    let tree = Tree::load()?;
+    let mut broken = 0_usize;
+    for (name, rule) in RULES {
+        for place in rule(&tree) {
+            shell::say(&format!("tidy: {name}: {place}"));
+            broken += 1;
+        }
+    }
+    if broken > 0 {
+        return Err(format!("tidy found {broken} places").into());
+    }
+    shell::say(&format!("tidy: {} rules hold for {} files", RULES.len(), tree.files.len()));
+    Ok(())
+}

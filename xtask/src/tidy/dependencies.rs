@@ -1,0 +1,138 @@
+//! Who may depend on whom, and on what.
+
+use serde_json::Value;
+
+use super::Tree;
+
+/// A crate of this workspace and which of the others it may use outside its tests.
+struct Layer {
+    name: &'static str,
+    may_use: &'static [&'static str],
+}
+
+const ALL: &[&str] = &[
+    "errand-model",
+    "errand-api",
+    "errand-store",
+    "errand-agent",
+    "errand-engine",
+    "errand-gateway",
+];
+
+/// The table of `ARCHITECTURE.md`. A crate that is not in it is refused.
+const LAYERS: &[Layer] = &[
+    Layer { name: "errand-model", may_use: &[] },
+    Layer { name: "errand-api", may_use: &["errand-model"] },
+    Layer { name: "errand-store", may_use: &["errand-model"] },
+    Layer { name: "errand-agent", may_use: &["errand-model", "errand-api"] },
+    Layer {
+        name: "errand-engine",
+        may_use: &["errand-model", "errand-api", "errand-store", "errand-agent"],
+    },
+    Layer {
+        name: "errand-gateway",
+        may_use: &["errand-model", "errand-api", "errand-store", "errand-engine"],
+    },
+    Layer { name: "errand", may_use: ALL },
+    Layer { name: "errand-bench", may_use: ALL },
+    Layer { name: "errand-testkit", may_use: &["errand-model", "errand-api", "errand-store"] },
+    Layer { name: "xtask", may_use: &[] },
+];
+
+/// Only tests may use it.
+const TEST_KIT: &str = "errand-testkit";
+
+/// What would make a pure crate impure: an executor, a clock, a socket, a source of randomness.
+const IMPURE: &[&str] = &[
+    "async-std",
+    "async-trait",
+    "axum",
+    "futures",
+    "futures-util",
+    "getrandom",
+    "hyper",
+    "nix",
+    "rand",
+    "reqwest",
+    "rusqlite",
+    "rustix",
+    "smol",
+    "socket2",
+    "tempfile",
+    "tokio",
+    "tracing",
+];
+
+/// Crates that must stay pure.
+const PURE: &[&str] = &["errand-model"];
+
+pub(super) fn check(tree: &Tree) -> Vec<String> {
+    let mut broken = Vec::new();
+    for package in tree.members() {
+        check_edges(package, &mut broken);
+    }
+    for package in tree.packages() {
+        let source = package["source"].as_str().unwrap_or_default();
+        if source.starts_with("git+") {
+            broken.push(format!("{} comes from git: {source}", text(package, "name")));
+        }
+    }
+    check_purity(tree, &mut broken);
+    broken
+}
+
+fn check_edges(package: &Value, broken: &mut Vec<String>) {
+    let name = text(package, "name");
+    let Some(layer) = LAYERS.iter().find(|layer| layer.name == name) else {
+        broken.push(format!("{name} is not in the table: add it to xtask and ARCHITECTURE.md"));
+        return;
+    };
+    for dependency in package["dependencies"].as_array().into_iter().flatten() {
+        let used = text(dependency, "name");
+        let is_ours = LAYERS.iter().any(|other| other.name == used);
+        let in_tests = dependency["kind"] == "dev";
+        let allowed = layer.may_use.contains(&used) || (in_tests && used == TEST_KIT);
+        if is_ours && !allowed {
+            broken.push(format!("{name} must not depend on {used}"));
+        }
+    }
+}
+
+/// Follows the resolved graph from each pure crate, through normal dependencies only.
+fn check_purity(tree: &Tree, broken: &mut Vec<String>) {
+    let nodes: Vec<&Value> =
+        tree.metadata["resolve"]["nodes"].as_array().into_iter().flatten().collect();
+    let name_of = |id: &str| {
+        tree.packages().find(|package| package["id"] == id).map_or("", |found| text(found, "name"))
+    };
+    for pure in PURE {
+        let mut waiting: Vec<&str> = tree
+            .members()
+            .filter(|package| text(package, "name") == *pure)
+            .map(|package| text(package, "id"))
+            .collect();
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(id) = waiting.pop() {
+            if seen.contains(&id) {
+                continue;
+            }
+            seen.push(id);
+            let name = name_of(id);
+            if IMPURE.contains(&name) {
+                broken.push(format!("{pure} is pure, and depends on {name} by some way"));
+                continue;
+            }
+            let node = nodes.iter().find(|node| node["id"] == id);
+            let edges = node.and_then(|node| node["deps"].as_array()).into_iter().flatten();
+            waiting.extend(edges.filter(|edge| is_normal(edge)).map(|edge| text(edge, "pkg")));
+        }
+    }
+}
+
+fn is_normal(edge: &Value) -> bool {
+    edge["dep_kinds"].as_array().into_iter().flatten().any(|kind| kind["kind"].is_null())
+}
+
+fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_default()
+}
