@@ -1,9 +1,36 @@
 //! What a run is and what may happen to it next: pure, without clock, file, socket or chance.
+//!
+//! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
+//! `step` what makes a completed step final, `chain` what makes a journal tamper-evident.
 
+pub mod canonical;
+mod chain;
+mod cron;
+mod duration;
+pub mod event;
 mod id;
+pub mod millis;
+mod payload;
 mod process;
+pub mod retry;
+pub mod run;
+pub mod schedule;
+pub mod step;
 mod time;
 
+pub use chain::{Broken, Hash, Head, MalformedHash};
+pub use cron::{CronError, CronExpr, TimeZone, time_zone};
+pub use duration::{MalformedDuration, parse_duration};
 pub use id::{Digest, MalformedDigest, MalformedRunId, RunId, hex};
+pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;
 pub use time::Timestamp;
+
+/// When an event was decided, and by which attempt; 0: by none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventContext {
+    /// When, by the clock of whoever decided.
+    pub at: Timestamp,
+    /// The attempt, or 0.
+    pub attempt: u32,
+}
