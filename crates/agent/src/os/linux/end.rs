@@ -1,0 +1,123 @@
+//! Ending all processes of a run whose supervisor is gone.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use errand_model::{ProcessIdentity, RunId};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::identity::{Liveness, boot_id, liveness};
+use super::signal::{self, Delivery, Signal, signal};
+use super::tree::{Roots, processes_of_run};
+
+/// How long processes that were sent SIGKILL may take to vanish: longer only when the kernel is
+/// stuck in a device.
+pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
+/// How long one look at what still lives is taken for true: processes may have forked meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Ends every process of the run and returns how many there were; for the time after a helper's
+/// death, by whoever holds the run's lease now.
+///
+/// SIGTERM first, SIGKILL after `grace`, and again until none lives. `known` are identities that
+/// the record names (the agent's, the helper's): they are checked before anything is sent, and
+/// what started before all of them is not looked at. Cheap if nothing lives: one look through
+/// `/proc`, and none if `known` is of another boot.
+///
+/// # Errors
+///
+/// `TimedOut` if something still lives 10 s after SIGKILL; `PermissionDenied` if a process of the
+/// run belongs to another user.
+pub fn end_run_processes(
+    run_id: &RunId,
+    known: &[ProcessIdentity],
+    grace: Duration,
+) -> io::Result<usize> {
+    let boot = boot_id()?;
+    let of_this_boot = || known.iter().filter(|identity| identity.boot_id == boot);
+    if !known.is_empty() && of_this_boot().next().is_none() {
+        return Ok(0);
+    }
+    let oldest_ticks = of_this_boot().map(|identity| identity.start_ticks).min().unwrap_or(0);
+    let started = Instant::now();
+    let mut ended = Signalled::default();
+    loop {
+        let alive: Vec<u32> = of_this_boot()
+            .filter(|identity| liveness(identity) == Liveness::Alive)
+            .map(|identity| identity.pid)
+            .collect();
+        let roots = Roots { supervisor: None, known: &alive, oldest_ticks };
+        let living = processes_of_run(run_id, &roots);
+        if living.is_empty() {
+            return Ok(ended.count());
+        }
+        let elapsed = started.elapsed();
+        if elapsed >= grace.saturating_add(KILL_LIMIT) {
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{} processes of run {run_id} outlive SIGKILL", living.len()),
+            ));
+        }
+        if elapsed < grace {
+            ended.terminate(&living)?;
+        } else {
+            ended.kill(&living)?;
+        }
+        let until_kill = grace.checked_sub(elapsed).filter(|left| !left.is_zero());
+        wait_until_gone(&living, until_kill.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)))?;
+    }
+}
+
+/// Which processes were told to end, each once.
+#[derive(Debug, Default)]
+pub(crate) struct Signalled(BTreeSet<(u32, u64)>);
+
+impl Signalled {
+    /// Sends SIGTERM, and SIGCONT so that a stopped process sees it, to those that did not get it.
+    pub(crate) fn terminate(&mut self, living: &[ProcessIdentity]) -> io::Result<()> {
+        for process in living {
+            if self.0.insert((process.pid, process.start_ticks))
+                && signal(process, Signal::Terminate)? == Delivery::Delivered
+            {
+                signal(process, Signal::Continue)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends SIGKILL.
+    pub(crate) fn kill(&mut self, living: &[ProcessIdentity]) -> io::Result<()> {
+        for process in living {
+            self.0.insert((process.pid, process.start_ticks));
+            signal(process, Signal::Kill)?;
+        }
+        Ok(())
+    }
+
+    /// How many processes were told.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Blocks until all of `processes` have ended, at most for `limit`.
+pub(crate) fn wait_until_gone(processes: &[ProcessIdentity], limit: Duration) -> io::Result<()> {
+    let deadline = Instant::now() + limit;
+    for process in processes {
+        let Some(pinned) = signal::pin(process)? else {
+            continue;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+        let fd = pinned.as_fd();
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(0) => return Ok(()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

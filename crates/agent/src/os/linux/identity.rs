@@ -1,0 +1,78 @@
+//! Which process is meant, and whether it still lives.
+
+use std::fs;
+use std::io;
+use std::sync::OnceLock;
+
+use errand_model::ProcessIdentity;
+
+use super::stat::{self, Stat};
+
+/// Lowest process id that is ever looked at or signalled: 1 is init, 0 means "my group".
+pub(super) const FIRST_PID: u32 = 2;
+
+/// Whether a process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs (or is stopped).
+    Alive,
+    /// It ended: gone, a zombie, of another boot, or its pid belongs to another process now.
+    Dead,
+}
+
+/// The identity of the calling process.
+///
+/// # Errors
+///
+/// If `/proc` cannot be read.
+pub fn own_identity() -> io::Result<ProcessIdentity> {
+    identity_of(std::process::id())?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/proc does not show this process"))
+}
+
+/// The identity of the living process `pid`; `None` if none lives under that number.
+///
+/// # Errors
+///
+/// If `/proc` cannot be read.
+pub fn identity_of(pid: u32) -> io::Result<Option<ProcessIdentity>> {
+    let Some(found) = stat::read(pid)?.filter(|found| !found.is_dead) else {
+        return Ok(None);
+    };
+    identity(&found).map(Some)
+}
+
+/// Whether the process of that identity lives: one read of `/proc/<pid>/stat`.
+///
+/// Where `/proc` cannot be read at all (no file descriptor left, say) the answer is `Alive`: nobody
+/// may take over from a process that could still be there.
+pub fn liveness(identity: &ProcessIdentity) -> Liveness {
+    if identity.pid < FIRST_PID || boot_id().is_ok_and(|boot| boot != identity.boot_id) {
+        return Liveness::Dead;
+    }
+    match stat::read(identity.pid) {
+        Ok(Some(found)) if found.is_dead => Liveness::Dead,
+        Ok(Some(found)) if found.start_ticks == identity.start_ticks => Liveness::Alive,
+        Ok(Some(_) | None) => Liveness::Dead,
+        Err(_) => Liveness::Alive,
+    }
+}
+
+/// The identity of a process that was just read.
+pub(super) fn identity(found: &Stat) -> io::Result<ProcessIdentity> {
+    Ok(ProcessIdentity {
+        pid: found.pid,
+        start_ticks: found.start_ticks,
+        boot_id: boot_id()?.to_owned(),
+    })
+}
+
+/// The id of this boot, read once.
+pub(super) fn boot_id() -> io::Result<&'static str> {
+    static BOOT_ID: OnceLock<String> = OnceLock::new();
+    if let Some(id) = BOOT_ID.get() {
+        return Ok(id);
+    }
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(BOOT_ID.get_or_init(|| text.trim().to_owned()))
+}

@@ -1,0 +1,15 @@
+//! Bytes in memory that a child reads like a file.
+
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::MemfdFlags;
+
+/// An open file, positioned at its start, that holds `bytes` and no name.
+pub(crate) fn readable_copy(bytes: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create("payload", MemfdFlags::CLOEXEC)?);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}

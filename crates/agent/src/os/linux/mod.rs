@@ -1,0 +1,12 @@
+//! Linux: `/proc`, pidfds, subreapers, inotify.
+
+pub(super) mod clock;
+pub(super) mod end;
+pub(super) mod identity;
+pub(super) mod memory;
+pub(super) mod orphans;
+pub(super) mod signal;
+pub(super) mod spawn;
+mod stat;
+pub(super) mod tree;
+pub(super) mod watch;

@@ -1,0 +1,234 @@
+//! New processes: an attempt's leader, and helpers that outlive their parent.
+//!
+//! The leader is spawned the way `posix_spawn` does it: the child borrows our memory until it
+//! executes its program, so no page table is copied, and what went wrong in it is simply written
+//! to a variable.
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::ptr;
+
+/// Stack of the child between clone and exec: system calls and no more.
+const CHILD_STACK_BYTES: usize = 64 * 1_024;
+/// Highest signal number of Linux on all architectures that Rust supports but MIPS.
+const LAST_SIGNAL: c_int = 64;
+/// First file descriptor that is not one of stdin, stdout and stderr.
+const FIRST_FD: libc::c_uint = 3;
+
+/// All that a leader is started with; nothing else reaches it.
+#[derive(Debug)]
+pub(crate) struct Launch<'a> {
+    /// Files to try in turn, the way a search through `PATH` goes.
+    pub(crate) candidates: Vec<CString>,
+    pub(crate) argv: Vec<CString>,
+    pub(crate) env: Vec<CString>,
+    pub(crate) cwd: CString,
+    /// stdin, stdout, stderr; each above 2.
+    pub(crate) stdio: [BorrowedFd<'a>; 3],
+}
+
+/// A leader that executes its program.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    pub(crate) pid: u32,
+    pub(crate) pidfd: OwnedFd,
+}
+
+/// Why there is no leader; no process is left behind.
+#[derive(Debug)]
+pub(crate) enum LaunchError {
+    /// The working directory cannot be entered.
+    Directory(io::Error),
+    /// None of the candidates can be executed; the most telling reason.
+    Program(io::Error),
+    /// No process could be made.
+    Other(io::Error),
+}
+
+/// What parent and child share while the child has not executed its program.
+struct Shared {
+    candidates: Vec<*const c_char>,
+    argv: Vec<*const c_char>,
+    env: Vec<*const c_char>,
+    cwd: *const c_char,
+    stdio: [c_int; 3],
+    parent: libc::pid_t,
+    failed_at: Stage,
+    errno: c_int,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    None,
+    Setup,
+    Directory,
+    Program,
+}
+
+/// Starts a leader: own session, killed when the calling *thread* ends, clean signals, no
+/// inherited file descriptors. Returns once its program runs.
+#[expect(unsafe_code, reason = "clone with shared memory has no safe wrapper")]
+pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
+    let mut shared = Shared {
+        candidates: pointers(&launch.candidates),
+        argv: pointers(&launch.argv),
+        env: pointers(&launch.env),
+        cwd: launch.cwd.as_ptr(),
+        stdio: launch.stdio.map(|fd| fd.as_raw_fd()),
+        parent: rustix::process::getpid().as_raw_nonzero().get(),
+        failed_at: Stage::None,
+        errno: 0,
+    };
+    let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK_BYTES / size_of::<u128>());
+    let mut pidfd: c_int = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: the stack is ours, aligned to 16 bytes and, as is `shared`, outlives the child's use
+    // of it: CLONE_VFORK suspends this thread until the child has executed a program or ended. All
+    // signals are blocked meanwhile, so that no handler of ours runs in the child.
+    let (pid, error) = unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
+        let top = stack.as_mut_ptr().add(stack.capacity()).cast::<c_void>();
+        let arg = (&raw mut shared).cast::<c_void>();
+        let pid = libc::clone(child, top, flags, arg, &raw mut pidfd);
+        let error = io::Error::last_os_error();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+        (pid, error)
+    };
+    let Ok(launched) = u32::try_from(pid) else {
+        return Err(LaunchError::Other(error));
+    };
+    // SAFETY: clone succeeded, so the kernel stored a new descriptor that nobody else owns.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    // SAFETY: `shared` lives; the child wrote to it through the pointer that clone was given.
+    let (stage, errno) = unsafe {
+        (
+            ptr::read_volatile(&raw const shared.failed_at),
+            ptr::read_volatile(&raw const shared.errno),
+        )
+    };
+    if stage == Stage::None {
+        return Ok(Launched { pid: launched, pidfd });
+    }
+    // SAFETY: plain system call; the child ended on its own and is ours to reap.
+    unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+    let error = io::Error::from_raw_os_error(errno);
+    Err(match stage {
+        Stage::Directory => LaunchError::Directory(error),
+        Stage::Program => LaunchError::Program(error),
+        Stage::Setup | Stage::None => LaunchError::Other(error),
+    })
+}
+
+/// Pointers to `strings`, ended by a null pointer.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// Runs in the child, in our memory: system calls only, no allocation, no lock, no panic.
+#[expect(unsafe_code, reason = "what a child does before exec is system calls")]
+extern "C" fn child(arg: *mut c_void) -> c_int {
+    // SAFETY: `arg` is the `Shared` of `launch`, whose thread is suspended: access is exclusive.
+    let shared = unsafe { &mut *arg.cast::<Shared>() };
+    let stage = prepare(shared).map_or_else(
+        |stage| stage,
+        |()| {
+            execute(shared);
+            Stage::Program
+        },
+    );
+    if stage != Stage::Program {
+        shared.errno = errno();
+    }
+    shared.failed_at = stage;
+    // SAFETY: ends this process only, and without running anything of ours.
+    unsafe { libc::_exit(127) }
+}
+
+/// Makes the child independent of everything its parent is.
+#[expect(unsafe_code, reason = "what a child does before exec is system calls")]
+fn prepare(shared: &Shared) -> Result<(), Stage> {
+    // SAFETY: system calls on values that live; none allocates or takes a lock.
+    unsafe {
+        if libc::setsid() < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+            return Err(Stage::Setup);
+        }
+        // The parent may have been killed before the line above took effect.
+        if libc::getppid() != shared.parent {
+            libc::_exit(127);
+        }
+        let mut default: libc::sigaction = std::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        for signal in 1..=LAST_SIGNAL {
+            libc::sigaction(signal, &raw const default, ptr::null_mut());
+        }
+        for (target, &source) in (0..).zip(&shared.stdio) {
+            if libc::dup2(source, target) < 0 {
+                return Err(Stage::Setup);
+            }
+        }
+        // Kernels before 5.11 refuse; there, close-on-exec of each descriptor does the same.
+        libc::close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
+        if libc::chdir(shared.cwd) < 0 {
+            return Err(Stage::Directory);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut());
+    }
+    Ok(())
+}
+
+/// Tries the candidates; returns only if none can be executed, with the reason in `errno`.
+#[expect(unsafe_code, reason = "what a child does before exec is system calls")]
+fn execute(shared: &mut Shared) {
+    shared.errno = libc::ENOENT;
+    for &candidate in &shared.candidates {
+        if candidate.is_null() {
+            break;
+        }
+        // SAFETY: all three are null-terminated and outlive the call.
+        unsafe { libc::execve(candidate, shared.argv.as_ptr(), shared.env.as_ptr()) };
+        match errno() {
+            libc::ENOENT | libc::ENOTDIR => {}
+            libc::EACCES => shared.errno = libc::EACCES,
+            other => {
+                shared.errno = other;
+                break;
+            }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "errno is a variable of the C library")]
+fn errno() -> c_int {
+    // SAFETY: always a valid pointer to this thread's variable.
+    unsafe { *libc::__errno_location() }
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "a flag of four")]
+#[expect(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
+const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
+
+/// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers
+/// that outlive the caller and its terminal.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+pub fn detach(command: &mut Command) {
+    let prepare = || {
+        // SAFETY: system calls without pointers.
+        unsafe {
+            if libc::setsid() < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            libc::close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: `prepare` makes system calls only, and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}

@@ -1,0 +1,75 @@
+//! One process as `/proc/<pid>/stat` shows it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+
+/// Longest line of `/proc/<pid>/stat`: 52 numbers of at most 20 digits and a name of 16 bytes.
+const STAT_BYTES: usize = 1_536;
+
+/// What tells processes apart and ties them together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stat {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    pub(super) session: u32,
+    pub(super) start_ticks: u64,
+    /// A zombie, or on its way out: it runs no code any more.
+    pub(super) is_dead: bool,
+}
+
+/// Reads the process `pid`; `None` if there is none.
+pub(super) fn read(pid: u32) -> io::Result<Option<Stat>> {
+    let mut buffer = [0_u8; STAT_BYTES];
+    let length =
+        match File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer)) {
+            Ok(length) => length,
+            Err(error) if is_gone(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+    parse(pid, &buffer[..length])
+        .map(Some)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unreadable /proc/<pid>/stat"))
+}
+
+/// Whether `error` means that the process ended meanwhile.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound
+        || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
+}
+
+/// Field numbers as in `proc_pid_stat(5)`; the second, the name, may hold blanks and brackets.
+fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
+    let name_end = memchr::memrchr(b')', line)?;
+    let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    let parent = fields.next()?.parse().ok()?;
+    let session = fields.nth(1)?.parse().ok()?;
+    let threads: u64 = fields.nth(13)?.parse().ok()?;
+    let start_ticks = fields.nth(1)?.parse().ok()?;
+    // The first thread of a process may end before the others: it is a zombie that lives.
+    let is_dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
+    Some(Stat { pid, parent, session, start_ticks, is_dead })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_and_blanks_does_not_move_the_fields() {
+        let line = b"77 (a) S (b) R 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 1 22 4242 24";
+        let stat = parse(77, line).unwrap();
+        assert_eq!(
+            (stat.parent, stat.session, stat.start_ticks, stat.is_dead),
+            (5, 7, 4242, false)
+        );
+    }
+
+    #[test]
+    fn our_own_process_is_read_and_alive() {
+        let stat = read(std::process::id()).unwrap().unwrap();
+        assert!(!stat.is_dead);
+        assert!(stat.start_ticks > 0);
+    }
+}

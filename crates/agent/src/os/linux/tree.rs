@@ -1,0 +1,226 @@
+//! Which processes belong to a run.
+//!
+//! Ancestry finds what stays below its leader or was adopted by us; the mark that every attempt
+//! carries in its environment finds what was adopted by someone else after our death. A nested
+//! detached run is a run of its own: its helper and all below it are left out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read as _;
+
+use errand_model::{ProcessIdentity, RunId};
+
+use super::identity::identity;
+use super::orphans;
+use super::stat::{self, Stat};
+
+/// Environment variable by which a process says which run it belongs to.
+const RUN_MARK: &[u8] = b"ERRAND_RUN_ID=";
+/// Environment variable by which a helper says which run it supervises.
+const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
+/// No environment is read further than this: the kernel allows about 6 MiB.
+const ENVIRONMENT_BYTES: u64 = 8 * 1_024 * 1_024;
+
+/// What the environment of a process says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mark {
+    /// Belongs to the run that is asked for.
+    Ours,
+    /// Supervises the run that is asked for.
+    Helper,
+    /// Supervises another run.
+    ForeignHelper,
+    /// Belongs to another run.
+    Foreign,
+    /// Says nothing, or may not be read.
+    None,
+}
+
+/// All living processes of the run, in no order.
+///
+/// With `supervisor` (the process that adopts the run's orphans), orphans without a mark are found
+/// too, as far as they can be told from those of other runs. Never holds the supervisor, the
+/// calling process, or a zombie.
+pub fn descendants_of_run(run_id: &RunId, supervisor: Option<u32>) -> Vec<ProcessIdentity> {
+    processes_of_run(run_id, &Roots { supervisor, known: &[], oldest_ticks: 0 })
+}
+
+/// Where the search for a run's processes starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Roots<'a> {
+    /// Adopts the run's orphans.
+    pub(crate) supervisor: Option<u32>,
+    /// Processes that certainly belong to the run; whoever passes them has checked that.
+    pub(crate) known: &'a [u32],
+    /// What started before this, in ticks since boot, cannot belong to the run.
+    pub(crate) oldest_ticks: u64,
+}
+
+/// As [`descendants_of_run`], from given roots.
+pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<ProcessIdentity> {
+    let _still = orphans::hold_spawning();
+    let own = std::process::id();
+    let table = processes(roots.oldest_ticks);
+    let mut environment = Vec::new();
+    let marks: BTreeMap<u32, Mark> =
+        table.keys().map(|&pid| (pid, mark_of(pid, run_id, &mut environment))).collect();
+    let mut found: BTreeSet<u32> = roots.known.iter().copied().collect();
+    found.extend(marks.iter().filter(|(_, mark)| **mark == Mark::Ours).map(|(pid, _)| *pid));
+    if let Some(supervisor) = roots.supervisor {
+        let sessions: BTreeSet<u32> =
+            found.iter().filter_map(|pid| table.get(pid)).map(|found| found.session).collect();
+        let orphans = table.values().filter(|process| {
+            process.parent == supervisor
+                && marks.get(&process.pid) == Some(&Mark::None)
+                && is_our_orphan(process, supervisor, &sessions)
+        });
+        let orphans: Vec<u32> = orphans.map(|process| process.pid).collect();
+        found.extend(orphans);
+    }
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for process in table.values() {
+        children.entry(process.parent).or_default().push(process.pid);
+    }
+    let members = below(found.into_iter().collect(), |pid| {
+        if marks.get(&pid) == Some(&Mark::ForeignHelper) {
+            return None;
+        }
+        Some(children.get(&pid).cloned().unwrap_or_default())
+    });
+    members
+        .into_iter()
+        .filter(|pid| *pid != own && Some(*pid) != roots.supervisor)
+        .filter(|pid| marks.get(pid) != Some(&Mark::Helper))
+        .filter_map(|pid| table.get(&pid))
+        .filter(|process| !process.is_dead)
+        .filter_map(|process| identity(process).ok())
+        .collect()
+}
+
+/// Whether a child of the supervisor that says nothing about itself is an orphan of the run.
+fn is_our_orphan(process: &Stat, supervisor: u32, sessions: &BTreeSet<u32>) -> bool {
+    if sessions.contains(&process.session) {
+        return true;
+    }
+    let own = std::process::id();
+    // Only the one run that this process supervises can have left it behind. A process that is
+    // about to execute another program still shows ours.
+    supervisor == own
+        && orphans::supervised_count() == 1
+        && !orphans::is_supervised(process.pid)
+        && stat::read(own).is_ok_and(|own| own.is_some_and(|own| own.session != process.session))
+        && orphans::program_of(process.pid) != orphans::program_of(own)
+}
+
+/// Living processes that the leader, which has ended, left behind: cheap, because they are below
+/// it or were handed to us, and only our own children are looked at.
+pub(crate) fn leftovers_of(leader: u32, run_id: &RunId) -> Vec<ProcessIdentity> {
+    let own = std::process::id();
+    let candidates: Vec<u32> = {
+        let _still = orphans::hold_spawning();
+        children_of(own).into_iter().filter(|pid| !orphans::is_supervised(*pid)).collect()
+    };
+    if candidates.is_empty() && children_of(leader).is_empty() {
+        return Vec::new();
+    }
+    let sessions = BTreeSet::from([leader]);
+    let mut environment = Vec::new();
+    let mut roots = vec![leader];
+    for pid in candidates {
+        let is_ours = match mark_of(pid, run_id, &mut environment) {
+            Mark::Ours => true,
+            Mark::Helper | Mark::ForeignHelper | Mark::Foreign => false,
+            Mark::None => stat::read(pid)
+                .is_ok_and(|found| found.is_some_and(|p| is_our_orphan(&p, own, &sessions))),
+        };
+        if is_ours {
+            roots.push(pid);
+        }
+    }
+    let members = below(roots, |pid| {
+        let mark = mark_of(pid, run_id, &mut environment);
+        (mark != Mark::ForeignHelper).then(|| children_of(pid))
+    });
+    members
+        .into_iter()
+        .filter(|pid| *pid != leader && *pid != own)
+        .filter_map(|pid| stat::read(pid).ok().flatten())
+        .filter(|process| !process.is_dead)
+        .filter_map(|process| identity(&process).ok())
+        .collect()
+}
+
+/// `roots` and all below them; where `children` says `None`, that process and its subtree are out.
+fn below(mut roots: Vec<u32>, mut children: impl FnMut(u32) -> Option<Vec<u32>>) -> BTreeSet<u32> {
+    let mut members = BTreeSet::new();
+    while let Some(pid) = roots.pop() {
+        if members.contains(&pid) {
+            continue;
+        }
+        if let Some(children) = children(pid) {
+            members.insert(pid);
+            roots.extend(children);
+        }
+    }
+    members
+}
+
+/// Every process that did not start before `oldest_ticks`, by pid.
+fn processes(oldest_ticks: u64) -> BTreeMap<u32, Stat> {
+    pids()
+        .filter_map(|pid| stat::read(pid).ok().flatten())
+        .filter(|process| process.start_ticks >= oldest_ticks)
+        .map(|process| (process.pid, process))
+        .collect()
+}
+
+fn pids() -> impl Iterator<Item = u32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+/// Children of `pid`, dead ones included.
+pub(super) fn children_of(pid: u32) -> Vec<u32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return Vec::new();
+    };
+    let mut children = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(text) => children
+                .extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok())),
+            Err(error) if stat::is_gone(&error) && thread.path().exists() => {
+                // A kernel without lists of children.
+                let all = pids().filter_map(|pid| stat::read(pid).ok().flatten());
+                return all
+                    .filter(|process| process.parent == pid)
+                    .map(|process| process.pid)
+                    .collect();
+            }
+            Err(_) => {}
+        }
+    }
+    children
+}
+
+fn mark_of(pid: u32, run_id: &RunId, environment: &mut Vec<u8>) -> Mark {
+    environment.clear();
+    let read = File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(ENVIRONMENT_BYTES).read_to_end(environment));
+    if read.is_err() {
+        return Mark::None;
+    }
+    let value_of = |name: &[u8]| {
+        environment.split(|byte| *byte == 0).find_map(|variable| variable.strip_prefix(name))
+    };
+    let is_this = |value: &[u8]| value == run_id.as_str().as_bytes();
+    match (value_of(HELPER_MARK).map(is_this), value_of(RUN_MARK).map(is_this)) {
+        (Some(true), _) => Mark::Helper,
+        (Some(false), _) => Mark::ForeignHelper,
+        (None, Some(true)) => Mark::Ours,
+        (None, Some(false)) => Mark::Foreign,
+        (None, None) => Mark::None,
+    }
+}

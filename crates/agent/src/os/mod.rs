@@ -1,0 +1,26 @@
+//! The one seam for what is specific to an operating system.
+//!
+//! Everything here is re-exported from `linux`; another system brings a sibling with the same
+//! names. It is also the only place of the crate with `unsafe` code.
+
+mod linux;
+
+pub use linux::clock::{host_name, wall_clock};
+pub use linux::end::end_run_processes;
+pub use linux::identity::{Liveness, identity_of, liveness, own_identity};
+pub use linux::orphans::{adopt_orphans, reap_orphans};
+pub use linux::signal::{Delivery, Signal, signal};
+pub use linux::spawn::detach;
+pub use linux::tree::descendants_of_run;
+/// Waiting for a file to change.
+pub mod watch {
+    pub use super::linux::watch::Watch;
+}
+
+pub(crate) use linux::clock::wall_clock_precise;
+pub(crate) use linux::end::{Signalled, wait_until_gone};
+pub(crate) use linux::memory::readable_copy;
+pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};
+pub(crate) use linux::signal::signal_group;
+pub(crate) use linux::spawn::{Launch, LaunchError, Launched, launch};
+pub(crate) use linux::tree::{leftovers_of, processes_of_run};
