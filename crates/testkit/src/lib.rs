@@ -1,1 +1,34 @@
-//! placeholder
+//! Sealed places in which tests run the real program.
+//!
+//! A [`Sandbox`] has its own folders and environment; [`Sandbox::errand`] runs the program in it; an [`Agent`]
+//! is a little program that a test writes there. Everything has a time limit, nothing outlives the sandbox, and
+//! everything that goes wrong panics with what was run and what it printed: this crate is for tests only.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test kit reports by panicking, and every call of it may"
+)]
+
+mod agent;
+mod command;
+mod filters;
+mod http;
+mod output;
+mod processes;
+mod running;
+mod sandbox;
+mod tmpfs;
+mod wait;
+
+pub use agent::Agent;
+pub use command::Command;
+pub use filters::stable;
+pub use http::{Request, Response};
+pub use output::Output;
+pub use processes::{Process, is_alive, processes_of_run, processes_with};
+pub use running::Running;
+pub use sandbox::Sandbox;
+pub use tmpfs::Tmpfs;
+pub use wait::{LIMIT, wait_for, wait_until};

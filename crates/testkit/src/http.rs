@@ -1,0 +1,103 @@
+//! A plain HTTP/1.1 client that sends exactly what a test says, right or wrong.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use crate::LIMIT;
+
+/// A request, before it is sent.
+#[derive(Clone, Debug)]
+#[must_use = "a request is nothing before it is sent"]
+pub struct Request {
+    method: String,
+    target: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    limit: Duration,
+}
+
+impl Request {
+    /// A request without headers and body.
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            limit: LIMIT,
+        }
+    }
+
+    /// A POST with this body.
+    pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..Self::new("POST", target) }
+    }
+
+    /// Adds a header. `Host`, `Content-Length` and `Connection` are added on sending.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Sends it to `address` (`127.0.0.1:8080`) and reads the whole answer.
+    #[must_use = "look at the answer"]
+    pub fn send(&self, address: &str) -> Response {
+        let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            head = head + name + ": " + value + "\r\n";
+        }
+        let length = self.body.len().to_string();
+        head = head + "Content-Length: " + &length + "\r\nConnection: close\r\n\r\n";
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(&self.body);
+        Response::read(address, &bytes, self.limit)
+    }
+
+    /// Sends these bytes to `address` as they are and reads the whole answer.
+    #[must_use = "look at the answer"]
+    pub fn send_raw(address: &str, bytes: &[u8]) -> Response {
+        Response::read(address, bytes, LIMIT)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status code; 0 when the peer closed without an answer.
+    pub status: u16,
+    /// Headers as they came, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body as it came.
+    pub body: String,
+}
+
+impl Response {
+    fn read(address: &str, request: &[u8], limit: Duration) -> Self {
+        let mut stream = TcpStream::connect(address)
+            .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        stream.set_read_timeout(Some(limit)).expect("a time limit for reading");
+        stream.set_write_timeout(Some(limit)).expect("a time limit for writing");
+        // A server may answer and close before it has read all: the answer counts.
+        drop(stream.write_all(request));
+        let mut bytes = Vec::new();
+        // The same: a reset after the answer loses nothing that was read.
+        drop(stream.read_to_end(&mut bytes));
+        Self::parse(&String::from_utf8_lossy(&bytes))
+    }
+
+    fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1))
+            .and_then(|code| code.parse().ok())
+            .unwrap_or(0);
+        let headers = lines
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
+            .collect();
+        Self { status, headers, body: body.to_owned() }
+    }
+}

@@ -1,0 +1,60 @@
+//! A small file system of its own, to fill.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+/// A mounted tmpfs. Dropping it unmounts it.
+#[derive(Debug)]
+pub struct Tmpfs {
+    folder: TempDir,
+}
+
+impl Tmpfs {
+    /// Mounts one that holds `size_bytes`. Returns `None`, and says so on stderr, where this user may not mount.
+    #[expect(clippy::print_stderr, reason = "a test that did not test must be heard")]
+    #[must_use]
+    pub fn mount(size_bytes: u64) -> Option<Self> {
+        let folder = TempDir::with_prefix("errand-disk-").expect("a folder to mount on");
+        let mounted = geteuid().is_root()
+            && Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={size_bytes}"), "tmpfs"])
+                .arg(folder.path())
+                .status()
+                .is_ok_and(|status| status.success());
+        if mounted {
+            return Some(Self { folder });
+        }
+        eprintln!("SKIPPED: this user may not mount a small file system, nothing was tested");
+        None
+    }
+
+    /// Returns where it is mounted.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().to_path_buf()
+    }
+
+    /// Writes a file that takes all the space left but `spare_bytes`; returns its path.
+    pub fn fill(&self, spare_bytes: u64) -> PathBuf {
+        let stat = rustix::fs::statvfs(self.folder.path()).expect("the state of the file system");
+        let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+        let filler = self.folder.path().join("filler");
+        let length = usize::try_from(free.saturating_sub(spare_bytes)).expect("a small disk");
+        std::fs::write(&filler, vec![0; length]).expect("the file that fills the disk");
+        filler
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        unmount(self.folder.path());
+    }
+}
+
+fn unmount(path: &Path) {
+    // Lazily, since a dying process may stand in it still. A failure leaves an empty folder behind.
+    drop(Command::new("umount").arg("--lazy").arg(path).status());
+}
