@@ -21,6 +21,7 @@ mod time;
 pub use chain::{Broken, Hash, Head, MalformedHash};
 pub use cron::{CronError, CronExpr, TimeZone, time_zone};
 pub use duration::{MalformedDuration, parse_duration};
+pub use event::{Event, EventBody};
 pub use id::{Digest, MalformedDigest, MalformedRunId, RunId, hex};
 pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;

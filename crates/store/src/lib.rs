@@ -1,1 +1,21 @@
-//! placeholder
+//! Where runs are kept: the journal, its projections, leases, the queue, requests, blobs.
+//!
+//! [`Store`] is the seam: SQLite today, PostgreSQL as a second implementation, one conformance suite
+//! for both. Each method is one atomic step; no transaction leaves this crate, and nothing is
+//! decided here: what may happen to a run is the model's business.
+
+mod blob;
+mod error;
+mod registry;
+mod row;
+pub mod sqlite;
+mod traits;
+
+pub use blob::{BlobError, Blobs};
+pub use error::Error;
+pub use registry::{Registry, RegistryError};
+pub use row::{
+    Admission, Admitted, Append, Appended, Claim, Fence, Filter, Holder, Lease, Page, Pending,
+    Request, RequestKind, SessionState, Stored,
+};
+pub use traits::{Removal, Store};

@@ -1,0 +1,167 @@
+//! The hash chain that makes a journal tamper-evident.
+//!
+//! Each event's hash is the sha-256 of the hash before it (32 zero bytes before the first) and the
+//! event's canonical JSON without `hash`. Changing, removing, adding or reordering an event breaks
+//! every hash from there on; the terminal event seals the journal.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use thiserror::Error;
+
+use crate::canonical;
+use crate::event::{Event, EventBody};
+use crate::{RunId, Timestamp, hex};
+
+/// The hash of one event: 32 bytes, 64 lower-case hex digits in JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Hash([u8; 32]);
+
+impl Hash {
+    /// What stands before the first event.
+    pub const ZERO: Self = Self([0; 32]);
+
+    /// The hash with these bytes.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+impl From<Hash> for String {
+    fn from(hash: Hash) -> Self {
+        hash.to_string()
+    }
+}
+
+impl TryFrom<String> for Hash {
+    type Error = MalformedHash;
+
+    fn try_from(text: String) -> Result<Self, MalformedHash> {
+        let digits = text.as_bytes();
+        if digits.len() != 64 {
+            return Err(MalformedHash);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = (nibble(pair[0])? << 4) | nibble(pair[1])?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+fn nibble(digit: u8) -> Result<u8, MalformedHash> {
+    match digit {
+        b'0'..=b'9' => Ok(digit - b'0'),
+        b'a'..=b'f' => Ok(digit - b'a' + 10),
+        _ => Err(MalformedHash),
+    }
+}
+
+/// The text is not the hash of an event.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("not a hash (64 lower-case hex digits)")]
+pub struct MalformedHash;
+
+/// Where a journal ends: how many events, and the last one's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The number of the last event; 0 for an empty journal.
+    pub seq: u64,
+    /// The hash of the last event.
+    pub hash: Hash,
+}
+
+impl Head {
+    /// The head of a journal without events.
+    pub const EMPTY: Self = Self { seq: 0, hash: Hash::ZERO };
+
+    /// Makes the next event of the journal, and moves this head to it.
+    pub fn seal(&mut self, run_id: &RunId, at: Timestamp, attempt: u32, body: &EventBody) -> Event {
+        let seq = self.seq + 1;
+        let data = canonical::to_string(&body.data());
+        let kind = body.type_name().to_owned();
+        let mut event =
+            Event { run_id: run_id.clone(), seq, at, attempt, kind, data, hash: self.hash };
+        event.hash = hash_of(self.hash, &event);
+        *self = Self { seq, hash: event.hash };
+        event
+    }
+
+    /// Checks that `event` follows this head, and moves to it.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] if its number is not the next or its hash is not what its content gives; the head
+    /// stays where it is.
+    pub fn verify(&mut self, event: &Event) -> Result<(), Broken> {
+        if event.seq != self.seq + 1 {
+            return Err(Broken::Gap { expected: self.seq + 1, found: event.seq });
+        }
+        if hash_of(self.hash, event) != event.hash {
+            return Err(Broken::Changed { seq: event.seq });
+        }
+        *self = Self { seq: event.seq, hash: event.hash };
+        Ok(())
+    }
+}
+
+fn hash_of(previous: Hash, event: &Event) -> Hash {
+    let mut head = String::with_capacity(48);
+    head.push_str("{\"at_ms\":");
+    head.push_str(&event.at.as_millis().to_string());
+    head.push_str(",\"attempt\":");
+    head.push_str(&event.attempt.to_string());
+    head.push_str(",\"data\":");
+    let mut tail = String::with_capacity(96);
+    tail.push_str(",\"run_id\":\"");
+    tail.push_str(event.run_id.as_str());
+    tail.push_str("\",\"seq\":");
+    tail.push_str(&event.seq.to_string());
+    tail.push_str(",\"type\":");
+    canonical::write_string(&mut tail, &event.kind);
+    tail.push('}');
+    let mut hasher = sha2::Sha256::new();
+    hasher.update(previous.as_bytes());
+    hasher.update(head.as_bytes());
+    hasher.update(event.data.as_bytes());
+    hasher.update(tail.as_bytes());
+    Hash(hasher.finalize().into())
+}
+
+/// A journal is not what was written.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Broken {
+    /// Events are missing, doubled or out of order.
+    #[error("event {expected} is missing (found event {found} in its place)")]
+    Gap {
+        /// The number that had to follow.
+        expected: u64,
+        /// The number that stands there.
+        found: u64,
+    },
+    /// An event, or one before it, is not the one that was written.
+    #[error("event {seq} was changed: its hash does not match its content")]
+    Changed {
+        /// The first event whose hash does not hold.
+        seq: u64,
+    },
+}

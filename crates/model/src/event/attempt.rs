@@ -1,0 +1,126 @@
+//! Events of one attempt.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::ProcessIdentity;
+
+/// `attempt.started`: the lease is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptStarted {
+    /// Counts from 1 in its run.
+    pub number: u32,
+    /// Why there is one.
+    pub reason: AttemptReason,
+    /// How far it is.
+    pub stage: Stage,
+    /// The lease it writes under; grows with every attempt and every take-over.
+    pub epoch: u64,
+    /// The process that supervises it.
+    pub supervisor: ProcessIdentity,
+    /// The machine of that process.
+    pub host: String,
+}
+
+/// Why an attempt was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptReason {
+    /// The first.
+    Initial,
+    /// The last one failed.
+    Retry,
+    /// A parked run goes on.
+    Resume,
+    /// A client asked.
+    Restart,
+    /// The last one's worker died or was told to stop.
+    Recovery,
+}
+
+/// How far a starting attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// A worker holds the lease.
+    Leased,
+    /// The place to run it in is being made.
+    Provisioning,
+    /// The brief is being assembled.
+    Briefing,
+    /// Started elsewhere, and not heard of yet.
+    AwaitingCheckin,
+}
+
+/// `attempt.running`: the agent's process lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptRunning {
+    /// The agent's process; `None` where errand itself does the work.
+    pub process: Option<ProcessIdentity>,
+    /// Its process group, which is also its session.
+    pub process_group_id: Option<u32>,
+}
+
+/// What an attempt used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// From the start of the process to its end.
+    #[serde(rename = "wall_ms", with = "crate::millis")]
+    pub wall: Duration,
+    /// User and system time, of descendants that were waited for too.
+    #[serde(rename = "cpu_ms", with = "crate::millis::optional", default)]
+    pub cpu: Option<Duration>,
+    /// The largest resident set of any of its processes.
+    pub max_rss_bytes: Option<u64>,
+}
+
+/// `attempt.exited`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptExited {
+    /// The agent's exit code, where there was a process.
+    pub exit_code: Option<i32>,
+    /// What it used.
+    pub usage: ProcessUsage,
+}
+
+/// `attempt.failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFailed {
+    /// What went wrong.
+    pub error: Failure,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+    /// What it used, as far as that is known.
+    pub usage: ProcessUsage,
+}
+
+/// `attempt.stopped`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptStopped {
+    /// Why it was stopped.
+    pub reason: StopReason,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+    /// What it used.
+    pub usage: ProcessUsage,
+}
+
+/// Why an attempt was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The run is cancelled.
+    Cancel,
+    /// The run waits without a process.
+    Park,
+    /// The worker was told to stop.
+    Drain,
+    /// Another attempt takes its place.
+    Restart,
+}

@@ -1,0 +1,237 @@
+//! The entries of a run's journal.
+//!
+//! Stored names are for ever: never rename or reuse one, add one.
+
+mod attempt;
+mod reported;
+mod run;
+mod service;
+mod step;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use thiserror::Error;
+
+pub use attempt::{
+    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
+    ProcessUsage, Stage, StopReason,
+};
+pub use reported::{NotReportable, Reported};
+pub use run::{
+    AgentRef, CancelCause, CancelRequested, Failure, PauseReason, RequeueReason, RestartRequested,
+    RunCancelled, RunCompleted, RunCreated, RunDeadLettered, RunFailed, RunKind, RunPaused,
+    RunRequeued, RunResumed, RunStarted, Timeouts, Trigger, TriggerKind,
+};
+pub use service::{
+    ListenerBound, ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceSpec,
+    WakeFired, WakeReason, WakeSkipped,
+};
+pub use step::{
+    ArtifactCreated, CheckpointSaved, OutputDelta, OutputSet, StepCompleted, StepFailed,
+    StepStarted,
+};
+
+use crate::{Hash, RunId, Timestamp};
+
+/// One entry of a run's journal, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The run whose journal this is.
+    pub run_id: RunId,
+    /// Its place in the journal, from 1 without gaps.
+    pub seq: u64,
+    /// When it was decided, by the clock of whoever wrote it.
+    pub at: Timestamp,
+    /// The attempt it belongs to; 0 if it belongs to the run as a whole.
+    pub attempt: u32,
+    /// `noun.verb_past`.
+    pub kind: String,
+    /// The data as canonical JSON, exactly as it was hashed.
+    pub data: String,
+    /// See [`crate::Head`].
+    pub hash: Hash,
+}
+
+impl Event {
+    /// What happened, as a type.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownEvent`] if a newer program wrote it, or it is damaged.
+    pub fn body(&self) -> Result<EventBody, UnknownEvent> {
+        let unknown =
+            |reason: String| UnknownEvent { seq: self.seq, kind: self.kind.clone(), reason };
+        let data = serde_json::from_str(&self.data).map_err(|error| unknown(error.to_string()))?;
+        EventBody::parse(&self.kind, data).map_err(unknown)
+    }
+
+    /// The event as one line of JSON, without the line's end: the form of `events.jsonl`.
+    pub fn to_json_line(&self) -> String {
+        let mut line = String::with_capacity(self.data.len() + 240);
+        line.push_str("{\"run_id\":\"");
+        line.push_str(self.run_id.as_str());
+        line.push_str("\",\"seq\":");
+        line.push_str(&self.seq.to_string());
+        line.push_str(",\"at_ms\":");
+        line.push_str(&self.at.as_millis().to_string());
+        line.push_str(",\"attempt\":");
+        line.push_str(&self.attempt.to_string());
+        line.push_str(",\"type\":");
+        crate::canonical::write_string(&mut line, &self.kind);
+        line.push_str(",\"data\":");
+        line.push_str(&self.data);
+        line.push_str(",\"hash\":\"");
+        line.push_str(&self.hash.to_string());
+        line.push_str("\"}");
+        line
+    }
+
+    /// Reads what [`Event::to_json_line`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// If the line is not JSON or lacks a member.
+    pub fn from_json_line(line: &str) -> Result<Self, serde_json::Error> {
+        let line: Line = serde_json::from_str(line)?;
+        Ok(Self {
+            run_id: line.run_id,
+            seq: line.seq,
+            at: line.at_ms,
+            attempt: line.attempt,
+            kind: line.kind,
+            data: crate::canonical::to_string(&line.data),
+            hash: line.hash,
+        })
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Line {
+    run_id: RunId,
+    seq: u64,
+    at_ms: Timestamp,
+    attempt: u32,
+    #[serde(rename = "type")]
+    kind: String,
+    data: Value,
+    hash: Hash,
+}
+
+/// An event that this program does not know, or cannot read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("event {seq} of type {kind:?} cannot be read: {reason}")]
+pub struct UnknownEvent {
+    /// Its place in the journal.
+    pub seq: u64,
+    /// Its type.
+    pub kind: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Ties each variant to its stored name, in one place.
+macro_rules! event_bodies {
+    ($($(#[$doc:meta])* $variant:ident($data:ty) = $name:literal,)*) => {
+        /// What happened.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum EventBody {
+            $($(#[$doc])* $variant($data),)*
+            /// Reported by the agent: a model or tool call, a memory access, progress.
+            Reported(Reported),
+        }
+
+        impl EventBody {
+            /// The stored names of all types that errand itself writes.
+            pub const TYPE_NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// The stored name: `noun.verb_past`.
+            pub fn type_name(&self) -> &str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                    Self::Reported(reported) => reported.type_name(),
+                }
+            }
+
+            /// The data as JSON.
+            pub fn data(&self) -> Value {
+                match self {
+                    $(Self::$variant(data) => to_value(data),)*
+                    Self::Reported(reported) => reported.data().clone(),
+                }
+            }
+
+            fn parse(kind: &str, data: Value) -> Result<Self, String> {
+                match kind {
+                    $($name => from_value(data).map(Self::$variant),)*
+                    _ => Reported::stored(kind, data).map(Self::Reported).map_err(|e| e.to_string()),
+                }
+            }
+        }
+    };
+}
+
+event_bodies! {
+    /// The run was admitted.
+    RunCreated(Box<RunCreated>) = "run.created",
+    /// pending → running: an attempt reported in.
+    RunStarted(RunStarted) = "run.started",
+    /// running → pending: the attempt ended and another will follow.
+    RunRequeued(RunRequeued) = "run.requeued",
+    /// → paused.
+    RunPaused(RunPaused) = "run.paused",
+    /// paused → running, or pending when the attempt was parked.
+    RunResumed(RunResumed) = "run.resumed",
+    /// A client asked for the run to end.
+    CancelRequested(CancelRequested) = "run.cancel_requested",
+    /// A client asked for a new attempt.
+    RestartRequested(RestartRequested) = "run.restart_requested",
+    /// → completed.
+    RunCompleted(RunCompleted) = "run.completed",
+    /// → failed.
+    RunFailed(RunFailed) = "run.failed",
+    /// → cancelled.
+    RunCancelled(RunCancelled) = "run.cancelled",
+    /// All attempts are spent; the run is kept as a dead letter. Written before `run.failed`.
+    RunDeadLettered(RunDeadLettered) = "run.dead_lettered",
+    /// An attempt took the run's lease.
+    AttemptStarted(AttemptStarted) = "attempt.started",
+    /// The agent's process lives.
+    AttemptRunning(AttemptRunning) = "attempt.running",
+    /// The attempt reported well, or ended with exit code 0.
+    AttemptExited(AttemptExited) = "attempt.exited",
+    /// The attempt failed.
+    AttemptFailed(AttemptFailed) = "attempt.failed",
+    /// The attempt was stopped from outside.
+    AttemptStopped(AttemptStopped) = "attempt.stopped",
+    /// A step began.
+    StepStarted(StepStarted) = "step.started",
+    /// A step is done, and never done again.
+    StepCompleted(StepCompleted) = "step.completed",
+    /// A step failed; it may be begun again.
+    StepFailed(StepFailed) = "step.failed",
+    /// The agent saved its state.
+    CheckpointSaved(CheckpointSaved) = "checkpoint.saved",
+    /// The agent set its output.
+    OutputSet(OutputSet) = "output.set",
+    /// A part of the output, as it is produced.
+    OutputDelta(OutputDelta) = "output.delta",
+    /// A named output file is durable.
+    ArtifactCreated(ArtifactCreated) = "artifact.created",
+    /// A service's listener has its address.
+    ListenerBound(ListenerBound) = "listener.bound",
+    /// A wake of a service became a run.
+    WakeFired(WakeFired) = "wake.fired",
+    /// A due wake was deliberately not run.
+    WakeSkipped(WakeSkipped) = "wake.skipped",
+}
+
+/// Turns event data into JSON. Event data has string keys and no maps with others, so this cannot
+/// fail; were it to, `null` is visible and fails the fold.
+fn to_value(data: &impl Serialize) -> Value {
+    serde_json::to_value(data).unwrap_or(Value::Null)
+}
+
+fn from_value<T: DeserializeOwned>(data: Value) -> Result<T, String> {
+    serde_json::from_value(data).map_err(|error| error.to_string())
+}

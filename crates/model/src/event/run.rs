@@ -1,0 +1,279 @@
+//! Events of the run as a whole.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ServiceSpec;
+use crate::retry::RetryPolicy;
+use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
+
+/// What sort of run it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// One input, one output.
+    Job,
+    /// A wake without caller input.
+    Heartbeat,
+    /// Long-lived, woken again and again; each wake is a run of its own.
+    Service,
+}
+
+/// Which agent a run executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRef {
+    /// `metadata.name` of the agent file.
+    pub name: String,
+    /// `metadata.version` of the agent file.
+    pub version: String,
+    /// The parcel's digest: what really runs.
+    pub digest: Digest,
+    /// Where the parcel was built from, for people; need not exist any more.
+    pub path: String,
+}
+
+/// Why a run exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The kind of source.
+    #[serde(rename = "type")]
+    pub kind: TriggerKind,
+    /// The source's name: a schedule's expression, a listener's path, a run's id.
+    pub source: Option<String>,
+    /// What the source said, credentials removed.
+    pub payload: Option<Value>,
+}
+
+/// The kinds of source a run can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TriggerKind {
+    /// A person or a program asked.
+    Manual,
+    /// A request to a listener.
+    Webhook,
+    /// A schedule's slot, or a service's heartbeat.
+    Schedule,
+    /// Another run.
+    Upstream,
+}
+
+/// Limits on how long things take. `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// From the first attempt's start to the end, attempts and waits between them included.
+    #[serde(rename = "run_ms", with = "crate::millis::optional", default)]
+    pub run: Option<Duration>,
+    /// One step, unless the step says otherwise.
+    #[serde(rename = "step_ms", with = "crate::millis::optional", default)]
+    pub step: Option<Duration>,
+    /// From admission to the first attempt.
+    #[serde(rename = "queue_ms", with = "crate::millis::optional", default)]
+    pub queue: Option<Duration>,
+    /// One approval, unless it says otherwise.
+    #[serde(rename = "approval_ms", with = "crate::millis::optional", default)]
+    pub approval: Option<Duration>,
+}
+
+/// `run.created`: all that was decided at admission.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunCreated {
+    /// A name given by the caller; need not be unique.
+    pub name: Option<String>,
+    /// What sort of run.
+    pub kind: RunKind,
+    /// Which agent.
+    pub agent: AgentRef,
+    /// Why.
+    pub trigger: Trigger,
+    /// Labels of the agent and of the caller; the caller's win.
+    pub labels: BTreeMap<String, String>,
+    /// The conversation it belongs to.
+    pub session_id: Option<String>,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
+    /// The run it repeats.
+    pub origin_run_id: Option<RunId>,
+    /// Whether the caller went on without it.
+    pub detached: bool,
+    /// The machine it was admitted on.
+    pub host: String,
+    /// The directory it was started from.
+    pub cwd: String,
+    /// What the agent is given.
+    pub input: Option<Payload>,
+    /// Environment variables given by the caller.
+    pub env: BTreeMap<String, String>,
+    /// Limits in force.
+    pub timeouts: Timeouts,
+    /// When a failed attempt is tried again.
+    pub retry: RetryPolicy,
+    /// What wakes it; only for services.
+    pub service: Option<ServiceSpec>,
+    /// Who is to start the first attempt: it is dead and no attempt began ⇒ nobody will.
+    pub launcher: Option<ProcessIdentity>,
+    /// The caller's key for this request.
+    pub idempotency_key: Option<String>,
+    /// Hash of agent, input and settings: equal for runs that would do the same.
+    pub fingerprint: Digest,
+    /// Where the result is to be reported.
+    pub callback_url: Option<String>,
+}
+
+/// `run.started`: an attempt reported in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunStarted {}
+
+/// `run.requeued`: another attempt will follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRequeued {
+    /// Why.
+    pub reason: RequeueReason,
+    /// Not before this moment.
+    pub not_before_ms: Timestamp,
+}
+
+/// Why a run waits for another attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequeueReason {
+    /// The last one failed and the retry policy allows another.
+    Retry,
+    /// A client asked.
+    Restart,
+    /// The worker died.
+    WorkerLost,
+    /// The worker was told to stop.
+    Drain,
+}
+
+/// `run.paused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunPaused {
+    /// What it waits for.
+    pub reason: PauseReason,
+    /// Who asked, if somebody did.
+    pub by: Option<String>,
+}
+
+/// What a paused run waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseReason {
+    /// An operator's `resume`.
+    Operator,
+    /// An approval.
+    Approval,
+    /// An answer.
+    Input,
+    /// More budget.
+    Budget,
+}
+
+/// `run.resumed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunResumed {
+    /// Who asked, if somebody did.
+    pub by: Option<String>,
+}
+
+/// `run.cancel_requested`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRequested {
+    /// Why the run is to end.
+    pub cause: CancelCause,
+    /// Who asked, if somebody did.
+    pub by: Option<String>,
+    /// How long the agent has to end by itself; zero kills it at once.
+    #[serde(rename = "grace_period_ms", with = "crate::millis")]
+    pub grace: Duration,
+}
+
+/// Why a run is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelCause {
+    /// A client asked (`errand stop`).
+    Stopped,
+    /// A foreground run was interrupted.
+    Interrupted,
+    /// It waited too long for its first attempt.
+    QueueTimeout,
+    /// An approval's deadline passed.
+    ApprovalDeadline,
+    /// A budget with action `cancel`.
+    Budget,
+    /// The run that started it was cancelled.
+    Parent,
+    /// A newer run of its session took over.
+    Superseded,
+    /// A service whose supervisor ended or died.
+    SupervisorGone,
+}
+
+/// `run.restart_requested`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRequested {
+    /// Who asked, if somebody did.
+    pub by: Option<String>,
+    /// How long the agent has to end by itself; zero kills it at once.
+    #[serde(rename = "grace_period_ms", with = "crate::millis")]
+    pub grace: Duration,
+}
+
+/// `run.completed`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunCompleted {
+    /// What the agent produced; `None` if it produced nothing.
+    pub output: Option<Payload>,
+    /// The agent's exit code, where there was a process.
+    pub exit_code: Option<i32>,
+}
+
+/// `run.failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunFailed {
+    /// What went wrong.
+    pub error: Failure,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+}
+
+/// What went wrong, for people and for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable code; each has a page in `docs/errors`.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// The step at which it happened, where that is known.
+    pub step: Option<String>,
+    /// What the agent said of trying again; `None`: the policy decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+}
+
+/// `run.cancelled`: nothing of the run lives any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunCancelled {
+    /// Why.
+    pub cause: CancelCause,
+    /// Who asked, if somebody did.
+    pub by: Option<String>,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+}
+
+/// `run.dead_lettered`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunDeadLettered {
+    /// How many attempts were made.
+    pub attempts: u32,
+}

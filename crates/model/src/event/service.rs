@@ -1,0 +1,152 @@
+//! What a service listens for, and its wakes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Payload, RunId, Timestamp};
+
+/// What wakes a service. Part of `run.created`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// The interval the user asked for, or the default: how often the service looks around.
+    #[serde(rename = "interval_ms", with = "crate::millis")]
+    pub interval: Duration,
+    /// Whether each interval also wakes the agent.
+    pub heartbeat: bool,
+    /// What the agent is given at a heartbeat.
+    pub heartbeat_input: Option<Payload>,
+    /// Slots of time that wake it. No two alike.
+    pub schedules: Vec<ScheduleSpec>,
+    /// Addresses that wake it.
+    pub listeners: Vec<ListenerSpec>,
+}
+
+/// One schedule of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleSpec {
+    /// Stable: derived from expression, time zone and payload.
+    pub id: String,
+    /// The cron expression as it was written.
+    pub schedule_expr: String,
+    /// An IANA time zone.
+    pub timezone: String,
+    /// What the agent is given; `None`: the slot itself.
+    pub payload: Option<Payload>,
+    /// What happens to slots that passed while nobody was there.
+    pub missed: Missed,
+    /// What happens to a slot while the wake before it still runs.
+    pub overlap: Overlap,
+    /// Where the schedule comes from.
+    pub source: ScheduleSource,
+}
+
+/// What happens to slots that passed while the service was down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// One wake for all of them, for the latest slot.
+    #[default]
+    FireOnce,
+    /// None.
+    Skip,
+    /// One wake for each of the latest [`crate::schedule::MISSED_LIMIT`], oldest first.
+    FireAll,
+}
+
+/// What happens to a slot while the wake before it still runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It is not run, and the record says so.
+    #[default]
+    Skip,
+    /// It runs when the one before it ended.
+    Queue,
+    /// It runs beside it.
+    Allow,
+}
+
+/// Where a schedule comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleSource {
+    /// The command line.
+    Flag,
+    /// The agent file.
+    AgentFile,
+    /// An API.
+    Api,
+}
+
+/// One listener of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerSpec {
+    /// The address asked for; port 0 lets the system choose.
+    pub listen_addr: String,
+    /// The only path that is answered; `None`: all.
+    pub path: Option<String>,
+    /// The only methods that are answered; empty: all.
+    pub methods: Vec<String>,
+    /// The sha-256 of the shared secret, 64 hex digits; `None`: no secret is asked for.
+    pub secret_sha256: Option<String>,
+    /// The largest body that is read.
+    pub max_body_bytes: u64,
+    /// The largest request line and headers that are read.
+    pub max_header_bytes: u64,
+    /// How many wakes run at once; further requests wait, then are answered 429.
+    pub max_parallel: u32,
+}
+
+/// `listener.bound`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerBound {
+    /// The address asked for.
+    pub listen_addr: String,
+    /// The address in force.
+    pub bound_addr: String,
+}
+
+/// `wake.fired`: written in the same commit that admits the wake's run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeFired {
+    /// Why.
+    pub reason: WakeReason,
+    /// The wake's run.
+    pub run_id: RunId,
+    /// The schedule's id or the listener's address asked for.
+    pub source: Option<String>,
+    /// The slot, for a schedule.
+    pub slot_ms: Option<Timestamp>,
+}
+
+/// `wake.skipped`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeSkipped {
+    /// Which kind of wake.
+    pub reason: WakeReason,
+    /// The schedule's id.
+    pub source: Option<String>,
+    /// The latest slot that was skipped.
+    pub slot_ms: Timestamp,
+    /// How many slots were skipped, this one included.
+    pub slots: u64,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// Why a service is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WakeReason {
+    /// A person asked.
+    Manual,
+    /// The interval passed.
+    Heartbeat,
+    /// A slot came.
+    Schedule,
+    /// A request came.
+    Ingress,
+    /// A wake was interrupted by the death of the service's supervisor.
+    Recovery,
+}

@@ -1,0 +1,81 @@
+//! Events of steps, checkpoints and outputs.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use crate::{Digest, Payload};
+
+/// `step.started`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepStarted {
+    /// Unique in the run, the same in every attempt.
+    pub key: String,
+    /// What it is, for people: `command`, `model`, `tool`, or the agent's own word.
+    pub kind: Option<String>,
+    /// The digest of what the step will do, where the agent said: a fingerprint of its code.
+    pub fingerprint: Option<Digest>,
+}
+
+/// `step.completed`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepCompleted {
+    /// Which step.
+    pub key: String,
+    /// What it produced: served from here ever after.
+    pub output: Option<Payload>,
+    /// What it wrote to stderr, for a command.
+    pub stderr: Option<Payload>,
+    /// From begin to completion.
+    #[serde(rename = "duration_ms", with = "crate::millis")]
+    pub duration: Duration,
+}
+
+/// `step.failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepFailed {
+    /// Which step.
+    pub key: String,
+    /// What went wrong.
+    pub error: Failure,
+    /// The command's exit code, for a command.
+    pub exit_code: Option<i32>,
+    /// From begin to failure.
+    #[serde(rename = "duration_ms", with = "crate::millis")]
+    pub duration: Duration,
+}
+
+/// `checkpoint.saved`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointSaved {
+    /// The agent's state.
+    pub state: Payload,
+}
+
+/// `output.set`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputSet {
+    /// The output, complete; the last one counts.
+    pub output: Payload,
+}
+
+/// `output.delta`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OutputDelta {
+    /// The next part of the output's text.
+    pub text: String,
+}
+
+/// `artifact.created`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArtifactCreated {
+    /// Unique in the run; a later one of the same name takes its place.
+    pub name: String,
+    /// The content: its name in the blob store.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// The media type (RFC 6838), where known.
+    pub media_type: Option<String>,
+}

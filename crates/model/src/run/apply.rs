@@ -1,0 +1,216 @@
+//! The only way a run changes: one event at a time, live and in replay alike.
+
+use thiserror::Error;
+
+use super::fold::new_service;
+use super::state::{Counters, Run, Status, TokenUsage};
+use crate::event::{Event, EventBody, RunCreated, UnknownEvent};
+use crate::{EventContext, RunId, Timestamp};
+
+/// An event that cannot follow what went before it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum IllegalTransition {
+    /// The event does not fit the run's status.
+    #[error("{event} cannot follow: run {run_id} is {status}")]
+    Status {
+        /// Which run.
+        run_id: RunId,
+        /// Its status.
+        status: &'static str,
+        /// The event's type.
+        event: String,
+    },
+    /// The event belongs to an attempt that is not under way.
+    #[error(
+        "{event} of attempt {attempt} cannot follow: attempt {attempt} of run {run_id} is not under way"
+    )]
+    Attempt {
+        /// Which run.
+        run_id: RunId,
+        /// Whose event.
+        attempt: u32,
+        /// The event's type.
+        event: String,
+    },
+    /// An attempt under an older lease than one that wrote already.
+    #[error(
+        "an attempt under lease {epoch} cannot follow: lease {current} of run {run_id} is in force"
+    )]
+    Epoch {
+        /// Which run.
+        run_id: RunId,
+        /// The older lease.
+        epoch: u64,
+        /// The lease in force.
+        current: u64,
+    },
+    /// The journal does not begin with `run.created`, or has it twice.
+    #[error("a journal begins with run.created, and has it once")]
+    Creation,
+    /// An event that cannot be read.
+    #[error(transparent)]
+    Unknown(#[from] UnknownEvent),
+}
+
+impl Run {
+    /// The run that `run.created` begins.
+    pub fn create(id: RunId, at: Timestamp, created: RunCreated) -> Self {
+        let service = created.service.as_ref().map(new_service);
+        Self {
+            id,
+            spec: created,
+            created_at: at,
+            started_at: None,
+            status: Status::Pending { since: at, not_before: at, reason: None },
+            epoch: 0,
+            attempts: Vec::new(),
+            cancel_requested: None,
+            restart_requested: None,
+            output: None,
+            checkpoint: None,
+            artifacts: std::collections::BTreeMap::new(),
+            counters: Counters::default(),
+            usage: TokenUsage::default(),
+            dead_letter: false,
+            service,
+        }
+    }
+
+    /// The fold of a whole journal.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalTransition`] at the first event that cannot follow.
+    pub fn fold<'a>(
+        events: impl IntoIterator<Item = &'a Event>,
+    ) -> Result<Self, IllegalTransition> {
+        let mut events = events.into_iter();
+        let first = events.next().ok_or(IllegalTransition::Creation)?;
+        let EventBody::RunCreated(created) = first.body()? else {
+            return Err(IllegalTransition::Creation);
+        };
+        let mut run = Self::create(first.run_id.clone(), first.at, *created);
+        for event in events {
+            run.apply(EventContext { at: event.at, attempt: event.attempt }, &event.body()?)?;
+        }
+        Ok(run)
+    }
+
+    /// Takes in one event.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalTransition`]; the run is then unchanged.
+    pub fn apply(
+        &mut self,
+        context: EventContext,
+        event: &EventBody,
+    ) -> Result<(), IllegalTransition> {
+        self.check(context, event)?;
+        match event {
+            EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
+            EventBody::AttemptStarted(_)
+            | EventBody::AttemptRunning(_)
+            | EventBody::AttemptExited(_)
+            | EventBody::AttemptFailed(_)
+            | EventBody::AttemptStopped(_) => self.apply_attempt(context, event),
+            EventBody::RunStarted(_)
+            | EventBody::RunRequeued(_)
+            | EventBody::RunPaused(_)
+            | EventBody::RunResumed(_)
+            | EventBody::CancelRequested(_)
+            | EventBody::RestartRequested(_)
+            | EventBody::RunCompleted(_)
+            | EventBody::RunFailed(_)
+            | EventBody::RunCancelled(_)
+            | EventBody::RunDeadLettered(_) => self.apply_run(context.at, event),
+            EventBody::StepStarted(_)
+            | EventBody::StepCompleted(_)
+            | EventBody::StepFailed(_)
+            | EventBody::CheckpointSaved(_)
+            | EventBody::OutputSet(_)
+            | EventBody::OutputDelta(_)
+            | EventBody::ArtifactCreated(_)
+            | EventBody::Reported(_) => self.apply_work(context, event),
+            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
+                self.apply_service(context.at, event);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the event may follow: the transition table, row by row.
+    fn check(&self, context: EventContext, event: &EventBody) -> Result<(), IllegalTransition> {
+        let has_live_attempt = self.live_attempt().is_some();
+        let is_ours = self.live_attempt().is_some_and(|live| live.number == context.attempt);
+        let by_attempt = || {
+            if is_ours {
+                return Ok(true);
+            }
+            let event = event.type_name().to_owned();
+            Err(IllegalTransition::Attempt {
+                run_id: self.id.clone(),
+                attempt: context.attempt,
+                event,
+            })
+        };
+        let (pending, running, paused) = match self.status {
+            Status::Pending { .. } => (true, false, false),
+            Status::Running { .. } => (false, true, false),
+            Status::Paused { .. } => (false, false, true),
+            Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
+                (false, false, false)
+            }
+        };
+        let live = pending || running || paused;
+        let fits = match event {
+            EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
+            EventBody::AttemptStarted(started) => {
+                if live && !has_live_attempt && started.epoch <= self.epoch {
+                    return Err(IllegalTransition::Epoch {
+                        run_id: self.id.clone(),
+                        epoch: started.epoch,
+                        current: self.epoch,
+                    });
+                }
+                pending && !has_live_attempt && started.number == self.last_attempt_number() + 1
+            }
+            EventBody::RunStarted(_) => pending && by_attempt()?,
+            EventBody::RunRequeued(_) => {
+                (running || pending) && !has_live_attempt && !self.attempts.is_empty()
+            }
+            EventBody::RunPaused(_) => pending || running,
+            EventBody::RunResumed(_) => paused,
+            EventBody::CancelRequested(_) => live,
+            EventBody::RestartRequested(_) => live && has_live_attempt,
+            EventBody::RunCompleted(_) => running && !has_live_attempt,
+            EventBody::RunFailed(_)
+            | EventBody::RunCancelled(_)
+            | EventBody::RunDeadLettered(_) => live && !has_live_attempt,
+            EventBody::AttemptRunning(_)
+            | EventBody::AttemptExited(_)
+            | EventBody::AttemptFailed(_)
+            | EventBody::AttemptStopped(_)
+            | EventBody::StepStarted(_)
+            | EventBody::StepCompleted(_)
+            | EventBody::StepFailed(_)
+            | EventBody::CheckpointSaved(_)
+            | EventBody::OutputSet(_)
+            | EventBody::OutputDelta(_)
+            | EventBody::ArtifactCreated(_)
+            | EventBody::Reported(_) => live && by_attempt()?,
+            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
+                live && self.service.is_some() && by_attempt()?
+            }
+        };
+        if fits { Ok(()) } else { Err(self.illegal(event)) }
+    }
+
+    fn illegal(&self, event: &EventBody) -> IllegalTransition {
+        IllegalTransition::Status {
+            run_id: self.id.clone(),
+            status: self.status.name(),
+            event: event.type_name().to_owned(),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Ending a run from outside.
+//!
+//! A run turns `cancelled` only once nothing of it lives: while an attempt does, the request is
+//! recorded, the agent is stopped, and `end_attempt.rs` does the rest.
+
+use std::time::Duration;
+
+use super::{Command, Decision, Effect, Rejection, Run};
+use crate::event::{CancelCause, CancelRequested, EventBody, RunCancelled};
+
+/// End the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cancel {
+    /// Why.
+    pub cause: CancelCause,
+    /// Who asks, if somebody does.
+    pub by: Option<String>,
+    /// How long the agent has to end by itself; zero kills it at once.
+    pub grace: Duration,
+}
+
+impl From<Cancel> for Command {
+    fn from(cancel: Cancel) -> Self {
+        Self::Cancel(cancel)
+    }
+}
+
+impl Run {
+    pub(super) fn cancel(&self, cancel: &Cancel) -> Result<Decision, Rejection> {
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        let request = EventBody::CancelRequested(CancelRequested {
+            cause: cancel.cause,
+            by: cancel.by.clone(),
+            grace: cancel.grace,
+        });
+        if self.live_attempt().is_none() {
+            let cancelled = EventBody::RunCancelled(RunCancelled {
+                cause: cancel.cause,
+                by: cancel.by.clone(),
+                exit_code: None,
+                signal: None,
+            });
+            return Ok(Decision::record(vec![request, cancelled]));
+        }
+        let stop = Effect::StopAgent { grace: cancel.grace };
+        match &self.cancel_requested {
+            // The second request of the same kind changes nothing; a shorter grace period does.
+            Some(earlier) if earlier.grace <= cancel.grace => Ok(Decision::NOTHING),
+            Some(_) | None => Ok(Decision::record(vec![request]).and(stop)),
+        }
+    }
+}

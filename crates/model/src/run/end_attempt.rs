@@ -1,0 +1,179 @@
+//! The end of an attempt, and what it means for the run.
+
+use super::{Command, Decision, Effect, Rejection, Run, Status};
+use crate::event::{
+    AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage,
+    RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind, RunRequeued,
+    RunResumed, RunStarted, StopReason,
+};
+use crate::{Payload, Timestamp};
+
+/// The attempt is over: no process of it lives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndAttempt {
+    /// Which attempt.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+    /// What it used.
+    pub usage: ProcessUsage,
+}
+
+/// How an attempt ended, by itself.
+///
+/// What was asked of the run meanwhile (cancel, restart) is in the run's own state, and counts more.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Well, with what it produced beyond the output it set; artifacts are durable.
+    Exited {
+        /// Takes the place of an output set earlier; `None` leaves that.
+        output: Option<Payload>,
+    },
+    /// Not well.
+    Failed(Failure),
+    /// Its supervisor was told to end.
+    Drained,
+}
+
+impl From<EndAttempt> for Command {
+    fn from(end: EndAttempt) -> Self {
+        Self::EndAttempt(end)
+    }
+}
+
+impl Run {
+    pub(super) fn end_attempt(
+        &self,
+        end: &EndAttempt,
+        now: Timestamp,
+    ) -> Result<Decision, Rejection> {
+        self.check_attempt(end.attempt)?;
+        if let Some(request) = &self.cancel_requested {
+            let cancelled = cancelled(request.cause, request.by.clone(), end);
+            return Ok(Decision::record(vec![stopped(StopReason::Cancel, end), cancelled]));
+        }
+        if self.restart_requested.is_some() {
+            let requeued = requeued(RequeueReason::Restart, now);
+            let events = vec![stopped(StopReason::Restart, end), requeued];
+            return Ok(
+                Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
+            );
+        }
+        match &end.outcome {
+            Outcome::Exited { output } => {
+                let exited = AttemptExited { exit_code: end.exit_code, usage: end.usage };
+                let completed = RunCompleted {
+                    output: output.clone().or_else(|| self.output.clone()),
+                    exit_code: end.exit_code,
+                };
+                let mut events =
+                    vec![EventBody::AttemptExited(exited), EventBody::RunCompleted(completed)];
+                if matches!(self.status, Status::Pending { .. }) {
+                    // It reports in and out at once.
+                    events.insert(0, EventBody::RunStarted(RunStarted {}));
+                }
+                Ok(Decision::record(self.unpaused(events)))
+            }
+            Outcome::Failed(failure) => Ok(self.failed_attempt(failure, end, now)),
+            Outcome::Drained => Ok(self.drained(end, now)),
+        }
+    }
+
+    /// A failed attempt is followed by another, or by the end of the run.
+    pub(super) fn failed_attempt(
+        &self,
+        failure: &Failure,
+        end: &EndAttempt,
+        now: Timestamp,
+    ) -> Decision {
+        let failed = EventBody::AttemptFailed(AttemptFailed {
+            error: failure.clone(),
+            exit_code: end.exit_code,
+            signal: end.signal,
+            usage: end.usage,
+        });
+        let failures = self.failures() + 1;
+        let in_time = self.run_deadline().is_none_or(|deadline| now < deadline);
+        if in_time && self.spec.retry.allows(failures, failure) {
+            let not_before =
+                now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
+            let requeued = requeued(RequeueReason::Retry, not_before);
+            return Decision::record(self.unpaused(vec![failed, requeued]))
+                .and(Effect::Dispatch { not_before });
+        }
+        let mut events = vec![failed];
+        if self.spec.retry.max_retries > 0 && self.spec.retry.is_retryable(failure) {
+            events.push(EventBody::RunDeadLettered(RunDeadLettered {
+                attempts: self.last_attempt_number(),
+            }));
+        }
+        events.push(EventBody::RunFailed(RunFailed {
+            error: failure.clone(),
+            exit_code: end.exit_code,
+            signal: end.signal,
+        }));
+        Decision::record(events)
+    }
+
+    /// The supervisor was told to end: the run is handed on, or, where nobody would take it, ended.
+    fn drained(&self, end: &EndAttempt, now: Timestamp) -> Decision {
+        let attempt = stopped(StopReason::Drain, end);
+        match self.spec.kind {
+            RunKind::Service => {
+                let cancelled = cancelled(CancelCause::SupervisorGone, None, end);
+                Decision::record(vec![attempt, cancelled])
+            }
+            RunKind::Job | RunKind::Heartbeat if self.spec.retry.max_retries > 0 => {
+                let events = vec![attempt, requeued(RequeueReason::Drain, now)];
+                Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
+            }
+            RunKind::Job | RunKind::Heartbeat => {
+                let error = Failure {
+                    code: "supervisor_stopped".to_owned(),
+                    message: "the supervising process was told to end before the run was over"
+                        .to_owned(),
+                    step: None,
+                    retryable: None,
+                };
+                let failed = RunFailed { error, exit_code: end.exit_code, signal: end.signal };
+                Decision::record(vec![attempt, EventBody::RunFailed(failed)])
+            }
+        }
+    }
+
+    /// A paused run whose agent ended is resumed before it moves on.
+    fn unpaused(&self, mut events: Vec<EventBody>) -> Vec<EventBody> {
+        if matches!(self.status, Status::Paused { .. }) {
+            events.insert(0, EventBody::RunResumed(RunResumed { by: None }));
+        }
+        events
+    }
+
+    /// A number from the run's id: the same in every replay, different from run to run.
+    fn spread(&self, retry: u32) -> u8 {
+        let salt = retry.to_le_bytes()[0];
+        self.id.as_str().bytes().fold(salt, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
+    }
+}
+
+fn stopped(reason: StopReason, end: &EndAttempt) -> EventBody {
+    EventBody::AttemptStopped(AttemptStopped {
+        reason,
+        exit_code: end.exit_code,
+        signal: end.signal,
+        usage: end.usage,
+    })
+}
+
+pub(super) fn requeued(reason: RequeueReason, not_before: Timestamp) -> EventBody {
+    EventBody::RunRequeued(RunRequeued { reason, not_before_ms: not_before })
+}
+
+pub(super) fn cancelled(cause: CancelCause, by: Option<String>, end: &EndAttempt) -> EventBody {
+    let (exit_code, signal) = (end.exit_code, end.signal);
+    EventBody::RunCancelled(RunCancelled { cause, by, exit_code, signal })
+}

@@ -1,0 +1,236 @@
+//! What each event changes, once `apply.rs` found that it may follow.
+
+use super::state::{
+    Artifact, Attempt, AttemptEnd, AttemptState, Checkpoint, Listener, Run, Schedule, Service,
+    Status, TokenUsage,
+};
+use crate::event::{
+    AttemptStarted, EventBody, Reported, RequeueReason, ServiceSpec, WakeFired, WakeReason,
+    WakeSkipped,
+};
+use crate::{EventContext, Timestamp};
+
+pub(super) fn new_service(spec: &ServiceSpec) -> Service {
+    Service {
+        schedules: spec
+            .schedules
+            .iter()
+            .map(|spec| Schedule { spec: spec.clone(), last_slot_at: None, last_fired_at: None })
+            .collect(),
+        listeners: spec
+            .listeners
+            .iter()
+            .map(|spec| Listener {
+                listen_addr: spec.listen_addr.clone(),
+                bound_addr: None,
+                requests_handled: 0,
+                last_request_at: None,
+            })
+            .collect(),
+        ..Service::default()
+    }
+}
+
+impl Run {
+    pub(super) fn apply_attempt(&mut self, context: EventContext, event: &EventBody) {
+        let at = context.at;
+        if let EventBody::AttemptStarted(started) = event {
+            self.begin_attempt(at, started);
+            return;
+        }
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        let end = |exit_code, signal, usage| AttemptEnd { at, exit_code, signal, usage };
+        if let EventBody::AttemptRunning(running) = event {
+            attempt.process.clone_from(&running.process);
+            attempt.process_group_id = running.process_group_id;
+            attempt.state = AttemptState::Running;
+        } else if let EventBody::AttemptExited(exited) = event {
+            attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
+        } else if let EventBody::AttemptFailed(failed) = event {
+            let end = end(failed.exit_code, failed.signal, failed.usage);
+            attempt.state = AttemptState::Failed(end, failed.error.clone());
+        } else if let EventBody::AttemptStopped(stopped) = event {
+            let end = end(stopped.exit_code, stopped.signal, stopped.usage);
+            attempt.state = AttemptState::Stopped(end, stopped.reason);
+        }
+    }
+
+    fn begin_attempt(&mut self, at: Timestamp, started: &AttemptStarted) {
+        self.epoch = started.epoch;
+        self.attempts.push(Attempt {
+            number: started.number,
+            reason: started.reason,
+            epoch: started.epoch,
+            supervisor: started.supervisor.clone(),
+            host: started.host.clone(),
+            started_at: at,
+            process: None,
+            process_group_id: None,
+            state: AttemptState::Starting(started.stage),
+        });
+    }
+
+    pub(super) fn apply_run(&mut self, at: Timestamp, event: &EventBody) {
+        if let EventBody::CancelRequested(request) = event {
+            self.cancel_requested = Some(request.clone());
+        } else if let EventBody::RestartRequested(request) = event {
+            self.restart_requested = Some(request.clone());
+        } else if let EventBody::RunStarted(_) = event {
+            self.started_at.get_or_insert(at);
+            self.status = Status::Running { since: at };
+        } else if let EventBody::RunRequeued(requeued) = event {
+            if requeued.reason == RequeueReason::Restart {
+                self.restart_requested = None;
+            }
+            self.status = Status::Pending {
+                since: at,
+                not_before: requeued.not_before_ms,
+                reason: Some(requeued.reason),
+            };
+        } else if let EventBody::RunPaused(paused) = event {
+            self.status = Status::Paused { since: at, reason: paused.reason };
+        } else if let EventBody::RunResumed(_) = event {
+            self.status = if self.live_attempt().is_some() {
+                Status::Running { since: at }
+            } else {
+                Status::Pending { since: at, not_before: at, reason: None }
+            };
+        } else {
+            self.apply_end(at, event);
+        }
+    }
+
+    fn apply_end(&mut self, at: Timestamp, event: &EventBody) {
+        if let EventBody::RunCompleted(completed) = event {
+            self.output.clone_from(&completed.output);
+            self.status = Status::Completed { at, exit_code: completed.exit_code };
+        } else if let EventBody::RunFailed(failed) = event {
+            self.status = Status::Failed {
+                at,
+                error: failed.error.clone(),
+                exit_code: failed.exit_code,
+                signal: failed.signal,
+            };
+        } else if let EventBody::RunCancelled(cancelled) = event {
+            self.status = Status::Cancelled {
+                at,
+                cause: cancelled.cause,
+                exit_code: cancelled.exit_code,
+                signal: cancelled.signal,
+            };
+        } else if let EventBody::RunDeadLettered(_) = event {
+            self.dead_letter = true;
+        }
+    }
+
+    pub(super) fn apply_work(&mut self, context: EventContext, event: &EventBody) {
+        if let EventBody::StepCompleted(_) = event {
+            self.counters.steps += 1;
+        } else if let EventBody::CheckpointSaved(saved) = event {
+            self.checkpoint = Some(Checkpoint {
+                state: saved.state.clone(),
+                at: context.at,
+                attempt: context.attempt,
+            });
+        } else if let EventBody::OutputSet(set) = event {
+            self.output = Some(set.output.clone());
+        } else if let EventBody::ArtifactCreated(created) = event {
+            self.artifacts.insert(
+                created.name.clone(),
+                Artifact {
+                    digest: created.digest.clone(),
+                    size_bytes: created.size_bytes,
+                    media_type: created.media_type.clone(),
+                    at: context.at,
+                },
+            );
+        } else if let EventBody::Reported(reported) = event {
+            self.count(reported);
+        }
+    }
+
+    fn count(&mut self, reported: &Reported) {
+        match reported.type_name() {
+            "model.called" => {
+                self.counters.model_calls += 1;
+                self.usage.add(reported.data());
+            }
+            "tool.called" => self.counters.tool_calls += 1,
+            "approval.requested" => self.counters.approvals += 1,
+            "policy.decided" => self.counters.policy_decisions += 1,
+            _ => {}
+        }
+    }
+
+    pub(super) fn apply_service(&mut self, at: Timestamp, event: &EventBody) {
+        let Some(service) = &mut self.service else { return };
+        if let EventBody::ListenerBound(bound) = event {
+            let asked = |listener: &&mut Listener| listener.listen_addr == bound.listen_addr;
+            if let Some(listener) = service.listeners.iter_mut().find(asked) {
+                listener.bound_addr = Some(bound.bound_addr.clone());
+            }
+        } else if let EventBody::WakeFired(fired) = event {
+            service.fire(at, fired);
+        } else if let EventBody::WakeSkipped(skipped) = event {
+            service.skip(at, skipped);
+        }
+    }
+}
+
+impl Service {
+    fn fire(&mut self, at: Timestamp, fired: &WakeFired) {
+        self.wakes += 1;
+        self.last_wake_run_id = Some(fired.run_id.clone());
+        match fired.reason {
+            WakeReason::Heartbeat => self.last_heartbeat_at = Some(at),
+            WakeReason::Schedule => {
+                if let Some(schedule) = self.schedule_mut(fired.source.as_deref()) {
+                    schedule.last_slot_at = schedule.last_slot_at.max(fired.slot_ms);
+                    schedule.last_fired_at = Some(at);
+                }
+            }
+            WakeReason::Ingress => {
+                let source = fired.source.as_deref();
+                let asked = |l: &&mut Listener| Some(l.listen_addr.as_str()) == source;
+                if let Some(listener) = self.listeners.iter_mut().find(asked) {
+                    listener.requests_handled += 1;
+                    listener.last_request_at = Some(at);
+                }
+            }
+            WakeReason::Manual | WakeReason::Recovery => {}
+        }
+    }
+
+    fn skip(&mut self, at: Timestamp, skipped: &WakeSkipped) {
+        match skipped.reason {
+            WakeReason::Heartbeat => self.last_heartbeat_at = Some(at),
+            WakeReason::Schedule => {
+                if let Some(schedule) = self.schedule_mut(skipped.source.as_deref()) {
+                    schedule.last_slot_at = schedule.last_slot_at.max(Some(skipped.slot_ms));
+                }
+            }
+            WakeReason::Manual | WakeReason::Ingress | WakeReason::Recovery => {}
+        }
+    }
+
+    fn schedule_mut(&mut self, id: Option<&str>) -> Option<&mut Schedule> {
+        self.schedules.iter_mut().find(|schedule| Some(schedule.spec.id.as_str()) == id)
+    }
+}
+
+impl TokenUsage {
+    /// Adds what one `model.called` reports; what is missing or no number counts as nothing.
+    fn add(&mut self, data: &serde_json::Value) {
+        let tokens = |name: &str| data.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
+        self.input_tokens = self.input_tokens.saturating_add(tokens("input_tokens"));
+        self.output_tokens = self.output_tokens.saturating_add(tokens("output_tokens"));
+        self.cached_tokens = self.cached_tokens.saturating_add(tokens("cached_tokens"));
+        self.reasoning_tokens = self.reasoning_tokens.saturating_add(tokens("reasoning_tokens"));
+        match data.get("cost_micro_usd").and_then(serde_json::Value::as_u64) {
+            Some(cost) => {
+                self.cost_micro_usd = Some(self.cost_micro_usd.unwrap_or(0).saturating_add(cost));
+            }
+            None => self.unpriced_calls += 1,
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! A run: the fold of its journal, and what may happen to it next.
+//!
+//! `state.rs` is what a run can be, `apply.rs` the only way it changes, and each command has a file
+//! of its own that decides which events it leads to.
+
+mod apply;
+mod cancel;
+mod end_attempt;
+mod fold;
+mod lose;
+mod pause;
+mod report;
+mod restart;
+mod start_attempt;
+mod state;
+mod wake;
+
+pub use apply::IllegalTransition;
+pub use cancel::Cancel;
+pub use end_attempt::{EndAttempt, Outcome};
+pub use lose::Lose;
+pub use pause::{Pause, Resume};
+pub use report::Report;
+pub use restart::Restart;
+pub use start_attempt::{AttemptUp, StartAttempt};
+pub use state::{
+    Artifact, Attempt, AttemptEnd, AttemptState, Checkpoint, Counters, Listener, Run, Schedule,
+    Service, Status, TokenUsage,
+};
+use thiserror::Error;
+pub use wake::{BindListener, FireWake, SkipWake};
+
+use crate::event::EventBody;
+use crate::{EventContext, Timestamp};
+
+/// Something that is asked of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Take the next attempt.
+    StartAttempt(StartAttempt),
+    /// The agent's process lives.
+    AttemptUp(AttemptUp),
+    /// The attempt is over.
+    EndAttempt(EndAttempt),
+    /// End the run.
+    Cancel(Cancel),
+    /// Begin a new attempt.
+    Restart(Restart),
+    /// The supervisor of the run is gone.
+    Lose(Lose),
+    /// Hold the run.
+    Pause(Pause),
+    /// Let it go on.
+    Resume(Resume),
+    /// The agent says something that belongs in the journal.
+    Report(Report),
+    /// A listener of the service has its address.
+    BindListener(BindListener),
+    /// A wake of the service becomes a run.
+    FireWake(FireWake),
+    /// A due wake is not run.
+    SkipWake(SkipWake),
+}
+
+/// What a command leads to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// What is to be recorded, in one commit; empty: all is so already.
+    pub events: Vec<EventBody>,
+    /// What is to be done once that is durable. Each may be done twice.
+    pub effects: Vec<Effect>,
+}
+
+impl Decision {
+    /// Nothing to record and nothing to do.
+    pub const NOTHING: Self = Self { events: Vec::new(), effects: Vec::new() };
+
+    fn record(events: Vec<EventBody>) -> Self {
+        Self { events, effects: Vec::new() }
+    }
+
+    fn and(mut self, effect: Effect) -> Self {
+        self.effects.push(effect);
+        self
+    }
+}
+
+/// What is to be done outside once a decision is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Start the agent of the current attempt.
+    SpawnAgent,
+    /// End all processes of the current attempt: ask, wait so long, kill.
+    StopAgent {
+        /// Zero: kill at once.
+        grace: std::time::Duration,
+    },
+    /// Freeze the processes of the current attempt.
+    FreezeAgent,
+    /// Let them go on.
+    ThawAgent,
+    /// Find a worker for the next attempt, not before that moment.
+    Dispatch {
+        /// Not before.
+        not_before: Timestamp,
+    },
+}
+
+/// Why a command is refused. Nothing changed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Rejection {
+    /// The run is over; terminal is final.
+    #[error("run {run_id} is {status} already")]
+    Terminal {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Its status.
+        status: &'static str,
+    },
+    /// The command does not fit the run's status.
+    #[error("run {run_id} is {status}: it cannot {command}")]
+    NotNow {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Its status.
+        status: &'static str,
+        /// The verb.
+        command: &'static str,
+    },
+    /// Whoever asks was superseded.
+    #[error("attempt {attempt} of run {run_id} was superseded by attempt {current}")]
+    Stale {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Who asks.
+        attempt: u32,
+        /// Whose turn it is.
+        current: u32,
+    },
+    /// The lease was taken over.
+    #[error("lease {epoch} of run {run_id} was superseded by lease {current}")]
+    Fenced {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Who asks.
+        epoch: u64,
+        /// The lease in force.
+        current: u64,
+    },
+    /// Only services can do that.
+    #[error("run {run_id} is no service")]
+    NotAService {
+        /// Which run.
+        run_id: crate::RunId,
+    },
+}
+
+impl Run {
+    /// Decides what `command` leads to at `now`, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection`] says why the command is refused.
+    pub fn decide(&self, command: &Command, now: Timestamp) -> Result<Decision, Rejection> {
+        match command {
+            Command::StartAttempt(start) => self.start_attempt(start, now),
+            Command::AttemptUp(up) => self.attempt_up(up),
+            Command::EndAttempt(end) => self.end_attempt(end, now),
+            Command::Cancel(cancel) => self.cancel(cancel),
+            Command::Restart(restart) => self.restart(restart),
+            Command::Lose(lose) => self.lose(lose, now),
+            Command::Pause(pause) => self.pause(pause),
+            Command::Resume(resume) => self.resume(resume, now),
+            Command::Report(report) => self.report(report),
+            Command::BindListener(bind) => self.bind_listener(bind),
+            Command::FireWake(fire) => self.fire_wake(fire),
+            Command::SkipWake(skip) => self.skip_wake(skip),
+        }
+    }
+
+    /// Takes in all events of a decision made at `context`.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalTransition`]: a decision whose events do not fold is a bug.
+    pub fn apply_all(
+        mut self,
+        context: EventContext,
+        events: &[EventBody],
+    ) -> Result<Self, IllegalTransition> {
+        for event in events {
+            self.apply(context, event)?;
+        }
+        Ok(self)
+    }
+
+    fn terminal(&self) -> Rejection {
+        Rejection::Terminal { run_id: self.id.clone(), status: self.status.name() }
+    }
+
+    fn not_now(&self, command: &'static str) -> Rejection {
+        Rejection::NotNow { run_id: self.id.clone(), status: self.status.name(), command }
+    }
+
+    /// Refuses whoever is not the current attempt under the current lease.
+    fn check_attempt(&self, attempt: u32) -> Result<&Attempt, Rejection> {
+        let current = self.live_attempt();
+        match current {
+            Some(found) if found.number == attempt => Ok(found),
+            Some(found) => {
+                Err(Rejection::Stale { run_id: self.id.clone(), attempt, current: found.number })
+            }
+            None if self.status.is_terminal() => Err(self.terminal()),
+            None => Err(Rejection::Stale {
+                run_id: self.id.clone(),
+                attempt,
+                current: self.last_attempt_number(),
+            }),
+        }
+    }
+}

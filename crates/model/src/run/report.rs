@@ -1,0 +1,28 @@
+//! What an agent says while it works: steps, checkpoints, outputs, artifacts, calls.
+
+use super::{Command, Decision, Rejection, Run};
+use crate::event::EventBody;
+
+/// An event that belongs to the work of one attempt.
+///
+/// Whether a step may begin or complete is decided in `step.rs`, which knows the steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Whose work.
+    pub attempt: u32,
+    /// What happened.
+    pub events: Vec<EventBody>,
+}
+
+impl From<Report> for Command {
+    fn from(report: Report) -> Self {
+        Self::Report(report)
+    }
+}
+
+impl Run {
+    pub(super) fn report(&self, report: &Report) -> Result<Decision, Rejection> {
+        self.check_attempt(report.attempt)?;
+        Ok(Decision::record(report.events.clone()))
+    }
+}

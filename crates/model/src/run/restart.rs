@@ -1,0 +1,45 @@
+//! Beginning a new attempt of a run that lives.
+
+use std::time::Duration;
+
+use super::{Command, Decision, Effect, Rejection, Run};
+use crate::event::{EventBody, RestartRequested};
+
+/// Stop the current attempt and begin another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Who asks, if somebody does.
+    pub by: Option<String>,
+    /// How long the agent has to end by itself; zero kills it at once.
+    pub grace: Duration,
+}
+
+impl From<Restart> for Command {
+    fn from(restart: Restart) -> Self {
+        Self::Restart(restart)
+    }
+}
+
+impl Run {
+    pub(super) fn restart(&self, restart: &Restart) -> Result<Decision, Rejection> {
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        if self.cancel_requested.is_some() {
+            return Err(self.not_now("restart, since it is being stopped"));
+        }
+        if self.live_attempt().is_none() {
+            // The next attempt is on its way as it is.
+            return Ok(Decision::NOTHING);
+        }
+        let stop = Effect::StopAgent { grace: restart.grace };
+        match &self.restart_requested {
+            // Two restarts at once give one new attempt.
+            Some(earlier) if earlier.grace <= restart.grace => Ok(Decision::NOTHING),
+            Some(_) | None => {
+                let request = RestartRequested { by: restart.by.clone(), grace: restart.grace };
+                Ok(Decision::record(vec![EventBody::RestartRequested(request)]).and(stop))
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Taking the next attempt, and hearing that its agent lives.
+
+use super::{Command, Decision, Effect, Rejection, Run, Status};
+use crate::event::{
+    AttemptReason, AttemptRunning, AttemptStarted, EventBody, RequeueReason, RunStarted, Stage,
+};
+use crate::{ProcessIdentity, Timestamp};
+
+/// Take the next attempt under a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartAttempt {
+    /// The lease; above every one that wrote before.
+    pub epoch: u64,
+    /// Who supervises it.
+    pub supervisor: ProcessIdentity,
+    /// On which machine.
+    pub host: String,
+}
+
+/// The agent of the attempt lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptUp {
+    /// Which attempt.
+    pub attempt: u32,
+    /// The agent's process; `None` where errand itself does the work.
+    pub process: Option<ProcessIdentity>,
+    /// Its process group.
+    pub process_group_id: Option<u32>,
+}
+
+impl From<StartAttempt> for Command {
+    fn from(start: StartAttempt) -> Self {
+        Self::StartAttempt(start)
+    }
+}
+
+impl From<AttemptUp> for Command {
+    fn from(up: AttemptUp) -> Self {
+        Self::AttemptUp(up)
+    }
+}
+
+impl Run {
+    pub(super) fn start_attempt(
+        &self,
+        start: &StartAttempt,
+        now: Timestamp,
+    ) -> Result<Decision, Rejection> {
+        let (not_before, waited_for) = match &self.status {
+            Status::Pending { not_before, reason, .. } => (*not_before, *reason),
+            Status::Running { .. } | Status::Paused { .. } => return Err(self.not_now("start")),
+            Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
+                return Err(self.terminal());
+            }
+        };
+        if start.epoch <= self.epoch {
+            return Err(Rejection::Fenced {
+                run_id: self.id.clone(),
+                epoch: start.epoch,
+                current: self.epoch,
+            });
+        }
+        if self.live_attempt().is_some() || self.cancel_requested.is_some() || now < not_before {
+            return Err(self.not_now("start"));
+        }
+        let reason = match waited_for {
+            None if self.attempts.is_empty() => AttemptReason::Initial,
+            None => AttemptReason::Resume,
+            Some(RequeueReason::Retry) => AttemptReason::Retry,
+            Some(RequeueReason::Restart) => AttemptReason::Restart,
+            Some(RequeueReason::WorkerLost | RequeueReason::Drain) => AttemptReason::Recovery,
+        };
+        let started = AttemptStarted {
+            number: self.last_attempt_number() + 1,
+            reason,
+            stage: Stage::Provisioning,
+            epoch: start.epoch,
+            supervisor: start.supervisor.clone(),
+            host: start.host.clone(),
+        };
+        Ok(Decision::record(vec![EventBody::AttemptStarted(started)]).and(Effect::SpawnAgent))
+    }
+
+    pub(super) fn attempt_up(&self, up: &AttemptUp) -> Result<Decision, Rejection> {
+        self.check_attempt(up.attempt)?;
+        let running =
+            AttemptRunning { process: up.process.clone(), process_group_id: up.process_group_id };
+        let mut events = vec![EventBody::AttemptRunning(running)];
+        if matches!(self.status, Status::Pending { .. }) {
+            events.push(EventBody::RunStarted(RunStarted {}));
+        }
+        Ok(Decision::record(events))
+    }
+}

@@ -1,0 +1,322 @@
+//! What a run can be.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    AttemptReason, CancelCause, CancelRequested, Failure, PauseReason, ProcessUsage, RequeueReason,
+    RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
+};
+use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
+
+/// A run: the fold of its journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its name for ever.
+    pub id: RunId,
+    /// What was decided at admission.
+    pub spec: RunCreated,
+    /// When it was admitted.
+    pub created_at: Timestamp,
+    /// When its first attempt reported in.
+    pub started_at: Option<Timestamp>,
+    /// How it stands.
+    pub status: Status,
+    /// The highest lease that ever wrote; 0 before the first.
+    pub epoch: u64,
+    /// All attempts, by number.
+    pub attempts: Vec<Attempt>,
+    /// A request to end the run that is not carried out yet.
+    pub cancel_requested: Option<CancelRequested>,
+    /// A request for a new attempt that is not carried out yet.
+    pub restart_requested: Option<RestartRequested>,
+    /// The output that the agent set; what the run completes with unless it sets another.
+    pub output: Option<Payload>,
+    /// The last state that the agent saved.
+    pub checkpoint: Option<Checkpoint>,
+    /// Named output files, by name.
+    pub artifacts: BTreeMap<String, Artifact>,
+    /// How many of what.
+    pub counters: Counters,
+    /// Tokens and money.
+    pub usage: TokenUsage,
+    /// Whether all attempts are spent and the run is kept as a dead letter.
+    pub dead_letter: bool,
+    /// What a service has done so far; `None` for other kinds.
+    pub service: Option<Service>,
+}
+
+/// The six statuses of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// No attempt lives; one will.
+    Pending {
+        /// Since when.
+        since: Timestamp,
+        /// The next attempt is not taken before.
+        not_before: Timestamp,
+        /// Why it is back; `None` before the first attempt.
+        reason: Option<RequeueReason>,
+    },
+    /// An attempt reported in.
+    Running {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It waits for a person.
+    Paused {
+        /// Since when.
+        since: Timestamp,
+        /// What for.
+        reason: PauseReason,
+    },
+    /// The agent exited well.
+    Completed {
+        /// When.
+        at: Timestamp,
+        /// The agent's exit code.
+        exit_code: Option<i32>,
+    },
+    /// It did not work out.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// What went wrong.
+        error: Failure,
+        /// The agent's exit code.
+        exit_code: Option<i32>,
+        /// The signal that ended the agent.
+        signal: Option<i32>,
+    },
+    /// It was ended from outside.
+    Cancelled {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        cause: CancelCause,
+        /// The agent's exit code.
+        exit_code: Option<i32>,
+        /// The signal that ended the agent.
+        signal: Option<i32>,
+    },
+}
+
+impl Status {
+    /// The stored word: one of six.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Running { .. } => "running",
+            Self::Paused { .. } => "paused",
+            Self::Completed { .. } => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether it never changes again.
+    pub const fn is_terminal(&self) -> bool {
+        matches!(self, Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. })
+    }
+
+    /// When the run ended, if it did.
+    pub const fn ended_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Completed { at, .. } | Self::Failed { at, .. } | Self::Cancelled { at, .. } => {
+                Some(*at)
+            }
+            Self::Pending { .. } | Self::Running { .. } | Self::Paused { .. } => None,
+        }
+    }
+}
+
+/// One try at a run by one process under one lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: u32,
+    /// Why there is one.
+    pub reason: AttemptReason,
+    /// The lease it writes under.
+    pub epoch: u64,
+    /// Who supervises it.
+    pub supervisor: ProcessIdentity,
+    /// On which machine.
+    pub host: String,
+    /// When it took the lease.
+    pub started_at: Timestamp,
+    /// The agent's process, once it lived.
+    pub process: Option<ProcessIdentity>,
+    /// Its process group.
+    pub process_group_id: Option<u32>,
+    /// How it stands.
+    pub state: AttemptState,
+}
+
+/// How an attempt stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttemptState {
+    /// The lease is taken, the agent does not live yet.
+    Starting(Stage),
+    /// The agent lives.
+    Running,
+    /// It ended well.
+    Exited(AttemptEnd),
+    /// It failed.
+    Failed(AttemptEnd, Failure),
+    /// It was stopped from outside.
+    Stopped(AttemptEnd, StopReason),
+}
+
+impl AttemptState {
+    /// Whether a process of it may live.
+    pub const fn is_live(&self) -> bool {
+        matches!(self, Self::Starting(_) | Self::Running)
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptEnd {
+    /// When.
+    pub at: Timestamp,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent, where one did.
+    pub signal: Option<i32>,
+    /// What it used.
+    pub usage: ProcessUsage,
+}
+
+/// The last state that an agent saved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The state.
+    pub state: Payload,
+    /// When.
+    pub at: Timestamp,
+    /// In which attempt.
+    pub attempt: u32,
+}
+
+/// A named output file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its name in the blob store.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// The media type, where known.
+    pub media_type: Option<String>,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// How many of what happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Completed steps.
+    pub steps: u64,
+    /// `model.called`.
+    pub model_calls: u64,
+    /// `tool.called`.
+    pub tool_calls: u64,
+    /// `approval.requested`.
+    pub approvals: u64,
+    /// `policy.decided`.
+    pub policy_decisions: u64,
+}
+
+/// Tokens and money, as reported.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenUsage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Tokens read from a cache; part of the input.
+    pub cached_tokens: u64,
+    /// Tokens spent on reasoning; part of the output.
+    pub reasoning_tokens: u64,
+    /// Known cost in millionths of a US dollar; `None`: no call's cost is known.
+    pub cost_micro_usd: Option<u64>,
+    /// Calls whose cost is not known.
+    pub unpriced_calls: u64,
+}
+
+/// What a service has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// Its schedules with their last slots, in the order of the specification.
+    pub schedules: Vec<Schedule>,
+    /// Its listeners with their addresses, in the order of the specification.
+    pub listeners: Vec<Listener>,
+    /// Wakes in all.
+    pub wakes: u64,
+    /// The last heartbeat.
+    pub last_heartbeat_at: Option<Timestamp>,
+    /// The run of the last wake.
+    pub last_wake_run_id: Option<RunId>,
+}
+
+/// A schedule and how far it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// What was asked for.
+    pub spec: ScheduleSpec,
+    /// The latest slot that was fired or skipped: none at or before it is ever fired again.
+    pub last_slot_at: Option<Timestamp>,
+    /// When a wake was last fired for it.
+    pub last_fired_at: Option<Timestamp>,
+}
+
+/// A listener and what it has seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// The address asked for.
+    pub listen_addr: String,
+    /// The address in force, once bound.
+    pub bound_addr: Option<String>,
+    /// Requests that became wakes.
+    pub requests_handled: u64,
+    /// When the last of them came.
+    pub last_request_at: Option<Timestamp>,
+}
+
+impl Run {
+    /// The attempt that is under way, if one is.
+    pub fn live_attempt(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.state.is_live())
+    }
+
+    /// The number of the last attempt; 0 before the first.
+    pub fn last_attempt_number(&self) -> u32 {
+        self.attempts.last().map_or(0, |attempt| attempt.number)
+    }
+
+    /// Attempts that failed, or lost their worker, since the run was last begun on purpose.
+    pub fn failures(&self) -> u32 {
+        let failed = self.attempts.iter().filter(|attempt| match &attempt.state {
+            AttemptState::Failed(..) => true,
+            AttemptState::Starting(_)
+            | AttemptState::Running
+            | AttemptState::Exited(_)
+            | AttemptState::Stopped(..) => false,
+        });
+        u32::try_from(failed.count()).unwrap_or(u32::MAX)
+    }
+
+    /// When the whole run is out of time, if it has a limit and has begun.
+    pub fn run_deadline(&self) -> Option<Timestamp> {
+        Some(self.started_at?.plus(self.spec.timeouts.run?))
+    }
+
+    /// How long the run took, or has taken until `now`.
+    pub fn duration(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.status.ended_at().unwrap_or(now).since(self.started_at?))
+    }
+}

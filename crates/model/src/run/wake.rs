@@ -1,0 +1,87 @@
+//! The wakes of a service.
+
+use super::{Command, Decision, Rejection, Run};
+use crate::event::{EventBody, ListenerBound, WakeFired, WakeSkipped};
+
+/// A listener of the service has its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindListener {
+    /// The attempt of the service.
+    pub attempt: u32,
+    /// Which listener, and its address.
+    pub bound: ListenerBound,
+}
+
+/// A wake becomes a run, admitted in the same commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FireWake {
+    /// The attempt of the service.
+    pub attempt: u32,
+    /// The wake.
+    pub fired: WakeFired,
+}
+
+/// A due wake is not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkipWake {
+    /// The attempt of the service.
+    pub attempt: u32,
+    /// What is skipped.
+    pub skipped: WakeSkipped,
+}
+
+impl From<BindListener> for Command {
+    fn from(bind: BindListener) -> Self {
+        Self::BindListener(bind)
+    }
+}
+
+impl From<FireWake> for Command {
+    fn from(fire: FireWake) -> Self {
+        Self::FireWake(fire)
+    }
+}
+
+impl From<SkipWake> for Command {
+    fn from(skip: SkipWake) -> Self {
+        Self::SkipWake(skip)
+    }
+}
+
+impl Run {
+    pub(super) fn bind_listener(&self, bind: &BindListener) -> Result<Decision, Rejection> {
+        self.check_service(bind.attempt)?;
+        Ok(Decision::record(vec![EventBody::ListenerBound(bind.bound.clone())]))
+    }
+
+    /// A slot that was fired or skipped already is not fired again: nothing is recorded.
+    pub(super) fn fire_wake(&self, fire: &FireWake) -> Result<Decision, Rejection> {
+        self.check_service(fire.attempt)?;
+        if self.cancel_requested.is_some() {
+            return Err(self.not_now("wake, since it is being stopped"));
+        }
+        if let Some(slot) = fire.fired.slot_ms {
+            let source = fire.fired.source.as_deref();
+            let schedules = self.service.iter().flat_map(|service| &service.schedules);
+            let last_slot = schedules
+                .filter(|schedule| Some(schedule.spec.id.as_str()) == source)
+                .find_map(|schedule| schedule.last_slot_at);
+            if last_slot.is_some_and(|last| slot <= last) {
+                return Ok(Decision::NOTHING);
+            }
+        }
+        Ok(Decision::record(vec![EventBody::WakeFired(fire.fired.clone())]))
+    }
+
+    pub(super) fn skip_wake(&self, skip: &SkipWake) -> Result<Decision, Rejection> {
+        self.check_service(skip.attempt)?;
+        Ok(Decision::record(vec![EventBody::WakeSkipped(skip.skipped.clone())]))
+    }
+
+    fn check_service(&self, attempt: u32) -> Result<(), Rejection> {
+        if self.service.is_none() {
+            return Err(Rejection::NotAService { run_id: self.id.clone() });
+        }
+        self.check_attempt(attempt).map(|_| ())
+    }
+}

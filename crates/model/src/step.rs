@@ -1,0 +1,255 @@
+//! The steps of a run: what is done is never done again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::event::{
+    Event, EventBody, Failure, StepCompleted, StepFailed, StepStarted, UnknownEvent,
+};
+use crate::{Digest, Payload, Timestamp};
+
+/// The longest step key.
+pub const STEP_KEY_LIMIT_BYTES: usize = 256;
+
+/// One step, as the fold of its events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Unique in the run.
+    pub key: String,
+    /// What it is, for people.
+    pub kind: Option<String>,
+    /// The digest of what it does, where the agent said.
+    pub fingerprint: Option<Digest>,
+    /// The attempt that began it last.
+    pub attempt: u32,
+    /// How often it was begun.
+    pub begun: u32,
+    /// When it was begun last.
+    pub started_at: Timestamp,
+    /// How it stands.
+    pub state: StepState,
+}
+
+/// How a step stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum StepState {
+    /// Begun, and not heard of since.
+    Started,
+    /// Done for good.
+    Completed(StepResult),
+    /// Failed; may be begun again.
+    Failed {
+        /// What went wrong.
+        error: Failure,
+        /// The command's exit code, for a command.
+        exit_code: Option<i32>,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// The recorded result of a completed step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepResult {
+    /// What it produced.
+    pub output: Option<Payload>,
+    /// What it wrote to stderr, for a command.
+    pub stderr: Option<Payload>,
+    /// From begin to completion.
+    #[serde(rename = "duration_ms", with = "crate::millis")]
+    pub duration: Duration,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What to do with a step that an agent wants to begin.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Begin<'a> {
+    /// Record this event, then do it.
+    Run(Box<EventBody>),
+    /// It is done: here is what it gave.
+    Done(&'a StepResult),
+}
+
+/// Decides whether a step is to be done.
+///
+/// # Errors
+///
+/// [`StepRefused::Key`] for a key that is empty, too long or has control characters.
+pub fn begin<'a>(existing: Option<&'a Step>, step: StepStarted) -> Result<Begin<'a>, StepRefused> {
+    check_key(&step.key)?;
+    match existing.map(|found| &found.state) {
+        Some(StepState::Completed(result)) => Ok(Begin::Done(result)),
+        Some(StepState::Started | StepState::Failed { .. }) | None => {
+            Ok(Begin::Run(Box::new(EventBody::StepStarted(step))))
+        }
+    }
+}
+
+/// Decides what a completed step leaves in the journal; `None`: it is recorded just so already.
+///
+/// # Errors
+///
+/// [`StepRefused::NotBegun`], or [`StepRefused::AlreadyCompleted`] with a different result.
+pub fn complete(
+    existing: Option<&Step>,
+    key: &str,
+    output: Option<Payload>,
+    stderr: Option<Payload>,
+    now: Timestamp,
+) -> Result<Option<EventBody>, StepRefused> {
+    let Some(step) = existing else {
+        return Err(StepRefused::NotBegun { key: key.to_owned() });
+    };
+    match &step.state {
+        StepState::Completed(done) if done.output == output => Ok(None),
+        StepState::Completed(_) => Err(StepRefused::AlreadyCompleted { key: key.to_owned() }),
+        StepState::Started | StepState::Failed { .. } => {
+            Ok(Some(EventBody::StepCompleted(StepCompleted {
+                key: key.to_owned(),
+                output,
+                stderr,
+                duration: now.since(step.started_at),
+            })))
+        }
+    }
+}
+
+/// Decides what a failed step leaves in the journal.
+///
+/// # Errors
+///
+/// [`StepRefused::NotBegun`], or [`StepRefused::AlreadyCompleted`].
+pub fn fail(
+    existing: Option<&Step>,
+    key: &str,
+    error: Failure,
+    exit_code: Option<i32>,
+    now: Timestamp,
+) -> Result<EventBody, StepRefused> {
+    let Some(step) = existing else {
+        return Err(StepRefused::NotBegun { key: key.to_owned() });
+    };
+    match &step.state {
+        StepState::Completed(_) => Err(StepRefused::AlreadyCompleted { key: key.to_owned() }),
+        StepState::Started | StepState::Failed { .. } => Ok(EventBody::StepFailed(StepFailed {
+            key: key.to_owned(),
+            error,
+            exit_code,
+            duration: now.since(step.started_at),
+        })),
+    }
+}
+
+fn check_key(key: &str) -> Result<(), StepRefused> {
+    if key.is_empty() || key.len() > STEP_KEY_LIMIT_BYTES || key.chars().any(char::is_control) {
+        return Err(StepRefused::Key { key: key.chars().take(STEP_KEY_LIMIT_BYTES).collect() });
+    }
+    Ok(())
+}
+
+/// Why a call about a step is refused. Nothing was recorded.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum StepRefused {
+    /// The key is empty, too long or has control characters.
+    #[error(
+        "{key:?} is not a step key: 1 to {STEP_KEY_LIMIT_BYTES} bytes without control characters"
+    )]
+    Key {
+        /// What was given, shortened.
+        key: String,
+    },
+    /// Nobody began it.
+    #[error("step {key:?} was not begun in this run")]
+    NotBegun {
+        /// Which step.
+        key: String,
+    },
+    /// It is done, with another result.
+    #[error("step {key:?} is completed already, with a different result")]
+    AlreadyCompleted {
+        /// Which step.
+        key: String,
+    },
+}
+
+/// All steps of a run, by key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps(BTreeMap<String, Step>);
+
+impl Steps {
+    /// The steps as they were stored.
+    pub fn from_stored(steps: impl IntoIterator<Item = Step>) -> Self {
+        Self(steps.into_iter().map(|step| (step.key.clone(), step)).collect())
+    }
+
+    /// The fold of a whole journal.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownEvent`] for the first event that cannot be read.
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Result<Self, UnknownEvent> {
+        let mut steps = Self::default();
+        for event in events {
+            steps.apply(event.at, event.attempt, &event.body()?);
+        }
+        Ok(steps)
+    }
+
+    /// The step of that key.
+    pub fn get(&self, key: &str) -> Option<&Step> {
+        self.0.get(key)
+    }
+
+    /// All steps, by key.
+    pub fn iter(&self) -> impl Iterator<Item = &Step> {
+        self.0.values()
+    }
+
+    /// Takes in one event; events about other things change nothing. Returns the step it changed.
+    pub fn apply(&mut self, at: Timestamp, attempt: u32, body: &EventBody) -> Option<&Step> {
+        if let EventBody::StepStarted(started) = body {
+            return Some(self.start(at, attempt, started));
+        }
+        if let EventBody::StepCompleted(done) = body {
+            let step = self.0.get_mut(&done.key)?;
+            step.state = StepState::Completed(StepResult {
+                output: done.output.clone(),
+                stderr: done.stderr.clone(),
+                duration: done.duration,
+                at,
+            });
+            return Some(step);
+        }
+        if let EventBody::StepFailed(failed) = body {
+            let step = self.0.get_mut(&failed.key)?;
+            step.state =
+                StepState::Failed { error: failed.error.clone(), exit_code: failed.exit_code, at };
+            return Some(step);
+        }
+        None
+    }
+
+    fn start(&mut self, at: Timestamp, attempt: u32, started: &StepStarted) -> &Step {
+        let step = self.0.entry(started.key.clone()).or_insert_with(|| Step {
+            key: started.key.clone(),
+            kind: None,
+            fingerprint: None,
+            attempt,
+            begun: 0,
+            started_at: at,
+            state: StepState::Started,
+        });
+        step.kind.clone_from(&started.kind);
+        step.fingerprint.clone_from(&started.fingerprint);
+        step.attempt = attempt;
+        step.begun += 1;
+        step.started_at = at;
+        step.state = StepState::Started;
+        step
+    }
+}

@@ -1,0 +1,148 @@
+//! What holds for every journal that commands can lead to.
+
+use std::time::Duration;
+
+use errand_model::event::{EventBody, PauseReason, RunKind, StepStarted};
+use errand_model::run::{Command, Lose, Outcome, Pause, Report, Resume, Run};
+use errand_model::step::Steps;
+use errand_model::{Event, EventContext, Head};
+use proptest::prelude::*;
+
+use crate::table::{cancel, end, failure, restart, start, up};
+use crate::world::Journaled;
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let attempt = 1_u32..5;
+    let epoch = 0_u64..12;
+    prop_oneof![
+        4 => epoch.clone().prop_map(start),
+        4 => attempt.clone().prop_map(up),
+        2 => attempt.clone().prop_map(|n| end(n, Outcome::Exited { output: None })),
+        3 => attempt.clone().prop_map(|n| end(n, Outcome::Failed(failure("exit_nonzero")))),
+        1 => attempt.clone().prop_map(|n| end(n, Outcome::Failed(failure("brief_error")))),
+        1 => attempt.clone().prop_map(|n| end(n, Outcome::Drained)),
+        1 => (0_u64..20).prop_map(cancel),
+        2 => Just(restart()),
+        2 => epoch.prop_map(|epoch| Lose { epoch }.into()),
+        1 => Just(Pause { reason: PauseReason::Operator, by: None }.into()),
+        1 => Just(Pause { reason: PauseReason::Approval, by: None }.into()),
+        2 => Just(Resume { by: None }.into()),
+        3 => (attempt, "[abc]").prop_map(|(attempt, key)| {
+            let step = StepStarted { key, kind: None, fingerprint: None };
+            Report { attempt, events: vec![EventBody::StepStarted(step)] }.into()
+        }),
+    ]
+}
+
+fn any_kind() -> impl Strategy<Value = RunKind> {
+    prop_oneof![Just(RunKind::Job), Just(RunKind::Heartbeat), Just(RunKind::Service)]
+}
+
+fn any_history() -> impl Strategy<Value = (Journaled, Vec<(usize, Run)>)> {
+    (any_kind(), 0_u32..4, proptest::collection::vec(any_command(), 0..60)).prop_map(
+        |(kind, retries, commands)| {
+            let mut journaled = Journaled::new(kind, retries);
+            let mut lives = vec![(journaled.events.len(), journaled.run.clone())];
+            for command in commands {
+                // A refused command changes nothing; that is checked by the fold below.
+                if journaled.command(&command).is_ok() {
+                    lives.push((journaled.events.len(), journaled.run.clone()));
+                }
+            }
+            (journaled, lives)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_legal_history_folds_to_the_state_that_lived((journaled, _) in any_history()) {
+        prop_assert_eq!(Run::fold(&journaled.events).unwrap(), journaled.run);
+    }
+
+    #[test]
+    fn a_crash_after_any_event_loses_nothing((journaled, lives) in any_history()) {
+        let written: Vec<Event> = journaled.events.iter()
+            .map(|event| Event::from_json_line(&event.to_json_line()).unwrap())
+            .collect();
+        // Inside a commit the fold is on its way; it must get there from wherever it stands.
+        for upto in 1..=written.len() {
+            let mut resumed = Run::fold(&written[..upto]).unwrap();
+            for event in &written[upto..] {
+                let context = EventContext { at: event.at, attempt: event.attempt };
+                resumed.apply(context, &event.body().unwrap()).unwrap();
+            }
+            prop_assert_eq!(&resumed, &journaled.run);
+        }
+        // After each commit it is exactly the state that lived.
+        for (upto, lived) in &lives {
+            prop_assert_eq!(&Run::fold(&written[..*upto]).unwrap(), lived);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_terminal_event((journaled, _) in any_history(), command in any_command()) {
+        let mut ended = journaled.clone();
+        if ended.run.status.is_terminal() {
+            prop_assert!(ended.command(&command).is_err());
+            for event in &journaled.events {
+                let body = event.body().unwrap();
+                let context = EventContext { at: event.at, attempt: event.attempt };
+                prop_assert!(ended.run.clone().apply(context, &body).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn leases_only_grow_and_an_old_one_is_refused((journaled, _) in any_history(), epoch in 0_u64..12) {
+        let mut last = 0;
+        for attempt in &journaled.run.attempts {
+            prop_assert!(attempt.epoch > last);
+            last = attempt.epoch;
+        }
+        if epoch <= journaled.run.epoch {
+            prop_assert!(journaled.clone().command(&start(epoch)).is_err());
+            let lose = Lose { epoch }.into();
+            let mut journaled = journaled;
+            prop_assert!(journaled.command(&lose).is_err());
+        }
+    }
+
+    #[test]
+    fn a_cancelled_run_has_no_live_attempt_and_at_most_one_attempt_lives((_, lives) in any_history()) {
+        for (_, run) in &lives {
+            let live = run.attempts.iter().filter(|attempt| attempt.state.is_live()).count();
+            prop_assert!(live <= 1);
+            prop_assert!(!run.status.is_terminal() || live == 0);
+        }
+    }
+
+    #[test]
+    fn any_change_to_a_journal_is_found(
+        (journaled, _) in any_history(), place in any::<prop::sample::Index>(), kind in 0..4,
+    ) {
+        let mut events = journaled.events.clone();
+        let place = place.index(events.len());
+        match kind {
+            0 => events[place].at = events[place].at.plus(Duration::from_millis(1)),
+            1 => events[place].attempt += 1,
+            2 if place + 1 < events.len() => events.swap(place, place + 1),
+            3 if place + 1 < events.len() => { events.remove(place); }
+            _ => events[place].data.push(' '),
+        }
+        let mut head = Head::EMPTY;
+        prop_assert!(events.iter().try_for_each(|event| head.verify(event)).is_err());
+        let mut head = Head::EMPTY;
+        prop_assert!(journaled.events.iter().try_for_each(|event| head.verify(event)).is_ok());
+        prop_assert_eq!(head, journaled.head);
+    }
+
+    #[test]
+    fn steps_fold((journaled, _) in any_history()) {
+        let begun = journaled.events.iter().filter(|event| event.kind == "step.started").count();
+        let steps = Steps::fold(&journaled.events).unwrap();
+        prop_assert_eq!(usize::try_from(steps.iter().map(|step| step.begun).sum::<u32>()).unwrap(), begun);
+    }
+}

@@ -1,0 +1,209 @@
+//! The whole table: every state, every event, every command.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use errand_model::event::{
+    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
+    CancelCause, CancelRequested, CheckpointSaved, EventBody, Failure, PauseReason, ProcessUsage,
+    RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunDeadLettered, RunFailed,
+    RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Stage, StepStarted, StopReason,
+};
+use errand_model::run::{
+    AttemptUp, Cancel, Command, EndAttempt, Lose, Outcome, Pause, Report, Restart, Resume,
+    StartAttempt,
+};
+use errand_model::{EventContext, Payload, Timestamp};
+
+use crate::world::{Journaled, process};
+
+pub(crate) fn failure(code: &str) -> Failure {
+    Failure { code: code.to_owned(), message: "it broke".to_owned(), step: None, retryable: None }
+}
+
+pub(crate) fn start(epoch: u64) -> Command {
+    StartAttempt { epoch, supervisor: process(100), host: "here".to_owned() }.into()
+}
+
+pub(crate) fn up(attempt: u32) -> Command {
+    AttemptUp { attempt, process: Some(process(200)), process_group_id: Some(200) }.into()
+}
+
+pub(crate) fn end(attempt: u32, outcome: Outcome) -> Command {
+    let exit_code = match outcome {
+        Outcome::Exited { .. } => Some(0),
+        Outcome::Failed(_) => Some(1),
+        Outcome::Drained => None,
+    };
+    let usage = ProcessUsage::default();
+    EndAttempt { attempt, outcome, exit_code, signal: None, usage }.into()
+}
+
+pub(crate) fn cancel(grace_s: u64) -> Command {
+    let grace = Duration::from_secs(grace_s);
+    Cancel { cause: CancelCause::Stopped, by: None, grace }.into()
+}
+
+pub(crate) fn restart() -> Command {
+    Restart { by: None, grace: Duration::from_secs(1) }.into()
+}
+
+fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
+    let reach = |commands: &[Command]| {
+        let mut journaled = Journaled::new(kind, max_retries);
+        for command in commands {
+            journaled.command(command).unwrap();
+        }
+        journaled
+    };
+    let running = [start(1), up(1)];
+    let with = |more: &[Command]| reach(&[running.as_slice(), more].concat());
+    let pause: Command = Pause { reason: PauseReason::Operator, by: None }.into();
+    let done = Outcome::Exited { output: None };
+    vec![
+        ("pending", reach(&[])),
+        ("pending, held", reach(std::slice::from_ref(&pause))),
+        ("pending, starting", reach(&[start(1)])),
+        ("running", with(&[])),
+        ("running, stopping", with(&[cancel(10)])),
+        ("running, restarting", with(&[restart()])),
+        ("paused", with(&[pause])),
+        ("pending, again", with(&[restart(), end(1, done.clone())])),
+        ("completed", with(&[end(1, done)])),
+        ("failed", with(&[end(1, Outcome::Failed(failure("brief_error")))])),
+        ("cancelled", with(&[cancel(10), end(1, Outcome::Drained)])),
+    ]
+}
+
+fn commands() -> Vec<(&'static str, Command)> {
+    let exited = Outcome::Exited { output: Some(Payload::Text("done".to_owned())) };
+    let step = StepStarted { key: "a".to_owned(), kind: None, fingerprint: None };
+    vec![
+        ("start attempt", start(9)),
+        ("start attempt, old lease", start(0)),
+        ("attempt 1 is up", up(1)),
+        (
+            "attempt 1 reports a step",
+            Report { attempt: 1, events: vec![EventBody::StepStarted(step)] }.into(),
+        ),
+        ("attempt 1 exited", end(1, exited)),
+        ("attempt 1 failed", end(1, Outcome::Failed(failure("exit_nonzero")))),
+        ("attempt 1 drained", end(1, Outcome::Drained)),
+        ("attempt 7 exited", end(7, Outcome::Drained)),
+        ("cancel", cancel(10)),
+        ("cancel, at once", cancel(0)),
+        ("restart", restart()),
+        ("lose", Lose { epoch: 9 }.into()),
+        ("lose, old lease", Lose { epoch: 0 }.into()),
+        ("pause", Pause { reason: PauseReason::Operator, by: None }.into()),
+        ("resume", Resume { by: None }.into()),
+    ]
+}
+
+/// What every command leads to in every state.
+fn command_table(kind: RunKind, max_retries: u32) -> String {
+    let mut table = String::new();
+    for (state, journaled) in states(kind, max_retries) {
+        writeln!(table, "{state}").unwrap();
+        for (name, command) in commands() {
+            let mut journaled = journaled.clone();
+            let outcome = match journaled.command(&command) {
+                Ok(events) if events.is_empty() => "nothing".to_owned(),
+                Ok(events) => {
+                    let names: Vec<_> = events.iter().map(EventBody::type_name).collect();
+                    format!("{} -> {}", names.join(" "), journaled.run.status.name())
+                }
+                Err(rejection) => {
+                    format!("refused: {rejection}").replace(journaled.run.id.as_str(), "R")
+                }
+            };
+            writeln!(table, "  {name:<26}{outcome}").unwrap();
+        }
+    }
+    table
+}
+
+#[test]
+fn every_command_in_every_state_of_a_job() {
+    insta::assert_snapshot!("commands_of_a_job", command_table(RunKind::Job, 0));
+}
+
+#[test]
+fn every_command_in_every_state_of_a_job_that_may_be_retried() {
+    insta::assert_snapshot!("commands_of_a_retried_job", command_table(RunKind::Job, 3));
+}
+
+#[test]
+fn every_command_in_every_state_of_a_service() {
+    insta::assert_snapshot!("commands_of_a_service", command_table(RunKind::Service, 0));
+}
+
+fn events() -> Vec<EventBody> {
+    let usage = ProcessUsage::default();
+    let now = Timestamp::from_millis(2_000_000);
+    let grace = Duration::from_secs(1);
+    let (exit_code, signal, by) = (Some(1), None, None);
+    vec![
+        EventBody::RunStarted(RunStarted {}),
+        EventBody::RunRequeued(RunRequeued { reason: RequeueReason::Retry, not_before_ms: now }),
+        EventBody::RunPaused(RunPaused { reason: PauseReason::Operator, by: by.clone() }),
+        EventBody::RunResumed(RunResumed { by: by.clone() }),
+        EventBody::CancelRequested(CancelRequested {
+            cause: CancelCause::Stopped,
+            by: by.clone(),
+            grace,
+        }),
+        EventBody::RestartRequested(RestartRequested { by: by.clone(), grace }),
+        EventBody::RunCompleted(RunCompleted { output: None, exit_code }),
+        EventBody::RunFailed(RunFailed { error: failure("exit_nonzero"), exit_code, signal }),
+        EventBody::RunCancelled(RunCancelled {
+            cause: CancelCause::Stopped,
+            by,
+            exit_code,
+            signal,
+        }),
+        EventBody::RunDeadLettered(RunDeadLettered { attempts: 1 }),
+        EventBody::AttemptStarted(AttemptStarted {
+            number: 2,
+            reason: AttemptReason::Retry,
+            stage: Stage::Leased,
+            epoch: 2,
+            supervisor: process(100),
+            host: "here".to_owned(),
+        }),
+        EventBody::AttemptRunning(AttemptRunning { process: None, process_group_id: None }),
+        EventBody::AttemptExited(AttemptExited { exit_code, usage }),
+        EventBody::AttemptFailed(AttemptFailed {
+            error: failure("exit_nonzero"),
+            exit_code,
+            signal,
+            usage,
+        }),
+        EventBody::AttemptStopped(AttemptStopped {
+            reason: StopReason::Cancel,
+            exit_code,
+            signal,
+            usage,
+        }),
+        EventBody::StepStarted(StepStarted { key: "a".to_owned(), kind: None, fingerprint: None }),
+        EventBody::CheckpointSaved(CheckpointSaved { state: Payload::Text("s".to_owned()) }),
+    ]
+}
+
+#[test]
+fn every_event_in_every_state() {
+    let mut table = String::new();
+    for (state, journaled) in states(RunKind::Job, 0) {
+        writeln!(table, "{state}").unwrap();
+        for event in events() {
+            let mut run = journaled.run.clone();
+            let context = EventContext { at: Timestamp::from_millis(3_000_000), attempt: 1 };
+            let outcome = match run.apply(context, &event) {
+                Ok(()) => run.status.name().to_owned(),
+                Err(_) => "illegal".to_owned(),
+            };
+            writeln!(table, "  {:<24}{outcome}", event.type_name()).unwrap();
+        }
+    }
+    insta::assert_snapshot!("events", table);
+}

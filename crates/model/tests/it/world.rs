@@ -1,0 +1,94 @@
+//! Runs to play with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_model::event::{
+    AgentRef, EventBody, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger, TriggerKind,
+};
+use errand_model::retry::{Backoff, RetryPolicy};
+use errand_model::run::{Command, Rejection, Run};
+use errand_model::{Digest, Event, EventContext, Head, Payload, ProcessIdentity, RunId, Timestamp};
+
+pub(crate) fn process(pid: u32) -> ProcessIdentity {
+    ProcessIdentity { pid, start_ticks: u64::from(pid) * 10, boot_id: "boot".to_owned() }
+}
+
+pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
+    let service = (kind == RunKind::Service).then(|| ServiceSpec {
+        interval: Duration::from_secs(30),
+        heartbeat: true,
+        heartbeat_input: None,
+        schedules: Vec::new(),
+        listeners: Vec::new(),
+    });
+    RunCreated {
+        name: None,
+        kind,
+        agent: AgentRef {
+            name: "echo".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: Digest::of(b"parcel"),
+            path: "agents/echo".to_owned(),
+        },
+        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+        labels: BTreeMap::new(),
+        session_id: None,
+        parent_run_id: None,
+        origin_run_id: None,
+        detached: true,
+        host: "here".to_owned(),
+        cwd: "/".to_owned(),
+        input: Some(Payload::Text("hello".to_owned())),
+        env: BTreeMap::new(),
+        timeouts: Timeouts::default(),
+        retry: RetryPolicy {
+            max_retries,
+            backoff: Backoff::Fixed,
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(1),
+            retry_on: Vec::new(),
+        },
+        service,
+        launcher: Some(process(2)),
+        idempotency_key: None,
+        fingerprint: Digest::of(b"settings"),
+        callback_url: None,
+    }
+}
+
+/// A run with its journal, driven by commands.
+#[derive(Clone, Debug)]
+pub(crate) struct Journaled {
+    pub(crate) run: Run,
+    pub(crate) events: Vec<Event>,
+    pub(crate) head: Head,
+    pub(crate) now: Timestamp,
+}
+
+impl Journaled {
+    pub(crate) fn new(kind: RunKind, max_retries: u32) -> Self {
+        let now = Timestamp::from_millis(1_000_000);
+        let id = RunId::new(now, 7);
+        let spec = created(kind, max_retries);
+        let mut head = Head::EMPTY;
+        let first = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(spec.clone())));
+        Self { run: Run::create(id, now, spec), events: vec![first], head, now }
+    }
+
+    /// Decides, applies and records; ten seconds pass.
+    pub(crate) fn command(&mut self, command: &Command) -> Result<Vec<EventBody>, Rejection> {
+        self.now = self.now.plus(Duration::from_secs(10));
+        let decision = self.run.decide(command, self.now)?;
+        for body in &decision.events {
+            let attempt = match body {
+                EventBody::AttemptStarted(started) => started.number,
+                _ => self.run.last_attempt_number(),
+            };
+            self.run.apply(EventContext { at: self.now, attempt }, body).unwrap();
+            let event = self.head.seal(&self.run.id, self.now, attempt, body);
+            self.events.push(event);
+        }
+        Ok(decision.events)
+    }
+}

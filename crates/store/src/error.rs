@@ -1,0 +1,140 @@
+//! What can go wrong in a store.
+
+use std::path::PathBuf;
+
+use errand_model::RunId;
+use thiserror::Error;
+
+/// Why a step of the store did not happen. Nothing of it did.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is no such run.
+    #[error("no run {run_id}")]
+    NoRun {
+        /// Which.
+        run_id: RunId,
+    },
+    /// The writer was superseded: whatever it supervises must stop.
+    #[error("lease {epoch} of run {run_id} is not in force (lease {current} is)")]
+    Fenced {
+        /// Which run.
+        run_id: RunId,
+        /// The writer's lease.
+        epoch: u64,
+        /// The last lease.
+        current: u64,
+    },
+    /// The journal does not end where the caller believed: load the run again.
+    #[error("the journal of run {run_id} ends at {found}, not at {expected}")]
+    Conflict {
+        /// Which run.
+        run_id: RunId,
+        /// Where the caller believed it ends.
+        expected: u64,
+        /// Where it ends.
+        found: u64,
+    },
+    /// The run is terminal.
+    #[error("run {run_id} is over")]
+    Sealed {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// The run is not terminal.
+    #[error("run {run_id} is still live")]
+    Live {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// The idempotency key was used for a different request.
+    #[error("the idempotency key {key:?} was used for run {run_id}, which does something else")]
+    IdempotencyConflict {
+        /// The key.
+        key: String,
+        /// Whose it is.
+        run_id: RunId,
+    },
+    /// A session was changed meanwhile.
+    #[error("session {session_id:?} has revision {found}, not {seen}")]
+    Revision {
+        /// Which session.
+        session_id: String,
+        /// What the caller had seen.
+        seen: u64,
+        /// What it is.
+        found: u64,
+    },
+    /// A run's rows do not make sense.
+    #[error("run {run_id} is damaged in the registry: {reason}")]
+    Damaged {
+        /// Which run, as far as it can be read.
+        run_id: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The registry was written by a newer program.
+    #[error("the registry {path} has schema {found}; this program knows schema {known}", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The newest this program knows.
+        known: u32,
+    },
+    /// The registry is no SQLite database, or a broken one.
+    #[error("the registry {path} is damaged: {reason}", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// There is no registry.
+    #[error("no registry at {path}", path = path.display())]
+    Missing {
+        /// Where one was looked for.
+        path: PathBuf,
+    },
+    /// The disk is full.
+    #[error("no space left for the registry {path}", path = path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The registry may not be written.
+    #[error("the registry {path} cannot be written", path = path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Others kept the registry busy for the whole of [`crate::sqlite::BUSY_LIMIT`].
+    #[error("the registry {path} stayed busy", path = path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Anything else of the database.
+    #[error("the registry failed while it {doing}")]
+    Database {
+        /// What it did.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A file beside the registry.
+    #[error("cannot {doing} {path}", path = path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The writer thread is gone: a bug, or the process is ending.
+    #[error("the registry's writer has ended")]
+    WriterGone,
+}

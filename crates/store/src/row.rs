@@ -1,0 +1,231 @@
+//! What goes into a store and comes out of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_model::event::{Event, RunKind};
+use errand_model::run::Run;
+use errand_model::step::Step;
+use errand_model::{Head, ProcessIdentity, RunId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A run to be admitted: its first event, and the run that this event folds to.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The fold of `events`.
+    pub run: Run,
+    /// Where the journal then ends.
+    pub head: Head,
+    /// From `run.created` on; never empty.
+    pub events: Vec<Event>,
+    /// Whether any worker may claim it, and in which order; `None`: only who takes it by its id.
+    pub queued: Option<Pending>,
+    /// Whether an unfinished or completed run with the same fingerprint stands in for this one.
+    pub dedup: bool,
+}
+
+/// A run's place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Higher first.
+    pub priority: i32,
+    /// Not claimed before.
+    pub ready_at: Timestamp,
+}
+
+/// What became of an admission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// The run exists now.
+    Created,
+    /// A run with the same idempotency key, or (asked for) the same fingerprint, exists already.
+    Existing(RunId),
+}
+
+/// Further events of one run.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The run as it is after `events`: the source of all projections.
+    pub run: Run,
+    /// Where the journal then ends.
+    pub head: Head,
+    /// In order, following each other; their first `seq` is the journal's next. Never empty.
+    pub events: Vec<Event>,
+    /// The steps that `events` changed, as they are then.
+    pub steps: Vec<Step>,
+    /// The lease that allows it.
+    pub fence: Fence,
+    /// Whether the stored fold is brought up to date too. Otherwise only events and steps are
+    /// written, and `load` folds the rest of the journal onto the stored fold.
+    pub snapshot: bool,
+    /// Whether the lease ends with it; a terminal run's always does.
+    pub release: bool,
+    /// Back into the queue, for a run that any worker may claim.
+    pub requeue: Option<Pending>,
+    /// Requests that `events` answer: they are gone with the commit.
+    pub answered: Vec<i64>,
+}
+
+/// Proof that whoever writes is still the one to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The lease's number; refused unless it is the one in force.
+    pub epoch: u64,
+}
+
+/// An append that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// Requests for this run that wait for an answer, these events' own not counted.
+    pub open_requests: u32,
+}
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The machine.
+    pub host: String,
+    /// The process.
+    pub process: ProcessIdentity,
+    /// A worker's name, where the holder is one of many slots.
+    pub worker: Option<String>,
+}
+
+/// The right to write a run's journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Which run.
+    pub run_id: RunId,
+    /// Its number: above that of every earlier lease of the run.
+    pub epoch: u64,
+    /// Who holds it.
+    pub holder: Holder,
+    /// When it ends by itself; `None`: when its holder is dead.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Which runs a worker wants.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who asks.
+    pub holder: Holder,
+    /// At most so many: the free slots, never more.
+    pub limit: u32,
+    /// Runs that are ready by then.
+    pub now: Timestamp,
+    /// How long the leases last; `None`: as long as the holder lives.
+    pub lease_for: Option<Duration>,
+}
+
+/// A run as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// The fold of its whole journal.
+    pub run: Run,
+    /// Where the journal ends.
+    pub head: Head,
+    /// Who may write it, if anyone.
+    pub lease: Option<Lease>,
+    /// The number of the last lease, in force or not; 0 before the first.
+    pub epoch: u64,
+    /// Requests that wait for an answer.
+    pub open_requests: u32,
+}
+
+/// Something asked of whoever holds a run's lease, durable until it is answered by events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// Grows; requests are answered in this order.
+    pub id: i64,
+    /// Of which run.
+    pub run_id: RunId,
+    /// What.
+    pub kind: RequestKind,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// What can be asked of a lease's holder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum RequestKind {
+    /// End the run.
+    Cancel {
+        /// Why.
+        cause: errand_model::event::CancelCause,
+        /// Who asks.
+        by: Option<String>,
+        /// How long the agent has.
+        #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
+        grace: Duration,
+    },
+    /// Begin a new attempt.
+    Restart {
+        /// Who asks.
+        by: Option<String>,
+        /// How long the agent has.
+        #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
+        grace: Duration,
+    },
+    /// Hold the run.
+    Pause {
+        /// Who asks.
+        by: Option<String>,
+    },
+    /// Let it go on.
+    Resume {
+        /// Who asks.
+        by: Option<String>,
+    },
+    /// Wake a service now.
+    Wake {
+        /// What the agent is given.
+        input: Option<errand_model::Payload>,
+    },
+}
+
+/// Which runs to list. All that is given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only runs that are not terminal.
+    pub live: bool,
+    /// Only these kinds; empty: all.
+    pub kinds: Vec<RunKind>,
+    /// Only runs of the agent of that name.
+    pub agent: Option<String>,
+    /// Only runs with all these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Only runs of that status (`pending`, …).
+    pub status: Option<String>,
+    /// Only runs of that name.
+    pub name: Option<String>,
+    /// Only runs of that session.
+    pub session_id: Option<String>,
+    /// Only children of that run.
+    pub parent_run_id: Option<RunId>,
+    /// Only terminal runs that ended before.
+    pub ended_before: Option<Timestamp>,
+}
+
+/// Which part of a list, newest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Runs after that one in the list; `None`: from the newest on.
+    pub after: Option<RunId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A session as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionState {
+    /// Its name.
+    pub session_id: String,
+    /// Grows with each change.
+    pub revision: u64,
+    /// The state document.
+    pub state: Value,
+    /// When it was changed last.
+    pub updated_at: Timestamp,
+}

@@ -1,0 +1,166 @@
+//! The seam between what is decided and where it is kept.
+
+use async_trait::async_trait;
+use errand_model::event::Event;
+use errand_model::step::Step;
+use errand_model::{RunId, Timestamp};
+
+use crate::row::{
+    Admission, Admitted, Append, Appended, Claim, Filter, Holder, Lease, Page, Request,
+    RequestKind, SessionState, Stored,
+};
+use crate::Error;
+
+/// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
+/// an `Err` nothing of it happened.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Admits a run. One with the same idempotency key, or (if `dedup`) the same fingerprint among
+    /// unfinished and completed runs, stands in for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdempotencyConflict`] if the key was used for something else (another fingerprint).
+    async fn admit(&self, admission: Admission) -> Result<Admitted, Error>;
+
+    /// Admits a run and takes its lease at once for `holder`, which runs it itself.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::admit`].
+    async fn admit_held(&self, admission: Admission, holder: Holder) -> Result<(Admitted, Option<Lease>), Error>;
+
+    /// Appends events to one run's journal, with everything that follows from them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`] if the lease is not the one in force, [`Error::Conflict`] if the journal
+    /// does not end where the events begin, [`Error::Sealed`] if the run is terminal,
+    /// [`Error::NoRun`].
+    async fn append(&self, append: Append) -> Result<Appended, Error>;
+
+    /// Appends to a parent's journal and admits a child that `holder` runs itself, in one commit:
+    /// both happen or neither. Returns the child's lease.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::append`] for the parent.
+    async fn append_and_admit(
+        &self,
+        parent: Append,
+        child: Admission,
+        holder: Holder,
+    ) -> Result<Lease, Error>;
+
+    /// Claims up to `limit` queued runs that are ready, highest priority and longest waiting first.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error>;
+
+    /// Takes the lease of one run, if its last lease still has the number `seen_epoch` that the
+    /// caller saw (0: it never had one). Whether its holder is dead is the caller's to know.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`] if another took it since, [`Error::Sealed`] if the run is terminal,
+    /// [`Error::NoRun`].
+    async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error>;
+
+    /// Makes leases last until `until`. Returns those that are not in force any more.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Vec<RunId>, Error>;
+
+    /// One run, its whole journal folded; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if its journal does not fold.
+    async fn load(&self, run_id: &RunId) -> Result<Option<Stored>, Error>;
+
+    /// Events after `after` (0: from the first), in order, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn events(&self, run_id: &RunId, after: u64, limit: u32) -> Result<Vec<Event>, Error>;
+
+    /// Runs, newest first. A damaged one is left out and reported as the second part.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn list(&self, filter: &Filter, page: &Page) -> Result<(Vec<Stored>, Vec<Error>), Error>;
+
+    /// The ids of the runs whose id contains `part`, or whose name is `part`; newest first, at most
+    /// `limit`. A run whose whole id is `part` comes alone.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error>;
+
+    /// All steps of a run, by key.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error>;
+
+    /// Leaves a request for whoever holds the run's lease. Returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sealed`] if the run is terminal, [`Error::NoRun`].
+    async fn request(&self, run_id: &RunId, kind: RequestKind, now: Timestamp) -> Result<i64, Error>;
+
+    /// The requests of a run that wait for an answer, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error>;
+
+    /// A session's state; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error>;
+
+    /// Changes a session's state, if it still has the revision `seen` (0: it does not exist).
+    /// Returns the new revision.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Revision`] if it was changed since.
+    async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error>;
+
+    /// Forgets a run and everything that hangs on it: the one way in which events are deleted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Live`] if the run is not terminal and `even_live` was not said; [`Error::NoRun`].
+    async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error>;
+
+    /// Waits until everything that was acknowledged is also in the files beside the registry, and
+    /// those are synced.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be written; the registry itself has everything all the same.
+    async fn sync_files(&self, run_id: &RunId) -> Result<(), Error>;
+}
+
+/// Which runs may be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Only a terminal one.
+    Terminal,
+    /// A live one too: its holder is known to be dead.
+    Any,
+}
