@@ -8,7 +8,7 @@ use regex::Regex;
 /// What differs between two runs of the same test, and what stands there instead. The order matters.
 const RULES: &[(&str, &str)] = &[
     // Digests before ids: an id's alphabet is wider and its length shorter.
-    (r"\b[0-9a-f]{64}\b", "<digest--------------------------------------------------------->"),
+    (r"\b[0-9a-f]{64}\b", "<digest-------------------------------------------------------->"),
     (r"\b[0-9a-f]{40}\b", "<commit-------------------------------->"),
     (r"\b01[0-9a-hjkmnp-tv-z]{18}\b", "<run-id------------>"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}(Z|\+00:00)", "<rfc3339-with-nanoseconds---->"),
