@@ -4,3 +4,6 @@
 //! Deliberately absent: files, sockets, the clock. Reading and writing is for those who call.
 
 pub mod agent_file;
+pub mod agent_protocol;
+pub mod error_code;
+pub mod exit_code;

@@ -24,6 +24,11 @@ pub fn time_zone(name: &str) -> Option<TimeZone> {
     name.parse().ok()
 }
 
+/// The names of all time zones.
+pub fn time_zone_names() -> impl Iterator<Item = &'static str> {
+    chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
+}
+
 /// A cron line: five fields, six (seconds first) or seven (and the year last), a nickname such as
 /// `@hourly`, or `@every 30s`.
 ///

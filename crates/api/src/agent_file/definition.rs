@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use errand_model::event::{Missed, Overlap};
+use errand_model::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,7 +70,7 @@ pub struct Agent {
     pub resources: Resources,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// When a failed attempt is tried again.
+    /// When a failed attempt is tried again; [`RetryPolicy::NEVER`] if the file does not say.
     pub retry_policy: RetryPolicy,
     /// Limits on tokens, money and calls.
     pub budgets: Budgets,
@@ -251,68 +253,6 @@ pub struct Timeouts {
     pub approval_ms: Option<u64>,
 }
 
-/// When a failed attempt is tried again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RetryPolicy {
-    /// Attempts after the first; 0 (the default) is none.
-    pub max_retries: u32,
-    /// How the delay grows.
-    pub backoff: Backoff,
-    /// Delay before the first retry.
-    pub initial_delay_ms: u64,
-    /// No delay is longer.
-    pub max_delay_ms: u64,
-    /// Which failures are retried; all that can be if empty.
-    pub retry_on: Vec<RetryOn>,
-}
-
-impl RetryPolicy {
-    /// Delay before the first retry where the file names none.
-    pub const DEFAULT_INITIAL_DELAY_MS: u64 = 1_000;
-    /// Longest delay where the file names none.
-    pub const DEFAULT_MAX_DELAY_MS: u64 = 30_000;
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        Self {
-            max_retries: 0,
-            backoff: Backoff::default(),
-            initial_delay_ms: Self::DEFAULT_INITIAL_DELAY_MS,
-            max_delay_ms: Self::DEFAULT_MAX_DELAY_MS,
-            retry_on: Vec::new(),
-        }
-    }
-}
-
-/// How the delay between retries grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Backoff {
-    /// It doubles.
-    #[default]
-    Exponential,
-    /// It grows by the first delay.
-    Linear,
-    /// It stays.
-    Fixed,
-}
-
-/// A kind of failure that is worth another attempt; each is the code of that failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RetryOn {
-    /// The agent exited with a code other than 0.
-    ExitNonzero,
-    /// The agent was killed by a signal that errand did not send.
-    KilledBySignal,
-    /// A step took longer than `timeouts.step`.
-    TimeoutStep,
-    /// The process that supervised the attempt died.
-    HelperDied,
-}
-
 /// Limits; the smallest that applies wins, absent means none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -363,24 +303,37 @@ impl Schedule {
     pub const DEFAULT_TIMEZONE: &str = "UTC";
 }
 
-/// What happens to slots that passed while nothing could fire them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Missed {
-    /// One wake stands for all of them.
-    #[default]
-    FireOnce,
-    /// They are left out.
-    Skip,
-}
-
-/// What happens to a slot while the wake before it still runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overlap {
-    /// It is left out.
-    #[default]
-    Skip,
-    /// One wake waits until the running one has ended.
-    Queue,
+impl Default for Agent {
+    /// What a file means that says nothing.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            version: DEFAULT_VERSION.to_owned(),
+            labels: BTreeMap::new(),
+            description: None,
+            harness: Harness::default(),
+            command: Vec::new(),
+            target: Target::default(),
+            workspace: Workspace::default(),
+            model: None,
+            skills: Vec::new(),
+            configs: Vec::new(),
+            secrets: Vec::new(),
+            env: BTreeMap::new(),
+            tools: Vec::new(),
+            mcp_servers: Vec::new(),
+            tier: None,
+            dependencies: Vec::new(),
+            input_schema: None,
+            output_schema: None,
+            resources: Resources::default(),
+            timeouts: Timeouts::default(),
+            retry_policy: RetryPolicy::NEVER,
+            budgets: Budgets::default(),
+            policies: Vec::new(),
+            schedules: Vec::new(),
+            listen: None,
+            coordinator: None,
+        }
+    }
 }

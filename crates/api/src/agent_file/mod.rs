@@ -4,13 +4,18 @@ mod coordinator;
 mod definition;
 mod listen;
 mod problem;
+mod read;
+mod reader;
+mod suggest;
+mod yaml;
 
 pub use coordinator::{Aggregation, Coordinator, Edge, MessageType, Node};
 pub use definition::{
-    API_VERSION, Agent, Backoff, Budgets, DEFAULT_VERSION, Dependency, Harness, KIND, McpServer,
-    Missed, Model, ModelName, OnExceed, Overlap, Resources, RetryOn, RetryPolicy, Schedule,
-    SideEffect, Target, Timeouts, Tool, Workspace,
+    API_VERSION, Agent, Budgets, DEFAULT_VERSION, Dependency, Harness, KIND, McpServer, Model,
+    ModelName, OnExceed, Resources, Schedule, SideEffect, Target, Timeouts, Tool, Workspace,
 };
+pub use errand_model::event::{Missed, Overlap};
+pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
 pub use problem::{Problem, Problems};
 
@@ -32,6 +37,13 @@ pub fn parse(source_name: &str, text: &str) -> Result<Agent, Problems> {
 ///
 /// [`Problems`]: everything that is wrong with it.
 pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
-    let _ = bytes;
-    Err(Problems { source_name: source_name.to_owned(), problems: Vec::new() })
+    let mut problems = match yaml::load(bytes) {
+        Ok(root) => match read::agent(&root) {
+            Ok(agent) => return Ok(agent),
+            Err(problems) => problems,
+        },
+        Err(problems) => problems,
+    };
+    problems.sort_by_key(|problem| (problem.line, problem.column));
+    Err(Problems { source_name: source_name.to_owned(), problems })
 }

@@ -1,0 +1,40 @@
+//! Budgets and policies.
+
+use super::super::definition::{Agent, Budgets, OnExceed};
+use super::super::reader::{At, Object, Reader};
+use super::{model, quantity};
+
+const ON_EXCEED: &[(&str, OnExceed)] =
+    &[("deny_call", OnExceed::DenyCall), ("pause", OnExceed::Pause), ("cancel", OnExceed::Cancel)];
+
+const FIELDS: &[&str] =
+    &["tokens_per_run", "cost_usd_per_run", "cost_usd_per_day", "tool_calls_per_run", "on_exceed"];
+
+pub(super) fn read(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
+    if let Some(at) = spec.get("budgets") {
+        agent.budgets = budgets(reader, &at).unwrap_or_default();
+    }
+    if let Some(at) = spec.get("policies") {
+        agent.policies = model::slugs(reader, &at, "a policy");
+    }
+}
+
+fn budgets(reader: &mut Reader, at: &At<'_>) -> Option<Budgets> {
+    let fields = reader.object(at, FIELDS)?;
+    let count = |reader: &mut Reader, name: &str| {
+        fields.get(name).and_then(|at| reader.whole(&at, 0..=u64::MAX))
+    };
+    let money = |reader: &mut Reader, name: &str| {
+        fields.get(name).and_then(|at| quantity::micro_usd(reader, &at))
+    };
+    Some(Budgets {
+        tokens_per_run: count(reader, "tokens_per_run"),
+        cost_micro_usd_per_run: money(reader, "cost_usd_per_run"),
+        cost_micro_usd_per_day: money(reader, "cost_usd_per_day"),
+        tool_calls_per_run: count(reader, "tool_calls_per_run"),
+        on_exceed: fields
+            .get("on_exceed")
+            .and_then(|at| reader.choice(&at, "what happens when a budget is spent", ON_EXCEED))
+            .unwrap_or_default(),
+    })
+}

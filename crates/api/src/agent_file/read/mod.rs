@@ -1,0 +1,135 @@
+//! From the tree to the definition, one file per area.
+
+mod budgets;
+mod coordinator;
+mod json_schema;
+mod limits;
+mod listen;
+mod metadata;
+mod model;
+mod names;
+mod process;
+mod quantity;
+mod schedules;
+mod whole;
+
+use super::definition::{API_VERSION, Agent, KIND};
+use super::problem::Problem;
+use super::reader::{At, Object, Reader};
+use super::yaml::{Kind, Node};
+
+const ROOT_FIELDS: &[&str] = &["apiVersion", "kind", "metadata", "spec"];
+
+/// Every field of `spec`.
+pub(super) const SPEC_FIELDS: &[&str] = &[
+    "description",
+    "harness",
+    "command",
+    "target",
+    "workspace",
+    "model",
+    "skills",
+    "configs",
+    "secrets",
+    "env",
+    "tools",
+    "mcp_servers",
+    "tier",
+    "dependencies",
+    "input_schema",
+    "output_schema",
+    "resources",
+    "timeouts",
+    "retry_policy",
+    "budgets",
+    "policies",
+    "schedules",
+    "listen",
+    "coordinator",
+];
+
+/// The agent that `root` defines, or everything that is wrong with it.
+pub(super) fn agent(root: &Node) -> Result<Agent, Vec<Problem>> {
+    let mut reader = Reader::default();
+    let agent = document(&mut reader, &At { node: root, path: String::new() });
+    match agent {
+        Some(agent) if reader.problems.is_empty() => Ok(agent),
+        Some(_) | None => Err(reader.problems),
+    }
+}
+
+fn document(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
+    let fields = root_object(reader, root)?;
+    if let Some(at) = fields.require(reader, "apiVersion", "write apiVersion: errand.dev/v1") {
+        constant(reader, &at, API_VERSION);
+    }
+    if let Some(at) = fields.require(reader, "kind", "write kind: Agent") {
+        constant(reader, &at, KIND);
+    }
+    let mut agent = Agent::default();
+    if let Some(at) = fields.require(reader, "metadata", "write metadata: { name: my-agent }") {
+        metadata::read(reader, &at, &mut agent);
+    }
+    let spec_hint = "write spec: { command: [python3, main.py] }";
+    if let Some(at) = fields.require(reader, "spec", spec_hint)
+        && let Some(spec) = reader.object(&at, SPEC_FIELDS)
+    {
+        read_spec(reader, &spec, &mut agent);
+        whole::check(reader, &at, &spec, &agent);
+    }
+    Some(agent)
+}
+
+/// Like any object, but a field that belongs into `spec` or `metadata` is told so.
+fn root_object<'a>(reader: &mut Reader, root: &At<'a>) -> Option<Object<'a>> {
+    let before = reader.problems.len();
+    let fields = reader.object(root, ROOT_FIELDS)?;
+    for problem in &mut reader.problems[before..] {
+        if SPEC_FIELDS.contains(&problem.path.as_str()) {
+            problem.hint = Some("it belongs under spec".to_owned());
+        } else if metadata::FIELDS.contains(&problem.path.as_str()) {
+            problem.hint = Some("it belongs under metadata".to_owned());
+        }
+    }
+    Some(fields)
+}
+
+fn constant(reader: &mut Reader, at: &At<'_>, expected: &str) {
+    match &at.node.kind {
+        Kind::Text { text } if text == expected => {}
+        kind @ (Kind::Null
+        | Kind::Bool { .. }
+        | Kind::Number { .. }
+        | Kind::Text { .. }
+        | Kind::List(_)
+        | Kind::Map(_)) => {
+            let found = super::reader::describe(kind);
+            reader.report_hint(
+                at,
+                format!("expected {expected}, found {found}"),
+                format!("this version of errand reads {expected} only"),
+            );
+        }
+    }
+}
+
+fn read_spec(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
+    if let Some(at) = spec.get("description") {
+        agent.description = reader.text(&at);
+    }
+    process::read(reader, spec, agent);
+    model::read(reader, spec, agent);
+    limits::read(reader, spec, agent);
+    budgets::read(reader, spec, agent);
+    if let Some(at) = spec.get("input_schema") {
+        agent.input_schema = json_schema::read(reader, &at);
+    }
+    if let Some(at) = spec.get("output_schema") {
+        agent.output_schema = json_schema::read(reader, &at);
+    }
+    if let Some(at) = spec.get("schedules") {
+        agent.schedules = schedules::read(reader, &at);
+    }
+    agent.listen = spec.get("listen").and_then(|at| listen::read(reader, &at));
+    agent.coordinator = spec.get("coordinator").and_then(|at| coordinator::read(reader, &at));
+}

@@ -1,0 +1,79 @@
+//! What only the parts together can tell.
+
+use super::super::definition::{Agent, Harness, Target};
+use super::super::reader::{At, Object, Reader, field_of};
+use super::super::yaml::Entry;
+
+/// Reports what does not go together. Fields that are wrong by themselves were reported before.
+pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
+    command(reader, at, spec, agent);
+    for name in &agent.secrets {
+        if agent.env.contains_key(name)
+            && let Some(env) = spec.get("env")
+        {
+            reader.report_hint(
+                &env,
+                format!("{name} is both a secret and a plain variable"),
+                "remove it from env: the secret is set in the environment",
+            );
+        }
+    }
+    if let Some(listen) = &agent.listen
+        && let Some(secret) = &listen.secret
+        && !agent.secrets.contains(secret)
+        && let Some(listen_at) = spec.get("listen")
+        && let Some(entry) = reader.entries(&listen_at).unwrap_or_default().iter().find(is_secret)
+    {
+        reader.report_hint(
+            &field_of(&listen_at, entry),
+            format!("the secret {secret:?} is not one of spec.secrets"),
+            format!("add secrets: [{secret}]; here stands its name, never its value"),
+        );
+    }
+}
+
+fn is_secret(entry: &&Entry) -> bool {
+    entry.key == "secret"
+}
+
+fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
+    let given = spec.get("command");
+    if spec.get("coordinator").is_some() {
+        if let Some(command) = given {
+            reader.report_hint(
+                &command,
+                "a coordinator runs other agents and has no command",
+                "remove command or coordinator",
+            );
+        }
+        return;
+    }
+    match agent.harness {
+        Harness::Command | Harness::Acp => {
+            if given.is_none() && matches!(agent.target, Target::Process) {
+                reader.report_hint(
+                    at,
+                    "\"command\" is missing",
+                    "write command: [python3, main.py]; a relative path is looked up beside this \
+                     file first",
+                );
+            }
+        }
+        Harness::React => {
+            if let Some(command) = given {
+                reader.report_hint(
+                    &command,
+                    "errand itself drives the react harness: it has no command",
+                    "remove command, or write harness: command",
+                );
+            }
+            if spec.get("model").is_none() {
+                reader.report_hint(
+                    at,
+                    "\"model\" is missing: the react harness calls one",
+                    "write model: { provider: anthropic, name: … }",
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The first call of an attempt, which may be repeated.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Encoding;
+
+/// `POST /agent/v1/checkin`. Idempotent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Checkin {}
+
+/// Everything an attempt starts from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckinAnswer {
+    /// The run's id.
+    pub run_id: String,
+    /// The run's name, where the caller gave one.
+    pub name: Option<String>,
+    /// `job`, `heartbeat` or `service`.
+    pub kind: String,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// Why there is this attempt: `initial`, `retry`, `resume`, `restart` or `recovery`.
+    pub attempt_reason: String,
+    /// Which agent this is.
+    pub agent: AgentSeen,
+    /// The session that the run belongs to.
+    pub session_id: Option<String>,
+    /// The run's input; `null` if it has none.
+    pub input: Option<Value>,
+    /// How `input` is to be read.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub input_encoding: Encoding,
+    /// The digest of the brief, if there is one.
+    pub brief_key: Option<String>,
+    /// The state that was saved last, in whichever attempt; `null` if none was.
+    pub checkpoint: Option<Value>,
+    /// Keys of the steps that are completed, sorted: they are not to be done again.
+    pub completed_steps: Vec<String>,
+    /// When the run is out of time, in epoch milliseconds, if it has a limit.
+    pub deadline_ms: Option<i64>,
+}
+
+/// Which agent a run executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentSeen {
+    /// `metadata.name` of the agent file.
+    pub name: String,
+    /// `metadata.version` of the agent file.
+    pub version: String,
+    /// The parcel's digest: `sha256:` and 64 hex digits.
+    pub digest: String,
+}

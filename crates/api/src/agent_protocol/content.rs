@@ -1,0 +1,68 @@
+//! Outputs and states on the wire: a JSON value, and how it is to be read.
+
+use errand_model::Payload;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+/// How a value that stands beside it is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// It is the value itself.
+    #[default]
+    Json,
+    /// A string: the text, which need not be JSON, such as what a command printed.
+    Text,
+    /// A string: bytes that are no UTF-8, in standard base64.
+    Base64,
+}
+
+impl Encoding {
+    /// Whether a reader may go on without looking at it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
+    pub(super) fn is_json(&self) -> bool {
+        *self == Self::Json
+    }
+}
+
+/// The value as errand keeps it.
+///
+/// # Errors
+///
+/// [`ContentError::NotAString`] for text or base64 that is no string. Whether a string is base64 is
+/// for the receiver to check.
+pub fn payload(value: Value, encoding: Encoding) -> Result<Payload, ContentError> {
+    match (encoding, value) {
+        (Encoding::Json, value) => Ok(Payload::Json(value)),
+        (Encoding::Text, Value::String(text)) => Ok(Payload::Text(text)),
+        (Encoding::Base64, Value::String(text)) => Ok(Payload::Base64(text)),
+        (Encoding::Text | Encoding::Base64, _) => Err(ContentError::NotAString),
+    }
+}
+
+/// What errand keeps, for the wire.
+///
+/// # Errors
+///
+/// [`ContentError::Elsewhere`] for a blob: its bytes are fetched first.
+pub fn unpack(payload: Payload) -> Result<(Value, Encoding), ContentError> {
+    match payload {
+        Payload::Json(value) => Ok((value, Encoding::Json)),
+        Payload::Text(text) => Ok((Value::String(text), Encoding::Text)),
+        Payload::Base64(text) => Ok((Value::String(text), Encoding::Base64)),
+        Payload::Blob(_) => Err(ContentError::Elsewhere),
+    }
+}
+
+/// A value does not fit its encoding.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ContentError {
+    /// The encoding says text or base64.
+    #[error("a value of encoding `text` or `base64` must be a string")]
+    NotAString,
+    /// The bytes are in the blob store.
+    #[error("the bytes are in the blob store (this is a bug of errand)")]
+    Elsewhere,
+}

@@ -1,0 +1,34 @@
+//! The agent API: what an agent says to errand from inside its run, and what it hears.
+//!
+//! HTTP/1.1 with JSON at `$ERRAND_API` (`unix:///…` for local runs), authorised by
+//! `Authorization: Bearer $ERRAND_TOKEN`, which is valid for one attempt. Paths are in [`path`],
+//! limits in [`limit`]. An empty body stands for `{}`; a field that is not known is refused by name;
+//! a call that is refused is answered with a [`Problem`]. What was answered with 2xx is durable.
+
+mod checkin;
+pub mod code;
+mod content;
+mod control;
+mod event;
+pub mod limit;
+mod message;
+mod output;
+pub mod path;
+mod person;
+mod problem;
+mod session;
+mod step;
+
+pub use checkin::{AgentSeen, Checkin, CheckinAnswer};
+pub use content::{ContentError, Encoding, payload, unpack};
+pub use control::ControlEvent;
+pub use event::{ReportEvents, ReportEventsAnswer, ReportedEvent};
+pub use message::{Message, MessageAnswer, MessageType, SendMessage};
+pub use output::{
+    ArtifactAnswer, Checkback, CheckbackStatus, CheckpointAnswer, Done, OutputPart, SaveCheckpoint,
+    SetOutput,
+};
+pub use person::{ApprovalAnswer, ApprovalDecision, AskApproval, AskInput, InputAnswer};
+pub use problem::Problem;
+pub use session::{PutSession, SessionAnswer};
+pub use step::{BeginStep, BeginStepAnswer, CompleteStep, FailStep, StepError};

@@ -1,0 +1,89 @@
+//! What an agent leaves behind: states, outputs, files, its result.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Encoding, StepError};
+
+/// The answer of calls that have nothing to tell: `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Done {}
+
+/// `PUT /agent/v1/checkpoint`. The last one counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SaveCheckpoint {
+    /// The agent's state: any JSON value.
+    pub state: Value,
+}
+
+/// `GET /agent/v1/checkpoint`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckpointAnswer {
+    /// The state that was saved last; `null` if none was.
+    pub state: Option<Value>,
+}
+
+/// `PUT /agent/v1/output`: the whole output. The last one counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetOutput {
+    /// Any JSON value.
+    pub output: Value,
+    /// How `output` is to be read; absent: as the JSON value it is.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub encoding: Encoding,
+}
+
+/// `POST /agent/v1/output`: a part of the output's text, as it is produced. Followers see it; the
+/// output itself is still set by [`SetOutput`], `$ERRAND_OUTPUT` or stdout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OutputPart {
+    /// The next part.
+    pub text: String,
+}
+
+/// `POST /agent/v1/artifacts/{name}`. The file is durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArtifactAnswer {
+    /// Its name in this run; a later one of the same name takes its place.
+    pub name: String,
+    /// `artifact://<run-id>/<name>`.
+    pub uri: String,
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// The request's `Content-Type` (RFC 6838), if it had one.
+    pub media_type: Option<String>,
+}
+
+/// `POST /agent/v1/checkback`: the result of the attempt, where the process cannot say it by its
+/// exit code. May be repeated; another result is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Checkback {
+    /// How it went.
+    pub status: CheckbackStatus,
+    /// The run's output; absent: what was set before, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// What went wrong; only with `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<StepError>,
+    /// The exit code to record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// How an attempt went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckbackStatus {
+    /// Well.
+    Completed,
+    /// Not well.
+    Failed,
+}

@@ -1,0 +1,35 @@
+//! Why a call was refused.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// `application/problem+json` (RFC 9457) with a stable code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `urn:errand:error:<code>`.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// The words of the status code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What programs match on. `errand explain <code>` tells more.
+    pub code: Cow<'static, str>,
+    /// What is wrong in this case.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The media type of this document.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
+    /// The value of `type` for a code.
+    pub fn type_uri(code: &str) -> String {
+        format!("urn:errand:error:{code}")
+    }
+}

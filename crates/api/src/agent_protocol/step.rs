@@ -1,0 +1,115 @@
+//! Steps: work that is done once per run, however many attempts the run takes.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Encoding;
+
+/// `POST /agent/v1/steps/{key}/begin`. May be repeated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BeginStep {
+    /// What it is, for people: `command`, `model`, `tool`, or a word of the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// The digest (`sha256:…`) of what the step will do, such as its code and arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// How long the step may take; absent: what the agent file says.
+    #[serde(
+        rename = "timeout_ms",
+        default,
+        with = "errand_model::millis::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<u64>")]
+    pub timeout: Option<Duration>,
+}
+
+/// Whether the step is to be done now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum BeginStepAnswer {
+    /// Do it, then complete or fail it.
+    Run {
+        /// How long it may take, if there is a limit: the agent's own, or the agent file's.
+        #[serde(
+            rename = "timeout_ms",
+            default,
+            with = "errand_model::millis::optional",
+            skip_serializing_if = "Option::is_none"
+        )]
+        #[schemars(with = "Option<u64>")]
+        timeout: Option<Duration>,
+    },
+    /// It is done: go on with what it gave then.
+    Done {
+        /// What it produced, as it was given; `null` if nothing.
+        output: Option<Value>,
+        /// How `output` is to be read; absent: as the JSON value it is.
+        #[serde(default, skip_serializing_if = "Encoding::is_json")]
+        encoding: Encoding,
+        /// What it wrote to stderr, for a command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stderr: Option<String>,
+        /// How `stderr` is to be read; absent: as text. `base64` where it is no UTF-8.
+        #[serde(default, skip_serializing_if = "Encoding::is_json")]
+        stderr_encoding: Encoding,
+    },
+}
+
+/// `POST /agent/v1/steps/{key}/complete`. The same result may be reported again; another one is
+/// refused.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteStep {
+    /// What it produced: any JSON value. Served to every later attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Value>,
+    /// How `output` is to be read: for a command's stdout `text`, or `base64` where it is no UTF-8.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub encoding: Encoding,
+    /// What it wrote to stderr, for a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    /// How `stderr` is to be read; absent: as text. `base64` where it is no UTF-8.
+    #[serde(default, skip_serializing_if = "Encoding::is_json")]
+    pub stderr_encoding: Encoding,
+}
+
+/// `POST /agent/v1/steps/{key}/fail`. The step may be begun again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailStep {
+    /// What went wrong.
+    pub error: StepError,
+    /// The command's exit code, for a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+}
+
+/// What went wrong in a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepError {
+    /// A word that programs match on; absent: `step_failed`.
+    #[serde(default = "StepError::default_code")]
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// Whether trying again may help; absent: the retry policy decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retryable: Option<bool>,
+}
+
+impl StepError {
+    /// The code of an error that has none of its own.
+    pub const DEFAULT_CODE: &'static str = "step_failed";
+
+    fn default_code() -> String {
+        Self::DEFAULT_CODE.to_owned()
+    }
+}

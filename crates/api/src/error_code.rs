@@ -1,0 +1,213 @@
+//! Every error that reaches a user: its stable code, its title, its exit code, its page.
+//!
+//! A code is never renamed or reused: scripts match on it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::exit_code;
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $exit:ident, $title:literal;)*) => {
+        /// A stable error code; `Display` is the code.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+        )]
+        #[serde(try_from = "String", into = "String")]
+        pub enum ErrorCode {
+            $(
+                #[doc = $title]
+                $variant,
+            )*
+        }
+
+        impl ErrorCode {
+            /// Every code, by area.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The code: lower-case words joined by underscores.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// What happened, in one line: a lower-case fragment.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// The exit code of a command that ends with this error. Where the agent has an exit
+            /// code of its own, that one is used instead.
+            pub const fn exit_code(self) -> u8 {
+                match self { $(Self::$variant => exit_code::$exit,)* }
+            }
+
+            /// The page about it, in Markdown: what happened, why, what to do.
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$variant => include_str!(
+                        concat!("../../../docs/errors/", $code, ".md")
+                    ),)*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    // What was asked for.
+    Usage = "usage", USAGE, "the command line cannot be understood";
+    AgentFileInvalid = "agent_file_invalid", USAGE, "the agent file has problems";
+    AgentFileMissing = "agent_file_missing", USAGE, "there is no agent file";
+    AgentUnsupported = "agent_unsupported", USAGE, "the agent asks for something this version cannot do";
+    SchemaInvalid = "schema_invalid", USAGE, "a JSON Schema of the agent cannot be compiled";
+    PayloadUnreadable = "payload_unreadable", USAGE, "the payload cannot be read";
+    PayloadTooLarge = "payload_too_large", USAGE, "the payload is too large";
+    InputInvalid = "input_invalid", USAGE, "the input does not fit the agent's input schema";
+    CronInvalid = "cron_invalid", USAGE, "the cron line cannot be read or can never fire";
+    TimeZoneInvalid = "time_zone_invalid", USAGE, "there is no such time zone";
+    ListenAddressInvalid = "listen_address_invalid", USAGE, "the address to listen on cannot be read";
+    ListenUnsafe = "listen_unsafe", USAGE, "an address that other machines reach needs a secret";
+    LabelInvalid = "label_invalid", USAGE, "a label cannot be read";
+    EnvInvalid = "env_invalid", USAGE, "an environment variable cannot be set";
+    NameInvalid = "name_invalid", USAGE, "the name of a run cannot be used";
+    FilterInvalid = "filter_invalid", USAGE, "a filter cannot be read";
+
+    // Parcels.
+    ParcelInvalid = "parcel_invalid", USAGE, "the agent's folder cannot be packed";
+    ParcelTooLarge = "parcel_too_large", USAGE, "the agent's folder is too large";
+    ParcelSymlinkEscapes = "parcel_symlink_escapes", USAGE, "a link leaves the agent's folder";
+    ParcelFileUnsupported = "parcel_file_unsupported", USAGE, "the agent's folder holds something that is no file";
+    ParcelSourceChanged = "parcel_source_changed", ERRAND_FAILED, "the agent's folder changed while it was packed";
+    ParcelNotFound = "parcel_not_found", ERRAND_FAILED, "the parcel of that digest is not there";
+    ParcelDamaged = "parcel_damaged", ERRAND_FAILED, "a parcel is not what its digest says";
+
+    // The registry.
+    RegistryNotFound = "registry_not_found", ERRAND_FAILED, "there is no registry here";
+    RegistryNewer = "registry_newer", ERRAND_FAILED, "the registry was written by a newer errand";
+    RegistryDamaged = "registry_damaged", ERRAND_FAILED, "the registry is damaged";
+    RegistryBusy = "registry_busy", ERRAND_FAILED, "the registry stayed locked by other processes";
+    RegistryReadOnly = "registry_read_only", ERRAND_FAILED, "the registry cannot be written";
+    RecordDamaged = "record_damaged", ERRAND_FAILED, "the record of a run is damaged";
+    RecordForeign = "record_foreign", ERRAND_FAILED, "a record points outside of its registry";
+    DiskFull = "disk_full", ERRAND_FAILED, "the disk is full";
+    IoFailed = "io_failed", ERRAND_FAILED, "a file could not be read or written";
+
+    // Naming a run.
+    RunNotFound = "run_not_found", ERRAND_FAILED, "no run has that id or name";
+    RunAmbiguous = "run_ambiguous", ERRAND_FAILED, "several runs fit that id or name";
+    RunLive = "run_live", ERRAND_FAILED, "the run is still live";
+    RunNotLive = "run_not_live", ERRAND_FAILED, "the run has ended already";
+    RunUnstoppable = "run_unstoppable", ERRAND_FAILED, "processes of the run outlived every attempt to stop it";
+    IdempotencyConflict = "idempotency_conflict", ERRAND_FAILED, "the idempotency key was used for a different run";
+    WaitTimedOut = "wait_timed_out", TIMED_OUT, "the run did not end while it was waited for";
+
+    // How an attempt begins.
+    CommandNotFound = "command_not_found", NOT_FOUND, "the agent's program was not found";
+    CommandNotExecutable = "command_not_executable", CANNOT_INVOKE, "the agent's program cannot be executed";
+    WorkspaceFailed = "workspace_failed", ERRAND_FAILED, "the workspace could not be prepared";
+    SpawnFailed = "spawn_failed", ERRAND_FAILED, "the agent's process could not be started";
+    LauncherDied = "launcher_died", ERRAND_FAILED, "whoever started the run died before its helper was up";
+    ListenAddressInUse = "listen_address_in_use", ERRAND_FAILED, "the address to listen on is taken";
+
+    // How a run ends.
+    ExitNonzero = "exit_nonzero", ERRAND_FAILED, "the agent exited with a code other than 0";
+    KilledBySignal = "killed_by_signal", ERRAND_FAILED, "the agent was killed by a signal";
+    TimeoutRun = "timeout_run", TIMED_OUT, "the run took longer than it may";
+    TimeoutStep = "timeout_step", TIMED_OUT, "a step took longer than it may";
+    TimeoutQueue = "timeout_queue", TIMED_OUT, "the run waited too long to be started";
+    TimeoutApproval = "timeout_approval", TIMED_OUT, "nobody decided in time";
+    OutputInvalid = "output_invalid", ERRAND_FAILED, "the output is not what the agent promised";
+    OutputTooLarge = "output_too_large", ERRAND_FAILED, "the output is too large";
+    HelperDied = "helper_died", ERRAND_FAILED, "the process that supervised the run died";
+    SupervisorStopped = "supervisor_stopped", ERRAND_FAILED, "whoever supervised the attempt was told to go";
+    LeaseLost = "lease_lost", ERRAND_FAILED, "the attempt lost its lease";
+    Stopped = "stopped", STOPPED, "the run was stopped";
+    Interrupted = "interrupted", INTERRUPTED, "the run was interrupted";
+
+    // Secrets.
+    SecretMissing = "secret_missing", ERRAND_FAILED, "a secret that the agent needs is not set";
+    SecretNameInvalid = "secret_name_invalid", USAGE, "that cannot be the name of a secret";
+    SecretValueInvalid = "secret_value_invalid", USAGE, "that cannot be the value of a secret";
+    SecretStoreMissing = "secret_store_missing", ERRAND_FAILED, "there is no secret store here";
+    SecretIdentityMissing = "secret_identity_missing", ERRAND_FAILED, "the key of the secret store is not there";
+    SecretIdentityInvalid = "secret_identity_invalid", ERRAND_FAILED, "the key of the secret store cannot be used";
+    SecretIdentityMismatch = "secret_identity_mismatch", ERRAND_FAILED, "a secret was encrypted for another key";
+    SecretDamaged = "secret_damaged", ERRAND_FAILED, "an encrypted secret is damaged";
+
+    // The journal and the agent API.
+    JournalBroken = "journal_broken", ERRAND_FAILED, "a journal is not what was written";
+    Fenced = "fenced", ERRAND_FAILED, "a newer attempt has taken over";
+    TerminalConflict = "terminal_conflict", ERRAND_FAILED, "the run ended differently already";
+    NotInRun = "not_in_run", ERRAND_FAILED, "the command only works inside of a run";
+    AgentApiUnreachable = "agent_api_unreachable", ERRAND_FAILED, "the agent API does not answer";
+    TokenInvalid = "token_invalid", ERRAND_FAILED, "the token is not that of a live attempt";
+    RequestInvalid = "request_invalid", USAGE, "a request to the agent API cannot be read";
+    RequestTooLarge = "request_too_large", USAGE, "a request to the agent API is too large";
+    StepKeyInvalid = "step_key_invalid", USAGE, "that cannot be the key of a step";
+    StepInProgress = "step_in_progress", ERRAND_FAILED, "the step is being executed already";
+    StepNotBegun = "step_not_begun", ERRAND_FAILED, "the step was not begun";
+    StepConflict = "step_conflict", ERRAND_FAILED, "the step was completed with another result";
+    EventInvalid = "event_invalid", USAGE, "an event cannot be recorded";
+    CheckpointTooLarge = "checkpoint_too_large", USAGE, "the checkpoint is too large";
+    ArtifactInvalid = "artifact_invalid", USAGE, "an artifact cannot be recorded";
+    ArtifactNotFound = "artifact_not_found", ERRAND_FAILED, "the run has no such artifact";
+
+    // Everything else.
+    ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";
+    Internal = "internal", ERRAND_FAILED, "errand did something wrong";
+}
+
+impl ErrorCode {
+    /// Failures that another attempt may mend: what `retry_policy.retry_on` can name.
+    pub const RETRYABLE: &[Self] = &[
+        Self::ExitNonzero,
+        Self::KilledBySignal,
+        Self::TimeoutStep,
+        Self::SpawnFailed,
+        Self::WorkspaceFailed,
+        Self::OutputInvalid,
+        Self::HelperDied,
+        Self::SupervisorStopped,
+        Self::LeaseLost,
+    ];
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ErrorCode {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.iter().find(|code| code.as_str() == text);
+        known.copied().ok_or_else(|| UnknownCode { text: text.to_owned() })
+    }
+}
+
+impl TryFrom<String> for ErrorCode {
+    type Error = UnknownCode;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<ErrorCode> for String {
+    fn from(code: ErrorCode) -> Self {
+        code.as_str().to_owned()
+    }
+}
+
+/// The text is no error code of this version.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{text:?} is not an error code of this version")]
+pub struct UnknownCode {
+    /// What was given.
+    pub text: String,
+}

@@ -1,0 +1,182 @@
+//! The run record: what `inspect-run`, `ps --json` and `runs/<run-id>.json` say of a run.
+//!
+//! A projection of the fold of its journal: nothing is in it that the journal does not have, but
+//! for where its files are.
+
+mod attempt;
+mod operation;
+mod project;
+
+use std::collections::BTreeMap;
+
+use errand_model::event::{RunKind, Trigger};
+use errand_model::{Digest, RunId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub use attempt::{AttemptRecord, AttemptUsage};
+pub use operation::{ListenerRecord, Operation, ScheduleRecord};
+pub use project::{Places, payload_value, project};
+
+/// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
+pub const RECORD_SCHEMA: u32 = 1;
+
+/// One run, as other programs see it. Times are epoch milliseconds, `null` where not known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`RECORD_SCHEMA`].
+    pub schema: u32,
+    /// The run's name for ever.
+    pub run_id: RunId,
+    /// A name given by the caller.
+    pub name: Option<String>,
+    /// `job`, `heartbeat` or `service`.
+    pub kind: RunKind,
+    /// One of the six statuses.
+    pub status: String,
+    /// What `ps` shows: `starting`, `running`, `exited`, `failed`, `stopped`.
+    pub process_status: String,
+    /// Which agent.
+    pub agent: RecordAgent,
+    /// Why the run exists.
+    pub trigger: Trigger,
+    /// Labels of agent and caller.
+    pub labels: BTreeMap<String, String>,
+    /// The conversation it belongs to.
+    pub session_id: Option<String>,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
+    /// The run it repeats.
+    pub origin_run_id: Option<RunId>,
+    /// Whether the caller went on without it.
+    pub detached: bool,
+    /// The machine of its last attempt, or of its admission.
+    pub host: String,
+    /// The supervising process, while it lives.
+    pub pid: Option<u32>,
+    /// The supervising process's group, while it lives.
+    pub process_group_id: Option<u32>,
+    /// When it was admitted.
+    pub created_at_ms: Timestamp,
+    /// When its first attempt reported in.
+    pub started_at_ms: Option<Timestamp>,
+    /// When it became terminal.
+    pub stopped_at_ms: Option<Timestamp>,
+    /// From start to end; `null` until it ended.
+    pub duration_ms: Option<u64>,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub signal: Option<i32>,
+    /// The number of the last attempt; 0 before the first.
+    pub attempt: u32,
+    /// All attempts.
+    pub attempts: Vec<AttemptRecord>,
+    /// What is executed, and for services what wakes it.
+    pub operation: Operation,
+    /// What the agent is given: JSON where the payload is one document, else a string, else
+    /// `{"$base64": …}` or `{"$blob": …}`.
+    pub input: Value,
+    /// What the agent produced, in the same form.
+    pub output: Value,
+    /// What went wrong last.
+    pub last_error: Option<RecordError>,
+    /// The log.
+    pub log_path: String,
+    /// The session's state, where the run has one.
+    pub session_file: Option<String>,
+    /// Tokens and money.
+    pub usage: RecordUsage,
+    /// How many of what.
+    pub counters: RecordCounters,
+    /// Named output files.
+    pub artifacts: Vec<RecordArtifact>,
+    /// The digest of the inventory that was in effect.
+    pub bom: Option<Digest>,
+    /// The parcel: what really runs.
+    pub parcel_digest: Digest,
+    /// The run as a machine needs it to rebuild a registry: not part of the contract.
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "_journal")]
+    pub journal: Option<JournalHead>,
+}
+
+/// Where the journal stood when the record was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalHead {
+    /// The number of the last event.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+/// Which agent a run executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordAgent {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The parcel's digest.
+    pub digest: Digest,
+    /// Where the parcel was built from.
+    pub path: String,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordError {
+    /// A stable code; `errand explain <code>` tells more.
+    pub code: String,
+    /// One line for people.
+    pub message: String,
+    /// The step at which it happened, where known.
+    pub step: Option<String>,
+}
+
+/// Tokens and money. `cost_usd` is `null` where no call's cost is known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordUsage {
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Of the input, read from a cache.
+    pub cached_tokens: u64,
+    /// Of the output, spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Known cost in US dollars.
+    pub cost_usd: Option<f64>,
+    /// Calls whose cost is not known.
+    pub unpriced_calls: u64,
+}
+
+/// How many of what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordCounters {
+    /// Completed steps.
+    pub steps: u64,
+    /// Model calls.
+    pub model_calls: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Approvals asked for.
+    pub approvals: u64,
+    /// Policy decisions.
+    pub policy_decisions: u64,
+}
+
+/// A named output file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordArtifact {
+    /// Its name, unique in the run.
+    pub name: String,
+    /// `artifact://<run-id>/<name>`.
+    pub uri: String,
+    /// The content's digest.
+    pub digest: Digest,
+    /// How many bytes.
+    pub size_bytes: u64,
+    /// The media type, where known.
+    pub media_type: Option<String>,
+}

@@ -1,0 +1,146 @@
+//! What a run executes, and what wakes a service.
+
+use errand_model::Timestamp;
+use errand_model::event::{Missed, Overlap, RunKind, ScheduleSource};
+use errand_model::run::{Listener, Run, Schedule};
+use errand_model::schedule::Clockwork;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a run executes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// `job`, `heartbeat` or `service`.
+    pub kind: RunKind,
+    /// How often a service looks around; only services have it, and what follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_ms: Option<u64>,
+    /// Whether each interval also wakes the agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heartbeat: Option<bool>,
+    /// Its schedules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedules: Option<Vec<ScheduleRecord>>,
+    /// Its listeners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listeners: Option<Vec<ListenerRecord>>,
+    /// Whether requests wake it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ingress: Option<bool>,
+    /// Wakes so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wakes: Option<u64>,
+    /// The next moment at which it will be woken, if it lives and one is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_wake_at_ms: Option<Timestamp>,
+}
+
+/// One schedule of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScheduleRecord {
+    /// Stable: derived from expression, time zone and payload.
+    pub id: String,
+    /// The service.
+    pub run_id: errand_model::RunId,
+    /// What is called: `schedule`.
+    pub callback: String,
+    /// The cron expression.
+    pub schedule_expr: String,
+    /// The IANA time zone.
+    pub timezone: String,
+    /// The next slot; `null` if there is none, or the service is over.
+    pub next_fire_at: Option<Timestamp>,
+    /// When it was fired last.
+    pub last_fired_at: Option<Timestamp>,
+    /// What the agent is given.
+    pub payload: Value,
+    /// What happens to missed slots.
+    pub missed: Missed,
+    /// What happens to a slot while the wake before it still runs.
+    pub overlap: Overlap,
+    /// Where it comes from.
+    pub source: ScheduleSource,
+}
+
+/// One listener of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRecord {
+    /// The address asked for.
+    pub listen_addr: String,
+    /// The address in force.
+    pub bound_addr: Option<String>,
+    /// The only path that is answered.
+    pub path: Option<String>,
+    /// The only methods that are answered; empty: all.
+    pub methods: Vec<String>,
+    /// The sha-256 of the shared secret.
+    pub secret_sha256: Option<String>,
+    /// The largest body.
+    pub max_body_bytes: u64,
+    /// The largest request line and headers.
+    pub max_header_bytes: u64,
+    /// Requests that became wakes.
+    pub requests_handled: u64,
+    /// When the last of them came.
+    pub last_request_at: Option<Timestamp>,
+}
+
+pub(super) fn operation(run: &Run) -> Operation {
+    let mut operation = Operation {
+        kind: run.spec.kind,
+        interval_ms: None,
+        heartbeat: None,
+        schedules: None,
+        listeners: None,
+        ingress: None,
+        wakes: None,
+        next_wake_at_ms: None,
+    };
+    let (Some(spec), Some(service)) = (&run.spec.service, &run.service) else { return operation };
+    let schedules: Vec<_> = service.schedules.iter().map(|s| schedule(run, s)).collect();
+    let listeners = spec.listeners.iter().zip(&service.listeners).map(|(spec, state)| listener(spec, state));
+    let heartbeat = (spec.heartbeat && !run.status.is_terminal()).then(|| {
+        service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at).plus(spec.interval)
+    });
+    operation.interval_ms = Some(super::project::millis(spec.interval));
+    operation.heartbeat = Some(spec.heartbeat);
+    operation.next_wake_at_ms =
+        schedules.iter().filter_map(|schedule| schedule.next_fire_at).chain(heartbeat).min();
+    operation.schedules = Some(schedules);
+    operation.listeners = Some(listeners.collect());
+    operation.ingress = Some(!spec.listeners.is_empty());
+    operation.wakes = Some(service.wakes);
+    operation
+}
+
+fn schedule(run: &Run, schedule: &Schedule) -> ScheduleRecord {
+    let spec = &schedule.spec;
+    let next = Clockwork::of(spec).ok().and_then(|work| work.next_slot(schedule, run.created_at));
+    ScheduleRecord {
+        id: spec.id.clone(),
+        run_id: run.id.clone(),
+        callback: "schedule".to_owned(),
+        schedule_expr: spec.schedule_expr.clone(),
+        timezone: spec.timezone.clone(),
+        next_fire_at: next.filter(|_| !run.status.is_terminal()),
+        last_fired_at: schedule.last_fired_at,
+        payload: super::payload_value(spec.payload.as_ref()),
+        missed: spec.missed,
+        overlap: spec.overlap,
+        source: spec.source,
+    }
+}
+
+fn listener(spec: &errand_model::event::ListenerSpec, state: &Listener) -> ListenerRecord {
+    ListenerRecord {
+        listen_addr: spec.listen_addr.clone(),
+        bound_addr: state.bound_addr.clone(),
+        path: spec.path.clone(),
+        methods: spec.methods.clone(),
+        secret_sha256: spec.secret_sha256.clone(),
+        max_body_bytes: spec.max_body_bytes,
+        max_header_bytes: spec.max_header_bytes,
+        requests_handled: state.requests_handled,
+        last_request_at: state.last_request_at,
+    }
+}

@@ -1,0 +1,184 @@
+//! From the fold of a journal to the record.
+
+use std::time::Duration;
+
+use errand_model::event::{Failure, RunKind};
+use errand_model::run::{AttemptState, Run, Status, TokenUsage};
+use errand_model::{Head, Payload, Timestamp};
+use serde_json::{Value, json};
+
+use super::operation::operation;
+use super::{
+    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordCounters, RecordError,
+    RecordUsage,
+};
+
+/// Where a run's files are: the one thing in a record that the journal does not know.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The log.
+    pub log_path: String,
+    /// The session's state.
+    pub session_file: Option<String>,
+    /// The supervising process, if one holds the lease: pid and process group.
+    pub supervisor: Option<(u32, u32)>,
+}
+
+/// The record of a run.
+pub fn project(run: &Run, head: Head, places: Places) -> Record {
+    let (exit_code, signal) = exit(&run.status);
+    let live = !run.status.is_terminal();
+    let supervisor = places.supervisor.filter(|_| live);
+    Record {
+        schema: RECORD_SCHEMA,
+        run_id: run.id.clone(),
+        name: run.spec.name.clone(),
+        kind: run.spec.kind,
+        status: run.status.name().to_owned(),
+        process_status: process_status(&run.status).to_owned(),
+        agent: RecordAgent {
+            name: run.spec.agent.name.clone(),
+            version: run.spec.agent.version.clone(),
+            digest: run.spec.agent.digest.clone(),
+            path: run.spec.agent.path.clone(),
+        },
+        trigger: run.spec.trigger.clone(),
+        labels: run.spec.labels.clone(),
+        session_id: run.spec.session_id.clone(),
+        parent_run_id: run.spec.parent_run_id.clone(),
+        origin_run_id: run.spec.origin_run_id.clone(),
+        detached: run.spec.detached,
+        host: run.attempts.last().map_or(&run.spec.host, |attempt| &attempt.host).clone(),
+        pid: supervisor.map(|(pid, _)| pid),
+        process_group_id: supervisor.map(|(_, group)| group),
+        created_at_ms: run.created_at,
+        started_at_ms: run.started_at,
+        stopped_at_ms: run.status.ended_at(),
+        duration_ms: run.status.ended_at().and_then(|at| run.duration(at)).map(millis),
+        exit_code,
+        signal,
+        attempt: run.last_attempt_number(),
+        attempts: run.attempts.iter().map(Into::into).collect(),
+        operation: operation(run),
+        input: payload_value(run.spec.input.as_ref()),
+        output: payload_value(run.output.as_ref()),
+        last_error: last_error(run),
+        log_path: places.log_path,
+        session_file: places.session_file,
+        usage: (&run.usage).into(),
+        counters: RecordCounters {
+            steps: run.counters.steps,
+            model_calls: run.counters.model_calls,
+            tool_calls: run.counters.tool_calls,
+            approvals: run.counters.approvals,
+            policy_decisions: run.counters.policy_decisions,
+        },
+        artifacts: artifacts(run),
+        bom: None,
+        parcel_digest: run.spec.agent.digest.clone(),
+        journal: Some(JournalHead { seq: head.seq, hash: head.hash.to_string() }),
+    }
+}
+
+fn artifacts(run: &Run) -> Vec<RecordArtifact> {
+    let record = |(name, artifact): (&String, &errand_model::run::Artifact)| RecordArtifact {
+        name: name.clone(),
+        uri: format!("artifact://{}/{name}", run.id),
+        digest: artifact.digest.clone(),
+        size_bytes: artifact.size_bytes,
+        media_type: artifact.media_type.clone(),
+    };
+    run.artifacts.iter().map(record).collect()
+}
+
+fn exit(status: &Status) -> (Option<i32>, Option<i32>) {
+    match status {
+        Status::Completed { exit_code, .. } => (*exit_code, None),
+        Status::Failed { exit_code, signal, .. } | Status::Cancelled { exit_code, signal, .. } => {
+            (*exit_code, *signal)
+        }
+        Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => (None, None),
+    }
+}
+
+/// The word that `ps` shows: the projection of DESIGN's table, computed and never stored.
+fn process_status(status: &Status) -> &'static str {
+    match status {
+        Status::Pending { .. } => "starting",
+        Status::Running { .. } | Status::Paused { .. } => "running",
+        Status::Completed { .. } => "exited",
+        Status::Failed { .. } => "failed",
+        Status::Cancelled { .. } => "stopped",
+    }
+}
+
+fn last_error(run: &Run) -> Option<RecordError> {
+    if let Status::Failed { error, .. } = &run.status {
+        return Some(error.into());
+    }
+    run.attempts.iter().rev().find_map(|attempt| match &attempt.state {
+        AttemptState::Failed(_, error) => Some(error.into()),
+        AttemptState::Starting(_)
+        | AttemptState::Running
+        | AttemptState::Exited(_)
+        | AttemptState::Stopped(..) => None,
+    })
+}
+
+impl From<&Failure> for RecordError {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            code: failure.code.clone(),
+            message: failure.message.clone(),
+            step: failure.step.clone(),
+        }
+    }
+}
+
+impl From<&TokenUsage> for RecordUsage {
+    fn from(usage: &TokenUsage) -> Self {
+        Self {
+            input_tokens: usage.input_tokens,
+            output_tokens: usage.output_tokens,
+            cached_tokens: usage.cached_tokens,
+            reasoning_tokens: usage.reasoning_tokens,
+            cost_usd: usage.cost_micro_usd.map(usd),
+            unpriced_calls: usage.unpriced_calls,
+        }
+    }
+}
+
+/// Dollars for people and JSON; errand itself counts in whole micro-dollars.
+#[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
+fn usd(micro: u64) -> f64 {
+    micro as f64 / 1e6
+}
+
+/// A payload as the record shows it.
+pub fn payload_value(payload: Option<&Payload>) -> Value {
+    match payload {
+        None => Value::Null,
+        Some(Payload::Json(value)) => value.clone(),
+        Some(Payload::Text(text)) => {
+            serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()))
+        }
+        Some(Payload::Base64(text)) => json!({ "$base64": text }),
+        Some(Payload::Blob(blob)) => json!({ "$blob": blob }),
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Record {
+    /// Whether the run never changes again.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
+    }
+
+    /// When it will be woken next, for a service.
+    pub fn next_wake_at(&self) -> Option<Timestamp> {
+        self.operation.next_wake_at_ms.filter(|_| self.kind == RunKind::Service)
+    }
+}
