@@ -19,7 +19,7 @@ pub mod step;
 mod time;
 
 pub use chain::{Broken, Hash, Head, MalformedHash};
-pub use cron::{CronError, CronExpr, TimeZone, time_zone};
+pub use cron::{CronError, CronExpr, TimeZone, time_zone, time_zone_names};
 pub use duration::{MalformedDuration, parse_duration};
 pub use event::{Event, EventBody};
 pub use id::{Digest, MalformedDigest, MalformedRunId, RunId, hex};
