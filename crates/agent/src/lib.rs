@@ -2,7 +2,11 @@
 //!
 //! Knows neither the store nor whether to retry.
 
+pub mod agent_api;
 mod clock;
+pub mod log;
 pub mod os;
+pub mod process;
+pub mod redact;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -55,9 +55,9 @@ pub enum BeginStepAnswer {
         /// What it wrote to stderr, for a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stderr: Option<String>,
-        /// How `stderr` is to be read; absent: as text. `base64` where it is no UTF-8.
-        #[serde(default, skip_serializing_if = "Encoding::is_json")]
-        stderr_encoding: Encoding,
+        /// The same in standard base64, where it is no UTF-8.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stderr_base64: Option<String>,
     },
 }
 
@@ -75,9 +75,9 @@ pub struct CompleteStep {
     /// What it wrote to stderr, for a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
-    /// How `stderr` is to be read; absent: as text. `base64` where it is no UTF-8.
-    #[serde(default, skip_serializing_if = "Encoding::is_json")]
-    pub stderr_encoding: Encoding,
+    /// The same in standard base64, where it is no UTF-8. Not both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_base64: Option<String>,
 }
 
 /// `POST /agent/v1/steps/{key}/fail`. The step may be begun again.

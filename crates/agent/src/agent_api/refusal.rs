@@ -1,0 +1,63 @@
+//! Why a call of the agent API is refused.
+
+use std::borrow::Cow;
+
+use errand_api::agent_protocol::{Problem, code};
+use hyper::StatusCode;
+
+/// A refusal: nothing was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What programs match on: see [`code`].
+    pub code: Cow<'static, str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// What is wrong, for people.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<Cow<'static, str>>,
+}
+
+impl Refusal {
+    /// A refusal without a hint.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { code: Cow::Borrowed(code), status, message: message.into(), hint: None }
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// 409: another attempt took over.
+    pub fn fenced() -> Self {
+        Self::new(409, code::FENCED, "this attempt was superseded by another one of the same run")
+            .with_hint("end the process: nothing it reports is recorded any more")
+    }
+
+    /// 500: errand cannot do what it should.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, code::INTERNAL, message)
+    }
+
+    pub(super) fn body(message: impl Into<String>) -> Self {
+        Self::new(400, code::BODY_INVALID, message)
+    }
+
+    /// The document that the caller gets.
+    pub fn into_problem(self) -> Problem {
+        let title = StatusCode::from_u16(self.status)
+            .ok()
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("Refused");
+        Problem {
+            type_uri: Problem::type_uri(&self.code),
+            title: title.to_owned(),
+            status: self.status,
+            code: self.code,
+            detail: self.message,
+            hint: self.hint.map(Cow::into_owned),
+        }
+    }
+}
