@@ -18,9 +18,11 @@ pub mod watch {
 }
 
 pub(crate) use linux::clock::wall_clock_precise;
-pub(crate) use linux::end::{Signalled, wait_until_gone};
+pub(crate) use linux::end::Signalled;
+pub(crate) use linux::identity::{group_of, identity_of_child};
 pub(crate) use linux::memory::readable_copy;
 pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};
-pub(crate) use linux::signal::signal_group;
+pub(crate) use linux::readable::readable;
+pub(crate) use linux::signal::{pin, signal_group};
 pub(crate) use linux::spawn::{Launch, LaunchError, Launched, launch};
-pub(crate) use linux::tree::{leftovers_of, processes_of_run};
+pub(crate) use linux::tree::{Roots, leftovers_of, processes_of_run};

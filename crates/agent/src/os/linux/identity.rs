@@ -42,6 +42,18 @@ pub fn identity_of(pid: u32) -> io::Result<Option<ProcessIdentity>> {
     identity(&found).map(Some)
 }
 
+/// The identity of a child that was not reaped yet, whether it has ended or not.
+pub(crate) fn identity_of_child(pid: u32) -> io::Result<ProcessIdentity> {
+    let found = stat::read(pid)?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/proc does not show a child"))?;
+    identity(&found)
+}
+
+/// The process group of `pid`, if there is such a process.
+pub(crate) fn group_of(pid: u32) -> Option<u32> {
+    stat::read(pid).ok().flatten().map(|found| found.group)
+}
+
 /// Whether the process of that identity lives: one read of `/proc/<pid>/stat`.
 ///
 /// Where `/proc` cannot be read at all (no file descriptor left, say) the answer is `Alive`: nobody

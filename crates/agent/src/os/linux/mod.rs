@@ -5,6 +5,7 @@ pub(super) mod end;
 pub(super) mod identity;
 pub(super) mod memory;
 pub(super) mod orphans;
+pub(super) mod readable;
 pub(super) mod signal;
 pub(super) mod spawn;
 mod stat;

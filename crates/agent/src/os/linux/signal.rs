@@ -68,7 +68,7 @@ pub fn signal(identity: &ProcessIdentity, signal: Signal) -> io::Result<Delivery
 }
 
 /// A pidfd of the living process of that identity; `None` if it is gone.
-pub(super) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
+pub(crate) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
     let pid = pid_of(identity.pid)?;
     let pinned = match process::pidfd_open(pid, PidfdFlags::empty()) {
         Ok(pinned) => pinned,

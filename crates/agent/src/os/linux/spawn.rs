@@ -212,7 +212,6 @@ fn errno() -> c_int {
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "a flag of four")]
-#[expect(clippy::unnecessary_cast, reason = "the type differs between C libraries")]
 const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
 
 /// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers

@@ -11,6 +11,7 @@ const STAT_BYTES: usize = 1_536;
 pub(super) struct Stat {
     pub(super) pid: u32,
     pub(super) parent: u32,
+    pub(super) group: u32,
     pub(super) session: u32,
     pub(super) start_ticks: u64,
     /// A zombie, or on its way out: it runs no code any more.
@@ -44,12 +45,13 @@ fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    let session = fields.nth(1)?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
     let threads: u64 = fields.nth(13)?.parse().ok()?;
     let start_ticks = fields.nth(1)?.parse().ok()?;
     // The first thread of a process may end before the others: it is a zombie that lives.
     let is_dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
-    Some(Stat { pid, parent, session, start_ticks, is_dead })
+    Some(Stat { pid, parent, group, session, start_ticks, is_dead })
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use super::readable::readable;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// How often files are looked at where no watch is to be had (the user's watches are used up).
@@ -32,7 +32,7 @@ impl Watch {
     pub fn new() -> io::Result<Self> {
         match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
             Ok(fd) => {
-                let inotify = AsyncFd::with_interest(fd, Interest::READABLE)?;
+                let inotify = readable(fd)?;
                 Ok(Self { inotify: Some(inotify) })
             }
             Err(_) => Ok(Self { inotify: None }),
@@ -92,7 +92,7 @@ impl Watch {
             // All that is queued is one change: who is told looks at everything.
             let drained = loop {
                 match rustix::io::read(inotify.get_ref(), &mut buffer) {
-                    Ok((events, _)) if events.is_empty() => break Ok(()),
+                    Ok(([], _)) => break Ok(()),
                     Ok(_) => has_changed = true,
                     Err(Errno::AGAIN) => {
                         ready.clear_ready();

@@ -1,0 +1,63 @@
+//! Following a log while it is written.
+
+use std::future::Future;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+
+use super::reader::{Line, Reader};
+use crate::os::watch::Watch;
+
+/// Lines shown before other tasks get their turn.
+const LINES_PER_TURN: u32 = 1_024;
+
+/// What there is to show.
+#[derive(Clone, Copy, Debug)]
+pub enum Followed<'a> {
+    /// A line, or a piece of one.
+    Line(Line<'a>),
+    /// Nothing more for now: a good moment to flush.
+    Idle,
+}
+
+/// Shows what `reader` has and all that is appended, until `ended` is ready; then what was written
+/// until that moment, and returns. Segments that are begun meanwhile are gone on to.
+///
+/// # Errors
+///
+/// If the log cannot be read, and whatever `show` returns.
+pub async fn follow(
+    reader: &mut Reader,
+    ended: impl Future<Output = ()>,
+    mut show: impl FnMut(Followed<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut ended = pin!(ended);
+    let mut has_ended = false;
+    let path = reader.path().to_owned();
+    let mut watch = Watch::new()?;
+    watch.directory(path.parent().unwrap_or(Path::new(".")))?;
+    loop {
+        // Watched before it is read: nothing can be written in between unnoticed.
+        match watch.file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        reader.set_following(!has_ended);
+        let mut shown = 0_u32;
+        while let Some(line) = reader.next_line()? {
+            show(Followed::Line(line))?;
+            shown = shown.wrapping_add(1);
+            if shown.is_multiple_of(LINES_PER_TURN) {
+                tokio::task::yield_now().await;
+            }
+        }
+        show(Followed::Idle)?;
+        if has_ended {
+            return Ok(());
+        }
+        tokio::select! {
+            () = &mut ended => has_ended = true,
+            changed = watch.changed() => changed?,
+        }
+    }
+}

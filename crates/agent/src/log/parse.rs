@@ -1,0 +1,71 @@
+//! One line of the log, taken apart.
+
+use super::Stream;
+
+/// A line of the file that has the form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parsed<'a> {
+    /// As written; sorts as time does.
+    pub(super) at: &'a [u8],
+    pub(super) stream: Stream,
+    /// Whether the line of output goes on.
+    pub(super) is_part: bool,
+    pub(super) text: &'a [u8],
+}
+
+/// Shortest and longest time stamp: `2026-11-21T02:19:55Z` and nine digits more.
+const STAMP_BYTES: std::ops::RangeInclusive<usize> = 20..=30;
+/// No header of a line is longer than this.
+pub(super) const HEADER_BYTES: usize = 40;
+
+/// Takes `line` (without newline) apart; `None` if it is damaged or foreign.
+pub(super) fn parse(line: &[u8]) -> Option<Parsed<'_>> {
+    let mut blanks = memchr::memchr_iter(b' ', line.get(..HEADER_BYTES).unwrap_or(line));
+    let first = blanks.next()?;
+    let second = blanks.next()?;
+    let third = blanks.next()?;
+    let at = &line[..first];
+    let is_time =
+        STAMP_BYTES.contains(&at.len()) && at[4] == b'-' && at[10] == b'T' && at.ends_with(b"Z");
+    let stream = match &line[first + 1..second] {
+        b"stdout" => Stream::Stdout,
+        b"stderr" => Stream::Stderr,
+        b"system" => Stream::System,
+        _ => return None,
+    };
+    let is_part = match &line[second + 1..third] {
+        b"F" => false,
+        b"P" => true,
+        _ => return None,
+    };
+    is_time.then_some(Parsed { at, stream, is_part, text: &line[third + 1..] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_taken_apart_and_its_text_kept() {
+        let line = b"2026-11-21T02:19:55.123456789Z stderr P  a b \xff";
+        let parsed = parse(line).unwrap();
+        assert_eq!(parsed.at, b"2026-11-21T02:19:55.123456789Z");
+        assert_eq!((parsed.stream, parsed.is_part), (Stream::Stderr, true));
+        assert_eq!(parsed.text, b" a b \xff");
+    }
+
+    #[test]
+    fn what_is_no_log_line_is_told_so() {
+        let damaged: [&[u8]; 6] = [
+            b"",
+            b"x",
+            b"2026-11-21T02:19:55Z stdout F",
+            b"2026-11-21T02:19:55Z stdin F x",
+            b"2026-11-21T02:19:55Z stdout X x",
+            b"a b c d e f g",
+        ];
+        for line in damaged {
+            assert_eq!(parse(line), None, "{line:?}");
+        }
+    }
+}

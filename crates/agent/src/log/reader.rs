@@ -1,0 +1,421 @@
+//! Reading a log: all its segments in order, as a stream, from any place.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use errand_model::Timestamp;
+
+use super::parse::parse;
+use super::segments::{oldest, segment};
+use super::{Stream, tail};
+
+/// Read from the file at once.
+const READ_BYTES: usize = 128 * 1_024;
+/// A line is put together from its parts up to this length, and shown in pieces beyond.
+const JOIN_BYTES: usize = 1_024 * 1_024;
+/// Damaged text without newline is shown in pieces of this length.
+const DAMAGED_BYTES: usize = 1_024 * 1_024;
+
+/// Which lines of a log are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Query {
+    /// Only that many lines from the end.
+    pub tail: Option<usize>,
+    /// Only lines written at this time or later.
+    pub since: Option<Timestamp>,
+}
+
+/// Which part of a line of output this is: lines are shown before their end is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// Its start; more may follow.
+    Start,
+    /// What follows a start, without the end.
+    Middle,
+    /// What follows a start, up to the end.
+    End,
+}
+
+/// A line of output, or a piece of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// When it was written, RFC 3339; empty where the line is damaged.
+    pub at: &'a str,
+    /// Where it comes from; `None` for a damaged line, of which `text` is all there is.
+    pub stream: Option<Stream>,
+    /// Without newline; any bytes.
+    pub text: &'a [u8],
+    /// Whether it begins and ends here.
+    pub part: Part,
+    /// Whether the line shown before, of another stream, has no end yet.
+    pub interrupts: bool,
+}
+
+impl Line<'_> {
+    /// Appends the line as `logs` shows it, with its newline if it has one.
+    pub fn render(&self, with_time: bool, out: &mut Vec<u8>) {
+        if self.interrupts {
+            out.push(b'\n');
+        }
+        let begins = matches!(self.part, Part::Whole | Part::Start);
+        if with_time && begins && !self.at.is_empty() {
+            out.extend_from_slice(self.at.as_bytes());
+            out.push(b' ');
+        }
+        out.extend_from_slice(self.text);
+        if matches!(self.part, Part::Whole | Part::End) {
+            out.push(b'\n');
+        }
+    }
+}
+
+/// Reads a log line by line, oldest first, in bounded memory. What is appended later is read by
+/// asking again.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    /// Time stamps before this one are left out.
+    since: Option<String>,
+    /// `None` until the log exists.
+    file: Option<File>,
+    buffer: Vec<u8>,
+    /// `buffer[start..]` is not read yet.
+    start: usize,
+    /// A line without end at the end of the log is being written, rather than torn.
+    is_following: bool,
+    /// By stream: a line of which only parts have come.
+    unfinished: [Unfinished; 3],
+    /// What the last answer was taken from, to be forgotten before the next.
+    shown: Option<Shown>,
+    /// The stream of the last line shown, if it has no end yet.
+    open: Option<Stream>,
+}
+
+#[derive(Debug, Default)]
+struct Unfinished {
+    at: String,
+    text: Vec<u8>,
+    /// A piece of it was shown.
+    is_continued: bool,
+    /// It belongs to a line that is left out.
+    is_left_out: bool,
+}
+
+/// Where the line that is shown stands.
+#[derive(Clone, Copy, Debug)]
+enum Shown {
+    /// In the buffer: start of the line, its end, length of the time, start of the text.
+    Buffered {
+        stream: Stream,
+        start: usize,
+        end: usize,
+        at: usize,
+        text: usize,
+    },
+    Joined {
+        stream: Stream,
+        is_finished: bool,
+    },
+    Damaged {
+        start: usize,
+        end: usize,
+    },
+}
+
+impl Reader {
+    /// Opens the log at `path`. One that does not exist (yet) is empty.
+    ///
+    /// # Errors
+    ///
+    /// If it exists and cannot be read.
+    pub fn open(path: &Path, query: Query) -> io::Result<Self> {
+        let since = query.since.map(|since| {
+            let time =
+                chrono::DateTime::from_timestamp_millis(since.as_millis()).unwrap_or_default();
+            time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
+        });
+        let mut segments = open_segments(path)?;
+        let (index, offset) = match query.tail {
+            Some(lines) => tail::start_of_last(&segments, lines)?,
+            None => (first_since(&segments, query.since)?, 0),
+        };
+        let mut file = (index < segments.len()).then(|| segments.swap_remove(index));
+        if let Some(file) = &mut file {
+            file.seek(SeekFrom::Start(offset))?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            since,
+            file,
+            buffer: Vec::new(),
+            start: 0,
+            is_following: false,
+            unfinished: Default::default(),
+            shown: None,
+            open: None,
+        })
+    }
+
+    /// Where the log is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Tells whether a line without end at the end of the log is still being written.
+    pub(super) fn set_following(&mut self, is_following: bool) {
+        self.is_following = is_following;
+    }
+
+    /// The next line; `None` if there is no more for now.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read; never for what is in it.
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+        if let Some(Shown::Joined { stream, is_finished }) = self.shown.take() {
+            let unfinished = &mut self.unfinished[index(stream)];
+            unfinished.text.clear();
+            unfinished.is_continued = !is_finished;
+            if is_finished {
+                unfinished.at.clear();
+            }
+        }
+        self.shown = loop {
+            let Some((start, end)) = self.next_raw()? else {
+                break self.next_unfinished();
+            };
+            if let Some(shown) = self.sort(start, end) {
+                break Some(shown);
+            }
+        };
+        Ok(self.shown.map(|shown| self.view(shown)))
+    }
+
+    /// Decides what becomes of a line of the file; `None` if nothing is shown yet.
+    fn sort(&mut self, start: usize, end: usize) -> Option<Shown> {
+        let line = &self.buffer[start..end];
+        let Some(parsed) = parse(line) else {
+            return Some(Shown::Damaged { start, end });
+        };
+        let unfinished = &mut self.unfinished[index(parsed.stream)];
+        let is_first = unfinished.at.is_empty();
+        if is_first {
+            let since = self.since.as_deref().unwrap_or_default().as_bytes();
+            unfinished.is_left_out = parsed.at < since;
+        }
+        let (stream, is_part) = (parsed.stream, parsed.is_part);
+        if is_first && !is_part && !unfinished.is_left_out {
+            let text = line.len() - parsed.text.len();
+            return Some(Shown::Buffered { stream, start, end, at: parsed.at.len(), text });
+        }
+        if unfinished.is_left_out {
+            let at = if is_part { "left out" } else { "" };
+            unfinished.at.replace_range(.., at);
+            return None;
+        }
+        if is_first {
+            unfinished.at.push_str(std::str::from_utf8(parsed.at).unwrap_or("?"));
+        }
+        unfinished.text.extend_from_slice(parsed.text);
+        (!is_part || unfinished.text.len() >= JOIN_BYTES)
+            .then_some(Shown::Joined { stream, is_finished: !is_part })
+    }
+
+    /// A line that has no end yet, and text that was not shown.
+    fn next_unfinished(&self) -> Option<Shown> {
+        [Stream::Stdout, Stream::Stderr, Stream::System]
+            .into_iter()
+            .find(|stream| !self.unfinished[index(*stream)].text.is_empty())
+            .map(|stream| Shown::Joined { stream, is_finished: false })
+    }
+
+    fn view(&mut self, shown: Shown) -> Line<'_> {
+        let (stream, is_finished) = match shown {
+            Shown::Buffered { stream, .. } => (Some(stream), true),
+            Shown::Joined { stream, is_finished } => (Some(stream), is_finished),
+            Shown::Damaged { .. } => (None, true),
+        };
+        let interrupts = self.open.is_some() && self.open != stream;
+        self.open = stream.filter(|_| !is_finished);
+        let (at, text, part): (&str, &[u8], Part) = match shown {
+            Shown::Buffered { start, end, at, text, .. } => {
+                let at = std::str::from_utf8(&self.buffer[start..start + at]).unwrap_or("?");
+                (at, &self.buffer[start + text..end], Part::Whole)
+            }
+            Shown::Joined { stream, is_finished } => {
+                let unfinished = &mut self.unfinished[index(stream)];
+                let part = match (unfinished.is_continued, is_finished) {
+                    (false, true) => Part::Whole,
+                    (false, false) => Part::Start,
+                    (true, false) => Part::Middle,
+                    (true, true) => Part::End,
+                };
+                (&unfinished.at, &unfinished.text, part)
+            }
+            Shown::Damaged { start, end } => ("", &self.buffer[start..end], Part::Whole),
+        };
+        Line { at, stream, text, part, interrupts }
+    }
+
+    /// The next line of the files, without newline, as a range of the buffer.
+    fn next_raw(&mut self) -> io::Result<Option<(usize, usize)>> {
+        let mut searched = self.start;
+        loop {
+            if let Some(length) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                let line = (self.start, searched + length);
+                self.start = searched + length + 1;
+                return Ok(Some(line));
+            }
+            let waiting = self.buffer.len() - self.start;
+            if waiting >= DAMAGED_BYTES {
+                return Ok(self.take_rest());
+            }
+            if self.fill()? == 0 {
+                let is_torn = match self.advance()? {
+                    Advance::More => false,
+                    Advance::Segment => waiting > 0,
+                    Advance::Last if waiting == 0 || self.is_following => return Ok(None),
+                    Advance::Last => true,
+                };
+                if is_torn {
+                    return Ok(self.take_rest());
+                }
+            }
+            searched = self.start + waiting;
+        }
+    }
+
+    fn take_rest(&mut self) -> Option<(usize, usize)> {
+        let rest = (self.start, self.buffer.len());
+        self.start = self.buffer.len();
+        Some(rest)
+    }
+
+    /// Reads more of the current segment; what was read before moves to the front.
+    fn fill(&mut self) -> io::Result<usize> {
+        if self.file.is_none() {
+            match File::open(&self.path) {
+                Ok(file) => self.file = Some(file),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+                Err(error) => return Err(error),
+            }
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(0);
+        };
+        self.buffer.drain(..self.start);
+        self.start = 0;
+        let before = self.buffer.len();
+        self.buffer.resize(before + READ_BYTES, 0);
+        let read = loop {
+            match file.read(&mut self.buffer[before..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
+
+    /// Goes on to the next segment once the current one is read.
+    fn advance(&mut self) -> io::Result<Advance> {
+        let Some(held) = self.file.as_ref().map(File::metadata).transpose()? else {
+            return Ok(Advance::Last);
+        };
+        let is_held = |path: &Path| {
+            fs::metadata(path)
+                .is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()))
+        };
+        if is_held(&self.path) || !self.path.exists() {
+            return Ok(Advance::Last);
+        }
+        // Nobody writes to it since it was renamed: what is not there now will never be.
+        if self.fill()? > 0 {
+            return Ok(Advance::More);
+        }
+        let oldest = oldest(&self.path);
+        for age in 1..=oldest {
+            let path = segment(&self.path, age);
+            if !is_held(&path) {
+                continue;
+            }
+            let next = File::open(segment(&self.path, age - 1));
+            // Segments may have moved on between the two looks.
+            if !is_held(&path) {
+                return Ok(Advance::More);
+            }
+            return match next {
+                Ok(next) => {
+                    self.file = Some(next);
+                    Ok(Advance::Segment)
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Advance::Last),
+                Err(error) => Err(error),
+            };
+        }
+        // The reader was too slow, and its segment was dropped.
+        self.file = Some(File::open(segment(&self.path, oldest))?);
+        Ok(Advance::Segment)
+    }
+}
+
+/// What there is beyond the end of a segment.
+enum Advance {
+    /// Nothing: it is the current one.
+    Last,
+    /// More of the same segment, or another look is due.
+    More,
+    /// Another segment, which is open now.
+    Segment,
+}
+
+fn index(stream: Stream) -> usize {
+    match stream {
+        Stream::Stdout => 0,
+        Stream::Stderr => 1,
+        Stream::System => 2,
+    }
+}
+
+/// All segments, the newest first. One that moves on while they are opened is not missed.
+fn open_segments(path: &Path) -> io::Result<Vec<File>> {
+    let mut segments: Vec<File> = Vec::new();
+    let mut known = Vec::new();
+    for age in 0.. {
+        match File::open(segment(path, age)) {
+            Ok(file) => {
+                let metadata = file.metadata()?;
+                let identity = (metadata.dev(), metadata.ino());
+                if !known.contains(&identity) {
+                    known.push(identity);
+                    segments.push(file);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && age > 0 => break,
+            // While it is rotated, a log has no current segment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(segments)
+}
+
+/// The oldest of `segments` (the newest first) that was written to since then.
+fn first_since(segments: &[File], since: Option<Timestamp>) -> io::Result<usize> {
+    let last = segments.len().saturating_sub(1);
+    let Some(since) = since else {
+        return Ok(last);
+    };
+    for (index, file) in segments.iter().enumerate().rev() {
+        let metadata = file.metadata()?;
+        let modified_ms = metadata.mtime().saturating_mul(1_000).saturating_add(999);
+        if modified_ms >= since.as_millis() {
+            return Ok(index);
+        }
+    }
+    Ok(0)
+}

@@ -1,0 +1,81 @@
+//! The files that a log consists of: `<id>.log`, and older ones `<id>.log.1`, `.log.2`, …
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Size from which on a new segment is begun: a quarter GiB opens in any editor that can.
+pub(super) const SEGMENT_BYTES: u64 = 256 * 1_024 * 1_024;
+/// Segments that are kept, the current one included: 4 GiB of log per run at most.
+pub(super) const SEGMENTS: usize = 16;
+
+/// How far a log may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Size from which on a new segment is begun.
+    pub segment_bytes: u64,
+    /// Segments kept, the current one included; at least 1.
+    pub segments: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { segment_bytes: SEGMENT_BYTES, segments: SEGMENTS }
+    }
+}
+
+/// Segment number `age` of the log `path`; 0 is the current one.
+pub(super) fn segment(path: &Path, age: usize) -> PathBuf {
+    if age == 0 {
+        return path.to_owned();
+    }
+    let mut name = OsString::from(path);
+    name.push(format!(".{age}"));
+    PathBuf::from(name)
+}
+
+/// The oldest segment that may exist: as far as numbers follow each other.
+pub(super) fn oldest(path: &Path) -> usize {
+    (1..).take_while(|age| segment(path, *age).exists()).last().unwrap_or(0)
+}
+
+/// Removes a log with all its segments; one that is not there is removed already.
+///
+/// # Errors
+///
+/// Whatever keeps a file from being removed; the others are removed all the same.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let mut result = Ok(());
+    for age in (0..=oldest(path)).rev() {
+        match fs::remove_file(segment(path, age)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => result = Err(error),
+        }
+    }
+    result
+}
+
+/// Moves every segment one number up, so that the current name is free, and drops what is beyond
+/// the limit. Returns the size of what was dropped.
+pub(super) fn rotate(path: &Path, limits: Limits) -> io::Result<Option<u64>> {
+    let last = limits.segments.saturating_sub(1);
+    let dropped = match fs::metadata(segment(path, last)) {
+        Ok(metadata) => Some(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if last == 0 {
+        fs::remove_file(path)?;
+        return Ok(dropped);
+    }
+    for age in (0..last).rev() {
+        match fs::rename(segment(path, age), segment(path, age + 1)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(dropped)
+}

@@ -1,0 +1,79 @@
+//! Where the last lines of a log begin, found from its end.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+
+use super::parse::{HEADER_BYTES, parse};
+
+/// Read at once, from the end towards the start.
+const BLOCK_BYTES: u64 = 64 * 1_024;
+const HEADER: u64 = 64;
+const _: () = assert!(HEADER_BYTES < 64, "a header fits into what is read beyond a block");
+
+/// A place in a log: index of the segment as given, offset in it.
+pub(super) type Place = (usize, u64);
+
+/// Where the last `lines` lines of `segments` (the newest first) begin. A line that was written in
+/// parts counts once; one that is damaged counts.
+pub(super) fn start_of_last(segments: &[File], lines: usize) -> io::Result<Place> {
+    let Some(newest) = segments.first() else {
+        return Ok((0, 0));
+    };
+    let mut search = Search { left: lines, start: (0, newest.metadata()?.len()) };
+    for (index, segment) in segments.iter().enumerate() {
+        if search.segment(index, segment)? {
+            break;
+        }
+    }
+    Ok(search.start)
+}
+
+struct Search {
+    /// Ends of lines that may still be passed.
+    left: usize,
+    /// Start of the earliest line that is shown.
+    start: Place,
+}
+
+impl Search {
+    /// Whether the start is found.
+    fn segment(&mut self, index: usize, file: &File) -> io::Result<bool> {
+        let length = file.metadata()?.len();
+        let mut block_end = length;
+        let mut block = Vec::new();
+        while block_end > 0 {
+            let block_start = block_end.saturating_sub(BLOCK_BYTES);
+            let readable = (block_end + HEADER).min(length);
+            block.resize(usize::try_from(readable - block_start).unwrap_or(0), 0);
+            file.read_exact_at(&mut block, block_start)?;
+            let inside = usize::try_from(block_end - block_start).unwrap_or(0);
+            for newline in memchr::memrchr_iter(b'\n', &block[..inside]) {
+                let after = block_start + u64::try_from(newline).unwrap_or(0) + 1;
+                if after < length && self.line((index, after), &block[newline + 1..]) {
+                    return Ok(true);
+                }
+            }
+            if block_start == 0 && self.line((index, 0), &block) {
+                return Ok(true);
+            }
+            block_end = block_start;
+        }
+        Ok(false)
+    }
+
+    /// Takes the line that starts at `place` with `text`; whether it is one too many.
+    fn line(&mut self, place: Place, text: &[u8]) -> bool {
+        let header = text.get(..HEADER_BYTES).unwrap_or(text);
+        let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);
+        let ends_a_line = parse(header).is_none_or(|line| !line.is_part);
+        if ends_a_line {
+            if self.left == 0 {
+                return true;
+            }
+            self.left -= 1;
+        }
+        self.start = place;
+        false
+    }
+}

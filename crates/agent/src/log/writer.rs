@@ -1,0 +1,162 @@
+//! Appending to the log of a run.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::frame::system_lines;
+use super::segments::{self, Limits};
+
+/// Only its owner reads a log: agents print what they should not.
+const MODE: u32 = 0o600;
+
+/// Appends to the log of one run; shared by whoever has something to write.
+///
+/// A log never keeps its run from going on: what cannot be written (a full disk) is counted, and
+/// the log says so as soon as it can be written again.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    limits: Limits,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: File,
+    size: u64,
+    /// The last line has no end: a write was cut short.
+    is_torn: bool,
+    /// Since the log last said what is missing.
+    lost_unsaid: u64,
+    lost: u64,
+}
+
+impl Writer {
+    /// Opens the log at `path` to append to it; creates it if there is none. Its folder must exist.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be created or opened.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::with_limits(path, Limits::default())
+    }
+
+    /// As [`Writer::open`], for a log that may grow less far or farther.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::open`].
+    pub fn with_limits(path: &Path, limits: Limits) -> io::Result<Self> {
+        let current = Mutex::new(Current::open(path)?);
+        Ok(Self { path: path.to_owned(), limits, current })
+    }
+
+    /// Where the log is: its current segment.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes what errand has to say, a line for each line of `text`; secrets must be masked.
+    pub fn system(&self, text: &str) {
+        self.append(&system_lines(text));
+    }
+
+    /// Bytes that could not be written since the log was opened.
+    pub fn lost_bytes(&self) -> u64 {
+        self.current().lost
+    }
+
+    /// Returns once everything written is on the disk.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails.
+    pub fn sync(&self) -> io::Result<()> {
+        self.current().file.sync_data()
+    }
+
+    /// Appends whole lines.
+    pub(crate) fn append(&self, lines: &[u8]) {
+        let mut current = self.current();
+        let length = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+        if current.size > 0 && current.size.saturating_add(length) > self.limits.segment_bytes {
+            self.rotate(&mut current);
+        }
+        if current.lost_unsaid > 0 {
+            let lost = format!("{} bytes of output could not be written here", current.lost_unsaid);
+            if current.write(&system_lines(&lost)).is_ok() {
+                current.lost_unsaid = 0;
+            }
+        }
+        if let Err(missing) = current.write(lines) {
+            current.lost = current.lost.saturating_add(missing);
+            current.lost_unsaid = current.lost_unsaid.saturating_add(missing);
+        }
+    }
+
+    /// Begins a new segment; the old one is written on if that fails.
+    fn rotate(&self, current: &mut Current) {
+        let Ok(dropped) = segments::rotate(&self.path, self.limits) else {
+            return;
+        };
+        let Ok(next) = Current::open(&self.path) else {
+            return;
+        };
+        let (lost, lost_unsaid) = (current.lost, current.lost_unsaid);
+        *current = Current { lost, lost_unsaid, ..next };
+        if let Some(bytes) = dropped {
+            let limit = self.limits.segments;
+            let note = format!(
+                "the oldest {bytes} bytes of this log were dropped: it keeps {limit} files of {} bytes",
+                self.limits.segment_bytes
+            );
+            // What is missing of a note is not missed.
+            let _written = current.write(&system_lines(&note));
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Current {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).mode(MODE).open(path)?;
+        let size = file.seek(SeekFrom::End(0))?;
+        let mut last = [b'\n'];
+        if size > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        Ok(Self { file, size, is_torn: last != [b'\n'], lost_unsaid: 0, lost: 0 })
+    }
+
+    /// Writes whole lines; on failure returns how many bytes are missing.
+    fn write(&mut self, lines: &[u8]) -> Result<(), u64> {
+        let missing = |rest: &[u8]| u64::try_from(rest.len()).unwrap_or(u64::MAX);
+        if self.is_torn {
+            self.file.write_all(b"\n").map_err(|_| missing(lines))?;
+            self.size = self.size.saturating_add(1);
+            self.is_torn = false;
+        }
+        let mut rest = lines;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(missing(rest)),
+                Ok(written) => {
+                    self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(0));
+                    self.is_torn = rest[written - 1] != b'\n';
+                    rest = &rest[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(missing(rest)),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! Starting the leader of an attempt.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use errand_model::RunId;
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use thiserror::Error;
+
+use super::pump::{Output, Pumps};
+use super::running::Running;
+use crate::os::{self, Launch, LaunchError};
+
+/// Searched for programs where the environment of the attempt has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// Payloads up to this length fit into a new pipe, and need nobody to write them.
+const PIPE_BYTES: usize = 64 * 1_024;
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The run; its processes are found by it.
+    pub run_id: RunId,
+    /// Program and arguments; at least the program. One without `/` is searched in the `PATH` of
+    /// `env`; one that is relative starts from `cwd`.
+    pub argv: Vec<OsString>,
+    /// The whole environment: nothing else is inherited. Must hold `ERRAND_RUN_ID`.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts.
+    pub cwd: PathBuf,
+    /// What it reads from stdin.
+    pub stdin: Input,
+}
+
+/// What an attempt reads from its stdin.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Nothing: the end at once.
+    Empty,
+    /// These bytes. An attempt that never reads them holds nobody up.
+    Bytes(Vec<u8>),
+    /// This file.
+    File(PathBuf),
+}
+
+/// Why an attempt could not be started; no process is left behind.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// There is no such program. Exit code 127.
+    #[error("program {program:?} not found")]
+    NotFound {
+        /// As it was given.
+        program: OsString,
+    },
+    /// The program is there and cannot be executed. Exit code 126.
+    #[error("program {program:?} cannot be executed")]
+    NotExecutable {
+        /// As it was given.
+        program: OsString,
+        /// Why; an interpreter that is missing, for one.
+        source: io::Error,
+    },
+    /// The working directory cannot be entered.
+    #[error("working directory {path:?} cannot be entered")]
+    WorkingDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file for stdin cannot be opened.
+    #[error("input {path:?} cannot be read")]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Anything else: no memory, no process, an argument with a NUL byte.
+    #[error("the process cannot be started")]
+    Other(#[from] io::Error),
+}
+
+/// Starts an attempt: returns once its program runs.
+///
+/// Needs a tokio runtime with I/O and time. The attempt is killed when the calling *thread* ends,
+/// so this must not be called on a thread that is there for a while only (`spawn_blocking`).
+///
+/// # Errors
+///
+/// As the variants say; no process is left.
+pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
+    os::adopt_orphans()?;
+    let program = spec.argv.first().ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "a command has at least a program")
+    })?;
+    let stdin = above_stdio(input(&spec.stdin)?)?;
+    let (stdout_reader, stdout) = pipe()?;
+    let (stderr_reader, stderr) = pipe()?;
+    let launch = Launch {
+        candidates: candidates(program, &spec.env)?,
+        argv: spec.argv.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
+        env: environment(&spec.env)?,
+        cwd: c_string(spec.cwd.as_os_str())?,
+        stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+    };
+    // The pumps first: what can fail must fail before there is a process.
+    let pumps = Pumps::start(stdout_reader, stderr_reader, output)?;
+    let started_at = Instant::now();
+    let launched = os::supervise(|| os::launch(&launch), |launched| launched.pid)
+        .map_err(|error| explain(error, program, spec, &launch.candidates))?;
+    drop(launch);
+    Ok(Running::new(spec.run_id.clone(), launched, started_at, pumps)?)
+}
+
+/// What is known about a failure, for people.
+fn explain(error: LaunchError, program: &OsStr, spec: &Spec, candidates: &[CString]) -> StartError {
+    match error {
+        LaunchError::Directory(source) => {
+            StartError::WorkingDirectory { path: spec.cwd.clone(), source }
+        }
+        LaunchError::Other(source) => StartError::Other(source),
+        LaunchError::Program(source) if source.kind() == io::ErrorKind::NotFound => {
+            let is_there = candidates
+                .iter()
+                .any(|file| spec.cwd.join(Path::new(OsStr::from_bytes(file.as_bytes()))).is_file());
+            let program = program.to_owned();
+            if is_there {
+                let reason = "its interpreter (see its first line) or loader does not exist";
+                let source = io::Error::new(io::ErrorKind::NotFound, reason);
+                StartError::NotExecutable { program, source }
+            } else {
+                StartError::NotFound { program }
+            }
+        }
+        LaunchError::Program(source) if is_too_big(&source) => StartError::Other(source),
+        LaunchError::Program(source) => {
+            let source = if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) {
+                let reason = "it is no program of this machine; a script starts with #!";
+                io::Error::new(io::ErrorKind::InvalidData, reason)
+            } else {
+                source
+            };
+            StartError::NotExecutable { program: program.to_owned(), source }
+        }
+    }
+}
+
+fn is_too_big(error: &io::Error) -> bool {
+    [Errno::TOOBIG, Errno::NOMEM]
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&error.raw_os_error())
+}
+
+/// The files that `program` may mean, in the order in which they are tried.
+fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
+    if program.is_empty() || program.as_bytes().contains(&b'/') {
+        return Ok(vec![c_string(program)?]);
+    }
+    let path = env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map_or(OsStr::new(DEFAULT_PATH), |(_, path)| path.as_os_str());
+    // An empty entry means the working directory to a shell; here it means nothing: what an agent
+    // runs does not depend on where it was started.
+    path.as_bytes()
+        .split(|byte| *byte == b':')
+        .filter(|folder| !folder.is_empty())
+        .map(|folder| c_string(Path::new(OsStr::from_bytes(folder)).join(program).as_os_str()))
+        .collect()
+}
+
+fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
+    env.iter()
+        .map(|(name, value)| {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            c_string(&variable)
+        })
+        .collect()
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.to_owned().into_vec()).map_err(|error| {
+        let shown = text.to_string_lossy().replace('\0', "\\0");
+        io::Error::new(io::ErrorKind::InvalidInput, format!("NUL byte in {shown:?}: {error}"))
+    })
+}
+
+/// A file descriptor from which exactly the input can be read, and nobody has to write.
+fn input(input: &Input) -> Result<OwnedFd, StartError> {
+    match input {
+        Input::Empty => Ok(File::open("/dev/null")?.into()),
+        Input::Bytes(bytes) if bytes.is_empty() => Ok(File::open("/dev/null")?.into()),
+        Input::Bytes(bytes) => match full_pipe(bytes)? {
+            Some(pipe) => Ok(pipe),
+            None => Ok(os::readable_copy(bytes)?),
+        },
+        Input::File(path) => File::open(path)
+            .map(Into::into)
+            .map_err(|source| StartError::Input { path: path.clone(), source }),
+    }
+}
+
+/// A pipe that holds `bytes` and whose other end is closed; `None` if they do not fit.
+fn full_pipe(bytes: &[u8]) -> io::Result<Option<OwnedFd>> {
+    if bytes.len() > PIPE_BYTES {
+        return Ok(None);
+    }
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&writer, true)?;
+    // A pipe may be smaller than usual: users have a limit for all of theirs.
+    match rustix::io::write(&writer, bytes) {
+        Ok(written) if written == bytes.len() => Ok(Some(reader)),
+        Ok(_) | Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A pipe for output: our end does not block, the agent's does.
+fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&reader, true)?;
+    Ok((reader, above_stdio(writer)?))
+}
+
+/// `fd`, or a copy with a number above 2, where the caller runs without stdin, stdout or stderr.
+fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    use std::os::fd::AsRawFd as _;
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
+}

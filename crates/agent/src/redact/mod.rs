@@ -1,0 +1,214 @@
+//! Masks secrets in everything that is written.
+//!
+//! A secret is found as it is and in the encodings in which programs print it by accident. What
+//! overlaps is masked as one, so that no rest of a secret stays beside another.
+
+mod encodings;
+mod find;
+mod stream;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use find::Patterns;
+pub use stream::Stream;
+
+/// Values shorter than this are not masked: they would be found in every second word.
+pub const MIN_SECRET_BYTES: usize = 4;
+
+/// Knows the secrets of a run and masks them. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    patterns: Arc<Patterns>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").field("patterns", &self.patterns.count()).finish()
+    }
+}
+
+impl Redactor {
+    /// A redactor for secrets given as name and value; a value is masked as `[redacted:NAME]`.
+    ///
+    /// Values shorter than [`MIN_SECRET_BYTES`] are left out: whoever takes secrets refuses them.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let mut patterns = Patterns::default();
+        for (name, value) in secrets {
+            if value.len() >= MIN_SECRET_BYTES {
+                patterns.add(name, encodings::forms(value));
+            }
+        }
+        patterns.build();
+        Self { patterns: Arc::new(patterns) }
+    }
+
+    /// `text` with every secret masked; borrowed if there is none in it.
+    pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self.redact_bytes(text.as_bytes()) {
+            Cow::Borrowed(_) => Cow::Borrowed(text),
+            Cow::Owned(bytes) => Cow::Owned(match String::from_utf8(bytes) {
+                Ok(text) => text,
+                // A secret that is no UTF-8 may have cut a character.
+                Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            }),
+        }
+    }
+
+    /// As [`Redactor::redact`], for bytes.
+    pub fn redact_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        if self.patterns.find(text, 0).is_none() {
+            return Cow::Borrowed(text);
+        }
+        let mut masked = Vec::with_capacity(text.len());
+        self.patterns.mask(text, 0, text.len(), &mut masked);
+        Cow::Owned(masked)
+    }
+
+    /// Masks secrets in all strings, keys and numbers of a JSON value.
+    ///
+    /// Keys that become equal are told apart by a number, so that nothing is lost.
+    pub fn redact_json(&self, value: &mut Value) {
+        match value {
+            Value::Null | Value::Bool(_) => {}
+            Value::Number(number) => {
+                if let Cow::Owned(masked) = self.redact(&number.to_string()) {
+                    *value = Value::String(masked);
+                }
+            }
+            Value::String(text) => {
+                if let Cow::Owned(masked) = self.redact(text) {
+                    *text = masked;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.redact_json(item)),
+            Value::Object(fields) => {
+                fields.values_mut().for_each(|field| self.redact_json(field));
+                let keys: Vec<String> = fields
+                    .keys()
+                    .filter(|key| matches!(self.redact(key), Cow::Owned(_)))
+                    .cloned()
+                    .collect();
+                for key in keys {
+                    let Some(field) = fields.remove(&key) else {
+                        continue;
+                    };
+                    let masked = self.redact(&key).into_owned();
+                    let mut free = masked.clone();
+                    let mut number = 2_u64;
+                    while fields.contains_key(&free) {
+                        free = format!("{masked}#{number}");
+                        number += 1;
+                    }
+                    fields.insert(free, field);
+                }
+            }
+        }
+    }
+
+    /// Starts to mask text that comes in parts.
+    pub fn stream(&self) -> Stream {
+        Stream::new(Arc::clone(&self.patterns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn redactor() -> Redactor {
+        Redactor::new([
+            ("TOKEN", b"s3cr\"t/value+1".as_slice()),
+            ("OTHER", b"value+1-and-more".as_slice()),
+            ("PIN", b"4711471147".as_slice()),
+            ("UMLAUT", "grün-und-blau".as_bytes()),
+        ])
+    }
+
+    fn check(text: &str, expect: &str) {
+        assert_eq!(redactor().redact(text), expect);
+    }
+
+    #[test]
+    fn a_secret_is_masked_by_its_name() {
+        check("a s3cr\"t/value+1 b", "a [redacted:TOKEN] b");
+        check("s3cr\"t/value+1s3cr\"t/value+1", "[redacted:TOKEN][redacted:TOKEN]");
+        check("nothing here", "nothing here");
+    }
+
+    #[test]
+    fn encodings_of_a_secret_are_masked_too() {
+        check(r#"{"x":"s3cr\"t/value+1"}"#, r#"{"x":"[redacted:TOKEN]"}"#);
+        check(r#"{"x":"s3cr\"t\/value+1"}"#, r#"{"x":"[redacted:TOKEN]"}"#);
+        check("q=s3cr%22t%2Fvalue%2B1&b", "q=[redacted:TOKEN]&b");
+        check("q=s3cr%22t%2fvalue%2b1&b", "q=[redacted:TOKEN]&b");
+        check(r#""gr\u00fcn-und-blau""#, r#""[redacted:UMLAUT]""#);
+        check(&errand_model::hex(b"s3cr\"t/value+1"), "[redacted:TOKEN]");
+    }
+
+    #[test]
+    fn base64_is_masked_wherever_the_secret_stands_in_what_was_encoded() {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+        for lead in ["", "u", "us", "usr", "user:", "another:"] {
+            for tail in ["", "x", "xy"] {
+                let clear = format!("{lead}s3cr\"t/value+1{tail}");
+                for text in [STANDARD.encode(&clear), URL_SAFE_NO_PAD.encode(&clear)] {
+                    let masked = redactor().redact(&text).into_owned();
+                    assert!(masked.contains("[redacted:TOKEN]"), "{clear}: {text} -> {masked}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_overlaps_is_masked_as_one() {
+        check("<s3cr\"t/value+1-and-more>", "<[redacted:TOKEN]>");
+    }
+
+    #[test]
+    fn json_is_masked_in_strings_keys_and_numbers() {
+        let mut value = json!({
+            "list": ["x s3cr\"t/value+1", 4_711_471_147_u64, 5, null, true],
+            "4711471147": 1,
+            "[redacted:PIN]": 2,
+        });
+        redactor().redact_json(&mut value);
+        assert_eq!(
+            value,
+            json!({
+                "list": ["x [redacted:TOKEN]", "[redacted:PIN]", 5, null, true],
+                "[redacted:PIN]": 2,
+                "[redacted:PIN]#2": 1,
+            })
+        );
+    }
+
+    #[test]
+    fn the_lines_of_a_key_are_masked_one_by_one() {
+        let pem = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END KEY-----\n";
+        let redactor = Redactor::new([("PEM", pem.as_bytes())]);
+        assert_eq!(redactor.redact(pem), "[redacted:PEM]");
+        assert_eq!(redactor.redact(" | AQEFAASCBKcwggSjAgEAAoIB"), " | [redacted:PEM]");
+        assert_eq!(redactor.redact("-----BEGIN KEY-----"), "-----BEGIN KEY-----");
+    }
+
+    #[test]
+    fn without_secrets_nothing_changes() {
+        assert!(matches!(Redactor::default().redact("abc"), Cow::Borrowed("abc")));
+        let mut out = Vec::new();
+        let mut stream = Redactor::new([("SHORT", b"abc".as_slice())]).stream();
+        stream.push(b"abc", &mut out);
+        assert_eq!(out, b"abc");
+    }
+
+    #[test]
+    fn a_redactor_never_shows_a_secret() {
+        assert!(!format!("{:?} {:?}", redactor(), redactor().stream()).contains("s3cr"));
+    }
+}

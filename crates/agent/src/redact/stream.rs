@@ -1,0 +1,121 @@
+//! Masking text that comes in parts.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::find::Patterns;
+
+/// Masks secrets in a text that comes in parts, however it is split.
+///
+/// Holds back only the end of what it was given that could still become a secret: at most one byte
+/// less than the longest pattern.
+pub struct Stream {
+    patterns: Arc<Patterns>,
+    /// What could still become a secret.
+    held: Vec<u8>,
+    /// How many bytes of `held` were written already, as the end of a mask.
+    covered: usize,
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream").field("held_bytes", &self.held.len()).finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    pub(super) fn new(patterns: Arc<Patterns>) -> Self {
+        Self { patterns, held: Vec::new(), covered: 0 }
+    }
+
+    /// Takes the next part and appends to `out` what is decided.
+    pub fn push(&mut self, part: &[u8], out: &mut Vec<u8>) {
+        if self.held.is_empty() {
+            let end = self.patterns.undecided_from(part);
+            let written = self.patterns.mask(part, 0, end, out);
+            self.held.extend_from_slice(&part[end..]);
+            self.covered = written - end;
+        } else {
+            self.held.extend_from_slice(part);
+            let end = self.patterns.undecided_from(&self.held);
+            self.decide(end, out);
+        }
+    }
+
+    /// Appends what was held back: the text ends here. The stream can then be used for another.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        self.decide(self.held.len(), out);
+    }
+
+    fn decide(&mut self, end: usize, out: &mut Vec<u8>) {
+        let written = self.patterns.mask(&self.held, self.covered, end, out);
+        self.held.drain(..end);
+        self.covered = written - end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Redactor;
+
+    /// Overlapping, nested, self-overlapping and prefix-sharing secrets.
+    const SECRETS: [(&str, &[u8]); 7] = [
+        ("A", b"abcabcabd"),
+        ("B", b"abcd"),
+        ("C", b"bcdefgh"),
+        ("D", b"ghij\nklmn"),
+        ("E", b"aaaa"),
+        ("F", b"\xff\xfe\x00\x01"),
+        ("G", b"efghghij\nklmnop"),
+    ];
+    const TEXTS: [&[u8]; 6] = [
+        b"abcabcabcabd abcdefghij\nklmnop",
+        b"xaaaaaaaaabcdefgh",
+        b"abc abca abcab abcabc abcabcab ghij\nklm",
+        b"\xff\xff\xfe\x00\x01\xff\xfe\x00",
+        b"efghghij\nklmnoefghghij\nklmnop",
+        b"",
+    ];
+
+    fn in_parts(text: &[u8], cuts: &[usize]) -> Vec<u8> {
+        let mut stream = Redactor::new(SECRETS).stream();
+        let mut out = Vec::new();
+        let mut from = 0;
+        for &cut in cuts {
+            stream.push(&text[from..cut], &mut out);
+            from = cut;
+        }
+        stream.push(&text[from..], &mut out);
+        stream.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn every_split_gives_what_the_whole_text_gives() {
+        for text in TEXTS {
+            let whole = Redactor::new(SECRETS).redact_bytes(text).into_owned();
+            for first in 0..=text.len() {
+                for second in first..=text.len() {
+                    assert_eq!(in_parts(text, &[first, second]), whole, "{first} {second}");
+                }
+            }
+            let all: Vec<usize> = (0..text.len()).collect();
+            assert_eq!(in_parts(text, &all), whole);
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_secret_is_left_beside_another() {
+        assert_eq!(in_parts(b"-abcdefghij\nklmn-", &[3, 7, 9]), b"-[redacted:B]-");
+    }
+
+    #[test]
+    fn only_what_could_become_a_secret_is_held_back() {
+        let mut stream = Redactor::new(SECRETS).stream();
+        let mut out = Vec::new();
+        stream.push(b"hello abc", &mut out);
+        assert_eq!(out, b"hello ");
+        stream.push(b"X and more", &mut out);
+        assert_eq!(out, b"hello abcX and more");
+    }
+}
