@@ -81,7 +81,7 @@ impl Pumps {
         let mut tasks = JoinSet::new();
         let both = [
             (Stream::Stdout, stdout, Some(Capture::default()), output.clone()),
-            (Stream::Stderr, stderr, None),
+            (Stream::Stderr, stderr, None, output),
         ];
         for (stream, pipe, capture, output) in both {
             let pump = Pump {
