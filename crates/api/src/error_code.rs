@@ -154,6 +154,11 @@ codes! {
     CheckpointTooLarge = "checkpoint_too_large", USAGE, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, "an artifact cannot be recorded";
     ArtifactNotFound = "artifact_not_found", ERRAND_FAILED, "the run has no such artifact";
+    SessionMissing = "session_missing", ERRAND_FAILED, "the run belongs to no session";
+    SessionConflict = "session_conflict", ERRAND_FAILED, "the session was changed meanwhile";
+    BriefMissing = "brief_missing", ERRAND_FAILED, "the run has no brief";
+    NotAvailableYet = "not_available_yet", ERRAND_FAILED, "this version cannot do that yet";
+    ShuttingDown = "shutting_down", ERRAND_FAILED, "errand is about to end";
 
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";

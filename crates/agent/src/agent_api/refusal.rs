@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use errand_api::agent_protocol::{Problem, code};
+use errand_api::agent_protocol::Problem;
+use errand_api::error_code::ErrorCode;
 use hyper::StatusCode;
 
 /// A refusal: nothing was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What programs match on: see [`code`].
-    pub code: Cow<'static, str>,
+    /// What programs match on.
+    pub code: ErrorCode,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong, for people.
@@ -20,8 +21,8 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal without a hint.
-    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { code: Cow::Borrowed(code), status, message: message.into(), hint: None }
+    pub fn new(status: u16, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, status, message: message.into(), hint: None }
     }
 
     /// The same with what to do about it.
@@ -32,17 +33,21 @@ impl Refusal {
 
     /// 409: another attempt took over.
     pub fn fenced() -> Self {
-        Self::new(409, code::FENCED, "this attempt was superseded by another one of the same run")
-            .with_hint("end the process: nothing it reports is recorded any more")
+        Self::new(
+            409,
+            ErrorCode::Fenced,
+            "this attempt was superseded by another one of the same run",
+        )
+        .with_hint("end the process: nothing it reports is recorded any more")
     }
 
     /// 500: errand cannot do what it should.
     pub fn internal(message: impl Into<String>) -> Self {
-        Self::new(500, code::INTERNAL, message)
+        Self::new(500, ErrorCode::Internal, message)
     }
 
-    pub(super) fn body(message: impl Into<String>) -> Self {
-        Self::new(400, code::BODY_INVALID, message)
+    pub(super) fn request(message: impl Into<String>) -> Self {
+        Self::new(400, ErrorCode::RequestInvalid, message)
     }
 
     /// The document that the caller gets.
@@ -52,10 +57,10 @@ impl Refusal {
             .and_then(|status| status.canonical_reason())
             .unwrap_or("Refused");
         Problem {
-            type_uri: Problem::type_uri(&self.code),
+            type_uri: Problem::type_uri(self.code.as_str()),
             title: title.to_owned(),
             status: self.status,
-            code: self.code,
+            code: self.code.as_str().to_owned(),
             detail: self.message,
             hint: self.hint.map(Cow::into_owned),
         }

@@ -6,7 +6,6 @@
 //! a call that is refused is answered with a [`Problem`]. What was answered with 2xx is durable.
 
 mod checkin;
-pub mod code;
 mod content;
 mod control;
 mod event;

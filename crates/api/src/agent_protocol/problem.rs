@@ -1,7 +1,5 @@
 //! Why a call was refused.
 
-use std::borrow::Cow;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +13,9 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What programs match on. `errand explain <code>` tells more.
-    pub code: Cow<'static, str>,
+    /// What programs match on: a [`crate::error_code::ErrorCode`] of the version that answers.
+    /// `errand explain <code>` tells more.
+    pub code: String,
     /// What is wrong in this case.
     pub detail: String,
     /// What to do about it.
