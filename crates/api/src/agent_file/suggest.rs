@@ -14,9 +14,13 @@ pub(super) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// One slip in a short word, two in a long one.
+/// None in a word that is hardly one, one slip in a short word, two in a long one.
 fn allowed(candidate: &str) -> usize {
-    if candidate.len() <= 4 { 1 } else { 2 }
+    match candidate.len() {
+        0..=2 => 0,
+        3..=4 => 1,
+        _ => 2,
+    }
 }
 
 /// Longer words are no slip of the pen, and comparing them costs their product.

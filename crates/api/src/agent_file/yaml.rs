@@ -132,8 +132,8 @@ fn place_of(marker: Marker) -> Place {
 fn syntax_problem(text: &str, place: Place, info: &str) -> Problem {
     let line = text.lines().nth(place.line - 1).unwrap_or("");
     let indent = &line[..line.len() - line.trim_start().len()];
-    let hint = if indent.contains('\t') {
-        Some("this line is indented with a tab: YAML wants spaces")
+    let hint = if indent.contains('\t') || info.contains("found a tab") {
+        Some("a line is indented with a tab: YAML wants spaces")
     } else if info.contains("anchor") {
         Some("write &name at the first place, and *name only after it")
     } else {
@@ -351,7 +351,12 @@ fn collection_tag(tag: Option<&Tag>, place: Place) -> Result<(), Problem> {
 }
 
 fn unknown_tag(tag: &Tag, place: Place) -> Problem {
-    place.problem(format!("the tag {tag} means nothing here"), Some("remove it, or quote the text"))
+    let name = match tag.handle.as_str() {
+        "tag:yaml.org,2002:" => format!("!!{}", tag.suffix),
+        handle => format!("{handle}{}", tag.suffix),
+    };
+    place
+        .problem(format!("the tag {name} means nothing here"), Some("remove it, or quote the text"))
 }
 
 fn is_number(text: &str) -> bool {

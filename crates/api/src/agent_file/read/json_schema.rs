@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::reader::{At, Reader, field_of};
+use super::super::reader::{At, Reader, describe, field_of};
 use super::super::yaml::Kind;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -31,10 +31,7 @@ fn schema(reader: &mut Reader, at: &At<'_>) {
     let Kind::Map(entries) = &at.node.kind else {
         reader.report_hint(
             at,
-            format!(
-                "expected a JSON Schema, found {}",
-                super::super::reader::describe(&at.node.kind)
-            ),
+            format!("expected a JSON Schema, found {}", describe(&at.node.kind)),
             "write a mapping such as { type: object, properties: { … } }",
         );
         return;
@@ -88,15 +85,18 @@ fn keyword(reader: &mut Reader, name: &str, at: &At<'_>) {
             reader.whole(at, 0..=u64::MAX);
         }
         "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf" => {
-            if !matches!(at.node.kind, Kind::Number { .. }) {
-                let found = super::super::reader::describe(&at.node.kind);
-                reader.report(at, format!("expected a number, found {found}"));
-            }
+            number(reader, at);
         }
         "pattern" | "$ref" | "$id" | "$anchor" | "$dynamicRef" | "$dynamicAnchor" | "format" => {
             reader.text(at);
         }
         _ => {}
+    }
+}
+
+fn number(reader: &mut Reader, at: &At<'_>) {
+    if !matches!(at.node.kind, Kind::Number { .. }) {
+        reader.report(at, format!("expected a number, found {}", describe(&at.node.kind)));
     }
 }
 

@@ -74,16 +74,22 @@ pub(super) fn env(reader: &mut Reader, at: &At<'_>) -> std::collections::BTreeMa
 }
 
 fn secrets(reader: &mut Reader, at: &At<'_>) -> Vec<String> {
-    let names = reader.texts(at);
-    for name in &names {
-        if !names::is_secret_name(name) {
+    let mut names: Vec<String> = Vec::new();
+    for item in reader.list(at) {
+        let Some(name) = reader.text(&item) else { continue };
+        if !names::is_secret_name(&name) {
             reader.report_hint(
-                at,
+                &item,
                 format!("{name:?} cannot be the name of a secret"),
                 "upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN",
             );
         } else if name.starts_with(RESERVED_PREFIX) {
-            reader.report(at, format!("{name} is reserved: errand sets what begins with ERRAND_"));
+            reader
+                .report(&item, format!("{name} is reserved: errand sets what begins with ERRAND_"));
+        } else if names.contains(&name) {
+            reader.report(&item, format!("{name:?} is listed twice"));
+        } else {
+            names.push(name);
         }
     }
     names

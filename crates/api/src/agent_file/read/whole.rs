@@ -2,7 +2,6 @@
 
 use super::super::definition::{Agent, Harness, Target};
 use super::super::reader::{At, Object, Reader, field_of};
-use super::super::yaml::Entry;
 
 /// Reports what does not go together. Fields that are wrong by themselves were reported before.
 pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
@@ -22,7 +21,11 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: 
         && let Some(secret) = &listen.secret
         && !agent.secrets.contains(secret)
         && let Some(listen_at) = spec.get("listen")
-        && let Some(entry) = reader.entries(&listen_at).unwrap_or_default().iter().find(is_secret)
+        && let Some(entry) = reader
+            .entries(&listen_at)
+            .unwrap_or_default()
+            .iter()
+            .find(|entry| entry.key == "secret")
     {
         reader.report_hint(
             &field_of(&listen_at, entry),
@@ -30,10 +33,6 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: 
             format!("add secrets: [{secret}]; here stands its name, never its value"),
         );
     }
-}
-
-fn is_secret(entry: &&Entry) -> bool {
-    entry.key == "secret"
 }
 
 fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
