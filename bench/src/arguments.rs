@@ -1,0 +1,104 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use crate::section;
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    /// The program to measure, a release build.
+    pub(crate) errand: PathBuf,
+    /// Where registries are made: the disk that is measured.
+    pub(crate) folder: PathBuf,
+    /// How often each measurement is repeated, floors between.
+    pub(crate) rounds: u32,
+    /// How many runs the long registry holds.
+    pub(crate) runs: u32,
+    /// How long an idle service is watched, in seconds.
+    pub(crate) idle_seconds: u32,
+    /// How much an agent prints for the log measurement, in MiB.
+    pub(crate) log_mib: u32,
+    /// Whether the report is JSON.
+    pub(crate) json: bool,
+    sections: Vec<String>,
+}
+
+impl Arguments {
+    /// Reads the words after the program's name.
+    ///
+    /// # Errors
+    ///
+    /// The usage, with what was wrong above it.
+    pub(crate) fn parse(words: Vec<String>) -> Result<Self, String> {
+        let mut this = Self {
+            errand: PathBuf::from("target/release/errand"),
+            folder: PathBuf::from("."),
+            rounds: 7,
+            runs: 10_000,
+            idle_seconds: 60,
+            log_mib: 1024,
+            json: false,
+            sections: Vec::new(),
+        };
+        let mut words = words.into_iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--json" => this.json = true,
+                "--errand" => this.errand = value(&word, words.next())?.into(),
+                "--dir" => this.folder = value(&word, words.next())?.into(),
+                "--rounds" => this.rounds = number(&word, words.next())?,
+                "--runs" => this.runs = number(&word, words.next())?,
+                "--idle-seconds" => this.idle_seconds = number(&word, words.next())?,
+                "--log-mib" => this.log_mib = number(&word, words.next())?,
+                "--help" | "-h" => return Err(usage("")),
+                name if section::ALL.iter().any(|section| section.name == name) => {
+                    this.sections.push(word);
+                }
+                _ => return Err(usage(&format!("unknown word: {word}\n\n"))),
+            }
+        }
+        let program = this.errand.canonicalize();
+        this.errand = program.map_err(|error| {
+            usage(&format!(
+                "{}: {error}\nbuild it first: cargo build --release\n\n",
+                this.errand.display()
+            ))
+        })?;
+        Ok(this)
+    }
+
+    /// Says whether a section was asked for; without names all are.
+    pub(crate) fn wants(&self, section: &str) -> bool {
+        self.sections.is_empty() || self.sections.iter().any(|name| name == section)
+    }
+}
+
+fn value(option: &str, word: Option<String>) -> Result<String, String> {
+    word.ok_or_else(|| usage(&format!("{option} needs a value\n\n")))
+}
+
+fn number(option: &str, word: Option<String>) -> Result<u32, String> {
+    let word = value(option, word)?;
+    match word.parse() {
+        Ok(number @ 1..) => Ok(number),
+        Ok(0) | Err(_) => Err(usage(&format!("{option} needs a number from 1 on, not {word}\n\n"))),
+    }
+}
+
+fn usage(complaint: &str) -> String {
+    let mut text = format!(
+        "{complaint}usage: errand-bench [OPTIONS] [SECTION]...\n\n\
+         --errand PATH      the program to measure (target/release/errand)\n\
+         --dir PATH         where registries are made: the disk that is measured (.)\n\
+         --rounds N         repetitions of each measurement, floors between (7)\n\
+         --runs N           runs in the long registry (10000)\n\
+         --idle-seconds N   how long an idle service is watched (60)\n\
+         --log-mib N        how much an agent prints (1024)\n\
+         --json             a machine-readable report\n\nsections, all unless named:\n"
+    );
+    for section in section::ALL {
+        text = text + "  " + section.name + ": " + section.about + "\n";
+    }
+    text
+}

@@ -1,0 +1,50 @@
+//! What can be measured, a file each.
+
+mod commands;
+mod detached;
+mod listener;
+mod listing;
+mod memory;
+mod output;
+mod steps;
+
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::report::Line;
+
+/// A group of targets that are measured together.
+pub(crate) struct Section {
+    /// What it is called on the command line.
+    pub(crate) name: &'static str,
+    /// What it looks at.
+    pub(crate) about: &'static str,
+    /// Makes the measurements.
+    pub(crate) measure: fn(&Arguments) -> Result<Vec<Line>, Failure>,
+}
+
+/// All sections, in the order of the report.
+pub(crate) const ALL: &[Section] = &[
+    Section { name: "commands", about: "starting the program", measure: commands::measure },
+    Section {
+        name: "detached",
+        about: "runs of an agent that does nothing",
+        measure: detached::measure,
+    },
+    Section {
+        name: "listing",
+        about: "ps with a long history, inspect-run, logs",
+        measure: listing::measure,
+    },
+    Section {
+        name: "steps",
+        about: "durable steps, from a shell and over the socket",
+        measure: steps::measure,
+    },
+    Section {
+        name: "memory",
+        about: "what helpers weigh, and what an idle service does",
+        measure: memory::measure,
+    },
+    Section { name: "output", about: "an agent that prints a lot", measure: output::measure },
+    Section { name: "listener", about: "a wake by a request", measure: listener::measure },
+];
