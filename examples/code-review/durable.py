@@ -53,8 +53,7 @@ class Run:
         if not self._api:
             return None
         url = "/agent/v1/artifacts/" + urllib.parse.quote(name, safe="")
-        self._call("POST", url, content, content_type)
-        return f"artifact://{self.id}/{name}"
+        return self._call("POST", url, content, content_type)["uri"]
 
     def output(self, value):
         """Sets the output of the run. Returns False outside a run."""

@@ -7,18 +7,17 @@ use super::Tree;
 /// Where the pages are, one `<code>.md` each.
 const PAGES: &str = "docs/errors";
 
-/// Where the codes are declared.
-const CODES: &str = "crates/api/src/error_code";
+/// What a page has at least: a title, what happened, why, what to do.
+const LEAST_LINES: usize = 5;
+
+/// Where the codes are declared, one to an entry: `Variant = "code", …`.
+const CODES: &str = "crates/api/src/error_code.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
-    let mut included = Vec::new();
-    for file in &tree.files {
-        if !file.to_string_lossy().starts_with(CODES) {
-            continue;
-        }
-        let text = tree.text(file).unwrap_or_default();
-        included.extend(pages_named_in(&text));
-    }
+    let Some(source) = tree.text(CODES.as_ref()) else {
+        return vec![format!("{CODES} is missing: it declares the codes")];
+    };
+    let declared: Vec<String> = source.lines().filter_map(declared_in).collect();
     let written: Vec<String> = tree
         .files
         .iter()
@@ -27,27 +26,33 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
         .filter(|stem| stem != "README")
         .collect();
     let mut broken = Vec::new();
-    for code in &included {
+    if declared.is_empty() {
+        broken.push(format!("{CODES} declares no code in a form that is understood here"));
+    }
+    for code in &declared {
         if !written.contains(code) {
             broken.push(format!("{code} has no page {PAGES}/{code}.md"));
         }
     }
     for page in &written {
-        if !included.contains(page) {
-            broken.push(format!("{PAGES}/{page}.md belongs to no code in {CODES}"));
+        let path = format!("{PAGES}/{page}.md");
+        let lines = tree.text(path.as_ref()).map_or(0, |text| text.lines().count());
+        if lines < LEAST_LINES {
+            broken
+                .push(format!("{path} has {lines} lines: say what happened, why, and what to do"));
+        }
+        if !declared.contains(page) {
+            broken.push(format!("{PAGES}/{page}.md is of no code in {CODES}"));
         }
     }
     broken
 }
 
-/// Returns the codes whose pages a source file includes.
-fn pages_named_in(source: &str) -> Vec<String> {
-    let prefix = format!("{PAGES}/");
-    source
-        .split(&prefix)
-        .skip(1)
-        .filter_map(|rest| rest.split_once(".md"))
-        .map(|(code, _)| code.to_owned())
-        .filter(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
-        .collect()
+/// Returns the code that a line declares.
+fn declared_in(line: &str) -> Option<String> {
+    let (variant, rest) = line.trim().split_once(" = \"")?;
+    let (code, _) = rest.split_once("\",")?;
+    let is_variant = variant.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let is_code = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    (is_variant && is_code).then(|| code.to_owned())
 }
