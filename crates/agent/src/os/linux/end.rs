@@ -43,6 +43,7 @@ pub fn end_run_processes(
     let oldest_ticks = of_this_boot().map(|identity| identity.start_ticks).min().unwrap_or(0);
     let started = Instant::now();
     let mut ended = Signalled::default();
+    let mut is_empty_before = false;
     loop {
         let alive: Vec<u32> = of_this_boot()
             .filter(|identity| liveness(identity) == Liveness::Alive)
@@ -51,8 +52,14 @@ pub fn end_run_processes(
         let roots = Roots { supervisor: None, known: &alive, oldest_ticks };
         let living = processes_of_run(run_id, &roots);
         if living.is_empty() {
-            return Ok(ended.count());
+            // One that forked and ended during a look can be missed, but not twice.
+            if ended.count() == 0 || is_empty_before {
+                return Ok(ended.count());
+            }
+            is_empty_before = true;
+            continue;
         }
+        is_empty_before = false;
         let elapsed = started.elapsed();
         if elapsed >= grace.saturating_add(KILL_LIMIT) {
             return Err(io::Error::new(

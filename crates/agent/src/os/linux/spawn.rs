@@ -15,6 +15,9 @@ use std::ptr;
 const CHILD_STACK_BYTES: usize = 64 * 1_024;
 /// Highest signal number of Linux on all architectures that Rust supports but MIPS.
 const LAST_SIGNAL: c_int = 64;
+/// The kernel's `struct sigaction` for the default action is zeros, with room to spare. Given to
+/// the kernel directly, since the C library does not let go of two signals of its own.
+const DEFAULT_ACTION: [u64; 8] = [0; 8];
 /// First file descriptor that is not one of stdin, stdout and stderr.
 const FIRST_FD: libc::c_uint = 3;
 
@@ -162,10 +165,15 @@ fn prepare(shared: &Shared) -> Result<(), Stage> {
         if libc::getppid() != shared.parent {
             libc::_exit(127);
         }
-        let mut default: libc::sigaction = std::mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
         for signal in 1..=LAST_SIGNAL {
-            libc::sigaction(signal, &raw const default, ptr::null_mut());
+            let nowhere = ptr::null_mut::<u64>();
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                DEFAULT_ACTION.as_ptr(),
+                nowhere,
+                8_usize,
+            );
         }
         for (target, &source) in (0..).zip(&shared.stdio) {
             if libc::dup2(source, target) < 0 {

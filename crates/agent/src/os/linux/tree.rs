@@ -21,6 +21,9 @@ const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
 /// No environment is read further than this: the kernel allows about 6 MiB.
 const ENVIRONMENT_BYTES: u64 = 8 * 1_024 * 1_024;
 
+/// Looks at processes that end and fork all the time, until one is seen alive.
+const LOOKS: usize = 1_000;
+
 /// What the environment of a process says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
@@ -115,23 +118,51 @@ fn is_our_orphan(process: &Stat, supervisor: u32, sessions: &BTreeSet<u32>) -> b
 /// Living processes that the leader, which has ended, left behind: cheap, because they are below
 /// it or were handed to us, and only our own children are looked at.
 pub(crate) fn leftovers_of(leader: u32, run_id: &RunId) -> Vec<ProcessIdentity> {
+    for _ in 0..LOOKS {
+        match look_for_leftovers(leader, run_id) {
+            Look::Settled(living) => return living,
+            Look::Changing => {
+                orphans::reap_orphans();
+            }
+        }
+    }
+    Vec::new()
+}
+
+enum Look {
+    Settled(Vec<ProcessIdentity>),
+    /// Nothing was found alive, but something ended: it may have forked just before.
+    Changing,
+}
+
+fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
     let own = std::process::id();
-    let candidates: Vec<u32> = {
+    let (own_session, candidates) = {
         let _still = orphans::hold_spawning();
-        children_of(own).into_iter().filter(|pid| !orphans::is_supervised(*pid)).collect()
+        let own_session = stat::read(own).ok().flatten().map(|found| found.session);
+        let all = children_of(own).into_iter();
+        (own_session, all.filter(|pid| !orphans::is_supervised(*pid)).collect::<Vec<u32>>())
     };
     if candidates.is_empty() && children_of(leader).is_empty() {
-        return Vec::new();
+        return Look::Settled(Vec::new());
     }
     let sessions = BTreeSet::from([leader]);
     let mut environment = Vec::new();
     let mut roots = vec![leader];
+    let mut has_ended = false;
     for pid in candidates {
+        let Some(process) = stat::read(pid).ok().flatten() else {
+            has_ended = true;
+            continue;
+        };
+        if process.is_dead {
+            has_ended |= Some(process.session) != own_session;
+            continue;
+        }
         let is_ours = match mark_of(pid, run_id, &mut environment) {
             Mark::Ours => true,
             Mark::Helper | Mark::ForeignHelper | Mark::Foreign => false,
-            Mark::None => stat::read(pid)
-                .is_ok_and(|found| found.is_some_and(|p| is_our_orphan(&p, own, &sessions))),
+            Mark::None => is_our_orphan(&process, own, &sessions),
         };
         if is_ours {
             roots.push(pid);
@@ -141,13 +172,14 @@ pub(crate) fn leftovers_of(leader: u32, run_id: &RunId) -> Vec<ProcessIdentity> 
         let mark = mark_of(pid, run_id, &mut environment);
         (mark != Mark::ForeignHelper).then(|| children_of(pid))
     });
-    members
+    let living: Vec<ProcessIdentity> = members
         .into_iter()
         .filter(|pid| *pid != leader && *pid != own)
         .filter_map(|pid| stat::read(pid).ok().flatten())
         .filter(|process| !process.is_dead)
         .filter_map(|process| identity(&process).ok())
-        .collect()
+        .collect();
+    if living.is_empty() && has_ended { Look::Changing } else { Look::Settled(living) }
 }
 
 /// `roots` and all below them; where `children` says `None`, that process and its subtree are out.

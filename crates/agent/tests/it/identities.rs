@@ -1,0 +1,100 @@
+//! Whether a process is the one that is meant.
+
+use std::process::{Command, Stdio};
+
+use errand_agent::os::{self, Delivery, Liveness, Signal};
+use errand_model::ProcessIdentity;
+
+use crate::support::{Place, eventually, is_alive};
+
+#[test]
+fn this_process_lives_and_is_itself() {
+    let own = os::own_identity().unwrap();
+    assert_eq!(own.pid, std::process::id());
+    assert_eq!(os::identity_of(own.pid).unwrap(), Some(own.clone()));
+    assert_eq!(os::liveness(&own), Liveness::Alive);
+}
+
+#[test]
+fn another_start_time_boot_or_pid_is_another_process() {
+    let own = os::own_identity().unwrap();
+    let other_start = ProcessIdentity { start_ticks: own.start_ticks + 1, ..own.clone() };
+    let other_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own.clone() };
+    for forged in [other_start, other_boot] {
+        assert_eq!(os::liveness(&forged), Liveness::Dead);
+        assert_eq!(os::signal(&forged, Signal::Kill).unwrap(), Delivery::Gone);
+    }
+}
+
+#[test]
+fn init_and_our_own_group_are_never_signalled() {
+    let own = os::own_identity().unwrap();
+    for pid in [0, 1, u32::MAX] {
+        let forged = ProcessIdentity { pid, ..own.clone() };
+        assert_eq!(os::liveness(&forged), Liveness::Dead);
+        assert!(os::signal(&forged, Signal::Continue).is_err(), "{pid}");
+    }
+    let init = os::identity_of(1).unwrap().unwrap();
+    assert!(os::signal(&init, Signal::Continue).is_err());
+}
+
+#[test]
+fn a_zombie_is_dead() {
+    let mut child = Command::new("/bin/true").spawn().unwrap();
+    let pid = child.id();
+    eventually(|| os::identity_of(pid).unwrap().is_none().then_some(()));
+    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "not reaped yet");
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_signal_reaches_the_process_that_is_meant() {
+    let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let identity = os::identity_of(child.id()).unwrap().unwrap();
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Delivered);
+    eventually(|| (!is_alive(&identity)).then_some(()));
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Gone);
+    child.wait().unwrap();
+    assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Gone);
+}
+
+#[test]
+fn a_nested_helper_and_what_it_runs_are_not_of_the_outer_run() {
+    let (outer, inner) = (Place::new(), Place::new());
+    let script = format!(
+        "ERRAND_HELPER={0} sh -c 'ERRAND_RUN_ID={0} env -u ERRAND_HELPER sleep 1000 & wait' & wait",
+        inner.run_id
+    );
+    let mut leader = Command::new("/bin/sh")
+        .args(["-c", &script])
+        .env("ERRAND_RUN_ID", outer.run_id.as_str())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually(|| (inner.living().len() == 1).then_some(()));
+    let found = outer.living();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].pid, leader.id());
+    let supervised = os::descendants_of_run(&outer.run_id, Some(leader.id()));
+    assert_eq!(supervised, []);
+    let [inner_agent] = &inner.living()[..] else { panic!("one agent") };
+    os::signal(inner_agent, Signal::Kill).unwrap();
+    leader.wait().unwrap();
+}
+
+#[test]
+fn a_detached_helper_has_a_session_of_its_own_and_inherits_no_file() {
+    let file = std::fs::File::open("/dev/null").unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let detached = |program: &str, args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(args);
+        os::detach(&mut command);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    // The fourth is the folder that is listed.
+    assert_eq!(detached("/bin/ls", &["/proc/self/fd"]), "0\n1\n2\n3\n");
+    let text = detached("/usr/bin/cut", &["-d ", "-f1,6", "/proc/self/stat"]);
+    let (pid, session) = text.trim().split_once(' ').unwrap();
+    assert_eq!(pid, session);
+}

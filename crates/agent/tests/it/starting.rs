@@ -1,0 +1,160 @@
+//! What an attempt starts with, and why one does not start.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use errand_agent::process::{Input, StartError};
+
+use crate::support::Place;
+
+#[tokio::test]
+async fn an_attempt_that_exits_well_reports_zero_and_what_it_used() {
+    let place = Place::new();
+    let mut running = place.shell("echo hello; echo oops >&2");
+    let exit = running.wait().await.unwrap();
+    assert_eq!((exit.code, exit.signal, exit.stragglers), (Some(0), None, 0));
+    assert_eq!(exit.stdout.bytes, b"hello\n");
+    assert!(!exit.stdout.is_truncated);
+    assert!(exit.usage.wall.as_nanos() > 0 && exit.usage.max_rss_bytes > 0, "{:?}", exit.usage);
+    let mut log = place.log();
+    log.sort();
+    assert_eq!(log, ["stderr F oops", "stdout F hello"]);
+    assert_eq!(running.wait().await.unwrap(), exit);
+}
+
+#[tokio::test]
+async fn exit_codes_and_signals_are_told_apart() {
+    let place = Place::new();
+    let exit = place.shell("exit 7").wait().await.unwrap();
+    assert_eq!((exit.code, exit.signal), (Some(7), None));
+    let exit = place.shell("kill -SEGV $$").wait().await.unwrap();
+    assert_eq!((exit.code, exit.signal), (None, Some(11)));
+}
+
+#[tokio::test]
+async fn an_attempt_inherits_nothing_but_what_it_is_given() {
+    let place = Place::new();
+    let script = "
+        tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1
+        ls /proc/$$/fd > list; paste -sd' ' list
+        cut -d' ' -f1,5,6 /proc/$$/stat
+        echo $$
+        pwd
+        grep -E 'SigBlk|SigIgn' /proc/$$/status";
+    // A descriptor that a careless library opened without close-on-exec.
+    let file = fs::File::open("/dev/null").unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let mut spec = place.spec(&["/bin/sh", "-c", script]);
+    spec.env.push(("LC_ALL".into(), "C.UTF-8".into()));
+    let mut running = place.start(&spec).unwrap();
+    let pid = running.identity().pid;
+    let exit = running.wait().await.unwrap();
+    let cwd = fs::canonicalize(place.dir.path()).unwrap();
+    let none = "0000000000000000";
+    let expect = format!(
+        "ERRAND_RUN_ID\nPATH\nLC_ALL\n0 1 2\n{pid} {pid} {pid}\n{pid}\n{}\n\
+         SigBlk:\t{none}\nSigIgn:\t{none}\n",
+        cwd.display()
+    );
+    assert_eq!(String::from_utf8(exit.stdout.bytes).unwrap(), expect);
+}
+
+#[tokio::test]
+async fn a_program_is_searched_in_the_path_of_the_attempt() {
+    let place = Place::new();
+    fs::create_dir(place.path("bin")).unwrap();
+    place.script("bin/mine", "#!/bin/sh\necho mine $1\n");
+    let mut spec = place.spec(&["mine", "x"]);
+    spec.env.retain(|(name, _)| name != "PATH");
+    spec.env.push(("PATH".into(), format!("/nowhere::{}", place.path("bin").display()).into()));
+    let exit = place.start(&spec).unwrap().wait().await.unwrap();
+    assert_eq!(exit.stdout.bytes, b"mine x\n");
+    let relative = place.spec(&["bin/mine", "y"]);
+    let exit = place.start(&relative).unwrap().wait().await.unwrap();
+    assert_eq!(exit.stdout.bytes, b"mine y\n");
+}
+
+#[tokio::test]
+async fn why_an_attempt_does_not_start_is_told_apart() {
+    let place = Place::new();
+    let not_found = place.start(&place.spec(&["no-such-program"])).unwrap_err();
+    assert!(matches!(not_found, StartError::NotFound { .. }), "{not_found:?}");
+    let not_found = place.start(&place.spec(&["./no-such-program"])).unwrap_err();
+    assert!(matches!(not_found, StartError::NotFound { .. }), "{not_found:?}");
+
+    let text = place.script("text", "#!/bin/sh\n");
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o644)).unwrap();
+    place.script("no-interpreter", "#!/no/such/interpreter\n");
+    place.script("no-program", "echo hello\n");
+    for program in ["./text", "./no-interpreter", "./no-program", "/tmp"] {
+        let error = place.start(&place.spec(&[program])).unwrap_err();
+        assert!(matches!(error, StartError::NotExecutable { .. }), "{program}: {error:?}");
+    }
+
+    let mut spec = place.spec(&["/bin/true"]);
+    spec.cwd = place.path("missing");
+    let error = place.start(&spec).unwrap_err();
+    assert!(matches!(error, StartError::WorkingDirectory { .. }), "{error:?}");
+
+    let mut spec = place.spec(&["/bin/true"]);
+    spec.stdin = Input::File(place.path("missing"));
+    let error = place.start(&spec).unwrap_err();
+    assert!(matches!(error, StartError::Input { .. }), "{error:?}");
+
+    for argv in [&[][..], &[""], &["/bin/true", "a\0b"]] {
+        let error = place.start(&place.spec(argv)).unwrap_err();
+        assert!(matches!(error, StartError::Other(_) | StartError::NotFound { .. }), "{error:?}");
+    }
+    assert_eq!(place.living(), []);
+}
+
+#[tokio::test]
+async fn input_reaches_the_attempt_whatever_its_size() {
+    let place = Place::new();
+    let large: Vec<u8> = (0..10 * 1_024 * 1_024_u32).map(|n| n.to_le_bytes()[1]).collect();
+    fs::write(place.path("payload"), &large).unwrap();
+    let small = b"a\0b\nc\xff".to_vec();
+    let inputs = [
+        (Input::Empty, Vec::new()),
+        (Input::Bytes(Vec::new()), Vec::new()),
+        (Input::Bytes(small.clone()), small),
+        (Input::Bytes(large.clone()), large.clone()),
+        (Input::File(place.path("payload")), large),
+    ];
+    for (stdin, expect) in inputs {
+        let mut spec = place.spec(&["/bin/sh", "-c", "cat > got"]);
+        spec.stdin = stdin;
+        let exit = place.start(&spec).unwrap().wait().await.unwrap();
+        assert_eq!(exit.code, Some(0));
+        assert!(fs::read(place.path("got")).unwrap() == expect);
+    }
+}
+
+#[tokio::test]
+async fn ten_mebibytes_that_nobody_reads_hold_nobody_up() {
+    let place = Place::new();
+    let mut spec = place.spec(&["/bin/sh", "-c", "exec 0<&-; echo done"]);
+    spec.stdin = Input::Bytes(vec![b'x'; 10 * 1_024 * 1_024]);
+    let exit = place.start(&spec).unwrap().wait().await.unwrap();
+    assert_eq!((exit.code, exit.stdout.bytes), (Some(0), b"done\n".to_vec()));
+}
+
+#[tokio::test]
+async fn many_attempts_at_once_in_one_process_do_not_disturb_each_other() {
+    let places: Vec<Place> = (0..40).map(|_| Place::new()).collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for (number, place) in places.into_iter().enumerate() {
+        tasks.spawn(async move {
+            let script = format!("(setsid sleep 100 &) ; echo {number}; exit {number}");
+            let mut running = place.shell(&script);
+            let exit = running.wait().await.unwrap();
+            assert_eq!(exit.code, Some(i32::try_from(number).unwrap()));
+            assert_eq!(exit.stdout.bytes, format!("{number}\n").into_bytes());
+            assert_eq!(exit.stragglers, 1, "of {number}");
+            assert_eq!(place.living(), []);
+        });
+    }
+    while let Some(result) = tasks.join_next().await {
+        result.unwrap();
+    }
+}
