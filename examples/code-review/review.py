@@ -15,6 +15,7 @@ from durable import Run
 
 # More steps than this say nothing to a reader of the timeline: then a step takes several files.
 MOST_STEPS = 40
+LONGEST_KEY = 200
 
 
 def say(text=""):
@@ -54,7 +55,8 @@ def batches(files):
         key = "check " + batch[0]["path"]
         if len(batch) > 1:
             key += f" and {len(batch) - 1} more"
-        yield (key if len(key) <= 120 else f"check file {start + 1}"), batch
+        fits = key.isprintable() and len(key.encode()) <= LONGEST_KEY
+        yield (key if fits else f"check file {start + 1}"), batch
 
 
 def check(plan, batch):
