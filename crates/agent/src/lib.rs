@@ -6,7 +6,9 @@ pub mod agent_api;
 mod clock;
 pub mod log;
 pub mod os;
+pub mod parcel;
 pub mod process;
 pub mod redact;
+pub mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock};

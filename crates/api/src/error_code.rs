@@ -180,6 +180,21 @@ impl ErrorCode {
     ];
 }
 
+impl ErrorCode {
+    /// The code of a failure of the operating system.
+    pub fn of_io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind;
+        let kind = error.kind();
+        if matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+            Self::DiskFull
+        } else if kind == ErrorKind::ReadOnlyFilesystem {
+            Self::RegistryReadOnly
+        } else {
+            Self::IoFailed
+        }
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -1,0 +1,167 @@
+//! Why there is no parcel.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use errand_api::agent_file::{FILE_NAME, Problems};
+use errand_api::error_code::ErrorCode;
+use errand_model::Digest;
+use thiserror::Error;
+
+use super::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
+
+/// Why a parcel could not be built, opened or verified.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is no agent at the path that was given.
+    #[error("there is no agent file at {}", path.display())]
+    AgentFileMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The agent file has problems.
+    #[error("the agent file has problems\n{problems}")]
+    AgentFileInvalid {
+        /// All of them.
+        problems: Problems,
+    },
+    /// More files than [`MAX_FILES`].
+    #[error("the folder {} holds more than {MAX_FILES} files", folder.display())]
+    TooManyFiles {
+        /// The agent's folder.
+        folder: PathBuf,
+    },
+    /// A file larger than [`MAX_FILE_BYTES`].
+    #[error("{path} is {size_bytes} bytes long, more than the {MAX_FILE_BYTES} of one file")]
+    FileTooLarge {
+        /// Relative to the agent's folder.
+        path: String,
+        /// Its length.
+        size_bytes: u64,
+    },
+    /// All files together are larger than [`MAX_TOTAL_BYTES`].
+    #[error("the files of {} are larger than {MAX_TOTAL_BYTES} bytes together", folder.display())]
+    TotalTooLarge {
+        /// The agent's folder.
+        folder: PathBuf,
+    },
+    /// A symbolic link leaves the folder.
+    #[error("the link {path} leaves the agent's folder: it points to {target}")]
+    SymlinkEscapes {
+        /// Relative to the agent's folder.
+        path: String,
+        /// Where it points.
+        target: String,
+    },
+    /// Something that is no file, folder or link.
+    #[error("{path} is {kind}, not a file")]
+    Unsupported {
+        /// Relative to the agent's folder.
+        path: String,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// A name or link target that is not UTF-8.
+    #[error("the name {path:?} is not UTF-8")]
+    NameNotUtf8 {
+        /// With the replacement character for what cannot be shown.
+        path: String,
+    },
+    /// An ignore file has a line that is no pattern.
+    #[error("the ignore file cannot be read: {reason}")]
+    IgnoreFileInvalid {
+        /// Which file and line, and why.
+        reason: String,
+    },
+    /// The folder kept changing while it was packed.
+    #[error("{path} changed while the agent was packed")]
+    SourceChanged {
+        /// Relative to the agent's folder.
+        path: String,
+    },
+    /// No parcel has that digest.
+    #[error("the parcel {digest} is not there")]
+    NotFound {
+        /// What was looked for.
+        digest: Digest,
+    },
+    /// A parcel is not what its digest says.
+    #[error("the parcel {digest} is damaged: {reason}")]
+    Damaged {
+        /// What was looked for.
+        digest: Digest,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// What was tried: a verb.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The stable code of this error.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::AgentFileMissing { .. } => ErrorCode::AgentFileMissing,
+            Self::AgentFileInvalid { .. } => ErrorCode::AgentFileInvalid,
+            Self::TooManyFiles { .. } | Self::FileTooLarge { .. } | Self::TotalTooLarge { .. } => {
+                ErrorCode::ParcelTooLarge
+            }
+            Self::SymlinkEscapes { .. } => ErrorCode::ParcelSymlinkEscapes,
+            Self::Unsupported { .. } => ErrorCode::ParcelFileUnsupported,
+            Self::NameNotUtf8 { .. } | Self::IgnoreFileInvalid { .. } => ErrorCode::ParcelInvalid,
+            Self::SourceChanged { .. } => ErrorCode::ParcelSourceChanged,
+            Self::NotFound { .. } => ErrorCode::ParcelNotFound,
+            Self::Damaged { .. } => ErrorCode::ParcelDamaged,
+            Self::Io { action: "create", source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                ErrorCode::RegistryReadOnly
+            }
+            Self::Io { source, .. } => ErrorCode::of_io(source),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::AgentFileMissing { .. } => {
+                format!("name a folder that holds an {FILE_NAME}, or the file itself")
+            }
+            Self::TooManyFiles { .. } | Self::FileTooLarge { .. } | Self::TotalTooLarge { .. } => {
+                "name what the agent does not need in .errandignore, one pattern a line".to_owned()
+            }
+            Self::SymlinkEscapes { .. } => {
+                "copy what it points to into the folder, or name the link in .errandignore"
+                    .to_owned()
+            }
+            Self::Unsupported { path, .. } => format!("add a line /{path} to .errandignore"),
+            Self::NameNotUtf8 { .. } => "rename it, or name it in .errandignore".to_owned(),
+            Self::IgnoreFileInvalid { .. } => {
+                "write one pattern a line, as in .gitignore".to_owned()
+            }
+            Self::SourceChanged { .. } => {
+                "try again when nothing writes to the folder any more, or name what changes in \
+                 .errandignore"
+                    .to_owned()
+            }
+            Self::NotFound { .. } | Self::Damaged { .. } => {
+                "build the agent again, from the sources it was built from".to_owned()
+            }
+            Self::AgentFileInvalid { .. } | Self::Io { .. } => return None,
+        })
+    }
+
+    /// For `map_err`: what was tried, with which path.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

@@ -1,0 +1,97 @@
+//! Parcels: agents in their built, content-addressed form.
+//!
+//! A parcel is a read-only copy of an agent's folder below `parcels/<64 hex digits>/`:
+//!
+//! - `files/`: the packaged files,
+//! - `definition.json`: the normalised definition, canonical JSON,
+//! - `manifest.json`: what is in it, canonical JSON; its sha-256 is the parcel's digest.
+//!
+//! The digest covers path, content and executability of every file, the target of every link, and
+//! the definition: nothing of owner, time or umask, so that it is the same on every machine.
+//! Deliberately absent: empty folders, `.git`, `.errand` and `__pycache__` at any depth, and what
+//! `.errandignore` files name.
+
+mod error;
+mod manifest;
+mod pack;
+mod publish;
+mod source;
+mod stored;
+mod survey;
+
+use std::path::{Path, PathBuf};
+
+use errand_api::agent_file::Agent;
+use errand_model::Digest;
+
+pub use error::Error;
+pub use manifest::{Content, ParcelFile};
+pub use source::{Source, locate};
+pub use stored::{open, remove, verify};
+
+/// The most files and links in one parcel.
+pub const MAX_FILES: usize = 10_000;
+/// The largest file in a parcel.
+pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// All files of a parcel together.
+pub const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
+/// The file that names what is left out, in the syntax of `.gitignore`.
+pub const IGNORE_FILE_NAME: &str = ".errandignore";
+/// Left out whatever the ignore file says.
+pub const ALWAYS_IGNORED: [&str; 3] = [".git", ".errand", "__pycache__"];
+
+/// A parcel that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parcel {
+    /// What the parcel is called.
+    pub digest: Digest,
+    /// The definition, as it was when the parcel was built.
+    pub agent: Agent,
+    /// The parcel's own folder; absolute if the root it was found in was.
+    pub path: PathBuf,
+    /// Files and links, by the bytes of their paths.
+    pub files: Vec<ParcelFile>,
+}
+
+impl Parcel {
+    /// The folder that holds the packaged files: what an agent sees as `$ERRAND_AGENT_DIR`.
+    pub fn files_path(&self) -> PathBuf {
+        self.path.join(FILES)
+    }
+}
+
+const FILES: &str = "files";
+const DEFINITION: &str = "definition.json";
+const MANIFEST: &str = "manifest.json";
+
+/// How often a folder that changes meanwhile is packed anew before that is an error.
+const TRIES: usize = 3;
+
+/// Builds the parcel of `source`, or finds it: a folder with an `agent.yaml`, or the agent file
+/// itself.
+///
+/// Any number of processes may build the same parcel at once. What was built is on the disk when
+/// this returns. If the parcel exists already, nothing is written.
+///
+/// # Errors
+///
+/// [`Error`]. Whatever is wrong with the source is found before anything is written.
+pub fn build(source: &Path, parcels_root: &Path) -> Result<Parcel, Error> {
+    let source = locate(source)?;
+    let mut tries = 1;
+    loop {
+        match build_once(&source, parcels_root) {
+            Err(Error::SourceChanged { .. }) if tries < TRIES => tries += 1,
+            result => return result,
+        }
+    }
+}
+
+fn build_once(source: &Source, parcels_root: &Path) -> Result<Parcel, Error> {
+    let packed = pack::pack(source)?;
+    let path = stored::path_of(parcels_root, &packed.digest);
+    if !stored::is_published(&path)? {
+        publish::publish(&packed, parcels_root, &path)?;
+    }
+    Ok(Parcel { digest: packed.digest, agent: packed.agent, path, files: packed.manifest.files })
+}

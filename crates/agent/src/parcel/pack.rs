@@ -1,0 +1,128 @@
+//! From a folder to the digest of its parcel: everything is read, nothing is written.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use errand_api::agent_file::Agent;
+use errand_model::Digest;
+use rustix::fs::OFlags;
+use sha2::Digest as _;
+
+use super::error::Error;
+use super::manifest::{Content, Manifest, ParcelFile, canonical_json};
+use super::source::{self, Source};
+use super::survey::{Found, FoundKind, survey};
+
+/// Read and written at once.
+pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+
+/// All that a parcel will be, but for the files' bytes.
+#[derive(Debug)]
+pub(super) struct Packed {
+    pub(super) folder: PathBuf,
+    pub(super) digest: Digest,
+    pub(super) agent: Agent,
+    pub(super) definition_json: String,
+    pub(super) manifest: Manifest,
+    pub(super) manifest_json: String,
+}
+
+pub(super) fn pack(source: &Source) -> Result<Packed, Error> {
+    let (agent, agent_file_digest) = source::read(source)?;
+    let found = survey(&source.folder)?;
+    let mut files = Vec::with_capacity(found.len());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    for file in found {
+        files.push(hash_found(&source.folder, file, &mut chunk)?);
+    }
+    check_agent_file(source, &files, &agent_file_digest)?;
+    let encode = |error: serde_json::Error| Error::Io {
+        action: "encode the definition of",
+        path: source.agent_file.clone(),
+        source: error.into(),
+    };
+    let definition_json = canonical_json(&agent).map_err(encode)?;
+    let manifest = Manifest::new(Digest::of(definition_json.as_bytes()), files);
+    let manifest_json = canonical_json(&manifest).map_err(encode)?;
+    Ok(Packed {
+        folder: source.folder.clone(),
+        digest: Digest::of(manifest_json.as_bytes()),
+        agent,
+        definition_json,
+        manifest,
+        manifest_json,
+    })
+}
+
+fn hash_found(folder: &Path, found: Found, chunk: &mut [u8]) -> Result<ParcelFile, Error> {
+    let content = match found.kind {
+        FoundKind::Link { target } => Content::Link { target },
+        FoundKind::File { size_bytes, executable } => {
+            let mut file = open_source(folder, &found.path)?;
+            let full = folder.join(&found.path);
+            let copied = read_through(&mut file, size_bytes, chunk, |_| Ok(()))
+                .map_err(Error::io("read", &full))?;
+            let Some(digest) = copied else {
+                return Err(Error::SourceChanged { path: found.path });
+            };
+            Content::File { size_bytes, executable, digest }
+        }
+    };
+    Ok(ParcelFile { path: found.path, content })
+}
+
+/// Opens a file that was one a moment ago, and waits for nothing if it is none any more.
+pub(super) fn open_source(folder: &Path, path: &str) -> Result<fs::File, Error> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+    let full = folder.join(path);
+    let changed = || Error::SourceChanged { path: path.to_owned() };
+    let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(&full) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(changed()),
+        Err(error) => return Err(Error::io("open", &full)(error)),
+    };
+    let metadata = file.metadata().map_err(Error::io("look at", &full))?;
+    if metadata.is_file() { Ok(file) } else { Err(changed()) }
+}
+
+/// Reads `input` to its end, hands every chunk on and returns the digest; `None` if it is not
+/// exactly `size_bytes` long.
+pub(super) fn read_through(
+    input: &mut impl Read,
+    size_bytes: u64,
+    chunk: &mut [u8],
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<Option<Digest>> {
+    let mut hash = sha2::Sha256::new();
+    let mut length = 0_u64;
+    loop {
+        let count = match input.read(chunk) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        if length > size_bytes {
+            return Ok(None);
+        }
+        hash.update(&chunk[..count]);
+        take(&chunk[..count])?;
+    }
+    Ok((length == size_bytes).then(|| Digest::from_hash(&hash.finalize().into())))
+}
+
+/// The definition must be that of the agent file that is packed.
+fn check_agent_file(source: &Source, files: &[ParcelFile], read: &Digest) -> Result<(), Error> {
+    let name = source.agent_file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let packed = files.iter().find(|file| file.path == name).map(|file| &file.content);
+    match packed {
+        Some(Content::File { digest, .. }) if digest != read => {
+            Err(Error::SourceChanged { path: name.to_owned() })
+        }
+        // Left out by the ignore file, or a link inside of the folder.
+        Some(Content::File { .. } | Content::Link { .. }) | None => Ok(()),
+    }
+}

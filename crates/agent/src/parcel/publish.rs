@@ -1,0 +1,173 @@
+//! Puts a parcel in its place, whole or not at all.
+//!
+//! It is built beside its place and renamed. Whoever loses a race uses what the winner made. What a
+//! builder that died left behind is cleared by the next one: builders hold a lock in shared mode,
+//! so that whoever gets it alone knows that nobody builds.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use errand_model::hex;
+use rustix::fs::{FlockOperation, flock, syncfs};
+
+use super::error::Error;
+use super::manifest::{Content, ParcelFile};
+use super::pack::{CHUNK_BYTES, Packed, open_source, read_through};
+use super::{DEFINITION, FILES, MANIFEST};
+
+/// What is not finished yet begins so.
+const UNFINISHED_PREFIX: &str = ".tmp-";
+const LOCK: &str = ".lock";
+
+/// Above this many files, one sync of the whole file system is cheaper than one per file.
+const SYNC_EACH_LIMIT: usize = 16;
+
+/// Makes `packed` be at `path`, which lies directly in `parcels_root`.
+pub(super) fn publish(packed: &Packed, parcels_root: &Path, path: &Path) -> Result<(), Error> {
+    fs::create_dir_all(parcels_root).map_err(Error::io("create", parcels_root))?;
+    let _lock = lock(parcels_root)?;
+    let unfinished = parcels_root.join(unfinished_name().map_err(Error::io("name", path))?);
+    let built = fill(packed, &unfinished).and_then(|()| put_in_place(&unfinished, path));
+    if built.is_err() {
+        // The first error is the one to tell; what stays behind is cleared by the next builder.
+        let _ignored = fs::remove_dir_all(&unfinished);
+    }
+    built?;
+    sync_folder(parcels_root)
+}
+
+/// A name that nobody else uses, and that is cleared if it is left behind.
+pub(super) fn unfinished_name() -> io::Result<String> {
+    let mut random = [0; 12];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!("{UNFINISHED_PREFIX}{}", hex(&random)))
+}
+
+/// The lock in shared mode, until it is dropped.
+fn lock(parcels_root: &Path) -> Result<File, Error> {
+    let path = parcels_root.join(LOCK);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(Error::io("open", &path))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        clear_unfinished(parcels_root);
+    }
+    flock(&file, FlockOperation::LockShared)
+        .map_err(|error| Error::io("lock", &path)(error.into()))?;
+    Ok(file)
+}
+
+/// Removes what builders that died left behind; nobody else builds meanwhile.
+fn clear_unfinished(parcels_root: &Path) {
+    let Ok(entries) = fs::read_dir(parcels_root) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX) {
+            // It only takes space: the next builder tries again.
+            let _ignored = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn fill(packed: &Packed, unfinished: &Path) -> Result<(), Error> {
+    let files = unfinished.join(FILES);
+    let folders = fs::DirBuilder::new().mode(0o755).recursive(true).create(&files);
+    folders.map_err(Error::io("create", &files))?;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let sync_each = packed.manifest.files.len() <= SYNC_EACH_LIMIT;
+    for file in &packed.manifest.files {
+        copy(packed, file, &files, &mut chunk, sync_each)?;
+    }
+    write(&unfinished.join(DEFINITION), &packed.definition_json)?;
+    write(&unfinished.join(MANIFEST), &packed.manifest_json)?;
+    if sync_each {
+        sync_tree(unfinished)
+    } else {
+        let folder = File::open(unfinished).map_err(Error::io("open", unfinished))?;
+        syncfs(&folder).map_err(|error| Error::io("sync", unfinished)(error.into()))
+    }
+}
+
+fn copy(
+    packed: &Packed,
+    file: &ParcelFile,
+    files: &Path,
+    chunk: &mut [u8],
+    sync: bool,
+) -> Result<(), Error> {
+    let to = files.join(&file.path);
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    }
+    match &file.content {
+        Content::Link { target } => {
+            std::os::unix::fs::symlink(target, &to).map_err(Error::io("create the link", &to))
+        }
+        Content::File { size_bytes, executable, digest } => {
+            let mut from = open_source(&packed.folder, &file.path)?;
+            let mode = if *executable { 0o555 } else { 0o444 };
+            let mut out = File::options()
+                .create_new(true)
+                .write(true)
+                .mode(mode)
+                .open(&to)
+                .map_err(Error::io("create", &to))?;
+            let copied = read_through(&mut from, *size_bytes, chunk, |part| out.write_all(part))
+                .map_err(Error::io("copy", &to))?;
+            if copied.as_ref() != Some(digest) {
+                return Err(Error::SourceChanged { path: file.path.clone() });
+            }
+            finish(&out, &to, mode, sync)
+        }
+    }
+}
+
+/// Sets what a umask may have taken away.
+fn finish(file: &File, path: &Path, mode: u32, sync: bool) -> Result<(), Error> {
+    file.set_permissions(Permissions::from_mode(mode)).map_err(Error::io("protect", path))?;
+    if sync { file.sync_all().map_err(Error::io("sync", path)) } else { Ok(()) }
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Error> {
+    let create = File::options().create_new(true).write(true).mode(0o444).open(path);
+    let mut file = create.map_err(Error::io("create", path))?;
+    file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
+    finish(&file, path, 0o444, true)
+}
+
+/// Syncs the folders: their files are on the disk already.
+fn sync_tree(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let entry = entry.map_err(Error::io("read", folder))?;
+        if entry.file_type().map_err(Error::io("look at", folder))?.is_dir() {
+            sync_tree(&entry.path())?;
+        }
+    }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let open = File::open(folder).map_err(Error::io("open", folder))?;
+    open.sync_all().map_err(Error::io("sync", folder))
+}
+
+fn put_in_place(unfinished: &Path, path: &Path) -> Result<(), Error> {
+    match fs::rename(unfinished, path) {
+        Ok(()) => Ok(()),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            // Somebody else built the same parcel: of one digest there is only one content.
+            fs::remove_dir_all(unfinished).map_err(Error::io("remove", unfinished))
+        }
+        Err(error) => Err(Error::io("create", path)(error)),
+    }
+}

@@ -1,0 +1,148 @@
+//! What can be wrong with secrets. No variant holds a value.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use errand_api::error_code::ErrorCode;
+use thiserror::Error;
+
+use super::value::Malformed;
+
+/// Why a secret could not be kept or found.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// Not `[A-Z_][A-Z0-9_]*`, too long, or reserved.
+    #[error("{name:?} cannot be the name of a secret")]
+    NameInvalid {
+        /// What was given.
+        name: String,
+    },
+    /// Too short, too long, or with a NUL.
+    #[error("the value of {name} cannot be used: {source}")]
+    ValueInvalid {
+        /// Whose.
+        name: String,
+        /// Why.
+        source: Malformed,
+    },
+    /// Neither in the environment nor in the store.
+    #[error("{} not set: {}", if names.len() == 1 { "a secret is" } else { "secrets are" },
+        names.join(", "))]
+    Missing {
+        /// All of them.
+        names: Vec<String>,
+    },
+    /// There is no store.
+    #[error("there is no secret store at {}", folder.display())]
+    StoreMissing {
+        /// Where it would be.
+        folder: PathBuf,
+    },
+    /// The identity is not there.
+    #[error("the key of the secret store is not at {}", path.display())]
+    IdentityMissing {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The identity file is no identity.
+    #[error("{} does not hold an age identity", path.display())]
+    IdentityInvalid {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Others may read the identity.
+    #[error("others than you may read {} (mode {mode:03o})", path.display())]
+    IdentityExposed {
+        /// Where it is.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The secret was encrypted for somebody else.
+    #[error("{name} was not encrypted for the key at {}", path.display())]
+    IdentityMismatch {
+        /// Which secret.
+        name: String,
+        /// Where the identity is.
+        path: PathBuf,
+    },
+    /// The file of a secret is not what was written.
+    #[error("the file of {name} is damaged: {reason}")]
+    Damaged {
+        /// Which secret.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The value could not be encrypted.
+    #[error("{name} could not be encrypted")]
+    Encrypt {
+        /// Which secret.
+        name: String,
+    },
+    /// The operating system refused.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// What was tried: a verb.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// The stable code of this error.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NameInvalid { .. } => ErrorCode::SecretNameInvalid,
+            Self::ValueInvalid { .. } => ErrorCode::SecretValueInvalid,
+            Self::Missing { .. } => ErrorCode::SecretMissing,
+            Self::StoreMissing { .. } => ErrorCode::SecretStoreMissing,
+            Self::IdentityMissing { .. } => ErrorCode::SecretIdentityMissing,
+            Self::IdentityInvalid { .. } | Self::IdentityExposed { .. } => {
+                ErrorCode::SecretIdentityInvalid
+            }
+            Self::IdentityMismatch { .. } => ErrorCode::SecretIdentityMismatch,
+            Self::Damaged { .. } => ErrorCode::SecretDamaged,
+            Self::Encrypt { .. } => ErrorCode::Internal,
+            Self::Io { source, .. } => ErrorCode::of_io(source),
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::NameInvalid { .. } => {
+                "upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN; \
+                 ERRAND_… is reserved"
+                    .to_owned()
+            }
+            Self::Missing { names } => {
+                let name = names.first().map_or("NAME", String::as_str);
+                format!("errand secret set {name}, or set {name} in the environment")
+            }
+            Self::StoreMissing { .. } => "errand secret init".to_owned(),
+            Self::IdentityMissing { .. } => {
+                "restore the file from a backup; without it the stored secrets cannot be read: \
+                 then errand secret init makes a new key, and each secret is set again"
+                    .to_owned()
+            }
+            Self::IdentityInvalid { path } => {
+                format!("restore {} from a backup, or move it away", path.display())
+            }
+            Self::IdentityExposed { path, .. } => format!("chmod 600 {}", path.display()),
+            Self::IdentityMismatch { name, .. } | Self::Damaged { name, .. } => {
+                format!("set it again: errand secret set {name}")
+            }
+            Self::ValueInvalid { .. } | Self::Encrypt { .. } | Self::Io { .. } => return None,
+        })
+    }
+
+    /// For `map_err`: what was tried, with which path.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}

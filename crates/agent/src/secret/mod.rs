@@ -1,0 +1,193 @@
+//! Secrets: encrypted at rest, resolved from the environment first and the store after it.
+//!
+//! The store is a folder of files `<NAME>.age`, each encrypted with age for the user's own
+//! identity. The identity lies in the user's config folder, so that the store can be copied without
+//! giving anything away. A value is never part of a `Debug`, a `Display` or an error.
+
+mod error;
+mod file;
+mod identity;
+mod value;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use age::x25519::Identity;
+
+pub use error::Error;
+pub use value::{MAX_VALUE_BYTES, MIN_VALUE_BYTES, Malformed, Secret, Value};
+
+/// What follows the name of a secret in the name of its file.
+const SUFFIX: &str = ".age";
+/// The longest name: a file is named after it.
+pub const MAX_NAME_CHARS: usize = 128;
+
+/// Whether `init` had to make a new identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// There was none: it is new.
+    NewIdentity,
+    /// The identity that was there is used.
+    ExistingIdentity,
+}
+
+/// A store of secrets and the identity that opens it. Holds paths only.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    folder: PathBuf,
+    identity_path: PathBuf,
+}
+
+impl Vault {
+    /// The store in `folder` (`.errand/secrets`), opened by the identity at `identity_path`.
+    /// Touches neither.
+    pub fn at(folder: impl Into<PathBuf>, identity_path: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), identity_path: identity_path.into() }
+    }
+
+    /// Makes what is missing of folder and identity; harmless when nothing is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdentityInvalid`] or [`Error::IdentityExposed`] if the identity that is there
+    /// cannot be used, [`Error::Io`].
+    pub fn init(&self) -> Result<Init, Error> {
+        let init = identity::create_unless_there(&self.identity_path)?;
+        identity::load(&self.identity_path)?;
+        file::create_private_folder(&self.folder)?;
+        Ok(init)
+    }
+
+    /// Whether the store can be used, as an error if not.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreMissing`], [`Error::IdentityMissing`], [`Error::IdentityInvalid`],
+    /// [`Error::IdentityExposed`], [`Error::Io`].
+    pub fn check(&self) -> Result<(), Error> {
+        self.open().map(|_| ())
+    }
+
+    fn open(&self) -> Result<Identity, Error> {
+        if !self.folder.is_dir() {
+            return Err(Error::StoreMissing { folder: self.folder.clone() });
+        }
+        identity::load(&self.identity_path)
+    }
+
+    /// Keeps `value` under `name`, in place of what was there; atomic and durable.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameInvalid`], those of [`Vault::check`], [`Error::Encrypt`], [`Error::Io`].
+    pub fn set(&self, name: &str, value: &Value) -> Result<(), Error> {
+        check_name(name)?;
+        let identity = self.open()?;
+        let encrypted = age::encrypt(&identity.to_public(), value.expose())
+            .map_err(|_| Error::Encrypt { name: name.to_owned() })?;
+        file::write_private(&self.path_of(name), &encrypted)
+    }
+
+    /// The names that are set, sorted. Nothing is decrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::StoreMissing`], [`Error::Io`].
+    pub fn list(&self) -> Result<Vec<String>, Error> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::StoreMissing { folder: self.folder.clone() });
+            }
+            Err(error) => return Err(Error::io("read", &self.folder)(error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(Error::io("read", &self.folder))?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(SUFFIX));
+            names.extend(name.filter(|name| is_name(name)).map(str::to_owned));
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes a secret.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameInvalid`], [`Error::Missing`], [`Error::Io`].
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        let path = self.path_of(name);
+        match fs::remove_file(&path) {
+            Ok(()) => file::sync_folder(&self.folder),
+            Err(error) if is_absent(&error) => Err(Error::Missing { names: vec![name.to_owned()] }),
+            Err(error) => Err(Error::io("remove", &path)(error)),
+        }
+    }
+
+    /// Finds the values of `names`, in that order: in the environment (an empty variable counts as
+    /// none), else in the store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] with all names that are nowhere; [`Error::ValueInvalid`] for a value in
+    /// the environment that cannot be masked; [`Error::Damaged`], [`Error::IdentityMismatch`] and
+    /// those of [`Vault::check`] if the store has one of them and cannot give it.
+    pub fn resolve(
+        &self,
+        names: &[String],
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Vec<Secret>, Error> {
+        let mut secrets = Vec::with_capacity(names.len());
+        let mut missing = Vec::new();
+        let mut identity = None;
+        for name in names {
+            check_name(name)?;
+            if let Some(text) = env(name).filter(|text| !text.is_empty()) {
+                let value = Value::from_os(text)
+                    .map_err(|source| Error::ValueInvalid { name: name.clone(), source })?;
+                secrets.push(Secret { name: name.clone(), value });
+            } else if let Some(encrypted) = file::read(&self.path_of(name), name)? {
+                let identity = match &mut identity {
+                    Some(identity) => identity,
+                    none => none.insert(self.open()?),
+                };
+                let value = file::decrypt(identity, &encrypted, name, &self.identity_path)?;
+                secrets.push(Secret { name: name.clone(), value });
+            } else {
+                missing.push(name.clone());
+            }
+        }
+        if missing.is_empty() { Ok(secrets) } else { Err(Error::Missing { names: missing }) }
+    }
+
+    /// Where the secret of that name is, or would be.
+    fn path_of(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}{SUFFIX}"))
+    }
+
+    /// The folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether `name` can be that of a secret: `[A-Z_][A-Z0-9_]*`, at most [`MAX_NAME_CHARS`] long, and
+/// not one of those that errand itself sets (`ERRAND_…`).
+pub fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+        && name.len() <= MAX_NAME_CHARS
+        && !name.starts_with("ERRAND_")
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if is_name(name) { Ok(()) } else { Err(Error::NameInvalid { name: name.to_owned() }) }
+}
