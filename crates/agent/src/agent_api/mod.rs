@@ -4,7 +4,20 @@
 //! absent: policy, the store, retries of what a backend refuses.
 
 mod backend;
+mod bind;
+mod body;
+mod call;
+mod client;
+mod control;
+pub mod limit;
 mod refusal;
+mod route;
+mod server;
+mod token;
+mod upload;
 
 pub use backend::{AttemptResult, Backend, BeginStep, ControlFeed, StepBegun, StepResult, Upload};
+pub use bind::BindError;
+pub use client::{Client, ClientError};
 pub use refusal::Refusal;
+pub use server::{Bind, Revoke, Server};

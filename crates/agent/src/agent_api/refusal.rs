@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use errand_api::agent_protocol::Problem;
 use errand_api::error_code::ErrorCode;
+use errand_model::event::NotReportable;
+use errand_model::run::Rejection;
+use errand_model::step::StepRefused;
 use hyper::StatusCode;
 
 /// A refusal: nothing was recorded.
@@ -63,6 +66,36 @@ impl Refusal {
             code: self.code.as_str().to_owned(),
             detail: self.message,
             hint: self.hint.map(Cow::into_owned),
+        }
+    }
+}
+
+impl From<StepRefused> for Refusal {
+    fn from(refused: StepRefused) -> Self {
+        let (status, code) = match &refused {
+            StepRefused::Key { .. } => (400, ErrorCode::StepKeyInvalid),
+            StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
+            StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<NotReportable> for Refusal {
+    fn from(refused: NotReportable) -> Self {
+        Self::new(400, ErrorCode::EventInvalid, refused.to_string())
+    }
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Self {
+        match &rejection {
+            Rejection::Terminal { .. } | Rejection::Stale { .. } | Rejection::Fenced { .. } => {
+                Self { message: rejection.to_string(), ..Self::fenced() }
+            }
+            Rejection::NotNow { .. } | Rejection::NotAService { .. } => {
+                Self::new(409, ErrorCode::RequestInvalid, rejection.to_string())
+            }
         }
     }
 }

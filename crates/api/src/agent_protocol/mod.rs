@@ -24,8 +24,8 @@ pub use control::ControlEvent;
 pub use event::{ReportEvents, ReportEventsAnswer, ReportedEvent};
 pub use message::{Message, MessageAnswer, MessageType, SendMessage};
 pub use output::{
-    ArtifactAnswer, Checkback, CheckbackStatus, CheckpointAnswer, Done, OutputPart, SaveCheckpoint,
-    SetOutput,
+    ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,
+    OutputPart, SaveCheckpoint, SetOutput, check_artifact_name,
 };
 pub use person::{ApprovalAnswer, ApprovalDecision, AskApproval, AskInput, InputAnswer};
 pub use problem::Problem;

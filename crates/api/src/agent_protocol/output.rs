@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use thiserror::Error;
 
-use super::{Encoding, StepError};
+use super::{Encoding, StepError, limit};
 
 /// The answer of calls that have nothing to tell: `{}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,4 +87,46 @@ pub enum CheckbackStatus {
     Completed,
     /// Not well.
     Failed,
+}
+
+/// Checks the name of an artifact: a relative path such as `review.md` or `reports/a.json`.
+///
+/// # Errors
+///
+/// [`BadArtifactName`] if it is empty, too long, absolute, has an empty part, `.` or `..` in it, or
+/// control characters or backslashes.
+pub fn check_artifact_name(name: &str) -> Result<(), BadArtifactName> {
+    let fits = name.len() <= limit::ARTIFACT_NAME_BYTES
+        && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+        && !name.chars().any(|c| c.is_control() || c == '\\');
+    if fits { Ok(()) } else { Err(BadArtifactName { name: name.chars().take(80).collect() }) }
+}
+
+/// The text cannot name an artifact.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error(
+    "{name:?} cannot name an artifact: a relative path of 1 to {} bytes without `..`, backslashes \
+     and control characters",
+    limit::ARTIFACT_NAME_BYTES
+)]
+pub struct BadArtifactName {
+    /// What was given, shortened.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_artifact_cannot_be_named_out_of_its_run() {
+        for name in ["review.md", "a/b/c.json", "ü …", "..."] {
+            assert_eq!(check_artifact_name(name), Ok(()), "{name}");
+        }
+        let long = "x".repeat(201);
+        for name in ["", "/etc/passwd", "..", "a/../b", "a//b", "./a", "a/", "a\\b", "a\nb", &long]
+        {
+            assert!(check_artifact_name(name).is_err(), "{name}");
+        }
+    }
 }

@@ -30,3 +30,89 @@ pub const INPUTS: &str = "/agent/v1/inputs";
 pub const MESSAGES: &str = "/agent/v1/messages";
 /// `GET` → [`super::Message`]. Not available yet.
 pub const NEXT_MESSAGE: &str = "/agent/v1/messages/next";
+
+/// `POST`: begin the step of that key.
+pub fn begin_step(key: &str) -> String {
+    format!("{STEPS}{}/begin", encode(key))
+}
+
+/// `POST`: complete the step of that key.
+pub fn complete_step(key: &str) -> String {
+    format!("{STEPS}{}/complete", encode(key))
+}
+
+/// `POST`: fail the step of that key.
+pub fn fail_step(key: &str) -> String {
+    format!("{STEPS}{}/fail", encode(key))
+}
+
+/// `POST`: keep an artifact of that name.
+pub fn artifact(name: &str) -> String {
+    format!("{ARTIFACTS}{}", encode(name))
+}
+
+/// Percent-encodes everything but the unreserved characters of RFC 3986, `/` included.
+pub fn encode(text: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push('%');
+            encoded.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            encoded.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+    }
+    encoded
+}
+
+/// Undoes percent-encoding; `None` if a `%` is not followed by two hex digits, or the bytes are no
+/// UTF-8. A `+` stays a `+`.
+pub fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let (high, low) = (hex_digit(bytes.next()?)?, hex_digit(bytes.next()?)?);
+            decoded.push((high << 4) | low);
+        } else {
+            decoded.push(byte);
+        }
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_encoded_decodes_to_itself() {
+        for text in ["", "plain-1.0_~", "a/b c", "%", "ü+\u{0}\"", "100%/é"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+            assert!(!encode(text).contains('/'));
+        }
+        assert_eq!(encode("a/b c"), "a%2Fb%20c");
+    }
+
+    #[test]
+    fn half_an_escape_is_no_text() {
+        for text in ["%", "%4", "%zz", "%ff"] {
+            assert_eq!(decode(text), None, "{text}");
+        }
+        assert_eq!(decode("a+b%2b").as_deref(), Some("a+b+"));
+    }
+}

@@ -1,0 +1,189 @@
+//! The calls: from the wire to the backend and back.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use errand_api::agent_protocol::{
+    self as wire, BeginStepAnswer, Checkback, Checkin, CheckpointAnswer, CompleteStep, Done,
+    Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, SaveCheckpoint,
+    SetOutput, limit,
+};
+use errand_api::error_code::ErrorCode;
+use errand_model::event::Failure;
+use errand_model::{Digest, Payload};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::{Method, Request, Response};
+use serde::de::DeserializeOwned;
+
+use super::body::{self, Answer};
+use super::control::Stream;
+use super::route::{Route, ok, ok_bytes, ok_events};
+use super::server::Context;
+use super::{AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, upload};
+
+/// Carries out what was asked.
+pub(super) async fn carry_out(
+    context: &Context,
+    route: Route,
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Refusal> {
+    let backend = context.backend.as_ref();
+    let puts = request.method() == Method::PUT;
+    match route {
+        Route::Checkin => {
+            let Checkin {} = json(request).await?;
+            ok(&backend.checkin().await?)
+        }
+        Route::BeginStep(key) => ok(&begin_step(backend, &key, json(request).await?).await?),
+        Route::CompleteStep(key) => {
+            let result = step_result(json(request).await?)?;
+            backend.complete_step(&key, result).await?;
+            ok(&Done {})
+        }
+        Route::FailStep(key) => fail_step(backend, key, json(request).await?).await,
+        Route::Checkpoint if puts => {
+            let SaveCheckpoint { state } = json(request).await?;
+            backend.save_checkpoint(state).await?;
+            ok(&Done {})
+        }
+        Route::Checkpoint => {
+            let state = backend.checkpoint().await?.map(unpacked).transpose()?;
+            ok(&CheckpointAnswer { state: state.map(|(state, _)| state) })
+        }
+        Route::Events => report(backend, json(request).await?).await,
+        Route::Output if puts => {
+            let SetOutput { output, encoding } = json(request).await?;
+            backend.set_output(payload(output, encoding)?).await?;
+            ok(&Done {})
+        }
+        Route::Output => {
+            let OutputPart { text } = json(request).await?;
+            backend.output_part(text).await?;
+            ok(&Done {})
+        }
+        Route::Artifact(name) => {
+            let media_type = request.headers().get(CONTENT_TYPE);
+            let media_type = media_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+            ok(&upload::keep(context, name, media_type, request.into_body()).await?)
+        }
+        Route::Brief => Ok(ok_bytes(backend.brief().await?)),
+        Route::Session if puts => {
+            let PutSession { state, revision } = json(request).await?;
+            ok(&backend.put_session(state, revision).await?)
+        }
+        Route::Session => ok(&backend.session().await?),
+        Route::Control => Ok(ok_events(Stream::new(backend.control(), context.closing.clone()))),
+        Route::Checkback => check_back(backend, json(request).await?).await,
+        Route::Later(what, _) => Err(Refusal::new(
+            501,
+            ErrorCode::NotAvailableYet,
+            format!("{what} is not possible in this version of errand"),
+        )),
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+    body::json(request.into_body(), limit::JSON_BODY_BYTES).await
+}
+
+async fn begin_step(
+    backend: &dyn Backend,
+    key: &str,
+    step: wire::BeginStep,
+) -> Result<BeginStepAnswer, Refusal> {
+    let fingerprint = step.fingerprint.map(Digest::try_from).transpose();
+    let fingerprint =
+        fingerprint.map_err(|error| Refusal::request(format!("fingerprint: {error}")))?;
+    let step = BeginStep { kind: step.kind, fingerprint, timeout: step.timeout };
+    match backend.begin_step(key, step).await? {
+        StepBegun::Run { timeout } => Ok(BeginStepAnswer::Run { timeout }),
+        StepBegun::Done(result) => done(result),
+    }
+}
+
+fn done(result: StepResult) -> Result<BeginStepAnswer, Refusal> {
+    let (output, encoding) = match result.output {
+        Some(output) => {
+            let (output, encoding) = unpacked(output)?;
+            (Some(output), encoding)
+        }
+        None => (None, Encoding::Json),
+    };
+    let (stderr, stderr_base64) = match result.stderr {
+        Some(Payload::Text(text)) => (Some(text), None),
+        Some(Payload::Base64(text)) => (None, Some(text)),
+        // Errand records stderr as one of the two; whatever else there is, is shown as it is.
+        Some(Payload::Json(value)) => (Some(value.to_string()), None),
+        Some(blob @ Payload::Blob(_)) => (Some(unpacked(blob)?.0.to_string()), None),
+        None => (None, None),
+    };
+    Ok(BeginStepAnswer::Done { output, encoding, stderr, stderr_base64 })
+}
+
+fn step_result(step: CompleteStep) -> Result<StepResult, Refusal> {
+    let output = step.output.map(|output| payload(output, step.encoding)).transpose()?;
+    let stderr = match (step.stderr, step.stderr_base64) {
+        (Some(_), Some(_)) => {
+            return Err(Refusal::request("stderr and stderr_base64 exclude each other"));
+        }
+        (Some(text), None) => Some(Payload::Text(text)),
+        (None, Some(text)) => Some(payload(text.into(), Encoding::Base64)?),
+        (None, None) => None,
+    };
+    Ok(StepResult { output, stderr })
+}
+
+async fn fail_step(
+    backend: &dyn Backend,
+    key: String,
+    failed: FailStep,
+) -> Result<Response<Answer>, Refusal> {
+    let error = Failure {
+        code: failed.error.code,
+        message: failed.error.message,
+        step: Some(key.clone()),
+        retryable: failed.error.retryable,
+    };
+    backend.fail_step(&key, error, failed.exit_code).await?;
+    ok(&Done {})
+}
+
+async fn report(
+    backend: &dyn Backend,
+    ReportEvents { events }: ReportEvents,
+) -> Result<Response<Answer>, Refusal> {
+    let count = events.len();
+    if !(1..=limit::EVENTS_PER_BATCH).contains(&count) {
+        let most = limit::EVENTS_PER_BATCH;
+        return Err(Refusal::request(format!("a batch has 1 to {most} events, not {count}")));
+    }
+    backend.report(events).await?;
+    ok(&ReportEventsAnswer { recorded: u64::try_from(count).unwrap_or(u64::MAX) })
+}
+
+async fn check_back(backend: &dyn Backend, result: Checkback) -> Result<Response<Answer>, Refusal> {
+    let Checkback { status, output, error, exit_code } = result;
+    if status == wire::CheckbackStatus::Completed && error.is_some() {
+        return Err(Refusal::request("an attempt that completed has no error"));
+    }
+    backend.checkback(AttemptResult { status, output, error, exit_code }).await?;
+    ok(&Done {})
+}
+
+fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Payload, Refusal> {
+    let payload =
+        wire::payload(value, encoding).map_err(|error| Refusal::request(error.to_string()))?;
+    if let Payload::Base64(text) = &payload {
+        let decoded = STANDARD.decode(text);
+        let bytes = decoded.map_err(|error| Refusal::request(format!("base64: {error}")))?;
+        // Bytes that are text after all are kept as text.
+        if let Ok(text) = String::from_utf8(bytes) {
+            return Ok(Payload::Text(text));
+        }
+    }
+    Ok(payload)
+}
+
+fn unpacked(payload: Payload) -> Result<(serde_json::Value, Encoding), Refusal> {
+    wire::unpack(payload).map_err(|error| Refusal::internal(error.to_string()))
+}

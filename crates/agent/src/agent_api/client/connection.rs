@@ -1,0 +1,139 @@
+//! One connection to the server, made when it is needed.
+
+use std::time::{Duration, Instant};
+
+use errand_api::agent_protocol::{Problem, limit};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use super::ClientError;
+use super::endpoint::Endpoint;
+use super::request::Content;
+
+/// A connection that was idle for longer is made anew: the server may be about to close it, and a
+/// call that it misses could not be told from one that it lost.
+const IDLE_LIMIT: Duration = Duration::from_secs(5);
+/// How long an answer may take: it waits for a commit, or for a large file to be written.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+/// Bytes of an answer: a step's output as it was sent, and what JSON adds to it.
+const ANSWER_LIMIT_BYTES: u64 = 2 * limit::JSON_BODY_BYTES;
+
+pub(super) struct Connection {
+    api: String,
+    endpoint: Endpoint,
+    authorization: String,
+    open: Option<Open>,
+}
+
+struct Open {
+    sender: SendRequest<Content>,
+    /// Drives the connection; ends with it.
+    driver: JoinSet<()>,
+    used_at: Instant,
+}
+
+impl Connection {
+    pub(super) fn new(api: String, endpoint: Endpoint, token: &str) -> Self {
+        Self { api, endpoint, authorization: format!("Bearer {token}"), open: None }
+    }
+
+    pub(super) fn api(&self) -> &str {
+        &self.api
+    }
+
+    /// Sends a call and understands its answer.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        content: Content,
+    ) -> Result<T, ClientError> {
+        let bytes = self.exchange(method, path, media_type, content).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.not_understood(error.to_string()))
+    }
+
+    /// Sends a call and returns its answer, which is not a refusal.
+    pub(super) async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        media_type: &str,
+        content: Content,
+    ) -> Result<Bytes, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.endpoint.host())
+            .header(AUTHORIZATION, &self.authorization)
+            .header(CONTENT_TYPE, media_type)
+            .body(content)
+            .map_err(|error| self.not_understood(error.to_string()))?;
+        let mut open = self.take_open().await?;
+        let answered = tokio::time::timeout(ANSWER_LIMIT, converse(&mut open.sender, request));
+        let (status, bytes) = match answered.await {
+            Ok(answered) => answered?,
+            Err(_) => return Err(ClientError::Silent { seconds: ANSWER_LIMIT.as_secs() }),
+        };
+        open.used_at = Instant::now();
+        self.open = Some(open);
+        if (200..300).contains(&status) {
+            return Ok(bytes);
+        }
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(self.not_understood(format!("status {status} without a problem"))),
+        }
+    }
+
+    /// The open connection, if it is fresh; otherwise a new one.
+    async fn take_open(&mut self) -> Result<Open, ClientError> {
+        if let Some(mut open) = self.open.take()
+            && open.used_at.elapsed() < IDLE_LIMIT
+            && open.sender.ready().await.is_ok()
+        {
+            return Ok(open);
+        }
+        let unreachable = |source| ClientError::Unreachable { api: self.api.clone(), source };
+        let stream = self.endpoint.connect().await.map_err(unreachable)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        let mut driver = JoinSet::new();
+        driver.spawn(async move {
+            // What breaks it is told to the call that is under way.
+            drop(connection.await);
+        });
+        Ok(Open { sender, driver, used_at: Instant::now() })
+    }
+
+    fn not_understood(&self, reason: String) -> ClientError {
+        ClientError::Answer { api: self.api.clone(), reason }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.driver.abort_all();
+    }
+}
+
+async fn converse(
+    sender: &mut SendRequest<Content>,
+    request: Request<Content>,
+) -> Result<(u16, Bytes), ClientError> {
+    let response: Response<Incoming> = sender.send_request(request).await.map_err(lost)?;
+    let status = response.status().as_u16();
+    let limit = usize::try_from(ANSWER_LIMIT_BYTES).unwrap_or(usize::MAX);
+    let body = Limited::new(response.into_body(), limit).collect().await;
+    let body = body.map_err(|source| ClientError::Lost { source })?;
+    Ok((status, body.to_bytes()))
+}
+
+fn lost(error: hyper::Error) -> ClientError {
+    ClientError::Lost { source: error.into() }
+}
