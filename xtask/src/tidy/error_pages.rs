@@ -56,3 +56,18 @@ fn declared_in(line: &str) -> Option<String> {
     let is_code = code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     (is_variant && is_code).then(|| code.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_found_where_it_is_declared_and_nowhere_else() {
+        let check = |line, expect: Option<&str>| {
+            assert_eq!(declared_in(line).as_deref(), expect, "{line}");
+        };
+        check("    RunLive = \"run_live\", USAGE, \"the run lives\";", Some("run_live"));
+        check("    #[serde(try_from = \"String\", into = \"String\")]", None);
+        check("    let text = \"Not a code\";", None);
+    }
+}

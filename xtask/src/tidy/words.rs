@@ -31,12 +31,28 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
             if is_lock && line.starts_with("source = ") && !line.contains(SOURCE) {
                 broken.push(format!("{place}: {line} is not the public registry"));
             }
-            for (first, second, what) in FORBIDDEN {
-                if line.contains(&format!("{first}{second}")) {
-                    broken.push(format!("{place}: {first}{second} is {what}"));
-                }
-            }
+            broken.extend(forbidden_in(line).map(|complaint| format!("{place}: {complaint}")));
         }
     }
     broken
+}
+
+fn forbidden_in(line: &str) -> impl Iterator<Item = String> {
+    FORBIDDEN
+        .iter()
+        .map(|(first, second, what)| (format!("{first}{second}"), what))
+        .filter(|(word, _)| line.contains(word))
+        .map(|(word, what)| format!("{word} is {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_a_machine_is_found() {
+        let line = format!("include = \"{}{}project\"", "/ro", "ot/");
+        assert_eq!(forbidden_in(&line).count(), 1);
+        assert_eq!(forbidden_in("https://docs.rs/errand").count(), 0);
+    }
 }
