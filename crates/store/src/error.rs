@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use errand_model::RunId;
 use thiserror::Error;
 
+use crate::registry::RegistryError;
+
 /// Why a step of the store did not happen. Nothing of it did.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -96,6 +98,12 @@ pub enum Error {
         /// Where one was looked for.
         path: PathBuf,
     },
+    /// The database is gone, but the files of its runs are here: it can be rebuilt from them.
+    #[error("the registry {path} is gone, but the files of its runs are here", path = path.display())]
+    Lost {
+        /// Where the database was.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error("no space left for the registry {path}", path = path.display())]
     Full {
@@ -134,7 +142,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A file beside the registry that is not what it should be.
+    #[error(transparent)]
+    Beside(RegistryError),
     /// The writer thread is gone: a bug, or the process is ending.
     #[error("the registry's writer has ended")]
     WriterGone,
+}
+
+impl From<RegistryError> for Error {
+    fn from(error: RegistryError) -> Self {
+        match error {
+            RegistryError::File { doing, path, source } => Self::File { doing, path, source },
+            RegistryError::Outside { .. }
+            | RegistryError::NotAFile { .. }
+            | RegistryError::TooLong { .. } => Self::Beside(error),
+        }
+    }
 }

@@ -6,6 +6,8 @@
 
 mod blob;
 mod error;
+pub mod files;
+mod final_snapshot;
 mod registry;
 mod row;
 pub mod sqlite;
@@ -13,7 +15,8 @@ mod traits;
 
 pub use blob::{BlobError, Blobs};
 pub use error::Error;
-pub use registry::{Registry, RegistryError};
+pub use final_snapshot::{FinalSnapshot, SnapshotError};
+pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use row::{
     Admission, Admitted, Append, Appended, Claim, Fence, Filter, Holder, Lease, Page, Pending,
     Request, RequestKind, SessionState, Stored,

@@ -5,11 +5,11 @@ use errand_model::event::Event;
 use errand_model::step::Step;
 use errand_model::{RunId, Timestamp};
 
+use crate::Error;
 use crate::row::{
     Admission, Admitted, Append, Appended, Claim, Filter, Holder, Lease, Page, Request,
     RequestKind, SessionState, Stored,
 };
-use crate::Error;
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
@@ -28,7 +28,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     ///
     /// As [`Store::admit`].
-    async fn admit_held(&self, admission: Admission, holder: Holder) -> Result<(Admitted, Option<Lease>), Error>;
+    async fn admit_held(
+        &self,
+        admission: Admission,
+        holder: Holder,
+    ) -> Result<(Admitted, Option<Lease>), Error>;
 
     /// Appends events to one run's journal, with everything that follows from them.
     ///
@@ -73,7 +77,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     ///
     /// Only those that any method has.
-    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Vec<RunId>, Error>;
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp)
+    -> Result<Vec<RunId>, Error>;
 
     /// One run, its whole journal folded; `None` if there is none.
     ///
@@ -96,8 +101,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Only those that any method has.
     async fn list(&self, filter: &Filter, page: &Page) -> Result<(Vec<Stored>, Vec<Error>), Error>;
 
-    /// The ids of the runs whose id contains `part`, or whose name is `part`; newest first, at most
-    /// `limit`. A run whose whole id is `part` comes alone.
+    /// The ids of the runs that `part` can mean, newest first, at most `limit`: the run whose whole
+    /// id it is; or else the runs whose name it is; or else those whose id contains it.
     ///
     /// # Errors
     ///
@@ -116,7 +121,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// # Errors
     ///
     /// [`Error::Sealed`] if the run is terminal, [`Error::NoRun`].
-    async fn request(&self, run_id: &RunId, kind: RequestKind, now: Timestamp) -> Result<i64, Error>;
+    async fn request(
+        &self,
+        run_id: &RunId,
+        kind: RequestKind,
+        now: Timestamp,
+    ) -> Result<i64, Error>;
 
     /// The requests of a run that wait for an answer, oldest first.
     ///

@@ -1,0 +1,124 @@
+-- The registry in SQLite. This is the whole current schema; `migrations/` leads to it step by step.
+--
+-- The journal (`events`) is the truth. `runs` and `states` are projections of it, kept in the same
+-- commit; leases, queue and requests are what is going on now, small and apart from history.
+-- `runs.run` is a number of this database only: no other table repeats the id of 20 characters.
+-- Times are milliseconds since the epoch.
+
+CREATE TABLE runs (
+    run             INTEGER PRIMARY KEY,
+    run_id          TEXT    NOT NULL UNIQUE,
+    kind            TEXT    NOT NULL,
+    agent           TEXT    NOT NULL,
+    name            TEXT,
+    labels          TEXT,
+    session_id      TEXT,
+    parent_run_id   TEXT,
+    idempotency_key TEXT,
+    fingerprint     BLOB    NOT NULL,
+    -- The first 8 bytes of the fingerprint: what the index holds.
+    fingerprint_key INTEGER NOT NULL,
+    -- What follows changes with the journal.
+    status          TEXT    NOT NULL,
+    ended_at_ms     INTEGER,
+    -- The number of the last lease, in force or not.
+    epoch           INTEGER NOT NULL,
+    head_seq        INTEGER NOT NULL,
+    head_hash       BLOB    NOT NULL
+) STRICT;
+
+CREATE INDEX runs_live ON runs (run_id) WHERE ended_at_ms IS NULL;
+CREATE INDEX runs_by_name ON runs (name) WHERE name IS NOT NULL;
+CREATE INDEX runs_by_parent ON runs (parent_run_id, run_id) WHERE parent_run_id IS NOT NULL;
+CREATE INDEX runs_by_session ON runs (session_id, run_id) WHERE session_id IS NOT NULL;
+CREATE UNIQUE INDEX runs_by_idempotency_key ON runs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX runs_by_fingerprint ON runs (fingerprint_key) WHERE status NOT IN ('failed', 'cancelled');
+
+-- Appended only: rows of all runs in the order of their commits, found by the index.
+CREATE TABLE events (
+    id      INTEGER PRIMARY KEY,
+    run     INTEGER NOT NULL,
+    seq     INTEGER NOT NULL,
+    at_ms   INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    type    TEXT    NOT NULL,
+    -- Canonical JSON, exactly as it was hashed.
+    data    TEXT    NOT NULL,
+    hash    BLOB    NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX events_by_run ON events (run, seq);
+
+-- Folds of journals up to `seq`, so that a load need not begin at the first event.
+CREATE TABLE states (
+    run   INTEGER PRIMARY KEY,
+    seq   INTEGER NOT NULL,
+    state TEXT    NOT NULL
+) STRICT;
+
+CREATE TABLE leases (
+    run           INTEGER PRIMARY KEY,
+    epoch         INTEGER NOT NULL,
+    holder        TEXT    NOT NULL,
+    expires_at_ms INTEGER
+) STRICT;
+
+-- Pending runs that any worker may claim, and no others.
+CREATE TABLE queue (
+    run         INTEGER PRIMARY KEY,
+    priority    INTEGER NOT NULL,
+    ready_at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX queue_order ON queue (priority DESC, ready_at_ms);
+
+-- What was asked of the holders of leases and is not answered yet.
+CREATE TABLE requests (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run   INTEGER NOT NULL,
+    kind  TEXT    NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX requests_by_run ON requests (run);
+
+CREATE TABLE sessions (
+    session_id    TEXT    PRIMARY KEY,
+    revision      INTEGER NOT NULL,
+    state         TEXT    NOT NULL,
+    updated_at_ms INTEGER NOT NULL
+) STRICT;
+
+-- Runs that are being removed by the transaction under way: the one way past the triggers.
+CREATE TABLE removals (
+    run INTEGER PRIMARY KEY
+) STRICT;
+
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events never change');
+END;
+
+CREATE TRIGGER events_stay BEFORE DELETE ON events
+WHEN NOT EXISTS (SELECT 1 FROM removals WHERE run = OLD.run)
+BEGIN
+    SELECT RAISE(ABORT, 'events are deleted only with their run');
+END;
+
+CREATE TRIGGER events_end_with_the_run BEFORE INSERT ON events
+WHEN EXISTS (SELECT 1 FROM runs WHERE run = NEW.run AND ended_at_ms IS NOT NULL)
+BEGIN
+    SELECT RAISE(ABORT, 'the run is over');
+END;
+
+CREATE TRIGGER runs_end_for_good BEFORE UPDATE ON runs
+WHEN OLD.ended_at_ms IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the run is over');
+END;
+
+CREATE TRIGGER runs_stay BEFORE DELETE ON runs
+WHEN NOT EXISTS (SELECT 1 FROM removals WHERE run = OLD.run)
+BEGIN
+    SELECT RAISE(ABORT, 'runs are deleted only by way of removals');
+END;

@@ -1,0 +1,185 @@
+//! Bytes by their digest: briefs, artifacts, checkpoints, event data that is too long for a row.
+//!
+//! A blob is written once and never changes. Deliberately absent: counting who still needs it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use errand_model::Digest;
+use sha2::Digest as _;
+use thiserror::Error;
+
+use crate::files;
+use crate::registry::RegistryError;
+
+/// How much of a stream is in memory at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// A folder of blobs: `<first two hex digits>/<the other 62>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blobs {
+    root: PathBuf,
+}
+
+impl Blobs {
+    /// The blobs below `root`; it and its folders are made when they are needed.
+    pub const fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// Where the bytes of that digest are, if they are there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        let (shard, rest) = digest.hex().split_at(2);
+        self.root.join(shard).join(rest)
+    }
+
+    /// Keeps `bytes`, durably, and says what they are called. What is there already is not written
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::File`]; nothing is then there under that digest that was not before.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
+        self.put_stream(bytes).map(|(digest, _)| digest)
+    }
+
+    /// Keeps what a file holds, reading it once. Returns its digest and length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blobs::put`].
+    pub fn put_file(&self, path: &Path) -> Result<(Digest, u64), BlobError> {
+        let file = File::open(path).map_err(|source| file_error("read", path, source))?;
+        self.put_stream(file)
+    }
+
+    /// Keeps what a reader gives until its end. Returns its digest and length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Blobs::put`].
+    pub fn put_stream(&self, from: impl Read) -> Result<(Digest, u64), BlobError> {
+        make_folder(&self.root)?;
+        let temporary = files::temporary_beside(&self.root.join("blob"));
+        let kept = self.copy_in(from, &temporary);
+        if kept.is_err() {
+            // It may never have been made; the first error is the one to tell.
+            drop(std::fs::remove_file(&temporary));
+        }
+        kept
+    }
+
+    fn copy_in(&self, mut from: impl Read, temporary: &Path) -> Result<(Digest, u64), BlobError> {
+        let failed = |source| file_error("write", temporary, source);
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).open(temporary).map_err(failed)?;
+        let mut hasher = sha2::Sha256::new();
+        let mut size_bytes = 0_u64;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = match from.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(failed(error)),
+            };
+            let part = chunk.get(..read).unwrap_or_default();
+            hasher.update(part);
+            file.write_all(part).map_err(failed)?;
+            size_bytes += u64::try_from(read).unwrap_or(0);
+        }
+        let digest = Digest::from_hash(&hasher.finalize().into());
+        let path = self.path(&digest);
+        if path.is_file() {
+            std::fs::remove_file(temporary).map_err(failed)?;
+            return Ok((digest, size_bytes));
+        }
+        file.sync_all().map_err(failed)?;
+        if let Some(shard) = path.parent() {
+            make_folder(shard)?;
+        }
+        files::rename(temporary, &path)?;
+        files::sync_folder_of(&path)?;
+        Ok((digest, size_bytes))
+    }
+
+    /// Opens a blob for reading, and says how long it is. What comes out is not checked: see
+    /// [`Blobs::get`].
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Missing`], [`BlobError::File`].
+    pub fn open(&self, digest: &Digest) -> Result<(File, u64), BlobError> {
+        let path = self.path(digest);
+        let file = File::open(&path).map_err(|source| {
+            if source.kind() == ErrorKind::NotFound {
+                BlobError::Missing { digest: digest.clone() }
+            } else {
+                file_error("read", &path, source)
+            }
+        })?;
+        let size_bytes = file.metadata().map_err(|source| file_error("read", &path, source))?.len();
+        Ok((file, size_bytes))
+    }
+
+    /// Reads a blob whole and checks that it is what its name says.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::Missing`], [`BlobError::Damaged`], [`BlobError::File`].
+    pub fn get(&self, digest: &Digest) -> Result<Vec<u8>, BlobError> {
+        let (mut file, size_bytes) = self.open(digest)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
+        file.read_to_end(&mut bytes)
+            .map_err(|source| file_error("read", &self.path(digest), source))?;
+        if Digest::of(&bytes) == *digest {
+            Ok(bytes)
+        } else {
+            Err(BlobError::Damaged { digest: digest.clone() })
+        }
+    }
+
+    /// Forgets a blob; one that is not there is forgotten already.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::File`].
+    pub fn remove(&self, digest: &Digest) -> Result<(), BlobError> {
+        let path = self.path(digest);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                Err(file_error("remove", &path, source))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+fn make_folder(path: &Path) -> Result<(), BlobError> {
+    std::fs::create_dir_all(path).map_err(|source| file_error("make the folder", path, source))
+}
+
+fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> BlobError {
+    BlobError::File(RegistryError::File { doing, path: path.to_path_buf(), source })
+}
+
+/// Why bytes could not be kept or found.
+#[derive(Debug, Error)]
+pub enum BlobError {
+    /// There are no bytes of that digest.
+    #[error("no blob {digest}")]
+    Missing {
+        /// Which.
+        digest: Digest,
+    },
+    /// The bytes are not the ones that were put there.
+    #[error("blob {digest} is damaged: its content has another digest")]
+    Damaged {
+        /// Which.
+        digest: Digest,
+    },
+    /// The operating system refused.
+    #[error(transparent)]
+    File(#[from] RegistryError),
+}

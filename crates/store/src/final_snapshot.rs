@@ -1,0 +1,162 @@
+//! The last word of a run's supervisor, written before its last commit.
+//!
+//! If the supervisor dies between the two, whoever finds the run takes its end from here. A
+//! snapshot that does not fit the run's journal exactly says nothing about it.
+
+use errand_model::event::Event;
+use errand_model::{Head, RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::Registry;
+use crate::files::{self, Sync};
+use crate::registry::RegistryError;
+
+/// The form of the file.
+const SCHEMA: u32 = 1;
+
+/// A last commit has a handful of events of at most 32 KiB of data each.
+const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The events with which a run ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinalSnapshot {
+    /// Which run.
+    pub run_id: RunId,
+    /// Its last attempt.
+    pub attempt: u32,
+    /// The lease of that attempt.
+    pub epoch: u64,
+    /// Where the journal ended before.
+    pub head_before: Head,
+    /// What follows; the last event is a terminal one.
+    pub events: Vec<Event>,
+}
+
+impl FinalSnapshot {
+    /// Writes it, so that it survives a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`]; an older snapshot is then still there.
+    pub fn write(&self, registry: &Registry) -> Result<(), RegistryError> {
+        let path = registry.run_final(&self.run_id);
+        let failed = |error: serde_json::Error| RegistryError::File {
+            doing: "write",
+            path: path.clone(),
+            source: error.into(),
+        };
+        let mut events = Vec::with_capacity(self.events.len());
+        for event in &self.events {
+            events.push(RawValue::from_string(event.to_json_line()).map_err(failed)?);
+        }
+        let document = Document {
+            schema: SCHEMA,
+            run_id: self.run_id.clone(),
+            attempt: self.attempt,
+            epoch: self.epoch,
+            head_before: self.head_before,
+            events,
+        };
+        let mut text = serde_json::to_vec(&document).map_err(failed)?;
+        text.push(b'\n');
+        files::write_atomic(&path, &text, Sync::Yes)
+    }
+
+    /// Reads the snapshot of a run; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`] if what lies there cannot be used.
+    pub fn read(registry: &Registry, run_id: &RunId) -> Result<Option<Self>, SnapshotError> {
+        let path = registry.run_final(run_id);
+        let Some(text) = files::read(registry, &path, LIMIT_BYTES)? else {
+            return Ok(None);
+        };
+        let damaged = |reason: String| SnapshotError::Damaged { run_id: run_id.clone(), reason };
+        let document: Document =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if document.schema != SCHEMA {
+            let found = document.schema;
+            return Err(SnapshotError::Newer { run_id: run_id.clone(), found, known: SCHEMA });
+        }
+        let mut head = document.head_before;
+        let mut events = Vec::with_capacity(document.events.len());
+        for line in &document.events {
+            let event =
+                Event::from_json_line(line.get()).map_err(|error| damaged(error.to_string()))?;
+            if event.run_id != *run_id {
+                return Err(SnapshotError::Foreign { run_id: run_id.clone(), of: event.run_id });
+            }
+            head.verify(&event).map_err(|broken| damaged(broken.to_string()))?;
+            events.push(event);
+        }
+        if document.run_id != *run_id {
+            return Err(SnapshotError::Foreign { run_id: run_id.clone(), of: document.run_id });
+        }
+        let Document { run_id, attempt, epoch, head_before, .. } = document;
+        Ok(Some(Self { run_id, attempt, epoch, head_before, events }))
+    }
+
+    /// Forgets a run's snapshot; one that is not there is forgotten already.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`].
+    pub fn remove(registry: &Registry, run_id: &RunId) -> Result<(), RegistryError> {
+        let path = registry.run_final(run_id);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(RegistryError::File { doing: "remove", path, source })
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The file, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Document {
+    schema: u32,
+    run_id: RunId,
+    attempt: u32,
+    epoch: u64,
+    head_before: Head,
+    /// In the form of `events.jsonl`.
+    events: Vec<Box<RawValue>>,
+}
+
+/// Why a snapshot says nothing.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// It cannot be read, or was changed.
+    #[error("the final snapshot of run {run_id} is damaged: {reason}")]
+    Damaged {
+        /// Whose it should be.
+        run_id: RunId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A newer program wrote it.
+    #[error("the final snapshot of run {run_id} has schema {found}; this program knows {known}")]
+    Newer {
+        /// Whose it is.
+        run_id: RunId,
+        /// Its form.
+        found: u32,
+        /// What this program reads.
+        known: u32,
+    },
+    /// It is another run's: copied, or renamed.
+    #[error("the final snapshot of run {run_id} is of run {of}")]
+    Foreign {
+        /// Whose it should be.
+        run_id: RunId,
+        /// Whose it is.
+        of: RunId,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] RegistryError),
+}

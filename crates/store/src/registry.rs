@@ -1,0 +1,206 @@
+//! Where things are below `.errand/`: paths, and the making and finding of that folder.
+
+use std::path::{Path, PathBuf};
+
+use errand_model::RunId;
+use thiserror::Error;
+
+/// The folder's name in a repository.
+pub const FOLDER: &str = ".errand";
+
+/// The longest path a unix socket can have (`sun_path` without its final NUL).
+pub const SOCKET_PATH_LIMIT_BYTES: usize = 107;
+
+const GITIGNORE: &str = "*\n";
+const PRIVATE: u32 = 0o700;
+
+/// The folder in which one registry and all that belongs to it lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registry {
+    root: PathBuf,
+}
+
+impl Registry {
+    /// The registry whose folder is `root` (`…/.errand`), whether that exists or not.
+    pub const fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The registry nearest to `from`: in it, or in the closest folder above that has one.
+    pub fn find(from: &Path) -> Option<Self> {
+        from.ancestors().map(|folder| folder.join(FOLDER)).find(|root| root.is_dir()).map(Self::at)
+    }
+
+    /// Where a new registry for somebody who works in `from` belongs: at the top of the git
+    /// repository around it, or in `from` itself where there is none.
+    pub fn place_for(from: &Path) -> Self {
+        let top = from.ancestors().find(|folder| folder.join(".git").exists());
+        Self::at(top.unwrap_or(from).join(FOLDER))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The SQLite database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("registry.db")
+    }
+
+    /// The folder with the files of runs.
+    pub fn runs(&self) -> PathBuf {
+        self.root.join("runs")
+    }
+
+    /// The run's record as of its last transition.
+    pub fn run_record(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "json")
+    }
+
+    /// The run's log; older segments have `.1`, `.2`, … appended.
+    pub fn run_log(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "log")
+    }
+
+    /// The copy of the run's journal as lines.
+    pub fn run_events(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "events.jsonl")
+    }
+
+    /// The run's terminal snapshot.
+    pub fn run_final(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "final.json")
+    }
+
+    /// The state of the run's session.
+    pub fn run_session(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "session.json")
+    }
+
+    /// The folder with files that errand and the run's agent share: input, output, brief.
+    pub fn run_scratch(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "d")
+    }
+
+    /// The socket of the run's agent API. Below `short`, a private folder of the caller's, where
+    /// the path in the registry would be longer than a socket's may be.
+    pub fn run_socket(&self, run_id: &RunId, short: &Path) -> PathBuf {
+        let here = self.run_file(run_id, "sock");
+        if here.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES {
+            return here;
+        }
+        short.join(format!("{run_id}.sock"))
+    }
+
+    /// Built parcels, by digest.
+    pub fn parcels(&self) -> PathBuf {
+        self.root.join("parcels")
+    }
+
+    /// Blobs, by digest.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
+    /// Agents' own long-lived state, by agent.
+    pub fn state(&self) -> PathBuf {
+        self.root.join("state")
+    }
+
+    /// The folder with the workspaces of runs.
+    pub fn workspaces(&self) -> PathBuf {
+        self.root.join("workspaces")
+    }
+
+    /// The directory that the run's attempts work in, unless the agent asks for another.
+    pub fn workspace(&self, run_id: &RunId) -> PathBuf {
+        self.workspaces().join(run_id.as_str())
+    }
+
+    /// Encrypted secrets.
+    pub fn secrets(&self) -> PathBuf {
+        self.root.join("secrets")
+    }
+
+    fn run_file(&self, run_id: &RunId, suffix: &str) -> PathBuf {
+        self.runs().join(format!("{run_id}.{suffix}"))
+    }
+
+    /// Makes the folders that are missing, and the file that keeps all of them out of git.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`]; what was made until then stays.
+    pub fn create(&self) -> Result<(), RegistryError> {
+        make_folder(&self.root, None)?;
+        let folders = [self.runs(), self.parcels(), self.blobs(), self.state(), self.workspaces()];
+        for folder in folders {
+            make_folder(&folder, None)?;
+        }
+        make_folder(&self.secrets(), Some(PRIVATE))?;
+        let gitignore = self.root.join(".gitignore");
+        if gitignore.exists() {
+            return Ok(());
+        }
+        std::fs::write(&gitignore, GITIGNORE).map_err(|source| RegistryError::File {
+            doing: "write",
+            path: gitignore,
+            source,
+        })
+    }
+}
+
+fn make_folder(path: &Path, mode: Option<u32>) -> Result<(), RegistryError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    if let Some(mode) = mode {
+        builder.mode(mode);
+    }
+    builder.create(path).map_err(|source| RegistryError::File {
+        doing: "make the folder",
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Why a file of the registry cannot be used.
+#[derive(Debug, Error)]
+pub enum RegistryError {
+    /// The operating system refused.
+    #[error("cannot {doing} {path}", path = path.display())]
+    File {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The path does not stay inside the registry.
+    #[error("{path} is not inside the registry {root}", path = path.display(), root = root.display())]
+    Outside {
+        /// What was asked for.
+        path: PathBuf,
+        /// Where it would have to be.
+        root: PathBuf,
+    },
+    /// The file is a link, a folder or something else that is no plain file.
+    #[error("{path} is not a plain file", path = path.display())]
+    NotAFile {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The file is longer than anything that errand writes there.
+    #[error("{path} has {size_bytes} bytes, at most {limit_bytes} are read", path = path.display())]
+    TooLong {
+        /// Which.
+        path: PathBuf,
+        /// How long it is.
+        size_bytes: u64,
+        /// The bound.
+        limit_bytes: u64,
+    },
+}

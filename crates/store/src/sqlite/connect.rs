@@ -1,0 +1,236 @@
+//! From a path to a connection that may be trusted.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::failure::{Failure, explain};
+use super::{Missing, busy, migrate};
+use crate::registry::RegistryError;
+use crate::{Error, Registry};
+
+/// A helper has 12 MiB for everything: about 1 MB of pages is what a few rows need.
+const SETTINGS: &str = "PRAGMA cache_size = -1000; PRAGMA temp_store = MEMORY; \
+     PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
+
+/// Statements that are kept prepared, per connection: more than there are.
+const STATEMENTS: usize = 64;
+
+/// `PRAGMA synchronous` as SQLite reads `FULL` back.
+const FULL: u32 = 2;
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whatever the file allows.
+    Existing,
+    /// The same; the file is made where it is missing.
+    Create,
+}
+
+/// The settings that durability rests on, as SQLite reads them back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pragmas {
+    /// `wal`.
+    pub journal_mode: String,
+    /// Whether each commit is synced before it is acknowledged (`synchronous = FULL`).
+    pub is_synchronous: bool,
+    /// The version of the schema.
+    pub schema: u32,
+    /// The size of a page.
+    pub page_size_bytes: u32,
+    /// How many pages the file has.
+    pub pages: u64,
+}
+
+pub(crate) fn pragmas(connection: &Connection) -> Result<Pragmas, Failure> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    Ok(Pragmas {
+        journal_mode: connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+        is_synchronous: number("synchronous")? == FULL,
+        schema: number("user_version")?,
+        page_size_bytes: number("page_size")?,
+        pages: u64::from(number("page_count")?),
+    })
+}
+
+/// Opens a connection and makes its settings. Looks at no content.
+pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if access == Access::Create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let connection = Connection::open_with_flags(path, flags)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // The last of many short processes must not pay for a checkpoint when it ends.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.execute_batch(SETTINGS)
+}
+
+/// Opens the database as it was left, without any locks: for a folder that nobody can write.
+fn connect_immutable(path: &Path) -> Result<Connection, rusqlite::Error> {
+    let mut uri = String::from("file:");
+    for byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte));
+            }
+            _ => {
+                uri.push('%');
+                uri.push_str(&errand_model::hex(&[*byte]));
+            }
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(uri, flags)?;
+    prepare(&connection)?;
+    Ok(connection)
+}
+
+/// The connection that writes: settings checked, no checkpoint on the way to an acknowledgement.
+pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
+    let failed = |error| explain(error, path, "opens for writing");
+    let connection = connect(path, Access::Existing).map_err(failed)?;
+    let found = busy::patiently(|| pragmas(&connection))
+        .map_err(|failure| failure.explain(path, "reads its settings"))?;
+    if found.is_synchronous && found.journal_mode == "wal" {
+        return Ok(connection);
+    }
+    if connection.is_readonly("main").map_err(failed)? {
+        return Err(Error::ReadOnly { path: path.to_path_buf() });
+    }
+    let reason = format!(
+        "journal_mode is {} and synchronous {}: commits would not be durable",
+        found.journal_mode,
+        if found.is_synchronous { "full" } else { "not full" }
+    );
+    Err(Error::Corrupt { path: path.to_path_buf(), reason })
+}
+
+/// Whether there is a database with anything in it.
+pub(crate) fn is_there(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
+}
+
+/// Opens a registry for reading, made or migrated before where that is needed.
+pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, Error> {
+    let path = registry.database();
+    if !is_there(&path) {
+        // Looked at again last: another process may have made it, and runs in it, meanwhile.
+        if has_run_files(registry) && !is_there(&path) {
+            return Err(Error::Lost { path });
+        }
+        if missing == Missing::Refuse && !is_there(&path) {
+            return Err(Error::Missing { path });
+        }
+    }
+    let access = match missing {
+        Missing::Create => {
+            registry.create().map_err(|error| not_made(error, &path))?;
+            Access::Create
+        }
+        Missing::Refuse => Access::Existing,
+    };
+    let opened = busy::patiently(|| {
+        let connection = connect(&path, access)?;
+        // The first look at the content: a folder that cannot be written shows here.
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
+        Ok(connection)
+    });
+    let mut connection = match opened {
+        Err(Failure::Database(error)) if is_locked_out(&error) && may_be_immutable(&path) => {
+            connect_immutable(&path).map_err(|error| explain(error, &path, "opens"))?
+        }
+        other => other.map_err(|failure| failure.explain(&path, "opens"))?,
+    };
+    busy::patiently(|| bring_up_to_date(&mut connection, &path, missing))
+        .map_err(|failure| failure.explain(&path, "opens"))?;
+    Ok(connection)
+}
+
+fn bring_up_to_date(
+    connection: &mut Connection,
+    path: &Path,
+    missing: Missing,
+) -> Result<(), Failure> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    let (application, found) = (number("application_id")?, number("user_version")?);
+    let known = migrate::known_version();
+    if application == migrate::APPLICATION_ID && found == known {
+        return Ok(());
+    }
+    let path = path.to_path_buf();
+    if application == migrate::APPLICATION_ID && found > known {
+        return Err(Error::Newer { path, found, known }.into());
+    }
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_empty = application == 0 && found == 0 && tables == 0;
+    if application != migrate::APPLICATION_ID && !is_empty {
+        let reason = "it is the database of another program".to_owned();
+        return Err(Error::Corrupt { path, reason }.into());
+    }
+    if is_empty && missing == Missing::Refuse {
+        return Err(Error::Missing { path }.into());
+    }
+    if connection.is_readonly("main")? {
+        return Err(Error::ReadOnly { path }.into());
+    }
+    if is_empty { migrate::create_schema(connection) } else { migrate::migrate(connection) }
+}
+
+/// Whether files of runs lie there without a database that knows them.
+fn has_run_files(registry: &Registry) -> bool {
+    let Ok(files) = std::fs::read_dir(registry.runs()) else {
+        return false;
+    };
+    files.flatten().any(|file| {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        !name.starts_with('.') && (name.ends_with(".jsonl") || name.ends_with(".json"))
+    })
+}
+
+fn not_made(error: RegistryError, path: &Path) -> Error {
+    let path = path.to_path_buf();
+    let RegistryError::File { source, .. } = &error else {
+        return error.into();
+    };
+    if is_read_only(source) {
+        Error::ReadOnly { path }
+    } else if source.kind() == std::io::ErrorKind::StorageFull {
+        Error::Full { path }
+    } else {
+        error.into()
+    }
+}
+
+fn is_read_only(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+    )
+}
+
+/// The file is there, and its shared memory cannot be made.
+fn is_locked_out(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+/// Whether all commits are in the database file itself, so that the log may be left unread.
+fn may_be_immutable(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    is_there(path) && !is_there(Path::new(&log))
+}

@@ -1,0 +1,194 @@
+//! The copy of each journal as lines in a file, for followers, `jq` and rebuilding.
+//!
+//! Written by whoever committed, after the commit. A process may die in between: the next one to
+//! open the file adds what is missing, from the database. Lines may come twice or out of order
+//! when two processes do that at once: readers go by `seq`.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use errand_model::RunId;
+use errand_model::event::Event;
+use rusqlite::Connection;
+
+use super::failure::Failure;
+use super::read::{Range, events_after};
+use crate::{Error, Registry};
+
+/// Files that are open at once: a worker's slots, and a few that just ended.
+const OPEN_LIMIT: usize = 64;
+
+/// How much of a file's end is searched for its last line at first; doubles until one is found.
+const TAIL_BYTES: u64 = 4 * 1024;
+
+/// The journal files that this process writes.
+#[derive(Debug)]
+pub(super) struct Files {
+    registry: Registry,
+    /// The one that was used last is at the back.
+    open: VecDeque<(RunId, File)>,
+    /// What was committed and is not in its file yet, one entry a run.
+    lines: Vec<Lines>,
+}
+
+#[derive(Debug)]
+struct Lines {
+    run_id: RunId,
+    first_seq: u64,
+    text: String,
+}
+
+impl Files {
+    pub(super) const fn new(registry: Registry) -> Self {
+        Self { registry, open: VecDeque::new(), lines: Vec::new() }
+    }
+
+    /// Takes committed events of one run, for the next flush.
+    pub(super) fn add(&mut self, events: &[Event]) {
+        let Some(first) = events.first() else { return };
+        let known = self.lines.iter().position(|lines| lines.run_id == first.run_id);
+        let index = known.unwrap_or(self.lines.len());
+        if known.is_none() {
+            let (run_id, first_seq) = (first.run_id.clone(), first.seq);
+            self.lines.push(Lines { run_id, first_seq, text: String::new() });
+        }
+        let Some(lines) = self.lines.get_mut(index) else { return };
+        for event in events {
+            lines.text.push_str(&event.to_json_line());
+            lines.text.push('\n');
+        }
+    }
+
+    /// The run is gone: so is its file.
+    pub(super) fn forget(&mut self, run_id: &RunId) {
+        self.open.retain(|(open, _)| open != run_id);
+        self.lines.retain(|lines| lines.run_id != *run_id);
+    }
+
+    /// Writes all lines, with one write a file. What fails is added when the file is opened next:
+    /// the registry has it all the same.
+    pub(super) fn flush(&mut self, connection: &Connection) {
+        for lines in std::mem::take(&mut self.lines) {
+            let written = self
+                .file(connection, &lines.run_id, lines.first_seq)
+                .and_then(|mut file| Ok(file.write_all(lines.text.as_bytes())?));
+            if written.is_err() {
+                self.open.retain(|(open, _)| *open != lines.run_id);
+            }
+        }
+    }
+
+    /// Makes sure that the whole journal of a run is in its file, and the file on the disk.
+    pub(super) fn sync(&mut self, connection: &Connection, run_id: &RunId) -> Result<(), Error> {
+        let path = self.registry.run_events(run_id);
+        let synced = self.file(connection, run_id, u64::MAX).and_then(|file| Ok(file.sync_data()?));
+        synced.map_err(|failure| match failure {
+            FileFailure::File(source) => Error::File { doing: "sync", path, source },
+            FileFailure::Database(failure) => {
+                failure.explain(&self.registry.database(), "reads a journal")
+            }
+        })
+    }
+
+    /// The file of a run, with all events before `first_seq` in it if it was not open yet.
+    fn file(
+        &mut self,
+        connection: &Connection,
+        run_id: &RunId,
+        first_seq: u64,
+    ) -> Result<&File, FileFailure> {
+        if let Some(index) = self.open.iter().position(|(open, _)| open == run_id) {
+            if let Some(used) = self.open.remove(index) {
+                self.open.push_back(used);
+            }
+        } else {
+            let path = self.registry.run_events(run_id);
+            let file = open_whole(connection, run_id, &path, first_seq)?;
+            if self.open.len() >= OPEN_LIMIT {
+                self.open.pop_front();
+            }
+            self.open.push_back((run_id.clone(), file));
+        }
+        match self.open.back() {
+            Some((_, file)) => Ok(file),
+            None => Err(FileFailure::File(std::io::ErrorKind::NotFound.into())),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum FileFailure {
+    File(std::io::Error),
+    Database(Failure),
+}
+
+impl From<std::io::Error> for FileFailure {
+    fn from(error: std::io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// Opens a journal's file for appending, adds what it lacks before `first_seq`, and closes a line
+/// that an earlier writer did not finish.
+fn open_whole(
+    connection: &Connection,
+    run_id: &RunId,
+    path: &Path,
+    first_seq: u64,
+) -> Result<File, FileFailure> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let end = end_of(&mut file)?;
+    let mut text = String::new();
+    if end.is_torn {
+        text.push('\n');
+    }
+    if end.last_seq + 1 < first_seq {
+        let range = Range { from: end.last_seq, limit: i64::MAX };
+        let missing = events_after(connection, run_id, range).map_err(FileFailure::Database)?;
+        for event in missing.iter().take_while(|event| event.seq < first_seq) {
+            text.push_str(&event.to_json_line());
+            text.push('\n');
+        }
+    }
+    if !text.is_empty() {
+        file.write_all(text.as_bytes())?;
+    }
+    Ok(file)
+}
+
+/// How a journal's file ends.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct End {
+    /// The number in its last whole line; 0 if it has none.
+    last_seq: u64,
+    /// Whether something stands after the last end of a line.
+    is_torn: bool,
+}
+
+fn end_of(file: &mut File) -> std::io::Result<End> {
+    let length = file.metadata()?.len();
+    let mut tail_bytes = TAIL_BYTES;
+    loop {
+        let from = length.saturating_sub(tail_bytes);
+        file.seek(SeekFrom::Start(from))?;
+        let mut tail = Vec::new();
+        file.take(tail_bytes).read_to_end(&mut tail)?;
+        let is_torn = tail.last().is_some_and(|byte| *byte != b'\n');
+        let mut lines: Vec<&[u8]> = tail.split(|byte| *byte == b'\n').collect();
+        // What stands after the last end of a line is no line, nor is what the read cut in two.
+        lines.pop();
+        let whole = if from > 0 { lines.get(1..).unwrap_or_default() } else { &lines[..] };
+        let last_seq = whole.iter().rev().find_map(|line| seq_of(line));
+        if last_seq.is_some() || from == 0 {
+            return Ok(End { last_seq: last_seq.unwrap_or(0), is_torn });
+        }
+        tail_bytes = tail_bytes.saturating_mul(2);
+    }
+}
+
+fn seq_of(line: &[u8]) -> Option<u64> {
+    let line = std::str::from_utf8(line).ok()?;
+    Event::from_json_line(line).ok().map(|event| event.seq)
+}

@@ -1,0 +1,64 @@
+//! From an older schema to the current one.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::failure::Failure;
+
+/// What marks the file as errand's: "errd" in the header of the database.
+pub(crate) const APPLICATION_ID: u32 = 0x6572_7264;
+
+/// Every change of the schema in order: its name and its SQL. The schema's version is how many of
+/// them were made. One that was released never changes.
+const MIGRATIONS: &[(&str, &str)] =
+    &[("initial", include_str!("../../migrations/initial/sqlite.sql"))];
+
+/// The schema that this program writes.
+pub(crate) fn known_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Makes all changes that were not made yet, each in a transaction of its own that also records
+/// it. Another process may do so at the same time: the version is read again under the lock.
+pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
+    for (index, (_, sql)) in MIGRATIONS.iter().enumerate() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let version: u32 = transaction.pragma_query_value(None, "user_version", |r| r.get(0))?;
+        let this = u32::try_from(index).unwrap_or(u32::MAX);
+        if version == this {
+            transaction.execute_batch(sql)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", this + 1)?;
+        }
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+/// Makes the schema in an empty database.
+pub(crate) fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    migrate(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema_of(connection: &Connection) -> Vec<String> {
+        let sql =
+            "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema ORDER BY 1";
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(|row| row.unwrap()).collect()
+    }
+
+    #[test]
+    fn all_migrations_in_order_give_the_schema_of_the_file() {
+        let mut migrated = Connection::open_in_memory().unwrap();
+        migrate(&mut migrated).unwrap();
+        migrate(&mut migrated).unwrap();
+        let whole = Connection::open_in_memory().unwrap();
+        whole.execute_batch(include_str!("../../schema/sqlite.sql")).unwrap();
+        assert_eq!(schema_of(&migrated), schema_of(&whole));
+    }
+}

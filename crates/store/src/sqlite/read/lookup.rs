@@ -1,0 +1,80 @@
+//! Ids by what a person types, requests, sessions.
+
+use errand_model::{RunId, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::sqlite::failure::Failure;
+use crate::sqlite::row::{damaged, number};
+use crate::{Request, SessionState};
+
+/// See [`crate::Store::find`].
+pub(in crate::sqlite) fn find(
+    connection: &Connection,
+    part: &str,
+    limit: u32,
+) -> Result<Vec<RunId>, Failure> {
+    const BY_ID: &str = "SELECT run_id FROM runs WHERE run_id = ?1 LIMIT ?2";
+    const BY_NAME: &str = "SELECT run_id FROM runs WHERE name = ?1 ORDER BY run_id DESC LIMIT ?2";
+    // A walk through the index of ids, and not through the runs.
+    const BY_PART: &str = "SELECT run_id FROM runs WHERE instr(run_id, ?1) > 0 \
+         ORDER BY run_id DESC LIMIT ?2";
+    if part.is_empty() {
+        return Ok(Vec::new());
+    }
+    for sql in [BY_ID, BY_NAME, BY_PART] {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![part, limit])?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            // An id that is none cannot be meant; listing reports it.
+            found.extend(RunId::try_from(row.get::<_, String>(0)?).ok());
+        }
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// The requests of a run that wait for an answer, oldest first.
+pub(in crate::sqlite) fn requests(
+    connection: &Connection,
+    run_id: &RunId,
+) -> Result<Vec<Request>, Failure> {
+    const SQL: &str = "SELECT id, kind, at_ms FROM requests \
+         WHERE run = (SELECT run FROM runs WHERE run_id = ?1) ORDER BY id";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query([run_id.as_str()])?;
+    let mut requests = Vec::new();
+    while let Some(row) = rows.next()? {
+        let kind: String = row.get(1)?;
+        let kind = serde_json::from_str(&kind)
+            .map_err(|error| damaged(run_id.as_str(), format!("a request of it: {error}")))?;
+        let at = Timestamp::from_millis(row.get(2)?);
+        requests.push(Request { id: row.get(0)?, run_id: run_id.clone(), kind, at });
+    }
+    Ok(requests)
+}
+
+/// A session's state; `None` if there is none.
+pub(in crate::sqlite) fn session(
+    connection: &Connection,
+    session_id: &str,
+) -> Result<Option<SessionState>, Failure> {
+    const SQL: &str = "SELECT revision, state, updated_at_ms FROM sessions WHERE session_id = ?1";
+    let found: Option<(i64, String, i64)> = connection
+        .prepare_cached(SQL)?
+        .query_row([session_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .optional()?;
+    let Some((revision, state, updated_at)) = found else {
+        return Ok(None);
+    };
+    let state = serde_json::from_str(&state)
+        .map_err(|error| damaged("", format!("the state of session {session_id:?}: {error}")))?;
+    Ok(Some(SessionState {
+        session_id: session_id.to_owned(),
+        revision: number(revision),
+        state,
+        updated_at: Timestamp::from_millis(updated_at),
+    }))
+}

@@ -1,0 +1,21 @@
+//! What can be asked: functions on a connection whose transaction sees one state.
+
+mod list;
+mod load;
+mod lookup;
+
+pub(super) use list::list;
+pub(crate) use load::{Journal, journal_of};
+pub(super) use load::{Range, events_after, load, load_number, steps};
+pub(super) use lookup::{find, requests, session};
+
+use errand_model::event::RunKind;
+
+/// The word that a kind is stored as.
+pub(super) const fn kind_name(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Job => "job",
+        RunKind::Heartbeat => "heartbeat",
+        RunKind::Service => "service",
+    }
+}

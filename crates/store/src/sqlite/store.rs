@@ -1,0 +1,110 @@
+//! The store's methods, each one operation or query.
+
+use async_trait::async_trait;
+use errand_model::event::Event;
+use errand_model::step::Step;
+use errand_model::{RunId, Timestamp};
+
+use super::write::{
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutSession, Remove, Renew, Take,
+};
+use super::{Sqlite, read};
+use crate::row::{
+    Admission, Admitted, Append, Appended, Claim, Filter, Holder, Lease, Page, Request,
+    RequestKind, SessionState, Stored,
+};
+use crate::{Error, Removal, Store};
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        self.write(Admit(admission)).await
+    }
+
+    async fn admit_held(
+        &self,
+        admission: Admission,
+        holder: Holder,
+    ) -> Result<(Admitted, Option<Lease>), Error> {
+        self.write(AdmitHeld(admission, holder)).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, Error> {
+        self.write(AppendEvents(append)).await
+    }
+
+    async fn append_and_admit(
+        &self,
+        parent: Append,
+        child: Admission,
+        holder: Holder,
+    ) -> Result<Lease, Error> {
+        self.write(AppendAndAdmit { parent, child, holder }).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
+        self.write(ClaimRuns(claim)).await
+    }
+
+    async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error> {
+        self.write(Take { run_id: run_id.clone(), seen_epoch, holder }).await
+    }
+
+    async fn renew(
+        &self,
+        leases: Vec<(RunId, u64)>,
+        until: Timestamp,
+    ) -> Result<Vec<RunId>, Error> {
+        self.write(Renew { leases, until }).await
+    }
+
+    async fn load(&self, run_id: &RunId) -> Result<Option<Stored>, Error> {
+        self.read("loads a run", |connection| read::load(connection, run_id))
+    }
+
+    async fn events(&self, run_id: &RunId, after: u64, limit: u32) -> Result<Vec<Event>, Error> {
+        let range = read::Range { from: after, limit: i64::from(limit) };
+        self.read("reads a journal", |connection| read::events_after(connection, run_id, range))
+    }
+
+    async fn list(&self, filter: &Filter, page: &Page) -> Result<(Vec<Stored>, Vec<Error>), Error> {
+        self.read("lists runs", |connection| read::list(connection, filter, page))
+    }
+
+    async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.read("looks for a run", |connection| read::find(connection, part, limit))
+    }
+
+    async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error> {
+        self.read("reads steps", |connection| read::steps(connection, run_id))
+    }
+
+    async fn request(
+        &self,
+        run_id: &RunId,
+        kind: RequestKind,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        self.write(Ask { run_id: run_id.clone(), kind, now }).await
+    }
+
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+        self.read("reads requests", |connection| read::requests(connection, run_id))
+    }
+
+    async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error> {
+        self.read("reads a session", |connection| read::session(connection, session_id))
+    }
+
+    async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error> {
+        self.write(PutSession { session, seen }).await
+    }
+
+    async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
+        self.write(Remove { run_id: run_id.clone(), even_live }).await
+    }
+
+    async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {
+        self.writer.sync(run_id.clone()).await
+    }
+}

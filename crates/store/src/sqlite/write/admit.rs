@@ -1,0 +1,174 @@
+//! A run begins to exist.
+
+use errand_model::Head;
+use errand_model::event::Event;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::Operation;
+use super::append::{insert_events, put_state, verify};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::journal::Files;
+use crate::sqlite::row::{damaged, fingerprint, integer, json};
+use crate::{Admission, Admitted, Error, Holder, Lease};
+
+/// The number of a run's first lease.
+const FIRST_EPOCH: u64 = 1;
+
+/// [`crate::Store::admit`].
+pub(in crate::sqlite) struct Admit(pub(in crate::sqlite) Admission);
+
+impl Operation for Admit {
+    type Output = Admitted;
+
+    fn run(&self, connection: &Connection) -> Result<Admitted, Failure> {
+        if let Some(standing_in) = existing(connection, &self.0)? {
+            return Ok(standing_in);
+        }
+        check(&self.0)?;
+        insert(connection, &self.0, 0)?;
+        Ok(Admitted::Created)
+    }
+
+    fn journal(&self, output: &Admitted, files: &mut Files) {
+        if *output == Admitted::Created {
+            files.add(&self.0.events);
+        }
+    }
+}
+
+/// [`crate::Store::admit_held`].
+pub(in crate::sqlite) struct AdmitHeld(
+    pub(in crate::sqlite) Admission,
+    pub(in crate::sqlite) Holder,
+);
+
+impl Operation for AdmitHeld {
+    type Output = (Admitted, Option<Lease>);
+
+    fn run(&self, connection: &Connection) -> Result<Self::Output, Failure> {
+        if let Some(standing_in) = existing(connection, &self.0)? {
+            return Ok((standing_in, None));
+        }
+        check(&self.0)?;
+        let lease = insert_held(connection, &self.0, &self.1)?;
+        Ok((Admitted::Created, Some(lease)))
+    }
+
+    fn journal(&self, output: &Self::Output, files: &mut Files) {
+        if output.0 == Admitted::Created {
+            files.add(&self.0.events);
+        }
+    }
+}
+
+/// The run that stands in for the one to be admitted, if any does.
+pub(super) fn existing(
+    connection: &Connection,
+    admission: &Admission,
+) -> Result<Option<Admitted>, Failure> {
+    const BY_KEY: &str = "SELECT run_id, fingerprint FROM runs WHERE idempotency_key = ?1";
+    const BY_FINGERPRINT: &str = "SELECT run_id, fingerprint FROM runs \
+         WHERE fingerprint_key = ?1 AND status NOT IN ('failed', 'cancelled') ORDER BY run_id DESC";
+    let (wanted, wanted_key) = fingerprint(&admission.run.spec.fingerprint);
+    if let Some(key) = &admission.run.spec.idempotency_key {
+        let found: Option<(String, Vec<u8>)> = connection
+            .prepare_cached(BY_KEY)?
+            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((run_id, fingerprint)) = found {
+            let run_id = parse_id(run_id)?;
+            if fingerprint != wanted {
+                return Err(Error::IdempotencyConflict { key: key.clone(), run_id }.into());
+            }
+            return Ok(Some(Admitted::Existing(run_id)));
+        }
+    }
+    if admission.dedup {
+        let mut statement = connection.prepare_cached(BY_FINGERPRINT)?;
+        let mut rows = statement.query([wanted_key])?;
+        while let Some(row) = rows.next()? {
+            if row.get::<_, Vec<u8>>(1)? == wanted {
+                return Ok(Some(Admitted::Existing(parse_id(row.get(0)?)?)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
+    errand_model::RunId::try_from(text)
+        .map_err(|error| damaged(&error.text, "its id is none").into())
+}
+
+/// Refuses a journal that does not hold.
+pub(super) fn check(admission: &Admission) -> Result<(), Failure> {
+    verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)
+}
+
+/// Writes the run. Everything was checked.
+pub(super) fn insert(
+    connection: &Connection,
+    admission: &Admission,
+    epoch: u64,
+) -> Result<i64, Failure> {
+    const SQL: &str = "INSERT INTO runs (run_id, kind, agent, name, labels, session_id, \
+         parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
+         head_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms) VALUES (?1, ?2, ?3)";
+    const END: &str = "UPDATE runs SET ended_at_ms = ?2 WHERE run = ?1";
+    let run = &admission.run;
+    let spec = &run.spec;
+    let labels = if spec.labels.is_empty() { None } else { Some(json(&spec.labels)?) };
+    let (fingerprint, fingerprint_key) = fingerprint(&spec.fingerprint);
+    connection.prepare_cached(SQL)?.execute(params![
+        run.id.as_str(),
+        super::super::read::kind_name(spec.kind),
+        spec.agent.name,
+        spec.name,
+        labels,
+        spec.session_id,
+        spec.parent_run_id.as_ref().map(errand_model::RunId::as_str),
+        spec.idempotency_key,
+        fingerprint,
+        fingerprint_key,
+        run.status.name(),
+        integer(epoch),
+        integer(admission.head.seq),
+        admission.head.hash.as_bytes(),
+    ])?;
+    let number = connection.last_insert_rowid();
+    insert_events(connection, number, &admission.events)?;
+    if let Some(ended_at) = run.status.ended_at() {
+        put_state(connection, number, run, admission.head.seq)?;
+        connection.prepare_cached(END)?.execute(params![number, ended_at.as_millis()])?;
+    } else if let Some(pending) = &admission.queued {
+        connection.prepare_cached(QUEUE)?.execute(params![
+            number,
+            pending.priority,
+            pending.ready_at.as_millis()
+        ])?;
+    }
+    Ok(number)
+}
+
+/// Writes the run and its first lease. Everything was checked.
+pub(super) fn insert_held(
+    connection: &Connection,
+    admission: &Admission,
+    holder: &Holder,
+) -> Result<Lease, Failure> {
+    let number = insert(connection, admission, FIRST_EPOCH)?;
+    let lease = Lease {
+        run_id: admission.run.id.clone(),
+        epoch: FIRST_EPOCH,
+        holder: holder.clone(),
+        expires_at: None,
+    };
+    super::lease::put(connection, number, &lease)?;
+    Ok(lease)
+}
+
+/// The events of one admission, for whoever journals it.
+pub(super) fn events(admission: &Admission) -> &[Event] {
+    &admission.events
+}

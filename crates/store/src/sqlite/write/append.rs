@@ -1,0 +1,206 @@
+//! A journal grows.
+
+use errand_model::event::Event;
+use errand_model::run::Run;
+use errand_model::{Head, RunId};
+use rusqlite::{Connection, params};
+
+use super::{Operation, admit};
+use crate::sqlite::failure::Failure;
+use crate::sqlite::journal::Files;
+use crate::sqlite::row::{Current, damaged, integer, json};
+use crate::{Admission, Append, Appended, Error, Holder, Lease};
+
+/// No more events than so many lie between a run's stored fold and the end of its journal: what a
+/// load has to fold at most, however long the journal is.
+const FOLD_LIMIT: u64 = 64;
+
+/// The one status in which a run may wait in the queue.
+const PENDING: &str = "pending";
+
+/// [`crate::Store::append`].
+pub(in crate::sqlite) struct AppendEvents(pub(in crate::sqlite) Append);
+
+impl Operation for AppendEvents {
+    type Output = Appended;
+
+    fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
+        let current = check(connection, &self.0)?;
+        write(connection, &self.0, &current)
+    }
+
+    fn journal(&self, _: &Appended, files: &mut Files) {
+        files.add(&self.0.events);
+    }
+}
+
+/// [`crate::Store::append_and_admit`].
+pub(in crate::sqlite) struct AppendAndAdmit {
+    pub(in crate::sqlite) parent: Append,
+    pub(in crate::sqlite) child: Admission,
+    pub(in crate::sqlite) holder: Holder,
+}
+
+impl Operation for AppendAndAdmit {
+    type Output = Lease;
+
+    fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
+        let current = check(connection, &self.parent)?;
+        if let Some(crate::Admitted::Existing(run_id)) = admit::existing(connection, &self.child)? {
+            let key = self.child.run.spec.idempotency_key.clone().unwrap_or_default();
+            return Err(Error::IdempotencyConflict { key, run_id }.into());
+        }
+        admit::check(&self.child)?;
+        write(connection, &self.parent, &current)?;
+        admit::insert_held(connection, &self.child, &self.holder)
+    }
+
+    fn journal(&self, _: &Lease, files: &mut Files) {
+        files.add(&self.parent.events);
+        files.add(admit::events(&self.child));
+    }
+}
+
+/// Refuses whoever was superseded, is late, or does not continue the journal.
+fn check(connection: &Connection, append: &Append) -> Result<Current, Failure> {
+    let run_id = &append.run.id;
+    let current = Current::of(connection, run_id)?;
+    let epoch = append.fence.epoch;
+    let fenced = || Error::Fenced { run_id: run_id.clone(), epoch, current: current.epoch };
+    if epoch != current.epoch {
+        return Err(fenced().into());
+    }
+    if current.is_over {
+        return Err(Error::Sealed { run_id: run_id.clone() }.into());
+    }
+    if current.leased != Some(epoch) {
+        return Err(fenced().into());
+    }
+    let expected = append.events.first().map_or(append.head.seq, |first| first.seq - 1);
+    if expected != current.head.seq {
+        let found = current.head.seq;
+        return Err(Error::Conflict { run_id: run_id.clone(), expected, found }.into());
+    }
+    verify(run_id, current.head, &append.events, append.head)?;
+    Ok(current)
+}
+
+/// Refuses events that do not hold together: a bug of whoever made them, caught before it is kept.
+pub(super) fn verify(
+    run_id: &RunId,
+    mut head: Head,
+    events: &[Event],
+    end: Head,
+) -> Result<(), Failure> {
+    for event in events {
+        if event.run_id != *run_id {
+            return Err(damaged(run_id.as_str(), "an event of another run").into());
+        }
+        head.verify(event).map_err(|broken| damaged(run_id.as_str(), broken.to_string()))?;
+    }
+    if head == end && !events.is_empty() {
+        return Ok(());
+    }
+    Err(damaged(run_id.as_str(), "its events do not lead to the head that was given").into())
+}
+
+/// Writes what was checked.
+fn write(connection: &Connection, append: &Append, current: &Current) -> Result<Appended, Failure> {
+    const HEAD: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3 WHERE run = ?1";
+    const ALL: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3, status = ?4, \
+         ended_at_ms = ?5 WHERE run = ?1";
+    const ANSWERED: &str = "DELETE FROM requests WHERE id = ?1 AND run = ?2";
+    let run = current.run;
+    insert_events(connection, run, &append.events)?;
+    let ended_at = append.run.status.ended_at();
+    let seq = append.head.seq;
+    if append.snapshot || ended_at.is_some() || seq >= current.state_seq + FOLD_LIMIT {
+        put_state(connection, run, &append.run, seq)?;
+    }
+    let mut answered = 0;
+    for id in &append.answered {
+        answered += connection.prepare_cached(ANSWERED)?.execute(params![id, run])?;
+    }
+    place(connection, append, current)?;
+    // Whatever is indexed is left alone unless it changed.
+    let (head_seq, head_hash) = (integer(seq), append.head.hash.as_bytes());
+    let status = append.run.status.name();
+    if status == current.status && ended_at.is_none() {
+        connection.prepare_cached(HEAD)?.execute(params![run, head_seq, head_hash])?;
+    } else {
+        let ended_at = ended_at.map(errand_model::Timestamp::as_millis);
+        connection
+            .prepare_cached(ALL)?
+            .execute(params![run, head_seq, head_hash, status, ended_at])?;
+    }
+    let answered = u32::try_from(answered).unwrap_or(u32::MAX);
+    let is_over = append.run.status.is_terminal();
+    let open = if is_over { 0 } else { current.open_requests.saturating_sub(answered) };
+    Ok(Appended { open_requests: open })
+}
+
+/// Brings lease, queue and requests in line with how the run is now.
+fn place(connection: &Connection, append: &Append, current: &Current) -> Result<(), Failure> {
+    const UNLEASE: &str = "DELETE FROM leases WHERE run = ?1";
+    const UNASK: &str = "DELETE FROM requests WHERE run = ?1";
+    const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";
+    const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (run) DO UPDATE SET priority = ?2, ready_at_ms = ?3";
+    let run = current.run;
+    let is_over = append.run.status.is_terminal();
+    if append.release || is_over {
+        connection.prepare_cached(UNLEASE)?.execute([run])?;
+    }
+    if is_over && current.open_requests > 0 {
+        connection.prepare_cached(UNASK)?.execute([run])?;
+    }
+    let is_pending = append.run.status.name() == PENDING;
+    match &append.requeue {
+        Some(pending) if is_pending => {
+            connection.prepare_cached(QUEUE)?.execute(params![
+                run,
+                pending.priority,
+                pending.ready_at.as_millis()
+            ])?;
+        }
+        Some(_) | None if current.status == PENDING && !is_pending => {
+            connection.prepare_cached(UNQUEUE)?.execute([run])?;
+        }
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
+pub(super) fn insert_events(
+    connection: &Connection,
+    run: i64,
+    events: &[Event],
+) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO events (run, seq, at_ms, attempt, type, data, hash) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let mut statement = connection.prepare_cached(SQL)?;
+    for event in events {
+        statement.execute(params![
+            run,
+            integer(event.seq),
+            event.at.as_millis(),
+            event.attempt,
+            event.kind,
+            event.data,
+            event.hash.as_bytes(),
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn put_state(
+    connection: &Connection,
+    run: i64,
+    state: &Run,
+    seq: u64,
+) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO states (run, seq, state) VALUES (?1, ?2, ?3) \
+         ON CONFLICT (run) DO UPDATE SET seq = ?2, state = ?3";
+    connection.prepare_cached(SQL)?.execute(params![run, integer(seq), json(state)?])?;
+    Ok(())
+}

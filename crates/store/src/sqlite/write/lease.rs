@@ -1,0 +1,84 @@
+//! The right to write a journal: taken, and made to last.
+
+use errand_model::{RunId, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::Operation;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::row::{Current, integer, json};
+use crate::{Error, Holder, Lease};
+
+/// [`crate::Store::take`].
+pub(in crate::sqlite) struct Take {
+    pub(in crate::sqlite) run_id: RunId,
+    pub(in crate::sqlite) seen_epoch: u64,
+    pub(in crate::sqlite) holder: Holder,
+}
+
+impl Operation for Take {
+    type Output = Lease;
+
+    fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
+        let current = Current::of(connection, &self.run_id)?;
+        if current.is_over {
+            return Err(Error::Sealed { run_id: self.run_id.clone() }.into());
+        }
+        if current.epoch != self.seen_epoch {
+            let (run_id, epoch) = (self.run_id.clone(), self.seen_epoch);
+            return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
+        }
+        let lease = Lease {
+            run_id: self.run_id.clone(),
+            epoch: current.epoch + 1,
+            holder: self.holder.clone(),
+            expires_at: None,
+        };
+        grant(connection, current.run, &lease)?;
+        Ok(lease)
+    }
+}
+
+/// Puts a new lease in force: the run is out of the queue, every older lease is void.
+pub(super) fn grant(connection: &Connection, run: i64, lease: &Lease) -> Result<(), Failure> {
+    const EPOCH: &str = "UPDATE runs SET epoch = ?2 WHERE run = ?1";
+    const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";
+    connection.prepare_cached(EPOCH)?.execute(params![run, integer(lease.epoch)])?;
+    connection.prepare_cached(UNQUEUE)?.execute([run])?;
+    put(connection, run, lease)
+}
+
+pub(super) fn put(connection: &Connection, run: i64, lease: &Lease) -> Result<(), Failure> {
+    const SQL: &str =
+        "INSERT OR REPLACE INTO leases (run, epoch, holder, expires_at_ms) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(SQL)?.execute(params![
+        run,
+        integer(lease.epoch),
+        json(&lease.holder)?,
+        lease.expires_at.map(Timestamp::as_millis)
+    ])?;
+    Ok(())
+}
+
+/// [`crate::Store::renew`].
+pub(in crate::sqlite) struct Renew {
+    pub(in crate::sqlite) leases: Vec<(RunId, u64)>,
+    pub(in crate::sqlite) until: Timestamp,
+}
+
+impl Operation for Renew {
+    type Output = Vec<RunId>;
+
+    fn run(&self, connection: &Connection) -> Result<Vec<RunId>, Failure> {
+        const SQL: &str = "UPDATE leases SET expires_at_ms = ?3 \
+             WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND epoch = ?2";
+        let mut statement = connection.prepare_cached(SQL)?;
+        let mut lost = Vec::new();
+        for (run_id, epoch) in &self.leases {
+            let until = self.until.as_millis();
+            if statement.execute(params![run_id.as_str(), integer(*epoch), until])? == 0 {
+                lost.push(run_id.clone());
+            }
+        }
+        Ok(lost)
+    }
+}

@@ -1,0 +1,42 @@
+//! What can be written: a file and a value for each operation.
+
+mod admit;
+mod append;
+mod claim;
+mod lease;
+mod remove;
+mod request;
+mod session;
+
+pub(super) use admit::{Admit, AdmitHeld};
+pub(super) use append::{AppendAndAdmit, AppendEvents};
+pub(super) use claim::ClaimRuns;
+pub(super) use lease::{Renew, Take};
+pub(super) use remove::Remove;
+pub(super) use request::Ask;
+use rusqlite::Connection;
+pub(super) use session::PutSession;
+
+use super::failure::Failure;
+use super::journal::Files;
+
+/// A step of the store that writes.
+///
+/// It may run more than once before it is committed: when a transaction is rolled back because of
+/// another operation in it, each is tried again by itself.
+pub(super) trait Operation: Send + 'static {
+    /// What the caller gets.
+    type Output: Send + 'static;
+
+    /// Does it inside a transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Refused`] only while nothing was written yet, [`Failure::Database`] at any time.
+    fn run(&self, connection: &Connection) -> Result<Self::Output, Failure>;
+
+    /// After the commit: says which events belong into files. Nothing, for most.
+    fn journal(&self, output: &Self::Output, files: &mut Files) {
+        let _: (&Self::Output, &mut Files) = (output, files);
+    }
+}

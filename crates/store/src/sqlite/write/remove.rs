@@ -1,0 +1,52 @@
+//! A run is forgotten.
+
+use errand_model::RunId;
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::Operation;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::journal::Files;
+use crate::{Error, Removal};
+
+/// [`crate::Store::remove`].
+pub(in crate::sqlite) struct Remove {
+    pub(in crate::sqlite) run_id: RunId,
+    pub(in crate::sqlite) even_live: Removal,
+}
+
+impl Operation for Remove {
+    type Output = ();
+
+    fn run(&self, connection: &Connection) -> Result<(), Failure> {
+        const FIND: &str = "SELECT run, ended_at_ms IS NOT NULL FROM runs WHERE run_id = ?1";
+        const STEPS: [&str; 8] = [
+            "INSERT OR IGNORE INTO removals (run) VALUES (?1)",
+            "DELETE FROM events WHERE run = ?1",
+            "DELETE FROM states WHERE run = ?1",
+            "DELETE FROM leases WHERE run = ?1",
+            "DELETE FROM queue WHERE run = ?1",
+            "DELETE FROM requests WHERE run = ?1",
+            "DELETE FROM runs WHERE run = ?1",
+            "DELETE FROM removals WHERE run = ?1",
+        ];
+        // Not by way of `Current`: a damaged run can be removed too.
+        let found: Option<(i64, bool)> = connection
+            .prepare_cached(FIND)?
+            .query_row([self.run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((run, is_over)) = found else {
+            return Err(Error::NoRun { run_id: self.run_id.clone() }.into());
+        };
+        if !is_over && self.even_live == Removal::Terminal {
+            return Err(Error::Live { run_id: self.run_id.clone() }.into());
+        }
+        for sql in STEPS {
+            connection.prepare_cached(sql)?.execute([run])?;
+        }
+        Ok(())
+    }
+
+    fn journal(&self, (): &(), files: &mut Files) {
+        files.forget(&self.run_id);
+    }
+}

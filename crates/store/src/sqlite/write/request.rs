@@ -1,0 +1,35 @@
+//! Something is asked of a lease's holder.
+
+use errand_model::{RunId, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::Operation;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::row::{Current, json};
+use crate::{Error, RequestKind};
+
+/// [`crate::Store::request`].
+pub(in crate::sqlite) struct Ask {
+    pub(in crate::sqlite) run_id: RunId,
+    pub(in crate::sqlite) kind: RequestKind,
+    pub(in crate::sqlite) now: Timestamp,
+}
+
+impl Operation for Ask {
+    type Output = i64;
+
+    fn run(&self, connection: &Connection) -> Result<i64, Failure> {
+        const SQL: &str = "INSERT INTO requests (run, kind, at_ms) VALUES (?1, ?2, ?3)";
+        let current = Current::of(connection, &self.run_id)?;
+        if current.is_over {
+            return Err(Error::Sealed { run_id: self.run_id.clone() }.into());
+        }
+        let kind = json(&self.kind)?;
+        connection.prepare_cached(SQL)?.execute(params![
+            current.run,
+            kind,
+            self.now.as_millis()
+        ])?;
+        Ok(connection.last_insert_rowid())
+    }
+}

@@ -1,0 +1,350 @@
+//! The one thread that writes: commits whatever waits in one transaction, then acknowledges.
+//!
+//! A commit costs a sync of the disk, whether it holds one row or a hundred: while one is under
+//! way, the next one gathers.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use errand_model::RunId;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::failure::{Failure, explain_to_many};
+use super::journal::Files;
+use super::write::Operation;
+use super::{busy, connect};
+use crate::Error;
+
+/// Operations that wait for the writer; more of them wait in their callers.
+const INBOX_LIMIT: usize = 1024;
+
+/// Operations in one transaction: bounds how long the first of them waits for the others.
+const BATCH_LIMIT: usize = 512;
+
+/// After a commit of several operations their callers are about to send the next ones. So long is
+/// waited for them, once, where fewer than half are there.
+const GATHER_FOR: Duration = Duration::from_micros(50);
+
+/// From so many pages of log on they are moved into the database, when nothing waits: a fresh
+/// process has to read the whole log before its first query, and 1 MB of that takes a millisecond.
+const CHECKPOINT_IDLE_PAGES: u32 = 250;
+
+/// From so many pages on they are moved even though operations wait.
+const CHECKPOINT_BUSY_PAGES: u32 = 4_000;
+
+const DOING: &str = "writes";
+
+/// A way to the writer thread, which begins with the first operation.
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle(Option<Files>),
+    Running { inbox: mpsc::Sender<Message>, thread: JoinHandle<()> },
+    Ended,
+}
+
+/// What the thread is told.
+enum Message {
+    Write(Box<dyn Job>),
+    Sync(RunId, oneshot::Sender<Result<(), Error>>),
+}
+
+impl Writer {
+    pub(super) const fn new(path: PathBuf, files: Option<Files>) -> Self {
+        Self { path, state: Mutex::new(State::Idle(files)) }
+    }
+
+    /// Has an operation done and committed, and waits for that.
+    pub(super) async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
+        let (reply, answer) = oneshot::channel();
+        let job = Waiting { operation, reply, outcome: None };
+        self.send(Message::Write(Box::new(job))).await?;
+        answer.await.map_err(|_| Error::WriterGone)?
+    }
+
+    /// Has a run's file completed and synced, after all that was acknowledged.
+    pub(super) async fn sync(&self, run_id: RunId) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::Sync(run_id, reply)).await?;
+        answer.await.map_err(|_| Error::WriterGone)?
+    }
+
+    async fn send(&self, message: Message) -> Result<(), Error> {
+        let inbox = self.inbox()?;
+        inbox.send(message).await.map_err(|_| Error::WriterGone)
+    }
+
+    fn inbox(&self) -> Result<mpsc::Sender<Message>, Error> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let State::Running { inbox, .. } = &*state {
+            return Ok(inbox.clone());
+        }
+        let State::Idle(files) = std::mem::replace(&mut *state, State::Ended) else {
+            return Err(Error::WriterGone);
+        };
+        let (inbox, messages) = mpsc::channel(INBOX_LIMIT);
+        let worker = Worker {
+            path: self.path.clone(),
+            files,
+            connection: None,
+            log_pages: Arc::new(AtomicU32::new(0)),
+        };
+        let thread = std::thread::Builder::new()
+            .name("registry".to_owned())
+            .spawn(move || worker.run(messages))
+            .map_err(|source| Error::File {
+                doing: "start the writer of",
+                path: self.path.clone(),
+                source,
+            })?;
+        *state = State::Running { inbox: inbox.clone(), thread };
+        Ok(inbox)
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for what is under way, so that the process does not end in the middle of it.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let State::Running { inbox, thread } = std::mem::replace(state, State::Ended) {
+            drop(inbox);
+            // A panic of the thread was reported when it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+/// An operation of some type whose caller waits.
+trait Job: Send {
+    /// Does it inside the transaction, and keeps what came of it.
+    fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
+    /// After the commit: hands over the events for the files.
+    fn journal(&self, files: &mut Files);
+    /// After the commit and the files: tells the caller.
+    fn acknowledge(self: Box<Self>);
+    /// Nothing was committed: tells the caller why.
+    fn fail(self: Box<Self>, error: Error);
+}
+
+struct Waiting<O: Operation> {
+    operation: O,
+    reply: oneshot::Sender<Result<O::Output, Error>>,
+    outcome: Option<Result<O::Output, Error>>,
+}
+
+impl<O: Operation> Job for Waiting<O> {
+    fn run(&mut self, connection: &Connection) -> Result<(), Failure> {
+        self.outcome = match self.operation.run(connection) {
+            Ok(output) => Some(Ok(output)),
+            Err(Failure::Refused(error)) => Some(Err(error)),
+            Err(failure) => return Err(failure),
+        };
+        Ok(())
+    }
+
+    fn journal(&self, files: &mut Files) {
+        if let Some(Ok(output)) = &self.outcome {
+            self.operation.journal(output, files);
+        }
+    }
+
+    fn acknowledge(self: Box<Self>) {
+        let outcome = self.outcome.unwrap_or(Err(Error::WriterGone));
+        // A caller that went away does not want to know.
+        drop(self.reply.send(outcome));
+    }
+
+    fn fail(self: Box<Self>, error: Error) {
+        // As above.
+        drop(self.reply.send(Err(error)));
+    }
+}
+
+/// What the thread owns.
+struct Worker {
+    path: PathBuf,
+    files: Option<Files>,
+    connection: Option<Connection>,
+    /// Pages in the log after the last commit, told by SQLite.
+    log_pages: Arc<AtomicU32>,
+}
+
+impl Worker {
+    fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut waiting = Vec::new();
+        let mut last_batch = 0;
+        while inbox.blocking_recv_many(&mut waiting, BATCH_LIMIT) > 0 {
+            if last_batch > 1 && waiting.len() * 2 < last_batch {
+                std::thread::sleep(GATHER_FOR);
+                take_waiting(&mut inbox, &mut waiting);
+            }
+            last_batch = waiting.len();
+            let (jobs, syncs) = sort(waiting.drain(..));
+            self.write(jobs);
+            for (run_id, reply) in syncs {
+                // A caller that went away does not want to know.
+                drop(reply.send(self.sync(&run_id)));
+            }
+            self.checkpoint(inbox.is_empty());
+        }
+    }
+
+    /// Commits jobs together; if the database refuses that, each by itself.
+    fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
+        if jobs.is_empty() {
+            return;
+        }
+        if let Err(error) = self.connect() {
+            self.fail_each(jobs, error);
+            return;
+        }
+        let Self { connection: Some(connection), files, path, .. } = self else { return };
+        match commit(connection, &mut jobs) {
+            Ok(()) => acknowledge(connection, files.as_mut(), jobs),
+            Err(failure) if jobs.len() == 1 || is_about_the_disk(&failure) => {
+                fail(jobs, &failure, path);
+            }
+            Err(_) => {
+                for job in jobs {
+                    let mut alone = vec![job];
+                    match commit(connection, &mut alone) {
+                        Ok(()) => acknowledge(connection, files.as_mut(), alone),
+                        Err(failure) => fail(alone, &failure, path),
+                    }
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self) -> Result<(), Error> {
+        if self.connection.is_some() {
+            return Ok(());
+        }
+        let mut connection = connect::open_writer(&self.path)?;
+        let pages = Arc::clone(&self.log_pages);
+        let hook = move |_: &mut rusqlite::hooks::Wal, count: i32| {
+            pages.store(u32::try_from(count).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        connection
+            .wal_hook(Some(hook))
+            .map_err(|source| Error::Database { doing: DOING, source })?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// There is no connection: the first job learns why, each other tries by itself.
+    fn fail_each(&mut self, jobs: Vec<Box<dyn Job>>, error: Error) {
+        let mut jobs = jobs.into_iter();
+        if let Some(first) = jobs.next() {
+            first.fail(error);
+        }
+        for job in jobs {
+            match self.connect() {
+                Ok(()) => self.write(vec![job]),
+                Err(error) => job.fail(error),
+            }
+        }
+    }
+
+    fn sync(&mut self, run_id: &RunId) -> Result<(), Error> {
+        self.connect()?;
+        match (&self.connection, &mut self.files) {
+            (Some(connection), Some(files)) => files.sync(connection, run_id),
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
+    /// Moves pages from the log into the database, if there are many. Nobody waits for it, and
+    /// what fails is tried again after another commit.
+    fn checkpoint(&self, is_idle: bool) {
+        let limit = if is_idle { CHECKPOINT_IDLE_PAGES } else { CHECKPOINT_BUSY_PAGES };
+        if self.log_pages.load(Ordering::Relaxed) < limit {
+            return;
+        }
+        if let Some(connection) = &self.connection {
+            drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+            self.log_pages.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+fn take_waiting(inbox: &mut mpsc::Receiver<Message>, waiting: &mut Vec<Message>) {
+    while waiting.len() < BATCH_LIMIT {
+        match inbox.try_recv() {
+            Ok(message) => waiting.push(message),
+            Err(_) => return,
+        }
+    }
+}
+
+type Syncs = Vec<(RunId, oneshot::Sender<Result<(), Error>>)>;
+
+fn sort(messages: impl Iterator<Item = Message>) -> (Vec<Box<dyn Job>>, Syncs) {
+    let (mut jobs, mut syncs) = (Vec::new(), Vec::new());
+    for message in messages {
+        match message {
+            Message::Write(job) => jobs.push(job),
+            Message::Sync(run_id, reply) => syncs.push((run_id, reply)),
+        }
+    }
+    (jobs, syncs)
+}
+
+/// Does all jobs in one transaction, again from the start while others are in the way.
+fn commit(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    busy::patiently(|| {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for job in jobs.iter_mut() {
+            job.run(&transaction)?;
+        }
+        Ok(transaction.commit()?)
+    })
+}
+
+fn acknowledge(connection: &Connection, files: Option<&mut Files>, jobs: Vec<Box<dyn Job>>) {
+    if let Some(files) = files {
+        for job in &jobs {
+            job.journal(files);
+        }
+        files.flush(connection);
+    }
+    for job in jobs {
+        job.acknowledge();
+    }
+}
+
+fn fail(jobs: Vec<Box<dyn Job>>, failure: &Failure, path: &Path) {
+    for job in jobs {
+        job.fail(match failure {
+            Failure::Database(error) => explain_to_many(error, path, DOING),
+            // A job keeps its refusal to itself.
+            Failure::Refused(_) => Error::WriterGone,
+        });
+    }
+}
+
+/// Whether a try of each job by itself would fail the same way.
+fn is_about_the_disk(failure: &Failure) -> bool {
+    let Failure::Database(error) = failure else {
+        return false;
+    };
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ReadOnly
+        )
+    )
+}

@@ -1,0 +1,7 @@
+//! The stores, from outside.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod conformance;
+mod sqlite;
+mod world;
