@@ -10,5 +10,6 @@ pub mod parcel;
 pub mod process;
 pub mod redact;
 pub mod secret;
+pub mod workspace;
 
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -5,9 +5,10 @@
 
 mod linux;
 
+pub use linux::alarm::until_wall_clock;
 pub use linux::clock::{host_name, wall_clock};
 pub use linux::end::end_run_processes;
-pub use linux::identity::{Liveness, identity_of, liveness, own_identity};
+pub use linux::identity::{Liveness, identity_of, liveness, own_identity, process_group_of};
 pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Delivery, Signal, signal};
 pub use linux::spawn::detach;
@@ -19,7 +20,7 @@ pub mod watch {
 
 pub(crate) use linux::clock::wall_clock_precise;
 pub(crate) use linux::end::Signalled;
-pub(crate) use linux::identity::{group_of, identity_of_child};
+pub(crate) use linux::identity::identity_of_child;
 pub(crate) use linux::memory::readable_copy;
 pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};
 pub(crate) use linux::readable::readable;

@@ -245,7 +245,7 @@ impl Running {
             oldest_ticks: self.identity.start_ticks,
         };
         for process in os::processes_of_run(&self.run_id, &roots) {
-            if os::group_of(process.pid) != Some(leader) {
+            if os::process_group_of(process.pid) != Some(leader) {
                 os::signal(&process, signal)?;
             }
         }

@@ -115,7 +115,7 @@ mod tests {
         let mut out = Vec::new();
         stream.push(b"hello abc", &mut out);
         assert_eq!(out, b"hello ");
-        stream.push(b"X and more", &mut out);
-        assert_eq!(out, b"hello abcX and more");
+        stream.push(b"X and so on!", &mut out);
+        assert_eq!(out, b"hello abcX and so on!");
     }
 }

@@ -224,7 +224,7 @@ fn what_a_dead_helper_left_behind_is_found_and_ended() {
     BufReader::new(left.stdout.take().unwrap()).read_line(&mut pid).unwrap();
     let leader = os::identity_of(pid.trim().parse().unwrap()).unwrap().unwrap();
     eventually(|| (place.living().len() >= 2).then_some(()));
-    let known = [leader.clone()];
+    let known = [leader];
     let ended = os::end_run_processes(&place.run_id, &known, Duration::from_millis(100)).unwrap();
     assert!(ended >= 2, "{ended}");
     assert_eq!(place.living(), []);

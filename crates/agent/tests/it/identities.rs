@@ -19,7 +19,7 @@ fn this_process_lives_and_is_itself() {
 fn another_start_time_boot_or_pid_is_another_process() {
     let own = os::own_identity().unwrap();
     let other_start = ProcessIdentity { start_ticks: own.start_ticks + 1, ..own.clone() };
-    let other_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own.clone() };
+    let other_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own };
     for forged in [other_start, other_boot] {
         assert_eq!(os::liveness(&forged), Liveness::Dead);
         assert_eq!(os::signal(&forged, Signal::Kill).unwrap(), Delivery::Gone);

@@ -1,5 +1,6 @@
 //! Reading logs: tails, times, segments, damage.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -16,7 +17,7 @@ fn tail(lines: usize) -> Query {
 fn write(path: &Path, lines: &[&str]) {
     let mut text = String::new();
     for (second, line) in lines.iter().enumerate() {
-        text.push_str(&format!("2026-01-01T00:00:{second:02}.000000000Z {line}\n"));
+        writeln!(text, "2026-01-01T00:00:{second:02}.000000000Z {line}").unwrap();
     }
     fs::write(path, text).unwrap();
 }

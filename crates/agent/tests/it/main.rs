@@ -1,5 +1,7 @@
 //! The agent crate against real processes, files and pipes.
 
+#![expect(clippy::unwrap_used, reason = "what helps tests fails as tests do")]
+
 mod agent_api;
 mod endings;
 mod following;
@@ -10,3 +12,4 @@ mod parcel;
 mod secret;
 mod starting;
 mod support;
+mod workspaces;

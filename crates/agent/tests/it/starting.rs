@@ -36,23 +36,24 @@ async fn an_attempt_inherits_nothing_but_what_it_is_given() {
     let place = Place::new();
     let script = "
         tr '\\0' '\\n' < /proc/$$/environ | cut -d= -f1
-        ls /proc/$$/fd > list; paste -sd' ' list
+        ls /proc/self/fd
         cut -d' ' -f1,5,6 /proc/$$/stat
         echo $$
         pwd
-        grep -E 'SigBlk|SigIgn' /proc/$$/status";
+        grep -E 'SigBlk|SigIgn' /proc/self/status";
     // A descriptor that a careless library opened without close-on-exec.
     let file = fs::File::open("/dev/null").unwrap();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     let mut spec = place.spec(&["/bin/sh", "-c", script]);
     spec.env.push(("LC_ALL".into(), "C.UTF-8".into()));
     let mut running = place.start(&spec).unwrap();
+    // Descriptor 3 is the folder that is listed.
     let pid = running.identity().pid;
     let exit = running.wait().await.unwrap();
     let cwd = fs::canonicalize(place.dir.path()).unwrap();
     let none = "0000000000000000";
     let expect = format!(
-        "ERRAND_RUN_ID\nPATH\nLC_ALL\n0 1 2\n{pid} {pid} {pid}\n{pid}\n{}\n\
+        "ERRAND_RUN_ID\nPATH\nLC_ALL\n0\n1\n2\n3\n{pid} {pid} {pid}\n{pid}\n{}\n\
          SigBlk:\t{none}\nSigIgn:\t{none}\n",
         cwd.display()
     );

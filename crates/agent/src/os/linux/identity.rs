@@ -49,8 +49,8 @@ pub(crate) fn identity_of_child(pid: u32) -> io::Result<ProcessIdentity> {
     identity(&found)
 }
 
-/// The process group of `pid`, if there is such a process.
-pub(crate) fn group_of(pid: u32) -> Option<u32> {
+/// The process group that `pid` is in; `None` if there is no such process.
+pub fn process_group_of(pid: u32) -> Option<u32> {
     stat::read(pid).ok().flatten().map(|found| found.group)
 }
 

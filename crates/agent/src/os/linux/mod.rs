@@ -1,5 +1,6 @@
 //! Linux: `/proc`, pidfds, subreapers, inotify.
 
+pub(super) mod alarm;
 pub(super) mod clock;
 pub(super) mod end;
 pub(super) mod identity;

@@ -63,7 +63,8 @@ pub(crate) struct Roots<'a> {
 pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<ProcessIdentity> {
     let _still = orphans::hold_spawning();
     let own = std::process::id();
-    let table = processes(roots.oldest_ticks);
+    let mut table = processes(roots.oldest_ticks);
+    table.retain(|_, process| !process.is_dead);
     let mut environment = Vec::new();
     let marks: BTreeMap<u32, Mark> =
         table.keys().map(|&pid| (pid, mark_of(pid, run_id, &mut environment))).collect();
@@ -95,7 +96,6 @@ pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<Process
         .filter(|pid| *pid != own && Some(*pid) != roots.supervisor)
         .filter(|pid| marks.get(pid) != Some(&Mark::Helper))
         .filter_map(|pid| table.get(&pid))
-        .filter(|process| !process.is_dead)
         .filter_map(|process| identity(process).ok())
         .collect()
 }

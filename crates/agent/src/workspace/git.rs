@@ -1,0 +1,158 @@
+//! Git, as far as workspaces need it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use super::Error;
+
+/// Variables by which git is told of another repository than the one at hand; set where errand is
+/// started from a git hook.
+const MISLEADING: [&str; 8] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+];
+/// Lines of what git says that end up in an error.
+const MESSAGE_LINES: usize = 5;
+
+/// Runs git in a directory.
+#[derive(Debug)]
+pub(super) struct Git<'a> {
+    directory: &'a Path,
+}
+
+impl<'a> Git<'a> {
+    pub(super) const fn at(directory: &'a Path) -> Self {
+        Self { directory }
+    }
+
+    /// Whether the directory is in a repository.
+    pub(super) fn is_repository(&self) -> Result<bool, Error> {
+        Ok(self.output("rev-parse", &["--git-dir"])?.status.success())
+    }
+
+    /// Whether `path`, this directory, is the top of a worktree with a commit checked out.
+    pub(super) fn is_checked_out(&self, path: &Path) -> bool {
+        // Git names the index last: without it the checkout was not begun, with its lock not ended.
+        let Ok(index) = self.run("rev-parse", &["--git-path", "index"]) else {
+            return false;
+        };
+        let index = path.join(index);
+        path.join(".git").exists()
+            && index.exists()
+            && !index.with_extension("lock").exists()
+            && self.run("rev-parse", &["--verify", "HEAD"]).is_ok()
+    }
+
+    /// The commit that `reference` names.
+    pub(super) fn commit(&self, reference: &str, repository: &str) -> Result<String, Error> {
+        refuse_option(reference)?;
+        let commit = format!("{reference}^{{commit}}");
+        let output =
+            self.output("rev-parse", &["--verify", "--quiet", "--end-of-options", &commit])?;
+        let found = String::from_utf8_lossy(&output.stdout);
+        match found.lines().last() {
+            Some(commit) if output.status.success() => Ok(commit.to_owned()),
+            Some(_) | None => Err(Error::NoReference {
+                reference: reference.to_owned(),
+                repository: repository.to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn add_worktree(&self, path: &Path, commit: &str) -> Result<(), Error> {
+        let path = path.as_os_str();
+        let args = ["add", "--detach", "--quiet"].map(OsStr::new);
+        self.run_os("worktree", &[&args[..], &[path, OsStr::new(commit)]].concat()).map(drop)
+    }
+
+    /// Clones into `target`, a directory that is not there; relative URLs start from here.
+    pub(super) fn clone_to(
+        &self,
+        url: &str,
+        reference: Option<&str>,
+        target: &Path,
+    ) -> Result<(), Error> {
+        refuse_option(url)?;
+        if let Some(reference) = reference {
+            refuse_option(reference)?;
+        }
+        let mut args = vec![OsStr::new("--quiet")];
+        if reference.is_some() {
+            args.push(OsStr::new("--no-checkout"));
+        }
+        args.extend([OsStr::new("--"), OsStr::new(url), target.as_os_str()]);
+        self.run_os("clone", &args)?;
+        let Some(reference) = reference else {
+            return Ok(());
+        };
+        let clone = Git::at(target);
+        // A branch of the remote repository is no branch of the clone yet.
+        let remote = format!("origin/{reference}");
+        let commit = clone.commit(&remote, url).or_else(|_| clone.commit(reference, url))?;
+        clone.run("checkout", &["--quiet", "--detach", &commit]).map(drop)
+    }
+
+    /// The repository that the worktree at `path` belongs to; `None` if it is not a worktree.
+    pub(super) fn repository_of_worktree(path: &Path) -> Option<PathBuf> {
+        let link = fs::read_to_string(path.join(".git")).ok()?;
+        let worktree = Path::new(link.strip_prefix("gitdir: ")?.trim_end());
+        // <repository>/.git/worktrees/<name>
+        let repository = worktree.parent()?.parent()?;
+        repository.is_dir().then(|| repository.to_owned())
+    }
+
+    pub(super) fn run(&self, action: &'static str, args: &[&str]) -> Result<String, Error> {
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        self.run_os(action, &args)
+    }
+
+    /// Runs a command that must succeed; returns what it printed, trimmed.
+    fn run_os(&self, action: &'static str, args: &[&OsStr]) -> Result<String, Error> {
+        let output = self.output_os(action, args)?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        let last = &lines[lines.len().saturating_sub(MESSAGE_LINES)..];
+        Err(Error::Git { action, message: last.join("; ") })
+    }
+
+    fn output(&self, action: &'static str, args: &[&str]) -> Result<Output, Error> {
+        let args: Vec<&OsStr> = args.iter().map(OsStr::new).collect();
+        self.output_os(action, &args)
+    }
+
+    fn output_os(&self, action: &'static str, args: &[&OsStr]) -> Result<Output, Error> {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(self.directory).arg(action).args(args);
+        for variable in MISLEADING {
+            command.env_remove(variable);
+        }
+        // Nobody is there to answer; and what git says is looked at.
+        command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").stdin(Stdio::null());
+        command.output().map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                Error::NoGit
+            } else {
+                Error::Git { action, message: error.to_string() }
+            }
+        })
+    }
+}
+
+fn refuse_option(text: &str) -> Result<(), Error> {
+    if text.starts_with('-') {
+        return Err(Error::LooksLikeOption { text: text.to_owned() });
+    }
+    Ok(())
+}
