@@ -6,6 +6,7 @@
 
 mod arguments;
 mod floor;
+mod history;
 mod lab;
 mod report;
 mod round;

@@ -7,6 +7,7 @@ mod listing;
 mod memory;
 mod output;
 mod steps;
+mod store;
 
 use crate::Failure;
 use crate::arguments::Arguments;
@@ -46,5 +47,10 @@ pub(crate) const ALL: &[Section] = &[
         measure: memory::measure,
     },
     Section { name: "output", about: "an agent that prints a lot", measure: output::measure },
+    Section {
+        name: "store",
+        about: "the registry alone, from one process",
+        measure: store::measure,
+    },
     Section { name: "listener", about: "a wake by a request", measure: listener::measure },
 ];

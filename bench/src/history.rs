@@ -1,0 +1,115 @@
+//! Runs that are made in the registry itself, without processes.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use errand_model::event::{
+    AgentRef, EventBody, ProcessUsage, RunCreated, RunKind, Timeouts, Trigger, TriggerKind,
+};
+use errand_model::retry::{Backoff, RetryPolicy};
+use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Run, StartAttempt};
+use errand_model::{Digest, Event, EventContext, Head, Payload, ProcessIdentity, RunId, Timestamp};
+use errand_store::{Admission, Append, Fence, Holder, Pending};
+
+use crate::Failure;
+
+/// Returns the time.
+#[expect(clippy::disallowed_methods, reason = "a measurement has no other clock")]
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Returns a process that nobody has.
+fn nobody() -> ProcessIdentity {
+    ProcessIdentity { pid: 4_000_000, start_ticks: 1, boot_id: "bench".to_owned() }
+}
+
+/// Returns a holder of leases.
+pub(crate) fn holder() -> Holder {
+    Holder { host: "bench".to_owned(), process: nobody(), worker: Some("bench".to_owned()) }
+}
+
+/// Returns run number `number`, about to be admitted and queued.
+pub(crate) fn admission(number: u64, at: Timestamp) -> Admission {
+    let id = RunId::new(at, number);
+    let spec = RunCreated {
+        name: None,
+        kind: RunKind::Job,
+        agent: AgentRef {
+            name: "nothing".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: Digest::of(b"parcel"),
+            path: "agents/nothing".to_owned(),
+        },
+        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+        labels: BTreeMap::new(),
+        session_id: None,
+        parent_run_id: None,
+        origin_run_id: None,
+        detached: true,
+        host: "bench".to_owned(),
+        cwd: "/".to_owned(),
+        input: Some(Payload::Text("hello".to_owned())),
+        env: BTreeMap::new(),
+        timeouts: Timeouts::default(),
+        retry: RetryPolicy {
+            max_retries: 0,
+            backoff: Backoff::Fixed,
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(1),
+            retry_on: Vec::new(),
+        },
+        service: None,
+        launcher: None,
+        idempotency_key: None,
+        fingerprint: Digest::of(&number.to_le_bytes()),
+        callback_url: None,
+    };
+    let mut head = Head::EMPTY;
+    let first = head.seal(&id, at, 0, &EventBody::RunCreated(Box::new(spec.clone())));
+    Admission {
+        run: Run::create(id, at, spec),
+        head,
+        events: vec![first],
+        queued: Some(Pending { priority: 0, ready_at: at }),
+        dedup: false,
+    }
+}
+
+/// Returns what a worker appends to a claimed run whose work is done at once.
+pub(crate) fn done(
+    mut run: Run,
+    mut head: Head,
+    epoch: u64,
+    at: Timestamp,
+) -> Result<Append, Failure> {
+    let mut events: Vec<Event> = Vec::new();
+    let start = StartAttempt { epoch, supervisor: nobody(), host: "bench".to_owned() };
+    let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+    let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
+    let end = EndAttempt {
+        attempt: 1,
+        outcome: Outcome::Exited { output: None },
+        exit_code: Some(0),
+        signal: None,
+        usage,
+    };
+    for command in [Command::from(start), Command::from(up), Command::from(end)] {
+        for body in run.decide(&command, at)?.events {
+            run.apply(EventContext { at, attempt: 1 }, &body)?;
+            events.push(head.seal(&run.id, at, 1, &body));
+        }
+    }
+    Ok(Append {
+        run,
+        head,
+        events,
+        steps: Vec::new(),
+        fence: Fence { epoch },
+        snapshot: true,
+        release: true,
+        requeue: None,
+        answered: Vec::new(),
+    })
+}
