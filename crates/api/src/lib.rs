@@ -7,3 +7,5 @@ pub mod agent_file;
 pub mod agent_protocol;
 pub mod error_code;
 pub mod exit_code;
+pub mod record;
+pub mod schema;

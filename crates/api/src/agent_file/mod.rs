@@ -47,3 +47,13 @@ pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
     problems.sort_by_key(|problem| (problem.line, problem.column));
     Err(Problems { source_name: source_name.to_owned(), problems })
 }
+
+/// The file as JSON, unchecked: what a JSON Schema is held against.
+///
+/// # Errors
+///
+/// [`Problems`], if it is no YAML or holds what JSON cannot.
+pub fn to_json(source_name: &str, bytes: &[u8]) -> Result<serde_json::Value, Problems> {
+    let json = yaml::load(bytes).and_then(|root| read::json(&root));
+    json.map_err(|problems| Problems { source_name: source_name.to_owned(), problems })
+}

@@ -9,3 +9,4 @@
 mod agent_file;
 mod agent_file_bad;
 mod error_codes;
+mod schema;

@@ -58,6 +58,13 @@ pub(super) fn agent(root: &Node) -> Result<Agent, Vec<Problem>> {
     }
 }
 
+/// The tree as JSON.
+pub(super) fn json(root: &Node) -> Result<serde_json::Value, Vec<Problem>> {
+    let mut reader = Reader::default();
+    let json = reader.json(&At { node: root, path: String::new() });
+    json.ok_or(reader.problems)
+}
+
 fn document(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
     let fields = root_object(reader, root)?;
     if let Some(at) = fields.require(reader, "apiVersion", "write apiVersion: errand.dev/v1") {

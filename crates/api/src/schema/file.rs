@@ -1,0 +1,129 @@
+//! The file as a whole.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::coordinator::Coordinator;
+use super::limits::{Budgets, Resources, RetryPolicy, Timeouts};
+use super::model::{Dependency, McpServer, Model, Tool};
+use super::process::{Harness, Target, Workspace};
+use super::scalar::{AnySchema, Word};
+use super::service::{Listen, Schedule};
+
+/// An agent: a named, versioned definition of what errand runs.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(example = example())]
+pub struct AgentFile {
+    /// The version of this format.
+    #[schemars(rename = "apiVersion")]
+    pub api_version: ApiVersion,
+    /// What the file defines.
+    pub kind: Kind,
+    /// What the agent is called.
+    pub metadata: Metadata,
+    /// What the agent is.
+    pub spec: Spec,
+}
+
+fn example() -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "errand.dev/v1",
+        "kind": "Agent",
+        "metadata": { "name": "hello", "version": "1.0.0" },
+        "spec": { "command": ["python3", "hello.py"], "timeouts": { "run": "10m" } }
+    })
+}
+
+/// The version of this format.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub enum ApiVersion {
+    /// The first.
+    #[schemars(rename = "errand.dev/v1")]
+    V1,
+}
+
+/// What the file defines.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+pub enum Kind {
+    /// An agent.
+    Agent,
+}
+
+/// What the agent is called.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Metadata {
+    /// Lower-case letters, digits and dashes.
+    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// A semantic version; `0.0.0` if left out.
+    #[schemars(regex(
+        pattern = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$"
+    ))]
+    pub version: Option<String>,
+    /// Words to filter runs by. Every run of the agent carries them.
+    pub labels: Option<BTreeMap<String, Word>>,
+}
+
+/// What the agent is.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Spec {
+    /// What the agent does, for people.
+    #[schemars(length(min = 1))]
+    pub description: Option<String>,
+    /// How errand drives the agent: `command` if left out.
+    pub harness: Option<Harness>,
+    /// Program and arguments. A relative path is looked up in the agent's folder first.
+    #[schemars(length(min = 1), extend("examples" = [["python3", "review.py"], ["./run.sh"]]))]
+    pub command: Option<Vec<Word>>,
+    /// Where the agent's process lives: a process of this machine if left out.
+    pub target: Option<Target>,
+    /// The directory that an attempt works in: a fresh one if left out.
+    pub workspace: Option<Workspace>,
+    /// The model that the `react` harness calls.
+    pub model: Option<Model>,
+    /// Skills by name.
+    #[schemars(extend("uniqueItems" = true))]
+    pub skills: Option<Vec<String>>,
+    /// Configs by name.
+    #[schemars(extend("uniqueItems" = true))]
+    pub configs: Option<Vec<String>>,
+    /// Names of secrets, set in the environment of the agent and masked everywhere: from the
+    /// environment of errand, else from its secret store.
+    #[schemars(inner(length(max = 128), regex(pattern = "^[A-Z_][A-Z0-9_]*$")), extend("uniqueItems" = true))]
+    pub secrets: Option<Vec<String>>,
+    /// Environment of the agent.
+    pub env: Option<BTreeMap<String, Word>>,
+    /// Tools that the agent may call.
+    pub tools: Option<Vec<Tool>>,
+    /// MCP servers that serve the agent more tools.
+    pub mcp_servers: Option<Vec<McpServer>>,
+    /// The kind of place that the agent is dispatched to.
+    pub tier: Option<String>,
+    /// Services of other agents that must be there first.
+    pub dependencies: Option<Vec<Dependency>>,
+    /// What the input must be.
+    pub input_schema: Option<AnySchema>,
+    /// What the output will be.
+    pub output_schema: Option<AnySchema>,
+    /// What the agent needs of a machine.
+    pub resources: Option<Resources>,
+    /// How long things may take.
+    pub timeouts: Option<Timeouts>,
+    /// When a failed attempt is tried again: never if left out.
+    pub retry_policy: Option<RetryPolicy>,
+    /// Limits on tokens, money and calls.
+    pub budgets: Option<Budgets>,
+    /// Policies by name.
+    #[schemars(extend("uniqueItems" = true))]
+    pub policies: Option<Vec<String>>,
+    /// Cron lines that wake the agent when it is served.
+    pub schedules: Option<Vec<Schedule>>,
+    /// The HTTP listener that wakes the agent when it is served.
+    pub listen: Option<Listen>,
+    /// Makes this a run whose steps are other agents' runs.
+    pub coordinator: Option<Coordinator>,
+}

@@ -1,0 +1,116 @@
+//! Resources, times, retries and money.
+
+use schemars::JsonSchema;
+
+use super::scalar::{Cpu, Duration, Memory};
+
+/// What the agent needs of a machine.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Resources {
+    /// Cores.
+    pub cpu: Option<Cpu>,
+    /// Memory.
+    pub memory: Option<Memory>,
+    /// Whole GPUs.
+    #[schemars(range(max = 1024))]
+    pub gpu: Option<u32>,
+}
+
+/// How long things may take; what is left out has no limit.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Timeouts {
+    /// All attempts of a run together.
+    pub run: Option<Duration>,
+    /// One step.
+    pub step: Option<Duration>,
+    /// From admission to the first attempt.
+    pub queue: Option<Duration>,
+    /// From asking a person to the decision.
+    pub approval: Option<Duration>,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Attempts after the first.
+    #[schemars(range(max = 1000))]
+    pub max_retries: u32,
+    /// How the delay grows: `exponential` if left out.
+    pub backoff: Option<Backoff>,
+    /// Delay before the first retry: `1s` if left out.
+    pub initial_delay: Option<Duration>,
+    /// No delay is longer: `30s` if left out.
+    pub max_delay: Option<Duration>,
+    /// Failures that are tried again: all that may pass by themselves if left out.
+    #[schemars(extend("uniqueItems" = true))]
+    pub retry_on: Option<Vec<RetryOn>>,
+}
+
+/// How the delay between retries grows.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Backoff {
+    /// Each is double the one before.
+    Exponential,
+    /// All are alike.
+    Fixed,
+    /// There is none.
+    None,
+}
+
+/// A failure that another attempt may mend, by its error code.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum RetryOn {
+    /// The agent exited with a code other than 0.
+    ExitNonzero,
+    /// The agent was killed by a signal that errand did not send.
+    KilledBySignal,
+    /// A step took longer than it may.
+    TimeoutStep,
+    /// The agent's process could not be started.
+    SpawnFailed,
+    /// The workspace could not be prepared.
+    WorkspaceFailed,
+    /// The output is not what the agent promised.
+    OutputInvalid,
+    /// The process that supervised the attempt died.
+    HelperDied,
+    /// Whoever supervised the attempt was told to go.
+    SupervisorStopped,
+    /// The attempt lost its lease.
+    LeaseLost,
+}
+
+/// Limits on tokens, money and calls; the smallest that applies wins.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Budgets {
+    /// Tokens in and out, all model calls of a run.
+    pub tokens_per_run: Option<u64>,
+    /// US dollars, one run; at most six decimals.
+    #[schemars(range(min = 0))]
+    pub cost_usd_per_run: Option<f64>,
+    /// US dollars, all runs of the agent in one UTC day; at most six decimals.
+    #[schemars(range(min = 0))]
+    pub cost_usd_per_day: Option<f64>,
+    /// Tool calls of a run.
+    pub tool_calls_per_run: Option<u64>,
+    /// What happens at the limit: `deny_call` if left out.
+    pub on_exceed: Option<OnExceed>,
+}
+
+/// What happens when a budget is spent.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum OnExceed {
+    /// The call is refused, the run goes on.
+    DenyCall,
+    /// The run waits for a person.
+    Pause,
+    /// The run is cancelled.
+    Cancel,
+}

@@ -1,0 +1,108 @@
+//! Models, tools and what else an agent refers to.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+
+use super::scalar::{AnySchema, Word};
+
+/// A model and what to fall back to.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Model {
+    /// Who serves it, such as `anthropic`.
+    pub provider: String,
+    /// The provider's name for it.
+    pub name: String,
+    /// Tried in this order when the first does not answer.
+    pub fallback: Option<Vec<ModelName>>,
+}
+
+/// A model.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ModelName {
+    /// Who serves it.
+    pub provider: String,
+    /// The provider's name for it.
+    pub name: String,
+}
+
+/// A tool that the agent may call: its name, or more about it.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Tool {
+    /// Its name alone.
+    Name(String),
+    /// More about it.
+    Object(ToolObject),
+}
+
+/// A tool that the agent may call.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ToolObject {
+    /// Its name, unique in the agent.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: Option<String>,
+    /// Program and arguments that carry it out.
+    #[schemars(length(min = 1))]
+    pub command: Option<Vec<Word>>,
+    /// What its arguments must be.
+    pub input_schema: Option<AnySchema>,
+    /// What a call can do to the world; left out, it is treated as the worst.
+    pub side_effect: Option<SideEffect>,
+}
+
+/// What a tool call can do to the world.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum SideEffect {
+    /// Looks, changes nothing.
+    ReadOnly,
+    /// Changes the workspace.
+    LocalWrite,
+    /// Changes something elsewhere.
+    ExternalWrite,
+    /// Moves money.
+    Financial,
+    /// Speaks to people.
+    Communication,
+    /// Executes code.
+    CodeExecution,
+    /// Acts with special rights.
+    Privileged,
+}
+
+/// An MCP server: one on stdio has a `command`, another a `url`.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["command"] }, { "required": ["url"] }]))]
+pub struct McpServer {
+    /// Its name, unique in the agent.
+    pub name: String,
+    /// Program and arguments of a server on stdio.
+    #[schemars(length(min = 1))]
+    pub command: Option<Vec<Word>>,
+    /// Where a server that is reached over HTTP is.
+    #[schemars(regex(pattern = "^https?://."))]
+    pub url: Option<String>,
+    /// Environment of a server on stdio.
+    pub env: Option<BTreeMap<String, Word>>,
+}
+
+/// A service of another agent that must be there first.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Dependency {
+    /// The tier where it runs; this agent's own if left out.
+    pub tier: Option<String>,
+    /// The agent that offers it.
+    pub agent: String,
+    /// The service's name; the agent's name if left out.
+    pub service: Option<String>,
+    /// The service's port.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+}

@@ -1,0 +1,60 @@
+//! Values that people write in a way of their own.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+macro_rules! described {
+    ($($(#[doc = $doc:literal])* $name:ident = $schema:tt;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl JsonSchema for $name {
+                fn schema_name() -> Cow<'static, str> {
+                    stringify!($name).into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    json_schema!($schema)
+                }
+            }
+        )*
+    };
+}
+
+described! {
+    /// A whole number with a unit: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
+    Duration = {
+        "description": "A whole number and a unit: 500ms, 30s, 10m, 1h30m, 2d.",
+        "type": "string",
+        "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "examples": ["500ms", "30s", "10m", "1h30m"]
+    };
+    /// An amount of memory: `512Mi`, `2Gi`.
+    Memory = {
+        "description": "A whole number and a unit: Ki, Mi, Gi, Ti (binary) or k, M, G, T (decimal).",
+        "type": "string",
+        "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|K|M|G|T|B)$",
+        "examples": ["512Mi", "2Gi"]
+    };
+    /// Cores, or thousandths of one.
+    Cpu = {
+        "description": "Cores, or thousandths of one: 2, 0.5, 500m.",
+        "type": ["string", "number"],
+        "pattern": "^([0-9]*\\.?[0-9]*|[0-9]+m)$",
+        "exclusiveMinimum": 0,
+        "examples": ["1", 0.5, "500m"]
+    };
+    /// Text, or a number or truth value that is taken as it is written.
+    Word = {
+        "description": "Text; a number or a truth value is taken as it is written.",
+        "type": ["string", "number", "boolean"]
+    };
+    /// A JSON Schema.
+    AnySchema = {
+        "description": "A JSON Schema 2020-12.",
+        "$ref": "https://json-schema.org/draft/2020-12/schema"
+    };
+}
