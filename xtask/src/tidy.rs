@@ -5,6 +5,7 @@
 mod dependencies;
 mod error_pages;
 mod licences;
+mod links;
 mod migrations;
 mod sizes;
 mod test_files;
@@ -69,6 +70,7 @@ const RULES: &[(&str, Rule)] = &[
     ("sizes", sizes::check),
     ("test files", test_files::check),
     ("error pages", error_pages::check),
+    ("links", links::check),
     ("migrations", migrations::check),
     ("words", words::check),
 ];
