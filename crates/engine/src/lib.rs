@@ -1,1 +1,25 @@
-//! placeholder
+//! Turns decisions into deeds: admission, supervision, reconciliation, services.
+//!
+//! Deliberately absent: SQL, HTTP routes, the terminal, the process's environment.
+
+pub mod admit;
+pub mod ask;
+pub mod brief;
+mod command_line;
+mod engine;
+pub mod environment;
+mod error;
+mod journal;
+pub mod launch;
+pub mod listener;
+pub mod payload;
+pub mod reconcile;
+pub mod record_file;
+pub mod remove;
+mod schema;
+pub mod service;
+pub mod supervise;
+pub mod wait;
+
+pub use engine::{Engine, Inner, Surroundings};
+pub use error::Error;

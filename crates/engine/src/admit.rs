@@ -1,0 +1,242 @@
+//! Admission: everything is checked before a run exists.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use errand_agent::parcel::Parcel;
+use errand_api::agent_file::{Agent, Harness, Target};
+use errand_model::event::{
+    AgentRef, EventBody, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
+};
+use errand_model::retry::RetryPolicy;
+use errand_model::run::Run;
+use errand_model::{Digest, Head, RunId};
+use errand_store::{Admission, Admitted, Lease};
+use serde_json::{Value, json};
+
+use crate::{Engine, Error, Surroundings, command_line, payload, schema};
+
+/// A run that somebody wants.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// What is to run.
+    pub parcel: Parcel,
+    /// Where it was built from, for people.
+    pub source: String,
+    /// What sort of run.
+    pub kind: RunKind,
+    /// Why.
+    pub trigger: Trigger,
+    /// What the agent is given, byte for byte.
+    pub input: Option<Vec<u8>>,
+    /// What the caller asks for beyond that.
+    pub wishes: Wishes,
+    /// What wakes it; only for services.
+    pub service: Option<ServiceSpec>,
+    /// The run that starts it.
+    pub parent: Option<RunId>,
+    /// The run it repeats.
+    pub origin: Option<RunId>,
+}
+
+/// What a caller may ask for beyond agent and input.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// A name.
+    pub name: Option<String>,
+    /// Labels; they win over the agent's.
+    pub labels: BTreeMap<String, String>,
+    /// Environment variables; they win over the agent's.
+    pub env: BTreeMap<String, String>,
+    /// The conversation it belongs to.
+    pub session_id: Option<String>,
+    /// Wins over the agent's `timeouts.run`.
+    pub timeout: Option<Duration>,
+    /// The caller's key for this request.
+    pub idempotency_key: Option<String>,
+    /// Whether an equal run that is unfinished or completed stands in for it.
+    pub dedup: bool,
+    /// Whether the caller goes on without it.
+    pub detached: bool,
+    /// The directory it is started from.
+    pub cwd: String,
+    /// Where the result is to be reported.
+    pub callback_url: Option<String>,
+}
+
+/// What is wanted of an agent, before it is packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Draft<'a> {
+    /// The agent.
+    pub agent: &'a Agent,
+    /// Its folder.
+    pub files: &'a Path,
+    /// What sort of run.
+    pub kind: RunKind,
+    /// What the agent is to be given.
+    pub input: Option<&'a [u8]>,
+    /// Environment variables of the caller.
+    pub env: &'a BTreeMap<String, String>,
+}
+
+/// Checks everything that can be checked before anything is created.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
+    check_supported(draft.agent)?;
+    let search_path = crate::environment::search_path(around);
+    command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
+    crate::brief::check(draft.agent, draft.files)?;
+    for secret in crate::environment::secrets(around, draft.agent)? {
+        let exposed = |place| Err(Error::SecretExposed { place, name: secret.name.clone() });
+        let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
+        if draft.input.is_some_and(is_in) {
+            return exposed("input");
+        }
+        if draft.env.values().any(|value| is_in(value.as_bytes())) {
+            return exposed("environment");
+        }
+    }
+    if draft.kind == RunKind::Job {
+        schema::check_input(draft.agent, draft.input)?;
+    }
+    Ok(())
+}
+
+/// What this version runs: processes with the `command` harness.
+fn check_supported(agent: &Agent) -> Result<(), Error> {
+    let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
+    if agent.coordinator.is_some() {
+        return unsupported("a coordinator");
+    }
+    match agent.harness {
+        Harness::Command => {}
+        Harness::Acp => return unsupported("the harness acp"),
+        Harness::React => return unsupported("the harness react"),
+    }
+    match agent.target {
+        Target::Process => Ok(()),
+        Target::Container { .. } => unsupported("the target container"),
+        Target::Kubernetes { .. } => unsupported("the target kubernetes"),
+    }
+}
+
+/// Makes the admission of a checked submission.
+///
+/// # Errors
+///
+/// If the blob store cannot be written, or the system gives no randomness.
+pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, Error> {
+    let now = engine.now();
+    let id = engine.new_run_id()?;
+    let (dedup, kind) = (submission.wishes.dedup, submission.kind);
+    let mut created = created(engine, submission)?;
+    if kind == RunKind::Service && created.session_id.is_none() {
+        // The wakes of a service are one conversation.
+        created.session_id = Some(id.to_string());
+    }
+    let mut head = Head::EMPTY;
+    let event = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(created.clone())));
+    let run = Run::create(id, now, created);
+    Ok(Admission { run, head, events: vec![event], queued: None, dedup })
+}
+
+fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error> {
+    let Submission { parcel, source, kind, trigger, input, wishes, service, parent, origin } = submission;
+    let agent = &parcel.agent;
+    let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &wishes);
+    let mut labels = agent.labels.clone();
+    labels.extend(wishes.labels);
+    let run_timeout = wishes.timeout.or(agent.timeouts.run_ms.map(Duration::from_millis));
+    Ok(RunCreated {
+        name: wishes.name,
+        kind,
+        agent: AgentRef {
+            name: agent.name.clone(),
+            version: agent.version.clone(),
+            digest: parcel.digest.clone(),
+            path: source,
+        },
+        trigger,
+        labels,
+        session_id: wishes.session_id,
+        parent_run_id: parent,
+        origin_run_id: origin,
+        detached: wishes.detached,
+        host: engine.holder().host.clone(),
+        cwd: wishes.cwd,
+        input: input.map(|bytes| payload::from_bytes(&engine.blobs(), bytes)).transpose()?,
+        env: wishes.env,
+        timeouts: Timeouts {
+            // A service lives until it is stopped; its wakes have the agent's limit.
+            run: run_timeout.filter(|_| kind != RunKind::Service),
+            step: agent.timeouts.step_ms.map(Duration::from_millis),
+            queue: agent.timeouts.queue_ms.map(Duration::from_millis),
+            approval: agent.timeouts.approval_ms.map(Duration::from_millis),
+        },
+        retry: if kind == RunKind::Service { RetryPolicy::NEVER } else { agent.retry_policy.clone() },
+        service,
+        launcher: Some(engine.holder().process.clone()),
+        idempotency_key: wishes.idempotency_key,
+        fingerprint,
+        callback_url: wishes.callback_url,
+    })
+}
+
+/// The stored word of an enum without data.
+pub(crate) fn stored_word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// Equal for runs that would do the same: agent, kind, input, environment, session.
+fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wishes) -> Digest {
+    let input = input.map(|bytes| Digest::of(bytes).to_string());
+    let same: Value = json!({
+        "agent": parcel.digest, "kind": kind, "input": input, "env": wishes.env,
+        "session": wishes.session_id,
+    });
+    Digest::of(errand_model::canonical::to_string(&same).as_bytes())
+}
+
+/// Admits a checked submission that another process will run.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit`].
+pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
+    let admission = admission(engine, submission)?;
+    let (run, head) = (admission.run.clone(), admission.head);
+    let admitted = engine.store().admit(admission).await?;
+    if admitted == Admitted::Created {
+        crate::record_file::write_quietly(engine, &run, head, None);
+    }
+    Ok((run.id, admitted))
+}
+
+/// Admits a checked submission that this process runs itself.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit_held`].
+pub async fn admit_held(
+    engine: &Engine,
+    submission: Submission,
+) -> Result<(RunId, Result<Lease, RunId>), Error> {
+    let admission = admission(engine, submission)?;
+    let (run, head) = (admission.run.clone(), admission.head);
+    let (admitted, lease) = engine.store().admit_held(admission, engine.holder().clone()).await?;
+    match (admitted, lease) {
+        (Admitted::Created, Some(lease)) => {
+            crate::record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+            Ok((run.id, Ok(lease)))
+        }
+        (Admitted::Created, None) => Err(Error::Closed),
+        (Admitted::Existing(existing), _) => Ok((run.id, Err(existing))),
+    }
+}

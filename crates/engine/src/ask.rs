@@ -1,0 +1,35 @@
+//! Asking something of a run: of its supervisor where one lives, else by doing it oneself.
+
+mod restart;
+mod stop;
+
+use errand_agent::os::{self, Signal};
+use errand_model::RunId;
+use errand_store::{RequestKind, Stored};
+
+pub use restart::{Restarted, restart};
+pub use stop::{Stop, stop};
+
+use crate::{Engine, Error, reconcile};
+
+/// Leaves a request for the run's supervisor and tells it to look.
+///
+/// # Errors
+///
+/// If the registry fails, or [`errand_store::Error::Sealed`] if the run is over meanwhile.
+pub async fn ask(engine: &Engine, stored: &Stored, kind: RequestKind) -> Result<(), Error> {
+    engine.store().request(&stored.run.id, kind, engine.now()).await?;
+    nudge(engine, &stored.run.id).await
+}
+
+/// Tells whoever holds the run's lease to look at what is asked of it.
+async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+    // Loaded again: the lease may have been taken while the request was written.
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
+    let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {
+        return Ok(());
+    };
+    os::signal(&lease.holder.process, Signal::Look)
+        .map(|_| ())
+        .map_err(Error::io("signal the supervisor of", engine.registry().run_log(run_id)))
+}

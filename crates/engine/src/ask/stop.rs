@@ -1,0 +1,116 @@
+//! Ending a run, whatever state it is in.
+
+use std::time::Duration;
+
+use errand_agent::os::{self, Signal};
+use errand_model::event::CancelCause;
+use errand_model::run::Cancel;
+use errand_model::{Event, EventContext, RunId};
+use errand_store::{Append, Fence, RequestKind, Stored};
+use tokio::time::Instant;
+
+use super::ask;
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, reconcile, record_file};
+
+/// How long after the grace period a supervisor may take to report: then it is taken for hung,
+/// killed, and the run reconciled.
+const REPORT_LIMIT: Duration = Duration::from_secs(15);
+/// How often a race with a launcher or another client is run again.
+const TRIES: usize = 16;
+
+/// How a run is to be ended.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    /// Why.
+    pub cause: CancelCause,
+    /// Who asks.
+    pub by: Option<String>,
+    /// How long the agent has to end by itself; zero kills it at once.
+    pub grace: Duration,
+}
+
+/// Ends a run and returns it as it ended. One that is over already is returned as it is.
+///
+/// # Errors
+///
+/// [`Error::Elsewhere`] if it is supervised on another machine that does not answer in time.
+pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored, Error> {
+    for _ in 0..TRIES {
+        let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        let attempted = if stored.lease.is_some() {
+            by_supervisor(engine, &stored, stop).await
+        } else {
+            by_hand(engine, &stored, stop).await
+        };
+        match attempted {
+            Ok(Some(ended)) => return Ok(ended),
+            Ok(None) => {}
+            // Somebody was faster; look again.
+            Err(Error::Store(
+                errand_store::Error::Fenced { .. }
+                | errand_store::Error::Sealed { .. }
+                | errand_store::Error::Conflict { .. },
+            )) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    wait::load(engine, run_id).await
+}
+
+/// Asks the supervisor, and waits until it has done it. `None`: it was killed instead.
+async fn by_supervisor(
+    engine: &Engine,
+    stored: &Stored,
+    stop: &Stop,
+) -> Result<Option<Stored>, Error> {
+    let run_id = &stored.run.id;
+    let kind = RequestKind::Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
+    ask(engine, stored, kind).await?;
+    let deadline = Instant::now() + stop.grace + REPORT_LIMIT;
+    match wait::until_over(engine, run_id, Some(deadline)).await? {
+        Waited::Reached(ended) => Ok(Some(*ended)),
+        Waited::TimedOut(stored) => {
+            let Some(lease) = &stored.lease else { return Ok(None) };
+            if !reconcile::is_here(engine, lease) {
+                let host = lease.holder.host.clone();
+                return Err(Error::Elsewhere { run_id: run_id.clone(), host });
+            }
+            os::signal(&lease.holder.process, Signal::Kill)
+                .map_err(Error::io("end the supervisor of", engine.registry().run_log(run_id)))?;
+            Ok(None)
+        }
+    }
+}
+
+/// Takes the lease of a run that nobody holds, and ends it.
+async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
+    let run_id = &stored.run.id;
+    let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone()).await?;
+    let stored = wait::load(engine, run_id).await?;
+    let now = engine.now();
+    let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
+    let decision = stored.run.decide(&cancel.into(), now)?;
+    let attempt = stored.run.last_attempt_number();
+    let mut head = stored.head;
+    let events: Vec<Event> =
+        decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
+    let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+    let append = Append {
+        run: run.clone(),
+        head,
+        events,
+        steps: Vec::new(),
+        fence: Fence { epoch: lease.epoch },
+        snapshot: true,
+        release: false,
+        requeue: None,
+        answered: Vec::new(),
+    };
+    engine.store().append(append).await?;
+    record_file::write_quietly(engine, &run, head, None);
+    Ok(Some(wait::load(engine, run_id).await?))
+}

@@ -1,0 +1,83 @@
+//! The brief: what an agent gets at boot, in one document.
+
+use std::path::{Path, PathBuf};
+
+use errand_agent::parcel::Parcel;
+use errand_api::agent_file::Agent;
+use errand_model::run::Run;
+use serde_json::{Value, json};
+
+use crate::Error;
+
+/// The longest skill or config that is put into a brief.
+const PART_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Checks that every skill and config that the agent names is in its folder.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] that names the missing one and where it was looked for.
+pub fn check(agent: &Agent, files: &Path) -> Result<(), Error> {
+    let skills = agent.skills.iter().map(|slug| (slug, skill_places(slug)));
+    let configs = agent.configs.iter().map(|slug| (slug, config_places(slug)));
+    for (slug, places) in skills.chain(configs) {
+        if find(files, &places).is_none() {
+            let places = places.join(", ");
+            return Err(Error::Unsupported {
+                what: format!("{slug:?} is not in the agent's folder (looked for {places})"),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The brief of a run. `input` is the payload as a document.
+///
+/// # Errors
+///
+/// If a part of it cannot be read.
+pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Value, Error> {
+    let agent = &parcel.agent;
+    let files = parcel.files_path();
+    let read = |places: Vec<String>| -> Result<String, Error> {
+        let file = find(&files, &places).unwrap_or_else(|| files.join(&places[0]));
+        std::fs::read_to_string(&file).map_err(Error::io("read", file))
+    };
+    let mut skills = Vec::new();
+    for slug in &agent.skills {
+        skills.push(json!({ "slug": slug, "instructions": read(skill_places(slug))? }));
+    }
+    let mut configs = Vec::new();
+    for slug in &agent.configs {
+        configs.push(json!({ "slug": slug, "content": read(config_places(slug))? }));
+    }
+    Ok(json!({
+        "task_id": run.id,
+        "task_name": run.spec.name.as_ref().unwrap_or(&agent.name),
+        "skills": skills,
+        "configs": configs,
+        "instructions": agent.description,
+        "context": {
+            "agent": { "name": agent.name, "version": agent.version, "digest": parcel.digest },
+            "kind": run.spec.kind,
+            "trigger": run.spec.trigger,
+            "labels": run.spec.labels,
+            "session_id": run.spec.session_id,
+        },
+        "input": input,
+    }))
+}
+
+fn skill_places(slug: &str) -> Vec<String> {
+    vec![format!("skills/{slug}/SKILL.md"), format!("skills/{slug}.md")]
+}
+
+fn config_places(slug: &str) -> Vec<String> {
+    ["", ".md", ".yaml", ".json", ".toml", ".txt"].map(|end| format!("configs/{slug}{end}")).into()
+}
+
+fn find(files: &Path, places: &[String]) -> Option<PathBuf> {
+    places.iter().map(|place| files.join(place)).find(|file| {
+        file.metadata().is_ok_and(|found| found.is_file() && found.len() <= PART_LIMIT_BYTES)
+    })
+}

@@ -1,0 +1,84 @@
+//! From the agent file's `command` to what is executed.
+
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+/// The command with its program found and its files in the parcel named in full.
+///
+/// A word that names a file of the parcel means that file, wherever the agent's workspace is; a
+/// program that is not in the parcel is looked for on `search_path`.
+///
+/// # Errors
+///
+/// [`Error::CommandNotFound`] or [`Error::CommandNotExecutable`].
+pub fn resolve(
+    command: &[String],
+    parcel_files: &Path,
+    search_path: &OsStr,
+) -> Result<Vec<OsString>, Error> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(Error::CommandNotFound { program: String::new() });
+    };
+    let mut words = vec![find_program(program, parcel_files, search_path)?.into_os_string()];
+    for argument in arguments {
+        words.push(in_parcel(argument, parcel_files).map_or_else(|| argument.into(), Into::into));
+    }
+    Ok(words)
+}
+
+/// The file of the parcel that `word` names, if it names one.
+fn in_parcel(word: &str, parcel_files: &Path) -> Option<PathBuf> {
+    let is_inside = !word.is_empty()
+        && !word.starts_with('-')
+        && Path::new(word).components().all(|part| {
+            matches!(part, std::path::Component::Normal(_) | std::path::Component::CurDir)
+        });
+    let file = parcel_files.join(word);
+    (is_inside && file.is_file()).then_some(file)
+}
+
+fn find_program(
+    program: &str,
+    parcel_files: &Path,
+    search_path: &OsStr,
+) -> Result<PathBuf, Error> {
+    if let Some(file) = in_parcel(program, parcel_files) {
+        return check_executable(program, file);
+    }
+    if program.starts_with('/') {
+        return check_executable(program, PathBuf::from(program));
+    }
+    let not_found = || Error::CommandNotFound { program: program.to_owned() };
+    if program.contains('/') {
+        return Err(not_found());
+    }
+    let mut refused = None;
+    for folder in std::env::split_paths(search_path).filter(|folder| folder.is_absolute()) {
+        match check_executable(program, folder.join(program)) {
+            Ok(file) => return Ok(file),
+            Err(error @ Error::CommandNotExecutable { .. }) => refused = Some(error),
+            Err(_) => {}
+        }
+    }
+    Err(refused.unwrap_or_else(not_found))
+}
+
+fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, Error> {
+    let refuse = |reason: &str| Error::CommandNotExecutable {
+        program: program.to_owned(),
+        reason: reason.to_owned(),
+    };
+    match std::fs::metadata(&file) {
+        Ok(found) if found.is_dir() => Err(refuse("it is a folder")),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            Err(refuse("no execute permission is set; make it executable, or name its interpreter"))
+        }
+        Ok(_) => Ok(file),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(refuse("permission denied")),
+        Err(_) => Err(Error::CommandNotFound { program: program.to_owned() }),
+    }
+}

@@ -1,0 +1,97 @@
+//! What every part of the engine works with.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use errand_agent::Clock;
+use errand_model::{RunId, Timestamp};
+use errand_store::{Blobs, Holder, Registry, Store};
+
+use crate::Error;
+
+/// One registry, and what is needed to run agents on it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+/// What an [`Engine`] is made of.
+#[derive(Debug)]
+pub struct Inner {
+    /// What is around it.
+    pub surroundings: Surroundings,
+    /// Where runs are kept.
+    pub store: Arc<dyn Store>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Who this process is, for the leases it holds.
+    pub holder: Holder,
+}
+
+/// What is around an engine: enough to check a submission before anything is created.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Where the registry's files are, or will be.
+    pub registry: Registry,
+    /// The environment that agents may see, and that secrets are looked up in first.
+    pub environment: BTreeMap<OsString, OsString>,
+    /// This program, for helpers and for the agents' `PATH`.
+    pub program: PathBuf,
+    /// The user's secrets identity.
+    pub identity: PathBuf,
+    /// Where sockets go whose path would be too long below the registry.
+    pub runtime_dir: PathBuf,
+}
+
+impl Engine {
+    /// Puts the parts together.
+    pub fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The registry's files.
+    pub fn registry(&self) -> &Registry {
+        &self.inner.surroundings.registry
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.inner.store
+    }
+
+    /// Who this process is.
+    pub fn holder(&self) -> &Holder {
+        &self.inner.holder
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The blob store.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::at(self.registry().blobs())
+    }
+
+    /// What is around it.
+    pub fn surroundings(&self) -> &Surroundings {
+        &self.inner.surroundings
+    }
+
+    /// A new run's id.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no randomness to give.
+    pub fn new_run_id(&self) -> Result<RunId, Error> {
+        Ok(RunId::new(self.now(), random()?))
+    }
+}
+
+/// 64 bits from the system's source of randomness.
+pub(crate) fn random() -> Result<u64, Error> {
+    getrandom::u64().map_err(|error| Error::Randomness { reason: error.to_string() })
+}

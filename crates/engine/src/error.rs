@@ -1,0 +1,162 @@
+//! What can go wrong in the engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use errand_model::RunId;
+use errand_model::run::{IllegalTransition, Rejection};
+use thiserror::Error;
+
+/// Why the engine could not do what was asked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The registry.
+    #[error(transparent)]
+    Store(#[from] errand_store::Error),
+    /// The blob store.
+    #[error("a blob cannot be kept or read")]
+    Blob(#[from] errand_store::BlobError),
+    /// The model refuses the command.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// A decision does not fold: a bug.
+    #[error("a decision does not fold; this is a bug")]
+    Fold(#[from] IllegalTransition),
+    /// The journal takes nothing in any more: the run is ending.
+    #[error("the run is ending")]
+    Closed,
+    /// The journal cannot be written any more by this process.
+    #[error("the journal is lost to this process")]
+    JournalLost {
+        /// Why.
+        #[source]
+        source: Arc<Error>,
+    },
+    /// A step is refused.
+    #[error(transparent)]
+    Step(#[from] errand_model::step::StepRefused),
+    /// An event is refused.
+    #[error(transparent)]
+    Report(#[from] errand_model::event::NotReportable),
+    /// A payload is not what it has to be.
+    #[error("the payload is refused: {reason}")]
+    Payload {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The input does not match the agent's schema.
+    #[error("the input does not match the agent's input_schema at {path}: {reason}")]
+    InputSchema {
+        /// A JSON pointer; empty for the whole input.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A schema in the agent file is none.
+    #[error("the agent's {field} is not a JSON Schema: {reason}")]
+    Schema {
+        /// `input_schema` or `output_schema`.
+        field: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The agent cannot be run by this version.
+    #[error("this agent cannot be run here: {what}")]
+    Unsupported {
+        /// What is not supported.
+        what: String,
+    },
+    /// The program does not exist.
+    #[error("the agent's program {program:?} was not found in its parcel or on PATH")]
+    CommandNotFound {
+        /// As the agent file has it.
+        program: String,
+    },
+    /// The program cannot be executed.
+    #[error("the agent's program {program:?} cannot be executed: {reason}")]
+    CommandNotExecutable {
+        /// As the agent file has it.
+        program: String,
+        /// Why.
+        reason: String,
+    },
+    /// A parcel is missing or damaged.
+    #[error(transparent)]
+    Parcel(#[from] errand_agent::parcel::Error),
+    /// A secret is missing, or the secret store is.
+    #[error(transparent)]
+    Secret(#[from] errand_agent::secret::Error),
+    /// A secret's value was given where it would be recorded.
+    #[error("the {place} contains the value of the secret {name}")]
+    SecretExposed {
+        /// Where it was given.
+        place: &'static str,
+        /// The secret.
+        name: String,
+    },
+    /// A workspace cannot be made.
+    #[error(transparent)]
+    Workspace(#[from] errand_agent::workspace::Error),
+    /// A listener cannot be bound.
+    #[error(transparent)]
+    Listener(#[from] crate::listener::Error),
+    /// A schedule is none.
+    #[error(transparent)]
+    Schedule(#[from] errand_model::schedule::Misunderstood),
+    /// The helper did not begin.
+    #[error("the helper of run {run_id} did not begin: {reason}")]
+    Helper {
+        /// Which run.
+        run_id: RunId,
+        /// What is known.
+        reason: String,
+    },
+    /// The run is live and must not be.
+    #[error("run {run_id} is live")]
+    Live {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// The run did not end in time.
+    #[error("run {run_id} is still {status} after {waited_ms} ms")]
+    StillLive {
+        /// Which run.
+        run_id: RunId,
+        /// Its status.
+        status: &'static str,
+        /// How long was waited.
+        waited_ms: u64,
+    },
+    /// A run of another machine.
+    #[error("run {run_id} is supervised on {host}, not on this machine")]
+    Elsewhere {
+        /// Which run.
+        run_id: RunId,
+        /// Where.
+        host: String,
+    },
+    /// The system has no randomness to give.
+    #[error("the system gives no randomness: {reason}")]
+    Randomness {
+        /// What it says.
+        reason: String,
+    },
+    /// A file or a process.
+    #[error("cannot {doing} {path}", path = path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { doing, path, source }
+    }
+}

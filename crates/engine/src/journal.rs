@@ -1,0 +1,391 @@
+//! A run's journal in the hands of the one process that may write it.
+//!
+//! Decisions are made at once, in memory; their events become durable together: whatever was
+//! decided while one commit was under way goes into the next. [`Journal::command`] returns when its
+//! events are durable.
+//!
+//! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use errand_model::event::EventBody;
+use errand_model::run::{Command, Decision, Run};
+use errand_model::step::{Step, Steps};
+use errand_model::{Event, EventContext, Head, RunId, Timestamp};
+use errand_store::{Admission, Append, Fence, FinalSnapshot, Lease, Store, Stored};
+use tokio::sync::{Notify, watch};
+
+use crate::{Engine, Error, record_file};
+
+/// How long the registry may refuse to be written before the run is given up to whoever
+/// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// Between two tries.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// A run whose lease this process holds. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    engine: Engine,
+    run_id: RunId,
+    epoch: u64,
+    state: Mutex<State>,
+    wake: Notify,
+    durable: watch::Sender<Durable>,
+    /// Held while a batch is on its way to the store, so that batches arrive in order.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    run: Run,
+    head: Head,
+    steps: Steps,
+    batch: Batch,
+    /// Nothing more is taken in: the last events are being written.
+    closed: bool,
+}
+
+/// Events that are decided and not durable yet.
+#[derive(Debug, Default)]
+struct Batch {
+    events: Vec<Event>,
+    steps: Vec<Step>,
+    answered: Vec<i64>,
+    is_transition: bool,
+}
+
+/// How far the journal is durable.
+#[derive(Clone, Debug, Default)]
+struct Durable {
+    seq: u64,
+    lost: Option<Arc<Error>>,
+}
+
+impl Journal {
+    /// The journal of a run under `lease`.
+    ///
+    /// # Errors
+    ///
+    /// If its steps cannot be read.
+    pub async fn open(engine: &Engine, stored: Stored, lease: &Lease) -> Result<Self, Error> {
+        let steps = if stored.head.seq > 1 {
+            engine.store().steps(&stored.run.id).await?
+        } else {
+            Vec::new()
+        };
+        let durable = Durable { seq: stored.head.seq, lost: None };
+        let shared = Shared {
+            engine: engine.clone(),
+            run_id: stored.run.id.clone(),
+            epoch: lease.epoch,
+            state: Mutex::new(State {
+                run: stored.run,
+                head: stored.head,
+                steps: Steps::from_stored(steps),
+                batch: Batch::default(),
+                closed: false,
+            }),
+            wake: Notify::new(),
+            durable: watch::Sender::new(durable),
+            writing: tokio::sync::Mutex::new(()),
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// The run's id.
+    pub fn run_id(&self) -> &RunId {
+        &self.shared.run_id
+    }
+
+    /// The lease's number.
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch
+    }
+
+    /// The number of the last event that is decided, durable or not.
+    pub fn head_seq(&self) -> u64 {
+        self.state().head.seq
+    }
+
+    /// Looks at the run as it is decided so far, durable or not.
+    pub fn look<T>(&self, look: impl FnOnce(&Run, &Steps) -> T) -> T {
+        let state = self.state();
+        look(&state.run, &state.steps)
+    }
+
+    /// Decides and records; the events are durable when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if the model refuses; otherwise the journal is lost to this process, and
+    /// whatever it supervises must stop.
+    pub async fn command(&self, command: &Command) -> Result<Decision, Error> {
+        let (decision, seq) = self.record(command, &[])?;
+        self.durable(seq).await?;
+        Ok(decision)
+    }
+
+    /// The same, in answer to requests, which are gone with the commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::command`].
+    pub async fn answer(&self, command: &Command, requests: &[i64]) -> Result<Decision, Error> {
+        let (decision, seq) = self.record(command, requests)?;
+        self.durable(seq).await?;
+        Ok(decision)
+    }
+
+    /// Decides and records, and returns the number of the last event without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Rejected`] if the model refuses, [`Error::Closed`] once the last events are decided.
+    pub fn record(&self, command: &Command, answered: &[i64]) -> Result<(Decision, u64), Error> {
+        self.record_with(|_, _| Ok(command.clone()), answered)
+    }
+
+    /// The same for a command that is made from the run as it is at that very moment.
+    ///
+    /// # Errors
+    ///
+    /// What `make` refuses, and as [`Journal::record`].
+    pub fn record_with(
+        &self,
+        make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
+        answered: &[i64],
+    ) -> Result<(Decision, u64), Error> {
+        let now = self.shared.engine.now();
+        let mut state = self.state();
+        if state.closed {
+            return Err(Error::Closed);
+        }
+        let command = make(&state.run, &state.steps)?;
+        let decision = state.run.decide(&command, now)?;
+        state.take_in(&decision.events, now)?;
+        state.batch.answered.extend_from_slice(answered);
+        let seq = state.head.seq;
+        drop(state);
+        self.shared.wake.notify_one();
+        Ok((decision, seq))
+    }
+
+    /// Waits until event `seq` is durable.
+    ///
+    /// # Errors
+    ///
+    /// What made the journal be lost.
+    pub async fn durable(&self, seq: u64) -> Result<(), Error> {
+        let mut durable = self.shared.durable.subscribe();
+        let reached = durable
+            .wait_for(|durable| durable.seq >= seq || durable.lost.is_some())
+            .await
+            .map_err(|_| Error::Closed)?;
+        match &reached.lost {
+            Some(error) if reached.seq < seq => Err(Error::JournalLost { source: Arc::clone(error) }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Waits until the journal is lost: fenced, or the registry could not be written for too long.
+    pub async fn lost(&self) -> Arc<Error> {
+        let mut durable = self.shared.durable.subscribe();
+        match durable.wait_for(|durable| durable.lost.is_some()).await {
+            Ok(reached) => reached.lost.clone().unwrap_or_else(|| Arc::new(Error::Closed)),
+            Err(_) => Arc::new(Error::Closed),
+        }
+    }
+
+    /// Records the end of an attempt. If the run is over with it, the terminal snapshot is written
+    /// and synced first, and nothing can be recorded afterwards.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::command`]. If the snapshot was written, the run ends as it says all the same:
+    /// whoever reconciles takes it from there.
+    pub async fn end(&self, command: &Command) -> Result<Decision, Error> {
+        let now = self.shared.engine.now();
+        // Everything before it must be durable: the snapshot's events follow the registry's.
+        let before = self.state().head.seq;
+        self.durable(before).await?;
+        let (decision, seq, snapshot) = {
+            let mut state = self.state();
+            let decision = state.run.decide(command, now)?;
+            let (first, attempt) = (state.batch.events.len(), state.run.last_attempt_number());
+            let head = state.head;
+            state.take_in(&decision.events, now)?;
+            let snapshot = state.run.status.is_terminal().then(|| FinalSnapshot {
+                run_id: state.run.id.clone(),
+                attempt,
+                epoch: self.shared.epoch,
+                head_before: head,
+                events: state.batch.events[first..].to_vec(),
+            });
+            state.closed |= snapshot.is_some();
+            (decision, state.head.seq, snapshot)
+        };
+        if let Some(snapshot) = snapshot {
+            // Without it the registry alone decides; nothing is lost by going on.
+            if let Err(error) = snapshot.write(self.shared.engine.registry()) {
+                drop(error);
+            }
+        }
+        self.shared.wake.notify_one();
+        self.durable(seq).await?;
+        Ok(decision)
+    }
+
+    /// Records the wake of a service and admits its run, in one commit. `None`: the wake was fired
+    /// or skipped before, and nothing happened.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::command`].
+    pub async fn fire(
+        &self,
+        command: &Command,
+        child: Admission,
+        answered: &[i64],
+    ) -> Result<Option<Lease>, Error> {
+        let now = self.shared.engine.now();
+        let _order = self.shared.writing.lock().await;
+        let append = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(Error::Closed);
+            }
+            let decision = state.run.decide(command, now)?;
+            if decision.events.is_empty() {
+                return Ok(None);
+            }
+            state.take_in(&decision.events, now)?;
+            state.batch.answered.extend_from_slice(answered);
+            self.next_append(&mut state)
+        };
+        let holder = self.shared.engine.holder();
+        let written = self.write_one(append, |store, append| {
+            store.append_and_admit(append, child.clone(), holder.clone())
+        });
+        match written.await {
+            Ok(lease) => Ok(Some(lease)),
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    /// Writes what is recorded, for as long as the journal is open. Its owner runs it beside
+    /// everything else and aborts it at the end.
+    pub async fn write(self) {
+        loop {
+            self.shared.wake.notified().await;
+            let _order = self.shared.writing.lock().await;
+            while let Some(append) = self.next_batch() {
+                let written = self.write_one(append, |store, append| store.append(append));
+                if let Err(error) = written.await {
+                    self.lose(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn lose(&self, error: Error) -> Error {
+        let error = Arc::new(error);
+        let lost = Some(Arc::clone(&error));
+        self.shared.durable.send_modify(|durable| durable.lost = lost);
+        Error::JournalLost { source: error }
+    }
+
+    fn next_batch(&self) -> Option<Append> {
+        let mut state = self.state();
+        (!state.batch.events.is_empty()).then(|| self.next_append(&mut state))
+    }
+
+    /// What is to be written next, with the run exactly as it is after it.
+    fn next_append(&self, state: &mut State) -> Append {
+        let batch = std::mem::take(&mut state.batch);
+        Append {
+            run: state.run.clone(),
+            head: state.head,
+            events: batch.events,
+            steps: batch.steps,
+            fence: Fence { epoch: self.shared.epoch },
+            snapshot: batch.is_transition,
+            release: false,
+            requeue: None,
+            answered: batch.answered,
+        }
+    }
+
+    /// Writes one append, again and again while the registry may come back.
+    async fn write_one<'s, T, F>(
+        &'s self,
+        append: Append,
+        write: impl Fn(&'s dyn Store, Append) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, errand_store::Error>>,
+    {
+        let engine = &self.shared.engine;
+        let deadline = tokio::time::Instant::now() + GIVE_UP_AFTER;
+        let written = loop {
+            match write(engine.store().as_ref(), append.clone()).await {
+                Ok(written) => break written,
+                Err(error) if !may_pass(&error) || tokio::time::Instant::now() >= deadline => {
+                    return Err(error.into());
+                }
+                Err(_) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
+            }
+        };
+        self.shared.durable.send_modify(|durable| durable.seq = append.head.seq);
+        if append.snapshot {
+            record_file::write_quietly(engine, &append.run, append.head, Some(engine.holder()));
+        }
+        Ok(written)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code path panics while it holds the lock; were one to, the state is still whole,
+        // since it only ever changes by finished steps.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the registry may take it later.
+const fn may_pass(error: &errand_store::Error) -> bool {
+    matches!(
+        error,
+        errand_store::Error::Busy { .. }
+            | errand_store::Error::Full { .. }
+            | errand_store::Error::ReadOnly { .. }
+            | errand_store::Error::Database { .. }
+    )
+}
+
+impl State {
+    /// Applies, seals and queues what was decided.
+    fn take_in(&mut self, events: &[EventBody], now: Timestamp) -> Result<(), Error> {
+        for body in events {
+            let attempt = match body {
+                EventBody::AttemptStarted(started) => started.number,
+                _ => self.run.last_attempt_number(),
+            };
+            let context = EventContext { at: now, attempt };
+            self.run.apply(context, body)?;
+            if let Some(step) = self.steps.apply(now, attempt, body) {
+                let step = step.clone();
+                self.batch.steps.push(step);
+            }
+            let event = self.head.seal(&self.run.id, now, attempt, body);
+            self.batch.events.push(event);
+            self.batch.is_transition |= record_file::is_transition(body);
+        }
+        Ok(())
+    }
+}

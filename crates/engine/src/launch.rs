@@ -1,0 +1,131 @@
+//! Starting the helper that supervises one run, and hearing that it began.
+//!
+//! The helper gets nothing of the caller but a short list of variables and a pipe on which it says
+//! one line: that it began, or why it did not.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use errand_model::{Digest, RunId};
+use errand_store::Lease;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use serde::{Deserialize, Serialize};
+
+use crate::{Engine, Error, environment};
+
+/// How long a helper has to say that it began: longer than a registry may stay busy.
+const READY_LIMIT: Duration = Duration::from_secs(45);
+/// The longest line that a helper says.
+const READY_LIMIT_BYTES: u64 = 64 * 1024;
+
+/// What a helper says on its pipe, as one line of JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ready {
+    /// The run's first attempt began, or the run is over already.
+    Began,
+    /// It could not begin; the run's record says so too.
+    Failed {
+        /// A stable code.
+        code: String,
+        /// For people.
+        message: String,
+        /// What errand exits with.
+        exit_code: u8,
+    },
+}
+
+/// Starts a helper for a run whose last lease has the number `seen_epoch`, and waits until it
+/// began.
+///
+/// # Errors
+///
+/// [`Error::Helper`] if it cannot be started or ended without a word.
+pub fn launch(
+    engine: &Engine,
+    run_id: &RunId,
+    seen_epoch: u64,
+    secrets: &[String],
+) -> Result<Ready, Error> {
+    let failed = |reason: String| Error::Helper { run_id: run_id.clone(), reason };
+    let mut command = Command::new(&engine.surroundings().program);
+    command
+        .args(["internal", "run-record", run_id.as_str(), "--after-lease"])
+        .arg(seen_epoch.to_string())
+        .arg("--root")
+        .arg(engine.registry().root())
+        .arg("--identity")
+        .arg(&engine.surroundings().identity)
+        .arg("--runtime-dir")
+        .arg(&engine.surroundings().runtime_dir)
+        .current_dir("/")
+        .env_clear()
+        .env("ERRAND_HELPER", run_id.as_str())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    for (name, value) in &engine.surroundings().environment {
+        let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
+        if is_secret || environment::is_passed_on(name) {
+            command.env(name, value);
+        }
+    }
+    errand_agent::os::detach(&mut command);
+    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
+    let line = read_line(&mut child).map_err(|error| failed(error.to_string()))?;
+    match serde_json::from_str(&line) {
+        Ok(ready) => Ok(ready),
+        Err(_) if line.is_empty() => Err(failed(how_it_ended(&mut child))),
+        Err(_) => Err(failed(format!("it said {line:?}"))),
+    }
+}
+
+fn how_it_ended(child: &mut Child) -> String {
+    match child.wait() {
+        Ok(status) => format!("it ended without a word ({status})"),
+        Err(error) => format!("it cannot be waited for: {error}"),
+    }
+}
+
+/// Reads until the first line's end, the pipe's end or the limit.
+fn read_line(child: &mut Child) -> std::io::Result<String> {
+    let Some(mut pipe) = child.stdout.take() else { return Ok(String::new()) };
+    let deadline = Instant::now() + READY_LIMIT;
+    let mut line = Vec::new();
+    let mut part = [0; 4096];
+    while !line.contains(&b'\n') && line.len() < usize::try_from(READY_LIMIT_BYTES).unwrap_or(0) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(0),
+            tv_nsec: left.subsec_nanos().into(),
+        };
+        let mut polled = [PollFd::new(&pipe, PollFlags::IN)];
+        match rustix::event::poll(&mut polled, Some(&timeout)) {
+            Ok(0) => return Err(std::io::ErrorKind::TimedOut.into()),
+            Ok(_) => {}
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        match pipe.read(&mut part)? {
+            0 => break,
+            read => line.extend_from_slice(&part[..read]),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+/// Gives a run that waits for another attempt to a helper of its own, which takes the lease over.
+///
+/// # Errors
+///
+/// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
+pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
+    let digest: Option<Digest> =
+        engine.store().load(run_id).await?.map(|stored| stored.run.spec.agent.digest);
+    let secrets = digest
+        .and_then(|digest| errand_agent::parcel::open(&engine.registry().parcels(), &digest).ok())
+        .map(|parcel| parcel.agent.secrets)
+        .unwrap_or_default();
+    launch(engine, run_id, lease.epoch, &secrets).map(|_| ())
+}

@@ -1,0 +1,115 @@
+//! Payloads: what is short stays in the event, what is long goes to the blob store.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use errand_model::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
+use errand_store::Blobs;
+use serde_json::Value;
+
+use crate::Error;
+
+/// The payload that holds exactly `bytes`.
+///
+/// # Errors
+///
+/// If the blob store cannot be written.
+pub fn from_bytes(blobs: &Blobs, bytes: Vec<u8>) -> Result<Payload, Error> {
+    let encoding = match std::str::from_utf8(&bytes) {
+        Ok(_) => Encoding::Text,
+        Err(_) => Encoding::Binary,
+    };
+    if bytes.len() > INLINE_LIMIT_BYTES {
+        return blob(blobs, &bytes, encoding);
+    }
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) => Payload::Text(text),
+        Err(error) => Payload::Base64(BASE64_STANDARD.encode(error.as_bytes())),
+    })
+}
+
+/// The payload that holds the document `value`.
+///
+/// # Errors
+///
+/// If the blob store cannot be written.
+pub fn from_json(blobs: &Blobs, value: Value) -> Result<Payload, Error> {
+    let text = errand_model::canonical::to_string(&value);
+    if text.len() > INLINE_LIMIT_BYTES {
+        return blob(blobs, text.as_bytes(), Encoding::Json);
+    }
+    Ok(Payload::Json(value))
+}
+
+/// The bytes that an agent is given for `payload`.
+///
+/// # Errors
+///
+/// If a blob is missing or damaged.
+pub fn to_bytes(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
+    match payload {
+        Payload::Json(value) => Ok(errand_model::canonical::to_string(value).into_bytes()),
+        Payload::Text(text) => Ok(text.clone().into_bytes()),
+        Payload::Base64(text) => BASE64_STANDARD
+            .decode(text)
+            .map_err(|error| Error::Payload { reason: format!("it is not base64: {error}") }),
+        Payload::Blob(blob) => Ok(blobs.get(&blob.digest)?),
+    }
+}
+
+/// The document that an agent is given for `payload`: JSON where it is some, else a string, else
+/// `{"$base64": …}`.
+///
+/// # Errors
+///
+/// If a blob is missing or damaged.
+pub fn to_json(blobs: &Blobs, payload: &Payload) -> Result<Value, Error> {
+    match payload {
+        Payload::Json(value) => Ok(value.clone()),
+        Payload::Text(_) | Payload::Base64(_) => {
+            Ok(errand_api::record::payload_value(Some(payload)))
+        }
+        Payload::Blob(_) => {
+            let bytes = to_bytes(blobs, payload)?;
+            Ok(match String::from_utf8(bytes) {
+                Ok(text) => errand_api::record::payload_value(Some(&Payload::Text(text))),
+                Err(error) => {
+                    serde_json::json!({ "$base64": BASE64_STANDARD.encode(error.as_bytes()) })
+                }
+            })
+        }
+    }
+}
+
+fn blob(blobs: &Blobs, bytes: &[u8], encoding: Encoding) -> Result<Payload, Error> {
+    let digest = blobs.put(bytes)?;
+    let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Ok(Payload::Blob(Blob { digest, size_bytes, encoding }))
+}
+
+/// The most bytes of an event's data that stay in the event.
+const DATA_LIMIT_BYTES: usize = INLINE_LIMIT_BYTES;
+
+/// Moves the largest members of an agent's event data to the blob store until the rest is short
+/// enough, so that what errand counts (tokens, durations) stays in the event.
+///
+/// # Errors
+///
+/// [`Error::Payload`] if it is too long even so, or the blob store cannot be written.
+pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
+    let length = |value: &Value| errand_model::canonical::to_string(value).len();
+    while length(data) > DATA_LIMIT_BYTES {
+        let largest = data.as_object().and_then(|members| {
+            members.iter().max_by_key(|(_, value)| length(value)).map(|(name, _)| name.clone())
+        });
+        let member = largest.and_then(|name| data.get_mut(&name));
+        let Some(member) = member.filter(|member| length(member) > 256) else {
+            return Err(Error::Payload {
+                reason: format!("the event's data has more than {DATA_LIMIT_BYTES} bytes"),
+            });
+        };
+        let text = errand_model::canonical::to_string(member);
+        let moved = blob(blobs, text.as_bytes(), Encoding::Json)?;
+        *member = errand_api::record::payload_value(Some(&moved));
+    }
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
+
+use errand_api::record::{Places, Record, project};
+use errand_model::event::EventBody;
+use errand_model::Head;
+use errand_model::run::Run;
+use errand_store::files::{Sync, write_atomic};
+use errand_store::{Holder, Stored};
+
+use crate::{Engine, Error};
+
+/// The record of a stored run.
+pub fn record(engine: &Engine, stored: &Stored) -> Record {
+    let holder = stored.lease.as_ref().map(|lease| &lease.holder);
+    record_of(engine, &stored.run, stored.head, holder)
+}
+
+fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) -> Record {
+    let registry = engine.registry();
+    let session = registry.run_session(&run.id);
+    let places = Places {
+        log_path: registry.run_log(&run.id).display().to_string(),
+        session_file: session.exists().then(|| session.display().to_string()),
+        supervisor: holder.map(|holder| {
+            let pid = holder.process.pid;
+            (pid, errand_agent::os::process_group_of(pid).unwrap_or(pid))
+        }),
+    };
+    project(run, head, places)
+}
+
+/// Writes a run's record file.
+///
+/// # Errors
+///
+/// If it cannot be written; the registry has everything all the same.
+pub(crate) fn write(
+    engine: &Engine,
+    run: &Run,
+    head: Head,
+    holder: Option<&Holder>,
+) -> Result<(), Error> {
+    let record = record_of(engine, run, head, holder);
+    let mut text = serde_json::to_vec(&record).map_err(|error| Error::Payload {
+        reason: format!("the record cannot be written as JSON: {error}"),
+    })?;
+    text.push(b'\n');
+    write_atomic(&engine.registry().run_record(&run.id), &text, Sync::No)
+        .map_err(errand_store::Error::from)?;
+    Ok(())
+}
+
+/// The same where the file is only a copy: the next transition, or a rebuild, makes it good.
+pub(crate) fn write_quietly(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) {
+    if let Err(error) = write(engine, run, head, holder) {
+        drop(error);
+    }
+}
+
+/// Whether an event changes what the record says of the run's lifecycle.
+pub(crate) fn is_transition(body: &EventBody) -> bool {
+    !matches!(
+        body,
+        EventBody::StepStarted(_)
+            | EventBody::StepCompleted(_)
+            | EventBody::StepFailed(_)
+            | EventBody::CheckpointSaved(_)
+            | EventBody::OutputSet(_)
+            | EventBody::OutputDelta(_)
+            | EventBody::Reported(_)
+    )
+}

@@ -1,0 +1,104 @@
+//! Forgetting runs: the one explicit way in which anything is deleted.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use errand_agent::workspace::Workspaces;
+use errand_model::event::CancelCause;
+use errand_model::{RunId, Timestamp};
+use errand_store::{Filter, Page, Removal, Stored};
+
+use crate::ask::{Stop, stop};
+use crate::{Engine, Error, reconcile, wait};
+
+/// Runs looked at per page when many are pruned.
+const PAGE: u32 = 500;
+
+/// Removes a run that is over: files first, so that a full disk gets room, then the registry's
+/// rows.
+///
+/// # Errors
+///
+/// [`Error::Live`] if it is not over.
+pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    if !stored.run.status.is_terminal() {
+        return Err(Error::Live { run_id: run_id.clone() });
+    }
+    remove_files(engine, &stored)?;
+    Ok(engine.store().remove(run_id, Removal::Terminal).await?)
+}
+
+/// Removes a run even if it lives, or its record is damaged: it is killed first.
+///
+/// # Errors
+///
+/// If something of it still lives, or the registry fails.
+pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+    let ask =
+        Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    match stop(engine, run_id, &ask).await {
+        Ok(stored) => {
+            remove_files(engine, &stored)?;
+            Ok(engine.store().remove(run_id, Removal::Any).await?)
+        }
+        Err(Error::Store(errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. })) => {
+            errand_agent::os::end_run_processes(run_id, &[], Duration::ZERO)
+                .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
+            remove_known_files(engine, run_id)?;
+            Ok(engine.store().remove(run_id, Removal::Any).await?)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The runs that ended before `before`, oldest last: what a prune would remove.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn plan_prune(engine: &Engine, before: Timestamp) -> Result<Vec<Stored>, Error> {
+    let filter = Filter { ended_before: Some(before), ..Filter::default() };
+    let mut all = Vec::new();
+    let mut page = Page { after: None, limit: PAGE };
+    loop {
+        let (runs, _) = engine.store().list(&filter, &page).await?;
+        let Some(last) = runs.last() else { return Ok(all) };
+        page.after = Some(last.run.id.clone());
+        all.extend(runs.into_iter().filter(|stored| stored.run.status.is_terminal()));
+    }
+}
+
+fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+    let registry = engine.registry();
+    Workspaces::new(registry.workspaces()).remove(&stored.run.id)?;
+    remove_known_files(engine, &stored.run.id)
+}
+
+fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+    let registry = engine.registry();
+    let log = registry.run_log(run_id);
+    errand_agent::log::remove(&log).map_err(Error::io("remove", log))?;
+    for folder in [registry.workspace(run_id), registry.run_scratch(run_id)] {
+        gone(std::fs::remove_dir_all(&folder)).map_err(Error::io("remove", folder))?;
+    }
+    let files = [
+        registry.run_socket(run_id, &engine.surroundings().runtime_dir),
+        registry.run_session(run_id),
+        registry.run_final(run_id),
+        registry.run_events(run_id),
+        // The record goes last: as long as it is there, a rebuild knows the run.
+        registry.run_record(run_id),
+    ];
+    for file in files {
+        gone(std::fs::remove_file(&file)).map_err(Error::io("remove", file))?;
+    }
+    Ok(())
+}
+
+fn gone(result: std::io::Result<()>) -> std::io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,53 @@
+//! Inputs and outputs against the agent's JSON Schemas (draft 2020-12).
+
+use errand_api::agent_file::Agent;
+use serde_json::Value;
+
+use crate::Error;
+
+/// Checks a job's input.
+///
+/// # Errors
+///
+/// [`Error::InputSchema`] with the place of the first violation, [`Error::Schema`] if the schema
+/// itself is none.
+pub fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
+    let Some(schema) = &agent.input_schema else { return Ok(()) };
+    let instance = match input {
+        None => Value::Null,
+        Some(bytes) => match serde_json::from_slice(bytes) {
+            Ok(value) => value,
+            Err(_) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
+        },
+    };
+    match violation("input_schema", schema, &instance)? {
+        None => Ok(()),
+        Some((path, reason)) => Err(Error::InputSchema { path, reason }),
+    }
+}
+
+/// The place and the reason of the first violation of the agent's `output_schema`, if any.
+///
+/// # Errors
+///
+/// [`Error::Schema`] if the schema itself is none.
+pub fn check_output(agent: &Agent, output: &Value) -> Result<Option<(String, String)>, Error> {
+    match &agent.output_schema {
+        None => Ok(None),
+        Some(schema) => violation("output_schema", schema, output),
+    }
+}
+
+fn violation(
+    field: &'static str,
+    schema: &Value,
+    instance: &Value,
+) -> Result<Option<(String, String)>, Error> {
+    let validator = jsonschema::draft202012::new(schema)
+        .map_err(|error| Error::Schema { field, reason: error.to_string() })?;
+    let first = validator.iter_errors(instance).next();
+    Ok(first.map(|error| {
+        let path = error.instance_path().to_string();
+        (if path.is_empty() { "/".to_owned() } else { path }, error.to_string())
+    }))
+}

@@ -1,0 +1,55 @@
+//! From the listeners to the service's loop, and back with what became of the wake.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::listener::{Ingress, IngressOutcome, IngressRequest};
+
+/// Requests that wait for the service's loop. It only admits them, so that more never pile up.
+const WAITING: usize = 64;
+
+/// A request on its way to a wake.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) listen_addr: String,
+    pub(super) request: IngressRequest,
+    pub(super) reply: oneshot::Sender<IngressOutcome>,
+}
+
+/// The listeners' end.
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+pub(super) fn gate() -> (Gate, mpsc::Receiver<Arrival>) {
+    let (arrivals, requests) = mpsc::channel(WAITING);
+    (Gate { arrivals }, requests)
+}
+
+impl Gate {
+    /// The end of one listener.
+    pub(super) fn of(&self, listen_addr: &str) -> Arc<dyn Ingress> {
+        Arc::new(Door { listen_addr: listen_addr.to_owned(), arrivals: self.arrivals.clone() })
+    }
+}
+
+#[derive(Debug)]
+struct Door {
+    listen_addr: String,
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+#[async_trait]
+impl Ingress for Door {
+    async fn wake(&self, request: IngressRequest) -> IngressOutcome {
+        let (reply, outcome) = oneshot::channel();
+        let arrival = Arrival { listen_addr: self.listen_addr.clone(), request, reply };
+        if self.arrivals.send(arrival).await.is_err() {
+            return IngressOutcome::ShuttingDown;
+        }
+        outcome.await.unwrap_or(IngressOutcome::ShuttingDown)
+    }
+}

@@ -1,0 +1,220 @@
+//! A service: alive while idle, woken by time, by requests and by people.
+//!
+//! Each wake is a run of its own, admitted in the same commit that records the wake, so that a slot
+//! fires at most once whatever is killed when. Deliberately absent: polling. The service sleeps
+//! until something is due or comes in.
+
+mod ingress;
+mod plan;
+mod wakes;
+
+use std::time::Duration;
+
+use errand_agent::os;
+use errand_model::event::{CancelCause, Failure, ListenerBound, ProcessUsage};
+use errand_model::run::{
+    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, StartAttempt,
+};
+use errand_model::Timestamp;
+use tokio::task::JoinSet;
+
+pub use plan::{listener_spec, schedule_spec, service_spec};
+
+use crate::journal::Journal;
+use crate::launch::Ready;
+use crate::listener::Listener;
+use crate::supervise::{Company, answer_requests};
+use crate::{Engine, Error};
+use wakes::Wakes;
+
+/// The interval where nobody named one.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
+/// How long the wakes that are under way have where nobody said otherwise.
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Takes the next attempt of a service and sees it through.
+pub(crate) async fn run(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<(), Error> {
+    let holder = engine.holder();
+    let started_at = engine.now();
+    let start = StartAttempt {
+        epoch: journal.epoch(),
+        supervisor: holder.process.clone(),
+        host: holder.host.clone(),
+    };
+    journal.command(&start.into()).await?;
+    let (attempt, spec, digest) = journal.look(|run, _| {
+        (run.last_attempt_number(), run.spec.service.clone(), run.spec.agent.digest.clone())
+    });
+    let listeners = match bind(&spec.map(|spec| spec.listeners).unwrap_or_default()).await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            let code = "listen_address_in_use";
+            return fail(journal, company, attempt, code, crate::supervise::chain(&error)).await;
+        }
+    };
+    let parcel = match errand_agent::parcel::open(&engine.registry().parcels(), &digest) {
+        Ok(parcel) => parcel,
+        Err(error) => {
+            let message = crate::supervise::chain(&error);
+            return fail(journal, company, attempt, "parcel_not_found", message).await;
+        }
+    };
+    let up = AttemptUp { attempt, process: None, process_group_id: None };
+    journal.record(&up.into(), &[])?;
+    for listener in &listeners {
+        let bound = ListenerBound {
+            listen_addr: listener.listen_addr().to_owned(),
+            bound_addr: listener.bound_addr().to_string(),
+        };
+        journal.record(&BindListener { attempt, bound }.into(), &[])?;
+    }
+    journal.durable(journal.head_seq()).await?;
+    company.say(Ready::Began);
+    let mut wakes = Wakes::new(engine, journal, parcel, attempt)?;
+    let result = serve(engine, journal, company, &mut wakes, listeners).await;
+    wakes.finish().await;
+    result?;
+    let usage = ProcessUsage { wall: engine.now().since(started_at), ..ProcessUsage::default() };
+    let end = EndAttempt { attempt, outcome: Outcome::Drained, exit_code: None, signal: None, usage };
+    journal.end(&end.into()).await.map(|_| ())
+}
+
+async fn bind(specs: &[errand_model::event::ListenerSpec]) -> Result<Vec<Listener>, Error> {
+    let mut listeners = Vec::new();
+    for spec in specs {
+        listeners.push(Listener::bind(spec).await?);
+    }
+    Ok(listeners)
+}
+
+async fn fail(
+    journal: &Journal,
+    company: &mut Company,
+    attempt: u32,
+    code: &str,
+    message: String,
+) -> Result<(), Error> {
+    let failure = Failure { code: code.to_owned(), message, step: None, retryable: Some(false) };
+    let end = EndAttempt {
+        attempt,
+        outcome: Outcome::Failed(failure.clone()),
+        exit_code: None,
+        signal: None,
+        usage: ProcessUsage::default(),
+    };
+    journal.end(&end.into()).await?;
+    let exit_code = errand_api::exit_code::ERRAND_FAILED;
+    company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+    Ok(())
+}
+
+/// Wakes the agent until the service is told to end; then lets the wakes under way finish.
+async fn serve(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    wakes: &mut Wakes,
+    listeners: Vec<Listener>,
+) -> Result<(), Error> {
+    let (gate, mut requests) = ingress::gate();
+    let (close, closing) = tokio::sync::watch::channel(false);
+    let mut front = JoinSet::new();
+    for listener in listeners {
+        let mut closing = closing.clone();
+        let gate = gate.of(listener.listen_addr());
+        front.spawn(listener.serve(gate, async move {
+            // An error means that the service is gone: closed all the same.
+            drop(closing.wait_for(|closed| *closed).await);
+        }));
+    }
+    let grace = loop {
+        let next = wakes.fire_due().await?;
+        tokio::select! {
+            lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
+            () = until(next) => {}
+            Some(request) = requests.recv() => wakes.fire_request(request).await?,
+            () = wakes.one_ended() => {}
+            changed = company.orders.changed() => {
+                if changed.is_err() {
+                    break DEFAULT_GRACE;
+                }
+                if let Some(grace) = obey(engine, journal, company, wakes).await? {
+                    break grace;
+                }
+            }
+        }
+    };
+    close.send_replace(true);
+    wind_down(engine, journal, company, wakes, grace).await?;
+    front.shutdown().await;
+    Ok(())
+}
+
+async fn until(due_at: Option<Timestamp>) {
+    match due_at {
+        Some(due_at) => os::until_wall_clock(due_at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does what the service was told. Returns the grace period if it is to end.
+async fn obey(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    wakes: &mut Wakes,
+) -> Result<Option<Duration>, Error> {
+    let orders = company.orders.borrow_and_update().clone();
+    wakes.look();
+    wakes.fire_asked().await?;
+    let mut effects = answer_requests(engine, journal).await?;
+    if orders.is_interrupted() {
+        let grace = if orders.interrupts > 1 { Duration::ZERO } else { DEFAULT_GRACE };
+        let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
+        effects.extend(journal.command(&cancel.into()).await?.effects);
+    }
+    let told = effects.iter().find_map(|effect| match effect {
+        Effect::StopAgent { grace } => Some(*grace),
+        Effect::SpawnAgent
+        | Effect::FreezeAgent
+        | Effect::ThawAgent
+        | Effect::Dispatch { .. } => None,
+    });
+    Ok(told.or(orders.is_drained().then_some(DEFAULT_GRACE)))
+}
+
+/// Lets the wakes that are under way finish; those that have not after `grace` are stopped.
+async fn wind_down(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    wakes: &mut Wakes,
+    grace: Duration,
+) -> Result<(), Error> {
+    let mut deadline = tokio::time::Instant::now() + grace;
+    while wakes.is_busy() {
+        tokio::select! {
+            () = wakes.one_ended() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                wakes.cancel_all().await?;
+                break;
+            }
+            changed = company.orders.changed() => {
+                // A shorter grace period, or a second interrupt.
+                if changed.is_ok()
+                    && let Some(grace) = obey(engine, journal, company, wakes).await?
+                {
+                    deadline = deadline.min(tokio::time::Instant::now() + grace);
+                }
+            }
+        }
+    }
+    while wakes.is_busy() {
+        wakes.one_ended().await;
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! What wakes a service: the agent file's word and the command line's, put together.
+
+use std::time::Duration;
+
+use errand_api::agent_file::{self, Agent, Listen};
+use errand_model::Payload;
+use errand_model::event::{
+    ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceSpec,
+};
+use errand_model::schedule::{Clockwork, Misunderstood, merge, schedule_id};
+use sha2::Digest as _;
+
+use super::DEFAULT_INTERVAL;
+
+/// How many wakes of one listener run at once: as many as the machine has cores.
+fn parallel() -> u32 {
+    std::thread::available_parallelism().map_or(2, |cores| u32::try_from(cores.get()).unwrap_or(2))
+}
+
+/// A schedule from the command line.
+///
+/// # Errors
+///
+/// [`Misunderstood`] if the expression is none.
+pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, Misunderstood> {
+    checked(ScheduleSpec {
+        id: String::new(),
+        schedule_expr: expr.trim().to_owned(),
+        timezone: agent_file::Schedule::DEFAULT_TIMEZONE.to_owned(),
+        payload: None,
+        missed: Missed::default(),
+        overlap: Overlap::default(),
+        source: ScheduleSource::Flag,
+    })
+}
+
+fn checked(mut spec: ScheduleSpec) -> Result<ScheduleSpec, Misunderstood> {
+    Clockwork::of(&spec)?;
+    spec.id = schedule_id(&spec);
+    Ok(spec)
+}
+
+fn from_file(schedule: &agent_file::Schedule) -> Result<ScheduleSpec, Misunderstood> {
+    checked(ScheduleSpec {
+        id: String::new(),
+        schedule_expr: schedule.cron.clone(),
+        timezone: schedule.timezone.clone(),
+        payload: (!schedule.input.is_null()).then(|| Payload::Json(schedule.input.clone())),
+        missed: schedule.missed,
+        overlap: schedule.overlap,
+        source: ScheduleSource::AgentFile,
+    })
+}
+
+/// A listener with its secret's hash in the place of its secret.
+pub fn listener_spec(listen: &Listen, secret: Option<&[u8]>) -> ListenerSpec {
+    ListenerSpec {
+        listen_addr: listen.address.to_string(),
+        path: listen.path.clone(),
+        methods: listen.methods.clone(),
+        secret_sha256: secret.map(|secret| errand_model::hex(&sha2::Sha256::digest(secret))),
+        max_body_bytes: listen.max_body_bytes,
+        max_header_bytes: listen.max_header_bytes,
+        max_parallel: parallel(),
+    }
+}
+
+/// What wakes a service: the schedules of flags and file without doubles, its listeners, and its
+/// heartbeat, which beats where an interval was asked for or nothing else would ever wake it.
+///
+/// # Errors
+///
+/// [`Misunderstood`] if a schedule of the agent file is none.
+pub fn service_spec(
+    agent: &Agent,
+    flags: Vec<ScheduleSpec>,
+    listeners: Vec<ListenerSpec>,
+    interval: Option<Duration>,
+) -> Result<ServiceSpec, Misunderstood> {
+    let file = agent.schedules.iter().map(from_file).collect::<Result<Vec<_>, _>>()?;
+    let schedules = merge(flags.into_iter().chain(file));
+    let nothing_else = schedules.is_empty() && listeners.is_empty();
+    Ok(ServiceSpec {
+        interval: interval.unwrap_or(DEFAULT_INTERVAL),
+        heartbeat: interval.is_some() || nothing_else,
+        heartbeat_input: None,
+        schedules,
+        listeners,
+    })
+}

@@ -1,0 +1,330 @@
+//! Firing wakes, and keeping track of those under way.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_agent::parcel::Parcel;
+use errand_model::event::{
+    CancelCause, Overlap, RunKind, Trigger, TriggerKind, WakeFired, WakeReason, WakeSkipped,
+};
+use errand_model::run::{FireWake, Schedule, SkipWake, Status};
+use errand_model::schedule::{Clockwork, may_overlap};
+use errand_model::{Payload, RunId, Timestamp};
+use errand_store::{RequestKind, Stored};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{Id, JoinSet};
+
+use super::ingress::Arrival;
+use crate::admit::{self, Submission, Wishes};
+use crate::journal::Journal;
+use crate::listener::IngressOutcome;
+use crate::supervise::{Company, Orders, supervise_boxed};
+use crate::{Engine, Error, payload};
+
+/// The wakes of one attempt of a service.
+#[derive(Debug)]
+pub(super) struct Wakes {
+    engine: Engine,
+    journal: Journal,
+    parcel: Parcel,
+    attempt: u32,
+    clockworks: Vec<Clockwork>,
+    under_way: JoinSet<Result<Stored, Error>>,
+    active: BTreeMap<Id, Active>,
+    orders: watch::Sender<Orders>,
+}
+
+/// A wake under way.
+#[derive(Debug)]
+struct Active {
+    run_id: RunId,
+    /// The schedule's id, or the kind of wake: two of one source may overlap or not.
+    source: String,
+    reply: Option<oneshot::Sender<IngressOutcome>>,
+}
+
+/// A wake to be.
+struct Wake {
+    reason: WakeReason,
+    source: Option<String>,
+    slot: Option<Timestamp>,
+    trigger: Trigger,
+    input: Option<Vec<u8>>,
+    reply: Option<oneshot::Sender<IngressOutcome>>,
+    answered: Vec<i64>,
+}
+
+const HEARTBEAT: &str = "heartbeat";
+
+impl Wakes {
+    pub(super) fn new(
+        engine: &Engine,
+        journal: &Journal,
+        parcel: Parcel,
+        attempt: u32,
+    ) -> Result<Self, Error> {
+        let schedules = journal.look(|run, _| run.spec.service.as_ref().map(|s| s.schedules.clone()));
+        let clockworks =
+            schedules.unwrap_or_default().iter().map(Clockwork::of).collect::<Result<_, _>>()?;
+        Ok(Self {
+            engine: engine.clone(),
+            journal: journal.clone(),
+            parcel,
+            attempt,
+            clockworks,
+            under_way: JoinSet::new(),
+            active: BTreeMap::new(),
+            orders: watch::Sender::new(Orders::default()),
+        })
+    }
+
+    /// Fires or skips everything that is due, and returns when to look again.
+    pub(super) async fn fire_due(&mut self) -> Result<Option<Timestamp>, Error> {
+        let now = self.engine.now();
+        let (schedules, since) = self.journal.look(|run, _| {
+            let schedules = run.service.as_ref().map(|s| s.schedules.clone()).unwrap_or_default();
+            (schedules, run.created_at)
+        });
+        let mut next: Option<Timestamp> = None;
+        for (index, schedule) in schedules.iter().enumerate() {
+            self.fire_schedule(index, schedule, since, now).await?;
+            let later = self.clockworks[index].next_after(now);
+            next = next.into_iter().chain(later).min();
+        }
+        let beat = self.fire_heartbeat(now).await?;
+        Ok(next.into_iter().chain(beat).min())
+    }
+
+    async fn fire_schedule(
+        &mut self,
+        index: usize,
+        schedule: &Schedule,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let due = self.clockworks[index].due(schedule, since, now);
+        let spec = &schedule.spec;
+        if due.fire.is_empty() && due.skipped.is_none() {
+            return Ok(());
+        }
+        let is_busy = self.active.values().any(|active| active.source == spec.id);
+        if is_busy && spec.overlap == Overlap::Queue {
+            // It stays due, and is looked at again when the wake before it ends.
+            return Ok(());
+        }
+        if let Some((slots, slot)) = due.skipped {
+            let why = "missed while the service was not there to fire it";
+            self.skip(WakeReason::Schedule, Some(spec.id.clone()), slot, slots, why).await?;
+        }
+        for slot in due.fire {
+            let is_busy = self.active.values().any(|active| active.source == spec.id);
+            if !may_overlap(spec.overlap, is_busy) {
+                let why = "the wake before it still runs";
+                self.skip(WakeReason::Schedule, Some(spec.id.clone()), slot, 1, why).await?;
+                continue;
+            }
+            let input = self.bytes(spec.payload.as_ref())?;
+            let trigger = Trigger {
+                kind: TriggerKind::Schedule,
+                source: Some(spec.schedule_expr.clone()),
+                payload: Some(serde_json::json!({ "slot_ms": slot, "schedule_id": spec.id })),
+            };
+            let (reason, source) = (WakeReason::Schedule, Some(spec.id.clone()));
+            let (slot, reply, answered) = (Some(slot), None, Vec::new());
+            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+        }
+        Ok(())
+    }
+
+    /// Fires the heartbeat if it is due, and returns the next one.
+    async fn fire_heartbeat(&mut self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let beat = self.journal.look(|run, _| {
+            let (spec, service) = (run.spec.service.as_ref()?, run.service.as_ref()?);
+            let last = service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at);
+            spec.heartbeat.then(|| (last.plus(spec.interval), spec.interval, spec.heartbeat_input.clone()))
+        });
+        let Some((due_at, interval, input)) = beat else { return Ok(None) };
+        if now < due_at {
+            return Ok(Some(due_at));
+        }
+        if self.active.values().any(|active| active.source == HEARTBEAT) {
+            let why = "the heartbeat before it still runs";
+            self.skip(WakeReason::Heartbeat, None, now, 1, why).await?;
+        } else {
+            let input = self.bytes(input.as_ref())?;
+            let trigger = Trigger {
+                kind: TriggerKind::Schedule,
+                source: Some(HEARTBEAT.to_owned()),
+                payload: None,
+            };
+            let reason = WakeReason::Heartbeat;
+            let (source, slot, reply, answered) = (None, None, None, Vec::new());
+            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+        }
+        Ok(Some(now.plus(interval)))
+    }
+
+    /// Fires the wake that a request to a listener is.
+    pub(super) async fn fire_request(&mut self, arrival: Arrival) -> Result<(), Error> {
+        let Arrival { listen_addr, request, reply } = arrival;
+        let document = request.into_payload();
+        let trigger = Trigger {
+            kind: TriggerKind::Webhook,
+            source: Some(listen_addr.clone()),
+            payload: Some(serde_json::json!({
+                "method": document["method"], "path": document["path"], "remote": document["remote"],
+            })),
+        };
+        let input = Some(errand_model::canonical::to_string(&document).into_bytes());
+        let (reason, source) = (WakeReason::Ingress, Some(listen_addr));
+        let (slot, reply, answered) = (None, Some(reply), Vec::new());
+        self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await
+    }
+
+    /// Fires the wakes that people asked for.
+    pub(super) async fn fire_asked(&mut self) -> Result<(), Error> {
+        for request in self.engine.store().requests(self.journal.run_id()).await? {
+            let RequestKind::Wake { input } = request.kind else { continue };
+            let input = self.bytes(input.as_ref())?;
+            let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
+            let (reason, answered) = (WakeReason::Manual, vec![request.id]);
+            let (source, slot, reply) = (None, None, None);
+            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+        }
+        Ok(())
+    }
+
+    async fn fire(&mut self, wake: Wake) -> Result<(), Error> {
+        let child = admit::admission(&self.engine, self.submission(&wake))?;
+        let run_id = child.run.id.clone();
+        let fired = WakeFired {
+            reason: wake.reason,
+            run_id: run_id.clone(),
+            source: wake.source.clone(),
+            slot_ms: wake.slot,
+        };
+        let command = FireWake { attempt: self.attempt, fired }.into();
+        let lease = match self.journal.fire(&command, child, &wake.answered).await {
+            Ok(Some(lease)) => lease,
+            // Fired before, or the service is being stopped: whoever asked is told by the drop of
+            // the reply.
+            Ok(None) | Err(Error::Rejected(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let company = Company { orders: self.orders.subscribe(), tee: None, ready: None };
+        let supervision = supervise_boxed(self.engine.clone(), run_id.clone(), lease, company);
+        let task = self.under_way.spawn(supervision);
+        let source = match wake.reason {
+            WakeReason::Heartbeat => HEARTBEAT.to_owned(),
+            WakeReason::Schedule | WakeReason::Ingress | WakeReason::Manual | WakeReason::Recovery => {
+                wake.source.unwrap_or_default()
+            }
+        };
+        self.active.insert(task.id(), Active { run_id, source, reply: wake.reply });
+        Ok(())
+    }
+
+    fn submission(&self, wake: &Wake) -> Submission {
+        let wishes = self.journal.look(|run, _| Wishes {
+            name: run.spec.name.clone(),
+            labels: run.spec.labels.clone(),
+            env: run.spec.env.clone(),
+            session_id: run.spec.session_id.clone(),
+            timeout: None,
+            idempotency_key: None,
+            dedup: false,
+            detached: true,
+            cwd: run.spec.cwd.clone(),
+            callback_url: None,
+        });
+        Submission {
+            parcel: self.parcel.clone(),
+            source: self.journal.look(|run, _| run.spec.agent.path.clone()),
+            kind: if wake.input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
+            trigger: wake.trigger.clone(),
+            input: wake.input.clone(),
+            wishes,
+            service: None,
+            parent: Some(self.journal.run_id().clone()),
+            origin: None,
+        }
+    }
+
+    async fn skip(
+        &self,
+        reason: WakeReason,
+        source: Option<String>,
+        slot_ms: Timestamp,
+        slots: u64,
+        why: &str,
+    ) -> Result<(), Error> {
+        let skipped = WakeSkipped { reason, source, slot_ms, slots, why: why.to_owned() };
+        let command = SkipWake { attempt: self.attempt, skipped }.into();
+        match self.journal.command(&command).await {
+            Ok(_) | Err(Error::Rejected(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn bytes(&self, input: Option<&Payload>) -> Result<Option<Vec<u8>>, Error> {
+        input.map(|input| payload::to_bytes(&self.engine.blobs(), input)).transpose()
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        !self.active.is_empty()
+    }
+
+    /// Waits until a wake under way ended, and tells whoever waits for it. For ever if there is
+    /// none.
+    pub(super) async fn one_ended(&mut self) {
+        let Some(joined) = self.under_way.join_next_with_id().await else {
+            return std::future::pending().await;
+        };
+        let (id, ended) = match joined {
+            Ok((id, ended)) => (id, ended.ok()),
+            Err(error) => (error.id(), None),
+        };
+        let Some(active) = self.active.remove(&id) else { return };
+        if let Some(reply) = active.reply {
+            // The client may have gone: the run is recorded all the same.
+            drop(reply.send(outcome(active.run_id, ended)));
+        }
+    }
+
+    /// Tells the wakes under way to look at what was asked of them.
+    pub(super) fn look(&self) {
+        self.orders.send_modify(|orders| orders.looks += 1);
+    }
+
+    /// Ends all wakes under way at once.
+    pub(super) async fn cancel_all(&self) -> Result<(), Error> {
+        for active in self.active.values() {
+            let kind = RequestKind::Cancel {
+                cause: CancelCause::Parent,
+                by: None,
+                grace: Duration::ZERO,
+            };
+            match self.engine.store().request(&active.run_id, kind, self.engine.now()).await {
+                Ok(_) | Err(errand_store::Error::Sealed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.look();
+        Ok(())
+    }
+
+    /// Ends whatever is left, after an error: killed with its supervision.
+    pub(super) async fn finish(&mut self) {
+        self.under_way.shutdown().await;
+    }
+}
+
+fn outcome(run_id: RunId, ended: Option<Stored>) -> IngressOutcome {
+    let failed = |message: String| IngressOutcome::Failed { run_id: run_id.clone(), message };
+    match ended.map(|stored| stored.run.status) {
+        Some(Status::Completed { .. }) => IngressOutcome::Done { run_id },
+        Some(Status::Failed { error, .. }) => failed(error.message),
+        Some(status) => failed(format!("the run is {}", status.name())),
+        None => failed("the run could not be carried out".to_owned()),
+    }
+}

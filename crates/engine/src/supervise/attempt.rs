@@ -1,0 +1,283 @@
+//! One attempt of a job: its agent's process from start to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::agent_api::{Bind, BindError, Server};
+use errand_agent::os::Signal;
+use errand_agent::process::{self, Exit, Output, Running, StartError};
+use errand_model::event::{CancelCause, Failure, ProcessUsage};
+use errand_model::run::{
+    AttemptUp, Cancel, Effect, EndAttempt, Outcome, StartAttempt, Status,
+};
+use tokio::task::JoinSet;
+
+use super::backend::Desk;
+use super::deadline::{self, Deadline};
+use super::prepare::{Prepared, prepare};
+use super::{Company, outcome, requests};
+use crate::journal::Journal;
+use crate::launch::Ready;
+use crate::{Engine, Error};
+
+/// How long an agent has to end by itself where nobody said otherwise.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Takes the next attempt and sees it through. The run is then over, or waits for another.
+pub(super) async fn run(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<(), Error> {
+    let holder = engine.holder();
+    let start = StartAttempt {
+        epoch: journal.epoch(),
+        supervisor: holder.process.clone(),
+        host: holder.host.clone(),
+    };
+    journal.command(&start.into()).await?;
+    let run = journal.look(|run, _| run.clone());
+    let prepared = match prepare(engine, &run) {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(journal, company, outcome::of_preparation(&error)).await,
+    };
+    let desk = Arc::new(Desk::new(engine, journal, &prepared));
+    let mut tasks = JoinSet::new();
+    if let Err(error) = serve(&desk, &prepared, &mut tasks) {
+        let message = format!("the agent API cannot be served: {error}");
+        return fail(journal, company, outcome::failure("spawn_failed", message)).await;
+    }
+    let output = Output {
+        log: Arc::clone(&prepared.log),
+        redactor: prepared.redactor.clone(),
+        tee: company.tee.clone(),
+    };
+    let running = match process::start(&prepared.spec, output) {
+        Ok(running) => running,
+        Err(error) => return not_started(journal, company, &error).await,
+    };
+    company.say(Ready::Began);
+    let watched = watch(engine, journal, company, &desk, running).await;
+    tasks.shutdown().await;
+    drop(std::fs::remove_file(&prepared.files.socket));
+    let (exit, stopped_for) = watched?;
+    end(engine, journal, &prepared, &desk, (exit, stopped_for)).await
+}
+
+fn serve(desk: &Arc<Desk>, prepared: &Prepared, tasks: &mut JoinSet<()>) -> Result<(), BindError> {
+    let bind = Bind {
+        socket: prepared.files.socket.clone(),
+        token: prepared.token.clone(),
+        uploads: prepared.files.folder.clone(),
+    };
+    let server = Server::bind(bind, Arc::clone(desk) as _)?;
+    tasks.spawn(server.serve(std::future::pending()));
+    Ok(())
+}
+
+async fn not_started(
+    journal: &Journal,
+    company: &mut Company,
+    error: &StartError,
+) -> Result<(), Error> {
+    fail(journal, company, outcome::of_start_error(error)).await
+}
+
+/// Ends an attempt that never had a process.
+async fn fail(journal: &Journal, company: &mut Company, failure: Failure) -> Result<(), Error> {
+    let attempt = journal.look(|run, _| run.last_attempt_number());
+    let end = EndAttempt {
+        attempt,
+        outcome: Outcome::Failed(failure.clone()),
+        exit_code: None,
+        signal: None,
+        usage: ProcessUsage::default(),
+    };
+    journal.end(&end.into()).await?;
+    let exit_code = outcome::exit_code_of(&failure.code);
+    company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+    Ok(())
+}
+
+/// Why the agent is being stopped.
+#[derive(Clone, Debug)]
+enum StoppedFor {
+    /// It was not.
+    Nothing,
+    /// The run's state says why.
+    Request,
+    /// This process is to end.
+    Drain,
+    /// Time is up.
+    Deadline(Failure),
+}
+
+/// Sees a running agent through, whatever comes.
+async fn watch(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    desk: &Desk,
+    mut running: Running,
+) -> Result<(Exit, StoppedFor), Error> {
+    let attempt = journal.look(|run, _| run.last_attempt_number());
+    let up = AttemptUp {
+        attempt,
+        process: Some(running.identity().clone()),
+        process_group_id: Some(running.process_group_id()),
+    };
+    if let Err(error) = journal.record(&up.into(), &[]) {
+        return give_up(running, error).await;
+    }
+    let mut grace: Option<Duration> = None;
+    let mut stopped_for = StoppedFor::Nothing;
+    loop {
+        let deadline = next_deadline(journal, desk, &stopped_for);
+        tokio::select! {
+            exit = over(&mut running, grace) => {
+                let exit = exit.map_err(Error::io("wait for the agent of", engine.registry().run_log(journal.run_id())))?;
+                return Ok((exit, stopped_for));
+            }
+            lost = journal.lost() => {
+                return give_up(running, Error::JournalLost { source: lost }).await;
+            }
+            () = until(engine, deadline.as_ref()) => {
+                if let Some(deadline) = deadline {
+                    stopped_for = StoppedFor::Deadline(deadline.failure);
+                    grace = Some(DEFAULT_GRACE);
+                }
+            }
+            () = desk.steps_changed() => {}
+            changed = company.orders.changed() => {
+                let ordered = match changed {
+                    Ok(()) => obey(engine, journal, company, &running).await,
+                    Err(_) => Ok(Some((StoppedFor::Drain, DEFAULT_GRACE))),
+                };
+                match ordered {
+                    Ok(Some((why, within))) => {
+                        desk.announce_cancel(within);
+                        grace = Some(grace.map_or(within, |grace| grace.min(within)));
+                        if matches!(stopped_for, StoppedFor::Nothing) {
+                            stopped_for = why;
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => return give_up(running, error).await,
+                }
+            }
+        }
+    }
+}
+
+async fn over(running: &mut Running, grace: Option<Duration>) -> std::io::Result<Exit> {
+    match grace {
+        Some(grace) => running.stop(grace).await,
+        None => running.wait().await,
+    }
+}
+
+/// The run belongs to somebody else now, or cannot be recorded: nothing of it may live on here.
+async fn give_up(
+    mut running: Running,
+    error: Error,
+) -> Result<(Exit, StoppedFor), Error> {
+    running.kill();
+    drop(running.stop(Duration::ZERO).await);
+    Err(error)
+}
+
+fn next_deadline(
+    journal: &Journal,
+    desk: &Desk,
+    stopped_for: &StoppedFor,
+) -> Option<Deadline> {
+    if !matches!(stopped_for, StoppedFor::Nothing) {
+        return None;
+    }
+    journal.look(|run, steps| match run.status {
+        // A paused run's time stands still.
+        Status::Paused { .. } => None,
+        _ => deadline::next(run, steps, desk.step_limits()),
+    })
+}
+
+async fn until(engine: &Engine, deadline: Option<&Deadline>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(deadline.at.since(engine.now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does what this process, or the run, was told. Returns how the agent is to be stopped, if it is.
+async fn obey(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    running: &Running,
+) -> Result<Option<(StoppedFor, Duration)>, Error> {
+    let orders = company.orders.borrow_and_update().clone();
+    let mut effects = requests::answer(engine, journal).await?;
+    if orders.is_interrupted() {
+        // The second interrupt is for those who cannot wait.
+        let grace = if orders.interrupts > 1 { Duration::ZERO } else { DEFAULT_GRACE };
+        let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
+        effects.extend(journal.command(&cancel.into()).await?.effects);
+    }
+    let mut stop = None;
+    for effect in effects {
+        match effect {
+            Effect::StopAgent { grace } => stop = Some((StoppedFor::Request, grace)),
+            Effect::FreezeAgent => signal(running, Signal::Stop),
+            Effect::ThawAgent => signal(running, Signal::Continue),
+            Effect::SpawnAgent | Effect::Dispatch { .. } => {}
+        }
+    }
+    if stop.is_none() && orders.is_drained() {
+        stop = Some((StoppedFor::Drain, DEFAULT_GRACE));
+    }
+    if stop.is_some() {
+        // A frozen agent could not end by itself.
+        signal(running, Signal::Continue);
+    }
+    Ok(stop)
+}
+
+fn signal(running: &Running, signal: Signal) {
+    // An agent that is gone meanwhile needs no signal.
+    drop(running.signal(signal));
+}
+
+/// Records how the attempt ended.
+async fn end(
+    engine: &Engine,
+    journal: &Journal,
+    prepared: &Prepared,
+    desk: &Desk,
+    (exit, stopped_for): (Exit, StoppedFor),
+) -> Result<(), Error> {
+    let was_set = desk.output_was_set();
+    let outcome = match stopped_for {
+        StoppedFor::Nothing | StoppedFor::Request => {
+            outcome::of_exit(engine, prepared, &exit, desk.take_result(), was_set)
+        }
+        StoppedFor::Drain => Outcome::Drained,
+        StoppedFor::Deadline(failure) => Outcome::Failed(failure),
+    };
+    let end = EndAttempt {
+        attempt: desk.attempt(),
+        outcome,
+        exit_code: exit.code,
+        signal: exit.signal,
+        usage: outcome::usage(&exit),
+    };
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".to_owned(),
+    };
+    let decision = journal.end(&end.into()).await?;
+    let status = journal.look(|run, _| run.status.name());
+    let note = if decision.effects.is_empty() { "" } else { ", another attempt follows" };
+    prepared.log.system(&format!("attempt {} ended ({how}): run {status}{note}", desk.attempt()));
+    Ok(())
+}

@@ -1,0 +1,453 @@
+//! What stands behind an attempt's agent API: its journal.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use errand_agent::agent_api::{
+    AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun, StepResult, Upload,
+};
+use errand_agent::redact::Redactor;
+use errand_api::agent_protocol::{
+    AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, SessionAnswer,
+};
+use errand_api::error_code::ErrorCode;
+use errand_store::files::{Sync, write_atomic};
+use errand_model::event::{
+    ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
+    StepStarted,
+};
+use errand_model::run::{Command, Report};
+use errand_model::step::{self, Begin, StepRefused, StepState};
+use errand_model::{Digest, Payload};
+use serde_json::Value;
+use tokio::sync::{Notify, broadcast};
+
+use super::deadline::StepLimits;
+use super::prepare::Prepared;
+use crate::journal::Journal;
+use crate::admit::stored_word;
+use crate::{Engine, Error, payload};
+
+/// Orders that an agent may be behind with before it is cut off and asks again.
+const CONTROL_BACKLOG: usize = 16;
+
+/// One attempt's end of the agent API.
+#[derive(Debug)]
+pub(super) struct Desk {
+    engine: Engine,
+    journal: Journal,
+    attempt: u32,
+    redactor: Redactor,
+    brief: Vec<u8>,
+    brief_digest: Digest,
+    input: Option<Vec<u8>>,
+    step_limits: StepLimits,
+    steps_changed: Notify,
+    control: broadcast::Sender<ControlEvent>,
+    said: Mutex<Said>,
+}
+
+/// What the agent said that matters once it ended.
+#[derive(Debug, Default)]
+struct Said {
+    result: Option<AttemptResult>,
+    output_was_set: bool,
+    cancel: Option<ControlEvent>,
+}
+
+impl Desk {
+    pub(super) fn new(engine: &Engine, journal: &Journal, prepared: &Prepared) -> Self {
+        Self {
+            engine: engine.clone(),
+            journal: journal.clone(),
+            attempt: journal.look(|run, _| run.last_attempt_number()),
+            redactor: prepared.redactor.clone(),
+            brief: prepared.brief.clone(),
+            brief_digest: prepared.brief_digest.clone(),
+            input: prepared.input.clone(),
+            step_limits: StepLimits::default(),
+            steps_changed: Notify::new(),
+            control: broadcast::Sender::new(CONTROL_BACKLOG),
+            said: Mutex::new(Said::default()),
+        }
+    }
+
+    pub(super) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    pub(super) fn step_limits(&self) -> &StepLimits {
+        &self.step_limits
+    }
+
+    /// Waits until a step began or ended: deadlines may have changed.
+    pub(super) async fn steps_changed(&self) {
+        self.steps_changed.notified().await;
+    }
+
+    pub(super) fn output_was_set(&self) -> bool {
+        self.said(|said| said.output_was_set)
+    }
+
+    pub(super) fn take_result(&self) -> Option<AttemptResult> {
+        self.said(|said| said.result.take())
+    }
+
+    /// Tells the agent that it is being stopped.
+    pub(super) fn announce_cancel(&self, grace: Duration) {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        let event = ControlEvent::Cancel { reason: "the attempt is being stopped".to_owned(), grace_ms };
+        self.said(|said| said.cancel = Some(event.clone()));
+        // Nobody may be listening.
+        drop(self.control.send(event));
+    }
+
+    fn said<T>(&self, change: impl FnOnce(&mut Said) -> T) -> T {
+        change(&mut self.said.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Records events of this attempt; they are durable when this returns.
+    async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
+        let command = Report { attempt: self.attempt, events }.into();
+        self.journal.command(&command).await.map_err(|error| refusal(&error))?;
+        Ok(())
+    }
+
+    fn masked_json(&self, mut value: Value) -> Value {
+        self.redactor.redact_json(&mut value);
+        value
+    }
+
+    fn masked(&self, payload: Payload) -> Payload {
+        match payload {
+            Payload::Json(value) => Payload::Json(self.masked_json(value)),
+            Payload::Text(text) => Payload::Text(self.redactor.redact(&text).into_owned()),
+            other @ (Payload::Base64(_) | Payload::Blob(_)) => other,
+        }
+    }
+
+    /// What goes into an event: masked, and by digest where it is long.
+    fn kept(&self, given: Payload) -> Result<Payload, Refusal> {
+        let blobs = self.engine.blobs();
+        let kept = match self.masked(given) {
+            Payload::Json(value) => payload::from_json(&blobs, value),
+            text @ (Payload::Text(_) | Payload::Base64(_)) => payload::to_bytes(&blobs, &text)
+                .map(|bytes| self.redactor.redact_bytes(&bytes).into_owned())
+                .and_then(|bytes| payload::from_bytes(&blobs, bytes)),
+            blob @ Payload::Blob(_) => Ok(blob),
+        };
+        kept.map_err(|error| refusal(&error))
+    }
+
+    /// What an agent is given: no blob, but its bytes.
+    fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
+        let blobs = self.engine.blobs();
+        let Payload::Blob(blob) = kept else { return Ok(kept.clone()) };
+        let bytes = payload::to_bytes(&blobs, kept).map_err(|error| refusal(&error))?;
+        let damaged = |_| Refusal::internal("a recorded payload is damaged");
+        match blob.encoding {
+            errand_model::Encoding::Json => {
+                serde_json::from_slice(&bytes).map(Payload::Json).map_err(|_| damaged(()))
+            }
+            errand_model::Encoding::Text => String::from_utf8(bytes).map(Payload::Text).map_err(|_| damaged(())),
+            errand_model::Encoding::Binary => {
+                use base64::Engine as _;
+                Ok(Payload::Base64(base64::prelude::BASE64_STANDARD.encode(bytes)))
+            }
+        }
+    }
+
+    fn fetched_result(&self, result: &step::StepResult) -> Result<StepResult, Refusal> {
+        let fetch = |part: &Option<Payload>| part.as_ref().map(|p| self.fetched(p)).transpose();
+        Ok(StepResult { output: fetch(&result.output)?, stderr: fetch(&result.stderr)? })
+    }
+}
+
+#[async_trait]
+impl Backend for Desk {
+    async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
+        let (input, input_encoding) = match &self.input {
+            None => (None, Encoding::Json),
+            Some(bytes) => seen_input(bytes),
+        };
+        let (mut answer, checkpoint) = self.journal.look(|run, steps| {
+            let is_done = |state: &StepState| matches!(state, StepState::Completed(_));
+            let answer = CheckinAnswer {
+                run_id: run.id.to_string(),
+                name: run.spec.name.clone(),
+                kind: stored_word(&run.spec.kind),
+                attempt: self.attempt,
+                attempt_reason: run.attempts.last().map(|last| stored_word(&last.reason)).unwrap_or_default(),
+                agent: AgentSeen {
+                    name: run.spec.agent.name.clone(),
+                    version: run.spec.agent.version.clone(),
+                    digest: run.spec.agent.digest.to_string(),
+                },
+                session_id: run.spec.session_id.clone(),
+                input,
+                input_encoding,
+                brief_key: Some(self.brief_digest.to_string()),
+                checkpoint: None,
+                completed_steps: steps
+                    .iter()
+                    .filter(|step| is_done(&step.state))
+                    .map(|step| step.key.clone())
+                    .collect(),
+                deadline_ms: run.run_deadline().map(errand_model::Timestamp::as_millis),
+            };
+            (answer, run.checkpoint.clone())
+        });
+        if let Some(checkpoint) = checkpoint {
+            let state = payload::to_json(&self.engine.blobs(), &checkpoint.state);
+            answer.checkpoint = Some(state.map_err(|error| refusal(&error))?);
+        }
+        Ok(answer)
+    }
+
+    async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
+        let started = StepStarted {
+            key: self.redactor.redact(key).into_owned(),
+            kind: begin.kind,
+            fingerprint: begin.fingerprint,
+        };
+        let mut done = None;
+        let recorded = self.journal.record_with(
+            |_, steps| {
+                let events = match step::begin(steps.get(&started.key), started.clone())? {
+                    Begin::Run(event) => vec![*event],
+                    Begin::Done(result) => {
+                        done = Some(result.clone());
+                        Vec::new()
+                    }
+                };
+                Ok(Command::Report(Report { attempt: self.attempt, events }))
+            },
+            &[],
+        );
+        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
+        if let Some(result) = done {
+            // Served from the record, but only once the record is durable.
+            self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+            return self.fetched_result(&result).map(StepBegun::Done);
+        }
+        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+        self.step_limits.note(key, begin.timeout);
+        self.steps_changed.notify_one();
+        let default = self.journal.look(|run, _| run.spec.timeouts.step);
+        Ok(StepBegun::Run { timeout: begin.timeout.or(default) })
+    }
+
+    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+        let output = result.output.map(|output| self.kept(output)).transpose()?;
+        let stderr = result.stderr.map(|stderr| self.kept(stderr)).transpose()?;
+        let key = self.redactor.redact(key);
+        let now = self.engine.now();
+        let recorded = self.journal.record_with(
+            |_, steps| {
+                let event = step::complete(steps.get(&key), &key, output, stderr, now)?;
+                let events = event.into_iter().collect();
+                Ok(Command::Report(Report { attempt: self.attempt, events }))
+            },
+            &[],
+        );
+        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+        self.steps_changed.notify_one();
+        Ok(())
+    }
+
+    async fn fail_step(
+        &self,
+        key: &str,
+        error: Failure,
+        exit_code: Option<i32>,
+    ) -> Result<(), Refusal> {
+        let key = self.redactor.redact(key);
+        let error = Failure {
+            message: self.redactor.redact(&error.message).into_owned(),
+            code: self.redactor.redact(&error.code).into_owned(),
+            ..error
+        };
+        let now = self.engine.now();
+        let recorded = self.journal.record_with(
+            |_, steps| {
+                let event = step::fail(steps.get(&key), &key, error, exit_code, now)?;
+                Ok(Command::Report(Report { attempt: self.attempt, events: vec![event] }))
+            },
+            &[],
+        );
+        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
+        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
+        self.steps_changed.notify_one();
+        Ok(())
+    }
+
+    async fn checkpoint(&self) -> Result<Option<Payload>, Refusal> {
+        let checkpoint = self.journal.look(|run, _| run.checkpoint.clone());
+        checkpoint.map(|checkpoint| self.fetched(&checkpoint.state)).transpose()
+    }
+
+    async fn save_checkpoint(&self, state: Value) -> Result<(), Refusal> {
+        let state = self.kept(Payload::Json(state))?;
+        self.report_all(vec![EventBody::CheckpointSaved(CheckpointSaved { state })]).await
+    }
+
+    async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
+        let blobs = self.engine.blobs();
+        let mut bodies = Vec::with_capacity(events.len());
+        for event in events {
+            let mut data = self.masked_json(event.data);
+            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
+            let reported = Reported::new(&event.kind, data)
+                .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;
+            bodies.push(EventBody::Reported(reported));
+        }
+        self.report_all(bodies).await
+    }
+
+    async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
+        let output = self.kept(output)?;
+        self.report_all(vec![EventBody::OutputSet(OutputSet { output })]).await?;
+        self.said(|said| said.output_was_set = true);
+        Ok(())
+    }
+
+    async fn output_part(&self, text: String) -> Result<(), Refusal> {
+        let text = self.redactor.redact(&text).into_owned();
+        self.report_all(vec![EventBody::OutputDelta(OutputDelta { text })]).await
+    }
+
+    async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
+        let name = self.redactor.redact(&upload.name).into_owned();
+        let (digest, size_bytes) = self
+            .engine
+            .blobs()
+            .put_file(&upload.path)
+            .map_err(|error| refusal(&error.into()))?;
+        let uri = format!("artifact://{}/{name}", self.journal.run_id());
+        let created = ArtifactCreated {
+            name,
+            digest,
+            size_bytes,
+            media_type: upload.media_type,
+        };
+        self.report_all(vec![EventBody::ArtifactCreated(created)]).await?;
+        Ok(uri)
+    }
+
+    async fn brief(&self) -> Result<Vec<u8>, Refusal> {
+        Ok(self.brief.clone())
+    }
+
+    async fn session(&self) -> Result<SessionAnswer, Refusal> {
+        let session_id = self.session_id()?;
+        let stored = self
+            .engine
+            .store()
+            .session(&session_id)
+            .await
+            .map_err(|error| refusal(&error.into()))?;
+        Ok(match stored {
+            None => SessionAnswer { session_id, revision: 0, state: Value::Null },
+            Some(stored) => {
+                SessionAnswer { session_id, revision: stored.revision, state: stored.state }
+            }
+        })
+    }
+
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        let session_id = self.session_id()?;
+        let state = self.masked_json(state);
+        let revision = match seen {
+            Some(seen) => seen,
+            None => self.session().await?.revision,
+        };
+        let session = errand_store::SessionState {
+            session_id: session_id.clone(),
+            revision,
+            state: state.clone(),
+            updated_at: self.engine.now(),
+        };
+        match self.engine.store().put_session(session, revision).await {
+            Ok(revision) => {
+                let answer = SessionAnswer { session_id, revision, state };
+                self.write_session_file(&answer);
+                Ok(answer)
+            }
+            Err(error @ errand_store::Error::Revision { .. }) => {
+                Err(Refusal::new(409, ErrorCode::SessionConflict, error.to_string()))
+            }
+            Err(error) => Err(refusal(&error.into())),
+        }
+    }
+
+    fn control(&self) -> ControlFeed {
+        let later = self.control.subscribe();
+        let now = self.said(|said| said.cancel.clone()).into_iter().collect();
+        ControlFeed { now, later }
+    }
+
+    async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
+        self.said(|said| match &said.result {
+            Some(earlier) if *earlier != result => Err(Refusal::new(
+                409,
+                ErrorCode::TerminalConflict,
+                "the attempt reported a different result already",
+            )),
+            Some(_) => Ok(()),
+            None => {
+                said.result = Some(result);
+                Ok(())
+            }
+        })
+    }
+}
+
+impl Desk {
+    fn session_id(&self) -> Result<String, Refusal> {
+        self.journal.look(|run, _| run.spec.session_id.clone()).ok_or_else(|| {
+            Refusal::new(404, ErrorCode::SessionMissing, "this run belongs to no session")
+                .with_hint("start it with --session NAME")
+        })
+    }
+
+    /// A copy for people; the registry has the state.
+    fn write_session_file(&self, answer: &SessionAnswer) {
+        let path = self.engine.registry().run_session(self.journal.run_id());
+        if let Ok(text) = serde_json::to_vec(answer) {
+            drop(write_atomic(&path, &text, Sync::No));
+        }
+    }
+}
+
+fn seen_input(bytes: &[u8]) -> (Option<Value>, Encoding) {
+    if let Ok(value) = serde_json::from_slice(bytes) {
+        return (Some(value), Encoding::Json);
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(Value::String(text.to_owned())), Encoding::Text),
+        Err(_) => {
+            use base64::Engine as _;
+            let text = base64::prelude::BASE64_STANDARD.encode(bytes);
+            (Some(Value::String(text)), Encoding::Base64)
+        }
+    }
+}
+
+/// How an error looks to the agent.
+fn refusal(error: &Error) -> Refusal {
+    match error {
+        Error::Rejected(_) | Error::Closed | Error::JournalLost { .. } => Refusal::fenced(),
+        Error::Step(refused) => {
+            let (status, code) = match refused {
+                StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),
+                StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
+                StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
+            };
+            Refusal::new(status, code, refused.to_string())
+        }
+        Error::Payload { reason } => Refusal::new(422, ErrorCode::EventInvalid, reason.clone()),
+        other => Refusal::internal(super::outcome::chain(other)),
+    }
+}

@@ -1,0 +1,157 @@
+//! Supervising one run: attempt after attempt, until it is over.
+//!
+//! The foreground command, the detached helper, a worker's slot and a service's wake all do this;
+//! they differ only in where orders come from and who else wants the output.
+
+mod attempt;
+mod backend;
+mod deadline;
+mod outcome;
+mod prepare;
+mod requests;
+mod usher;
+
+use std::pin::Pin;
+
+use errand_agent::process::Chunk;
+use errand_model::event::RunKind;
+use errand_model::run::{Cancel, Status};
+use errand_model::event::CancelCause;
+use errand_model::{RunId, Timestamp};
+use errand_store::{Lease, Stored};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+pub(crate) use outcome::chain;
+pub(crate) use requests::answer as answer_requests;
+pub use usher::{Orders, Usher};
+
+use crate::journal::Journal;
+use crate::launch::Ready;
+use crate::{Engine, Error, service, wait};
+
+/// Who else takes part in a supervision.
+#[derive(Debug)]
+pub struct Company {
+    /// Where orders come from.
+    pub orders: watch::Receiver<Orders>,
+    /// Who also wants the agent's output as it comes.
+    pub tee: Option<mpsc::Sender<Chunk>>,
+    /// Who wants to know that the first attempt began, or why not.
+    pub ready: Option<tokio::sync::oneshot::Sender<Ready>>,
+}
+
+impl Company {
+    pub(crate) fn say(&mut self, ready: Ready) {
+        if let Some(listener) = self.ready.take() {
+            // Whoever asked may have gone: the record says it all the same.
+            drop(listener.send(ready));
+        }
+    }
+}
+
+/// Carries a run on under `lease` until it is over, or handed back. Returns it as it is then.
+///
+/// # Errors
+///
+/// If the registry fails for good, or another process took the run over; no process of the run is
+/// left in either case.
+pub async fn supervise(
+    engine: &Engine,
+    run_id: &RunId,
+    mut lease: Lease,
+    mut company: Company,
+) -> Result<Stored, Error> {
+    loop {
+        let stored = wait::load(engine, run_id).await?;
+        let journal = Journal::open(engine, stored, &lease).await?;
+        let mut writer = JoinSet::new();
+        writer.spawn(journal.clone().write());
+        let next = under_lease(engine, &journal, &mut company).await;
+        writer.shutdown().await;
+        if next? == Next::Over {
+            break;
+        }
+        // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
+        let holder = engine.holder().clone();
+        lease = engine.store().take(run_id, journal.epoch(), holder).await?;
+    }
+    company.say(Ready::Began);
+    wait::load(engine, run_id).await
+}
+
+/// The same as a task of its own: the wakes of a service are supervised by its supervisor.
+pub(crate) fn supervise_boxed(
+    engine: Engine,
+    run_id: RunId,
+    lease: Lease,
+    company: Company,
+) -> Pin<Box<dyn Future<Output = Result<Stored, Error>> + Send>> {
+    Box::pin(async move { supervise(&engine, &run_id, lease, company).await })
+}
+
+/// What follows an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing: the run is over, or others will carry it on.
+    Over,
+    /// Another attempt.
+    Attempt,
+}
+
+async fn under_lease(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<Next, Error> {
+    requests::answer(engine, journal).await?;
+    if until_due(engine, journal, company).await? == Next::Over {
+        return Ok(Next::Over);
+    }
+    let kind = journal.look(|run, _| run.spec.kind);
+    match kind {
+        RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
+        RunKind::Service => service::run(engine, journal, company).await?,
+    }
+    Ok(journal.look(|run, _| if run.status.is_terminal() { Next::Over } else { Next::Attempt }))
+}
+
+/// Waits, without an agent process, until the next attempt is due.
+async fn until_due(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<Next, Error> {
+    loop {
+        let due_at: Option<Timestamp> = journal.look(|run, _| match run.status {
+            Status::Pending { not_before, .. } => Some(not_before),
+            Status::Running { .. } | Status::Paused { .. } => Some(Timestamp::from_millis(i64::MAX)),
+            Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => None,
+        });
+        let Some(due_at) = due_at else { return Ok(Next::Over) };
+        let now = engine.now();
+        if now >= due_at {
+            return Ok(Next::Attempt);
+        }
+        let orders = company.orders.borrow_and_update().clone();
+        if orders.is_interrupted() {
+            let cause = CancelCause::Interrupted;
+            let cancel = Cancel { cause, by: None, grace: std::time::Duration::ZERO };
+            journal.end(&cancel.into()).await?;
+            return Ok(Next::Over);
+        }
+        if orders.is_drained() {
+            // The lease dies with this process; whoever reconciles next carries the run on.
+            return Ok(Next::Over);
+        }
+        tokio::select! {
+            changed = company.orders.changed() => {
+                if changed.is_err() {
+                    return Ok(Next::Over);
+                }
+                requests::answer(engine, journal).await?;
+            }
+            () = tokio::time::sleep(due_at.since(now)) => {}
+        }
+    }
+}

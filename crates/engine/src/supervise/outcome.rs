@@ -1,0 +1,191 @@
+//! What the end of an agent's process means.
+
+use std::fs;
+use std::io::ErrorKind;
+
+use errand_agent::agent_api::AttemptResult;
+use errand_agent::process::{Exit, StartError};
+use errand_api::agent_protocol::CheckbackStatus;
+use errand_api::error_code::ErrorCode;
+use errand_model::Payload;
+use errand_model::event::{Failure, ProcessUsage};
+use errand_model::run::Outcome;
+use serde_json::Value;
+
+use super::prepare::Prepared;
+use crate::{Engine, Error, payload, schema};
+
+/// A longer stdout is a log and no output.
+const STDOUT_OUTPUT_BYTES: usize = 256 * 1024;
+/// The longest file that is taken as output.
+const OUTPUT_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How an attempt ended whose process exited by itself.
+pub(super) fn of_exit(
+    engine: &Engine,
+    prepared: &Prepared,
+    exit: &Exit,
+    reported: Option<AttemptResult>,
+    was_set: bool,
+) -> Outcome {
+    if let Some(failure) = failure_of(exit, reported.as_ref()) {
+        return Outcome::Failed(masked(prepared, failure));
+    }
+    let output = match reported.and_then(|reported| reported.output) {
+        Some(output) => json_output(engine, prepared, output),
+        None => output_of(engine, prepared, exit, was_set),
+    };
+    match output {
+        Ok(output) => Outcome::Exited { output },
+        Err(failure) => Outcome::Failed(masked(prepared, failure)),
+    }
+}
+
+fn failure_of(exit: &Exit, reported: Option<&AttemptResult>) -> Option<Failure> {
+    let said = reported.and_then(|reported| reported.error.as_ref());
+    let retryable = said.and_then(|said| said.retryable);
+    let failed = reported.is_some_and(|reported| reported.status == CheckbackStatus::Failed);
+    let (code, message) = match (exit.signal, exit.code) {
+        (Some(signal), _) => ("killed_by_signal", format!("the agent was ended by signal {signal}")),
+        (None, Some(0)) if !failed => return None,
+        (None, Some(0)) | (None, None) => ("exit_nonzero", "the agent reported a failure".to_owned()),
+        (None, Some(code)) => ("exit_nonzero", format!("the agent exited with code {code}")),
+    };
+    let message = said.map_or(message, |said| said.message.clone());
+    let code = said.map_or(code, |said| said.code.as_str());
+    Some(Failure { code: code.to_owned(), message, step: None, retryable })
+}
+
+/// The file `$ERRAND_OUTPUT`, else what was set through the agent API, else stdout.
+fn output_of(
+    engine: &Engine,
+    prepared: &Prepared,
+    exit: &Exit,
+    was_set: bool,
+) -> Result<Option<Payload>, Failure> {
+    let file = &prepared.files.output;
+    let invalid = |message: String| failure("output_invalid", message);
+    match fs::metadata(file) {
+        Ok(found) if found.len() > OUTPUT_FILE_BYTES => {
+            return Err(invalid(format!(
+                "$ERRAND_OUTPUT has {} bytes; at most {OUTPUT_FILE_BYTES} are taken, larger results are artifacts",
+                found.len()
+            )));
+        }
+        Ok(_) => {
+            let bytes = fs::read(file)
+                .map_err(|error| invalid(format!("$ERRAND_OUTPUT cannot be read: {error}")))?;
+            let value = serde_json::from_slice(&bytes)
+                .map_err(|error| invalid(format!("$ERRAND_OUTPUT is not JSON: {error}")))?;
+            return json_output(engine, prepared, value);
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(invalid(format!("$ERRAND_OUTPUT cannot be read: {error}"))),
+    }
+    if was_set || exit.stdout.is_truncated || exit.stdout.bytes.len() > STDOUT_OUTPUT_BYTES {
+        return Ok(None);
+    }
+    stdout_output(engine, prepared, exit.stdout.bytes.clone())
+}
+
+fn stdout_output(
+    engine: &Engine,
+    prepared: &Prepared,
+    bytes: Vec<u8>,
+) -> Result<Option<Payload>, Failure> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(value) = serde_json::from_slice(&bytes) {
+        return json_output(engine, prepared, value);
+    }
+    check_schema(prepared, &Value::String(String::from_utf8_lossy(&bytes).into_owned()))?;
+    payload::from_bytes(&engine.blobs(), bytes).map(Some).map_err(|error| unkept(&error))
+}
+
+fn json_output(
+    engine: &Engine,
+    prepared: &Prepared,
+    mut value: Value,
+) -> Result<Option<Payload>, Failure> {
+    prepared.redactor.redact_json(&mut value);
+    check_schema(prepared, &value)?;
+    payload::from_json(&engine.blobs(), value).map(Some).map_err(|error| unkept(&error))
+}
+
+fn check_schema(prepared: &Prepared, value: &Value) -> Result<(), Failure> {
+    match schema::check_output(&prepared.parcel.agent, value) {
+        Ok(None) => Ok(()),
+        Ok(Some((path, reason))) => Err(failure(
+            "output_invalid",
+            format!("the output does not match the agent's output_schema at {path}: {reason}"),
+        )),
+        Err(error) => Err(failure("output_invalid", error.to_string())),
+    }
+}
+
+fn unkept(error: &Error) -> Failure {
+    failure("internal", format!("the output cannot be kept: {error}"))
+}
+
+fn masked(prepared: &Prepared, failure: Failure) -> Failure {
+    Failure {
+        message: prepared.redactor.redact(&failure.message).into_owned(),
+        code: prepared.redactor.redact(&failure.code).into_owned(),
+        ..failure
+    }
+}
+
+pub(super) fn failure(code: &str, message: String) -> Failure {
+    Failure { code: code.to_owned(), message, step: None, retryable: None }
+}
+
+/// Why an attempt could not start, and what errand exits with.
+pub(super) fn of_start_error(error: &StartError) -> Failure {
+    let code = match error {
+        StartError::NotFound { .. } => "command_not_found",
+        StartError::NotExecutable { .. } => "command_not_executable",
+        StartError::WorkingDirectory { .. } => "workspace_failed",
+        StartError::Input { .. } | StartError::Other(_) => "spawn_failed",
+    };
+    failure(code, chain(error))
+}
+
+/// Why an attempt could not be prepared.
+pub(super) fn of_preparation(error: &Error) -> Failure {
+    let code = match error {
+        Error::CommandNotFound { .. } => "command_not_found",
+        Error::CommandNotExecutable { .. } => "command_not_executable",
+        Error::Parcel(_) => "parcel_not_found",
+        Error::Secret(_) => "secret_missing",
+        Error::Workspace(_) => "workspace_failed",
+        _ => "spawn_failed",
+    };
+    failure(code, chain(error))
+}
+
+/// An error with its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+/// What an exited process used.
+pub(super) fn usage(exit: &Exit) -> ProcessUsage {
+    ProcessUsage {
+        wall: exit.usage.wall,
+        cpu: Some(exit.usage.cpu),
+        max_rss_bytes: Some(exit.usage.max_rss_bytes),
+    }
+}
+
+/// What errand exits with for a failure of that code, where the agent has no exit code of its own.
+pub(super) fn exit_code_of(code: &str) -> u8 {
+    code.parse::<ErrorCode>().map_or(errand_api::exit_code::ERRAND_FAILED, ErrorCode::exit_code)
+}

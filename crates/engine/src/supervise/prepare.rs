@@ -1,0 +1,180 @@
+//! Everything an attempt needs before its agent can start.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use errand_agent::parcel::{self, Parcel};
+use errand_agent::process::{Input, Spec};
+use errand_agent::redact::Redactor;
+use errand_agent::log;
+use errand_agent::workspace::{Mode, Workspaces};
+use errand_api::agent_file::Workspace;
+use errand_model::run::Run;
+use errand_model::{Digest, hex};
+
+use crate::{Engine, Error, brief, command_line, environment, payload};
+
+/// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
+/// file that has them anyway.
+const STDIN_MEMORY_BYTES: usize = 64 * 1024;
+
+/// An attempt, ready to start.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) parcel: Parcel,
+    pub(super) spec: Spec,
+    pub(super) redactor: Redactor,
+    pub(super) log: Arc<log::Writer>,
+    pub(super) files: AttemptFiles,
+    pub(super) token: String,
+    pub(super) brief: Vec<u8>,
+    pub(super) brief_digest: Digest,
+    pub(super) input: Option<Vec<u8>>,
+}
+
+/// Files that errand and the agent share during an attempt.
+#[derive(Clone, Debug)]
+pub(super) struct AttemptFiles {
+    pub(super) folder: PathBuf,
+    pub(super) input: PathBuf,
+    pub(super) output: PathBuf,
+    pub(super) brief: PathBuf,
+    pub(super) session: PathBuf,
+    pub(super) socket: PathBuf,
+}
+
+/// Makes everything that the current attempt of `run` needs.
+///
+/// # Errors
+///
+/// What cannot be had; the attempt then fails with it.
+pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
+    let registry = engine.registry();
+    let parcel = parcel::open(&registry.parcels(), &run.spec.agent.digest)?;
+    let agent = &parcel.agent;
+    let secrets = environment::secrets(engine.surroundings(), agent)?;
+    let token = new_token()?;
+    let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
+    let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
+    let log_path = registry.run_log(&run.id);
+    let log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
+    let files = attempt_files(engine, run)?;
+    let input =
+        run.spec.input.as_ref().map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
+    write(&files.input, input.as_deref().unwrap_or_default())?;
+    let mut document = brief::assemble(
+        &parcel,
+        run,
+        &run.spec.input.as_ref().map_or(Ok(serde_json::Value::Null), |input| {
+            payload::to_json(&engine.blobs(), input)
+        })?,
+    )?;
+    redactor.redact_json(&mut document);
+    let brief = errand_model::canonical::to_string(&document).into_bytes();
+    write(&files.brief, &brief)?;
+    let workspaces = Workspaces::new(registry.workspaces());
+    let workspace =
+        workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
+    let own = own_variables(engine, run, &parcel, &files, &workspace, &token);
+    let search_path = environment::search_path(engine.surroundings());
+    let spec = Spec {
+        run_id: run.id.clone(),
+        argv: command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?,
+        env: environment::of_attempt(engine.surroundings(), agent, &run.spec.env, &secrets, own),
+        cwd: workspace,
+        stdin: match &input {
+            None => Input::Empty,
+            Some(bytes) if bytes.len() <= STDIN_MEMORY_BYTES => Input::Bytes(bytes.clone()),
+            Some(_) => Input::File(files.input.clone()),
+        },
+    };
+    let brief_digest = Digest::of(&brief);
+    Ok(Prepared {
+        parcel,
+        spec,
+        redactor,
+        log: Arc::new(log),
+        files,
+        token,
+        brief,
+        brief_digest,
+        input,
+    })
+}
+
+fn mode(workspace: &Workspace) -> Mode {
+    match workspace.clone() {
+        Workspace::Temp => Mode::Temp,
+        Workspace::Cwd => Mode::Cwd,
+        Workspace::Worktree { r#ref } => Mode::Worktree { reference: Some(r#ref) },
+        Workspace::Clone { url, r#ref } => Mode::Clone { url, reference: r#ref },
+    }
+}
+
+fn own_variables(
+    engine: &Engine,
+    run: &Run,
+    parcel: &Parcel,
+    files: &AttemptFiles,
+    workspace: &Path,
+    token: &str,
+) -> Vec<(&'static str, OsString)> {
+    let mut api = OsString::from("unix://");
+    api.push(&files.socket);
+    let mut own: Vec<(&'static str, OsString)> = vec![
+        ("ERRAND_RUN_ID", run.id.as_str().into()),
+        ("ERRAND_ATTEMPT", run.last_attempt_number().to_string().into()),
+        ("ERRAND_AGENT_DIR", parcel.files_path().into()),
+        ("ERRAND_WORKSPACE", workspace.into()),
+        ("ERRAND_INPUT", files.input.as_os_str().into()),
+        ("ERRAND_OUTPUT", files.output.as_os_str().into()),
+        ("ERRAND_BRIEF", files.brief.as_os_str().into()),
+        ("ERRAND_ROOT", engine.registry().root().into()),
+        ("ERRAND_STATE_DIR", engine.registry().state().join(&run.spec.agent.name).into()),
+        ("ERRAND_API", api),
+        ("ERRAND_TOKEN", token.into()),
+    ];
+    if let Some(session) = &run.spec.session_id {
+        own.push(("ERRAND_SESSION_ID", session.into()));
+    }
+    own
+}
+
+fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
+    let registry = engine.registry();
+    let folder = registry.run_scratch(&run.id);
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(&folder).map_err(Error::io("create", &folder))?;
+    let state = registry.state().join(&run.spec.agent.name);
+    private.create(&state).map_err(Error::io("create", &state))?;
+    let files = AttemptFiles {
+        input: folder.join("input"),
+        output: folder.join("output"),
+        brief: folder.join("brief.json"),
+        session: registry.run_session(&run.id),
+        socket: registry.run_socket(&run.id, &engine.surroundings().runtime_dir),
+        folder,
+    };
+    // What an earlier attempt put there is not this one's output.
+    match fs::remove_file(&files.output) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io("remove", files.output)(error))
+        }
+        _ => Ok(files),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    fs::write(path, bytes).map_err(Error::io("write", path))
+}
+
+/// A token that nobody can guess.
+fn new_token() -> Result<String, Error> {
+    let mut bytes = [0; 24];
+    getrandom::fill(&mut bytes).map_err(|error| Error::Randomness { reason: error.to_string() })?;
+    Ok(hex(&bytes))
+}

@@ -1,0 +1,42 @@
+//! Answering what was asked of a run by other processes.
+
+use errand_model::event::PauseReason;
+use errand_model::run::{Cancel, Command, Effect, Pause, Restart, Resume};
+use errand_store::RequestKind;
+
+use crate::journal::Journal;
+use crate::{Engine, Error};
+
+/// Turns all open requests into events, in order, and returns what is to be done.
+///
+/// A request that does not fit the run any more changes nothing; it is gone with the next commit.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Effect>, Error> {
+    let mut effects = Vec::new();
+    for request in engine.store().requests(journal.run_id()).await? {
+        let command: Command = match request.kind {
+            RequestKind::Cancel { cause, by, grace } => Cancel { cause, by, grace }.into(),
+            RequestKind::Restart { by, grace } => Restart { by, grace }.into(),
+            RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
+            RequestKind::Resume { by } => Resume { by }.into(),
+            // A service answers it itself.
+            RequestKind::Wake { .. } => continue,
+        };
+        let ends_at_once =
+            matches!(command, Command::Cancel(_)) && journal.look(|run, _| run.live_attempt().is_none());
+        let answered = if ends_at_once {
+            journal.end(&command).await
+        } else {
+            journal.answer(&command, &[request.id]).await
+        };
+        match answered {
+            Ok(decision) => effects.extend(decision.effects),
+            Err(Error::Rejected(_) | Error::Closed) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(effects)
+}

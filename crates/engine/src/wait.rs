@@ -1,0 +1,96 @@
+//! Waiting for a run to become what somebody waits for.
+
+use std::path::Path;
+use std::time::Duration;
+
+use errand_agent::os::watch::Watch;
+use errand_model::RunId;
+use errand_store::Stored;
+use tokio::time::{Instant, sleep_until};
+
+use crate::{Engine, Error, reconcile};
+
+/// A run is looked at this often even if no file of it changes: its supervisor may have died, and
+/// the dead write nothing.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What a wait ended with.
+#[derive(Debug)]
+pub enum Waited {
+    /// What was waited for.
+    Reached(Box<Stored>),
+    /// Time was up; the run as it is.
+    TimedOut(Box<Stored>),
+}
+
+/// Waits until `is_it` says so of the run, reconciled; at most until `deadline`.
+///
+/// # Errors
+///
+/// [`errand_store::Error::NoRun`] if there is no such run (any more).
+pub async fn until(
+    engine: &Engine,
+    run_id: &RunId,
+    deadline: Option<Instant>,
+    is_it: impl Fn(&Stored) -> bool + Send,
+) -> Result<Waited, Error> {
+    // Watching starts before looking: what happens in between is not missed.
+    let mut watch = Watch::new().ok();
+    loop {
+        watch = watching(watch, &engine.registry().run_events(run_id));
+        let stored = load(engine, run_id).await?;
+        let stored = reconcile::reconcile(engine, stored).await?;
+        if is_it(&stored) {
+            return Ok(Waited::Reached(Box::new(stored)));
+        }
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now >= deadline) {
+            return Ok(Waited::TimedOut(Box::new(stored)));
+        }
+        let look = now + LOOK_EVERY;
+        let wake = deadline.map_or(look, |deadline| deadline.min(look));
+        match &mut watch {
+            Some(watch) => {
+                tokio::select! {
+                    _ = watch.changed() => {}
+                    () = sleep_until(wake) => {}
+                }
+            }
+            None => sleep_until(wake).await,
+        }
+    }
+}
+
+/// Waits until the run is over.
+///
+/// # Errors
+///
+/// As [`until`].
+pub async fn until_over(
+    engine: &Engine,
+    run_id: &RunId,
+    deadline: Option<Instant>,
+) -> Result<Waited, Error> {
+    until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
+}
+
+/// The run as it is kept.
+///
+/// # Errors
+///
+/// [`errand_store::Error::NoRun`] if there is none.
+pub async fn load(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
+    let found = engine.store().load(run_id).await?;
+    found.ok_or_else(|| errand_store::Error::NoRun { run_id: run_id.clone() }.into())
+}
+
+/// Also watches a file that may not exist yet; `None` where nothing can be watched.
+fn watching(watch: Option<Watch>, file: &Path) -> Option<Watch> {
+    let mut watch = watch?;
+    match watch.file(file) {
+        Ok(()) => Some(watch),
+        // Not there yet: the regular look finds it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(watch),
+        Err(_) => None,
+    }
+}
