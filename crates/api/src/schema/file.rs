@@ -95,7 +95,8 @@ pub struct Spec {
     /// environment of errand, else from its secret store.
     #[schemars(inner(length(max = 128), regex(pattern = "^[A-Z_][A-Z0-9_]*$")), extend("uniqueItems" = true))]
     pub secrets: Option<Vec<String>>,
-    /// Environment of the agent.
+    /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
+    #[schemars(extend("propertyNames" = { "pattern": "^(?!ERRAND_)[A-Za-z_][A-Za-z0-9_]*$" }))]
     pub env: Option<BTreeMap<String, Word>>,
     /// Tools that the agent may call.
     pub tools: Option<Vec<Tool>>,

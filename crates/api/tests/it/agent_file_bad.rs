@@ -75,6 +75,34 @@ spec:
 }
 
 #[test]
+fn problems_are_shown_with_their_lines() {
+    let long = format!("  env: {{ A: {}, 1B: x }}\n", "x".repeat(200));
+    let text = with_spec(&format!("{long}  timeout: 5\n")) + "\tx\n";
+    let show = |text: &str| parse("dir/agent.yaml", text).unwrap_err().with_excerpts(text);
+    insta::assert_snapshot!(format!("{}\n{}", show(&text), show(&text.replace("\tx\n", ""))), @r#"
+    error: this is not YAML: while scanning a plain scalar, found a tab
+     --> dir/agent.yaml:7:12
+      |
+    7 |   timeout: 5
+      |            ^
+      = hint: a line is indented with a tab: YAML wants spaces
+
+    error: spec.env.1B: "1B" cannot be the name of an environment variable
+     --> dir/agent.yaml:6:215
+      |
+    6 | xxxxxxxxxxxxxxxxxx, 1B: x }
+      |                     ^
+
+    error: spec.timeout: unknown field "timeout"
+     --> dir/agent.yaml:7:3
+      |
+    7 |   timeout: 5
+      |   ^
+      = hint: did you mean "timeouts"?
+    "#);
+}
+
+#[test]
 fn what_is_no_yaml_is_refused_at_its_place() {
     let cases: &[&[u8]] = &[
         b"",

@@ -95,6 +95,8 @@ const BAD: &[&str] = &[
     "  env: [A]\n",
     "  env: { A: [b] }\n",
     "  env: { A: }\n",
+    "  env: { 1A: b }\n",
+    "  env: { ERRAND_TOKEN: b }\n",
     "  secrets: [lower]\n",
     "  secrets: [A, A]\n",
     "  target: process\n",
