@@ -101,6 +101,7 @@ codes! {
     RunLive = "run_live", ERRAND_FAILED, "the run is still live";
     RunNotLive = "run_not_live", ERRAND_FAILED, "the run has ended already";
     RunUnstoppable = "run_unstoppable", ERRAND_FAILED, "processes of the run outlived every attempt to stop it";
+    RunElsewhere = "run_elsewhere", ERRAND_FAILED, "the run is supervised by another machine";
     IdempotencyConflict = "idempotency_conflict", ERRAND_FAILED, "the idempotency key was used for a different run";
     WaitTimedOut = "wait_timed_out", TIMED_OUT, "the run did not end while it was waited for";
 
@@ -131,6 +132,7 @@ codes! {
     SecretMissing = "secret_missing", ERRAND_FAILED, "a secret that the agent needs is not set";
     SecretNameInvalid = "secret_name_invalid", USAGE, "that cannot be the name of a secret";
     SecretValueInvalid = "secret_value_invalid", USAGE, "that cannot be the value of a secret";
+    SecretExposed = "secret_exposed", USAGE, "a secret stands where it would be recorded";
     SecretStoreMissing = "secret_store_missing", ERRAND_FAILED, "there is no secret store here";
     SecretIdentityMissing = "secret_identity_missing", ERRAND_FAILED, "the key of the secret store is not there";
     SecretIdentityInvalid = "secret_identity_invalid", ERRAND_FAILED, "the key of the secret store cannot be used";

@@ -18,7 +18,7 @@ pub enum Error {
         name: String,
     },
     /// Too short, too long, or with a NUL.
-    #[error("the value of {name} cannot be used: {source}")]
+    #[error("the value of {name} cannot be used")]
     ValueInvalid {
         /// Whose.
         name: String,
