@@ -82,7 +82,10 @@ pub(super) async fn converse(stream: TcpStream, remote: SocketAddr, front: Arc<F
     };
     // A client that went away, or spoke no HTTP: hyper answered what could be answered.
     drop(ended);
-    linger(connection.into_parts().io.into_inner()).await;
+    let mut stream = connection.into_parts().io.into_inner();
+    if stream.shutdown().await.is_ok() && *phase.borrow() != Phase::Ending {
+        linger(stream).await;
+    }
 }
 
 /// Waits until the connection should end.
@@ -91,11 +94,10 @@ async fn ending(phase: &mut watch::Receiver<Phase>) {
     drop(phase.wait_for(|phase| *phase == Phase::Ending).await);
 }
 
-/// Closes for writing, and reads on for a moment: a client that still sends would otherwise see a
-/// reset in the place of its answer.
+/// Reads on for a moment: a client that still sends would otherwise see a reset in the place of its
+/// answer.
 async fn linger(mut stream: TcpStream) {
     let read_on = async {
-        stream.shutdown().await?;
         let mut scrap = [0; 8192];
         let mut left = limit::LINGER_BYTES;
         loop {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// Connections served at once; one more is answered 503 and closed. Well below the number of files
 /// that a process may open by default.
-pub const CONNECTIONS: usize = 512;
+pub const CONNECTIONS: usize = 256;
 /// Requests that are read or wait beyond those whose wakes run; one more is answered 429. Each may
 /// hold a body in memory.
 pub const WAITING_ROOM: usize = 64;

@@ -1,0 +1,3 @@
+//! The engine against real sockets, processes and files.
+
+mod listener;
