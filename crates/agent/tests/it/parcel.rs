@@ -514,3 +514,37 @@ fn a_parcel_that_is_not_there_is_not_found() {
     assert_eq!(parcel::open(&place.parcels(), &built.digest).unwrap_err().code(), error.code());
     assert_eq!(place.good(), built);
 }
+
+#[test]
+fn on_a_full_disk_nothing_half_done_stays() {
+    let Some(disk) = errand_testkit::Tmpfs::mount(2 * 1024 * 1024) else { return };
+    let place = Place::new();
+    place.write("data", vec![7; 1024 * 1024]);
+    let parcels = disk.path().join("parcels");
+    let filler = disk.fill(300 * 1024);
+    let error = parcel::build(&place.source(), &parcels).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DiskFull, "{error}");
+    assert_eq!(names(&parcels), [".lock"]);
+    fs::remove_file(filler).unwrap();
+    let built = parcel::build(&place.source(), &parcels).unwrap();
+    parcel::verify(&parcels, &built.digest).unwrap();
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_still_gives_what_it_has() {
+    let Some(disk) = errand_testkit::Tmpfs::mount(2 * 1024 * 1024) else { return };
+    let place = Place::new();
+    let parcels = disk.path().join("parcels");
+    let built = parcel::build(&place.source(), &parcels).unwrap();
+    let remount = |mode: &str| {
+        let mut mount = std::process::Command::new("mount");
+        mount.arg("-o").arg(format!("remount,{mode}")).arg(disk.path());
+        assert!(mount.status().unwrap().success());
+    };
+    remount("ro");
+    assert_eq!(parcel::build(&place.source(), &parcels).unwrap(), built);
+    place.write("more", "x");
+    let error = parcel::build(&place.source(), &parcels).unwrap_err();
+    remount("rw");
+    assert_eq!(error.code(), ErrorCode::RegistryReadOnly, "{error}");
+}

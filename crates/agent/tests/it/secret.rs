@@ -274,3 +274,20 @@ fn a_value_shows_itself_to_nobody() {
     let shown = format!("{secret:?} {:#?} {:?}", secret.clone(), secret.value);
     assert!(!shown.contains("hunter"), "{shown}");
 }
+
+#[test]
+fn on_a_full_disk_the_value_before_stays() {
+    let Some(disk) = errand_testkit::Tmpfs::mount(256 * 1024) else { return };
+    let place = Place::new();
+    let vault = Vault::at(disk.path().join("secrets"), place.identity());
+    vault.init().unwrap();
+    vault.set("A", &value("before")).unwrap();
+    let filler = disk.fill(4 * 1024);
+    let error = vault.set("A", &Value::new(vec![b'x'; 60_000]).unwrap()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::DiskFull, "{error}");
+    assert_eq!(texts(&resolve(&vault, &["A"], &[]).unwrap()), [("A", "before")]);
+    assert_eq!(fs::read_dir(vault.folder()).unwrap().count(), 1);
+    fs::remove_file(filler).unwrap();
+    vault.set("A", &value("after")).unwrap();
+    assert_eq!(texts(&resolve(&vault, &["A"], &[]).unwrap()), [("A", "after")]);
+}
