@@ -146,7 +146,7 @@ impl Running {
             Phase::Undisturbed { exited_at } => {
                 self.phase = Phase::Ending { exited_at: *exited_at, kill_at };
                 if !grace.is_zero() {
-                    self.tell(Signal::Terminate)?;
+                    self.tell(Signal::Terminate);
                 }
             }
         }
@@ -196,7 +196,7 @@ impl Running {
                     let text = format!("processes of run {} outlive SIGKILL", self.run_id);
                     return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                 }
-                self.tell(Signal::Kill)?;
+                self.tell(Signal::Kill);
             }
             let look_again = kill_due.map(|_| now + LOOK_AGAIN).or(kill_at);
             let Some(exited_at) = exited_at else {
@@ -216,7 +216,7 @@ impl Running {
                 }
                 None => {
                     let kill_at = now + STRAGGLER_GRACE;
-                    self.stragglers.terminate(&left)?;
+                    self.stragglers.terminate(&left);
                     self.phase = Phase::Ending { exited_at: Some(exited_at), kill_at };
                 }
             }
@@ -231,25 +231,30 @@ impl Running {
         }
     }
 
-    /// Sends a signal to the group and to whatever of the run has left it.
-    fn tell(&mut self, signal: Signal) -> io::Result<()> {
-        os::signal_group(self.identity.pid, signal)?;
+    /// Sends a signal to the group and to whatever of the run has left it. One that may not be
+    /// signalled does not keep the others from it: it is still there at the next look.
+    fn tell(&self, signal: Signal) {
+        let leader = self.identity.pid;
+        let mut signals = vec![signal];
         if signal == Signal::Terminate {
             // A stopped process sees SIGTERM only once it goes on.
-            os::signal_group(self.identity.pid, Signal::Continue)?;
+            signals.push(Signal::Continue);
         }
-        let leader = self.identity.pid;
         let roots = Roots {
             supervisor: Some(std::process::id()),
             known: &[leader],
             oldest_ticks: self.identity.start_ticks,
         };
+        for &signal in &signals {
+            let _told = os::signal_group(leader, signal);
+        }
         for process in os::processes_of_run(&self.run_id, &roots) {
             if os::process_group_of(process.pid) != Some(leader) {
-                os::signal(&process, signal)?;
+                for &signal in &signals {
+                    let _told = os::signal(&process, signal);
+                }
             }
         }
-        Ok(())
     }
 
     /// What lives of the run, the leader having ended.
@@ -286,8 +291,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !matches!(self.phase, Phase::Over(_)) {
-            // Nobody is left who could be told that this failed.
-            let _told = self.tell(Signal::Kill);
+            self.tell(Signal::Kill);
             os::release_leader(self.identity.pid);
         }
     }

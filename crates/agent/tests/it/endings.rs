@@ -210,6 +210,34 @@ async fn a_running_attempt_that_is_dropped_is_killed() {
     });
 }
 
+#[tokio::test]
+async fn ending_one_of_two_attempts_touches_neither_the_other_nor_a_helper_of_ours() {
+    let (first, second) = (Place::new(), Place::new());
+    // An orphan of each, which hides its mark, and one that carries it.
+    let script = "
+        (setsid env -u ERRAND_RUN_ID sh -c 'echo $$ > hidden; exec sleep 1000' &)
+        (setsid sh -c 'echo $$ > marked; exec sleep 1000' &)
+        exec sleep 1000";
+    let (mut one, mut two) = (first.shell(script), second.shell(script));
+    let mut helper = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+    let ours = os::identity_of(helper.id()).unwrap().unwrap();
+    let [hidden_one, marked_one] = ["hidden", "marked"].map(|name| first.wait_for_pid(name));
+    let [hidden_two, marked_two] = ["hidden", "marked"].map(|name| second.wait_for_pid(name));
+    timeout(SOON, one.stop(LIMIT)).await.unwrap().unwrap();
+    assert!(!is_alive(&marked_one));
+    for process in [two.identity(), &hidden_two, &marked_two, &ours] {
+        assert!(is_alive(process), "{process:?}");
+    }
+    // What hides can be of either as long as there are two, and is ended with the last.
+    timeout(SOON, two.stop(LIMIT)).await.unwrap().unwrap();
+    for process in [&hidden_one, &hidden_two, &marked_two] {
+        assert!(!is_alive(process), "{process:?}");
+    }
+    assert!(is_alive(&ours));
+    helper.kill().unwrap();
+    helper.wait().unwrap();
+}
+
 #[test]
 fn what_a_dead_helper_left_behind_is_found_and_ended() {
     let place = Place::new();

@@ -9,12 +9,12 @@ use errand_model::{ProcessIdentity, RunId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::identity::{Liveness, boot_id, liveness};
-use super::signal::{self, Delivery, Signal, signal};
+use super::signal::{self, Signal, signal};
 use super::tree::{Roots, processes_of_run};
 
 /// How long processes that were sent SIGKILL may take to vanish: longer only when the kernel is
 /// stuck in a device.
-pub(super) const KILL_LIMIT: Duration = Duration::from_secs(10);
+const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// How long one look at what still lives is taken for true: processes may have forked meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -28,8 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 ///
-/// `TimedOut` if something still lives 10 s after SIGKILL; `PermissionDenied` if a process of the
-/// run belongs to another user.
+/// `TimedOut` if something still lives 10 s after SIGKILL: stuck in the kernel, or another user's.
 pub fn end_run_processes(
     run_id: &RunId,
     known: &[ProcessIdentity],
@@ -68,9 +67,9 @@ pub fn end_run_processes(
             ));
         }
         if elapsed < grace {
-            ended.terminate(&living)?;
+            ended.terminate(&living);
         } else {
-            ended.kill(&living)?;
+            ended.kill(&living);
         }
         let until_kill = grace.checked_sub(elapsed).filter(|left| !left.is_zero());
         wait_until_gone(&living, until_kill.map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN)))?;
@@ -83,24 +82,22 @@ pub(crate) struct Signalled(BTreeSet<(u32, u64)>);
 
 impl Signalled {
     /// Sends SIGTERM, and SIGCONT so that a stopped process sees it, to those that did not get it.
-    pub(crate) fn terminate(&mut self, living: &[ProcessIdentity]) -> io::Result<()> {
+    /// One that may not be signalled is still there at the next look.
+    pub(crate) fn terminate(&mut self, living: &[ProcessIdentity]) {
         for process in living {
-            if self.0.insert((process.pid, process.start_ticks))
-                && signal(process, Signal::Terminate)? == Delivery::Delivered
-            {
-                signal(process, Signal::Continue)?;
+            if self.0.insert((process.pid, process.start_ticks)) {
+                let _told = signal(process, Signal::Terminate);
+                let _told = signal(process, Signal::Continue);
             }
         }
-        Ok(())
     }
 
-    /// Sends SIGKILL.
-    pub(crate) fn kill(&mut self, living: &[ProcessIdentity]) -> io::Result<()> {
+    /// Sends SIGKILL; as for the rest, see `terminate`.
+    fn kill(&mut self, living: &[ProcessIdentity]) {
         for process in living {
             self.0.insert((process.pid, process.start_ticks));
-            signal(process, Signal::Kill)?;
+            let _told = signal(process, Signal::Kill);
         }
-        Ok(())
     }
 
     /// How many processes were told.
@@ -110,7 +107,7 @@ impl Signalled {
 }
 
 /// Blocks until all of `processes` have ended, at most for `limit`.
-pub(crate) fn wait_until_gone(processes: &[ProcessIdentity], limit: Duration) -> io::Result<()> {
+fn wait_until_gone(processes: &[ProcessIdentity], limit: Duration) -> io::Result<()> {
     let deadline = Instant::now() + limit;
     for process in processes {
         let Some(pinned) = signal::pin(process)? else {

@@ -223,7 +223,8 @@ fn errno() -> c_int {
 const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
 
 /// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers
-/// that outlive the caller and its terminal.
+/// that outlive the caller and its terminal. Where orphans are adopted, such a helper is reaped
+/// with them: nobody else may wait for it.
 #[expect(unsafe_code, reason = "code between fork and exec")]
 pub fn detach(command: &mut Command) {
     let prepare = || {
