@@ -145,7 +145,8 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
 }
 
 fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error> {
-    let Submission { parcel, source, kind, trigger, input, wishes, service, parent, origin } = submission;
+    let Submission { parcel, source, kind, trigger, input, wishes, service, parent, origin } =
+        submission;
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &wishes);
     let mut labels = agent.labels.clone();
@@ -177,7 +178,11 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             queue: agent.timeouts.queue_ms.map(Duration::from_millis),
             approval: agent.timeouts.approval_ms.map(Duration::from_millis),
         },
-        retry: if kind == RunKind::Service { RetryPolicy::NEVER } else { agent.retry_policy.clone() },
+        retry: if kind == RunKind::Service {
+            RetryPolicy::NEVER
+        } else {
+            agent.retry_policy.clone()
+        },
         service,
         launcher: Some(engine.holder().process.clone()),
         idempotency_key: wishes.idempotency_key,

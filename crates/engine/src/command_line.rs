@@ -41,11 +41,7 @@ fn in_parcel(word: &str, parcel_files: &Path) -> Option<PathBuf> {
     (is_inside && file.is_file()).then_some(file)
 }
 
-fn find_program(
-    program: &str,
-    parcel_files: &Path,
-    search_path: &OsStr,
-) -> Result<PathBuf, Error> {
+fn find_program(program: &str, parcel_files: &Path, search_path: &OsStr) -> Result<PathBuf, Error> {
     if let Some(file) = in_parcel(program, parcel_files) {
         return check_executable(program, file);
     }
@@ -78,7 +74,9 @@ fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, Error> {
             Err(refuse("no execute permission is set; make it executable, or name its interpreter"))
         }
         Ok(_) => Ok(file),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(refuse("permission denied")),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(refuse("permission denied"))
+        }
         Err(_) => Err(Error::CommandNotFound { program: program.to_owned() }),
     }
 }

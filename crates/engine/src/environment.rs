@@ -10,9 +10,24 @@ use crate::{Error, Surroundings};
 
 /// The caller's variables that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
-    "HOME", "LANG", "LANGUAGE", "LOGNAME", "NO_COLOR", "NO_PROXY", "HTTPS_PROXY", "HTTP_PROXY",
-    "PATH", "SHELL", "SSL_CERT_DIR", "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "http_proxy",
-    "https_proxy", "no_proxy",
+    "HOME",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "NO_COLOR",
+    "NO_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "PATH",
+    "SHELL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 /// Where programs are looked for if the caller has no `PATH`.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";

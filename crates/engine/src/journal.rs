@@ -189,7 +189,9 @@ impl Journal {
             .await
             .map_err(|_| Error::Closed)?;
         match &reached.lost {
-            Some(error) if reached.seq < seq => Err(Error::JournalLost { source: Arc::clone(error) }),
+            Some(error) if reached.seq < seq => {
+                Err(Error::JournalLost { source: Arc::clone(error) })
+            }
             Some(_) | None => Ok(()),
         }
     }

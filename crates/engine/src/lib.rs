@@ -9,6 +9,7 @@ mod command_line;
 mod engine;
 pub mod environment;
 mod error;
+pub mod export;
 mod journal;
 pub mod launch;
 pub mod listener;

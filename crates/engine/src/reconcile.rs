@@ -86,7 +86,8 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
         let mut head = stored.head;
         let events: Vec<Event> =
             decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-        let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+        let run =
+            stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
         commit(engine, append(run, head, events, lease)).await?;
     }
     let dispatches = decision

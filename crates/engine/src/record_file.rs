@@ -1,8 +1,8 @@
 //! `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
 
 use errand_api::record::{Places, Record, project};
-use errand_model::event::EventBody;
 use errand_model::Head;
+use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_store::files::{Sync, write_atomic};
 use errand_store::{Holder, Stored};

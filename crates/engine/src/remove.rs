@@ -35,14 +35,15 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
 ///
 /// If something of it still lives, or the registry fails.
 pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
-    let ask =
-        Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
     match stop(engine, run_id, &ask).await {
         Ok(stored) => {
             remove_files(engine, &stored)?;
             Ok(engine.store().remove(run_id, Removal::Any).await?)
         }
-        Err(Error::Store(errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. })) => {
+        Err(Error::Store(
+            errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
+        )) => {
             errand_agent::os::end_run_processes(run_id, &[], Duration::ZERO)
                 .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
             remove_known_files(engine, run_id)?;

@@ -11,11 +11,11 @@ mod wakes;
 use std::time::Duration;
 
 use errand_agent::os;
+use errand_model::Timestamp;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ProcessUsage};
 use errand_model::run::{
     AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, StartAttempt,
 };
-use errand_model::Timestamp;
 use tokio::task::JoinSet;
 
 pub use plan::{listener_spec, schedule_spec, service_spec};
@@ -79,7 +79,8 @@ pub(crate) async fn run(
     wakes.finish().await;
     result?;
     let usage = ProcessUsage { wall: engine.now().since(started_at), ..ProcessUsage::default() };
-    let end = EndAttempt { attempt, outcome: Outcome::Drained, exit_code: None, signal: None, usage };
+    let end =
+        EndAttempt { attempt, outcome: Outcome::Drained, exit_code: None, signal: None, usage };
     journal.end(&end.into()).await.map(|_| ())
 }
 
@@ -179,10 +180,9 @@ async fn obey(
     }
     let told = effects.iter().find_map(|effect| match effect {
         Effect::StopAgent { grace } => Some(*grace),
-        Effect::SpawnAgent
-        | Effect::FreezeAgent
-        | Effect::ThawAgent
-        | Effect::Dispatch { .. } => None,
+        Effect::SpawnAgent | Effect::FreezeAgent | Effect::ThawAgent | Effect::Dispatch { .. } => {
+            None
+        }
     });
     Ok(told.or(orders.is_drained().then_some(DEFAULT_GRACE)))
 }

@@ -63,7 +63,8 @@ impl Wakes {
         parcel: Parcel,
         attempt: u32,
     ) -> Result<Self, Error> {
-        let schedules = journal.look(|run, _| run.spec.service.as_ref().map(|s| s.schedules.clone()));
+        let schedules =
+            journal.look(|run, _| run.spec.service.as_ref().map(|s| s.schedules.clone()));
         let clockworks =
             schedules.unwrap_or_default().iter().map(Clockwork::of).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -141,7 +142,8 @@ impl Wakes {
         let beat = self.journal.look(|run, _| {
             let (spec, service) = (run.spec.service.as_ref()?, run.service.as_ref()?);
             let last = service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at);
-            spec.heartbeat.then(|| (last.plus(spec.interval), spec.interval, spec.heartbeat_input.clone()))
+            spec.heartbeat
+                .then(|| (last.plus(spec.interval), spec.interval, spec.heartbeat_input.clone()))
         });
         let Some((due_at, interval, input)) = beat else { return Ok(None) };
         if now < due_at {
@@ -216,9 +218,10 @@ impl Wakes {
         let task = self.under_way.spawn(supervision);
         let source = match wake.reason {
             WakeReason::Heartbeat => HEARTBEAT.to_owned(),
-            WakeReason::Schedule | WakeReason::Ingress | WakeReason::Manual | WakeReason::Recovery => {
-                wake.source.unwrap_or_default()
-            }
+            WakeReason::Schedule
+            | WakeReason::Ingress
+            | WakeReason::Manual
+            | WakeReason::Recovery => wake.source.unwrap_or_default(),
         };
         self.active.insert(task.id(), Active { run_id, source, reply: wake.reply });
         Ok(())
@@ -299,11 +302,8 @@ impl Wakes {
     /// Ends all wakes under way at once.
     pub(super) async fn cancel_all(&self) -> Result<(), Error> {
         for active in self.active.values() {
-            let kind = RequestKind::Cancel {
-                cause: CancelCause::Parent,
-                by: None,
-                grace: Duration::ZERO,
-            };
+            let kind =
+                RequestKind::Cancel { cause: CancelCause::Parent, by: None, grace: Duration::ZERO };
             match self.engine.store().request(&active.run_id, kind, self.engine.now()).await {
                 Ok(_) | Err(errand_store::Error::Sealed { .. }) => {}
                 Err(error) => return Err(error.into()),

@@ -7,9 +7,7 @@ use errand_agent::agent_api::{Bind, BindError, Server};
 use errand_agent::os::Signal;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
-use errand_model::run::{
-    AttemptUp, Cancel, Effect, EndAttempt, Outcome, StartAttempt, Status,
-};
+use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, StartAttempt, Status};
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
@@ -177,20 +175,13 @@ async fn over(running: &mut Running, grace: Option<Duration>) -> std::io::Result
 }
 
 /// The run belongs to somebody else now, or cannot be recorded: nothing of it may live on here.
-async fn give_up(
-    mut running: Running,
-    error: Error,
-) -> Result<(Exit, StoppedFor), Error> {
+async fn give_up(mut running: Running, error: Error) -> Result<(Exit, StoppedFor), Error> {
     running.kill();
     drop(running.stop(Duration::ZERO).await);
     Err(error)
 }
 
-fn next_deadline(
-    journal: &Journal,
-    desk: &Desk,
-    stopped_for: &StoppedFor,
-) -> Option<Deadline> {
+fn next_deadline(journal: &Journal, desk: &Desk, stopped_for: &StoppedFor) -> Option<Deadline> {
     if !matches!(stopped_for, StoppedFor::Nothing) {
         return None;
     }

@@ -12,7 +12,6 @@ use errand_api::agent_protocol::{
     AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, SessionAnswer,
 };
 use errand_api::error_code::ErrorCode;
-use errand_store::files::{Sync, write_atomic};
 use errand_model::event::{
     ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
     StepStarted,
@@ -20,13 +19,14 @@ use errand_model::event::{
 use errand_model::run::{Command, Report};
 use errand_model::step::{self, Begin, StepRefused, StepState};
 use errand_model::{Digest, Payload};
+use errand_store::files::{Sync, write_atomic};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
-use crate::journal::Journal;
 use crate::admit::stored_word;
+use crate::journal::Journal;
 use crate::{Engine, Error, payload};
 
 /// Orders that an agent may be behind with before it is cut off and asks again.
@@ -97,7 +97,8 @@ impl Desk {
     /// Tells the agent that it is being stopped.
     pub(super) fn announce_cancel(&self, grace: Duration) {
         let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        let event = ControlEvent::Cancel { reason: "the attempt is being stopped".to_owned(), grace_ms };
+        let event =
+            ControlEvent::Cancel { reason: "the attempt is being stopped".to_owned(), grace_ms };
         self.said(|said| said.cancel = Some(event.clone()));
         // Nobody may be listening.
         drop(self.control.send(event));
@@ -150,7 +151,9 @@ impl Desk {
             errand_model::Encoding::Json => {
                 serde_json::from_slice(&bytes).map(Payload::Json).map_err(|_| damaged(()))
             }
-            errand_model::Encoding::Text => String::from_utf8(bytes).map(Payload::Text).map_err(|_| damaged(())),
+            errand_model::Encoding::Text => {
+                String::from_utf8(bytes).map(Payload::Text).map_err(|_| damaged(()))
+            }
             errand_model::Encoding::Binary => {
                 use base64::Engine as _;
                 Ok(Payload::Base64(base64::prelude::BASE64_STANDARD.encode(bytes)))
@@ -178,7 +181,11 @@ impl Backend for Desk {
                 name: run.spec.name.clone(),
                 kind: stored_word(&run.spec.kind),
                 attempt: self.attempt,
-                attempt_reason: run.attempts.last().map(|last| stored_word(&last.reason)).unwrap_or_default(),
+                attempt_reason: run
+                    .attempts
+                    .last()
+                    .map(|last| stored_word(&last.reason))
+                    .unwrap_or_default(),
                 agent: AgentSeen {
                     name: run.spec.agent.name.clone(),
                     version: run.spec.agent.version.clone(),
@@ -320,18 +327,10 @@ impl Backend for Desk {
 
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
         let name = self.redactor.redact(&upload.name).into_owned();
-        let (digest, size_bytes) = self
-            .engine
-            .blobs()
-            .put_file(&upload.path)
-            .map_err(|error| refusal(&error.into()))?;
+        let (digest, size_bytes) =
+            self.engine.blobs().put_file(&upload.path).map_err(|error| refusal(&error.into()))?;
         let uri = format!("artifact://{}/{name}", self.journal.run_id());
-        let created = ArtifactCreated {
-            name,
-            digest,
-            size_bytes,
-            media_type: upload.media_type,
-        };
+        let created = ArtifactCreated { name, digest, size_bytes, media_type: upload.media_type };
         self.report_all(vec![EventBody::ArtifactCreated(created)]).await?;
         Ok(uri)
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use errand_model::Timestamp;
 use errand_model::event::Failure;
 use errand_model::run::Run;
 use errand_model::step::{StepState, Steps};
-use errand_model::Timestamp;
 
 /// A step that times itself (`errand agent step --timeout`) gets so long to say so.
 const STEP_MARGIN: Duration = Duration::from_secs(2);
@@ -44,11 +44,8 @@ pub(super) struct Deadline {
 /// The first moment at which the run or one of its steps is out of time.
 pub(super) fn next(run: &Run, steps: &Steps, limits: &StepLimits) -> Option<Deadline> {
     let attempt = run.last_attempt_number();
-    let begun = || {
-        steps
-            .iter()
-            .filter(|step| step.attempt == attempt && step.state == StepState::Started)
-    };
+    let begun =
+        || steps.iter().filter(|step| step.attempt == attempt && step.state == StepState::Started);
     let of_run = run.run_deadline().map(|at| Deadline {
         at,
         failure: Failure {

@@ -14,9 +14,9 @@ mod usher;
 use std::pin::Pin;
 
 use errand_agent::process::Chunk;
+use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
 use errand_model::run::{Cancel, Status};
-use errand_model::event::CancelCause;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
@@ -125,7 +125,9 @@ async fn until_due(
     loop {
         let due_at: Option<Timestamp> = journal.look(|run, _| match run.status {
             Status::Pending { not_before, .. } => Some(not_before),
-            Status::Running { .. } | Status::Paused { .. } => Some(Timestamp::from_millis(i64::MAX)),
+            Status::Running { .. } | Status::Paused { .. } => {
+                Some(Timestamp::from_millis(i64::MAX))
+            }
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => None,
         });
         let Some(due_at) = due_at else { return Ok(Next::Over) };

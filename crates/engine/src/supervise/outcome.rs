@@ -46,9 +46,13 @@ fn failure_of(exit: &Exit, reported: Option<&AttemptResult>) -> Option<Failure> 
     let retryable = said.and_then(|said| said.retryable);
     let failed = reported.is_some_and(|reported| reported.status == CheckbackStatus::Failed);
     let (code, message) = match (exit.signal, exit.code) {
-        (Some(signal), _) => ("killed_by_signal", format!("the agent was ended by signal {signal}")),
+        (Some(signal), _) => {
+            ("killed_by_signal", format!("the agent was ended by signal {signal}"))
+        }
         (None, Some(0)) if !failed => return None,
-        (None, Some(0)) | (None, None) => ("exit_nonzero", "the agent reported a failure".to_owned()),
+        (None, Some(0)) | (None, None) => {
+            ("exit_nonzero", "the agent reported a failure".to_owned())
+        }
         (None, Some(code)) => ("exit_nonzero", format!("the agent exited with code {code}")),
     };
     let message = said.map_or(message, |said| said.message.clone());

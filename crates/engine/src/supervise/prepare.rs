@@ -6,10 +6,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use errand_agent::log;
 use errand_agent::parcel::{self, Parcel};
 use errand_agent::process::{Input, Spec};
 use errand_agent::redact::Redactor;
-use errand_agent::log;
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
 use errand_model::run::Run;
@@ -62,8 +62,12 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let log_path = registry.run_log(&run.id);
     let log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
     let files = attempt_files(engine, run)?;
-    let input =
-        run.spec.input.as_ref().map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
+    let input = run
+        .spec
+        .input
+        .as_ref()
+        .map(|input| payload::to_bytes(&engine.blobs(), input))
+        .transpose()?;
     write(&files.input, input.as_deref().unwrap_or_default())?;
     let mut document = brief::assemble(
         &parcel,

@@ -25,8 +25,8 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
             // A service answers it itself.
             RequestKind::Wake { .. } => continue,
         };
-        let ends_at_once =
-            matches!(command, Command::Cancel(_)) && journal.look(|run, _| run.live_attempt().is_none());
+        let ends_at_once = matches!(command, Command::Cancel(_))
+            && journal.look(|run, _| run.live_attempt().is_none());
         let answered = if ends_at_once {
             journal.end(&command).await
         } else {

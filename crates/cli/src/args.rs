@@ -1,0 +1,79 @@
+//! What can be typed. Help texts say what a command does; how is in each command's file.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// Runs AI agents and keeps the record.
+///
+/// Data goes to stdout, everything else to stderr. Runs may be named by their id, any unique part
+/// of it, or the name they were given.
+#[derive(Debug, Parser)]
+#[command(name = "errand", version, propagate_version = false, max_term_width = 100)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    /// The registry's folder; by default the nearest `.errand` here or above [env: ERRAND_ROOT]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// All commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an agent, and show its output until it ends; or leave it running with -d
+    Run(commands::run::Args),
+    /// Keep an agent as a service that schedules, requests and heartbeats wake
+    Serve(commands::serve::Args),
+    /// List runs, newest first: the live ones, or all with -a
+    Ps(commands::ps::Args),
+    /// Show what a run printed
+    Logs(commands::logs::Args),
+    /// Wait until runs end, and print one exit code each
+    Wait(commands::wait::Args),
+    /// End runs: ask, wait for the grace period, kill
+    Stop(commands::stop::Args),
+    /// Begin a run anew: another attempt while it lives, a new run once it is over
+    Restart(commands::restart::Args),
+    /// Remove runs that are over, with everything that belongs to them
+    Rm(commands::rm::Args),
+    /// Remove all runs that are over
+    Prune(commands::prune::Args),
+    /// Show everything that is known of a run
+    InspectRun(commands::inspect_run::Args),
+    /// Show the journal of a run
+    Events(commands::events::Args),
+    /// The commands for runs under the names that container tools use
+    #[command(subcommand)]
+    Container(commands::container::Command),
+    /// Pack an agent's folder into a parcel, and print its digest
+    Build(commands::build::Args),
+    /// Check an agent file, and report every problem
+    Validate(commands::validate::Args),
+    /// Print the JSON Schema of the agent file
+    Schema(commands::schema::Args),
+    /// Keep secrets, encrypted, for agents that name them
+    #[command(subcommand)]
+    Secret(commands::secret::Command),
+    /// Write a run with everything that belongs to it into one file
+    Export(commands::export::Args),
+    /// Check that a run's journal, or an exported file, is what was written
+    Verify(commands::verify::Args),
+    /// Check and mend the registry
+    #[command(subcommand)]
+    Registry(commands::registry::Command),
+    /// Tell more about an error code
+    Explain(commands::explain::Args),
+    /// For agents, from inside their run: durable steps, events, outputs
+    #[command(subcommand)]
+    Agent(commands::agent::Command),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+    /// Print the manual page
+    Man(commands::man::Args),
+    #[command(subcommand, hide = true)]
+    Internal(commands::internal::Command),
+}

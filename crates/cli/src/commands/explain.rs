@@ -1,0 +1,29 @@
+//! `errand explain`: the page of an error code.
+
+use errand_api::error_code::ErrorCode;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The code, as in `error[code]`; without one: all codes
+    code: Option<String>,
+}
+
+/// Prints what an error code means and what to do.
+pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let Some(text) = &args.code else {
+        for code in ErrorCode::ALL {
+            context.printer.line(&format!("{:<26} {}", code.as_str(), code.title()))?;
+        }
+        return Ok(0);
+    };
+    let code: ErrorCode = text.parse().map_err(|_| {
+        Failure::new(ErrorCode::Usage, format!("there is no error code {text:?}"))
+            .hint("`errand explain` lists all codes")
+    })?;
+    context.printer.bytes(code.page().as_bytes())?;
+    Ok(0)
+}

@@ -1,0 +1,124 @@
+//! What errand calls of itself.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{CommandFactory as _, Subcommand};
+use errand_engine::launch::Ready;
+use errand_engine::supervise::{Company, Usher, supervise};
+use errand_model::RunId;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Not for people.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Supervise one run
+    RunRecord {
+        run_id: RunId,
+        /// The number of the run's last lease
+        #[arg(long)]
+        after_lease: u64,
+        #[arg(long)]
+        identity: PathBuf,
+        #[arg(long)]
+        runtime_dir: PathBuf,
+    },
+    /// Print the reference of all commands as Markdown
+    Reference,
+}
+
+/// Does what errand asked of itself.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::RunRecord { run_id, after_lease, identity, runtime_dir } => {
+            let root = context.registry_or_place().root().to_owned();
+            let context = context.of_helper(root, identity, runtime_dir);
+            helper(&context, &run_id, after_lease).await
+        }
+        Command::Reference => {
+            let mut text = String::from("# Commands\n\nMade from the program's own help.\n");
+            let mut cli = Cli::command();
+            cli.build();
+            reference(&mut text, &mut cli, "errand");
+            context.printer.bytes(text.as_bytes())?;
+            Ok(0)
+        }
+    }
+}
+
+/// Supervises a run, and says on stdout that it began, or why not.
+async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u8, Failure> {
+    let began = begin(context, run_id, after_lease).await;
+    let (engine, usher, lease) = match began {
+        Ok(began) => began,
+        Err(failure) => {
+            say(&Ready::Failed {
+                code: failure.code().as_str().to_owned(),
+                message: failure.message(),
+                exit_code: failure.exit_code(),
+            });
+            return Ok(failure.exit_code());
+        }
+    };
+    let (ready, heard) = tokio::sync::oneshot::channel();
+    let company = Company { orders: usher.orders(), tee: None, ready: Some(ready) };
+    let supervision = supervise(&engine, run_id, lease, company);
+    let mut supervision = std::pin::pin!(supervision);
+    let mut heard = std::pin::pin!(heard);
+    let mut has_said = false;
+    loop {
+        tokio::select! {
+            ready = &mut heard, if !has_said => {
+                has_said = true;
+                say(&ready.unwrap_or(Ready::Began));
+            }
+            ended = &mut supervision => {
+                if !has_said && let Ok(ready) = heard.try_recv() {
+                    say(&ready);
+                }
+                ended?;
+                engine.store().sync_files(run_id).await?;
+                return Ok(0);
+            }
+        }
+    }
+}
+
+async fn begin(
+    context: &Context,
+    run_id: &RunId,
+    after_lease: u64,
+) -> Result<(errand_engine::Engine, Usher, errand_store::Lease), Failure> {
+    let usher =
+        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let engine = context.engine()?;
+    let lease = engine.store().take(run_id, after_lease, engine.holder().clone()).await?;
+    Ok((engine, usher, lease))
+}
+
+/// Says one line to the launcher, and lets the pipe go: from here on there is nobody to talk to.
+fn say(ready: &Ready) {
+    let mut stdout = std::io::stdout().lock();
+    if let Ok(line) = serde_json::to_string(ready) {
+        // A launcher that is gone needs no answer.
+        drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
+    }
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        drop(rustix::stdio::dup2_stdout(&null));
+    }
+}
+
+fn reference(text: &mut String, command: &mut clap::Command, path: &str) {
+    text.push_str(&format!("\n## `{path}`\n\n```text\n{}```\n", command.render_long_help()));
+    for sub in command.get_subcommands_mut() {
+        if sub.is_hide_set() || sub.get_name() == "help" {
+            continue;
+        }
+        let path = format!("{path} {}", sub.get_name());
+        reference(text, sub, &path);
+    }
+}

@@ -1,0 +1,158 @@
+//! `errand logs`: what a run printed.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use errand_agent::Clock as _;
+use errand_agent::log::{Followed, Line, Query, Reader, Stream, follow};
+use errand_api::error_code::ErrorCode;
+use errand_engine::wait;
+use errand_model::Timestamp;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Output is handed on in pieces of this size.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Arguments of `errand logs`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The run: its id, a unique part of it, or its name
+    run: String,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Only so many lines from the end
+    #[arg(short = 'n', long, value_name = "N")]
+    tail: Option<usize>,
+    /// Only what was printed since: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+    /// Put the time before each line
+    #[arg(short, long)]
+    timestamps: bool,
+    /// Show errand's own lines about the run too
+    #[arg(long)]
+    system: bool,
+}
+
+/// How far back.
+#[derive(Clone, Copy, Debug)]
+enum Since {
+    Ago(Duration),
+    At(Timestamp),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(ago) = errand_model::parse_duration(text) {
+        return Ok(Since::Ago(ago));
+    }
+    chrono::DateTime::parse_from_rfc3339(text)
+        .map(|time| Since::At(Timestamp::from_millis(time.timestamp_millis())))
+        .map_err(|_| {
+            "write a duration such as 10m, or a time such as 2026-01-31T12:00:00Z".to_owned()
+        })
+}
+
+/// Shows a log.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let run_id = context.resolve(&engine, &args.run).await?;
+    let path = engine.registry().run_log(&run_id);
+    let since = args.since.map(|since| match since {
+        Since::At(at) => at,
+        Since::Ago(ago) => {
+            let now = errand_agent::SystemClock.now().as_millis();
+            Timestamp::from_millis(now - i64::try_from(ago.as_millis()).unwrap_or(now))
+        }
+    });
+    let unreadable = |error: io::Error| Failure::io("read", &path, &error);
+    let mut reader = Reader::open(&path, Query { tail: args.tail, since }).map_err(unreadable)?;
+    let mut screen = Screen::new(&args);
+    if args.follow {
+        let ended = async {
+            // A run that is gone has ended too.
+            drop(wait::until_over(&engine, &run_id, None).await);
+        };
+        let mut failed = None;
+        let followed = follow(&mut reader, ended, |followed| {
+            screen.take(followed).inspect_err(|error| failed = Some(error.kind()))
+        });
+        return match followed.await {
+            Ok(()) => Ok(0),
+            Err(error) if failed.is_some() => Err(Failure::stdout(error)),
+            Err(error) => Err(unreadable(error)),
+        };
+    }
+    while let Some(line) = reader.next_line().map_err(unreadable)? {
+        screen.take(Followed::Line(line)).map_err(Failure::stdout)?;
+    }
+    screen.take(Followed::Idle).map_err(Failure::stdout)?;
+    if !screen.has_shown && !path.exists() && !engine.registry().run_record(&run_id).exists() {
+        return Err(Failure::new(ErrorCode::IoFailed, format!("run {run_id} has no log")));
+    }
+    Ok(0)
+}
+
+/// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
+struct Screen {
+    with_time: bool,
+    with_system: bool,
+    out: Vec<u8>,
+    err: Vec<u8>,
+    has_shown: bool,
+}
+
+impl Screen {
+    fn new(args: &Args) -> Self {
+        Self {
+            with_time: args.timestamps,
+            with_system: args.system,
+            out: Vec::with_capacity(BUFFER_BYTES),
+            err: Vec::new(),
+            has_shown: false,
+        }
+    }
+
+    fn take(&mut self, followed: Followed<'_>) -> io::Result<()> {
+        match followed {
+            Followed::Line(line) => self.line(&line),
+            Followed::Idle => self.flush(),
+        }
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        self.has_shown = true;
+        match line.stream {
+            Some(Stream::System) if !self.with_system => return Ok(()),
+            Some(Stream::Stderr | Stream::System) => {
+                if !self.out.is_empty() {
+                    self.flush()?;
+                }
+                line.render(self.with_time, &mut self.err);
+            }
+            Some(Stream::Stdout) | None => {
+                if !self.err.is_empty() {
+                    self.flush()?;
+                }
+                line.render(self.with_time, &mut self.out);
+            }
+        }
+        if self.out.len() + self.err.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.err.is_empty() {
+            io::stderr().lock().write_all(&self.err)?;
+            self.err.clear();
+        }
+        if !self.out.is_empty() {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(&self.out)?;
+            stdout.flush()?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! `errand man`: the manual page.
+
+use clap::CommandFactory as _;
+
+use crate::args::Cli;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand man`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The page of one command; without it: that of errand itself
+    command: Option<String>,
+}
+
+/// Prints a manual page in roff: `errand man | man -l -`.
+pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let mut cli = Cli::command();
+    cli.build();
+    let command = match &args.command {
+        None => cli,
+        Some(name) => cli.find_subcommand(name).cloned().ok_or_else(|| {
+            Failure::new(
+                errand_api::error_code::ErrorCode::Usage,
+                format!("there is no command {name:?}"),
+            )
+            .hint("`errand --help` lists all commands")
+        })?,
+    };
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command)
+        .render(&mut page)
+        .map_err(|error| Failure::internal("cannot write the manual page", &error))?;
+    context.printer.bytes(&page)?;
+    Ok(0)
+}

@@ -1,0 +1,61 @@
+//! One file per command.
+
+pub(crate) mod agent;
+pub(crate) mod build;
+pub(crate) mod completions;
+pub(crate) mod container;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod export;
+pub(crate) mod inspect_run;
+pub(crate) mod internal;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod prune;
+pub(crate) mod ps;
+pub(crate) mod registry;
+pub(crate) mod restart;
+pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod secret;
+pub(crate) mod serve;
+pub(crate) mod stop;
+mod submit;
+pub(crate) mod validate;
+pub(crate) mod verify;
+pub(crate) mod wait;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Carries a command out. Returns the exit code.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Run(args) => run::run(context, args).await,
+        Command::Serve(args) => serve::run(context, args).await,
+        Command::Ps(args) => ps::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Wait(args) => wait::run(context, args).await,
+        Command::Stop(args) => stop::run(context, args).await,
+        Command::Restart(args) => restart::run(context, args).await,
+        Command::Rm(args) => rm::run(context, args).await,
+        Command::Prune(args) => prune::run(context, args).await,
+        Command::InspectRun(args) => inspect_run::run(context, args).await,
+        Command::Events(args) => events::run(context, args).await,
+        Command::Container(command) => container::run(context, command).await,
+        Command::Build(args) => build::run(context, &args),
+        Command::Validate(args) => validate::run(context, &args),
+        Command::Schema(args) => schema::run(context, &args),
+        Command::Secret(command) => secret::run(context, command),
+        Command::Export(args) => export::run(context, args).await,
+        Command::Verify(args) => verify::run(context, args).await,
+        Command::Registry(command) => registry::run(context, command).await,
+        Command::Explain(args) => explain::run(context, &args),
+        Command::Agent(command) => agent::run(context, command).await,
+        Command::Completions(args) => completions::run(context, &args),
+        Command::Man(args) => man::run(context, &args),
+        Command::Internal(command) => internal::run(context, command).await,
+    }
+}

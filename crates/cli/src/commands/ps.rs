@@ -1,0 +1,184 @@
+//! `errand ps`: which runs there are.
+
+use std::collections::BTreeMap;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use errand_api::error_code::ErrorCode;
+use errand_api::record::Record;
+use errand_engine::{Engine, reconcile, record_file};
+use errand_model::event::RunKind;
+use errand_store::{Filter, Page, Stored};
+
+use super::submit::pairs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::render;
+
+/// Runs that are read at once.
+const PAGE: u32 = 1_000;
+
+/// Arguments of `errand ps`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Filters: agent, kind, label, name, parent, session, status
+  errand ps -a --filter status=failed --filter label=team=platform")]
+pub(crate) struct Args {
+    /// Show runs that are over too
+    #[arg(short, long)]
+    all: bool,
+    /// Show the wakes of services too; with -a they are shown anyway
+    #[arg(short, long)]
+    wakes: bool,
+    /// Print ids only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Only runs of which this is true; may be given again
+    #[arg(short, long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
+    /// Show at most so many, the newest
+    #[arg(short = 'n', long, value_name = "N")]
+    last: Option<usize>,
+    /// Print the records as a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists runs.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let filter = filter(&args)?;
+    let Some(_) = context.registry() else {
+        // No registry, no runs: that is no failure.
+        return show(context, &args, &[]);
+    };
+    let engine = context.engine()?;
+    let mut records = records(context, &engine, &filter, args.last).await?;
+    if filter.live {
+        // Some turned out to be over.
+        records.retain(|record| !record.is_terminal());
+    }
+    show(context, &args, &records)
+}
+
+fn filter(args: &Args) -> Result<Filter, Failure> {
+    let mut filter = Filter { live: !args.all, ..Filter::default() };
+    for text in &args.filters {
+        let wrong = |what: String| {
+            Failure::new(ErrorCode::FilterInvalid, what)
+                .hint("filters are agent, kind, label, name, parent, session and status, such as status=failed")
+        };
+        let (key, value) =
+            text.split_once('=').ok_or_else(|| wrong(format!("--filter {text:?} is no pair")))?;
+        match key {
+            "agent" => filter.agent = Some(value.to_owned()),
+            "name" => filter.name = Some(value.to_owned()),
+            "session" => filter.session_id = Some(value.to_owned()),
+            "label" => {
+                let labels: BTreeMap<_, _> =
+                    pairs(&[value.to_owned()], "--filter label=", ErrorCode::FilterInvalid)?;
+                filter.labels.extend(labels);
+            }
+            "kind" => filter.kinds.push(match value {
+                "job" => RunKind::Job,
+                "heartbeat" => RunKind::Heartbeat,
+                "service" => RunKind::Service,
+                _ => return Err(wrong(format!("{value:?} is no kind (job, heartbeat, service)"))),
+            }),
+            "parent" => {
+                let parent =
+                    value.parse().map_err(|_| wrong(format!("{value:?} is no run's id")))?;
+                filter.parent_run_id = Some(parent);
+            }
+            "status" => {
+                let known = ["pending", "running", "paused", "completed", "failed", "cancelled"];
+                if !known.contains(&value) {
+                    return Err(wrong(format!("{value:?} is no status ({})", known.join(", "))));
+                }
+                filter.live &= ["pending", "running", "paused"].contains(&value);
+                filter.status = Some(value.to_owned());
+            }
+            _ => return Err(wrong(format!("there is no filter {key:?}"))),
+        }
+    }
+    Ok(filter)
+}
+
+async fn records(
+    context: &Context,
+    engine: &Engine,
+    filter: &Filter,
+    last: Option<usize>,
+) -> Result<Vec<Record>, Failure> {
+    let wanted = last.unwrap_or(usize::MAX);
+    let mut records = Vec::new();
+    let mut page = Page { after: None, limit: PAGE };
+    loop {
+        let (runs, damaged) = engine.store().list(filter, &page).await?;
+        for error in damaged {
+            context.printer.failure(&error.into());
+        }
+        let Some(oldest) = runs.last() else { return Ok(records) };
+        page.after = Some(oldest.run.id.clone());
+        let is_last_page = runs.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        for stored in runs {
+            if records.len() >= wanted {
+                return Ok(records);
+            }
+            records.push(record_file::record(engine, &reconciled(context, engine, stored).await));
+        }
+        if is_last_page {
+            return Ok(records);
+        }
+    }
+}
+
+/// A run that cannot be reconciled is shown as it is kept: it must not hide the others.
+async fn reconciled(context: &Context, engine: &Engine, stored: Stored) -> Stored {
+    let as_kept = stored.clone();
+    match reconcile::reconcile(engine, stored).await {
+        Ok(stored) => stored,
+        Err(error) => {
+            context.printer.failure(&error.into());
+            as_kept
+        }
+    }
+}
+
+fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failure> {
+    let is_shown = |record: &&Record| {
+        args.all || args.wakes || record.parent_run_id.is_none() || record.kind == RunKind::Service
+    };
+    if args.json {
+        context.printer.json(&records)?;
+    } else if args.quiet {
+        for record in records.iter().filter(is_shown) {
+            context.printer.line(record.run_id.as_str())?;
+        }
+    } else {
+        context.printer.line(&table(records.iter().filter(is_shown)))?;
+    }
+    Ok(0)
+}
+
+fn table<'r>(records: impl Iterator<Item = &'r Record>) -> String {
+    use errand_agent::Clock as _;
+    let now = errand_agent::SystemClock.now();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["RUN ID", "NAME", "AGENT", "KIND", "STATUS", "TRIGGER", "NEXT WAKE"]);
+    for record in records {
+        table.add_row([
+            record.run_id.to_string(),
+            render::one_line(record.name.as_deref().unwrap_or("-")),
+            format!("{}@{}", record.agent.name, record.agent.version),
+            render::kind(record.kind).to_owned(),
+            render::status(record, now),
+            render::one_line(&render::trigger(record)),
+            render::next_wake(record, now),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,72 @@
+//! `errand registry`: is it whole, and if not, make it so.
+
+use clap::Subcommand;
+use errand_agent::Clock as _;
+use errand_store::sqlite::{Options, Sqlite};
+use errand_store::{Repair, Report, check, rebuild};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What can be done with a registry.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the registry anew from the files of its runs; the old one is kept beside it
+    Rebuild {
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check settings, journals, and the files beside the registry
+    Check {
+        /// Add events that are missing in the files beside the registry
+        #[arg(long)]
+        repair: bool,
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Checks or rebuilds. Exit code 1 if something is wrong.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    let registry = context.registry().ok_or_else(|| {
+        let path = context.registry_or_place().root().to_owned();
+        Failure::from(errand_store::Error::Missing { path })
+    })?;
+    let (report, verb, json) = match command {
+        Command::Rebuild { json } => {
+            (rebuild(&registry, errand_agent::SystemClock.now())?, "restored", json)
+        }
+        Command::Check { repair, json } => {
+            let store = Sqlite::open(&registry, Options::EXISTING)?;
+            if !json {
+                let pragmas = store.pragmas()?;
+                context.printer.note(&format!("{}: {pragmas:?}", registry.database().display()));
+            }
+            let repair = if repair { Repair::Files } else { Repair::Nothing };
+            (check(&registry, &store, repair)?, "checked", json)
+        }
+    };
+    show(context, &report, verb, json)
+}
+
+fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8, Failure> {
+    let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    if json {
+        context.printer.json(&serde_json::json!({
+            "schema": 1, "runs": report.runs, "sessions": report.sessions, "problems": problems,
+        }))?;
+    } else {
+        for problem in &problems {
+            context.printer.line(&format!("problem: {problem}"))?;
+        }
+        let found = if problems.is_empty() {
+            "all is well".to_owned()
+        } else {
+            format!("{} problems", problems.len())
+        };
+        context.printer.line(&format!("{} runs {verb}, {found}", report.runs))?;
+    }
+    Ok(u8::from(!problems.is_empty()))
+}

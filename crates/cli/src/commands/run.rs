@@ -1,0 +1,220 @@
+//! `errand run`: one run of an agent, in the foreground or left behind.
+
+use std::time::Duration;
+
+use errand_agent::log::Stream;
+use errand_agent::process::Chunk;
+use errand_api::error_code::ErrorCode;
+use errand_api::record::Record;
+use errand_engine::admit::{self, Submission};
+use errand_engine::launch::{self, Ready};
+use errand_engine::supervise::{Company, Usher, supervise};
+use errand_engine::{Engine, record_file, wait};
+use errand_model::RunId;
+use errand_model::event::RunKind;
+use errand_store::{Admitted, Lease, Stored};
+use tokio::sync::mpsc;
+
+use super::submit::{self, Checked, Common};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::render::exit_code_of;
+
+/// Output that may wait for a slow terminal before the agent has to.
+const TEE_CHUNKS: usize = 16;
+
+/// Arguments of `errand run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  errand run examples/code-review                     review the last change, here and now
+  errand run -d --name review examples/code-review    the same in the background
+  errand run my-agent --job '{\"task\": \"tidy\"}'        with a payload
+  errand run my-agent --job @task.json                with a payload from a file
+  git diff | errand run my-agent --job -              with a payload from stdin")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// The payload: text, @FILE, or - for stdin
+    #[arg(long, value_name = "PAYLOAD")]
+    job: Option<String>,
+    /// Wake the agent without a task; a payload may come with it
+    #[arg(long, value_name = "PAYLOAD", num_args = 0..=1, conflicts_with = "job")]
+    heartbeat: Option<Option<String>>,
+    /// End the run after so long, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
+    timeout: Option<Duration>,
+    /// The same key again gives the same run, not a second one
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// If an equal run is unfinished or completed, give that one instead
+    #[arg(long)]
+    dedup: bool,
+    /// Run even if --dedup would find an equal run
+    #[arg(long, requires = "dedup")]
+    force: bool,
+}
+
+/// Runs an agent.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let path = args.common.path.clone();
+    let (detached, json) = (args.common.detach, args.common.json);
+    let checked = check(context, args)?;
+    let engine = context.engine_or_create()?;
+    let submission = checked.pack(&engine, &path)?;
+    if detached {
+        return detach(context, &engine, submission, json).await;
+    }
+    foreground(context, &engine, submission, json).await
+}
+
+fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
+    let source = submit::read_agent(&args.common.path)?;
+    let (kind, payload) = match (&args.job, &args.heartbeat) {
+        (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
+        (None, Some(payload)) => (RunKind::Heartbeat, payload.as_deref()),
+        (None, None) => (RunKind::Job, None),
+    };
+    let mut wishes = submit::wishes(context, &args.common)?;
+    wishes.timeout = args.timeout;
+    wishes.dedup = args.dedup && !args.force;
+    if args.idempotency_key.as_deref() == Some("") {
+        return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));
+    }
+    wishes.idempotency_key = args.idempotency_key;
+    let input = payload.map(submit::payload).transpose()?;
+    Checked { source, kind, input, wishes, service: None }.check(context)
+}
+
+/// Admits the run, starts its helper and returns once that began.
+pub(crate) async fn detach(
+    context: &Context,
+    engine: &Engine,
+    submission: Submission,
+    json: bool,
+) -> Result<u8, Failure> {
+    let secrets = submission.parcel.agent.secrets.clone();
+    let (run_id, admitted) = admit::admit(engine, submission).await?;
+    let run_id = match admitted {
+        Admitted::Existing(existing) => existing,
+        Admitted::Created => {
+            begin(engine, &run_id, &secrets).await?;
+            run_id
+        }
+    };
+    if json {
+        context.printer.json(&record(engine, &run_id).await?)?;
+    } else {
+        context.printer.line(run_id.as_str())?;
+    }
+    Ok(0)
+}
+
+async fn begin(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Result<(), Failure> {
+    match launch::launch(engine, run_id, 0, secrets)? {
+        Ready::Began => Ok(()),
+        Ready::Failed { code, message, exit_code } => {
+            let code = code.parse().unwrap_or(ErrorCode::SpawnFailed);
+            let hint = format!("`errand inspect-run {run_id}` shows the failed run");
+            Err(Failure::new(code, message).hint(hint).exit_with(exit_code))
+        }
+    }
+}
+
+pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Failure> {
+    Ok(record_file::record(engine, &wait::load(engine, run_id).await?))
+}
+
+/// Supervises the run in this process, and shows its output as it comes.
+pub(crate) async fn foreground(
+    context: &Context,
+    engine: &Engine,
+    submission: Submission,
+    json: bool,
+) -> Result<u8, Failure> {
+    // Signals are listened for before there is a run that they could be about.
+    let usher =
+        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let (run_id, admitted) = admit::admit_held(engine, submission).await?;
+    let stored = match admitted {
+        Ok(lease) => show(context, engine, &usher, &run_id, lease).await?,
+        Err(existing) => return follow(context, engine, &existing, json).await,
+    };
+    report(context, engine, &stored, json)
+}
+
+async fn show(
+    context: &Context,
+    engine: &Engine,
+    usher: &Usher,
+    run_id: &RunId,
+    lease: Lease,
+) -> Result<Stored, Failure> {
+    let (tee, mut chunks) = mpsc::channel::<Chunk>(TEE_CHUNKS);
+    let company = Company { orders: usher.orders(), tee: Some(tee), ready: None };
+    let supervision = supervise(engine, run_id, lease, company);
+    let mut supervision = std::pin::pin!(supervision);
+    let mut shown: Result<(), Failure> = Ok(());
+    loop {
+        tokio::select! {
+            biased;
+            Some(chunk) = chunks.recv() => {
+                // A reader that went away does not end the run: its log has everything.
+                if shown.is_ok() {
+                    shown = print(context, &chunk);
+                }
+            }
+            ended = &mut supervision => {
+                while let Ok(chunk) = chunks.try_recv() {
+                    if shown.is_ok() {
+                        shown = print(context, &chunk);
+                    }
+                }
+                return Ok(ended?);
+            }
+        }
+    }
+}
+
+fn print(context: &Context, chunk: &Chunk) -> Result<(), Failure> {
+    match chunk.stream {
+        Stream::Stdout => context.printer.bytes(&chunk.bytes),
+        Stream::Stderr | Stream::System => {
+            context.printer.stderr(&chunk.bytes);
+            Ok(())
+        }
+    }
+}
+
+/// An equal run stands in for this one: wait for it and report it.
+async fn follow(
+    context: &Context,
+    engine: &Engine,
+    run_id: &RunId,
+    json: bool,
+) -> Result<u8, Failure> {
+    context.printer.note(&format!("run {run_id} does the same and stands in for this one"));
+    match wait::until_over(engine, run_id, None).await? {
+        wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored) => {
+            report(context, engine, &stored, json)
+        }
+    }
+}
+
+fn report(context: &Context, engine: &Engine, stored: &Stored, json: bool) -> Result<u8, Failure> {
+    let record = record_file::record(engine, stored);
+    if json {
+        context.printer.json(&record)?;
+    }
+    let code = exit_code_of(&record);
+    if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
+        let failure =
+            Failure::new(error.code.parse().unwrap_or(ErrorCode::ExitNonzero), &error.message)
+                .hint(format!(
+                    "run {}: `errand logs` and `errand inspect-run` tell more",
+                    record.run_id
+                ));
+        context.printer.failure(&failure);
+    }
+    Ok(code)
+}

@@ -1,0 +1,14 @@
+//! `errand schema`: what an agent file may say.
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand schema`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+/// Prints the JSON Schema (2020-12) of the agent file.
+pub(crate) fn run(context: &Context, _: &Args) -> Result<u8, Failure> {
+    context.printer.json(&errand_api::schema::agent_file())?;
+    Ok(0)
+}

@@ -1,0 +1,117 @@
+//! `errand secret`: values that agents may know and nobody else.
+
+use std::io::{BufRead as _, Read as _, Write as _};
+
+use clap::Subcommand;
+use errand_agent::secret::{Init, Value, Vault};
+use errand_api::error_code::ErrorCode;
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcsetattr};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// The longest value that is read: more than any secret has.
+const VALUE_LIMIT_BYTES: u64 = 128 * 1024;
+
+/// What can be done with secrets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make the store, and the user's identity that opens it
+    Init,
+    /// Set a secret: asks for its value, or reads it from stdin
+    Set {
+        /// Its name, such as GITHUB_TOKEN
+        name: String,
+        /// Read the value from stdin, without its last line's end
+        #[arg(long)]
+        value_stdin: bool,
+    },
+    /// List the names of secrets; values are never shown
+    Ls {
+        /// Print the names as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a secret
+    Rm {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Keeps secrets.
+pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    let registry = context.registry_or_place();
+    let vault = Vault::at(registry.secrets(), context.identity());
+    match command {
+        Command::Init => {
+            registry.create()?;
+            let identity = context.identity();
+            let said = match vault.init()? {
+                Init::NewIdentity => format!("a new identity was made: {}", identity.display()),
+                Init::ExistingIdentity => format!("your identity is used: {}", identity.display()),
+            };
+            context.printer.note(&said);
+            context
+                .printer
+                .note("keep a copy of it in a safe place: without it the secrets cannot be read");
+        }
+        Command::Set { name, value_stdin } => {
+            vault.check()?;
+            let value = if value_stdin { from_stdin()? } else { from_terminal(context, &name)? };
+            vault.set(&name, &value)?;
+            context.printer.note(&format!("{name} is set"));
+        }
+        Command::Ls { json } => {
+            let names = if vault.folder().is_dir() { vault.list()? } else { Vec::new() };
+            if json {
+                context.printer.json(&serde_json::json!({ "schema": 1, "secrets": names }))?;
+            } else {
+                for name in names {
+                    context.printer.line(&name)?;
+                }
+            }
+        }
+        Command::Rm { name } => {
+            vault.remove(&name)?;
+            context.printer.note(&format!("{name} is removed"));
+        }
+    }
+    Ok(0)
+}
+
+fn malformed(error: &errand_agent::secret::Malformed) -> Failure {
+    Failure::new(ErrorCode::SecretValueInvalid, error.to_string())
+}
+
+fn from_stdin() -> Result<Value, Failure> {
+    let mut bytes = Vec::new();
+    std::io::stdin().lock().take(VALUE_LIMIT_BYTES).read_to_end(&mut bytes).map_err(|error| {
+        Failure::new(ErrorCode::IoFailed, "cannot read the value from stdin").because(&error)
+    })?;
+    Value::from_line(bytes).map_err(|error| malformed(&error))
+}
+
+/// Asks at the terminal, without showing what is typed.
+fn from_terminal(context: &Context, name: &str) -> Result<Value, Failure> {
+    let stdin = std::io::stdin();
+    if !isatty(&stdin) {
+        return Err(Failure::new(ErrorCode::Usage, "there is no terminal to ask at")
+            .hint("give the value on stdin with --value-stdin"));
+    }
+    let io = |error: rustix::io::Errno| Failure::internal("cannot silence the terminal", &error);
+    let before: Termios = tcgetattr(&stdin).map_err(io)?;
+    let mut silent = before.clone();
+    silent.local_modes.remove(LocalModes::ECHO);
+    silent.local_modes.insert(LocalModes::ECHONL);
+    context.printer.stderr(format!("value of {name}: ").as_bytes());
+    tcsetattr(&stdin, OptionalActions::Flush, &silent).map_err(io)?;
+    let mut line = Vec::new();
+    let read = stdin.lock().take(VALUE_LIMIT_BYTES).read_until(b'\n', &mut line);
+    tcsetattr(&stdin, OptionalActions::Flush, &before).map_err(io)?;
+    drop(std::io::stderr().flush());
+    read.map_err(|error| {
+        Failure::new(ErrorCode::IoFailed, "cannot read the value").because(&error)
+    })?;
+    Value::from_line(line).map_err(|error| malformed(&error))
+}

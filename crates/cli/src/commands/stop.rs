@@ -1,0 +1,58 @@
+//! `errand stop`: end runs.
+
+use std::time::Duration;
+
+use errand_engine::ask::{self, Stop};
+use errand_engine::{reconcile, wait};
+use errand_model::event::CancelCause;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand stop`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The runs
+    #[arg(required = true)]
+    runs: Vec<String>,
+    /// How long they have to end by themselves
+    #[arg(long, value_name = "MS", default_value_t = 10_000)]
+    grace_period_ms: u64,
+    /// Kill at once
+    #[arg(short, long)]
+    force: bool,
+}
+
+/// Ends runs and prints their ids. Returns once nothing of them lives.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let mut ids = Vec::new();
+    for run in &args.runs {
+        ids.push(context.resolve(&engine, run).await?);
+    }
+    let grace =
+        if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
+    let ask = Stop { cause: CancelCause::Stopped, by: user(context), grace };
+    for run_id in ids {
+        let before = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
+        if before.run.status.is_terminal() {
+            context.printer.note(&format!("run {run_id} is {} already", before.run.status.name()));
+        } else {
+            let ended = ask::stop(&engine, &run_id, &ask).await?;
+            let status = ended.run.status.name();
+            if status != "cancelled" {
+                context
+                    .printer
+                    .note(&format!("run {run_id} was {status} before it could be stopped"));
+            }
+        }
+        context.printer.line(run_id.as_str())?;
+    }
+    Ok(0)
+}
+
+/// Who asks, for the record.
+pub(crate) fn user(context: &Context) -> Option<String> {
+    let name = context.variable("USER").or_else(|| context.variable("LOGNAME"));
+    name.and_then(|name| name.to_str()).map(str::to_owned)
+}

@@ -1,0 +1,244 @@
+//! From what was typed to a submission: everything is checked before anything is created.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use errand_agent::parcel;
+use errand_api::agent_file::{self, Agent};
+use errand_api::error_code::ErrorCode;
+use errand_engine::admit::{self, Draft, Submission, Wishes};
+use errand_engine::{Engine, service};
+use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// The largest payload.
+pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// The longest name of a run.
+const NAME_LIMIT_CHARS: usize = 128;
+
+/// What `run` and `serve` have in common.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Common {
+    /// The agent: its folder, or its agent file
+    #[arg(value_name = "PATH")]
+    pub(crate) path: PathBuf,
+    /// Return at once and leave it running; prints the run's id
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// A name to find the run by
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// The conversation it belongs to
+    #[arg(long, value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+    /// A label; may be given again
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub(crate) labels: Vec<String>,
+    /// An environment variable for the agent; may be given again
+    #[arg(long = "env", value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// Print the run's record as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// An agent's folder that was looked into, and nothing more.
+pub(crate) struct Source {
+    pub(crate) agent: Agent,
+    folder: PathBuf,
+    shown: String,
+}
+
+/// Reads and checks the agent file at `path`.
+pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
+    let located = parcel::locate(path)?;
+    let shown = located.agent_file.display().to_string();
+    let bytes = std::fs::read(&located.agent_file)
+        .map_err(|error| Failure::io("read", &located.agent_file, &error))?;
+    let agent = agent_file::parse_bytes(&shown, &bytes)?;
+    let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Ok(Source { agent, folder: located.folder, shown: shown.display().to_string() })
+}
+
+/// What the caller wishes, as far as `run` and `serve` agree.
+pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failure> {
+    if let Some(name) = &common.name {
+        check_name(name)?;
+    }
+    if let Some(session) = &common.session {
+        check_name(session)?;
+    }
+    Ok(Wishes {
+        name: common.name.clone(),
+        labels: pairs(&common.labels, "--label", ErrorCode::LabelInvalid)?,
+        env: variables(&common.env)?,
+        session_id: common.session.clone(),
+        timeout: None,
+        idempotency_key: None,
+        dedup: false,
+        detached: common.detach,
+        cwd: utf8(&context.cwd)?,
+        callback_url: None,
+    })
+}
+
+fn utf8(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Failure::new(ErrorCode::Usage, format!("the folder {} has no UTF-8 name", path.display()))
+    })
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    let is_good = !name.is_empty()
+        && name.chars().count() <= NAME_LIMIT_CHARS
+        && !name.chars().any(char::is_control)
+        && name.trim() == name;
+    if is_good {
+        return Ok(());
+    }
+    Err(Failure::new(ErrorCode::NameInvalid, format!("{name:?} cannot be a name")).hint(format!(
+        "1 to {NAME_LIMIT_CHARS} characters without control characters or blanks at the ends"
+    )))
+}
+
+pub(crate) fn pairs(
+    given: &[String],
+    flag: &str,
+    code: ErrorCode,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut pairs = BTreeMap::new();
+    for text in given {
+        let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(Failure::new(code, format!("{flag} {text:?} is no pair"))
+                .hint(format!("write {flag} key=value")));
+        };
+        pairs.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(pairs)
+}
+
+fn variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let env = pairs(given, "--env", ErrorCode::EnvInvalid)?;
+    for (name, value) in &env {
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !name.starts_with(|first: char| first.is_ascii_digit());
+        if !is_name || value.contains('\0') {
+            return Err(Failure::new(
+                ErrorCode::EnvInvalid,
+                format!("--env {name:?} cannot be set"),
+            )
+            .hint("names have letters, digits and _, and values no NUL"));
+        }
+        if name.starts_with("ERRAND_") {
+            return Err(Failure::new(
+                ErrorCode::EnvInvalid,
+                format!("--env {name} is errand's own"),
+            )
+            .hint("choose a name that does not begin with ERRAND_"));
+        }
+    }
+    Ok(env)
+}
+
+/// A duration as people write it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = errand_model::parse_duration(text)
+        .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))?;
+    if duration.is_zero() { Err("a limit is longer than nothing".to_owned()) } else { Ok(duration) }
+}
+
+/// The payload that was typed: itself, `@file`, or `-` for stdin.
+pub(crate) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
+    let (mut from, name): (Box<dyn std::io::Read>, &str) = match text.strip_prefix('@') {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| {
+                Failure::new(
+                    ErrorCode::PayloadUnreadable,
+                    format!("the payload file {path} cannot be read"),
+                )
+                .because(&error)
+                .hint("a payload that begins with @ names a file; write @@ for an @ itself")
+            });
+            match file {
+                Ok(file) => (Box::new(file), path),
+                Err(failure) if text.starts_with("@@") => {
+                    drop(failure);
+                    return Ok(text.as_bytes()[1..].to_vec());
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        None if text == "-" => (Box::new(std::io::stdin().lock()), "stdin"),
+        None => return Ok(text.as_bytes().to_vec()),
+    };
+    let mut bytes = Vec::new();
+    from.by_ref().take(PAYLOAD_LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(|error| {
+        Failure::new(
+            ErrorCode::PayloadUnreadable,
+            format!("the payload from {name} cannot be read"),
+        )
+        .because(&error)
+    })?;
+    if bytes.len() as u64 > PAYLOAD_LIMIT_BYTES {
+        return Err(Failure::new(
+            ErrorCode::PayloadTooLarge,
+            format!("the payload from {name} has more than {PAYLOAD_LIMIT_BYTES} bytes"),
+        )
+        .hint("give the agent the path of a large file instead of its content"));
+    }
+    Ok(bytes)
+}
+
+/// What is to be submitted, checked and not packed yet.
+pub(crate) struct Checked {
+    pub(crate) source: Source,
+    pub(crate) kind: RunKind,
+    pub(crate) input: Option<Vec<u8>>,
+    pub(crate) wishes: Wishes,
+    pub(crate) service: Option<ServiceSpec>,
+}
+
+impl Checked {
+    /// Checks everything that can be checked before anything is created.
+    pub(crate) fn check(self, context: &Context) -> Result<Self, Failure> {
+        let draft = Draft {
+            agent: &self.source.agent,
+            files: &self.source.folder,
+            kind: self.kind,
+            input: self.input.as_deref(),
+            env: &self.wishes.env,
+        };
+        admit::check(&context.surroundings(), &draft)?;
+        Ok(self)
+    }
+
+    /// Packs the agent.
+    pub(crate) fn pack(self, engine: &Engine, path: &Path) -> Result<Submission, Failure> {
+        let parcel = parcel::build(path, &engine.registry().parcels())?;
+        Ok(Submission {
+            parcel,
+            source: self.source.shown,
+            kind: self.kind,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: self.input,
+            wishes: self.wishes,
+            service: self.service,
+            parent: None,
+            origin: None,
+        })
+    }
+}
+
+/// A schedule that was typed.
+pub(crate) fn schedule(expr: &str) -> Result<errand_model::event::ScheduleSpec, Failure> {
+    service::schedule_spec(expr).map_err(|error| {
+        Failure::new(ErrorCode::CronInvalid, format!("--schedule {expr:?} is refused"))
+            .because(&error)
+            .hint("write `minute hour day month weekday`, with the second in front if you like, @hourly, or @every 30s")
+    })
+}

@@ -1,0 +1,59 @@
+//! `errand wait`: until runs end.
+
+use std::time::Duration;
+
+use errand_api::error_code::ErrorCode;
+use errand_engine::record_file;
+use errand_engine::wait::{self, Waited};
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::render::exit_code_of;
+
+/// Arguments of `errand wait`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The runs
+    #[arg(required = true)]
+    runs: Vec<String>,
+    /// Give up after so long, with exit code 124
+    #[arg(long, value_name = "MS")]
+    timeout_ms: Option<u64>,
+    /// Print the records as a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Waits. The exit code is that of the last run.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let mut ids = Vec::new();
+    for run in &args.runs {
+        ids.push(context.resolve(&engine, run).await?);
+    }
+    let deadline = args.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
+    let mut last = 0;
+    let mut records = Vec::new();
+    for run_id in &ids {
+        let stored = match wait::until_over(&engine, run_id, deadline).await? {
+            Waited::Reached(stored) => stored,
+            Waited::TimedOut(stored) => {
+                let status = stored.run.status.name();
+                return Err(Failure::new(ErrorCode::WaitTimedOut, format!("run {run_id} is still {status}"))
+                    .hint("it goes on: wait again, follow it with `errand logs -f`, or end it with `errand stop`"));
+            }
+        };
+        let record = record_file::record(&engine, &stored);
+        last = exit_code_of(&record);
+        if args.json {
+            records.push(record);
+        } else {
+            context.printer.line(&last.to_string())?;
+        }
+    }
+    if args.json {
+        context.printer.json(&records)?;
+    }
+    Ok(last)
+}

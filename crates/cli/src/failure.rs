@@ -1,0 +1,305 @@
+//! What the user is told when something goes wrong: what, why, what to do, and which exit code.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use errand_api::agent_file::Problems;
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
+use errand_engine::Error as EngineError;
+use errand_store::Error as StoreError;
+
+/// A command that did not work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ErrorCode,
+    message: String,
+    causes: Vec<String>,
+    hints: Vec<String>,
+    exit_code: Option<u8>,
+    is_broken_pipe: bool,
+}
+
+impl Failure {
+    /// A failure with a code and one line.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            causes: Vec::new(),
+            hints: Vec::new(),
+            exit_code: None,
+            is_broken_pipe: false,
+        }
+    }
+
+    /// Errand itself went wrong.
+    pub(crate) fn internal(doing: &str, error: &dyn Error) -> Self {
+        Self::new(ErrorCode::Internal, doing).because(error)
+    }
+
+    /// A file that cannot be used.
+    pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::new(io_code(error), format!("cannot {doing} {}", path.display())).because(error)
+    }
+
+    /// Nobody reads what is written.
+    pub(crate) fn stdout(error: std::io::Error) -> Self {
+        let is_broken_pipe = error.kind() == ErrorKind::BrokenPipe;
+        let failure = Self::new(io_code(&error), "cannot write to stdout").because(&error);
+        Self { is_broken_pipe, ..failure }
+    }
+
+    /// Adds an error and its own causes.
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if text != self.message && self.causes.last() != Some(&text) {
+                self.causes.push(text);
+            }
+            cause = error.source();
+        }
+        self
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Sets another exit code than the error's own.
+    pub(crate) fn exit_with(mut self, exit_code: u8) -> Self {
+        self.exit_code = Some(exit_code);
+        self
+    }
+
+    pub(crate) const fn is_broken_pipe(&self) -> bool {
+        self.is_broken_pipe
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        self.exit_code.unwrap_or_else(|| self.code.exit_code())
+    }
+
+    /// The stable code.
+    pub(crate) const fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The one line.
+    pub(crate) fn message(&self) -> String {
+        let mut text = self.message.clone();
+        for cause in &self.causes {
+            text.push_str(": ");
+            text.push_str(cause);
+        }
+        text
+    }
+
+    /// All of it, for stderr, without the last line's end.
+    pub(crate) fn render(&self) -> String {
+        let mut text = format!("error[{}]: {}", self.code, self.message);
+        for cause in &self.causes {
+            // Writing to a string cannot fail.
+            drop(write!(text, "\n  caused by: {cause}"));
+        }
+        for hint in &self.hints {
+            drop(write!(text, "\nhint: {hint}"));
+        }
+        text
+    }
+}
+
+fn io_code(error: &std::io::Error) -> ErrorCode {
+    if error.kind() == ErrorKind::StorageFull { ErrorCode::DiskFull } else { ErrorCode::IoFailed }
+}
+
+/// Help and version go to stdout and are no failure; everything else is a usage error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody can be told that the terminal is gone.
+    drop(error.print());
+    let is_failure = error.use_stderr();
+    ExitCode::from(if is_failure { exit_code::USAGE } else { exit_code::SUCCESS })
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        let mut failure = Self::new(ErrorCode::AgentFileInvalid, problems.to_string());
+        failure.hints.push("`errand schema` prints what an agent file may say".to_owned());
+        failure
+    }
+}
+
+impl From<errand_agent::parcel::Error> for Failure {
+    fn from(error: errand_agent::parcel::Error) -> Self {
+        let failure = Self::new(error.code(), error.to_string());
+        let failure = match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        };
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<errand_agent::secret::Error> for Failure {
+    fn from(error: errand_agent::secret::Error) -> Self {
+        let failure = Self::new(error.code(), error.to_string());
+        let failure = match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        };
+        match error.hint() {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+impl From<errand_store::RegistryError> for Failure {
+    fn from(error: errand_store::RegistryError) -> Self {
+        Self::from(StoreError::from(error))
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let (code, hint) = of_store(&error);
+        let failure = Self::new(code, error.to_string());
+        let failure = match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        };
+        if hint.is_empty() { failure } else { failure.hint(hint) }
+    }
+}
+
+fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
+    match error {
+        StoreError::NoRun { .. } => (ErrorCode::RunNotFound, "`errand ps -a` lists all runs"),
+        StoreError::Fenced { .. } | StoreError::Conflict { .. } => {
+            (ErrorCode::Fenced, "another process carries the run on; look again with `errand ps`")
+        }
+        StoreError::Sealed { .. } => (ErrorCode::RunNotLive, "`errand ps -a` shows how it ended"),
+        StoreError::Live { .. } => {
+            (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
+        }
+        StoreError::IdempotencyConflict { .. } => {
+            (ErrorCode::IdempotencyConflict, "use another --idempotency-key for another request")
+        }
+        StoreError::Revision { .. } => (ErrorCode::SessionConflict, "read the session again"),
+        StoreError::Damaged { .. } => (
+            ErrorCode::RecordDamaged,
+            "`errand registry check` tells more, `errand registry rebuild` mends",
+        ),
+        StoreError::Newer { .. } => {
+            (ErrorCode::RegistryNewer, "use the newer errand, or another --root")
+        }
+        StoreError::Corrupt { .. } => (
+            ErrorCode::RegistryDamaged,
+            "`errand registry rebuild` makes it anew from the files beside it; nothing is lost",
+        ),
+        StoreError::Missing { .. } => (
+            ErrorCode::RegistryNotFound,
+            "`errand run` creates one; `errand registry rebuild` makes one from the files of runs",
+        ),
+        StoreError::Lost { .. } => (
+            ErrorCode::RegistryDamaged,
+            "`errand registry rebuild` makes it anew from the files of the runs; nothing is lost",
+        ),
+        StoreError::Beside(_) => (ErrorCode::RecordForeign, ""),
+        StoreError::Full { .. } => {
+            (ErrorCode::DiskFull, "free some space, for instance with `errand prune`")
+        }
+        StoreError::ReadOnly { .. } => (ErrorCode::RegistryReadOnly, ""),
+        StoreError::Busy { .. } => {
+            (ErrorCode::RegistryBusy, "try again; `errand ps` shows who is at work")
+        }
+        StoreError::File { source, .. } => (io_code(source), ""),
+        StoreError::Database { .. } | StoreError::WriterGone => (ErrorCode::Internal, ""),
+    }
+}
+
+impl From<errand_engine::export::FileError> for Failure {
+    fn from(error: errand_engine::export::FileError) -> Self {
+        use errand_engine::export::FileError;
+        let code = match &error {
+            FileError::Io(error) => io_code(error),
+            FileError::Foreign { .. } => ErrorCode::ArchiveInvalid,
+            FileError::Broken(_) | FileError::Entry { .. } => ErrorCode::JournalBroken,
+        };
+        let failure = Self::new(code, error.to_string());
+        match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(error) => error.into(),
+            EngineError::Parcel(error) => error.into(),
+            EngineError::Secret(error) => error.into(),
+            other => {
+                let (code, hint) = of_engine(&other);
+                let failure = Self::new(code, other.to_string());
+                let failure = match other.source() {
+                    Some(source) => failure.because(source),
+                    None => failure,
+                };
+                if hint.is_empty() { failure } else { failure.hint(hint) }
+            }
+        }
+    }
+}
+
+fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
+    match error {
+        EngineError::InputSchema { .. } => {
+            (ErrorCode::InputInvalid, "give a payload that fits `input_schema` with --job")
+        }
+        EngineError::Schema { .. } => {
+            (ErrorCode::SchemaInvalid, "mend the schema in the agent file")
+        }
+        EngineError::Unsupported { .. } => (ErrorCode::AgentUnsupported, ""),
+        EngineError::CommandNotFound { .. } => (
+            ErrorCode::CommandNotFound,
+            "put the program into the agent's folder, or install it where PATH finds it",
+        ),
+        EngineError::CommandNotExecutable { .. } => (ErrorCode::CommandNotExecutable, ""),
+        EngineError::SecretExposed { .. } => (
+            ErrorCode::InputInvalid,
+            "what is recorded must not hold a secret: let the agent read it from its environment",
+        ),
+        EngineError::Workspace(_) => (ErrorCode::WorkspaceFailed, ""),
+        EngineError::Listener(_) => (ErrorCode::ListenAddressInUse, ""),
+        EngineError::Schedule(_) => (ErrorCode::CronInvalid, ""),
+        EngineError::Live { .. } => {
+            (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
+        }
+        EngineError::StillLive { .. } => (ErrorCode::RunLive, "`errand logs` shows what it does"),
+        EngineError::Elsewhere { .. } => (ErrorCode::RunUnstoppable, "do it on that machine"),
+        EngineError::Payload { .. } => (ErrorCode::PayloadUnreadable, ""),
+        EngineError::Io { source, .. } => (io_code(source), ""),
+        EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => {
+            (ErrorCode::Fenced, "")
+        }
+        EngineError::Blob(_)
+        | EngineError::Step(_)
+        | EngineError::Report(_)
+        | EngineError::Fold(_)
+        | EngineError::Helper { .. }
+        | EngineError::Randomness { .. }
+        | EngineError::Store(_)
+        | EngineError::Parcel(_)
+        | EngineError::Secret(_) => (ErrorCode::Internal, ""),
+    }
+}

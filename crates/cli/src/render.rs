@@ -1,0 +1,102 @@
+//! A run in words and numbers, for people.
+
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
+use errand_api::record::Record;
+use errand_model::Timestamp;
+use errand_model::event::RunKind;
+
+use crate::moment::{relative, spoken};
+
+/// What `wait` prints and a foreground run exits with.
+pub(crate) fn exit_code_of(record: &Record) -> u8 {
+    match record.status.as_str() {
+        "completed" => record.exit_code.map_or(exit_code::SUCCESS, exit_code::of_agent),
+        "cancelled" => exit_code::STOPPED,
+        _ => {
+            let code = record.last_error.as_ref().and_then(|e| e.code.parse::<ErrorCode>().ok());
+            let is_timeout = matches!(code, Some(ErrorCode::TimeoutRun | ErrorCode::TimeoutStep));
+            match (record.exit_code, record.signal) {
+                _ if is_timeout => exit_code::TIMED_OUT,
+                // An agent that exited well and failed all the same: its output was refused.
+                (Some(0), _) => exit_code::ERRAND_FAILED,
+                (Some(code), _) => exit_code::of_agent(code),
+                (None, Some(signal)) => exit_code::of_signal(signal),
+                (None, None) => code.map_or(exit_code::ERRAND_FAILED, ErrorCode::exit_code),
+            }
+        }
+    }
+}
+
+/// "running 3 minutes", "exited (0) 5 minutes ago", "failed (1) 2 hours ago".
+pub(crate) fn status(record: &Record, now: Timestamp) -> String {
+    let ended = record.stopped_at_ms.map_or(String::new(), |at| format!(" {}", relative(at, now)));
+    match record.status.as_str() {
+        "pending" if record.attempt > 0 => {
+            format!("waiting, attempt {} follows", record.attempt + 1)
+        }
+        "pending" => format!("starting {}", spoken(now.since(record.created_at_ms))),
+        "paused" => "paused".to_owned(),
+        "running" => {
+            let since = record.started_at_ms.unwrap_or(record.created_at_ms);
+            format!("running {}", spoken(now.since(since)))
+        }
+        "completed" => format!("exited ({}){ended}", exit_code_of(record)),
+        "cancelled" => format!("stopped{ended}"),
+        _ => format!("failed ({}){ended}", exit_code_of(record)),
+    }
+}
+
+/// The trigger in a word or two.
+pub(crate) fn trigger(record: &Record) -> String {
+    use errand_model::event::TriggerKind;
+    let kind = match record.trigger.kind {
+        TriggerKind::Manual => "manual",
+        TriggerKind::Webhook => "webhook",
+        TriggerKind::Schedule => "schedule",
+        TriggerKind::Upstream => "upstream",
+    };
+    match &record.trigger.source {
+        Some(source) => format!("{kind} {source}"),
+        None => kind.to_owned(),
+    }
+}
+
+/// When a service is woken next, or where it listens.
+pub(crate) fn next_wake(record: &Record, now: Timestamp) -> String {
+    if record.kind != RunKind::Service || record.is_terminal() {
+        return String::new();
+    }
+    let mut parts = Vec::new();
+    if let Some(at) = record.next_wake_at() {
+        parts.push(relative(at, now));
+    }
+    for listener in record.operation.listeners.iter().flatten() {
+        let address = listener.bound_addr.as_ref().unwrap_or(&listener.listen_addr);
+        parts.push(format!("at http://{address}{}", listener.path.as_deref().unwrap_or("/")));
+    }
+    parts.join(", ")
+}
+
+/// `job`, `heartbeat` or `service`.
+pub(crate) const fn kind(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Job => "job",
+        RunKind::Heartbeat => "heartbeat",
+        RunKind::Service => "service",
+    }
+}
+
+/// A text from outside in one line of a table: control characters are shown, long ones cut.
+pub(crate) fn one_line(text: &str) -> String {
+    const LIMIT: usize = 40;
+    let mut line: String = text
+        .chars()
+        .take(LIMIT)
+        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
+        .collect();
+    if text.chars().count() > LIMIT {
+        line.push('…');
+    }
+    line
+}

@@ -1,0 +1,67 @@
+//! JSON values as YAML 1.2, which contains JSON: strings are always quoted, so that none is ever
+//! taken for something else.
+
+use serde_json::Value;
+
+/// A document with a final line's end.
+pub(crate) fn document(value: &Value) -> String {
+    let mut text = String::new();
+    block(&mut text, value, 0);
+    text
+}
+
+fn block(text: &mut String, value: &Value, depth: usize) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (name, value) in members {
+                indent(text, depth);
+                text.push_str(&key(name));
+                text.push(':');
+                nested(text, value, depth + 1);
+            }
+        }
+        Value::Array(items) if !items.is_empty() => {
+            for item in items {
+                indent(text, depth);
+                text.push('-');
+                nested(text, item, depth + 1);
+            }
+        }
+        scalar => {
+            indent(text, depth);
+            text.push_str(&scalar.to_string());
+            text.push('\n');
+        }
+    }
+}
+
+fn nested(text: &mut String, value: &Value, depth: usize) {
+    let is_block = match value {
+        Value::Object(members) => !members.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if is_block {
+        text.push('\n');
+        block(text, value, depth);
+    } else {
+        text.push(' ');
+        text.push_str(&value.to_string());
+        text.push('\n');
+    }
+}
+
+fn indent(text: &mut String, depth: usize) {
+    for _ in 0..depth {
+        text.push_str("  ");
+    }
+}
+
+/// A plain key where nothing can be misread.
+fn key(name: &str) -> String {
+    let is_plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+            .contains(&name.to_ascii_lowercase().as_str());
+    if is_plain { name.to_owned() } else { Value::String(name.to_owned()).to_string() }
+}
