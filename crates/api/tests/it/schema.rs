@@ -306,3 +306,47 @@ fn agents_of_page(text: &str) -> Vec<String> {
         .filter(|code| code.starts_with("apiVersion:"))
         .collect()
 }
+
+/// Every place in a value, as a JSON pointer.
+fn places(value: &Value, pointer: &str, found: &mut Vec<String>) {
+    found.push(pointer.to_owned());
+    for (name, child) in value.as_object().into_iter().flatten() {
+        places(child, &format!("{pointer}/{name}"), found);
+    }
+    for (index, child) in value.as_array().into_iter().flatten().enumerate() {
+        places(child, &format!("{pointer}/{index}"), found);
+    }
+}
+
+#[test]
+fn whatever_stands_anywhere_the_schema_takes_what_the_parser_takes() {
+    let values = serde_json::json!([
+        null, true, 0, 1, -1, 1.5, 1e30, "", " ", "x", "X_1", "10m", "0s", "2Gi", "500m", "1", "/x",
+        "127.0.0.1:1", "1.2.3", "@hourly", "https://x", [], ["x"], ["X"], [["x"]], {}, { "x": "x" },
+        { "X": 1 }, { "type": "string" }, { "name": "x" }, "é\u{1F980}\n", "a\u{0}b"
+    ]);
+    let validator = validator();
+    let mut taken = 0;
+    let mut refused = Vec::new();
+    let files = GOOD.iter().map(|spec| with_spec(spec));
+    let coordinators = GOOD_COORDINATORS.iter().map(|text| with_coordinator(text));
+    for text in files.chain(coordinators).chain([FULL.to_owned()]) {
+        let whole = to_json("agent.yaml", text.as_bytes()).unwrap();
+        let mut pointers = Vec::new();
+        places(&whole, "", &mut pointers);
+        for pointer in pointers {
+            for value in values.as_array().unwrap() {
+                let mut changed = whole.clone();
+                *changed.pointer_mut(&pointer).unwrap() = value.clone();
+                // JSON is YAML.
+                if parse("agent.yaml", &changed.to_string()).is_ok() {
+                    taken += 1;
+                    let complaints = validator.iter_errors(&changed);
+                    refused.extend(complaints.map(|error| format!("{pointer} = {value}: {error}")));
+                }
+            }
+        }
+    }
+    assert_eq!(refused, Vec::<String>::new());
+    assert!(taken > 1_000, "only {taken} were good");
+}

@@ -111,8 +111,12 @@ fn dialect(reader: &mut Reader, at: &At<'_>) {
 
 fn types(reader: &mut Reader, at: &At<'_>) {
     if matches!(at.node.kind, Kind::List(_)) {
-        for item in reader.list(at) {
-            reader.choice(&item, "a type", TYPES);
+        let items = reader.list(at);
+        if items.is_empty() {
+            reader.report(at, "the list of types is empty");
+        }
+        for item in &items {
+            reader.choice(item, "a type", TYPES);
         }
     } else {
         reader.choice(at, "a type", TYPES);
