@@ -5,20 +5,30 @@
 //! decided here: what may happen to a run is the model's business.
 
 mod blob;
+mod check;
 mod error;
 pub mod files;
 mod final_snapshot;
+mod journal_file;
+mod problem;
+mod rebuild;
 mod registry;
 mod row;
 pub mod sqlite;
 mod traits;
+mod verify;
 
 pub use blob::{BlobError, Blobs};
+pub use check::{Repair, check, verify_run};
 pub use error::Error;
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
+pub use journal_file::JournalFile;
+pub use problem::{Problem, Report};
+pub use rebuild::rebuild;
 pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use row::{
     Admission, Admitted, Append, Appended, Claim, Fence, Filter, Holder, Lease, Page, Pending,
     Request, RequestKind, SessionState, Stored,
 };
 pub use traits::{Removal, Store};
+pub use verify::{Verified, verify};

@@ -1,5 +1,6 @@
 //! From a path to a connection that may be trusted.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -116,6 +117,21 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
         if found.is_synchronous { "full" } else { "not full" }
     );
     Err(Error::Corrupt { path: path.to_path_buf(), reason })
+}
+
+/// Which file a path names: another one after a rebuild.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// `None` if there is no such file.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self { device: found.dev(), inode: found.ino() })
+    }
 }
 
 /// Whether there is a database with anything in it.

@@ -12,6 +12,8 @@ use crate::Error;
 pub(crate) enum Failure {
     /// It is refused, and wrote nothing: others in the same transaction are not concerned.
     Refused(Error),
+    /// The file was replaced by another one: open that, and try again.
+    Replaced,
     /// The database failed: nothing of the transaction may be kept.
     Database(rusqlite::Error),
 }
@@ -32,7 +34,7 @@ impl Failure {
     /// Whether another process is in the way, and the same call may work in a moment.
     pub(crate) fn is_busy(&self) -> bool {
         match self {
-            Self::Refused(_) => false,
+            Self::Refused(_) | Self::Replaced => false,
             Self::Database(error) => matches!(
                 error.sqlite_error_code(),
                 Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
@@ -44,6 +46,7 @@ impl Failure {
     pub(crate) fn explain(self, path: &Path, doing: &'static str) -> Error {
         match self {
             Self::Refused(error) => error,
+            Self::Replaced => Error::Missing { path: path.to_path_buf() },
             Self::Database(error) => explain(error, path, doing),
         }
     }

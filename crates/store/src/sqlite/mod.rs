@@ -7,22 +7,25 @@
 mod busy;
 mod connect;
 mod failure;
+mod inspect;
 mod journal;
 mod migrate;
 mod read;
+mod restore;
 mod row;
 mod store;
 mod write;
 mod writer;
 
-use std::path::PathBuf;
 use std::sync::Mutex;
 
 use rusqlite::Connection;
 
 pub use busy::BUSY_LIMIT;
 pub use connect::Pragmas;
-use connect::pragmas;
+use connect::{Identity, pragmas};
+pub(crate) use inspect::Inspected;
+pub(crate) use restore::{Rebuilt, Restored};
 use writer::Writer;
 
 use crate::{Error, Registry};
@@ -65,9 +68,26 @@ pub enum JournalFiles {
 /// A registry in SQLite.
 #[derive(Debug)]
 pub struct Sqlite {
-    path: PathBuf,
-    reader: Mutex<Connection>,
+    registry: Registry,
+    reader: Mutex<Reader>,
     writer: Writer,
+}
+
+/// The connection that reads, and the file that it reads.
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    identity: Option<Identity>,
+}
+
+impl Reader {
+    fn open(registry: &Registry, missing: Missing) -> Result<Self, Error> {
+        // Read first: should the file be replaced meanwhile, the first query finds out.
+        let identity = Identity::of(&registry.database());
+        let connection = connect::open(registry, missing)?;
+        let identity = identity.or_else(|| Identity::of(&registry.database()));
+        Ok(Self { connection, identity })
+    }
 }
 
 impl Sqlite {
@@ -80,14 +100,13 @@ impl Sqlite {
     /// [`Error::ReadOnly`] if it had to be made or migrated and cannot be; [`Error::Full`];
     /// [`Error::Busy`]; [`Error::File`].
     pub fn open(registry: &Registry, options: Options) -> Result<Self, Error> {
-        let path = registry.database();
-        let reader = connect::open(registry, options.missing)?;
+        let reader = Reader::open(registry, options.missing)?;
         let journal = match options.journal_files {
             JournalFiles::Write => Some(journal::Files::new(registry.clone())),
             JournalFiles::Skip => None,
         };
-        let writer = Writer::new(path.clone(), journal);
-        Ok(Self { path, reader: Mutex::new(reader), writer })
+        let writer = Writer::new(registry.database(), journal);
+        Ok(Self { registry: registry.clone(), reader: Mutex::new(reader), writer })
     }
 
     /// What SQLite says of the settings that durability rests on.
@@ -110,13 +129,17 @@ impl Sqlite {
             Ok(reader) => reader,
             Err(poisoned) => poisoned.into_inner(),
         };
+        let path = self.registry.database();
+        if Identity::of(&path) != reader.identity {
+            *reader = Reader::open(&self.registry, Missing::Refuse)?;
+        }
         busy::patiently(|| {
-            let transaction = reader.transaction()?;
+            let transaction = reader.connection.transaction()?;
             let found = query(&transaction)?;
             transaction.finish()?;
             Ok(found)
         })
-        .map_err(|failure| failure.explain(&self.path, doing))
+        .map_err(|failure| failure.explain(&path, doing))
     }
 
     /// Has the writer do something, and waits until that is durable.

@@ -13,6 +13,7 @@ use errand_model::RunId;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::connect::Identity;
 use super::failure::{Failure, explain_to_many};
 use super::journal::Files;
 use super::write::Operation;
@@ -169,11 +170,18 @@ impl<O: Operation> Job for Waiting<O> {
     }
 }
 
+/// A connection, and which file it writes.
+struct Opened {
+    connection: Connection,
+    path: PathBuf,
+    identity: Option<Identity>,
+}
+
 /// What the thread owns.
 struct Worker {
     path: PathBuf,
     files: Option<Files>,
-    connection: Option<Connection>,
+    connection: Option<Opened>,
     /// Pages in the log after the last commit, told by SQLite.
     log_pages: Arc<AtomicU32>,
 }
@@ -207,17 +215,22 @@ impl Worker {
             self.fail_each(jobs, error);
             return;
         }
-        let Self { connection: Some(connection), files, path, .. } = self else { return };
-        match commit(connection, &mut jobs) {
-            Ok(()) => acknowledge(connection, files.as_mut(), jobs),
+        let Self { connection: Some(opened), files, path, .. } = self else { return };
+        match commit(opened, &mut jobs) {
+            Ok(()) => acknowledge(&opened.connection, files.as_mut(), jobs),
+            Err(Failure::Replaced) => {
+                // Rebuilt, or gone: opening it again tells which.
+                self.connection = None;
+                self.write(jobs);
+            }
             Err(failure) if jobs.len() == 1 || is_about_the_disk(&failure) => {
                 fail(jobs, &failure, path);
             }
             Err(_) => {
                 for job in jobs {
                     let mut alone = vec![job];
-                    match commit(connection, &mut alone) {
-                        Ok(()) => acknowledge(connection, files.as_mut(), alone),
+                    match commit(opened, &mut alone) {
+                        Ok(()) => acknowledge(&opened.connection, files.as_mut(), alone),
                         Err(failure) => fail(alone, &failure, path),
                     }
                 }
@@ -229,6 +242,8 @@ impl Worker {
         if self.connection.is_some() {
             return Ok(());
         }
+        // Read first: should the file be replaced meanwhile, the first commit finds out.
+        let identity = Identity::of(&self.path);
         let mut connection = connect::open_writer(&self.path)?;
         let pages = Arc::clone(&self.log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, count: i32| {
@@ -238,7 +253,7 @@ impl Worker {
         connection
             .wal_hook(Some(hook))
             .map_err(|source| Error::Database { doing: DOING, source })?;
-        self.connection = Some(connection);
+        self.connection = Some(Opened { connection, path: self.path.clone(), identity });
         Ok(())
     }
 
@@ -259,7 +274,7 @@ impl Worker {
     fn sync(&mut self, run_id: &RunId) -> Result<(), Error> {
         self.connect()?;
         match (&self.connection, &mut self.files) {
-            (Some(connection), Some(files)) => files.sync(connection, run_id),
+            (Some(opened), Some(files)) => files.sync(&opened.connection, run_id),
             (Some(_) | None, Some(_) | None) => Ok(()),
         }
     }
@@ -271,8 +286,8 @@ impl Worker {
         if self.log_pages.load(Ordering::Relaxed) < limit {
             return;
         }
-        if let Some(connection) = &self.connection {
-            drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
+        if let Some(opened) = &self.connection {
+            drop(opened.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
             self.log_pages.store(0, Ordering::Relaxed);
         }
     }
@@ -301,9 +316,14 @@ fn sort(messages: impl Iterator<Item = Message>) -> (Vec<Box<dyn Job>>, Syncs) {
 }
 
 /// Does all jobs in one transaction, again from the start while others are in the way.
-fn commit(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    let Opened { connection, path, identity } = opened;
     busy::patiently(|| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Looked at under the lock, which a rebuild holds until the new file is in place.
+        if Identity::of(path) != *identity {
+            return Err(Failure::Replaced);
+        }
         for job in jobs.iter_mut() {
             job.run(&transaction)?;
         }
@@ -328,7 +348,7 @@ fn fail(jobs: Vec<Box<dyn Job>>, failure: &Failure, path: &Path) {
         job.fail(match failure {
             Failure::Database(error) => explain_to_many(error, path, DOING),
             // A job keeps its refusal to itself.
-            Failure::Refused(_) => Error::WriterGone,
+            Failure::Refused(_) | Failure::Replaced => Error::WriterGone,
         });
     }
 }

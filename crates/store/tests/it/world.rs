@@ -108,9 +108,10 @@ impl Writer {
         self.now = self.now.plus(Duration::from_millis(5));
         let mut events = Vec::new();
         for body in bodies {
-            let attempt = match body {
-                EventBody::AttemptStarted(started) => started.number,
-                _ => self.run.last_attempt_number(),
+            let attempt = if let EventBody::AttemptStarted(started) = body {
+                started.number
+            } else {
+                self.run.last_attempt_number()
             };
             self.run.apply(EventContext { at: self.now, attempt }, body).unwrap();
             events.push(self.head.seal(&self.run.id, self.now, attempt, body));

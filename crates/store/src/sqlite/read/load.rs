@@ -165,27 +165,6 @@ fn event(row: &Row<'_>, run_id: &RunId) -> Result<Event, Failure> {
     })
 }
 
-/// A run's journal and where its row says that it ends.
-pub(crate) struct Journal {
-    /// From event 1 on.
-    pub(crate) events: Vec<Event>,
-    /// As the run's row has it; `None` if that cannot be read.
-    pub(crate) head: Option<Head>,
-}
-
-/// A whole journal as it is, good or bad; `None` if there is no such run.
-pub(crate) fn journal_of(
-    connection: &Connection,
-    run_id: &RunId,
-    range_after: u64,
-) -> Result<Option<Journal>, Failure> {
-    let Some((run, head)) = number_and_head(connection, run_id)? else {
-        return Ok(None);
-    };
-    let range = Range { from: range_after, limit: i64::MAX };
-    Ok(Some(Journal { events: events(connection, run, run_id, range)?, head }))
-}
-
 fn number_and_head(
     connection: &Connection,
     run_id: &RunId,

@@ -5,7 +5,6 @@ mod load;
 mod lookup;
 
 pub(super) use list::list;
-pub(crate) use load::{Journal, journal_of};
 pub(super) use load::{Range, events_after, load, load_number, steps};
 pub(super) use lookup::{find, requests, session};
 

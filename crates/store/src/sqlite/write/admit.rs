@@ -106,7 +106,7 @@ pub(super) fn check(admission: &Admission) -> Result<(), Failure> {
 }
 
 /// Writes the run. Everything was checked.
-pub(super) fn insert(
+pub(in crate::sqlite) fn insert(
     connection: &Connection,
     admission: &Admission,
     epoch: u64,

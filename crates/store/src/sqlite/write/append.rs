@@ -193,7 +193,7 @@ pub(super) fn insert_events(
     Ok(())
 }
 
-pub(super) fn put_state(
+pub(in crate::sqlite) fn put_state(
     connection: &Connection,
     run: i64,
     state: &Run,

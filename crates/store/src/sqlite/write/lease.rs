@@ -47,7 +47,11 @@ pub(super) fn grant(connection: &Connection, run: i64, lease: &Lease) -> Result<
     put(connection, run, lease)
 }
 
-pub(super) fn put(connection: &Connection, run: i64, lease: &Lease) -> Result<(), Failure> {
+pub(in crate::sqlite) fn put(
+    connection: &Connection,
+    run: i64,
+    lease: &Lease,
+) -> Result<(), Failure> {
     const SQL: &str =
         "INSERT OR REPLACE INTO leases (run, epoch, holder, expires_at_ms) VALUES (?1, ?2, ?3, ?4)";
     connection.prepare_cached(SQL)?.execute(params![

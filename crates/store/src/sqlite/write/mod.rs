@@ -8,10 +8,10 @@ mod remove;
 mod request;
 mod session;
 
-pub(super) use admit::{Admit, AdmitHeld};
-pub(super) use append::{AppendAndAdmit, AppendEvents};
+pub(super) use admit::{Admit, AdmitHeld, insert};
+pub(super) use append::{AppendAndAdmit, AppendEvents, put_state};
 pub(super) use claim::ClaimRuns;
-pub(super) use lease::{Renew, Take};
+pub(super) use lease::{Renew, Take, put as put_lease};
 pub(super) use remove::Remove;
 pub(super) use request::Ask;
 use rusqlite::Connection;

@@ -1,7 +1,15 @@
 //! What every store has to do: functions that are generic over where the runs are kept, made into
 //! tests by [`conforms`] for each store.
 
+pub(crate) mod admitting;
 pub(crate) mod appending;
+pub(crate) mod children;
+pub(crate) mod claiming;
+pub(crate) mod leases;
+pub(crate) mod listing;
+pub(crate) mod removing;
+pub(crate) mod requests;
+pub(crate) mod sessions;
 
 use std::sync::Arc;
 
@@ -16,8 +24,53 @@ pub(crate) trait StoreFactory: Send + Sync {
 /// Makes a test of each function of the suite, for the store that `$factory` makes.
 macro_rules! conforms {
     ($factory:expr) => {
-        crate::conformance::conforms!(@ $factory; appending:
-            what_is_appended_is_loaded
+        crate::conformance::conforms!(@ $factory;
+            admitting:
+                a_key_admits_one_run
+                a_key_that_was_used_for_something_else_is_refused
+                many_admissions_with_one_key_admit_one_run
+                the_same_work_is_not_done_twice_unless_it_failed
+                an_id_is_used_once
+                a_journal_that_does_not_hold_is_refused;
+            appending:
+                what_is_appended_is_loaded
+                every_older_lease_is_refused
+                a_released_lease_is_refused
+                a_journal_that_moved_on_is_a_conflict
+                a_terminal_run_is_sealed
+                events_that_do_not_follow_are_refused
+                a_run_that_there_is_not_is_told
+                sixty_four_writers_at_once_lose_nothing
+                one_refusal_in_a_batch_harms_nobody_else
+                events_come_in_order_and_in_parts;
+            children:
+                parent_and_child_are_written_together
+                a_refused_parent_admits_no_child
+                a_refused_child_leaves_the_parent_alone;
+            claiming:
+                the_most_urgent_and_longest_waiting_come_first
+                what_is_not_ready_is_not_claimed
+                many_claimers_share_without_overlap
+                a_run_goes_back_into_the_queue
+                a_run_that_waits_for_a_person_is_not_claimed
+                a_claimed_lease_ends_when_it_should;
+            leases:
+                one_of_many_takers_wins
+                a_taken_run_is_out_of_the_queue
+                a_terminal_run_has_no_lease_to_take
+                only_leases_in_force_are_renewed;
+            listing:
+                filters_hold_together
+                pages_follow_each_other
+                a_run_is_found_by_what_is_typed;
+            removing:
+                a_live_run_is_removed_only_on_purpose
+                nothing_of_a_removed_run_is_left;
+            requests:
+                requests_wait_in_order_until_they_are_answered
+                nothing_is_asked_of_a_run_that_is_over;
+            sessions:
+                a_session_changes_only_from_what_was_seen
         );
     };
     (@ $factory:expr; $($module:ident: $($name:ident)*);*) => {

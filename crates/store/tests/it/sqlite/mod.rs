@@ -1,5 +1,10 @@
 //! What is special about SQLite.
 
+mod damage;
+mod files;
+mod processes;
+mod rebuilding;
+
 use std::sync::Arc;
 
 use errand_store::sqlite::{Options, Sqlite};

@@ -1,0 +1,168 @@
+//! Whether a registry is what it should be: the database, every journal, every projection, every
+//! file.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use errand_model::event::Event;
+use errand_model::run::Run;
+use errand_model::{Head, RunId};
+
+use crate::problem::{Problem, Report};
+use crate::sqlite::{Inspected, Sqlite};
+use crate::{Error, JournalFile, Registry, Verified, rebuild, verify};
+
+/// What to do about files that lack events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Only tell.
+    Nothing,
+    /// Add what is missing; the database is never changed.
+    Files,
+}
+
+/// Goes through a whole registry. Problems that were repaired are told too.
+///
+/// # Errors
+///
+/// If the database cannot be read at all, or a file not be mended.
+pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Report, Error> {
+    let mut report = Report::default();
+    let pragmas = store.pragmas()?;
+    if pragmas.journal_mode != "wal" || !pragmas.is_synchronous {
+        report.problems.push(Problem::NotDurable { found: format!("{pragmas:?}") });
+    }
+    for reason in store.integrity_problems()? {
+        report.problems.push(Problem::Database { reason });
+    }
+    let mut known = BTreeSet::new();
+    for run_id in store.run_ids()? {
+        report.runs += 1;
+        let Ok(run_id) = RunId::try_from(run_id.clone()) else {
+            let what = "its id is none".to_owned();
+            report.problems.push(Problem::Projection { run_id, what });
+            continue;
+        };
+        match store.inspect(&run_id) {
+            Ok(Some(inspected)) => {
+                check_run(&run_id, &inspected, &mut report.problems);
+                check_file(registry, &run_id, &inspected.events, repair, &mut report.problems)?;
+            }
+            // Removed meanwhile.
+            Ok(None) => {}
+            Err(Error::Damaged { run_id, reason }) => {
+                report.problems.push(Problem::Projection { run_id, what: reason });
+            }
+            Err(error) => return Err(error),
+        }
+        known.insert(run_id);
+    }
+    report.sessions = store.count_sessions()?;
+    for run_id in rebuild::run_files(registry, &mut report).unwrap_or_default() {
+        if !known.contains(&run_id) && store.inspect(&run_id)?.is_none() {
+            report.problems.push(Problem::Unknown { run_id });
+        }
+    }
+    Ok(report)
+}
+
+fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>) {
+    let mut head = Head::EMPTY;
+    for event in &inspected.events {
+        if let Err(broken) = head.verify(event) {
+            problems.push(Problem::Chain { run_id: run_id.clone(), broken });
+            return;
+        }
+    }
+    let mut differs = |what: &str| {
+        let (run_id, what) = (run_id.to_string(), what.to_owned());
+        problems.push(Problem::Projection { run_id, what });
+    };
+    if inspected.head != Some(head) {
+        differs("the end of its journal");
+    }
+    match Run::fold(&inspected.events) {
+        Ok(run) => {
+            if inspected.status != run.status.name() {
+                differs("its status");
+            }
+            if inspected.ended_at != run.status.ended_at() {
+                differs("when it ended");
+            }
+            if inspected.epoch < run.epoch {
+                differs("its last lease");
+            }
+            if inspected.stored.as_ref().is_some_and(|stored| *stored != run) {
+                differs("its stored fold");
+            }
+        }
+        Err(error) => {
+            let reason = error.to_string();
+            problems.push(Problem::Fold { run_id: run_id.clone(), reason });
+        }
+    }
+}
+
+/// Compares a run's file with its journal; nothing is ever taken out of a file.
+fn check_file(
+    registry: &Registry,
+    run_id: &RunId,
+    events: &[Event],
+    repair: Repair,
+    problems: &mut Vec<Problem>,
+) -> Result<(), Error> {
+    let file = match JournalFile::read(registry, run_id) {
+        Ok(file) => file,
+        Err(error) => {
+            problems.push(error.into());
+            return Ok(());
+        }
+    };
+    let has_torn_line = !file.problems.is_empty();
+    problems.extend(file.problems);
+    let mut lines = String::new();
+    let mut missing = 0;
+    for event in events {
+        match file.events.binary_search_by_key(&event.seq, |found| found.seq) {
+            Ok(index) if file.events.get(index) == Some(event) => {}
+            Ok(_) => {
+                problems.push(Problem::FileDiffers { run_id: run_id.clone(), seq: event.seq });
+                return Ok(());
+            }
+            Err(_) => {
+                missing += 1;
+                lines.push_str(&event.to_json_line());
+                lines.push('\n');
+            }
+        }
+    }
+    if missing == 0 {
+        return Ok(());
+    }
+    problems.push(Problem::FileBehind { run_id: run_id.clone(), missing });
+    if repair == Repair::Nothing {
+        return Ok(());
+    }
+    let path = registry.run_events(run_id);
+    // An empty line is none; one that was not finished is closed by it.
+    let start = if has_torn_line { "\n" } else { "" };
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(format!("{start}{lines}").as_bytes()))
+        .map_err(|source| Error::File { doing: "mend", path, source })
+}
+
+/// What `errand verify` says of one run of the registry.
+///
+/// # Errors
+///
+/// [`Error::NoRun`], [`Error::Damaged`] where the journal does not hold.
+pub fn verify_run(store: &Sqlite, run_id: &RunId) -> Result<Verified, Error> {
+    let Some(inspected) = store.inspect(run_id)? else {
+        return Err(Error::NoRun { run_id: run_id.clone() });
+    };
+    verify(&inspected.events)
+        .map_err(|broken| Error::Damaged { run_id: run_id.to_string(), reason: broken.to_string() })
+}

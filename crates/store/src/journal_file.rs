@@ -1,0 +1,87 @@
+//! A journal as a file of lines, read back.
+//!
+//! Several processes may have written it, and one may have died in the middle of a line: lines are
+//! put in order, doubles dropped, and what is no event is told and left out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use errand_model::RunId;
+use errand_model::event::Event;
+
+use crate::problem::Problem;
+use crate::registry::RegistryError;
+use crate::{Registry, files};
+
+/// The longest journal that is read back from a file: a bound against files that are none.
+const LIMIT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What a file of events holds.
+#[derive(Debug, Default)]
+pub struct JournalFile {
+    /// By `seq`, each once.
+    pub events: Vec<Event>,
+    /// Lines that could not be used.
+    pub problems: Vec<Problem>,
+}
+
+impl JournalFile {
+    /// Reads the file of a run; empty if it has none.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError`] if the file cannot be read at all.
+    pub fn read(registry: &Registry, run_id: &RunId) -> Result<Self, RegistryError> {
+        let path = registry.run_events(run_id);
+        let text = files::read(registry, &path, LIMIT_BYTES)?.unwrap_or_default();
+        Ok(Self::parse(&path, &text, Some(run_id)))
+    }
+
+    /// Reads the text of a file; `run_id` says whose events belong there, if that is known
+    /// beforehand: otherwise it is the run of the first event.
+    pub fn parse(path: &Path, text: &[u8], run_id: Option<&RunId>) -> Self {
+        let mut reader = Reader {
+            path: path.to_path_buf(),
+            run_id: run_id.cloned(),
+            events: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            if !line.trim_ascii().is_empty() {
+                reader.line(index + 1, line);
+            }
+        }
+        Self { events: reader.events.into_values().collect(), problems: reader.problems }
+    }
+}
+
+struct Reader {
+    path: PathBuf,
+    run_id: Option<RunId>,
+    events: BTreeMap<u64, Event>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn line(&mut self, number: usize, line: &[u8]) {
+        let event = std::str::from_utf8(line)
+            .map_err(|error| error.to_string())
+            .and_then(|line| Event::from_json_line(line).map_err(|error| error.to_string()));
+        let event = match event {
+            Ok(event) => event,
+            Err(reason) => {
+                let path = self.path.clone();
+                self.problems.push(Problem::Line { path, line: number, reason });
+                return;
+            }
+        };
+        let run_id = self.run_id.get_or_insert_with(|| event.run_id.clone());
+        if *run_id == event.run_id {
+            // Of two with one number the first stays: a later one cannot replace what was written.
+            self.events.entry(event.seq).or_insert(event);
+        } else {
+            let path = self.path.clone();
+            self.problems.push(Problem::ForeignLine { path, line: number, of: event.run_id });
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A database made anew, and put in the place of the old one.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use errand_model::event::Event;
+use errand_model::run::Run;
+use errand_model::{Head, Timestamp};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::connect::{Access, connect, is_there};
+use super::failure::{Failure, explain};
+use super::row::{integer, json};
+use super::{busy, migrate, write};
+use crate::{Admission, Error, Lease, Registry, SessionState, files};
+
+const DOING: &str = "is made anew";
+
+/// A run as its files tell it.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    /// The fold of `events`.
+    pub(crate) run: Run,
+    /// Where they end.
+    pub(crate) head: Head,
+    /// The whole journal.
+    pub(crate) events: Vec<Event>,
+    /// Of an attempt that is not over.
+    pub(crate) lease: Option<Lease>,
+}
+
+/// A new database beside the old one.
+#[derive(Debug)]
+pub(crate) struct Rebuilt {
+    registry: Registry,
+    path: PathBuf,
+    connection: Connection,
+    /// Keeps others from writing to the old database, if it can still be locked.
+    _old: Option<Connection>,
+}
+
+impl Rebuilt {
+    pub(crate) fn begin(registry: &Registry) -> Result<Self, Error> {
+        let old = lock(&registry.database());
+        let path = files::temporary_beside(&registry.database());
+        let failed = |error| explain(error, &path, DOING);
+        let mut connection = connect(&path, Access::Create).map_err(failed)?;
+        busy::patiently(|| migrate::create_schema(&mut connection))
+            .map_err(|failure| failure.explain(&path, DOING))?;
+        // Nothing is acknowledged before the file as a whole is synced.
+        connection.execute_batch("PRAGMA synchronous = OFF").map_err(failed)?;
+        Ok(Self { registry: registry.clone(), path, connection, _old: old })
+    }
+
+    /// Adds a run, or nothing of it.
+    pub(crate) fn add(&mut self, restored: &Restored) -> Result<(), Error> {
+        let Self { connection, path, .. } = self;
+        add(connection, restored).map_err(|failure| failure.explain(path, DOING))
+    }
+
+    pub(crate) fn add_session(&mut self, session: &SessionState) -> Result<(), Error> {
+        const SQL: &str = "INSERT INTO sessions (session_id, revision, state, updated_at_ms) \
+             VALUES (?1, ?2, ?3, ?4)";
+        let state = json(&session.state).map_err(|failure| failure.explain(&self.path, DOING))?;
+        let (revision, updated_at) = (integer(session.revision), session.updated_at.as_millis());
+        self.connection
+            .execute(SQL, params![session.session_id, revision, state, updated_at])
+            .map_err(|error| explain(error, &self.path, DOING))?;
+        Ok(())
+    }
+
+    /// Syncs the new database, moves the old one aside, and gives the new one its name.
+    pub(crate) fn put_in_place(self, now: Timestamp) -> Result<(), Error> {
+        let Self { registry, path, connection, .. } = &self;
+        let failed = |error| explain(error, path, DOING);
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(failed)?;
+        File::open(path).and_then(|file| file.sync_all()).map_err(|source| Error::File {
+            doing: "sync",
+            path: path.clone(),
+            source,
+        })?;
+        let database = registry.database();
+        let aside = beside(&database, &format!(".damaged-{}", now.as_millis()));
+        // The log first goes with its database: a new one must never find it.
+        move_if_there(&database, &aside)?;
+        for suffix in ["-wal", "-shm"] {
+            move_if_there(&beside(&database, suffix), &beside(&aside, suffix))?;
+        }
+        files::rename(path, &database)?;
+        files::sync_folder_of(&database)?;
+        // When the lock of the old one ends with this, whoever waited for it finds another file.
+        Ok(())
+    }
+}
+
+impl Drop for Rebuilt {
+    /// Removes what lies beside the new database, and that itself where it was not put in place.
+    fn drop(&mut self) {
+        for path in [self.path.clone(), beside(&self.path, "-wal"), beside(&self.path, "-shm")] {
+            // Most often they are not there.
+            drop(std::fs::remove_file(path));
+        }
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn move_if_there(from: &Path, to: &Path) -> Result<(), Error> {
+    match std::fs::rename(from, to) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::File { doing: "move aside", path: from.to_path_buf(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Takes the write lock of the old database for as long as the connection lives.
+fn lock(path: &Path) -> Option<Connection> {
+    if !is_there(path) {
+        return None;
+    }
+    let connection = connect(path, Access::Existing).ok()?;
+    busy::patiently(|| Ok(connection.execute_batch("BEGIN IMMEDIATE")?)).ok()?;
+    Some(connection)
+}
+
+fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Restored { run, head, events, lease } = restored;
+    let admission = Admission {
+        run: run.clone(),
+        head: *head,
+        events: events.clone(),
+        queued: None,
+        dedup: false,
+    };
+    let number = write::insert(&transaction, &admission, run.epoch)?;
+    write::put_state(&transaction, number, run, head.seq)?;
+    if let Some(lease) = lease {
+        write::put_lease(&transaction, number, lease)?;
+    }
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,52 @@
+//! Things are asked of whoever holds a lease.
+
+use std::time::Duration;
+
+use errand_model::event::CancelCause;
+use errand_store::{Error, RequestKind};
+
+use super::StoreFactory;
+use super::appending::started;
+use crate::world::START;
+
+fn kinds() -> [RequestKind; 3] {
+    let grace = Duration::from_secs(10);
+    [
+        RequestKind::Pause { by: Some("me".to_owned()) },
+        RequestKind::Restart { by: None, grace },
+        RequestKind::Cancel { cause: CancelCause::Stopped, by: None, grace },
+    ]
+}
+
+pub(crate) async fn requests_wait_in_order_until_they_are_answered(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut writer = started(&*store).await;
+    let run_id = writer.run.id.clone();
+    let asker = factory.open();
+    let mut asked = Vec::new();
+    for kind in kinds() {
+        asked.push(asker.request(&run_id, kind, START).await.unwrap());
+    }
+    let waiting = store.requests(&run_id).await.unwrap();
+    let found: Vec<_> = waiting.iter().map(|request| (request.id, request.kind.clone())).collect();
+    assert_eq!(found, asked.iter().copied().zip(kinds()).collect::<Vec<_>>());
+    assert!(asked.is_sorted());
+    assert_eq!(store.load(&run_id).await.unwrap().unwrap().open_requests, 3);
+    let mut answer = writer.checkpoint("answer");
+    answer.answered = asked[..2].to_vec();
+    assert_eq!(store.append(answer).await.unwrap().open_requests, 1);
+    assert_eq!(store.requests(&run_id).await.unwrap(), waiting[2..]);
+    assert_eq!(store.append(writer.checkpoint("more")).await.unwrap().open_requests, 1);
+}
+
+pub(crate) async fn nothing_is_asked_of_a_run_that_is_over(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut writer = started(&*store).await;
+    let run_id = writer.run.id.clone();
+    let [pause, restart, _] = kinds();
+    store.request(&run_id, pause, START).await.unwrap();
+    assert_eq!(store.append(writer.complete()).await.unwrap().open_requests, 0);
+    assert_eq!(store.requests(&run_id).await.unwrap(), []);
+    let refused = store.request(&run_id, restart, START).await.unwrap_err();
+    assert!(matches!(refused, Error::Sealed { .. }), "{refused:?}");
+}

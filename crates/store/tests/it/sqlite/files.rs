@@ -1,0 +1,129 @@
+//! Folders, files and blobs beside the database.
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use errand_model::Digest;
+use errand_store::files::{self, Sync};
+use errand_store::{
+    BlobError, Blobs, FinalSnapshot, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES,
+    SnapshotError,
+};
+use tempfile::TempDir;
+
+use super::Fresh;
+use crate::world::new_id;
+
+#[test]
+fn the_nearest_registry_counts_and_a_new_one_lies_at_the_top_of_the_repository() {
+    let folder = TempDir::with_prefix("errand-store-").unwrap();
+    let outer = folder.path().join("outer");
+    let inner = outer.join("vendor/inner");
+    let deep = inner.join("a/b");
+    std::fs::create_dir_all(&deep).unwrap();
+    for repository in [&outer, &inner] {
+        std::fs::create_dir(repository.join(".git")).unwrap();
+    }
+    assert_eq!(Registry::find(&deep), None);
+    assert_eq!(Registry::place_for(&deep).root(), inner.join(".errand"));
+    Registry::at(outer.join(".errand")).create().unwrap();
+    assert_eq!(Registry::find(&deep).unwrap().root(), outer.join(".errand"));
+    Registry::at(inner.join(".errand")).create().unwrap();
+    assert_eq!(Registry::find(&deep).unwrap().root(), inner.join(".errand"));
+    assert_eq!(Registry::place_for(folder.path()).root(), folder.path().join(".errand"));
+}
+
+#[test]
+fn folders_are_made_once_and_secrets_are_private() {
+    let fresh = Fresh::new();
+    fresh.registry.create().unwrap();
+    let gitignore = fresh.registry.root().join(".gitignore");
+    assert_eq!(std::fs::read_to_string(&gitignore).unwrap(), "*\n");
+    std::fs::write(&gitignore, "mine\n").unwrap();
+    fresh.registry.create().unwrap();
+    assert_eq!(std::fs::read_to_string(&gitignore).unwrap(), "mine\n");
+    let mode = std::fs::metadata(fresh.registry.secrets()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_socket_whose_path_would_be_too_long_lies_elsewhere() {
+    let short = std::path::Path::new("/run/errand");
+    let near = Registry::at("/r/.errand".into());
+    assert!(near.run_socket(&new_id(), short).starts_with(near.root()));
+    let far = Registry::at(format!("/{}/.errand", "long".repeat(20)).into());
+    let path = far.run_socket(&new_id(), short);
+    assert!(path.starts_with(short) && path.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES);
+}
+
+#[test]
+fn files_are_read_within_bounds_and_through_no_link() {
+    let fresh = Fresh::new();
+    fresh.registry.create().unwrap();
+    let run_id = new_id();
+    let path = fresh.registry.run_record(&run_id);
+    let read = |limit| files::read(&fresh.registry, &path, limit);
+    assert_eq!(read(9).unwrap(), None);
+    files::write_atomic(&path, b"12345", Sync::Yes).unwrap();
+    files::write_atomic(&path, b"123456", Sync::No).unwrap();
+    assert_eq!(read(6).unwrap().unwrap(), b"123456");
+    assert!(matches!(read(5), Err(RegistryError::TooLong { size_bytes: 6, .. })));
+    assert_eq!(std::fs::read_dir(fresh.registry.runs()).unwrap().count(), 1);
+
+    let outside = fresh.registry.root().parent().unwrap().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::fs::write(outside.join("secret"), "s").unwrap();
+    std::fs::remove_file(&path).unwrap();
+    symlink(outside.join("secret"), &path).unwrap();
+    assert!(matches!(read(9), Err(RegistryError::NotAFile { .. })));
+    let leaving = fresh.registry.runs().join("../../outside/secret");
+    let refused = files::read(&fresh.registry, &leaving, 9);
+    assert!(matches!(refused, Err(RegistryError::Outside { .. })), "{refused:?}");
+    symlink(&outside, fresh.registry.root().join("link")).unwrap();
+    let through = fresh.registry.root().join("link/secret");
+    let refused = files::read(&fresh.registry, &through, 9);
+    assert!(matches!(refused, Err(RegistryError::Outside { .. })), "{refused:?}");
+}
+
+#[test]
+fn blobs_are_kept_once_and_checked() {
+    let fresh = Fresh::new();
+    let blobs = Blobs::at(fresh.registry.blobs());
+    let digest = blobs.put(b"hello").unwrap();
+    assert_eq!(digest, Digest::of(b"hello"));
+    assert_eq!(blobs.put(b"hello").unwrap(), digest);
+    assert_eq!(blobs.get(&digest).unwrap(), b"hello");
+    let big = vec![7_u8; 300_000];
+    let path = fresh.registry.root().join("big");
+    std::fs::write(&path, &big).unwrap();
+    let (stored, size_bytes) = blobs.put_file(&path).unwrap();
+    assert_eq!((stored.clone(), size_bytes), (Digest::of(&big), 300_000));
+    assert_eq!(blobs.open(&stored).unwrap().1, 300_000);
+    std::fs::write(blobs.path(&digest), b"hellO").unwrap();
+    assert!(matches!(blobs.get(&digest), Err(BlobError::Damaged { .. })));
+    blobs.remove(&digest).unwrap();
+    blobs.remove(&digest).unwrap();
+    assert!(matches!(blobs.get(&digest), Err(BlobError::Missing { .. })));
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_used_says_why() {
+    let fresh = Fresh::new();
+    fresh.registry.create().unwrap();
+    let (run_id, other) = (new_id(), new_id());
+    let path = fresh.registry.run_final(&run_id);
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        FinalSnapshot::read(&fresh.registry, &run_id).unwrap_err()
+    };
+    assert!(matches!(read(""), SnapshotError::Damaged { .. }));
+    assert!(matches!(read("{\"schema\":1"), SnapshotError::Damaged { .. }));
+    let zero = "0".repeat(64);
+    let document = |schema: u32, of: &str| {
+        format!(
+            "{{\"schema\":{schema},\"run_id\":\"{of}\",\"attempt\":1,\"epoch\":1,\
+             \"head_before\":{{\"seq\":0,\"hash\":\"{zero}\"}},\"events\":[]}}"
+        )
+    };
+    assert!(matches!(read(&document(2, run_id.as_str())), SnapshotError::Newer { found: 2, .. }));
+    assert!(matches!(read(&document(1, other.as_str())), SnapshotError::Foreign { .. }));
+}

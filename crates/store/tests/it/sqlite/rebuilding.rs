@@ -1,0 +1,207 @@
+//! A database made anew from the files of runs.
+
+use std::io::Write as _;
+
+use errand_model::event::RunKind;
+use errand_store::sqlite::{Missing, Options, Sqlite};
+use errand_store::{
+    Error, Filter, FinalSnapshot, Page, Problem, Repair, SessionState, Store, Stored, check,
+    rebuild,
+};
+
+use super::Fresh;
+use crate::conformance::appending::started;
+use crate::world::{START, Writer, created, holder};
+
+const ALL: Page = Page { after: None, limit: 1_000 };
+
+async fn list(store: &Sqlite) -> Vec<Stored> {
+    store.list(&Filter::default(), &ALL).await.unwrap().0
+}
+
+/// Runs in every stage, one with a session.
+async fn filled(fresh: &Fresh) -> Vec<Stored> {
+    let store = fresh.open_sqlite();
+    let mut over = started(&store).await;
+    for number in 0..100 {
+        store.append(over.step(&number.to_string())).await.unwrap();
+    }
+    store.append(over.complete()).await.unwrap();
+    started(&store).await;
+    let mut spec = created(RunKind::Service);
+    spec.name = Some("talker".to_owned());
+    spec.session_id = Some("talk".to_owned());
+    spec.idempotency_key = Some("key".to_owned());
+    let (writer, admission) = Writer::new(spec);
+    store.admit(admission).await.unwrap();
+    let state = serde_json::json!({ "said": 0.1 });
+    let text = serde_json::json!({ "session_id": "talk", "revision": 3, "state": state });
+    let path = fresh.registry.run_session(&writer.run.id);
+    std::fs::write(path, text.to_string()).unwrap();
+    list(&store).await
+}
+
+fn lose_the_database(fresh: &Fresh) {
+    for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
+        drop(std::fs::remove_file(fresh.registry.root().join(name)));
+    }
+}
+
+#[tokio::test]
+async fn a_lost_database_is_told_and_rebuilt_to_the_same_list() {
+    let fresh = Fresh::new();
+    let before = filled(&fresh).await;
+    lose_the_database(&fresh);
+    for options in [Options::CREATE, Options::EXISTING] {
+        let refused = Sqlite::open(&fresh.registry, options).unwrap_err();
+        assert!(matches!(refused, Error::Lost { .. }), "{refused:?}");
+    }
+    let report = rebuild(&fresh.registry, START).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+    assert_eq!((report.runs, report.sessions), (3, 1));
+    let store = fresh.open_sqlite();
+    assert_eq!(list(&store).await, before);
+    let session = store.session("talk").await.unwrap().unwrap();
+    let SessionState { revision, state, .. } = session;
+    assert_eq!((revision, state), (3, serde_json::json!({ "said": 0.1 })));
+    let report = check(&fresh.registry, &store, Repair::Nothing).unwrap();
+    assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_kept_aside() {
+    let fresh = Fresh::new();
+    let before = filled(&fresh).await;
+    lose_the_database(&fresh);
+    std::fs::write(
+        fresh.registry.database(),
+        "no database at all, but long enough to be one? ".repeat(99),
+    )
+    .unwrap();
+    let refused = Sqlite::open(&fresh.registry, Options::CREATE).unwrap_err();
+    assert!(matches!(refused, Error::Corrupt { .. }), "{refused:?}");
+    rebuild(&fresh.registry, START).unwrap();
+    assert_eq!(list(&fresh.open_sqlite()).await, before);
+    let aside = fresh.registry.root().join(format!("registry.db.damaged-{}", START.as_millis()));
+    assert!(aside.is_file());
+}
+
+#[tokio::test]
+async fn a_writer_and_a_reader_go_on_with_the_rebuilt_database() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let mut writer = started(&store).await;
+    rebuild(&fresh.registry, START).unwrap();
+    store.append(writer.checkpoint("after")).await.unwrap();
+    assert_eq!(store.load(&writer.run.id).await.unwrap().unwrap().run, writer.run);
+    let other = fresh.open_sqlite();
+    assert_eq!(other.load(&writer.run.id).await.unwrap().unwrap().run, writer.run);
+    lose_the_database(&fresh);
+    let refused = store.append(writer.clone().checkpoint("lost")).await.unwrap_err();
+    assert!(matches!(refused, Error::Missing { .. }), "{refused:?}");
+    rebuild(&fresh.registry, START).unwrap();
+    store.append(writer.checkpoint("found")).await.unwrap();
+    assert_eq!(other.load(&writer.run.id).await.unwrap().unwrap().run, writer.run);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_was_not_recorded_ends_its_run() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let mut writer = started(&store).await;
+    let head_before = writer.head;
+    let end = writer.complete();
+    let snapshot = FinalSnapshot {
+        run_id: writer.run.id.clone(),
+        attempt: 1,
+        epoch: 1,
+        head_before,
+        events: end.events,
+    };
+    snapshot.write(&fresh.registry).unwrap();
+    let read = FinalSnapshot::read(&fresh.registry, &writer.run.id).unwrap();
+    assert_eq!(read, Some(snapshot));
+    rebuild(&fresh.registry, START).unwrap();
+    let store = fresh.open_sqlite();
+    assert_eq!(store.load(&writer.run.id).await.unwrap().unwrap().run, writer.run);
+    FinalSnapshot::remove(&fresh.registry, &writer.run.id).unwrap();
+    FinalSnapshot::remove(&fresh.registry, &writer.run.id).unwrap();
+    assert_eq!(FinalSnapshot::read(&fresh.registry, &writer.run.id).unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_cannot_be_restored_is_told_and_harms_no_other_run() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let (good, torn, gap, changed, empty) = (
+        started(&store).await.run.id,
+        started(&store).await.run.id,
+        started(&store).await.run.id,
+        started(&store).await.run.id,
+        started(&store).await.run.id,
+    );
+    drop(store);
+    lose_the_database(&fresh);
+    let edit = |run_id, change: &dyn Fn(String) -> String| {
+        let path = fresh.registry.run_events(run_id);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, change(text)).unwrap();
+    };
+    edit(&torn, &|text| text[..text.len() - 20].to_owned());
+    edit(&gap, &|text| {
+        text.lines().filter(|l| !l.contains("\"seq\":3,")).collect::<Vec<_>>().join("\n")
+    });
+    edit(&changed, &|text| text.replace("\"pid\":8", "\"pid\":9"));
+    edit(&empty, &|_| String::new());
+    std::fs::write(fresh.registry.runs().join("notes.txt"), "mine").unwrap();
+    let report = rebuild(&fresh.registry, START).unwrap();
+    assert_eq!(report.runs, 4);
+    let store = fresh.open_sqlite();
+    let seqs = [(&good, 4), (&torn, 3), (&gap, 2), (&changed, 2)];
+    for (run_id, seq) in seqs {
+        assert_eq!(store.load(run_id).await.unwrap().unwrap().head.seq, seq);
+    }
+    assert_eq!(store.load(&empty).await.unwrap(), None);
+    let told = |is: &dyn Fn(&Problem) -> bool| report.problems.iter().filter(|p| is(p)).count();
+    assert_eq!(told(&|p| matches!(p, Problem::Line { .. })), 1);
+    assert_eq!(told(&|p| matches!(p, Problem::Chain { .. })), 2);
+    assert_eq!(told(&|p| matches!(p, Problem::NoJournal { run_id } if *run_id == empty)), 1);
+    assert_eq!(told(&|p| matches!(p, Problem::ForeignFile { .. })), 1);
+    assert_eq!(report.problems.len(), 5, "{:?}", report.problems);
+}
+
+#[tokio::test]
+async fn a_rebuilt_lease_names_who_holds_it() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let writer = started(&store).await;
+    lose_the_database(&fresh);
+    rebuild(&fresh.registry, START).unwrap();
+    let store =
+        Sqlite::open(&fresh.registry, Options { missing: Missing::Refuse, ..Options::EXISTING })
+            .unwrap();
+    let stored = store.load(&writer.run.id).await.unwrap().unwrap();
+    assert_eq!((stored.epoch, stored.lease.unwrap().holder), (1, holder(7)));
+}
+
+#[tokio::test]
+async fn a_check_finds_and_mends_what_files_lack() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let writer = started(&store).await;
+    let path = fresh.registry.run_events(&writer.run.id);
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let first_line = whole.lines().next().unwrap();
+    let mut file = std::fs::File::create(&path).unwrap();
+    write!(file, "{first_line}\n{{\"run_id\":\"").unwrap();
+    let found = check(&fresh.registry, &store, Repair::Files).unwrap().problems;
+    assert!(
+        matches!(
+            &found[..],
+            [Problem::Line { line: 2, .. }, Problem::FileBehind { missing: 3, .. }]
+        ),
+        "{found:?}"
+    );
+    let found = check(&fresh.registry, &store, Repair::Nothing).unwrap().problems;
+    assert!(matches!(&found[..], [Problem::Line { line: 2, .. }]), "{found:?}");
+}
