@@ -172,6 +172,8 @@ fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
         let mark = mark_of(pid, run_id, &mut environment);
         (mark != Mark::ForeignHelper).then(|| children_of(pid))
     });
+    // Members that were alive a moment ago may have forked before they ended, too.
+    has_ended |= members.len() > 1;
     let living: Vec<ProcessIdentity> = members
         .into_iter()
         .filter(|pid| *pid != leader && *pid != own)
