@@ -139,8 +139,30 @@ impl Context {
     }
 
     /// The run that `text` means: a whole id, any unique part of one, or a name.
+    ///
+    /// Of several runs of that name it is the one that lives, or the newest.
     pub(crate) async fn resolve(&self, engine: &Engine, text: &str) -> Result<RunId, Failure> {
-        let mut found = engine.store().find(text, NAMED_MATCHES).await?;
+        let found = engine.store().find(text, NAMED_MATCHES).await?;
+        if found.len() > 1
+            && let Some(run_id) = one_of_name(engine, &found, text).await?
+        {
+            let note = format!("several runs have the name {text:?}; {run_id} is meant");
+            self.printer.note(&note);
+            return Ok(run_id);
+        }
+        Self::only(found, text)
+    }
+
+    /// The one run that `text` can mean: for what cannot be undone.
+    pub(crate) async fn resolve_strictly(
+        &self,
+        engine: &Engine,
+        text: &str,
+    ) -> Result<RunId, Failure> {
+        Self::only(engine.store().find(text, NAMED_MATCHES).await?, text)
+    }
+
+    fn only(mut found: Vec<RunId>, text: &str) -> Result<RunId, Failure> {
         if found.len() > 1 {
             let ids: Vec<_> = found.iter().map(|id| format!("  {id}")).collect();
             let message = format!("{text:?} fits several runs:\n{}", ids.join("\n"));
@@ -152,4 +174,23 @@ impl Context {
                 .hint("`errand ps -a` lists all runs")
         })
     }
+}
+
+/// Of runs that all have the name `text`, newest first: the one that lives, or the newest.
+async fn one_of_name(
+    engine: &Engine,
+    found: &[RunId],
+    text: &str,
+) -> Result<Option<RunId>, Failure> {
+    let mut live = Vec::new();
+    for run_id in found {
+        let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
+        if stored.run.spec.name.as_deref() != Some(text) {
+            return Ok(None);
+        }
+        if !stored.run.status.is_terminal() {
+            live.push(run_id.clone());
+        }
+    }
+    Ok(if live.len() > 1 { None } else { live.pop().or_else(|| found.first().cloned()) })
 }

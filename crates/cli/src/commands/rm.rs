@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let engine = context.engine()?;
     let mut ids = Vec::new();
     for run in &args.runs {
-        ids.push(context.resolve(&engine, run).await?);
+        ids.push(context.resolve_strictly(&engine, run).await?);
     }
     for run_id in ids {
         if args.force {

@@ -229,7 +229,8 @@ impl Wakes {
 
     fn submission(&self, wake: &Wake) -> Submission {
         let wishes = self.journal.look(|run, _| Wishes {
-            name: run.spec.name.clone(),
+            // The name is the service's: whoever says it means the service.
+            name: None,
             labels: run.spec.labels.clone(),
             env: run.spec.env.clone(),
             session_id: run.spec.session_id.clone(),

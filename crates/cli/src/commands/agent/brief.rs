@@ -1,0 +1,13 @@
+//! `errand agent brief`: what the run was given besides its input.
+
+use errand_agent::agent_api::Client;
+
+use super::failed;
+use crate::context::Context;
+use crate::failure::Failure;
+
+pub(super) async fn run(context: &Context, mut client: Client) -> Result<(), Failure> {
+    let brief = client.brief().await.map_err(failed)?;
+    context.printer.bytes(&brief)?;
+    if brief.ends_with(b"\n") { Ok(()) } else { context.printer.bytes(b"\n") }
+}

@@ -1,0 +1,90 @@
+//! `errand agent`: what an agent calls from inside its run.
+//!
+//! Each command is one or two calls of the agent API. Calls that this version cannot carry out are
+//! not offered.
+
+mod artifact;
+mod brief;
+mod checkin;
+mod checkpoint;
+mod emit;
+mod output;
+mod session;
+mod step;
+
+use clap::Subcommand;
+use errand_agent::agent_api::{Client, ClientError};
+use errand_api::error_code::ErrorCode;
+use serde_json::Value;
+
+use super::submit;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What an agent can say and ask.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a command once per run, however many attempts the run takes
+    Step(step::Args),
+    /// Record an event: a model call, a tool call, progress
+    Emit(emit::Args),
+    /// Save the agent's state, or print what was saved last
+    Checkpoint(checkpoint::Args),
+    /// Set the run's output
+    Output(output::Args),
+    /// Keep a file as an artifact of the run, and print its address
+    Artifact(artifact::Args),
+    /// Read or write the state of the session
+    #[command(subcommand)]
+    Session(session::Command),
+    /// Print the brief that the run was given
+    Brief,
+    /// Print what the attempt starts from: run, input, checkpoint, completed steps
+    Checkin,
+}
+
+/// Says or asks it.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    let client =
+        Client::from_environment(context.variable("ERRAND_API"), context.variable("ERRAND_TOKEN"))
+            .map_err(failed)?;
+    match command {
+        Command::Step(args) => return step::run(context, client, args).await,
+        Command::Emit(args) => emit::run(client, args).await?,
+        Command::Checkpoint(args) => checkpoint::run(context, client, args).await?,
+        Command::Output(args) => output::run(client, args).await?,
+        Command::Artifact(args) => artifact::run(context, client, args).await?,
+        Command::Session(command) => session::run(context, client, command).await?,
+        Command::Brief => brief::run(context, client).await?,
+        Command::Checkin => checkin::run(context, client).await?,
+    }
+    Ok(0)
+}
+
+/// What is told when a call did not work.
+fn failed(error: ClientError) -> Failure {
+    let failure = Failure::new(error.code(), error.to_string());
+    let failure = match std::error::Error::source(&error) {
+        Some(source) => failure.because(source),
+        None => failure,
+    };
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The JSON document that was typed: itself, `@file`, or `-` for stdin.
+fn json(text: &str) -> Result<Value, Failure> {
+    let bytes = submit::payload(text)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::new(ErrorCode::RequestInvalid, "that is not one JSON document")
+            .because(&error)
+            .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is \"\\\"text\\\"\"")
+    })
+}
+
+/// A JSON document on one line.
+fn print(context: &Context, document: &Value) -> Result<(), Failure> {
+    context.printer.line(&document.to_string())
+}

@@ -1,0 +1,188 @@
+//! `errand agent step`: a command that is run once per run.
+//!
+//! What the command prints is passed on as it comes, and recorded; a later attempt prints the record
+//! in the command's place. What is longer than the record takes is cut at the end of a line, which is
+//! said on stderr each time: large results belong into files and artifacts.
+
+mod capture;
+mod command;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use errand_agent::agent_api::Client;
+use errand_api::agent_protocol::{
+    BeginStep, BeginStepAnswer, CompleteStep, Encoding, FailStep, StepError, limit,
+};
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
+use errand_model::Digest;
+use serde_json::Value;
+
+use self::capture::Captured;
+use self::command::{End, Finished, NotStarted};
+use super::{failed, submit};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// The longest last line of stderr that becomes part of the error: it is taken whole or not at all,
+/// since a secret that is cut in half is not recognised as one.
+const TELLING_LINE_BYTES: usize = 200;
+
+/// Arguments of `errand agent step`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The step's key: unique in the run, the same in every attempt
+    key: String,
+    /// How long the command may take, such as 30s; by default what the agent file says
+    #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
+    timeout: Option<Duration>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs the command, or prints what it printed when it was run. Returns its exit code.
+pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<u8, Failure> {
+    let begin = BeginStep {
+        kind: Some("command".to_owned()),
+        fingerprint: Some(fingerprint(&args.command).as_str().to_owned()),
+        timeout: args.timeout,
+    };
+    match client.begin_step(&args.key, &begin).await.map_err(failed)? {
+        BeginStepAnswer::Run { timeout } => carry_out(client, &args, timeout).await,
+        BeginStepAnswer::Done { output, encoding, stderr, stderr_base64 } => {
+            let stderr = match (stderr, stderr_base64) {
+                (Some(text), _) => text.into_bytes(),
+                (None, Some(text)) => decoded(&text)?,
+                (None, None) => Vec::new(),
+            };
+            context.printer.stderr(&stderr);
+            context.printer.bytes(&printed(output, encoding)?)?;
+            Ok(exit_code::SUCCESS)
+        }
+    }
+}
+
+/// Tells whether the same command is run: its arguments, with their ends.
+fn fingerprint(command: &[OsString]) -> Digest {
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut bytes = Vec::new();
+    for argument in command {
+        bytes.extend_from_slice(argument.as_bytes());
+        bytes.push(0);
+    }
+    Digest::of(&bytes)
+}
+
+/// The bytes that a recorded output stands for. A step that a program completed gave JSON.
+fn printed(output: Option<Value>, encoding: Encoding) -> Result<Vec<u8>, Failure> {
+    match (output, encoding) {
+        (Some(Value::String(text)), Encoding::Text) => Ok(text.into_bytes()),
+        (Some(Value::String(text)), Encoding::Base64) => decoded(&text),
+        (Some(output), _) => Ok(format!("{output}\n").into_bytes()),
+        (None, _) => Ok(Vec::new()),
+    }
+}
+
+fn decoded(text: &str) -> Result<Vec<u8>, Failure> {
+    STANDARD.decode(text).map_err(|error| Failure::internal("the record is no base64", &error))
+}
+
+async fn carry_out(
+    mut client: Client,
+    args: &Args,
+    timeout: Option<Duration>,
+) -> Result<u8, Failure> {
+    let finished = match command::run(&args.command, timeout).await {
+        Ok(finished) => finished,
+        Err(not_started) => return Err(refused(client, args, not_started).await),
+    };
+    let Finished { end, stdout, stderr } = finished;
+    let Some((code, message)) = what_went_wrong(&end, timeout) else {
+        let completed = completed(stdout, stderr);
+        client.complete_step(&args.key, &completed).await.map_err(failed)?;
+        return Ok(exit_code::SUCCESS);
+    };
+    let message = with_last_line(message, &stderr);
+    let (exit_code, code_to_exit_with) = match end {
+        End::Exited(code) => (Some(code), exit_code::of_agent(code)),
+        End::Signalled(signal) => (None, exit_code::of_signal(signal)),
+        End::TimedOut => (None, exit_code::TIMED_OUT),
+    };
+    let error = StepError { code: code.as_str().to_owned(), message, retryable: None };
+    let fail = FailStep { error, exit_code };
+    client.fail_step(&args.key, &fail).await.map_err(failed)?;
+    Ok(code_to_exit_with)
+}
+
+/// Nothing, if the command did well.
+fn what_went_wrong(end: &End, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
+    match end {
+        End::Exited(0) => None,
+        End::Exited(code) => {
+            Some((ErrorCode::ExitNonzero, format!("the command exited with code {code}")))
+        }
+        End::Signalled(signal) => {
+            Some((ErrorCode::KilledBySignal, format!("signal {signal} ended the command")))
+        }
+        End::TimedOut => {
+            let limit = timeout.unwrap_or_default().as_millis();
+            Some((ErrorCode::TimeoutStep, format!("the command took longer than {limit} ms")))
+        }
+    }
+}
+
+/// What the command said last is mostly what went wrong.
+fn with_last_line(message: String, stderr: &Captured) -> String {
+    let text = String::from_utf8_lossy(stderr.bytes());
+    match text.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
+        Some(line) if line.len() <= TELLING_LINE_BYTES => format!("{message}: {line}"),
+        Some(_) | None => message,
+    }
+}
+
+fn completed(stdout: Captured, stderr: Captured) -> CompleteStep {
+    let mut notes = String::new();
+    if stdout.is_cut() {
+        let note = format!(
+            "errand: more than {} bytes of output: only the beginning is recorded\n",
+            limit::STEP_STDOUT_BYTES
+        );
+        notes.push_str(&note);
+    }
+    if stderr.is_cut() {
+        notes.push_str("errand: the rest of stderr is not recorded\n");
+    }
+    let (output, encoding) = Encoding::of_bytes(stdout.into_bytes());
+    let mut errors = stderr.into_bytes();
+    errors.extend_from_slice(notes.as_bytes());
+    let (errors, errors_encoding) = Encoding::of_bytes(errors);
+    let (stderr, stderr_base64) = match errors_encoding {
+        Encoding::Json | Encoding::Text => (Some(errors).filter(|text| !text.is_empty()), None),
+        Encoding::Base64 => (None, Some(errors)),
+    };
+    CompleteStep { output: Some(output.into()), encoding, stderr, stderr_base64 }
+}
+
+/// The command could not be started: recorded, and told.
+async fn refused(mut client: Client, args: &Args, not_started: NotStarted) -> Failure {
+    let code = not_started.code();
+    let program = args.command.first().map(|program| program.to_string_lossy().into_owned());
+    let program = program.unwrap_or_default();
+    let failure = Failure::new(code, format!("the command {program:?} could not be started"))
+        .because(&not_started.0)
+        .exit_with(code.exit_code());
+    let error = StepError {
+        code: code.as_str().to_owned(),
+        message: format!("{program}: {}", not_started.0),
+        retryable: None,
+    };
+    let fail = FailStep { error, exit_code: Some(i32::from(code.exit_code())) };
+    match client.fail_step(&args.key, &fail).await {
+        Ok(()) => failure,
+        Err(error) => failed(error),
+    }
+}

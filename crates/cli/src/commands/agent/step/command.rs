@@ -1,0 +1,188 @@
+//! The command of a step: its process, its time, its end.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use errand_api::agent_protocol::limit;
+use errand_api::error_code::ErrorCode;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
+
+use super::capture::{Captured, Pump};
+
+/// How long a command that took too long has to end by itself before it is killed.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
+
+/// A command that ran.
+pub(super) struct Finished {
+    pub(super) end: End,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Exited(i32),
+    /// By a signal.
+    Signalled(i32),
+    /// It took too long, and nothing of its process group lives.
+    TimedOut,
+}
+
+/// A command that never ran.
+#[derive(Debug)]
+pub(super) struct NotStarted(pub(super) io::Error);
+
+impl NotStarted {
+    pub(super) fn code(&self) -> ErrorCode {
+        let kind = self.0.kind();
+        if matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+            ErrorCode::CommandNotFound
+        } else if kind == io::ErrorKind::PermissionDenied || self.0.raw_os_error() == Some(ENOEXEC)
+        {
+            ErrorCode::CommandNotExecutable
+        } else {
+            ErrorCode::SpawnFailed
+        }
+    }
+}
+
+/// "Exec format error": a file with the mode of a program that is none.
+const ENOEXEC: i32 = 8;
+
+/// Runs a command in a process group of its own with our stdin, passes on what it prints and the
+/// signals that ask us to end, and waits until it ended.
+pub(super) async fn run(
+    command: &[OsString],
+    timeout: Option<Duration>,
+) -> Result<Finished, NotStarted> {
+    let Some((program, arguments)) = command.split_first() else {
+        return Err(NotStarted(io::Error::from(io::ErrorKind::NotFound)));
+    };
+    // First, so that none gets lost.
+    let mut signals = Signals::new().map_err(NotStarted)?;
+    let mut child = Command::new(program)
+        .args(arguments)
+        .process_group(0)
+        .stdin(Stdio::inherit())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(NotStarted)?;
+    let watched = watch(&mut child, &mut signals, timeout).await;
+    watched.map_err(|error| {
+        // Nothing is left running that nobody watches; the group is ours until the child is reaped.
+        if let Ok(group) = group(&child) {
+            send(group, Signal::KILL);
+        }
+        drop(child.wait());
+        NotStarted(error)
+    })
+}
+
+async fn watch(
+    child: &mut Child,
+    signals: &mut Signals,
+    timeout: Option<Duration>,
+) -> io::Result<Finished> {
+    let none = || io::Error::other("the command has no such pipe");
+    let stdout = child.stdout.take().ok_or_else(none)?;
+    let stderr = child.stderr.take().ok_or_else(none)?;
+    let stdout = Pump::start(stdout, io::stdout(), limit::STEP_STDOUT_BYTES)?;
+    let stderr = Pump::start(stderr, io::stderr(), limit::STEP_STDERR_BYTES)?;
+    let group = group(child)?;
+    let exit = AsyncFd::register_with_interest(
+        pidfd_open(group, PidfdFlags::empty())?,
+        Interest::READABLE,
+    )?;
+    let timed_out = tokio::select! {
+        () = until_exit(&exit, group, signals) => false,
+        () = after(timeout) => true,
+    };
+    if timed_out {
+        send(group, Signal::TERM);
+        let ended = until_exit(&exit, group, signals);
+        // Whether it ended or not: what is left of the group is killed.
+        drop(tokio::time::timeout(TIMEOUT_GRACE, ended).await);
+        send(group, Signal::KILL);
+        until_exit(&exit, group, signals).await;
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
+    let end = if timed_out {
+        End::TimedOut
+    } else {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => End::Exited(code),
+            (None, signal) => End::Signalled(signal.unwrap_or_default()),
+        }
+    };
+    Ok(Finished { end, stdout, stderr })
+}
+
+/// The child's process group, which has the child's number.
+fn group(child: &Child) -> io::Result<Pid> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::Error::other("the command has no process id"))
+}
+
+/// Signals the whole group.
+fn send(group: Pid, signal: Signal) {
+    match kill_process_group(group, signal) {
+        // An error says that there is nobody left.
+        Ok(()) | Err(_) => {}
+    }
+}
+
+async fn after(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the command to end, and hands on the signals that come meanwhile. The child is not
+/// reaped, so that its number stays its own.
+async fn until_exit(exit: &AsyncFd<rustix::fd::OwnedFd>, group: Pid, signals: &mut Signals) {
+    loop {
+        tokio::select! {
+            // An error of the poll cannot be: the descriptor is ours. It would end the wait.
+            ready = exit.readable() => {
+                drop(ready.map(|mut ready| ready.retain_ready()));
+                return;
+            }
+            signal = signals.next() => send(group, signal),
+        }
+    }
+}
+
+/// The signals that ask a process to end.
+struct Signals([(Arrivals, Signal); 4]);
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self([
+            (signal(SignalKind::terminate())?, Signal::TERM),
+            (signal(SignalKind::interrupt())?, Signal::INT),
+            (signal(SignalKind::hangup())?, Signal::HUP),
+            (signal(SignalKind::quit())?, Signal::QUIT),
+        ]))
+    }
+
+    async fn next(&mut self) -> Signal {
+        let [terminate, interrupt, hangup, quit] = &mut self.0;
+        tokio::select! {
+            _ = terminate.0.recv() => terminate.1,
+            _ = interrupt.0.recv() => interrupt.1,
+            _ = hangup.0.recv() => hangup.1,
+            _ = quit.0.recv() => quit.1,
+        }
+    }
+}
