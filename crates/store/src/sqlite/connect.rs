@@ -1,5 +1,7 @@
 //! From a path to a connection that may be trusted.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -151,6 +153,7 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
             return Err(Error::Missing { path });
         }
     }
+    check_header(&path)?;
     let access = match missing {
         Missing::Create => {
             registry.create().map_err(|error| not_made(error, &path))?;
@@ -173,6 +176,23 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
     busy::patiently(|| bring_up_to_date(&mut connection, &path, missing))
         .map_err(|failure| failure.explain(&path, "opens"))?;
     Ok(connection)
+}
+
+/// Refuses a file that is none of SQLite's: it takes a very short one for an empty database, and
+/// would write over it.
+fn check_header(path: &Path) -> Result<(), Error> {
+    const HEADER: &[u8; 16] = b"SQLite format 3\0";
+    let mut begin = Vec::with_capacity(HEADER.len());
+    let read = File::open(path).and_then(|file| {
+        let length = u64::try_from(HEADER.len()).unwrap_or(0);
+        file.take(length).read_to_end(&mut begin)
+    });
+    // What cannot be opened here is told by SQLite, or made by it.
+    if read.is_err() || begin.is_empty() || begin == HEADER {
+        return Ok(());
+    }
+    let reason = "it is no SQLite database".to_owned();
+    Err(Error::Corrupt { path: path.to_path_buf(), reason })
 }
 
 fn bring_up_to_date(

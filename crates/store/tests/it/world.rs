@@ -151,15 +151,27 @@ impl Writer {
         self.append(&[EventBody::CheckpointSaved(CheckpointSaved { state })])
     }
 
-    pub(crate) fn step(&mut self, key: &str) -> Append {
+    pub(crate) fn begin_step(&mut self, key: &str) -> Append {
         let started = StepStarted { key: key.to_owned(), kind: None, fingerprint: None };
+        self.append(&[EventBody::StepStarted(started)])
+    }
+
+    pub(crate) fn end_step(&mut self, key: &str) -> Append {
         let completed = StepCompleted {
             key: key.to_owned(),
             output: Some(Payload::Text("done".to_owned())),
             stderr: None,
             duration: Duration::from_millis(5),
         };
-        self.append(&[EventBody::StepStarted(started), EventBody::StepCompleted(completed)])
+        self.append(&[EventBody::StepCompleted(completed)])
+    }
+
+    /// A step's beginning and end in one commit.
+    pub(crate) fn step(&mut self, key: &str) -> Append {
+        let begin = self.begin_step(key);
+        let mut both = self.end_step(key);
+        both.events.splice(0..0, begin.events);
+        both
     }
 
     pub(crate) fn complete(&mut self) -> Append {

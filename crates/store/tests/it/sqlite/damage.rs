@@ -1,7 +1,7 @@
 //! What may lie where the registry should be, and what happens to it.
 
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Error, Filter, Page, Registry, Removal, Repair, Store, check};
+use errand_store::{Error, Filter, Page, Registry, Removal, Repair, Store as _, check};
 use errand_testkit::Tmpfs;
 use rusqlite::Connection;
 

@@ -105,8 +105,8 @@ async fn a_killed_process_leaves_everything_that_it_acknowledged() {
         // What it said between the last line and its end counts too.
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
-        let whole = rest.lines().filter(|line| line.starts_with("acknowledged"));
-        let last = whole.last().filter(|_| rest.ends_with('\n')).unwrap_or(&last).to_owned();
+        let mut whole = rest.lines().filter(|line| line.starts_with("acknowledged"));
+        let last = whole.next_back().filter(|_| rest.ends_with('\n')).unwrap_or(&last).to_owned();
         let mut words = last.split_whitespace().skip(1);
         let run_id: RunId = words.next().unwrap().parse().unwrap();
         let seq: u64 = words.next().unwrap().parse().unwrap();

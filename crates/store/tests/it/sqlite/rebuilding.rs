@@ -5,7 +5,7 @@ use std::io::Write as _;
 use errand_model::event::RunKind;
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
-    Error, Filter, FinalSnapshot, Page, Problem, Repair, SessionState, Store, Stored, check,
+    Error, Filter, FinalSnapshot, Page, Problem, Repair, SessionState, Store as _, Stored, check,
     rebuild,
 };
 
