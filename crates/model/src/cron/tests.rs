@@ -286,3 +286,47 @@ fn the_ends_of_time_are_no_panic() {
         }
     }
 }
+
+mod any_line {
+    use proptest::prelude::*;
+
+    use super::super::*;
+
+    /// One field of a cron line, good more often than not.
+    fn field() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => Just("*".to_owned()),
+            2 => (0_u32..70).prop_map(|number| number.to_string()),
+            1 => (0_u32..70, 0_u32..70).prop_map(|(from, to)| format!("{from}-{to}")),
+            1 => (0_u32..70, 0_u32..70).prop_map(|(from, step)| format!("{from}/{step}")),
+            1 => (1_u32..70).prop_map(|step| format!("*/{step}")),
+            1 => (0_u32..70, 0_u32..70).prop_map(|(a, b)| format!("{a},{b}")),
+            1 => prop::sample::select(vec!["MON", "SUN-SAT", "JAN", "L", "15W", "5#2", "5L", "?", "+1"])
+                .prop_map(str::to_owned),
+            1 => "[-0-9*/,#LW?+@A-Za-z\u{1F980}]{0,6}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn is_refused_or_fires_strictly_later_and_the_same_again(
+            fields in prop::collection::vec(field(), 4..9),
+            after in -2_000_000_000_000_i64..5_000_000_000_000,
+            zone in prop::sample::select(vec!["UTC", "America/New_York", "Pacific/Apia", "Asia/Kathmandu"]),
+        ) {
+            if let Ok(expr) = CronExpr::parse(&fields.join(" ")) {
+                let (after, zone) = (Timestamp::from_millis(after), time_zone(zone).unwrap());
+                if let Some(next) = expr.next_after(after, zone) {
+                    prop_assert!(next > after);
+                    let just_before = Timestamp::from_millis(next.as_millis() - 1);
+                    prop_assert_eq!(expr.next_after(just_before, zone), Some(next));
+                }
+            }
+        }
+
+        #[test]
+        fn is_no_panic(text in "\\PC{0,40}") {
+            let _any = CronExpr::parse(&text);
+        }
+    }
+}
