@@ -23,9 +23,11 @@ pub const DEFAULT_VERSION: &str = "0.0.0";
 
 /// A checked agent definition.
 ///
-/// Serialises to the normalised definition: every field is present, maps are sorted by key.
+/// Serialises to the normalised definition: every field is present, maps are sorted by key. Reads a
+/// definition that an older errand wrote: a field that it did not know has its default. One that
+/// this errand does not know is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Agent {
     /// `metadata.name`: lower-case letters, digits and dashes, at most 63 characters.
     pub name: String,
@@ -229,7 +231,7 @@ pub struct Dependency {
 
 /// What an agent needs of a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Resources {
     /// Thousandths of a core.
     pub cpu_millis: Option<u64>,
@@ -241,7 +243,7 @@ pub struct Resources {
 
 /// How long things may take; absent means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// All attempts of a run together.
     pub run_ms: Option<u64>,
@@ -255,7 +257,7 @@ pub struct Timeouts {
 
 /// Limits; the smallest that applies wins, absent means none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Budgets {
     /// Tokens in and out, all model calls of a run.
     pub tokens_per_run: Option<u64>,

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 /// The HTTP listener that wakes a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Listen {
     /// Where it binds; port 0 lets the system pick one.
     pub address: SocketAddr,

@@ -292,6 +292,20 @@ fn the_definition_survives_its_own_json() {
 }
 
 #[test]
+fn a_definition_of_an_older_errand_is_read_and_one_of_a_newer_is_refused() {
+    let whole = serde_json::to_value(good(FULL)).unwrap();
+    for field in ["budgets", "schedules", "coordinator", "retry_policy"] {
+        let mut older = whole.clone();
+        older.as_object_mut().unwrap().remove(field);
+        serde_json::from_value::<Agent>(older).unwrap_or_else(|error| panic!("{field}: {error}"));
+    }
+    let mut newer = whole;
+    newer["priority"] = json!(5);
+    let error = serde_json::from_value::<Agent>(newer).unwrap_err().to_string();
+    assert!(error.starts_with("unknown field `priority`"), "{error}");
+}
+
+#[test]
 fn the_same_definition_written_differently_is_the_same() {
     let reordered = "\u{feff}# a comment\nspec: {command: &c [\"a\"], timeouts: {run: 60m}}\n\
                      metadata: {'name': \"a\"}\nkind: Agent\n\"apiVersion\": errand.dev/v1\n";
