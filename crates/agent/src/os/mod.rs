@@ -8,10 +8,10 @@ mod linux;
 pub use linux::alarm::until_wall_clock;
 pub use linux::clock::{host_name, wall_clock};
 pub use linux::end::end_run_processes;
+pub use linux::helper::{Helper, StartedHelper, detach};
 pub use linux::identity::{Liveness, identity_of, liveness, own_identity, process_group_of};
 pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Delivery, Signal, signal};
-pub use linux::spawn::detach;
 pub use linux::tree::descendants_of_run;
 /// Waiting for a file to change.
 pub mod watch {
@@ -25,5 +25,7 @@ pub(crate) use linux::memory::readable_copy;
 pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};
 pub(crate) use linux::readable::readable;
 pub(crate) use linux::signal::{pin, signal_group};
-pub(crate) use linux::spawn::{Launch, LaunchError, Launched, launch};
+pub(crate) use linux::spawn::{
+    Launch, LaunchError, Launched, Lifetime, above_stdio, c_string, environment, launch,
+};
 pub(crate) use linux::tree::{Roots, leftovers_of, processes_of_run};

@@ -4,7 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::pump::{Output, Pumps};
 use super::running::Running;
-use crate::os::{self, Launch, LaunchError};
+use crate::os::{self, Launch, LaunchError, Lifetime};
 
 /// Searched for programs where the environment of the attempt has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -100,15 +100,16 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
     let program = spec.argv.first().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "a command has at least a program")
     })?;
-    let stdin = above_stdio(input(&spec.stdin)?)?;
+    let stdin = os::above_stdio(input(&spec.stdin)?)?;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
     let launch = Launch {
         candidates: candidates(program, &spec.env)?,
-        argv: spec.argv.iter().map(|text| c_string(text)).collect::<Result<_, _>>()?,
-        env: environment(&spec.env)?,
-        cwd: c_string(spec.cwd.as_os_str())?,
+        argv: spec.argv.iter().map(|text| os::c_string(text)).collect::<Result<_, _>>()?,
+        env: os::environment(&spec.env)?,
+        cwd: os::c_string(spec.cwd.as_os_str())?,
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
+        lifetime: Lifetime::OfParent,
     };
     // The pumps first: what can fail must fail before there is a process.
     let pumps = Pumps::start(stdout_reader, stderr_reader, output)?;
@@ -161,7 +162,7 @@ fn is_too_big(error: &io::Error) -> bool {
 /// The files that `program` may mean, in the order in which they are tried.
 fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
     if program.is_empty() || program.as_bytes().contains(&b'/') {
-        return Ok(vec![c_string(program)?]);
+        return Ok(vec![os::c_string(program)?]);
     }
     let path = env
         .iter()
@@ -173,26 +174,8 @@ fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<C
     path.as_bytes()
         .split(|byte| *byte == b':')
         .filter(|folder| !folder.is_empty())
-        .map(|folder| c_string(Path::new(OsStr::from_bytes(folder)).join(program).as_os_str()))
+        .map(|folder| os::c_string(Path::new(OsStr::from_bytes(folder)).join(program).as_os_str()))
         .collect()
-}
-
-fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
-    env.iter()
-        .map(|(name, value)| {
-            let mut variable = name.clone();
-            variable.push("=");
-            variable.push(value);
-            c_string(&variable)
-        })
-        .collect()
-}
-
-fn c_string(text: &OsStr) -> io::Result<CString> {
-    CString::new(text.to_owned().into_vec()).map_err(|error| {
-        let shown = text.to_string_lossy().replace('\0', "\\0");
-        io::Error::new(io::ErrorKind::InvalidInput, format!("NUL byte in {shown:?}: {error}"))
-    })
 }
 
 /// A file descriptor from which exactly the input can be read, and nobody has to write.
@@ -229,14 +212,5 @@ fn full_pipe(bytes: &[u8]) -> io::Result<Option<OwnedFd>> {
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&reader, true)?;
-    Ok((reader, above_stdio(writer)?))
-}
-
-/// `fd`, or a copy with a number above 2, where the caller runs without stdin, stdout or stderr.
-fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
-    use std::os::fd::AsRawFd as _;
-    if fd.as_raw_fd() > 2 {
-        return Ok(fd);
-    }
-    Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
+    Ok((reader, os::above_stdio(writer)?))
 }

@@ -1,5 +1,8 @@
 //! Whether a process is the one that is meant.
 
+use std::io::Read as _;
+use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use errand_agent::os::{self, Delivery, Liveness, Signal};
@@ -43,7 +46,7 @@ fn a_zombie_is_dead() {
     let mut child = Command::new("/bin/true").spawn().unwrap();
     let pid = child.id();
     eventually(|| os::identity_of(pid).unwrap().is_none().then_some(()));
-    assert!(std::path::Path::new(&format!("/proc/{pid}")).exists(), "not reaped yet");
+    assert!(Path::new(&format!("/proc/{pid}")).exists(), "not reaped yet");
     child.wait().unwrap();
 }
 
@@ -86,15 +89,34 @@ fn a_nested_helper_and_what_it_runs_are_not_of_the_outer_run() {
 fn a_detached_helper_has_a_session_of_its_own_and_inherits_no_file() {
     let file = std::fs::File::open("/dev/null").unwrap();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
-    let detached = |program: &str, args: &[&str]| {
-        let mut command = Command::new(program);
-        command.args(args);
-        os::detach(&mut command);
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    let (pipe, stdout) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let mut spawned = os::Helper {
+        program: Path::new("/bin/ls"),
+        args: vec!["/proc/self/fd".into()],
+        env: vec![("A".into(), "b".into())],
+        cwd: Path::new("/"),
+        stdout: stdout.as_fd(),
     };
-    // The fourth is the folder that is listed.
-    assert_eq!(detached("/bin/ls", &["/proc/self/fd"]), "0\n1\n2\n3\n");
-    let text = detached("/usr/bin/cut", &["-d ", "-f1,6", "/proc/self/stat"]);
-    let (pid, session) = text.trim().split_once(' ').unwrap();
-    assert_eq!(pid, session);
+    let list = spawned.spawn().unwrap();
+    spawned.program = Path::new("/usr/bin/cut");
+    spawned.args = ["-d ", "-f1,6", "/proc/self/stat"].map(Into::into).to_vec();
+    assert!(list.wait().unwrap().success());
+    let cut = spawned.spawn().unwrap();
+    let pid = cut.pid();
+    assert!(cut.wait().unwrap().success());
+    spawned.program = Path::new("/usr/bin/env");
+    spawned.args = Vec::new();
+    assert!(spawned.spawn().unwrap().wait().unwrap().success());
+    spawned.program = Path::new("/no/such/program");
+    assert_eq!(spawned.spawn().unwrap_err().kind(), std::io::ErrorKind::NotFound);
+    drop(stdout);
+    let mut text = String::new();
+    std::fs::File::from(pipe).read_to_string(&mut text).unwrap();
+    // The fourth descriptor is the folder that is listed.
+    assert_eq!(text, format!("0\n1\n2\n3\n{pid} {pid}\nA=b\n"));
+
+    let mut command = Command::new("/bin/ls");
+    command.arg("/proc/self/fd");
+    os::detach(&mut command);
+    assert_eq!(command.output().unwrap().stdout, b"0\n1\n2\n3\n");
 }

@@ -1,14 +1,10 @@
-//! New processes: an attempt's leader, and helpers that outlive their parent.
-//!
-//! The leader is spawned the way `posix_spawn` does it: the child borrows our memory until it
-//! executes its program, so no page table is copied, and what went wrong in it is simply written
-//! to a variable.
+//! New processes, the way `posix_spawn` makes them: the child borrows our memory until it executes
+//! its program, so no page table is copied, and what went wrong is simply written to a variable.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::os::unix::ffi::OsStringExt as _;
 use std::ptr;
 
 /// Stack of the child between clone and exec: system calls and no more.
@@ -19,7 +15,7 @@ const LAST_SIGNAL: c_int = 64;
 /// the kernel directly, since the C library does not let go of two signals of its own.
 const DEFAULT_ACTION: [u64; 8] = [0; 8];
 /// First file descriptor that is not one of stdin, stdout and stderr.
-const FIRST_FD: libc::c_uint = 3;
+pub(super) const FIRST_FD: libc::c_uint = 3;
 
 /// All that a leader is started with; nothing else reaches it.
 #[derive(Debug)]
@@ -31,6 +27,16 @@ pub(crate) struct Launch<'a> {
     pub(crate) cwd: CString,
     /// stdin, stdout, stderr; each above 2.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
+    pub(crate) lifetime: Lifetime,
+}
+
+/// When a new process ends, at the latest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifetime {
+    /// With the thread that started it.
+    OfParent,
+    /// By itself.
+    Own,
 }
 
 /// A leader that executes its program.
@@ -59,6 +65,7 @@ struct Shared {
     cwd: *const c_char,
     stdio: [c_int; 3],
     parent: libc::pid_t,
+    lifetime: Lifetime,
     failed_at: Stage,
     errno: c_int,
 }
@@ -71,8 +78,8 @@ enum Stage {
     Program,
 }
 
-/// Starts a leader: own session, killed when the calling *thread* ends, clean signals, no
-/// inherited file descriptors. Returns once its program runs.
+/// Starts a process: own session, clean signals, no inherited file descriptors. Returns once its
+/// program runs.
 #[expect(unsafe_code, reason = "clone with shared memory has no safe wrapper")]
 pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     let mut shared = Shared {
@@ -82,6 +89,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
         cwd: launch.cwd.as_ptr(),
         stdio: launch.stdio.map(|fd| fd.as_raw_fd()),
         parent: rustix::process::getpid().as_raw_nonzero().get(),
+        lifetime: launch.lifetime,
         failed_at: Stage::None,
         errno: 0,
     };
@@ -158,12 +166,17 @@ extern "C" fn child(arg: *mut c_void) -> c_int {
 fn prepare(shared: &Shared) -> Result<(), Stage> {
     // SAFETY: system calls on values that live; none allocates or takes a lock.
     unsafe {
-        if libc::setsid() < 0 || libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+        if libc::setsid() < 0 {
             return Err(Stage::Setup);
         }
-        // The parent may have been killed before the line above took effect.
-        if libc::getppid() != shared.parent {
-            libc::_exit(127);
+        if shared.lifetime == Lifetime::OfParent {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
+                return Err(Stage::Setup);
+            }
+            // The parent may have been killed before the call above took effect.
+            if libc::getppid() != shared.parent {
+                libc::_exit(127);
+            }
         }
         for signal in 1..=LAST_SIGNAL {
             let nowhere = ptr::null_mut::<u64>();
@@ -220,23 +233,32 @@ fn errno() -> c_int {
 }
 
 #[expect(clippy::cast_possible_wrap, reason = "a flag of four")]
-const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
+pub(super) const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
 
-/// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers
-/// that outlive the caller and its terminal. Where orphans are adopted, such a helper is reaped
-/// with them: nobody else may wait for it.
-#[expect(unsafe_code, reason = "code between fork and exec")]
-pub fn detach(command: &mut Command) {
-    let prepare = || {
-        // SAFETY: system calls without pointers.
-        unsafe {
-            if libc::setsid() < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            libc::close_range(FIRST_FD, libc::c_uint::MAX, CLOSE_ON_EXEC);
-        }
-        Ok(())
-    };
-    // SAFETY: `prepare` makes system calls only, and allocates nothing.
-    unsafe { command.pre_exec(prepare) };
+/// The variables of an environment as the kernel takes them.
+pub(crate) fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
+    env.iter()
+        .map(|(name, value)| {
+            let mut variable = name.clone();
+            variable.push("=");
+            variable.push(value);
+            c_string(&variable)
+        })
+        .collect()
+}
+
+/// `text` as the kernel takes it.
+pub(crate) fn c_string(text: &OsStr) -> io::Result<CString> {
+    CString::new(text.to_owned().into_vec()).map_err(|error| {
+        let shown = text.to_string_lossy().replace('\0', "\\0");
+        io::Error::new(io::ErrorKind::InvalidInput, format!("NUL byte in {shown:?}: {error}"))
+    })
+}
+
+/// `fd`, or a copy with a number above 2, where the caller runs without stdin, stdout or stderr.
+pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    Ok(rustix::io::fcntl_dupfd_cloexec(&fd, 3)?)
 }

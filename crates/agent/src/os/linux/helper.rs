@@ -1,0 +1,108 @@
+//! Helpers: processes that outlive whoever started them.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use rustix::process::{WaitOptions, waitpid};
+
+use super::signal::pid_of;
+use super::spawn::{self, Launch, LaunchError, Lifetime, c_string, launch};
+
+/// A helper to be started: in a session of its own, with no file but those named here.
+#[derive(Clone, Debug)]
+pub struct Helper<'a> {
+    /// The program's file.
+    pub program: &'a Path,
+    /// What follows the program's name.
+    pub args: Vec<OsString>,
+    /// The whole environment.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it starts.
+    pub cwd: &'a Path,
+    /// Its stdout; stdin and stderr are `/dev/null`.
+    pub stdout: BorrowedFd<'a>,
+}
+
+/// A helper that was started.
+#[derive(Debug)]
+pub struct StartedHelper {
+    pid: u32,
+}
+
+impl Helper<'_> {
+    /// Starts the helper; returns once its program runs. Faster than a [`Command`] with
+    /// [`detach`]: no memory of the caller is copied.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be executed; no process is left.
+    pub fn spawn(&self) -> io::Result<StartedHelper> {
+        let program = c_string(self.program.as_os_str())?;
+        let nothing = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        let nothing = spawn::above_stdio(nothing.into())?;
+        let stdout = spawn::above_stdio(self.stdout.try_clone_to_owned()?)?;
+        let mut argv = vec![program.clone()];
+        for arg in &self.args {
+            argv.push(c_string(arg)?);
+        }
+        let launched = launch(&Launch {
+            candidates: vec![program],
+            argv,
+            env: spawn::environment(&self.env)?,
+            cwd: c_string(self.cwd.as_os_str())?,
+            stdio: [nothing.as_fd(), stdout.as_fd(), nothing.as_fd()],
+            lifetime: Lifetime::Own,
+        })
+        .map_err(|error| match error {
+            LaunchError::Directory(error) | LaunchError::Program(error) => error,
+            LaunchError::Other(error) => error,
+        })?;
+        Ok(StartedHelper { pid: launched.pid })
+    }
+}
+
+impl StartedHelper {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits until the helper has ended.
+    ///
+    /// # Errors
+    ///
+    /// If it was reaped with orphans before, see [`super::super::reap_orphans`].
+    pub fn wait(self) -> io::Result<ExitStatus> {
+        loop {
+            match waitpid(Some(pid_of(self.pid)?), WaitOptions::empty()) {
+                Ok(Some((_, status))) => return Ok(ExitStatus::from_raw(status.as_raw())),
+                Ok(None) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers
+/// that outlive the caller and its terminal. Where orphans are adopted, such a helper is reaped
+/// with them: nobody else may wait for it.
+#[expect(unsafe_code, reason = "code between fork and exec")]
+pub fn detach(command: &mut Command) {
+    let prepare = || {
+        // SAFETY: system calls without pointers.
+        unsafe {
+            if libc::setsid() < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            libc::close_range(spawn::FIRST_FD, libc::c_uint::MAX, spawn::CLOSE_ON_EXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: `prepare` makes system calls only, and allocates nothing.
+    unsafe { command.pre_exec(prepare) };
+}
