@@ -1,5 +1,7 @@
 //! Outputs and states on the wire: a JSON value, and how it is to be read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use errand_model::Payload;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,14 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// Bytes for the wire: text if they are UTF-8, base64 otherwise.
+    pub fn of_bytes(bytes: Vec<u8>) -> (String, Self) {
+        match String::from_utf8(bytes) {
+            Ok(text) => (text, Self::Text),
+            Err(error) => (STANDARD.encode(error.as_bytes()), Self::Base64),
+        }
+    }
+
     /// Whether a reader may go on without looking at it.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
     pub(super) fn is_json(&self) -> bool {

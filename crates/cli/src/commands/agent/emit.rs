@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// Arguments of `errand agent emit`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// noun.verb_past, such as model.called, tool.called, progress.reported
+    /// What happened, as a noun and a verb: model.called, tool.called, progress.reported
     #[arg(value_name = "TYPE")]
     kind: String,
     /// The event's data: a JSON object, @FILE, or - for stdin

@@ -62,6 +62,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 }
 
 /// What is told when a call did not work.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn failed(error: ClientError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string());
     let failure = match std::error::Error::source(&error) {

@@ -101,7 +101,7 @@ async fn carry_out(
         Err(not_started) => return Err(refused(client, args, not_started).await),
     };
     let Finished { end, stdout, stderr } = finished;
-    let Some((code, message)) = what_went_wrong(&end, timeout) else {
+    let Some((code, message)) = what_went_wrong(end, timeout) else {
         let completed = completed(stdout, stderr);
         client.complete_step(&args.key, &completed).await.map_err(failed)?;
         return Ok(exit_code::SUCCESS);
@@ -119,7 +119,7 @@ async fn carry_out(
 }
 
 /// Nothing, if the command did well.
-fn what_went_wrong(end: &End, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
+fn what_went_wrong(end: End, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
     match end {
         End::Exited(0) => None,
         End::Exited(code) => {

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use errand_api::agent_protocol::limit;
 use errand_api::error_code::ErrorCode;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
 
 use super::capture::{Captured, Pump};
@@ -98,21 +96,17 @@ async fn watch(
     let stdout = Pump::start(stdout, io::stdout(), limit::STEP_STDOUT_BYTES)?;
     let stderr = Pump::start(stderr, io::stderr(), limit::STEP_STDERR_BYTES)?;
     let group = group(child)?;
-    let exit = AsyncFd::register_with_interest(
-        pidfd_open(group, PidfdFlags::empty())?,
-        Interest::READABLE,
-    )?;
     let timed_out = tokio::select! {
-        () = until_exit(&exit, group, signals) => false,
+        () = until_exit(group, signals) => false,
         () = after(timeout) => true,
     };
     if timed_out {
         send(group, Signal::TERM);
-        let ended = until_exit(&exit, group, signals);
+        let ended = until_exit(group, signals);
         // Whether it ended or not: what is left of the group is killed.
         drop(tokio::time::timeout(TIMEOUT_GRACE, ended).await);
         send(group, Signal::KILL);
-        until_exit(&exit, group, signals).await;
+        until_exit(group, signals).await;
     }
     let status = child.wait()?;
     let (stdout, stderr) = tokio::join!(stdout.finish(), stderr.finish());
@@ -150,39 +144,42 @@ async fn after(timeout: Option<Duration>) {
 
 /// Waits for the command to end, and hands on the signals that come meanwhile. The child is not
 /// reaped, so that its number stays its own.
-async fn until_exit(exit: &AsyncFd<rustix::fd::OwnedFd>, group: Pid, signals: &mut Signals) {
-    loop {
-        tokio::select! {
-            // An error of the poll cannot be: the descriptor is ours. It would end the wait.
-            ready = exit.readable() => {
-                drop(ready.map(|mut ready| ready.retain_ready()));
-                return;
-            }
-            signal = signals.next() => send(group, signal),
+async fn until_exit(group: Pid, signals: &mut Signals) {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // An error says that there is no such child: nothing to wait for.
+    while let Ok(None) = waitid(WaitId::Pid(group), options) {
+        if let Some(signal) = signals.next().await {
+            send(group, signal);
         }
     }
 }
 
-/// The signals that ask a process to end.
-struct Signals([(Arrivals, Signal); 4]);
+/// The signals that ask a process to end, and the one that tells of a child.
+struct Signals {
+    asking: [(Arrivals, Signal); 4],
+    child: Arrivals,
+}
 
 impl Signals {
     fn new() -> io::Result<Self> {
-        Ok(Self([
+        let asking = [
             (signal(SignalKind::terminate())?, Signal::TERM),
             (signal(SignalKind::interrupt())?, Signal::INT),
             (signal(SignalKind::hangup())?, Signal::HUP),
             (signal(SignalKind::quit())?, Signal::QUIT),
-        ]))
+        ];
+        Ok(Self { asking, child: signal(SignalKind::child())? })
     }
 
-    async fn next(&mut self) -> Signal {
-        let [terminate, interrupt, hangup, quit] = &mut self.0;
+    /// The next signal to hand on; `None`: something happened to a child.
+    async fn next(&mut self) -> Option<Signal> {
+        let [terminate, interrupt, hangup, quit] = &mut self.asking;
         tokio::select! {
-            _ = terminate.0.recv() => terminate.1,
-            _ = interrupt.0.recv() => interrupt.1,
-            _ = hangup.0.recv() => hangup.1,
-            _ = quit.0.recv() => quit.1,
+            _ = self.child.recv() => None,
+            _ = terminate.0.recv() => Some(terminate.1),
+            _ = interrupt.0.recv() => Some(interrupt.1),
+            _ = hangup.0.recv() => Some(hangup.1),
+            _ = quit.0.recv() => Some(quit.1),
         }
     }
 }
