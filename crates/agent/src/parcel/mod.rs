@@ -67,31 +67,76 @@ const MANIFEST: &str = "manifest.json";
 /// How often a folder that changes meanwhile is packed anew before that is an error.
 const TRIES: usize = 3;
 
-/// Builds the parcel of `source`, or finds it: a folder with an `agent.yaml`, or the agent file
-/// itself.
-///
-/// Any number of processes may build the same parcel at once. What was built is on the disk when
-/// this returns. If the parcel exists already, nothing is written.
+/// A parcel that can be built: everything was read and checked, nothing was written.
+#[derive(Debug)]
+pub struct Plan {
+    source: Source,
+    packed: pack::Packed,
+}
+
+/// Reads and checks the agent at `path`: a folder with an `agent.yaml`, or the agent file itself.
 ///
 /// # Errors
 ///
-/// [`Error`]. Whatever is wrong with the source is found before anything is written.
-pub fn build(source: &Path, parcels_root: &Path) -> Result<Parcel, Error> {
-    let source = locate(source)?;
+/// [`Error`]: whatever is wrong with the source.
+pub fn plan(path: &Path) -> Result<Plan, Error> {
+    let source = locate(path)?;
     let mut tries = 1;
     loop {
-        match build_once(&source, parcels_root) {
+        match pack::pack(&source) {
             Err(Error::SourceChanged { .. }) if tries < TRIES => tries += 1,
-            result => return result,
+            packed => return Ok(Plan { packed: packed?, source }),
         }
     }
 }
 
-fn build_once(source: &Source, parcels_root: &Path) -> Result<Parcel, Error> {
-    let packed = pack::pack(source)?;
-    let path = stored::path_of(parcels_root, &packed.digest);
-    if !stored::is_published(&path)? {
-        publish::publish(&packed, parcels_root, &path)?;
+impl Plan {
+    /// Where the agent comes from.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
-    Ok(Parcel { digest: packed.digest, agent: packed.agent, path, files: packed.manifest.files })
+
+    /// What the agent is.
+    pub fn agent(&self) -> &Agent {
+        &self.packed.agent
+    }
+
+    /// What the parcel will be called.
+    pub fn digest(&self) -> &Digest {
+        &self.packed.digest
+    }
+
+    /// Builds the parcel, or finds it: if it exists already, nothing is written.
+    ///
+    /// Any number of processes may build the same parcel at once. What was built is on the disk
+    /// when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SourceChanged`] if the source is no longer what was planned, [`Error::Io`].
+    pub fn publish(self, parcels_root: &Path) -> Result<Parcel, Error> {
+        let packed = self.packed;
+        let path = stored::path_of(parcels_root, &packed.digest);
+        if !stored::is_published(&path)? {
+            publish::publish(&packed, parcels_root, &path)?;
+        }
+        let files = packed.manifest.files;
+        Ok(Parcel { digest: packed.digest, agent: packed.agent, path, files })
+    }
+}
+
+/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`Plan::publish`] in one, and
+/// again if the source changed in between.
+///
+/// # Errors
+///
+/// [`Error`]. Whatever is wrong with the source is found before anything is written.
+pub fn build(path: &Path, parcels_root: &Path) -> Result<Parcel, Error> {
+    let mut tries = 1;
+    loop {
+        match plan(path)?.publish(parcels_root) {
+            Err(Error::SourceChanged { .. }) if tries < TRIES => tries += 1,
+            result => return result,
+        }
+    }
 }

@@ -360,6 +360,26 @@ fn a_parcel_outlives_its_source() {
 }
 
 #[test]
+fn a_plan_writes_nothing_and_holds_only_while_the_source_does() {
+    let place = Place::new();
+    place.write("data", "one");
+    let plan = parcel::plan(&place.source()).unwrap();
+    assert_eq!(plan.agent().name, "a");
+    assert!(!place.parcels().exists());
+    let digest = plan.digest().clone();
+    assert_eq!(plan.publish(&place.parcels()).unwrap().digest, digest);
+    // What is there already needs no source any more.
+    let plan = parcel::plan(&place.source()).unwrap();
+    place.write("data", "two");
+    assert_eq!(plan.publish(&place.parcels()).unwrap().digest, digest);
+    let plan = parcel::plan(&place.source()).unwrap();
+    place.write("data", "six");
+    let error = plan.publish(&place.parcels()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ParcelSourceChanged, "{error}");
+    assert_eq!(names(&place.parcels()), [".lock", digest.hex()]);
+}
+
+#[test]
 fn a_second_build_writes_nothing() {
     let place = Place::new();
     let built = place.good();
