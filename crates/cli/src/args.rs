@@ -11,6 +11,7 @@ use crate::commands;
 /// Data goes to stdout, everything else to stderr. Runs may be named by their id, any unique part
 /// of it, or the name they were given.
 #[derive(Debug, Parser)]
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 #[command(name = "errand", version, propagate_version = false, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {

@@ -1,7 +1,6 @@
 //! What the user is told when something goes wrong: what, why, what to do, and which exit code.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
@@ -46,9 +45,9 @@ impl Failure {
     }
 
     /// Nobody reads what is written.
-    pub(crate) fn stdout(error: std::io::Error) -> Self {
+    pub(crate) fn stdout(error: &std::io::Error) -> Self {
         let is_broken_pipe = error.kind() == ErrorKind::BrokenPipe;
-        let failure = Self::new(io_code(&error), "cannot write to stdout").because(&error);
+        let failure = Self::new(io_code(error), "cannot write to stdout").because(error);
         Self { is_broken_pipe, ..failure }
     }
 
@@ -104,11 +103,12 @@ impl Failure {
     pub(crate) fn render(&self) -> String {
         let mut text = format!("error[{}]: {}", self.code, self.message);
         for cause in &self.causes {
-            // Writing to a string cannot fail.
-            drop(write!(text, "\n  caused by: {cause}"));
+            text.push_str("\n  caused by: ");
+            text.push_str(cause);
         }
         for hint in &self.hints {
-            drop(write!(text, "\nhint: {hint}"));
+            text.push_str("\nhint: ");
+            text.push_str(hint);
         }
         text
     }
@@ -244,20 +244,22 @@ impl From<errand_engine::export::FileError> for Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        match error {
-            EngineError::Store(error) => error.into(),
-            EngineError::Parcel(error) => error.into(),
-            EngineError::Secret(error) => error.into(),
-            other => {
-                let (code, hint) = of_engine(&other);
-                let failure = Self::new(code, other.to_string());
-                let failure = match other.source() {
-                    Some(source) => failure.because(source),
-                    None => failure,
-                };
-                if hint.is_empty() { failure } else { failure.hint(hint) }
-            }
+        if let EngineError::Store(error) = error {
+            return error.into();
         }
+        if let EngineError::Parcel(error) = error {
+            return error.into();
+        }
+        if let EngineError::Secret(error) = error {
+            return error.into();
+        }
+        let (code, hint) = of_engine(&error);
+        let failure = Self::new(code, error.to_string());
+        let failure = match error.source() {
+            Some(source) => failure.because(source),
+            None => failure,
+        };
+        if hint.is_empty() { failure } else { failure.hint(hint) }
     }
 }
 

@@ -13,24 +13,12 @@ pub(crate) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {
         0 => return "less than a second".to_owned(),
-        ..MINUTE => (seconds, "second"),
+        1..MINUTE => (seconds, "second"),
         MINUTE..HOUR => (seconds / MINUTE, "minute"),
         HOUR..DAY => (seconds / HOUR, "hour"),
-        _ => (seconds / DAY, "day"),
+        DAY.. => (seconds / DAY, "day"),
     };
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
-}
-
-/// "1.5s", "350ms", "2m 3s": exact enough to compare.
-pub(crate) fn exact(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{millis}ms"),
-        ..MINUTE => format!("{}.{:03}s", seconds, duration.subsec_millis()),
-        MINUTE..HOUR => format!("{}m {}s", seconds / MINUTE, seconds % MINUTE),
-        _ => format!("{}h {}m", seconds / HOUR, seconds % HOUR / MINUTE),
-    }
 }
 
 /// "in 3 minutes", "5 minutes ago".

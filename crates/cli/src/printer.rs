@@ -8,6 +8,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {}
 
+#[expect(clippy::unused_self, reason = "whoever holds a printer may print; nobody else does")]
 impl Printer {
     pub(crate) const fn new() -> Self {
         Self {}
@@ -21,7 +22,10 @@ impl Printer {
     /// Data, as it is.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::stdout)
+        stdout
+            .write_all(bytes)
+            .and_then(|()| stdout.flush())
+            .map_err(|error| Failure::stdout(&error))
     }
 
     /// One JSON document.

@@ -32,7 +32,7 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
 pub(crate) fn status(record: &Record, now: Timestamp) -> String {
     let ended = record.stopped_at_ms.map_or(String::new(), |at| format!(" {}", relative(at, now)));
     match record.status.as_str() {
-        "pending" if record.attempt > 0 => {
+        "pending" if record.attempt > 0 && !is_starting(record) => {
             format!("waiting, attempt {} follows", record.attempt + 1)
         }
         "pending" => format!("starting {}", spoken(now.since(record.created_at_ms))),
@@ -45,6 +45,11 @@ pub(crate) fn status(record: &Record, now: Timestamp) -> String {
         "cancelled" => format!("stopped{ended}"),
         _ => format!("failed ({}){ended}", exit_code_of(record)),
     }
+}
+
+/// Whether an attempt is under way whose process is not there yet.
+fn is_starting(record: &Record) -> bool {
+    record.attempts.last().is_some_and(|attempt| attempt.status == "starting")
 }
 
 /// The trigger in a word or two.

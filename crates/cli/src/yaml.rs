@@ -27,9 +27,14 @@ fn block(text: &mut String, value: &Value, depth: usize) {
                 nested(text, item, depth + 1);
             }
         }
-        scalar => {
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => {
             indent(text, depth);
-            text.push_str(&scalar.to_string());
+            text.push_str(&value.to_string());
             text.push('\n');
         }
     }

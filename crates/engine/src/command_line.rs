@@ -15,7 +15,7 @@ use crate::Error;
 /// # Errors
 ///
 /// [`Error::CommandNotFound`] or [`Error::CommandNotExecutable`].
-pub fn resolve(
+pub(crate) fn resolve(
     command: &[String],
     parcel_files: &Path,
     search_path: &OsStr,

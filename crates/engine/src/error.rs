@@ -30,7 +30,7 @@ pub enum Error {
     JournalLost {
         /// Why.
         #[source]
-        source: Arc<Error>,
+        source: Arc<Self>,
     },
     /// A step is refused.
     #[error(transparent)]

@@ -26,7 +26,7 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// A run whose lease this process holds. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     shared: Arc<Shared>,
 }
 
@@ -74,7 +74,11 @@ impl Journal {
     /// # Errors
     ///
     /// If its steps cannot be read.
-    pub async fn open(engine: &Engine, stored: Stored, lease: &Lease) -> Result<Self, Error> {
+    pub(crate) async fn open(
+        engine: &Engine,
+        stored: Stored,
+        lease: &Lease,
+    ) -> Result<Self, Error> {
         let steps = if stored.head.seq > 1 {
             engine.store().steps(&stored.run.id).await?
         } else {
@@ -100,22 +104,22 @@ impl Journal {
     }
 
     /// The run's id.
-    pub fn run_id(&self) -> &RunId {
+    pub(crate) fn run_id(&self) -> &RunId {
         &self.shared.run_id
     }
 
     /// The lease's number.
-    pub fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> u64 {
         self.shared.epoch
     }
 
     /// The number of the last event that is decided, durable or not.
-    pub fn head_seq(&self) -> u64 {
+    pub(crate) fn head_seq(&self) -> u64 {
         self.state().head.seq
     }
 
     /// Looks at the run as it is decided so far, durable or not.
-    pub fn look<T>(&self, look: impl FnOnce(&Run, &Steps) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Run, &Steps) -> T) -> T {
         let state = self.state();
         look(&state.run, &state.steps)
     }
@@ -126,7 +130,7 @@ impl Journal {
     ///
     /// [`Error::Rejected`] if the model refuses; otherwise the journal is lost to this process, and
     /// whatever it supervises must stop.
-    pub async fn command(&self, command: &Command) -> Result<Decision, Error> {
+    pub(crate) async fn command(&self, command: &Command) -> Result<Decision, Error> {
         let (decision, seq) = self.record(command, &[])?;
         self.durable(seq).await?;
         Ok(decision)
@@ -137,7 +141,11 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Journal::command`].
-    pub async fn answer(&self, command: &Command, requests: &[i64]) -> Result<Decision, Error> {
+    pub(crate) async fn answer(
+        &self,
+        command: &Command,
+        requests: &[i64],
+    ) -> Result<Decision, Error> {
         let (decision, seq) = self.record(command, requests)?;
         self.durable(seq).await?;
         Ok(decision)
@@ -148,7 +156,11 @@ impl Journal {
     /// # Errors
     ///
     /// [`Error::Rejected`] if the model refuses, [`Error::Closed`] once the last events are decided.
-    pub fn record(&self, command: &Command, answered: &[i64]) -> Result<(Decision, u64), Error> {
+    pub(crate) fn record(
+        &self,
+        command: &Command,
+        answered: &[i64],
+    ) -> Result<(Decision, u64), Error> {
         self.record_with(|_, _| Ok(command.clone()), answered)
     }
 
@@ -157,7 +169,7 @@ impl Journal {
     /// # Errors
     ///
     /// What `make` refuses, and as [`Journal::record`].
-    pub fn record_with(
+    pub(crate) fn record_with(
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
         answered: &[i64],
@@ -182,7 +194,7 @@ impl Journal {
     /// # Errors
     ///
     /// What made the journal be lost.
-    pub async fn durable(&self, seq: u64) -> Result<(), Error> {
+    pub(crate) async fn durable(&self, seq: u64) -> Result<(), Error> {
         let mut durable = self.shared.durable.subscribe();
         let reached = durable
             .wait_for(|durable| durable.seq >= seq || durable.lost.is_some())
@@ -197,7 +209,7 @@ impl Journal {
     }
 
     /// Waits until the journal is lost: fenced, or the registry could not be written for too long.
-    pub async fn lost(&self) -> Arc<Error> {
+    pub(crate) async fn lost(&self) -> Arc<Error> {
         let mut durable = self.shared.durable.subscribe();
         match durable.wait_for(|durable| durable.lost.is_some()).await {
             Ok(reached) => reached.lost.clone().unwrap_or_else(|| Arc::new(Error::Closed)),
@@ -212,7 +224,7 @@ impl Journal {
     ///
     /// As [`Journal::command`]. If the snapshot was written, the run ends as it says all the same:
     /// whoever reconciles takes it from there.
-    pub async fn end(&self, command: &Command) -> Result<Decision, Error> {
+    pub(crate) async fn end(&self, command: &Command) -> Result<Decision, Error> {
         let now = self.shared.engine.now();
         // Everything before it must be durable: the snapshot's events follow the registry's.
         let before = self.state().head.seq;
@@ -250,7 +262,7 @@ impl Journal {
     /// # Errors
     ///
     /// As [`Journal::command`].
-    pub async fn fire(
+    pub(crate) async fn fire(
         &self,
         command: &Command,
         child: Admission,
@@ -283,12 +295,12 @@ impl Journal {
 
     /// Writes what is recorded, for as long as the journal is open. Its owner runs it beside
     /// everything else and aborts it at the end.
-    pub async fn write(self) {
+    pub(crate) async fn write(self) {
         loop {
             self.shared.wake.notified().await;
             let _order = self.shared.writing.lock().await;
             while let Some(append) = self.next_batch() {
-                let written = self.write_one(append, |store, append| store.append(append));
+                let written = self.write_one(append, Store::append);
                 if let Err(error) = written.await {
                     self.lose(error);
                     return;
@@ -374,9 +386,10 @@ impl State {
     /// Applies, seals and queues what was decided.
     fn take_in(&mut self, events: &[EventBody], now: Timestamp) -> Result<(), Error> {
         for body in events {
-            let attempt = match body {
-                EventBody::AttemptStarted(started) => started.number,
-                _ => self.run.last_attempt_number(),
+            let attempt = if let EventBody::AttemptStarted(started) = body {
+                started.number
+            } else {
+                self.run.last_attempt_number()
             };
             let context = EventContext { at: now, attempt };
             self.run.apply(context, body)?;

@@ -77,10 +77,7 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
     }
     let now = engine.now();
     let command = Lose { epoch: lease.epoch }.into();
-    let decision = match stored.run.decide(&command, now) {
-        Ok(decision) => decision,
-        Err(_) => return Ok(()),
-    };
+    let Ok(decision) = stored.run.decide(&command, now) else { return Ok(()) };
     if !decision.events.is_empty() {
         let attempt = stored.run.last_attempt_number();
         let mut head = stored.head;

@@ -11,7 +11,7 @@ use crate::Error;
 ///
 /// [`Error::InputSchema`] with the place of the first violation, [`Error::Schema`] if the schema
 /// itself is none.
-pub fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
+pub(crate) fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
     let Some(schema) = &agent.input_schema else { return Ok(()) };
     let instance = match input {
         None => Value::Null,
@@ -31,7 +31,10 @@ pub fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Error::Schema`] if the schema itself is none.
-pub fn check_output(agent: &Agent, output: &Value) -> Result<Option<(String, String)>, Error> {
+pub(crate) fn check_output(
+    agent: &Agent,
+    output: &Value,
+) -> Result<Option<(String, String)>, Error> {
     match &agent.output_schema {
         None => Ok(None),
         Some(schema) => violation("output_schema", schema, output),

@@ -29,7 +29,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let engine = context.engine()?;
     let run_id = context.resolve(&engine, &args.run).await?;
     let mut shown = show_after(context, &engine, &run_id, 0, args.json).await?;
-    while args.follow {
+    if !args.follow {
+        return Ok(0);
+    }
+    loop {
         let seen = shown;
         let more = wait::until(&engine, &run_id, None, |stored| {
             stored.head.seq > seen || stored.run.status.is_terminal()
@@ -37,10 +40,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) = more.await?;
         shown = show_after(context, &engine, &run_id, shown, args.json).await?;
         if stored.run.status.is_terminal() && shown >= stored.head.seq {
-            break;
+            return Ok(0);
         }
     }
-    Ok(0)
 }
 
 /// Shows what comes after event `after`. Returns the number of the last event shown.

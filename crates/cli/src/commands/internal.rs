@@ -108,12 +108,17 @@ fn say(ready: &Ready) {
         drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
     }
     if let Ok(null) = File::options().write(true).open("/dev/null") {
-        drop(rustix::stdio::dup2_stdout(&null));
+        // Without it the launcher waits for its own end at worst.
+        rustix::stdio::dup2_stdout(&null).unwrap_or_default();
     }
 }
 
 fn reference(text: &mut String, command: &mut clap::Command, path: &str) {
-    text.push_str(&format!("\n## `{path}`\n\n```text\n{}```\n", command.render_long_help()));
+    for part in ["\n## `", path, "`\n\n```text\n"] {
+        text.push_str(part);
+    }
+    text.push_str(&command.render_long_help().to_string());
+    text.push_str("```\n");
     for sub in command.get_subcommands_mut() {
         if sub.is_hide_set() || sub.get_name() == "help" {
             continue;

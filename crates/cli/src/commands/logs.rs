@@ -17,6 +17,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Arguments of `errand logs`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {
     /// The run: its id, a unique part of it, or its name
     run: String,
@@ -81,14 +82,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         });
         return match followed.await {
             Ok(()) => Ok(0),
-            Err(error) if failed.is_some() => Err(Failure::stdout(error)),
+            Err(error) if failed.is_some() => Err(Failure::stdout(&error)),
             Err(error) => Err(unreadable(error)),
         };
     }
     while let Some(line) = reader.next_line().map_err(unreadable)? {
-        screen.take(Followed::Line(line)).map_err(Failure::stdout)?;
+        screen.take(Followed::Line(line)).map_err(|error| Failure::stdout(&error))?;
     }
-    screen.take(Followed::Idle).map_err(Failure::stdout)?;
+    screen.take(Followed::Idle).map_err(|error| Failure::stdout(&error))?;
     if !screen.has_shown && !path.exists() && !engine.registry().run_record(&run_id).exists() {
         return Err(Failure::new(ErrorCode::IoFailed, format!("run {run_id} has no log")));
     }
@@ -96,6 +97,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 /// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
+#[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
 struct Screen {
     with_time: bool,
     with_system: bool,

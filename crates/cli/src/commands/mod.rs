@@ -51,7 +51,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Secret(command) => secret::run(context, command),
         Command::Export(args) => export::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
-        Command::Registry(command) => registry::run(context, command).await,
+        Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),
         Command::Agent(command) => agent::run(context, command).await,
         Command::Completions(args) => completions::run(context, &args),

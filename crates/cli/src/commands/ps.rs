@@ -22,6 +22,7 @@ const PAGE: u32 = 1_000;
 #[command(after_help = "\
 Filters: agent, kind, label, name, parent, session, status
   errand ps -a --filter status=failed --filter label=team=platform")]
+#[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {
     /// Show runs that are over too
     #[arg(short, long)]

@@ -29,12 +29,12 @@ pub(crate) enum Command {
 }
 
 /// Checks or rebuilds. Exit code 1 if something is wrong.
-pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
     let registry = context.registry().ok_or_else(|| {
         let path = context.registry_or_place().root().to_owned();
         Failure::from(errand_store::Error::Missing { path })
     })?;
-    let (report, verb, json) = match command {
+    let (report, verb, json) = match *command {
         Command::Rebuild { json } => {
             (rebuild(&registry, errand_agent::SystemClock.now())?, "restored", json)
         }

@@ -40,6 +40,7 @@ pub(crate) struct Args {
     job: Option<String>,
     /// Wake the agent without a task; a payload may come with it
     #[arg(long, value_name = "PAYLOAD", num_args = 0..=1, conflicts_with = "job")]
+    #[expect(clippy::option_option, reason = "a flag with an optional value, as clap reads it")]
     heartbeat: Option<Option<String>>,
     /// End the run after so long, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
@@ -98,7 +99,7 @@ pub(crate) async fn detach(
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
-            begin(engine, &run_id, &secrets).await?;
+            begin(engine, &run_id, &secrets)?;
             run_id
         }
     };
@@ -110,7 +111,7 @@ pub(crate) async fn detach(
     Ok(0)
 }
 
-async fn begin(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Result<(), Failure> {
+fn begin(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Result<(), Failure> {
     match launch::launch(engine, run_id, 0, secrets)? {
         Ready::Began => Ok(()),
         Ready::Failed { code, message, exit_code } => {
@@ -206,7 +207,9 @@ fn report(context: &Context, engine: &Engine, stored: &Stored, json: bool) -> Re
     if json {
         context.printer.json(&record)?;
     }
-    let code = exit_code_of(&record);
+    let was_interrupted =
+        matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
+    let code = if was_interrupted { exit_code::INTERRUPTED } else { exit_code_of(&record) };
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
         let failure =
             Failure::new(error.code.parse().unwrap_or(ErrorCode::ExitNonzero), &error.message)

@@ -15,6 +15,7 @@ const VALUE_LIMIT_BYTES: u64 = 128 * 1024;
 
 /// What can be done with secrets.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) enum Command {
     /// Make the store, and the user's identity that opens it
     Init,
@@ -80,7 +81,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn malformed(error: &errand_agent::secret::Malformed) -> Failure {
+fn malformed(error: errand_agent::secret::Malformed) -> Failure {
     Failure::new(ErrorCode::SecretValueInvalid, error.to_string())
 }
 
@@ -89,7 +90,7 @@ fn from_stdin() -> Result<Value, Failure> {
     std::io::stdin().lock().take(VALUE_LIMIT_BYTES).read_to_end(&mut bytes).map_err(|error| {
         Failure::new(ErrorCode::IoFailed, "cannot read the value from stdin").because(&error)
     })?;
-    Value::from_line(bytes).map_err(|error| malformed(&error))
+    Value::from_line(bytes).map_err(malformed)
 }
 
 /// Asks at the terminal, without showing what is typed.
@@ -113,5 +114,5 @@ fn from_terminal(context: &Context, name: &str) -> Result<Value, Failure> {
     read.map_err(|error| {
         Failure::new(ErrorCode::IoFailed, "cannot read the value").because(&error)
     })?;
-    Value::from_line(line).map_err(|error| malformed(&error))
+    Value::from_line(line).map_err(malformed)
 }

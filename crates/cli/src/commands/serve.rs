@@ -15,6 +15,7 @@ use crate::failure::Failure;
 
 /// Arguments of `errand serve`.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 #[command(after_help = "\
 Examples:
   errand serve -d my-agent --schedule '0 9 * * mon-fri'     at nine on working days

@@ -115,13 +115,13 @@ impl Wakes {
         }
         if let Some((slots, slot)) = due.skipped {
             let why = "missed while the service was not there to fire it";
-            self.skip(WakeReason::Schedule, Some(spec.id.clone()), slot, slots, why).await?;
+            self.skip(WakeReason::Schedule, Some(spec.id.clone()), (slots, slot), why).await?;
         }
         for slot in due.fire {
             let is_busy = self.active.values().any(|active| active.source == spec.id);
             if !may_overlap(spec.overlap, is_busy) {
                 let why = "the wake before it still runs";
-                self.skip(WakeReason::Schedule, Some(spec.id.clone()), slot, 1, why).await?;
+                self.skip(WakeReason::Schedule, Some(spec.id.clone()), (1, slot), why).await?;
                 continue;
             }
             let input = self.bytes(spec.payload.as_ref())?;
@@ -151,7 +151,7 @@ impl Wakes {
         }
         if self.active.values().any(|active| active.source == HEARTBEAT) {
             let why = "the heartbeat before it still runs";
-            self.skip(WakeReason::Heartbeat, None, now, 1, why).await?;
+            self.skip(WakeReason::Heartbeat, None, (1, now), why).await?;
         } else {
             let input = self.bytes(input.as_ref())?;
             let trigger = Trigger {
@@ -258,8 +258,7 @@ impl Wakes {
         &self,
         reason: WakeReason,
         source: Option<String>,
-        slot_ms: Timestamp,
-        slots: u64,
+        (slots, slot_ms): (u64, Timestamp),
         why: &str,
     ) -> Result<(), Error> {
         let skipped = WakeSkipped { reason, source, slot_ms, slots, why: why.to_owned() };

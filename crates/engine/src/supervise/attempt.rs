@@ -19,7 +19,7 @@ use crate::launch::Ready;
 use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
 /// Takes the next attempt and sees it through. The run is then over, or waits for another.
 pub(super) async fn run(
@@ -185,10 +185,10 @@ fn next_deadline(journal: &Journal, desk: &Desk, stopped_for: &StoppedFor) -> Op
     if !matches!(stopped_for, StoppedFor::Nothing) {
         return None;
     }
-    journal.look(|run, steps| match run.status {
+    journal.look(|run, steps| {
         // A paused run's time stands still.
-        Status::Paused { .. } => None,
-        _ => deadline::next(run, steps, desk.step_limits()),
+        let is_paused = matches!(run.status, Status::Paused { .. });
+        (!is_paused).then(|| deadline::next(run, steps, desk.step_limits())).flatten()
     })
 }
 

@@ -436,17 +436,19 @@ fn seen_input(bytes: &[u8]) -> (Option<Value>, Encoding) {
 
 /// How an error looks to the agent.
 fn refusal(error: &Error) -> Refusal {
-    match error {
-        Error::Rejected(_) | Error::Closed | Error::JournalLost { .. } => Refusal::fenced(),
-        Error::Step(refused) => {
-            let (status, code) = match refused {
-                StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),
-                StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
-                StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
-            };
-            Refusal::new(status, code, refused.to_string())
-        }
-        Error::Payload { reason } => Refusal::new(422, ErrorCode::EventInvalid, reason.clone()),
-        other => Refusal::internal(super::outcome::chain(other)),
+    if let Error::Step(refused) = error {
+        let (status, code) = match refused {
+            StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),
+            StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
+            StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
+        };
+        return Refusal::new(status, code, refused.to_string());
     }
+    if let Error::Payload { reason } = error {
+        return Refusal::new(422, ErrorCode::EventInvalid, reason.clone());
+    }
+    if matches!(error, Error::Rejected(_) | Error::Closed | Error::JournalLost { .. }) {
+        return Refusal::fenced();
+    }
+    Refusal::internal(super::outcome::chain(error))
 }

@@ -50,9 +50,7 @@ fn failure_of(exit: &Exit, reported: Option<&AttemptResult>) -> Option<Failure> 
             ("killed_by_signal", format!("the agent was ended by signal {signal}"))
         }
         (None, Some(0)) if !failed => return None,
-        (None, Some(0)) | (None, None) => {
-            ("exit_nonzero", "the agent reported a failure".to_owned())
-        }
+        (None, Some(0) | None) => ("exit_nonzero", "the agent reported a failure".to_owned()),
         (None, Some(code)) => ("exit_nonzero", format!("the agent exited with code {code}")),
     };
     let message = said.map_or(message, |said| said.message.clone());
@@ -157,13 +155,18 @@ pub(super) fn of_start_error(error: &StartError) -> Failure {
 
 /// Why an attempt could not be prepared.
 pub(super) fn of_preparation(error: &Error) -> Failure {
-    let code = match error {
-        Error::CommandNotFound { .. } => "command_not_found",
-        Error::CommandNotExecutable { .. } => "command_not_executable",
-        Error::Parcel(_) => "parcel_not_found",
-        Error::Secret(_) => "secret_missing",
-        Error::Workspace(_) => "workspace_failed",
-        _ => "spawn_failed",
+    let code = if let Error::CommandNotFound { .. } = error {
+        "command_not_found"
+    } else if let Error::CommandNotExecutable { .. } = error {
+        "command_not_executable"
+    } else if let Error::Parcel(error) = error {
+        error.code().as_str()
+    } else if let Error::Secret(error) = error {
+        error.code().as_str()
+    } else if let Error::Workspace(_) = error {
+        "workspace_failed"
+    } else {
+        "spawn_failed"
     };
     failure(code, chain(error))
 }

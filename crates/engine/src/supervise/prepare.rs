@@ -42,7 +42,6 @@ pub(super) struct AttemptFiles {
     pub(super) input: PathBuf,
     pub(super) output: PathBuf,
     pub(super) brief: PathBuf,
-    pub(super) session: PathBuf,
     pub(super) socket: PathBuf,
 }
 
@@ -82,7 +81,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let workspaces = Workspaces::new(registry.workspaces());
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
-    let own = own_variables(engine, run, &parcel, &files, &workspace, &token);
+    let own = own_variables(engine, run, (&parcel, &workspace), &files, &token);
     let search_path = environment::search_path(engine.surroundings());
     let spec = Spec {
         run_id: run.id.clone(),
@@ -121,9 +120,8 @@ fn mode(workspace: &Workspace) -> Mode {
 fn own_variables(
     engine: &Engine,
     run: &Run,
-    parcel: &Parcel,
+    (parcel, workspace): (&Parcel, &Path),
     files: &AttemptFiles,
-    workspace: &Path,
     token: &str,
 ) -> Vec<(&'static str, OsString)> {
     let mut api = OsString::from("unix://");
@@ -159,7 +157,6 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         input: folder.join("input"),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        session: registry.run_session(&run.id),
         socket: registry.run_socket(&run.id, &engine.surroundings().runtime_dir),
         folder,
     };

@@ -27,6 +27,9 @@ impl Orders {
     }
 }
 
+/// How a signal changes the orders.
+type Note = fn(&mut Orders);
+
 /// Turns the process's signals into [`Orders`]. Dropped, it listens no more.
 #[derive(Debug)]
 pub struct Usher {
@@ -44,7 +47,7 @@ impl Usher {
     pub fn listen() -> std::io::Result<Self> {
         let orders = watch::Sender::new(Orders::default());
         let mut listeners = JoinSet::new();
-        let kinds: [(SignalKind, fn(&mut Orders)); 3] = [
+        let kinds: [(SignalKind, Note); 3] = [
             (SignalKind::user_defined1(), |orders| orders.looks += 1),
             (SignalKind::terminate(), |orders| orders.drains += 1),
             (SignalKind::interrupt(), |orders| orders.interrupts += 1),

@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
         timeout: args.timeout,
     };
     match client.begin_step(&args.key, &begin).await.map_err(failed)? {
-        BeginStepAnswer::Run { timeout } => carry_out(client, &args, timeout).await,
+        BeginStepAnswer::Run { timeout } => carry_out(context, client, &args, timeout).await,
         BeginStepAnswer::Done { output, encoding, stderr, stderr_base64 } => {
             let stderr = match (stderr, stderr_base64) {
                 (Some(text), _) => text.into_bytes(),
@@ -92,6 +92,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, Failure> {
 }
 
 async fn carry_out(
+    context: &Context,
     mut client: Client,
     args: &Args,
     timeout: Option<Duration>,
@@ -102,7 +103,9 @@ async fn carry_out(
     };
     let Finished { end, stdout, stderr } = finished;
     let Some((code, message)) = what_went_wrong(end, timeout) else {
-        let completed = completed(stdout, stderr);
+        let notes = notes(&stdout, &stderr);
+        context.printer.stderr(notes.as_bytes());
+        let completed = completed(stdout, stderr, &notes);
         client.complete_step(&args.key, &completed).await.map_err(failed)?;
         return Ok(exit_code::SUCCESS);
     };
@@ -144,18 +147,22 @@ fn with_last_line(message: String, stderr: &Captured) -> String {
     }
 }
 
-fn completed(stdout: Captured, stderr: Captured) -> CompleteStep {
+/// What is said of what is not recorded: now, and each time the record is shown.
+fn notes(stdout: &Captured, stderr: &Captured) -> String {
     let mut notes = String::new();
-    if stdout.is_cut() {
-        let note = format!(
-            "errand: more than {} bytes of output: only the beginning is recorded\n",
-            limit::STEP_STDOUT_BYTES
-        );
-        notes.push_str(&note);
+    for (captured, stream, limit_bytes) in
+        [(stdout, "stdout", limit::STEP_STDOUT_BYTES), (stderr, "stderr", limit::STEP_STDERR_BYTES)]
+    {
+        if captured.is_cut() {
+            let limit_mib = limit_bytes / (1024 * 1024);
+            notes = notes + "errand: only the first " + &limit_mib.to_string();
+            notes = notes + " MiB of " + stream + " are recorded for later attempts\n";
+        }
     }
-    if stderr.is_cut() {
-        notes.push_str("errand: the rest of stderr is not recorded\n");
-    }
+    notes
+}
+
+fn completed(stdout: Captured, stderr: Captured, notes: &str) -> CompleteStep {
     let (output, encoding) = Encoding::of_bytes(stdout.into_bytes());
     let mut errors = stderr.into_bytes();
     errors.extend_from_slice(notes.as_bytes());
