@@ -5,13 +5,15 @@ use std::time::Duration;
 use errand_agent::log::Stream;
 use errand_agent::process::Chunk;
 use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
 use errand_api::record::Record;
 use errand_engine::admit::{self, Submission};
 use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, wait};
 use errand_model::RunId;
-use errand_model::event::RunKind;
+use errand_model::event::{CancelCause, RunKind};
+use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
