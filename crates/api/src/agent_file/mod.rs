@@ -17,7 +17,7 @@ pub use definition::{
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
-pub use problem::{Problem, Problems};
+pub use problem::{Excerpt, Problem, Problems};
 
 /// The name of the file in an agent's folder.
 pub const FILE_NAME: &str = "agent.yaml";
@@ -37,15 +37,14 @@ pub fn parse(source_name: &str, text: &str) -> Result<Agent, Problems> {
 ///
 /// [`Problems`]: everything that is wrong with it.
 pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
-    let mut problems = match yaml::load(bytes) {
+    let problems = match yaml::load(bytes) {
         Ok(root) => match read::agent(&root) {
             Ok(agent) => return Ok(agent),
             Err(problems) => problems,
         },
         Err(problems) => problems,
     };
-    problems.sort_by_key(|problem| (problem.line, problem.column));
-    Err(Problems { source_name: source_name.to_owned(), problems })
+    Err(Problems::new(source_name, bytes, problems))
 }
 
 /// The file as JSON, unchecked: what a JSON Schema is held against.
@@ -55,5 +54,5 @@ pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
 /// [`Problems`], if it is no YAML or holds what JSON cannot.
 pub fn to_json(source_name: &str, bytes: &[u8]) -> Result<serde_json::Value, Problems> {
     let json = yaml::load(bytes).and_then(|root| read::json(&root));
-    json.map_err(|problems| Problems { source_name: source_name.to_owned(), problems })
+    json.map_err(|problems| Problems::new(source_name, bytes, problems))
 }

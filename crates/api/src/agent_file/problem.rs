@@ -18,6 +18,9 @@ pub struct Problem {
     pub message: String,
     /// What to do, where there is something to say.
     pub hint: Option<String>,
+    /// The line that it is about, where there is one.
+    #[serde(skip)]
+    pub excerpt: Option<Excerpt>,
 }
 
 /// Everything that is wrong with one file, at least one problem, by position.
@@ -28,29 +31,53 @@ pub struct Problem {
 pub struct Problems {
     /// The file as the user named it.
     pub source_name: String,
-    /// By line, then column.
+    /// By line, then column; the first [`Problems::LIMIT`].
     pub problems: Vec<Problem>,
+    /// How many more there are at least.
+    pub omitted: usize,
 }
 
 impl Problems {
+    /// More problems than this are only counted.
+    pub const LIMIT: usize = 100;
+
+    /// Sorts and bounds what was found in `bytes`, and adds the lines.
+    pub(super) fn new(source_name: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        let omitted = problems.len().saturating_sub(Self::LIMIT);
+        problems.truncate(Self::LIMIT);
+        // A file of one long line has no more characters than bytes: the bound of the file holds.
+        let mut lines = bytes.split(|byte| *byte == b'\n');
+        let mut at = (0, None);
+        for problem in &mut problems {
+            while at.0 < problem.line {
+                at = (at.0 + 1, lines.next().map(String::from_utf8_lossy));
+            }
+            problem.excerpt = at.1.as_ref().map(|line| excerpt(line, problem.column));
+        }
+        Self { source_name: source_name.to_owned(), problems, omitted }
+    }
+
     /// All problems with the lines that they are about, for a terminal; reads without colour.
-    ///
-    /// `text` is the file as it was parsed; lines that it does not have are left out.
-    pub fn with_excerpts(&self, text: &str) -> String {
-        let shown = self.problems.iter().map(|problem| problem.shown(&self.source_name, text));
-        shown.collect::<Vec<_>>().join("\n")
+    pub fn with_excerpts(&self) -> String {
+        let shown = self.problems.iter().map(|problem| problem.shown(&self.source_name));
+        let omitted = (self.omitted > 0).then(|| format!("{}\n", self.omitted_line()));
+        shown.chain(omitted).collect::<Vec<_>>().join("\n")
+    }
+
+    fn omitted_line(&self) -> String {
+        format!("and {} more problems", self.omitted)
     }
 }
 
 impl Problem {
     /// The problem, its place, its line and its hint; ends with a line end.
-    fn shown(&self, source_name: &str, text: &str) -> String {
-        let Self { path, line, column, message, hint } = self;
+    fn shown(&self, source_name: &str) -> String {
+        let Self { path, line, column, message, hint, excerpt } = self;
         let margin = " ".repeat(line.to_string().len());
         let field = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        let source = text.lines().nth(line.saturating_sub(1)).map(|source| {
-            let Excerpt { text, offset } = excerpt(source, *column);
-            let indent = " ".repeat(offset);
+        let source = excerpt.as_ref().map(|Excerpt { text, offset }| {
+            let indent = " ".repeat(*offset);
             format!("{margin} |\n{line} | {text}\n{margin} | {indent}^\n")
         });
         let hint = hint.as_ref().map(|hint| format!("{margin} = hint: {hint}\n"));
@@ -62,10 +89,13 @@ impl Problem {
     }
 }
 
-/// The part of a line that is shown, and how far into it the problem is.
-struct Excerpt {
-    text: String,
-    offset: usize,
+/// The part of a line that is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// At most a hundred characters, none of them a control character.
+    pub text: String,
+    /// How many characters into it the problem is.
+    pub offset: usize,
 }
 
 /// Longer lines are shown from a little before the problem on.
@@ -76,6 +106,7 @@ fn excerpt(line: &str, column: usize) -> Excerpt {
 
     let at = column.saturating_sub(1);
     let skipped = if at < MAX_EXCERPT_CHARS - BEFORE { 0 } else { at - BEFORE };
+    let line = line.trim_end().trim_start_matches('\u{feff}');
     let rest = line.chars().skip(skipped).take(MAX_EXCERPT_CHARS);
     // A tab is as wide as the terminal likes; what is no character moves the cursor.
     let text = rest.map(|c| if c.is_control() { ' ' } else { c }).collect();
@@ -96,6 +127,9 @@ impl fmt::Display for Problems {
             if let Some(hint) = &problem.hint {
                 write!(f, "\n  hint: {hint}")?;
             }
+        }
+        if self.omitted > 0 {
+            write!(f, "\n{}", self.omitted_line())?;
         }
         Ok(())
     }

@@ -53,6 +53,11 @@ fn join(path: &str, name: &str) -> String {
 /// Longest duration that any field takes: a year is not a typing error yet.
 pub(super) const MAX_DURATION_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 
+/// Lists of more items are refused: that each item stands once is checked by comparing all.
+const MAX_ITEMS: usize = 10_000;
+/// After so many problems no more are looked for.
+const MAX_PROBLEMS: usize = 1_000;
+
 /// Collects problems while values are read.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
@@ -80,13 +85,21 @@ impl Reader {
         message: impl Into<String>,
         hint: Option<String>,
     ) {
+        if self.is_full() {
+            return;
+        }
         self.problems.push(Problem {
             path: path.to_owned(),
             line: place.line,
             column: place.column,
             message: message.into(),
             hint,
+            excerpt: None,
         });
+    }
+
+    fn is_full(&self) -> bool {
+        self.problems.len() >= MAX_PROBLEMS
     }
 
     fn mismatch(&mut self, at: &At<'_>, expected: &str) {
@@ -97,7 +110,7 @@ impl Reader {
     pub(super) fn object<'a>(&mut self, at: &At<'a>, known: &[&str]) -> Option<Object<'a>> {
         let entries = self.entries(at)?;
         for entry in entries {
-            if !known.contains(&entry.key.as_str()) {
+            if !known.contains(&entry.key.as_str()) && !self.is_full() {
                 let hint = unknown_hint(&entry.key, known);
                 let path = join(&at.path, &entry.key);
                 let message = format!("unknown field {:?}", entry.key);
@@ -122,6 +135,10 @@ impl Reader {
             self.mismatch(at, "a list");
             return Vec::new();
         };
+        if items.len() > MAX_ITEMS {
+            self.report(at, format!("the list has more than {MAX_ITEMS} items"));
+            return Vec::new();
+        }
         let item = |(index, node)| At { node, path: format!("{}[{index}]", at.path) };
         items.iter().enumerate().map(item).collect()
     }
@@ -302,9 +319,10 @@ impl Reader {
                     return None;
                 }
             },
-            Kind::List(_) => {
-                let items = self.list(at);
-                Value::Array(items.iter().map(|item| self.json(item)).collect::<Option<_>>()?)
+            Kind::List(items) => {
+                let at_item = |(index, node)| At { node, path: format!("{}[{index}]", at.path) };
+                let items = items.iter().enumerate().map(at_item);
+                Value::Array(items.map(|item| self.json(&item)).collect::<Option<_>>()?)
             }
             Kind::Map(entries) => {
                 let mut fields = serde_json::Map::new();

@@ -32,6 +32,7 @@ impl Place {
             column: self.column,
             message: message.into(),
             hint: hint.map(str::to_owned),
+            excerpt: None,
         }
     }
 }

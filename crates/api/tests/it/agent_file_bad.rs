@@ -78,7 +78,7 @@ spec:
 fn problems_are_shown_with_their_lines() {
     let long = format!("  env: {{ A: {}, 1B: x }}\n", "x".repeat(200));
     let text = with_spec(&format!("{long}  timeout: 5\n")) + "\tx\n";
-    let show = |text: &str| parse("dir/agent.yaml", text).unwrap_err().with_excerpts(text);
+    let show = |text: &str| parse("dir/agent.yaml", text).unwrap_err().with_excerpts();
     insta::assert_snapshot!(format!("{}\n{}", show(&text), show(&text.replace("\tx\n", ""))), @r#"
     error: this is not YAML: while scanning a plain scalar, found a tab
      --> dir/agent.yaml:7:12
@@ -100,6 +100,31 @@ fn problems_are_shown_with_their_lines() {
       |   ^
       = hint: did you mean "timeouts"?
     "#);
+}
+
+#[test]
+fn many_problems_are_counted_and_soon_told() {
+    let many = |line: fn(u32) -> String| {
+        bad(&with_spec(&(0..40_000).map(line).collect::<String>()))
+            .lines()
+            .last()
+            .unwrap()
+            .to_owned()
+    };
+    let said = [
+        many(|index| format!("  unknown{index}: x\n")),
+        many(|index| format!("{}  - s{index}\n", if index == 0 { "  skills:\n" } else { "" })),
+        many(|index| format!("{}  - s\n", if index == 0 { "  secrets:\n" } else { "" })),
+        many(|index| {
+            format!("{}    k{}: {{}}\n", if index == 0 { "  env:\n" } else { "" }, index % 9)
+        }),
+    ];
+    insta::assert_snapshot!(said.join("\n"), @r"
+    and 900 more problems
+    agent.yaml:7:5: spec.skills: the list has more than 10000 items
+    agent.yaml:7:5: spec.secrets: the list has more than 10000 items
+    and 39891 more problems
+    ");
 }
 
 #[test]

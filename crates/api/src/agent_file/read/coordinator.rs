@@ -34,8 +34,8 @@ const MESSAGE_TYPES: &[(&str, MessageType)] = &[
     ("CONTROL", MessageType::Control),
 ];
 
-/// More agents in one coordinator are a mistake.
-const MAX_AGENTS: usize = 10_000;
+/// More nodes are a mistake; every edge is looked for among them.
+const MAX_NODES: usize = 1_000;
 
 pub(super) fn read(reader: &mut Reader, at: &At<'_>) -> Option<Coordinator> {
     match variant(reader, at, "type", "a coordinator", COORDINATORS)? {
@@ -51,10 +51,8 @@ pub(super) fn read(reader: &mut Reader, at: &At<'_>) -> Option<Coordinator> {
 fn agents(reader: &mut Reader, fields: &Object<'_>) -> Option<Vec<String>> {
     let at = fields.require(reader, "agents", "write agents: [first, second]")?;
     let items = reader.list(&at);
-    if items.is_empty() && matches!(at.node.kind, Kind::List(_)) {
+    if matches!(&at.node.kind, Kind::List(items) if items.is_empty()) {
         reader.report(&at, "there is no agent in the list");
-    } else if items.len() > MAX_AGENTS {
-        reader.report(&at, format!("there are more than {MAX_AGENTS} agents"));
     }
     Some(items.iter().filter_map(|item| agent(reader, item)).collect())
 }
@@ -97,6 +95,9 @@ fn workflow(reader: &mut Reader, at: &At<'_>) -> Option<Coordinator> {
     let entries = reader.entries(&graph_at)?;
     if entries.is_empty() {
         reader.report(&graph_at, "the graph has no node");
+    } else if entries.len() > MAX_NODES {
+        reader.report(&graph_at, format!("the graph has more than {MAX_NODES} nodes"));
+        return None;
     }
     let node_names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
     let mut graph = BTreeMap::new();

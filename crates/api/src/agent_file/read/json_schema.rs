@@ -67,7 +67,7 @@ fn keyword(reader: &mut Reader, name: &str, at: &At<'_>) {
         }
         "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
             let items = reader.list(at);
-            if items.is_empty() && matches!(at.node.kind, Kind::List(_)) {
+            if matches!(&at.node.kind, Kind::List(items) if items.is_empty()) {
                 reader.report(at, "the list of schemas is empty");
             }
             for item in &items {

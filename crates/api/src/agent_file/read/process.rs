@@ -45,7 +45,7 @@ pub(super) fn command(reader: &mut Reader, at: &At<'_>) -> Vec<String> {
         return Vec::new();
     }
     let items = reader.list(at);
-    if items.is_empty() && matches!(at.node.kind, Kind::List(_)) {
+    if matches!(&at.node.kind, Kind::List(items) if items.is_empty()) {
         reader.report(at, "the command is empty");
     }
     let words: Vec<String> = items.iter().filter_map(|item| reader.word(item)).collect();

@@ -14,7 +14,7 @@ const OVERLAP: &[(&str, Overlap)] =
     &[("skip", Overlap::Skip), ("queue", Overlap::Queue), ("allow", Overlap::Allow)];
 
 /// More schedules on one agent are a mistake; each is looked at on every wake.
-const MAX_SCHEDULES: usize = 1_000;
+const MAX_SCHEDULES: usize = 100;
 
 const CRON_HINT: &str = "for example \"0 */5 * * * *\" (seconds first), \"*/5 * * * *\", @hourly \
                          or \"@every 30s\"";
