@@ -21,6 +21,7 @@ mod schema;
 pub mod service;
 pub mod supervise;
 pub mod wait;
+pub mod worker;
 
 pub use engine::{Engine, Inner, Surroundings};
 pub use error::Error;

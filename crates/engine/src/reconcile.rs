@@ -71,6 +71,8 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
     if !stored.run.attempts.is_empty() {
         os::end_run_processes(run_id, &known, STRAY_GRACE)
             .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
+        // The agent may have written a secret there, and nobody takes it any more.
+        drop(std::fs::remove_file(engine.registry().run_scratch(run_id).join("output")));
     }
     if let Some(append) = from_snapshot(engine, &stored, lease)? {
         return commit(engine, append).await;
