@@ -26,9 +26,25 @@ impl Registry {
         Self { root }
     }
 
-    /// The registry nearest to `from`: in it, or in the closest folder above that has one.
+    /// The registry of `from`: in it, or in the closest folder above that has one, up to the top of
+    /// the git repository around it. One repository in another has a registry of its own.
     pub fn find(from: &Path) -> Option<Self> {
-        from.ancestors().map(|folder| folder.join(FOLDER)).find(|root| root.is_dir()).map(Self::at)
+        // A workspace may be a repository too, and belongs to the registry that it lies in.
+        let is_registry = |folder: &Path| folder.file_name().is_some_and(|name| name == FOLDER);
+        let is_inside = from.ancestors().any(is_registry);
+        for folder in from.ancestors() {
+            if is_registry(folder) {
+                return Some(Self::at(folder.to_owned()));
+            }
+            let root = folder.join(FOLDER);
+            if root.is_dir() {
+                return Some(Self::at(root));
+            }
+            if !is_inside && folder.join(".git").exists() {
+                return None;
+            }
+        }
+        None
     }
 
     /// Where a new registry for somebody who works in `from` belongs: at the top of the git

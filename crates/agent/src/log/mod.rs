@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
-pub use reader::{Line, Part, Query, Reader};
+pub use reader::{Counted, Line, Part, Query, Reader};
 pub use segments::{Limits, remove};
 pub use writer::Writer;
 

@@ -18,6 +18,16 @@ const JOIN_BYTES: usize = 1_024 * 1_024;
 /// Damaged text without newline is shown in pieces of this length.
 const DAMAGED_BYTES: usize = 1_024 * 1_024;
 
+/// Which lines count for a tail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// All.
+    #[default]
+    All,
+    /// What the agent printed, and not the supervisor's own lines.
+    Output,
+}
+
 /// Which lines of a log are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query {
@@ -25,6 +35,8 @@ pub struct Query {
     pub tail: Option<usize>,
     /// Only lines written at this time or later.
     pub since: Option<Timestamp>,
+    /// Which lines `tail` counts; all are read.
+    pub counted: Counted,
 }
 
 /// Which part of a line of output this is: lines are shown before their end is there.
@@ -140,7 +152,7 @@ impl Reader {
         });
         let mut segments = open_segments(path)?;
         let (index, offset) = match query.tail {
-            Some(lines) => tail::start_of_last(&segments, lines)?,
+            Some(lines) => tail::start_of_last(&segments, lines, query.counted)?,
             None => (first_since(&segments, query.since)?, 0),
         };
         let mut file = (index < segments.len()).then(|| segments.swap_remove(index));
@@ -343,19 +355,16 @@ impl Reader {
             if !is_held(&path) {
                 continue;
             }
-            let next = File::open(segment(&self.path, age - 1));
-            // Segments may have moved on between the two looks.
-            if !is_held(&path) {
+            let Some((next, file)) = open_newer(&self.path, age)? else {
+                return Ok(Advance::Last);
+            };
+            // While segments are being renamed, what lies between may just have got its name.
+            let is_skipping = (next + 1..age).any(|age| segment(&self.path, age).exists());
+            if is_skipping || !is_held(&path) {
                 return Ok(Advance::More);
             }
-            return match next {
-                Ok(next) => {
-                    self.file = Some(next);
-                    Ok(Advance::Segment)
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Advance::Last),
-                Err(error) => Err(error),
-            };
+            self.file = Some(file);
+            return Ok(Advance::Segment);
         }
         // The reader was too slow, and its segment was dropped.
         self.file = Some(File::open(segment(&self.path, oldest))?);
@@ -381,11 +390,23 @@ fn index(stream: Stream) -> usize {
     }
 }
 
+/// The next segment that is newer than number `age`, with its number.
+fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, File)>> {
+    for newer in (0..age).rev() {
+        match File::open(segment(path, newer)) {
+            Ok(file) => return Ok(Some((newer, file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
 /// All segments, the newest first. One that moves on while they are opened is not missed.
 fn open_segments(path: &Path) -> io::Result<Vec<File>> {
     let mut segments: Vec<File> = Vec::new();
     let mut known = Vec::new();
-    for age in 0.. {
+    for age in 0..=oldest(path) + 1 {
         match File::open(segment(path, age)) {
             Ok(file) => {
                 let metadata = file.metadata()?;
@@ -395,8 +416,7 @@ fn open_segments(path: &Path) -> io::Result<Vec<File>> {
                     segments.push(file);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && age > 0 => break,
-            // While it is rotated, a log has no current segment.
+            // While it is rotated, a log has no current segment, or one number is left out.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }

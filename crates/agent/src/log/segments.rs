@@ -35,9 +35,11 @@ pub(super) fn segment(path: &Path, age: usize) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The oldest segment that may exist: as far as numbers follow each other.
+/// The number of the oldest segment. A rotation that was interrupted leaves a number out.
 pub(super) fn oldest(path: &Path) -> usize {
-    (1..).take_while(|age| segment(path, *age).exists()).last().unwrap_or(0)
+    let exists = |age: &usize| segment(path, *age).exists();
+    let usual = (1..SEGMENTS).filter(exists).last().unwrap_or(0);
+    (SEGMENTS..).take_while(exists).last().unwrap_or(usual)
 }
 
 /// Removes a log with all its segments; one that is not there is removed already.

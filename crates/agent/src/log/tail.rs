@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
+use super::Stream;
 use super::parse::{HEADER_BYTES, parse};
+use super::reader::Counted;
 
 /// Read at once, from the end towards the start.
 const BLOCK_BYTES: u64 = 64 * 1_024;
@@ -16,11 +18,15 @@ pub(super) type Place = (usize, u64);
 
 /// Where the last `lines` lines of `segments` (the newest first) begin. A line that was written in
 /// parts counts once; one that is damaged counts.
-pub(super) fn start_of_last(segments: &[File], lines: usize) -> io::Result<Place> {
+pub(super) fn start_of_last(
+    segments: &[File],
+    lines: usize,
+    counted: Counted,
+) -> io::Result<Place> {
     let Some(newest) = segments.first() else {
         return Ok((0, 0));
     };
-    let mut search = Search { left: lines, start: (0, newest.metadata()?.len()) };
+    let mut search = Search { left: lines, counted, start: (0, newest.metadata()?.len()) };
     for (index, segment) in segments.iter().enumerate() {
         if search.segment(index, segment)? {
             break;
@@ -32,6 +38,7 @@ pub(super) fn start_of_last(segments: &[File], lines: usize) -> io::Result<Place
 struct Search {
     /// Ends of lines that may still be passed.
     left: usize,
+    counted: Counted,
     /// Start of the earliest line that is shown.
     start: Place,
 }
@@ -66,7 +73,8 @@ impl Search {
     fn line(&mut self, place: Place, text: &[u8]) -> bool {
         let header = text.get(..HEADER_BYTES).unwrap_or(text);
         let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);
-        let ends_a_line = parse(header).is_none_or(|line| !line.is_part);
+        let is_counted = |stream| self.counted == Counted::All || stream != Stream::System;
+        let ends_a_line = parse(header).is_none_or(|line| !line.is_part && is_counted(line.stream));
         if ends_a_line {
             if self.left == 0 {
                 return true;

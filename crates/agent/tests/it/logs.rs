@@ -28,7 +28,7 @@ fn a_log_that_does_not_exist_is_empty() {
     assert_eq!(shown(&place.log_path(), Query::default()), "");
     assert_eq!(shown(&place.log_path(), tail(3)), "");
     assert_eq!(
-        shown(&place.log_path(), Query { since: Some(Timestamp::default()), tail: None }),
+        shown(&place.log_path(), Query { since: Some(Timestamp::default()), ..Query::default() }),
         ""
     );
 }
@@ -111,7 +111,7 @@ fn since_leaves_out_what_is_older() {
     let start = chrono_ms("2026-01-01T00:00:00Z");
     let check = |ms, expect: &str| {
         let since = Some(Timestamp::from_millis(start + ms));
-        assert_eq!(shown(&place.log_path(), Query { tail: None, since }), expect);
+        assert_eq!(shown(&place.log_path(), Query { since, ..Query::default() }), expect);
     };
     check(0, "a\nc\nbb\nd\n");
     check(1, "c\nbb\nd\n");
@@ -179,4 +179,18 @@ fn a_log_is_rotated_bounded_and_says_what_it_dropped() {
     log::remove(&place.log_path()).unwrap();
     assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
     log::remove(&place.log_path()).unwrap();
+}
+
+#[test]
+fn a_rotation_that_was_interrupted_hides_nothing() {
+    let place = Place::new();
+    write(&place.log_path(), &["stdout F newest"]);
+    write(&place.path("run.log.1"), &["stdout F newer"]);
+    write(&place.path("run.log.3"), &["stdout F older"]);
+    write(&place.path("run.log.4"), &["stdout F oldest"]);
+    let all = "oldest\nolder\nnewer\nnewest\n";
+    assert_eq!(shown(&place.log_path(), Query::default()), all);
+    assert_eq!(shown(&place.log_path(), tail(3)), "older\nnewer\nnewest\n");
+    log::remove(&place.log_path()).unwrap();
+    assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
 }

@@ -13,11 +13,17 @@ use crate::failure::Failure;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only runs that ended so long ago, such as 7d
-    #[arg(long, value_name = "DURATION", value_parser = super::submit::duration)]
+    #[arg(long, value_name = "DURATION", value_parser = age)]
     older_than: Option<Duration>,
     /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
+}
+
+/// An age as people write it; `0s` is any.
+fn age(text: &str) -> Result<Duration, String> {
+    errand_model::parse_duration(text)
+        .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))
 }
 
 /// Removes runs that are over and prints their ids.

@@ -26,7 +26,11 @@ fn the_nearest_registry_counts_and_a_new_one_lies_at_the_top_of_the_repository()
     assert_eq!(Registry::find(&deep), None);
     assert_eq!(Registry::place_for(&deep).root(), inner.join(".errand"));
     Registry::at(outer.join(".errand")).create().unwrap();
-    assert_eq!(Registry::find(&deep).unwrap().root(), outer.join(".errand"));
+    assert_eq!(Registry::find(&deep), None, "a repository in another has its own");
+    assert_eq!(Registry::find(&outer.join("vendor")).unwrap().root(), outer.join(".errand"));
+    let workspace = outer.join(".errand/workspaces/one");
+    std::fs::create_dir_all(workspace.join(".git")).unwrap();
+    assert_eq!(Registry::find(&workspace).unwrap().root(), outer.join(".errand"));
     Registry::at(inner.join(".errand")).create().unwrap();
     assert_eq!(Registry::find(&deep).unwrap().root(), inner.join(".errand"));
     assert_eq!(Registry::place_for(folder.path()).root(), folder.path().join(".errand"));
