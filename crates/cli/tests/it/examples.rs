@@ -1,0 +1,156 @@
+//! Each example does what its README says.
+
+use std::path::{Path, PathBuf};
+
+use errand_testkit::{LIMIT, Request, Sandbox, wait_for};
+
+use crate::support::{all, record, sandbox};
+
+fn example(name: &str) -> PathBuf {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    PathBuf::from(root).join(name)
+}
+
+/// Runs a sandboxed command with an example's path as its second word.
+fn words<'a>(command: &'a str, path: &'a Path, more: &[&'a str]) -> Vec<&'a std::ffi::OsStr> {
+    let mut words = vec![command.as_ref(), path.as_os_str()];
+    words.extend(more.iter().map(|word| std::ffi::OsStr::new(*word)));
+    words
+}
+
+/// A repository whose last commit leaves something to say.
+fn repository(sandbox: &Sandbox) {
+    sandbox.git_init();
+    sandbox.write("app.py", "def main():\n    return 1\n");
+    sandbox.commit_all("first");
+    sandbox.write("app.py", "def main():\n    breakpoint()\n    return 1\n");
+    sandbox.write("notes.txt", "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> other\n");
+    sandbox.commit_all("second");
+}
+
+#[test]
+fn the_code_review_reviews_the_last_commit_and_leaves_no_trace_in_it() {
+    let sandbox = sandbox();
+    repository(&sandbox);
+    let agent = example("code-review");
+    let output = sandbox.errand(words("run", &agent, &[])).run().ok();
+    assert!(output.stdout().contains("verdict: block"), "{}", output.describe());
+
+    let run = all(&sandbox).remove(0);
+    assert_eq!(run["status"], "completed");
+    assert_eq!(run["output"]["counts"]["high"], 2);
+    assert_eq!(run["output"]["counts"]["medium"], 1);
+    assert_eq!(run["artifacts"][0]["name"], "review.md");
+    assert_eq!(run["counters"]["steps"], 3);
+    assert_eq!(sandbox.git(["status", "--porcelain"]), "");
+}
+
+#[test]
+fn the_code_review_takes_a_range_or_a_diff() {
+    let sandbox = sandbox();
+    repository(&sandbox);
+    let agent = example("code-review");
+    let range = sandbox.errand(words("run", &agent, &["--job", "HEAD~1..HEAD"])).run().ok();
+    assert!(range.stdout().contains("reviewing the range HEAD~1..HEAD: 2 files"));
+    let diff = sandbox.git(["diff", "HEAD~1"]);
+    let piped = sandbox.errand(words("run", &agent, &["--job", "-"])).stdin(diff).run().ok();
+    assert!(piped.stdout().contains("reviewing the diff that was passed in: 2 files"));
+    let gate = r#"{"fail_on":"high"}"#;
+    let failed = sandbox.errand(words("run", &agent, &["--job", gate])).run().exits(1);
+    assert!(failed.stdout().contains("verdict: block"));
+    let unknown = sandbox.errand(words("run", &agent, &["--job", "no-such-branch"])).run().exits(2);
+    assert!(unknown.stderr().contains("there is no commit"), "{}", unknown.describe());
+}
+
+#[test]
+fn the_code_review_reads_all_files_where_there_is_no_history() {
+    let sandbox = sandbox();
+    sandbox.git_init();
+    sandbox.write("data.json", "{ not json }\n");
+    let agent = example("code-review");
+    let output = sandbox.errand(words("run", &agent, &[])).run().ok();
+    assert!(output.stdout().contains("a repository without history: 1 files"));
+    assert!(output.stdout().contains("does not parse"));
+}
+
+#[test]
+fn steps_in_shell_are_done_once_although_the_run_was_restarted() {
+    let sandbox = sandbox();
+    let agent = example("shell-steps");
+    let started = sandbox.errand(words("run", &agent, &["-d", "--job", "4"])).run().ok();
+    let run_id = started.stdout_line();
+    wait_for("the first sample was taken", LIMIT, || {
+        let log = sandbox.errand(["logs", &run_id]).run().ok().stdout();
+        log.contains("sample 1 of 4").then_some(())
+    });
+    drop(sandbox.errand(["restart", &run_id]).run().ok());
+    drop(sandbox.errand(["wait", &run_id]).run().ok());
+
+    let log = sandbox.errand(["logs", &run_id]).run().ok().stdout();
+    assert!(log.contains("attempt 2 of run"), "{log}");
+    let mut completed: Vec<String> = sandbox
+        .errand(["events", &run_id, "--json"])
+        .run()
+        .ok()
+        .json_lines()
+        .iter()
+        .filter(|event| event["type"] == "step.completed")
+        .map(|event| event["data"]["key"].as_str().unwrap().to_owned())
+        .collect();
+    completed.sort();
+    let expected = ["cores", "disk", "kernel", "load-1", "load-2", "load-3", "load-4", "memory"];
+    assert_eq!(completed, expected);
+    let run = record(&sandbox, &run_id);
+    assert_eq!(run["output"]["samples"], 4);
+    assert_eq!(run["artifacts"][0]["name"], "report.md");
+    drop(sandbox.errand(["verify", &run_id]).run().ok());
+}
+
+#[test]
+fn the_monitor_remembers_what_it_saw_in_earlier_wakes() {
+    let sandbox = sandbox();
+    let agent = example("heartbeat-monitor");
+    let every_second = ["-d", "--schedule", "* * * * * *"];
+    let started = sandbox.errand(words("serve", &agent, &every_second)).run().ok();
+    let service = started.stdout_line();
+    wait_for("a wake has seen everything twice", LIMIT, || {
+        let runs = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
+        let wakes = runs.as_array().unwrap();
+        let logs = wakes
+            .iter()
+            .filter(|run| run["parent_run_id"] == service.as_str())
+            .map(|run| sandbox.errand(["logs", run["run_id"].as_str().unwrap()]).run().stdout());
+        logs.into_iter().any(|log| log.contains("(for 2 looks)")).then_some(())
+    });
+    drop(sandbox.errand(["stop", &service]).run().ok());
+    assert_eq!(record(&sandbox, &service)["status"], "cancelled");
+}
+
+#[test]
+fn the_triage_is_woken_by_a_request_that_knows_the_secret() {
+    let mut sandbox = sandbox();
+    sandbox.set_env("WEBHOOK_SECRET", "correct horse battery staple");
+    let agent = example("webhook-triage");
+    let any_port = ["-d", "--listen", "127.0.0.1:0"];
+    let service = sandbox.errand(words("serve", &agent, &any_port)).run().ok().stdout_line();
+    let address = wait_for("the listener is bound", LIMIT, || {
+        let run = record(&sandbox, &service);
+        run["operation"]["listeners"][0]["bound_addr"].as_str().map(ToOwned::to_owned)
+    });
+    let issue =
+        r#"{"issue": {"title": "Crash with data loss in production", "body": "Traceback"}}"#;
+    let request = Request::post("/hook", issue);
+    assert_eq!(request.send(&address).status, 401);
+    let known = request.header("x-errand-secret", "correct horse battery staple");
+    let answer = known.send(&address);
+    assert_eq!(answer.status, 202, "{answer:?}");
+
+    let runs = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
+    let runs = runs.as_array().unwrap();
+    let wake = runs.iter().find(|run| run["parent_run_id"] == service.as_str()).unwrap();
+    assert_eq!(wake["trigger"]["type"], "webhook");
+    assert_eq!(wake["output"]["kind"], "bug");
+    assert_eq!(wake["output"]["priority"], "P1");
+    assert_eq!(wake["artifacts"][0]["name"], "verdict.json");
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}

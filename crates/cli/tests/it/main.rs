@@ -1,0 +1,22 @@
+//! The real program, in sealed environments: what the command line promises.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where its expectation does"
+)]
+
+mod agent_commands;
+mod bad_input;
+mod crash;
+mod damage;
+mod detached;
+mod examples;
+mod logs;
+mod many;
+mod payload;
+mod places;
+mod remove;
+mod stop;
+mod stress;
+mod support;

@@ -1,0 +1,121 @@
+//! Stopping: nothing lives afterwards.
+
+use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
+
+use crate::support::{assert_over, finish, log, record, sandbox, sleeper, start, start_ready};
+
+#[test]
+fn stop_ends_the_helper_and_every_process_of_the_run() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start_ready(&sandbox, &agent);
+    let helper = record(&sandbox, &run_id)["pid"].as_u64().unwrap();
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+
+    assert_over(&sandbox, &run_id);
+    let stopped = record(&sandbox, &run_id);
+    assert_eq!(stopped["status"], "cancelled");
+    assert_eq!(stopped["process_status"], "stopped");
+    let helper = u32::try_from(helper).unwrap();
+    wait_until("the helper is gone", LIMIT, || !errand_testkit::is_alive(helper));
+    assert_ne!(sandbox.errand(["wait", &run_id]).run().code, Some(0));
+}
+
+#[test]
+fn a_descendant_that_ran_away_and_ignores_term_is_ended_too() {
+    let sandbox = sandbox();
+    let script =
+        "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &)\nsleep 600\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run_id = start_ready(&sandbox, &agent);
+    drop(sandbox.errand(["stop", "--grace-period-ms", "200", &run_id]).run().ok());
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn an_agent_may_use_its_grace_period() {
+    let sandbox = sandbox();
+    let script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run_id = start_ready(&sandbox, &agent);
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+    assert!(log(&sandbox, &run_id).contains("saved"));
+    assert_eq!(record(&sandbox, &run_id)["status"], "cancelled");
+}
+
+#[test]
+fn a_forced_stop_does_not_ask() {
+    let sandbox = sandbox();
+    let script = "trap 'echo saved' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run_id = start_ready(&sandbox, &agent);
+    drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+    assert_over(&sandbox, &run_id);
+    assert!(!log(&sandbox, &run_id).contains("saved"));
+}
+
+#[test]
+fn a_stop_in_the_first_milliseconds_wins() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    for _ in 0..10 {
+        let run_id = start(&sandbox, &agent, &[]);
+        drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+        assert_over(&sandbox, &run_id);
+        assert_eq!(record(&sandbox, &run_id)["status"], "cancelled");
+    }
+}
+
+#[test]
+fn a_run_that_is_over_can_be_stopped_without_harm() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let run_id = start(&sandbox, &agent, &[]);
+    finish(&sandbox, &run_id);
+    drop(sandbox.errand(["stop", &run_id]).run());
+    assert_eq!(record(&sandbox, &run_id)["status"], "completed", "terminal is final");
+}
+
+#[test]
+fn interrupting_a_foreground_run_cancels_it() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let running = sandbox.errand(["run".as_ref(), agent.as_os_str()]).spawn();
+    running.wait_for_stdout("ready");
+    running.interrupt();
+    drop(running.wait().exits(130));
+    let runs = crate::support::all(&sandbox);
+    assert_eq!(runs[0]["status"], "cancelled");
+    assert_eq!(processes_of_run(runs[0]["run_id"].as_str().unwrap()), []);
+}
+
+#[test]
+fn a_run_that_takes_too_long_fails_with_124() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper().spec("timeouts: { run: 300ms }"));
+    let output = sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().exits(124);
+    assert!(output.stdout().contains("ready"));
+    let run = &crate::support::all(&sandbox)[0];
+    assert_eq!(run["status"], "failed");
+    assert_eq!(run["last_error"]["code"], "timeout_run");
+    assert_over(&sandbox, run["run_id"].as_str().unwrap());
+}
+
+#[test]
+fn a_restart_while_the_run_lives_is_its_next_attempt() {
+    let sandbox = sandbox();
+    let script = "echo \"attempt $ERRAND_ATTEMPT\"\nerrand agent step once -- echo done-once\necho ready\nsleep 600\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run_id = start_ready(&sandbox, &agent);
+    drop(sandbox.errand(["restart", &run_id]).run().ok());
+    wait_until("the second attempt is ready", LIMIT, || {
+        let log = log(&sandbox, &run_id);
+        log.contains("attempt 2") && log.matches("ready").count() == 2
+    });
+    let record = record(&sandbox, &run_id);
+    assert_eq!(record["attempt"], 2);
+    assert_eq!(record["attempts"][1]["reason"], "restart");
+    assert_eq!(record["counters"]["steps"], 1);
+    drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+    assert_over(&sandbox, &run_id);
+}

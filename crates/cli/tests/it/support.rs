@@ -1,0 +1,81 @@
+//! What most tests of the program begin with.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use serde_json::Value;
+
+pub(crate) fn sandbox() -> Sandbox {
+    Sandbox::new(env!("CARGO_BIN_EXE_errand"))
+}
+
+/// An agent that says `ready` and stays until it is ended.
+pub(crate) fn sleeper() -> Agent {
+    Agent::shell("echo ready\nexec sleep 600\n").named("sleeper")
+}
+
+/// Starts `errand run -d <agent> <more…>`; returns the run's id.
+pub(crate) fn start(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
+    let words = [OsStr::new("run"), OsStr::new("-d"), agent.as_os_str()];
+    let run_id = sandbox.errand(words).args(more).run().ok().stdout_line();
+    assert_eq!(run_id.len(), 20, "`run -d` prints the id and nothing else: {run_id:?}");
+    run_id
+}
+
+/// Starts an agent of [`sleeper`]'s kind and waits until it is ready.
+pub(crate) fn start_ready(sandbox: &Sandbox, agent: &Path) -> String {
+    let run_id = start(sandbox, agent, &[]);
+    wait_until("the agent is ready", LIMIT, || log(sandbox, &run_id).contains("ready"));
+    run_id
+}
+
+pub(crate) fn record(sandbox: &Sandbox, run_id: &str) -> Value {
+    sandbox.errand(["inspect-run", run_id]).run().ok().json()
+}
+
+/// What `errand logs` prints: the agent's stdout, and then its stderr and the lines of its lifecycle.
+pub(crate) fn log(sandbox: &Sandbox, run_id: &str) -> String {
+    let output = sandbox.errand(["logs", run_id]).run().ok();
+    output.stdout() + &output.stderr()
+}
+
+/// All records, newest first.
+pub(crate) fn all(sandbox: &Sandbox) -> Vec<Value> {
+    let listed = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
+    listed.as_array().expect("ps --json is an array").clone()
+}
+
+/// The types of a run's events, in order.
+pub(crate) fn event_types(sandbox: &Sandbox, run_id: &str) -> Vec<String> {
+    let events = sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines();
+    events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Waits for the end without caring how it ended; returns the record.
+pub(crate) fn finish(sandbox: &Sandbox, run_id: &str) -> Value {
+    drop(sandbox.errand(["wait", run_id]).run());
+    record(sandbox, run_id)
+}
+
+/// Waits until a record satisfies `is_so`; returns it.
+pub(crate) fn wait_for_record(
+    sandbox: &Sandbox,
+    run_id: &str,
+    what: &str,
+    is_so: impl Fn(&Value) -> bool,
+) -> Value {
+    wait_for(what, LIMIT, || Some(record(sandbox, run_id)).filter(|record| is_so(record)))
+}
+
+/// Panics unless the run is over for good: terminal, sealed, and no process of it lives.
+pub(crate) fn assert_over(sandbox: &Sandbox, run_id: &str) {
+    let record = record(sandbox, run_id);
+    let status = record["status"].as_str().unwrap();
+    assert!(["completed", "failed", "cancelled"].contains(&status), "{record:#}");
+    assert_eq!(processes_of_run(run_id), [], "no process of a run outlives it");
+    drop(sandbox.errand(["verify", run_id]).run().ok());
+    let terminal =
+        |kind: &&String| ["run.completed", "run.failed", "run.cancelled"].contains(&kind.as_str());
+    assert_eq!(event_types(sandbox, run_id).iter().filter(terminal).count(), 1);
+}
