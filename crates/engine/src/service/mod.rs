@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use errand_agent::os;
 use errand_model::Timestamp;
-use errand_model::event::{CancelCause, Failure, ListenerBound, ProcessUsage};
+use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
 use errand_model::run::{
-    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, StartAttempt,
+    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run, StartAttempt,
 };
 use tokio::task::JoinSet;
 
@@ -46,10 +46,9 @@ pub(crate) async fn run(
         host: holder.host.clone(),
     };
     journal.command(&start.into()).await?;
-    let (attempt, spec, digest) = journal.look(|run, _| {
-        (run.last_attempt_number(), run.spec.service.clone(), run.spec.agent.digest.clone())
-    });
-    let listeners = match bind(&spec.map(|spec| spec.listeners).unwrap_or_default()).await {
+    let (attempt, digest) =
+        journal.look(|run, _| (run.last_attempt_number(), run.spec.agent.digest.clone()));
+    let listeners = match bind(&journal.look(|run, _| addresses(run))).await {
         Ok(listeners) => listeners,
         Err(error) => {
             let code = "listen_address_in_use";
@@ -65,9 +64,9 @@ pub(crate) async fn run(
     };
     let up = AttemptUp { attempt, process: None, process_group_id: None };
     journal.record(&up.into(), &[])?;
-    for listener in &listeners {
+    for (asked, listener) in &listeners {
         let bound = ListenerBound {
-            listen_addr: listener.listen_addr().to_owned(),
+            listen_addr: asked.clone(),
             bound_addr: listener.bound_addr().to_string(),
         };
         journal.record(&BindListener { attempt, bound }.into(), &[])?;
@@ -84,10 +83,33 @@ pub(crate) async fn run(
     journal.end(&end.into()).await.map(|_| ())
 }
 
-async fn bind(specs: &[errand_model::event::ListenerSpec]) -> Result<Vec<Listener>, Error> {
+/// A listener's specification, and the address that it had in an earlier attempt.
+type Wanted = (ListenerSpec, Option<String>);
+
+fn addresses(run: &Run) -> Vec<Wanted> {
+    let specs = run.spec.service.iter().flat_map(|spec| spec.listeners.clone());
+    let earlier = run.service.iter().flat_map(|service| &service.listeners);
+    specs.zip(earlier.map(|listener| listener.bound_addr.clone())).collect()
+}
+
+/// Binds all listeners, each with the address asked for. One that had an address keeps it where
+/// that is still free: whoever calls it need not be told.
+async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, Listener)>, Error> {
     let mut listeners = Vec::new();
-    for spec in specs {
-        listeners.push(Listener::bind(spec).await?);
+    for (spec, earlier) in wanted {
+        let kept = earlier.as_ref().map(|earlier| {
+            let listen_addr = earlier.clone();
+            ListenerSpec { listen_addr, ..spec.clone() }
+        });
+        let bound = match &kept {
+            Some(kept) => Listener::bind(kept).await.ok(),
+            None => None,
+        };
+        let listener = match bound {
+            Some(listener) => listener,
+            None => Listener::bind(spec).await?,
+        };
+        listeners.push((spec.listen_addr.clone(), listener));
     }
     Ok(listeners)
 }
@@ -119,14 +141,14 @@ async fn serve(
     journal: &Journal,
     company: &mut Company,
     wakes: &mut Wakes,
-    listeners: Vec<Listener>,
+    listeners: Vec<(String, Listener)>,
 ) -> Result<(), Error> {
     let (gate, mut requests) = ingress::gate();
     let (close, closing) = tokio::sync::watch::channel(false);
     let mut front = JoinSet::new();
-    for listener in listeners {
+    for (asked, listener) in listeners {
         let mut closing = closing.clone();
-        let gate = gate.of(listener.listen_addr());
+        let gate = gate.of(&asked);
         front.spawn(listener.serve(gate, async move {
             // An error means that the service is gone: closed all the same.
             drop(closing.wait_for(|closed| *closed).await);
