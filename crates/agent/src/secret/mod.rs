@@ -74,7 +74,13 @@ impl Vault {
         if !self.folder.is_dir() {
             return Err(Error::StoreMissing { folder: self.folder.clone() });
         }
-        identity::load(&self.identity_path)
+        match identity::load(&self.identity_path) {
+            // Nothing was lost: nobody ever made the store, only its folder.
+            Err(Error::IdentityMissing { .. }) if self.list()?.is_empty() => {
+                Err(Error::StoreMissing { folder: self.folder.clone() })
+            }
+            loaded => loaded,
+        }
     }
 
     /// Keeps `value` under `name`, in place of what was there; atomic and durable.

@@ -214,7 +214,11 @@ fn each_way_in_which_store_or_identity_can_be_wrong_is_told() {
     fs::write(place.identity(), [0xff, 0xfe]).unwrap();
     assert_eq!(code(&place.vault()), ErrorCode::SecretIdentityInvalid);
     fs::remove_file(place.identity()).unwrap();
+    fs::write(place.file("A"), "encrypted once").unwrap();
     assert_eq!(code(&place.vault()), ErrorCode::SecretIdentityMissing);
+    // An empty folder without an identity is no store that lost its key.
+    fs::remove_file(place.file("A")).unwrap();
+    assert_eq!(code(&place.vault()), ErrorCode::SecretStoreMissing);
 }
 
 #[test]
