@@ -47,6 +47,8 @@ pub(crate) enum Command {
     InspectRun(commands::inspect_run::Args),
     /// Show the journal of a run
     Events(commands::events::Args),
+    /// List the files that a run put out, or print one
+    Artifacts(commands::artifacts::Args),
     /// The commands for runs under the names that container tools use
     #[command(subcommand)]
     Container(commands::container::Command),

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod artifacts;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod container;
@@ -44,6 +45,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Prune(args) => prune::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
+        Command::Artifacts(args) => artifacts::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,
         Command::Build(args) => build::run(context, &args),
         Command::Validate(args) => validate::run(context, &args),
