@@ -31,6 +31,9 @@ use wakes::Wakes;
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 /// How long the wakes that are under way have where nobody said otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// How long listeners may take to answer their clients after the last wake: a little longer than
+/// they give those clients.
+const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
 /// Takes the next attempt of a service and sees it through.
 pub(crate) async fn run(
@@ -172,8 +175,15 @@ async fn serve(
         }
     };
     close.send_replace(true);
+    // Those that wait are not begun: dropping them is their answer.
+    requests.close();
+    while requests.try_recv().is_ok() {}
     wind_down(engine, journal, company, wakes, grace).await?;
-    front.shutdown().await;
+    // Whoever waits for the outcome of a wake gets it: the listeners end by themselves.
+    let answered = async { while front.join_next().await.is_some() {} };
+    if tokio::time::timeout(ANSWER_LIMIT, answered).await.is_err() {
+        front.shutdown().await;
+    }
     Ok(())
 }
 
