@@ -25,12 +25,12 @@ pub struct Source {
 /// [`Error::AgentFileMissing`], or [`Error::Io`] if it cannot be told.
 pub fn locate(path: &Path) -> Result<Source, Error> {
     let missing = |path: &Path| Error::AgentFileMissing { path: path.to_owned() };
-    let is_folder = match fs::metadata(path) {
-        Ok(metadata) => metadata.is_dir(),
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
         Err(error) if is_missing(&error) => return Err(missing(path)),
         Err(error) => return Err(Error::io("look at", path)(error)),
     };
-    if is_folder {
+    if metadata.is_dir() {
         let agent_file = path.join(FILE_NAME);
         return match fs::metadata(&agent_file) {
             Ok(metadata) if metadata.is_file() => {
@@ -40,6 +40,10 @@ pub fn locate(path: &Path) -> Result<Source, Error> {
             Err(error) if is_missing(&error) => Err(missing(&agent_file)),
             Err(error) => Err(Error::io("look at", &agent_file)(error)),
         };
+    }
+    // A pipe or a device could be read for ever.
+    if !metadata.is_file() {
+        return Err(missing(path));
     }
     let folder = match path.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
@@ -53,20 +57,28 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Reads the agent file: the definition and the digest of the bytes that it was read from.
-pub(super) fn read(source: &Source) -> Result<(Agent, Digest), Error> {
-    // One byte more than is allowed, so that the parser sees that it is too long.
-    const LIMIT: u64 = 1024 * 1024 + 1;
+impl Source {
+    /// The bytes of the agent file, at most one more than an agent file may have: enough for
+    /// [`agent_file::parse_bytes`] to refuse it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`].
+    pub fn read(&self) -> Result<Vec<u8>, Error> {
+        const LIMIT: u64 = 1024 * 1024 + 1;
 
-    let path = &source.agent_file;
-    let metadata = fs::metadata(path).map_err(Error::io("look at", path))?;
-    if !metadata.is_file() {
-        return Err(Error::AgentFileMissing { path: path.clone() });
+        let path = &self.agent_file;
+        let mut bytes = Vec::new();
+        let file = fs::File::open(path).map_err(Error::io("open", path))?;
+        file.take(LIMIT).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        Ok(bytes)
     }
-    let mut bytes = Vec::new();
-    let file = fs::File::open(path).map_err(Error::io("open", path))?;
-    file.take(LIMIT).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-    let agent = agent_file::parse_bytes(&path.display().to_string(), &bytes)
+}
+
+/// The definition and the digest of the bytes that it was read from.
+pub(super) fn read(source: &Source) -> Result<(Agent, Digest), Error> {
+    let bytes = source.read()?;
+    let agent = agent_file::parse_bytes(&source.agent_file.display().to_string(), &bytes)
         .map_err(|problems| Error::AgentFileInvalid { problems })?;
     Ok((agent, Digest::of(&bytes)))
 }

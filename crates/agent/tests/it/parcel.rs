@@ -334,6 +334,9 @@ fn without_an_agent_file_nothing_is_built() {
         let error = parcel::build(&place.root.path().join(path), &place.parcels()).unwrap_err();
         assert_eq!(error.code(), ErrorCode::AgentFileMissing, "{path}: {error}");
     }
+    // What could be read for ever is not read.
+    let error = parcel::build(Path::new("/dev/zero"), &place.parcels()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::AgentFileMissing, "{error}");
     fs::remove_file(place.source().join("agent.yaml")).unwrap();
     place.refused(ErrorCode::AgentFileMissing);
     place.write("agent.yaml", "kind: Agent\n");

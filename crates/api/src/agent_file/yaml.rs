@@ -96,7 +96,7 @@ const MINIMAL_HINT: &str =
 fn decode(bytes: &[u8]) -> Result<&str, Problem> {
     if bytes.len() > MAX_FILE_BYTES {
         return Err(Place::START.problem(
-            format!("the file is {} bytes long, more than {MAX_FILE_BYTES}", bytes.len()),
+            format!("the file is longer than {MAX_FILE_BYTES} bytes"),
             Some("keep long texts in files of their own beside it"),
         ));
     }

@@ -229,7 +229,7 @@ fn size_depth_and_aliases_are_bounded() {
     agent.yaml:65:65: this is nested more than 64 levels deep
     agent.yaml:6:10: the file has more than 200000 values, those of aliases included
     agent.yaml:64:12: this is nested more than 64 levels deep
-    agent.yaml:1:1: the file is 1048660 bytes long, more than 1048576
+    agent.yaml:1:1: the file is longer than 1048576 bytes
       hint: keep long texts in files of their own beside it
     ");
     // Deep without end is refused as fast.
