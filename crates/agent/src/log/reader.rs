@@ -342,7 +342,7 @@ impl Reader {
             fs::metadata(path)
                 .is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()))
         };
-        if is_held(&self.path) || !self.path.exists() {
+        if is_held(&self.path) {
             return Ok(Advance::Last);
         }
         // Nobody writes to it since it was renamed: what is not there now will never be.
@@ -350,7 +350,8 @@ impl Reader {
             return Ok(Advance::More);
         }
         let oldest = oldest(&self.path);
-        for age in 1..=oldest {
+        // One more, since all of them may be moving on.
+        for age in 1..=oldest + 1 {
             let path = segment(&self.path, age);
             if !is_held(&path) {
                 continue;
@@ -366,8 +367,12 @@ impl Reader {
             self.file = Some(file);
             return Ok(Advance::Segment);
         }
-        // The reader was too slow, and its segment was dropped.
-        self.file = Some(File::open(segment(&self.path, oldest))?);
+        // The reader was too slow, and its segment was dropped; or the whole log was removed.
+        match File::open(segment(&self.path, oldest)) {
+            Ok(file) => self.file = Some(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Advance::Last),
+            Err(error) => return Err(error),
+        }
         Ok(Advance::Segment)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn segment(path: &Path, age: usize) -> PathBuf {
 /// The number of the oldest segment. A rotation that was interrupted leaves a number out.
 pub(super) fn oldest(path: &Path) -> usize {
     let exists = |age: &usize| segment(path, *age).exists();
-    let usual = (1..SEGMENTS).filter(exists).last().unwrap_or(0);
+    let usual = (1..SEGMENTS).rfind(exists).unwrap_or(0);
     (SEGMENTS..).take_while(exists).last().unwrap_or(usual)
 }
 

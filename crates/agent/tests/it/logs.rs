@@ -191,6 +191,20 @@ fn a_rotation_that_was_interrupted_hides_nothing() {
     let all = "oldest\nolder\nnewer\nnewest\n";
     assert_eq!(shown(&place.log_path(), Query::default()), all);
     assert_eq!(shown(&place.log_path(), tail(3)), "older\nnewer\nnewest\n");
+    fs::remove_file(place.log_path()).unwrap();
+    assert_eq!(shown(&place.log_path(), Query::default()), "oldest\nolder\nnewer\n");
+    assert_eq!(shown(&place.log_path(), tail(1)), "newer\n");
     log::remove(&place.log_path()).unwrap();
     assert_eq!(fs::read_dir(place.dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_log_that_is_removed_while_it_is_read_ends() {
+    let place = Place::new();
+    write(&place.log_path(), &["stdout F one", "stdout F two"]);
+    let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
+    assert_eq!(reader.next_line().unwrap().unwrap().text, b"one");
+    log::remove(&place.log_path()).unwrap();
+    assert_eq!(reader.next_line().unwrap().unwrap().text, b"two");
+    assert_eq!(reader.next_line().unwrap(), None);
 }
