@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_store::sqlite::{JournalFiles, Options, Sqlite};
-use errand_store::{Admission, Append, Claim, Registry, Store};
+use errand_store::{Admission, Append, Claim, Filter, Page, Registry, Store};
 use tokio::task::JoinSet;
 use world::{START, Writer, holder, queued};
 
@@ -41,6 +41,8 @@ fn main() {
                 runtime.block_on(work(&store)),
                 runtime.block_on(steps(&store)),
             ];
+            drop(store);
+            look(&home, files);
             for (name, (per_second, cpu_micros)) in names.into_iter().zip(figures) {
                 let at = lines.iter().position(|line| line.0 == name).unwrap_or_else(|| {
                     lines.push((name, Vec::new()));
@@ -89,6 +91,27 @@ fn rows_per_second(home: &Path) -> f64 {
     f64::from(rows) / began.elapsed().as_secs_f64()
 }
 
+/// What listing and finding cost in a fresh connection, with all those runs there.
+fn look(home: &Path, files: JournalFiles) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let began = Instant::now();
+    let store = open(home, files);
+    let opened = began.elapsed();
+    let page = Page { after: None, limit: 100 };
+    let live = Filter { live: true, ..Filter::default() };
+    let (runs, _) = runtime.block_on(store.list(&live, &page)).unwrap();
+    let listed = began.elapsed().checked_sub(opened).unwrap();
+    let part = &runs.last().unwrap().run.id.as_str()[12..];
+    let before = Instant::now();
+    let found = runtime.block_on(store.find(part, 2)).unwrap();
+    println!(
+        "open {opened:?}, list {} live {listed:?}, find {} {:?}",
+        runs.len(),
+        found.len(),
+        before.elapsed()
+    );
+}
+
 /// User and system time of this process.
 fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -132,12 +155,18 @@ async fn submit(store: &Arc<dyn Store>) -> (f64, f64) {
 /// Claims what was submitted, 64 at a time, and ends each run with two commits.
 async fn work(store: &Arc<dyn Store>) -> (f64, f64) {
     let (began, cpu_began) = (Instant::now(), cpu());
-    let mut done = 0;
+    let (mut done, mut claiming) = (0, Duration::ZERO);
     loop {
+        let before = cpu();
         let limit = u32::try_from(IN_FLIGHT).unwrap();
         let claim = Claim { holder: holder(3), limit, now: START, lease_for: None };
         let claimed = store.claim(claim).await.unwrap();
+        claiming += cpu().checked_sub(before).unwrap();
         if claimed.is_empty() {
+            println!(
+                "of it claiming: {:.0} µs",
+                claiming.as_secs_f64() * 1e6 / f64::from(u32::try_from(done).unwrap())
+            );
             return figures(done, began, cpu_began);
         }
         done += claimed.len();

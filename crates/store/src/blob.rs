@@ -96,8 +96,9 @@ impl Blobs {
             return Ok((digest, size_bytes));
         }
         file.sync_all().map_err(failed)?;
-        if let Some(shard) = path.parent() {
+        if let Some(shard) = path.parent().filter(|shard| !shard.is_dir()) {
             make_folder(shard)?;
+            files::sync_folder_of(shard)?;
         }
         files::rename(temporary, &path)?;
         files::sync_folder_of(&path)?;

@@ -119,7 +119,6 @@ fn check_file(
         }
     };
     let has_torn_line = !file.problems.is_empty();
-    problems.extend(file.problems);
     let mut lines = String::new();
     let mut missing = 0;
     for event in events {
@@ -136,9 +135,11 @@ fn check_file(
             }
         }
     }
+    // Lines that a killed process left unfinished are no loss where all events are there.
     if missing == 0 {
         return Ok(());
     }
+    problems.extend(file.problems);
     problems.push(Problem::FileBehind { run_id: run_id.clone(), missing });
     if repair == Repair::Nothing {
         return Ok(());

@@ -34,7 +34,8 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         holder: Holder,
     ) -> Result<(Admitted, Option<Lease>), Error>;
 
-    /// Appends events to one run's journal, with everything that follows from them.
+    /// Appends events to one run's journal, with everything that follows from them. Events that were
+    /// appended already, by the same lease, are not appended again: the answer is the same.
     ///
     /// # Errors
     ///

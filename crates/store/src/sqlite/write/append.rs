@@ -25,7 +25,11 @@ impl Operation for AppendEvents {
     type Output = Appended;
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
-        let current = check(connection, &self.0)?;
+        let current = Current::of(connection, &self.0.run.id)?;
+        if is_made(&self.0, &current) {
+            return Ok(Appended { open_requests: current.open_requests });
+        }
+        check(&self.0, &current)?;
         write(connection, &self.0, &current)
     }
 
@@ -45,7 +49,8 @@ impl Operation for AppendAndAdmit {
     type Output = Lease;
 
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
-        let current = check(connection, &self.parent)?;
+        let current = Current::of(connection, &self.parent.run.id)?;
+        check(&self.parent, &current)?;
         if let Some(crate::Admitted::Existing(run_id)) = admit::existing(connection, &self.child)? {
             let key = self.child.run.spec.idempotency_key.clone().unwrap_or_default();
             return Err(Error::IdempotencyConflict { key, run_id }.into());
@@ -61,10 +66,15 @@ impl Operation for AppendAndAdmit {
     }
 }
 
+/// Whether these very events were appended already, by a commit of which its caller does not know:
+/// the disk can fail after it. The hash says that all of the journal is the same.
+fn is_made(append: &Append, current: &Current) -> bool {
+    append.head == current.head && append.fence.epoch == current.epoch && !append.events.is_empty()
+}
+
 /// Refuses whoever was superseded, is late, or does not continue the journal.
-fn check(connection: &Connection, append: &Append) -> Result<Current, Failure> {
+fn check(append: &Append, current: &Current) -> Result<(), Failure> {
     let run_id = &append.run.id;
-    let current = Current::of(connection, run_id)?;
     let epoch = append.fence.epoch;
     let fenced = || Error::Fenced { run_id: run_id.clone(), epoch, current: current.epoch };
     if epoch != current.epoch {
@@ -81,8 +91,7 @@ fn check(connection: &Connection, append: &Append) -> Result<Current, Failure> {
         let found = current.head.seq;
         return Err(Error::Conflict { run_id: run_id.clone(), expected, found }.into());
     }
-    verify(run_id, current.head, &append.events, append.head)?;
-    Ok(current)
+    verify(run_id, current.head, &append.events, append.head)
 }
 
 /// Refuses events that do not hold together: a bug of whoever made them, caught before it is kept.

@@ -1,5 +1,7 @@
 //! Journals grow, and only by the hand of whoever may write them.
 
+use std::time::Duration;
+
 use errand_model::Hash;
 use errand_store::{Error, Store, verify};
 use tokio::task::JoinSet;
@@ -85,11 +87,25 @@ pub(crate) async fn a_terminal_run_is_sealed(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     let mut late = writer.clone();
+    late.now = late.now.plus(Duration::from_secs(1));
     store.append(writer.complete()).await.unwrap();
     let before = store.load(&writer.run.id).await.unwrap();
     let refused = store.append(late.complete()).await.unwrap_err();
     assert!(matches!(refused, Error::Sealed { .. }), "{refused:?}");
     assert_eq!(store.load(&writer.run.id).await.unwrap(), before);
+}
+
+pub(crate) async fn what_was_appended_already_is_appended_once(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut writer = started(&*store).await;
+    for append in [writer.checkpoint("once"), writer.complete()] {
+        let first = store.append(append.clone()).await.unwrap();
+        let loaded = store.load(&writer.run.id).await.unwrap();
+        assert_eq!(store.append(append).await.unwrap(), first);
+        assert_eq!(store.load(&writer.run.id).await.unwrap(), loaded);
+    }
+    let events = store.events(&writer.run.id, 0, u32::MAX).await.unwrap();
+    assert_eq!(verify(&events).unwrap().head, writer.head);
 }
 
 pub(crate) async fn events_that_do_not_follow_are_refused(factory: &impl StoreFactory) {

@@ -38,6 +38,7 @@ macro_rules! conforms {
                 a_released_lease_is_refused
                 a_journal_that_moved_on_is_a_conflict
                 a_terminal_run_is_sealed
+                what_was_appended_already_is_appended_once
                 events_that_do_not_follow_are_refused
                 a_run_that_there_is_not_is_told
                 sixty_four_writers_at_once_lose_nothing

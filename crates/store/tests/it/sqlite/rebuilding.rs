@@ -203,5 +203,5 @@ async fn a_check_finds_and_mends_what_files_lack() {
         "{found:?}"
     );
     let found = check(&fresh.registry, &store, Repair::Nothing).unwrap().problems;
-    assert!(matches!(&found[..], [Problem::Line { line: 2, .. }]), "{found:?}");
+    assert!(found.is_empty(), "{found:?}");
 }
