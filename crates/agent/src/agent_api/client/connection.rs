@@ -47,6 +47,10 @@ impl Connection {
         &self.api
     }
 
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
     /// Sends a call and understands its answer.
     pub(super) async fn call<T: DeserializeOwned>(
         &mut self,

@@ -64,6 +64,12 @@ impl Client {
         Ok(Self { connection: Connection::new(api, endpoint, &token) })
     }
 
+    /// Closes the connection, where there is one: the next call makes another. For whoever will not
+    /// call for a while, since the server serves so many connections at once and no more.
+    pub fn hang_up(&mut self) {
+        self.connection.close();
+    }
+
     /// Everything the attempt starts from.
     ///
     /// # Errors

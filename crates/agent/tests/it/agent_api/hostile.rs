@@ -197,3 +197,20 @@ fn outside_of_a_run_a_client_says_so() {
     let odd = Client::from_environment(Some(OsStr::new("ftp://x")), Some(OsStr::new("t")));
     assert!(matches!(odd, Err(ClientError::Address { .. })));
 }
+
+/// The page for authors of agents names every call that there is.
+#[tokio::test]
+async fn every_call_of_the_guide_exists() {
+    let page = include_str!("../../../../../docs/agent-api.md");
+    let world = World::new();
+    let mut calls = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let (_, rest) = row.split_once("/agent/v1").unwrap();
+        let (path, _) = rest.split_once('`').unwrap();
+        let path = format!("/agent/v1{path}").replace("{key}", "k").replace("{name}", "n");
+        let answer = world.request("BREW", &path, "").await;
+        assert_eq!(problem(&answer).0, 405, "{path}");
+        calls += 1;
+    }
+    assert_eq!(calls, 13);
+}

@@ -97,6 +97,8 @@ async fn carry_out(
     args: &Args,
     timeout: Option<Duration>,
 ) -> Result<u8, Failure> {
+    // Nothing is asked while the command runs, however long that is.
+    client.hang_up();
     let finished = match command::run(&args.command, timeout).await {
         Ok(finished) => finished,
         Err(not_started) => return Err(refused(client, args, not_started).await),
