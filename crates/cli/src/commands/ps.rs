@@ -52,11 +52,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return show(context, &args, &[]);
     };
     let engine = context.engine()?;
-    let mut records = records(context, &engine, &filter, args.last).await?;
-    if filter.live {
-        // Some turned out to be over.
-        records.retain(|record| !record.is_terminal());
-    }
+    let records = records(context, &engine, &filter, &args).await?;
     show(context, &args, &records)
 }
 
@@ -107,11 +103,13 @@ async fn records(
     context: &Context,
     engine: &Engine,
     filter: &Filter,
-    last: Option<usize>,
+    args: &Args,
 ) -> Result<Vec<Record>, Failure> {
-    let wanted = last.unwrap_or(usize::MAX);
+    let wanted = args.last.unwrap_or(usize::MAX);
     let mut records = Vec::new();
-    let mut page = Page { after: None, limit: PAGE };
+    // A few more than are wanted: some are hidden, or turn out to be over.
+    let limit = u32::try_from(wanted.saturating_add(wanted / 2 + 10)).unwrap_or(PAGE).min(PAGE);
+    let mut page = Page { after: None, limit };
     loop {
         let (runs, damaged) = engine.store().list(filter, &page).await?;
         for error in damaged {
@@ -119,17 +117,33 @@ async fn records(
         }
         let Some(oldest) = runs.last() else { return Ok(records) };
         page.after = Some(oldest.run.id.clone());
-        let is_last_page = runs.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+        let is_last_page = runs.len() < usize::try_from(limit).unwrap_or(usize::MAX);
         for stored in runs {
             if records.len() >= wanted {
                 return Ok(records);
             }
-            records.push(record_file::record(engine, &reconciled(context, engine, stored).await));
+            if !is_shown(args, filter, &stored) {
+                continue;
+            }
+            let stored = reconciled(context, engine, stored).await;
+            // Some turn out to be over.
+            if !(filter.live && stored.run.status.is_terminal()) {
+                records.push(record_file::record(engine, &stored));
+            }
         }
         if is_last_page {
             return Ok(records);
         }
     }
+}
+
+/// The wakes of services are shown where all runs are, and where they are asked for.
+fn is_shown(args: &Args, filter: &Filter, stored: &Stored) -> bool {
+    args.all
+        || args.wakes
+        || filter.parent_run_id.is_some()
+        || stored.run.spec.parent_run_id.is_none()
+        || stored.run.spec.kind == RunKind::Service
 }
 
 /// A run that cannot be reconciled is shown as it is kept: it must not hide the others.
@@ -145,22 +159,19 @@ async fn reconciled(context: &Context, engine: &Engine, stored: Stored) -> Store
 }
 
 fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failure> {
-    let is_shown = |record: &&Record| {
-        args.all || args.wakes || record.parent_run_id.is_none() || record.kind == RunKind::Service
-    };
     if args.json {
         context.printer.json(&records)?;
     } else if args.quiet {
-        for record in records.iter().filter(is_shown) {
+        for record in records {
             context.printer.line(record.run_id.as_str())?;
         }
     } else {
-        context.printer.line(&table(records.iter().filter(is_shown)))?;
+        context.printer.line(&table(records))?;
     }
     Ok(0)
 }
 
-fn table<'r>(records: impl Iterator<Item = &'r Record>) -> String {
+fn table(records: &[Record]) -> String {
     use errand_agent::Clock as _;
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
