@@ -41,13 +41,14 @@ impl Failure {
 
     /// A file that cannot be used.
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::new(io_code(error), format!("cannot {doing} {}", path.display())).because(error)
+        Self::new(ErrorCode::of_io(error), format!("cannot {doing} {}", path.display()))
+            .because(error)
     }
 
     /// Nobody reads what is written.
     pub(crate) fn stdout(error: &std::io::Error) -> Self {
         let is_broken_pipe = error.kind() == ErrorKind::BrokenPipe;
-        let failure = Self::new(io_code(error), "cannot write to stdout").because(error);
+        let failure = Self::new(ErrorCode::of_io(error), "cannot write to stdout").because(error);
         Self { is_broken_pipe, ..failure }
     }
 
@@ -114,10 +115,6 @@ impl Failure {
     }
 }
 
-fn io_code(error: &std::io::Error) -> ErrorCode {
-    if error.kind() == ErrorKind::StorageFull { ErrorCode::DiskFull } else { ErrorCode::IoFailed }
-}
-
 /// Help and version go to stdout and are no failure; everything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // Nobody can be told that the terminal is gone.
@@ -128,7 +125,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        let mut failure = Self::new(ErrorCode::AgentFileInvalid, problems.to_string());
+        let mut failure = Self::new(ErrorCode::AgentFileInvalid, problems.with_excerpts());
         failure.hints.push("`errand schema` prints what an agent file may say".to_owned());
         failure
     }
@@ -136,6 +133,9 @@ impl From<Problems> for Failure {
 
 impl From<errand_agent::parcel::Error> for Failure {
     fn from(error: errand_agent::parcel::Error) -> Self {
+        if let errand_agent::parcel::Error::AgentFileInvalid { problems } = error {
+            return problems.into();
+        }
         let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {
             Some(source) => failure.because(source),
@@ -221,7 +221,7 @@ fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
         StoreError::Busy { .. } => {
             (ErrorCode::RegistryBusy, "try again; `errand ps` shows who is at work")
         }
-        StoreError::File { source, .. } => (io_code(source), ""),
+        StoreError::File { source, .. } => (ErrorCode::of_io(source), ""),
         StoreError::Database { .. } | StoreError::WriterGone => (ErrorCode::Internal, ""),
     }
 }
@@ -230,7 +230,7 @@ impl From<errand_engine::export::FileError> for Failure {
     fn from(error: errand_engine::export::FileError) -> Self {
         use errand_engine::export::FileError;
         let code = match &error {
-            FileError::Io(error) => io_code(error),
+            FileError::Io(error) => ErrorCode::of_io(error),
             FileError::Foreign { .. } => ErrorCode::ArchiveInvalid,
             FileError::Broken(_) | FileError::Entry { .. } => ErrorCode::JournalBroken,
         };
@@ -278,7 +278,7 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
         ),
         EngineError::CommandNotExecutable { .. } => (ErrorCode::CommandNotExecutable, ""),
         EngineError::SecretExposed { .. } => (
-            ErrorCode::InputInvalid,
+            ErrorCode::SecretExposed,
             "what is recorded must not hold a secret: let the agent read it from its environment",
         ),
         EngineError::Workspace(_) => (ErrorCode::WorkspaceFailed, ""),
@@ -288,9 +288,9 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
             (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
         }
         EngineError::StillLive { .. } => (ErrorCode::RunLive, "`errand logs` shows what it does"),
-        EngineError::Elsewhere { .. } => (ErrorCode::RunUnstoppable, "do it on that machine"),
+        EngineError::Elsewhere { .. } => (ErrorCode::RunElsewhere, "do it on that machine"),
         EngineError::Payload { .. } => (ErrorCode::PayloadUnreadable, ""),
-        EngineError::Io { source, .. } => (io_code(source), ""),
+        EngineError::Io { source, .. } => (ErrorCode::of_io(source), ""),
         EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => {
             (ErrorCode::Fenced, "")
         }

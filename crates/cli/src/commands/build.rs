@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use errand_agent::parcel;
 
-use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -20,10 +19,10 @@ pub(crate) struct Args {
 
 /// Packs an agent and prints its digest.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    submit::read_agent(&args.path)?;
+    let plan = parcel::plan(&args.path)?;
     let registry = context.registry_or_place();
     registry.create()?;
-    let parcel = parcel::build(&args.path, &registry.parcels())?;
+    let parcel = plan.publish(&registry.parcels())?;
     if args.json {
         context.printer.json(&serde_json::json!({
             "schema": 1,

@@ -60,11 +60,10 @@ pub(crate) struct Args {
 
 /// Runs an agent.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let path = args.common.path.clone();
     let (detached, json) = (args.common.detach, args.common.json);
     let checked = check(context, args)?;
     let engine = context.engine_or_create()?;
-    let submission = checked.pack(&engine, &path)?;
+    let submission = checked.pack(&engine)?;
     if detached {
         return detach(context, &engine, submission, json).await;
     }

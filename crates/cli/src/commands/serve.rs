@@ -54,11 +54,10 @@ pub(crate) struct Args {
 
 /// Serves an agent.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let path = args.common.path.clone();
     let (detached, json) = (args.common.detach, args.common.json);
     let checked = check(context, &args)?;
     let engine = context.engine_or_create()?;
-    let submission = checked.pack(&engine, &path)?;
+    let submission = checked.pack(&engine)?;
     if detached {
         return detach(context, &engine, submission, json).await;
     }
@@ -70,9 +69,9 @@ fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
     let source = submit::read_agent(&args.common.path)?;
     let flags =
         args.schedules.iter().map(|expr| submit::schedule(expr)).collect::<Result<_, _>>()?;
-    let listeners = listeners(context, args, &source.agent)?;
+    let listeners = listeners(context, args, source.agent())?;
     let interval = args.interval_ms.map(Duration::from_millis);
-    let service = service_spec(&source.agent, flags, listeners, interval)
+    let service = service_spec(source.agent(), flags, listeners, interval)
         .map_err(|error| Failure::new(ErrorCode::CronInvalid, error.to_string()))?;
     let wishes = submit::wishes(context, &args.common)?;
     let kind = RunKind::Service;

@@ -6,8 +6,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use errand_agent::parcel;
-use errand_api::agent_file::{self, Agent};
+use errand_agent::parcel::{self, Plan};
+use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::admit::{self, Draft, Submission, Wishes};
 use errand_engine::{Engine, service};
@@ -47,22 +47,23 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
-/// An agent's folder that was looked into, and nothing more.
+/// An agent that was read and checked, and is not packed yet.
 pub(crate) struct Source {
-    pub(crate) agent: Agent,
-    folder: PathBuf,
+    plan: Plan,
     shown: String,
 }
 
-/// Reads and checks the agent file at `path`.
+impl Source {
+    pub(crate) fn agent(&self) -> &Agent {
+        self.plan.agent()
+    }
+}
+
+/// Reads and checks the agent at `path`; creates nothing.
 pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
-    let located = parcel::locate(path)?;
-    let shown = located.agent_file.display().to_string();
-    let bytes = std::fs::read(&located.agent_file)
-        .map_err(|error| Failure::io("read", &located.agent_file, &error))?;
-    let agent = agent_file::parse_bytes(&shown, &bytes)?;
+    let plan = parcel::plan(path)?;
     let shown = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Ok(Source { agent, folder: located.folder, shown: shown.display().to_string() })
+    Ok(Source { plan, shown: shown.display().to_string() })
 }
 
 /// What the caller wishes, as far as `run` and `serve` agree.
@@ -207,8 +208,8 @@ impl Checked {
     /// Checks everything that can be checked before anything is created.
     pub(crate) fn check(self, context: &Context) -> Result<Self, Failure> {
         let draft = Draft {
-            agent: &self.source.agent,
-            files: &self.source.folder,
+            agent: self.source.agent(),
+            files: &self.source.plan.source().folder,
             kind: self.kind,
             input: self.input.as_deref(),
             env: &self.wishes.env,
@@ -218,8 +219,8 @@ impl Checked {
     }
 
     /// Packs the agent.
-    pub(crate) fn pack(self, engine: &Engine, path: &Path) -> Result<Submission, Failure> {
-        let parcel = parcel::build(path, &engine.registry().parcels())?;
+    pub(crate) fn pack(self, engine: &Engine) -> Result<Submission, Failure> {
+        let parcel = self.source.plan.publish(&engine.registry().parcels())?;
         Ok(Submission {
             parcel,
             source: self.source.shown,

@@ -22,9 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let located = parcel::locate(&args.path)?;
     let shown = located.agent_file.display().to_string();
-    let bytes = std::fs::read(&located.agent_file)
-        .map_err(|error| Failure::io("read", &located.agent_file, &error))?;
-    let checked = agent_file::parse_bytes(&shown, &bytes);
+    let checked = agent_file::parse_bytes(&shown, &located.read()?);
     if args.json {
         let problems: Vec<_> = match &checked {
             Ok(_) => Vec::new(),
@@ -42,6 +40,7 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         let is_valid = problems.is_empty();
         context.printer.json(&serde_json::json!({
             "schema": 1, "source": shown, "valid": is_valid, "problems": problems,
+            "omitted": checked.as_ref().map_or_else(|problems| problems.omitted, |_| 0),
         }))?;
         return Ok(if is_valid { 0 } else { errand_api::exit_code::USAGE });
     }
