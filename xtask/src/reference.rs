@@ -13,7 +13,7 @@ struct Page {
 }
 
 const PAGES: &[Page] = &[
-    Page { file: "cli.md", arguments: &["internal", "reference", "cli"] },
+    Page { file: "cli.md", arguments: &["internal", "reference", "commands"] },
     Page { file: "error-codes.md", arguments: &["internal", "reference", "error-codes"] },
     Page { file: "exit-codes.md", arguments: &["internal", "reference", "exit-codes"] },
     Page { file: "agent-file.schema.json", arguments: &["schema"] },

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use clap::{CommandFactory as _, Subcommand};
+use clap::Subcommand;
 use errand_engine::launch::Ready;
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_model::RunId;
 
-use crate::args::Cli;
+use super::reference::{self, Page};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -27,8 +27,12 @@ pub(crate) enum Command {
         #[arg(long)]
         runtime_dir: PathBuf,
     },
-    /// Print the reference of all commands as Markdown
-    Reference,
+    /// Print a page of the reference as Markdown
+    Reference {
+        /// Which one
+        #[arg(value_enum, default_value_t)]
+        page: Page,
+    },
 }
 
 /// Does what errand asked of itself.
@@ -39,11 +43,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
             let context = context.of_helper(root, identity, runtime_dir);
             helper(&context, &run_id, after_lease).await
         }
-        Command::Reference => {
-            let mut text = String::from("# Commands\n\nMade from the program's own help.\n");
-            let mut cli = Cli::command();
-            cli.build();
-            reference(&mut text, &mut cli, "errand");
+        Command::Reference { page } => {
+            let text = reference::page(page)
+                .map_err(|error| Failure::internal("cannot write the reference", &error))?;
             context.printer.bytes(text.as_bytes())?;
             Ok(0)
         }
@@ -110,20 +112,5 @@ fn say(ready: &Ready) {
     if let Ok(null) = File::options().write(true).open("/dev/null") {
         // Without it the launcher waits for its own end at worst.
         rustix::stdio::dup2_stdout(&null).unwrap_or_default();
-    }
-}
-
-fn reference(text: &mut String, command: &mut clap::Command, path: &str) {
-    for part in ["\n## `", path, "`\n\n```text\n"] {
-        text.push_str(part);
-    }
-    text.push_str(&command.render_long_help().to_string());
-    text.push_str("```\n");
-    for sub in command.get_subcommands_mut() {
-        if sub.is_hide_set() || sub.get_name() == "help" {
-            continue;
-        }
-        let path = format!("{path} {}", sub.get_name());
-        reference(text, sub, &path);
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod prune;
 pub(crate) mod ps;
+mod reference;
 pub(crate) mod registry;
 pub(crate) mod restart;
 pub(crate) mod rm;
