@@ -47,10 +47,14 @@ pub(crate) struct Args {
 /// Lists runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let filter = filter(&args)?;
-    let Some(_) = context.registry() else {
-        // No registry, no runs: that is no failure.
+    // No registry, or one that its first run is about to make: no runs, and that is no failure.
+    let is_there = context.registry().is_some_and(|registry| {
+        registry.database().exists()
+            || registry.runs().read_dir().is_ok_and(|mut it| it.next().is_some())
+    });
+    if !is_there {
         return show(context, &args, &[]);
-    };
+    }
     let engine = context.engine()?;
     let records = records(context, &engine, &filter, &args).await?;
     show(context, &args, &records)

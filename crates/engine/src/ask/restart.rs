@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use errand_agent::parcel;
 use errand_model::RunId;
-use errand_model::run::AttemptState;
+use errand_model::event::ServiceSpec;
+use errand_model::run::{AttemptState, Run};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ pub async fn restart(
     if stored.run.status.is_terminal() {
         return again(engine, &stored).await.map(Restarted::Run);
     }
-    let before = stored.run.live_attempt().map_or(0, |live| live.number);
+    let before = stored.run.last_attempt_number();
     match ask(engine, &stored, RequestKind::Restart { by, grace }).await {
         Ok(()) => {}
         Err(Error::Store(errand_store::Error::Sealed { .. })) => {
@@ -59,6 +60,12 @@ pub async fn restart(
             })
     };
     match wait::until(engine, run_id, Some(Instant::now() + limit), began).await? {
+        // It ended by itself, or its supervisor died, before it could be restarted.
+        Waited::Reached(stored)
+            if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before =>
+        {
+            again(engine, &stored).await.map(Restarted::Run)
+        }
         Waited::Reached(stored) => Ok(Restarted::Attempt(stored)),
         Waited::TimedOut(stored) => Err(Error::StillLive {
             run_id: run_id.clone(),
@@ -66,6 +73,19 @@ pub async fn restart(
             waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
         }),
     }
+}
+
+/// The service as it was, with its schedules where they stood: slots that pass while no service
+/// is there are missed by the next one.
+fn service(old: &Run) -> Option<ServiceSpec> {
+    let mut spec = old.spec.service.clone()?;
+    for schedule in old.service.iter().flat_map(|state| &state.schedules) {
+        let settled = schedule.last_slot_at.unwrap_or(old.created_at);
+        for spec in spec.schedules.iter_mut().filter(|spec| spec.id == schedule.spec.id) {
+            spec.settled_until = Some(settled);
+        }
+    }
+    Some(spec)
 }
 
 /// A new run of the same parcel with the same input and settings.
@@ -93,7 +113,7 @@ async fn again(engine: &Engine, old: &Stored) -> Result<RunId, Error> {
             cwd: spec.cwd.clone(),
             callback_url: spec.callback_url.clone(),
         },
-        service: spec.service.clone(),
+        service: service(&old.run),
         parent: spec.parent_run_id.clone(),
         origin: Some(old.run.id.clone()),
     };

@@ -31,6 +31,7 @@ pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, Misunderstood> {
         missed: Missed::default(),
         overlap: Overlap::default(),
         source: ScheduleSource::Flag,
+        settled_until: None,
     })
 }
 
@@ -49,6 +50,7 @@ fn from_file(schedule: &agent_file::Schedule) -> Result<ScheduleSpec, Misunderst
         missed: schedule.missed,
         overlap: schedule.overlap,
         source: ScheduleSource::AgentFile,
+        settled_until: None,
     })
 }
 

@@ -39,6 +39,10 @@ pub struct ScheduleSpec {
     pub overlap: Overlap,
     /// Where the schedule comes from.
     pub source: ScheduleSource,
+    /// Slots until then are none of this run's: the run that it repeats saw to them. `None`: those
+    /// until it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_until: Option<Timestamp>,
 }
 
 /// What happens to slots that passed while the service was down.

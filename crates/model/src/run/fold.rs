@@ -15,7 +15,11 @@ pub(super) fn new_service(spec: &ServiceSpec) -> Service {
         schedules: spec
             .schedules
             .iter()
-            .map(|spec| Schedule { spec: spec.clone(), last_slot_at: None, last_fired_at: None })
+            .map(|spec| Schedule {
+                spec: spec.clone(),
+                last_slot_at: spec.settled_until,
+                last_fired_at: None,
+            })
             .collect(),
         listeners: spec
             .listeners

@@ -14,6 +14,7 @@ fn schedule(expr: &str, missed: Missed) -> Schedule {
         missed,
         overlap: Overlap::Skip,
         source: ScheduleSource::Flag,
+        settled_until: None,
     };
     spec.id = schedule_id(&spec);
     Schedule { spec, last_slot_at: None, last_fired_at: None }
