@@ -79,3 +79,65 @@ pub(crate) fn assert_over(sandbox: &Sandbox, run_id: &str) {
         |kind: &&String| ["run.completed", "run.failed", "run.cancelled"].contains(&kind.as_str());
     assert_eq!(event_types(sandbox, run_id).iter().filter(terminal).count(), 1);
 }
+
+/// Starts `errand serve -d <agent> <more…>`; returns the service's id once it runs.
+pub(crate) fn serve(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
+    let words = [OsStr::new("serve"), OsStr::new("-d"), agent.as_os_str()];
+    let service = sandbox.errand(words).args(more).run().ok().stdout_line();
+    wait_for_record(sandbox, &service, "the service runs", |record| record["status"] == "running");
+    service
+}
+
+/// The address that the service's only listener has.
+pub(crate) fn address(sandbox: &Sandbox, service: &str) -> String {
+    wait_for("the listener is bound", LIMIT, || {
+        let record = record(sandbox, service);
+        record["operation"]["listeners"][0]["bound_addr"].as_str().map(str::to_owned)
+    })
+}
+
+/// The records of a service's wakes, oldest first.
+pub(crate) fn wakes(sandbox: &Sandbox, service: &str) -> Vec<Value> {
+    let mut all = all(sandbox);
+    all.retain(|run| run["parent_run_id"] == service);
+    all.reverse();
+    all
+}
+
+/// A process id in a record.
+pub(crate) fn pid(of: &Value) -> u32 {
+    u32::try_from(of.as_u64().expect("a process id")).unwrap()
+}
+
+/// Kills the process whose id a record names, with `signal`.
+pub(crate) fn signal(of: &Value, signal: rustix::process::Signal) {
+    let pid = i32::try_from(pid(of)).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Lets agents go on that wait with [`GATE`].
+pub(crate) fn open_gate(sandbox: &Sandbox) {
+    std::fs::write(sandbox.root().join("home/go"), "").unwrap();
+}
+
+/// A line of shell in which an agent waits for [`open_gate`].
+pub(crate) const GATE: &str = "while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
+
+/// Starts a command of the program for an agent, such as `errand run <agent> <more…>`.
+pub(crate) fn command<'s>(
+    sandbox: &'s Sandbox,
+    words: &[&str],
+    agent: &Path,
+    more: &[&str],
+) -> errand_testkit::Command<'s> {
+    sandbox.errand(words).arg(agent).args(more)
+}
+
+/// `errand run <agent> <more…>` in the foreground.
+pub(crate) fn run<'s>(
+    sandbox: &'s Sandbox,
+    agent: &Path,
+    more: &[&str],
+) -> errand_testkit::Command<'s> {
+    command(sandbox, &["run"], agent, more)
+}

@@ -1,0 +1,189 @@
+//! Runs in the foreground: streams, exit codes, interrupts.
+
+use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
+
+use crate::support::{all, assert_over, run, sandbox, sleeper, start};
+
+/// Runs a script in the foreground and afterwards waits for it: both end with `code`.
+fn check(agent: &Agent, more: &[&str], code: i32, error: Option<&str>) {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(agent);
+    drop(run(&sandbox, &agent, more).run().exits(code));
+    let record = all(&sandbox).remove(0);
+    assert_eq!(record["last_error"]["code"].as_str(), error, "{record:#}");
+    let run_id = record["run_id"].as_str().unwrap();
+    let waited = sandbox.errand(["wait", run_id]).run().exits(code);
+    assert_eq!(waited.stdout(), format!("{code}\n"));
+    assert_over(&sandbox, run_id);
+}
+
+#[test]
+fn a_foreground_run_ends_with_the_agents_own_exit_code() {
+    check(&Agent::shell("exit 0"), &[], 0, None);
+    check(&Agent::shell("exit 7"), &[], 7, Some("exit_nonzero"));
+    check(&Agent::shell("exit 255"), &[], 255, Some("exit_nonzero"));
+    check(&Agent::shell("kill -TERM $$; sleep 600"), &[], 143, Some("killed_by_signal"));
+}
+
+#[test]
+fn time_that_is_up_is_124() {
+    check(&sleeper(), &["--timeout", "200ms"], 124, Some("timeout_run"));
+    let in_file = sleeper().spec("timeouts: { run: 200ms }");
+    check(&in_file, &[], 124, Some("timeout_run"));
+}
+
+#[test]
+fn an_output_that_is_refused_is_125() {
+    let agent = Agent::shell("echo '{' > \"$ERRAND_OUTPUT\"");
+    check(&agent, &[], 125, Some("output_invalid"));
+    let agent =
+        Agent::shell("echo '{\"n\": 1}'").spec("output_schema: { type: object, required: [m] }");
+    check(&agent, &[], 125, Some("output_invalid"));
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_is_126_and_one_that_is_not_there_127() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::command("[./README]"));
+    for words in [&["run"][..], &["run", "-d"]] {
+        let refused = sandbox.errand(words).arg(&agent).run();
+        drop(refused.refuses(126, "command_not_executable"));
+    }
+    let agent = sandbox.agent(&Agent::command("[no-such-program]").named("absent"));
+    for words in [&["run"][..], &["run", "-d"]] {
+        let refused = sandbox.errand(words).arg(&agent).run();
+        drop(refused.refuses(127, "no-such-program"));
+    }
+    assert!(!sandbox.registry().exists(), "what cannot run creates nothing");
+}
+
+#[test]
+fn stdout_and_stderr_stay_apart_and_nothing_is_added_to_stdout() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("printf 'to stdout'; echo to stderr >&2"));
+    let output = run(&sandbox, &agent, &[]).run().ok();
+    assert_eq!(output.stdout(), "to stdout");
+    assert!(output.stderr().contains("to stderr\n") && !output.stderr().contains("to stdout"));
+}
+
+#[test]
+fn the_output_is_shown_as_it_comes() {
+    let sandbox = sandbox();
+    let agent =
+        sandbox.agent(&Agent::shell(&format!("echo first\n{}echo last", crate::support::GATE)));
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("first");
+    crate::support::open_gate(&sandbox);
+    assert_eq!(running.wait().ok().stdout(), "first\nlast\n");
+}
+
+#[test]
+fn an_agent_gets_no_more_than_it_should_of_the_callers_environment() {
+    let mut sandbox = sandbox();
+    sandbox.set_env("PRIVATE_THING", "of-the-caller");
+    let agent = Agent::shell("env | sort").spec("env: { FROM_FILE: one, BOTH: file }");
+    let agent = sandbox.agent(&agent);
+    let output = run(&sandbox, &agent, &["--env", "BOTH=flag", "--env", "EMPTY="]).run().ok();
+    let variables: Vec<String> = output.stdout().lines().map(str::to_owned).collect();
+    for expected in ["FROM_FILE=one", "BOTH=flag", "EMPTY=", "ERRAND_ATTEMPT=1", "TZ=UTC"] {
+        assert!(variables.iter().any(|it| it == expected), "{expected}: {variables:#?}");
+    }
+    assert!(!output.stdout().contains("PRIVATE_THING"));
+    let named = |name: &str| variables.iter().any(|it| it.starts_with(&format!("{name}=")));
+    for name in [
+        "ERRAND_RUN_ID",
+        "ERRAND_WORKSPACE",
+        "ERRAND_AGENT_DIR",
+        "ERRAND_INPUT",
+        "ERRAND_OUTPUT",
+        "ERRAND_BRIEF",
+        "ERRAND_API",
+        "ERRAND_TOKEN",
+    ] {
+        assert!(named(name), "{name}: {variables:#?}");
+    }
+}
+
+#[test]
+fn an_interrupted_agent_may_use_its_grace_period() {
+    let sandbox = sandbox();
+    let script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("ready");
+    running.interrupt();
+    assert!(running.wait().exits(130).stdout().contains("saved"));
+    assert_eq!(all(&sandbox)[0]["status"], "cancelled");
+}
+
+#[test]
+fn a_second_interrupt_kills_at_once() {
+    let sandbox = sandbox();
+    let script = "trap 'echo asked' TERM\necho ready\nwhile :; do sleep 0.01 || true; done\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("ready");
+    running.interrupt();
+    running.wait_for_stdout("asked");
+    running.interrupt();
+    let output = running.wait().exits(130);
+    assert!(output.wall < std::time::Duration::from_secs(9), "the grace period is cut short");
+    let record = all(&sandbox).remove(0);
+    assert_eq!((&record["status"], &record["signal"]), (&"cancelled".into(), &9.into()));
+    assert_over(&sandbox, record["run_id"].as_str().unwrap());
+}
+
+#[test]
+fn a_terminated_foreground_run_leaves_nothing_behind() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("ready");
+    running.terminate();
+    assert_ne!(running.wait().code, Some(0));
+    let record = all(&sandbox).remove(0);
+    assert_over(&sandbox, record["run_id"].as_str().unwrap());
+}
+
+#[test]
+fn a_killed_foreground_run_takes_its_agent_with_it() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("ready");
+    let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    running.kill();
+    drop(running.wait());
+    wait_until("its agent is dead", LIMIT, || processes_of_run(&run_id).is_empty());
+    assert_over(&sandbox, &run_id);
+    assert_eq!(all(&sandbox)[0]["status"], "failed");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_end_the_run() {
+    let sandbox = sandbox();
+    let script = "i=0; while [ $i -lt 20000 ]; do echo \"line $i\"; i=$((i+1)); done";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let shown = format!("{} run {} | head -1", env!("CARGO_BIN_EXE_errand"), agent.display());
+    assert_eq!(sandbox.tool("sh", ["-c", &shown]).run().ok().stdout(), "line 0\n");
+    let record = all(&sandbox).remove(0);
+    assert_eq!(record["status"], "completed");
+    let run_id = record["run_id"].as_str().unwrap();
+    assert_eq!(crate::support::log(&sandbox, run_id).lines().count(), 20_000);
+}
+
+#[test]
+fn wait_prints_one_exit_code_per_run_and_gives_up_with_124() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("exit \"$(cat)\""));
+    let ids: Vec<String> =
+        ["3", "0", "5"].iter().map(|code| start(&sandbox, &agent, &["--job", code])).collect();
+    assert_eq!(sandbox.errand(["wait"]).args(&ids).run().exits(5).stdout(), "3\n0\n5\n");
+
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start(&sandbox, &agent, &[]);
+    let given_up = sandbox.errand(["wait", "--timeout-ms", "50", &run_id]).run();
+    drop(given_up.refuses(124, "wait_timed_out"));
+    drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+    assert_eq!(sandbox.errand(["wait", &run_id]).run().exits(143).stdout(), "143\n");
+}

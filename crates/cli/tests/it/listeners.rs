@@ -1,0 +1,168 @@
+//! Services that requests wake, over the real network stack.
+
+use std::thread;
+
+use errand_testkit::{Agent, LIMIT, Request, Sandbox, wait_until};
+
+use crate::support::{GATE, address, all, open_gate, record, sandbox, serve, wakes};
+
+const SECRET: &str = "a-shared-secret-4711";
+
+/// Serves an agent that fails, or waits at the gate, where the request's body says so.
+fn service(sandbox: &Sandbox) -> (String, String) {
+    let script = format!("case \"$(cat)\" in *fail*) exit 3;; *hold*) {GATE};; esac");
+    let agent = Agent::shell(&script.replace("\n;;", ";;")).spec("secrets: [HOOK_SECRET]").spec(
+        "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET, \
+         max_body_bytes: 1024, max_header_bytes: 2048 }",
+    );
+    let agent = sandbox.agent(&agent);
+    let service = serve(sandbox, &agent, &[]);
+    let address = address(sandbox, &service);
+    (service, address)
+}
+
+fn with_secret() -> Sandbox {
+    let mut sandbox = sandbox();
+    sandbox.set_env("HOOK_SECRET", SECRET);
+    sandbox
+}
+
+fn post(body: &str) -> Request {
+    Request::post("/hook", body).header("x-errand-secret", SECRET)
+}
+
+#[test]
+fn each_kind_of_request_has_its_answer() {
+    let sandbox = with_secret();
+    let (service, address) = service(&sandbox);
+    let status = |request: Request| request.send(&address).status;
+    assert_eq!(status(post("hello")), 202);
+    let bearer = format!("Bearer {SECRET}");
+    assert_eq!(status(Request::post("/hook?a=1", "x").header("Authorization", &bearer)), 202);
+    assert_eq!(status(Request::post("/hook", "hello")), 401);
+    assert_eq!(status(Request::post("/hook", "x").header("x-errand-secret", "wrong")), 401);
+    assert_eq!(status(Request::post("/other", "x").header("x-errand-secret", SECRET)), 404);
+    let method = Request::new("GET", "/hook").header("x-errand-secret", SECRET).send(&address);
+    assert_eq!(method.status, 405);
+    assert!(method.headers.iter().any(|(name, value)| name == "allow" && value == "POST"));
+    assert_eq!(status(post(&"x".repeat(1025))), 413);
+    assert_eq!(status(post("x").header("x-long", &"y".repeat(4096))), 431);
+    assert_eq!(Request::send_raw(&address, b"this is no HTTP\r\n\r\n").status, 400);
+    assert_eq!(status(post("fail")), 500);
+
+    let record = record(&sandbox, &service);
+    let listener = &record["operation"]["listeners"][0];
+    assert_eq!(listener["requests_handled"], 3, "refused requests wake nobody: {listener:#}");
+    assert!(listener["last_request_at"].is_i64());
+    assert_eq!(listener["bound_addr"], address.as_str());
+    assert_eq!(listener["secret_sha256"].as_str().unwrap().len(), 64);
+    let states: Vec<_> =
+        wakes(&sandbox, &service).iter().map(|wake| wake["status"].clone()).collect();
+    assert_eq!(states, ["completed", "completed", "failed"]);
+    drop(sandbox.errand(["stop", &service]).run().ok());
+    let found = sandbox.tool("grep", ["-rlaF", SECRET, ".errand"]).run();
+    assert_eq!(found.stdout(), "", "only the hash of the shared secret is kept");
+}
+
+#[test]
+fn a_request_arrives_as_it_was_sent_without_its_credentials() {
+    let sandbox = with_secret();
+    let (service, address) = service(&sandbox);
+    let request = Request::post("/hook?tag=v1&token=hide-me", "it's \"quoted\"\n\u{1f980}")
+        .header("x-errand-secret", SECRET)
+        .header("X-GitHub-Event", "push")
+        .header("Cookie", "session=hide-me");
+    assert_eq!(request.send(&address).status, 202);
+    let wake = wakes(&sandbox, &service).remove(0);
+    assert_eq!(wake["trigger"]["type"], "webhook");
+    let input = &wake["input"];
+    assert_eq!(input["method"], "POST");
+    assert_eq!(input["path"], "/hook");
+    assert_eq!(input["body"], "it's \"quoted\"\n\u{1f980}");
+    assert_eq!(input["headers"]["x-github-event"], "push");
+    assert!(input["remote"].as_str().unwrap().starts_with("127.0.0.1:"));
+    assert!(!wake.to_string().contains("hide-me"), "{wake:#}");
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn too_many_requests_at_once_are_429_and_the_others_are_all_served() {
+    let sandbox = with_secret();
+    let (service, address) = service(&sandbox);
+    let clients: Vec<_> = (0..80)
+        .map(|_| {
+            let address = address.clone();
+            thread::spawn(move || post("hold").send(&address))
+        })
+        .collect();
+    let turned_away = || clients.iter().filter(|client| client.is_finished()).count();
+    wait_until("some are turned away", LIMIT, || turned_away() >= 5);
+    open_gate(&sandbox);
+    let answers: Vec<_> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    let (served, others): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|answer| answer.status == 202);
+    assert!(served.len() >= 64, "only {} were served", served.len());
+    for answer in &others {
+        assert_eq!(answer.status, 429);
+        assert!(answer.headers.iter().any(|(name, _)| name == "retry-after"), "{answer:?}");
+    }
+    assert_eq!(wakes(&sandbox, &service).len(), served.len());
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn flags_win_over_the_file_and_methods_merge() {
+    let sandbox = with_secret();
+    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+        "listen: { address: \"127.0.0.1:1\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
+    );
+    let agent = sandbox.agent(&agent);
+    let more = [
+        "--listen",
+        "127.0.0.1:0",
+        "--listen-path",
+        "/other",
+        "--listen-method",
+        "put",
+        "--listen-shared-secret",
+        "another-secret",
+    ];
+    let service = serve(&sandbox, &agent, &more);
+    let address = address(&sandbox, &service);
+    let send = |method: &str, path: &str, secret: &str| {
+        Request::new(method, path).header("x-errand-secret", secret).send(&address).status
+    };
+    assert_eq!(send("PUT", "/other", "another-secret"), 202);
+    assert_eq!(send("POST", "/other", "another-secret"), 202);
+    assert_eq!(send("POST", "/other", SECRET), 401);
+    assert_eq!(send("POST", "/hook", "another-secret"), 404);
+    assert_eq!(send("DELETE", "/other", "another-secret"), 405);
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn an_address_in_use_is_said_and_leaves_no_service_behind() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let words = ["--listen", &address];
+    let refused = crate::support::command(&sandbox, &["serve", "-d"], &agent, &words).run();
+    assert!(refused.stderr().contains("listen_address_in_use"), "{}", refused.describe());
+    drop(refused.exits(125));
+    assert!(all(&sandbox).iter().all(|run| run["status"] == "failed"));
+    assert_eq!(sandbox.processes(), []);
+}
+
+#[test]
+fn a_restarted_service_listens_again() {
+    let sandbox = with_secret();
+    let (service, first) = service(&sandbox);
+    drop(sandbox.errand(["restart", &service]).run().ok());
+    crate::support::wait_for_record(&sandbox, &service, "attempt 2 runs", |it| {
+        it["attempt"] == 2 && it["status"] == "running"
+    });
+    let second = address(&sandbox, &service);
+    assert_eq!(post("x").send(&second).status, 202, "{first} {second}");
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}

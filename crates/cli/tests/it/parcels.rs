@@ -1,0 +1,70 @@
+//! What a run executes is what was there when it was admitted.
+
+use errand_testkit::{Agent, LIMIT, wait_until};
+
+use crate::support::{GATE, finish, log, open_gate, record, run, sandbox, start};
+
+#[test]
+fn a_run_keeps_its_parcel_when_the_folder_changes() {
+    let sandbox = sandbox();
+    let script = format!("echo \"ready $ERRAND_ATTEMPT\"\n{GATE}cat \"$ERRAND_AGENT_DIR/text\"");
+    let agent = Agent::shell(&script).file("text", "as it was\n");
+    let path = sandbox.agent(&agent);
+    let run_id = start(&sandbox, &path, &[]);
+    wait_until("it is ready", LIMIT, || log(&sandbox, &run_id).contains("ready 1"));
+    let digest = record(&sandbox, &run_id)["parcel_digest"].clone();
+
+    sandbox.agent(&agent.clone().file("text", "changed\n"));
+    drop(sandbox.errand(["restart", &run_id]).run().ok());
+    wait_until("attempt 2 is ready", LIMIT, || log(&sandbox, &run_id).contains("ready 2"));
+    open_gate(&sandbox);
+    assert_eq!(finish(&sandbox, &run_id)["parcel_digest"], digest);
+    assert!(log(&sandbox, &run_id).contains("as it was"));
+
+    // A restart once it is over is a new run of the pinned parcel; a new run takes the new folder.
+    let again = sandbox.errand(["restart", &run_id]).run().ok().stdout_line();
+    let repeated = finish(&sandbox, &again);
+    assert_eq!(repeated["parcel_digest"], digest);
+    assert_eq!(repeated["origin_run_id"], run_id.as_str());
+    assert!(log(&sandbox, &again).contains("as it was"));
+    assert!(run(&sandbox, &path, &[]).run().ok().stdout().contains("changed"));
+}
+
+#[test]
+fn a_digest_depends_on_content_and_not_on_place_or_time() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("true")
+        .file("data/one", "1")
+        .file("ignored.tmp", "x")
+        .file(".errandignore", "*.tmp\n");
+    let digest =
+        |folder: &std::path::Path| sandbox.errand(["build"]).arg(folder).run().ok().stdout_line();
+    let here = digest(&sandbox.agent(&agent));
+    let there = agent.write_below(&sandbox.path("elsewhere"));
+    std::fs::write(there.join("ignored.tmp"), "y").unwrap();
+    assert_eq!(digest(&there), here);
+    std::fs::write(there.join("data/one"), "2").unwrap();
+    assert_ne!(digest(&there), here);
+}
+
+#[test]
+fn a_link_that_leaves_the_folder_is_refused_and_nothing_is_created() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    std::os::unix::fs::symlink("/etc/passwd", agent.join("users")).unwrap();
+    let refused = sandbox.errand(["run"]).arg(&agent).run();
+    assert!(refused.stderr().contains("users"), "{}", refused.describe());
+    drop(refused.exits(2));
+    assert!(!sandbox.registry().exists(), "a refusal creates nothing");
+}
+
+#[test]
+fn what_an_agent_writes_stays_in_its_workspace() {
+    let sandbox = sandbox();
+    let script = "echo mine > made; test \"$PWD\" = \"$ERRAND_WORKSPACE\"; ! test -w \"$ERRAND_AGENT_DIR\" || true";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run_id = start(&sandbox, &agent, &[]);
+    assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
+    let made = sandbox.registry().join(format!("workspaces/{run_id}/made"));
+    assert_eq!(std::fs::read_to_string(made).unwrap(), "mine\n");
+}
