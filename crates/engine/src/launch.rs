@@ -3,13 +3,18 @@
 //! The helper gets nothing of the caller but a short list of variables and a pipe on which it says
 //! one line: that it began, or why it did not.
 
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use errand_agent::os::{Helper, StartedHelper};
 use errand_model::{Digest, RunId};
 use errand_store::Lease;
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::{Engine, Error, environment};
@@ -49,48 +54,67 @@ pub fn launch(
     secrets: &[String],
 ) -> Result<Ready, Error> {
     let failed = |reason: String| Error::Helper { run_id: run_id.clone(), reason };
-    let mut command = Command::new(&engine.surroundings().program);
-    command
-        .args(["internal", "run-record", run_id.as_str(), "--after-lease"])
-        .arg(seen_epoch.to_string())
-        .arg("--root")
-        .arg(engine.registry().root())
-        .arg("--identity")
-        .arg(&engine.surroundings().identity)
-        .arg("--runtime-dir")
-        .arg(&engine.surroundings().runtime_dir)
-        .current_dir("/")
-        .env_clear()
-        .env("ERRAND_HELPER", run_id.as_str())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
-    for (name, value) in &engine.surroundings().environment {
-        let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
-        if is_secret || environment::is_passed_on(name) {
-            command.env(name, value);
-        }
-    }
-    errand_agent::os::detach(&mut command);
-    let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
-    let line = read_line(&mut child).map_err(|error| failed(error.to_string()))?;
+    let (pipe, said) =
+        rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.to_string()))?;
+    let helper = Helper {
+        program: &engine.surroundings().program,
+        args: arguments(engine, run_id, seen_epoch),
+        env: inherited(engine, run_id, secrets),
+        cwd: Path::new("/"),
+        stdout: said.as_fd(),
+    };
+    let started = helper.spawn().map_err(|error| failed(error.to_string()))?;
+    // The helper's end is then the only one: it closes when the helper ends.
+    drop(said);
+    let line = read_line(pipe).map_err(|error| failed(error.to_string()))?;
     match serde_json::from_str(&line) {
         Ok(ready) => Ok(ready),
-        Err(_) if line.is_empty() => Err(failed(how_it_ended(&mut child))),
+        Err(_) if line.is_empty() => Err(failed(how_it_ended(started))),
         Err(_) => Err(failed(format!("it said {line:?}"))),
     }
 }
 
-fn how_it_ended(child: &mut Child) -> String {
-    match child.wait() {
+fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64) -> Vec<OsString> {
+    let around = engine.surroundings();
+    vec![
+        "internal".into(),
+        "run-record".into(),
+        run_id.as_str().into(),
+        "--after-lease".into(),
+        seen_epoch.to_string().into(),
+        "--root".into(),
+        engine.registry().root().into(),
+        "--identity".into(),
+        around.identity.clone().into(),
+        "--runtime-dir".into(),
+        around.runtime_dir.clone().into(),
+    ]
+}
+
+/// What a helper gets of the caller's environment: what agents may see, and the agent's secrets.
+fn inherited(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Vec<(OsString, OsString)> {
+    let is_wanted = |name: &OsStr| {
+        let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
+        is_secret || environment::is_passed_on(name)
+    };
+    let environment = engine.surroundings().environment.iter();
+    environment
+        .filter(|(name, _)| is_wanted(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .chain([("ERRAND_HELPER".into(), run_id.as_str().into())])
+        .collect()
+}
+
+fn how_it_ended(started: StartedHelper) -> String {
+    match started.wait() {
         Ok(status) => format!("it ended without a word ({status})"),
-        Err(error) => format!("it cannot be waited for: {error}"),
+        Err(error) => format!("it ended without a word, and cannot be waited for: {error}"),
     }
 }
 
 /// Reads until the first line's end, the pipe's end or the limit.
-fn read_line(child: &mut Child) -> std::io::Result<String> {
-    let Some(mut pipe) = child.stdout.take() else { return Ok(String::new()) };
+fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
+    let mut pipe = File::from(pipe);
     let deadline = Instant::now() + READY_LIMIT;
     let mut line = Vec::new();
     let mut part = [0; 4096];

@@ -74,7 +74,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// [`Error`]; nothing is bound.
+    /// [`enum@Error`]; nothing is bound.
     pub async fn bind(spec: &ListenerSpec) -> Result<Self, Error> {
         let listen_addr = spec.listen_addr.clone();
         let Ok(address) = listen_addr.parse::<SocketAddr>() else {

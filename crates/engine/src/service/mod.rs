@@ -54,7 +54,11 @@ pub(crate) async fn run(
     let listeners = match bind(&journal.look(|run, _| addresses(run))).await {
         Ok(listeners) => listeners,
         Err(error) => {
-            let code = "listen_address_in_use";
+            let code = if let Error::Listener(error) = &error {
+                error.code().as_str()
+            } else {
+                "internal"
+            };
             return fail(journal, company, attempt, code, crate::supervise::chain(&error)).await;
         }
     };
