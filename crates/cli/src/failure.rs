@@ -282,7 +282,7 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
             "what is recorded must not hold a secret: let the agent read it from its environment",
         ),
         EngineError::Workspace(_) => (ErrorCode::WorkspaceFailed, ""),
-        EngineError::Listener(_) => (ErrorCode::ListenAddressInUse, ""),
+        EngineError::Listener(error) => (error.code(), ""),
         EngineError::Schedule(_) => (ErrorCode::CronInvalid, ""),
         EngineError::Live { .. } => {
             (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
