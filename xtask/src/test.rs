@@ -84,7 +84,8 @@ fn end_processes_of(scratch: &Path) -> Vec<String> {
         }
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&words).replace('\0', " ");
-        if shell::capture(shell::tool("kill", &["-KILL", &pid])).is_ok() {
+        // The shell's own `kill`: a bare machine has no other.
+        if shell::capture(shell::tool("sh", &["-c", "kill -KILL \"$0\"", &pid])).is_ok() {
             ended.push(format!("  {pid} {line}"));
         }
     }
