@@ -175,7 +175,7 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
         }
         other => other.map_err(|failure| failure.explain(&path, "opens"))?,
     };
-    busy::patiently(|| bring_up_to_date(&mut connection, &path, missing))
+    busy::patiently(|| bring_up_to_date(&mut connection, registry, missing))
         .map_err(|failure| failure.explain(&path, "opens"))?;
     Ok(connection)
 }
@@ -199,7 +199,7 @@ fn check_header(path: &Path) -> Result<(), Error> {
 
 fn bring_up_to_date(
     connection: &mut Connection,
-    path: &Path,
+    registry: &Registry,
     missing: Missing,
 ) -> Result<(), Failure> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
@@ -208,16 +208,22 @@ fn bring_up_to_date(
     if application == migrate::APPLICATION_ID && found == known {
         return Ok(());
     }
-    let path = path.to_path_buf();
+    let path = registry.database();
     if application == migrate::APPLICATION_ID && found > known {
         return Err(Error::Newer { path, found, known }.into());
     }
-    let tables: u32 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let count_tables = || {
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u32>(0))
+    };
+    let tables = count_tables()?;
     let is_empty = application == 0 && found == 0 && tables == 0;
     if application != migrate::APPLICATION_ID && !is_empty {
         let reason = "it is the database of another program".to_owned();
         return Err(Error::Corrupt { path, reason }.into());
+    }
+    // A database without its log, say. Looked at again last, as above.
+    if is_empty && has_run_files(registry) && count_tables()? == 0 {
+        return Err(Error::Lost { path }.into());
     }
     if is_empty && missing == Missing::Refuse {
         return Err(Error::Missing { path }.into());

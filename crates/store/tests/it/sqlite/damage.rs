@@ -57,6 +57,20 @@ fn a_file_that_is_no_registry_is_refused_and_left_alone() {
     assert!(matches!(refused, Error::Corrupt { .. }), "{refused:?}");
 }
 
+#[test]
+fn a_database_that_lost_its_log_is_not_taken_for_a_new_one() {
+    let fresh = Fresh::new();
+    fresh.registry.create().unwrap();
+    let raw = Connection::open(fresh.registry.database()).unwrap();
+    raw.execute_batch("CREATE TABLE t (x); DROP TABLE t").unwrap();
+    let record = fresh.registry.runs().join("01m7y24jjnnda0q4cev7.json");
+    std::fs::write(record, "{}").unwrap();
+    for options in [Options::EXISTING, Options::CREATE] {
+        let refused = Sqlite::open(&fresh.registry, options).unwrap_err();
+        assert!(matches!(refused, Error::Lost { .. }), "{refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_empty_file_is_as_good_as_none() {
     let fresh = Fresh::new();
