@@ -106,7 +106,8 @@ impl Plan {
         &self.packed.digest
     }
 
-    /// Builds the parcel, or finds it: if it exists already, nothing is written.
+    /// Builds the parcel, or finds it: if it exists already, nothing is written. One whose manifest
+    /// or definition is damaged is replaced.
     ///
     /// Any number of processes may build the same parcel at once. What was built is on the disk
     /// when this returns.
@@ -117,6 +118,11 @@ impl Plan {
     pub fn publish(self, parcels_root: &Path) -> Result<Parcel, Error> {
         let packed = self.packed;
         let path = stored::path_of(parcels_root, &packed.digest);
+        let found = open(parcels_root, &packed.digest);
+        if let Err(Error::Damaged { .. }) = found {
+            // Nobody can use it as it is: it is made anew.
+            remove(parcels_root, &packed.digest)?;
+        }
         if !stored::is_published(&path)? {
             publish::publish(&packed, parcels_root, &path)?;
         }

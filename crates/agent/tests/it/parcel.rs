@@ -571,3 +571,15 @@ fn a_registry_that_cannot_be_written_still_gives_what_it_has() {
     remount("rw");
     assert_eq!(error.code(), ErrorCode::RegistryReadOnly, "{error}");
 }
+
+#[test]
+fn building_again_replaces_a_damaged_parcel() {
+    let place = Place::new();
+    let first = parcel::build(&place.source(), &place.parcels()).unwrap();
+    let definition = first.path.join("definition.json");
+    fs::remove_file(&definition).unwrap();
+    fs::write(&definition, "{}").unwrap();
+    let second = parcel::build(&place.source(), &place.parcels()).unwrap();
+    assert_eq!(first.digest, second.digest);
+    parcel::verify(&place.parcels(), &first.digest).unwrap();
+}
