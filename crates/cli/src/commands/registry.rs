@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use errand_agent::Clock as _;
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Repair, Report, check, rebuild};
+use errand_store::{Registry, Repair, Report, check, rebuild};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -36,19 +36,43 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
     })?;
     let (report, verb, json) = match *command {
         Command::Rebuild { json } => {
+            complete_files(&registry)?;
             (rebuild(&registry, errand_agent::SystemClock.now())?, "restored", json)
         }
         Command::Check { repair, json } => {
             let store = Sqlite::open(&registry, Options::EXISTING)?;
             if !json {
                 let pragmas = store.pragmas()?;
-                context.printer.note(&format!("{}: {pragmas:?}", registry.database().display()));
+                let synced =
+                    if pragmas.is_synchronous { "every commit synced" } else { "NOT synced" };
+                context.printer.note(&format!(
+                    "{}: schema {}, {}, {synced}, {} pages of {} bytes",
+                    registry.database().display(),
+                    pragmas.schema,
+                    pragmas.journal_mode,
+                    pragmas.pages,
+                    pragmas.page_size_bytes,
+                ));
             }
             let repair = if repair { Repair::Files } else { Repair::Nothing };
             (check(&registry, &store, repair)?, "checked", json)
         }
     };
     show(context, &report, verb, json)
+}
+
+/// What a database that can still be read knows, and the files do not, goes into the files first.
+/// The database of a newer errand is left alone.
+fn complete_files(registry: &Registry) -> Result<(), Failure> {
+    match Sqlite::open(registry, Options::EXISTING) {
+        Ok(store) => {
+            // What cannot be mended is told by the rebuild.
+            drop(check(registry, &store, Repair::Files));
+            Ok(())
+        }
+        Err(error @ errand_store::Error::Newer { .. }) => Err(error.into()),
+        Err(_) => Ok(()),
+    }
 }
 
 fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8, Failure> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::export;
-use errand_model::{Event, Head};
+use errand_engine::{export, wait};
+use errand_model::{Broken, Event, Head};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -30,6 +30,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     } else {
         let engine = context.engine()?;
         let run_id = context.resolve(&engine, &args.run).await?;
+        // Looked up first: a run that lives may grow meanwhile, and never shrinks.
+        let recorded = wait::load(&engine, &run_id).await?.head;
         let mut head = Head::EMPTY;
         let mut last: Option<Event> = None;
         loop {
@@ -42,6 +44,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                 last = Some(event);
             }
         }
+        check_end(&args.run, head, recorded)?;
         (run_id.to_string(), export::verified(head, last.as_ref()))
     };
     if args.json {
@@ -56,7 +59,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn broken_journal(name: &str, broken: &errand_model::Broken) -> Failure {
+/// Nothing may be missing at the journal's end, where no hash tells.
+fn check_end(name: &str, head: Head, recorded: Head) -> Result<(), Failure> {
+    if head.seq < recorded.seq {
+        let (end, whole) = (head.seq, recorded.seq);
+        let what = format!("the journal of {name} is cut off: it ends at event {end} of {whole}");
+        return Err(Failure::new(ErrorCode::JournalBroken, what));
+    }
+    if head.seq == recorded.seq && head.hash != recorded.hash {
+        return Err(broken_journal(name, &Broken::Changed { seq: head.seq }));
+    }
+    Ok(())
+}
+
+fn broken_journal(name: &str, broken: &Broken) -> Failure {
     Failure::new(ErrorCode::JournalBroken, format!("the journal of {name} is not what was written"))
         .because(broken)
 }
