@@ -13,6 +13,7 @@ pub use linux::identity::{Liveness, identity_of, liveness, own_identity, process
 pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Delivery, Signal, signal};
 pub use linux::tree::descendants_of_run;
+pub use linux::trim::release_code;
 /// Waiting for a file to change.
 pub mod watch {
     pub use super::linux::watch::Watch;

@@ -12,4 +12,5 @@ pub(super) mod signal;
 pub(super) mod spawn;
 mod stat;
 pub(super) mod tree;
+pub(super) mod trim;
 pub(super) mod watch;
