@@ -378,6 +378,9 @@ const fn may_pass(error: &errand_store::Error) -> bool {
         errand_store::Error::Busy { .. }
             | errand_store::Error::Full { .. }
             | errand_store::Error::ReadOnly { .. }
+            // Gone for as long as somebody makes it anew from the files beside it.
+            | errand_store::Error::Missing { .. }
+            | errand_store::Error::Lost { .. }
             | errand_store::Error::Database { .. }
     )
 }
