@@ -10,11 +10,13 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::RunId;
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Holder, Registry, Store};
+use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
 use crate::failure::Failure;
 use crate::printer::Printer;
 
+/// What follows the runtime folder in the path of a run's socket: `/errand/<id>.sock`.
+const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 5;
 /// Runs that a shortened id may fit before the message stops naming them.
 const NAMED_MATCHES: u32 = 6;
 
@@ -105,7 +107,11 @@ impl Context {
         self.runtime_dir.clone().unwrap_or_else(|| {
             let base = self.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
             let user = rustix::process::getuid().as_raw();
-            base.filter(|dir| dir.is_dir()).map_or_else(
+            // With room for a run's socket in it.
+            let fits = |dir: &PathBuf| {
+                dir.as_os_str().len() + RUNTIME_NAMES_BYTES <= SOCKET_PATH_LIMIT_BYTES
+            };
+            base.filter(|dir| dir.is_dir() && fits(dir)).map_or_else(
                 || PathBuf::from(format!("/tmp/errand-{user}")),
                 |dir| dir.join("errand"),
             )

@@ -47,15 +47,14 @@ pub(crate) struct Args {
 /// Lists runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let filter = filter(&args)?;
-    // No registry, or one that its first run is about to make: no runs, and that is no failure.
-    let is_there = context.registry().is_some_and(|registry| {
-        registry.database().exists()
-            || registry.runs().read_dir().is_ok_and(|mut it| it.next().is_some())
-    });
-    if !is_there {
-        return show(context, &args, &[]);
-    }
-    let engine = context.engine()?;
+    let engine = match context.engine() {
+        Ok(engine) => engine,
+        // No registry, or one that its first run is about to make: no runs, and that is no failure.
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
+            return show(context, &args, &[]);
+        }
+        Err(failure) => return Err(failure),
+    };
     let records = records(context, &engine, &filter, &args).await?;
     show(context, &args, &records)
 }

@@ -15,18 +15,94 @@ fn check(sandbox: &Sandbox, words: &[&str], code: i32, complaint: &str) {
 fn words_that_are_not_understood() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true"));
+    sandbox.write("empty/README", "");
+    sandbox.write("broken/agent.yaml", "a: [");
+    sandbox.write("binary/agent.yaml", b"\x00\xff");
+    let long_name = "x".repeat(129);
     let agent = "test-agent";
-    check(&sandbox, &["frobnicate"], 2, "frobnicate");
-    check(&sandbox, &["run"], 2, "Usage");
-    check(&sandbox, &["run", "no-such-folder"], 2, "no-such-folder");
-    check(&sandbox, &["run", agent, "--job", "@no-such-file"], 2, "no-such-file");
-    check(&sandbox, &["run", agent, "--timeout", "soon"], 2, "soon");
-    check(&sandbox, &["run", agent, "--label", "novalue"], 2, "novalue");
-    check(&sandbox, &["run", agent, "--env", "=x"], 2, "=x");
-    check(&sandbox, &["serve", agent, "--schedule", "every now and then"], 2, "cron_invalid");
-    check(&sandbox, &["serve", agent, "--schedule", "0 0 30 2 *"], 2, "cron_invalid");
-    check(&sandbox, &["serve", agent, "--listen", "nowhere"], 2, "nowhere");
-    check(&sandbox, &["serve", agent, "--listen", "0.0.0.0:0"], 2, "listen_unsafe");
+    let wrong: &[(&[&str], i32, &str)] = &[
+        (&[], 2, "Usage"),
+        (&["frobnicate"], 2, "frobnicate"),
+        (&["run"], 2, "Usage"),
+        (&["run", "no-such-folder"], 2, "no-such-folder"),
+        (&["run", "empty"], 2, "agent.yaml"),
+        (&["run", "broken"], 2, "agent_file_invalid"),
+        (&["run", "binary"], 2, "agent_file_invalid"),
+        (&["run", agent, "--no-such-flag"], 2, "--no-such-flag"),
+        (&["run", agent, "--job"], 2, "--job"),
+        (&["run", agent, "--job", "@no-such-file"], 2, "no-such-file"),
+        (&["run", agent, "--job", "1", "--heartbeat"], 2, "--heartbeat"),
+        (&["run", agent, "--timeout", "soon"], 2, "soon"),
+        (&["run", agent, "--timeout", "10"], 2, "10"),
+        (&["run", agent, "--timeout", "0s"], 2, "0s"),
+        (&["run", agent, "--label", "novalue"], 2, "novalue"),
+        (&["run", agent, "--env", "=x"], 2, "=x"),
+        (&["run", agent, "--env", "A-B=x"], 2, "A-B"),
+        (&["run", agent, "--env", "ERRAND_TOKEN=x"], 2, "ERRAND_TOKEN"),
+        (&["run", agent, "--name", ""], 2, "name_invalid"),
+        (&["run", agent, "--name", "a\nb"], 2, "name_invalid"),
+        (&["run", agent, "--name", &long_name], 2, "name_invalid"),
+        (&["run", agent, "--idempotency-key", ""], 2, "--idempotency-key"),
+        (&["run", agent, "--force"], 2, "--dedup"),
+        (&["serve", agent, "--schedule", "every now and then"], 2, "cron_invalid"),
+        (&["serve", agent, "--schedule", "0 0 30 2 *"], 2, "cron_invalid"),
+        (&["serve", agent, "--schedule", ""], 2, "cron_invalid"),
+        (&["serve", agent, "--interval-ms", "0"], 2, "--interval-ms"),
+        (&["serve", agent, "--listen", "nowhere"], 2, "nowhere"),
+        (&["serve", agent, "--listen", "0.0.0.0:0"], 2, "listen_unsafe"),
+        (&["serve", agent, "--listen-path", "/x"], 2, "--listen"),
+        (&["serve", agent, "--listen", "127.0.0.1:0", "--listen-path", "x"], 2, "--listen-path"),
+        (
+            &["serve", agent, "--listen", "127.0.0.1:0", "--listen-method", "A B"],
+            2,
+            "--listen-method",
+        ),
+        (
+            &["serve", agent, "--listen", "127.0.0.1:0", "--listen-max-body-bytes", "0"],
+            2,
+            "--listen-max-body-bytes",
+        ),
+        (&["ps", "--filter", "color=red"], 2, "filter_invalid"),
+        (&["ps", "--filter", "status=done"], 2, "filter_invalid"),
+        (&["inspect-run", "anything"], 125, "registry_not_found"),
+        (&["logs", "anything"], 125, "registry_not_found"),
+        (&["stop", "anything"], 125, "registry_not_found"),
+        (&["wait", "anything"], 125, "registry_not_found"),
+        (&["rm", "anything"], 125, "registry_not_found"),
+        (&["logs", "anything", "--since", "yesterday"], 2, "yesterday"),
+        (&["prune", "--older-than", "x"], 2, "--older-than"),
+        (&["registry", "check"], 125, "registry_not_found"),
+        (&["explain", "no_such_code"], 2, "no_such_code"),
+        (&["validate", "no-such-file.yaml"], 2, "no-such-file.yaml"),
+        (&["build", "empty"], 2, "agent.yaml"),
+        (&["verify", "anything"], 125, "registry_not_found"),
+        (&["completions", "tcsh"], 2, "tcsh"),
+    ];
+    for (words, code, complaint) in wrong {
+        check(&sandbox, words, *code, complaint);
+    }
+    assert_eq!(sandbox.processes(), [], "a refusal leaves no process");
+}
+
+#[test]
+fn a_payload_that_does_not_fit_the_agents_schema_is_refused() {
+    let sandbox = sandbox();
+    let schema =
+        "input_schema: { type: object, required: [task], properties: { task: { type: string } } }";
+    sandbox.agent(&Agent::shell("true").spec(schema));
+    check(&sandbox, &["run", "test-agent"], 2, "input_invalid");
+    check(&sandbox, &["run", "test-agent", "--job", "not json"], 2, "input_invalid");
+    check(&sandbox, &["run", "-d", "test-agent", "--job", "{\"task\": 1}"], 2, "/task");
+    drop(sandbox.errand(["run", "test-agent", "--job", "{\"task\": \"x\"}"]).run().ok());
+}
+
+#[test]
+fn a_payload_that_is_too_large_is_refused() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("true"));
+    let file = std::fs::File::create(sandbox.path("huge")).unwrap();
+    file.set_len(65 * 1024 * 1024).unwrap();
+    check(&sandbox, &["run", "test-agent", "--job", "@huge"], 2, "huge");
 }
 
 #[test]

@@ -49,25 +49,164 @@ fn a_damaged_database_is_rebuilt_too() {
     assert_eq!(listing(&sandbox), before);
 }
 
+/// Runs Python with the registry's database as `db`; triggers are out of the way.
+fn tamper(sandbox: &Sandbox, statements: &str) {
+    let script = format!(
+        "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n\
+         for (name,) in db.execute(\"select name from sqlite_master where type = 'trigger'\").fetchall():\n\
+         \x20   db.execute(f'drop trigger {{name}}')\n\
+         {statements}\ndb.commit()\n"
+    );
+    let database = sandbox.registry().join("registry.db");
+    drop(sandbox.tool("python3", ["-S", "-c", &script]).arg(database).run().ok());
+}
+
+/// The three runs are listed; two of them work in every way.
+fn others_work(sandbox: &Sandbox, ids: &[String]) {
+    for run_id in [&ids[0], &ids[2]] {
+        assert_eq!(record(sandbox, run_id)["status"], "completed");
+        drop(sandbox.errand(["logs", run_id]).run().ok());
+        drop(sandbox.errand(["verify", run_id]).run().ok());
+    }
+    let listed = sandbox.errand(["ps", "-a", "-q"]).run().stdout();
+    assert!(listed.contains(&ids[0]) && listed.contains(&ids[2]), "{listed}");
+}
+
 #[test]
-fn damage_to_the_files_of_one_run_leaves_the_others_alone() {
-    let contents: [&[u8]; 4] = [b"", b"{\"schema\": 1, \"run_id\":", b"\x00\xff\xfe", b"[1, 2]"];
+fn files_of_a_run_that_are_damaged_leave_the_others_alone() {
+    let newer = "{\"schema\": 999, \"run_id\": \"x\"}";
+    let contents: [&[u8]; 5] =
+        [b"", b"{\"schema\": 1, \"run_id\":", b"\x00\xff\xfe", b"[1, 2]", newer.as_bytes()];
     for content in contents {
         let sandbox = sandbox();
         let ids = three(&sandbox);
-        for suffix in ["json", "final.json", "events.jsonl"] {
+        for suffix in ["json", "final.json", "events.jsonl", "log"] {
             let path = sandbox.registry().join(format!("runs/{}.{suffix}", ids[1]));
             std::fs::write(path, content).unwrap();
         }
-        assert!(all(&sandbox).len() >= 2);
-        for run_id in [&ids[0], &ids[2]] {
-            assert_eq!(record(&sandbox, run_id)["status"], "completed");
-            drop(sandbox.errand(["logs", run_id]).run().ok());
-        }
-        drop(sandbox.errand(["inspect-run", &ids[1]]).run());
+        // The registry is the truth: the run itself is as it was.
+        assert_eq!(record(&sandbox, &ids[1])["status"], "completed");
+        others_work(&sandbox, &ids);
+        let checked = sandbox.errand(["registry", "check"]).run().exits(1);
+        assert!(checked.stdout().contains(&ids[1]), "{}", checked.describe());
+        drop(sandbox.errand(["registry", "check", "--repair"]).run());
         drop(sandbox.errand(["rm", "--force", &ids[1]]).run().ok());
         assert_eq!(all(&sandbox).len(), 2);
+        drop(sandbox.errand(["registry", "check"]).run().ok());
     }
+}
+
+#[test]
+fn files_that_are_damaged_are_named_by_a_rebuild_which_saves_the_others() {
+    let newer = "{\"schema\": 999, \"run_id\": \"x\"}";
+    let contents: [&[u8]; 4] = [b"", b"{\"schema\": 1, \"run_id\":", b"\x00\xff", newer.as_bytes()];
+    for content in contents {
+        let sandbox = sandbox();
+        let ids = three(&sandbox);
+        for suffix in ["json", "events.jsonl", "final.json"] {
+            let path = sandbox.registry().join(format!("runs/{}.{suffix}", ids[1]));
+            std::fs::write(path, content).unwrap();
+        }
+        let rebuilt = sandbox.errand(["registry", "rebuild"]).run().exits(1);
+        assert!(rebuilt.stdout().contains(&ids[1]), "{}", rebuilt.describe());
+        others_work(&sandbox, &ids);
+    }
+}
+
+#[test]
+fn foreign_files_in_the_registry_disturb_nobody() {
+    let sandbox = sandbox();
+    let ids = three(&sandbox);
+    let runs = sandbox.registry().join("runs");
+    std::fs::write(runs.join("README.md"), "# not ours\n").unwrap();
+    std::fs::write(runs.join("notes.json"), "{}").unwrap();
+    std::fs::write(runs.join("01m7y00000000000zzzz.final.json"), "{\"schema\": 1}").unwrap();
+    std::fs::create_dir(runs.join("folder.json")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", runs.join("01m7y00000000000yyyy.json")).unwrap();
+    std::fs::write(sandbox.registry().join("stray"), "x").unwrap();
+    let before = listing(&sandbox);
+    assert_eq!(before.len(), 3);
+    others_work(&sandbox, &ids);
+    drop(sandbox.errand(["registry", "rebuild"]).run());
+    assert_eq!(listing(&sandbox), before);
+    assert!(std::path::Path::new("/etc/passwd").exists());
+}
+
+#[test]
+fn damaged_rows_of_one_run_are_said_and_leave_the_others_alone() {
+    let damages = [
+        "db.execute(\"update events set data = '{' where run = 2\"); db.execute('delete from states where run = 2')",
+        "db.execute('delete from events where run = 2 and seq = 2'); db.execute('delete from states where run = 2')",
+        "db.execute(\"update events set type = 'no.such' where run = 2 and seq = 2\"); db.execute('delete from states where run = 2')",
+    ];
+    for damage in damages {
+        let sandbox = sandbox();
+        let ids = three(&sandbox);
+        tamper(&sandbox, damage);
+        others_work(&sandbox, &ids);
+        let listed = sandbox.errand(["ps", "-a"]).run();
+        assert!(listed.stderr().contains(&ids[1]), "{damage}: {}", listed.describe());
+        let refused = sandbox.errand(["inspect-run", &ids[1]]).run();
+        assert_eq!(refused.code, Some(125), "{damage}: {}", refused.describe());
+        assert!(refused.stderr().contains(&ids[1]), "{}", refused.describe());
+        let checked = sandbox.errand(["registry", "check"]).run().exits(1);
+        assert!(checked.stdout().contains(&ids[1]), "{}", checked.describe());
+        // The files beside it still have everything.
+        drop(sandbox.errand(["registry", "rebuild"]).run().ok());
+        assert_eq!(record(&sandbox, &ids[1])["status"], "completed");
+    }
+}
+
+#[test]
+fn a_damaged_projection_is_made_anew_from_the_journal() {
+    let sandbox = sandbox();
+    let ids = three(&sandbox);
+    let before = listing(&sandbox);
+    tamper(&sandbox, "db.execute(\"update states set state = '{' where run = 2\")");
+    assert_eq!(listing(&sandbox), before);
+    assert_eq!(record(&sandbox, &ids[1])["status"], "completed");
+}
+
+#[test]
+fn a_changed_event_breaks_the_chain_of_its_run_only() {
+    let sandbox = sandbox();
+    let ids = three(&sandbox);
+    tamper(
+        &sandbox,
+        "db.execute(\"update events set data = replace(data, 'test-agent', 'evil-agent') where run = 2\")",
+    );
+    drop(sandbox.errand(["verify", &ids[1]]).run().refuses(125, "journal_broken"));
+    drop(sandbox.errand(["verify", &ids[0]]).run().ok());
+    others_work(&sandbox, &ids);
+}
+
+#[test]
+fn a_registry_of_a_newer_errand_is_refused_and_left_alone() {
+    let sandbox = sandbox();
+    let ids = three(&sandbox);
+    tamper(&sandbox, "db.execute('pragma user_version = 9999')");
+    let agent = sandbox.path("test-agent");
+    let agent = agent.to_str().unwrap();
+    for words in
+        [&["ps", "-a"][..], &["inspect-run", &ids[0]], &["run", agent], &["run", "-d", agent]]
+    {
+        drop(sandbox.errand(words).run().refuses(125, "registry_newer"));
+    }
+    tamper(&sandbox, "assert db.execute('pragma user_version').fetchone() == (9999,)");
+}
+
+#[test]
+fn a_moved_registry_works_in_its_new_place() {
+    let sandbox = sandbox();
+    let ids = three(&sandbox);
+    let before = listing(&sandbox).len();
+    std::fs::create_dir(sandbox.path("moved")).unwrap();
+    std::fs::rename(sandbox.registry(), sandbox.path("moved/.errand")).unwrap();
+    let listed = sandbox.errand(["ps", "-a", "--json"]).current_dir("moved").run().ok().json();
+    assert_eq!(listed.as_array().unwrap().len(), before);
+    drop(sandbox.errand(["logs", &ids[0]]).current_dir("moved").run().ok());
+    let again = sandbox.errand(["restart", &ids[0]]).current_dir("moved").run().ok().stdout_line();
+    drop(sandbox.errand(["wait", &again]).current_dir("moved").run().ok());
 }
 
 #[test]

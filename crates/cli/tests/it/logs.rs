@@ -2,7 +2,7 @@
 
 use errand_testkit::Agent;
 
-use crate::support::{finish, log, sandbox, sleeper, start, start_ready};
+use crate::support::{finish, sandbox, sleeper, start, start_ready};
 
 #[test]
 fn logs_reads_the_file_of_the_run_that_was_asked_for() {

@@ -34,9 +34,14 @@ fn a_hundred_detached_runs_at_once_all_end_right() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 100);
+    for run_id in &ids {
+        drop(sandbox.errand(["verify", run_id]).run().ok());
+    }
     for run_id in ids.iter().step_by(10) {
         assert_over(&sandbox, run_id);
     }
+    drop(sandbox.errand(["registry", "check"]).run().ok());
+    assert_eq!(sandbox.processes(), []);
 }
 
 #[test]
@@ -68,4 +73,59 @@ fn the_same_key_is_one_run() {
     });
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(all(&sandbox).len(), 1);
+}
+
+#[test]
+fn an_equal_run_stands_in_where_dedup_is_asked_for() {
+    let sandbox = sandbox();
+    let script = "test \"$(cat)\" != fail";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let dedup = |payload: &str, more: &[&str]| {
+        let words = [&["--job", payload, "--dedup"], more].concat();
+        let run_id = start(&sandbox, &agent, &words);
+        drop(sandbox.errand(["wait", &run_id]).run());
+        run_id
+    };
+    let first = dedup("one", &[]);
+    assert_eq!(dedup("one", &[]), first, "a completed run stands in for an equal one");
+    assert_ne!(dedup("two", &[]), first);
+    let forced = dedup("one", &["--force"]);
+    assert_ne!(forced, first);
+    let failed = dedup("fail", &[]);
+    assert_ne!(dedup("fail", &[]), failed, "one that failed does not");
+    // In the foreground the run that stands in is reported.
+    let shown = crate::support::run(&sandbox, &agent, &["--job", "one", "--dedup", "--json"]);
+    let shown = shown.run().ok().json();
+    assert!([first, forced].iter().any(|id| shown["run_id"] == id.as_str()), "{shown:#}");
+}
+
+#[test]
+fn the_same_key_for_something_else_is_refused() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let key = ["--idempotency-key", "release-7"];
+    start(&sandbox, &agent, &key);
+    let other = [&key[..], &["--job", "other"]].concat();
+    let refused = crate::support::command(&sandbox, &["run", "-d"], &agent, &other).run();
+    drop(refused.refuses(125, "idempotency_conflict"));
+    assert_eq!(all(&sandbox).len(), 1);
+}
+
+#[test]
+fn a_first_run_and_those_who_look_meanwhile_do_not_disturb_each_other() {
+    for _ in 0..5 {
+        let sandbox = sandbox();
+        let agent = sandbox.agent(&Agent::shell("true"));
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| start(&sandbox, &agent, &[]));
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        drop(sandbox.errand(["ps", "-a"]).run().ok());
+                    }
+                });
+            }
+        });
+        assert_eq!(all(&sandbox).len(), 2);
+    }
 }

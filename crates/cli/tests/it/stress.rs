@@ -1,10 +1,17 @@
-//! Killing things at random moments, many times over.
+//! Killing things at many moments, many times over.
+//!
+//! The moments are spread over the life of a run and the same each time: a different choice in each
+//! test run would hide what fails.
 
+use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
-use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
+use errand_testkit::{
+    Agent, LIMIT, Process, Sandbox, processes_of_run, processes_with, wait_until,
+};
 
-use crate::support::{assert_over, record, sandbox, start};
+use crate::support::{all, assert_over, sandbox, start};
 
 /// What is killed.
 #[derive(Clone, Copy, Debug)]
@@ -12,80 +19,79 @@ enum Victim {
     Helper,
     Agent,
     Both,
+    Nobody,
 }
 
-/// Moments after the start at which something is killed: from at once to after the end.
-const MOMENTS: u64 = 22;
+/// Runs that are under way at once.
+const AT_ONCE: u64 = 4;
 
-/// A different order of moments each time the test runs would hide what fails: this one is fixed.
+/// From at once to after the end.
 fn moment(round: u64) -> Duration {
     Duration::from_millis(round * 7 % 150)
 }
 
-fn kill_during(sandbox: &Sandbox, agent: &std::path::Path, victim: Victim, round: u64) -> String {
+fn kill_during(sandbox: &Sandbox, agent: &Path, victim: Victim, round: u64) -> String {
     let run_id = start(sandbox, agent, &[]);
-    let helper = record(sandbox, &run_id)["pid"].as_u64();
-    std::thread::sleep(moment(round));
-    let agents = processes_of_run(&run_id);
-    let is_helper = |pid: u32| Some(u64::from(pid)) == helper;
+    thread::sleep(moment(round));
     if matches!(victim, Victim::Agent | Victim::Both) {
-        agents
-            .iter()
-            .filter(|process| !is_helper(process.pid))
-            .for_each(errand_testkit::Process::kill);
+        processes_of_run(&run_id).iter().for_each(Process::kill);
     }
     if matches!(victim, Victim::Helper | Victim::Both) {
-        let helpers = errand_testkit::processes_with(sandbox.root());
-        helpers
-            .iter()
-            .filter(|process| is_helper(process.pid))
-            .for_each(errand_testkit::Process::kill);
+        processes_with(format!("ERRAND_HELPER={run_id}")).iter().for_each(Process::kill);
     }
     run_id
 }
 
-fn check(victim: Victim) {
+/// Starts a run in each round, kills its victim, and checks what became of it.
+fn check(rounds: u64, victim: impl Fn(u64) -> Victim + Sync) {
     let sandbox = sandbox();
     let script = "errand agent step one -- sleep 0.02\n(setsid sleep 0.05 &)\n\
                   errand agent step two -- sleep 0.02\necho done\n";
     let agent = sandbox.agent(&Agent::shell(script));
-    for round in 0..MOMENTS {
-        let run_id = kill_during(&sandbox, &agent, victim, round);
-        drop(sandbox.errand(["wait", &run_id]).run());
-        wait_until("nothing of the run lives", LIMIT, || processes_of_run(&run_id).is_empty());
-        assert_over(&sandbox, &run_id);
-    }
-}
-
-#[test]
-fn stress_kill_the_helper_at_any_moment() {
-    check(Victim::Helper);
-}
-
-#[test]
-fn stress_kill_the_agent_at_any_moment() {
-    check(Victim::Agent);
-}
-
-#[test]
-fn stress_kill_both_at_any_moment() {
-    check(Victim::Both);
-}
-
-#[test]
-fn stress_two_hundred_runs_of_which_every_third_is_killed() {
-    let sandbox = sandbox();
-    let agent = sandbox.agent(&Agent::shell("errand agent step one -- sleep 0.01\n"));
-    let ids: Vec<String> = (0..200)
-        .map(|round| match round % 3 {
-            0 => kill_during(&sandbox, &agent, Victim::Helper, round),
-            1 => kill_during(&sandbox, &agent, Victim::Both, round),
-            _ => start(&sandbox, &agent, &[]),
-        })
-        .collect();
+    let ids: Vec<String> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..AT_ONCE)
+            .map(|lane| {
+                let (sandbox, agent, victim) = (&sandbox, &agent, &victim);
+                scope.spawn(move || {
+                    let rounds = (lane..rounds).step_by(usize::try_from(AT_ONCE).unwrap());
+                    let kill = |round| kill_during(sandbox, agent, victim(round), round);
+                    rounds.map(kill).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        lanes.into_iter().flat_map(|lane| lane.join().unwrap()).collect()
+    });
     drop(sandbox.errand(["wait"]).args(&ids).limit(LIMIT * 4).run());
     for run_id in &ids {
         wait_until("nothing of the run lives", LIMIT, || processes_of_run(run_id).is_empty());
         assert_over(&sandbox, run_id);
     }
+    wait_until("no helper is left", LIMIT, || sandbox.processes().is_empty());
+    assert_eq!(all(&sandbox).len(), ids.len());
+    drop(sandbox.errand(["registry", "check"]).run().ok());
+}
+
+#[test]
+fn stress_kill_the_helper_at_twenty_moments() {
+    check(20, |_| Victim::Helper);
+}
+
+#[test]
+fn stress_kill_the_agent_at_twenty_moments() {
+    check(20, |_| Victim::Agent);
+}
+
+#[test]
+fn stress_kill_both_at_twenty_moments() {
+    check(20, |_| Victim::Both);
+}
+
+#[test]
+fn stress_two_hundred_runs_with_anything_killed_at_any_moment() {
+    check(200, |round| match round % 4 {
+        0 => Victim::Helper,
+        1 => Victim::Agent,
+        2 => Victim::Both,
+        _ => Victim::Nobody,
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -160,6 +160,7 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         socket: registry.run_socket(&run.id, &engine.surroundings().runtime_dir),
         folder,
     };
+    socket_folder(registry.runs().as_path(), &files.socket)?;
     // What an earlier attempt put there is not this one's output.
     match fs::remove_file(&files.output) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -167,6 +168,26 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         }
         _ => Ok(files),
     }
+}
+
+/// Makes the folder of a socket that is not in the registry, and trusts one that is there already
+/// only if nobody else can have made it or get into it.
+fn socket_folder(runs: &Path, socket: &Path) -> Result<(), Error> {
+    let Some(folder) = socket.parent().filter(|folder| *folder != runs) else { return Ok(()) };
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(folder).map_err(Error::io("create", folder))?;
+    let found = fs::symlink_metadata(folder).map_err(Error::io("look at", folder))?;
+    let is_private = found.is_dir()
+        && found.uid() == rustix::process::geteuid().as_raw()
+        && found.mode() & 0o077 == 0;
+    if is_private {
+        return Ok(());
+    }
+    let other = std::io::Error::new(
+        std::io::ErrorKind::PermissionDenied,
+        "others have access to it, or it is not a folder of this user",
+    );
+    Err(Error::io("use", folder)(other))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
