@@ -113,19 +113,19 @@ fn the_same_key_for_something_else_is_refused() {
 
 #[test]
 fn a_first_run_and_those_who_look_meanwhile_do_not_disturb_each_other() {
-    for _ in 0..5 {
+    for _ in 0..10 {
         let sandbox = sandbox();
         let agent = sandbox.agent(&Agent::shell("true"));
         thread::scope(|scope| {
-            for _ in 0..2 {
+            for _ in 0..4 {
                 scope.spawn(|| start(&sandbox, &agent, &[]));
                 scope.spawn(|| {
-                    for _ in 0..10 {
+                    for _ in 0..5 {
                         drop(sandbox.errand(["ps", "-a"]).run().ok());
                     }
                 });
             }
         });
-        assert_eq!(all(&sandbox).len(), 2);
+        assert_eq!(all(&sandbox).len(), 4);
     }
 }

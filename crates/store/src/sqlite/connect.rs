@@ -202,9 +202,16 @@ fn bring_up_to_date(
     registry: &Registry,
     missing: Missing,
 ) -> Result<(), Failure> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-    let (application, found) = (number("application_id")?, number("user_version")?);
     let known = migrate::known_version();
+    let (application, found) = marks(connection)?;
+    if application == migrate::APPLICATION_ID && found == known {
+        return Ok(());
+    }
+    // Another process may be making it: what follows is seen at one moment.
+    let moment = connection.transaction()?;
+    let (application, found) = marks(&moment)?;
+    let tables = count_tables(&moment)?;
+    drop(moment);
     if application == migrate::APPLICATION_ID && found == known {
         return Ok(());
     }
@@ -212,17 +219,13 @@ fn bring_up_to_date(
     if application == migrate::APPLICATION_ID && found > known {
         return Err(Error::Newer { path, found, known }.into());
     }
-    let count_tables = || {
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, u32>(0))
-    };
-    let tables = count_tables()?;
     let is_empty = application == 0 && found == 0 && tables == 0;
     if application != migrate::APPLICATION_ID && !is_empty {
         let reason = "it is the database of another program".to_owned();
         return Err(Error::Corrupt { path, reason }.into());
     }
     // A database without its log, say. Looked at again last, as above.
-    if is_empty && has_run_files(registry) && count_tables()? == 0 {
+    if is_empty && has_run_files(registry) && count_tables(connection)? == 0 {
         return Err(Error::Lost { path }.into());
     }
     if is_empty && missing == Missing::Refuse {
@@ -232,6 +235,16 @@ fn bring_up_to_date(
         return Err(Error::ReadOnly { path }.into());
     }
     if is_empty { migrate::create_schema(connection) } else { migrate::migrate(connection) }
+}
+
+/// Whose database it is, and the version of its schema.
+fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+fn count_tables(connection: &Connection) -> rusqlite::Result<u32> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
 /// Whether files of runs lie there without a database that knows them.
