@@ -14,7 +14,7 @@ fn a_run_keeps_its_parcel_when_the_folder_changes() {
     wait_until("it is ready", LIMIT, || log(&sandbox, &run_id).contains("ready 1"));
     let digest = record(&sandbox, &run_id)["parcel_digest"].clone();
 
-    sandbox.agent(&agent.clone().file("text", "changed\n"));
+    sandbox.agent(&agent.file("text", "changed\n"));
     drop(sandbox.errand(["restart", &run_id]).run().ok());
     wait_until("attempt 2 is ready", LIMIT, || log(&sandbox, &run_id).contains("ready 2"));
     open_gate(&sandbox);

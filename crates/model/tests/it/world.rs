@@ -81,9 +81,10 @@ impl Journaled {
         self.now = self.now.plus(Duration::from_secs(10));
         let decision = self.run.decide(command, self.now)?;
         for body in &decision.events {
-            let attempt = match body {
-                EventBody::AttemptStarted(started) => started.number,
-                _ => self.run.last_attempt_number(),
+            let attempt = if let EventBody::AttemptStarted(started) = body {
+                started.number
+            } else {
+                self.run.last_attempt_number()
             };
             self.run.apply(EventContext { at: self.now, attempt }, body).unwrap();
             let event = self.head.seal(&self.run.id, self.now, attempt, body);
