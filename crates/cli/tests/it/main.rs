@@ -14,6 +14,7 @@ mod detached;
 mod examples;
 mod foreground;
 mod listeners;
+mod listing;
 mod logs;
 mod many;
 mod parcels;

@@ -119,3 +119,94 @@ fn a_restart_while_the_run_lives_is_its_next_attempt() {
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
     assert_over(&sandbox, &run_id);
 }
+
+#[test]
+fn a_daemon_without_any_mark_of_its_run_is_ended_too() {
+    let sandbox = sandbox();
+    // Forked twice, a session of its own, no environment, no open files, deaf to TERM.
+    let script = "import os, signal, time\n\
+                  if os.fork() == 0:\n\
+                  \x20   os.setsid()\n\
+                  \x20   if os.fork() == 0:\n\
+                  \x20       open(os.environ['HOME'] + '/daemon', 'w').write(str(os.getpid()))\n\
+                  \x20       signal.signal(signal.SIGTERM, signal.SIG_IGN)\n\
+                  \x20       os.closerange(0, 64)\n\
+                  \x20       os.chdir('/')\n\
+                  \x20       os.execve('/bin/sleep', ['sleep', '600'], {})\n\
+                  \x20   os._exit(0)\n\
+                  print('ready', flush=True)\n\
+                  time.sleep(600)\n";
+    let agent = sandbox.agent(&Agent::python(script));
+    let run_id = start_ready(&sandbox, &agent);
+    let file = sandbox.root().join("home/daemon");
+    let daemon = errand_testkit::wait_for("the daemon runs", LIMIT, || {
+        let pid = std::fs::read_to_string(&file).ok()?.parse::<u32>().ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        (name == "sleep\n").then_some(pid)
+    });
+    drop(sandbox.errand(["stop", "--grace-period-ms", "200", &run_id]).run().ok());
+    assert!(!errand_testkit::is_alive(daemon), "nothing of a stopped run lives");
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn a_run_that_was_started_by_an_agent_is_a_run_of_its_own() {
+    let sandbox = sandbox();
+    let inner = sandbox.agent(&sleeper());
+    let script = format!("errand run -d {}\necho ready\nsleep 600\n", inner.display());
+    let outer = start_ready(&sandbox, &sandbox.agent(&Agent::shell(&script).named("outer")));
+    let inner = log(&sandbox, &outer).lines().next().unwrap().to_owned();
+    drop(sandbox.errand(["stop", "--force", &outer]).run().ok());
+    assert_over(&sandbox, &outer);
+    assert_eq!(record(&sandbox, &inner)["status"], "running");
+    wait_until("it prints", LIMIT, || log(&sandbox, &inner).contains("ready"));
+    drop(sandbox.errand(["stop", "--force", &inner]).run().ok());
+    assert_over(&sandbox, &inner);
+}
+
+#[test]
+fn a_descendant_that_holds_the_pipes_does_not_hang_its_run() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("(setsid sleep 600 &)\necho done\n"));
+    let run_id = start(&sandbox, &agent, &[]);
+    assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
+    assert!(log(&sandbox, &run_id).contains("done"));
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn several_runs_are_stopped_with_one_command_and_their_ids_are_printed() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let ids: Vec<String> = (0..3).map(|_| start(&sandbox, &agent, &[])).collect();
+    let stopped = sandbox.errand(["stop"]).args(&ids).run().ok().stdout();
+    assert_eq!(stopped.lines().collect::<Vec<_>>(), ids);
+    for run_id in &ids {
+        assert_over(&sandbox, run_id);
+    }
+}
+
+#[test]
+fn two_who_stop_at_once_both_hear_that_it_is_stopped() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start_ready(&sandbox, &agent);
+    let stoppers: Vec<_> = (0..4).map(|_| sandbox.errand(["stop", &run_id]).spawn()).collect();
+    for stopper in stoppers {
+        drop(stopper.wait().ok());
+    }
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn a_stopped_helper_that_does_not_answer_is_said_and_can_be_killed() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start_ready(&sandbox, &agent);
+    let helper = record(&sandbox, &run_id)["pid"].clone();
+    crate::support::signal(&helper, rustix::process::Signal::STOP);
+    assert_eq!(record(&sandbox, &run_id)["status"], "running", "frozen is not dead");
+    crate::support::signal(&helper, rustix::process::Signal::CONT);
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+    assert_over(&sandbox, &run_id);
+}

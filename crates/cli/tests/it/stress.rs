@@ -104,3 +104,30 @@ fn stress_two_hundred_runs_with_anything_killed_at_any_moment() {
         _ => Victim::Nobody,
     });
 }
+
+#[test]
+fn stress_kill_whoever_starts_a_run_in_the_background() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("echo done"));
+    for round in 0..40 {
+        let launcher = sandbox.errand(["run", "-d"]).arg(&agent).spawn();
+        thread::sleep(Duration::from_millis(round));
+        launcher.kill();
+        drop(launcher.wait());
+    }
+    let ids: Vec<String> =
+        all(&sandbox).iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect();
+    for run_id in &ids {
+        drop(sandbox.errand(["wait", run_id]).run());
+        wait_until("nothing of the run lives", LIMIT, || processes_of_run(run_id).is_empty());
+        assert_over(&sandbox, run_id);
+    }
+    wait_until("no helper is left", LIMIT, || sandbox.processes().is_empty());
+    let statuses: Vec<_> = all(&sandbox)
+        .iter()
+        .map(|run| (run["status"].clone(), run["last_error"]["code"].clone()))
+        .collect();
+    for (status, code) in statuses {
+        assert!(status == "completed" || code == "launcher_died", "{status} {code}");
+    }
+}
