@@ -12,6 +12,7 @@ mod yaml;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Cli;
 use crate::context::Context;
@@ -42,5 +43,11 @@ fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::internal("cannot start the runtime", &error))?;
-    runtime.block_on(commands::run(&context, cli.command))
+    runtime.block_on(async {
+        // Whoever reconciles a run holds its lease for a moment, and is woken as its holder by those
+        // who ask something of the run. Unheard, that signal would end the process.
+        let _woken = signal(SignalKind::user_defined1())
+            .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+        commands::run(&context, cli.command).await
+    })
 }

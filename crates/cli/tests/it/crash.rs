@@ -76,3 +76,68 @@ fn a_service_whose_helper_was_killed_is_stopped_and_can_be_restarted() {
     assert_eq!(record["operation"]["schedules"][0]["schedule_expr"], "0 0 0 1 1 *");
     drop(sandbox.errand(["stop", "--force", &again]).run().ok());
 }
+
+#[test]
+fn what_outlives_a_killed_helper_is_ended_by_whoever_looks_next() {
+    let sandbox = sandbox();
+    let script =
+        "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &)\nsleep 600\n";
+    let agent = sandbox.agent(&errand_testkit::Agent::shell(script));
+    let run_id = start_ready(&sandbox, &agent);
+    kill(&record(&sandbox, &run_id)["pid"]);
+    drop(sandbox.errand(["ps"]).run().ok());
+    assert_over(&sandbox, &run_id);
+    assert_eq!(record(&sandbox, &run_id)["last_error"]["code"], "helper_died");
+}
+
+#[test]
+fn many_who_look_at_once_agree_on_what_became_of_a_run() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start_ready(&sandbox, &agent);
+    kill(&record(&sandbox, &run_id)["pid"]);
+    let lookers: Vec<_> = (0..12)
+        .map(|number| match number % 3 {
+            0 => sandbox.errand(["ps", "-a"]).spawn(),
+            1 => sandbox.errand(["inspect-run", &run_id]).spawn(),
+            _ => sandbox.errand(["stop", &run_id]).spawn(),
+        })
+        .collect();
+    for looker in lookers {
+        drop(looker.wait().ok());
+    }
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn the_wakes_of_a_service_that_was_killed_are_over_too() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&errand_testkit::Agent::shell("echo begun\nsleep 600\n"));
+    let service = crate::support::serve(&sandbox, &agent, &["--interval-ms", "20"]);
+    let wake = errand_testkit::wait_for("a wake has begun", LIMIT, || {
+        let wake = crate::support::wakes(&sandbox, &service).pop()?["run_id"].as_str()?.to_owned();
+        crate::support::log(&sandbox, &wake).contains("begun").then_some(wake)
+    });
+    kill(&record(&sandbox, &service)["pid"]);
+    drop(sandbox.errand(["ps", "--wakes"]).run().ok());
+    assert_over(&sandbox, &wake);
+    assert_over(&sandbox, &service);
+    assert_eq!(record(&sandbox, &wake)["status"], "failed");
+    drop(sandbox.errand(["rm", &service]).run().ok());
+}
+
+#[test]
+fn a_run_that_waits_for_a_retry_is_carried_on_although_its_helper_was_killed() {
+    let sandbox = sandbox();
+    let script = "echo \"attempt $ERRAND_ATTEMPT\"\nif [ \"$ERRAND_ATTEMPT\" = 1 ]; then echo ready; sleep 600; fi\n";
+    let agent = errand_testkit::Agent::shell(script).spec(
+        "retry_policy: { max_retries: 2, backoff: fixed, initial_delay: 10ms, max_delay: 10ms }",
+    );
+    let agent = sandbox.agent(&agent);
+    let run_id = start_ready(&sandbox, &agent);
+    kill(&record(&sandbox, &run_id)["pid"]);
+    drop(sandbox.errand(["wait", &run_id]).run().ok());
+    let record = record(&sandbox, &run_id);
+    assert_eq!((&record["status"], &record["attempt"]), (&"completed".into(), &2.into()));
+    assert_over(&sandbox, &run_id);
+}

@@ -131,3 +131,28 @@ fn stress_kill_whoever_starts_a_run_in_the_background() {
         assert!(status == "completed" || code == "launcher_died", "{status} {code}");
     }
 }
+
+#[test]
+fn stress_orders_of_all_kinds_at_once() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("errand agent step one -- true\nsleep 0.1\n"));
+    let ids: Vec<String> = (0..12).map(|_| start(&sandbox, &agent, &[])).collect();
+    thread::scope(|scope| {
+        for words in [&["stop"][..], &["restart"], &["stop", "--force"], &["restart", "--force"]] {
+            let (sandbox, ids) = (&sandbox, &ids);
+            scope.spawn(move || {
+                for run_id in ids {
+                    // Which of them comes in time is not said; that none hangs or breaks is.
+                    let ordered = sandbox.errand(words).arg(run_id).run();
+                    assert!(ordered.code.is_some(), "{}", ordered.describe());
+                }
+            });
+        }
+    });
+    for run in all(&sandbox) {
+        let run_id = run["run_id"].as_str().unwrap();
+        drop(sandbox.errand(["wait", run_id]).run());
+        assert_over(&sandbox, run_id);
+    }
+    wait_until("no helper is left", LIMIT, || sandbox.processes().is_empty());
+}
