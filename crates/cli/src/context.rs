@@ -131,7 +131,6 @@ impl Context {
     /// The engine on the registry that is there, or on a new one.
     pub(crate) fn engine_or_create(&self) -> Result<Engine, Failure> {
         let registry = self.registry_or_place();
-        registry.create()?;
         let store = Sqlite::open(&registry, Options::CREATE)?;
         self.engine_on(Arc::new(store))
     }

@@ -125,7 +125,11 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        let mut failure = Self::new(ErrorCode::AgentFileInvalid, problems.with_excerpts());
+        let count = problems.problems.len() + problems.omitted;
+        let noun = if count == 1 { "problem" } else { "problems" };
+        let message =
+            format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts());
+        let mut failure = Self::new(ErrorCode::AgentFileInvalid, message);
         failure.hints.push("`errand schema` prints what an agent file may say".to_owned());
         failure
     }

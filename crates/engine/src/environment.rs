@@ -75,6 +75,8 @@ pub(crate) fn of_attempt(
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     all.insert("PATH".into(), search_path(around));
+    // A parcel is what its digest says: an interpreter must not leave its own files in it.
+    all.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
     for (name, value) in agent.env.iter().chain(run_env) {
         all.insert(name.into(), value.into());
     }

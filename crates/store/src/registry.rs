@@ -163,6 +163,22 @@ impl Registry {
             doing: "write",
             path: gitignore,
             source,
+        })?;
+        self.sync_folder()
+    }
+
+    /// Makes the names of the files in the registry's folder durable. SQLite leaves that to us: it
+    /// is needed when the database is made, and not again.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`].
+    pub(crate) fn sync_folder(&self) -> Result<(), RegistryError> {
+        let synced = std::fs::File::open(&self.root).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| RegistryError::File {
+            doing: "sync",
+            path: self.root.clone(),
+            source,
         })
     }
 }

@@ -7,6 +7,7 @@ use errand_agent::Clock as _;
 use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow};
 use errand_engine::wait;
 use errand_model::Timestamp;
+use errand_model::event::RunKind;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -67,6 +68,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             Timestamp::from_millis(now - i64::try_from(ago.as_millis()).unwrap_or(now))
         }
     });
+    // What a service has to say is when it was woken: the output is in the logs of its wakes.
+    let is_service = wait::load(&engine, &run_id).await?.run.spec.kind == RunKind::Service;
+    let args = Args { system: args.system || is_service, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
     let unreadable = |error: io::Error| Failure::io("read", &path, &error);
     let mut reader =

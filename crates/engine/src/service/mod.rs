@@ -81,9 +81,14 @@ pub(crate) async fn run(
     journal.durable(journal.head_seq()).await?;
     company.say(Ready::Began);
     let mut wakes = Wakes::new(engine, journal, parcel, attempt)?;
+    wakes.say(&format!("attempt {attempt} of the service began"));
+    for (_, listener) in &listeners {
+        wakes.say(&format!("listening at {}", listener.bound_addr()));
+    }
     let result = serve(engine, journal, company, &mut wakes, listeners).await;
     wakes.finish().await;
     result?;
+    wakes.say(&format!("attempt {attempt} of the service ended"));
     let usage = ProcessUsage { wall: engine.now().since(started_at), ..ProcessUsage::default() };
     let end =
         EndAttempt { attempt, outcome: Outcome::Drained, exit_code: None, signal: None, usage };

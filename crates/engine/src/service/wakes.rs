@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use errand_agent::log;
 use errand_agent::parcel::Parcel;
 use errand_model::event::{
     CancelCause, Overlap, RunKind, Trigger, TriggerKind, WakeFired, WakeReason, WakeSkipped,
@@ -15,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 
 use super::ingress::Arrival;
-use crate::admit::{self, Submission, Wishes};
+use crate::admit::{self, Submission, Wishes, stored_word};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
 use crate::supervise::{Company, Orders, supervise_boxed};
@@ -28,6 +29,8 @@ pub(super) struct Wakes {
     journal: Journal,
     parcel: Parcel,
     attempt: u32,
+    /// What people read; `None` where it cannot be written: the journal has all of it.
+    log: Option<log::Writer>,
     clockworks: Vec<Clockwork>,
     under_way: JoinSet<Result<Stored, Error>>,
     active: BTreeMap<Id, Active>,
@@ -72,11 +75,19 @@ impl Wakes {
             journal: journal.clone(),
             parcel,
             attempt,
+            log: log::Writer::open(&engine.registry().run_log(journal.run_id())).ok(),
             clockworks,
             under_way: JoinSet::new(),
             active: BTreeMap::new(),
             orders: watch::Sender::new(Orders::default()),
         })
+    }
+
+    /// A line in the service's log.
+    pub(super) fn say(&self, text: &str) {
+        if let Some(log) = &self.log {
+            log.system(text);
+        }
     }
 
     /// Fires or skips everything that is due, and returns when to look again.
@@ -213,6 +224,7 @@ impl Wakes {
             Ok(None) | Err(Error::Rejected(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
+        self.say(&format!("woken by {}: run {run_id}", stored_word(&wake.reason)));
         let company = Company { orders: self.orders.subscribe(), tee: None, ready: None };
         let supervision = supervise_boxed(self.engine.clone(), run_id.clone(), lease, company);
         let task = self.under_way.spawn(supervision);
@@ -261,6 +273,7 @@ impl Wakes {
         (slots, slot_ms): (u64, Timestamp),
         why: &str,
     ) -> Result<(), Error> {
+        self.say(&format!("{slots} wakes by {} skipped: {why}", stored_word(&reason)));
         let skipped = WakeSkipped { reason, source, slot_ms, slots, why: why.to_owned() };
         let command = SkipWake { attempt: self.attempt, skipped }.into();
         match self.journal.command(&command).await {

@@ -156,6 +156,7 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
         }
     }
     check_header(&path)?;
+    let had_log = path.with_extension("db-wal").exists();
     let access = match missing {
         Missing::Create => {
             registry.create().map_err(|error| not_made(error, &path))?;
@@ -177,6 +178,9 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
     };
     busy::patiently(|| bring_up_to_date(&mut connection, registry, missing))
         .map_err(|failure| failure.explain(&path, "opens"))?;
+    if !had_log && path.with_extension("db-wal").exists() {
+        registry.sync_folder().map_err(|error| not_made(error, &path))?;
+    }
     Ok(connection)
 }
 
