@@ -129,3 +129,18 @@ fn output_that_is_no_text_is_passed_on_and_kept_as_it_is() {
     assert_eq!(sandbox.errand(["logs", &run_id]).run().ok().stdout_bytes, expected);
     drop(sandbox.errand(["inspect-run", &run_id]).run().ok().json());
 }
+
+#[test]
+fn a_part_of_an_id_that_fits_several_runs_names_them() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let ids = [start(&sandbox, &agent, &[]), start(&sandbox, &agent, &[])];
+    let refused = sandbox.errand(["inspect-run", &ids[0][..4]]).run();
+    assert!(ids.iter().all(|id| refused.stderr().contains(id)), "{}", refused.describe());
+    drop(refused.refuses(125, "run_ambiguous"));
+    for id in &ids {
+        finish(&sandbox, id);
+    }
+    drop(sandbox.errand(["rm", &ids[0][..4]]).run().refuses(125, "run_ambiguous"));
+    assert_eq!(all(&sandbox).len(), 2);
+}

@@ -29,3 +29,4 @@ mod steps;
 mod stop;
 mod stress;
 mod support;
+mod workspaces;

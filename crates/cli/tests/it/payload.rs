@@ -50,3 +50,53 @@ fn an_agent_that_never_reads_does_not_hang_its_run() {
     let run = sandbox.errand(["run".as_ref(), agent.as_os_str()]).args(["--job", &given]).run();
     assert!(run.ok().stdout().contains("done"));
 }
+
+#[test]
+fn a_payload_typed_as_it_is() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("cat"));
+    let typed = "it's \"quoted\"\nand $HOME `id` \u{1f980}\\";
+    assert_eq!(crate::support::run(&sandbox, &agent, &["--job", typed]).run().ok().stdout(), typed);
+    let at = crate::support::run(&sandbox, &agent, &["--job", "@@here"]).run().ok().stdout();
+    assert_eq!(at, "@here");
+    let empty = crate::support::run(&sandbox, &agent, &["--job", ""]).run().ok().stdout();
+    assert_eq!(empty, "");
+}
+
+#[test]
+fn words_that_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("cat"));
+    let broken = std::ffi::OsStr::from_bytes(b"a\xffb");
+    for flag in ["--job", "--name", "--label", "--env"] {
+        let refused = sandbox.errand(["run"]).arg(&agent).arg(flag).arg(broken).run();
+        assert_eq!(refused.code, Some(2), "{}", refused.describe());
+    }
+    assert!(!sandbox.registry().exists());
+}
+
+#[test]
+fn large_outputs_and_checkpoints_come_back_whole() {
+    let sandbox = sandbox();
+    let script = "import json, os, subprocess, sys\n\
+                  big = {'text': 'x' * 200_000, 'crab': '\\U0001f980'}\n\
+                  open('state', 'w').write(json.dumps(big))\n\
+                  def errand(*words):\n\
+                  \x20   return subprocess.run(['errand', 'agent', *words], check=True, capture_output=True).stdout\n\
+                  errand('checkpoint', '@state')\n\
+                  assert json.loads(errand('checkpoint', '--get')) == big\n\
+                  errand('step', 'big', '--', 'cat', 'state')\n\
+                  assert json.loads(errand('step', 'big', '--', 'cat', 'state')) == big\n\
+                  json.dump(big, open(os.environ['ERRAND_OUTPUT'], 'w'))\n";
+    let agent = sandbox.agent(&Agent::python(script));
+    let ran = crate::support::run(&sandbox, &agent, &["--json"]).run().ok();
+    let run_id = crate::support::all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    let record = crate::support::record(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{}", ran.describe());
+    crate::support::assert_over(&sandbox, &run_id);
+    let lines = sandbox.errand(["events", &run_id, "--json"]).run().ok().stdout();
+    assert!(lines.lines().all(|line| line.len() < 64 * 1024), "large data is kept apart");
+    let again = sandbox.errand(["restart", &run_id]).run().ok().stdout_line();
+    assert_eq!(crate::support::finish(&sandbox, &again)["status"], "completed");
+}
