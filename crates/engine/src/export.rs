@@ -94,7 +94,7 @@ pub async fn write(engine: &Engine, run_id: &RunId, to: impl Write) -> Result<()
     let mut archive = Archive { tar: tar::Builder::new(to), entries: BTreeMap::new() };
     archive.tar.follow_symlinks(false);
     let record =
-        serde_json::to_vec_pretty(&record_file::record(engine, &stored)).unwrap_or_default();
+        serde_json::to_vec_pretty(&record_file::with_journal(engine, &stored)).unwrap_or_default();
     archive.bytes("record.json", &record).map_err(io)?;
     archive.bytes("events.jsonl", journal.as_bytes()).map_err(io)?;
     files(engine, &stored, &journal, &mut archive).map_err(io)?;

@@ -11,6 +11,11 @@ use crate::{Engine, Error};
 
 /// The record of a stored run.
 pub fn record(engine: &Engine, stored: &Stored) -> Record {
+    Record { journal: None, ..with_journal(engine, stored) }
+}
+
+/// The same with the end of its journal, as files of records have it.
+pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
     let holder = stored.lease.as_ref().map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
 }

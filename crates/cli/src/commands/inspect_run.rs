@@ -29,8 +29,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let engine = context.engine()?;
     let run_id = context.resolve(&engine, &args.run).await?;
     let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
-    let mut record = record_file::record(&engine, &stored);
-    record.journal = None;
+    let record = record_file::record(&engine, &stored);
     match args.output {
         Form::Json => context.printer.json(&record)?,
         Form::Yaml => {

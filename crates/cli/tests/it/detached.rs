@@ -21,6 +21,13 @@ fn a_detached_run_returns_at_once_with_a_record() {
     assert_eq!(record["process_status"], "running");
     assert_eq!(record["detached"], true);
     assert_eq!(record["agent"]["name"], "sleeper");
+    let detached = sandbox.errand(["run", "-d", "--json"]).arg(&agent).run().ok().json();
+    let listed = crate::support::all(&sandbox);
+    for shown in [&record, &detached, &listed[0], &listed[1]] {
+        let names: Vec<_> = shown.as_object().unwrap().keys().collect();
+        assert_eq!(names, record.as_object().unwrap().keys().collect::<Vec<_>>());
+        assert!(names.iter().all(|name| !name.starts_with('_')), "one shape everywhere: {names:?}");
+    }
     let helper = u32::try_from(record["pid"].as_u64().unwrap()).unwrap();
     assert!(is_alive(helper));
     assert!(sandbox.registry().join(format!("runs/{run_id}.json")).is_file());
