@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_model::run::{Lose, Run};
+use errand_model::run::{Cancel, Effect, Lose, Run};
 use errand_model::{Event, EventContext, Head};
-use errand_store::{Append, Fence, FinalSnapshot, Lease, Stored};
+use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 
 use crate::{Engine, Error, launch, record_file};
 
@@ -78,21 +78,30 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
         return commit(engine, append).await;
     }
     let now = engine.now();
-    let command = Lose { epoch: lease.epoch }.into();
-    let Ok(decision) = stored.run.decide(&command, now) else { return Ok(()) };
-    if !decision.events.is_empty() {
-        let attempt = stored.run.last_attempt_number();
+    let attempt = stored.run.last_attempt_number();
+    let context = || EventContext { at: now, attempt };
+    let (mut run, mut bodies) = (stored.run.clone(), Vec::new());
+    // What was asked of the dead supervisor is answered by whoever took its place.
+    for request in engine.store().requests(run_id).await? {
+        let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
+        if let Ok(asked) = run.decide(&Cancel { cause, by, grace }.into(), now) {
+            run = run.apply_all(context(), &asked.events)?;
+            bodies.extend(asked.events);
+        }
+    }
+    let mut dispatches = false;
+    if !run.status.is_terminal() {
+        let Ok(lost) = run.decide(&Lose { epoch: lease.epoch }.into(), now) else { return Ok(()) };
+        run = run.apply_all(context(), &lost.events)?;
+        bodies.extend(lost.events);
+        dispatches = lost.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+    }
+    if !bodies.is_empty() {
         let mut head = stored.head;
         let events: Vec<Event> =
-            decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-        let run =
-            stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+            bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
         commit(engine, append(run, head, events, lease)).await?;
     }
-    let dispatches = decision
-        .effects
-        .iter()
-        .any(|effect| matches!(effect, errand_model::run::Effect::Dispatch { .. }));
     if dispatches {
         // The run waits for another attempt: a helper of its own takes it from here.
         launch::hand_over(engine, run_id, lease).await?;

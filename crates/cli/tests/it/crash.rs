@@ -141,3 +141,26 @@ fn a_run_that_waits_for_a_retry_is_carried_on_although_its_helper_was_killed() {
     assert_eq!((&record["status"], &record["attempt"]), (&"completed".into(), &2.into()));
     assert_over(&sandbox, &run_id);
 }
+
+#[test]
+fn a_stop_that_the_killed_helper_never_read_counts_all_the_same() {
+    use crate::support::signal;
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&sleeper());
+    let run_id = start_ready(&sandbox, &agent);
+    let helper = record(&sandbox, &run_id)["pid"].clone();
+    signal(&helper, Signal::STOP);
+    let stopping = sandbox.errand(["stop", &run_id]).spawn();
+    let script = "import sqlite3, sys\n\
+                  db = sqlite3.connect(sys.argv[1])\n\
+                  print(db.execute('select count(*) from requests').fetchone()[0])\n";
+    let database = sandbox.registry().join("registry.db");
+    wait_until("the request is there", LIMIT, || {
+        let asked = sandbox.tool("python3", ["-S", "-c", script]).arg(&database).run().ok();
+        asked.stdout_line() == "1"
+    });
+    signal(&helper, Signal::KILL);
+    drop(stopping.wait().ok());
+    assert_eq!(record(&sandbox, &run_id)["status"], "cancelled");
+    assert_over(&sandbox, &run_id);
+}
