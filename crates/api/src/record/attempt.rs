@@ -1,8 +1,8 @@
 //! Attempts in the record.
 
+use errand_model::Timestamp;
 use errand_model::event::ProcessUsage;
 use errand_model::run::{Attempt, AttemptEnd, AttemptState};
-use errand_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;

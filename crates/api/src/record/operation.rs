@@ -98,7 +98,8 @@ pub(super) fn operation(run: &Run) -> Operation {
     };
     let (Some(spec), Some(service)) = (&run.spec.service, &run.service) else { return operation };
     let schedules: Vec<_> = service.schedules.iter().map(|s| schedule(run, s)).collect();
-    let listeners = spec.listeners.iter().zip(&service.listeners).map(|(spec, state)| listener(spec, state));
+    let listeners =
+        spec.listeners.iter().zip(&service.listeners).map(|(spec, state)| listener(spec, state));
     let heartbeat = (spec.heartbeat && !run.status.is_terminal()).then(|| {
         service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at).plus(spec.interval)
     });

@@ -16,6 +16,8 @@ use crate::{Engine, Error, reconcile, record_file};
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
+/// The same where the agent is killed at once: who says `--force` does not want to wait.
+const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
 /// How often a race with a launcher or another client is run again.
 const TRIES: usize = 16;
 
@@ -70,7 +72,8 @@ async fn by_supervisor(
     let run_id = &stored.run.id;
     let kind = RequestKind::Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
     ask(engine, stored, kind).await?;
-    let deadline = Instant::now() + stop.grace + REPORT_LIMIT;
+    let report_limit = if stop.grace.is_zero() { FORCED_REPORT_LIMIT } else { REPORT_LIMIT };
+    let deadline = Instant::now() + stop.grace + report_limit;
     match wait::until_over(engine, run_id, Some(deadline)).await? {
         Waited::Reached(ended) => Ok(Some(*ended)),
         Waited::TimedOut(stored) => {
