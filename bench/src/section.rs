@@ -8,6 +8,7 @@ mod memory;
 mod output;
 mod steps;
 mod store;
+mod worker;
 
 use crate::Failure;
 use crate::arguments::Arguments;
@@ -53,4 +54,5 @@ pub(crate) const ALL: &[Section] = &[
         measure: store::measure,
     },
     Section { name: "listener", about: "a wake by a request", measure: listener::measure },
+    Section { name: "worker", about: "short runs through two slots", measure: worker::measure },
 ];

@@ -1,3 +1,6 @@
 //! The engine against real sockets, processes and files.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
+
 mod listener;
+mod worker;

@@ -1,0 +1,96 @@
+//! Short runs through one worker with two slots, every one durable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use errand_agent::{SystemClock, os, parcel};
+use errand_engine::admit::{self, Submission, Wishes};
+use errand_engine::supervise::Orders;
+use errand_engine::worker::{Until, work};
+use errand_engine::{Engine, Inner, Surroundings};
+use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_store::sqlite::{Options, Sqlite};
+use errand_store::{Holder, Pending, Registry};
+use tokio::sync::watch;
+
+use crate::Failure;
+use crate::arguments::Arguments;
+use crate::floor::Floor;
+use crate::lab::Lab;
+use crate::report::{Line, median, milliseconds};
+
+/// Runs in one round.
+const RUNS: u32 = 200;
+/// The share of plain spawn-and-wait that has to be reached.
+const TARGET: f64 = 0.6;
+
+pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
+    let lab = Lab::new(arguments)?;
+    let agent = lab.agent("nothing", "[/bin/true]", "")?;
+    let engine = engine(lab.folder(), arguments)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (mut rates, mut shares, mut spawns) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..arguments.rounds {
+        let spawn = Floor::look(lab.folder())?.spawn.as_secs_f64();
+        let rate = runtime.block_on(round(&engine, &agent, lab.folder()))?;
+        spawns.push(spawn);
+        shares.push(TARGET / (rate * spawn));
+        rates.push(rate);
+    }
+    Ok(vec![Line {
+        name: "short runs, two slots".to_owned(),
+        measured: format!("{:.0} runs/s", median(rates)),
+        target: format!("{TARGET} of spawn-and-wait"),
+        floor: format!("spawn {}", milliseconds(median(spawns))),
+        share: Some(median(shares)),
+        note: String::new(),
+    }])
+}
+
+/// Queues runs, then carries them out: runs per second of the latter.
+async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure> {
+    for _ in 0..RUNS {
+        let parcel = parcel::build(agent, &engine.registry().parcels())?;
+        let submission = Submission {
+            parcel,
+            source: agent.display().to_string(),
+            kind: RunKind::Job,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: None,
+            wishes: Wishes { cwd: cwd.display().to_string(), ..Wishes::default() },
+            service: None,
+            parent: None,
+            origin: None,
+        };
+        let mut admission = admit::admission(engine, submission)?;
+        admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
+        engine.store().admit(admission).await?;
+    }
+    let (_told, orders) = watch::channel(Orders::default());
+    let started = Instant::now();
+    let done = work(engine, 2, Until::Empty, orders).await?;
+    let taken = started.elapsed();
+    if done != u64::from(RUNS) {
+        return Err(format!("{done} of {RUNS} runs were carried out").into());
+    }
+    Ok(f64::from(RUNS) / taken.as_secs_f64())
+}
+
+fn engine(folder: &Path, arguments: &Arguments) -> Result<Engine, Failure> {
+    let registry = Registry::at(folder.join("worker").join(".errand"));
+    std::fs::create_dir_all(registry.root())?;
+    let store = Sqlite::open(&registry, Options::CREATE)?;
+    let surroundings = Surroundings {
+        registry,
+        environment: BTreeMap::new(),
+        program: arguments.errand.clone(),
+        identity: folder.join("identity.txt"),
+        runtime_dir: folder.join("run"),
+    };
+    let process = os::own_identity()?;
+    let holder = Holder { host: os::host_name(), process, worker: Some("bench".to_owned()) };
+    let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
+    Ok(Engine::new(Inner { surroundings, store, clock, holder }))
+}
