@@ -3,14 +3,22 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use errand_agent::os::{self, Liveness};
 use errand_agent::workspace::Workspaces;
 use errand_model::event::CancelCause;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Filter, Page, Removal, Stored};
+use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
 use crate::{Engine, Error, reconcile, wait};
 
+/// How long the supervisor of a run that is over may take to end.
+const SUPERVISOR_LIMIT: Duration = Duration::from_secs(2);
+/// How long a supervisor that lives on may take to be done with a run that is over.
+const LAST_WORD: Duration = Duration::from_millis(100);
+/// Between two looks at a supervisor.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Runs looked at per page when many are pruned.
 const PAGE: u32 = 500;
 
@@ -25,7 +33,7 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     if !stored.run.status.is_terminal() {
         return Err(Error::Live { run_id: run_id.clone() });
     }
-    remove_files(engine, &stored)?;
+    remove_files(engine, &stored).await?;
     Ok(engine.store().remove(run_id, Removal::Terminal).await?)
 }
 
@@ -38,13 +46,13 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
     let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
     match stop(engine, run_id, &ask).await {
         Ok(stored) => {
-            remove_files(engine, &stored)?;
+            remove_files(engine, &stored).await?;
             Ok(engine.store().remove(run_id, Removal::Any).await?)
         }
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
         )) => {
-            errand_agent::os::end_run_processes(run_id, &[], Duration::ZERO)
+            os::end_run_processes(run_id, &[], Duration::ZERO)
                 .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
             remove_known_files(engine, run_id)?;
             Ok(engine.store().remove(run_id, Removal::Any).await?)
@@ -70,10 +78,29 @@ pub async fn plan_prune(engine: &Engine, before: Timestamp) -> Result<Vec<Stored
     }
 }
 
-fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+async fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+    supervisor_gone(engine, stored).await;
     let registry = engine.registry();
     Workspaces::new(registry.workspaces()).remove(&stored.run.id)?;
     remove_known_files(engine, &stored.run.id)
+}
+
+/// Waits until the run's supervisor has written its last word: a run is over in the registry a
+/// moment before its copies in files are made, and what is removed must stay removed.
+async fn supervisor_gone(engine: &Engine, stored: &Stored) {
+    let Some(last) = stored.run.attempts.last() else { return };
+    let ended_at = stored.run.status.ended_at().unwrap_or_else(|| engine.now());
+    if engine.now().since(ended_at) > SUPERVISOR_LIMIT {
+        return;
+    }
+    // A wake's supervisor is that of its service, and lives on: it only gets a moment.
+    let limit = if stored.run.spec.parent_run_id.is_some() { LAST_WORD } else { SUPERVISOR_LIMIT };
+    let deadline = Instant::now() + limit;
+    let is_there =
+        || last.host == engine.holder().host && os::liveness(&last.supervisor) == Liveness::Alive;
+    while is_there() && Instant::now() < deadline {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
