@@ -100,3 +100,14 @@ fn large_outputs_and_checkpoints_come_back_whole() {
     let again = sandbox.errand(["restart", &run_id]).run().ok().stdout_line();
     assert_eq!(crate::support::finish(&sandbox, &again)["status"], "completed");
 }
+
+#[test]
+fn whatever_stands_in_the_place_of_an_output_file_holds_nobody_up() {
+    let sandbox = sandbox();
+    for odd in ["mkfifo $ERRAND_OUTPUT", "mkdir $ERRAND_OUTPUT", "ln -s /dev/zero $ERRAND_OUTPUT"] {
+        let agent = sandbox.agent(&Agent::shell(odd));
+        let output = sandbox.errand(["run"]).arg(&agent).run();
+        assert_eq!(output.code, Some(125), "{odd}: {}", output.describe());
+        assert!(output.stderr().contains("output_invalid"), "{odd}: {}", output.describe());
+    }
+}

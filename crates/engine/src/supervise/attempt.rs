@@ -268,7 +268,8 @@ async fn end(
     };
     let decision = journal.end(&end.into()).await?;
     // The agent may have written a secret there; the record has it masked.
-    drop(std::fs::remove_file(&prepared.files.output));
+    let output = &prepared.files.output;
+    drop(std::fs::remove_file(output).or_else(|_| std::fs::remove_dir_all(output)));
     let status = journal.look(|run, _| run.status.name());
     let note = if decision.effects.is_empty() { "" } else { ", another attempt follows" };
     prepared.log.system(&format!("attempt {} ended ({how}): run {status}{note}", desk.attempt()));

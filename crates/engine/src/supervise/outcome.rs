@@ -1,7 +1,9 @@
 //! What the end of an agent's process means.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 
 use errand_agent::agent_api::AttemptResult;
 use errand_agent::process::{Exit, StartError};
@@ -10,6 +12,7 @@ use errand_api::error_code::ErrorCode;
 use errand_model::Payload;
 use errand_model::event::{Failure, ProcessUsage};
 use errand_model::run::Outcome;
+use rustix::fs::OFlags;
 use serde_json::Value;
 
 use super::prepare::Prepared;
@@ -65,29 +68,44 @@ fn output_of(
     exit: &Exit,
     was_set: bool,
 ) -> Result<Option<Payload>, Failure> {
-    let file = &prepared.files.output;
     let invalid = |message: String| failure("output_invalid", message);
-    match fs::metadata(file) {
-        Ok(found) if found.len() > OUTPUT_FILE_BYTES => {
-            return Err(invalid(format!(
-                "$ERRAND_OUTPUT has {} bytes; at most {OUTPUT_FILE_BYTES} are taken, larger results are artifacts",
-                found.len()
-            )));
-        }
-        Ok(_) => {
-            let bytes = fs::read(file)
-                .map_err(|error| invalid(format!("$ERRAND_OUTPUT cannot be read: {error}")))?;
-            let value = serde_json::from_slice(&bytes)
-                .map_err(|error| invalid(format!("$ERRAND_OUTPUT is not JSON: {error}")))?;
-            return json_output(engine, prepared, value);
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(invalid(format!("$ERRAND_OUTPUT cannot be read: {error}"))),
+    let written = read_output(&prepared.files.output)
+        .map_err(|why| invalid(format!("$ERRAND_OUTPUT cannot be taken: {why}")))?;
+    if let Some(bytes) = written {
+        let value = serde_json::from_slice(&bytes)
+            .map_err(|error| invalid(format!("$ERRAND_OUTPUT is not JSON: {error}")))?;
+        return json_output(engine, prepared, value);
     }
     if was_set || exit.stdout.is_truncated || exit.stdout.bytes.len() > STDOUT_OUTPUT_BYTES {
         return Ok(None);
     }
     stdout_output(engine, prepared, exit.stdout.bytes.clone())
+}
+
+/// What the agent wrote as its output; `None` if it wrote no such file.
+///
+/// It may have put anything there: a pipe that nobody writes to, a device without end, a folder.
+fn read_output(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let mut options = File::options();
+    // Opening a pipe would otherwise wait for somebody who writes to it.
+    options.read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = match options.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let found = file.metadata().map_err(|error| error.to_string())?;
+    if !found.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(OUTPUT_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > OUTPUT_FILE_BYTES {
+        return Err(format!(
+            "it has more than {OUTPUT_FILE_BYTES} bytes; larger results are artifacts"
+        ));
+    }
+    Ok(Some(bytes))
 }
 
 fn stdout_output(

@@ -150,6 +150,13 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     let folder = registry.run_scratch(&run.id);
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
+    // Whatever an earlier attempt put there (an output, a pipe in the place of a file) is gone.
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", &folder)(error));
+        }
+        _ => {}
+    }
     private.create(&folder).map_err(Error::io("create", &folder))?;
     let state = registry.state().join(&run.spec.agent.name);
     private.create(&state).map_err(Error::io("create", &state))?;
@@ -161,13 +168,7 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         folder,
     };
     socket_folder(registry.runs().as_path(), &files.socket)?;
-    // What an earlier attempt put there is not this one's output.
-    match fs::remove_file(&files.output) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", files.output)(error))
-        }
-        _ => Ok(files),
-    }
+    Ok(files)
 }
 
 /// Makes the folder of a socket that is not in the registry, and trusts one that is there already
