@@ -21,6 +21,7 @@ pub mod watch {
 
 pub(crate) use linux::clock::wall_clock_precise;
 pub(crate) use linux::end::Signalled;
+pub(crate) use linux::freeze::{freeze_run, thaw_run};
 pub(crate) use linux::identity::identity_of_child;
 pub(crate) use linux::memory::readable_copy;
 pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};

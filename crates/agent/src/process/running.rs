@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::timeout_at;
 
 use super::pump::{Capture, Pumps};
-use crate::os::{self, Delivery, Launched, Roots, Signal, Signalled};
+use crate::os::{self, Launched, Roots, Signal, Signalled};
 
 /// How long what an attempt leaves behind may live on after its leader, before it is ended.
 pub const LEAK_GRACE: Duration = Duration::from_millis(200);
@@ -167,18 +167,34 @@ impl Running {
         let _told = os::signal_group(self.identity.pid, Signal::Kill);
     }
 
-    /// Sends one signal to the whole process group, for example to freeze and thaw it.
+    /// Freezes everything of the attempt, also what left its process group. Returns once nothing of
+    /// it executes anything; [`Running::thaw`] undoes it, and so does every way to end it.
     ///
     /// # Errors
     ///
-    /// If it may not be signalled.
-    pub fn signal(&self, signal: Signal) -> io::Result<Delivery> {
+    /// `TimedOut` if some processes go on all the same.
+    pub fn freeze(&self) -> io::Result<()> {
         match self.phase {
-            Phase::Over(_) => Ok(Delivery::Gone),
+            Phase::Over(_) => Ok(()),
             Phase::Undisturbed { .. } | Phase::Ending { .. } => {
-                os::signal_group(self.identity.pid, signal)
+                os::freeze_run(&self.run_id, &self.roots(&[self.identity.pid]))
             }
         }
+    }
+
+    /// Lets what was frozen go on.
+    pub fn thaw(&self) {
+        match self.phase {
+            Phase::Over(_) => {}
+            Phase::Undisturbed { .. } | Phase::Ending { .. } => {
+                os::thaw_run(&self.run_id, &self.roots(&[self.identity.pid]));
+            }
+        }
+    }
+
+    fn roots<'a>(&self, known: &'a [u32]) -> Roots<'a> {
+        let oldest_ticks = self.identity.start_ticks;
+        Roots { supervisor: Some(std::process::id()), known, oldest_ticks }
     }
 
     async fn run_to_end(&mut self) -> io::Result<Exit> {
@@ -240,11 +256,8 @@ impl Running {
             // A stopped process sees SIGTERM only once it goes on.
             signals.push(Signal::Continue);
         }
-        let roots = Roots {
-            supervisor: Some(std::process::id()),
-            known: &[leader],
-            oldest_ticks: self.identity.start_ticks,
-        };
+        let known = [leader];
+        let roots = self.roots(&known);
         for &signal in &signals {
             let _told = os::signal_group(leader, signal);
         }

@@ -41,9 +41,46 @@ async fn a_stopped_attempt_is_ended_too() {
     let place = Place::new();
     let mut running = place.shell("echo ready > ready; exec sleep 100");
     place.wait_for("ready");
-    running.signal(Signal::Stop).unwrap();
+    running.freeze().unwrap();
     let exit = timeout(SOON, running.stop(LIMIT)).await.unwrap().unwrap();
     assert_eq!(exit.signal, Some(15));
+}
+
+/// User and system time of a process, in ticks.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_frozen_executes_nothing_until_it_is_thawed() {
+    let place = Place::new();
+    // A leader, a child, a grandchild with a session of its own, and one that forks all the time:
+    // all of them busy.
+    let mut running = place.shell(
+        "(while :; do :; done) & (setsid sh -c 'echo $$ > far; while :; do :; done' &)\n\
+         (while :; do /bin/true; done) & echo ready > ready; while :; do :; done",
+    );
+    place.wait_for("ready");
+    let far = place.wait_for_pid("far");
+    running.freeze().unwrap();
+    let frozen = place.living();
+    assert!(frozen.len() >= 4, "{frozen:?}");
+    let used = || frozen.iter().map(|it| cpu_ticks(it.pid)).collect::<Vec<_>>();
+    let before = used();
+    // Long enough for a tick of whoever runs: this test uses that time itself.
+    let own = cpu_ticks(std::process::id());
+    eventually(|| (cpu_ticks(std::process::id()) >= own + 5).then_some(()));
+    assert_eq!(used(), before);
+    assert_eq!(place.living(), frozen, "nothing is forked either");
+    running.thaw();
+    let after = cpu_ticks(far.pid);
+    eventually(|| (cpu_ticks(far.pid) > after).then_some(()));
+    running.freeze().unwrap();
+    let exit = timeout(SOON, running.stop(LIMIT)).await.unwrap().unwrap();
+    assert_eq!(exit.signal, Some(15));
+    assert_eq!(place.living(), []);
 }
 
 /// Forks twice, with a session of its own, ignores SIGTERM and tells its pid.

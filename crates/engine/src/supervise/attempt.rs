@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::agent_api::{Bind, BindError, Server};
-use errand_agent::os::Signal;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, StartAttempt, Status};
@@ -218,24 +217,25 @@ async fn obey(
     for effect in effects {
         match effect {
             Effect::StopAgent { grace } => stop = Some((StoppedFor::Request, grace)),
-            Effect::FreezeAgent => signal(running, Signal::Stop),
-            Effect::ThawAgent => signal(running, Signal::Continue),
+            Effect::FreezeAgent => freeze(engine, journal, running),
+            Effect::ThawAgent => running.thaw(),
             Effect::SpawnAgent | Effect::Dispatch { .. } => {}
         }
     }
     if stop.is_none() && orders.is_drained() {
         stop = Some((StoppedFor::Drain, DEFAULT_GRACE));
     }
-    if stop.is_some() {
-        // A frozen agent could not end by itself.
-        signal(running, Signal::Continue);
-    }
     Ok(stop)
 }
 
-fn signal(running: &Running, signal: Signal) {
-    // An agent that is gone meanwhile needs no signal.
-    drop(running.signal(signal));
+/// Freezes the agent. What cannot be stopped is told to its log: the rest is frozen all the same.
+fn freeze(engine: &Engine, journal: &Journal, running: &Running) {
+    if let Err(error) = running.freeze() {
+        let path = engine.registry().run_log(journal.run_id());
+        if let Ok(log) = errand_agent::log::Writer::open(&path) {
+            log.system(&format!("not all of the run is paused: {error}"));
+        }
+    }
 }
 
 /// Records how the attempt ended.

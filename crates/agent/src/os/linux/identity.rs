@@ -54,6 +54,12 @@ pub fn process_group_of(pid: u32) -> Option<u32> {
     stat::read(pid).ok().flatten().map(|found| found.group)
 }
 
+/// Whether the process of that identity may execute something: it is neither stopped nor dead.
+pub(super) fn may_run(identity: &ProcessIdentity) -> bool {
+    let found = stat::read(identity.pid).ok().flatten();
+    found.is_some_and(|found| found.may_run && found.start_ticks == identity.start_ticks)
+}
+
 /// Whether the process of that identity lives: one read of `/proc/<pid>/stat`.
 ///
 /// Where `/proc` cannot be read at all (no file descriptor left, say) the answer is `Alive`: nobody

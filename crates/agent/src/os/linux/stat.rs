@@ -16,6 +16,9 @@ pub(super) struct Stat {
     pub(super) start_ticks: u64,
     /// A zombie, or on its way out: it runs no code any more.
     pub(super) is_dead: bool,
+    /// Runs, or sleeps until something comes: not stopped, not dead, not deep in the kernel (as who
+    /// called vfork is until its child has another program).
+    pub(super) may_run: bool,
 }
 
 /// Reads the process `pid`; `None` if there is none.
@@ -51,7 +54,8 @@ fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
     let start_ticks = fields.nth(1)?.parse().ok()?;
     // The first thread of a process may end before the others: it is a zombie that lives.
     let is_dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
-    Some(Stat { pid, parent, group, session, start_ticks, is_dead })
+    let may_run = matches!(state, "R" | "S" | "I");
+    Some(Stat { pid, parent, group, session, start_ticks, is_dead, may_run })
 }
 
 #[cfg(test)]
