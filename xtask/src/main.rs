@@ -4,6 +4,7 @@
 //! runs the tools that a developer would run by hand, and prints each command before it runs it.
 
 mod ci;
+mod cyclonedx;
 mod packages;
 mod reference;
 mod shell;

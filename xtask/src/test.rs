@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Failure, packages, shell};
+use crate::{Failure, cyclonedx, packages, shell};
 
 /// The crates whose documentation holds examples that are worth running.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
@@ -19,6 +19,7 @@ const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
 /// The build, a test, or a doctest failed, or a test left a process behind.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     packages::install_missing()?;
+    let schema = cyclonedx::install();
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;
@@ -26,6 +27,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     let left_behind = end_processes_of(&scratch);
     let removed = fs::remove_dir_all(&scratch);
 
+    schema.say_what_was_skipped();
     tested?;
     if !left_behind.is_empty() {
         return Err(format!("the tests left processes behind:\n{}", left_behind.join("\n")).into());

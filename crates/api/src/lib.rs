@@ -5,6 +5,7 @@
 
 pub mod agent_file;
 pub mod agent_protocol;
+pub mod bom;
 pub mod error_code;
 pub mod exit_code;
 pub mod record;

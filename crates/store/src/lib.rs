@@ -27,8 +27,8 @@ pub use problem::{Problem, Report};
 pub use rebuild::rebuild;
 pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use row::{
-    Admission, Admitted, Append, Appended, Claim, Fence, Filter, Holder, Lease, Page, Pending,
-    Request, RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Fence, Filter, Holder, Lease,
+    Page, Pending, Request, RequestKind, SessionState, Stored,
 };
 pub use traits::{Removal, Store};
 pub use verify::{Verified, verify};

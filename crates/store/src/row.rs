@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_model::event::{Event, RunKind};
 use errand_model::run::Run;
 use errand_model::step::Step;
-use errand_model::{Head, ProcessIdentity, RunId, Timestamp};
+use errand_model::{Digest, Head, ProcessIdentity, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -228,4 +228,17 @@ pub struct SessionState {
     pub state: Value,
     /// When it was changed last.
     pub updated_at: Timestamp,
+}
+
+/// One generation of an agent's inventory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BomGeneration {
+    /// The agent's name.
+    pub agent: String,
+    /// From 1, by agent.
+    pub generation: u64,
+    /// The document's name in the blob store.
+    pub digest: Digest,
+    /// When it was seen first.
+    pub at: Timestamp,
 }

@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::step::Step;
-use errand_model::{RunId, Timestamp};
+use errand_model::{Digest, RunId, Timestamp};
 
 use crate::Error;
 use crate::row::{
-    Admission, Admitted, Append, Appended, Claim, Filter, Holder, Lease, Page, Request,
-    RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
+    Request, RequestKind, SessionState, Stored,
 };
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
@@ -150,6 +150,27 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// [`Error::Revision`] if it was changed since.
     async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error>;
+
+    /// The generation of an agent's inventory with that digest: the latest one if it has it, else a
+    /// new one. The document is in the blob store already.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn put_bom(
+        &self,
+        agent: &str,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<BomGeneration, Error>;
+
+    /// The generations of an agent's inventory, the latest first, at most `limit`. Those that runs
+    /// have pinned are also in their journals, from which a lost registry is made anew.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error>;
 
     /// Forgets a run and everything that hangs on it: the one way in which events are deleted.
     ///

@@ -8,5 +8,6 @@
 
 mod agent_file;
 mod agent_file_bad;
+mod bom;
 mod error_codes;
 mod schema;

@@ -9,8 +9,10 @@ pub(crate) const APPLICATION_ID: u32 = 0x6572_7264;
 
 /// Every change of the schema in order: its name and its SQL. The schema's version is how many of
 /// them were made. One that was released never changes.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("initial", include_str!("../../migrations/initial/sqlite.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("initial", include_str!("../../migrations/initial/sqlite.sql")),
+    ("boms", include_str!("../../migrations/boms/sqlite.sql")),
+];
 
 /// The schema that this program writes.
 pub(crate) fn known_version() -> u32 {

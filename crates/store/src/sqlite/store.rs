@@ -3,15 +3,16 @@
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::step::Step;
-use errand_model::{RunId, Timestamp};
+use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutSession, Remove, Renew, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutBom, PutSession, Remove,
+    Renew, Take,
 };
 use super::{Sqlite, read};
 use crate::row::{
-    Admission, Admitted, Append, Appended, Claim, Filter, Holder, Lease, Page, Request,
-    RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
+    Request, RequestKind, SessionState, Stored,
 };
 use crate::{Error, Removal, Store};
 
@@ -98,6 +99,19 @@ impl Store for Sqlite {
 
     async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error> {
         self.write(PutSession { session, seen }).await
+    }
+
+    async fn put_bom(
+        &self,
+        agent: &str,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<BomGeneration, Error> {
+        self.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
+    }
+
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+        self.read("reads inventories", |connection| read::boms(connection, agent, limit))
     }
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {

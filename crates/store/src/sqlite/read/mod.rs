@@ -1,9 +1,11 @@
 //! What can be asked: functions on a connection whose transaction sees one state.
 
+mod bom;
 mod list;
 mod load;
 mod lookup;
 
+pub(super) use bom::boms;
 pub(super) use list::list;
 pub(super) use load::{Range, events_after, load, load_number, steps};
 pub(super) use lookup::{find, requests, session};

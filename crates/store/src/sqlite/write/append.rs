@@ -198,6 +198,9 @@ pub(super) fn insert_events(
             event.data,
             event.hash.as_bytes(),
         ])?;
+        if event.kind == super::bom::PINNED {
+            super::bom::pinned(connection, run, event)?;
+        }
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod admit;
 mod append;
+mod bom;
 mod claim;
 mod lease;
 mod remove;
@@ -10,6 +11,7 @@ mod session;
 
 pub(super) use admit::{Admit, AdmitHeld, insert};
 pub(super) use append::{AppendAndAdmit, AppendEvents, put_state};
+pub(super) use bom::PutBom;
 pub(super) use claim::ClaimRuns;
 pub(super) use lease::{Renew, Take, put as put_lease};
 pub(super) use remove::Remove;

@@ -3,6 +3,7 @@
 
 pub(crate) mod admitting;
 pub(crate) mod appending;
+pub(crate) mod boms;
 pub(crate) mod children;
 pub(crate) mod claiming;
 pub(crate) mod leases;
@@ -44,6 +45,10 @@ macro_rules! conforms {
                 sixty_four_writers_at_once_lose_nothing
                 one_refusal_in_a_batch_harms_nobody_else
                 events_come_in_order_and_in_parts;
+            boms:
+                a_generation_follows_where_the_content_differs
+                fifty_at_once_agree_on_one_generation
+                generations_have_no_gap_whoever_makes_them;
             children:
                 parent_and_child_are_written_together
                 a_refused_parent_admits_no_child

@@ -1,0 +1,138 @@
+//! What an agent is made of.
+
+use serde_json::{Value, json};
+
+use super::property::{self, Properties};
+use super::{NamedPart, PackagedContent, PackagedFile, Subject, digest_of, hashes, object};
+use crate::agent_file::{Target, Tool};
+
+/// The reference of the agent itself.
+pub(super) const AGENT_REF: &str = "agent";
+
+/// The agent: what the inventory is about.
+pub(super) fn agent(subject: &Subject<'_>) -> Value {
+    let agent = subject.agent;
+    object([
+        ("type", json!("application")),
+        ("bom-ref", json!(AGENT_REF)),
+        ("name", json!(agent.name)),
+        ("version", json!(agent.version)),
+        ("description", json!(agent.description)),
+        ("hashes", hashes(subject.parcel)),
+        ("properties", property::of_agent(agent)),
+    ])
+}
+
+/// The program that took the inventory and runs the agent.
+pub(super) fn errand(version: &str) -> Value {
+    json!({ "type": "application", "bom-ref": "errand", "name": "errand", "version": version })
+}
+
+/// Everything else that is no service, by reference.
+pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
+    let agent = subject.agent;
+    let mut all = models(subject);
+    all.extend(agent.tools.iter().map(tool));
+    all.extend(subject.skills.iter().map(|skill| part("skill", "definition", skill)));
+    all.extend(subject.configs.iter().map(|config| part("config", "configuration", config)));
+    all.extend(agent.policies.iter().map(|name| policy(name)));
+    all.extend(subject.files.iter().map(file));
+    match &agent.target {
+        Target::Process => {}
+        Target::Container { image } | Target::Kubernetes { image, .. } => {
+            all.push(json!({
+                "type": "container", "bom-ref": format!("image:{image}"), "name": image,
+            }));
+        }
+    }
+    super::in_order(all)
+}
+
+fn models(subject: &Subject<'_>) -> Vec<Value> {
+    let Some(model) = &subject.agent.model else { return Vec::new() };
+    let first = (&model.provider, &model.name);
+    let fallbacks = model.fallback.iter().map(|other| (&other.provider, &other.name));
+    std::iter::once(first)
+        .chain(fallbacks)
+        .enumerate()
+        .map(|(place, (provider, name))| {
+            let role = if place == 0 { "primary".to_owned() } else { format!("fallback {place}") };
+            let mut properties = Properties::default();
+            properties.add("model:provider", provider);
+            properties.add("model:role", &role);
+            object([
+                ("type", json!("machine-learning-model")),
+                ("bom-ref", json!(format!("model:{provider}/{name}"))),
+                ("group", json!(provider)),
+                ("name", json!(name)),
+                ("properties", properties.into_value()),
+            ])
+        })
+        .collect()
+}
+
+fn tool(tool: &Tool) -> Value {
+    let mut properties = Properties::default();
+    properties.add_all("tool:command", &tool.command);
+    if let Some(effect) = &tool.side_effect {
+        properties.add("tool:side_effect", &property::word(effect));
+    }
+    if let Some(schema) = &tool.input_schema {
+        properties.add("tool:input_schema", &digest_of(schema));
+    }
+    object([
+        ("type", json!("application")),
+        ("bom-ref", json!(format!("tool:{}", tool.name))),
+        ("name", json!(tool.name)),
+        ("description", json!(tool.description)),
+        ("hashes", hashes(&digest_of(tool))),
+        ("properties", properties.into_value()),
+    ])
+}
+
+/// A skill or a config: data whose type is one of the standard's.
+fn part(kind: &str, data_type: &str, part: &NamedPart) -> Value {
+    let mut properties = Properties::default();
+    properties.add(&format!("{kind}:path"), &part.path);
+    object([
+        ("type", json!("data")),
+        ("bom-ref", json!(format!("{kind}:{}", part.slug))),
+        ("name", json!(part.slug)),
+        ("hashes", hashes(&part.digest)),
+        ("data", json!([{ "type": data_type, "name": part.slug }])),
+        ("properties", properties.into_value()),
+    ])
+}
+
+fn policy(name: &str) -> Value {
+    json!({
+        "type": "data",
+        "bom-ref": format!("policy:{name}"),
+        "name": name,
+        "data": [{ "type": "configuration", "name": name }],
+    })
+}
+
+fn file(file: &PackagedFile) -> Value {
+    let mut properties = Properties::default();
+    let digest = match &file.content {
+        PackagedContent::File { digest, size_bytes, executable } => {
+            properties.add("file:size_bytes", size_bytes);
+            if *executable {
+                properties.add("file:executable", "true");
+            }
+            hashes(digest)
+        }
+        PackagedContent::Link { target } => {
+            properties.add("file:link", target);
+            Value::Null
+        }
+    };
+    object([
+        ("type", json!("file")),
+        ("bom-ref", json!(format!("file:{}", file.path))),
+        ("name", json!(file.path)),
+        ("hashes", digest),
+        ("properties", properties.into_value()),
+    ])
+}

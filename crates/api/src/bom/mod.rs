@@ -1,0 +1,186 @@
+//! The bom: the inventory of an agent as it was, as `CycloneDX` 1.6 JSON.
+//!
+//! Pure: the same agent gives the same bytes on every machine. No clock, no random number: the
+//! digest of a document is that of its content as canonical JSON, and its serial number is derived
+//! from that digest. Values of secrets and of environment variables are never in it.
+
+mod component;
+mod diff;
+mod property;
+mod service;
+
+use errand_model::{Digest, canonical};
+use serde_json::{Map, Value, json};
+
+pub use diff::{Change, Diff, FieldChange, Item, diff};
+
+use crate::agent_file::Agent;
+
+/// What `$schema` says.
+const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
+/// The version of the standard.
+const SPEC_VERSION: &str = "1.6";
+
+/// What an inventory is made of.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// The agent's checked definition.
+    pub agent: &'a Agent,
+    /// The parcel's digest.
+    pub parcel: &'a Digest,
+    /// Every packaged file and link, in any order.
+    pub files: Vec<PackagedFile>,
+    /// The skills that were found, in the order of the definition.
+    pub skills: Vec<NamedPart>,
+    /// The configs that were found, in the order of the definition.
+    pub configs: Vec<NamedPart>,
+    /// The version of errand that runs the agent.
+    pub errand_version: &'a str,
+}
+
+/// A file or a link of a parcel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackagedFile {
+    /// Relative to the agent's folder.
+    pub path: String,
+    /// What is there.
+    pub content: PackagedContent,
+}
+
+/// What a packaged path holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackagedContent {
+    /// A file.
+    File {
+        /// The sha-256 of its bytes.
+        digest: Digest,
+        /// Its length.
+        size_bytes: u64,
+        /// Whether anyone may execute it.
+        executable: bool,
+    },
+    /// A symbolic link.
+    Link {
+        /// Where it points.
+        target: String,
+    },
+}
+
+/// A skill or a config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPart {
+    /// What the agent calls it.
+    pub slug: String,
+    /// The file that it was found in, relative to the agent's folder.
+    pub path: String,
+    /// The sha-256 of that file.
+    pub digest: Digest,
+}
+
+/// An inventory without a place among the generations of its agent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bom {
+    /// The sha-256 of `content`: the inventory's name for ever.
+    pub digest: Digest,
+    /// The document as canonical JSON, without `serialNumber` and `version`.
+    pub content: String,
+}
+
+/// Takes the inventory of an agent.
+pub fn build(subject: &Subject<'_>) -> Bom {
+    let agent = component::agent(subject);
+    let components = component::all(subject);
+    let services = service::all(subject.agent);
+    let refs: Vec<Value> = components
+        .iter()
+        .chain(&services)
+        .filter_map(|item| item.get("bom-ref").cloned())
+        .collect();
+    let mut document = Map::new();
+    document.insert("$schema".to_owned(), json!(SCHEMA));
+    document.insert("bomFormat".to_owned(), json!("CycloneDX"));
+    document.insert("specVersion".to_owned(), json!(SPEC_VERSION));
+    document.insert(
+        "metadata".to_owned(),
+        json!({
+            "component": agent,
+            "tools": { "components": [component::errand(subject.errand_version)] },
+        }),
+    );
+    document.insert("components".to_owned(), Value::Array(components));
+    document.insert("services".to_owned(), Value::Array(services));
+    document.insert(
+        "dependencies".to_owned(),
+        json!([{ "ref": component::AGENT_REF, "dependsOn": refs }]),
+    );
+    let content = canonical::to_string(&Value::Object(document));
+    Bom { digest: Digest::of(content.as_bytes()), content }
+}
+
+/// The whole document: `content` of a [`Bom`] with the serial number that its digest gives, and
+/// its generation (`None`: it has none yet) as the version.
+pub fn document(content: &Value, digest: &Digest, generation: Option<u64>) -> Value {
+    let mut document = content.clone();
+    if let Value::Object(members) = &mut document {
+        members.insert("serialNumber".to_owned(), json!(serial_number(digest)));
+        if let Some(generation) = generation {
+            members.insert("version".to_owned(), json!(generation));
+        }
+    }
+    document
+}
+
+/// A name-based UUID (RFC 9562, version 8) of the first 16 bytes of a digest.
+fn serial_number(digest: &Digest) -> String {
+    let hex = digest.hex();
+    let variant = match hex.as_bytes().get(16).copied().unwrap_or(b'0') {
+        b'0' | b'4' | b'8' | b'c' => '8',
+        b'1' | b'5' | b'9' | b'd' => '9',
+        b'2' | b'6' | b'a' | b'e' => 'a',
+        _ => 'b',
+    };
+    format!(
+        "urn:uuid:{}-{}-8{}-{variant}{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[13..16],
+        &hex[17..20],
+        &hex[20..32]
+    )
+}
+
+/// Members by name; those that are `null` are left out.
+fn object(members: impl IntoIterator<Item = (&'static str, Value)>) -> Value {
+    let present = members.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(present.map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// The digest of a value as canonical JSON.
+fn digest_of(value: &impl serde::Serialize) -> Digest {
+    // Definitions have string keys only: this cannot fail, and `null` would be seen in a diff.
+    let value = serde_json::to_value(value).unwrap_or(Value::Null);
+    Digest::of(canonical::to_string(&value).as_bytes())
+}
+
+fn hashes(digest: &Digest) -> Value {
+    json!([{ "alg": "SHA-256", "content": digest.hex() }])
+}
+
+/// Gives every item a reference of its own, and sorts by it.
+fn in_order(mut items: Vec<Value>) -> Vec<Value> {
+    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    for item in &mut items {
+        let Some(Value::String(reference)) = item.get_mut("bom-ref") else { continue };
+        let count = seen.entry(reference.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            *reference = format!("{reference}#{count}");
+        }
+    }
+    items.sort_by(|a, b| reference_of(a).cmp(reference_of(b)));
+    items
+}
+
+fn reference_of(item: &Value) -> &str {
+    item.get("bom-ref").and_then(Value::as_str).unwrap_or_default()
+}

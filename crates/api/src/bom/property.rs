@@ -1,0 +1,139 @@
+//! Settings as properties, each with a name in errand's own space: `errand:…`.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::digest_of;
+use crate::agent_file::{Agent, Target, Workspace};
+
+/// Names and values in the order in which they were added; a name may come again.
+#[derive(Debug, Default)]
+pub(super) struct Properties(Vec<(String, String)>);
+
+impl Properties {
+    pub(super) fn add(&mut self, name: &str, value: &(impl ToString + ?Sized)) {
+        self.0.push((format!("errand:{name}"), value.to_string()));
+    }
+
+    /// A list as one value: words of a command are told apart.
+    pub(super) fn add_all(&mut self, name: &str, values: &[String]) {
+        if !values.is_empty() {
+            self.add(name, &json!(values));
+        }
+    }
+
+    fn add_if(&mut self, name: &str, value: Option<&(impl ToString + ?Sized)>) {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+    }
+
+    /// The list as the standard writes it; `null` if it is empty.
+    pub(super) fn into_value(self) -> Value {
+        if self.0.is_empty() {
+            return Value::Null;
+        }
+        let pairs = self.0.into_iter().map(|(name, value)| json!({ "name": name, "value": value }));
+        Value::Array(pairs.collect())
+    }
+}
+
+/// The stored word of an enum without data.
+pub(super) fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        Ok(other) => other.to_string(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Everything that is set for an agent and is no component of it.
+pub(super) fn of_agent(agent: &Agent) -> Value {
+    let mut properties = Properties::default();
+    properties.add("definition", &digest_of(agent));
+    properties.add("harness", &word(&agent.harness));
+    properties.add_all("command", &agent.command);
+    target(&mut properties, &agent.target);
+    workspace(&mut properties, &agent.workspace);
+    properties.add_if("tier", agent.tier.as_ref());
+    for (name, value) in &agent.labels {
+        properties.add(&format!("label:{name}"), value);
+    }
+    for (name, value) in &agent.env {
+        // What a variable holds is nobody's business; whether it changed is.
+        properties.add(&format!("env:{name}"), &digest_of(value));
+    }
+    let mut secrets: Vec<_> = agent.secrets.iter().collect();
+    secrets.sort_unstable();
+    for name in secrets {
+        properties.add("secret", name);
+    }
+    if let Some(schema) = &agent.input_schema {
+        properties.add("input_schema", &digest_of(schema));
+    }
+    if let Some(schema) = &agent.output_schema {
+        properties.add("output_schema", &digest_of(schema));
+    }
+    limits(&mut properties, agent);
+    for schedule in &agent.schedules {
+        properties.add("schedule", &format!("{} ({})", schedule.cron, schedule.timezone));
+    }
+    if let Some(listen) = &agent.listen {
+        properties.add("listen", &listen.address);
+    }
+    if let Some(coordinator) = &agent.coordinator {
+        properties.add("coordinator", &digest_of(coordinator));
+    }
+    properties.into_value()
+}
+
+fn target(properties: &mut Properties, target: &Target) {
+    match target {
+        Target::Process => properties.add("target", "process"),
+        Target::Container { .. } => properties.add("target", "container"),
+        Target::Kubernetes { namespace, .. } => {
+            properties.add("target", "kubernetes");
+            properties.add_if("target:namespace", namespace.as_ref());
+        }
+    }
+}
+
+fn workspace(properties: &mut Properties, workspace: &Workspace) {
+    match workspace {
+        Workspace::Temp => properties.add("workspace", "temp"),
+        Workspace::Cwd => properties.add("workspace", "cwd"),
+        Workspace::Worktree { r#ref } => {
+            properties.add("workspace", "worktree");
+            properties.add("workspace:ref", r#ref);
+        }
+        Workspace::Clone { url, r#ref } => {
+            properties.add("workspace", "clone");
+            properties.add("workspace:url", &super::service::address(url));
+            properties.add_if("workspace:ref", r#ref.as_ref());
+        }
+    }
+}
+
+/// Everything that bounds a run, member by member: what is not set is not listed.
+fn limits(properties: &mut Properties, agent: &Agent) {
+    members(properties, "timeout", &agent.timeouts);
+    members(properties, "retry", &agent.retry_policy);
+    members(properties, "budget", &agent.budgets);
+    members(properties, "resource", &agent.resources);
+}
+
+fn members(properties: &mut Properties, prefix: &str, value: &impl Serialize) {
+    let Ok(Value::Object(members)) = serde_json::to_value(value) else { return };
+    let mut members: Vec<_> = members.into_iter().filter(|(_, value)| !value.is_null()).collect();
+    members.sort_by(|a, b| a.0.cmp(&b.0));
+    for (name, value) in members {
+        match value {
+            Value::String(text) => properties.add(&format!("{prefix}:{name}"), &text),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::Array(_)
+            | Value::Object(_) => properties.add(&format!("{prefix}:{name}"), &value),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The next generation of an agent's inventory.
+
+use errand_model::event::Event;
+use errand_model::{Digest, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::Operation;
+use crate::BomGeneration;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::read;
+use crate::sqlite::row::{fingerprint, integer};
+
+/// [`crate::Store::put_bom`].
+pub(in crate::sqlite) struct PutBom {
+    pub(in crate::sqlite) agent: String,
+    pub(in crate::sqlite) digest: Digest,
+    pub(in crate::sqlite) now: Timestamp,
+}
+
+impl Operation for PutBom {
+    type Output = BomGeneration;
+
+    fn run(&self, connection: &Connection) -> Result<BomGeneration, Failure> {
+        let latest = read::boms(connection, &self.agent, 1)?.pop();
+        if let Some(latest) = latest.as_ref().filter(|latest| latest.digest == self.digest) {
+            return Ok(latest.clone());
+        }
+        let next = BomGeneration {
+            agent: self.agent.clone(),
+            generation: latest.map_or(1, |latest| latest.generation + 1),
+            digest: self.digest.clone(),
+            at: self.now,
+        };
+        insert(connection, &next)?;
+        Ok(next)
+    }
+}
+
+fn insert(connection: &Connection, bom: &BomGeneration) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) VALUES (?1, ?2, ?3, ?4)";
+    let (digest, _) = fingerprint(&bom.digest);
+    connection.prepare_cached(SQL)?.execute(params![
+        bom.agent,
+        integer(bom.generation),
+        digest,
+        bom.at.as_millis()
+    ])?;
+    Ok(())
+}
+
+/// The event by which a run pins a generation.
+pub(super) const PINNED: &str = "bom.pinned";
+
+/// What [`PINNED`] says, as far as it matters here.
+#[derive(serde::Deserialize)]
+struct Pinned {
+    generation: u64,
+    digest: Digest,
+}
+
+/// Takes in a generation from the journal of a run that pinned it. Most often it is known: it is
+/// not where the registry is made anew, or the run comes from another one.
+pub(super) fn pinned(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
+    const SQL: &str = "INSERT OR IGNORE INTO boms (agent, generation, digest, at_ms) \
+         SELECT agent, ?2, ?3, ?4 FROM runs WHERE run = ?1";
+    // What cannot be read is the fold's to refuse.
+    let Ok(Pinned { generation, digest }) = serde_json::from_str(&event.data) else {
+        return Ok(());
+    };
+    let (digest, _) = fingerprint(&digest);
+    let at = event.at.as_millis();
+    connection.prepare_cached(SQL)?.execute(params![run, integer(generation), digest, at])?;
+    Ok(())
+}

@@ -1,0 +1,84 @@
+//! The published schema of `CycloneDX`, against which a test holds the inventories of agents.
+//!
+//! It comes out of a Python package that ships it, so that no copy of it is kept here. A machine
+//! that cannot reach the package index can run all other tests: what was left out is said.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Failure, shell};
+
+/// The package that holds the schemas.
+const PACKAGE: &str = "cyclonedx-python-lib";
+/// Where they are in it.
+const PLACE: &str = "cyclonedx/schema/_res";
+/// The one that is needed, and those that it refers to.
+const FILES: [&str; 3] =
+    ["bom-1.6.SNAPSHOT.schema.json", "spdx.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json"];
+
+/// Puts the schemas where the tests look for them: `cyclonedx/` in cargo's folder for files of
+/// tests. Does nothing where they are.
+pub(crate) fn install() -> Installed {
+    let folder = target().join("tmp/cyclonedx");
+    if FILES.iter().all(|name| folder.join(name).is_file()) {
+        return Installed::Yes;
+    }
+    shell::say(&format!("missing: the schema of CycloneDX 1.6 (from the package {PACKAGE})"));
+    match fetch(&folder) {
+        Ok(()) => Installed::Yes,
+        Err(failure) => {
+            shell::say(&format!("  it cannot be had: {failure}"));
+            Installed::No
+        }
+    }
+}
+
+/// Whether the schemas are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Installed {
+    Yes,
+    No,
+}
+
+impl Installed {
+    /// Says what was not tested, where something was not.
+    pub(crate) fn say_what_was_skipped(self) {
+        if self == Self::No {
+            shell::say(
+                "SKIPPED: inventories were not validated against the schema of CycloneDX 1.6, \
+                 which could not be installed",
+            );
+        }
+    }
+}
+
+fn fetch(folder: &Path) -> Result<(), Failure> {
+    let download = folder.with_extension("download");
+    // What an interrupted run left there.
+    drop(fs::remove_dir_all(&download));
+    fs::create_dir_all(&download)?;
+    let into = download.to_string_lossy().into_owned();
+    let args = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", &into, PACKAGE];
+    shell::run(shell::tool("python3", &args))?;
+    let wheel = fs::read_dir(&download)?
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|end| end == "whl"))
+        .ok_or("pip downloaded no wheel")?;
+    let wheel = wheel.to_string_lossy().into_owned();
+    shell::run(shell::tool("python3", &["-m", "zipfile", "-e", &wheel, &into]))?;
+    fs::create_dir_all(folder)?;
+    for name in FILES {
+        fs::copy(download.join(PLACE).join(name), folder.join(name))
+            .map_err(|error| format!("{PACKAGE} has no {name}: {error}"))?;
+    }
+    fs::remove_dir_all(&download)?;
+    Ok(())
+}
+
+/// The folder that cargo builds into.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| shell::root().join("target"), |folder| shell::root().join(folder))
+}
