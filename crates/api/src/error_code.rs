@@ -158,6 +158,7 @@ codes! {
     ArtifactNotFound = "artifact_not_found", ERRAND_FAILED, "the run has no such artifact";
     SessionMissing = "session_missing", ERRAND_FAILED, "the run belongs to no session";
     SessionConflict = "session_conflict", ERRAND_FAILED, "the session was changed meanwhile";
+    BomNotFound = "bom_not_found", ERRAND_FAILED, "there is no such inventory";
     BriefMissing = "brief_missing", ERRAND_FAILED, "the run has no brief";
     NotAvailableYet = "not_available_yet", ERRAND_FAILED, "this version cannot do that yet";
     ShuttingDown = "shutting_down", ERRAND_FAILED, "errand is about to end";

@@ -10,3 +10,4 @@ pub mod error_code;
 pub mod exit_code;
 pub mod record;
 pub mod schema;
+pub mod trace;

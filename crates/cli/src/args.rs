@@ -47,11 +47,15 @@ pub(crate) enum Command {
     InspectRun(commands::inspect_run::Args),
     /// Show the journal of a run
     Events(commands::events::Args),
+    /// Draw what a run did with its time, tokens and money
+    Trace(commands::trace::Args),
     /// List the files that a run put out, or print one
     Artifacts(commands::artifacts::Args),
     /// The commands for runs under the names that container tools use
     #[command(subcommand)]
     Container(commands::container::Command),
+    /// Show what an agent was made of, and what changed since
+    Bom(commands::bom::Args),
     /// Pack an agent's folder into a parcel, and print its digest
     Build(commands::build::Args),
     /// Check an agent file, and report every problem

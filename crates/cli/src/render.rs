@@ -95,12 +95,17 @@ pub(crate) const fn kind(kind: RunKind) -> &'static str {
 /// A text from outside in one line of a table: control characters are shown, long ones cut.
 pub(crate) fn one_line(text: &str) -> String {
     const LIMIT: usize = 40;
+    at_most(text, LIMIT)
+}
+
+/// The same, cut after `limit` characters.
+pub(crate) fn at_most(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
-        .take(LIMIT)
+        .take(limit)
         .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
         .collect();
-    if text.chars().count() > LIMIT {
+    if text.chars().count() > limit {
         line.push('…');
     }
     line

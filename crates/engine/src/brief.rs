@@ -31,6 +31,18 @@ pub fn check(agent: &Agent, files: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Skills and configs by what the agent calls them.
+type Parts = Vec<(String, PathBuf)>;
+
+/// The files of an agent's skills and configs, as far as they are there.
+pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
+    let found = |slugs: &[String], places: fn(&str) -> Vec<String>| -> Parts {
+        let of = |slug: &String| Some((slug.clone(), find(files, &places(slug))?));
+        slugs.iter().filter_map(of).collect()
+    };
+    (found(&agent.skills, skill_places), found(&agent.configs, config_places))
+}
+
 /// The brief of a run. `input` is the payload as a document.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 pub mod admit;
 pub mod ask;
+pub mod bom;
 pub mod brief;
 mod command_line;
 mod engine;

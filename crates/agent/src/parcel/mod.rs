@@ -106,6 +106,11 @@ impl Plan {
         &self.packed.digest
     }
 
+    /// What will be packed: files and links, by the bytes of their paths.
+    pub fn files(&self) -> &[ParcelFile] {
+        &self.packed.manifest.files
+    }
+
     /// Builds the parcel, or finds it: if it exists already, nothing is written. One whose manifest
     /// or definition is damaged is replaced.
     ///

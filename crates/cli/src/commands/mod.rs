@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod artifacts;
+pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod container;
@@ -24,6 +25,7 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod stop;
 mod submit;
+pub(crate) mod trace;
 pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
@@ -46,8 +48,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Prune(args) => prune::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
+        Command::Trace(args) => trace::run(context, args).await,
         Command::Artifacts(args) => artifacts::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,
+        Command::Bom(args) => bom::run(context, args).await,
         Command::Build(args) => build::run(context, &args),
         Command::Validate(args) => validate::run(context, &args),
         Command::Schema(args) => schema::run(context, &args),

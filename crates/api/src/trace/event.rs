@@ -1,0 +1,57 @@
+//! What is read from an event's data, whoever wrote it: what is missing or of another type is not
+//! there.
+
+use errand_model::event::Event;
+use serde_json::Value;
+
+use super::Usage;
+
+/// The data of an event.
+#[derive(Debug)]
+pub(super) struct Data(Value);
+
+impl Data {
+    pub(super) fn of(event: &Event) -> Self {
+        Self(serde_json::from_str(&event.data).unwrap_or(Value::Null))
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().map(str::to_owned)
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        self.0.get(name)?.as_u64()
+    }
+
+    /// `provider/model`, as far as it is there.
+    pub(super) fn model(&self) -> String {
+        match (self.text("provider"), self.text("model")) {
+            (Some(provider), Some(model)) => format!("{provider}/{model}"),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => "model".to_owned(),
+        }
+    }
+
+    /// The message of an error: errand's own have one, agents may write a text.
+    pub(super) fn error(&self) -> Option<String> {
+        match self.0.get("error")? {
+            Value::String(text) => Some(text.clone()),
+            Value::Object(error) => error.get("message")?.as_str().map(str::to_owned),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
+        }
+    }
+
+    /// Whether a call says that it failed.
+    pub(super) fn is_failure(&self) -> bool {
+        self.0.get("success") == Some(&Value::Bool(false)) || self.error().is_some()
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        Usage {
+            model_calls: 1,
+            input_tokens: self.number("input_tokens").unwrap_or(0),
+            output_tokens: self.number("output_tokens").unwrap_or(0),
+            cost_micro_usd: self.number("cost_micro_usd"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a run did with its time: a tree of spans on one axis.
+//!
+//! Pure: events go in one after another, the tree comes out. Whoever draws it decides how.
+//! Deliberately absent: spans of what an agent does not report.
+
+mod build;
+mod event;
+mod shorten;
+mod summary;
+
+use std::time::Duration;
+
+use errand_model::{RunId, Timestamp};
+use serde::Serialize;
+
+pub use build::Builder;
+pub use summary::{Share, Summary};
+
+/// The version of the shape that is printed as JSON.
+pub const TRACE_SCHEMA: u32 = 1;
+
+/// A run on a time axis.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trace {
+    /// [`TRACE_SCHEMA`].
+    pub schema: u32,
+    /// Which run.
+    pub run_id: RunId,
+    /// Its status.
+    pub status: String,
+    /// Whether it goes on: open spans then end where somebody looked.
+    pub is_live: bool,
+    /// What dominates.
+    pub summary: Summary,
+    /// The run itself; everything else is below it.
+    pub run: Span,
+}
+
+/// Something that took time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// What it is.
+    pub kind: SpanKind,
+    /// What it is called.
+    pub name: String,
+    /// More about it, for people: why an attempt was made, what a step executes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When it began.
+    #[serde(rename = "started_at_ms")]
+    pub from: Timestamp,
+    /// When it ended, or how far it is.
+    #[serde(rename = "ended_at_ms")]
+    pub to: Timestamp,
+    /// How it stands.
+    pub outcome: Outcome,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Tokens and money of all model calls in it.
+    pub usage: Usage,
+    /// What is in it, by its beginning.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Self>,
+    /// What is in it and not listed.
+    #[serde(skip_serializing_if = "Rest::is_empty")]
+    pub rest: Rest,
+}
+
+impl Span {
+    /// How long it took, or has taken so far.
+    pub fn duration(&self) -> Duration {
+        self.to.since(self.from)
+    }
+}
+
+/// What a span is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpanKind {
+    /// The whole run.
+    Run,
+    /// One try at it.
+    Attempt,
+    /// A step, from its beginning to its end or failure: a step that is begun again has several.
+    Step,
+    /// A model call.
+    ModelCall,
+    /// A tool call.
+    ToolCall,
+    /// Anything else that the agent reported with a duration.
+    Call,
+    /// A run that this one started.
+    ChildRun,
+    /// Time in which nothing could be done: for a worker, a delay, a person.
+    Wait,
+    /// Steps that were done in another run.
+    Inherited,
+}
+
+/// How a span stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It ended well.
+    Ok,
+    /// It failed, or was answered with no.
+    Failed,
+    /// It was ended from outside, or by the end of what it is part of.
+    Stopped,
+    /// It goes on.
+    Open,
+}
+
+/// Tokens and money.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Model calls.
+    pub model_calls: u64,
+    /// Tokens read.
+    pub input_tokens: u64,
+    /// Tokens written.
+    pub output_tokens: u64,
+    /// Known cost in millionths of a US dollar; `null`: none is known.
+    pub cost_micro_usd: Option<u64>,
+}
+
+impl Usage {
+    /// Tokens in and out.
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.model_calls = self.model_calls.saturating_add(other.model_calls);
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        if let Some(cost) = other.cost_micro_usd {
+            self.cost_micro_usd = Some(self.cost_micro_usd.unwrap_or(0).saturating_add(cost));
+        }
+    }
+}
+
+/// Spans that are only summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Rest {
+    /// How many, at any depth.
+    pub spans: u64,
+    /// How many of them failed.
+    pub failed: u64,
+    /// The durations of those that are in no other of them, added up.
+    pub duration_ms: u64,
+    /// What was used in all of them.
+    pub usage: Usage,
+}
+
+impl Rest {
+    /// Whether everything is listed.
+    pub const fn is_empty(&self) -> bool {
+        self.spans == 0
+    }
+
+    /// Adds a span with all that is in it, of which nothing is listed.
+    fn add(&mut self, span: &Span) {
+        let millis = u64::try_from(span.duration().as_millis()).unwrap_or(u64::MAX);
+        self.spans += 1 + span.rest.spans;
+        self.failed += u64::from(span.outcome == Outcome::Failed) + span.rest.failed;
+        self.duration_ms = self.duration_ms.saturating_add(millis);
+        self.usage.add(&span.usage);
+    }
+}

@@ -1,0 +1,45 @@
+//! `errand bom ls`: the generations of an agent's inventory.
+
+use errand_api::error_code::ErrorCode;
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand bom ls`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The agent's name
+    agent: String,
+    /// Show at most so many, the latest
+    #[arg(short = 'n', long, value_name = "N")]
+    last: Option<u32>,
+    /// Print them as a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Lists generations, the latest first.
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let boms = match context.engine() {
+        Ok(engine) => engine.store().boms(&args.agent, args.last.unwrap_or(u32::MAX)).await?,
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    if args.json {
+        let rows = boms.iter().map(|bom| {
+            json!({
+                "agent": bom.agent, "generation": bom.generation, "digest": bom.digest,
+                "created_at_ms": bom.at,
+            })
+        });
+        context.printer.json(&rows.collect::<Vec<_>>())?;
+        return Ok(0);
+    }
+    context.printer.line(&format!("{:>10}  {:<24}  DIGEST", "GENERATION", "SINCE"))?;
+    for bom in &boms {
+        let line = format!("{:>10}  {:<24}  {}", bom.generation, bom.at.to_string(), bom.digest);
+        context.printer.line(&line)?;
+    }
+    Ok(0)
+}

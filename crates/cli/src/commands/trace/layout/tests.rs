@@ -1,0 +1,197 @@
+use errand_api::trace::Builder;
+use errand_model::event::{CancelCause, Event, Failure};
+use errand_model::run::Status;
+use errand_model::{Hash, RunId, Timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A journal as far as a trace reads it.
+struct Journal {
+    run_id: RunId,
+    events: Vec<Event>,
+}
+
+impl Journal {
+    fn new() -> Self {
+        let run_id = "01m7yb33v7t9zye2je2t".parse().unwrap();
+        let mut journal = Self { run_id, events: Vec::new() };
+        journal.add(0, 0, "run.created", json!({}));
+        journal
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "data is written where it is handed over")]
+    fn add(&mut self, at_ms: i64, attempt: u32, kind: &str, data: Value) {
+        self.events.push(Event {
+            run_id: self.run_id.clone(),
+            seq: self.events.len() as u64 + 1,
+            at: Timestamp::from_millis(at_ms),
+            attempt,
+            kind: kind.to_owned(),
+            data: data.to_string(),
+            hash: Hash::from_bytes([0; 32]),
+        });
+    }
+
+    fn step(&mut self, (from, to): (i64, i64), attempt: u32, key: &str) {
+        self.add(from, attempt, "step.started", json!({ "key": key }));
+        self.add(to, attempt, "step.completed", json!({ "key": key, "duration_ms": to - from }));
+    }
+
+    fn trace(&self, status: &Status, now: i64) -> Trace {
+        let mut events: Vec<_> = self.events.iter().collect();
+        events.sort_by_key(|event| event.at);
+        let mut builder = Builder::new("review@1.2.0", Timestamp::from_millis(0));
+        events.into_iter().for_each(|event| builder.push(event));
+        builder.finish(&self.run_id, status, Timestamp::from_millis(now))
+    }
+}
+
+fn completed(at_ms: i64) -> Status {
+    Status::Completed { at: Timestamp::from_millis(at_ms), exit_code: Some(0) }
+}
+
+fn failure(message: &str) -> Value {
+    json!({ "code": "exit_nonzero", "message": message, "step": null })
+}
+
+/// Two attempts: parallel steps with calls, a failed one, a back-off, an approval.
+fn eventful() -> Trace {
+    let mut journal = Journal::new();
+    journal.add(2_000, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    journal.step((3_000, 13_000), 1, "fetch");
+    journal.step((13_000, 43_000), 1, "build");
+    journal.step((13_000, 33_000), 1, "lint: ルール");
+    let model = json!({
+        "provider": "openai", "model": "gpt-4o-mini", "duration_ms": 9_000, "step": "fetch",
+        "input_tokens": 12_000, "output_tokens": 345, "cost_micro_usd": 2_345,
+    });
+    journal.add(12_500, 1, "model.called", model);
+    journal.add(30_000, 1, "tool.called", json!({ "name": "grep", "duration_ms": 4_000 }));
+    journal.add(43_000, 1, "step.started", json!({ "key": "deploy" }));
+    let failed = json!({ "key": "deploy", "error": failure("no route to host") });
+    journal.add(48_000, 1, "step.failed", failed);
+    journal.add(48_500, 1, "attempt.failed", json!({ "error": failure("exit code 3") }));
+    journal.add(48_500, 1, "run.requeued", json!({ "reason": "retry" }));
+    journal.add(58_500, 2, "attempt.started", json!({ "number": 2, "reason": "retry" }));
+    let asked = json!({ "approval_id": "apr_1", "action": "deploy", "target": "prod" });
+    journal.add(60_000, 2, "approval.requested", asked);
+    journal.add(60_000, 2, "run.paused", json!({ "reason": "approval" }));
+    let decided = json!({ "approval_id": "apr_1", "decision": "approve", "decided_by": "ana" });
+    journal.add(85_000, 2, "approval.decided", decided);
+    journal.add(85_000, 2, "run.resumed", json!({}));
+    journal.step((85_000, 99_000), 2, "deploy");
+    journal.add(100_000, 2, "attempt.exited", json!({}));
+    journal.add(100_000, 0, "run.completed", json!({}));
+    journal.trace(&completed(100_000), 500_000)
+}
+
+#[test]
+fn bars_show_what_was_sequential_parallel_and_waited_for() {
+    insta::assert_snapshot!("eventful", draw(&eventful(), 100));
+}
+
+#[test]
+fn a_narrow_terminal_loses_numbers_before_bars() {
+    insta::assert_snapshot!("narrow", draw(&eventful(), 48));
+    let trace = eventful();
+    for width in 20..160 {
+        let drawn = draw(&trace, width);
+        let widest = drawn.lines().map(unicode_width::UnicodeWidthStr::width).max().unwrap();
+        assert!(widest <= width, "{width}: {widest}\n{drawn}");
+    }
+}
+
+#[test]
+fn a_live_run_is_drawn_up_to_now() {
+    let mut journal = Journal::new();
+    journal.add(100, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    journal.step((100, 400), 1, "one");
+    journal.add(400, 1, "step.started", json!({ "key": "two" }));
+    let running = Status::Running { since: Timestamp::from_millis(100) };
+    insta::assert_snapshot!("live", draw(&journal.trace(&running, 1_000), 70));
+}
+
+#[test]
+fn a_run_that_never_began_is_all_waiting() {
+    let mut journal = Journal::new();
+    journal.add(5_000, 0, "run.cancelled", json!({}));
+    let status = Status::Cancelled {
+        at: Timestamp::from_millis(5_000),
+        cause: CancelCause::QueueTimeout,
+        exit_code: None,
+        signal: None,
+    };
+    insta::assert_snapshot!("never_began", draw(&journal.trace(&status, 9_000), 70));
+}
+
+#[test]
+fn parked_attempts_leave_the_wait_beside_them() {
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    let asked = json!({ "input_id": "inp_1", "prompt": "Which branch?" });
+    journal.add(1_000, 1, "input.requested", asked);
+    journal.add(1_000, 1, "run.paused", json!({ "reason": "input" }));
+    journal.add(1_200, 1, "attempt.stopped", json!({ "reason": "park" }));
+    journal.add(9_000, 1, "input.provided", json!({ "input_id": "inp_1", "provided_by": "bo" }));
+    journal.add(9_000, 0, "run.requeued", json!({ "reason": "resume" }));
+    journal.add(9_100, 2, "attempt.started", json!({ "number": 2, "reason": "resume" }));
+    journal.add(9_500, 2, "run.paused", json!({ "reason": "operator" }));
+    journal.add(9_800, 2, "run.resumed", json!({}));
+    let error = Failure {
+        code: "exit_nonzero".to_owned(),
+        message: "the agent exited with code 1".to_owned(),
+        step: None,
+        retryable: None,
+    };
+    let data = json!({ "error": failure(&error.message) });
+    journal.add(10_000, 2, "attempt.failed", data.clone());
+    journal.add(10_000, 0, "run.failed", data);
+    let at = Timestamp::from_millis(10_000);
+    let status = Status::Failed { at, error, exit_code: Some(1), signal: None };
+    insta::assert_snapshot!("parked", draw(&journal.trace(&status, 10_000), 90));
+}
+
+#[test]
+fn ten_thousand_steps_fit_on_a_screen() {
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    for number in 0..10_000 {
+        let from = 100 + number * 10;
+        let to = if number % 2_500 == 7 { from + 5_000 } else { from + 9 };
+        let key = format!("step {number}");
+        journal.add(from, 1, "step.started", json!({ "key": key }));
+        if number == 4_321 {
+            let data = json!({ "key": key, "error": failure("once") });
+            journal.add(to, 1, "step.failed", data);
+        } else {
+            journal.add(to, 1, "step.completed", json!({ "key": key }));
+        }
+    }
+    journal.add(110_000, 1, "attempt.exited", json!({}));
+    journal.add(110_000, 0, "run.completed", json!({}));
+    let trace = journal.trace(&completed(110_000), 110_000);
+    assert_eq!(draw(&trace, 100).lines().count(), 10_007, "all of them, if asked");
+    insta::assert_snapshot!("ten_thousand", draw(&trace.shortened(8), 100));
+}
+
+#[test]
+fn names_from_outside_cannot_write_to_the_terminal() {
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1 }));
+    journal.step((20, 90), 1, "a\u{1b}[2Jb\nc");
+    let drawn = draw(&journal.trace(&completed(100), 100), 100);
+    assert!(drawn.contains("\\u{1b}[2Jb\\nc"), "{drawn}");
+}
+
+#[test]
+fn a_clock_that_jumps_back_harms_nobody() {
+    let mut journal = Journal::new();
+    journal.add(5_000, 1, "attempt.started", json!({ "number": 1 }));
+    journal.add(9_000, 1, "step.started", json!({ "key": "a" }));
+    journal.add(100, 1, "step.completed", json!({ "key": "a", "duration_ms": 0 }));
+    let mut builder = Builder::new("a@1", Timestamp::from_millis(8_000));
+    journal.events.iter().for_each(|event| builder.push(event));
+    let trace = builder.finish(&journal.run_id, &completed(200), Timestamp::from_millis(0));
+    assert!(draw(&trace, 80).contains("attempt 1"));
+}

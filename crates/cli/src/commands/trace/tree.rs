@@ -1,0 +1,86 @@
+//! The tree as lines: what stands before each, and what each is called.
+
+use errand_api::trace::{Outcome, Rest, Span, SpanKind};
+
+/// Characters of a name that are shown.
+const SHOWN_CHARS: usize = 200;
+
+/// A line to be drawn.
+#[derive(Debug)]
+pub(super) enum Line<'a> {
+    /// A span.
+    Span {
+        /// Branches and name.
+        label: String,
+        /// What stands before a further line about it.
+        below: String,
+        span: &'a Span,
+    },
+    /// Spans that are only summed.
+    Rest { label: String, rest: &'a Rest },
+}
+
+/// All lines of a run, top to bottom.
+pub(super) fn lines(run: &Span) -> Vec<Line<'_>> {
+    let mut lines = vec![Line::Span { label: name(run), below: String::new(), span: run }];
+    children(run, "", &mut lines);
+    lines
+}
+
+fn children<'a>(span: &'a Span, before: &str, lines: &mut Vec<Line<'a>>) {
+    let has_rest = !span.rest.is_empty();
+    for (place, child) in span.children.iter().enumerate() {
+        let is_last = place + 1 == span.children.len() && !has_rest;
+        let (branch, trunk) = if is_last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let below = format!("{before}{trunk}");
+        lines.push(Line::Span {
+            label: format!("{before}{branch}{}", name(child)),
+            below: below.clone(),
+            span: child,
+        });
+        children(child, &below, lines);
+    }
+    if has_rest {
+        let label = format!("{before}└─ {} more", span.rest.spans);
+        lines.push(Line::Rest { label, rest: &span.rest });
+    }
+}
+
+fn name(span: &Span) -> String {
+    let mark = match span.outcome {
+        Outcome::Failed => "✗ ",
+        Outcome::Stopped => "■ ",
+        Outcome::Ok | Outcome::Open => "",
+    };
+    let word = match span.kind {
+        SpanKind::ModelCall => "model ",
+        SpanKind::ToolCall => "tool ",
+        SpanKind::Run
+        | SpanKind::Attempt
+        | SpanKind::Step
+        | SpanKind::Call
+        | SpanKind::ChildRun
+        | SpanKind::Wait
+        | SpanKind::Inherited => "",
+    };
+    let detail = match &span.detail {
+        Some(detail) if is_telling(span.kind, detail) => format!(" ({detail})"),
+        Some(_) | None => String::new(),
+    };
+    crate::render::at_most(&format!("{mark}{word}{}{detail}", span.name), SHOWN_CHARS)
+}
+
+/// What a step is, in a word, says less than its name does.
+fn is_telling(kind: SpanKind, detail: &str) -> bool {
+    match kind {
+        SpanKind::Step => detail.starts_with("try "),
+        SpanKind::Attempt => detail != "initial",
+        SpanKind::Run
+        | SpanKind::ModelCall
+        | SpanKind::ToolCall
+        | SpanKind::Call
+        | SpanKind::ChildRun
+        | SpanKind::Wait
+        | SpanKind::Inherited => true,
+    }
+}
