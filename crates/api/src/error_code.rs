@@ -73,6 +73,7 @@ codes! {
     LabelInvalid = "label_invalid", USAGE, "a label cannot be read";
     EnvInvalid = "env_invalid", USAGE, "an environment variable cannot be set";
     NameInvalid = "name_invalid", USAGE, "the name of a run cannot be used";
+    PriceTableInvalid = "price_table_invalid", USAGE, "the price table has problems";
     FilterInvalid = "filter_invalid", USAGE, "a filter cannot be read";
 
     // Parcels.

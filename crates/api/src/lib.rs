@@ -8,6 +8,8 @@ pub mod agent_protocol;
 pub mod bom;
 pub mod error_code;
 pub mod exit_code;
+pub mod price_table;
 pub mod record;
 pub mod schema;
 pub mod trace;
+pub mod usage;

@@ -49,6 +49,10 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     /// Draw what a run did with its time, tokens and money
     Trace(commands::trace::Args),
+    /// Sum up what calls used: tokens, cost, calls, by run, agent, model, day and more
+    Usage(commands::usage::Args),
+    /// Show the prices of models that are in force, and where they are from
+    Prices(commands::prices::Args),
     /// List the files that a run put out, or print one
     Artifacts(commands::artifacts::Args),
     /// The commands for runs under the names that container tools use

@@ -135,6 +135,16 @@ impl From<Problems> for Failure {
     }
 }
 
+/// A price table that cannot be used.
+fn price_table(problems: &Problems) -> Failure {
+    let count = problems.problems.len() + problems.omitted;
+    let noun = if count == 1 { "problem" } else { "problems" };
+    let message =
+        format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts());
+    Failure::new(ErrorCode::PriceTableInvalid, message)
+        .hint("`errand explain price_table_invalid` shows what a table looks like")
+}
+
 impl From<errand_agent::parcel::Error> for Failure {
     fn from(error: errand_agent::parcel::Error) -> Self {
         if let errand_agent::parcel::Error::AgentFileInvalid { problems } = error {
@@ -257,6 +267,9 @@ impl From<EngineError> for Failure {
         if let EngineError::Secret(error) = error {
             return error.into();
         }
+        if let EngineError::Prices(problems) = error {
+            return price_table(&problems);
+        }
         let (code, hint) = of_engine(&error);
         let failure = Self::new(code, error.to_string());
         let failure = match error.source() {
@@ -306,6 +319,7 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
         | EngineError::Randomness { .. }
         | EngineError::Store(_)
         | EngineError::Parcel(_)
+        | EngineError::Prices(_)
         | EngineError::Secret(_) => (ErrorCode::Internal, ""),
     }
 }

@@ -110,3 +110,40 @@ pub(crate) fn at_most(text: &str, limit: usize) -> String {
     }
     line
 }
+
+/// Millionths of a US dollar as dollars: at least two decimals, and all that say something.
+pub(crate) fn money(micro_usd: u64) -> String {
+    let (dollars, rest) = (micro_usd / 1_000_000, micro_usd % 1_000_000);
+    let decimals = format!("{rest:06}");
+    let (first, more) = decimals.split_at(2);
+    format!("{dollars}.{first}{}", more.trim_end_matches('0'))
+}
+
+/// A table as lines without blanks at their ends, two blanks between columns.
+pub(crate) fn lines(table: &mut comfy_table::Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn money_has_the_digits_that_say_something() {
+        for (micro_usd, text) in [
+            (0, "0.00"),
+            (1, "0.000001"),
+            (36, "0.000036"),
+            (150_000, "0.15"),
+            (1_250_000, "1.25"),
+            (2_000_000, "2.00"),
+            (u64::MAX, "18446744073709.551615"),
+        ] {
+            assert_eq!(money(micro_usd), text);
+        }
+    }
+}

@@ -87,6 +87,7 @@ pub struct Draft<'a> {
 /// What is wrong.
 pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     check_supported(draft.agent)?;
+    crate::prices::check(&around.registry)?;
     let search_path = crate::environment::search_path(around);
     command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
     crate::brief::check(draft.agent, draft.files)?;

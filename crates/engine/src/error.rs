@@ -52,6 +52,9 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The user's price table has problems.
+    #[error("{0}")]
+    Prices(errand_api::agent_file::Problems),
     /// A schema in the agent file is none.
     #[error("the agent's {field} is not a JSON Schema: {reason}")]
     Schema {

@@ -15,6 +15,7 @@ mod journal;
 pub mod launch;
 pub mod listener;
 pub mod payload;
+pub mod prices;
 pub mod reconcile;
 pub mod record_file;
 pub mod remove;

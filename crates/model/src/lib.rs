@@ -1,8 +1,10 @@
 //! What a run is and what may happen to it next: pure, without clock, file, socket or chance.
 //!
 //! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
-//! `step` what makes a completed step final, `chain` what makes a journal tamper-evident.
+//! `step` what makes a completed step final, `accounting` what is counted of calls and `price` what
+//! they cost, `chain` what makes a journal tamper-evident.
 
+pub mod accounting;
 pub mod canonical;
 mod chain;
 mod cron;
@@ -11,10 +13,12 @@ pub mod event;
 mod id;
 pub mod millis;
 mod payload;
+pub mod price;
 mod process;
 pub mod retry;
 pub mod run;
 pub mod schedule;
+pub mod spend;
 pub mod step;
 mod time;
 

@@ -16,6 +16,7 @@ mod registry;
 mod row;
 pub mod sqlite;
 mod traits;
+mod usage;
 mod verify;
 
 pub use blob::{BlobError, Blobs};
@@ -31,4 +32,7 @@ pub use row::{
     Page, Pending, Request, RequestKind, SessionState, Stored,
 };
 pub use traits::{Removal, Store};
+pub use usage::{
+    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, UsageBy, UsageQuery, UsageRow,
+};
 pub use verify::{Verified, verify};

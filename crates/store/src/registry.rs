@@ -139,6 +139,11 @@ impl Registry {
         self.root.join("secrets")
     }
 
+    /// The user's own prices of models, if there are any.
+    pub fn prices(&self) -> PathBuf {
+        self.root.join("prices.yaml")
+    }
+
     fn run_file(&self, run_id: &RunId, suffix: &str) -> PathBuf {
         self.runs().join(format!("{run_id}.{suffix}"))
     }

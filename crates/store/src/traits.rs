@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use errand_model::event::Event;
+use errand_model::price::Day;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -10,6 +11,7 @@ use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
     Request, RequestKind, SessionState, Stored,
 };
+use crate::usage::{DayReservation, DayReserved, DayStanding, UsageQuery, UsageRow};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
@@ -171,6 +173,39 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error>;
+
+    /// Promises a part of an agent's day to a call of one run, if what all runs of that agent used
+    /// and were promised leaves room for it: in one step, so that runs which ask at the same time
+    /// cannot pass the limit together. The event that reports the call takes the promise back and
+    /// counts what was used, in its own commit; so does the end of the attempt, or another lease.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`] if the lease is not the one in force, [`Error::NoRun`].
+    async fn reserve(&self, reservation: DayReservation) -> Result<DayReserved, Error>;
+
+    /// Takes back what was promised to calls of one run that will not be made. Promises that there
+    /// are not change nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn release(&self, run_id: &RunId, ids: Vec<String>) -> Result<(), Error>;
+
+    /// How an agent's day stands.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error>;
+
+    /// What calls used, the most expensive first, then by key. Replays that execute nothing are not
+    /// counted.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error>;
 
     /// Forgets a run and everything that hangs on it: the one way in which events are deleted.
     ///

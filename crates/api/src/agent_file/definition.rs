@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use errand_model::accounting::SideEffect;
 use errand_model::event::{Missed, Overlap};
 use errand_model::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
@@ -179,26 +180,6 @@ pub struct Tool {
     pub input_schema: Option<Value>,
     /// What a call can do to the world; unknown if absent, and then treated as the worst.
     pub side_effect: Option<SideEffect>,
-}
-
-/// What a tool call can do to the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SideEffect {
-    /// Looks, changes nothing.
-    ReadOnly,
-    /// Changes the workspace.
-    LocalWrite,
-    /// Changes something elsewhere.
-    ExternalWrite,
-    /// Moves money.
-    Financial,
-    /// Speaks to people.
-    Communication,
-    /// Executes code.
-    CodeExecution,
-    /// Acts with special rights.
-    Privileged,
 }
 
 /// An MCP server: started over stdio, or reached by URL.

@@ -42,7 +42,7 @@ impl Problems {
     pub const LIMIT: usize = 100;
 
     /// Sorts and bounds what was found in `bytes`, and adds the lines.
-    pub(super) fn new(source_name: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Self {
+    pub(crate) fn new(source_name: &str, bytes: &[u8], mut problems: Vec<Problem>) -> Self {
         problems.sort_by_key(|problem| (problem.line, problem.column));
         let omitted = problems.len().saturating_sub(Self::LIMIT);
         problems.truncate(Self::LIMIT);

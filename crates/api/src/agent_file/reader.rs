@@ -12,27 +12,27 @@ use super::yaml::{Entry, Kind, Node, Place};
 
 /// A node and the way to it from the root, such as `spec.timeouts.run`.
 #[derive(Clone, Debug)]
-pub(super) struct At<'a> {
-    pub(super) node: &'a Node,
-    pub(super) path: String,
+pub(crate) struct At<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) path: String,
 }
 
 /// A mapping whose field names were checked.
 #[derive(Debug)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     path: String,
     place: Place,
     entries: &'a [Entry],
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn get(&self, name: &str) -> Option<At<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<At<'a>> {
         let entry = self.entries.iter().find(|entry| entry.key == name)?;
         Some(At { node: &entry.value, path: join(&self.path, name) })
     }
 
     /// The field `name`; that it is missing is a problem.
-    pub(super) fn require(&self, reader: &mut Reader, name: &str, hint: &str) -> Option<At<'a>> {
+    pub(crate) fn require(&self, reader: &mut Reader, name: &str, hint: &str) -> Option<At<'a>> {
         let field = self.get(name);
         if field.is_none() {
             reader.report_at(
@@ -51,7 +51,7 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// Longest duration that any field takes: a year is not a typing error yet.
-pub(super) const MAX_DURATION_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
+pub(crate) const MAX_DURATION_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 
 /// Lists of more items are refused: that each item stands once is checked by comparing all.
 const MAX_ITEMS: usize = 10_000;
@@ -60,16 +60,16 @@ const MAX_PROBLEMS: usize = 1_000;
 
 /// Collects problems while values are read.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
-    pub(super) problems: Vec<Problem>,
+pub(crate) struct Reader {
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Reader {
-    pub(super) fn report(&mut self, at: &At<'_>, message: impl Into<String>) {
+    pub(crate) fn report(&mut self, at: &At<'_>, message: impl Into<String>) {
         self.report_at(at.node.place, &at.path, message, None);
     }
 
-    pub(super) fn report_hint(
+    pub(crate) fn report_hint(
         &mut self,
         at: &At<'_>,
         message: impl Into<String>,
@@ -78,7 +78,7 @@ impl Reader {
         self.report_at(at.node.place, &at.path, message, Some(hint.into()));
     }
 
-    pub(super) fn report_at(
+    pub(crate) fn report_at(
         &mut self,
         place: Place,
         path: &str,
@@ -107,7 +107,7 @@ impl Reader {
     }
 
     /// A mapping with none but the `known` fields.
-    pub(super) fn object<'a>(&mut self, at: &At<'a>, known: &[&str]) -> Option<Object<'a>> {
+    pub(crate) fn object<'a>(&mut self, at: &At<'a>, known: &[&str]) -> Option<Object<'a>> {
         let entries = self.entries(at)?;
         for entry in entries {
             if !known.contains(&entry.key.as_str()) && !self.is_full() {
@@ -121,7 +121,7 @@ impl Reader {
     }
 
     /// The entries of a mapping whose keys are free.
-    pub(super) fn entries<'a>(&mut self, at: &At<'a>) -> Option<&'a [Entry]> {
+    pub(crate) fn entries<'a>(&mut self, at: &At<'a>) -> Option<&'a [Entry]> {
         if let Kind::Map(entries) = &at.node.kind {
             return Some(entries);
         }
@@ -130,7 +130,7 @@ impl Reader {
     }
 
     /// The items of a list.
-    pub(super) fn list<'a>(&mut self, at: &At<'a>) -> Vec<At<'a>> {
+    pub(crate) fn list<'a>(&mut self, at: &At<'a>) -> Vec<At<'a>> {
         let Kind::List(items) = &at.node.kind else {
             self.mismatch(at, "a list");
             return Vec::new();
@@ -144,7 +144,7 @@ impl Reader {
     }
 
     /// Text that is not empty.
-    pub(super) fn text(&mut self, at: &At<'_>) -> Option<String> {
+    pub(crate) fn text(&mut self, at: &At<'_>) -> Option<String> {
         match &at.node.kind {
             Kind::Text { text } => self.checked_text(at, text),
             Kind::Bool { text, .. } | Kind::Number { text } => {
@@ -164,7 +164,7 @@ impl Reader {
     }
 
     /// Text, or a number or truth value taken as it is written; may be empty.
-    pub(super) fn word(&mut self, at: &At<'_>) -> Option<String> {
+    pub(crate) fn word(&mut self, at: &At<'_>) -> Option<String> {
         match &at.node.kind {
             Kind::Text { text } | Kind::Bool { text, .. } | Kind::Number { text } => {
                 if text.contains('\0') {
@@ -192,7 +192,7 @@ impl Reader {
     }
 
     /// A list of texts, each at most once.
-    pub(super) fn texts(&mut self, at: &At<'_>) -> Vec<String> {
+    pub(crate) fn texts(&mut self, at: &At<'_>) -> Vec<String> {
         let mut texts = Vec::new();
         for item in self.list(at) {
             if let Some(text) = self.text(&item) {
@@ -207,7 +207,7 @@ impl Reader {
     }
 
     /// A whole number within `range`.
-    pub(super) fn whole(&mut self, at: &At<'_>, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn whole(&mut self, at: &At<'_>, range: RangeInclusive<u64>) -> Option<u64> {
         let Kind::Number { text } = &at.node.kind else {
             self.mismatch(at, "a whole number");
             return None;
@@ -229,13 +229,13 @@ impl Reader {
     }
 
     /// A whole number within `range` that fits 32 bits.
-    pub(super) fn whole32(&mut self, at: &At<'_>, range: RangeInclusive<u32>) -> Option<u32> {
+    pub(crate) fn whole32(&mut self, at: &At<'_>, range: RangeInclusive<u32>) -> Option<u32> {
         let wide = u64::from(*range.start())..=u64::from(*range.end());
         self.whole(at, wide).and_then(|number| u32::try_from(number).ok())
     }
 
     /// A duration above zero, in milliseconds.
-    pub(super) fn duration_ms(&mut self, at: &At<'_>) -> Option<u64> {
+    pub(crate) fn duration_ms(&mut self, at: &At<'_>) -> Option<u64> {
         let millis = self.delay_ms(at)?;
         if millis == 0 {
             self.report_hint(at, "the duration is zero", "leave it out for no limit");
@@ -245,7 +245,7 @@ impl Reader {
     }
 
     /// A duration that may be zero, in milliseconds.
-    pub(super) fn delay_ms(&mut self, at: &At<'_>) -> Option<u64> {
+    pub(crate) fn delay_ms(&mut self, at: &At<'_>) -> Option<u64> {
         match &at.node.kind {
             Kind::Text { text } => match parse_duration(text) {
                 Ok(length) => match u64::try_from(length.as_millis()) {
@@ -278,7 +278,7 @@ impl Reader {
     }
 
     /// One of the named values.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &mut self,
         at: &At<'_>,
         what: &str,
@@ -307,7 +307,7 @@ impl Reader {
     }
 
     /// Any value, as JSON.
-    pub(super) fn json(&mut self, at: &At<'_>) -> Option<Value> {
+    pub(crate) fn json(&mut self, at: &At<'_>) -> Option<Value> {
         Some(match &at.node.kind {
             Kind::Null => Value::Null,
             Kind::Bool { value, .. } => Value::Bool(*value),
@@ -336,7 +336,7 @@ impl Reader {
     }
 
     /// Free keys with words as values, such as labels and environments.
-    pub(super) fn words_by_key(
+    pub(crate) fn words_by_key(
         &mut self,
         at: &At<'_>,
         mut check_key: impl FnMut(&str) -> Result<(), String>,
@@ -357,7 +357,7 @@ impl Reader {
     }
 }
 
-pub(super) fn field_of<'a>(at: &At<'_>, entry: &'a Entry) -> At<'a> {
+pub(crate) fn field_of<'a>(at: &At<'_>, entry: &'a Entry) -> At<'a> {
     At { node: &entry.value, path: join(&at.path, &entry.key) }
 }
 
@@ -371,7 +371,7 @@ fn unknown_hint(given: &str, known: &[&str]) -> String {
     }
 }
 
-pub(super) fn describe(kind: &Kind) -> String {
+pub(crate) fn describe(kind: &Kind) -> String {
     match kind {
         Kind::Null => "nothing".to_owned(),
         Kind::Bool { text, .. } => format!("the truth value {text}"),

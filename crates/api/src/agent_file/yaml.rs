@@ -9,23 +9,23 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use super::problem::Problem;
 
 /// Larger files are refused: an agent file is written by hand.
-pub(super) const MAX_FILE_BYTES: usize = 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
 /// Deeper nesting is refused: what walks the tree is recursive.
-pub(super) const MAX_DEPTH: usize = 64;
+pub(crate) const MAX_DEPTH: usize = 64;
 /// More nodes are refused, those that aliases stand for included.
-pub(super) const MAX_NODES: usize = 200_000;
+pub(crate) const MAX_NODES: usize = 200_000;
 
 /// Line and column, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 impl Place {
-    pub(super) const START: Self = Self { line: 1, column: 1 };
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
 
-    pub(super) fn problem(self, message: impl Into<String>, hint: Option<&str>) -> Problem {
+    pub(crate) fn problem(self, message: impl Into<String>, hint: Option<&str>) -> Problem {
         Problem {
             path: String::new(),
             line: self.line,
@@ -39,14 +39,14 @@ impl Place {
 
 /// A node and where it starts.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) kind: Kind,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) kind: Kind,
 }
 
 /// What a node is. Scalars keep their text: what looks like a number may be meant as a version.
 #[derive(Clone, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Null,
     Bool { value: bool, text: String },
     Number { text: String },
@@ -57,17 +57,17 @@ pub(super) enum Kind {
 
 /// One key with its value.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_place: Place,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    pub(crate) value: Node,
 }
 
 /// Reads a file that holds one document.
 ///
 /// Fails with all duplicate keys and unreadable keys at once, or with the first thing after which
 /// the rest cannot be read.
-pub(super) fn load(bytes: &[u8]) -> Result<Node, Vec<Problem>> {
+pub(crate) fn load(bytes: &[u8]) -> Result<Node, Vec<Problem>> {
     let text = decode(bytes).map_err(|problem| vec![problem])?;
     let mut builder = Builder::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {

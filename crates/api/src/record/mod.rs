@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub use attempt::{AttemptRecord, AttemptUsage};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
-pub use project::{Places, payload_value, project};
+pub use project::{Places, payload_value, project, usd};
 
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
 pub const RECORD_SCHEMA: u32 = 1;

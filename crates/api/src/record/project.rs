@@ -150,7 +150,7 @@ impl From<&TokenUsage> for RecordUsage {
 
 /// Dollars for people and JSON; errand itself counts in whole micro-dollars.
 #[expect(clippy::cast_precision_loss, reason = "exact up to nine billion dollars")]
-fn usd(micro: u64) -> f64 {
+pub fn usd(micro: u64) -> f64 {
     micro as f64 / 1e6
 }
 

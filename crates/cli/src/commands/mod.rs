@@ -13,6 +13,7 @@ pub(crate) mod inspect_run;
 pub(crate) mod internal;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod prices;
 pub(crate) mod prune;
 pub(crate) mod ps;
 mod reference;
@@ -26,6 +27,7 @@ pub(crate) mod serve;
 pub(crate) mod stop;
 mod submit;
 pub(crate) mod trace;
+pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
@@ -49,6 +51,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
+        Command::Usage(args) => usage::run(context, args).await,
+        Command::Prices(args) => prices::run(context, &args),
         Command::Artifacts(args) => artifacts::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,
         Command::Bom(args) => bom::run(context, args).await,

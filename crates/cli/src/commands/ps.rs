@@ -191,9 +191,5 @@ fn table(records: &[Record]) -> String {
             render::next_wake(record, now),
         ]);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    render::lines(&mut table)
 }

@@ -4,6 +4,7 @@ use super::state::{
     Artifact, Attempt, AttemptEnd, AttemptState, Checkpoint, Listener, Run, Schedule, Service,
     Status, TokenUsage,
 };
+use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens};
 use crate::event::{
     AttemptStarted, EventBody, Reported, RequeueReason, ServiceSpec, WakeFired, WakeReason,
     WakeSkipped,
@@ -155,11 +156,11 @@ impl Run {
 
     fn count(&mut self, reported: &Reported) {
         match reported.type_name() {
-            "model.called" => {
+            MODEL_CALLED => {
                 self.counters.model_calls += 1;
-                self.usage.add(reported.data());
+                self.usage.add(&ModelCall::of(reported.data()));
             }
-            "tool.called" => self.counters.tool_calls += 1,
+            TOOL_CALLED => self.counters.tool_calls += 1,
             "approval.requested" => self.counters.approvals += 1,
             "policy.decided" => self.counters.policy_decisions += 1,
             _ => {}
@@ -224,13 +225,13 @@ impl Service {
 
 impl TokenUsage {
     /// Adds what one `model.called` reports; what is missing or no number counts as nothing.
-    fn add(&mut self, data: &serde_json::Value) {
-        let tokens = |name: &str| data.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        self.input_tokens = self.input_tokens.saturating_add(tokens("input_tokens"));
-        self.output_tokens = self.output_tokens.saturating_add(tokens("output_tokens"));
-        self.cached_tokens = self.cached_tokens.saturating_add(tokens("cached_tokens"));
-        self.reasoning_tokens = self.reasoning_tokens.saturating_add(tokens("reasoning_tokens"));
-        match data.get("cost_micro_usd").and_then(serde_json::Value::as_u64) {
+    fn add(&mut self, call: &ModelCall) {
+        let Tokens { input, output, cached, reasoning } = call.tokens;
+        self.input_tokens = self.input_tokens.saturating_add(input);
+        self.output_tokens = self.output_tokens.saturating_add(output);
+        self.cached_tokens = self.cached_tokens.saturating_add(cached);
+        self.reasoning_tokens = self.reasoning_tokens.saturating_add(reasoning);
+        match call.cost_micro_usd {
             Some(cost) => {
                 self.cost_micro_usd = Some(self.cost_micro_usd.unwrap_or(0).saturating_add(cost));
             }

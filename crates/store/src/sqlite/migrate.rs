@@ -12,6 +12,7 @@ pub(crate) const APPLICATION_ID: u32 = 0x6572_7264;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("initial", include_str!("../../migrations/initial/sqlite.sql")),
     ("boms", include_str!("../../migrations/boms/sqlite.sql")),
+    ("usage", include_str!("../../migrations/usage/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

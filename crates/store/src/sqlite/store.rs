@@ -2,19 +2,22 @@
 
 use async_trait::async_trait;
 use errand_model::event::Event;
+use errand_model::price::Day;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutBom, PutSession, Remove,
-    Renew, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutBom, PutSession, Release,
+    Remove, Renew, Reserve, Take,
 };
 use super::{Sqlite, read};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
     Request, RequestKind, SessionState, Stored,
 };
-use crate::{Error, Removal, Store};
+use crate::{
+    DayReservation, DayReserved, DayStanding, Error, Removal, Store, UsageQuery, UsageRow,
+};
 
 #[async_trait]
 impl Store for Sqlite {
@@ -112,6 +115,22 @@ impl Store for Sqlite {
 
     async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
         self.read("reads inventories", |connection| read::boms(connection, agent, limit))
+    }
+
+    async fn reserve(&self, reservation: DayReservation) -> Result<DayReserved, Error> {
+        self.write(Reserve(reservation)).await
+    }
+
+    async fn release(&self, run_id: &RunId, ids: Vec<String>) -> Result<(), Error> {
+        self.write(Release { run_id: run_id.clone(), ids }).await
+    }
+
+    async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error> {
+        self.read("reads a budget", |connection| read::day_standing(connection, agent, day))
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error> {
+        self.read("sums up usage", |connection| read::usage(connection, query))
     }
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {

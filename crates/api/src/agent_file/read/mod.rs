@@ -13,6 +13,8 @@ mod quantity;
 mod schedules;
 mod whole;
 
+pub(crate) use quantity::micro_usd;
+
 use super::definition::{API_VERSION, Agent, KIND};
 use super::problem::Problem;
 use super::reader::{At, Object, Reader};

@@ -1,19 +1,10 @@
 //! Models, tools and what else an agent refers to by name.
 
-use super::super::definition::{Agent, Dependency, McpServer, Model, ModelName, SideEffect, Tool};
+use super::super::SideEffect;
+use super::super::definition::{Agent, Dependency, McpServer, Model, ModelName, Tool};
 use super::super::reader::{At, Object, Reader};
 use super::super::yaml::Kind;
 use super::{json_schema, names, process};
-
-const SIDE_EFFECTS: &[(&str, SideEffect)] = &[
-    ("read_only", SideEffect::ReadOnly),
-    ("local_write", SideEffect::LocalWrite),
-    ("external_write", SideEffect::ExternalWrite),
-    ("financial", SideEffect::Financial),
-    ("communication", SideEffect::Communication),
-    ("code_execution", SideEffect::CodeExecution),
-    ("privileged", SideEffect::Privileged),
-];
 
 const TOOL_FIELDS: &[&str] = &["name", "description", "command", "input_schema", "side_effect"];
 
@@ -122,7 +113,7 @@ fn tool(reader: &mut Reader, at: &At<'_>) -> Option<Tool> {
     let input_schema = fields.get("input_schema").and_then(|at| json_schema::read(reader, &at));
     let side_effect = fields
         .get("side_effect")
-        .and_then(|at| reader.choice(&at, "a class of side effects", SIDE_EFFECTS));
+        .and_then(|at| reader.choice(&at, "a class of side effects", &SideEffect::ALL));
     Some(Tool { name: name?, description, command, input_schema, side_effect })
 }
 

@@ -76,7 +76,7 @@ pub(super) fn cpu_millis(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
 }
 
 /// US dollars such as `2.50`, in millionths.
-pub(super) fn micro_usd(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
+pub(crate) fn micro_usd(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     let parsed = match &at.node.kind {
         Kind::Number { text } => decimal(text, 6),
         Kind::Null | Kind::Bool { .. } | Kind::Text { .. } | Kind::List(_) | Kind::Map(_) => None,

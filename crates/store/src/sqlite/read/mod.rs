@@ -4,11 +4,13 @@ mod bom;
 mod list;
 mod load;
 mod lookup;
+mod usage;
 
 pub(super) use bom::boms;
 pub(super) use list::list;
 pub(super) use load::{Range, events_after, load, load_number, steps};
 pub(super) use lookup::{find, requests, session};
+pub(super) use usage::{day_standing, usage};
 
 use errand_model::event::RunKind;
 

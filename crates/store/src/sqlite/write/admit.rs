@@ -138,6 +138,7 @@ pub(in crate::sqlite) fn insert(
     ])?;
     let number = connection.last_insert_rowid();
     insert_events(connection, number, &admission.events)?;
+    super::usage::project(connection, number, run, &admission.events)?;
     if let Some(ended_at) = run.status.ended_at() {
         put_state(connection, number, run, admission.head.seq)?;
         connection.prepare_cached(END)?.execute(params![number, ended_at.as_millis()])?;

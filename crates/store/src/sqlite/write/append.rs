@@ -5,7 +5,7 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit};
+use super::{Operation, admit, usage};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, damaged, integer, json};
@@ -121,6 +121,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
     const ANSWERED: &str = "DELETE FROM requests WHERE id = ?1 AND run = ?2";
     let run = current.run;
     insert_events(connection, run, &append.events)?;
+    usage::project(connection, run, &append.run, &append.events)?;
     let ended_at = append.run.status.ended_at();
     let seq = append.head.seq;
     if append.snapshot || ended_at.is_some() || seq >= current.state_seq + FOLD_LIMIT {

@@ -44,6 +44,8 @@ pub(super) fn grant(connection: &Connection, run: i64, lease: &Lease) -> Result<
     const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";
     connection.prepare_cached(EPOCH)?.execute(params![run, integer(lease.epoch)])?;
     connection.prepare_cached(UNQUEUE)?.execute([run])?;
+    // What was promised under an older lease, nobody settles any more.
+    super::usage::release_all(connection, run)?;
     put(connection, run, lease)
 }
 

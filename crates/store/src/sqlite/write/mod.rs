@@ -7,7 +7,9 @@ mod claim;
 mod lease;
 mod remove;
 mod request;
+mod reserve;
 mod session;
+mod usage;
 
 pub(super) use admit::{Admit, AdmitHeld, insert};
 pub(super) use append::{AppendAndAdmit, AppendEvents, put_state};
@@ -16,6 +18,7 @@ pub(super) use claim::ClaimRuns;
 pub(super) use lease::{Renew, Take, put as put_lease};
 pub(super) use remove::Remove;
 pub(super) use request::Ask;
+pub(super) use reserve::{Release, Reserve};
 use rusqlite::Connection;
 pub(super) use session::PutSession;
 

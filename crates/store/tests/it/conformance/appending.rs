@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use errand_model::Hash;
+use errand_model::event::{RunCreated, RunKind};
 use errand_store::{Error, Store, verify};
 use tokio::task::JoinSet;
 
 use super::StoreFactory;
-use crate::world::{Writer, holder, new_id};
+use crate::world::{Writer, created, holder, new_id};
+
+/// A job under its first lease, its attempt running.
+pub(crate) async fn started(store: &dyn Store) -> Writer {
+    start(store, created(RunKind::Job)).await
+}
 
 /// A run under its first lease, its attempt running.
-pub(crate) async fn started(store: &dyn Store) -> Writer {
-    let (mut writer, admission) = Writer::job();
+pub(crate) async fn start(store: &dyn Store, spec: RunCreated) -> Writer {
+    let (mut writer, admission) = Writer::new(spec);
     let (_, lease) = store.admit_held(admission, holder(7)).await.unwrap();
     writer.epoch = lease.unwrap().epoch;
     store.append(writer.start()).await.unwrap();

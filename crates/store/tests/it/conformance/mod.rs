@@ -7,10 +7,12 @@ pub(crate) mod boms;
 pub(crate) mod children;
 pub(crate) mod claiming;
 pub(crate) mod leases;
+pub(crate) mod ledger;
 pub(crate) mod listing;
 pub(crate) mod removing;
 pub(crate) mod requests;
 pub(crate) mod sessions;
+pub(crate) mod usage;
 
 use std::sync::Arc;
 
@@ -65,6 +67,10 @@ macro_rules! conforms {
                 a_taken_run_is_out_of_the_queue
                 a_terminal_run_has_no_lease_to_take
                 only_leases_in_force_are_renewed;
+            ledger:
+                a_promise_is_settled_by_the_event_of_its_call
+                promises_end_with_the_attempt_or_its_lease
+                sixteen_at_once_never_spend_more_than_a_day_has;
             listing:
                 filters_hold_together
                 pages_follow_each_other
@@ -76,7 +82,11 @@ macro_rules! conforms {
                 requests_wait_in_order_until_they_are_answered
                 nothing_is_asked_of_a_run_that_is_over;
             sessions:
-                a_session_changes_only_from_what_was_seen
+                a_session_changes_only_from_what_was_seen;
+            usage:
+                calls_are_summed_by_whatever_is_asked
+                events_that_were_appended_already_are_counted_once
+                what_a_removed_run_used_of_a_day_stays_used
         );
     };
     (@ $factory:expr; $($module:ident: $($name:ident)*);*) => {

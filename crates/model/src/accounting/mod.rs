@@ -1,0 +1,36 @@
+//! What agents report of their calls, and what errand counts of it.
+//!
+//! [`check`] stands at the door and says exactly what is wrong. What is in a journal already is read
+//! with care instead ([`ModelCall::of`], [`ToolCall::of`]): what is missing or makes no sense counts
+//! as nothing, so that an event that was ever taken in can be counted for ever.
+
+mod check;
+mod cost;
+mod fields;
+mod model_call;
+mod tool_call;
+
+pub use check::check;
+pub use cost::{MalformedCost, micro_usd};
+pub use fields::Wrong;
+pub use model_call::{Cost, CostBasis, ModelCall, Tokens};
+pub use tool_call::{SideEffect, ToolCall};
+
+/// The type of a model call's event.
+pub const MODEL_CALLED: &str = "model.called";
+/// The type of a tool call's event.
+pub const TOOL_CALLED: &str = "tool.called";
+/// The type of the event of an access to memory.
+pub const MEMORY_ACCESSED: &str = "memory.accessed";
+/// The type of the event of a look-up in a body of knowledge.
+pub const KNOWLEDGE_RETRIEVED: &str = "knowledge.retrieved";
+
+/// The most tokens of one call: far above any model's, and sums of millions of calls stay in 63
+/// bits.
+pub const MAX_TOKENS: u64 = 1_000_000_000_000;
+/// The highest cost of one call, in millionths of a US dollar: a million dollars.
+pub const MAX_COST_MICRO_USD: u64 = 1_000_000_000_000;
+/// The longest call, in milliseconds: 31 years.
+pub const MAX_DURATION_MS: u64 = 1_000_000_000_000;
+/// The longest name of a provider, model, tool, step or agent in a report, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;

@@ -1,0 +1,108 @@
+//! A tool call: which tool, with what, and what it could do to the world.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::fields::Fields;
+use crate::{Digest, RunId, canonical};
+
+/// What a tool can do to the world around the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SideEffect {
+    /// It only reads.
+    ReadOnly,
+    /// It writes where the run lives.
+    LocalWrite,
+    /// It writes elsewhere.
+    ExternalWrite,
+    /// It moves money.
+    Financial,
+    /// It speaks to people.
+    Communication,
+    /// It runs code.
+    CodeExecution,
+    /// It uses rights that others do not have.
+    Privileged,
+}
+
+impl SideEffect {
+    /// All classes, with their stored words.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("read_only", Self::ReadOnly),
+        ("local_write", Self::LocalWrite),
+        ("external_write", Self::ExternalWrite),
+        ("financial", Self::Financial),
+        ("communication", Self::Communication),
+        ("code_execution", Self::CodeExecution),
+        ("privileged", Self::Privileged),
+    ];
+}
+
+impl FromStr for SideEffect {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.iter().find(|(word, _)| *word == text).map(|(_, class)| *class).ok_or(())
+    }
+}
+
+/// One `tool.called`, as far as errand counts it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Which tool, where the agent said.
+    pub name: Option<String>,
+    /// The step it belongs to, where the agent said.
+    pub step: Option<String>,
+    /// The agent inside of the run that made it, where the agent said.
+    pub agent: Option<String>,
+    /// The reservation that it settles.
+    pub reservation_id: Option<String>,
+}
+
+/// The member that names a call, for receivers that do things once.
+const IDEMPOTENCY_KEY: &str = "idempotency_key";
+
+impl ToolCall {
+    /// Reads one as it was kept. What is missing or makes no sense counts as nothing.
+    pub fn of(data: &Value) -> Self {
+        let fields = Fields::of(data);
+        Self {
+            name: fields.kept_name("name"),
+            step: fields.kept_name("step"),
+            agent: fields.kept_name("agent"),
+            reservation_id: fields.kept_name("reservation_id"),
+        }
+    }
+
+    /// The key of a call: equal for the same tool with the same arguments in the same step of the
+    /// same run, in whichever attempt.
+    pub fn idempotency_key(
+        run_id: &RunId,
+        step: Option<&str>,
+        tool: &str,
+        arguments: Option<&Value>,
+    ) -> String {
+        const CHARS: usize = 32;
+        let same = json!({
+            "run": run_id, "step": step, "tool": tool, "arguments": arguments,
+        });
+        let digest = Digest::of(canonical::to_string(&same).as_bytes());
+        format!("idem_{}", &digest.hex()[..CHARS])
+    }
+
+    /// Writes the key into the event of a call, unless the agent has one of its own for it.
+    pub fn put_idempotency_key(run_id: &RunId, data: &mut Value) {
+        let call = Self::of(data);
+        let Some(members) = data.as_object_mut() else { return };
+        let (Some(tool), None | Some(Value::Null)) = (&call.name, members.get(IDEMPOTENCY_KEY))
+        else {
+            return;
+        };
+        let arguments = members.get("arguments");
+        let key = Self::idempotency_key(run_id, call.step.as_deref(), tool, arguments);
+        members.insert(IDEMPOTENCY_KEY.to_owned(), key.into());
+    }
+}

@@ -1,0 +1,292 @@
+//! What a model's tokens cost, and since when.
+//!
+//! Prices are whole millionths of a US dollar for a million tokens; a call's cost is computed
+//! exactly and rounded up to a whole millionth, so that no priced call is free. Deliberately
+//! absent: the prices themselves, which are data.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::Timestamp;
+use crate::accounting::Tokens;
+
+const MILLISECONDS_A_DAY: i64 = 86_400_000;
+/// Prices are per so many tokens.
+const PER_TOKENS: u128 = 1_000_000;
+
+/// A day of the calendar, in UTC: days since 1970-01-01.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Day(i64);
+
+impl Day {
+    /// The day that holds `at`.
+    pub const fn of(at: Timestamp) -> Self {
+        Self(at.as_millis().div_euclid(MILLISECONDS_A_DAY))
+    }
+
+    /// The day `number` days after 1970-01-01.
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// Days since 1970-01-01.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+
+    /// Its first moment.
+    pub const fn start(self) -> Timestamp {
+        Timestamp::from_millis(self.0.saturating_mul(MILLISECONDS_A_DAY))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match chrono::DateTime::from_timestamp_millis(self.start().as_millis()) {
+            Some(time) => write!(f, "{}", time.format("%Y-%m-%d")),
+            None => write!(f, "day {}", self.0),
+        }
+    }
+}
+
+impl FromStr for Day {
+    type Err = MalformedDay;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || MalformedDay { text: text.to_owned() };
+        let date = chrono::NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| malformed())?;
+        let day = Self::of(Timestamp::from_millis(
+            date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_millis(),
+        ));
+        // The parser is lenient; one day has one text.
+        if day.to_string() == text { Ok(day) } else { Err(malformed()) }
+    }
+}
+
+impl TryFrom<String> for Day {
+    type Error = MalformedDay;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Day> for String {
+    fn from(day: Day) -> Self {
+        day.to_string()
+    }
+}
+
+/// The text is no day.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{text:?} is not a day such as 2025-03-31")]
+pub struct MalformedDay {
+    /// What was given.
+    pub text: String,
+}
+
+/// What a model's tokens cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Price {
+    /// Whose model; `None`: whoever's.
+    pub provider: Option<String>,
+    /// Its name, in which a `*` stands for any characters.
+    pub model: String,
+    /// Input that was not cached; micro-dollars for a million tokens.
+    #[serde(rename = "input_micro_usd_per_million")]
+    pub input: u64,
+    /// Input read from a cache; what other input costs, where it has no price of its own.
+    #[serde(rename = "cached_input_micro_usd_per_million")]
+    pub cached_input: u64,
+    /// Output, reasoning included.
+    #[serde(rename = "output_micro_usd_per_million")]
+    pub output: u64,
+    /// The price holds from this day on, as far as is known.
+    pub date: Day,
+    /// Where it is from.
+    pub source: String,
+    /// Which table has it.
+    pub origin: Origin,
+}
+
+/// Which table a price is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The one that errand ships with.
+    Shipped,
+    /// The one beside the registry. Its prices win.
+    User,
+}
+
+impl Price {
+    /// What so many tokens cost, in micro-dollars, rounded up.
+    pub fn cost(&self, tokens: Tokens) -> u64 {
+        let part = |tokens: u64, price: u64| u128::from(tokens).saturating_mul(u128::from(price));
+        let cached = tokens.cached.min(tokens.input);
+        let sum = part(tokens.input - cached, self.input)
+            .saturating_add(part(cached, self.cached_input))
+            .saturating_add(part(tokens.output, self.output));
+        u64::try_from(sum.div_ceil(PER_TOKENS)).unwrap_or(u64::MAX)
+    }
+
+    fn fits(&self, provider: Option<&str>, model: &str) -> bool {
+        let of_provider = match (&self.provider, provider) {
+            (Some(ours), Some(theirs)) => ours.eq_ignore_ascii_case(theirs),
+            // Who does not say whose model it is means the one that is known by that name.
+            (None, _) | (_, None) => true,
+        };
+        of_provider && matches(&self.model, model)
+    }
+
+    /// Of two prices that fit, the greater one is meant: the user's, then a whole name before a
+    /// pattern, then the longer pattern, then one for that very provider, then the later one.
+    fn rank(&self) -> (Origin, bool, usize, bool, Day) {
+        let is_whole = !self.model.contains('*');
+        (self.origin, is_whole, self.model.len(), self.provider.is_some(), self.date)
+    }
+}
+
+/// Whether `pattern`, in which each `*` stands for any characters, is all of `text`.
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(start) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let Some(end) = parts.pop() else { return true };
+    for part in parts {
+        let Some(at) = left.find(part) else { return false };
+        left = &left[at + part.len()..];
+    }
+    left.len() >= end.len() && left.ends_with(end)
+}
+
+/// All prices that are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PriceTable {
+    prices: Vec<Price>,
+}
+
+impl PriceTable {
+    /// A table of these prices.
+    pub fn new(prices: Vec<Price>) -> Self {
+        Self { prices }
+    }
+
+    /// The same with more prices.
+    #[must_use]
+    pub fn with(mut self, more: impl IntoIterator<Item = Price>) -> Self {
+        self.prices.extend(more);
+        self
+    }
+
+    /// All of them, in the order of their tables.
+    pub fn prices(&self) -> &[Price] {
+        &self.prices
+    }
+
+    /// The price of a model at a moment; `None`: not known.
+    pub fn price_of(&self, provider: Option<&str>, model: &str, at: Timestamp) -> Option<&Price> {
+        let today = Day::of(at);
+        let fits = |price: &&Price| price.date <= today && price.fits(provider, model);
+        self.prices.iter().filter(fits).max_by_key(|price| price.rank())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn price(provider: Option<&str>, model: &str, date: &str, origin: Origin) -> Price {
+        Price {
+            provider: provider.map(str::to_owned),
+            model: model.to_owned(),
+            input: 2_500_000,
+            cached_input: 1_250_000,
+            output: 10_000_000,
+            date: date.parse().unwrap(),
+            source: format!("{origin:?} {model} {date}"),
+            origin,
+        }
+    }
+
+    #[test]
+    fn a_cost_is_exact_and_rounded_up_once() {
+        let price = price(None, "m", "2025-01-01", Origin::Shipped);
+        let cost = |input, cached, output, reasoning| {
+            price.cost(Tokens { input, output, cached, reasoning })
+        };
+        assert_eq!(cost(0, 0, 0, 0), 0);
+        assert_eq!(cost(1_000, 0, 0, 0), 2_500);
+        assert_eq!(cost(1_000, 1_000, 0, 0), 1_250);
+        assert_eq!(cost(1, 0, 0, 0), 3, "2.5 is rounded up");
+        assert_eq!(cost(1, 1, 1, 1), 12, "1.25 + 10 is rounded up once");
+        assert_eq!(cost(5, 9, 0, 0), 7, "no more is cached than was read");
+        assert_eq!(cost(u64::MAX, 0, u64::MAX, 0), u64::MAX, "it saturates");
+    }
+
+    #[test]
+    fn the_price_that_says_most_is_meant() {
+        let table = PriceTable::new(vec![
+            price(Some("openai"), "gpt-4o", "2024-08-01", Origin::Shipped),
+            price(Some("openai"), "gpt-4o-*", "2024-08-01", Origin::Shipped),
+            price(Some("openai"), "gpt-4o-mini*", "2024-08-01", Origin::Shipped),
+            price(Some("openai"), "gpt-4o-mini*", "2025-08-01", Origin::Shipped),
+            price(None, "*", "2025-01-01", Origin::User),
+        ]);
+        let shipped = PriceTable::new(table.prices()[..4].to_vec());
+        let at = |day: &str| day.parse::<Day>().unwrap().start();
+        let find = |table: &PriceTable, provider, model, day: &str| {
+            table.price_of(provider, model, at(day)).map(|price| price.source.clone())
+        };
+        let openai = Some("openai");
+        let found = |model, day| find(&shipped, openai, model, day).unwrap_or_default();
+        assert_eq!(found("gpt-4o", "2025-01-01"), "Shipped gpt-4o 2024-08-01");
+        assert_eq!(found("gpt-4o-2024-11-20", "2025-01-01"), "Shipped gpt-4o-* 2024-08-01");
+        assert_eq!(found("gpt-4o-mini", "2025-07-31"), "Shipped gpt-4o-mini* 2024-08-01");
+        assert_eq!(found("gpt-4o-mini", "2025-08-01"), "Shipped gpt-4o-mini* 2025-08-01");
+        assert_eq!(found("gpt-4o", "2024-07-31"), "", "no price holds yet");
+        assert_eq!(found("gpt-4", "2025-01-01"), "");
+        assert_eq!(find(&shipped, Some("azure"), "gpt-4o", "2025-01-01"), None);
+        assert!(find(&shipped, None, "gpt-4o", "2025-01-01").is_some());
+        assert!(find(&shipped, Some("OpenAI"), "gpt-4o", "2025-01-01").is_some());
+        let user = find(&table, openai, "gpt-4o", "2025-01-01");
+        assert_eq!(user.as_deref(), Some("User * 2025-01-01"), "the user's prices win");
+    }
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        for (pattern, text, fits) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "a", true),
+            ("a*", "abc", true),
+            ("*", "", true),
+            ("*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "a", false),
+            ("aa*aa", "aaa", false),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("a**c", "abc", true),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_day_has_one_text() {
+        let day: Day = "2025-03-31".parse().unwrap();
+        assert_eq!(day.to_string(), "2025-03-31");
+        assert_eq!(Day::of(day.start()), day);
+        let late = Timestamp::from_millis(day.start().as_millis() + 86_399_999);
+        assert_eq!(Day::of(late), day);
+        assert_eq!(Day::of(Timestamp::from_millis(-1)).to_string(), "1969-12-31");
+        for text in ["", "2025-3-31", "2025-02-30", "31.3.2025", "2025-03-31T00:00:00Z"] {
+            assert!(text.parse::<Day>().is_err(), "{text}");
+        }
+    }
+}

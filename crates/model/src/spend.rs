@@ -1,0 +1,198 @@
+//! What is spent and what is promised, against what is allowed: reserve before, settle after.
+//!
+//! A reservation is granted only if everything spent and everything promised leave room for it, so
+//! that calls which are under way at the same time cannot pass a limit together. What was really
+//! spent is a fact and is counted as it is, also where it is more than was reserved.
+
+use serde::{Deserialize, Serialize};
+
+/// What a budget measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// Tokens in and out.
+    Tokens,
+    /// Millionths of a US dollar.
+    CostMicroUsd,
+    /// Tool calls.
+    ToolCalls,
+    /// Milliseconds.
+    WallTimeMs,
+}
+
+impl Measure {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Tokens, Self::CostMicroUsd, Self::ToolCalls, Self::WallTimeMs];
+}
+
+/// How much of each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amounts {
+    /// Tokens in and out.
+    pub tokens: u64,
+    /// Millionths of a US dollar.
+    pub cost_micro_usd: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Milliseconds.
+    pub wall_time_ms: u64,
+}
+
+impl Amounts {
+    /// Nothing.
+    pub const ZERO: Self = Self { tokens: 0, cost_micro_usd: 0, tool_calls: 0, wall_time_ms: 0 };
+
+    /// One of them.
+    pub const fn of(&self, measure: Measure) -> u64 {
+        match measure {
+            Measure::Tokens => self.tokens,
+            Measure::CostMicroUsd => self.cost_micro_usd,
+            Measure::ToolCalls => self.tool_calls,
+            Measure::WallTimeMs => self.wall_time_ms,
+        }
+    }
+
+    /// Both together; saturates.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_add(other.tokens),
+            cost_micro_usd: self.cost_micro_usd.saturating_add(other.cost_micro_usd),
+            tool_calls: self.tool_calls.saturating_add(other.tool_calls),
+            wall_time_ms: self.wall_time_ms.saturating_add(other.wall_time_ms),
+        }
+    }
+
+    /// What is left without `other`; never less than nothing.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.saturating_sub(other.tokens),
+            cost_micro_usd: self.cost_micro_usd.saturating_sub(other.cost_micro_usd),
+            tool_calls: self.tool_calls.saturating_sub(other.tool_calls),
+            wall_time_ms: self.wall_time_ms.saturating_sub(other.wall_time_ms),
+        }
+    }
+
+    /// Whether it is nothing at all.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::ZERO
+    }
+}
+
+/// What may be spent at most; `None`: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caps {
+    /// Tokens in and out.
+    pub tokens: Option<u64>,
+    /// Millionths of a US dollar.
+    pub cost_micro_usd: Option<u64>,
+    /// Tool calls.
+    pub tool_calls: Option<u64>,
+    /// Milliseconds.
+    pub wall_time_ms: Option<u64>,
+}
+
+impl Caps {
+    /// One of them.
+    pub const fn of(&self, measure: Measure) -> Option<u64> {
+        match measure {
+            Measure::Tokens => self.tokens,
+            Measure::CostMicroUsd => self.cost_micro_usd,
+            Measure::ToolCalls => self.tool_calls,
+            Measure::WallTimeMs => self.wall_time_ms,
+        }
+    }
+
+    /// Whether nothing is limited.
+    pub fn is_unlimited(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Decides whether `want` may be promised where so much is spent and promised already.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`] with the first limit that leaves no room for it.
+    pub fn grant(&self, used: Amounts, reserved: Amounts, want: &Want) -> Result<(), Spent> {
+        for measure in want.kind.measures() {
+            let Some(allowed) = self.of(*measure) else { continue };
+            let (used, reserved) = (used.of(*measure), reserved.of(*measure));
+            let taken = used.saturating_add(reserved);
+            let wanted = want.amounts.of(*measure);
+            // Who cannot say how much it will be may begin while anything is left.
+            if taken >= allowed || wanted > allowed - taken {
+                return Err(Spent { measure: *measure, used, reserved, wanted, allowed });
+            }
+        }
+        Ok(())
+    }
+
+    /// The measures of which more is spent than allowed.
+    pub fn exceeded(&self, used: Amounts) -> impl Iterator<Item = Measure> {
+        let caps = *self;
+        let is_over = move |measure: &Measure| {
+            caps.of(*measure).is_some_and(|allowed| used.of(*measure) > allowed)
+        };
+        Measure::ALL.into_iter().filter(is_over)
+    }
+
+    /// The measures of which so much is spent that a warning is due, in percent of what is allowed.
+    pub fn warned(&self, used: Amounts, percent: u64) -> impl Iterator<Item = Measure> {
+        let caps = *self;
+        let is_near = move |measure: &Measure| {
+            caps.of(*measure).is_some_and(|allowed| {
+                let reached = u128::from(used.of(*measure)) * 100;
+                reached >= u128::from(allowed) * u128::from(percent) && used.of(*measure) > 0
+            })
+        };
+        Measure::ALL.into_iter().filter(is_near)
+    }
+}
+
+/// What a call is about to spend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// What it is.
+    pub kind: WantKind,
+    /// At most so much; zero where that is not known.
+    pub amounts: Amounts,
+}
+
+/// What is about to spend something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantKind {
+    /// A call of a model.
+    Model,
+    /// A call of a tool.
+    Tool,
+    /// Nothing but time.
+    Time,
+}
+
+impl WantKind {
+    /// The limits that hold it up once they are spent.
+    const fn measures(self) -> &'static [Measure] {
+        match self {
+            Self::Model => &[Measure::Tokens, Measure::CostMicroUsd, Measure::WallTimeMs],
+            Self::Tool => &[Measure::ToolCalls, Measure::CostMicroUsd, Measure::WallTimeMs],
+            Self::Time => &[Measure::WallTimeMs],
+        }
+    }
+}
+
+/// A limit that leaves no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// Of what.
+    pub measure: Measure,
+    /// Spent so far.
+    pub used: u64,
+    /// Promised to calls that are under way.
+    pub reserved: u64,
+    /// Asked for.
+    pub wanted: u64,
+    /// Allowed in all.
+    pub allowed: u64,
+}

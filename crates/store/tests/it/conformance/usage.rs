@@ -1,0 +1,149 @@
+//! What calls used is summed in the commit that records them.
+
+use errand_model::event::{EventBody, Reported, RunKind};
+use errand_model::price::Day;
+use errand_model::spend::Amounts;
+use errand_store::{Removal, Store, UsageBy, UsageQuery, UsageRow};
+use serde_json::{Value, json};
+
+use super::StoreFactory;
+use super::appending::start;
+use crate::world::{START, Writer, created};
+
+const DAY: Day = Day::of(START);
+
+fn called(kind: &str, data: Value) -> EventBody {
+    EventBody::Reported(Reported::new(kind, data).unwrap())
+}
+
+fn by(by: UsageBy) -> UsageQuery {
+    UsageQuery { by, since: None, until: None, agent: None, run_id: None }
+}
+
+/// A run of that agent with two priced model calls, one unpriced, and one tool call.
+async fn worked(store: &dyn Store, agent: &str, team: Option<&str>) -> Writer {
+    let mut spec = created(RunKind::Job);
+    spec.agent.name = agent.to_owned();
+    spec.session_id = team.map(|team| format!("{team} talks"));
+    spec.labels.extend(team.map(|team| ("team.\"x\"".to_owned(), team.to_owned())));
+    let mut writer = start(store, spec).await;
+    let model = |step: Value, cost: Value| {
+        json!({
+            "provider": "openai", "model": "m", "input_tokens": 100, "output_tokens": 10,
+            "cached_tokens": 50, "reasoning_tokens": 5, "step": step, "cost_micro_usd": cost,
+        })
+    };
+    let events = [
+        called("model.called", model(json!("plan"), json!(7))),
+        called("model.called", model(json!("plan"), json!(8))),
+        called("model.called", json!({ "model": "house", "input_tokens": 1, "agent": "helper" })),
+        called("tool.called", json!({ "name": "send", "step": "act" })),
+        called("progress.reported", json!({})),
+    ];
+    store.append(writer.append(&events)).await.unwrap();
+    writer
+}
+
+fn shown(rows: &[UsageRow]) -> Vec<String> {
+    let line = |row: &UsageRow| {
+        format!(
+            "{} runs={} calls={}-{}+{} tokens={}/{}/{}/{} cost={:?}",
+            row.key.as_deref().unwrap_or("-"),
+            row.runs,
+            row.model_calls,
+            row.unpriced_calls,
+            row.tool_calls,
+            row.input_tokens,
+            row.output_tokens,
+            row.cached_tokens,
+            row.reasoning_tokens,
+            row.cost_micro_usd
+        )
+    };
+    rows.iter().map(line).collect()
+}
+
+pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let first = worked(store.as_ref(), "writer", Some("red")).await;
+    worked(store.as_ref(), "writer", Some("blue")).await;
+    worked(store.as_ref(), "editor", None).await;
+    let other = factory.open();
+    let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap());
+    let whole = "calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
+    assert_eq!(
+        rows(by(UsageBy::Total)).await,
+        ["- runs=3 calls=9-3+3 tokens=603/60/300/30 cost=Some(45)"]
+    );
+    assert_eq!(
+        rows(by(UsageBy::Agent)).await,
+        [
+            "writer runs=2 calls=4-0+2 tokens=400/40/200/20 cost=Some(30)",
+            "editor runs=1 calls=2-0+1 tokens=200/20/100/10 cost=Some(15)",
+            "helper runs=3 calls=3-3+0 tokens=3/0/0/0 cost=None",
+        ]
+    );
+    assert_eq!(
+        rows(by(UsageBy::Model)).await,
+        [
+            "openai/m runs=3 calls=6-0+0 tokens=600/60/300/30 cost=Some(45)",
+            "house runs=3 calls=3-3+0 tokens=3/0/0/0 cost=None",
+        ]
+    );
+    let one = "runs=1 calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
+    let label = UsageBy::Label("team.\"x\"".to_owned());
+    assert_eq!(
+        rows(by(label)).await,
+        [format!("- {one}"), format!("blue {one}"), format!("red {one}")]
+    );
+    assert_eq!(
+        rows(by(UsageBy::Session)).await,
+        [format!("- {one}"), format!("blue talks {one}"), format!("red talks {one}")]
+    );
+    assert_eq!(
+        rows(by(UsageBy::Day)).await,
+        ["2027-01-15 runs=3 calls=9-3+3 tokens=603/60/300/30 cost=Some(45)"]
+    );
+    assert_eq!(
+        rows(by(UsageBy::Step)).await,
+        [
+            "plan runs=3 calls=6-0+0 tokens=600/60/300/30 cost=Some(45)",
+            "- runs=3 calls=3-3+0 tokens=3/0/0/0 cost=None",
+            "act runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None",
+        ]
+    );
+    assert_eq!(rows(by(UsageBy::Tool)).await, ["send runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
+    let query = UsageQuery { run_id: Some(first.run.id.clone()), ..by(UsageBy::Run) };
+    assert_eq!(rows(query).await, [format!("{} runs=1 {whole}", first.run.id)]);
+    let query = UsageQuery { agent: Some("editor".to_owned()), ..by(UsageBy::Total) };
+    assert_eq!(rows(query).await, [format!("- {one}")]);
+    let after = Day::from_number(DAY.number() + 1);
+    let query = UsageQuery { since: Some(after), ..by(UsageBy::Total) };
+    assert_eq!(rows(query).await, [""; 0]);
+    let query = UsageQuery { since: Some(DAY), until: Some(DAY), ..by(UsageBy::Total) };
+    assert_eq!(rows(query).await.len(), 1);
+}
+
+pub(crate) async fn what_a_removed_run_used_of_a_day_stays_used(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let writer = worked(store.as_ref(), "writer", None).await;
+    let used = Amounts { tokens: 221, cost_micro_usd: 15, tool_calls: 1, wall_time_ms: 0 };
+    assert_eq!(store.day_standing("writer", DAY).await.unwrap().used, used);
+    assert_eq!(store.day_standing("editor", DAY).await.unwrap().used, Amounts::ZERO);
+    store.remove(&writer.run.id, Removal::Any).await.unwrap();
+    assert_eq!(store.day_standing("writer", DAY).await.unwrap().used, used);
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), []);
+}
+
+pub(crate) async fn events_that_were_appended_already_are_counted_once(
+    factory: &impl StoreFactory,
+) {
+    let store = factory.open();
+    let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
+    let call = called("model.called", json!({ "input_tokens": 5, "cost_micro_usd": 5 }));
+    let append = writer.append(&[call]);
+    store.append(append.clone()).await.unwrap();
+    store.append(append).await.unwrap();
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap()[0].model_calls, 1);
+    assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.tokens, 5);
+}
