@@ -102,6 +102,7 @@ codes! {
     RunLive = "run_live", ERRAND_FAILED, "the run is still live";
     RunNotLive = "run_not_live", ERRAND_FAILED, "the run has ended already";
     RunUnstoppable = "run_unstoppable", ERRAND_FAILED, "processes of the run outlived every attempt to stop it";
+    RunConflict = "run_conflict", ERRAND_FAILED, "a run of that id is here with another journal";
     RunElsewhere = "run_elsewhere", ERRAND_FAILED, "the run is supervised by another machine";
     IdempotencyConflict = "idempotency_conflict", ERRAND_FAILED, "the idempotency key was used for a different run";
     WaitTimedOut = "wait_timed_out", TIMED_OUT, "the run did not end while it was waited for";
@@ -166,6 +167,8 @@ codes! {
 
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";
+    ArchiveDamaged = "archive_damaged", ERRAND_FAILED, "an export is not what was written";
+    ArchiveNewer = "archive_newer", ERRAND_FAILED, "the export was written by a newer errand";
     Internal = "internal", ERRAND_FAILED, "errand did something wrong";
 }
 

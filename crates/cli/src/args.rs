@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Secret(commands::secret::Command),
     /// Write a run with everything that belongs to it into one file
     Export(commands::export::Args),
+    /// Take an exported run into this registry, exactly as it was
+    Import(commands::import::Args),
     /// Check that a run's journal, or an exported file, is what was written
     Verify(commands::verify::Args),
     /// Check and mend the registry

@@ -10,6 +10,9 @@ use errand_api::exit_code;
 use errand_engine::Error as EngineError;
 use errand_store::Error as StoreError;
 
+/// What to do about an export that was changed.
+const EXPORT_AGAIN: &str = "export the run again where it was run";
+
 /// A command that did not work.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -207,6 +210,10 @@ fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
         StoreError::IdempotencyConflict { .. } => {
             (ErrorCode::IdempotencyConflict, "use another --idempotency-key for another request")
         }
+        StoreError::OtherJournal { .. } => (
+            ErrorCode::RunConflict,
+            "look at both: `errand verify` of the run here, and of the file",
+        ),
         StoreError::Revision { .. } => (ErrorCode::SessionConflict, "read the session again"),
         StoreError::Damaged { .. } => (
             ErrorCode::RecordDamaged,
@@ -243,16 +250,33 @@ fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
 impl From<errand_engine::export::FileError> for Failure {
     fn from(error: errand_engine::export::FileError) -> Self {
         use errand_engine::export::FileError;
-        let code = match &error {
-            FileError::Io(error) => ErrorCode::of_io(error),
-            FileError::Foreign { .. } => ErrorCode::ArchiveInvalid,
-            FileError::Broken(_) | FileError::Entry { .. } => ErrorCode::JournalBroken,
+        let (code, hint) = match &error {
+            FileError::Io(error) => (ErrorCode::of_io(error), ""),
+            FileError::Foreign { .. } => {
+                (ErrorCode::ArchiveInvalid, "`errand export <run> -o <file>` writes exports")
+            }
+            FileError::Damaged { .. } => (ErrorCode::ArchiveDamaged, EXPORT_AGAIN),
+            FileError::Newer { .. } => (ErrorCode::ArchiveNewer, "use the newer errand"),
+            FileError::Tampered { .. } => (ErrorCode::JournalBroken, EXPORT_AGAIN),
+            FileError::Live { .. } => (
+                ErrorCode::RunLive,
+                "a run that lives stays where it is; export it once it is over",
+            ),
+            FileError::Stray { .. } => (
+                ErrorCode::RegistryDamaged,
+                "`errand registry rebuild` makes the registry anew from the files beside it",
+            ),
+            FileError::Engine(_) => (ErrorCode::Internal, ""),
         };
+        if let FileError::Engine(error) = error {
+            return error.into();
+        }
         let failure = Self::new(code, error.to_string());
-        match error.source() {
+        let failure = match error.source() {
             Some(source) => failure.because(source),
             None => failure,
-        }
+        };
+        if hint.is_empty() { failure } else { failure.hint(hint) }
     }
 }
 

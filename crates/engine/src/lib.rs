@@ -10,6 +10,7 @@ mod command_line;
 mod engine;
 pub mod environment;
 mod error;
+pub mod evidence;
 pub mod export;
 mod journal;
 pub mod launch;

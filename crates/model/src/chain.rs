@@ -28,6 +28,11 @@ impl Hash {
         Self(bytes)
     }
 
+    /// Appends its 64 hex digits to `text`.
+    pub(crate) fn write_hex(&self, text: &mut String) {
+        crate::id::push_hex(text, &self.0);
+    }
+
     /// The 32 bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -124,27 +129,59 @@ impl Head {
     }
 }
 
+/// Nothing is copied or allocated: verifying long journals is mostly this.
 fn hash_of(previous: Hash, event: &Event) -> Hash {
-    let mut head = String::with_capacity(48);
-    head.push_str("{\"at_ms\":");
-    head.push_str(&event.at.as_millis().to_string());
-    head.push_str(",\"attempt\":");
-    head.push_str(&event.attempt.to_string());
-    head.push_str(",\"data\":");
-    let mut tail = String::with_capacity(96);
-    tail.push_str(",\"run_id\":\"");
-    tail.push_str(event.run_id.as_str());
-    tail.push_str("\",\"seq\":");
-    tail.push_str(&event.seq.to_string());
-    tail.push_str(",\"type\":");
-    canonical::write_string(&mut tail, &event.kind);
-    tail.push('}');
+    hash_at(previous, event, event.seq)
+}
+
+/// The hash that `event` would have as number `seq` after `previous`.
+pub(crate) fn hash_at(previous: Hash, event: &Event, seq: u64) -> Hash {
     let mut hasher = sha2::Sha256::new();
+    let mut digits = [0; DIGITS];
     hasher.update(previous.as_bytes());
-    hasher.update(head.as_bytes());
+    hasher.update(b"{\"at_ms\":");
+    let at = event.at.as_millis();
+    if at < 0 {
+        hasher.update(b"-");
+    }
+    hasher.update(decimal(at.unsigned_abs(), &mut digits));
+    hasher.update(b",\"attempt\":");
+    hasher.update(decimal(u64::from(event.attempt), &mut digits));
+    hasher.update(b",\"data\":");
     hasher.update(event.data.as_bytes());
-    hasher.update(tail.as_bytes());
+    hasher.update(b",\"run_id\":\"");
+    hasher.update(event.run_id.as_str().as_bytes());
+    hasher.update(b"\",\"seq\":");
+    hasher.update(decimal(seq, &mut digits));
+    hasher.update(b",\"type\":");
+    if event.kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'_') {
+        hasher.update(b"\"");
+        hasher.update(event.kind.as_bytes());
+        hasher.update(b"\"}");
+    } else {
+        let mut kind = String::with_capacity(event.kind.len() + 2);
+        canonical::write_string(&mut kind, &event.kind);
+        hasher.update(kind.as_bytes());
+        hasher.update(b"}");
+    }
     Hash(hasher.finalize().into())
+}
+
+/// The digits of the largest number.
+const DIGITS: usize = 20;
+
+/// The digits of `number`, at the end of `buffer`.
+fn decimal(mut number: u64, buffer: &mut [u8; DIGITS]) -> &[u8] {
+    let mut from = DIGITS;
+    for place in (0..DIGITS).rev() {
+        buffer[place] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        from = place;
+        if number == 0 {
+            break;
+        }
+    }
+    &buffer[from..]
 }
 
 /// A journal is not what was written.

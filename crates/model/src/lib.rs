@@ -20,6 +20,7 @@ pub mod run;
 pub mod schedule;
 pub mod spend;
 pub mod step;
+mod tamper;
 mod time;
 
 pub use chain::{Broken, Hash, Head, MalformedHash};
@@ -29,6 +30,7 @@ pub use event::{Event, EventBody};
 pub use id::{Digest, MalformedDigest, MalformedRunId, RunId, hex};
 pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;
+pub use tamper::{Tampered, Tampering, diagnose};
 pub use time::Timestamp;
 
 /// When an event was decided, and by which attempt; 0: by none.

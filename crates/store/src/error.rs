@@ -66,6 +66,12 @@ pub enum Error {
         /// What it is.
         found: u64,
     },
+    /// A run that is to be taken in is here already, with another journal.
+    #[error("run {run_id} is here already, with another journal")]
+    OtherJournal {
+        /// Which run.
+        run_id: RunId,
+    },
     /// A run's rows do not make sense.
     #[error("run {run_id} is damaged in the registry: {reason}")]
     Damaged {

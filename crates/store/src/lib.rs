@@ -28,8 +28,8 @@ pub use problem::{Problem, Report};
 pub use rebuild::rebuild;
 pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Fence, Filter, Holder, Lease,
-    Page, Pending, Request, RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Fence, Filter, Holder,
+    Lease, Page, Pending, Request, RequestKind, SessionState, Stored,
 };
 pub use traits::{Removal, Store};
 pub use usage::{

@@ -133,6 +133,17 @@ pub struct Stored {
     pub open_requests: u32,
 }
 
+/// What a registry says of a run beside its journal, as it stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// Where the journal ends; `None` if that cannot be read.
+    pub head: Option<Head>,
+    /// The status, as the word.
+    pub status: String,
+    /// When the run ended.
+    pub ended_at: Option<Timestamp>,
+}
+
 /// Something asked of whoever holds a run's lease, durable until it is answered by events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {

@@ -8,8 +8,8 @@ use errand_model::{Digest, RunId, Timestamp};
 
 use crate::Error;
 use crate::row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
-    Request, RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
+    Page, Request, RequestKind, SessionState, Stored,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, UsageQuery, UsageRow};
 
@@ -111,6 +111,43 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error>;
+
+    /// What is kept of a run beside its journal, good or bad; `None` if there is no such run.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn evidence(&self, run_id: &RunId) -> Result<Option<Evidence>, Error>;
+
+    /// The ids of all runs, oldest first, also of damaged ones: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn run_ids(&self, after: Option<&RunId>, limit: u32) -> Result<Vec<RunId>, Error>;
+
+    /// Events as they stand, good or bad, by their numbers, at most `limit`: those after `after`;
+    /// `None`: from the first on, also such as have a number that no event has. What no event can
+    /// have reads as nothing: a number below 0 as 0, a hash of another length as zeros.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn scan(
+        &self,
+        run_id: &RunId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error>;
+
+    /// Takes in a run that was kept elsewhere and is over, exactly as it was there. One that is here
+    /// already, with the same journal, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OtherJournal`] if a run of that id is here with another journal; [`Error::Live`] if
+    /// the run is not over; [`Error::Damaged`] if its journal does not hold.
+    async fn import(&self, run: Admission) -> Result<Admitted, Error>;
 
     /// All steps of a run, by key.
     ///

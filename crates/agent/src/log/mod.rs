@@ -17,7 +17,7 @@ use std::fmt;
 pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
 pub use reader::{Counted, Line, Part, Query, Reader};
-pub use segments::{Limits, remove};
+pub use segments::{Limits, older, remove};
 pub use writer::Writer;
 
 /// Longest text of one line of the log; a longer line of output is written in parts.

@@ -42,6 +42,12 @@ pub(super) fn oldest(path: &Path) -> usize {
     (SEGMENTS..).take_while(exists).last().unwrap_or(usual)
 }
 
+/// The older segments of a log that are there, by their numbers, newest first.
+pub fn older(path: &Path) -> Vec<(usize, PathBuf)> {
+    let all = (1..=oldest(path)).map(|age| (age, segment(path, age)));
+    all.filter(|(_, segment)| segment.exists()).collect()
+}
+
 /// Removes a log with all its segments; one that is not there is removed already.
 ///
 /// # Errors

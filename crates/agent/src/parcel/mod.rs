@@ -11,6 +11,7 @@
 //! Deliberately absent: empty folders, `.git`, `.errand` and `__pycache__` at any depth, and what
 //! `.errandignore` files name.
 
+mod arrive;
 mod error;
 mod manifest;
 mod pack;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 use errand_api::agent_file::Agent;
 use errand_model::Digest;
 
+pub use arrive::{Arrival, Listing};
 pub use error::Error;
 pub use manifest::{Content, ParcelFile};
 pub use source::{Source, locate};
@@ -60,9 +62,12 @@ impl Parcel {
     }
 }
 
-const FILES: &str = "files";
-const DEFINITION: &str = "definition.json";
-const MANIFEST: &str = "manifest.json";
+/// Where a parcel has its files.
+pub const FILES: &str = "files";
+/// Where a parcel has its definition.
+pub const DEFINITION: &str = "definition.json";
+/// Where a parcel has its manifest.
+pub const MANIFEST: &str = "manifest.json";
 
 /// How often a folder that changes meanwhile is packed anew before that is an error.
 const TRIES: usize = 3;

@@ -46,7 +46,7 @@ pub(super) fn unfinished_name() -> io::Result<String> {
 }
 
 /// The lock in shared mode, until it is dropped.
-fn lock(parcels_root: &Path) -> Result<File, Error> {
+pub(super) fn lock(parcels_root: &Path) -> Result<File, Error> {
     let path = parcels_root.join(LOCK);
     let file = File::options()
         .create(true)
@@ -141,7 +141,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 }
 
 /// Syncs the folders: their files are on the disk already.
-fn sync_tree(folder: &Path) -> Result<(), Error> {
+pub(super) fn sync_tree(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
         if entry.file_type().map_err(Error::io("look at", folder))?.is_dir() {
@@ -151,12 +151,12 @@ fn sync_tree(folder: &Path) -> Result<(), Error> {
     sync_folder(folder)
 }
 
-fn sync_folder(folder: &Path) -> Result<(), Error> {
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     let open = File::open(folder).map_err(Error::io("open", folder))?;
     open.sync_all().map_err(Error::io("sync", folder))
 }
 
-fn put_in_place(unfinished: &Path, path: &Path) -> Result<(), Error> {
+pub(super) fn put_in_place(unfinished: &Path, path: &Path) -> Result<(), Error> {
     match fs::rename(unfinished, path) {
         Ok(()) => Ok(()),
         Err(error)

@@ -134,7 +134,7 @@ fn link_target(folder: &Path, path: &str, full: &Path) -> Result<String, Error> 
 }
 
 /// Whether `target`, read from the folder of `link`, never climbs above where `link` starts.
-fn stays_inside(link: &Path, target: &Path) -> bool {
+pub(super) fn stays_inside(link: &Path, target: &Path) -> bool {
     let mut at = link.parent().map(PathBuf::from).unwrap_or_default();
     for part in target.components() {
         match part {

@@ -9,6 +9,7 @@ pub(crate) mod container;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod inspect_run;
 pub(crate) mod internal;
 pub(crate) mod logs;
@@ -61,6 +62,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Schema(args) => schema::run(context, &args),
         Command::Secret(command) => secret::run(context, command),
         Command::Export(args) => export::run(context, args).await,
+        Command::Import(args) => import::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
         Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),

@@ -50,7 +50,7 @@ fn a_damaged_database_is_rebuilt_too() {
 }
 
 /// Runs Python with the registry's database as `db`; triggers are out of the way.
-fn tamper(sandbox: &Sandbox, statements: &str) {
+pub(crate) fn tamper(sandbox: &Sandbox, statements: &str) {
     let script = format!(
         "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n\
          for (name,) in db.execute(\"select name from sqlite_master where type = 'trigger'\").fetchall():\n\

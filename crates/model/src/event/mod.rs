@@ -69,6 +69,12 @@ impl Event {
     /// The event as one line of JSON, without the line's end: the form of `events.jsonl`.
     pub fn to_json_line(&self) -> String {
         let mut line = String::with_capacity(self.data.len() + 240);
+        self.write_json_line(&mut line);
+        line
+    }
+
+    /// Appends that line to `line`.
+    pub fn write_json_line(&self, line: &mut String) {
         line.push_str("{\"run_id\":\"");
         line.push_str(self.run_id.as_str());
         line.push_str("\",\"seq\":");
@@ -78,13 +84,12 @@ impl Event {
         line.push_str(",\"attempt\":");
         line.push_str(&self.attempt.to_string());
         line.push_str(",\"type\":");
-        crate::canonical::write_string(&mut line, &self.kind);
+        crate::canonical::write_string(line, &self.kind);
         line.push_str(",\"data\":");
         line.push_str(&self.data);
         line.push_str(",\"hash\":\"");
-        line.push_str(&self.hash.to_string());
+        self.hash.write_hex(line);
         line.push_str("\"}");
-        line
     }
 
     /// Reads what [`Event::to_json_line`] wrote.

@@ -7,13 +7,13 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, PutBom, PutSession, Release,
-    Remove, Renew, Reserve, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, Import, PutBom, PutSession,
+    Release, Remove, Renew, Reserve, Take,
 };
 use super::{Sqlite, read};
 use crate::row::{
-    Admission, Admitted, Append, Appended, BomGeneration, Claim, Filter, Holder, Lease, Page,
-    Request, RequestKind, SessionState, Stored,
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
+    Page, Request, RequestKind, SessionState, Stored,
 };
 use crate::{
     DayReservation, DayReserved, DayStanding, Error, Removal, Store, UsageQuery, UsageRow,
@@ -77,6 +77,27 @@ impl Store for Sqlite {
 
     async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error> {
         self.read("looks for a run", |connection| read::find(connection, part, limit))
+    }
+
+    async fn evidence(&self, run_id: &RunId) -> Result<Option<Evidence>, Error> {
+        self.read("looks at a run", |connection| read::evidence(connection, run_id))
+    }
+
+    async fn run_ids(&self, after: Option<&RunId>, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.read("lists runs", |connection| read::run_ids(connection, after, limit))
+    }
+
+    async fn scan(
+        &self,
+        run_id: &RunId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
+        self.read("reads a journal", |connection| read::scan(connection, run_id, after, limit))
+    }
+
+    async fn import(&self, run: Admission) -> Result<Admitted, Error> {
+        self.write(Import(run)).await
     }
 
     async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error> {

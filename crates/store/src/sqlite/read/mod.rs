@@ -1,12 +1,14 @@
 //! What can be asked: functions on a connection whose transaction sees one state.
 
 mod bom;
+mod evidence;
 mod list;
 mod load;
 mod lookup;
 mod usage;
 
 pub(super) use bom::boms;
+pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, events_after, load, load_number, steps};
 pub(super) use lookup::{find, requests, session};

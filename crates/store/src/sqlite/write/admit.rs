@@ -106,6 +106,8 @@ pub(super) fn check(admission: &Admission) -> Result<(), Failure> {
 }
 
 /// Writes the run. Everything was checked.
+///
+/// A key that another run has by now (one of the two was kept elsewhere before) stays that one's.
 pub(in crate::sqlite) fn insert(
     connection: &Connection,
     admission: &Admission,
@@ -113,7 +115,9 @@ pub(in crate::sqlite) fn insert(
 ) -> Result<i64, Failure> {
     const SQL: &str = "INSERT INTO runs (run_id, kind, agent, name, labels, session_id, \
          parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
-         head_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+         head_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+         CASE WHEN EXISTS (SELECT 1 FROM runs WHERE idempotency_key = ?8) THEN NULL ELSE ?8 END, \
+         ?9, ?10, ?11, ?12, ?13, ?14)";
     const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms) VALUES (?1, ?2, ?3)";
     const END: &str = "UPDATE runs SET ended_at_ms = ?2 WHERE run = ?1";
     let run = &admission.run;

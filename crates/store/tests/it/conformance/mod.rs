@@ -6,6 +6,7 @@ pub(crate) mod appending;
 pub(crate) mod boms;
 pub(crate) mod children;
 pub(crate) mod claiming;
+pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod listing;
@@ -62,6 +63,11 @@ macro_rules! conforms {
                 a_run_goes_back_into_the_queue
                 a_run_that_waits_for_a_person_is_not_claimed
                 a_claimed_lease_ends_when_it_should;
+            importing:
+                a_run_from_elsewhere_is_as_it_was_there
+                a_run_is_taken_in_once
+                what_does_not_hold_or_is_not_over_is_not_taken_in
+                a_key_stays_with_the_run_that_had_it_first;
             leases:
                 one_of_many_takers_wins
                 a_taken_run_is_out_of_the_queue

@@ -1,0 +1,237 @@
+//! Parcels that were built elsewhere, put in their place here.
+//!
+//! A manifest from elsewhere is believed no more than its digest says: whoever made it may have
+//! listed paths that leave the folder.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use errand_model::Digest;
+
+use super::error::Error;
+use super::manifest::{Content, Manifest, ParcelFile};
+use super::pack::{CHUNK_BYTES, read_through};
+use super::publish::{lock, put_in_place, sync_folder, sync_tree, unfinished_name};
+use super::stored::{is_published, path_of};
+use super::survey::stays_inside;
+use super::{DEFINITION, FILES, MANIFEST, MAX_FILES};
+
+/// What a parcel from elsewhere says that is in it.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// What the parcel is called.
+    pub digest: Digest,
+    /// The digest of its definition.
+    pub definition: Digest,
+    /// Files and links, by the bytes of their paths.
+    pub files: Vec<ParcelFile>,
+    manifest_json: Vec<u8>,
+}
+
+impl Listing {
+    /// Reads the manifest of the parcel `digest`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if it is not that parcel's, cannot be read, or lists a path or a link that
+    /// leaves the parcel.
+    pub fn read(manifest_json: Vec<u8>, digest: &Digest) -> Result<Self, Error> {
+        let damaged = |reason: String| Error::Damaged { digest: digest.clone(), reason };
+        if Digest::of(&manifest_json) != *digest {
+            return Err(damaged(format!("{MANIFEST} was changed")));
+        }
+        let manifest: Manifest = serde_json::from_slice(&manifest_json)
+            .map_err(|error| damaged(format!("{MANIFEST} cannot be read: {error}")))?;
+        if manifest.schema != Manifest::SCHEMA {
+            let reason = format!("it was built by another errand (schema {})", manifest.schema);
+            return Err(damaged(reason));
+        }
+        if manifest.files.len() > MAX_FILES {
+            return Err(damaged(format!("it has more than {MAX_FILES} files")));
+        }
+        let mut links = BTreeSet::new();
+        for file in &manifest.files {
+            let path = Path::new(&file.path);
+            let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+            let is_below_link = path.ancestors().skip(1).any(|above| links.contains(above));
+            if !is_plain || file.path.is_empty() || is_below_link {
+                return Err(damaged(format!("the path {:?} leaves it", file.path)));
+            }
+            if let Content::Link { target } = &file.content {
+                if !stays_inside(path, Path::new(target)) {
+                    return Err(damaged(format!("the link {:?} leaves it", file.path)));
+                }
+                links.insert(path.to_owned());
+            }
+        }
+        let Manifest { definition, files, .. } = manifest;
+        Ok(Self { digest: digest.clone(), definition, files, manifest_json })
+    }
+}
+
+/// A parcel on its way into its place. Dropped unfinished, nothing of it is left.
+#[derive(Debug)]
+pub struct Arrival {
+    listing: Listing,
+    parcels_root: PathBuf,
+    unfinished: PathBuf,
+    left: BTreeSet<String>,
+    _lock: File,
+}
+
+impl Arrival {
+    /// Begins to put a parcel in its place; `None` if it is there already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if the definition is not the parcel's; [`Error::Io`].
+    pub fn begin(
+        parcels_root: &Path,
+        listing: Listing,
+        definition_json: &[u8],
+    ) -> Result<Option<Self>, Error> {
+        let path = path_of(parcels_root, &listing.digest);
+        if Digest::of(definition_json) != listing.definition {
+            let reason = format!("{DEFINITION} was changed");
+            return Err(Error::Damaged { digest: listing.digest, reason });
+        }
+        if is_published(&path)? {
+            return Ok(None);
+        }
+        fs::create_dir_all(parcels_root).map_err(Error::io("create", parcels_root))?;
+        let lock = lock(parcels_root)?;
+        let unfinished = parcels_root.join(unfinished_name().map_err(Error::io("name", &path))?);
+        let files = unfinished.join(FILES);
+        fs::create_dir_all(&files).map_err(Error::io("create", &files))?;
+        let left = listing.files.iter().map(|file| file.path.clone()).collect();
+        let parcels_root = parcels_root.to_owned();
+        let arrival = Self { listing, parcels_root, unfinished, left, _lock: lock };
+        arrival.write(DEFINITION, definition_json)?;
+        arrival.write(MANIFEST, &arrival.listing.manifest_json)?;
+        Ok(Some(arrival))
+    }
+
+    /// Takes in one of its files; a link has no bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if it is none of the parcel's or has another content; [`Error::Io`].
+    pub fn file(&mut self, path: &str, from: &mut impl Read) -> Result<(), Error> {
+        let damaged = |what: &str| Error::Damaged {
+            digest: self.listing.digest.clone(),
+            reason: format!("{path} {what}"),
+        };
+        let listed = self.listing.files.iter().find(|file| file.path == path);
+        let Some(file) = listed.filter(|_| self.left.remove(path)) else {
+            return Err(damaged("is not part of it"));
+        };
+        let to = self.unfinished.join(FILES).join(path);
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        }
+        match &file.content {
+            Content::Link { target } => {
+                std::os::unix::fs::symlink(target, &to).map_err(Error::io("create the link", &to))
+            }
+            Content::File { size_bytes, executable, digest } => {
+                let mode = if *executable { 0o555 } else { 0o444 };
+                let mut out = create(&to, mode)?;
+                let mut chunk = vec![0; CHUNK_BYTES];
+                let copied =
+                    read_through(from, *size_bytes, &mut chunk, |part| out.write_all(part))
+                        .map_err(Error::io("copy", &to))?;
+                if copied.as_ref() != Some(digest) {
+                    return Err(damaged("was changed"));
+                }
+                finish(&out, &to, mode)
+            }
+        }
+    }
+
+    /// Puts the parcel in its place: it is on the disk when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if a file of it did not come; [`Error::Io`].
+    pub fn finish(self) -> Result<(), Error> {
+        if let Some(missing) = self.left.first() {
+            let reason = format!("{missing} is missing");
+            return Err(Error::Damaged { digest: self.listing.digest.clone(), reason });
+        }
+        sync_tree(&self.unfinished)?;
+        put_in_place(&self.unfinished, &path_of(&self.parcels_root, &self.listing.digest))?;
+        sync_folder(&self.parcels_root)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.unfinished.join(name);
+        let mut file = create(&path, 0o444)?;
+        file.write_all(bytes).map_err(Error::io("write", &path))?;
+        finish(&file, &path, 0o444)
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        // Most often it is not there any more.
+        drop(fs::remove_dir_all(&self.unfinished));
+    }
+}
+
+fn create(path: &Path, mode: u32) -> Result<File, Error> {
+    let mut options = File::options();
+    options.create_new(true).write(true).mode(mode).open(path).map_err(Error::io("create", path))
+}
+
+fn finish(file: &File, path: &Path, mode: u32) -> Result<(), Error> {
+    file.set_permissions(Permissions::from_mode(mode)).map_err(Error::io("protect", path))?;
+    file.sync_all().map_err(Error::io("sync", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(files: &serde_json::Value) -> Result<Listing, Error> {
+        let manifest = serde_json::json!({
+            "schema": 1, "definition": Digest::of(b"{}"), "files": files,
+        });
+        let text = manifest.to_string().into_bytes();
+        let digest = Digest::of(&text);
+        Listing::read(text, &digest)
+    }
+
+    fn file(path: &str) -> serde_json::Value {
+        let content = serde_json::json!({
+            "file": { "size_bytes": 1, "executable": false, "digest": Digest::of(b"x") },
+        });
+        serde_json::json!({ "path": path, "content": content })
+    }
+
+    fn link(path: &str, target: &str) -> serde_json::Value {
+        serde_json::json!({ "path": path, "content": { "link": { "target": target } } })
+    }
+
+    #[test]
+    fn a_manifest_from_elsewhere_cannot_name_what_lies_outside() {
+        let good = serde_json::json!([file("a/b"), link("c", "a/b")]);
+        assert_eq!(listing(&good).unwrap().files.len(), 2);
+        for bad in [
+            serde_json::json!([file("../x")]),
+            serde_json::json!([file("/etc/x")]),
+            serde_json::json!([file("")]),
+            serde_json::json!([file("a/../../x")]),
+            serde_json::json!([link("a", "/etc")]),
+            serde_json::json!([link("a", "../../x")]),
+            serde_json::json!([link("a", "b"), file("a/x")]),
+        ] {
+            let refused = listing(&bad);
+            assert!(matches!(refused, Err(Error::Damaged { .. })), "{bad}: {refused:?}");
+        }
+        let other = Listing::read(b"{}".to_vec(), &Digest::of(b"other"));
+        assert!(matches!(other, Err(Error::Damaged { .. })), "{other:?}");
+    }
+}

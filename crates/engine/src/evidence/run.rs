@@ -1,0 +1,286 @@
+//! One run of the registry, verified.
+
+use errand_api::record::{JournalHead, Record};
+use errand_model::run::Run;
+use errand_model::{Event, EventContext, Head, RunId, Tampered, Tampering, diagnose};
+use errand_store::{Evidence, RegistryError, files};
+
+use super::blobs::Named;
+use super::lines::Lines;
+use super::{Finding, Place, Problem, Verified, is_terminal, known};
+use crate::{Engine, Error};
+
+/// Events that are read at once.
+const PAGE: u32 = 5_000;
+/// How far behind the first event that does not hold is looked for what was done to it.
+const REST_LIMIT: usize = 100_000;
+/// Journals up to this length are folded too, and the fold compared with the one that is kept:
+/// `errand registry check` does that for all.
+const FOLD_LIMIT: u64 = 20_000;
+/// The longest record that is read as a witness.
+const RECORD_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
+/// Runs that are listed at once.
+const RUNS_PAGE: u32 = 1_000;
+
+/// Verifies one run: every event in the registry and in the file, the ends of both, what the
+/// registry says of the run, and the blobs that events name.
+///
+/// A run that lives grows meanwhile: its file may be behind, and its end is not sealed.
+///
+/// # Errors
+///
+/// [`errand_store::Error::NoRun`]; if the registry or a file cannot be read. What is not as it was
+/// written is no error here but a finding.
+pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Error> {
+    let Some(evidence) = engine.store().evidence(run_id).await? else {
+        return Err(errand_store::Error::NoRun { run_id: run_id.clone() }.into());
+    };
+    let mut walk = Walk::new(engine, run_id)?;
+    let mut after = None;
+    loop {
+        let events = engine.store().scan(run_id, after, PAGE).await?;
+        let Some(last) = events.last() else { break };
+        after = Some(last.seq);
+        for event in events {
+            walk.take(event)?;
+        }
+        if walk.rest.len() >= REST_LIMIT {
+            break;
+        }
+    }
+    let stored = engine.store().load(run_id).await.ok().flatten();
+    walk.finish_registry(&evidence, stored.as_ref().map(|stored| (&stored.run, stored.head)));
+    walk.finish_file(engine).await?;
+    if walk.rest.is_empty() {
+        walk.findings.extend(walk.named.check(&engine.blobs())?);
+    }
+    Ok(Verified {
+        run_id: run_id.clone(),
+        events: walk.head.seq,
+        is_sealed: walk.is_over,
+        hash: walk.head.hash.to_string(),
+        findings: walk.findings,
+    })
+}
+
+/// A walk along a journal.
+struct Walk {
+    run_id: RunId,
+    head: Head,
+    /// Whether the last event that holds is a terminal one.
+    is_over: bool,
+    /// What stands behind the last event that holds.
+    rest: Vec<Event>,
+    fold: Option<Run>,
+    named: Named,
+    lines: Lines,
+    /// What the record's file says of an event of this journal.
+    witness: Option<JournalHead>,
+    /// Whether that is so.
+    is_witnessed: Option<bool>,
+    findings: Vec<Finding>,
+}
+
+impl Walk {
+    fn new(engine: &Engine, run_id: &RunId) -> Result<Self, Error> {
+        Ok(Self {
+            run_id: run_id.clone(),
+            head: Head::EMPTY,
+            is_over: false,
+            rest: Vec::new(),
+            fold: None,
+            named: Named::default(),
+            lines: Lines::open(engine, run_id)?,
+            witness: witness(engine, run_id)?,
+            is_witnessed: None,
+            findings: Vec::new(),
+        })
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Error> {
+        let before = self.head;
+        // Nothing follows a terminal event, whatever its hash.
+        if !self.rest.is_empty() || self.is_over || self.head.verify(&event).is_err() {
+            if self.rest.len() < REST_LIMIT {
+                self.rest.push(event);
+            }
+            return Ok(());
+        }
+        self.is_over = is_terminal(&event);
+        self.lines.compare(before, &event)?;
+        self.named.note(&event);
+        self.fold_in(&event);
+        if let Some(witness) = self.witness.as_ref().filter(|witness| witness.seq == event.seq) {
+            self.is_witnessed = Some(witness.hash == event.hash.to_string());
+        }
+        Ok(())
+    }
+
+    fn fold_in(&mut self, event: &Event) {
+        if event.seq > FOLD_LIMIT {
+            self.fold = None;
+            return;
+        }
+        // What a newer program wrote cannot be folded, and is no less what was written.
+        self.fold = match (self.fold.take(), event.seq) {
+            (None, 1) => Run::fold([event]).ok(),
+            (Some(mut run), _) => known(event).and_then(|body| {
+                let context = EventContext { at: event.at, attempt: event.attempt };
+                run.apply(context, &body).ok().map(|()| run)
+            }),
+            (None, _) => None,
+        };
+    }
+
+    fn find(&mut self, place: Place, problem: Problem) {
+        self.findings.push(Finding { place, problem });
+    }
+
+    /// Compares the journal's end with what the registry says of the run.
+    fn finish_registry(&mut self, evidence: &Evidence, stored: Option<(&Run, Head)>) {
+        let event = |seq, tampering| Problem::Event(Tampered { seq, tampering });
+        let next = self.head.seq + 1;
+        let is_over_there =
+            matches!(evidence.status.as_str(), "completed" | "failed" | "cancelled");
+        if !self.rest.is_empty() {
+            let told = if self.is_over {
+                Tampered { seq: next, tampering: Tampering::Added }
+            } else {
+                diagnose(self.head, &self.rest)
+            };
+            return self.find(Place::Registry, Problem::Event(told));
+        }
+        let Some(head) = evidence.head else {
+            return self.find(Place::Registry, Problem::Row { what: "the end of its journal" });
+        };
+        if self.head.seq < head.seq || (is_over_there && !self.is_over) {
+            return self.find(Place::Registry, event(next, Tampering::Removed));
+        }
+        if self.is_over && self.head.seq > head.seq && is_over_there {
+            return self.find(Place::Registry, event(head.seq + 1, Tampering::Added));
+        }
+        if self.head.seq == head.seq && self.head.hash != head.hash {
+            return self.find(Place::Registry, event(head.seq, Tampering::Changed));
+        }
+        let Some(run) = self.fold.as_ref().filter(|_| self.head.seq == head.seq) else { return };
+        let is_stored = stored.is_none_or(|(kept, at)| at != self.head || kept == run);
+        let what = if evidence.status != run.status.name() {
+            Some("its status")
+        } else if evidence.ended_at != run.status.ended_at() {
+            Some("when it ended")
+        } else if stored.is_none() || !is_stored {
+            Some("its stored state")
+        } else {
+            None
+        };
+        if let Some(what) = what {
+            self.find(Place::Registry, Problem::Row { what });
+        }
+    }
+
+    async fn finish_file(&mut self, engine: &Engine) -> Result<(), Error> {
+        let place = Place::File(self.lines.path.clone());
+        if !self.findings.is_empty() {
+            // The file is the only witness of what the registry does not have any more.
+            self.lines.alone(self.head)?;
+        } else if self.is_over {
+            self.lines.end(self.head, true)?;
+        }
+        let is_live = !self.is_over && self.findings.is_empty();
+        for event in std::mem::take(&mut self.lines.twice) {
+            let after = event.seq.checked_sub(1);
+            let kept = engine.store().scan(&self.run_id, after, 1).await?;
+            if kept.first() != Some(&event) {
+                let told = Tampered { seq: event.seq, tampering: Tampering::Added };
+                self.find(place, Problem::Event(told));
+                return Ok(());
+            }
+        }
+        let Some(told) = self.lines.found() else {
+            if self.is_witnessed == Some(false) {
+                let seq = self.witness.as_ref().map_or(0, |witness| witness.seq);
+                let told = Tampered { seq, tampering: Tampering::Changed };
+                let path = engine.registry().run_record(&self.run_id);
+                self.find(Place::File(path), Problem::Event(told));
+            }
+            return Ok(());
+        };
+        // Whoever writes the run writes the file last.
+        if is_live && self.lines.is_behind() {
+            return Ok(());
+        }
+        // Both journals hold, and are not the same: the record's file says which was written.
+        let is_forged = told.tampering == Tampering::Changed && self.is_witnessed == Some(false);
+        let place = if is_forged && self.findings.is_empty() { Place::Registry } else { place };
+        self.find(place, Problem::Event(told));
+        Ok(())
+    }
+}
+
+/// What the record's file says of where the journal stood; `None` where it cannot be read: it is for
+/// people, and written after everything else.
+fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error> {
+    let path = engine.registry().run_record(run_id);
+    let text = match files::read(engine.registry(), &path, RECORD_LIMIT_BYTES) {
+        Ok(text) => text.unwrap_or_default(),
+        Err(RegistryError::File { doing, path, source }) => {
+            return Err(Error::Io { doing, path, source });
+        }
+        Err(_) => return Ok(None),
+    };
+    let record: Option<Record> = serde_json::from_slice(&text).ok();
+    Ok(record.filter(|record| record.run_id == *run_id).and_then(|record| record.journal))
+}
+
+/// Verifies all runs, oldest first, and hands on what it found of each as it goes; a run that only
+/// has files, and is not in the registry, is one more finding.
+///
+/// # Errors
+///
+/// As [`verify_run`], and what `take` returns.
+pub async fn verify_all<E: From<Error>>(
+    engine: &Engine,
+    mut take: impl FnMut(Verified) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut known = std::collections::BTreeSet::new();
+    let mut after: Option<RunId> = None;
+    loop {
+        let ids = engine.store().run_ids(after.as_ref(), RUNS_PAGE).await.map_err(Error::from)?;
+        let Some(last) = ids.last() else { break };
+        after = Some(last.clone());
+        for run_id in ids {
+            match verify_run(engine, &run_id).await {
+                Ok(verified) => take(verified)?,
+                // Removed meanwhile.
+                Err(Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+            known.insert(run_id);
+        }
+    }
+    for run_id in with_files(engine)? {
+        if !known.contains(&run_id)
+            && engine.store().evidence(&run_id).await.map_err(Error::from)?.is_none()
+        {
+            let place = Place::File(engine.registry().run_events(&run_id));
+            let findings = vec![Finding { place, problem: Problem::RunMissing }];
+            let hash = Head::EMPTY.hash.to_string();
+            take(Verified { run_id, events: 0, is_sealed: false, hash, findings })?;
+        }
+    }
+    Ok(())
+}
+
+/// The runs that have a journal's file, oldest first.
+fn with_files(engine: &Engine) -> Result<Vec<RunId>, Error> {
+    let folder = engine.registry().runs();
+    let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(unread)? {
+        let name = entry.map_err(unread)?.file_name();
+        let id = name.to_str().and_then(|name| name.strip_suffix(".events.jsonl"));
+        found.extend(id.and_then(|id| id.parse::<RunId>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}

@@ -1,0 +1,52 @@
+//! An exported run, or a journal's file, is verified.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
+use std::path::Path;
+
+use errand_model::Head;
+
+use super::FileError;
+use super::read::{Keep, read};
+use crate::evidence::{Finding, Lines, Place, Problem, Verified};
+
+/// Verifies an export or a journal's file.
+///
+/// # Errors
+///
+/// [`FileError`] if it is none, or an export that was changed elsewhere than in its journal and its
+/// blobs: what is found there is a finding.
+pub fn verify_file(path: &Path) -> Result<Verified, FileError> {
+    let mut file = File::open(path)?;
+    if BufReader::new(&mut file).fill_buf()?.first() == Some(&b'{') {
+        file.seek(SeekFrom::Start(0))?;
+        return verify_lines(path, file);
+    }
+    match read(&file, Keep::Nothing) {
+        Ok(contents) => Ok(Verified {
+            run_id: contents.manifest.run_id,
+            events: contents.journal.head.seq,
+            is_sealed: contents.journal.is_over,
+            hash: contents.journal.head.hash.to_string(),
+            findings: Vec::new(),
+        }),
+        Err(FileError::Tampered { run_id, finding }) => {
+            let events = finding.problem.seq().map_or(0, |seq| seq.saturating_sub(1));
+            let hash = String::new();
+            Ok(Verified { run_id, events, is_sealed: false, hash, findings: vec![*finding] })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn verify_lines(path: &Path, file: File) -> Result<Verified, FileError> {
+    let mut lines = Lines::new(path.to_owned(), Some(file), None);
+    let (head, is_sealed) = lines.alone(Head::EMPTY)?;
+    let Some(run_id) = lines.run_id().cloned() else {
+        return Err(FileError::Foreign { reason: "its first line is no event".to_owned() });
+    };
+    let place = Place::File(path.to_owned());
+    let found = lines.found().map(|told| Finding { place, problem: Problem::Event(told) });
+    let findings = found.into_iter().collect();
+    Ok(Verified { run_id, events: head.seq, is_sealed, hash: head.hash.to_string(), findings })
+}
