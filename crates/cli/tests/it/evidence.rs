@@ -259,8 +259,6 @@ for seq in (2, 5):
 
 #[test]
 fn what_the_registry_says_of_a_run_and_what_a_blob_holds_is_verified_too() {
-    let sandbox = sandbox();
-    let run_id = recorded(&sandbox);
     const ROWS: &str = r#"
 def sql(statement):
     def change(folder):
@@ -290,6 +288,8 @@ for line in open(lines_of(source)):
             variant("file", seq, "blob_changed", spoil(n))
             variant("file", seq, "blob_missing", lambda folder, n=n: os.remove(blobs(folder)[n]))
 "#;
+    let sandbox = sandbox();
+    let run_id = recorded(&sandbox);
     let variants = variants(&sandbox, &run_id, ROWS);
     assert_eq!(variants.len(), 9);
     for (folder, place, event, what) in variants {
@@ -307,7 +307,7 @@ fn what_dying_processes_leave_in_a_file_is_no_tampering() {
     let mut left = String::new();
     for line in &lines {
         // A line that was not finished, the whole line, and some that came before.
-        left.push_str(&format!("{}\n\n{line}\n{}\n", &line[..line.len() / 2], lines[0]));
+        left += &[&line[..line.len() / 2], "\n\n", line, "\n", lines[0], "\n"].concat();
     }
     std::fs::write(&path, left).unwrap();
     drop(sandbox.errand(["verify", &run_id]).run().ok());
