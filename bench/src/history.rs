@@ -65,6 +65,10 @@ pub(crate) fn admission(number: u64, at: Timestamp) -> Admission {
         idempotency_key: None,
         fingerprint: Digest::of(&number.to_le_bytes()),
         callback_url: None,
+        budgets: errand_model::budget::Limits::default(),
+        session_turn: None,
+        inherits: None,
+        replay: None,
     };
     let mut head = Head::EMPTY;
     let first = head.seal(&id, at, 0, &EventBody::RunCreated(Box::new(spec.clone())));

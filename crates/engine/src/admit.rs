@@ -189,6 +189,10 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         idempotency_key: wishes.idempotency_key,
         fingerprint,
         callback_url: wishes.callback_url,
+        budgets: errand_model::budget::Limits::default(),
+        session_turn: None,
+        inherits: None,
+        replay: None,
     })
 }
 

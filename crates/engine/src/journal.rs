@@ -331,7 +331,8 @@ impl Journal {
             steps: batch.steps,
             fence: Fence { epoch: self.shared.epoch },
             snapshot: batch.is_transition,
-            release: false,
+            // A run that waits for a person without a process belongs to nobody.
+            release: state.run.is_at_rest(),
             requeue: None,
             answered: batch.answered,
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_model::run::{Cancel, Effect, Lose, Run};
+use errand_model::run::{Cancel, Decision, Effect, Expire, Lose, Run};
 use errand_model::{Event, EventContext, Head};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 
@@ -45,6 +45,10 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
 
 /// Whether somebody lives who will carry the run on.
 pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
+    if stored.run.is_at_rest() {
+        // Nobody is needed until a person answers, or a deadline passes.
+        return stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline);
+    }
     if let Some(lease) = &stored.lease {
         // Processes of other machines cannot be seen from here.
         return lease.holder.host != engine.holder().host
@@ -90,11 +94,16 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
         }
     }
     let mut dispatches = false;
-    if !run.status.is_terminal() {
+    if let Ok(expired) = run.decide(&Expire {}.into(), now) {
+        run = run.apply_all(context(), &expired.events)?;
+        dispatches = has_dispatch(&expired);
+        bodies.extend(expired.events);
+    }
+    if !run.status.is_terminal() && !dispatches {
         let Ok(lost) = run.decide(&Lose { epoch: lease.epoch }.into(), now) else { return Ok(()) };
         run = run.apply_all(context(), &lost.events)?;
+        dispatches = has_dispatch(&lost);
         bodies.extend(lost.events);
-        dispatches = lost.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
     }
     if !bodies.is_empty() {
         let mut head = stored.head;
@@ -107,6 +116,10 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
         launch::hand_over(engine, run_id, lease).await?;
     }
     Ok(())
+}
+
+fn has_dispatch(decision: &Decision) -> bool {
+    decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }))
 }
 
 /// What the dead helper wrote as its last word, if it fits the run exactly.
@@ -134,6 +147,7 @@ fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Opti
 }
 
 fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
+    let release = run.is_at_rest();
     Append {
         run,
         head,
@@ -141,7 +155,7 @@ fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
         steps: Vec::new(),
         fence: Fence { epoch: lease.epoch },
         snapshot: true,
-        release: false,
+        release,
         requeue: None,
         answered: Vec::new(),
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::event::{
-    Event, EventBody, Failure, StepCompleted, StepFailed, StepStarted, UnknownEvent,
+    Event, EventBody, Failure, StepCompleted, StepFailed, StepInherited, StepStarted, UnknownEvent,
 };
 use crate::{Digest, Payload, Timestamp};
 
@@ -23,7 +23,10 @@ pub struct Step {
     pub kind: Option<String>,
     /// The digest of what it does, where the agent said.
     pub fingerprint: Option<Digest>,
-    /// The attempt that began it last.
+    /// What it does, for people, where the agent said.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// The attempt that began it last; 0: another run did it.
     pub attempt: u32,
     /// How often it was begun.
     pub begun: u32,
@@ -215,6 +218,9 @@ impl Steps {
         if let EventBody::StepStarted(started) = body {
             return Some(self.start(at, attempt, started));
         }
+        if let EventBody::StepInherited(inherited) = body {
+            return Some(self.inherit(at, inherited));
+        }
         if let EventBody::StepCompleted(done) = body {
             let step = self.0.get_mut(&done.key)?;
             step.state = StepState::Completed(StepResult {
@@ -239,6 +245,7 @@ impl Steps {
             key: started.key.clone(),
             kind: None,
             fingerprint: None,
+            detail: None,
             attempt,
             begun: 0,
             started_at: at,
@@ -246,10 +253,30 @@ impl Steps {
         });
         step.kind.clone_from(&started.kind);
         step.fingerprint.clone_from(&started.fingerprint);
+        step.detail.clone_from(&started.detail);
         step.attempt = attempt;
         step.begun += 1;
         step.started_at = at;
         step.state = StepState::Started;
         step
+    }
+
+    fn inherit(&mut self, at: Timestamp, inherited: &StepInherited) -> &Step {
+        let step = Step {
+            key: inherited.key.clone(),
+            kind: inherited.kind.clone(),
+            fingerprint: inherited.fingerprint.clone(),
+            detail: inherited.detail.clone(),
+            attempt: 0,
+            begun: 0,
+            started_at: at,
+            state: StepState::Completed(StepResult {
+                output: inherited.output.clone(),
+                stderr: inherited.stderr.clone(),
+                duration: inherited.duration,
+                at,
+            }),
+        };
+        self.0.entry(inherited.key.clone()).insert_entry(step).into_mut()
     }
 }

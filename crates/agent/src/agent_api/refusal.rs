@@ -93,7 +93,13 @@ impl From<Rejection> for Refusal {
             Rejection::Terminal { .. } | Rejection::Stale { .. } | Rejection::Fenced { .. } => {
                 Self { message: rejection.to_string(), ..Self::fenced() }
             }
-            Rejection::NotNow { .. } | Rejection::NotAService { .. } => {
+            Rejection::NotNow { .. }
+            | Rejection::NotAService { .. }
+            | Rejection::NotAsked { .. }
+            | Rejection::Decided { .. }
+            | Rejection::Expired { .. }
+            | Rejection::OtherDigest { .. }
+            | Rejection::TooManyQuestions { .. } => {
                 Self::new(409, ErrorCode::RequestInvalid, rejection.to_string())
             }
         }

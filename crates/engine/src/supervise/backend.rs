@@ -217,6 +217,7 @@ impl Backend for Desk {
             key: self.redactor.redact(key).into_owned(),
             kind: begin.kind,
             fingerprint: begin.fingerprint,
+            detail: None,
         };
         let mut done = None;
         let recorded = self.journal.record_with(

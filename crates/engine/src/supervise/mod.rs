@@ -16,7 +16,7 @@ use std::pin::Pin;
 use errand_agent::process::Chunk;
 use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
-use errand_model::run::{Cancel, Status};
+use errand_model::run::{Cancel, Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
@@ -113,7 +113,8 @@ async fn under_lease(
         RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
         RunKind::Service => service::run(engine, journal, company).await?,
     }
-    Ok(journal.look(|run, _| if run.status.is_terminal() { Next::Over } else { Next::Attempt }))
+    let is_done = |run: &Run| run.status.is_terminal() || run.is_at_rest();
+    Ok(journal.look(|run, _| if is_done(run) { Next::Over } else { Next::Attempt }))
 }
 
 /// Waits, without an agent process, until the next attempt is due.
@@ -125,9 +126,9 @@ async fn until_due(
     loop {
         let due_at: Option<Timestamp> = journal.look(|run, _| match run.status {
             Status::Pending { not_before, .. } => Some(not_before),
-            Status::Running { .. } | Status::Paused { .. } => {
-                Some(Timestamp::from_millis(i64::MAX))
-            }
+            Status::Running { .. } => Some(Timestamp::from_millis(i64::MAX)),
+            // It rests until a person lets it go on, without a process that waits for that.
+            Status::Paused { .. } => None,
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => None,
         });
         let Some(due_at) = due_at else { return Ok(Next::Over) };

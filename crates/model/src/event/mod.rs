@@ -3,9 +3,12 @@
 //! Stored names are for ever: never rename or reuse one, add one.
 
 mod attempt;
+mod limit;
+mod person;
 mod reported;
 mod run;
 mod service;
+mod session;
 mod step;
 
 use serde::Serialize;
@@ -17,19 +20,32 @@ pub use attempt::{
     AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
     ProcessUsage, Stage, StopReason,
 };
+pub use limit::{
+    BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
+    ReplayDiverged,
+};
+pub use person::{
+    ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, InputExpired,
+    InputProvided, InputRequested,
+};
 pub use reported::{NotReportable, Reported};
 pub use run::{
-    AgentRef, CancelCause, CancelRequested, Failure, PauseReason, RequeueReason, RestartRequested,
-    RunCancelled, RunCompleted, RunCreated, RunDeadLettered, RunFailed, RunKind, RunPaused,
-    RunRequeued, RunResumed, RunStarted, Timeouts, Trigger, TriggerKind,
+    AgentRef, CancelCause, CancelRequested, Failure, Inherits, OnBusy, PauseReason, Replay,
+    ReplayPolicy, RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunCreated,
+    RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Timeouts,
+    Trigger, TriggerKind,
 };
 pub use service::{
     ListenerBound, ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceSpec,
     WakeFired, WakeReason, WakeSkipped,
 };
+pub use session::{
+    SessionAppended, SessionCached, SessionLoaded, SessionMessage, SessionRolledBack,
+    SessionUpdated,
+};
 pub use step::{
-    ArtifactCreated, CheckpointSaved, OutputDelta, OutputSet, StepCompleted, StepFailed,
-    StepStarted,
+    ArtifactCreated, CheckpointInherited, CheckpointSaved, OutputDelta, OutputSet, StepCompleted,
+    StepFailed, StepInherited, StepStarted,
 };
 
 use crate::{Hash, RunId, Timestamp};
@@ -217,6 +233,44 @@ event_bodies! {
     StepFailed(StepFailed) = "step.failed",
     /// The agent saved its state.
     CheckpointSaved(CheckpointSaved) = "checkpoint.saved",
+    /// A step that another run completed counts as completed in this one.
+    StepInherited(StepInherited) = "step.inherited",
+    /// This run starts with the state that another one saved.
+    CheckpointInherited(CheckpointInherited) = "checkpoint.inherited",
+    /// The agent asks whether it may do something.
+    ApprovalRequested(ApprovalRequested) = "approval.requested",
+    /// An approval was decided.
+    ApprovalDecided(ApprovalDecided) = "approval.decided",
+    /// The agent asks a question.
+    InputRequested(InputRequested) = "input.requested",
+    /// A question was answered.
+    InputProvided(InputProvided) = "input.provided",
+    /// A question was not answered in time.
+    InputExpired(InputExpired) = "input.expired",
+    /// Most of a limit is used.
+    BudgetWarned(BudgetWarned) = "budget.warned",
+    /// A limit is used up.
+    BudgetExceeded(BudgetExceeded) = "budget.exceeded",
+    /// A person allows more.
+    BudgetRaised(BudgetRaised) = "budget.raised",
+    /// A rule was asked.
+    PolicyDecided(PolicyDecided) = "policy.decided",
+    /// The inventory that is in effect.
+    BomPinned(BomPinned) = "bom.pinned",
+    /// What an attempt found in its session.
+    SessionLoaded(SessionLoaded) = "session.loaded",
+    /// The session's state was written.
+    SessionUpdated(SessionUpdated) = "session.updated",
+    /// The session's history grew.
+    SessionAppended(SessionAppended) = "session.appended",
+    /// A tool's result is kept for the session.
+    SessionCached(SessionCached) = "session.cached",
+    /// What other runs changed in the session is undone.
+    SessionRolledBack(SessionRolledBack) = "session.rolled_back",
+    /// A strict replay left the record.
+    ReplayDiverged(ReplayDiverged) = "replay.diverged",
+    /// A result came too late, or differs from the one before.
+    CheckbackRefused(CheckbackRefused) = "checkback.refused",
     /// The agent set its output.
     OutputSet(OutputSet) = "output.set",
     /// A part of the output, as it is produced.

@@ -28,6 +28,10 @@ impl Reported {
         "wake",
         "listener",
         "handoff",
+        "session",
+        "bom",
+        "replay",
+        "checkback",
     ];
     /// The longest type.
     pub const TYPE_LIMIT_BYTES: usize = 64;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ServiceSpec;
+use crate::budget::Limits;
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
 
@@ -121,6 +122,63 @@ pub struct RunCreated {
     pub fingerprint: Digest,
     /// Where the result is to be reported.
     pub callback_url: Option<String>,
+    /// What it may spend.
+    #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
+    pub budgets: Limits,
+    /// Whether it takes turns with the other runs of its session, and what it does if another has
+    /// the turn. `None`: it shares the session with others at the same time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_turn: Option<OnBusy>,
+    /// The run whose completed steps and checkpoint it starts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inherits: Option<Inherits>,
+    /// Set for a run that does again what another did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
+}
+
+/// What a run does if another one of its session has the turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBusy {
+    /// It waits until it is its turn.
+    #[default]
+    Enqueue,
+    /// It is not admitted.
+    Reject,
+    /// The runs before it are cancelled.
+    Interrupt,
+    /// The runs before it are cancelled, and what they changed in the session is undone.
+    Rollback,
+}
+
+/// Where a run's first steps come from. They are in its own journal as `step.inherited` and
+/// `checkpoint.inherited`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inherits {
+    /// Which run.
+    pub run_id: RunId,
+    /// What that run had done when its journal was so long.
+    pub upto_seq: u64,
+}
+
+/// What a run does again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replay {
+    /// What the other run did.
+    pub of: RunId,
+    /// How.
+    pub policy: ReplayPolicy,
+}
+
+/// How a run is done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayPolicy {
+    /// Steps and answers are served from the record, nothing has effects, any difference fails.
+    Strict,
+    /// As a new run, with all effects.
+    Live,
 }
 
 /// `run.started`: an attempt reported in.
@@ -148,6 +206,8 @@ pub enum RequeueReason {
     WorkerLost,
     /// The worker was told to stop.
     Drain,
+    /// What a parked attempt asked was decided.
+    Resume,
 }
 
 /// `run.paused`.

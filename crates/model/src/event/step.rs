@@ -16,6 +16,9 @@ pub struct StepStarted {
     pub kind: Option<String>,
     /// The digest of what the step will do, where the agent said: a fingerprint of its code.
     pub fingerprint: Option<Digest>,
+    /// What will be done, for people, such as a command line: masked and bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// `step.completed`.
@@ -50,6 +53,34 @@ pub struct StepFailed {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointSaved {
     /// The agent's state.
+    pub state: Payload,
+}
+
+/// `step.inherited`: done in another run, and never done again in this one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepInherited {
+    /// Unique in the run.
+    pub key: String,
+    /// As in `step.started`.
+    pub kind: Option<String>,
+    /// As in `step.started`.
+    pub fingerprint: Option<Digest>,
+    /// As in `step.started`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// As in `step.completed`.
+    pub output: Option<Payload>,
+    /// As in `step.completed`.
+    pub stderr: Option<Payload>,
+    /// How long it took there.
+    #[serde(rename = "duration_ms", with = "crate::millis")]
+    pub duration: Duration,
+}
+
+/// `checkpoint.inherited`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointInherited {
+    /// The state that another run saved.
     pub state: Payload,
 }
 

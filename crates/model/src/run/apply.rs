@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::fold::new_service;
 use super::state::{Counters, Run, Status, TokenUsage};
-use crate::event::{Event, EventBody, RunCreated, UnknownEvent};
+use crate::event::{Event, EventBody, InputExpired, InputProvided, RunCreated, UnknownEvent};
 use crate::{EventContext, RunId, Timestamp};
 
 /// An event that cannot follow what went before it.
@@ -73,6 +73,11 @@ impl Run {
             usage: TokenUsage::default(),
             dead_letter: false,
             service,
+            approvals: std::collections::BTreeMap::new(),
+            inputs: std::collections::BTreeMap::new(),
+            paused: std::time::Duration::ZERO,
+            budget: crate::budget::BudgetState::default(),
+            bom: None,
         }
     }
 
@@ -131,7 +136,27 @@ impl Run {
             | EventBody::OutputSet(_)
             | EventBody::OutputDelta(_)
             | EventBody::ArtifactCreated(_)
+            | EventBody::StepInherited(_)
+            | EventBody::CheckpointInherited(_)
             | EventBody::Reported(_) => self.apply_work(context, event),
+            EventBody::ApprovalRequested(_)
+            | EventBody::ApprovalDecided(_)
+            | EventBody::InputRequested(_)
+            | EventBody::InputProvided(_)
+            | EventBody::InputExpired(_) => self.apply_question(context, event),
+            EventBody::BudgetWarned(_)
+            | EventBody::BudgetExceeded(_)
+            | EventBody::BudgetRaised(_)
+            | EventBody::PolicyDecided(_)
+            | EventBody::BomPinned(_) => self.apply_limit(context, event),
+            // What they are about is kept outside of the run.
+            EventBody::SessionLoaded(_)
+            | EventBody::SessionUpdated(_)
+            | EventBody::SessionAppended(_)
+            | EventBody::SessionCached(_)
+            | EventBody::SessionRolledBack(_)
+            | EventBody::ReplayDiverged(_)
+            | EventBody::CheckbackRefused(_) => {}
             EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
                 self.apply_service(context.at, event);
             }
@@ -140,6 +165,7 @@ impl Run {
     }
 
     /// Whether the event may follow: the transition table, row by row.
+    #[expect(clippy::too_many_lines, reason = "one table, to be read in one place")]
     fn check(&self, context: EventContext, event: &EventBody) -> Result<(), IllegalTransition> {
         let has_live_attempt = self.live_attempt().is_some();
         let is_ours = self.live_attempt().is_some_and(|live| live.number == context.attempt);
@@ -154,15 +180,9 @@ impl Run {
                 event,
             })
         };
-        let (pending, running, paused) = match self.status {
-            Status::Pending { .. } => (true, false, false),
-            Status::Running { .. } => (false, true, false),
-            Status::Paused { .. } => (false, false, true),
-            Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
-                (false, false, false)
-            }
-        };
-        let live = pending || running || paused;
+        let pending = matches!(self.status, Status::Pending { .. });
+        let running = matches!(self.status, Status::Running { .. });
+        let live = !self.status.is_terminal();
         let fits = match event {
             EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
             EventBody::AttemptStarted(started) => {
@@ -179,14 +199,31 @@ impl Run {
             EventBody::RunRequeued(_) => {
                 (running || pending) && !has_live_attempt && !self.attempts.is_empty()
             }
-            EventBody::RunPaused(_) => pending || running,
-            EventBody::RunResumed(_) => paused,
+            // One that is paused may come to wait for something else.
+            EventBody::RunPaused(to) => match &self.status {
+                Status::Paused { reason, .. } => *reason != to.reason,
+                Status::Pending { .. } | Status::Running { .. } => true,
+                Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
+                    false
+                }
+            },
+            EventBody::RunResumed(_) => live && !pending && !running,
             EventBody::CancelRequested(_) => live,
             EventBody::RestartRequested(_) => live && has_live_attempt,
             EventBody::RunCompleted(_) => running && !has_live_attempt,
             EventBody::RunFailed(_)
             | EventBody::RunCancelled(_)
             | EventBody::RunDeadLettered(_) => live && !has_live_attempt,
+            EventBody::StepInherited(_) | EventBody::CheckpointInherited(_) => {
+                pending && self.attempts.is_empty()
+            }
+            EventBody::ApprovalDecided(_)
+            | EventBody::InputProvided(_)
+            | EventBody::InputExpired(_) => live && self.is_open(event),
+            EventBody::BudgetRaised(_) | EventBody::PolicyDecided(_) => live,
+            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
+                live && self.service.is_some() && by_attempt()?
+            }
             EventBody::AttemptRunning(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)
@@ -198,12 +235,35 @@ impl Run {
             | EventBody::OutputSet(_)
             | EventBody::OutputDelta(_)
             | EventBody::ArtifactCreated(_)
+            | EventBody::ApprovalRequested(_)
+            | EventBody::InputRequested(_)
+            | EventBody::BudgetWarned(_)
+            | EventBody::BudgetExceeded(_)
+            | EventBody::BomPinned(_)
+            | EventBody::SessionLoaded(_)
+            | EventBody::SessionUpdated(_)
+            | EventBody::SessionAppended(_)
+            | EventBody::SessionCached(_)
+            | EventBody::SessionRolledBack(_)
+            | EventBody::ReplayDiverged(_)
+            | EventBody::CheckbackRefused(_)
             | EventBody::Reported(_) => live && by_attempt()?,
-            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
-                live && self.service.is_some() && by_attempt()?
-            }
         };
         if fits { Ok(()) } else { Err(self.illegal(event)) }
+    }
+
+    /// Whether what the event answers was asked and not answered.
+    fn is_open(&self, event: &EventBody) -> bool {
+        if let EventBody::ApprovalDecided(decided) = event {
+            let asked = self.approvals.get(&decided.approval_id);
+            asked.is_some_and(|approval| approval.verdict.is_none())
+        } else if let EventBody::InputProvided(InputProvided { input_id, .. })
+        | EventBody::InputExpired(InputExpired { input_id }) = event
+        {
+            self.inputs.get(input_id).is_some_and(|inquiry| inquiry.reply.is_none())
+        } else {
+            false
+        }
     }
 
     fn illegal(&self, event: &EventBody) -> IllegalTransition {

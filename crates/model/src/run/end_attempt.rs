@@ -63,6 +63,9 @@ impl Run {
                 Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
             );
         }
+        if self.parks(end) {
+            return Ok(self.park(end, now));
+        }
         match &end.outcome {
             Outcome::Exited { output } => {
                 let exited = AttemptExited { exit_code: end.exit_code, usage: end.usage };
@@ -160,7 +163,7 @@ impl Run {
     }
 }
 
-fn stopped(reason: StopReason, end: &EndAttempt) -> EventBody {
+pub(super) fn stopped(reason: StopReason, end: &EndAttempt) -> EventBody {
     EventBody::AttemptStopped(AttemptStopped {
         reason,
         exit_code: end.exit_code,

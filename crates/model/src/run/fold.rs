@@ -1,8 +1,8 @@
 //! What each event changes, once `apply.rs` found that it may follow.
 
 use super::state::{
-    Artifact, Attempt, AttemptEnd, AttemptState, Checkpoint, Listener, Run, Schedule, Service,
-    Status, TokenUsage,
+    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Listener,
+    Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
 };
 use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens};
 use crate::event::{
@@ -93,8 +93,12 @@ impl Run {
                 reason: Some(requeued.reason),
             };
         } else if let EventBody::RunPaused(paused) = event {
-            self.status = Status::Paused { since: at, reason: paused.reason };
+            let since = if let Status::Paused { since, .. } = self.status { since } else { at };
+            self.status = Status::Paused { since, reason: paused.reason };
         } else if let EventBody::RunResumed(_) = event {
+            if let Status::Paused { since, .. } = self.status {
+                self.paused += at.since(since);
+            }
             self.status = if self.live_attempt().is_some() {
                 Status::Running { since: at }
             } else {
@@ -129,8 +133,11 @@ impl Run {
     }
 
     pub(super) fn apply_work(&mut self, context: EventContext, event: &EventBody) {
-        if let EventBody::StepCompleted(_) = event {
+        if let EventBody::StepCompleted(_) | EventBody::StepInherited(_) = event {
             self.counters.steps += 1;
+        } else if let EventBody::CheckpointInherited(inherited) = event {
+            self.checkpoint =
+                Some(Checkpoint { state: inherited.state.clone(), at: context.at, attempt: 0 });
         } else if let EventBody::CheckpointSaved(saved) = event {
             self.checkpoint = Some(Checkpoint {
                 state: saved.state.clone(),
@@ -161,9 +168,58 @@ impl Run {
                 self.usage.add(&ModelCall::of(reported.data()));
             }
             TOOL_CALLED => self.counters.tool_calls += 1,
-            "approval.requested" => self.counters.approvals += 1,
-            "policy.decided" => self.counters.policy_decisions += 1,
             _ => {}
+        }
+    }
+
+    pub(super) fn apply_question(&mut self, context: EventContext, event: &EventBody) {
+        let (at, attempt) = (context.at, context.attempt);
+        if let EventBody::ApprovalRequested(request) = event {
+            let asked_at = self.approvals.get(&request.approval_id).map(|known| known.asked_at);
+            if asked_at.is_none() {
+                self.counters.approvals += 1;
+            }
+            let asked_at = asked_at.unwrap_or(at);
+            let open = Approval { request: request.clone(), asked_at, attempt, verdict: None };
+            self.approvals.insert(request.approval_id.clone(), open);
+        } else if let EventBody::ApprovalDecided(decided) = event {
+            let Some(approval) = self.approvals.get_mut(&decided.approval_id) else { return };
+            approval.verdict = Some(Verdict {
+                decision: decided.decision,
+                decided_by: decided.decided_by.clone(),
+                comment: decided.comment.clone(),
+                by_deadline: decided.by_deadline,
+                at,
+            });
+        } else if let EventBody::InputRequested(request) = event {
+            let asked_at = self.inputs.get(&request.input_id).map_or(at, |known| known.asked_at);
+            let open = Inquiry { request: request.clone(), asked_at, attempt, reply: None };
+            self.inputs.insert(request.input_id.clone(), open);
+        } else if let EventBody::InputProvided(provided) = event {
+            let Some(inquiry) = self.inputs.get_mut(&provided.input_id) else { return };
+            let (answer, by) = (provided.answer.clone(), provided.provided_by.clone());
+            inquiry.reply = Some(Reply::Provided { answer, by, at });
+        } else if let EventBody::InputExpired(expired) = event {
+            let Some(inquiry) = self.inputs.get_mut(&expired.input_id) else { return };
+            inquiry.reply = Some(Reply::Expired { at });
+        }
+    }
+
+    pub(super) fn apply_limit(&mut self, context: EventContext, event: &EventBody) {
+        if let EventBody::BudgetWarned(warned) = event {
+            self.budget.warned.insert(warned.limit);
+        } else if let EventBody::BudgetExceeded(exceeded) = event {
+            self.budget.exceeded.insert(exceeded.limit);
+        } else if let EventBody::BudgetRaised(raised) = event {
+            self.budget.raised.insert(raised.limit, raised.allowed);
+        } else if let EventBody::PolicyDecided(_) = event {
+            self.counters.policy_decisions += 1;
+        } else if let EventBody::BomPinned(pinned) = event {
+            self.bom = Some(BomRef {
+                generation: pinned.generation,
+                digest: pinned.digest.clone(),
+                attempt: context.attempt,
+            });
         }
     }
 

@@ -1,7 +1,7 @@
 //! The supervisor of a run is gone: what whoever found out records.
 
 use super::end_attempt::cancelled;
-use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run};
+use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::event::{
     AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage, RequeueReason, RunFailed,
@@ -77,6 +77,10 @@ impl Run {
             };
             let cancelled = cancelled(request.cause, request.by.clone(), &end);
             return Decision::record(vec![cancelled]);
+        }
+        if matches!(self.status, Status::Paused { .. }) {
+            // It rests: a person lets it go on.
+            return Decision::NOTHING;
         }
         if !self.attempts.is_empty() {
             return Decision::NOTHING.and(Effect::Dispatch { not_before: now });

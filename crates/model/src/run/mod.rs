@@ -4,10 +4,14 @@
 //! of its own that decides which events it leads to.
 
 mod apply;
+mod approve;
 mod cancel;
 mod end_attempt;
+mod expire;
 mod fold;
+mod input;
 mod lose;
+mod park;
 mod pause;
 mod report;
 mod restart;
@@ -16,16 +20,20 @@ mod state;
 mod wake;
 
 pub use apply::IllegalTransition;
+pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
 pub use cancel::Cancel;
 pub use end_attempt::{EndAttempt, Outcome};
+pub use expire::Expire;
+pub use input::{AskInput, ProvideInput};
 pub use lose::Lose;
+pub use park::PARKED_EXIT_CODE;
 pub use pause::{Pause, Resume};
 pub use report::Report;
 pub use restart::Restart;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
-    Artifact, Attempt, AttemptEnd, AttemptState, Checkpoint, Counters, Listener, Run, Schedule,
-    Service, Status, TokenUsage,
+    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Counters, Inquiry,
+    Listener, Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
 };
 use thiserror::Error;
 pub use wake::{BindListener, FireWake, SkipWake};
@@ -52,6 +60,16 @@ pub enum Command {
     Pause(Pause),
     /// Let it go on.
     Resume(Resume),
+    /// The agent asks whether it may do something.
+    AskApproval(AskApproval),
+    /// A person decides an approval.
+    DecideApproval(DecideApproval),
+    /// The agent asks a question.
+    AskInput(AskInput),
+    /// A person answers a question.
+    ProvideInput(ProvideInput),
+    /// Deadlines of approvals and questions may have passed.
+    Expire(Expire),
     /// The agent says something that belongs in the journal.
     Report(Report),
     /// A listener of the service has its address.
@@ -147,6 +165,46 @@ pub enum Rejection {
         /// The lease in force.
         current: u64,
     },
+    /// There is no such approval or question.
+    #[error("run {run_id} asked for nothing that is called {question}")]
+    NotAsked {
+        /// Which run.
+        run_id: crate::RunId,
+        /// The approval or question that was named.
+        question: String,
+    },
+    /// It was decided or answered before; once is for ever.
+    #[error("{question} of run {run_id} was answered already, by {by}")]
+    Decided {
+        /// Which run.
+        run_id: crate::RunId,
+        /// The approval or question.
+        question: String,
+        /// Who answered.
+        by: String,
+    },
+    /// Its deadline has passed.
+    #[error("{question} cannot be answered any more: its deadline has passed")]
+    Expired {
+        /// The approval or question.
+        question: String,
+    },
+    /// It is about something else than the person saw.
+    #[error("{question} is about {digest}, not about what was named")]
+    OtherDigest {
+        /// The approval.
+        question: String,
+        /// What it is about.
+        digest: crate::Digest,
+    },
+    /// The run asked too much.
+    #[error("run {run_id} has asked {limit} times already: no run asks more")]
+    TooManyQuestions {
+        /// Which run.
+        run_id: crate::RunId,
+        /// How often a run may ask.
+        limit: usize,
+    },
     /// Only services can do that.
     #[error("run {run_id} is no service")]
     NotAService {
@@ -171,6 +229,11 @@ impl Run {
             Command::Lose(lose) => self.lose(lose, now),
             Command::Pause(pause) => self.pause(pause),
             Command::Resume(resume) => self.resume(resume, now),
+            Command::AskApproval(ask) => self.ask_approval(ask, now),
+            Command::DecideApproval(decide) => self.decide_approval(decide, now),
+            Command::AskInput(ask) => self.ask_input(ask, now),
+            Command::ProvideInput(provide) => self.provide_input(provide, now),
+            Command::Expire(Expire {}) => self.expire(now),
             Command::Report(report) => self.report(report),
             Command::BindListener(bind) => self.bind_listener(bind),
             Command::FireWake(fire) => self.fire_wake(fire),

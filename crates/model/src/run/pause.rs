@@ -1,4 +1,7 @@
 //! Holding a run, and letting it go on.
+//!
+//! A run that waits for a person (`approve.rs`, `input.rs`) may be held beside: it goes on once the
+//! hold is gone and everything is answered.
 
 use super::{Command, Decision, Effect, Rejection, Run, Status};
 use crate::Timestamp;
@@ -13,7 +16,7 @@ pub struct Pause {
     pub by: Option<String>,
 }
 
-/// Let a paused run go on.
+/// Let a held run go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
     /// Who asks, if somebody does.
@@ -35,14 +38,17 @@ impl From<Resume> for Command {
 impl Run {
     pub(super) fn pause(&self, pause: &Pause) -> Result<Decision, Rejection> {
         match self.status {
-            Status::Pending { .. } | Status::Running { .. } => {
+            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. } => {
+                Ok(Decision::NOTHING)
+            }
+            Status::Paused { reason, .. } if reason == pause.reason => Ok(Decision::NOTHING),
+            Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
                 let event = RunPaused { reason: pause.reason, by: pause.by.clone() };
                 let decision = Decision::record(vec![EventBody::RunPaused(event)]);
-                let freezes =
-                    pause.reason == PauseReason::Operator && self.live_attempt().is_some();
+                let is_hold = matches!(pause.reason, PauseReason::Operator | PauseReason::Budget);
+                let freezes = is_hold && self.live_attempt().is_some();
                 Ok(if freezes { decision.and(Effect::FreezeAgent) } else { decision })
             }
-            Status::Paused { .. } => Ok(Decision::NOTHING),
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
                 Err(self.terminal())
             }
@@ -51,19 +57,39 @@ impl Run {
 
     pub(super) fn resume(&self, resume: &Resume, now: Timestamp) -> Result<Decision, Rejection> {
         match self.status {
-            Status::Paused { .. } => {
-                let event = EventBody::RunResumed(RunResumed { by: resume.by.clone() });
-                let effect = if self.live_attempt().is_some() {
-                    Effect::ThawAgent
-                } else {
-                    Effect::Dispatch { not_before: now }
-                };
-                Ok(Decision::record(vec![event]).and(effect))
+            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. } => {
+                Ok(self.let_go(resume, now))
             }
+            Status::Paused { .. } => Err(self.not_now("resume: it waits for an answer")),
             Status::Pending { .. } | Status::Running { .. } => Err(self.not_now("resume")),
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
                 Err(self.terminal())
             }
+        }
+    }
+
+    /// Without the hold: it goes on, or waits for what is still open.
+    fn let_go(&self, resume: &Resume, now: Timestamp) -> Decision {
+        let is_live = self.live_attempt().is_some();
+        let waits_for = if self.open_approvals().next().is_some() {
+            Some(PauseReason::Approval)
+        } else if self.open_inputs().next().is_some() {
+            Some(PauseReason::Input)
+        } else {
+            None
+        };
+        let by = resume.by.clone();
+        let event = match waits_for {
+            Some(reason) => EventBody::RunPaused(RunPaused { reason, by }),
+            None => EventBody::RunResumed(RunResumed { by }),
+        };
+        let decision = Decision::record(vec![event]);
+        if is_live {
+            decision.and(Effect::ThawAgent)
+        } else if waits_for.is_none() {
+            decision.and(Effect::Dispatch { not_before: now })
+        } else {
+            decision
         }
     }
 }

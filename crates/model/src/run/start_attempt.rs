@@ -65,7 +65,7 @@ impl Run {
         }
         let reason = match waited_for {
             None if self.attempts.is_empty() => AttemptReason::Initial,
-            None => AttemptReason::Resume,
+            None | Some(RequeueReason::Resume) => AttemptReason::Resume,
             Some(RequeueReason::Retry) => AttemptReason::Retry,
             Some(RequeueReason::Restart) => AttemptReason::Restart,
             Some(RequeueReason::WorkerLost | RequeueReason::Drain) => AttemptReason::Recovery,

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::BudgetState;
 use crate::event::{
-    AttemptReason, CancelCause, CancelRequested, Failure, PauseReason, ProcessUsage, RequeueReason,
-    RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
+    ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested, Failure,
+    InputRequested, PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCreated,
+    ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
 
@@ -46,6 +48,93 @@ pub struct Run {
     pub dead_letter: bool,
     /// What a service has done so far; `None` for other kinds.
     pub service: Option<Service>,
+    /// All approvals that were asked for, by id.
+    #[serde(default)]
+    pub approvals: BTreeMap<String, Approval>,
+    /// All questions that were asked, by id.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Inquiry>,
+    /// How long it was paused, all ended pauses together: its time stood still.
+    #[serde(default, rename = "paused_ms", with = "crate::millis")]
+    pub paused: Duration,
+    /// How it stands with its limits.
+    #[serde(default)]
+    pub budget: BudgetState,
+    /// The inventory that is in effect.
+    #[serde(default)]
+    pub bom: Option<BomRef>,
+}
+
+/// An approval that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What was asked, as it was asked last.
+    pub request: ApprovalRequested,
+    /// When it was asked first.
+    pub asked_at: Timestamp,
+    /// In which attempt it was asked last.
+    pub attempt: u32,
+    /// What was decided; `None`: it is open.
+    pub verdict: Option<Verdict>,
+}
+
+/// The decision of an approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What was decided.
+    pub decision: ApprovalVerdict,
+    /// Who decided.
+    pub decided_by: String,
+    /// What that person added.
+    pub comment: Option<String>,
+    /// Whether the deadline decided, and no person.
+    pub by_deadline: bool,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A question that was asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// What was asked, as it was asked last.
+    pub request: InputRequested,
+    /// When it was asked first.
+    pub asked_at: Timestamp,
+    /// In which attempt it was asked last.
+    pub attempt: u32,
+    /// What came of it; `None`: it is open.
+    pub reply: Option<Reply>,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was answered.
+    Provided {
+        /// The answer.
+        answer: Payload,
+        /// Who gave it.
+        by: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// Nobody answered in time.
+    Expired {
+        /// When that was found.
+        at: Timestamp,
+    },
+}
+
+/// An inventory in the blob store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BomRef {
+    /// Its generation, per agent.
+    pub generation: u64,
+    /// Its name in the blob store.
+    pub digest: Digest,
+    /// The attempt that it was pinned for.
+    pub attempt: u32,
 }
 
 /// The six statuses of a run.
@@ -310,9 +399,31 @@ impl Run {
         u32::try_from(failed.count()).unwrap_or(u32::MAX)
     }
 
-    /// When the whole run is out of time, if it has a limit and has begun.
+    /// When the whole run is out of time, if it has a limit and has begun. Moves while it is paused.
     pub fn run_deadline(&self) -> Option<Timestamp> {
-        Some(self.started_at?.plus(self.spec.timeouts.run?))
+        Some(self.started_at?.plus(self.spec.timeouts.run?).plus(self.paused))
+    }
+
+    /// Whether it waits for a person without a process and without a lease.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.status, Status::Paused { .. }) && self.live_attempt().is_none()
+    }
+
+    /// Approvals that wait for a decision, by id.
+    pub fn open_approvals(&self) -> impl Iterator<Item = &Approval> {
+        self.approvals.values().filter(|approval| approval.verdict.is_none())
+    }
+
+    /// Questions that wait for an answer, by id.
+    pub fn open_inputs(&self) -> impl Iterator<Item = &Inquiry> {
+        self.inputs.values().filter(|inquiry| inquiry.reply.is_none())
+    }
+
+    /// The next moment at which an open approval or question is out of time.
+    pub fn answer_deadline(&self) -> Option<Timestamp> {
+        let approvals = self.open_approvals().filter_map(|open| open.request.deadline_ms);
+        let inputs = self.open_inputs().filter_map(|open| open.request.deadline_ms);
+        approvals.chain(inputs).min()
     }
 
     /// How long the run took, or has taken until `now`.

@@ -28,7 +28,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Pause { reason: PauseReason::Approval, by: None }.into()),
         2 => Just(Resume { by: None }.into()),
         3 => (attempt, "[abc]").prop_map(|(attempt, key)| {
-            let step = StepStarted { key, kind: None, fingerprint: None };
+            let step = StepStarted { key, kind: None, fingerprint: None, detail: None };
             Report { attempt, events: vec![EventBody::StepStarted(step)] }.into()
         }),
     ]

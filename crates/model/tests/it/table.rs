@@ -77,7 +77,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
 
 fn commands() -> Vec<(&'static str, Command)> {
     let exited = Outcome::Exited { output: Some(Payload::Text("done".to_owned())) };
-    let step = StepStarted { key: "a".to_owned(), kind: None, fingerprint: None };
+    let step = StepStarted { key: "a".to_owned(), kind: None, fingerprint: None, detail: None };
     vec![
         ("start attempt", start(9)),
         ("start attempt, old lease", start(0)),
@@ -185,7 +185,12 @@ fn events() -> Vec<EventBody> {
             signal,
             usage,
         }),
-        EventBody::StepStarted(StepStarted { key: "a".to_owned(), kind: None, fingerprint: None }),
+        EventBody::StepStarted(StepStarted {
+            key: "a".to_owned(),
+            kind: None,
+            fingerprint: None,
+            detail: None,
+        }),
         EventBody::CheckpointSaved(CheckpointSaved { state: Payload::Text("s".to_owned()) }),
     ]
 }

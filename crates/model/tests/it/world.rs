@@ -54,6 +54,10 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         idempotency_key: None,
         fingerprint: Digest::of(b"settings"),
         callback_url: None,
+        budgets: errand_model::budget::Limits::default(),
+        session_turn: None,
+        inherits: None,
+        replay: None,
     }
 }
 

@@ -74,6 +74,10 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         idempotency_key: None,
         fingerprint: Digest::of(b"settings"),
         callback_url: None,
+        budgets: errand_model::budget::Limits::default(),
+        session_turn: None,
+        inherits: None,
+        replay: None,
     }
 }
 
@@ -152,7 +156,8 @@ impl Writer {
     }
 
     pub(crate) fn begin_step(&mut self, key: &str) -> Append {
-        let started = StepStarted { key: key.to_owned(), kind: None, fingerprint: None };
+        let started =
+            StepStarted { key: key.to_owned(), kind: None, fingerprint: None, detail: None };
         self.append(&[EventBody::StepStarted(started)])
     }
 

@@ -1,0 +1,73 @@
+//! Events about the conversation that a run belongs to.
+//!
+//! The journal of the run that changed a session has the change: the session can be rebuilt.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Digest, Payload, RunId, Timestamp};
+
+/// `session.loaded`: what the attempt found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionLoaded {
+    /// Which session.
+    pub session_id: String,
+    /// Of the state document; 0: it was never written.
+    pub revision: u64,
+    /// How many messages there were.
+    pub messages: u64,
+    /// The state document; `None`: it was never written.
+    pub state: Option<Payload>,
+}
+
+/// `session.updated`: the state document was written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionUpdated {
+    /// Which session.
+    pub session_id: String,
+    /// Its revision from then on.
+    pub revision: u64,
+    /// The whole document.
+    pub state: Payload,
+}
+
+/// `session.appended`: the history grew.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionAppended {
+    /// Which session.
+    pub session_id: String,
+    /// In order. Never empty.
+    pub messages: Vec<SessionMessage>,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionMessage {
+    /// `user`, `assistant`, `system`, `tool`, or the agent's own word.
+    pub role: String,
+    /// What was said.
+    pub content: Payload,
+}
+
+/// `session.cached`: the result of a tool is kept for the session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionCached {
+    /// Which session.
+    pub session_id: String,
+    /// Which tool.
+    pub tool: String,
+    /// Of the canonical JSON of what it was given.
+    pub input_digest: Digest,
+    /// What it gave.
+    pub result: Payload,
+    /// Not served from then on; `None`: for as long as the session is.
+    pub expires_at_ms: Option<Timestamp>,
+}
+
+/// `session.rolled_back`: what other runs changed in the session is undone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRolledBack {
+    /// Which session.
+    pub session_id: String,
+    /// Whose changes.
+    pub run_ids: Vec<RunId>,
+}

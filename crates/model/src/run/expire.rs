@@ -1,0 +1,64 @@
+//! What becomes of approvals and questions that nobody answered in time.
+
+use std::time::Duration;
+
+use super::{Cancel, Command, Decision, Rejection, Run};
+use crate::Timestamp;
+use crate::event::{
+    ApprovalDecided, ApprovalVerdict, CancelCause, DeadlineDefault, EventBody, InputExpired,
+};
+
+/// Look at the deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expire {}
+
+/// How long an agent has to end by itself whose approval was not decided in time.
+const GRACE: Duration = Duration::from_secs(10);
+/// Who decided an approval that nobody decided.
+const NOBODY: &str = "deadline";
+
+impl From<Expire> for Command {
+    fn from(expire: Expire) -> Self {
+        Self::Expire(expire)
+    }
+}
+
+impl Run {
+    /// Nothing if no deadline has passed.
+    pub(super) fn expire(&self, now: Timestamp) -> Result<Decision, Rejection> {
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        let is_due = |deadline: Option<Timestamp>| deadline.is_some_and(|at| now >= at);
+        let approvals = self.open_approvals().filter(|open| is_due(open.request.deadline_ms));
+        let mut events = Vec::new();
+        for approval in approvals {
+            let decision = match approval.request.default {
+                DeadlineDefault::Approve => ApprovalVerdict::Approve,
+                DeadlineDefault::Reject => ApprovalVerdict::Reject,
+                DeadlineDefault::Cancel => {
+                    return self.cancel(&Cancel {
+                        cause: CancelCause::ApprovalDeadline,
+                        by: None,
+                        grace: GRACE,
+                    });
+                }
+            };
+            events.push(EventBody::ApprovalDecided(ApprovalDecided {
+                approval_id: approval.request.approval_id.clone(),
+                decision,
+                decided_by: NOBODY.to_owned(),
+                comment: None,
+                by_deadline: true,
+            }));
+        }
+        for inquiry in self.open_inputs().filter(|open| is_due(open.request.deadline_ms)) {
+            let input_id = inquiry.request.input_id.clone();
+            events.push(EventBody::InputExpired(InputExpired { input_id }));
+        }
+        if events.is_empty() {
+            return Ok(Decision::NOTHING);
+        }
+        Ok(self.resuming_after(events, None, now))
+    }
+}

@@ -1,0 +1,42 @@
+//! An agent that ends while it waits for a person: the run stays paused, without a process.
+
+use super::end_attempt::{requeued, stopped};
+use super::{Decision, Effect, EndAttempt, Run, Status};
+use crate::Timestamp;
+use crate::event::{EventBody, PauseReason, RequeueReason, RunPaused, StopReason};
+
+/// What an agent exits with that parked (`EX_TEMPFAIL` of sysexits).
+pub const PARKED_EXIT_CODE: i32 = 75;
+
+impl Run {
+    /// Whether the attempt ended as it does that asked something with `park`.
+    pub(super) fn parks(&self, end: &EndAttempt) -> bool {
+        let asked = |park: bool, attempt: u32| park && attempt == end.attempt;
+        end.exit_code == Some(PARKED_EXIT_CODE)
+            && (self.approvals.values().any(|open| asked(open.request.park, open.attempt))
+                || self.inputs.values().any(|open| asked(open.request.park, open.attempt)))
+    }
+
+    pub(super) fn park(&self, end: &EndAttempt, now: Timestamp) -> Decision {
+        let mut events = vec![stopped(StopReason::Park, end)];
+        let waits_for = if self.open_approvals().next().is_some() {
+            Some(PauseReason::Approval)
+        } else if self.open_inputs().next().is_some() {
+            Some(PauseReason::Input)
+        } else {
+            None
+        };
+        match (&self.status, waits_for) {
+            (Status::Paused { .. }, _) => Decision::record(events),
+            (_, Some(reason)) => {
+                events.push(EventBody::RunPaused(RunPaused { reason, by: None }));
+                Decision::record(events)
+            }
+            // It was answered before the agent was gone.
+            (_, None) => {
+                events.push(requeued(RequeueReason::Resume, now));
+                Decision::record(events).and(Effect::Dispatch { not_before: now })
+            }
+        }
+    }
+}
