@@ -30,7 +30,8 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         let run_id = stored.run.id.clone();
         let taken = engine.store().take(&run_id, stored.epoch, engine.holder().clone()).await;
         match taken {
-            Ok(lease) => settle(engine, &run_id, &lease).await?,
+            // Rare, and large: kept out of every future that waits for a run.
+            Ok(lease) => Box::pin(settle(engine, &run_id, &lease)).await?,
             Err(errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. }) => {}
             Err(errand_store::Error::ReadOnly { .. }) => return Ok(stored),
             Err(error) => return Err(error.into()),
