@@ -4,4 +4,41 @@
 //! `step` what makes a completed step final, `accounting` what is counted of calls and `price` what
 //! they cost, `chain` what makes a journal tamper-evident.
 
+pub mod accounting;
 pub mod budget;
+pub mod canonical;
+mod chain;
+mod cron;
+mod duration;
+pub mod event;
+mod id;
+pub mod millis;
+mod payload;
+pub mod price;
+mod process;
+pub mod retry;
+pub mod run;
+pub mod schedule;
+pub mod spend;
+pub mod step;
+mod tamper;
+mod time;
+
+pub use chain::{Broken, Hash, Head, MalformedHash};
+pub use cron::{CronError, CronExpr, TimeZone, time_zone, time_zone_names};
+pub use duration::{MalformedDuration, parse_duration};
+pub use event::{Event, EventBody};
+pub use id::{Digest, MalformedDigest, MalformedRunId, RunId, hex};
+pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
+pub use process::ProcessIdentity;
+pub use tamper::{Tampered, Tampering, diagnose};
+pub use time::Timestamp;
+
+/// When an event was decided, and by which attempt; 0: by none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventContext {
+    /// When, by the clock of whoever decided.
+    pub at: Timestamp,
+    /// The attempt, or 0.
+    pub attempt: u32,
+}
