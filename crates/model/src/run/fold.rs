@@ -100,6 +100,8 @@ impl Run {
                 self.paused += at.since(since);
             }
             self.status = if self.live_attempt().is_some() {
+                // One that asked before it was heard of has begun all the same.
+                self.started_at.get_or_insert(at);
                 Status::Running { since: at }
             } else {
                 Status::Pending { since: at, not_before: at, reason: None }

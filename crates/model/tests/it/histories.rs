@@ -1,14 +1,17 @@
 //! What holds for every journal that commands can lead to.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use errand_model::event::{EventBody, PauseReason, RunKind, StepStarted};
-use errand_model::run::{Command, Lose, Outcome, Pause, Report, Resume, Run};
+use errand_model::event::{AttemptReason, EventBody, PauseReason, RunKind, StepStarted};
+use errand_model::run::{Command, Expire, Lose, Outcome, Pause, Report, Resume, Run, Status};
 use errand_model::step::Steps;
 use errand_model::{Event, EventContext, Head};
 use proptest::prelude::*;
 
-use crate::table::{cancel, end, failure, restart, start, up};
+use crate::table::{
+    ask, ask_input, cancel, decide, end, failure, leave, provide, restart, start, up,
+};
 use crate::world::Journaled;
 
 fn any_command() -> impl Strategy<Value = Command> {
@@ -25,8 +28,13 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => Just(restart()),
         2 => epoch.prop_map(|epoch| Lose { epoch }.into()),
         1 => Just(Pause { reason: PauseReason::Operator, by: None }.into()),
-        1 => Just(Pause { reason: PauseReason::Approval, by: None }.into()),
         2 => Just(Resume { by: None }.into()),
+        3 => (attempt.clone(), "[ab]", any::<bool>()).prop_map(|(n, what, park)| ask(n, &what, park)),
+        2 => (attempt.clone(), "[q]", any::<bool>()).prop_map(|(n, what, park)| ask_input(n, &what, park)),
+        3 => "[abz]".prop_map(|what| decide(&what)),
+        2 => "[qz]".prop_map(|what| provide(&what)),
+        1 => Just(Expire {}.into()),
+        2 => attempt.clone().prop_map(leave),
         3 => (attempt, "[abc]").prop_map(|(attempt, key)| {
             let step = StepStarted { key, kind: None, fingerprint: None, detail: None };
             Report { attempt, events: vec![EventBody::StepStarted(step)] }.into()
@@ -144,5 +152,54 @@ proptest! {
         let begun = journaled.events.iter().filter(|event| event.kind == "step.started").count();
         let steps = Steps::fold(&journaled.events).unwrap();
         prop_assert_eq!(usize::try_from(steps.iter().map(|step| step.begun).sum::<u32>()).unwrap(), begun);
+    }
+
+    #[test]
+    fn every_question_is_answered_at_most_once((journaled, _) in any_history()) {
+        let mut answered = BTreeSet::new();
+        for event in &journaled.events {
+            let id = match event.kind.as_str() {
+                "approval.decided" => "approval_id",
+                "input.provided" | "input.expired" => "input_id",
+                _ => continue,
+            };
+            let id = event.body().unwrap().data()[id].to_string();
+            prop_assert!(answered.insert(id));
+        }
+    }
+
+    #[test]
+    fn a_run_that_waits_for_an_answer_has_an_open_question((_, lives) in any_history()) {
+        for (_, run) in &lives {
+            let open = run.open_approvals().count() + run.open_inputs().count();
+            if let Status::Paused { reason: PauseReason::Approval | PauseReason::Input, .. } = run.status {
+                prop_assert!(open > 0);
+            }
+        }
+    }
+
+    #[test]
+    fn when_the_last_question_is_answered_a_parked_run_goes_on(held in any::<bool>(), more in any::<bool>()) {
+        let mut parked = Journaled::new(RunKind::Job, 0);
+        let mut commands = vec![start(1), up(1), ask(1, "a", true)];
+        if more { commands.push(ask_input(1, "q", true)); }
+        commands.push(leave(1));
+        if held { commands.push(Pause { reason: PauseReason::Operator, by: None }.into()); }
+        for command in &commands { parked.command(command).unwrap(); }
+        prop_assert!(parked.run.is_at_rest());
+        prop_assert!(parked.command(&start(2)).is_err());
+        parked.command(&decide("a")).unwrap();
+        if more {
+            prop_assert!(parked.run.is_at_rest());
+            parked.command(&provide("q")).unwrap();
+        }
+        if held {
+            prop_assert!(parked.run.is_at_rest());
+            parked.command(&Resume { by: None }.into()).unwrap();
+        }
+        prop_assert!(!parked.run.is_at_rest());
+        let began = parked.command(&start(2)).unwrap();
+        let EventBody::AttemptStarted(began) = &began[0] else { panic!("no attempt") };
+        prop_assert_eq!(began.reason, AttemptReason::Resume);
     }
 }

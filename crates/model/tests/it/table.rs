@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use errand_model::event::{
-    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
-    CancelCause, CancelRequested, CheckpointSaved, EventBody, Failure, PauseReason, ProcessUsage,
-    RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunDeadLettered, RunFailed,
-    RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Stage, StepStarted, StopReason,
+    ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptExited, AttemptFailed,
+    AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped, CancelCause, CancelRequested,
+    CheckpointInherited, CheckpointSaved, DeadlineDefault, EventBody, Failure, InputExpired,
+    PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCancelled, RunCompleted,
+    RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Stage,
+    StepStarted, StopReason,
 };
 use errand_model::run::{
-    AttemptUp, Cancel, Command, EndAttempt, Lose, Outcome, Pause, Report, Restart, Resume,
-    StartAttempt,
+    AskApproval, AskInput, AttemptUp, Cancel, Command, DecideApproval, EndAttempt, Expire, Lose,
+    Outcome, PARKED_EXIT_CODE, Pause, ProvideInput, Report, Restart, Resume, StartAttempt,
 };
-use errand_model::{EventContext, Payload, Timestamp};
+use errand_model::{Digest, EventContext, Payload, Timestamp};
 
 use crate::world::{Journaled, process};
 
@@ -48,6 +50,63 @@ pub(crate) fn restart() -> Command {
     Restart { by: None, grace: Duration::from_secs(1) }.into()
 }
 
+pub(crate) fn ask(attempt: u32, what: &str, park: bool) -> Command {
+    AskApproval {
+        attempt,
+        approval_id: format!("apr_{what}"),
+        action: "deploy".to_owned(),
+        target: what.to_owned(),
+        digest: Digest::of(what.as_bytes()),
+        summary: None,
+        step: None,
+        timeout: Some(Duration::from_secs(60)),
+        default: DeadlineDefault::Reject,
+        park,
+    }
+    .into()
+}
+
+pub(crate) fn decide(what: &str) -> Command {
+    DecideApproval {
+        approval_id: format!("apr_{what}"),
+        decision: ApprovalVerdict::Approve,
+        by: "ada".to_owned(),
+        comment: None,
+        digest: None,
+    }
+    .into()
+}
+
+pub(crate) fn ask_input(attempt: u32, what: &str, park: bool) -> Command {
+    AskInput {
+        attempt,
+        input_id: format!("inp_{what}"),
+        prompt: format!("{what}?"),
+        schema: None,
+        step: None,
+        timeout: Some(Duration::from_secs(60)),
+        park,
+    }
+    .into()
+}
+
+pub(crate) fn provide(what: &str) -> Command {
+    let answer = Payload::Text("blue".to_owned());
+    ProvideInput { input_id: format!("inp_{what}"), answer, by: "ada".to_owned() }.into()
+}
+
+/// The agent exits as one does that parked.
+pub(crate) fn leave(attempt: u32) -> Command {
+    EndAttempt {
+        attempt,
+        outcome: Outcome::Failed(failure("exit_nonzero")),
+        exit_code: Some(PARKED_EXIT_CODE),
+        signal: None,
+        usage: ProcessUsage::default(),
+    }
+    .into()
+}
+
 fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
     let reach = |commands: &[Command]| {
         let mut journaled = Journaled::new(kind, max_retries);
@@ -67,7 +126,15 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
         ("running", with(&[])),
         ("running, stopping", with(&[cancel(10)])),
         ("running, restarting", with(&[restart()])),
-        ("paused", with(&[pause])),
+        ("paused", with(std::slice::from_ref(&pause))),
+        ("waiting for an approval", with(&[ask(1, "a", false)])),
+        ("waiting for an approval, held", with(&[ask(1, "a", false), pause.clone()])),
+        ("waiting for an answer", with(&[ask_input(1, "q", false)])),
+        ("waiting for both", with(&[ask(1, "a", false), ask_input(1, "q", false)])),
+        ("parked", with(&[ask(1, "a", true), leave(1)])),
+        ("parked, held", with(&[ask(1, "a", true), leave(1), pause])),
+        ("parked, decided", with(&[ask(1, "a", true), leave(1), decide("a")])),
+        ("to park, decided", with(&[ask(1, "a", true), decide("a")])),
         ("pending, again", with(&[restart(), end(1, done.clone())])),
         ("completed", with(&[end(1, done)])),
         ("failed", with(&[end(1, Outcome::Failed(failure("brief_error")))])),
@@ -97,6 +164,15 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("lose, old lease", Lose { epoch: 0 }.into()),
         ("pause", Pause { reason: PauseReason::Operator, by: None }.into()),
         ("resume", Resume { by: None }.into()),
+        ("attempt 1 asks for approval a", ask(1, "a", false)),
+        ("attempt 1 asks, and parks", ask(1, "a", true)),
+        ("attempt 1 asks another", ask(1, "b", false)),
+        ("attempt 1 asks a question", ask_input(1, "q", false)),
+        ("attempt 1 exits, parked", leave(1)),
+        ("decide approval a", decide("a")),
+        ("decide an unknown one", decide("z")),
+        ("answer the question", provide("q")),
+        ("expire", Expire {}.into()),
     ]
 }
 
@@ -117,7 +193,7 @@ fn command_table(kind: RunKind, max_retries: u32) -> String {
                     format!("refused: {rejection}").replace(journaled.run.id.as_str(), "R")
                 }
             };
-            writeln!(table, "  {name:<26}{outcome}").unwrap();
+            writeln!(table, "  {name:<31}{outcome}").unwrap();
         }
     }
     table
@@ -195,12 +271,40 @@ fn events() -> Vec<EventBody> {
     ]
 }
 
+fn questions() -> Vec<EventBody> {
+    vec![
+        EventBody::CheckpointInherited(CheckpointInherited {
+            state: Payload::Text("s".to_owned()),
+        }),
+        EventBody::RunPaused(RunPaused { reason: PauseReason::Approval, by: None }),
+        EventBody::ApprovalRequested(ApprovalRequested {
+            approval_id: "apr_b".to_owned(),
+            action: "deploy".to_owned(),
+            target: "b".to_owned(),
+            digest: Digest::of(b"b"),
+            summary: None,
+            step: None,
+            deadline_ms: None,
+            default: DeadlineDefault::Reject,
+            park: false,
+        }),
+        EventBody::ApprovalDecided(ApprovalDecided {
+            approval_id: "apr_a".to_owned(),
+            decision: ApprovalVerdict::Approve,
+            decided_by: "ada".to_owned(),
+            comment: None,
+            by_deadline: false,
+        }),
+        EventBody::InputExpired(InputExpired { input_id: "inp_q".to_owned() }),
+    ]
+}
+
 #[test]
 fn every_event_in_every_state() {
     let mut table = String::new();
     for (state, journaled) in states(RunKind::Job, 0) {
         writeln!(table, "{state}").unwrap();
-        for event in events() {
+        for event in events().into_iter().chain(questions()) {
             let mut run = journaled.run.clone();
             let context = EventContext { at: Timestamp::from_millis(3_000_000), attempt: 1 };
             let outcome = match run.apply(context, &event) {
