@@ -83,7 +83,6 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
 /// # Errors
 ///
 /// If the parcel is not there, or the document or its generation cannot be kept.
-#[expect(dead_code, reason = "until attempts pin")]
 pub(crate) async fn pin(engine: &Engine, agent: &AgentRef) -> Result<BomGeneration, Error> {
     let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
     let bom = of_parcel(&parcel)?;

@@ -136,6 +136,28 @@ impl Journal {
         Ok(decision)
     }
 
+    /// The same for several that follow each other, in one commit.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::command`]. What comes before a command that is refused is recorded.
+    pub(crate) async fn commands(&self, commands: &[Command]) -> Result<(), Error> {
+        let now = self.shared.engine.now();
+        let seq = {
+            let mut state = self.state();
+            if state.closed {
+                return Err(Error::Closed);
+            }
+            for command in commands {
+                let decision = state.run.decide(command, now)?;
+                state.take_in(&decision.events, now)?;
+            }
+            state.head.seq
+        };
+        self.shared.wake.notify_one();
+        self.durable(seq).await
+    }
+
     /// The same, in answer to requests, which are gone with the commit.
     ///
     /// # Errors

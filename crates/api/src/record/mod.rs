@@ -4,6 +4,7 @@
 //! for where its files are.
 
 mod attempt;
+mod manifest;
 mod operation;
 mod project;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use attempt::{AttemptRecord, AttemptUsage};
+pub use manifest::{MANIFEST_KIND, Manifest, manifest};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
 pub use project::{Places, payload_value, project, usd};
 
@@ -92,8 +94,8 @@ pub struct Record {
     pub counters: RecordCounters,
     /// Named output files.
     pub artifacts: Vec<RecordArtifact>,
-    /// The digest of the inventory that was in effect.
-    pub bom: Option<Digest>,
+    /// The inventory of its last attempt.
+    pub bom: Option<RecordBom>,
     /// The parcel: what really runs.
     pub parcel_digest: Digest,
     /// The run as a machine needs it to rebuild a registry: not part of the contract.
@@ -121,6 +123,15 @@ pub struct RecordAgent {
     pub digest: Digest,
     /// Where the parcel was built from.
     pub path: String,
+}
+
+/// The inventory of an attempt: `errand bom <run>` prints it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordBom {
+    /// Its number among the inventories of its agent, from 1.
+    pub generation: u64,
+    /// The document's name in the blob store.
+    pub digest: Digest,
 }
 
 /// What went wrong.

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::operation::operation;
 use super::{
-    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordCounters, RecordError,
-    RecordUsage,
+    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordCounters,
+    RecordError, RecordUsage,
 };
 
 /// Where a run's files are: the one thing in a record that the journal does not know.
@@ -74,7 +74,10 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
             policy_decisions: run.counters.policy_decisions,
         },
         artifacts: artifacts(run),
-        bom: None,
+        bom: run
+            .bom
+            .as_ref()
+            .map(|bom| RecordBom { generation: bom.generation, digest: bom.digest.clone() }),
         parcel_digest: run.spec.agent.digest.clone(),
         journal: Some(JournalHead { seq: head.seq, hash: head.hash.to_string() }),
     }
@@ -112,7 +115,7 @@ fn process_status(status: &Status) -> &'static str {
     }
 }
 
-fn last_error(run: &Run) -> Option<RecordError> {
+pub(super) fn last_error(run: &Run) -> Option<RecordError> {
     if let Status::Failed { error, .. } = &run.status {
         return Some(error.into());
     }

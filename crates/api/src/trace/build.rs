@@ -262,6 +262,10 @@ impl Builder {
         let id = data.text("approval_id").or_else(|| data.text("input_id"));
         let Some(id) = id else { return };
         if verb == "requested" {
+            if self.asked.contains_key(&id) {
+                // Asked again by a later attempt: the same question.
+                return;
+            }
             let subject = match (data.text("action"), data.text("target"), data.text("prompt")) {
                 (Some(action), Some(target), _) => format!("{action} {target}"),
                 (Some(text), None, _) | (None, _, Some(text)) => text,

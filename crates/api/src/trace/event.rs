@@ -1,6 +1,7 @@
 //! What is read from an event's data, whoever wrote it: what is missing or of another type is not
 //! there.
 
+use errand_model::accounting::ModelCall;
 use errand_model::event::Event;
 use serde_json::Value;
 
@@ -47,11 +48,12 @@ impl Data {
     }
 
     pub(super) fn usage(&self) -> Usage {
+        let call = ModelCall::of(&self.0);
         Usage {
             model_calls: 1,
-            input_tokens: self.number("input_tokens").unwrap_or(0),
-            output_tokens: self.number("output_tokens").unwrap_or(0),
-            cost_micro_usd: self.number("cost_micro_usd"),
+            input_tokens: call.tokens.input,
+            output_tokens: call.tokens.output,
+            cost_micro_usd: call.cost_micro_usd,
         }
     }
 }

@@ -10,4 +10,5 @@ mod agent_file;
 mod agent_file_bad;
 mod bom;
 mod error_codes;
+mod manifest;
 mod schema;

@@ -1,5 +1,6 @@
 //! `errand inspect-run`: everything that is known of a run.
 
+use errand_api::record::manifest;
 use errand_engine::{reconcile, record_file, wait};
 
 use crate::context::Context;
@@ -18,9 +19,9 @@ pub(crate) struct Args {
 /// Forms of a record.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Form {
-    /// One JSON document
+    /// The record, one JSON document
     Json,
-    /// The same as YAML
+    /// A manifest in YAML: kind Run, with metadata, spec and status
     Yaml,
 }
 
@@ -33,8 +34,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     match args.output {
         Form::Json => context.printer.json(&record)?,
         Form::Yaml => {
-            let value = serde_json::to_value(&record)
-                .map_err(|error| Failure::internal("cannot write the record", &error))?;
+            let value = serde_json::to_value(manifest(&stored.run, stored.head, &record))
+                .map_err(|error| Failure::internal("cannot write the manifest", &error))?;
             context.printer.bytes(crate::yaml::document(&value).as_bytes())?;
         }
     }

@@ -8,9 +8,11 @@
 
 mod agent_commands;
 mod bad_input;
+mod bom;
 mod crash;
 mod damage;
 mod detached;
+mod events;
 mod evidence;
 mod examples;
 mod exporting;
@@ -31,4 +33,5 @@ mod steps;
 mod stop;
 mod stress;
 mod support;
+mod trace;
 mod workspaces;

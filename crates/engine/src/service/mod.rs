@@ -13,9 +13,7 @@ use std::time::Duration;
 use errand_agent::os;
 use errand_model::Timestamp;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
-use errand_model::run::{
-    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run, StartAttempt,
-};
+use errand_model::run::{AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run};
 use tokio::task::JoinSet;
 
 pub use plan::{listener_spec, schedule_spec, service_spec};
@@ -41,16 +39,14 @@ pub(crate) async fn run(
     journal: &Journal,
     company: &mut Company,
 ) -> Result<(), Error> {
-    let holder = engine.holder();
     let started_at = engine.now();
-    let start = StartAttempt {
-        epoch: journal.epoch(),
-        supervisor: holder.process.clone(),
-        host: holder.host.clone(),
-    };
-    journal.command(&start.into()).await?;
+    let pinned = crate::supervise::start(engine, journal).await?;
     let (attempt, digest) =
         journal.look(|run, _| (run.last_attempt_number(), run.spec.agent.digest.clone()));
+    if let Err(error) = pinned {
+        let failure = crate::supervise::of_preparation(&error);
+        return fail(journal, company, attempt, &failure.code, failure.message).await;
+    }
     let listeners = match bind(&journal.look(|run, _| addresses(run))).await {
         Ok(listeners) => listeners,
         Err(error) => {

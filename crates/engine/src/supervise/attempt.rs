@@ -6,13 +6,13 @@ use std::time::Duration;
 use errand_agent::agent_api::{Bind, BindError, Server};
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, StartAttempt, Status};
+use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
 use super::deadline::{self, Deadline};
 use super::prepare::{Prepared, prepare};
-use super::{Company, outcome, requests};
+use super::{Company, outcome, requests, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::{Engine, Error};
@@ -26,13 +26,9 @@ pub(super) async fn run(
     journal: &Journal,
     company: &mut Company,
 ) -> Result<(), Error> {
-    let holder = engine.holder();
-    let start = StartAttempt {
-        epoch: journal.epoch(),
-        supervisor: holder.process.clone(),
-        host: holder.host.clone(),
-    };
-    journal.command(&start.into()).await?;
+    if let Err(error) = start(engine, journal).await? {
+        return fail(journal, company, outcome::of_preparation(&error)).await;
+    }
     let run = journal.look(|run, _| run.clone());
     let prepared = match prepare(engine, &run) {
         Ok(prepared) => prepared,

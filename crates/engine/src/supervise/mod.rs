@@ -9,6 +9,7 @@ mod deadline;
 mod outcome;
 mod prepare;
 mod requests;
+mod start;
 mod usher;
 
 use std::pin::Pin;
@@ -22,8 +23,9 @@ use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-pub(crate) use outcome::chain;
+pub(crate) use outcome::{chain, of_preparation};
 pub(crate) use requests::answer as answer_requests;
+pub(crate) use start::start;
 pub use usher::{Orders, Usher};
 
 use crate::journal::Journal;

@@ -172,7 +172,7 @@ pub(super) fn of_start_error(error: &StartError) -> Failure {
 }
 
 /// Why an attempt could not be prepared.
-pub(super) fn of_preparation(error: &Error) -> Failure {
+pub(crate) fn of_preparation(error: &Error) -> Failure {
     let code = if let Error::CommandNotFound { .. } = error {
         "command_not_found"
     } else if let Error::CommandNotExecutable { .. } = error {

@@ -6,6 +6,7 @@ use errand_agent::parcel;
 use errand_api::bom::document;
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, bom, wait};
+use errand_model::event::EventBody;
 use errand_model::{Digest, RunId};
 use serde_json::Value;
 
@@ -105,7 +106,12 @@ async fn of_run(
 ) -> Result<Found, Failure> {
     let stored = wait::load(engine, run_id).await?;
     let agent = &stored.run.spec.agent;
-    if let Some((generation, digest)) = pinned(engine, run_id, attempt).await? {
+    let last = stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone()));
+    let pinned = match attempt {
+        Some(attempt) => pinned(engine, run_id, attempt).await?,
+        None => last,
+    };
+    if let Some((generation, digest)) = pinned {
         let content = bom::content(engine, &digest)?;
         let name = format!("{}@{generation}", agent.name);
         return Ok(Found { name, content, digest, generation: Some(generation) });
@@ -124,25 +130,22 @@ async fn of_run(
     Ok(Found { name: run_id.to_string(), content, digest: taken.digest, generation: None })
 }
 
-/// What the journal says that an attempt, or the last one, has pinned.
+/// What the journal says that an attempt has pinned.
 async fn pinned(
     engine: &Engine,
     run_id: &RunId,
-    attempt: Option<u32>,
+    attempt: u32,
 ) -> Result<Option<(u64, Digest)>, Failure> {
-    let mut found = None;
     let mut after = 0;
     loop {
         let events = engine.store().events(run_id, after, PAGE).await?;
-        let Some(last) = events.last() else { return Ok(found) };
+        let Some(last) = events.last() else { return Ok(None) };
         after = last.seq;
-        for event in &events {
-            let is_meant = attempt.is_none_or(|attempt| attempt == event.attempt);
-            if event.kind == "bom.pinned" && is_meant {
-                found = serde_json::from_str::<Value>(&event.data).ok().and_then(|data| {
-                    let digest = data.get("digest")?.as_str()?.parse().ok()?;
-                    Some((data.get("generation")?.as_u64()?, digest))
-                });
+        for event in events.iter().filter(|event| event.attempt == attempt) {
+            if event.kind == "bom.pinned"
+                && let Ok(EventBody::BomPinned(pinned)) = event.body()
+            {
+                return Ok(Some((pinned.generation, pinned.digest)));
             }
         }
     }

@@ -1,0 +1,300 @@
+//! A run as a manifest: what was asked for (`spec`) and what became of it (`status`), with times
+//! that people read.
+//!
+//! The same fold as the record's, in the form that people know from other declarative tools.
+//! Deliberately absent: values of environment variables, and where files are on this machine.
+
+use std::collections::BTreeMap;
+
+use errand_model::budget::{BudgetState, Limits};
+use errand_model::event::{Inherits, OnBusy, Replay, RunKind, Trigger};
+use errand_model::retry::RetryPolicy;
+use errand_model::run::Run;
+use errand_model::{Head, RunId, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::project::{last_error, millis, payload_value};
+use super::{AttemptUsage, Record, RecordError};
+
+/// The `kind` of a run's manifest.
+pub const MANIFEST_KIND: &str = "Run";
+
+/// A run as a manifest. Times are RFC 3339 in UTC, durations milliseconds, `null` where not known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`crate::agent_file::API_VERSION`].
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// [`MANIFEST_KIND`].
+    pub kind: String,
+    /// What it is called.
+    pub metadata: Metadata,
+    /// What was decided at admission.
+    pub spec: Spec,
+    /// What became of it.
+    pub status: Status,
+}
+
+/// What a run is called, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The name that the caller gave, or the run's id.
+    pub name: String,
+    /// The run's name for ever.
+    pub run_id: RunId,
+    /// Labels of agent and caller.
+    pub labels: BTreeMap<String, String>,
+    /// When it was admitted.
+    pub created_at: String,
+    /// The machine on which it was admitted.
+    pub host: String,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
+    /// The run it repeats.
+    pub origin_run_id: Option<RunId>,
+}
+
+/// What was decided at admission.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Which agent.
+    pub agent: super::RecordAgent,
+    /// `job`, `heartbeat` or `service`.
+    pub kind: RunKind,
+    /// Why the run exists.
+    pub trigger: Trigger,
+    /// What the agent is given, in the record's form.
+    pub input: Value,
+    /// The conversation it belongs to.
+    pub session_id: Option<String>,
+    /// Names of the environment variables that the caller gave.
+    pub env: Vec<String>,
+    /// Limits on time.
+    pub timeouts: Timeouts,
+    /// When a failed attempt is tried again.
+    pub retry_policy: RetryPolicy,
+    /// What it may spend; `null`: not limited.
+    pub budgets: Option<Limits>,
+    /// Whether it takes turns in its session, and what it does if another run has the turn.
+    pub session_turn: Option<OnBusy>,
+    /// The run whose completed steps and checkpoint it starts with.
+    pub inherits: Option<Inherits>,
+    /// Set for a run that does again what another did.
+    pub replay: Option<Replay>,
+    /// Where the result is to be reported.
+    pub callback_url: Option<String>,
+    /// Whether the caller went on without it.
+    pub detached: bool,
+}
+
+/// Limits on time in milliseconds; `null`: none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// The whole run.
+    pub run_ms: Option<u64>,
+    /// One step.
+    pub step_ms: Option<u64>,
+    /// From admission to the first attempt.
+    pub queue_ms: Option<u64>,
+    /// One approval.
+    pub approval_ms: Option<u64>,
+}
+
+/// What became of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// One of the six statuses.
+    pub phase: String,
+    /// When its first attempt reported in.
+    pub started_at: Option<String>,
+    /// When it became terminal.
+    pub completed_at: Option<String>,
+    /// From start to end.
+    pub duration_ms: Option<u64>,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub signal: Option<i32>,
+    /// What the agent produced, in the record's form.
+    pub output: Value,
+    /// What went wrong last.
+    pub last_error: Option<RecordError>,
+    /// Whether all attempts are spent and the run is kept.
+    pub dead_letter: bool,
+    /// How long it was paused, all ended pauses together.
+    pub paused_ms: u64,
+    /// Limits of which 80 % were used, that were exceeded, and that a person raised.
+    pub budget: BudgetState,
+    /// Known cost in US dollars; `null`: none is known.
+    pub cost_usd: Option<f64>,
+    /// Calls whose cost is not known.
+    pub unpriced_calls: u64,
+    /// Tokens of all model calls.
+    pub tokens: Tokens,
+    /// Completed steps.
+    pub steps: u64,
+    /// Model calls.
+    pub model_calls: u64,
+    /// Tool calls.
+    pub tool_calls: u64,
+    /// Approvals asked for.
+    pub approvals: u64,
+    /// Policy decisions.
+    pub policy_decisions: u64,
+    /// All attempts.
+    pub attempts: Vec<Attempt>,
+    /// Its output files: `artifact://<run-id>/<name>`.
+    pub artifacts: Vec<String>,
+    /// Its timeline: `trace://<run-id>`, drawn by `errand trace`.
+    pub trace: String,
+    /// The inventory of the last attempt.
+    pub bom: Option<super::RecordBom>,
+    /// The end of its journal: with the hash of its last event, no other journal can be meant.
+    pub journal: Journal,
+}
+
+/// Tokens of all model calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Read.
+    pub input: u64,
+    /// Written.
+    pub output: u64,
+    /// Of the input, read from a cache.
+    pub cached: u64,
+    /// Of the output, spent on reasoning.
+    pub reasoning: u64,
+}
+
+/// One try at the run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Counts from 1.
+    pub number: u32,
+    /// `initial`, `retry`, `resume`, `restart` or `recovery`.
+    pub reason: errand_model::event::AttemptReason,
+    /// `starting`, `running`, `exited`, `failed` or `stopped`.
+    pub status: String,
+    /// When it took the lease.
+    pub started_at: String,
+    /// When it ended.
+    pub completed_at: Option<String>,
+    /// The agent's exit code, where it ended by itself.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub signal: Option<i32>,
+    /// What went wrong.
+    pub error: Option<RecordError>,
+    /// What it used; `null` until it ended.
+    pub usage: Option<AttemptUsage>,
+}
+
+/// The end of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// How many events it has.
+    pub events: u64,
+    /// The hash of the last.
+    pub hash: String,
+    /// Whether nothing can follow.
+    pub sealed: bool,
+}
+
+/// The manifest of a run. `record` is the run's record.
+pub fn manifest(run: &Run, head: Head, record: &Record) -> Manifest {
+    Manifest {
+        api_version: crate::agent_file::API_VERSION.to_owned(),
+        kind: MANIFEST_KIND.to_owned(),
+        metadata: Metadata {
+            name: run.spec.name.clone().unwrap_or_else(|| run.id.to_string()),
+            run_id: run.id.clone(),
+            labels: run.spec.labels.clone(),
+            created_at: run.created_at.to_string(),
+            host: run.spec.host.clone(),
+            parent_run_id: run.spec.parent_run_id.clone(),
+            origin_run_id: run.spec.origin_run_id.clone(),
+        },
+        spec: spec(run, record),
+        status: status(run, head, record),
+    }
+}
+
+fn spec(run: &Run, record: &Record) -> Spec {
+    let timeouts = &run.spec.timeouts;
+    Spec {
+        agent: record.agent.clone(),
+        kind: run.spec.kind,
+        trigger: run.spec.trigger.clone(),
+        input: payload_value(run.spec.input.as_ref()),
+        session_id: run.spec.session_id.clone(),
+        env: run.spec.env.keys().cloned().collect(),
+        timeouts: Timeouts {
+            run_ms: timeouts.run.map(millis),
+            step_ms: timeouts.step.map(millis),
+            queue_ms: timeouts.queue.map(millis),
+            approval_ms: timeouts.approval.map(millis),
+        },
+        retry_policy: run.spec.retry.clone(),
+        budgets: Some(run.spec.budgets.clone()).filter(|limits| !limits.is_unlimited()),
+        session_turn: run.spec.session_turn,
+        inherits: run.spec.inherits.clone(),
+        replay: run.spec.replay.clone(),
+        callback_url: run.spec.callback_url.clone(),
+        detached: run.spec.detached,
+    }
+}
+
+fn status(run: &Run, head: Head, record: &Record) -> Status {
+    let time = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    let (usage, counters) = (&record.usage, &record.counters);
+    Status {
+        phase: record.status.clone(),
+        started_at: time(record.started_at_ms),
+        completed_at: time(record.stopped_at_ms),
+        duration_ms: record.duration_ms,
+        exit_code: record.exit_code,
+        signal: record.signal,
+        output: record.output.clone(),
+        last_error: last_error(run),
+        dead_letter: run.dead_letter,
+        paused_ms: millis(run.paused),
+        budget: run.budget.clone(),
+        cost_usd: usage.cost_usd,
+        unpriced_calls: usage.unpriced_calls,
+        tokens: Tokens {
+            input: usage.input_tokens,
+            output: usage.output_tokens,
+            cached: usage.cached_tokens,
+            reasoning: usage.reasoning_tokens,
+        },
+        steps: counters.steps,
+        model_calls: counters.model_calls,
+        tool_calls: counters.tool_calls,
+        approvals: counters.approvals,
+        policy_decisions: counters.policy_decisions,
+        attempts: record
+            .attempts
+            .iter()
+            .map(|attempt| Attempt {
+                number: attempt.number,
+                reason: attempt.reason,
+                status: attempt.status.clone(),
+                started_at: attempt.started_at_ms.to_string(),
+                completed_at: time(attempt.stopped_at_ms),
+                exit_code: attempt.exit_code,
+                signal: attempt.signal,
+                error: attempt.error.clone(),
+                usage: attempt.usage,
+            })
+            .collect(),
+        artifacts: record.artifacts.iter().map(|artifact| artifact.uri.clone()).collect(),
+        trace: format!("trace://{}", run.id),
+        bom: record.bom.clone(),
+        journal: Journal {
+            events: head.seq,
+            hash: head.hash.to_string(),
+            sealed: run.status.is_terminal(),
+        },
+    }
+}

@@ -1,0 +1,88 @@
+//! `errand events`: the journal of a run.
+
+mod kinds;
+mod line;
+mod show;
+
+use errand_engine::{Engine, wait};
+use errand_model::RunId;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use kinds::Kinds;
+
+/// Events that are read at once.
+const PAGE: u32 = 1_000;
+
+/// Arguments of `errand events`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A line for people has number, time, attempt (- for the run as a whole), type, and what tells most.
+
+Examples:
+  errand events review
+  errand events -f review --type run,attempt,step.failed
+  errand events review --json | jq -r '[.seq, .type] | @tsv'")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Only events of that type (step.failed) or noun (step); may be given again
+    #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', value_parser = kinds::one)]
+    types: Vec<String>,
+    /// Print the events as JSON, one in a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows a journal, in order and without gaps.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let run_id = context.resolve(&engine, &args.run).await?;
+    let view = View { context, engine: &engine, run_id, kinds: Kinds(args.types), json: args.json };
+    let mut seen = view.show_after(0).await?;
+    if !args.follow {
+        return Ok(0);
+    }
+    loop {
+        let before = seen;
+        let more = wait::until(&engine, &view.run_id, None, |stored| {
+            stored.head.seq > before || stored.run.status.is_terminal()
+        });
+        let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) = more.await?;
+        seen = view.show_after(seen).await?;
+        if stored.run.status.is_terminal() && seen >= stored.head.seq {
+            return Ok(0);
+        }
+    }
+}
+
+/// What is shown, and how.
+struct View<'a> {
+    context: &'a Context,
+    engine: &'a Engine,
+    run_id: RunId,
+    kinds: Kinds,
+    json: bool,
+}
+
+impl View<'_> {
+    /// Shows what comes after event `after`. Returns the number of the last event looked at.
+    async fn show_after(&self, mut after: u64) -> Result<u64, Failure> {
+        loop {
+            let events = self.engine.store().events(&self.run_id, after, PAGE).await?;
+            let Some(last) = events.last() else { return Ok(after) };
+            after = last.seq;
+            let mut text = String::new();
+            for event in events.iter().filter(|event| self.kinds.has(&event.kind)) {
+                text.push_str(&if self.json { event.to_json_line() } else { line::of(event) });
+                text.push('\n');
+            }
+            if !text.is_empty() {
+                self.context.printer.bytes(text.as_bytes())?;
+            }
+        }
+    }
+}
