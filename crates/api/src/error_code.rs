@@ -128,6 +128,7 @@ codes! {
     SupervisorStopped = "supervisor_stopped", ERRAND_FAILED, "whoever supervised the attempt was told to go";
     LeaseLost = "lease_lost", ERRAND_FAILED, "the attempt lost its lease";
     Stopped = "stopped", STOPPED, "the run was stopped";
+    Superseded = "superseded", STOPPED, "a newer run of its session took over";
     Interrupted = "interrupted", INTERRUPTED, "the run was interrupted";
 
     // Secrets.
@@ -161,6 +162,8 @@ codes! {
     SessionMissing = "session_missing", ERRAND_FAILED, "the run belongs to no session";
     SessionConflict = "session_conflict", ERRAND_FAILED, "the session was changed meanwhile";
     BomNotFound = "bom_not_found", ERRAND_FAILED, "there is no such inventory";
+    SessionBusy = "session_busy", ERRAND_FAILED, "another run uses the session";
+    SessionNotFound = "session_not_found", ERRAND_FAILED, "there is no session of that name";
     BriefMissing = "brief_missing", ERRAND_FAILED, "the run has no brief";
     NotAvailableYet = "not_available_yet", ERRAND_FAILED, "this version cannot do that yet";
     ShuttingDown = "shutting_down", ERRAND_FAILED, "errand is about to end";

@@ -75,6 +75,9 @@ pub(crate) enum Command {
     Import(commands::import::Args),
     /// Check that a run's journal, or an exported file, is what was written
     Verify(commands::verify::Args),
+    /// List, show and remove what outlives the runs of a conversation
+    #[command(subcommand)]
+    Sessions(commands::sessions::Command),
     /// Check and mend the registry
     #[command(subcommand)]
     Registry(commands::registry::Command),

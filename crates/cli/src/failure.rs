@@ -215,6 +215,14 @@ fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
             "look at both: `errand verify` of the run here, and of the file",
         ),
         StoreError::Revision { .. } => (ErrorCode::SessionConflict, "read the session again"),
+        StoreError::SessionBusy { .. } => (
+            ErrorCode::SessionBusy,
+            "nothing was started; `--on-busy enqueue` waits, `interrupt` or `rollback` takes over",
+        ),
+        StoreError::SessionInUse { .. } => (
+            ErrorCode::SessionBusy,
+            "wait for the run with `errand wait`, or end it with `errand stop`",
+        ),
         StoreError::Damaged { .. } => (
             ErrorCode::RecordDamaged,
             "`errand registry check` tells more, `errand registry rebuild` mends",

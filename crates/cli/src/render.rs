@@ -12,9 +12,10 @@ use crate::moment::{relative, spoken};
 pub(crate) fn exit_code_of(record: &Record) -> u8 {
     match record.status.as_str() {
         "completed" => record.exit_code.map_or(exit_code::SUCCESS, exit_code::of_agent),
+        "cancelled" if code_of(record) == Some(ErrorCode::TimeoutQueue) => exit_code::TIMED_OUT,
         "cancelled" => exit_code::STOPPED,
         _ => {
-            let code = record.last_error.as_ref().and_then(|e| e.code.parse::<ErrorCode>().ok());
+            let code = code_of(record);
             let is_timeout = matches!(code, Some(ErrorCode::TimeoutRun | ErrorCode::TimeoutStep));
             match (record.exit_code, record.signal) {
                 _ if is_timeout => exit_code::TIMED_OUT,
@@ -28,10 +29,19 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
     }
 }
 
+/// The code of what went wrong last.
+fn code_of(record: &Record) -> Option<ErrorCode> {
+    record.last_error.as_ref().and_then(|error| error.code.parse().ok())
+}
+
 /// "running 3 minutes", "exited (0) 5 minutes ago", "failed (1) 2 hours ago".
 pub(crate) fn status(record: &Record, now: Timestamp) -> String {
     let ended = record.stopped_at_ms.map_or(String::new(), |at| format!(" {}", relative(at, now)));
     match record.status.as_str() {
+        "pending" if record.waits_behind.is_some() => {
+            let holder = record.waits_behind.as_ref().map(ToString::to_string);
+            format!("waits for its turn behind {}", holder.unwrap_or_default())
+        }
         "pending" if record.attempt > 0 && !is_starting(record) => {
             format!("waiting, attempt {} follows", record.attempt + 1)
         }
@@ -42,7 +52,11 @@ pub(crate) fn status(record: &Record, now: Timestamp) -> String {
             format!("running {}", spoken(now.since(since)))
         }
         "completed" => format!("exited ({}){ended}", exit_code_of(record)),
-        "cancelled" => format!("stopped{ended}"),
+        "cancelled" => match code_of(record) {
+            Some(ErrorCode::TimeoutQueue) => format!("timed out before it began{ended}"),
+            Some(ErrorCode::Superseded) => format!("superseded{ended}"),
+            _ => format!("stopped{ended}"),
+        },
         _ => format!("failed ({}){ended}", exit_code_of(record)),
     }
 }

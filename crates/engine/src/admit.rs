@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_agent::parcel::Parcel;
 use errand_api::agent_file::{Agent, Harness, Target};
 use errand_model::event::{
-    AgentRef, EventBody, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
+    AgentRef, EventBody, OnBusy, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
 };
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
@@ -15,7 +15,7 @@ use errand_model::{Digest, Head, RunId};
 use errand_store::{Admission, Admitted, Lease};
 use serde_json::{Value, json};
 
-use crate::{Engine, Error, Surroundings, command_line, payload, schema};
+use crate::{Engine, Error, Surroundings, command_line, payload, schema, sessions};
 
 /// A run that somebody wants.
 #[derive(Clone, Debug)]
@@ -51,8 +51,12 @@ pub struct Wishes {
     pub env: BTreeMap<String, String>,
     /// The conversation it belongs to.
     pub session_id: Option<String>,
+    /// What it does if another run of the session has the turn; `None`: it takes no turns.
+    pub session_turn: Option<OnBusy>,
     /// Wins over the agent's `timeouts.run`.
     pub timeout: Option<Duration>,
+    /// Wins over the agent's `timeouts.queue`.
+    pub queue_timeout: Option<Duration>,
     /// The caller's key for this request.
     pub idempotency_key: Option<String>,
     /// Whether an equal run that is unfinished or completed stands in for it.
@@ -176,7 +180,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             // A service lives until it is stopped; its wakes have the agent's limit.
             run: run_timeout.filter(|_| kind != RunKind::Service),
             step: agent.timeouts.step_ms.map(Duration::from_millis),
-            queue: agent.timeouts.queue_ms.map(Duration::from_millis),
+            queue: wishes.queue_timeout.or(agent.timeouts.queue_ms.map(Duration::from_millis)),
             approval: agent.timeouts.approval_ms.map(Duration::from_millis),
         },
         retry: if kind == RunKind::Service {
@@ -190,7 +194,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         fingerprint,
         callback_url: wishes.callback_url,
         budgets: errand_model::budget::Limits::default(),
-        session_turn: None,
+        session_turn: wishes.session_turn,
         inherits: None,
         replay: None,
     })
@@ -222,7 +226,12 @@ fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wi
 pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
     let admission = admission(engine, submission)?;
     let (run, head) = (admission.run.clone(), admission.head);
-    let admitted = engine.store().admit(admission).await?;
+    let admitted = loop {
+        match engine.store().admit(admission.clone()).await {
+            Ok(admitted) => break admitted,
+            Err(error) => sessions::settle_user(engine, error).await?,
+        }
+    };
     if admitted == Admitted::Created {
         crate::record_file::write_quietly(engine, &run, head, None);
     }
@@ -240,7 +249,12 @@ pub async fn admit_held(
 ) -> Result<(RunId, Result<Lease, RunId>), Error> {
     let admission = admission(engine, submission)?;
     let (run, head) = (admission.run.clone(), admission.head);
-    let (admitted, lease) = engine.store().admit_held(admission, engine.holder().clone()).await?;
+    let (admitted, lease) = loop {
+        match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {
+            Ok(admitted) => break admitted,
+            Err(error) => sessions::settle_user(engine, error).await?,
+        }
+    };
     match (admitted, lease) {
         (Admitted::Created, Some(lease)) => {
             crate::record_file::write_quietly(engine, &run, head, Some(engine.holder()));

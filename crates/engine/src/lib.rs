@@ -22,6 +22,7 @@ pub mod record_file;
 pub mod remove;
 mod schema;
 pub mod service;
+pub mod sessions;
 pub mod supervise;
 pub mod wait;
 pub mod worker;

@@ -72,6 +72,22 @@ pub enum Error {
         /// Which run.
         run_id: RunId,
     },
+    /// Another run has the turn in the session, and this one is not to wait.
+    #[error("run {run_id} has the turn in session {session_id:?}")]
+    SessionBusy {
+        /// Which session.
+        session_id: String,
+        /// Who has the turn.
+        run_id: RunId,
+    },
+    /// A session is used by a run that is not over.
+    #[error("run {run_id} uses session {session_id:?} and is not over")]
+    SessionInUse {
+        /// Which session.
+        session_id: String,
+        /// Who uses it.
+        run_id: RunId,
+    },
     /// A run's rows do not make sense.
     #[error("run {run_id} is damaged in the registry: {reason}")]
     Damaged {

@@ -13,7 +13,9 @@ mod journal_file;
 mod problem;
 mod rebuild;
 mod registry;
+mod removed_sessions;
 mod row;
+mod session;
 pub mod sqlite;
 mod traits;
 mod usage;
@@ -27,9 +29,14 @@ pub use journal_file::JournalFile;
 pub use problem::{Problem, Report};
 pub use rebuild::rebuild;
 pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
+pub use removed_sessions::RemovedSessions;
 pub use row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Fence, Filter, Holder,
-    Lease, Page, Pending, Request, RequestKind, SessionState, Stored,
+    Lease, Page, Pending, Request, RequestKind, Stored,
+};
+pub use session::{
+    MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
+    SessionResult, SessionState, SessionStore, Turn,
 };
 pub use traits::{Removal, Store};
 pub use usage::{

@@ -14,7 +14,10 @@ use serde_json::Value;
 
 use crate::problem::{Problem, Report};
 use crate::sqlite::{Rebuilt, Restored};
-use crate::{Error, FinalSnapshot, Holder, JournalFile, Lease, Registry, SessionState, files};
+use crate::{
+    Error, FinalSnapshot, Holder, JournalFile, Lease, Registry, RemovedSessions, SessionState,
+    files,
+};
 
 /// The longest session's state that is read back.
 const SESSION_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -46,10 +49,14 @@ pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
             }
         }
     }
+    let removed = RemovedSessions::read(registry)?;
+    rebuilt.add_session_events(&removed)?;
     for session in sessions.values() {
-        rebuilt.add_session(session)?;
-        report.sessions += 1;
+        if !removed.covers(&session.session_id, session.updated_at) {
+            rebuilt.add_session(session)?;
+        }
     }
+    report.sessions = rebuilt.count_sessions()?;
     rebuilt.put_in_place(now)?;
     Ok(report)
 }

@@ -134,6 +134,11 @@ impl Registry {
         self.workspaces().join(run_id.as_str())
     }
 
+    /// Which sessions were removed, one line each.
+    pub fn removed_sessions(&self) -> PathBuf {
+        self.root.join("removed-sessions.jsonl")
+    }
+
     /// Encrypted secrets.
     pub fn secrets(&self) -> PathBuf {
         self.root.join("secrets")

@@ -8,7 +8,6 @@ use errand_model::run::Run;
 use errand_model::step::Step;
 use errand_model::{Digest, Head, ProcessIdentity, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A run to be admitted: its first event, and the run that this event folds to.
 #[derive(Clone, Debug)]
@@ -226,19 +225,6 @@ pub struct Page {
     pub after: Option<RunId>,
     /// At most so many.
     pub limit: u32,
-}
-
-/// A session as it is kept.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SessionState {
-    /// Its name.
-    pub session_id: String,
-    /// Grows with each change.
-    pub revision: u64,
-    /// The state document.
-    pub state: Value,
-    /// When it was changed last.
-    pub updated_at: Timestamp,
 }
 
 /// One generation of an agent's inventory.

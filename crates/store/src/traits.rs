@@ -6,17 +6,17 @@ use errand_model::price::Day;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
-use crate::Error;
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Request, RequestKind, SessionState, Stored,
+    Page, Request, RequestKind, Stored,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, UsageQuery, UsageRow};
+use crate::{Error, SessionStore};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// Admits a run. One with the same idempotency key, or (if `dedup`) the same fingerprint among
     /// unfinished and completed runs, stands in for it.
     ///
@@ -174,21 +174,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error>;
-
-    /// A session's state; `None` if there is none.
-    ///
-    /// # Errors
-    ///
-    /// Only those that any method has.
-    async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error>;
-
-    /// Changes a session's state, if it still has the revision `seen` (0: it does not exist).
-    /// Returns the new revision.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Revision`] if it was changed since.
-    async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error>;
 
     /// The generation of an agent's inventory with that digest: the latest one if it has it, else a
     /// new one. The document is in the blob store already.

@@ -19,7 +19,7 @@ use super::body::{self, Answer};
 use super::control::Stream;
 use super::route::{Route, ok, ok_bytes, ok_events};
 use super::server::Context;
-use super::{AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, upload};
+use super::{AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, session, upload};
 
 /// Carries out what was asked.
 pub(super) async fn carry_out(
@@ -72,6 +72,16 @@ pub(super) async fn carry_out(
             ok(&backend.put_session(state, revision).await?)
         }
         Route::Session => ok(&backend.session().await?),
+        Route::SessionMessages if request.method() == Method::POST => {
+            ok(&session::append(backend, json(request).await?).await?)
+        }
+        Route::SessionMessages => ok(&session::messages(backend, request.uri().query()).await?),
+        Route::SessionResult(tool) if puts => {
+            ok(&session::keep(backend, &tool, json(request).await?).await?)
+        }
+        Route::SessionResult(tool) => {
+            ok(&session::result(backend, &tool, request.uri().query()).await?)
+        }
         Route::Control => Ok(ok_events(Stream::new(backend.control(), context.closing.clone()))),
         Route::Checkback => check_back(backend, json(request).await?).await,
         Route::Later(what, _) => Err(Refusal::new(
@@ -170,7 +180,7 @@ async fn check_back(backend: &dyn Backend, result: Checkback) -> Result<Response
     ok(&Done {})
 }
 
-fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Payload, Refusal> {
+pub(super) fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Payload, Refusal> {
     let payload =
         wire::payload(value, encoding).map_err(|error| Refusal::request(error.to_string()))?;
     if let Payload::Base64(text) = &payload {
@@ -184,6 +194,6 @@ fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Payload, Refu
     Ok(payload)
 }
 
-fn unpacked(payload: Payload) -> Result<(serde_json::Value, Encoding), Refusal> {
+pub(super) fn unpacked(payload: Payload) -> Result<(serde_json::Value, Encoding), Refusal> {
     wire::unpack(payload).map_err(|error| Refusal::internal(error.to_string()))
 }

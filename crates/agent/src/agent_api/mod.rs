@@ -13,6 +13,7 @@ pub mod limit;
 mod refusal;
 mod route;
 mod server;
+mod session;
 mod token;
 mod upload;
 
@@ -21,3 +22,4 @@ pub use bind::BindError;
 pub use client::{Client, ClientError};
 pub use refusal::Refusal;
 pub use server::{Bind, Revoke, Server};
+pub use session::{KeptResult, SessionBackend};

@@ -28,6 +28,8 @@ pub(super) enum Route {
     Artifact(String),
     Brief,
     Session,
+    SessionMessages,
+    SessionResult(String),
     Control,
     Checkback,
     /// Part of a later version; what it would do.
@@ -43,6 +45,7 @@ impl Route {
             path::OUTPUT => Self::Output,
             path::BRIEF => Self::Brief,
             path::SESSION => Self::Session,
+            path::SESSION_MESSAGES => Self::SessionMessages,
             path::CONTROL => Self::Control,
             path::CHECKBACK => Self::Checkback,
             path::APPROVALS => Self::Later("asking for an approval", &[Method::POST]),
@@ -59,6 +62,9 @@ impl Route {
     fn named(path: &str) -> Option<Self> {
         if let Some(name) = path.strip_prefix(path::ARTIFACTS) {
             return path::decode(name).map(Self::Artifact);
+        }
+        if let Some(tool) = path.strip_prefix(path::SESSION_RESULTS) {
+            return path::decode(tool).map(Self::SessionResult);
         }
         let (key, verb) = path.strip_prefix(path::STEPS)?.rsplit_once('/')?;
         let key = path::decode(key)?;
@@ -79,7 +85,10 @@ impl Route {
             | Self::Events
             | Self::Artifact(_)
             | Self::Checkback => &[Method::POST],
-            Self::Checkpoint | Self::Session => &[Method::GET, Method::PUT],
+            Self::Checkpoint | Self::Session | Self::SessionResult(_) => {
+                &[Method::GET, Method::PUT]
+            }
+            Self::SessionMessages => &[Method::GET, Method::POST],
             Self::Output => &[Method::POST, Method::PUT],
             Self::Brief | Self::Control => &[Method::GET],
             Self::Later(_, methods) => methods,

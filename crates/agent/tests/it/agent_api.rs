@@ -5,3 +5,4 @@
 mod calls;
 mod hostile;
 mod memory;
+mod sessions;

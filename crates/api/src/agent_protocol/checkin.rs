@@ -28,6 +28,9 @@ pub struct CheckinAnswer {
     pub agent: AgentSeen,
     /// The session that the run belongs to.
     pub session_id: Option<String>,
+    /// How many messages the session keeps; `null` where the run has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_messages: Option<u64>,
     /// The run's input; `null` if it has none.
     pub input: Option<Value>,
     /// How `input` is to be read.

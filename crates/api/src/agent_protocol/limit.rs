@@ -1,5 +1,7 @@
 //! How much a call may carry. What is larger is refused before anything is recorded.
 
+use std::time::Duration;
+
 /// Bytes of a JSON body: held in memory while it is read.
 pub const JSON_BODY_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of an artifact: streamed to disk.
@@ -13,3 +15,21 @@ pub const EVENTS_PER_BATCH: usize = 1000;
 pub const STEP_STDOUT_BYTES: usize = 8 * 1024 * 1024;
 /// Bytes of a command's standard error that `errand agent step` records.
 pub const STEP_STDERR_BYTES: usize = 1024 * 1024;
+/// Messages that one call appends to a session: they are recorded in one commit.
+pub const MESSAGES_PER_APPEND: usize = 100;
+/// Bytes of one message's content, as JSON.
+pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Bytes of the role of a message.
+pub const MESSAGE_ROLE_BYTES: usize = 32;
+/// Messages of a session that one call answers with, unless it asks for fewer.
+pub const MESSAGES_PER_ANSWER: u32 = 1000;
+/// Bytes of messages that one call answers with: older ones are left out.
+pub const MESSAGES_ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of the name of a tool whose results a session keeps.
+pub const TOOL_NAME_BYTES: usize = 200;
+/// Bytes of a tool's result that a session keeps, as JSON.
+pub const RESULT_BYTES: usize = 1024 * 1024;
+/// How long a session keeps a tool's result, unless the agent says otherwise.
+pub const RESULT_TTL: Duration = Duration::from_hours(24);
+/// The longest that a session keeps a tool's result.
+pub const RESULT_TTL_MOST: Duration = Duration::from_hours(24 * 365);

@@ -29,5 +29,8 @@ pub use output::{
 };
 pub use person::{ApprovalAnswer, ApprovalDecision, AskApproval, AskInput, InputAnswer};
 pub use problem::Problem;
-pub use session::{PutSession, SessionAnswer};
+pub use session::{
+    AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,
+    PutSession, ResultAnswer, SessionAnswer, SessionMessage,
+};
 pub use step::{BeginStep, BeginStepAnswer, CompleteStep, FailStep, StepError};

@@ -18,6 +18,12 @@ pub const ARTIFACTS: &str = "/agent/v1/artifacts/";
 pub const BRIEF: &str = "/agent/v1/brief";
 /// `GET` → [`super::SessionAnswer`]; `PUT`: [`super::PutSession`] → [`super::SessionAnswer`].
 pub const SESSION: &str = "/agent/v1/session";
+/// `GET` → [`super::MessagesAnswer`]; `POST`: [`super::AppendMessages`] →
+/// [`super::AppendMessagesAnswer`].
+pub const SESSION_MESSAGES: &str = "/agent/v1/session/messages";
+/// `GET {SESSION_RESULTS}{tool}?input=…` or `?key=…` → [`super::ResultAnswer`]; `PUT`:
+/// [`super::KeepResult`] → [`super::KeepResultAnswer`].
+pub const SESSION_RESULTS: &str = "/agent/v1/session/results/";
 /// `GET` → server-sent events, each a [`super::ControlEvent`].
 pub const CONTROL: &str = "/agent/v1/control";
 /// `POST`: [`super::Checkback`] → [`super::Done`].
@@ -49,6 +55,11 @@ pub fn fail_step(key: &str) -> String {
 /// `POST`: keep an artifact of that name.
 pub fn artifact(name: &str) -> String {
     format!("{ARTIFACTS}{}", encode(name))
+}
+
+/// `GET`, `PUT`: the session's results of that tool.
+pub fn session_results(tool: &str) -> String {
+    format!("{SESSION_RESULTS}{}", encode(tool))
 }
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986, `/` included.

@@ -47,6 +47,10 @@ pub struct Record {
     pub labels: BTreeMap<String, String>,
     /// The conversation it belongs to.
     pub session_id: Option<String>,
+    /// The run that has the turn in the session, while this one waits for its own. Known to those
+    /// who look at the registry, not in files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_behind: Option<RunId>,
     /// The run that started it.
     pub parent_run_id: Option<RunId>,
     /// The run it repeats.

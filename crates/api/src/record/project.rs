@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use errand_model::event::{Failure, RunKind};
+use errand_model::event::{CancelCause, Failure, RunKind};
 use errand_model::run::{AttemptState, Run, Status, TokenUsage};
 use errand_model::{Head, Payload, Timestamp};
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         trigger: run.spec.trigger.clone(),
         labels: run.spec.labels.clone(),
         session_id: run.spec.session_id.clone(),
+        waits_behind: None,
         parent_run_id: run.spec.parent_run_id.clone(),
         origin_run_id: run.spec.origin_run_id.clone(),
         detached: run.spec.detached,
@@ -119,6 +120,11 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
     if let Status::Failed { error, .. } = &run.status {
         return Some(error.into());
     }
+    if let Status::Cancelled { cause, .. } = &run.status
+        && let Some(error) = cancelled(run, *cause)
+    {
+        return Some(error);
+    }
     run.attempts.iter().rev().find_map(|attempt| match &attempt.state {
         AttemptState::Failed(_, error) => Some(error.into()),
         AttemptState::Starting(_)
@@ -126,6 +132,28 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
         | AttemptState::Exited(_)
         | AttemptState::Stopped(..) => None,
     })
+}
+
+/// Why a run was cancelled, where nobody who looks at it asked for that.
+fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
+    let (code, message) = match cause {
+        CancelCause::QueueTimeout => {
+            let limit = run.spec.timeouts.queue.unwrap_or_default();
+            ("timeout_queue", format!("the run could not begin within its limit of {limit:?}"))
+        }
+        CancelCause::Superseded => {
+            let by = run.cancel_requested.as_ref().and_then(|request| request.by.as_deref());
+            let by = by.unwrap_or("a newer one");
+            ("superseded", format!("run {by} took its place in the session"))
+        }
+        CancelCause::Stopped
+        | CancelCause::Interrupted
+        | CancelCause::ApprovalDeadline
+        | CancelCause::Budget
+        | CancelCause::Parent
+        | CancelCause::SupervisorGone => return None,
+    };
+    Some(RecordError { code: code.to_owned(), message, step: None })
 }
 
 impl From<&Failure> for RecordError {

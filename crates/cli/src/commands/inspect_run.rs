@@ -1,7 +1,7 @@
 //! `errand inspect-run`: everything that is known of a run.
 
 use errand_api::record::manifest;
-use errand_engine::{reconcile, record_file, wait};
+use errand_engine::{reconcile, record_file, sessions, wait};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -30,7 +30,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let engine = context.engine()?;
     let run_id = context.resolve(&engine, &args.run).await?;
     let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
-    let record = record_file::record(&engine, &stored);
+    let mut record = record_file::record(&engine, &stored);
+    record.waits_behind = sessions::waits_behind(&engine, &stored).await?;
     match args.output {
         Form::Json => context.printer.json(&record)?,
         Form::Yaml => {

@@ -25,6 +25,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod sessions;
 pub(crate) mod stop;
 mod submit;
 pub(crate) mod trace;
@@ -64,6 +65,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Export(args) => export::run(context, args).await,
         Command::Import(args) => import::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Sessions(command) => sessions::run(context, command).await,
         Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),
         Command::Agent(command) => agent::run(context, command).await,

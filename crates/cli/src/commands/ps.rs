@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
 use errand_api::record::Record;
-use errand_engine::{Engine, reconcile, record_file};
+use errand_engine::{Engine, reconcile, record_file, sessions};
 use errand_model::event::RunKind;
 use errand_store::{Filter, Page, Stored};
 
@@ -131,7 +131,9 @@ async fn records(
             let stored = reconciled(context, engine, stored).await;
             // Some turn out to be over.
             if !(filter.live && stored.run.status.is_terminal()) {
-                records.push(record_file::record(engine, &stored));
+                let mut record = record_file::record(engine, &stored);
+                record.waits_behind = sessions::waits_behind(engine, &stored).await?;
+                records.push(record);
             }
         }
         if is_last_page {

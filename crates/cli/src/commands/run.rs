@@ -12,7 +12,7 @@ use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, wait};
 use errand_model::RunId;
-use errand_model::event::{CancelCause, RunKind};
+use errand_model::event::{CancelCause, OnBusy, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
@@ -47,6 +47,12 @@ pub(crate) struct Args {
     /// End the run after so long, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     timeout: Option<Duration>,
+    /// With --session: what happens while another run of the session is under way
+    #[arg(long, value_name = "CHOICE", value_enum, requires = "session")]
+    on_busy: Option<Busy>,
+    /// Cancel the run if it could not begin for so long, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
+    queue_timeout: Option<Duration>,
     /// The same key again gives the same run, not a second one
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -56,6 +62,30 @@ pub(crate) struct Args {
     /// Run even if --dedup would find an equal run
     #[arg(long, requires = "dedup")]
     force: bool,
+}
+
+/// What happens while another run of the session is under way.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Busy {
+    /// Wait until it is this run's turn (the default)
+    Enqueue,
+    /// Start nothing, and say which run has the turn
+    Reject,
+    /// Cancel the runs before this one, and go
+    Interrupt,
+    /// The same, and undo what they changed in the session
+    Rollback,
+}
+
+impl From<Busy> for OnBusy {
+    fn from(busy: Busy) -> Self {
+        match busy {
+            Busy::Enqueue => Self::Enqueue,
+            Busy::Reject => Self::Reject,
+            Busy::Interrupt => Self::Interrupt,
+            Busy::Rollback => Self::Rollback,
+        }
+    }
 }
 
 /// Runs an agent.
@@ -79,6 +109,9 @@ fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
     };
     let mut wishes = submit::wishes(context, &args.common)?;
     wishes.timeout = args.timeout;
+    wishes.queue_timeout = args.queue_timeout;
+    let on_busy = args.on_busy.map_or(OnBusy::default(), Into::into);
+    wishes.session_turn = wishes.session_id.as_ref().map(|_| on_busy);
     wishes.dedup = args.dedup && !args.force;
     if args.idempotency_key.as_deref() == Some("") {
         return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));

@@ -80,6 +80,8 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         env: variables(&common.env)?,
         session_id: common.session.clone(),
         timeout: None,
+        queue_timeout: None,
+        session_turn: None,
         idempotency_key: None,
         dedup: false,
         detached: common.detach,

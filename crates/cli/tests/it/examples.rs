@@ -154,3 +154,35 @@ fn the_triage_is_woken_by_a_request_that_knows_the_secret() {
     assert_eq!(wake["artifacts"][0]["name"], "verdict.json");
     drop(sandbox.errand(["stop", &service]).run().ok());
 }
+
+#[test]
+fn the_chat_remembers_a_list_for_each_session() {
+    let sandbox = sandbox();
+    let agent = example("chat-memory");
+    let say = |session: &str, text: &str| {
+        let more = ["--session", session, "--job", text];
+        sandbox.errand(words("run", &agent, &more)).run().ok().stdout()
+    };
+    assert_eq!(say("alice", "add milk"), "add: milk; 1 on the list\n");
+    let ids: Vec<String> = (1..=3)
+        .map(|n| {
+            let text = format!("add item-{n}");
+            let more = ["-d", "--session", "alice", "--job", &text];
+            sandbox.errand(words("run", &agent, &more)).run().ok().stdout_line()
+        })
+        .collect();
+    drop(sandbox.errand(["wait"]).args(&ids).run().ok());
+    assert_eq!(say("alice", "list"), "milk, item-1, item-2, item-3\n");
+    assert_eq!(say("bob", "list"), "the list is empty\n");
+    let history = say("alice", "history");
+    let expect = "10 messages so far\nuser: add milk\nassistant: add: milk; 1 on the list\n";
+    assert!(history.starts_with(expect), "{history}");
+    let folder = agent.to_str().unwrap();
+    let count = format!("count {folder}");
+    assert!(
+        say("alice", &count).contains("3 files") && say("alice", &count).contains("remembered")
+    );
+    assert!(say("bob", &count).contains("counted in"), "another session knows nothing of it");
+    let alone = sandbox.errand(words("run", &agent, &["--job", "list"])).run().exits(1);
+    assert!(alone.stderr().contains("run it with --session"), "{}", alone.describe());
+}

@@ -29,6 +29,8 @@ mod reference;
 mod remove;
 mod secrets;
 mod services;
+mod session_turns;
+mod sessions;
 mod steps;
 mod stop;
 mod stress;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use errand_agent::parcel;
 use errand_model::RunId;
-use errand_model::event::ServiceSpec;
+use errand_model::event::{OnBusy, ServiceSpec};
 use errand_model::run::{AttemptState, Run};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
@@ -107,6 +107,8 @@ async fn again(engine: &Engine, old: &Stored) -> Result<RunId, Error> {
             env: spec.env.clone(),
             session_id: spec.session_id.clone(),
             timeout: spec.timeouts.run,
+            queue_timeout: spec.timeouts.queue,
+            session_turn: spec.session_turn.map(|_| OnBusy::Enqueue),
             idempotency_key: None,
             dedup: false,
             detached: true,

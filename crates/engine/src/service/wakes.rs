@@ -247,6 +247,9 @@ impl Wakes {
             env: run.spec.env.clone(),
             session_id: run.spec.session_id.clone(),
             timeout: None,
+            queue_timeout: None,
+            // The wakes of a service answer at the same time.
+            session_turn: None,
             idempotency_key: None,
             dedup: false,
             detached: true,

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::backend::Desk;
 use super::deadline::{self, Deadline};
 use super::prepare::{Prepared, prepare};
-use super::{Company, outcome, requests, start};
+use super::{Company, outcome, requests, session, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::{Engine, Error};
@@ -27,6 +27,9 @@ pub(super) async fn run(
     company: &mut Company,
 ) -> Result<(), Error> {
     if let Err(error) = start(engine, journal).await? {
+        return fail(journal, company, outcome::of_preparation(&error)).await;
+    }
+    if let Err(error) = session::open(engine, journal).await {
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
     let run = journal.look(|run, _| run.clone());

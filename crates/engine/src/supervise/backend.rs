@@ -14,17 +14,17 @@ use errand_api::agent_protocol::{
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
     ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
-    StepStarted,
+    SessionUpdated, StepStarted,
 };
 use errand_model::run::{Command, Report};
 use errand_model::step::{self, Begin, StepRefused, StepState};
 use errand_model::{Digest, Payload};
-use errand_store::files::{Sync, write_atomic};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
+use super::session;
 use crate::admit::stored_word;
 use crate::journal::Journal;
 use crate::{Engine, Error, payload};
@@ -35,10 +35,10 @@ const CONTROL_BACKLOG: usize = 16;
 /// One attempt's end of the agent API.
 #[derive(Debug)]
 pub(super) struct Desk {
-    engine: Engine,
+    pub(super) engine: Engine,
     journal: Journal,
     attempt: u32,
-    redactor: Redactor,
+    pub(super) redactor: Redactor,
     brief: Vec<u8>,
     brief_digest: Digest,
     input: Option<Vec<u8>>,
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// Records events of this attempt; they are durable when this returns.
-    async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
+    pub(super) async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
         let command = Report { attempt: self.attempt, events }.into();
         self.journal.command(&command).await.map_err(|error| refusal(&error))?;
         Ok(())
@@ -129,7 +129,7 @@ impl Desk {
     }
 
     /// What goes into an event: masked, and by digest where it is long.
-    fn kept(&self, given: Payload) -> Result<Payload, Refusal> {
+    pub(super) fn kept(&self, given: Payload) -> Result<Payload, Refusal> {
         let blobs = self.engine.blobs();
         let kept = match self.masked(given) {
             Payload::Json(value) => payload::from_json(&blobs, value),
@@ -142,7 +142,7 @@ impl Desk {
     }
 
     /// What an agent is given: no blob, but its bytes.
-    fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
+    pub(super) fn fetched(&self, kept: &Payload) -> Result<Payload, Refusal> {
         let blobs = self.engine.blobs();
         let Payload::Blob(blob) = kept else { return Ok(kept.clone()) };
         let bytes = payload::to_bytes(&blobs, kept).map_err(|error| refusal(&error))?;
@@ -192,6 +192,7 @@ impl Backend for Desk {
                     digest: run.spec.agent.digest.to_string(),
                 },
                 session_id: run.spec.session_id.clone(),
+                session_messages: None,
                 input,
                 input_encoding,
                 brief_key: Some(self.brief_digest.to_string()),
@@ -205,6 +206,9 @@ impl Backend for Desk {
             };
             (answer, run.checkpoint.clone())
         });
+        if let Some(session_id) = &answer.session_id {
+            answer.session_messages = Some(self.count_messages(session_id).await?);
+        }
         if let Some(checkpoint) = checkpoint {
             let state = payload::to_json(&self.engine.blobs(), &checkpoint.state);
             answer.checkpoint = Some(state.map_err(|error| refusal(&error))?);
@@ -363,6 +367,7 @@ impl Backend for Desk {
             Some(seen) => seen,
             None => self.session().await?.revision,
         };
+        let kept = self.kept(Payload::Json(state.clone()))?;
         let session = errand_store::SessionState {
             session_id: session_id.clone(),
             revision,
@@ -371,9 +376,12 @@ impl Backend for Desk {
         };
         match self.engine.store().put_session(session, revision).await {
             Ok(revision) => {
-                let answer = SessionAnswer { session_id, revision, state };
-                self.write_session_file(&answer);
-                Ok(answer)
+                let run_id = self.journal.run_id();
+                session::write_file(&self.engine, run_id, &session_id, (revision, &state));
+                let updated =
+                    SessionUpdated { session_id: session_id.clone(), revision, state: kept };
+                self.report_all(vec![EventBody::SessionUpdated(updated)]).await?;
+                Ok(SessionAnswer { session_id, revision, state })
             }
             Err(error @ errand_store::Error::Revision { .. }) => {
                 Err(Refusal::new(409, ErrorCode::SessionConflict, error.to_string()))
@@ -405,19 +413,11 @@ impl Backend for Desk {
 }
 
 impl Desk {
-    fn session_id(&self) -> Result<String, Refusal> {
+    pub(super) fn session_id(&self) -> Result<String, Refusal> {
         self.journal.look(|run, _| run.spec.session_id.clone()).ok_or_else(|| {
             Refusal::new(404, ErrorCode::SessionMissing, "this run belongs to no session")
                 .with_hint("start it with --session NAME")
         })
-    }
-
-    /// A copy for people; the registry has the state.
-    fn write_session_file(&self, answer: &SessionAnswer) {
-        let path = self.engine.registry().run_session(self.journal.run_id());
-        if let Ok(text) = serde_json::to_vec(answer) {
-            drop(write_atomic(&path, &text, Sync::No));
-        }
     }
 }
 
@@ -436,7 +436,7 @@ fn seen_input(bytes: &[u8]) -> (Option<Value>, Encoding) {
 }
 
 /// How an error looks to the agent.
-fn refusal(error: &Error) -> Refusal {
+pub(super) fn refusal(error: &Error) -> Refusal {
     if let Error::Step(refused) = error {
         let (status, code) = match refused {
             StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),

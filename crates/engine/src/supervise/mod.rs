@@ -6,18 +6,22 @@
 mod attempt;
 mod backend;
 mod deadline;
+mod history;
 mod outcome;
 mod prepare;
 mod requests;
+mod session;
 mod start;
+mod turn;
 mod usher;
 
 use std::pin::Pin;
 
+use errand_agent::log::Stream;
 use errand_agent::process::Chunk;
 use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
-use errand_model::run::{Cancel, Run, Status};
+use errand_model::run::{Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
@@ -48,6 +52,15 @@ impl Company {
         if let Some(listener) = self.ready.take() {
             // Whoever asked may have gone: the record says it all the same.
             drop(listener.send(ready));
+        }
+    }
+
+    /// Tells whoever watches the run something about it, in one line.
+    fn note(&self, text: &str) {
+        if let Some(tee) = &self.tee {
+            let chunk = Chunk { stream: Stream::System, bytes: format!("{text}\n").into_bytes() };
+            // Who does not keep up finds it in the log.
+            drop(tee.try_send(chunk));
         }
     }
 }
@@ -107,6 +120,9 @@ async fn under_lease(
     company: &mut Company,
 ) -> Result<Next, Error> {
     requests::answer(engine, journal).await?;
+    if turn::until_turn(engine, journal, company).await? == Next::Over {
+        return Ok(Next::Over);
+    }
     if until_due(engine, journal, company).await? == Next::Over {
         return Ok(Next::Over);
     }
@@ -135,15 +151,15 @@ async fn until_due(
         });
         let Some(due_at) = due_at else { return Ok(Next::Over) };
         let now = engine.now();
+        if turn::queue_deadline(journal).is_some_and(|deadline| now >= deadline) {
+            return turn::cancel(journal, CancelCause::QueueTimeout).await;
+        }
         if now >= due_at {
             return Ok(Next::Attempt);
         }
         let orders = company.orders.borrow_and_update().clone();
         if orders.is_interrupted() {
-            let cause = CancelCause::Interrupted;
-            let cancel = Cancel { cause, by: None, grace: std::time::Duration::ZERO };
-            journal.end(&cancel.into()).await?;
-            return Ok(Next::Over);
+            return turn::cancel(journal, CancelCause::Interrupted).await;
         }
         if orders.is_drained() {
             // The lease dies with this process; whoever reconciles next carries the run on.

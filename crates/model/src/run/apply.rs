@@ -72,6 +72,7 @@ impl Run {
             counters: Counters::default(),
             usage: TokenUsage::default(),
             dead_letter: false,
+            has_spoken: false,
             service,
             approvals: std::collections::BTreeMap::new(),
             inputs: std::collections::BTreeMap::new(),
@@ -138,6 +139,7 @@ impl Run {
             | EventBody::ArtifactCreated(_)
             | EventBody::StepInherited(_)
             | EventBody::CheckpointInherited(_)
+            | EventBody::SessionAppended(_)
             | EventBody::Reported(_) => self.apply_work(context, event),
             EventBody::ApprovalRequested(_)
             | EventBody::ApprovalDecided(_)
@@ -152,7 +154,6 @@ impl Run {
             // What they are about is kept outside of the run.
             EventBody::SessionLoaded(_)
             | EventBody::SessionUpdated(_)
-            | EventBody::SessionAppended(_)
             | EventBody::SessionCached(_)
             | EventBody::SessionRolledBack(_)
             | EventBody::ReplayDiverged(_)

@@ -69,12 +69,15 @@ impl Run {
         match &end.outcome {
             Outcome::Exited { output } => {
                 let exited = AttemptExited { exit_code: end.exit_code, usage: end.usage };
-                let completed = RunCompleted {
-                    output: output.clone().or_else(|| self.output.clone()),
-                    exit_code: end.exit_code,
-                };
-                let mut events =
-                    vec![EventBody::AttemptExited(exited), EventBody::RunCompleted(completed)];
+                let output = output.clone().or_else(|| self.output.clone());
+                let mut events: Vec<EventBody> = self
+                    .said(output.as_ref())
+                    .map(EventBody::SessionAppended)
+                    .into_iter()
+                    .collect();
+                let completed = RunCompleted { output, exit_code: end.exit_code };
+                events.push(EventBody::AttemptExited(exited));
+                events.push(EventBody::RunCompleted(completed));
                 if matches!(self.status, Status::Pending { .. }) {
                     // It reports in and out at once.
                     events.insert(0, EventBody::RunStarted(RunStarted {}));

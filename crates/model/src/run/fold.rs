@@ -146,6 +146,8 @@ impl Run {
                 at: context.at,
                 attempt: context.attempt,
             });
+        } else if let EventBody::SessionAppended(_) = event {
+            self.has_spoken = true;
         } else if let EventBody::OutputSet(set) = event {
             self.output = Some(set.output.clone());
         } else if let EventBody::ArtifactCreated(created) = event {

@@ -33,7 +33,7 @@ impl Run {
                 current: self.epoch,
             });
         }
-        let Some(live) = self.live_attempt() else { return Ok(self.never_begun(now)) };
+        let Some(live) = self.live_attempt() else { return Ok(self.never_begun(lose.epoch, now)) };
         let end = EndAttempt {
             attempt: live.number,
             outcome: Outcome::Drained,
@@ -66,7 +66,7 @@ impl Run {
     }
 
     /// No attempt lives: either nobody ever took the run, or whoever waited to retry it died.
-    fn never_begun(&self, now: Timestamp) -> Decision {
+    fn never_begun(&self, epoch: u64, now: Timestamp) -> Decision {
         if let Some(request) = &self.cancel_requested {
             let end = EndAttempt {
                 attempt: 0,
@@ -82,7 +82,9 @@ impl Run {
             // It rests: a person lets it go on.
             return Decision::NOTHING;
         }
-        if !self.attempts.is_empty() {
+        // Somebody held it before whoever found out: it waited for its turn, and nothing is lost.
+        let has_waited = self.spec.session_turn.is_some() && self.spec.detached && epoch > 1;
+        if !self.attempts.is_empty() || has_waited {
             return Decision::NOTHING.and(Effect::Dispatch { not_before: now });
         }
         let error =

@@ -15,6 +15,7 @@ mod park;
 mod pause;
 mod report;
 mod restart;
+mod session;
 mod start_attempt;
 mod state;
 mod wake;
@@ -30,6 +31,7 @@ pub use park::PARKED_EXIT_CODE;
 pub use pause::{Pause, Resume};
 pub use report::Report;
 pub use restart::Restart;
+pub use session::MESSAGE_LIMIT_BYTES;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
     Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Counters, Inquiry,

@@ -46,6 +46,9 @@ pub struct Run {
     pub usage: TokenUsage,
     /// Whether all attempts are spent and the run is kept as a dead letter.
     pub dead_letter: bool,
+    /// Whether it appended to the history of its session.
+    #[serde(default)]
+    pub has_spoken: bool,
     /// What a service has done so far; `None` for other kinds.
     pub service: Option<Service>,
     /// All approvals that were asked for, by id.

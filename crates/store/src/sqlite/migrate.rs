@@ -13,6 +13,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("initial", include_str!("../../migrations/initial/sqlite.sql")),
     ("boms", include_str!("../../migrations/boms/sqlite.sql")),
     ("usage", include_str!("../../migrations/usage/sqlite.sql")),
+    ("sessions", include_str!("../../migrations/sessions/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

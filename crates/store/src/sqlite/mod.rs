@@ -13,6 +13,7 @@ mod migrate;
 mod read;
 mod restore;
 mod row;
+mod session_store;
 mod store;
 mod write;
 mod writer;

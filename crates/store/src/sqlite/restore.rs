@@ -3,16 +3,16 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use errand_model::event::Event;
+use errand_model::event::{Event, EventBody};
 use errand_model::run::Run;
-use errand_model::{Head, Timestamp};
+use errand_model::{Head, Payload, Timestamp};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::connect::{Access, connect, is_there};
 use super::failure::{Failure, explain};
-use super::row::{integer, json};
-use super::{busy, migrate, write};
-use crate::{Admission, Error, Lease, Registry, SessionState, files};
+use super::row::{integer, json, number};
+use super::{busy, migrate, read, write};
+use crate::{Admission, Blobs, Error, Lease, Registry, RemovedSessions, SessionState, files};
 
 const DOING: &str = "is made anew";
 
@@ -58,9 +58,28 @@ impl Rebuilt {
         add(connection, restored).map_err(|failure| failure.explain(path, DOING))
     }
 
+    /// Brings back what the journals tell of sessions, in the order in which it happened.
+    pub(crate) fn add_session_events(&mut self, removed: &RemovedSessions) -> Result<(), Error> {
+        let Self { registry, path, connection, .. } = self;
+        sessions(connection, &Blobs::at(registry.blobs()), removed)
+            .map_err(|failure| failure.explain(path, DOING))
+    }
+
+    /// How many sessions there are.
+    pub(crate) fn count_sessions(&self) -> Result<u64, Error> {
+        let count: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))
+            .map_err(|error| explain(error, &self.path, DOING))?;
+        Ok(number(count))
+    }
+
+    /// Adds a session's state from its file, unless a newer one is known.
     pub(crate) fn add_session(&mut self, session: &SessionState) -> Result<(), Error> {
         const SQL: &str = "INSERT INTO sessions (session_id, revision, state, updated_at_ms) \
-             VALUES (?1, ?2, ?3, ?4)";
+             VALUES (?1, ?2, ?3, ?4) ON CONFLICT (session_id) DO UPDATE \
+             SET revision = ?2, state = ?3, updated_at_ms = max(updated_at_ms, ?4) \
+             WHERE revision < ?2";
         let state = json(&session.state).map_err(|failure| failure.explain(&self.path, DOING))?;
         let (revision, updated_at) = (integer(session.revision), session.updated_at.as_millis());
         self.connection
@@ -144,4 +163,50 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
         write::put_lease(&transaction, number, lease)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// Projects the events of all journals that are about sessions.
+fn sessions(
+    connection: &mut Connection,
+    blobs: &Blobs,
+    removed: &RemovedSessions,
+) -> Result<(), Failure> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for (run, seq) in read::session_events(&transaction)? {
+        let event = read::event_of(&transaction, run, seq)?;
+        // One that cannot be read is told where its run is restored.
+        let Ok(body) = event.body() else { continue };
+        let Some(session_id) = write::session_of(&body) else { continue };
+        if removed.covers(session_id, event.at) {
+            continue;
+        }
+        write::project_sessions(&transaction, std::slice::from_ref(&event))?;
+        if let EventBody::SessionUpdated(updated) = &body
+            && let Some(state) = state_of(blobs, &updated.state)
+        {
+            put_state_if_newer(&transaction, session_id, updated.revision, &state)?;
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+fn put_state_if_newer(
+    connection: &Connection,
+    session_id: &str,
+    revision: u64,
+    state: &str,
+) -> Result<(), Failure> {
+    const SQL: &str =
+        "UPDATE sessions SET revision = ?2, state = ?3 WHERE session_id = ?1 AND revision < ?2";
+    connection.prepare_cached(SQL)?.execute(params![session_id, integer(revision), state])?;
+    Ok(())
+}
+
+/// A state document as text; `None` if its blob is gone, and the file beside the run has to do.
+fn state_of(blobs: &Blobs, state: &Payload) -> Option<String> {
+    match state {
+        Payload::Json(value) => Some(value.to_string()),
+        Payload::Blob(blob) => String::from_utf8(blobs.get(&blob.digest).ok()?).ok(),
+        Payload::Text(_) | Payload::Base64(_) => None,
+    }
 }

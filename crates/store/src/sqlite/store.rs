@@ -7,13 +7,13 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, Import, PutBom, PutSession,
-    Release, Remove, Renew, Reserve, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, Import, PutBom, Release,
+    Remove, Renew, Reserve, Take,
 };
 use super::{Sqlite, read};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Request, RequestKind, SessionState, Stored,
+    Page, Request, RequestKind, Stored,
 };
 use crate::{
     DayReservation, DayReserved, DayStanding, Error, Removal, Store, UsageQuery, UsageRow,
@@ -115,14 +115,6 @@ impl Store for Sqlite {
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
         self.read("reads requests", |connection| read::requests(connection, run_id))
-    }
-
-    async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error> {
-        self.read("reads a session", |connection| read::session(connection, session_id))
-    }
-
-    async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error> {
-        self.write(PutSession { session, seen }).await
     }
 
     async fn put_bom(

@@ -4,6 +4,7 @@ mod connection;
 mod endpoint;
 mod error;
 mod request;
+mod session;
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -11,16 +11,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed, Refusal, Revoke, Server,
-    StepBegun, StepResult, Upload,
+    AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed, KeptResult, Refusal, Revoke,
+    Server, SessionBackend, StepBegun, StepResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, SessionAnswer,
+    AgentSeen, CheckinAnswer, ControlEvent, Encoding, MessagesAnswer, ReportedEvent, SessionAnswer,
+    SessionMessage, unpack,
 };
 use errand_api::error_code::ErrorCode;
-use errand_model::Payload;
 use errand_model::event::{Failure, Reported};
 use errand_model::step::StepRefused;
+use errand_model::{Digest, Payload, Timestamp};
 use serde_json::Value;
 use tokio::sync::{Barrier, broadcast, oneshot};
 use tokio::task::JoinSet;
@@ -38,6 +39,8 @@ pub(super) struct Kept {
     pub(super) parts: Vec<String>,
     pub(super) artifacts: BTreeMap<String, (Vec<u8>, Upload)>,
     pub(super) session: (u64, Value),
+    pub(super) messages: Vec<errand_model::event::SessionMessage>,
+    pub(super) results: BTreeMap<(String, Digest), KeptResult>,
     pub(super) result: Option<AttemptResult>,
     pub(super) cancelled: bool,
 }
@@ -69,6 +72,7 @@ impl Backend for Memory {
                 digest: format!("sha256:{}", "0".repeat(64)),
             },
             session_id: Some("s".to_owned()),
+            session_messages: None,
             input: Some("hello".into()),
             input_encoding: Encoding::Text,
             brief_key: None,
@@ -175,6 +179,61 @@ impl Backend for Memory {
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
         self.kept.lock().unwrap().result = Some(result);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionBackend for Memory {
+    async fn session_messages(
+        &self,
+        before: Option<u64>,
+        last: u32,
+    ) -> Result<MessagesAnswer, Refusal> {
+        let all = self.kept.lock().unwrap().messages.clone();
+        let total = u64::try_from(all.len()).unwrap();
+        let mut messages = Vec::new();
+        for (number, message) in (1..).zip(all) {
+            let (content, encoding) = unpack(message.content).unwrap();
+            let (run_id, role) = ("01hzyrun000000000000".to_owned(), message.role);
+            messages.push(SessionMessage { number, run_id, role, content, encoding, at_ms: 1 });
+        }
+        messages.retain(|message| before.is_none_or(|before| message.number < before));
+        let first = messages.len().saturating_sub(usize::try_from(last).unwrap());
+        Ok(MessagesAnswer {
+            session_id: "s".to_owned(),
+            total,
+            messages: messages.split_off(first),
+        })
+    }
+
+    async fn append_messages(
+        &self,
+        messages: Vec<errand_model::event::SessionMessage>,
+    ) -> Result<(), Refusal> {
+        self.kept.lock().unwrap().messages.extend(messages);
+        Ok(())
+    }
+
+    async fn session_result(
+        &self,
+        tool: &str,
+        key: &Digest,
+    ) -> Result<Option<KeptResult>, Refusal> {
+        Ok(self.kept.lock().unwrap().results.get(&(tool.to_owned(), key.clone())).cloned())
+    }
+
+    async fn keep_session_result(
+        &self,
+        tool: &str,
+        key: Digest,
+        result: Payload,
+        ttl: Duration,
+    ) -> Result<Timestamp, Refusal> {
+        let expires_at = Timestamp::from_millis(0).plus(ttl);
+        let run_id = "01hzyrvn000000000000".parse().unwrap();
+        let kept = KeptResult { result, run_id, expires_at: Some(expires_at) };
+        self.kept.lock().unwrap().results.insert((tool.to_owned(), key), kept);
+        Ok(expires_at)
     }
 }
 

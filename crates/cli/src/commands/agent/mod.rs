@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Output(output::Args),
     /// Keep a file as an artifact of the run, and print its address
     Artifact(artifact::Args),
-    /// Read or write the state of the session
+    /// What outlives the run: state, history, and results of tools
     #[command(subcommand)]
     Session(session::Command),
     /// Print the brief that the run was given
@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Checkpoint(args) => checkpoint::run(context, client, args).await?,
         Command::Output(args) => output::run(client, args).await?,
         Command::Artifact(args) => artifact::run(context, client, args).await?,
-        Command::Session(command) => session::run(context, client, command).await?,
+        Command::Session(command) => return session::run(context, client, command).await,
         Command::Brief => brief::run(context, client).await?,
         Command::Checkin => checkin::run(context, client).await?,
     }

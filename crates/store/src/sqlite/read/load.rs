@@ -189,6 +189,37 @@ pub(in crate::sqlite) fn events_after(
     }
 }
 
+/// Where the events about sessions are, of all runs in the order in which they happened: the number
+/// of the run in this database, and the event's.
+pub(in crate::sqlite) fn session_events(
+    connection: &Connection,
+) -> Result<Vec<(i64, i64)>, Failure> {
+    const SQL: &str =
+        "SELECT run, seq FROM events WHERE type LIKE 'session.%' ORDER BY at_ms, run, seq";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One event by the number of its run in this database and its own.
+pub(in crate::sqlite) fn event_of(
+    connection: &Connection,
+    run: i64,
+    seq: i64,
+) -> Result<Event, Failure> {
+    const RUN: &str = "SELECT run_id FROM runs WHERE run = ?1";
+    const EVENT: &str = "SELECT seq, at_ms, attempt, type, data, hash FROM events \
+         WHERE run = ?1 AND seq = ?2";
+    let run_id: String = connection.prepare_cached(RUN)?.query_row([run], |row| row.get(0))?;
+    let run_id = RunId::try_from(run_id).map_err(|error| damaged(&error.text, "its id is none"))?;
+    let mut statement = connection.prepare_cached(EVENT)?;
+    let mut rows = statement.query(params![run, seq])?;
+    match rows.next()? {
+        Some(row) => event(row, &run_id),
+        None => Err(damaged(run_id.as_str(), format!("event {seq} is missing")).into()),
+    }
+}
+
 /// The steps of a run, folded from its journal: kept nowhere else, so that a step is one row.
 pub(in crate::sqlite) fn steps(
     connection: &Connection,

@@ -1,11 +1,11 @@
-//! Ids by what a person types, requests, sessions.
+//! Ids by what a person types, requests.
 
 use errand_model::{RunId, Timestamp};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
+use crate::Request;
 use crate::sqlite::failure::Failure;
-use crate::sqlite::row::{damaged, number};
-use crate::{Request, SessionState};
+use crate::sqlite::row::damaged;
 
 /// See [`crate::Store::find`].
 pub(in crate::sqlite) fn find(
@@ -54,27 +54,4 @@ pub(in crate::sqlite) fn requests(
         requests.push(Request { id: row.get(0)?, run_id: run_id.clone(), kind, at });
     }
     Ok(requests)
-}
-
-/// A session's state; `None` if there is none.
-pub(in crate::sqlite) fn session(
-    connection: &Connection,
-    session_id: &str,
-) -> Result<Option<SessionState>, Failure> {
-    const SQL: &str = "SELECT revision, state, updated_at_ms FROM sessions WHERE session_id = ?1";
-    let found: Option<(i64, String, i64)> = connection
-        .prepare_cached(SQL)?
-        .query_row([session_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .optional()?;
-    let Some((revision, state, updated_at)) = found else {
-        return Ok(None);
-    };
-    let state = serde_json::from_str(&state)
-        .map_err(|error| damaged("", format!("the state of session {session_id:?}: {error}")))?;
-    Ok(Some(SessionState {
-        session_id: session_id.to_owned(),
-        revision: number(revision),
-        state,
-        updated_at: Timestamp::from_millis(updated_at),
-    }))
 }

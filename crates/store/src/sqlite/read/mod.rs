@@ -5,13 +5,18 @@ mod evidence;
 mod list;
 mod load;
 mod lookup;
+mod session;
 mod usage;
 
 pub(super) use bom::boms;
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
-pub(super) use load::{Range, events_after, load, load_number, steps};
-pub(super) use lookup::{find, requests, session};
+pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
+pub(super) use lookup::{find, requests};
+pub(super) use session::{
+    session, session_length, session_messages, session_result, session_results, session_rollbacks,
+    session_summary, sessions, turn,
+};
 pub(super) use usage::{day_standing, usage};
 
 use errand_model::event::RunKind;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
 use super::append::{insert_events, put_state, verify};
+use super::{session_events, turn};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{damaged, fingerprint, integer, json};
@@ -24,8 +25,9 @@ impl Operation for Admit {
         if let Some(standing_in) = existing(connection, &self.0)? {
             return Ok(standing_in);
         }
-        check(&self.0)?;
+        check(connection, &self.0)?;
         insert(connection, &self.0, 0)?;
+        session_events::project(connection, &self.0.events)?;
         Ok(Admitted::Created)
     }
 
@@ -49,7 +51,7 @@ impl Operation for AdmitHeld {
         if let Some(standing_in) = existing(connection, &self.0)? {
             return Ok((standing_in, None));
         }
-        check(&self.0)?;
+        check(connection, &self.0)?;
         let lease = insert_held(connection, &self.0, &self.1)?;
         Ok((Admitted::Created, Some(lease)))
     }
@@ -100,8 +102,9 @@ fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
         .map_err(|error| damaged(&error.text, "its id is none").into())
 }
 
-/// Refuses a journal that does not hold.
-pub(super) fn check(admission: &Admission) -> Result<(), Failure> {
+/// Refuses a journal that does not hold, and a run that would have to wait and is not to.
+pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
+    turn::check_admission(connection, admission)?;
     verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)
 }
 
@@ -143,6 +146,7 @@ pub(in crate::sqlite) fn insert(
     let number = connection.last_insert_rowid();
     insert_events(connection, number, &admission.events)?;
     super::usage::project(connection, number, run, &admission.events)?;
+    turn::line_up(connection, number, run)?;
     if let Some(ended_at) = run.status.ended_at() {
         put_state(connection, number, run, admission.head.seq)?;
         connection.prepare_cached(END)?.execute(params![number, ended_at.as_millis()])?;
@@ -163,6 +167,7 @@ pub(super) fn insert_held(
     holder: &Holder,
 ) -> Result<Lease, Failure> {
     let number = insert(connection, admission, FIRST_EPOCH)?;
+    session_events::project(connection, &admission.events)?;
     let lease = Lease {
         run_id: admission.run.id.clone(),
         epoch: FIRST_EPOCH,

@@ -5,7 +5,7 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit, usage};
+use super::{Operation, admit, session_events, turn, usage};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, damaged, integer, json};
@@ -30,6 +30,7 @@ impl Operation for AppendEvents {
             return Ok(Appended { open_requests: current.open_requests });
         }
         check(&self.0, &current)?;
+        turn::check_beginning(connection, &self.0, current.run)?;
         write(connection, &self.0, &current)
     }
 
@@ -55,7 +56,7 @@ impl Operation for AppendAndAdmit {
             let key = self.child.run.spec.idempotency_key.clone().unwrap_or_default();
             return Err(Error::IdempotencyConflict { key, run_id }.into());
         }
-        admit::check(&self.child)?;
+        admit::check(connection, &self.child)?;
         write(connection, &self.parent, &current)?;
         admit::insert_held(connection, &self.child, &self.holder)
     }
@@ -122,6 +123,8 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
     let run = current.run;
     insert_events(connection, run, &append.events)?;
     usage::project(connection, run, &append.run, &append.events)?;
+    session_events::project(connection, &append.events)?;
+    turn::move_on(connection, run, append)?;
     let ended_at = append.run.status.ended_at();
     let seq = append.head.seq;
     if append.snapshot || ended_at.is_some() || seq >= current.state_seq + FOLD_LIMIT {

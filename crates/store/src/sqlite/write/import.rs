@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Operation, admit};
+use super::{Operation, admit, session_events};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::Current;
@@ -27,9 +27,11 @@ impl Operation for Import {
         if !self.0.run.status.is_terminal() {
             return Err(Error::Live { run_id: run_id.clone() }.into());
         }
-        admit::check(&self.0)?;
+        admit::check(connection, &self.0)?;
         // The number of its last lease counts on from there, were the run ever to be taken again.
         admit::insert(connection, &self.0, self.0.run.epoch)?;
+        // What it said in its session comes with it.
+        session_events::project(connection, &self.0.events)?;
         Ok(Admitted::Created)
     }
 

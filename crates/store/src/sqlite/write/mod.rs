@@ -10,6 +10,8 @@ mod remove;
 mod request;
 mod reserve;
 mod session;
+mod session_events;
+mod turn;
 mod usage;
 
 pub(super) use admit::{Admit, AdmitHeld, insert};
@@ -22,7 +24,8 @@ pub(super) use remove::Remove;
 pub(super) use request::Ask;
 pub(super) use reserve::{Release, Reserve};
 use rusqlite::Connection;
-pub(super) use session::PutSession;
+pub(super) use session::{PutSession, RemoveSession};
+pub(super) use session_events::{project as project_sessions, session_of};
 
 use super::failure::Failure;
 use super::journal::Files;

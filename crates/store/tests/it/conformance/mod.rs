@@ -88,7 +88,15 @@ macro_rules! conforms {
                 requests_wait_in_order_until_they_are_answered
                 nothing_is_asked_of_a_run_that_is_over;
             sessions:
-                a_session_changes_only_from_what_was_seen;
+                a_session_changes_only_from_what_was_seen
+                the_history_of_a_session_comes_from_the_journals_of_its_runs
+                a_session_keeps_the_newest_messages
+                a_result_counts_until_it_expires
+                a_session_keeps_the_newest_results
+                what_a_run_did_in_its_session_can_be_undone
+                turns_follow_the_order_of_admission
+                a_run_that_is_not_to_wait_is_refused
+                a_session_in_use_is_not_removed;
             usage:
                 calls_are_summed_by_whatever_is_asked
                 events_that_were_appended_already_are_counted_once

@@ -2,15 +2,19 @@
 
 use std::io::Write as _;
 
-use errand_model::event::RunKind;
+use std::time::Duration;
+
+use errand_model::Payload;
+use errand_model::event::{EventBody, RunKind, SessionRolledBack, SessionUpdated};
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
-    Error, Filter, FinalSnapshot, Page, Problem, Repair, SessionState, Store as _, Stored, check,
-    rebuild,
+    Error, Filter, FinalSnapshot, Page, Problem, RemovedSessions, Repair, SessionPage,
+    SessionState, SessionStore as _, Store as _, Stored, check, rebuild,
 };
 
 use super::Fresh;
 use crate::conformance::appending::started;
+use crate::conformance::sessions::{begun, cached, loaded, said};
 use crate::world::{START, Writer, created, holder};
 
 const ALL: Page = Page { after: None, limit: 1_000 };
@@ -204,4 +208,79 @@ async fn a_check_finds_and_mends_what_files_lack() {
     );
     let found = check(&fresh.registry, &store, Repair::Nothing).unwrap().problems;
     assert!(found.is_empty(), "{found:?}");
+}
+
+/// All that the store says of a session.
+async fn session(store: &Sqlite, session_id: &str) -> String {
+    let page = SessionPage { unused_since: None, after: None, limit: 10 };
+    let mut listed = store.sessions(&page).await.unwrap();
+    listed.retain(|session| session.session_id == session_id);
+    let state = store.session(session_id).await.unwrap();
+    let messages = store.session_messages(session_id, None, 100).await.unwrap();
+    let results = store.session_results(session_id, START).await.unwrap();
+    let undone = store.session_rollbacks(session_id).await.unwrap();
+    format!("{listed:#?}\n{state:#?}\n{messages:#?}\n{results:#?}\n{undone:#?}")
+}
+
+#[tokio::test]
+async fn a_session_is_rebuilt_as_it_was() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let mut first = begun(&store, "talk").await;
+    let large = serde_json::json!({ "text": "x".repeat(100) });
+    let put = |revision, state| SessionState {
+        session_id: "talk".to_owned(),
+        revision,
+        state,
+        updated_at: START,
+    };
+    store.put_session(put(0, large.clone()), 0).await.unwrap();
+    let updated = |revision, state| {
+        EventBody::SessionUpdated(SessionUpdated {
+            session_id: "talk".to_owned(),
+            revision,
+            state: Payload::Json(state),
+        })
+    };
+    let events =
+        [loaded("talk"), said("talk", &["a"]), cached("both", 1, None), updated(1, large.clone())];
+    store.append(first.append(&events)).await.unwrap();
+    let mut second = begun(&store, "talk").await;
+    // What two runs do at the same time stands in the order in which it happened.
+    second.now = first.now.plus(Duration::from_millis(1));
+    store.append(second.append(&[said("talk", &["b"]), cached("both", 2, None)])).await.unwrap();
+    first.now = second.now.plus(Duration::from_millis(1));
+    store.put_session(put(1, serde_json::json!(2)), 1).await.unwrap();
+    let events = [said("talk", &["c"]), updated(2, serde_json::json!(2))];
+    store.append(first.append(&events)).await.unwrap();
+    store.append(second.complete()).await.unwrap();
+    let mut third = begun(&store, "talk").await;
+    third.now = first.now.plus(Duration::from_millis(9));
+    let undone =
+        SessionRolledBack { session_id: "talk".to_owned(), run_ids: vec![second.run.id.clone()] };
+    store.append(third.append(&[EventBody::SessionRolledBack(undone)])).await.unwrap();
+    let before = session(&store, "talk").await;
+    assert!(before.contains("\"a\"") && before.contains("\"c\"") && !before.contains("\"b\""));
+    lose_the_database(&fresh);
+    let report = rebuild(&fresh.registry, START).unwrap();
+    assert!(report.problems.is_empty() && report.sessions == 1, "{report:?}");
+    assert_eq!(session(&fresh.open_sqlite(), "talk").await, before);
+}
+
+#[tokio::test]
+async fn a_session_that_was_removed_stays_removed() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let mut writer = begun(&store, "talk").await;
+    store.append(writer.append(&[said("talk", &["gone"])])).await.unwrap();
+    store.append(writer.complete()).await.unwrap();
+    assert!(store.remove_session("talk", None).await.unwrap());
+    RemovedSessions::note(&fresh.registry, "talk", writer.now).unwrap();
+    let mut later = begun(&store, "talk").await;
+    later.now = writer.now.plus(Duration::from_millis(1));
+    store.append(later.append(&[said("talk", &["new"])])).await.unwrap();
+    let before = session(&store, "talk").await;
+    lose_the_database(&fresh);
+    rebuild(&fresh.registry, START).unwrap();
+    assert_eq!(session(&fresh.open_sqlite(), "talk").await, before);
 }

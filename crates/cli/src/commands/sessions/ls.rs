@@ -1,0 +1,81 @@
+//! `errand sessions ls`: which sessions there are.
+
+use comfy_table::{ContentArrangement, Table, presets};
+use errand_agent::Clock as _;
+use errand_api::error_code::ErrorCode;
+use errand_engine::sessions;
+use errand_store::Session;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::moment::relative;
+use crate::render;
+
+/// Arguments of `errand sessions ls`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print names only
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print the list as one JSON object
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+}
+
+/// Lists sessions.
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let found = match context.engine() {
+        Ok(engine) => sessions::list(&engine, None).await?,
+        // No registry, or one that its first run is about to make: no sessions, and no failure.
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    if args.json {
+        let sessions: Vec<Value> = found.iter().map(summary).collect();
+        context.printer.json(&json!({ "schema": 1, "sessions": sessions }))?;
+    } else if args.quiet {
+        for session in &found {
+            context.printer.line(&session.session_id)?;
+        }
+    } else {
+        context.printer.line(&table(&found))?;
+    }
+    Ok(0)
+}
+
+/// A session's line as JSON.
+pub(super) fn summary(session: &Session) -> Value {
+    json!({
+        "session_id": session.session_id,
+        "revision": session.revision,
+        "used_at_ms": session.used_at,
+        "messages": session.messages,
+        "results": session.results,
+        "runs": session.runs,
+        "live_runs": session.live_runs,
+    })
+}
+
+fn table(sessions: &[Session]) -> String {
+    let now = errand_agent::SystemClock.now();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["SESSION", "MESSAGES", "RESULTS", "REVISION", "RUNS", "LIVE", "USED"]);
+    for session in sessions {
+        table.add_row([
+            render::one_line(&session.session_id),
+            session.messages.to_string(),
+            session.results.to_string(),
+            session.revision.to_string(),
+            session.runs.to_string(),
+            session.live_runs.to_string(),
+            relative(session.used_at, now),
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,30 @@
+//! `errand sessions rm`: forget sessions.
+
+use errand_engine::sessions;
+
+use super::not_found;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand sessions rm`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The sessions
+    #[arg(required = true, value_name = "SESSION")]
+    sessions: Vec<String>,
+}
+
+/// Removes sessions and prints their names. All are looked up before the first is removed.
+pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    for session_id in &args.sessions {
+        if engine.store().session_summary(session_id).await?.is_none() {
+            return Err(not_found(session_id));
+        }
+    }
+    for session_id in &args.sessions {
+        sessions::remove(&engine, session_id, None).await?;
+        context.printer.line(session_id)?;
+    }
+    Ok(0)
+}

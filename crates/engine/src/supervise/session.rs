@@ -1,0 +1,187 @@
+//! What an attempt finds in its session, and what a run that took over undoes in it first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use errand_model::event::{
+    CancelCause, EventBody, OnBusy, SessionLoaded, SessionRolledBack, SessionUpdated,
+};
+use errand_model::run::{Report, Run, Status};
+use errand_model::{Payload, RunId};
+use errand_store::files::{Sync, write_atomic};
+use errand_store::{Filter, Page, SessionState};
+use serde_json::{Value, json};
+
+use crate::journal::Journal;
+use crate::{Engine, Error, payload};
+
+/// Cancelled runs of the session among which those are looked for that this one superseded.
+const SUPERSEDED_LIMIT: u32 = 1_000;
+/// Events of a run that are read at once to find what it found in its session.
+const EVENTS: u32 = 64;
+
+/// Records what the session is like, for the attempt that just began. A run that was to undo what
+/// it superseded has done so when this returns.
+///
+/// # Errors
+///
+/// If the registry fails; the attempt cannot go on then.
+pub(super) async fn open(engine: &Engine, journal: &Journal) -> Result<(), Error> {
+    let (session_id, turn, attempt) = journal.look(|run, _| {
+        (run.spec.session_id.clone(), run.spec.session_turn, run.last_attempt_number())
+    });
+    let Some(session_id) = session_id else { return Ok(()) };
+    if turn == Some(OnBusy::Rollback) {
+        let events = undo(engine, journal.run_id(), &session_id).await?;
+        if !events.is_empty() {
+            journal.command(&Report { attempt, events }.into()).await?;
+        }
+    }
+    let store = engine.store();
+    let messages = store.session_length(&session_id).await?;
+    let found = store.session(&session_id).await?.filter(|found| found.revision > 0);
+    let state = match &found {
+        Some(found) => Some(payload::from_json(&engine.blobs(), found.state.clone())?),
+        None => None,
+    };
+    let revision = found.as_ref().map_or(0, |found| found.revision);
+    if let Some(SessionState { state, .. }) = &found {
+        write_file(engine, journal.run_id(), &session_id, (revision, state));
+    }
+    let loaded = SessionLoaded { session_id, revision, messages, state };
+    // Durable with the next event, which comes before the agent can say anything.
+    let events = vec![EventBody::SessionLoaded(loaded)];
+    journal.record(&Report { attempt, events }.into(), &[])?;
+    Ok(())
+}
+
+/// Writes the copy of the state that lies beside the run; the registry has the state.
+pub(super) fn write_file(
+    engine: &Engine,
+    run_id: &RunId,
+    session_id: &str,
+    (revision, state): (u64, &Value),
+) {
+    let document = json!({ "session_id": session_id, "revision": revision, "state": state });
+    let path = engine.registry().run_session(run_id);
+    drop(write_atomic(&path, document.to_string().as_bytes(), Sync::No));
+}
+
+/// Undoes what the runs that `run_id` superseded changed in the session. Returns what is to be
+/// recorded; empty if nothing is to be undone, or all was before.
+async fn undo(engine: &Engine, run_id: &RunId, session_id: &str) -> Result<Vec<EventBody>, Error> {
+    let done = engine.store().session_rollbacks(session_id).await?;
+    let mut run_ids = superseded(engine, run_id, session_id).await?;
+    run_ids.retain(|superseded| !done.contains(superseded));
+    if run_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut first: Option<SessionLoaded> = None;
+    for superseded in &run_ids {
+        let Some(loaded) = loaded_by(engine, superseded).await? else { continue };
+        if first.as_ref().is_none_or(|first| loaded.revision < first.revision) {
+            first = Some(loaded);
+        }
+    }
+    let mut events = Vec::new();
+    if let Some(first) = first
+        && let Some(updated) = restore(engine, session_id, &first).await?
+    {
+        events.push(EventBody::SessionUpdated(updated));
+    }
+    let session_id = session_id.to_owned();
+    events.insert(0, EventBody::SessionRolledBack(SessionRolledBack { session_id, run_ids }));
+    Ok(events)
+}
+
+/// The runs that were cancelled for this one; and, of these, what a run that never began was to
+/// undo in its turn.
+async fn superseded(
+    engine: &Engine,
+    run_id: &RunId,
+    session_id: &str,
+) -> Result<Vec<RunId>, Error> {
+    let filter = Filter {
+        session_id: Some(session_id.to_owned()),
+        status: Some("cancelled".to_owned()),
+        ..Filter::default()
+    };
+    let page = Page { after: None, limit: SUPERSEDED_LIMIT };
+    let (cancelled, _) = engine.store().list(&filter, &page).await?;
+    let mut by: BTreeMap<String, Vec<Run>> = BTreeMap::new();
+    for stored in cancelled {
+        if let Some(for_whom) = superseder(&stored.run) {
+            by.entry(for_whom.to_owned()).or_default().push(stored.run);
+        }
+    }
+    let mut found = BTreeSet::new();
+    let mut of_whom = vec![run_id.to_string()];
+    while let Some(for_whom) = of_whom.pop() {
+        for run in by.remove(&for_whom).unwrap_or_default() {
+            if run.spec.session_turn == Some(OnBusy::Rollback) && run.attempts.is_empty() {
+                of_whom.push(run.id.to_string());
+            }
+            found.insert(run.id);
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// For which run one was cancelled, if it was.
+fn superseder(run: &Run) -> Option<&str> {
+    let Status::Cancelled { cause: CancelCause::Superseded, .. } = run.status else { return None };
+    run.cancel_requested.as_ref()?.by.as_deref()
+}
+
+/// What a run found in its session when it began.
+async fn loaded_by(engine: &Engine, run_id: &RunId) -> Result<Option<SessionLoaded>, Error> {
+    let mut after = 0;
+    loop {
+        let events = engine.store().events(run_id, after, EVENTS).await?;
+        let Some(last) = events.last() else { return Ok(None) };
+        after = last.seq;
+        for event in &events {
+            if let Ok(EventBody::SessionLoaded(loaded)) = event.body() {
+                return Ok(Some(loaded));
+            }
+        }
+    }
+}
+
+/// Gives the session the state that it had then. `None` if it was not changed since.
+async fn restore(
+    engine: &Engine,
+    session_id: &str,
+    then: &SessionLoaded,
+) -> Result<Option<SessionUpdated>, Error> {
+    let blobs = engine.blobs();
+    let state = match &then.state {
+        Some(state) => payload::to_json(&blobs, state)?,
+        None => Value::Null,
+    };
+    loop {
+        let Some(now) = engine.store().session(session_id).await? else { return Ok(None) };
+        if now.revision <= then.revision {
+            return Ok(None);
+        }
+        let revision = if now.state == state {
+            // It was restored before, by an attempt that could not record it any more.
+            now.revision
+        } else {
+            let put = SessionState {
+                session_id: session_id.to_owned(),
+                revision: now.revision,
+                state: state.clone(),
+                updated_at: engine.now(),
+            };
+            match engine.store().put_session(put, now.revision).await {
+                Ok(revision) => revision,
+                // A wake of a service wrote it: look again.
+                Err(errand_store::Error::Revision { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let kept: Payload = payload::from_json(&blobs, state)?;
+        let session_id = session_id.to_owned();
+        return Ok(Some(SessionUpdated { session_id, revision, state: kept }));
+    }
+}

@@ -1,0 +1,171 @@
+//! Waiting for a run's turn in its session, without an agent process.
+//!
+//! Whose turn it is, is a question to the store: the first live run in the order of admission.
+//! Whoever waits looks after the run directly ahead of it: when that ends, or its supervisor died,
+//! it is this run's turn, or the one ahead of that is the next to look after.
+
+use std::time::Duration;
+
+use errand_agent::os::watch::Watch;
+use errand_model::event::{CancelCause, OnBusy};
+use errand_model::run::{Cancel, Status};
+use errand_model::{RunId, Timestamp};
+use errand_store::Turn;
+
+use super::{Company, Next, requests};
+use crate::ask::{self, Stop};
+use crate::journal::Journal;
+use crate::launch::Ready;
+use crate::{Engine, Error, reconcile};
+
+/// The run ahead is looked at this often even if no file of it changes: its supervisor may have
+/// died, and the dead write nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the agent of a run that is superseded has to end by itself.
+const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
+
+/// Waits until it is the run's turn. A run that takes no turns, or had its turn already, does not
+/// wait.
+///
+/// # Errors
+///
+/// If the registry fails, or the journal is lost.
+pub(super) async fn until_turn(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<Next, Error> {
+    let (on_busy, has_begun) =
+        journal.look(|run, _| (run.spec.session_turn, !run.attempts.is_empty()));
+    let Some(on_busy) = on_busy.filter(|_| !has_begun) else { return Ok(Next::Attempt) };
+    let mut shown: Option<RunId> = None;
+    loop {
+        // It is over; or it rests, and a person lets it go on.
+        if journal.look(|run, _| run.status.is_terminal() || run.is_at_rest()) {
+            return Ok(Next::Over);
+        }
+        let turn = engine.store().turn(journal.run_id()).await?;
+        let Some(ahead) = turn.next_ahead.clone() else { return Ok(Next::Attempt) };
+        // Whoever started this run need not wait with it.
+        company.say(Ready::Began);
+        if shown != turn.holder {
+            tell(engine, journal, company, &turn);
+            shown.clone_from(&turn.holder);
+        }
+        let orders = company.orders.borrow_and_update().clone();
+        if orders.is_interrupted() {
+            return cancel(journal, CancelCause::Interrupted).await;
+        }
+        if orders.is_drained() {
+            // The lease dies with this process; whoever reconciles next carries the run on.
+            return Ok(Next::Over);
+        }
+        if queue_deadline(journal).is_some_and(|deadline| engine.now() >= deadline) {
+            return cancel(journal, CancelCause::QueueTimeout).await;
+        }
+        tokio::select! {
+            done = clear(engine, journal.run_id(), &ahead, on_busy) => done?,
+            () = until(engine, queue_deadline(journal)) => {}
+            lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
+            changed = company.orders.changed() => {
+                if changed.is_err() {
+                    return Ok(Next::Over);
+                }
+                requests::answer(engine, journal).await?;
+            }
+        }
+    }
+}
+
+/// When the run has waited too long for its first attempt, if it has a limit.
+pub(super) fn queue_deadline(journal: &Journal) -> Option<Timestamp> {
+    journal.look(|run, _| match run.status {
+        Status::Pending { .. } if run.attempts.is_empty() => {
+            Some(run.created_at.plus(run.spec.timeouts.queue?).plus(run.paused))
+        }
+        Status::Pending { .. }
+        | Status::Running { .. }
+        | Status::Paused { .. }
+        | Status::Completed { .. }
+        | Status::Failed { .. }
+        | Status::Cancelled { .. } => None,
+    })
+}
+
+/// Ends a run that has no agent process.
+pub(super) async fn cancel(journal: &Journal, cause: CancelCause) -> Result<Next, Error> {
+    let cancel = Cancel { cause, by: None, grace: Duration::ZERO };
+    journal.end(&cancel.into()).await?;
+    Ok(Next::Over)
+}
+
+async fn until(engine: &Engine, deadline: Option<Timestamp>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(deadline.since(engine.now())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does what the run ahead asks for: waits until something of it changed, or ends it.
+async fn clear(
+    engine: &Engine,
+    run_id: &RunId,
+    ahead: &RunId,
+    on_busy: OnBusy,
+) -> Result<(), Error> {
+    match on_busy {
+        OnBusy::Enqueue | OnBusy::Reject => changed(engine, ahead).await,
+        OnBusy::Interrupt | OnBusy::Rollback => {
+            let by = Some(run_id.to_string());
+            let stop = Stop { cause: CancelCause::Superseded, by, grace: SUPERSEDED_GRACE };
+            // A run that cannot be ended now, or was removed meanwhile: it is looked at again.
+            if ask::stop(engine, ahead, &stop).await.is_err() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Waits until the run ahead may have changed its status; one without a supervisor is reconciled.
+async fn changed(engine: &Engine, ahead: &RunId) -> Result<(), Error> {
+    // Watching starts before looking: what happens in between is not missed. The record is written
+    // at transitions alone, where the journal of a busy run changes all the time.
+    let mut watch = Watch::new().ok();
+    if let Some(watch) = &mut watch {
+        // Not there yet, or not to be watched: the regular look finds out.
+        drop(watch.file(&engine.registry().run_record(ahead)));
+    }
+    let Some(stored) = engine.store().load(ahead).await? else { return Ok(()) };
+    // Whatever is in the way of reconciling it may pass: this run waits on.
+    let looked = reconcile::reconcile(engine, stored).await;
+    if looked.is_ok_and(|stored| stored.run.status.is_terminal()) {
+        return Ok(());
+    }
+    let look = tokio::time::sleep(LOOK_EVERY);
+    match &mut watch {
+        Some(watch) => {
+            tokio::select! {
+                _ = watch.changed() => {}
+                () = look => {}
+            }
+        }
+        None => look.await,
+    }
+    Ok(())
+}
+
+/// Says in the run's log, and to whoever watches it in the foreground, what it waits for.
+fn tell(engine: &Engine, journal: &Journal, company: &Company, turn: &Turn) {
+    let Some(holder) = &turn.holder else { return };
+    let session = journal.look(|run, _| run.spec.session_id.clone()).unwrap_or_default();
+    let others = match turn.ahead {
+        0 | 1 => String::new(),
+        more => format!(" and {} more", more - 1),
+    };
+    let text = format!("waits for its turn in session {session:?} behind run {holder}{others}");
+    if let Ok(log) = errand_agent::log::Writer::open(&engine.registry().run_log(journal.run_id())) {
+        log.system(&text);
+    }
+    company.note(&text);
+}

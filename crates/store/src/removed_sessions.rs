@@ -1,0 +1,77 @@
+//! Which sessions were removed and when: the journals of their runs still tell of them, and a
+//! database that is made anew must not bring them back.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+
+use errand_model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::files::{self, Sync, write_atomic};
+use crate::registry::RegistryError;
+use crate::{Error, Registry};
+
+/// A longer file is cut to its newer half: who removed so many sessions has long removed the runs
+/// of the first.
+const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// One line of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    session_id: String,
+    removed_at_ms: Timestamp,
+}
+
+/// When sessions were removed last, by name.
+#[derive(Debug, Default)]
+pub struct RemovedSessions {
+    at: BTreeMap<String, Timestamp>,
+}
+
+impl RemovedSessions {
+    /// Notes that a session was removed, durably.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`].
+    pub fn note(registry: &Registry, session_id: &str, at: Timestamp) -> Result<(), RegistryError> {
+        let path = registry.removed_sessions();
+        let failed = |source| RegistryError::File { doing: "write", path: path.clone(), source };
+        let line = Line { session_id: session_id.to_owned(), removed_at_ms: at };
+        let line = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
+        let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
+        // In one write, so that two who do so at once do not mix their lines.
+        file.write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(failed)?;
+        if file.metadata().map_err(failed)?.len() > LIMIT_BYTES {
+            let text = std::fs::read_to_string(&path).map_err(failed)?;
+            let lines: Vec<&str> = text.lines().collect();
+            let newer = lines.get(lines.len() / 2..).unwrap_or_default().join("\n") + "\n";
+            write_atomic(&path, newer.as_bytes(), Sync::Yes)?;
+        }
+        Ok(())
+    }
+
+    /// What was noted. A line that cannot be read says nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the file is there and cannot be read.
+    pub(crate) fn read(registry: &Registry) -> Result<Self, Error> {
+        let path = registry.removed_sessions();
+        let text = files::read(registry, &path, 2 * LIMIT_BYTES)?.unwrap_or_default();
+        let mut removed = Self::default();
+        for line in String::from_utf8_lossy(&text).lines() {
+            let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
+            removed.at.insert(line.session_id, line.removed_at_ms);
+        }
+        Ok(removed)
+    }
+
+    /// Whether what happened in a session at `at` was removed with it.
+    pub(crate) fn covers(&self, session_id: &str, at: Timestamp) -> bool {
+        self.at.get(session_id).is_some_and(|removed_at| at <= *removed_at)
+    }
+}

@@ -1,0 +1,97 @@
+//! Whose turn it is in a session: runs line up when they are admitted, and leave when they are over.
+
+use errand_model::RunId;
+use errand_model::event::OnBusy;
+use errand_model::run::Run;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::sqlite::failure::Failure;
+use crate::sqlite::row::damaged;
+use crate::{Admission, Append, Error};
+
+const ATTEMPT_STARTED: &str = "attempt.started";
+
+/// Refuses a run that is not to wait while another has the turn, or waits for it.
+pub(super) fn check_admission(
+    connection: &Connection,
+    admission: &Admission,
+) -> Result<(), Failure> {
+    const HOLDER: &str = "SELECT r.run_id FROM session_turns t JOIN runs r ON r.run = t.run \
+         WHERE t.session_id = ?1 ORDER BY t.has_begun DESC, t.run LIMIT 1";
+    let spec = &admission.run.spec;
+    let (Some(OnBusy::Reject), Some(session_id)) = (spec.session_turn, &spec.session_id) else {
+        return Ok(());
+    };
+    let holder: Option<String> =
+        connection.prepare_cached(HOLDER)?.query_row([session_id], |row| row.get(0)).optional()?;
+    match holder {
+        Some(holder) => Err(busy(session_id, holder)),
+        None => Ok(()),
+    }
+}
+
+/// Refuses the beginning of a run while another one of its session is under way: who waits for a
+/// turn looks before it begins, and this catches whoever looked too early.
+pub(super) fn check_beginning(
+    connection: &Connection,
+    append: &Append,
+    run: i64,
+) -> Result<(), Failure> {
+    const OTHER: &str = "SELECT r.run_id FROM session_turns t JOIN runs r ON r.run = t.run \
+         WHERE t.session_id = ?1 AND t.has_begun = 1 AND t.run <> ?2 LIMIT 1";
+    let spec = &append.run.spec;
+    let (Some(_), Some(session_id), true) = (spec.session_turn, &spec.session_id, begins(append))
+    else {
+        return Ok(());
+    };
+    let other: Option<String> = connection
+        .prepare_cached(OTHER)?
+        .query_row(params![session_id, run], |row| row.get(0))
+        .optional()?;
+    match other {
+        Some(other) => Err(busy(session_id, other)),
+        None => Ok(()),
+    }
+}
+
+fn begins(append: &Append) -> bool {
+    append.events.iter().any(|event| event.kind == ATTEMPT_STARTED)
+}
+
+fn busy(session_id: &str, holder: String) -> Failure {
+    match RunId::try_from(holder) {
+        Ok(run_id) => Error::SessionBusy { session_id: session_id.to_owned(), run_id }.into(),
+        Err(error) => damaged(&error.text, "its id is none").into(),
+    }
+}
+
+/// Lines a run up that was just written, if it takes turns and is not over.
+pub(super) fn line_up(connection: &Connection, number: i64, run: &Run) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO session_turns (run, session_id, has_begun) VALUES (?1, ?2, ?3)";
+    if let (Some(_), Some(session_id)) = (run.spec.session_turn, &run.spec.session_id)
+        && !run.status.is_terminal()
+    {
+        let has_begun = !run.attempts.is_empty();
+        connection.prepare_cached(SQL)?.execute(params![number, session_id, has_begun])?;
+    }
+    Ok(())
+}
+
+/// Notes that a run has its turn, or is done with it.
+pub(super) fn move_on(
+    connection: &Connection,
+    number: i64,
+    append: &Append,
+) -> Result<(), Failure> {
+    const BEGIN: &str = "UPDATE session_turns SET has_begun = 1 WHERE run = ?1";
+    const LEAVE: &str = "DELETE FROM session_turns WHERE run = ?1";
+    if append.run.spec.session_turn.is_none() {
+        return Ok(());
+    }
+    if append.run.status.is_terminal() {
+        connection.prepare_cached(LEAVE)?.execute([number])?;
+    } else if begins(append) {
+        connection.prepare_cached(BEGIN)?.execute([number])?;
+    }
+    Ok(())
+}
