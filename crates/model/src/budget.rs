@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Stopwatch;
+use crate::spend::Measure;
+
 /// What a run may spend, pinned when it is admitted. Several may apply; `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -79,6 +82,100 @@ pub enum LimitName {
     WallTimeMsPerDay,
 }
 
+/// Whose spending a limit is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// One run.
+    Run,
+    /// All runs of an agent in one UTC day.
+    Day,
+}
+
+impl LimitName {
+    /// All limits.
+    pub const ALL: [Self; 8] = [
+        Self::TokensPerRun,
+        Self::CostMicroUsdPerRun,
+        Self::ToolCallsPerRun,
+        Self::WallTimeMsPerRun,
+        Self::TokensPerDay,
+        Self::CostMicroUsdPerDay,
+        Self::ToolCallsPerDay,
+        Self::WallTimeMsPerDay,
+    ];
+
+    /// The limit of that measure.
+    pub const fn of(scope: Scope, measure: Measure) -> Self {
+        match (scope, measure) {
+            (Scope::Run, Measure::Tokens) => Self::TokensPerRun,
+            (Scope::Run, Measure::CostMicroUsd) => Self::CostMicroUsdPerRun,
+            (Scope::Run, Measure::ToolCalls) => Self::ToolCallsPerRun,
+            (Scope::Run, Measure::WallTimeMs) => Self::WallTimeMsPerRun,
+            (Scope::Day, Measure::Tokens) => Self::TokensPerDay,
+            (Scope::Day, Measure::CostMicroUsd) => Self::CostMicroUsdPerDay,
+            (Scope::Day, Measure::ToolCalls) => Self::ToolCallsPerDay,
+            (Scope::Day, Measure::WallTimeMs) => Self::WallTimeMsPerDay,
+        }
+    }
+
+    /// Whose spending it is about.
+    pub const fn scope(self) -> Scope {
+        match self {
+            Self::TokensPerRun
+            | Self::CostMicroUsdPerRun
+            | Self::ToolCallsPerRun
+            | Self::WallTimeMsPerRun => Scope::Run,
+            Self::TokensPerDay
+            | Self::CostMicroUsdPerDay
+            | Self::ToolCallsPerDay
+            | Self::WallTimeMsPerDay => Scope::Day,
+        }
+    }
+
+    /// What it measures.
+    pub const fn measure(self) -> Measure {
+        match self {
+            Self::TokensPerRun | Self::TokensPerDay => Measure::Tokens,
+            Self::CostMicroUsdPerRun | Self::CostMicroUsdPerDay => Measure::CostMicroUsd,
+            Self::ToolCallsPerRun | Self::ToolCallsPerDay => Measure::ToolCalls,
+            Self::WallTimeMsPerRun | Self::WallTimeMsPerDay => Measure::WallTimeMs,
+        }
+    }
+
+    /// The stored word; its unit is in it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TokensPerRun => "tokens_per_run",
+            Self::CostMicroUsdPerRun => "cost_micro_usd_per_run",
+            Self::ToolCallsPerRun => "tool_calls_per_run",
+            Self::WallTimeMsPerRun => "wall_time_ms_per_run",
+            Self::TokensPerDay => "tokens_per_day",
+            Self::CostMicroUsdPerDay => "cost_micro_usd_per_day",
+            Self::ToolCallsPerDay => "tool_calls_per_day",
+            Self::WallTimeMsPerDay => "wall_time_ms_per_day",
+        }
+    }
+}
+
+impl Limits {
+    /// The same with one limit tightened: the smaller of the two holds.
+    #[must_use]
+    pub fn tightened(mut self, name: LimitName, allowed: u64) -> Self {
+        let limit = match name {
+            LimitName::TokensPerRun => &mut self.tokens_per_run,
+            LimitName::CostMicroUsdPerRun => &mut self.cost_micro_usd_per_run,
+            LimitName::ToolCallsPerRun => &mut self.tool_calls_per_run,
+            LimitName::WallTimeMsPerRun => &mut self.wall_time_ms_per_run,
+            LimitName::TokensPerDay => &mut self.tokens_per_day,
+            LimitName::CostMicroUsdPerDay => &mut self.cost_micro_usd_per_day,
+            LimitName::ToolCallsPerDay => &mut self.tool_calls_per_day,
+            LimitName::WallTimeMsPerDay => &mut self.wall_time_ms_per_day,
+        };
+        *limit = Some(limit.map_or(allowed, |existing| existing.min(allowed)));
+        self
+    }
+}
+
 /// What happens when a budget is spent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,4 +199,8 @@ pub struct BudgetState {
     pub exceeded: BTreeSet<LimitName>,
     /// Limits that a person raised, and to what.
     pub raised: BTreeMap<LimitName, u64>,
+    /// Limits that are exceeded, and of which nothing was said since: neither raised nor resumed.
+    pub spent: BTreeSet<LimitName>,
+    /// How long its agent worked.
+    pub watch: Stopwatch,
 }

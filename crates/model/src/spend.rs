@@ -4,6 +4,8 @@
 //! that calls which are under way at the same time cannot pass a limit together. What was really
 //! spent is a fact and is counted as it is, also where it is more than was reserved.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What a budget measures.
@@ -148,6 +150,53 @@ impl Caps {
             })
         };
         Measure::ALL.into_iter().filter(is_near)
+    }
+}
+
+/// Promises to calls that are under way, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Book {
+    reserved: BTreeMap<String, Amounts>,
+}
+
+/// No more calls of one run than so many are under way at a time, as far as promises go.
+pub const BOOK_LIMIT: usize = 1_024;
+
+impl Book {
+    /// All promises together.
+    pub fn total(&self) -> Amounts {
+        self.reserved.values().fold(Amounts::ZERO, |sum, part| sum.plus(*part))
+    }
+
+    /// Whether no more promises are kept.
+    pub fn is_full(&self) -> bool {
+        self.reserved.len() >= BOOK_LIMIT
+    }
+
+    /// Promises what is wanted, if what is spent and promised leaves room for it. A promise of a
+    /// name that there is already stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Spent`]; nothing is promised.
+    pub fn reserve(
+        &mut self,
+        name: &str,
+        caps: &Caps,
+        used: Amounts,
+        want: &Want,
+    ) -> Result<(), Spent> {
+        if !self.reserved.contains_key(name) {
+            caps.grant(used, self.total(), want)?;
+            self.reserved.insert(name.to_owned(), want.amounts);
+        }
+        Ok(())
+    }
+
+    /// Takes a promise back: the call was made and counted, or will not be made. Returns whether
+    /// there was one.
+    pub fn take_back(&mut self, name: &str) -> bool {
+        self.reserved.remove(name).is_some()
     }
 }
 

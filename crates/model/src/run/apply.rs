@@ -162,6 +162,7 @@ impl Run {
                 self.apply_service(context.at, event);
             }
         }
+        self.tick(context.at, event);
         Ok(())
     }
 

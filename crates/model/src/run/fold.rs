@@ -6,8 +6,8 @@ use super::state::{
 };
 use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens};
 use crate::event::{
-    AttemptStarted, EventBody, Reported, RequeueReason, ServiceSpec, WakeFired, WakeReason,
-    WakeSkipped,
+    AttemptStarted, EventBody, PauseReason, Reported, RequeueReason, ServiceSpec, WakeFired,
+    WakeReason, WakeSkipped,
 };
 use crate::{EventContext, Timestamp};
 
@@ -96,8 +96,12 @@ impl Run {
             let since = if let Status::Paused { since, .. } = self.status { since } else { at };
             self.status = Status::Paused { since, reason: paused.reason };
         } else if let EventBody::RunResumed(_) = event {
-            if let Status::Paused { since, .. } = self.status {
+            if let Status::Paused { since, reason } = self.status {
                 self.paused += at.since(since);
+                if reason == PauseReason::Budget {
+                    // What is exceeded again is acted on again.
+                    self.budget.spent.clear();
+                }
             }
             self.status = if self.live_attempt().is_some() {
                 // One that asked before it was heard of has begun all the same.
@@ -214,8 +218,10 @@ impl Run {
             self.budget.warned.insert(warned.limit);
         } else if let EventBody::BudgetExceeded(exceeded) = event {
             self.budget.exceeded.insert(exceeded.limit);
+            self.budget.spent.insert(exceeded.limit);
         } else if let EventBody::BudgetRaised(raised) = event {
             self.budget.raised.insert(raised.limit, raised.allowed);
+            self.budget.spent.remove(&raised.limit);
         } else if let EventBody::PolicyDecided(_) = event {
             self.counters.policy_decisions += 1;
         } else if let EventBody::BomPinned(pinned) = event {

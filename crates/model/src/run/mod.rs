@@ -11,6 +11,7 @@ mod expire;
 mod fold;
 mod input;
 mod lose;
+mod meter;
 mod park;
 mod pause;
 mod report;
@@ -18,6 +19,7 @@ mod restart;
 mod session;
 mod start_attempt;
 mod state;
+mod stopwatch;
 mod wake;
 
 pub use apply::IllegalTransition;
@@ -27,6 +29,7 @@ pub use end_attempt::{EndAttempt, Outcome};
 pub use expire::Expire;
 pub use input::{AskInput, ProvideInput};
 pub use lose::Lose;
+pub use meter::{Denied, Meter, Raise, WARN_PERCENT};
 pub use park::PARKED_EXIT_CODE;
 pub use pause::{Pause, Resume};
 pub use report::Report;
@@ -37,6 +40,7 @@ pub use state::{
     Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Counters, Inquiry,
     Listener, Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
 };
+pub use stopwatch::Stopwatch;
 use thiserror::Error;
 pub use wake::{BindListener, FireWake, SkipWake};
 
@@ -62,6 +66,10 @@ pub enum Command {
     Pause(Pause),
     /// Let it go on.
     Resume(Resume),
+    /// Look at its limits.
+    Meter(Meter),
+    /// Allow it more.
+    Raise(Raise),
     /// The agent asks whether it may do something.
     AskApproval(AskApproval),
     /// A person decides an approval.
@@ -207,6 +215,36 @@ pub enum Rejection {
         /// How often a run may ask.
         limit: usize,
     },
+    /// It was paused since a limit is spent, and it still is.
+    #[error("{limit} of run {run_id} is spent: {used} of {allowed}", limit = limit.word())]
+    BudgetSpent {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Which limit.
+        limit: crate::budget::LimitName,
+        /// How much is used.
+        used: u64,
+        /// How much may be.
+        allowed: u64,
+    },
+    /// The run has no such limit to raise.
+    #[error("run {run_id} has no limit {limit}", limit = limit.word())]
+    NoSuchLimit {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Which limit.
+        limit: crate::budget::LimitName,
+    },
+    /// A limit can only be raised.
+    #[error("{limit} of run {run_id} is {allowed} already", limit = limit.word())]
+    NotRaised {
+        /// Which run.
+        run_id: crate::RunId,
+        /// Which limit.
+        limit: crate::budget::LimitName,
+        /// What is allowed.
+        allowed: u64,
+    },
     /// Only services can do that.
     #[error("run {run_id} is no service")]
     NotAService {
@@ -230,13 +268,15 @@ impl Run {
             Command::Restart(restart) => self.restart(restart),
             Command::Lose(lose) => self.lose(lose, now),
             Command::Pause(pause) => self.pause(pause),
+            Command::Meter(meter) => self.meter(meter, now),
+            Command::Raise(raise) => self.raise(raise),
             Command::Resume(resume) => self.resume(resume, now),
             Command::AskApproval(ask) => self.ask_approval(ask, now),
             Command::DecideApproval(decide) => self.decide_approval(decide, now),
             Command::AskInput(ask) => self.ask_input(ask, now),
             Command::ProvideInput(provide) => self.provide_input(provide, now),
             Command::Expire(Expire {}) => self.expire(now),
-            Command::Report(report) => self.report(report),
+            Command::Report(report) => self.report(report, now),
             Command::BindListener(bind) => self.bind_listener(bind),
             Command::FireWake(fire) => self.fire_wake(fire),
             Command::SkipWake(skip) => self.skip_wake(skip),

@@ -3,7 +3,7 @@
 //! A run that waits for a person (`approve.rs`, `input.rs`) may be held beside: it goes on once the
 //! hold is gone and everything is answered.
 
-use super::{Command, Decision, Effect, Rejection, Run, Status};
+use super::{Command, Decision, Denied, Effect, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::event::{EventBody, PauseReason, RunPaused, RunResumed};
 
@@ -58,6 +58,11 @@ impl Run {
     pub(super) fn resume(&self, resume: &Resume, now: Timestamp) -> Result<Decision, Rejection> {
         match self.status {
             Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. } => {
+                if let Some(spent) = self.still_spent(now) {
+                    let Denied { limit, used, allowed } = spent;
+                    let run_id = self.id.clone();
+                    return Err(Rejection::BudgetSpent { run_id, limit, used, allowed });
+                }
                 Ok(self.let_go(resume, now))
             }
             Status::Paused { .. } => Err(self.not_now("resume: it waits for an answer")),

@@ -1,6 +1,7 @@
 //! What an agent says while it works: steps, checkpoints, outputs, artifacts, calls.
 
 use super::{Command, Decision, Rejection, Run};
+use crate::Timestamp;
 use crate::event::EventBody;
 
 /// An event that belongs to the work of one attempt.
@@ -21,8 +22,11 @@ impl From<Report> for Command {
 }
 
 impl Run {
-    pub(super) fn report(&self, report: &Report) -> Result<Decision, Rejection> {
+    pub(super) fn report(&self, report: &Report, now: Timestamp) -> Result<Decision, Rejection> {
         self.check_attempt(report.attempt)?;
-        Ok(Decision::record(report.events.clone()))
+        let mut events = report.events.clone();
+        let after = self.after(&events, now);
+        events.extend(after.events);
+        Ok(Decision { events, effects: after.effects })
     }
 }

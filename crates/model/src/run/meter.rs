@@ -1,0 +1,226 @@
+//! What a run spent against what it may: warnings, and what happens at a limit.
+//!
+//! What an agent reports is checked with the report itself, in one commit. What else moves (the
+//! clock, the day that all runs of an agent share, a call that was denied) is told by [`Meter`].
+
+use std::time::Duration;
+
+use super::{Cancel, Command, Decision, Effect, Rejection, Run, Status};
+use crate::Timestamp;
+use crate::accounting::ModelCall;
+use crate::accounting::{MODEL_CALLED, TOOL_CALLED};
+use crate::budget::{LimitName, OnExceed, Scope};
+use crate::event::{
+    BudgetExceeded, BudgetRaised, BudgetWarned, CancelCause, EventBody, PauseReason, RunPaused,
+};
+use crate::spend::{Amounts, Caps, Measure};
+
+/// A warning is due when so much of a limit is used.
+pub const WARN_PERCENT: u64 = 80;
+/// How long an agent has to end by itself when a budget cancels its run.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+/// Look at the limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meter {
+    /// Whose work.
+    pub attempt: u32,
+    /// What all runs of the agent used today, where that was looked up.
+    pub day: Option<Amounts>,
+    /// A call that was denied.
+    pub denied: Option<Denied>,
+}
+
+/// A call that was denied, since a limit left no room for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Which limit.
+    pub limit: LimitName,
+    /// How much of it is used, this call not counted.
+    pub used: u64,
+    /// How much may be.
+    pub allowed: u64,
+}
+
+/// Allow more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raise {
+    /// Which limits, and how much may be used from now on.
+    pub limits: Vec<(LimitName, u64)>,
+    /// Who allows it.
+    pub by: String,
+}
+
+impl From<Meter> for Command {
+    fn from(meter: Meter) -> Self {
+        Self::Meter(meter)
+    }
+}
+
+impl From<Raise> for Command {
+    fn from(raise: Raise) -> Self {
+        Self::Raise(raise)
+    }
+}
+
+impl Run {
+    /// What the run spent until `now`.
+    pub fn spent(&self, now: Timestamp) -> Amounts {
+        Amounts {
+            tokens: self.usage.input_tokens.saturating_add(self.usage.output_tokens),
+            cost_micro_usd: self.usage.cost_micro_usd.unwrap_or(0),
+            tool_calls: self.counters.tool_calls,
+            wall_time_ms: self.budget.watch.read(now),
+        }
+    }
+
+    /// What the run, or all runs of its agent in a day, may spend, as it was raised.
+    pub fn caps(&self, scope: Scope) -> Caps {
+        let of = |measure| self.allowed(LimitName::of(scope, measure));
+        Caps {
+            tokens: of(Measure::Tokens),
+            cost_micro_usd: of(Measure::CostMicroUsd),
+            tool_calls: of(Measure::ToolCalls),
+            wall_time_ms: of(Measure::WallTimeMs),
+        }
+    }
+
+    /// One limit, as it was raised.
+    pub fn allowed(&self, limit: LimitName) -> Option<u64> {
+        let pinned = self.spec.budgets.of(limit)?;
+        Some(self.budget.raised.get(&limit).map_or(pinned, |raised| pinned.max(*raised)))
+    }
+
+    /// The next moment at which time alone brings a warning, or the end of a limit.
+    pub fn next_meter(&self) -> Option<Timestamp> {
+        let limit = LimitName::WallTimeMsPerRun;
+        let allowed = self.allowed(limit)?;
+        if self.budget.spent.contains(&limit) {
+            return None;
+        }
+        let warning = u64::try_from(u128::from(allowed) * u128::from(WARN_PERCENT) / 100);
+        let due = if self.budget.warned.contains(&limit) {
+            allowed.saturating_add(1)
+        } else {
+            warning.unwrap_or(allowed).saturating_add(1).min(allowed)
+        };
+        self.budget.watch.shows_at(due)
+    }
+
+    /// A limit of the run itself that was exceeded at some time and leaves nothing now.
+    pub fn still_spent(&self, now: Timestamp) -> Option<Denied> {
+        let spent = self.spent(now);
+        self.budget.exceeded.iter().find_map(|limit| {
+            let allowed = self.allowed(*limit).filter(|_| limit.scope() == Scope::Run)?;
+            let used = spent.of(limit.measure());
+            (used >= allowed).then_some(Denied { limit: *limit, used, allowed })
+        })
+    }
+
+    pub(super) fn meter(&self, meter: &Meter, now: Timestamp) -> Result<Decision, Rejection> {
+        self.check_attempt(meter.attempt)?;
+        Ok(self.limits(self.spent(now), meter.day, meter.denied))
+    }
+
+    /// What follows from events that an agent reports, before they are taken in.
+    pub(super) fn after(&self, events: &[EventBody], now: Timestamp) -> Decision {
+        if self.spec.budgets.is_unlimited() {
+            return Decision::NOTHING;
+        }
+        let mut spent = self.spent(now);
+        for event in events {
+            let EventBody::Reported(reported) = event else { continue };
+            if reported.type_name() == MODEL_CALLED {
+                let call = ModelCall::of(reported.data());
+                let cost_micro_usd = call.cost_micro_usd.unwrap_or(0);
+                let tokens = call.tokens.total();
+                spent = spent.plus(Amounts { tokens, cost_micro_usd, ..Amounts::ZERO });
+            } else if reported.type_name() == TOOL_CALLED {
+                spent = spent.plus(Amounts { tool_calls: 1, ..Amounts::ZERO });
+            }
+        }
+        self.limits(spent, None, None)
+    }
+
+    /// Warnings, and what happens at limits that were not known to be exceeded.
+    fn limits(&self, spent: Amounts, day: Option<Amounts>, denied: Option<Denied>) -> Decision {
+        let scopes = [(Scope::Run, Some(spent)), (Scope::Day, day)];
+        let (mut warned, mut exceeded) = (Vec::new(), Vec::new());
+        for (scope, used) in scopes {
+            let Some(used) = used else { continue };
+            let caps = self.caps(scope);
+            let named = |measure: Measure| {
+                let limit = LimitName::of(scope, measure);
+                (limit, used.of(measure), caps.of(measure).unwrap_or(0))
+            };
+            warned.extend(caps.warned(used, WARN_PERCENT).map(named));
+            exceeded.extend(caps.exceeded(used).map(named));
+        }
+        exceeded.extend(denied.map(|denied| (denied.limit, denied.used, denied.allowed)));
+        let mut events = Vec::new();
+        for (limit, used, allowed) in warned {
+            if !self.budget.warned.contains(&limit) {
+                events.push(EventBody::BudgetWarned(BudgetWarned { limit, used, allowed }));
+            }
+        }
+        let action = self.spec.budgets.on_exceed;
+        exceeded.retain(|(limit, ..)| !self.budget.spent.contains(limit));
+        exceeded.dedup_by_key(|(limit, ..)| *limit);
+        if exceeded.is_empty() {
+            return Decision::record(events);
+        }
+        for (limit, used, allowed) in exceeded {
+            let event = BudgetExceeded { limit, used, allowed, action };
+            events.push(EventBody::BudgetExceeded(event));
+        }
+        self.act(action, events)
+    }
+
+    fn act(&self, action: OnExceed, mut events: Vec<EventBody>) -> Decision {
+        let decision = match action {
+            OnExceed::DenyCall => Decision::NOTHING,
+            OnExceed::Pause => match self.status {
+                Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
+                | Status::Completed { .. }
+                | Status::Failed { .. }
+                | Status::Cancelled { .. } => Decision::NOTHING,
+                Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
+                    let paused = RunPaused { reason: PauseReason::Budget, by: None };
+                    Decision::record(vec![EventBody::RunPaused(paused)]).and(Effect::FreezeAgent)
+                }
+            },
+            OnExceed::Cancel => {
+                let cause = CancelCause::Budget;
+                let cancel = Cancel { cause, by: None, grace: CANCEL_GRACE };
+                // A run that is over needs no end.
+                self.cancel(&cancel).unwrap_or_default()
+            }
+        };
+        events.extend(decision.events);
+        Decision { events, effects: decision.effects }
+    }
+
+    pub(super) fn raise(&self, raise: &Raise) -> Result<Decision, Rejection> {
+        if self.status.is_terminal() {
+            return Err(self.terminal());
+        }
+        let mut events = Vec::new();
+        for (limit, allowed) in &raise.limits {
+            let Some(now) = self.allowed(*limit) else {
+                return Err(Rejection::NoSuchLimit { run_id: self.id.clone(), limit: *limit });
+            };
+            if *allowed < now {
+                return Err(Rejection::NotRaised {
+                    run_id: self.id.clone(),
+                    limit: *limit,
+                    allowed: now,
+                });
+            }
+            if *allowed > now {
+                let (limit, by) = (*limit, raise.by.clone());
+                events.push(EventBody::BudgetRaised(BudgetRaised { limit, allowed: *allowed, by }));
+            }
+        }
+        Ok(Decision::record(events))
+    }
+}

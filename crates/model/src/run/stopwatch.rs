@@ -1,0 +1,66 @@
+//! How long a run's agent worked: its processes' time, in which the run was not paused.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AttemptState, Run, Status};
+use crate::Timestamp;
+use crate::event::{EventBody, RunKind};
+
+/// Runs while an attempt's process lives and the run is not paused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Stopwatch {
+    /// Milliseconds until it was stopped last.
+    pub spent_ms: u64,
+    /// Since when it runs; `None`: it stands still.
+    pub since_ms: Option<Timestamp>,
+    /// When something was last heard of the run.
+    pub heard_ms: Timestamp,
+}
+
+impl Stopwatch {
+    /// What it shows.
+    pub fn read(&self, now: Timestamp) -> u64 {
+        self.spent_ms.saturating_add(self.since_ms.map_or(0, |since| millis(since, now)))
+    }
+
+    /// When it will show `ms`; `None` if it stands still.
+    pub fn shows_at(&self, ms: u64) -> Option<Timestamp> {
+        let left = std::time::Duration::from_millis(ms.saturating_sub(self.spent_ms));
+        Some(self.since_ms?.plus(left))
+    }
+
+    fn set(&mut self, runs: bool, at: Timestamp) {
+        match (self.since_ms, runs) {
+            (None, true) => self.since_ms = Some(at),
+            (Some(since), false) => {
+                self.spent_ms = self.spent_ms.saturating_add(millis(since, at));
+                self.since_ms = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+}
+
+fn millis(from: Timestamp, to: Timestamp) -> u64 {
+    u64::try_from(to.since(from).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Run {
+    /// Starts or stops the watch as the run stands after `event`.
+    pub(super) fn tick(&mut self, at: Timestamp, event: &EventBody) {
+        // A service's supervision is no work of its agent; its wakes are runs of their own.
+        let works = self.spec.kind != RunKind::Service
+            && self.attempts.last().is_some_and(|last| last.state == AttemptState::Running)
+            && !matches!(self.status, Status::Paused { .. });
+        // Of an attempt whose supervisor died nobody knows when it died: it was heard of last then.
+        let died = if let EventBody::AttemptFailed(failed) = event {
+            failed.error.code == "helper_died"
+        } else {
+            false
+        };
+        let until = if died { self.budget.watch.heard_ms } else { at };
+        self.budget.watch.set(works, until);
+        self.budget.watch.heard_ms = at;
+    }
+}
