@@ -73,6 +73,7 @@ codes! {
     LabelInvalid = "label_invalid", USAGE, "a label cannot be read";
     EnvInvalid = "env_invalid", USAGE, "an environment variable cannot be set";
     NameInvalid = "name_invalid", USAGE, "the name of a run cannot be used";
+    BudgetInvalid = "budget_invalid", USAGE, "a limit cannot be read or set";
     PriceTableInvalid = "price_table_invalid", USAGE, "the price table has problems";
     FilterInvalid = "filter_invalid", USAGE, "a filter cannot be read";
 
@@ -156,6 +157,7 @@ codes! {
     StepNotBegun = "step_not_begun", ERRAND_FAILED, "the step was not begun";
     StepConflict = "step_conflict", ERRAND_FAILED, "the step was completed with another result";
     EventInvalid = "event_invalid", USAGE, "an event cannot be recorded";
+    BudgetExceeded = "budget_exceeded", ERRAND_FAILED, "a budget leaves no room for it";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, "an artifact cannot be recorded";
     ArtifactNotFound = "artifact_not_found", ERRAND_FAILED, "the run has no such artifact";

@@ -6,6 +6,7 @@
 pub mod agent_file;
 pub mod agent_protocol;
 pub mod bom;
+pub mod budget;
 pub mod error_code;
 pub mod exit_code;
 pub mod price_table;

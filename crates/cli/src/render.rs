@@ -34,8 +34,13 @@ fn code_of(record: &Record) -> Option<ErrorCode> {
     record.last_error.as_ref().and_then(|error| error.code.parse().ok())
 }
 
-/// "running 3 minutes", "exited (0) 5 minutes ago", "failed (1) 2 hours ago".
+/// "running 3 minutes", "exited (0) 5 minutes ago, over budget", "failed (1) 2 hours ago".
 pub(crate) fn status(record: &Record, now: Timestamp) -> String {
+    let status = standing(record, now);
+    if record.usage.exceeded.is_empty() { status } else { format!("{status}, over budget") }
+}
+
+fn standing(record: &Record, now: Timestamp) -> String {
     let ended = record.stopped_at_ms.map_or(String::new(), |at| format!(" {}", relative(at, now)));
     match record.status.as_str() {
         "pending" if record.waits_behind.is_some() => {

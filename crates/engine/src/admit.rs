@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use errand_agent::parcel::Parcel;
 use errand_api::agent_file::{Agent, Harness, Target};
+use errand_model::budget::{LimitName, Limits};
 use errand_model::event::{
     AgentRef, EventBody, OnBusy, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
 };
@@ -53,6 +54,8 @@ pub struct Wishes {
     pub session_id: Option<String>,
     /// What it does if another run of the session has the turn; `None`: it takes no turns.
     pub session_turn: Option<OnBusy>,
+    /// Limits; of these and the agent's the smaller holds.
+    pub budgets: Vec<(LimitName, u64)>,
     /// Wins over the agent's `timeouts.run`.
     pub timeout: Option<Duration>,
     /// Wins over the agent's `timeouts.queue`.
@@ -193,11 +196,17 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         idempotency_key: wishes.idempotency_key,
         fingerprint,
         callback_url: wishes.callback_url,
-        budgets: errand_model::budget::Limits::default(),
+        budgets: limits(agent, &wishes.budgets),
         session_turn: wishes.session_turn,
         inherits: None,
         replay: None,
     })
+}
+
+/// The agent's limits, tightened by the caller's.
+fn limits(agent: &Agent, wishes: &[(LimitName, u64)]) -> Limits {
+    let limits = Limits::from(&agent.budgets);
+    wishes.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 
 /// The stored word of an enum without data.

@@ -230,6 +230,31 @@ impl Journal {
         }
     }
 
+    /// Waits until `find` finds something in the run, and that is durable.
+    ///
+    /// # Errors
+    ///
+    /// What made the journal be lost.
+    pub(crate) async fn until<T>(&self, find: impl Fn(&Run) -> Option<T>) -> Result<T, Error> {
+        let mut durable = self.shared.durable.subscribe();
+        loop {
+            // Whatever is decided from here on becomes durable later, which wakes us.
+            durable.mark_unchanged();
+            let (found, seq) = {
+                let state = self.state();
+                (find(&state.run), state.head.seq)
+            };
+            if let Some(found) = found {
+                self.durable(seq).await?;
+                return Ok(found);
+            }
+            if let Some(source) = durable.borrow().lost.clone() {
+                return Err(Error::JournalLost { source });
+            }
+            durable.changed().await.map_err(|_| Error::Closed)?;
+        }
+    }
+
     /// Waits until the journal is lost: fenced, or the registry could not be written for too long.
     pub(crate) async fn lost(&self) -> Arc<Error> {
         let mut durable = self.shared.durable.subscribe();

@@ -20,8 +20,21 @@ const LIMIT_BYTES: u64 = 1024 * 1024;
 ///
 /// [`Error::Prices`] with everything that is wrong with the user's table, or if it cannot be read.
 pub fn in_force(registry: &Registry) -> Result<PriceTable, Error> {
-    let shipped = price_table::shipped().map_err(|problems| Error::Prices(problems.clone()))?;
-    Ok(shipped.clone().with(users(registry)?))
+    Ok(shipped()?.clone().with(users(registry)?))
+}
+
+/// The same if the user has prices of their own; `None`: the shipped ones hold as they are.
+///
+/// # Errors
+///
+/// As [`in_force`].
+pub(crate) fn with_own(registry: &Registry) -> Result<Option<PriceTable>, Error> {
+    let own = users(registry)?;
+    if own.is_empty() { Ok(None) } else { Ok(Some(shipped()?.clone().with(own))) }
+}
+
+fn shipped() -> Result<&'static PriceTable, Error> {
+    price_table::shipped().map_err(|problems| Error::Prices(problems.clone()))
 }
 
 /// Refuses a table that has a problem. Costs next to nothing where there is none.

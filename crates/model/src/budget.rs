@@ -158,6 +158,11 @@ impl LimitName {
 }
 
 impl Limits {
+    /// All that are set, by name.
+    pub fn named(&self) -> impl Iterator<Item = (LimitName, u64)> {
+        LimitName::ALL.into_iter().filter_map(|name| Some((name, self.of(name)?)))
+    }
+
     /// The same with one limit tightened: the smaller of the two holds.
     #[must_use]
     pub fn tightened(mut self, name: LimitName, allowed: u64) -> Self {

@@ -171,6 +171,9 @@ pub struct PriceTable {
 }
 
 impl PriceTable {
+    /// No prices.
+    pub const EMPTY: Self = Self { prices: Vec::new() };
+
     /// A table of these prices.
     pub fn new(prices: Vec<Price>) -> Self {
         Self { prices }

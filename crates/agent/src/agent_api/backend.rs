@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    CheckbackStatus, CheckinAnswer, ControlEvent, ReportedEvent, SessionAnswer, StepError,
+    CheckbackStatus, CheckinAnswer, ControlEvent, ReportedEvent, Reserve, ReserveAnswer,
+    SessionAnswer, StepError,
 };
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
@@ -45,6 +46,16 @@ pub trait Backend: SessionBackend + Send + Sync + std::fmt::Debug {
 
     /// Records events, all or none. At least one.
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal>;
+
+    /// Promises a part of the budget to a call that is about to be made.
+    async fn reserve(&self, _call: Reserve) -> Result<ReserveAnswer, Refusal> {
+        Err(Refusal::internal("there is no budget"))
+    }
+
+    /// Takes a promise back: the call will not be made.
+    async fn release(&self, _reservation_id: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Sets the output.
     async fn set_output(&self, output: Payload) -> Result<(), Refusal>;

@@ -51,6 +51,11 @@ pub(super) async fn carry_out(
             ok(&CheckpointAnswer { state: state.map(|(state, _)| state) })
         }
         Route::Events => report(backend, json(request).await?).await,
+        Route::Reserve => ok(&backend.reserve(json(request).await?).await?),
+        Route::Release(id) => {
+            backend.release(&id).await?;
+            ok(&Done {})
+        }
         Route::Output if puts => {
             let SetOutput { output, encoding } = json(request).await?;
             backend.set_output(payload(output, encoding)?).await?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use errand_api::agent_protocol::Problem;
+use errand_api::agent_protocol::{BudgetProblem, Problem};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::NotReportable;
 use errand_model::run::Rejection;
@@ -20,12 +20,14 @@ pub struct Refusal {
     pub message: String,
     /// What to do about it.
     pub hint: Option<Cow<'static, str>>,
+    /// The limit that left no room, where that is why.
+    pub budget: Option<BudgetProblem>,
 }
 
 impl Refusal {
     /// A refusal without a hint.
     pub fn new(status: u16, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, status, message: message.into(), hint: None }
+        Self { code, status, message: message.into(), hint: None, budget: None }
     }
 
     /// The same with what to do about it.
@@ -42,6 +44,13 @@ impl Refusal {
             "this attempt was superseded by another one of the same run",
         )
         .with_hint("end the process: nothing it reports is recorded any more")
+    }
+
+    /// 409: a limit leaves no room for the call.
+    pub fn budget(message: impl Into<String>, budget: BudgetProblem) -> Self {
+        let refusal = Self::new(409, ErrorCode::BudgetExceeded, message)
+            .with_hint("end with what there is, or ask for less");
+        Self { budget: Some(budget), ..refusal }
     }
 
     /// 500: errand cannot do what it should.
@@ -66,6 +75,7 @@ impl Refusal {
             code: self.code.as_str().to_owned(),
             detail: self.message,
             hint: self.hint.map(Cow::into_owned),
+            budget: self.budget,
         }
     }
 }
@@ -92,6 +102,12 @@ impl From<Rejection> for Refusal {
         match &rejection {
             Rejection::Terminal { .. } | Rejection::Stale { .. } | Rejection::Fenced { .. } => {
                 Self { message: rejection.to_string(), ..Self::fenced() }
+            }
+            Rejection::BudgetSpent { .. } => {
+                Self::new(409, ErrorCode::BudgetExceeded, rejection.to_string())
+            }
+            Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } => {
+                Self::new(422, ErrorCode::BudgetInvalid, rejection.to_string())
             }
             Rejection::NotNow { .. }
             | Rejection::NotAService { .. }

@@ -24,6 +24,8 @@ pub(super) enum Route {
     FailStep(String),
     Checkpoint,
     Events,
+    Reserve,
+    Release(String),
     Output,
     Artifact(String),
     Brief,
@@ -42,6 +44,7 @@ impl Route {
             path::CHECKIN => Self::Checkin,
             path::CHECKPOINT => Self::Checkpoint,
             path::EVENTS => Self::Events,
+            path::RESERVATIONS => Self::Reserve,
             path::OUTPUT => Self::Output,
             path::BRIEF => Self::Brief,
             path::SESSION => Self::Session,
@@ -66,6 +69,9 @@ impl Route {
         if let Some(tool) = path.strip_prefix(path::SESSION_RESULTS) {
             return path::decode(tool).map(Self::SessionResult);
         }
+        if let Some(id) = path.strip_prefix(path::RESERVATIONS) {
+            return path::decode(id.strip_prefix('/')?).map(Self::Release);
+        }
         let (key, verb) = path.strip_prefix(path::STEPS)?.rsplit_once('/')?;
         let key = path::decode(key)?;
         match verb {
@@ -83,12 +89,14 @@ impl Route {
             | Self::CompleteStep(_)
             | Self::FailStep(_)
             | Self::Events
+            | Self::Reserve
             | Self::Artifact(_)
             | Self::Checkback => &[Method::POST],
             Self::Checkpoint | Self::Session | Self::SessionResult(_) => {
                 &[Method::GET, Method::PUT]
             }
             Self::SessionMessages => &[Method::GET, Method::POST],
+            Self::Release(_) => &[Method::DELETE],
             Self::Output => &[Method::POST, Method::PUT],
             Self::Brief | Self::Control => &[Method::GET],
             Self::Later(_, methods) => methods,

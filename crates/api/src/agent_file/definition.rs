@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::accounting::SideEffect;
+use errand_model::budget::{Limits, OnExceed};
 use errand_model::event::{Missed, Overlap};
 use errand_model::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
@@ -248,21 +249,36 @@ pub struct Budgets {
     pub cost_micro_usd_per_day: Option<u64>,
     /// Tool calls of a run.
     pub tool_calls_per_run: Option<u64>,
+    /// Milliseconds that the processes of a run lived, pauses not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_time_ms_per_run: Option<u64>,
+    /// Tokens in and out, all runs of the agent in one UTC day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens_per_day: Option<u64>,
+    /// Tool calls, all runs of the agent in one UTC day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_calls_per_day: Option<u64>,
+    /// Milliseconds, all runs of the agent in one UTC day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_time_ms_per_day: Option<u64>,
     /// What happens at the limit.
     pub on_exceed: OnExceed,
 }
 
-/// What happens when a budget is spent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExceed {
-    /// The call is refused, the run goes on.
-    #[default]
-    DenyCall,
-    /// The run waits for a person.
-    Pause,
-    /// The run is cancelled.
-    Cancel,
+impl From<&Budgets> for Limits {
+    fn from(budgets: &Budgets) -> Self {
+        Self {
+            tokens_per_run: budgets.tokens_per_run,
+            cost_micro_usd_per_run: budgets.cost_micro_usd_per_run,
+            tool_calls_per_run: budgets.tool_calls_per_run,
+            wall_time_ms_per_run: budgets.wall_time_ms_per_run,
+            tokens_per_day: budgets.tokens_per_day,
+            cost_micro_usd_per_day: budgets.cost_micro_usd_per_day,
+            tool_calls_per_day: budgets.tool_calls_per_day,
+            wall_time_ms_per_day: budgets.wall_time_ms_per_day,
+            on_exceed: budgets.on_exceed,
+        }
+    }
 }
 
 /// A cron line that wakes a service.

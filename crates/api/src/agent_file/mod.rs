@@ -12,14 +12,15 @@ pub(crate) mod yaml;
 pub use coordinator::{Aggregation, Coordinator, Edge, MessageType, Node};
 pub use definition::{
     API_VERSION, Agent, Budgets, DEFAULT_VERSION, Dependency, Harness, KIND, McpServer, Model,
-    ModelName, OnExceed, Resources, Schedule, Target, Timeouts, Tool, Workspace,
+    ModelName, Resources, Schedule, Target, Timeouts, Tool, Workspace,
 };
 pub use errand_model::accounting::SideEffect;
+pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
 pub use problem::{Excerpt, Problem, Problems};
-pub(crate) use read::micro_usd;
+pub(crate) use read::{micro_usd, parse_micro_usd};
 
 /// The name of the file in an agent's folder.
 pub const FILE_NAME: &str = "agent.yaml";

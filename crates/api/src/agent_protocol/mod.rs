@@ -5,6 +5,7 @@
 //! limits in [`limit`]. An empty body stands for `{}`; a field that is not known is refused by name;
 //! a call that is refused is answered with a [`Problem`]. What was answered with 2xx is durable.
 
+mod budget;
 mod checkin;
 mod content;
 mod control;
@@ -18,6 +19,7 @@ mod problem;
 mod session;
 mod step;
 
+pub use budget::{BudgetProblem, Reserve, ReserveAnswer, ReserveKind};
 pub use checkin::{AgentSeen, Checkin, CheckinAnswer};
 pub use content::{ContentError, Encoding, payload, unpack};
 pub use control::ControlEvent;

@@ -14,6 +14,9 @@ pub const EVENTS: &str = "/agent/v1/events";
 pub const OUTPUT: &str = "/agent/v1/output";
 /// `POST {ARTIFACTS}{name}` with the file as body → [`super::ArtifactAnswer`].
 pub const ARTIFACTS: &str = "/agent/v1/artifacts/";
+/// `POST`: [`super::Reserve`] → [`super::ReserveAnswer`]; `DELETE {RESERVATIONS}/{id}` →
+/// [`super::Done`].
+pub const RESERVATIONS: &str = "/agent/v1/budget/reservations";
 /// `GET` → the brief, a JSON document.
 pub const BRIEF: &str = "/agent/v1/brief";
 /// `GET` → [`super::SessionAnswer`]; `PUT`: [`super::PutSession`] → [`super::SessionAnswer`].
@@ -50,6 +53,11 @@ pub fn complete_step(key: &str) -> String {
 /// `POST`: fail the step of that key.
 pub fn fail_step(key: &str) -> String {
     format!("{STEPS}{}/fail", encode(key))
+}
+
+/// `DELETE`: give a reservation back.
+pub fn reservation(id: &str) -> String {
+    format!("{RESERVATIONS}/{}", encode(id))
 }
 
 /// `POST`: keep an artifact of that name.

@@ -10,6 +10,7 @@ mod project;
 
 use std::collections::BTreeMap;
 
+use errand_model::budget::LimitName;
 use errand_model::event::{RunKind, Trigger};
 use errand_model::{Digest, RunId, Timestamp};
 use schemars::JsonSchema;
@@ -164,6 +165,13 @@ pub struct RecordUsage {
     pub cost_usd: Option<f64>,
     /// Calls whose cost is not known.
     pub unpriced_calls: u64,
+    /// Milliseconds that the agent's processes worked, pauses not counted; of a live run: until it
+    /// was last paused or between attempts.
+    #[serde(default)]
+    pub wall_time_ms: u64,
+    /// Limits that were exceeded at some time, such as `tokens_per_run`.
+    #[serde(default)]
+    pub exceeded: Vec<LimitName>,
 }
 
 /// How many of what happened.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_model::event::{CancelCause, Failure, RunKind};
-use errand_model::run::{AttemptState, Run, Status, TokenUsage};
+use errand_model::run::{AttemptState, Run, Status};
 use errand_model::{Head, Payload, Timestamp};
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         last_error: last_error(run),
         log_path: places.log_path,
         session_file: places.session_file,
-        usage: (&run.usage).into(),
+        usage: usage(run),
         counters: RecordCounters {
             steps: run.counters.steps,
             model_calls: run.counters.model_calls,
@@ -166,16 +166,17 @@ impl From<&Failure> for RecordError {
     }
 }
 
-impl From<&TokenUsage> for RecordUsage {
-    fn from(usage: &TokenUsage) -> Self {
-        Self {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            cached_tokens: usage.cached_tokens,
-            reasoning_tokens: usage.reasoning_tokens,
-            cost_usd: usage.cost_micro_usd.map(usd),
-            unpriced_calls: usage.unpriced_calls,
-        }
+fn usage(run: &Run) -> RecordUsage {
+    let usage = &run.usage;
+    RecordUsage {
+        input_tokens: usage.input_tokens,
+        output_tokens: usage.output_tokens,
+        cached_tokens: usage.cached_tokens,
+        reasoning_tokens: usage.reasoning_tokens,
+        cost_usd: usage.cost_micro_usd.map(usd),
+        unpriced_calls: usage.unpriced_calls,
+        wall_time_ms: run.budget.watch.spent_ms,
+        exceeded: run.budget.exceeded.iter().copied().collect(),
     }
 }
 

@@ -99,6 +99,14 @@ pub struct Budgets {
     pub cost_usd_per_day: Option<f64>,
     /// Tool calls of a run.
     pub tool_calls_per_run: Option<u64>,
+    /// Time that the agent's processes worked in a run, pauses not counted.
+    pub wall_time_per_run: Option<Duration>,
+    /// Tokens in and out, all runs of the agent in one UTC day.
+    pub tokens_per_day: Option<u64>,
+    /// Tool calls, all runs of the agent in one UTC day.
+    pub tool_calls_per_day: Option<u64>,
+    /// Time, all runs of the agent in one UTC day.
+    pub wall_time_per_day: Option<Duration>,
     /// What happens at the limit: `deny_call` if left out.
     pub on_exceed: Option<OnExceed>,
 }

@@ -12,6 +12,7 @@ use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, wait};
 use errand_model::RunId;
+use errand_model::budget::LimitName;
 use errand_model::event::{CancelCause, OnBusy, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
@@ -53,6 +54,9 @@ pub(crate) struct Args {
     /// Cancel the run if it could not begin for so long, such as 10m
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     queue_timeout: Option<Duration>,
+    /// Tighten a limit, such as `cost_usd_per_run=0.50`; may be given again
+    #[arg(long = "budget", value_name = "LIMIT=VALUE", value_parser = limit)]
+    budgets: Vec<(LimitName, u64)>,
     /// The same key again gives the same run, not a second one
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -100,6 +104,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     foreground(context, &engine, submission, json).await
 }
 
+/// A limit as the agent file names it.
+fn limit(text: &str) -> Result<(LimitName, u64), String> {
+    errand_api::budget::parse_limit(text).map_err(|error| error.hint)
+}
+
 fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
     let source = submit::read_agent(&args.common.path)?;
     let (kind, payload) = match (&args.job, &args.heartbeat) {
@@ -112,6 +121,7 @@ fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
     wishes.queue_timeout = args.queue_timeout;
     let on_busy = args.on_busy.map_or(OnBusy::default(), Into::into);
     wishes.session_turn = wishes.session_id.as_ref().map(|_| on_busy);
+    wishes.budgets = args.budgets;
     wishes.dedup = args.dedup && !args.force;
     if args.idempotency_key.as_deref() == Some("") {
         return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));

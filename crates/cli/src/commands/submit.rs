@@ -82,6 +82,7 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         timeout: None,
         queue_timeout: None,
         session_turn: None,
+        budgets: Vec::new(),
         idempotency_key: None,
         dedup: false,
         detached: common.detach,

@@ -9,6 +9,7 @@
 mod agent_commands;
 mod bad_input;
 mod bom;
+mod budgets;
 mod crash;
 mod damage;
 mod detached;

@@ -102,6 +102,7 @@ async fn again(engine: &Engine, old: &Stored) -> Result<RunId, Error> {
         trigger: spec.trigger.clone(),
         input,
         wishes: Wishes {
+            budgets: spec.budgets.named().collect(),
             name: spec.name.clone(),
             labels: spec.labels.clone(),
             env: spec.env.clone(),

@@ -241,6 +241,7 @@ impl Wakes {
 
     fn submission(&self, wake: &Wake) -> Submission {
         let wishes = self.journal.look(|run, _| Wishes {
+            budgets: run.spec.budgets.named().collect(),
             // The name is the service's: whoever says it means the service.
             name: None,
             labels: run.spec.labels.clone(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_agent::agent_api::{Bind, BindError, Server};
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
+use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Meter, Outcome, Status};
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
@@ -144,6 +144,23 @@ async fn watch(
                 }
             }
             () = desk.steps_changed() => {}
+            () = super::meter::due(engine, journal) => {
+                let meter = Meter { attempt, day: None, denied: None };
+                match journal.command(&meter.into()).await {
+                    Ok(decision) => desk.order(decision.effects),
+                    Err(Error::Rejected(_)) => {}
+                    Err(error) => return give_up(running, error).await,
+                }
+            }
+            effects = desk.ordered() => {
+                if let Some((why, within)) = carry_out(engine, journal, &running, effects) {
+                    desk.announce_cancel(within);
+                    grace = Some(grace.map_or(within, |grace| grace.min(within)));
+                    if matches!(stopped_for, StoppedFor::Nothing) {
+                        stopped_for = why;
+                    }
+                }
+            }
             changed = company.orders.changed() => {
                 let ordered = match changed {
                     Ok(()) => obey(engine, journal, company, &running).await,
@@ -212,6 +229,20 @@ async fn obey(
         let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
         effects.extend(journal.command(&cancel.into()).await?.effects);
     }
+    let mut stop = carry_out(engine, journal, running, effects);
+    if stop.is_none() && orders.is_drained() {
+        stop = Some((StoppedFor::Drain, DEFAULT_GRACE));
+    }
+    Ok(stop)
+}
+
+/// Does to the agent what was decided. Returns how it is to be stopped, if it is.
+fn carry_out(
+    engine: &Engine,
+    journal: &Journal,
+    running: &Running,
+    effects: Vec<Effect>,
+) -> Option<(StoppedFor, Duration)> {
     let mut stop = None;
     for effect in effects {
         match effect {
@@ -221,10 +252,7 @@ async fn obey(
             Effect::SpawnAgent | Effect::Dispatch { .. } => {}
         }
     }
-    if stop.is_none() && orders.is_drained() {
-        stop = Some((StoppedFor::Drain, DEFAULT_GRACE));
-    }
-    Ok(stop)
+    stop
 }
 
 /// Freezes the agent. What cannot be stopped is told to its log: the rest is frozen all the same.

@@ -1,6 +1,8 @@
 //! What stands behind an attempt's agent API: its journal.
 
-use std::sync::{Mutex, PoisonError};
+mod budget;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,14 +11,17 @@ use errand_agent::agent_api::{
 };
 use errand_agent::redact::Redactor;
 use errand_api::agent_protocol::{
-    AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, SessionAnswer,
+    AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, Reserve, ReserveAnswer,
+    SessionAnswer,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
     ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
     SessionUpdated, StepStarted,
 };
-use errand_model::run::{Command, Report};
+use errand_model::price::PriceTable;
+use errand_model::run::{Command, Effect, Report};
+use errand_model::spend::Book;
 use errand_model::step::{self, Begin, StepRefused, StepState};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
@@ -46,6 +51,13 @@ pub(super) struct Desk {
     steps_changed: Notify,
     control: broadcast::Sender<ControlEvent>,
     said: Mutex<Said>,
+    /// Prices with the user's own among them; `None`: those that errand ships with.
+    prices: Option<Arc<PriceTable>>,
+    /// What calls that are under way were promised of the run's own limits.
+    book: Mutex<Book>,
+    /// What is to be done to the agent, and not done yet.
+    ordered: Mutex<Vec<Effect>>,
+    order_came: Notify,
 }
 
 /// What the agent said that matters once it ended.
@@ -70,6 +82,10 @@ impl Desk {
             steps_changed: Notify::new(),
             control: broadcast::Sender::new(CONTROL_BACKLOG),
             said: Mutex::new(Said::default()),
+            prices: prepared.prices.clone(),
+            book: Mutex::new(Book::default()),
+            ordered: Mutex::new(Vec::new()),
+            order_came: Notify::new(),
         }
     }
 
@@ -111,7 +127,8 @@ impl Desk {
     /// Records events of this attempt; they are durable when this returns.
     pub(super) async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
         let command = Report { attempt: self.attempt, events }.into();
-        self.journal.command(&command).await.map_err(|error| refusal(&error))?;
+        let decision = self.journal.command(&command).await.map_err(|error| refusal(&error))?;
+        self.order(decision.effects);
         Ok(())
     }
 
@@ -217,8 +234,15 @@ impl Backend for Desk {
     }
 
     async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
+        let is_done = |step: Option<&step::Step>| {
+            matches!(step.map(|step| &step.state), Some(StepState::Completed(_)))
+        };
+        let masked_key = self.redactor.redact(key).into_owned();
+        if !self.journal.look(|_, steps| is_done(steps.get(&masked_key))) {
+            self.admit_step(begin.kind.as_deref()).await?;
+        }
         let started = StepStarted {
-            key: self.redactor.redact(key).into_owned(),
+            key: masked_key,
             kind: begin.kind,
             fingerprint: begin.fingerprint,
             detail: None,
@@ -308,14 +332,24 @@ impl Backend for Desk {
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
         let blobs = self.engine.blobs();
         let mut bodies = Vec::with_capacity(events.len());
-        for event in events {
+        for (place, event) in events.into_iter().enumerate() {
             let mut data = self.masked_json(event.data);
+            self.accounted(place, &event.kind, &mut data)?;
             payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
             let reported = Reported::new(&event.kind, data)
                 .map_err(|error| Refusal::new(422, ErrorCode::EventInvalid, error.to_string()))?;
             bodies.push(EventBody::Reported(reported));
         }
-        self.report_all(bodies).await
+        self.report_all(bodies.clone()).await?;
+        self.settle(&bodies).await
+    }
+
+    async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
+        self.reserve_for(call).await
+    }
+
+    async fn release(&self, reservation_id: &str) -> Result<(), Refusal> {
+        self.give_back(reservation_id).await
     }
 
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {

@@ -7,6 +7,7 @@ mod attempt;
 mod backend;
 mod deadline;
 mod history;
+mod meter;
 mod outcome;
 mod prepare;
 mod requests;

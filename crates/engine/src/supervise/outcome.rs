@@ -181,6 +181,8 @@ pub(crate) fn of_preparation(error: &Error) -> Failure {
         error.code().as_str()
     } else if let Error::Secret(error) = error {
         error.code().as_str()
+    } else if let Error::Prices(_) = error {
+        "price_table_invalid"
     } else if let Error::Workspace(_) = error {
         "workspace_failed"
     } else {

@@ -12,6 +12,7 @@ use errand_agent::process::{Input, Spec};
 use errand_agent::redact::Redactor;
 use errand_agent::workspace::{Mode, Workspaces};
 use errand_api::agent_file::Workspace;
+use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
 
@@ -33,6 +34,8 @@ pub(super) struct Prepared {
     pub(super) brief: Vec<u8>,
     pub(super) brief_digest: Digest,
     pub(super) input: Option<Vec<u8>>,
+    /// What models cost, for as long as this attempt lasts; `None`: what errand ships with.
+    pub(super) prices: Option<Arc<PriceTable>>,
 }
 
 /// Files that errand and the agent share during an attempt.
@@ -105,6 +108,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         brief,
         brief_digest,
         input,
+        prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use errand_api::agent_protocol::{
     ArtifactAnswer, BeginStep, BeginStepAnswer, Checkback, Checkin, CheckinAnswer,
     CheckpointAnswer, CompleteStep, Done, FailStep, OutputPart, PutSession, ReportEvents,
-    ReportEventsAnswer, SaveCheckpoint, SessionAnswer, SetOutput, path,
+    ReportEventsAnswer, Reserve, ReserveAnswer, SaveCheckpoint, SessionAnswer, SetOutput, path,
 };
 use hyper::Method;
 use hyper::body::Bytes;
@@ -143,6 +143,27 @@ impl Client {
         events: &ReportEvents,
     ) -> Result<ReportEventsAnswer, ClientError> {
         self.send(Method::POST, path::EVENTS, events).await
+    }
+
+    /// Reserves a part of the budget for a call.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn reserve(&mut self, call: &Reserve) -> Result<ReserveAnswer, ClientError> {
+        self.send(Method::POST, path::RESERVATIONS, call).await
+    }
+
+    /// Gives a reservation back.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn release(&mut self, reservation_id: &str) -> Result<(), ClientError> {
+        let path = path::reservation(reservation_id);
+        let nothing = Content::Whole(None);
+        let done = self.connection.call(Method::DELETE, &path, BYTES, nothing).await;
+        done.map(|Done {}| ())
     }
 
     /// Sets the run's output.

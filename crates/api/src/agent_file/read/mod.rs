@@ -13,7 +13,7 @@ mod quantity;
 mod schedules;
 mod whole;
 
-pub(crate) use quantity::micro_usd;
+pub(crate) use quantity::{micro_usd, parse_micro_usd};
 
 use super::definition::{API_VERSION, Agent, KIND};
 use super::problem::Problem;

@@ -88,6 +88,11 @@ pub(crate) fn micro_usd(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     parsed
 }
 
+/// US dollars as text such as `2.50`, in millionths.
+pub(crate) fn parse_micro_usd(text: &str) -> Option<u64> {
+    decimal(text, 6)
+}
+
 /// A decimal without sign or exponent, times ten to the power of `places`.
 fn decimal(text: &str, places: usize) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

@@ -3,7 +3,8 @@
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{ReportEvents, ReportedEvent};
 
-use super::{failed, json};
+use super::{failed, json, step_around};
+use crate::context::Context;
 use crate::failure::Failure;
 
 /// Arguments of `errand agent emit`.
@@ -17,8 +18,18 @@ pub(crate) struct Args {
     data: String,
 }
 
-pub(super) async fn run(mut client: Client, args: Args) -> Result<(), Failure> {
-    let event = ReportedEvent { kind: args.kind, data: json(&args.data)? };
+/// Events that say to which step they belong.
+const OF_A_STEP: [&str; 4] =
+    ["model.called", "tool.called", "memory.accessed", "knowledge.retrieved"];
+
+pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<(), Failure> {
+    let mut data = json(&args.data)?;
+    if OF_A_STEP.contains(&args.kind.as_str())
+        && let (Some(step), Some(members)) = (step_around(context), data.as_object_mut())
+    {
+        members.entry("step").or_insert_with(|| step.into());
+    }
+    let event = ReportedEvent { kind: args.kind, data };
     client.report(&ReportEvents { events: vec![event] }).await.map_err(failed)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod checkin;
 mod checkpoint;
 mod emit;
 mod output;
+mod reserve;
 mod session;
 mod step;
 
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Step(step::Args),
     /// Record an event: a model call, a tool call, progress
     Emit(emit::Args),
+    /// Reserve a part of the budget for a call, before it is made
+    Reserve(reserve::Args),
     /// Save the agent's state, or print what was saved last
     Checkpoint(checkpoint::Args),
     /// Set the run's output
@@ -50,7 +53,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
             .map_err(failed)?;
     match command {
         Command::Step(args) => return step::run(context, client, args).await,
-        Command::Emit(args) => emit::run(client, args).await?,
+        Command::Emit(args) => emit::run(context, client, args).await?,
+        Command::Reserve(args) => return reserve::run(context, client, args).await,
         Command::Checkpoint(args) => checkpoint::run(context, client, args).await?,
         Command::Output(args) => output::run(client, args).await?,
         Command::Artifact(args) => artifact::run(context, client, args).await?,
@@ -83,6 +87,14 @@ fn json(text: &str) -> Result<Value, Failure> {
             .because(&error)
             .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is \"\\\"text\\\"\"")
     })
+}
+
+/// The variable that names the step in whose command a call is made.
+const STEP_VARIABLE: &str = "ERRAND_STEP";
+
+/// The step in whose command this is called.
+fn step_around(context: &Context) -> Option<String> {
+    context.variable(STEP_VARIABLE)?.to_str().map(str::to_owned)
 }
 
 /// A JSON document on one line.

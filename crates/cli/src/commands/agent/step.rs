@@ -39,15 +39,39 @@ pub(crate) struct Args {
     /// How long the command may take, such as 30s; by default what the agent file says
     #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
     timeout: Option<Duration>,
+    /// What it is: a budget that is spent holds up steps of kind model or tool
+    #[arg(long, value_name = "KIND", default_value = "command")]
+    kind: Kind,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
+/// What a step is.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Kind {
+    /// A command
+    Command,
+    /// A call of a model
+    Model,
+    /// A call of a tool
+    Tool,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Model => "model",
+            Self::Tool => "tool",
+        }
+    }
+}
+
 /// Runs the command, or prints what it printed when it was run. Returns its exit code.
 pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<u8, Failure> {
     let begin = BeginStep {
-        kind: Some("command".to_owned()),
+        kind: Some(args.kind.word().to_owned()),
         fingerprint: Some(fingerprint(&args.command).as_str().to_owned()),
         timeout: args.timeout,
     };
@@ -99,10 +123,11 @@ async fn carry_out(
 ) -> Result<u8, Failure> {
     // Nothing is asked while the command runs, however long that is.
     client.hang_up();
-    let finished = match command::run(&args.command, timeout).await {
-        Ok(finished) => finished,
-        Err(not_started) => return Err(refused(client, args, not_started).await),
-    };
+    let finished =
+        match command::run(&args.command, (super::STEP_VARIABLE, &args.key), timeout).await {
+            Ok(finished) => finished,
+            Err(not_started) => return Err(refused(client, args, not_started).await),
+        };
     let Finished { end, stdout, stderr } = finished;
     let Some((code, message)) = what_went_wrong(end, timeout) else {
         let notes = notes(&stdout, &stderr);

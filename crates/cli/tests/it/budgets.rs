@@ -1,0 +1,241 @@
+//! What calls cost, what runs may spend, and what happens at the end of it.
+
+use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
+use serde_json::{Value, json};
+
+use crate::support::{
+    all, event_types, finish, record, run, sandbox, signal, start, wait_for_record,
+};
+
+/// The data of a run's events of one type.
+fn events(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
+    let lines = sandbox.errand(["events", "--json", run_id]).run().ok().json_lines();
+    lines.into_iter().filter(|e| e["type"] == kind).map(|e| e["data"].clone()).collect()
+}
+
+/// Runs a script to its end, whatever comes of it; returns what it printed and its record.
+fn ran(sandbox: &Sandbox, agent: &Agent, more: &[&str]) -> (String, Value) {
+    let agent = sandbox.agent(agent);
+    let output = run(sandbox, &agent, more).run();
+    let newest = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    (output.stdout(), record(sandbox, &newest))
+}
+
+/// A line of shell that reports a model call of so many tokens.
+fn called(tokens: u64) -> String {
+    format!("errand agent emit model.called '{{\"input_tokens\": {tokens}}}'\n")
+}
+
+fn usage(sandbox: &Sandbox, words: &[&str]) -> Value {
+    sandbox.errand(["usage", "--json"]).args(words).run().ok().json()
+}
+
+#[test]
+fn a_call_is_priced_by_the_table_or_by_the_agent_and_never_free() {
+    let sandbox = sandbox();
+    let script = r#"
+        errand agent emit model.called '{"provider": "openai", "model": "gpt-4o-mini", "input_tokens": 120, "output_tokens": 30}'
+        errand agent emit model.called '{"provider": "acme", "model": "house", "input_tokens": 5}'
+        errand agent emit model.called '{"model": "gpt-4o", "cost_usd": 0.0123456789, "note": "mine"}'
+        errand agent step look -- errand agent emit tool.called '{"name": "search", "arguments": {"q": 1}, "side_effect": "read_only"}'"#;
+    let (_, record) = ran(&sandbox, &Agent::shell(script), &["--label", "team=red"]);
+    assert_eq!(record["status"], "completed");
+    let run_id = record["run_id"].as_str().unwrap();
+    let calls = events(&sandbox, run_id, "model.called");
+    assert_eq!(calls[0]["cost_micro_usd"], 36);
+    assert_eq!(calls[0]["priced_by"], "price_table");
+    assert_eq!(calls[0]["price_source"], "https://openai.com/api/pricing/");
+    assert_eq!(calls[0]["price_date"], "2024-10-02");
+    assert_eq!(calls[1].get("cost_micro_usd"), None);
+    assert_eq!(calls[2]["cost_micro_usd"], 12_346);
+    assert_eq!((&calls[2]["priced_by"], &calls[2]["note"]), (&json!("agent"), &json!("mine")));
+    let tool = &events(&sandbox, run_id, "tool.called")[0];
+    assert_eq!(tool["step"], "look", "the step whose command makes the call");
+    assert_eq!(tool["idempotency_key"].as_str().unwrap().len(), 37);
+    let used = &record["usage"];
+    assert_eq!((&used["cost_usd"], &used["unpriced_calls"]), (&json!(0.012_382), &json!(1)));
+    assert_eq!(record["counters"]["model_calls"], 3);
+    let by_model = usage(&sandbox, &["--by", "model"]);
+    let costs: Vec<_> =
+        by_model["rows"].as_array().unwrap().iter().map(|row| &row["cost_micro_usd"]).collect();
+    assert_eq!(costs, [&json!(12_346), &json!(36), &Value::Null]);
+    assert_eq!(by_model["total"]["unpriced_calls"], 1);
+    let by_team = usage(&sandbox, &["--by", "label=team"]);
+    assert_eq!(by_team["rows"][0]["key"], "red");
+    assert_eq!(by_team["rows"][0]["tool_calls"], 1);
+    let table = sandbox.errand(["usage", "--by", "tool"]).run().ok().stdout();
+    assert!(table.lines().next().unwrap().starts_with("TOOL"), "{table}");
+    assert!(table.contains("search"), "{table}");
+}
+
+#[test]
+fn the_users_prices_win_and_a_bad_table_starts_nothing() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell(
+        r#"errand agent emit model.called '{"provider": "acme", "model": "house-2", "input_tokens": 1000, "output_tokens": 10}'"#,
+    ));
+    let price = "schema: 1\nprices:\n- { provider: acme, model: house-*, input: 0.5, output: 2, \
+                 date: 2025-01-01, source: contract 7 }\n";
+    sandbox.write(".errand/prices.yaml", price);
+    drop(run(&sandbox, &agent, &[]).run().ok());
+    let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    let call = events(&sandbox, &run_id, "model.called").remove(0);
+    assert_eq!(
+        (&call["cost_micro_usd"], &call["price_source"]),
+        (&json!(520), &json!("contract 7"))
+    );
+    let shown = sandbox.errand(["prices"]).run().ok().stdout();
+    assert!(shown.contains("house-*") && shown.contains("contract 7"), "{shown}");
+    sandbox.write(".errand/prices.yaml", price.replace("0.5", "-0.5"));
+    for output in [run(&sandbox, &agent, &[]).run(), sandbox.errand(["prices"]).run()] {
+        let output = output.refuses(2, "error[price_table_invalid]");
+        let told = output.stderr();
+        assert!(
+            told.contains("prices.yaml:3:44") && told.contains("the price -0.5 is negative"),
+            "{told}"
+        );
+    }
+    assert_eq!(all(&sandbox).len(), 1, "nothing was admitted");
+}
+
+#[test]
+fn what_is_wrong_with_a_report_is_told_and_nothing_is_recorded() {
+    let sandbox = sandbox();
+    let script = r#"set +e
+        errand agent emit model.called '{"input_tokens": -4}' 2>&1; echo $?
+        errand agent emit tool.called '{"name": "pay", "side_effect": "theft"}' 2>&1 | head -1"#;
+    let (printed, record) = ran(&sandbox, &Agent::shell(script), &[]);
+    assert!(
+        printed.contains("$.events[0].data.input_tokens: expected a whole number"),
+        "{printed}"
+    );
+    assert!(printed.contains("\"theft\" is not a class of side effects"), "{printed}");
+    assert!(printed.contains("\n2\n"), "{printed}");
+    assert_eq!(record["counters"]["model_calls"], 0);
+    assert_eq!(record["counters"]["tool_calls"], 0);
+}
+
+#[test]
+fn a_run_is_warned_once_and_its_calls_are_denied_at_the_end() {
+    let sandbox = sandbox();
+    let script = called(70)
+        + &called(15)
+        + "set +e
+        errand agent reserve model --tokens 10 >id; echo reserve=$?
+        errand agent reserve model --tokens 10 2>told; echo reserve=$?; cat told
+        errand agent step think --kind model -- echo thought; echo step=$?\n"
+        + "errand agent emit model.called \"{\\\"reservation_id\\\": \\\"$(cat id)\\\", \\\"input_tokens\\\": 30}\"
+        errand agent step more --kind model -- echo thought 2>/dev/null; echo step=$?
+        errand agent step other --kind tool -- echo done; echo step=$?";
+    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100 }");
+    let (printed, record) = ran(&sandbox, &agent, &[]);
+    assert_eq!(record["status"], "completed");
+    for line in ["reserve=0\nreserve=1\n", "thought\nstep=0\n", "step=125\n", "done\nstep=0\n"] {
+        assert!(printed.contains(line), "{line:?} in {printed}");
+    }
+    let told = "error[budget_exceeded]: tokens_per_run leaves no room: 85 tokens used, 10 tokens reserved, \
+                10 tokens wanted, 100 tokens allowed";
+    assert!(printed.contains(told), "{printed}");
+    let run_id = record["run_id"].as_str().unwrap();
+    assert_eq!(
+        events(&sandbox, run_id, "budget.warned"),
+        [json!({ "limit": "tokens_per_run", "used": 85, "allowed": 100 })]
+    );
+    assert_eq!(
+        events(&sandbox, run_id, "budget.exceeded"),
+        [json!({ "limit": "tokens_per_run", "used": 85, "allowed": 100, "action": "deny_call" })]
+    );
+    assert_eq!(record["usage"]["exceeded"], json!(["tokens_per_run"]));
+    assert_eq!(record["usage"]["input_tokens"], 115, "what was called is a fact");
+    let listed = sandbox.errand(["ps", "-a"]).run().ok().stdout();
+    assert!(listed.contains("over budget"), "{listed}");
+}
+
+#[test]
+fn a_budget_cancels_its_run() {
+    let sandbox = sandbox();
+    let script = called(150) + "exec sleep 600";
+    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: cancel }");
+    let (_, record) = ran(&sandbox, &agent, &[]);
+    assert_eq!(record["status"], "cancelled", "{record:#}");
+    let run_id = record["run_id"].as_str().unwrap();
+    assert_eq!(events(&sandbox, run_id, "run.cancelled")[0]["cause"], "budget");
+}
+
+#[test]
+fn flags_tighten_what_the_agent_allows() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("errand agent reserve model --tokens 60 >/dev/null || echo denied");
+    let agent = sandbox.agent(&agent.spec("budgets: { tokens_per_run: 100 }"));
+    let printed = |more: &[&str]| run(&sandbox, &agent, more).run().ok().stdout();
+    assert_eq!(printed(&[]), "");
+    assert_eq!(printed(&["--budget", "tokens_per_run=50"]), "denied\n");
+    assert_eq!(printed(&["--budget", "tokens_per_run=5000"]), "", "100 are allowed");
+    drop(run(&sandbox, &agent, &["--budget", "tokens=5"]).run().refuses(2, "the limits are"));
+    drop(
+        run(&sandbox, &agent, &["--budget", "cost_usd_per_run=-1"]).run().refuses(2, "US dollars"),
+    );
+}
+
+#[test]
+fn time_is_a_budget_too() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("exec sleep 600")
+        .spec("budgets: { wall_time_per_run: 300ms, on_exceed: cancel }");
+    let (_, record) = ran(&sandbox, &agent, &[]);
+    assert_eq!(record["status"], "cancelled", "{record:#}");
+    assert_eq!(record["usage"]["exceeded"], json!(["wall_time_ms_per_run"]));
+    let types = event_types(&sandbox, record["run_id"].as_str().unwrap());
+    assert!(types.contains(&"budget.warned".to_owned()), "{types:?}");
+}
+
+/// Asks for 30 tokens until it is refused, and uses what it got.
+const SPENDER: &str = r#"set +e
+    while id=$(errand agent reserve model --tokens 30 2>/dev/null); do
+        errand agent emit model.called "{\"reservation_id\": \"$id\", \"input_tokens\": 29}"
+    done"#;
+
+#[test]
+fn ten_runs_at_once_never_spend_more_than_their_agents_day_has() {
+    let sandbox = sandbox();
+    let agent = sandbox
+        .agent(&Agent::shell(SPENDER).named("spender").spec("budgets: { tokens_per_day: 1000 }"));
+    let runs: Vec<_> = (0..10).map(|_| start(&sandbox, &agent, &[])).collect();
+    for run_id in &runs {
+        assert_eq!(finish(&sandbox, run_id)["status"], "completed");
+    }
+    let spent = usage(&sandbox, &["--agent", "spender"])["total"]["input_tokens"].as_u64().unwrap();
+    assert!((971..=1_000).contains(&spent), "{spent}");
+    let exceeded = json!(["tokens_per_day"]);
+    assert!(all(&sandbox).iter().all(|run| run["usage"]["exceeded"] == exceeded));
+}
+
+#[test]
+fn what_was_promised_to_a_run_that_was_killed_is_given_back() {
+    let sandbox = sandbox();
+    let budget = "budgets: { tokens_per_day: 100 }";
+    let hoarder = "errand agent reserve model --tokens 100\nexec sleep 600";
+    let hoarder = sandbox.agent(&Agent::shell(hoarder).named("twin").spec(budget));
+    let first = start(&sandbox, &hoarder, &[]);
+    wait_until("it was promised everything", LIMIT, || {
+        sandbox.errand(["logs", &first]).run().stdout().contains("rsv_")
+    });
+    let asks =
+        "errand agent reserve model --tokens 100 >/dev/null 2>&1 && echo granted || echo denied";
+    let asks = sandbox.agent(&Agent::shell(asks).named("twin").spec(budget));
+    assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "denied\n");
+    signal(&record(&sandbox, &first)["pid"], rustix::process::Signal::KILL);
+    assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "granted\n");
+    assert_eq!(finish(&sandbox, &first)["status"], "failed");
+}
+
+#[test]
+fn a_run_is_held_by_its_budget() {
+    let sandbox = sandbox();
+    let script = called(150) + "echo went on";
+    let agent = Agent::shell(&script).spec("budgets: { tokens_per_run: 100, on_exceed: pause }");
+    let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
+    wait_for_record(&sandbox, &run_id, "it is held", |record| record["status"] == "paused");
+    assert_eq!(events(&sandbox, &run_id, "run.paused")[0]["reason"], "budget");
+    drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+}

@@ -1,0 +1,318 @@
+//! What the agent's calls spend: checked, priced, reserved and settled.
+//!
+//! Promises of a run's own limits are in the memory of the one process that may write its journal;
+//! those of its agent's day are in the store, which all processes share.
+
+use errand_agent::agent_api::Refusal;
+use errand_api::agent_protocol::{BudgetProblem, Reserve, ReserveAnswer, ReserveKind};
+use errand_api::budget::{spoken_amount, spoken_name};
+use errand_api::error_code::ErrorCode;
+use errand_model::accounting::{
+    self, MAX_COST_MICRO_USD, MAX_TOKENS, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
+};
+use errand_model::budget::{LimitName, OnExceed, Scope};
+use errand_model::event::{EventBody, PauseReason};
+use errand_model::price::{Day, PriceTable};
+use errand_model::run::{Denied, Effect, Meter, Run, Status};
+use errand_model::spend::{Amounts, BOOK_LIMIT, Spent, Want, WantKind};
+use errand_store::{DayReservation, DayReserved};
+use serde_json::Value;
+
+use super::{Desk, refusal};
+use crate::{Error, reconcile};
+
+/// The word before a reservation's 16 hex digits.
+const RESERVATION_PREFIX: &str = "rsv_";
+
+/// A limit that left no room, by its name.
+#[derive(Clone, Copy, Debug)]
+struct Refused {
+    limit: LimitName,
+    spent: Spent,
+}
+
+impl Desk {
+    /// Checks what is reported of a call, and adds what errand knows of it: what it cost by whose
+    /// price, and by which key it is done once.
+    pub(super) fn accounted(
+        &self,
+        place: usize,
+        type_name: &str,
+        data: &mut Value,
+    ) -> Result<(), Refusal> {
+        accounting::check(type_name, data).map_err(|wrong| {
+            let message = format!("{type_name}: $.events[{place}].data.{wrong}");
+            Refusal::new(422, ErrorCode::EventInvalid, message)
+        })?;
+        if type_name == MODEL_CALLED {
+            let cost = ModelCall::cost(data, self.prices(), self.engine.now());
+            ModelCall::put_cost(data, cost.as_ref());
+        } else if type_name == TOOL_CALLED {
+            ToolCall::put_idempotency_key(self.journal.run_id(), data);
+        }
+        Ok(())
+    }
+
+    /// After a report: promises that it settles are taken back, and the day is looked at.
+    pub(super) async fn settle(&self, events: &[EventBody]) -> Result<(), Refusal> {
+        let mut calls = 0;
+        for event in events {
+            let EventBody::Reported(reported) = event else { continue };
+            let settled = match reported.type_name() {
+                MODEL_CALLED => ModelCall::of(reported.data()).reservation_id,
+                TOOL_CALLED => ToolCall::of(reported.data()).reservation_id,
+                _ => continue,
+            };
+            calls += 1;
+            if let Some(id) = settled {
+                self.book(|book| book.take_back(&id));
+            }
+        }
+        if calls > 0 { self.meter_day().await } else { Ok(()) }
+    }
+
+    /// Looks at what all runs of the agent used today, where this run has a limit on that.
+    pub(super) async fn meter_day(&self) -> Result<(), Refusal> {
+        if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
+            return Ok(());
+        }
+        let agent = self.journal.look(|run, _| run.spec.agent.name.clone());
+        let today = Day::of(self.engine.now());
+        let standing = self.engine.store().day_standing(&agent, today).await;
+        let standing = standing.map_err(|error| refusal(&error.into()))?;
+        self.meter(Some(standing.used), None).await
+    }
+
+    async fn meter(&self, day: Option<Amounts>, denied: Option<Denied>) -> Result<(), Refusal> {
+        let meter = Meter { attempt: self.attempt, day, denied };
+        let decision = self.journal.command(&meter.into()).await;
+        self.order(decision.map_err(|error| refusal(&error))?.effects);
+        Ok(())
+    }
+
+    /// Promises a part of the budget to a call.
+    pub(super) async fn reserve_for(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
+        let want = self.want(&call)?;
+        let random = crate::engine::random().map_err(|error| refusal(&error))?;
+        let id = format!("{RESERVATION_PREFIX}{random:016x}");
+        self.admit_call(Some(&id), &want).await?;
+        let idempotency_key = call.tool.as_ref().map(|tool| {
+            let arguments = call.arguments.map(|arguments| self.masked_json(arguments));
+            let (run_id, step) = (self.journal.run_id(), call.step.as_deref());
+            ToolCall::idempotency_key(run_id, step, tool, arguments.as_ref())
+        });
+        Ok(ReserveAnswer {
+            reservation_id: id,
+            tokens: want.amounts.tokens,
+            cost_micro_usd: want.amounts.cost_micro_usd,
+            idempotency_key,
+        })
+    }
+
+    /// Refuses a step of kind `model` or `tool` while a limit of such calls is spent.
+    pub(super) async fn admit_step(&self, kind: Option<&str>) -> Result<(), Refusal> {
+        let kind = match kind {
+            Some("model") => WantKind::Model,
+            Some("tool") => WantKind::Tool,
+            Some(_) | None => return Ok(()),
+        };
+        let tool_calls = u64::from(kind == WantKind::Tool);
+        let amounts = Amounts { tool_calls, ..Amounts::ZERO };
+        self.admit_call(None, &Want { kind, amounts }).await
+    }
+
+    /// Takes a promise back.
+    pub(super) async fn give_back(&self, reservation_id: &str) -> Result<(), Refusal> {
+        self.book(|book| book.take_back(reservation_id));
+        if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
+            return Ok(());
+        }
+        let (run_id, ids) = (self.journal.run_id(), vec![reservation_id.to_owned()]);
+        self.engine.store().release(run_id, ids).await.map_err(|error| refusal(&error.into()))
+    }
+
+    /// What a call will use at most, as far as it is said.
+    fn want(&self, call: &Reserve) -> Result<Want, Refusal> {
+        let bad = |message: String| Refusal::new(422, ErrorCode::RequestInvalid, message);
+        let tokens = call.tokens.unwrap_or(0);
+        let output = call.output_tokens.unwrap_or(0);
+        if tokens > MAX_TOKENS || output > tokens {
+            let message = "tokens is too large, or less than output_tokens, which is a part of it";
+            return Err(bad(message.to_owned()));
+        }
+        let said = call.cost_usd.as_ref().map(accounting::micro_usd).transpose();
+        let said = said.map_err(|error| bad(format!("cost_usd: {error}")))?;
+        let by_price = || {
+            let provider = call.provider.as_deref();
+            let price =
+                self.prices().price_of(provider, call.model.as_deref()?, self.engine.now())?;
+            // Whoever does not say how much is written may write all of it.
+            let output = if call.output_tokens.is_some() { output } else { tokens };
+            let tokens = Tokens { input: tokens - output, output, ..Tokens::default() };
+            Some(price.cost(tokens).min(MAX_COST_MICRO_USD))
+        };
+        let cost_micro_usd = said.or_else(by_price).unwrap_or(0);
+        Ok(match call.kind {
+            ReserveKind::Model => {
+                let amounts = Amounts { tokens, cost_micro_usd, ..Amounts::ZERO };
+                Want { kind: WantKind::Model, amounts }
+            }
+            ReserveKind::Tool => {
+                let amounts = Amounts { tool_calls: 1, cost_micro_usd, ..Amounts::ZERO };
+                Want { kind: WantKind::Tool, amounts }
+            }
+        })
+    }
+
+    /// Promises, or only looks whether there would be room (`None`). Where the budget pauses the
+    /// run, the answer comes once it goes on.
+    async fn admit_call(&self, id: Option<&str>, want: &Want) -> Result<(), Refusal> {
+        loop {
+            let Some(refused) = self.try_admit(id, want).await? else { return Ok(()) };
+            let Spent { measure: _, used, reserved, wanted, allowed } = refused.spent;
+            let limit = refused.limit;
+            self.meter(None, Some(Denied { limit, used, allowed })).await?;
+            let held = |run: &Run| {
+                matches!(run.status, Status::Paused { reason: PauseReason::Budget, .. })
+            };
+            let pauses = self
+                .journal
+                .look(|run, _| run.spec.budgets.on_exceed == OnExceed::Pause && held(run));
+            if pauses {
+                let gone_on = self.journal.until(|run| (!held(run)).then_some(())).await;
+                gone_on.map_err(|error| refusal(&error))?;
+                continue;
+            }
+            let amount = |amount| spoken_amount(limit.measure(), amount);
+            let message = format!(
+                "{} leaves no room: {} used, {} reserved, {} wanted, {} allowed",
+                spoken_name(limit),
+                amount(used),
+                amount(reserved),
+                amount(wanted),
+                amount(allowed)
+            );
+            let limit = limit.word().to_owned();
+            let problem = BudgetProblem { limit, used, reserved, wanted, allowed };
+            return Err(Refusal::budget(message, problem));
+        }
+    }
+
+    async fn try_admit(&self, id: Option<&str>, want: &Want) -> Result<Option<Refused>, Refusal> {
+        let now = self.engine.now();
+        // The book is locked before the run is looked at: what is settled meanwhile is counted
+        // twice for a moment, and never not at all.
+        let own = self.book(|book| {
+            if id.is_some() && book.is_full() {
+                return Err(Refusal::new(
+                    409,
+                    ErrorCode::RequestInvalid,
+                    format!("{BOOK_LIMIT} calls of this run are under way already"),
+                ));
+            }
+            let (caps, used) = self.journal.look(|run, _| (run.caps(Scope::Run), run.spent(now)));
+            let granted = match id {
+                Some(id) => book.reserve(id, &caps, used, want),
+                None => caps.grant(used, book.total(), want),
+            };
+            Ok(granted.err())
+        })?;
+        if let Some(spent) = own {
+            let limit = LimitName::of(Scope::Run, spent.measure);
+            return Ok(Some(Refused { limit, spent }));
+        }
+        let refused = self.admit_today(id, want).await;
+        if let (Some(id), Ok(Some(_)) | Err(_)) = (id, &refused) {
+            self.book(|book| book.take_back(id));
+        }
+        refused
+    }
+
+    /// The same for the day that all runs of the agent share.
+    async fn admit_today(&self, id: Option<&str>, want: &Want) -> Result<Option<Refused>, Refusal> {
+        let caps = self.journal.look(|run, _| run.caps(Scope::Day));
+        if caps.is_unlimited() {
+            return Ok(None);
+        }
+        let (agent, day) =
+            (self.journal.look(|run, _| run.spec.agent.name.clone()), Day::of(self.engine.now()));
+        let failed = |error: errand_store::Error| refusal(&error.into());
+        let name =
+            |spent: Spent| Refused { limit: LimitName::of(Scope::Day, spent.measure), spent };
+        let Some(id) = id else {
+            let standing = self.engine.store().day_standing(&agent, day).await.map_err(failed)?;
+            let granted = caps.grant(standing.used, standing.reserved, want);
+            return Ok(granted.err().map(name));
+        };
+        let reservation = DayReservation {
+            id: id.to_owned(),
+            run_id: self.journal.run_id().clone(),
+            epoch: self.journal.epoch(),
+            agent,
+            day,
+            want: *want,
+            caps,
+        };
+        for is_last in [false, true] {
+            let reserved =
+                self.engine.store().reserve(reservation.clone()).await.map_err(failed)?;
+            let DayReserved::Refused { spent, holders } = reserved else { return Ok(None) };
+            // What was promised to a run whose supervisor is dead is given back first.
+            if is_last || !self.bury(&holders).await? {
+                return Ok(Some(name(spent)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reconciles runs to which something was promised. Returns whether one of them was dead.
+    async fn bury(&self, holders: &[errand_model::RunId]) -> Result<bool, Refusal> {
+        let failed = |error: Error| refusal(&error);
+        let mut buried = false;
+        for run_id in holders {
+            let stored = self.engine.store().load(run_id).await;
+            let Some(stored) = stored.map_err(|error| failed(error.into()))? else { continue };
+            if stored.run.status.is_terminal() || reconcile::is_supervised(&self.engine, &stored) {
+                continue;
+            }
+            Box::pin(reconcile::reconcile(&self.engine, stored)).await.map_err(failed)?;
+            buried = true;
+        }
+        Ok(buried)
+    }
+
+    fn prices(&self) -> &PriceTable {
+        static NONE: PriceTable = PriceTable::EMPTY;
+        match &self.prices {
+            Some(own) => own,
+            // A test reads the shipped table.
+            None => errand_api::price_table::shipped().unwrap_or(&NONE),
+        }
+    }
+
+    /// Hands what is to be done to the agent to whoever watches it.
+    pub(in crate::supervise) fn order(&self, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        self.ordered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(effects);
+        self.order_came.notify_one();
+    }
+
+    /// Waits until something is to be done to the agent.
+    pub(in crate::supervise) async fn ordered(&self) -> Vec<Effect> {
+        loop {
+            let effects: Vec<Effect> = std::mem::take(
+                &mut *self.ordered.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            );
+            if !effects.is_empty() {
+                return effects;
+            }
+            self.order_came.notified().await;
+        }
+    }
+
+    fn book<T>(&self, change: impl FnOnce(&mut errand_model::spend::Book) -> T) -> T {
+        change(&mut self.book.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
