@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::{Failure, shell};
+use crate::{Failure, packages, shell};
 
 /// The package that holds the schemas.
 const PACKAGE: &str = "cyclonedx-python-lib";
@@ -58,6 +58,9 @@ fn fetch(folder: &Path) -> Result<(), Failure> {
     // What an interrupted run left there.
     drop(fs::remove_dir_all(&download));
     fs::create_dir_all(&download)?;
+    if shell::capture(shell::tool("python3", &["-m", "pip", "--version"])).is_err() {
+        packages::install(&["python3-pip"])?;
+    }
     let into = download.to_string_lossy().into_owned();
     let args = ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", &into, PACKAGE];
     shell::run(shell::tool("python3", &args))?;

@@ -36,9 +36,19 @@ pub(crate) fn install_missing() -> Result<(), Failure> {
         let names: Vec<&str> = missing.iter().map(|package| package.program).collect();
         return Err(format!("install {} and try again", names.join(", ")).into());
     }
+    let names: Vec<&str> = missing.iter().map(|package| package.debian).collect();
+    install(&names)
+}
+
+/// Installs Debian packages.
+///
+/// # Errors
+///
+/// `apt-get` is not there, or failed.
+pub(crate) fn install(names: &[&str]) -> Result<(), Failure> {
     apt(&["update", "--quiet"])?;
     let mut args = vec!["install", "--yes", "--quiet", "--no-install-recommends"];
-    args.extend(missing.iter().map(|package| package.debian));
+    args.extend(names);
     apt(&args)
 }
 

@@ -43,8 +43,10 @@ fn an_attempt_pins_the_inventory_of_what_it_executes() {
     let by_digest = bom(&sandbox, digest);
     assert_eq!(by_digest["components"], document["components"], "it is found by its digest");
     assert_eq!(by_digest["serialNumber"], document["serialNumber"]);
-    let types = event_types(&sandbox, &run_id);
-    assert_eq!(types[..3], ["run.created", "attempt.started", "bom.pinned"], "in one batch");
+    let events = sandbox.errand(["events", &run_id, "--json"]).run().ok().json_lines();
+    assert_eq!(events[1]["type"], "attempt.started");
+    assert_eq!(events[2]["type"], "bom.pinned");
+    assert_eq!(events[1]["at_ms"], events[2]["at_ms"], "decided together");
 }
 
 #[test]
@@ -115,6 +117,22 @@ fn each_attempt_has_its_own_pin() {
     let second = sandbox.errand(["bom", &run_id, "--attempt", "2"]).run().ok().json();
     assert_eq!(second, bom(&sandbox, &run_id));
     drop(sandbox.errand(["bom", &run_id, "--attempt", "3"]).run().refuses(125, "bom_not_found"));
+}
+
+#[test]
+fn an_inventory_that_is_gone_or_changed_is_said_to_be() {
+    let sandbox = sandbox();
+    let run_id = start(&sandbox, &sandbox.agent(&agent("true").file("skills/style.md", "x")), &[]);
+    let digest = finish(&sandbox, &run_id)["bom"]["digest"].as_str().unwrap()[7..].to_owned();
+    let blob = sandbox.registry().join("blobs").join(&digest[..2]).join(&digest[2..]);
+    std::fs::write(&blob, "{}").unwrap();
+    drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "record_damaged"));
+    std::fs::remove_file(&blob).unwrap();
+    drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "bom_not_found"));
+    // The next run of the same agent keeps it again.
+    let again = start(&sandbox, &sandbox.path("reviewer"), &[]);
+    assert_eq!(finish(&sandbox, &again)["bom"]["generation"], 1);
+    assert_eq!(bom(&sandbox, &run_id)["version"], 1);
 }
 
 #[test]

@@ -291,7 +291,7 @@ for line in open(lines_of(source)):
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     let variants = variants(&sandbox, &run_id, ROWS);
-    assert_eq!(variants.len(), 9);
+    assert_eq!(variants.len(), 11);
     for (folder, place, event, what) in variants {
         assert_eq!(found(&sandbox, &folder, &run_id), [(place, event, what)]);
     }

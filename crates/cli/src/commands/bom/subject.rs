@@ -8,6 +8,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, bom, wait};
 use errand_model::event::EventBody;
 use errand_model::{Digest, RunId};
+use errand_store::BlobError;
 use serde_json::Value;
 
 use crate::context::Context;
@@ -44,7 +45,7 @@ pub(super) async fn find(
     }
     let engine = context.engine()?;
     if let Ok(digest) = text.parse::<Digest>() {
-        let content = bom::content(&engine, &digest)?;
+        let content = kept(&engine, &digest)?;
         return Ok(Found { name: text.to_owned(), content, digest, generation: None });
     }
     if let Some((agent, generation)) = generation(text) {
@@ -85,6 +86,24 @@ async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     Ok(Found { name: text.to_owned(), content, digest: taken.digest, generation })
 }
 
+/// What was kept under a digest.
+fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
+    use errand_engine::Error::Blob;
+    let error = match bom::content(engine, digest) {
+        Ok(content) => return Ok(content),
+        Err(error) => error,
+    };
+    let (code, message) = if let Blob(BlobError::Missing { .. }) = &error {
+        (ErrorCode::BomNotFound, format!("the inventory {digest} is not in the blob store"))
+    } else if let Blob(BlobError::Damaged { .. }) = &error {
+        (ErrorCode::RecordDamaged, format!("the inventory {digest} was changed since"))
+    } else {
+        return Err(error.into());
+    };
+    let hint = "`errand export` takes inventories along, and `errand import` brings them back";
+    Err(Failure::new(code, message).hint(hint))
+}
+
 async fn of_generation(engine: &Engine, agent: &str, generation: u64) -> Result<Found, Failure> {
     let all = engine.store().boms(agent, u32::MAX).await?;
     let found = all.into_iter().find(|bom| bom.generation == generation).ok_or_else(|| {
@@ -92,7 +111,7 @@ async fn of_generation(engine: &Engine, agent: &str, generation: u64) -> Result<
         Failure::new(ErrorCode::BomNotFound, message)
             .hint(format!("`errand bom ls {agent}` lists those that there are"))
     })?;
-    let content = bom::content(engine, &found.digest)?;
+    let content = kept(engine, &found.digest)?;
     let name = format!("{agent}@{generation}");
     Ok(Found { name, content, digest: found.digest, generation: Some(generation) })
 }
@@ -112,7 +131,7 @@ async fn of_run(
         None => last,
     };
     if let Some((generation, digest)) = pinned {
-        let content = bom::content(engine, &digest)?;
+        let content = kept(engine, &digest)?;
         let name = format!("{}@{generation}", agent.name);
         return Ok(Found { name, content, digest, generation: Some(generation) });
     }

@@ -124,7 +124,7 @@ const TELLING: &[Telling] = &[
 pub(super) fn of(event: &Event) -> String {
     let attempt = if event.attempt == 0 { "-".to_owned() } else { event.attempt.to_string() };
     let told = tell(&event.kind, &event.data);
-    let line = format!("{:>5}  {}  {attempt:>2}  {:<18}  {told}", event.seq, event.at, event.kind);
+    let line = format!("{:>5}  {}  {attempt:>2}  {:<20}  {told}", event.seq, event.at, event.kind);
     line.trim_end().to_owned()
 }
 

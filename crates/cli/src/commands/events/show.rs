@@ -60,6 +60,7 @@ fn object(members: &serde_json::Map<String, Value>, value: &Value) -> Option<Str
     }
     if let (Some((name, content)), 1) = (members.iter().next(), members.len()) {
         return match (name.as_str(), content) {
+            ("text", Value::String(text)) if text.is_empty() => None,
             ("text", Value::String(text)) => Some(format!("\"{}\"", string(text))),
             ("json", content) => Some(string(&content.to_string())),
             ("base64", Value::String(text)) => Some(format!("{} bytes", text.len() / 4 * 3)),

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use errand_model::RunId;
+use errand_model::{Digest, RunId};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Filter, JournalFile, Page, Registry, Repair, Store, check, verify};
 
 use super::Fresh;
 use crate::conformance::appending::started;
+use crate::world::START;
 
 /// Tells this binary to be a writing process, and where.
 const ROOT: &str = "ERRAND_STORE_TEST_ROOT";
@@ -38,7 +39,9 @@ async fn be_a_writing_process() {
     let steps = std::env::var_os(STEPS).map(|steps| steps.to_str().unwrap().parse().unwrap());
     let registry = Registry::at(root.into());
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(&registry, Options::CREATE).unwrap());
+    let content = Digest::of(b"the inventory of an agent");
     loop {
+        store.put_bom("agent", &content, START).await.unwrap();
         let mut writer = started(&*store).await;
         println!("acknowledged {} {}", writer.run.id, writer.head.seq);
         for number in 0..steps.unwrap_or(20) {
@@ -79,6 +82,8 @@ async fn fifty_processes_write_while_another_lists() {
     let (runs, _) = store.list(&Filter::default(), &all).await.unwrap();
     assert_eq!(runs.len(), 50);
     assert!(runs.iter().all(|stored| stored.run.status.is_terminal()));
+    let boms = store.boms("agent", 10).await.unwrap();
+    assert_eq!(boms.len(), 1, "all agree on one generation: {boms:?}");
     let report = check(&fresh.registry, &store, Repair::Nothing).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
 }
