@@ -10,7 +10,7 @@ use errand_api::record::Record;
 use errand_engine::admit::{self, Submission};
 use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
-use errand_engine::{Engine, record_file, wait};
+use errand_engine::{Engine, record_file, sessions, wait};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::event::{CancelCause, OnBusy, RunKind};
@@ -97,6 +97,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
     let checked = check(context, args)?;
     let engine = context.engine_or_create()?;
+    refuse_own_session(context, &engine, &checked, detached).await?;
     let submission = checked.pack(&engine)?;
     if detached {
         return detach(context, &engine, submission, json).await;
@@ -107,6 +108,33 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 /// A limit as the agent file names it.
 fn limit(text: &str) -> Result<(LimitName, u64), String> {
     errand_api::budget::parse_limit(text).map_err(|error| error.hint)
+}
+
+/// Refuses what would wait for itself, or end itself: a run of a session, started by the agent that
+/// has the turn in it.
+async fn refuse_own_session(
+    context: &Context,
+    engine: &Engine,
+    checked: &Checked,
+    detached: bool,
+) -> Result<(), Failure> {
+    let wishes = &checked.wishes;
+    let waits = match wishes.session_turn {
+        Some(OnBusy::Enqueue) => !detached,
+        Some(OnBusy::Interrupt | OnBusy::Rollback) => true,
+        // Refused as any other.
+        Some(OnBusy::Reject) | None => false,
+    };
+    let own = context.variable("ERRAND_RUN_ID").and_then(|id| id.to_str()?.parse::<RunId>().ok());
+    let Some(own) = own.filter(|_| waits) else { return Ok(()) };
+    let Some(stored) = engine.store().load(&own).await? else { return Ok(()) };
+    let spec = &stored.run.spec;
+    if spec.session_turn.is_none() || spec.session_id != wishes.session_id {
+        return Ok(());
+    }
+    let message = format!("run {own}, in which this command was given, has the turn itself");
+    Err(Failure::new(ErrorCode::SessionBusy, message)
+        .hint("leave the new run behind with -d: it begins when this one is over"))
 }
 
 fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
@@ -167,7 +195,10 @@ fn begin(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Result<(), Fail
 }
 
 pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Failure> {
-    Ok(record_file::record(engine, &wait::load(engine, run_id).await?))
+    let stored = wait::load(engine, run_id).await?;
+    let mut record = record_file::record(engine, &stored);
+    record.waits_behind = sessions::waits_behind(engine, &stored).await?;
+    Ok(record)
 }
 
 /// Supervises the run in this process, and shows its output as it comes.

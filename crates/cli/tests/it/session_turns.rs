@@ -229,6 +229,7 @@ fn a_run_that_is_not_to_wait_is_refused_and_not_created() {
     assert_eq!(all(&sandbox).len(), 1);
     // A run that nobody supervises any more has no turn.
     signal(&record(&sandbox, &first)["pid"], Signal::KILL);
+    wait_until("nothing of it lives", LIMIT, || processes_of_run(&first).is_empty());
     drop(run(&sandbox, &quick, &reject).run().ok());
     assert_eq!(all(&sandbox).len(), 2);
 }
@@ -320,4 +321,23 @@ fn the_wakes_of_a_service_take_no_turns() {
         let wakes = crate::support::wakes(&sandbox, &service);
         wakes.iter().any(|wake| wake["status"] == "completed")
     });
+}
+
+#[test]
+fn an_agent_cannot_wait_for_its_own_turn_to_end() {
+    let sandbox = sandbox();
+    let quick = sandbox.agent(&Agent::shell("echo went").named("quick"));
+    let quick = quick.to_str().unwrap();
+    let script = format!(
+        "for more in '' '--on-busy interrupt' '--on-busy rollback -d'; do\n\
+         \x20 errand run {quick} --session talk $more 2>&1 | grep -o session_busy\n\
+         done\n\
+         errand run {quick} --session other\n\
+         errand run -d {quick} --session talk > \"$HOME/left\""
+    );
+    let agent = sandbox.agent(&Agent::shell(&script));
+    let output = run(&sandbox, &agent, &IN_TALK).run().ok().stdout();
+    assert_eq!(output, "session_busy\nsession_busy\nsession_busy\nwent\n");
+    let left = std::fs::read_to_string(sandbox.root().join("home/left")).unwrap();
+    assert_eq!(finish(&sandbox, left.trim())["status"], "completed");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
+use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{all, assert_over, event_types, finish, log, record, run, sandbox, start};
@@ -264,6 +264,7 @@ fn a_session_that_a_dead_run_had_can_be_removed() {
     let live = start(&sandbox, &holder, &IN_TALK);
     wait_until("it is under way", LIMIT, || log(&sandbox, &live).contains("ready"));
     crate::support::signal(&record(&sandbox, &live)["pid"], rustix::process::Signal::KILL);
+    wait_until("nothing of it lives", LIMIT, || processes_of_run(&live).is_empty());
     drop(sandbox.errand(["sessions", "rm", "talk"]).run().ok());
     assert_eq!(finish(&sandbox, &live)["status"], "failed");
 }

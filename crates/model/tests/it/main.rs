@@ -6,5 +6,6 @@ mod budget;
 mod chain;
 mod histories;
 mod schedule;
+mod session;
 mod table;
 mod world;

@@ -4,6 +4,8 @@
 CREATE TABLE session_turns (
     run        INTEGER PRIMARY KEY,
     session_id TEXT    NOT NULL,
+    -- 0 for a run that ends those before it: it is claimed although it is not its turn.
+    waits      INTEGER NOT NULL,
     -- 1 once an attempt of it began: it keeps the turn until it is over.
     has_begun  INTEGER NOT NULL
 ) STRICT;

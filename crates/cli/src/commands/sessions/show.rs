@@ -78,12 +78,22 @@ fn document(shown: &Shown) -> Value {
     document
 }
 
+/// A document in one line that a terminal can show; `--json` has all of it.
+fn shortened(text: &str) -> String {
+    const LIMIT: usize = 400;
+    if text.chars().count() <= LIMIT {
+        return text.to_owned();
+    }
+    text.chars().take(LIMIT).chain(['…']).collect()
+}
+
 fn page(shown: &Shown, now: Timestamp) -> String {
     let session = &shown.session;
     let mut lines = vec![
         format!("session   {}", render::one_line(&session.session_id)),
         format!("used      {}", relative(session.used_at, now)),
-        format!("state     {} (revision {})", shown.state, session.revision),
+        format!("revision  {}", session.revision),
+        format!("state     {}", shortened(&shown.state.to_string())),
         format!("messages  {}", session.messages),
     ];
     for (message, content) in &shown.messages {

@@ -38,8 +38,13 @@ impl ClaimRuns {
     fn ready(&self, connection: &Connection) -> Result<Vec<i64>, Failure> {
         const NEXT: &str = "SELECT priority FROM queue WHERE priority < ?1 \
              ORDER BY priority DESC LIMIT 1";
-        const READY: &str = "SELECT run FROM queue WHERE priority = ?1 AND ready_at_ms <= ?2 \
-             ORDER BY ready_at_ms, run LIMIT ?3";
+        // A run that would only wait for its turn in its session takes nobody's slot.
+        const READY: &str = "SELECT q.run FROM queue q LEFT JOIN session_turns t ON t.run = q.run \
+             WHERE q.priority = ?1 AND q.ready_at_ms <= ?2 \
+             AND (t.run IS NULL OR t.has_begun OR NOT t.waits OR NOT EXISTS \
+             (SELECT 1 FROM session_turns a WHERE a.session_id = t.session_id \
+             AND a.run <> t.run AND (a.has_begun OR a.run < t.run))) \
+             ORDER BY q.ready_at_ms, q.run LIMIT ?3";
         let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
         let mut found = Vec::new();
         let mut above = i64::from(i32::MAX) + 1;

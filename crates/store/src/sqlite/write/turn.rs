@@ -67,12 +67,14 @@ fn busy(session_id: &str, holder: String) -> Failure {
 
 /// Lines a run up that was just written, if it takes turns and is not over.
 pub(super) fn line_up(connection: &Connection, number: i64, run: &Run) -> Result<(), Failure> {
-    const SQL: &str = "INSERT INTO session_turns (run, session_id, has_begun) VALUES (?1, ?2, ?3)";
-    if let (Some(_), Some(session_id)) = (run.spec.session_turn, &run.spec.session_id)
+    const SQL: &str =
+        "INSERT INTO session_turns (run, session_id, waits, has_begun) VALUES (?1, ?2, ?3, ?4)";
+    if let (Some(on_busy), Some(session_id)) = (run.spec.session_turn, &run.spec.session_id)
         && !run.status.is_terminal()
     {
         let has_begun = !run.attempts.is_empty();
-        connection.prepare_cached(SQL)?.execute(params![number, session_id, has_begun])?;
+        let waits = matches!(on_busy, OnBusy::Enqueue | OnBusy::Reject);
+        connection.prepare_cached(SQL)?.execute(params![number, session_id, waits, has_begun])?;
     }
     Ok(())
 }

@@ -96,6 +96,7 @@ macro_rules! conforms {
                 what_a_run_did_in_its_session_can_be_undone
                 turns_follow_the_order_of_admission
                 a_run_that_is_not_to_wait_is_refused
+                a_run_that_would_only_wait_is_not_claimed
                 a_session_in_use_is_not_removed;
             usage:
                 calls_are_summed_by_whatever_is_asked

@@ -8,13 +8,13 @@ use errand_model::event::{
 };
 use errand_model::{Digest, Payload, RunId, Timestamp};
 use errand_store::{
-    Error, MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, SessionPage, SessionState,
-    Store,
+    Claim, Error, MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, SessionPage,
+    SessionState, Store,
 };
 use serde_json::json;
 
 use super::StoreFactory;
-use crate::world::{START, Writer, created, holder};
+use crate::world::{START, Writer, created, holder, queued};
 
 const ALL: SessionPage = SessionPage { unused_since: None, after: None, limit: 100 };
 
@@ -277,4 +277,36 @@ pub(crate) async fn a_session_in_use_is_not_removed(factory: &impl StoreFactory)
     assert_eq!(history(&*store, None, 10).await, []);
     assert_eq!(found(&*store, "a", START).await, None);
     assert!(store.load(&writer.run.id).await.unwrap().is_some(), "its runs stay");
+}
+
+pub(crate) async fn a_run_that_would_only_wait_is_not_claimed(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let queued_run = |on_busy| {
+        let mut spec = created(RunKind::Job);
+        spec.session_id = Some("talk".to_owned());
+        spec.session_turn = Some(on_busy);
+        let (writer, mut admission) = Writer::new(spec);
+        queued(&mut admission, 0);
+        (writer, admission)
+    };
+    let (mut first, admission) = queued_run(OnBusy::Enqueue);
+    store.admit(admission).await.unwrap();
+    let (second, admission) = queued_run(OnBusy::Enqueue);
+    store.admit(admission).await.unwrap();
+    let claimed = || async {
+        let (holder, now) = (holder(9), START.plus(Duration::from_secs(1)));
+        let claim = Claim { holder, limit: 10, now, lease_for: None };
+        let claimed = store.claim(claim).await.unwrap();
+        claimed.into_iter().map(|(stored, lease)| (stored.run.id, lease.epoch)).collect::<Vec<_>>()
+    };
+    assert_eq!(claimed().await, [(first.run.id.clone(), 1)]);
+    assert_eq!(claimed().await, [], "it would wait in a slot");
+    let (third, admission) = queued_run(OnBusy::Interrupt);
+    store.admit(admission).await.unwrap();
+    assert_eq!(claimed().await, [(third.run.id.clone(), 1)], "it ends those before it");
+    first.epoch = 1;
+    store.append(first.start()).await.unwrap();
+    assert_eq!(claimed().await, []);
+    store.append(first.complete()).await.unwrap();
+    assert_eq!(claimed().await, [(second.run.id.clone(), 1)]);
 }
