@@ -1,6 +1,7 @@
 //! The seam through which everything asks what time it is.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -10,6 +11,39 @@ use errand_model::Timestamp;
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// A clock that goes on from here, or from `at_least` if that is later, and only runs forward,
+    /// whatever becomes of this one.
+    fn steadied(&self, at_least: Timestamp) -> Arc<dyn Clock>;
+}
+
+/// A clock that was set once, and since then counts the time that passes, also while the machine
+/// sleeps: whoever sets the machine's clock changes nothing here.
+#[derive(Clone, Copy, Debug)]
+pub struct SteadyClock {
+    set_to: Timestamp,
+    set_at: Duration,
+}
+
+impl SteadyClock {
+    /// A clock that shows `now`.
+    pub fn at(now: Timestamp) -> Self {
+        Self { set_to: now, set_at: crate::os::since_boot() }
+    }
+
+    fn at_uptime(&self, since_boot: Duration) -> Timestamp {
+        self.set_to.plus(since_boot.saturating_sub(self.set_at))
+    }
+}
+
+impl Clock for SteadyClock {
+    fn now(&self) -> Timestamp {
+        self.at_uptime(crate::os::since_boot())
+    }
+
+    fn steadied(&self, at_least: Timestamp) -> Arc<dyn Clock> {
+        Arc::new(Self::at(self.now().max(at_least)))
+    }
 }
 
 /// The machine's wall clock.
@@ -20,16 +54,25 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         crate::os::wall_clock()
     }
+
+    fn steadied(&self, at_least: Timestamp) -> Arc<dyn Clock> {
+        Arc::new(SteadyClock::at(self.now().max(at_least)))
+    }
 }
 
-/// A clock that tests set by hand.
-#[derive(Debug, Default)]
-pub struct ManualClock(AtomicI64);
+/// A clock that tests set by hand. Its copies are the same clock.
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
     /// A clock that stands at `now`.
     pub fn at(now: Timestamp) -> Self {
-        Self(AtomicI64::new(now.as_millis()))
+        Self(Arc::new(AtomicI64::new(now.as_millis())))
+    }
+
+    /// Sets the clock.
+    pub fn set(&self, now: Timestamp) {
+        self.0.store(now.as_millis(), Ordering::SeqCst);
     }
 
     /// Moves the clock forward.
@@ -41,5 +84,32 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    /// Itself: whoever sets it by hand means it.
+    fn steadied(&self, _: Timestamp) -> Arc<dyn Clock> {
+        Arc::new(self.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_clock_counts_what_passes_and_never_goes_back() {
+        let start = Timestamp::from_millis(1_000_000);
+        let clock = SteadyClock { set_to: start, set_at: Duration::from_secs(500) };
+        let later = |seconds| clock.at_uptime(Duration::from_secs(seconds));
+        assert_eq!(later(500), start);
+        assert_eq!(later(507), start.plus(Duration::from_secs(7)));
+        assert_eq!(later(499), start);
+        let wall = ManualClock::at(start);
+        let steady = SteadyClock::at(wall.now());
+        wall.set(Timestamp::from_millis(-1));
+        assert!(steady.now() >= start);
+        let soon = SystemClock.now().plus(Duration::from_secs(3_600));
+        assert!(SystemClock.steadied(start).now() < soon);
+        assert!(SystemClock.steadied(soon).now() >= soon, "what was is never in the future");
     }
 }

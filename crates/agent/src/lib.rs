@@ -12,4 +12,4 @@ pub mod redact;
 pub mod secret;
 pub mod workspace;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};

@@ -118,6 +118,7 @@ codes! {
 
     // How a run ends.
     ExitNonzero = "exit_nonzero", ERRAND_FAILED, "the agent exited with a code other than 0";
+    AgentFailed = "agent_failed", ERRAND_FAILED, "the agent said that it failed";
     KilledBySignal = "killed_by_signal", ERRAND_FAILED, "the agent was killed by a signal";
     TimeoutRun = "timeout_run", TIMED_OUT, "the run took longer than it may";
     TimeoutStep = "timeout_step", TIMED_OUT, "a step took longer than it may";

@@ -71,6 +71,18 @@ impl Engine {
         self.inner.clock.now()
     }
 
+    /// The same with a clock that only runs forward, at its own pace, from what the time is now, or
+    /// from `at_least` if that is later.
+    pub(crate) fn steadied(&self, at_least: Timestamp) -> Self {
+        let Inner { surroundings, store, clock, holder } = self.inner.as_ref();
+        Self::new(Inner {
+            surroundings: surroundings.clone(),
+            store: Arc::clone(store),
+            clock: clock.steadied(at_least),
+            holder: holder.clone(),
+        })
+    }
+
     /// The blob store.
     pub fn blobs(&self) -> Blobs {
         Blobs::at(self.registry().blobs())

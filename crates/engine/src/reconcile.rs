@@ -10,7 +10,7 @@ use errand_model::run::{Cancel, Decision, Effect, Expire, Lose, Run};
 use errand_model::{Event, EventContext, Head};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 
-use crate::{Engine, Error, launch, record_file};
+use crate::{Engine, Error, launch, record_file, wait};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -82,7 +82,7 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
     if let Some(append) = from_snapshot(engine, &stored, lease)? {
         return commit(engine, append).await;
     }
-    let now = engine.now();
+    let now = engine.now().max(wait::last_at(engine, &stored).await?);
     let attempt = stored.run.last_attempt_number();
     let context = || EventContext { at: now, attempt };
     let (mut run, mut bodies) = (stored.run.clone(), Vec::new());

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::os::watch::Watch;
-use errand_model::RunId;
+use errand_model::{RunId, Timestamp};
 use errand_store::Stored;
 use tokio::time::{Instant, sleep_until};
 
@@ -82,6 +82,21 @@ pub async fn until_over(
 pub async fn load(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     let found = engine.store().load(run_id).await?;
     found.ok_or_else(|| errand_store::Error::NoRun { run_id: run_id.clone() }.into())
+}
+
+/// When the last event of a run was decided: for what comes next, it is never in the future, even if
+/// the clock was set back since.
+///
+/// # Errors
+///
+/// If the registry cannot be read.
+pub(crate) async fn last_at(engine: &Engine, stored: &Stored) -> Result<Timestamp, Error> {
+    let before = stored.head.seq.saturating_sub(1);
+    if before == 0 {
+        return Ok(stored.run.created_at);
+    }
+    let last = engine.store().events(&stored.run.id, before, 1).await?;
+    Ok(last.first().map_or(stored.run.created_at, |event| event.at))
 }
 
 /// Also watches a file that may not exist yet; `None` where nothing can be watched.

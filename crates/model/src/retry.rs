@@ -21,7 +21,8 @@ pub struct RetryPolicy {
     /// No delay is longer.
     #[serde(rename = "max_delay_ms", with = "crate::millis")]
     pub max_delay: Duration,
-    /// Error codes that are tried again; empty: all that [`is_transient`] says.
+    /// What is tried again; empty: all that [`is_transient`] says. Each is an error code of errand's,
+    /// `exit:<n>` for the agent's exit code, or `error:<code>` for an error code of the agent's own.
     pub retry_on: Vec<String>,
 }
 
@@ -48,17 +49,18 @@ impl RetryPolicy {
     };
 
     /// Whether an attempt that failed so may be followed by another, after `failures` failed ones.
-    pub fn allows(&self, failures: u32, failure: &Failure) -> bool {
-        failures <= self.max_retries && self.is_retryable(failure)
+    pub fn allows(&self, failures: u32, failure: &Failure, exit_code: Option<i32>) -> bool {
+        failures <= self.max_retries && self.is_retryable(failure, exit_code)
     }
 
-    /// Whether the policy tries such a failure again, attempts left or not.
-    pub fn is_retryable(&self, failure: &Failure) -> bool {
+    /// Whether the policy tries such a failure again, attempts left or not. What the agent said of
+    /// it counts more. `exit_code`: the agent's, where it ended by itself.
+    pub fn is_retryable(&self, failure: &Failure, exit_code: Option<i32>) -> bool {
         failure.retryable.unwrap_or_else(|| {
             if self.retry_on.is_empty() {
-                is_transient(&failure.code)
+                is_transient(&failure.code, exit_code)
             } else {
-                self.retry_on.contains(&failure.code)
+                self.retry_on.iter().any(|word| names(word, &failure.code, exit_code))
             }
         })
     }
@@ -82,18 +84,60 @@ impl RetryPolicy {
     }
 }
 
-/// Whether a failure of this code may pass by itself.
-pub fn is_transient(code: &str) -> bool {
-    matches!(
-        code,
-        "exit_nonzero"
-            | "killed_by_signal"
-            | "timeout_step"
-            | "spawn_failed"
-            | "helper_died"
-            | "supervisor_stopped"
-            | "lease_lost"
-    )
+/// Codes of failures that may pass by themselves.
+const TRANSIENT: [&str; 7] = [
+    "exit_nonzero",
+    "killed_by_signal",
+    "timeout_step",
+    "spawn_failed",
+    "helper_died",
+    "supervisor_stopped",
+    "lease_lost",
+];
+
+/// Codes that errand itself gives to attempts, and that do not pass by themselves.
+const PERMANENT: [&str; 14] = [
+    "budget_exceeded",
+    "command_not_executable",
+    "command_not_found",
+    "internal",
+    "interrupted",
+    "output_invalid",
+    "output_too_large",
+    "policy_denied",
+    "replay_diverged",
+    "stopped",
+    "timeout_approval",
+    "timeout_queue",
+    "timeout_run",
+    "workspace_failed",
+];
+
+/// How `retry_on` names an exit code of the agent's.
+pub const EXIT_PREFIX: &str = "exit:";
+/// How `retry_on` names an error code of the agent's own.
+pub const ERROR_PREFIX: &str = "error:";
+
+/// Whether a failure of this code may pass by itself. An agent that ended with a word of its own
+/// failed no less than one that only has an exit code.
+pub fn is_transient(code: &str, exit_code: Option<i32>) -> bool {
+    TRANSIENT.contains(&code) || (exit_code.is_some() && is_agents_own(code))
+}
+
+/// Whether errand does not give that code to attempts.
+fn is_agents_own(code: &str) -> bool {
+    !TRANSIENT.contains(&code) && !PERMANENT.contains(&code)
+}
+
+/// Whether a word of `retry_on` is about such a failure.
+fn names(word: &str, code: &str, exit_code: Option<i32>) -> bool {
+    if let Some(number) = word.strip_prefix(EXIT_PREFIX) {
+        return exit_code.is_some_and(|exit_code| number == exit_code.to_string());
+    }
+    if let Some(own) = word.strip_prefix(ERROR_PREFIX) {
+        return own == code;
+    }
+    word == code || (word == "exit_nonzero" && exit_code.is_some() && is_agents_own(code))
 }
 
 #[cfg(test)]
@@ -112,5 +156,66 @@ mod tests {
         let seconds = [1, 2, 4, 8, 16, 30, 30].map(Duration::from_secs);
         assert_eq!([1, 2, 3, 4, 5, 6, 40].map(|retry| policy.delay_before(retry, 0)), seconds);
         assert_eq!(policy.delay_before(3, 255), Duration::from_secs(3));
+    }
+
+    fn failure(code: &str, retryable: Option<bool>) -> Failure {
+        Failure { code: code.to_owned(), message: String::new(), step: None, retryable }
+    }
+
+    fn policy(retry_on: &[&str]) -> RetryPolicy {
+        let retry_on = retry_on.iter().map(|word| (*word).to_owned()).collect();
+        RetryPolicy { max_retries: 1, retry_on, ..RetryPolicy::NEVER }
+    }
+
+    #[test]
+    fn what_is_tried_again_is_named_by_code_exit_code_or_the_agents_own_word() {
+        let check = |retry_on: &[&str], code: &str, exit_code| {
+            policy(retry_on).is_retryable(&failure(code, None), exit_code)
+        };
+        for (code, exit_code, expect) in [
+            ("exit_nonzero", Some(3), true),
+            ("killed_by_signal", None, true),
+            ("timeout_step", None, true),
+            ("helper_died", None, true),
+            ("rate_limited", Some(3), true),
+            ("output_invalid", Some(0), false),
+            ("command_not_found", None, false),
+            ("parcel_damaged", None, false),
+            ("timeout_run", None, false),
+        ] {
+            assert_eq!(check(&[], code, exit_code), expect, "{code}");
+        }
+        assert!(check(&["exit:75"], "exit_nonzero", Some(75)));
+        assert!(check(&["exit:75"], "rate_limited", Some(75)));
+        assert!(!check(&["exit:75"], "exit_nonzero", Some(7)));
+        assert!(!check(&["exit:75"], "killed_by_signal", None));
+        assert!(check(&["error:rate_limited"], "rate_limited", Some(1)));
+        assert!(!check(&["error:rate_limited"], "exit_nonzero", Some(1)));
+        assert!(check(&["exit_nonzero"], "rate_limited", Some(1)));
+        assert!(!check(&["exit_nonzero"], "timeout_step", Some(124)));
+        assert!(check(&["output_invalid"], "output_invalid", Some(0)));
+    }
+
+    #[test]
+    fn what_the_agent_says_counts_more_than_the_policy() {
+        let said = |retryable| failure("exit_nonzero", Some(retryable));
+        assert!(!policy(&["exit_nonzero"]).is_retryable(&said(false), Some(1)));
+        assert!(policy(&["timeout_step"]).is_retryable(&said(true), Some(1)));
+        assert!(!policy(&[]).allows(2, &said(true), Some(1)), "attempts are spent all the same");
+    }
+
+    #[test]
+    fn jitter_spreads_runs_and_is_never_more_than_a_quarter() {
+        let policy = RetryPolicy {
+            backoff: Backoff::Fixed,
+            initial_delay: Duration::from_secs(100),
+            max_delay: Duration::from_secs(100),
+            ..policy(&[])
+        };
+        let delays: std::collections::BTreeSet<Duration> =
+            (0..=255).map(|spread| policy.delay_before(1, spread)).collect();
+        assert_eq!(delays.len(), 256);
+        assert_eq!(delays.first(), Some(&Duration::from_secs(75)));
+        assert_eq!(delays.last(), Some(&Duration::from_secs(100)));
     }
 }

@@ -6,6 +6,7 @@
 
 mod follow;
 mod frame;
+pub mod marker;
 mod parse;
 mod reader;
 mod segments;

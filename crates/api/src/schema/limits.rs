@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 
-use super::scalar::{Cpu, Duration, Memory};
+use super::scalar::{Cpu, Duration, Memory, RetryOn};
 
 /// What the agent needs of a machine.
 #[derive(Clone, Debug, JsonSchema)]
@@ -59,30 +59,6 @@ pub enum Backoff {
     Fixed,
     /// There is none.
     None,
-}
-
-/// A failure that another attempt may mend, by its error code.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum RetryOn {
-    /// The agent exited with a code other than 0.
-    ExitNonzero,
-    /// The agent was killed by a signal that errand did not send.
-    KilledBySignal,
-    /// A step took longer than it may.
-    TimeoutStep,
-    /// The agent's process could not be started.
-    SpawnFailed,
-    /// The workspace could not be prepared.
-    WorkspaceFailed,
-    /// The output is not what the agent promised.
-    OutputInvalid,
-    /// The process that supervised the attempt died.
-    HelperDied,
-    /// Whoever supervised the attempt was told to go.
-    SupervisorStopped,
-    /// The attempt lost its lease.
-    LeaseLost,
 }
 
 /// Limits on tokens, money and calls; the smallest that applies wins.

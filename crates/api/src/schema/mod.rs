@@ -20,10 +20,10 @@ use serde_json::Value;
 
 pub use coordinator::{Aggregation, Coordinator, Edge, MessageType, Node, Outcome, When};
 pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
-pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryOn, RetryPolicy, Timeouts};
+pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};
 pub use model::{Dependency, McpServer, Model, ModelName, SideEffect, Tool, ToolObject};
 pub use process::{Harness, Target, Workspace};
-pub use scalar::{AnySchema, Cpu, Duration, Memory, Word};
+pub use scalar::{AnySchema, Cpu, Duration, Memory, RetryOn, Word};
 pub use service::{Listen, Missed, Overlap, Schedule};
 
 /// Where the schema says that it lives.

@@ -47,6 +47,22 @@ described! {
         "exclusiveMinimum": 0,
         "examples": ["1", 0.5, "500m"]
     };
+    /// A failure that another attempt may mend.
+    RetryOn = {
+        "description": "A failure that another attempt may mend: an error code, exit:<n> for an \
+exit code of the agent, error:<code> for an error code of its own.",
+        "type": "string",
+        "anyOf": [
+            { "enum": [
+                "exit_nonzero", "killed_by_signal", "timeout_step", "spawn_failed",
+                "workspace_failed", "output_invalid", "helper_died", "supervisor_stopped",
+                "lease_lost"
+            ] },
+            { "pattern": "^exit:0*([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$" },
+            { "pattern": "^error:[a-z][a-z0-9_]*$" }
+        ],
+        "examples": ["exit_nonzero", "exit:75", "error:rate_limited"]
+    };
     /// Text, or a number or truth value that is taken as it is written.
     Word = {
         "description": "Text; a number or a truth value is taken as it is written.",

@@ -407,6 +407,8 @@ fn limits() {
             "retry_policy: { max_retries: 3, backoff: exponentail }",
             "retry_policy: { max_retries: 3, initial_delay: 1m, max_delay: 1s }",
             "retry_policy: { max_retries: 3, retry_on: [exit_nonzero, exit_nonzero, usage] }",
+            "retry_policy: { max_retries: 3, retry_on: [exit:0, exit:256, exit:x, exit:7, exit:7] }",
+            "retry_policy: { max_retries: 3, retry_on: [75, error:Bad, 'error:'] }",
             "budgets: { tokens_per_run: lots }",
             "budgets: { cost_usd_per_run: -2 }",
             "budgets: { cost_usd_per_run: 0.0000001 }",
@@ -450,7 +452,20 @@ fn limits() {
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
     agent.yaml:6:74: spec.retry_policy.retry_on[2]: "usage" is not a failure that can be retried
-      hint: one of: exit_nonzero, killed_by_signal, timeout_step, spawn_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost
+      hint: one of: exit_nonzero, killed_by_signal, timeout_step, spawn_failed, workspace_failed, output_invalid, helper_died, supervisor_stopped, lease_lost, exit:<n>, error:<code>
+    agent.yaml:6:46: spec.retry_policy.retry_on[0]: "exit:0" is not a failure that can be retried
+      hint: exit codes of failures are 1 to 255: exit:75
+    agent.yaml:6:54: spec.retry_policy.retry_on[1]: "exit:256" is not a failure that can be retried
+      hint: exit codes of failures are 1 to 255: exit:75
+    agent.yaml:6:64: spec.retry_policy.retry_on[2]: "exit:x" is not a failure that can be retried
+      hint: exit codes of failures are 1 to 255: exit:75
+    agent.yaml:6:80: spec.retry_policy.retry_on[4]: "exit:7" is listed twice
+    agent.yaml:6:46: spec.retry_policy.retry_on[0]: 75 is not a failure that can be retried
+      hint: for the agent's exit code write exit:75
+    agent.yaml:6:50: spec.retry_policy.retry_on[1]: "error:Bad" is not a failure that can be retried
+      hint: a code of the agent's own is lower-case words joined by underscores: error:rate_limited
+    agent.yaml:6:61: spec.retry_policy.retry_on[2]: "error:" is not a failure that can be retried
+      hint: a code of the agent's own is lower-case words joined by underscores: error:rate_limited
     agent.yaml:6:30: spec.budgets.tokens_per_run: expected a whole number, found the text "lots"
     agent.yaml:6:32: spec.budgets.cost_usd_per_run: the number -2 is not an amount of US dollars
       hint: write a number with at most six decimals, such as 2.50

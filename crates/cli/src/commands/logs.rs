@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow};
+use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow, marker};
+use errand_api::error_code::ErrorCode;
 use errand_engine::wait;
 use errand_model::Timestamp;
 use errand_model::event::RunKind;
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// Only what was printed since: a duration such as 10m, or a time such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<Since>,
+    /// Only what was printed in that attempt
+    #[arg(long, value_name = "N", conflicts_with_all = ["tail", "since"])]
+    attempt: Option<u32>,
     /// Put the time before each line
     #[arg(short, long)]
     timestamps: bool,
@@ -69,7 +73,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
     });
     // What a service has to say is when it was woken: the output is in the logs of its wakes.
-    let is_service = wait::load(&engine, &run_id).await?.run.spec.kind == RunKind::Service;
+    let run = wait::load(&engine, &run_id).await?.run;
+    let is_service = run.spec.kind == RunKind::Service;
+    let attempts = run.last_attempt_number();
+    if let Some(number) = args.attempt.filter(|number| !(1..=attempts).contains(number)) {
+        let message = format!("run {run_id} has no attempt {number}");
+        return Err(Failure::new(ErrorCode::FilterInvalid, message)
+            .hint(format!("it had {attempts} so far: `errand inspect-run {run_id}` shows them")));
+    }
     let args = Args { system: args.system || is_service, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
     let unreadable = |error: io::Error| Failure::io("read", &path, &error);
@@ -106,6 +117,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 struct Screen {
     with_time: bool,
     with_system: bool,
+    /// The only attempt to be shown, and the one whose lines come.
+    attempt: Option<u32>,
+    at_attempt: u32,
     out: Vec<u8>,
     err: Vec<u8>,
     has_shown: bool,
@@ -116,6 +130,8 @@ impl Screen {
         Self {
             with_time: args.timestamps,
             with_system: args.system,
+            attempt: args.attempt,
+            at_attempt: 1,
             out: Vec::with_capacity(BUFFER_BYTES),
             err: Vec::new(),
             has_shown: false,
@@ -130,6 +146,12 @@ impl Screen {
     }
 
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        if line.stream == Some(Stream::System) {
+            self.at_attempt = marker::beginning(line.text).unwrap_or(self.at_attempt);
+        }
+        if self.attempt.is_some_and(|wanted| wanted != self.at_attempt) {
+            return Ok(());
+        }
         self.has_shown = true;
         match line.stream {
             Some(Stream::System) if !self.with_system => return Ok(()),

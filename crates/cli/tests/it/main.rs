@@ -28,6 +28,7 @@ mod places;
 mod recovery;
 mod reference;
 mod remove;
+mod retries;
 mod secrets;
 mod services;
 mod session_turns;

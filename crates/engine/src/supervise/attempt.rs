@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::agent_api::{Bind, BindError, Server};
+use errand_agent::log::marker;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Meter, Outcome, Status};
@@ -11,8 +12,9 @@ use tokio::task::JoinSet;
 
 use super::backend::Desk;
 use super::deadline::{self, Deadline};
+use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
-use super::{Company, outcome, requests, session, start};
+use super::{Company, blame, requests, session, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::{Engine, Error};
@@ -33,6 +35,10 @@ pub(super) async fn run(
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
     let run = journal.look(|run, _| run.clone());
+    if let Some(failure) = deadline::is_over(&run, engine.now()) {
+        // Time was up before it began: while it waited, or while nobody was there.
+        return fail(journal, company, failure).await;
+    }
     let prepared = match prepare(engine, &run) {
         Ok(prepared) => prepared,
         Err(error) => return fail(journal, company, outcome::of_preparation(&error)).await,
@@ -273,10 +279,14 @@ async fn end(
     desk: &Desk,
     (exit, stopped_for): (Exit, StoppedFor),
 ) -> Result<(), Error> {
-    let was_set = desk.output_was_set();
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
-            outcome::of_exit(engine, prepared, &exit, desk.take_result(), was_set)
+            let word = Word {
+                result: desk.take_result(),
+                output_was_set: desk.output_was_set(),
+                blamed: journal.look(|_, steps| blame::of_attempt(steps, desk.attempt())),
+            };
+            outcome::of_exit(engine, prepared, &exit, word)
         }
         StoppedFor::Drain => Outcome::Drained,
         StoppedFor::Deadline(failure) => Outcome::Failed(failure),
@@ -299,6 +309,7 @@ async fn end(
     drop(std::fs::remove_file(output).or_else(|_| std::fs::remove_dir_all(output)));
     let status = journal.look(|run, _| run.status.name());
     let note = if decision.effects.is_empty() { "" } else { ", another attempt follows" };
-    prepared.log.system(&format!("attempt {} ended ({how}): run {status}{note}", desk.attempt()));
+    let ended = marker::ended(desk.attempt(), &format!("({how}): run {status}{note}"));
+    prepared.log.system(&ended);
     Ok(())
 }

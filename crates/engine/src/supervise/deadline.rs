@@ -9,6 +9,8 @@ use errand_model::event::Failure;
 use errand_model::run::Run;
 use errand_model::step::{StepState, Steps};
 
+use super::blame;
+
 /// A step that times itself (`errand agent step --timeout`) gets so long to say so.
 const STEP_MARGIN: Duration = Duration::from_secs(2);
 
@@ -46,18 +48,9 @@ pub(super) fn next(run: &Run, steps: &Steps, limits: &StepLimits) -> Option<Dead
     let attempt = run.last_attempt_number();
     let begun =
         || steps.iter().filter(|step| step.attempt == attempt && step.state == StepState::Started);
-    let of_run = run.run_deadline().map(|at| Deadline {
-        at,
-        failure: Failure {
-            code: "timeout_run".to_owned(),
-            message: format!(
-                "the run took longer than its limit of {:?}",
-                run.spec.timeouts.run.unwrap_or_default()
-            ),
-            step: begun().last().map(|step| step.key.clone()),
-            retryable: Some(false),
-        },
-    });
+    let under_way = || blame::under_way(steps, attempt).map(|step| step.key.clone());
+    let of_run =
+        run.run_deadline().map(|at| Deadline { at, failure: out_of_time(run, under_way()) });
     let of_steps = begun().filter_map(|step| {
         let limit = limits.of(&step.key).or(run.spec.timeouts.step)?;
         Some(Deadline {
@@ -71,4 +64,19 @@ pub(super) fn next(run: &Run, steps: &Steps, limits: &StepLimits) -> Option<Dead
         })
     });
     of_run.into_iter().chain(of_steps).min_by_key(|deadline| deadline.at)
+}
+
+/// The failure of a run whose time was up at `now`, before its attempt has a process.
+pub(super) fn is_over(run: &Run, now: Timestamp) -> Option<Failure> {
+    run.run_deadline().filter(|at| now >= *at).map(|_| out_of_time(run, None))
+}
+
+fn out_of_time(run: &Run, step: Option<String>) -> Failure {
+    let limit = run.spec.timeouts.run.unwrap_or_default();
+    Failure {
+        code: "timeout_run".to_owned(),
+        message: format!("the run took longer than its limit of {limit:?}"),
+        step,
+        retryable: Some(false),
+    }
 }

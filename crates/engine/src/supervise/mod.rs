@@ -5,6 +5,7 @@
 
 mod attempt;
 mod backend;
+mod blame;
 mod deadline;
 mod history;
 mod meter;
@@ -78,8 +79,15 @@ pub async fn supervise(
     mut lease: Lease,
     mut company: Company,
 ) -> Result<Stored, Error> {
+    let mut stored = wait::load(engine, run_id).await?;
+    let kind = stored.run.spec.kind;
+    // Schedules follow the wall clock; limits, delays and durations must not.
+    let engine = &if kind == RunKind::Service {
+        engine.clone()
+    } else {
+        engine.steadied(wait::last_at(engine, &stored).await?)
+    };
     loop {
-        let stored = wait::load(engine, run_id).await?;
         let journal = Journal::open(engine, stored, &lease).await?;
         let mut writer = JoinSet::new();
         writer.spawn(journal.clone().write());
@@ -91,6 +99,7 @@ pub async fn supervise(
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let holder = engine.holder().clone();
         lease = engine.store().take(run_id, journal.epoch(), holder).await?;
+        stored = wait::load(engine, run_id).await?;
     }
     company.say(Ready::Began);
     wait::load(engine, run_id).await

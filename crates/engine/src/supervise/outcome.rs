@@ -15,6 +15,7 @@ use errand_model::run::Outcome;
 use rustix::fs::OFlags;
 use serde_json::Value;
 
+use super::blame::Blamed;
 use super::prepare::Prepared;
 use crate::{Engine, Error, payload, schema};
 
@@ -23,15 +24,25 @@ const STDOUT_OUTPUT_BYTES: usize = 256 * 1024;
 /// The longest file that is taken as output.
 const OUTPUT_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
+/// What the agent said of an attempt before its process exited.
+#[derive(Debug)]
+pub(super) struct Word {
+    /// The result that it reported.
+    pub(super) result: Option<AttemptResult>,
+    /// Whether it set an output.
+    pub(super) output_was_set: bool,
+    /// The step that counts for a failure.
+    pub(super) blamed: Option<Blamed>,
+}
+
 /// How an attempt ended whose process exited by itself.
 pub(super) fn of_exit(
     engine: &Engine,
     prepared: &Prepared,
     exit: &Exit,
-    reported: Option<AttemptResult>,
-    was_set: bool,
+    Word { result: reported, output_was_set: was_set, blamed }: Word,
 ) -> Outcome {
-    if let Some(failure) = failure_of(exit, reported.as_ref()) {
+    if let Some(failure) = failure_of(exit, reported.as_ref(), blamed.as_ref()) {
         return Outcome::Failed(masked(prepared, failure));
     }
     let output = match reported.and_then(|reported| reported.output) {
@@ -44,9 +55,15 @@ pub(super) fn of_exit(
     }
 }
 
-fn failure_of(exit: &Exit, reported: Option<&AttemptResult>) -> Option<Failure> {
+/// What the agent said of the failure counts most, then what its step said, then how it ended.
+fn failure_of(
+    exit: &Exit,
+    reported: Option<&AttemptResult>,
+    blamed: Option<&Blamed>,
+) -> Option<Failure> {
     let said = reported.and_then(|reported| reported.error.as_ref());
-    let retryable = said.and_then(|said| said.retryable);
+    let step = blamed.map(|blamed| blamed.key.clone());
+    let of_step = blamed.and_then(|blamed| blamed.error.as_ref());
     let failed = reported.is_some_and(|reported| reported.status == CheckbackStatus::Failed);
     let (code, message) = match (exit.signal, exit.code) {
         (Some(signal), _) => {
@@ -56,9 +73,14 @@ fn failure_of(exit: &Exit, reported: Option<&AttemptResult>) -> Option<Failure> 
         (None, Some(0) | None) => ("exit_nonzero", "the agent reported a failure".to_owned()),
         (None, Some(code)) => ("exit_nonzero", format!("the agent exited with code {code}")),
     };
-    let message = said.map_or(message, |said| said.message.clone());
-    let code = said.map_or(code, |said| said.code.as_str());
-    Some(Failure { code: code.to_owned(), message, step: None, retryable })
+    if let Some(said) = said {
+        let (code, message) = (said.code.clone(), said.message.clone());
+        return Some(Failure { code, message, step, retryable: said.retryable });
+    }
+    if let (Some(error), None) = (of_step, exit.signal) {
+        return Some(Failure { step, ..error.clone() });
+    }
+    Some(Failure { code: code.to_owned(), message, step, retryable: None })
 }
 
 /// The file `$ERRAND_OUTPUT`, else what was set through the agent API, else stdout.

@@ -16,6 +16,7 @@ use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
 
+use crate::admit::stored_word;
 use crate::{Engine, Error, brief, command_line, environment, payload};
 
 /// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
@@ -63,6 +64,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
     let log_path = registry.run_log(&run.id);
     let log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
+    log.system(&began(run));
     let files = attempt_files(engine, run)?;
     let input = run
         .spec
@@ -110,6 +112,12 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
+}
+
+/// The line with which the attempt's part of the log begins.
+fn began(run: &Run) -> String {
+    let reason = run.attempts.last().map(|last| stored_word(&last.reason)).unwrap_or_default();
+    log::marker::began(run.last_attempt_number(), &reason)
 }
 
 fn mode(workspace: &Workspace) -> Mode {

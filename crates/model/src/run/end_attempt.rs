@@ -103,16 +103,16 @@ impl Run {
             usage: end.usage,
         });
         let failures = self.failures() + 1;
-        let in_time = self.run_deadline().is_none_or(|deadline| now < deadline);
-        if in_time && self.spec.retry.allows(failures, failure) {
-            let not_before =
-                now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
+        let not_before = now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
+        // An attempt that could only begin once time is up is none.
+        let in_time = self.run_deadline().is_none_or(|deadline| not_before < deadline);
+        if in_time && self.spec.retry.allows(failures, failure, end.exit_code) {
             let requeued = requeued(RequeueReason::Retry, not_before);
             return Decision::record(self.unpaused(vec![failed, requeued]))
                 .and(Effect::Dispatch { not_before });
         }
         let mut events = vec![failed];
-        if self.spec.retry.max_retries > 0 && self.spec.retry.is_retryable(failure) {
+        if self.spec.retry.max_retries > 0 && self.spec.retry.is_retryable(failure, end.exit_code) {
             events.push(EventBody::RunDeadLettered(RunDeadLettered {
                 attempts: self.last_attempt_number(),
             }));

@@ -12,6 +12,13 @@ pub fn wall_clock() -> Timestamp {
     Timestamp::from_millis(ms)
 }
 
+/// How long the machine is up, also asleep.
+pub fn since_boot() -> std::time::Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    std::time::Duration::new(seconds, u32::try_from(now.tv_nsec).unwrap_or(0))
+}
+
 /// Seconds since the Unix epoch and the nanoseconds (below 1,000,000,000) on top of them.
 pub(crate) fn wall_clock_precise() -> (i64, u32) {
     let now = clock_gettime(ClockId::Realtime);

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use errand_model::retry::{Backoff, RetryPolicy};
+use errand_model::retry::{Backoff, ERROR_PREFIX, EXIT_PREFIX, RetryPolicy};
 
 use super::super::definition::{Agent, Resources, Timeouts};
 use super::super::reader::{At, Object, Reader};
+use super::super::yaml::Kind;
 use super::quantity;
+use crate::error_code::ErrorCode;
 
 /// More attempts than that are a loop, not a retry.
 const MAX_RETRIES: u32 = 1_000;
@@ -81,21 +83,54 @@ fn retry_policy(reader: &mut Reader, at: &At<'_>) -> Option<RetryPolicy> {
     Some(RetryPolicy { max_retries, backoff, initial_delay, max_delay, retry_on })
 }
 
-/// Codes of failures that another attempt may mend.
+/// What another attempt may mend: error codes, exit codes, the agent's own codes.
 fn retry_on(reader: &mut Reader, at: &At<'_>) -> Vec<String> {
-    let choices: Vec<(&str, &str)> = crate::error_code::ErrorCode::RETRYABLE
-        .iter()
-        .map(|code| (code.as_str(), code.as_str()))
-        .collect();
-    let mut codes: Vec<String> = Vec::new();
+    let mut words: Vec<String> = Vec::new();
     for item in reader.list(at) {
-        if let Some(code) = reader.choice(&item, "a failure that can be retried", &choices) {
-            if codes.iter().any(|known| known == code) {
-                reader.report(&item, format!("{code:?} is listed twice"));
-            } else {
-                codes.push(code.to_owned());
-            }
+        let Some(word) = retry_on_word(reader, &item) else { continue };
+        if words.contains(&word) {
+            reader.report(&item, format!("{word:?} is listed twice"));
+        } else {
+            words.push(word);
         }
     }
-    codes
+    words
+}
+
+fn retry_on_word(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let what = "a failure that can be retried";
+    match &at.node.kind {
+        Kind::Number { text } => {
+            let hint = format!("for the agent's exit code write {EXIT_PREFIX}{text}");
+            reader.report_hint(at, format!("{text} is not {what}"), hint);
+            return None;
+        }
+        Kind::Text { text } if text.starts_with(EXIT_PREFIX) => {
+            let code = text[EXIT_PREFIX.len()..].parse::<u8>().ok().filter(|code| *code > 0);
+            let word = code.map(|code| format!("{EXIT_PREFIX}{code}"));
+            if word.is_none() {
+                let hint = format!("exit codes of failures are 1 to 255: {EXIT_PREFIX}75");
+                reader.report_hint(at, format!("{text:?} is not {what}"), hint);
+            }
+            return word;
+        }
+        Kind::Text { text } if text.starts_with(ERROR_PREFIX) => {
+            let code = &text[ERROR_PREFIX.len()..];
+            let is_code = code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+            if is_code && code.starts_with(|first: char| first.is_ascii_lowercase()) {
+                return Some(text.clone());
+            }
+            let hint = format!(
+                "a code of the agent's own is lower-case words joined by underscores: \
+                 {ERROR_PREFIX}rate_limited"
+            );
+            reader.report_hint(at, format!("{text:?} is not {what}"), hint);
+            return None;
+        }
+        Kind::Text { .. } | Kind::Null | Kind::Bool { .. } | Kind::List(_) | Kind::Map(_) => {}
+    }
+    let codes = ErrorCode::RETRYABLE.iter().map(|code| (code.as_str(), code.as_str()));
+    let choices: Vec<(&str, &str)> =
+        codes.chain([("exit:<n>", ""), ("error:<code>", "")]).collect();
+    reader.choice(at, what, &choices).filter(|code| !code.is_empty()).map(str::to_owned)
 }

@@ -8,6 +8,7 @@ mod brief;
 mod checkin;
 mod checkpoint;
 mod emit;
+mod fail;
 mod output;
 mod reserve;
 mod session;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Checkpoint(checkpoint::Args),
     /// Set the run's output
     Output(output::Args),
+    /// Say what went wrong: the attempt then counts as failed
+    Fail(fail::Args),
     /// Keep a file as an artifact of the run, and print its address
     Artifact(artifact::Args),
     /// What outlives the run: state, history, and results of tools
@@ -56,6 +59,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Emit(args) => emit::run(context, client, args).await?,
         Command::Reserve(args) => return reserve::run(context, client, args).await,
         Command::Checkpoint(args) => checkpoint::run(context, client, args).await?,
+        Command::Fail(args) => fail::run(client, args).await?,
         Command::Output(args) => output::run(client, args).await?,
         Command::Artifact(args) => artifact::run(context, client, args).await?,
         Command::Session(command) => return session::run(context, client, command).await,

@@ -1,0 +1,266 @@
+//! Attempts after the first: which failures get one, what is told of them, who waits.
+
+use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, wait_until};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{
+    assert_over, event_types, finish, pid, record, sandbox, signal, start, wait_for_record,
+};
+
+/// An agent that is tried again at once, `retries` times, on what `policy` says.
+fn agent(script: &str, retries: u32, policy: &str) -> Agent {
+    let line = format!("retry_policy: {{ max_retries: {retries}, backoff: none{policy} }}");
+    Agent::shell(script).spec(&line)
+}
+
+/// How a run of that agent ends.
+fn ran(sandbox: &Sandbox, agent: &Agent) -> Value {
+    let run_id = start(sandbox, &sandbox.agent(agent), &[]);
+    let record = finish(sandbox, &run_id);
+    assert_over(sandbox, &run_id);
+    record
+}
+
+fn attempts(record: &Value) -> usize {
+    record["attempts"].as_array().unwrap().len()
+}
+
+#[test]
+fn the_policy_says_which_exit_codes_and_errors_are_tried_again() {
+    let sandbox = sandbox();
+    for (script, policy, expect) in [
+        ("exit 75", "", 3),
+        ("exit 75", ", retry_on: [exit:75]", 3),
+        ("exit 3", ", retry_on: [exit:75]", 1),
+        ("exit 75", ", retry_on: [killed_by_signal, exit:75]", 3),
+        ("kill -9 $$", ", retry_on: [exit:75]", 1),
+        ("kill -9 $$", ", retry_on: [killed_by_signal]", 3),
+        ("errand agent fail x --code rate_limited; exit 1", ", retry_on: [error:rate_limited]", 3),
+        ("errand agent fail x --code other; exit 1", ", retry_on: [error:rate_limited]", 1),
+        ("errand agent fail x --code other; exit 1", ", retry_on: [exit_nonzero]", 3),
+        ("errand agent fail x --code other", "", 3),
+    ] {
+        let record = ran(&sandbox, &agent(script, 2, policy));
+        assert_eq!(attempts(&record), expect, "{script} {policy}: {record:#}");
+        assert_eq!(record["status"], "failed");
+    }
+}
+
+#[test]
+fn what_the_agent_says_of_trying_again_counts_more_than_the_policy() {
+    let sandbox = sandbox();
+    for (said, policy, expect) in [
+        ("--retryable false", "", 1),
+        ("--retryable true", ", retry_on: [timeout_step]", 3),
+        ("--retryable false", ", retry_on: [exit_nonzero]", 1),
+    ] {
+        let script =
+            format!("errand agent fail 'no such customer' --code no_customer {said}; exit 4");
+        let record = ran(&sandbox, &agent(&script, 2, policy));
+        assert_eq!(attempts(&record), expect, "{said} {policy}: {record:#}");
+        let error = json!({ "code": "no_customer", "message": "no such customer", "step": null });
+        assert_eq!(record["last_error"], error);
+        assert_eq!(record["exit_code"], 4);
+    }
+}
+
+#[test]
+fn an_agent_that_says_that_it_failed_has_failed_whatever_its_exit_code() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("errand agent fail 'it did not work'; exit 0"));
+    let output = crate::support::run(&sandbox, &agent, &[]).run().exits(125);
+    let run_id = sandbox.errand(["ps", "-a", "-q"]).run().ok().stdout_line();
+    let record = record(&sandbox, &run_id);
+    assert_eq!(record["status"], "failed", "{}", output.describe());
+    assert_eq!(record["last_error"]["code"], "agent_failed");
+    assert_eq!(record["last_error"]["message"], "it did not work");
+    for bad in [&["fail", " "][..], &["fail", "x", "--code", "No Code"]] {
+        let words: Vec<&str> = ["agent"].iter().chain(bad).copied().collect();
+        let refused = sandbox.errand(words).run();
+        assert_ne!(refused.code, Some(0), "{}", refused.describe());
+    }
+}
+
+#[test]
+fn a_failed_run_names_the_step_that_failed_last() {
+    let sandbox = sandbox();
+    let step = |script: &str| {
+        let record = ran(&sandbox, &agent(script, 0, ""));
+        assert_eq!(record["status"], "failed", "{script}");
+        record["last_error"].clone()
+    };
+    let error = step(
+        "set -e\nerrand agent step one -- true\nerrand agent step two -- sh -c 'echo no >&2; exit 7'",
+    );
+    assert_eq!(error["step"], "two");
+    assert_eq!(error["code"], "exit_nonzero");
+    assert!(error["message"].as_str().unwrap().contains("code 7: no"), "{error}");
+    let error = step("set -e\nerrand agent step slow --timeout 100ms -- sleep 60");
+    assert_eq!((&error["step"], &error["code"]), (&json!("slow"), &json!("timeout_step")));
+    let error = step(
+        "errand agent step a -- false || true; errand agent step b -- false || true; errand agent step b -- true; exit 5",
+    );
+    assert_eq!(error["step"], "a", "b was mended");
+    let error = step(
+        "errand agent step long -- sh -c \"touch '$HOME/up'; sleep 60\" &\n\
+                      while [ ! -e \"$HOME/up\" ]; do sleep 0.01; done\nkill -9 $$",
+    );
+    assert_eq!((&error["step"], &error["code"]), (&json!("long"), &json!("killed_by_signal")));
+    let error = step(
+        "errand agent step a -- false || true; errand agent fail 'so be it' --code own; exit 1",
+    );
+    assert_eq!((&error["step"], &error["code"]), (&json!("a"), &json!("own")));
+}
+
+#[test]
+fn a_step_says_of_itself_whether_it_may_be_tried_again() {
+    let script = "import os, sys, json, http.client, socket\n\
+        class Local(http.client.HTTPConnection):\n\
+        \x20   def connect(self):\n\
+        \x20       self.sock = socket.socket(socket.AF_UNIX)\n\
+        \x20       self.sock.connect(os.environ['ERRAND_API'][len('unix://'):])\n\
+        def call(path, body):\n\
+        \x20   api = Local('errand')\n\
+        \x20   api.request('POST', '/agent/v1/' + path, json.dumps(body), {\n\
+        \x20       'Authorization': 'Bearer ' + os.environ['ERRAND_TOKEN'], 'Content-Type': 'application/json'})\n\
+        \x20   answer = api.getresponse()\n\
+        \x20   assert answer.status < 300, answer.read()\n\
+        call('steps/pay/begin', {})\n\
+        error = {'code': 'declined', 'message': 'card declined', 'retryable': False}\n\
+        call('steps/pay/fail', {'error': error})\n\
+        sys.exit(1)\n";
+    let sandbox = sandbox();
+    let policy = "retry_policy: { max_retries: 3, backoff: none }";
+    let record = ran(&sandbox, &Agent::python(script).spec(policy));
+    assert_eq!(attempts(&record), 1, "{record:#}");
+    let error = json!({ "code": "declined", "message": "card declined", "step": "pay" });
+    assert_eq!(record["last_error"], error);
+}
+
+#[test]
+fn each_attempt_has_its_own_times_reason_error_and_log() {
+    let sandbox = sandbox();
+    let script = "echo \"this is attempt $ERRAND_ATTEMPT\"\n\
+                  [ \"$ERRAND_ATTEMPT\" = 3 ] || exit \"1$ERRAND_ATTEMPT\"";
+    let record = ran(&sandbox, &agent(script, 3, ""));
+    assert_eq!(record["status"], "completed");
+    let run_id = record["run_id"].as_str().unwrap();
+    let attempts = record["attempts"].as_array().unwrap();
+    let reasons: Vec<&Value> = attempts.iter().map(|attempt| &attempt["reason"]).collect();
+    assert_eq!(reasons, ["initial", "retry", "retry"]);
+    let codes: Vec<&Value> = attempts.iter().map(|attempt| &attempt["exit_code"]).collect();
+    assert_eq!(codes, [11, 12, 0]);
+    for (number, attempt) in (1..).zip(attempts) {
+        assert!(attempt["started_at_ms"].as_i64() <= attempt["stopped_at_ms"].as_i64());
+        assert_eq!(attempt["error"].is_null(), number == 3);
+        let words = ["logs", run_id, "--attempt", &number.to_string()];
+        let log = sandbox.errand(words).run().ok();
+        assert_eq!(log.stdout(), format!("this is attempt {number}\n"));
+        let system = sandbox.errand(words).args(["--system"]).run().ok().stderr();
+        assert_eq!(system.matches("began").count(), 1, "{system}");
+        assert_eq!(system.matches("ended").count(), 1, "{system}");
+    }
+    let none = sandbox.errand(["logs", run_id, "--attempt", "4"]).run();
+    assert!(none.stderr().contains("has no attempt 4"), "{}", none.describe());
+}
+
+/// A run whose first attempt failed, and whose second is due in that many milliseconds.
+fn waiting(sandbox: &Sandbox, delay_ms: u32) -> String {
+    let policy = format!(
+        "retry_policy: {{ max_retries: 2, backoff: fixed, initial_delay: {delay_ms}ms, max_delay: {delay_ms}ms }}"
+    );
+    let script = "[ \"$ERRAND_ATTEMPT\" = 2 ] || exit 9";
+    let agent = sandbox.agent(&Agent::shell(script).spec(&policy));
+    let run_id = start(sandbox, &agent, &[]);
+    wait_for_record(sandbox, &run_id, "the first attempt failed", |record| {
+        record["attempts"][0]["status"] == "failed"
+    });
+    run_id
+}
+
+/// How long after the first attempt's end the second began.
+fn waited_ms(record: &Value) -> i64 {
+    record["attempts"][1]["started_at_ms"].as_i64().unwrap()
+        - record["attempts"][0]["stopped_at_ms"].as_i64().unwrap()
+}
+
+#[test]
+fn a_helper_that_dies_while_it_waits_is_replaced_and_the_delay_is_kept() {
+    for drain in [false, true] {
+        let sandbox = sandbox();
+        let run_id = waiting(&sandbox, 3_000);
+        let helper = record(&sandbox, &run_id)["pid"].clone();
+        assert_eq!(errand_testkit::processes_of_run(&run_id), [], "nobody works meanwhile");
+        signal(&helper, if drain { Signal::TERM } else { Signal::KILL });
+        wait_until("the helper is gone", LIMIT, || !is_alive(pid(&helper)));
+        drop(sandbox.errand(["ps"]).run().ok());
+        let record = finish(&sandbox, &run_id);
+        assert_eq!(record["status"], "completed", "{record:#}");
+        assert_eq!(attempts(&record), 2);
+        // Up to a quarter is taken off so that runs spread.
+        assert!(waited_ms(&record) >= 2_250, "{record:#}");
+        assert_over(&sandbox, &run_id);
+    }
+}
+
+#[test]
+fn a_run_that_waits_for_another_attempt_is_stopped_at_once() {
+    let sandbox = sandbox();
+    let run_id = waiting(&sandbox, 600_000);
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "cancelled", "{record:#}");
+    assert_eq!(attempts(&record), 1);
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn a_retry_that_could_only_begin_after_the_runs_time_is_none() {
+    let sandbox = sandbox();
+    let policy =
+        "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 60s, max_delay: 60s }";
+    let agent = Agent::shell("exit 3").spec(policy).spec("timeouts: { run: 10s }");
+    let record = ran(&sandbox, &agent);
+    assert_eq!(attempts(&record), 1);
+    assert_eq!(record["last_error"]["code"], "exit_nonzero", "{record:#}");
+}
+
+#[test]
+fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process() {
+    let sandbox = sandbox();
+    let policy =
+        "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 300ms, max_delay: 300ms }";
+    let script = "[ \"$ERRAND_ATTEMPT\" = 1 ] || touch \"$HOME/again\"\nexit 3";
+    let agent = Agent::shell(script).spec(policy).spec("timeouts: { run: 1500ms }");
+    let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
+    let failed = wait_for_record(&sandbox, &run_id, "the first attempt failed", |record| {
+        record["attempts"][0]["status"] == "failed"
+    });
+    signal(&failed["pid"], Signal::STOP);
+    let started_at = failed["started_at_ms"].as_i64().unwrap();
+    wait_until("its time is up", LIMIT, || {
+        use errand_agent::Clock as _;
+        errand_agent::SystemClock.now().as_millis() > started_at + 1_600
+    });
+    signal(&failed["pid"], Signal::CONT);
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["last_error"]["code"], "timeout_run", "{record:#}");
+    assert!(!sandbox.root().join("home/again").exists());
+    assert!(event_types(&sandbox, &run_id).contains(&"attempt.failed".to_owned()));
+    assert_over(&sandbox, &run_id);
+}
+
+#[test]
+fn time_that_is_up_names_the_step_that_was_under_way() {
+    let sandbox = sandbox();
+    let script = "errand agent step z-first -- true\nerrand agent step b-second -- sleep 600";
+    let agent = Agent::shell(script).spec("timeouts: { run: 1s }");
+    let record = ran(&sandbox, &agent);
+    let error = &record["last_error"];
+    assert_eq!((&error["code"], &error["step"]), (&json!("timeout_run"), &json!("b-second")));
+    let agent = Agent::shell(script).spec("timeouts: { step: 300ms }").named("per-step");
+    let record = ran(&sandbox, &agent);
+    let error = &record["last_error"];
+    assert_eq!((&error["code"], &error["step"]), (&json!("timeout_step"), &json!("b-second")));
+}
