@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use errand_testkit::{Agent, LIMIT, Running, Sandbox, wait_until};
 use rustix::process::Signal;
 
-use crate::support::{GATE, assert_over, open_gate, pid, record, sandbox, signal, start};
+use crate::support::{
+    GATE, assert_over, open_gate, pid, record, sandbox, signal, start, wait_for_record,
+};
 
 /// Holds the registry's write lock until it is dropped.
 fn lock(sandbox: &Sandbox) -> Running {
@@ -29,7 +31,10 @@ fn between(sandbox: &Sandbox) -> String {
     let script = format!("echo ready\n{GATE}echo '{{\"n\": 7}}' > \"$ERRAND_OUTPUT\"\n");
     let agent = sandbox.agent(&Agent::shell(&script));
     let run_id = crate::support::start_ready(sandbox, &agent);
-    let helper = record(sandbox, &run_id)["pid"].clone();
+    // The agent may be ready before the registry knows that it lives.
+    let running =
+        wait_for_record(sandbox, &run_id, "it runs", |record| record["status"] == "running");
+    let helper = running["pid"].clone();
     let locked = lock(sandbox);
     open_gate(sandbox);
     let path = final_file(sandbox, &run_id);

@@ -3,7 +3,7 @@
 use errand_api::record::{JournalHead, Record};
 use errand_model::run::Run;
 use errand_model::{Event, EventContext, Head, RunId, Tampered, Tampering, diagnose};
-use errand_store::{Evidence, RegistryError, files};
+use errand_store::{Evidence, FinalSnapshot, RegistryError, files};
 
 use super::blobs::Named;
 use super::lines::Lines;
@@ -206,7 +206,7 @@ impl Walk {
             return Ok(());
         };
         // Whoever writes the run writes the file last.
-        if is_live && self.lines.is_behind() {
+        if self.lines.is_behind() && (is_live || self.was_killed(engine, told.seq).await?) {
             return Ok(());
         }
         // Both journals hold, and are not the same: the record's file says which was written.
@@ -214,6 +214,23 @@ impl Walk {
         let place = if is_forged && self.findings.is_empty() { Place::Registry } else { place };
         self.find(place, Problem::Event(told));
         Ok(())
+    }
+}
+
+impl Walk {
+    /// Whether the file lacks the events from `seq` on because whoever had just committed them died:
+    /// they are in the terminal snapshot, which is written before, and the record, which is written
+    /// behind the file, does not know of them either.
+    async fn was_killed(&self, engine: &Engine, seq: u64) -> Result<bool, Error> {
+        if self.witness.as_ref().is_some_and(|witness| witness.seq >= seq) {
+            return Ok(false);
+        }
+        let Ok(Some(snapshot)) = FinalSnapshot::read(engine.registry(), &self.run_id) else {
+            return Ok(false);
+        };
+        let before = snapshot.head_before.seq;
+        let kept = engine.store().scan(&self.run_id, Some(before), PAGE).await?;
+        Ok(before < seq && kept == snapshot.events)
     }
 }
 
