@@ -29,7 +29,7 @@ pub struct Usage {
 pub struct UsageSums {
     /// What it is about; `null` for whatever has no such thing, and for the total.
     pub key: Option<String>,
-    /// Runs with at least one call.
+    /// Runs that worked, or called something.
     pub runs: u64,
     /// Calls of models.
     pub model_calls: u64,
@@ -49,4 +49,6 @@ pub struct UsageSums {
     pub cost_micro_usd: Option<u64>,
     /// The same in US dollars.
     pub cost_usd: Option<f64>,
+    /// Milliseconds that agents' processes worked, pauses not counted; of attempts that are over.
+    pub wall_time_ms: u64,
 }

@@ -106,7 +106,7 @@ CREATE TABLE usage (
     -- The agent inside of the run that made the call; '' where nobody said.
     agent            TEXT    NOT NULL,
     day              INTEGER NOT NULL,
-    -- 'model' or 'tool'.
+    -- 'model' or 'tool', or 'time' for what an attempt's processes worked.
     kind             TEXT    NOT NULL,
     -- Of a model; '' where nobody said.
     provider         TEXT    NOT NULL,
@@ -121,6 +121,7 @@ CREATE TABLE usage (
     cached_tokens    INTEGER NOT NULL,
     reasoning_tokens INTEGER NOT NULL,
     cost_micro_usd   INTEGER NOT NULL,
+    wall_time_ms     INTEGER NOT NULL,
     PRIMARY KEY (run, agent, day, kind, provider, name, step)
 ) STRICT, WITHOUT ROWID;
 

@@ -47,7 +47,7 @@ pub enum UsageBy {
 pub struct UsageRow {
     /// What the row is about; `None`: whatever has no such thing.
     pub key: Option<String>,
-    /// Runs with at least one call.
+    /// Runs that worked, or called something.
     pub runs: u64,
     /// Calls of models.
     pub model_calls: u64,
@@ -65,6 +65,8 @@ pub struct UsageRow {
     pub reasoning_tokens: u64,
     /// Known cost in millionths of a US dollar; `None`: no call's cost is known.
     pub cost_micro_usd: Option<u64>,
+    /// Milliseconds that agents' processes worked, pauses not counted; of attempts that are over.
+    pub wall_time_ms: u64,
 }
 
 /// A part of an agent's day that a call of a run is about to use.

@@ -155,6 +155,7 @@ fn sums(row: UsageRow) -> UsageSums {
         reasoning_tokens: row.reasoning_tokens,
         cost_micro_usd: row.cost_micro_usd,
         cost_usd: row.cost_micro_usd.map(usd),
+        wall_time_ms: row.wall_time_ms,
     }
 }
 
@@ -172,6 +173,7 @@ fn shown(usage: &Usage) -> String {
         "OUTPUT",
         "COST USD",
         "UNPRICED",
+        "TIME",
     ];
     table.set_header(header);
     for sums in &usage.rows {
@@ -184,7 +186,7 @@ fn shown(usage: &Usage) -> String {
     render::lines(&mut table)
 }
 
-fn row(key: &str, sums: &UsageSums) -> [String; 9] {
+fn row(key: &str, sums: &UsageSums) -> [String; 10] {
     [
         render::one_line(key),
         sums.runs.to_string(),
@@ -195,5 +197,6 @@ fn row(key: &str, sums: &UsageSums) -> [String; 9] {
         sums.output_tokens.to_string(),
         sums.cost_micro_usd.map_or_else(|| "-".to_owned(), render::money),
         sums.unpriced_calls.to_string(),
+        format!("{}.{:01} s", sums.wall_time_ms / 1_000, sums.wall_time_ms % 1_000 / 100),
     ]
 }

@@ -239,3 +239,22 @@ fn a_run_is_held_by_its_budget() {
     assert_eq!(events(&sandbox, &run_id, "run.paused")[0]["reason"], "budget");
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
 }
+
+#[test]
+fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("exec sleep 600")
+        .named("slow")
+        .spec("budgets: { wall_time_per_day: 1s, on_exceed: cancel }");
+    let agent = sandbox.agent(&agent);
+    let runs: Vec<_> = (0..3).map(|_| start(&sandbox, &agent, &[])).collect();
+    for run_id in &runs {
+        let record = finish(&sandbox, run_id);
+        assert_eq!(record["status"], "cancelled", "{record:#}");
+        assert_eq!(record["usage"]["exceeded"], json!(["wall_time_ms_per_day"]));
+    }
+    let again = start(&sandbox, &agent, &[]);
+    assert_eq!(finish(&sandbox, &again)["status"], "cancelled");
+    let total = usage(&sandbox, &["--agent", "slow"])["total"]["wall_time_ms"].as_u64().unwrap();
+    assert!((800..5_000).contains(&total), "about a second: {total} ms");
+}

@@ -7,7 +7,7 @@ use errand_agent::agent_api::{Bind, BindError, Server};
 use errand_agent::log::marker;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Meter, Outcome, Status};
+use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
@@ -59,6 +59,7 @@ pub(super) async fn run(
         Err(error) => return not_started(journal, company, &error).await,
     };
     company.say(Ready::Began);
+    tasks.spawn(Arc::clone(&desk).keep_time());
     let watched = watch(engine, journal, company, &desk, running).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
@@ -150,14 +151,6 @@ async fn watch(
                 }
             }
             () = desk.steps_changed() => {}
-            () = super::meter::due(engine, journal) => {
-                let meter = Meter { attempt, day: None, denied: None };
-                match journal.command(&meter.into()).await {
-                    Ok(decision) => desk.order(decision.effects),
-                    Err(Error::Rejected(_)) => {}
-                    Err(error) => return give_up(running, error).await,
-                }
-            }
             effects = desk.ordered() => {
                 if let Some((why, within)) = carry_out(engine, journal, &running, effects) {
                     desk.announce_cancel(within);

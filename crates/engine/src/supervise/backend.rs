@@ -1,6 +1,7 @@
 //! What stands behind an attempt's agent API: its journal.
 
 mod budget;
+mod time;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -8,7 +8,6 @@ mod backend;
 mod blame;
 mod deadline;
 mod history;
-mod meter;
 mod outcome;
 mod prepare;
 mod requests;

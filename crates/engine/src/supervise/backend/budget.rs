@@ -83,7 +83,11 @@ impl Desk {
         self.meter(Some(standing.used), None).await
     }
 
-    async fn meter(&self, day: Option<Amounts>, denied: Option<Denied>) -> Result<(), Refusal> {
+    pub(super) async fn meter(
+        &self,
+        day: Option<Amounts>,
+        denied: Option<Denied>,
+    ) -> Result<(), Refusal> {
         let meter = Meter { attempt: self.attempt, day, denied };
         let decision = self.journal.command(&meter.into()).await;
         self.order(decision.map_err(|error| refusal(&error))?.effects);
@@ -266,7 +270,7 @@ impl Desk {
     }
 
     /// Reconciles runs to which something was promised. Returns whether one of them was dead.
-    async fn bury(&self, holders: &[errand_model::RunId]) -> Result<bool, Refusal> {
+    pub(super) async fn bury(&self, holders: &[errand_model::RunId]) -> Result<bool, Refusal> {
         let failed = |error: Error| refusal(&error);
         let mut buried = false;
         for run_id in holders {
@@ -291,7 +295,7 @@ impl Desk {
     }
 
     /// Hands what is to be done to the agent to whoever watches it.
-    pub(in crate::supervise) fn order(&self, effects: Vec<Effect>) {
+    pub(super) fn order(&self, effects: Vec<Effect>) {
         if effects.is_empty() {
             return;
         }

@@ -63,7 +63,7 @@ pub(in crate::sqlite) fn usage(
 /// Sums by run first, which is the order of the table, and by what is wanted then: hundreds of
 /// thousands of rows are read once, in order, and looked up in `runs` once a run.
 fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
-    const SUMS: [&str; 8] = [
+    const SUMS: [&str; 9] = [
         "model_calls",
         "unpriced_calls",
         "tool_calls",
@@ -72,6 +72,7 @@ fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
         "cached_tokens",
         "reasoning_tokens",
         "cost_micro_usd",
+        "wall_time_ms",
     ];
     let (inner_key, outer_key) = keys(&query.by, values);
     let mut conditions = vec!["1"];
@@ -112,7 +113,7 @@ fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
          sum(CASE u.kind WHEN 'tool' THEN u.calls ELSE 0 END) AS tool_calls, \
          sum(u.input_tokens) AS input_tokens, sum(u.output_tokens) AS output_tokens, \
          sum(u.cached_tokens) AS cached_tokens, sum(u.reasoning_tokens) AS reasoning_tokens, \
-         sum(u.cost_micro_usd) AS cost_micro_usd \
+         sum(u.cost_micro_usd) AS cost_micro_usd, sum(u.wall_time_ms) AS wall_time_ms \
          FROM usage u WHERE {conditions} GROUP BY u.run, part) p \
          JOIN runs r ON r.run = p.run {outer} GROUP BY 1 \
          ORDER BY cost_micro_usd DESC, model_calls DESC, tool_calls DESC, 1",
@@ -166,5 +167,6 @@ fn row(query: &UsageQuery, row: &Row<'_>) -> Result<UsageRow, Failure> {
         cached_tokens: count(7)?,
         reasoning_tokens: count(8)?,
         cost_micro_usd: if model_calls > unpriced_calls { Some(count(9)?) } else { None },
+        wall_time_ms: count(10)?,
     })
 }

@@ -6,6 +6,7 @@ mod bom;
 mod claim;
 mod import;
 mod lease;
+mod reconcile_usage;
 mod remove;
 mod request;
 mod reserve;

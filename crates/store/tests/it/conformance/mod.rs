@@ -99,8 +99,10 @@ macro_rules! conforms {
                 a_run_that_would_only_wait_is_not_claimed
                 a_session_in_use_is_not_removed;
             usage:
+                a_replay_from_the_record_uses_nothing
                 calls_are_summed_by_whatever_is_asked
                 events_that_were_appended_already_are_counted_once
+                time_is_counted_when_an_attempt_ends
                 what_a_removed_run_used_of_a_day_stays_used
         );
     };

@@ -1,6 +1,6 @@
 //! What calls used is summed in the commit that records them.
 
-use errand_model::event::{EventBody, Reported, RunKind};
+use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
 use errand_store::{Removal, Store, UsageBy, UsageQuery, UsageRow};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::StoreFactory;
 use super::appending::start;
-use crate::world::{START, Writer, created};
+use crate::world::{START, Writer, created, new_id};
 
 const DAY: Day = Day::of(START);
 
@@ -146,4 +146,29 @@ pub(crate) async fn events_that_were_appended_already_are_counted_once(
     store.append(append).await.unwrap();
     assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap()[0].model_calls, 1);
     assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.tokens, 5);
+}
+
+pub(crate) async fn time_is_counted_when_an_attempt_ends(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), []);
+    store.append(writer.checkpoint("half")).await.unwrap();
+    store.append(writer.complete()).await.unwrap();
+    let total = store.usage(&by(UsageBy::Total)).await.unwrap().remove(0);
+    assert_eq!((total.runs, total.wall_time_ms, total.model_calls), (1, 10, 0));
+    assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.wall_time_ms, 10);
+}
+
+pub(crate) async fn a_replay_from_the_record_uses_nothing(factory: &impl StoreFactory) {
+    let store = factory.open();
+    for (policy, used) in [(ReplayPolicy::Strict, 0), (ReplayPolicy::Live, 5)] {
+        let mut spec = created(RunKind::Job);
+        spec.replay = Some(Replay { of: new_id(), policy });
+        let mut writer = start(store.as_ref(), spec).await;
+        let call = called("model.called", json!({ "input_tokens": 5 }));
+        store.append(writer.append(&[call])).await.unwrap();
+        store.append(writer.complete()).await.unwrap();
+        assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.tokens, used);
+    }
+    assert_eq!(store.usage(&by(UsageBy::Run)).await.unwrap().len(), 1);
 }

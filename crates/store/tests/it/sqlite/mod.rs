@@ -4,6 +4,7 @@ mod damage;
 mod files;
 mod processes;
 mod rebuilding;
+mod usage_mending;
 
 use std::sync::Arc;
 
