@@ -32,8 +32,17 @@ pub(crate) fn holder() -> Holder {
 
 /// Returns run number `number`, about to be admitted and queued.
 pub(crate) fn admission(number: u64, at: Timestamp) -> Admission {
+    admission_with(number, at, |_| {})
+}
+
+/// The same for a run of which something else is said.
+pub(crate) fn admission_with(
+    number: u64,
+    at: Timestamp,
+    change: impl FnOnce(&mut RunCreated),
+) -> Admission {
     let id = RunId::new(at, number);
-    let spec = RunCreated {
+    let mut spec = RunCreated {
         name: None,
         kind: RunKind::Job,
         agent: AgentRef {
@@ -70,6 +79,7 @@ pub(crate) fn admission(number: u64, at: Timestamp) -> Admission {
         inherits: None,
         replay: None,
     };
+    change(&mut spec);
     let mut head = Head::EMPTY;
     let first = head.seal(&id, at, 0, &EventBody::RunCreated(Box::new(spec.clone())));
     Admission {

@@ -8,6 +8,7 @@ mod memory;
 mod output;
 mod steps;
 mod store;
+mod usage;
 mod worker;
 
 use crate::Failure;
@@ -53,6 +54,7 @@ pub(crate) const ALL: &[Section] = &[
         about: "the registry alone, from one process",
         measure: store::measure,
     },
+    Section { name: "usage", about: "sums over a hundred thousand runs", measure: usage::measure },
     Section { name: "listener", about: "a wake by a request", measure: listener::measure },
     Section { name: "worker", about: "short runs through two slots", measure: worker::measure },
 ];

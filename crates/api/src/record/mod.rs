@@ -10,12 +10,14 @@ mod project;
 
 use std::collections::BTreeMap;
 
-use errand_model::budget::LimitName;
+use errand_model::budget::{LimitName, OnExceed};
 use errand_model::event::{RunKind, Trigger};
 use errand_model::{Digest, RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::usage::UsageSums;
 
 pub use attempt::{AttemptRecord, AttemptUsage};
 pub use manifest::{MANIFEST_KIND, Manifest, manifest};
@@ -95,6 +97,9 @@ pub struct Record {
     pub session_file: Option<String>,
     /// Tokens and money.
     pub usage: RecordUsage,
+    /// What it may spend; absent where nothing is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budgets: Option<RecordBudgets>,
     /// How many of what.
     pub counters: RecordCounters,
     /// Named output files.
@@ -172,6 +177,29 @@ pub struct RecordUsage {
     /// Limits that were exceeded at some time, such as `tokens_per_run`.
     #[serde(default)]
     pub exceeded: Vec<LimitName>,
+    /// The same by step, the most expensive first; only in `inspect-run`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_step: Vec<UsageSums>,
+}
+
+/// What a run may spend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordBudgets {
+    /// What happens at a limit.
+    pub on_exceed: OnExceed,
+    /// The limits, as they were raised.
+    pub limits: Vec<RecordLimit>,
+}
+
+/// A limit in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordLimit {
+    /// Its name; the unit is in it.
+    pub limit: LimitName,
+    /// How much may be used.
+    pub allowed: u64,
+    /// How much this run used; `null` for a limit that it shares with others.
+    pub used: Option<u64>,
 }
 
 /// How many of what happened.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use errand_model::budget::{LimitName, Scope};
 use errand_model::event::{CancelCause, Failure, RunKind};
 use errand_model::run::{AttemptState, Run, Status};
 use errand_model::{Head, Payload, Timestamp};
@@ -9,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::operation::operation;
 use super::{
-    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordCounters,
-    RecordError, RecordUsage,
+    JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
+    RecordCounters, RecordError, RecordLimit, RecordUsage,
 };
 
 /// Where a run's files are: the one thing in a record that the journal does not know.
@@ -67,6 +68,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         log_path: places.log_path,
         session_file: places.session_file,
         usage: usage(run),
+        budgets: budgets(run),
         counters: RecordCounters {
             steps: run.counters.steps,
             model_calls: run.counters.model_calls,
@@ -177,7 +179,20 @@ fn usage(run: &Run) -> RecordUsage {
         unpriced_calls: usage.unpriced_calls,
         wall_time_ms: run.budget.watch.spent_ms,
         exceeded: run.budget.exceeded.iter().copied().collect(),
+        by_step: Vec::new(),
     }
+}
+
+fn budgets(run: &Run) -> Option<RecordBudgets> {
+    // Time is shown as it was counted last; the record has no clock.
+    let spent = run.spent(run.budget.watch.since_ms.unwrap_or_default());
+    let limit = |limit: LimitName| {
+        let used = (limit.scope() == Scope::Run).then(|| spent.of(limit.measure()));
+        Some(RecordLimit { limit, allowed: run.allowed(limit)?, used })
+    };
+    let limits: Vec<_> = LimitName::ALL.into_iter().filter_map(limit).collect();
+    let on_exceed = run.spec.budgets.on_exceed;
+    (!limits.is_empty()).then_some(RecordBudgets { on_exceed, limits })
 }
 
 /// Dollars for people and JSON; errand itself counts in whole micro-dollars.

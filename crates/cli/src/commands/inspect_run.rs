@@ -3,6 +3,7 @@
 use errand_api::record::manifest;
 use errand_engine::{reconcile, record_file, sessions, wait};
 
+use super::usage;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -32,6 +33,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
     let mut record = record_file::record(&engine, &stored);
     record.waits_behind = sessions::waits_behind(&engine, &stored).await?;
+    record.usage.by_step = usage::by_step(&engine, &stored.run).await?;
     match args.output {
         Form::Json => context.printer.json(&record)?,
         Form::Yaml => {

@@ -8,8 +8,10 @@ use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::record::usd;
 use errand_api::usage::{USAGE_SCHEMA, Usage, UsageSums};
+use errand_engine::Engine;
 use errand_model::Timestamp;
 use errand_model::price::Day;
+use errand_model::run::Run;
 use errand_store::{UsageBy, UsageQuery, UsageRow};
 
 use crate::context::Context;
@@ -140,6 +142,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.line(&shown(&usage))?;
     }
     Ok(0)
+}
+
+/// What the steps of a run used; nothing where no call was reported.
+pub(crate) async fn by_step(engine: &Engine, run: &Run) -> Result<Vec<UsageSums>, Failure> {
+    if run.counters.model_calls + run.counters.tool_calls == 0 {
+        return Ok(Vec::new());
+    }
+    let (by, run_id) = (UsageBy::Step, Some(run.id.clone()));
+    let query = UsageQuery { by, since: None, until: None, agent: None, run_id };
+    Ok(engine.store().usage(&query).await?.into_iter().map(sums).collect())
 }
 
 fn sums(row: UsageRow) -> UsageSums {
