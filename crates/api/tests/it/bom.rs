@@ -120,7 +120,15 @@ fn the_same_check_refuses_what_is_broken() {
 
 #[test]
 fn an_inventory_names_everything_and_no_value_of_a_secret() {
-    insta::assert_snapshot!("bom", format!("{:#}\n", full()));
+    let mut document = full();
+    let properties = document.pointer_mut("/metadata/component/properties").unwrap();
+    let definition = properties.as_array_mut().unwrap().iter_mut();
+    for property in definition.filter(|property| property["name"] == "errand:definition") {
+        // It changes with every field that an agent file may have.
+        property["value"] = json!("<digest>");
+    }
+    document["serialNumber"] = json!("<urn>");
+    insta::assert_snapshot!("bom", format!("{document:#}\n"));
 }
 
 #[test]

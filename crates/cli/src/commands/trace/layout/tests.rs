@@ -153,6 +153,24 @@ fn parked_attempts_leave_the_wait_beside_them() {
 }
 
 #[test]
+fn a_hold_ends_in_the_wait_for_an_answer_that_is_open() {
+    let mut journal = Journal::new();
+    journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    let asked = json!({ "approval_id": "apr_1", "action": "deploy", "target": "prod" });
+    journal.add(1_000, 1, "approval.requested", asked.clone());
+    journal.add(1_000, 1, "run.paused", json!({ "reason": "approval" }));
+    journal.add(2_000, 1, "run.paused", json!({ "reason": "operator" }));
+    journal.add(4_000, 1, "run.paused", json!({ "reason": "approval" }));
+    journal.add(4_500, 1, "approval.requested", asked);
+    let decided = json!({ "approval_id": "apr_1", "decision": "reject", "decided_by": "bo" });
+    journal.add(6_000, 1, "approval.decided", decided);
+    journal.add(6_000, 1, "run.resumed", json!({}));
+    journal.add(10_000, 1, "attempt.exited", json!({}));
+    journal.add(10_000, 0, "run.completed", json!({}));
+    insta::assert_snapshot!("held", draw(&journal.trace(&completed(10_000), 10_000), 90));
+}
+
+#[test]
 fn ten_thousand_steps_fit_on_a_screen() {
     let mut journal = Journal::new();
     journal.add(10, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
