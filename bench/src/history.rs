@@ -88,6 +88,7 @@ pub(crate) fn admission_with(
         events: vec![first],
         queued: Some(Pending { priority: 0, ready_at: at }),
         dedup: false,
+        redrives: false,
     }
 }
 

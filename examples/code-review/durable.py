@@ -31,14 +31,17 @@ class Run:
     def step(self, key, work):
         """Does `work` once per run: an attempt after a crash gets the recorded result instead.
 
-        Returns the result, which must be JSON, and whether it came from the record.
+        Returns the result, which must be JSON, and whether an earlier attempt did it. A strict replay
+        gets everything from the record too, and is to say the same as the run that it repeats.
         """
         if not self._api:
             return work(), False
         url = "/agent/v1/steps/" + urllib.parse.quote(key, safe="")
         begun = self._call("POST", url + "/begin", {})
         if begun["status"] == "done":
-            return begun.get("output"), True
+            return begun.get("output"), os.environ.get("ERRAND_ATTEMPT") != "1"
+        if begun["status"] == "failed":
+            raise RuntimeError(begun["error"]["message"])
         try:
             result = work()
         except Exception as error:

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Submission, Wishes};
+use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::supervise::Orders;
 use errand_engine::worker::{Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
@@ -63,6 +63,7 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
             service: None,
             parent: None,
             origin: None,
+            lineage: Lineage::default(),
         };
         let mut admission = admit::admission(engine, submission)?;
         admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });

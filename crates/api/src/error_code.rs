@@ -105,6 +105,12 @@ codes! {
     RunUnstoppable = "run_unstoppable", ERRAND_FAILED, "processes of the run outlived every attempt to stop it";
     RunConflict = "run_conflict", ERRAND_FAILED, "a run of that id is here with another journal";
     RunElsewhere = "run_elsewhere", ERRAND_FAILED, "the run is supervised by another machine";
+    RunNotRetryable = "run_not_retryable", ERRAND_FAILED, "the run cannot be done again in this way";
+    DeadLetterNotFound = "dead_letter_not_found", ERRAND_FAILED, "the run is no dead letter";
+    DeadLetterSettled = "dead_letter_settled", ERRAND_FAILED, "the dead letter was redriven or discarded already";
+    StepNotFound = "step_not_found", ERRAND_FAILED, "the run has no step of that key";
+    ReplayRefused = "replay_refused", ERRAND_FAILED, "the run cannot be replayed strictly";
+    ReplayEffects = "replay_effects", ERRAND_FAILED, "a live replay would have effects outside";
     IdempotencyConflict = "idempotency_conflict", ERRAND_FAILED, "the idempotency key was used for a different run";
     WaitTimedOut = "wait_timed_out", TIMED_OUT, "the run did not end while it was waited for";
 
@@ -156,6 +162,8 @@ codes! {
     StepKeyInvalid = "step_key_invalid", USAGE, "that cannot be the key of a step";
     StepInProgress = "step_in_progress", ERRAND_FAILED, "the step is being executed already";
     StepNotBegun = "step_not_begun", ERRAND_FAILED, "the step was not begun";
+    StepChanged = "step_changed", ERRAND_FAILED, "the key of a completed step was used for another command";
+    ReplayDiverged = "replay_diverged", ERRAND_FAILED, "a strict replay did something else than the record";
     StepConflict = "step_conflict", ERRAND_FAILED, "the step was completed with another result";
     EventInvalid = "event_invalid", USAGE, "an event cannot be recorded";
     BudgetExceeded = "budget_exceeded", ERRAND_FAILED, "a budget leaves no room for it";

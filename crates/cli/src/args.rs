@@ -39,6 +39,15 @@ pub(crate) enum Command {
     Stop(commands::stop::Args),
     /// Begin a run anew: another attempt while it lives, a new run once it is over
     Restart(commands::restart::Args),
+    /// Do a failed or cancelled run again from where it stopped, as a new run
+    Retry(commands::retry::Args),
+    /// Do a run again from one of its steps on, as a new run
+    Fork(commands::fork::Args),
+    /// Show what a run did, prove that its agent still does the same, or do it all again
+    Replay(commands::replay::Args),
+    /// Failed runs whose attempts are spent: look at them, do them again, let them go
+    #[command(subcommand)]
+    Dlq(commands::dlq::Command),
     /// Remove runs that are over, with everything that belongs to them
     Rm(commands::rm::Args),
     /// Remove all runs that are over

@@ -214,6 +214,13 @@ fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
             ErrorCode::RunConflict,
             "look at both: `errand verify` of the run here, and of the file",
         ),
+        StoreError::NoDeadLetter { .. } => {
+            (ErrorCode::DeadLetterNotFound, "`errand dlq ls -a` lists all dead letters")
+        }
+        StoreError::Settled { .. } => (
+            ErrorCode::DeadLetterSettled,
+            "`errand dlq redrive --again` does it once more all the same",
+        ),
         StoreError::Revision { .. } => (ErrorCode::SessionConflict, "read the session again"),
         StoreError::SessionBusy { .. } => (
             ErrorCode::SessionBusy,
@@ -330,6 +337,27 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
             ErrorCode::SecretExposed,
             "what is recorded must not hold a secret: let the agent read it from its environment",
         ),
+        EngineError::NotRetryable { .. } => (
+            ErrorCode::RunNotRetryable,
+            "`errand fork` does a run again from one of its steps on, `errand replay --policy live` all of it",
+        ),
+        EngineError::Inherit(errand_model::inherit::NotInheritable::Step { .. }) => {
+            (ErrorCode::StepNotFound, "`errand replay` tells what the run did, step by step")
+        }
+        EngineError::NotReplayable(errand_model::replay::NotReplayable::Live { .. }) => {
+            (ErrorCode::RunLive, "wait for its end with `errand wait`")
+        }
+        EngineError::NotReplayable(
+            errand_model::replay::NotReplayable::Service { .. }
+            | errand_model::replay::NotReplayable::Stopped { .. },
+        ) => (ErrorCode::ReplayRefused, "`errand replay` without --policy tells what it did"),
+        EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))
+        | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => {
+            (ErrorCode::RegistryNewer, "")
+        }
+        EngineError::ReplayEffects { .. } => {
+            (ErrorCode::ReplayEffects, "add --allow-effects if that is what you want")
+        }
         EngineError::Workspace(_) => (ErrorCode::WorkspaceFailed, ""),
         EngineError::Listener(error) => (error.code(), ""),
         EngineError::Schedule(_) => (ErrorCode::CronInvalid, ""),

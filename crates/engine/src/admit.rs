@@ -5,14 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::parcel::Parcel;
+use errand_agent::workspace::Workspaces;
 use errand_api::agent_file::{Agent, Harness, Target};
 use errand_model::budget::{LimitName, Limits};
 use errand_model::event::{
-    AgentRef, EventBody, OnBusy, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
+    AgentRef, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy, RunCreated,
+    RunKind, ServiceSpec, Timeouts, Trigger,
 };
+use errand_model::inherit::Heritage;
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
-use errand_model::{Digest, Head, RunId};
+use errand_model::{Digest, EventContext, Head, RunId};
 use errand_store::{Admission, Admitted, Lease};
 use serde_json::{Value, json};
 
@@ -39,6 +42,21 @@ pub struct Submission {
     pub parent: Option<RunId>,
     /// The run it repeats.
     pub origin: Option<RunId>,
+    /// What it has of that one, and how it repeats it.
+    pub lineage: Lineage,
+}
+
+/// What a run has of the run that it repeats.
+#[derive(Clone, Debug, Default)]
+pub struct Lineage {
+    /// Completed steps and the checkpoint that it starts with, and the workspace as it is now.
+    pub heritage: Option<Heritage>,
+    /// Set for a replay.
+    pub replay: Option<Replay>,
+    /// What a policy said about it.
+    pub decided: Option<PolicyDecided>,
+    /// Whether the run that it repeats has to be a dead letter that nobody redrove or discarded.
+    pub redrives: bool,
 }
 
 /// What a caller may ask for beyond agent and input.
@@ -141,6 +159,7 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     let now = engine.now();
     let id = engine.new_run_id()?;
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
+    let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
@@ -148,13 +167,43 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     }
     let mut head = Head::EMPTY;
     let event = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(created.clone())));
-    let run = Run::create(id, now, created);
-    Ok(Admission { run, head, events: vec![event], queued: None, dedup })
+    let (mut run, mut events) = (Run::create(id, now, created), vec![event]);
+    let Lineage { heritage, decided, redrives, .. } = lineage;
+    let has_heritage = heritage.as_ref().is_some_and(|heritage| !heritage.events.is_empty());
+    let inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
+    for body in inherited.into_iter().chain(decided.map(EventBody::PolicyDecided)) {
+        run.apply(EventContext { at: now, attempt: 0 }, &body)?;
+        events.push(head.seal(&run.id, now, 0, &body));
+    }
+    if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
+        Workspaces::new(engine.registry().workspaces()).copy(&origin, &run.id)?;
+    }
+    Ok(Admission { run, head, events, queued: None, dedup, redrives })
+}
+
+/// Whether the run only repeats what is recorded.
+pub(crate) fn is_strict(run: &Run) -> bool {
+    run.spec.replay.as_ref().is_some_and(|replay| replay.policy == ReplayPolicy::Strict)
 }
 
 fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error> {
-    let Submission { parcel, source, kind, trigger, input, wishes, service, parent, origin } =
-        submission;
+    let Submission {
+        parcel,
+        source,
+        kind,
+        trigger,
+        input,
+        wishes,
+        service,
+        parent,
+        origin,
+        lineage,
+    } = submission;
+    let Lineage { heritage, replay, .. } = lineage;
+    let repeats_only = replay.as_ref().is_some_and(|it| it.policy == ReplayPolicy::Strict);
+    let inherits = origin.clone().zip(heritage);
+    let inherits =
+        inherits.map(|(run_id, heritage)| Inherits { run_id, upto_seq: heritage.upto_seq });
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &wishes);
     let mut labels = agent.labels.clone();
@@ -186,7 +235,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             queue: wishes.queue_timeout.or(agent.timeouts.queue_ms.map(Duration::from_millis)),
             approval: agent.timeouts.approval_ms.map(Duration::from_millis),
         },
-        retry: if kind == RunKind::Service {
+        retry: if kind == RunKind::Service || repeats_only {
             RetryPolicy::NEVER
         } else {
             agent.retry_policy.clone()
@@ -197,9 +246,9 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         fingerprint,
         callback_url: wishes.callback_url,
         budgets: limits(agent, &wishes.budgets),
+        inherits,
+        replay,
         session_turn: wishes.session_turn,
-        inherits: None,
-        replay: None,
     })
 }
 
@@ -238,7 +287,7 @@ pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Ad
     let admitted = loop {
         match engine.store().admit(admission.clone()).await {
             Ok(admitted) => break admitted,
-            Err(error) => sessions::settle_user(engine, error).await?,
+            Err(error) => settled(engine, &run.id, error).await?,
         }
     };
     if admitted == Admitted::Created {
@@ -261,7 +310,7 @@ pub async fn admit_held(
     let (admitted, lease) = loop {
         match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {
             Ok(admitted) => break admitted,
-            Err(error) => sessions::settle_user(engine, error).await?,
+            Err(error) => settled(engine, &run.id, error).await?,
         }
     };
     match (admitted, lease) {
@@ -272,4 +321,12 @@ pub async fn admit_held(
         (Admitted::Created, None) => Err(Error::Closed),
         (Admitted::Existing(existing), _) => Ok((run.id, Err(existing))),
     }
+}
+
+/// Mends what keeps a run from being admitted, or gives up: nothing of the run is left then.
+async fn settled(engine: &Engine, run_id: &RunId, error: errand_store::Error) -> Result<(), Error> {
+    sessions::settle_user(engine, error).await.inspect_err(|_| {
+        // The copy of a workspace that it was to have is in nobody's way.
+        drop(Workspaces::new(engine.registry().workspaces()).remove(run_id));
+    })
 }

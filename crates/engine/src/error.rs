@@ -44,6 +44,28 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The run cannot be done again in this way.
+    #[error("run {run_id} {reason}")]
+    NotRetryable {
+        /// Which run.
+        run_id: RunId,
+        /// What it is, or how it ended.
+        reason: &'static str,
+    },
+    /// Nothing can be taken over from a run.
+    #[error(transparent)]
+    Inherit(#[from] errand_model::inherit::NotInheritable),
+    /// The run cannot be replayed strictly.
+    #[error(transparent)]
+    NotReplayable(#[from] errand_model::replay::NotReplayable),
+    /// A live replay would have effects outside once more.
+    #[error("run {run_id} had effects outside, which a live replay would have once more: {calls}")]
+    ReplayEffects {
+        /// Which run.
+        run_id: RunId,
+        /// The tool calls, in a line.
+        calls: String,
+    },
     /// The input does not match the agent's schema.
     #[error("the input does not match the agent's input_schema at {path}: {reason}")]
     InputSchema {

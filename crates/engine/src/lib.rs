@@ -3,6 +3,7 @@
 //! Deliberately absent: SQL, HTTP routes, the terminal, the process's environment.
 
 pub mod admit;
+pub mod again;
 pub mod ask;
 pub mod bom;
 pub mod brief;
@@ -20,6 +21,7 @@ pub mod prices;
 pub mod reconcile;
 pub mod record_file;
 pub mod remove;
+pub mod replay;
 mod schema;
 pub mod service;
 pub mod sessions;

@@ -7,7 +7,7 @@ use errand_agent::os::{self, Liveness};
 use errand_agent::workspace::Workspaces;
 use errand_model::event::CancelCause;
 use errand_model::{RunId, Timestamp};
-use errand_store::{Filter, Page, Removal, Stored};
+use errand_store::{DeadLetterFilter, Filter, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
@@ -61,21 +61,44 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
     }
 }
 
-/// The runs that ended before `before`, oldest last: what a prune would remove.
+/// What a prune would do.
+#[derive(Debug, Default)]
+pub struct PrunePlan {
+    /// The runs to be removed, oldest last.
+    pub runs: Vec<Stored>,
+    /// How many dead letters are kept, since nobody redrove or discarded them.
+    pub dead_letters: usize,
+}
+
+/// The runs that ended before `before`, but for dead letters that nobody settled.
 ///
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn plan_prune(engine: &Engine, before: Timestamp) -> Result<Vec<Stored>, Error> {
+pub async fn plan_prune(engine: &Engine, before: Timestamp) -> Result<PrunePlan, Error> {
     let filter = Filter { ended_before: Some(before), ..Filter::default() };
-    let mut all = Vec::new();
+    let mut plan = PrunePlan::default();
     let mut page = Page { after: None, limit: PAGE };
     loop {
         let (runs, _) = engine.store().list(&filter, &page).await?;
-        let Some(last) = runs.last() else { return Ok(all) };
+        let Some(last) = runs.last() else { return Ok(plan) };
         page.after = Some(last.run.id.clone());
-        all.extend(runs.into_iter().filter(|stored| stored.run.status.is_terminal()));
+        for stored in runs.into_iter().filter(|stored| stored.run.status.is_terminal()) {
+            if stored.run.dead_letter && is_open(engine, &stored).await? {
+                plan.dead_letters += 1;
+            } else {
+                plan.runs.push(stored);
+            }
+        }
     }
+}
+
+/// Whether a dead letter still waits for somebody.
+async fn is_open(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
+    let run_id = Some(stored.run.id.clone());
+    let filter = DeadLetterFilter { run_id, ..DeadLetterFilter::default() };
+    let found = engine.store().dead_letters(&filter, &Page { after: None, limit: 1 }).await?;
+    Ok(!found.is_empty())
 }
 
 async fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {

@@ -82,14 +82,29 @@ pub enum Begin<'a> {
 ///
 /// # Errors
 ///
-/// [`StepRefused::Key`] for a key that is empty, too long or has control characters.
+/// [`StepRefused::Key`] for a key that is empty, too long or has control characters;
+/// [`StepRefused::Changed`] if the step is completed and did something else. Where one of the two
+/// has no fingerprint, they are taken as the same.
 pub fn begin<'a>(existing: Option<&'a Step>, step: StepStarted) -> Result<Begin<'a>, StepRefused> {
     check_key(&step.key)?;
-    match existing.map(|found| &found.state) {
-        Some(StepState::Completed(result)) => Ok(Begin::Done(result)),
-        Some(StepState::Started | StepState::Failed { .. }) | None => {
-            Ok(Begin::Run(Box::new(EventBody::StepStarted(step))))
-        }
+    let Some((found, result)) = existing.and_then(completed) else {
+        return Ok(Begin::Run(Box::new(EventBody::StepStarted(step))));
+    };
+    match (&found.fingerprint, &step.fingerprint) {
+        (Some(recorded), Some(asked)) if recorded != asked => Err(StepRefused::Changed {
+            key: step.key,
+            recorded: found.detail.clone().unwrap_or_else(|| recorded.to_string()),
+            asked: step.detail.unwrap_or_else(|| asked.to_string()),
+        }),
+        (Some(_) | None, Some(_) | None) => Ok(Begin::Done(result)),
+    }
+}
+
+/// A step with its result, if it has one.
+const fn completed(step: &Step) -> Option<(&Step, &StepResult)> {
+    match &step.state {
+        StepState::Completed(result) => Some((step, result)),
+        StepState::Started | StepState::Failed { .. } => None,
     }
 }
 
@@ -165,6 +180,18 @@ pub enum StepRefused {
     Key {
         /// What was given, shortened.
         key: String,
+    },
+    /// It is completed, and did something else.
+    #[error(
+        "step {key:?} is completed, and did something else\n  recorded: {recorded}\n  asked:    {asked}"
+    )]
+    Changed {
+        /// Which step.
+        key: String,
+        /// What it did: its command line, or its fingerprint.
+        recorded: String,
+        /// What was asked for now.
+        asked: String,
     },
     /// Nobody began it.
     #[error("step {key:?} was not begun in this run")]

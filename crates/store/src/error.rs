@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use errand_model::RunId;
 use thiserror::Error;
 
+use crate::dead_letter::{DeadLetter, Fate};
 use crate::registry::RegistryError;
 
 /// Why a step of the store did not happen. Nothing of it did.
@@ -55,6 +56,18 @@ pub enum Error {
         key: String,
         /// Whose it is.
         run_id: RunId,
+    },
+    /// The run is no dead letter.
+    #[error("run {run_id} is no dead letter")]
+    NoDeadLetter {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// The dead letter was redriven or discarded already.
+    #[error("dead letter {} was {} already", letter.run_id, settled(&letter.fate))]
+    Settled {
+        /// As it is.
+        letter: Box<DeadLetter>,
     },
     /// A session was changed meanwhile.
     #[error("session {session_id:?} has revision {found}, not {seen}")]
@@ -180,5 +193,14 @@ impl From<RegistryError> for Error {
             | RegistryError::NotAFile { .. }
             | RegistryError::TooLong { .. } => Self::Beside(error),
         }
+    }
+}
+
+fn settled(fate: &Fate) -> String {
+    match fate {
+        Fate::Open => "touched".to_owned(),
+        Fate::Redriven { run_id, .. } => format!("redriven as run {run_id}"),
+        Fate::Discarded { by: Some(by), .. } => format!("discarded by {by}"),
+        Fate::Discarded { by: None, .. } => "discarded".to_owned(),
     }
 }

@@ -6,6 +6,7 @@
 
 mod blob;
 mod check;
+mod dead_letter;
 mod error;
 pub mod files;
 mod final_snapshot;
@@ -23,6 +24,7 @@ mod verify;
 
 pub use blob::{BlobError, Blobs};
 pub use check::{Repair, check, verify_run};
+pub use dead_letter::{DeadLetter, DeadLetterFilter, Discard, Fate};
 pub use error::Error;
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;

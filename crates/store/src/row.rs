@@ -22,6 +22,8 @@ pub struct Admission {
     pub queued: Option<Pending>,
     /// Whether an unfinished or completed run with the same fingerprint stands in for this one.
     pub dedup: bool,
+    /// Whether its origin has to be a dead letter that nobody redrove or discarded yet.
+    pub redrives: bool,
 }
 
 /// A run's place in the queue.

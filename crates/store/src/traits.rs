@@ -6,6 +6,7 @@ use errand_model::price::Day;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
+use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
@@ -22,7 +23,8 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`Error::IdempotencyConflict`] if the key was used for something else (another fingerprint).
+    /// [`Error::IdempotencyConflict`] if the key was used for something else (another fingerprint);
+    /// if it redrives, [`Error::NoDeadLetter`] or [`Error::Settled`] for its origin.
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error>;
 
     /// Admits a run and takes its lease at once for `holder`, which runs it itself.
@@ -228,6 +230,24 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error>;
+
+    /// Dead letters, newest run first.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        page: &Page,
+    ) -> Result<Vec<DeadLetter>, Error>;
+
+    /// Marks a dead letter as one that nobody wants done again. Its run is kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDeadLetter`], or [`Error::Settled`] if it was redriven or discarded already.
+    async fn discard(&self, discard: Discard) -> Result<(), Error>;
 
     /// Forgets a run and everything that hangs on it: the one way in which events are deleted.
     ///

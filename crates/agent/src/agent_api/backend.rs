@@ -90,6 +90,8 @@ pub struct BeginStep {
     pub kind: Option<String>,
     /// The digest of what it will do.
     pub fingerprint: Option<Digest>,
+    /// What it will do, for people.
+    pub detail: Option<String>,
     /// How long it may take; `None`: what the agent file says.
     pub timeout: Option<Duration>,
 }
@@ -104,6 +106,13 @@ pub enum StepBegun {
     },
     /// It is done already.
     Done(StepResult),
+    /// It is not to be done: it failed in the run that is replayed.
+    Failed {
+        /// What went wrong then.
+        error: Failure,
+        /// The command's exit code, for a command.
+        exit_code: Option<i32>,
+    },
 }
 
 /// What a step gave.

@@ -109,10 +109,16 @@ async fn begin_step(
     let fingerprint = step.fingerprint.map(Digest::try_from).transpose();
     let fingerprint =
         fingerprint.map_err(|error| Refusal::request(format!("fingerprint: {error}")))?;
-    let step = BeginStep { kind: step.kind, fingerprint, timeout: step.timeout };
+    let wire::BeginStep { kind, detail, timeout, .. } = step;
+    let step = BeginStep { kind, fingerprint, detail, timeout };
     match backend.begin_step(key, step).await? {
         StepBegun::Run { timeout } => Ok(BeginStepAnswer::Run { timeout }),
         StepBegun::Done(result) => done(result),
+        StepBegun::Failed { error, exit_code } => {
+            let Failure { code, message, step: _, retryable } = error;
+            let error = wire::StepError { code, message, retryable };
+            Ok(BeginStepAnswer::Failed { error, exit_code })
+        }
     }
 }
 

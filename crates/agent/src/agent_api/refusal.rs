@@ -84,6 +84,7 @@ impl From<StepRefused> for Refusal {
     fn from(refused: StepRefused) -> Self {
         let (status, code) = match &refused {
             StepRefused::Key { .. } => (400, ErrorCode::StepKeyInvalid),
+            StepRefused::Changed { .. } => (409, ErrorCode::StepChanged),
             StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
             StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
         };

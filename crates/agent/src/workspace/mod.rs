@@ -3,6 +3,7 @@
 //! Made once per run, and the same for all its attempts: what one attempt left half done is there
 //! for the next. Deliberately absent: a lock; only the holder of the run's lease prepares it.
 
+mod copy;
 mod git;
 
 use std::fs;

@@ -18,6 +18,9 @@ pub struct BeginStep {
     /// The digest (`sha256:…`) of what the step will do, such as its code and arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
+    /// What the step will do, for people, such as a command line; at most 1,000 characters are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     /// How long the step may take; absent: what the agent file says.
     #[serde(
         rename = "timeout_ms",
@@ -44,6 +47,14 @@ pub enum BeginStepAnswer {
         )]
         #[schemars(with = "Option<u64>")]
         timeout: Option<Duration>,
+    },
+    /// It is not to be done, and failed: only in a strict replay, of a run in which it did.
+    Failed {
+        /// What went wrong then.
+        error: StepError,
+        /// The command's exit code, for a command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
     },
     /// It is done: go on with what it gave then.
     Done {

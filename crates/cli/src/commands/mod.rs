@@ -6,9 +6,11 @@ pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod container;
+pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
+pub(crate) mod fork;
 pub(crate) mod import;
 pub(crate) mod inspect_run;
 pub(crate) mod internal;
@@ -19,7 +21,9 @@ pub(crate) mod prune;
 pub(crate) mod ps;
 mod reference;
 pub(crate) mod registry;
+pub(crate) mod replay;
 pub(crate) mod restart;
+pub(crate) mod retry;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod schema;
@@ -48,6 +52,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Wait(args) => wait::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
         Command::Restart(args) => restart::run(context, args).await,
+        Command::Retry(args) => retry::run(context, args).await,
+        Command::Fork(args) => fork::run(context, args).await,
+        Command::Replay(args) => replay::run(context, args).await,
+        Command::Dlq(command) => dlq::run(context, command).await,
         Command::Rm(args) => rm::run(context, args).await,
         Command::Prune(args) => prune::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,

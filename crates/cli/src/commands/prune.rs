@@ -37,12 +37,20 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(age).saturating_add(1));
     let plan = plan_prune(&engine, before).await?;
     let verb = if args.dry_run { "would be removed" } else { "removed" };
-    for stored in &plan {
+    for stored in &plan.runs {
         if !args.dry_run {
             remove(&engine, &stored.run.id).await?;
         }
         context.printer.line(stored.run.id.as_str())?;
     }
-    context.printer.note(&format!("{} runs {verb}", plan.len()));
+    context.printer.note(&format!("{} runs {verb}", plan.runs.len()));
+    if plan.dead_letters > 0 {
+        let (count, noun) = match plan.dead_letters {
+            1 => (1, "dead letter"),
+            many => (many, "dead letters"),
+        };
+        let note = format!("{count} {noun} kept: `errand dlq` lists, redrives and discards them");
+        context.printer.note(&note);
+    }
     Ok(0)
 }

@@ -8,6 +8,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;
 use errand_engine::admit::{self, Submission};
+use errand_engine::again;
 use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
@@ -157,6 +158,20 @@ fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
     wishes.idempotency_key = args.idempotency_key;
     let input = payload.map(submit::payload).transpose()?;
     Checked { source, kind, input, wishes, service: None }.check(context)
+}
+
+/// Carries a submission out that repeats another run: in the foreground, or left behind.
+pub(crate) async fn carry_on(
+    context: &Context,
+    engine: &Engine,
+    submission: Submission,
+    json: bool,
+) -> Result<u8, Failure> {
+    again::check(engine, &submission)?;
+    if submission.wishes.detached {
+        return detach(context, engine, submission, json).await;
+    }
+    foreground(context, engine, submission, json).await
 }
 
 /// Admits the run, starts its helper and returns once that began.

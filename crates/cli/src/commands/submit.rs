@@ -6,10 +6,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use errand_agent::parcel::{self, Plan};
+use errand_agent::parcel::{self, Parcel, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
-use errand_engine::admit::{self, Draft, Submission, Wishes};
+use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::{Engine, service};
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
@@ -56,6 +56,11 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn agent(&self) -> &Agent {
         self.plan.agent()
+    }
+
+    /// Packs it; says where it was built from.
+    pub(crate) fn publish(self, engine: &Engine) -> Result<(Parcel, String), Failure> {
+        Ok((self.plan.publish(&engine.registry().parcels())?, self.shown))
     }
 }
 
@@ -234,6 +239,7 @@ impl Checked {
             service: self.service,
             parent: None,
             origin: None,
+            lineage: Lineage::default(),
         })
     }
 }

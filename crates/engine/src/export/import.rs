@@ -57,7 +57,8 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     }
     file.seek(SeekFrom::Start(0))?;
     Unpack::new(engine, &contents)?.unpack(&file)?;
-    let admission = Admission { run: run.clone(), head, events, queued: None, dedup: false };
+    let admission =
+        Admission { run: run.clone(), head, events, queued: None, dedup: false, redrives: false };
     let admitted = engine.store().import(admission).await.map_err(Error::from)?;
     if let Admitted::Existing(run_id) = admitted {
         return Ok(Imported::Existing(run_id));

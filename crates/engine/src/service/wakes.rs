@@ -16,7 +16,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 
 use super::ingress::Arrival;
-use crate::admit::{self, Submission, Wishes, stored_word};
+use crate::admit::{self, Lineage, Submission, Wishes, stored_word};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
 use crate::supervise::{Company, Orders, supervise_boxed};
@@ -267,6 +267,7 @@ impl Wakes {
             service: None,
             parent: Some(self.journal.run_id().clone()),
             origin: None,
+            lineage: Lineage::default(),
         }
     }
 

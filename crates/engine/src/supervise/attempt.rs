@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::agent_api::{Bind, BindError, Server};
+use errand_agent::agent_api::{Backend, Bind, BindError, Server};
 use errand_agent::log::marker;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
@@ -14,6 +14,7 @@ use super::backend::Desk;
 use super::deadline::{self, Deadline};
 use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
+use super::replay::Replayed;
 use super::{Company, blame, requests, session, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
@@ -31,7 +32,9 @@ pub(super) async fn run(
     if let Err(error) = start(engine, journal).await? {
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
-    if let Err(error) = session::open(engine, journal).await {
+    let is_strict = journal.look(|run, _| crate::admit::is_strict(run));
+    // A strict replay has the session of its record.
+    if !is_strict && let Err(error) = session::open(engine, journal).await {
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
     let run = journal.look(|run, _| run.clone());
@@ -44,8 +47,16 @@ pub(super) async fn run(
         Err(error) => return fail(journal, company, outcome::of_preparation(&error)).await,
     };
     let desk = Arc::new(Desk::new(engine, journal, &prepared));
+    let replayed = match Replayed::of(engine, journal, &desk).await {
+        Ok(replayed) => replayed,
+        Err(error) => return fail(journal, company, outcome::of_replay(&error)).await,
+    };
+    let backend: Arc<dyn Backend> = match &replayed {
+        Some(replayed) => Arc::clone(replayed) as _,
+        None => Arc::clone(&desk) as _,
+    };
     let mut tasks = JoinSet::new();
-    if let Err(error) = serve(&desk, &prepared, &mut tasks) {
+    if let Err(error) = serve(backend, &prepared, &mut tasks) {
         let message = format!("the agent API cannot be served: {error}");
         return fail(journal, company, outcome::failure("spawn_failed", message)).await;
     }
@@ -60,20 +71,43 @@ pub(super) async fn run(
     };
     company.say(Ready::Began);
     tasks.spawn(Arc::clone(&desk).keep_time());
-    let watched = watch(engine, journal, company, &desk, running).await;
+    let ends = Ends { desk: &desk, replayed: replayed.as_deref() };
+    let watched = watch(engine, journal, company, ends, running).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
     let (exit, stopped_for) = watched?;
-    end(engine, journal, &prepared, &desk, (exit, stopped_for)).await
+    end(engine, journal, &prepared, ends, (exit, stopped_for)).await
 }
 
-fn serve(desk: &Arc<Desk>, prepared: &Prepared, tasks: &mut JoinSet<()>) -> Result<(), BindError> {
+/// What stands behind the agent API.
+#[derive(Clone, Copy, Debug)]
+struct Ends<'a> {
+    desk: &'a Desk,
+    /// In a strict replay.
+    replayed: Option<&'a Replayed>,
+}
+
+impl Ends<'_> {
+    /// Waits until a strict replay differs from its record.
+    async fn diverged(self) -> Failure {
+        match self.replayed {
+            Some(replayed) => replayed.diverged().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn serve(
+    backend: Arc<dyn Backend>,
+    prepared: &Prepared,
+    tasks: &mut JoinSet<()>,
+) -> Result<(), BindError> {
     let bind = Bind {
         socket: prepared.files.socket.clone(),
         token: prepared.token.clone(),
         uploads: prepared.files.folder.clone(),
     };
-    let server = Server::bind(bind, Arc::clone(desk) as _)?;
+    let server = Server::bind(bind, backend)?;
     tasks.spawn(server.serve(std::future::pending()));
     Ok(())
 }
@@ -120,7 +154,7 @@ async fn watch(
     engine: &Engine,
     journal: &Journal,
     company: &mut Company,
-    desk: &Desk,
+    ends: Ends<'_>,
     mut running: Running,
 ) -> Result<(Exit, StoppedFor), Error> {
     let attempt = journal.look(|run, _| run.last_attempt_number());
@@ -135,7 +169,7 @@ async fn watch(
     let mut grace: Option<Duration> = None;
     let mut stopped_for = StoppedFor::Nothing;
     loop {
-        let deadline = next_deadline(journal, desk, &stopped_for);
+        let deadline = next_deadline(journal, ends.desk, &stopped_for);
         tokio::select! {
             exit = over(&mut running, grace) => {
                 let exit = exit.map_err(Error::io("wait for the agent of", engine.registry().run_log(journal.run_id())))?;
@@ -150,15 +184,19 @@ async fn watch(
                     grace = Some(DEFAULT_GRACE);
                 }
             }
-            () = desk.steps_changed() => {}
-            effects = desk.ordered() => {
+            () = ends.desk.steps_changed() => {}
+            effects = ends.desk.ordered() => {
                 if let Some((why, within)) = carry_out(engine, journal, &running, effects) {
-                    desk.announce_cancel(within);
+                    ends.desk.announce_cancel(within);
                     grace = Some(grace.map_or(within, |grace| grace.min(within)));
                     if matches!(stopped_for, StoppedFor::Nothing) {
                         stopped_for = why;
                     }
                 }
+            }
+            failure = ends.diverged(), if matches!(stopped_for, StoppedFor::Nothing) => {
+                stopped_for = StoppedFor::Deadline(failure);
+                grace = Some(Duration::ZERO);
             }
             changed = company.orders.changed() => {
                 let ordered = match changed {
@@ -167,7 +205,7 @@ async fn watch(
                 };
                 match ordered {
                     Ok(Some((why, within))) => {
-                        desk.announce_cancel(within);
+                        ends.desk.announce_cancel(within);
                         grace = Some(grace.map_or(within, |grace| grace.min(within)));
                         if matches!(stopped_for, StoppedFor::Nothing) {
                             stopped_for = why;
@@ -269,9 +307,11 @@ async fn end(
     engine: &Engine,
     journal: &Journal,
     prepared: &Prepared,
-    desk: &Desk,
+    ends: Ends<'_>,
     (exit, stopped_for): (Exit, StoppedFor),
 ) -> Result<(), Error> {
+    let desk = ends.desk;
+    let is_own = matches!(stopped_for, StoppedFor::Nothing);
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
             let word = Word {
@@ -283,6 +323,10 @@ async fn end(
         }
         StoppedFor::Drain => Outcome::Drained,
         StoppedFor::Deadline(failure) => Outcome::Failed(failure),
+    };
+    let outcome = match (ends.replayed, is_own) {
+        (Some(replayed), true) => replayed.settle(outcome, exit.code, exit.signal).await,
+        (Some(_) | None, true | false) => outcome,
     };
     let end = EndAttempt {
         attempt: desk.attempt(),

@@ -37,6 +37,8 @@ use crate::{Engine, Error, payload};
 
 /// Orders that an agent may be behind with before it is cut off and asks again.
 const CONTROL_BACKLOG: usize = 16;
+/// What is kept of what a step does, for people.
+const DETAIL_CHARS: usize = 1_000;
 
 /// One attempt's end of the agent API.
 #[derive(Debug)]
@@ -133,7 +135,25 @@ impl Desk {
         Ok(())
     }
 
-    fn masked_json(&self, mut value: Value) -> Value {
+    pub(super) fn run_id(&self) -> &errand_model::RunId {
+        self.journal.run_id()
+    }
+
+    /// The output that the agent set, if it did.
+    pub(super) fn output(&self) -> Option<Payload> {
+        self.journal.look(|run, _| run.output.clone())
+    }
+
+    /// What a step does, masked as a whole and then shortened.
+    pub(super) fn shown_detail(&self, detail: &str) -> String {
+        self.masked_text(detail).chars().take(DETAIL_CHARS).collect()
+    }
+
+    pub(super) fn masked_text(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
+    }
+
+    pub(super) fn masked_json(&self, mut value: Value) -> Value {
         self.redactor.redact_json(&mut value);
         value
     }
@@ -246,7 +266,7 @@ impl Backend for Desk {
             key: masked_key,
             kind: begin.kind,
             fingerprint: begin.fingerprint,
-            detail: None,
+            detail: begin.detail.map(|detail| self.shown_detail(&detail)),
         };
         let mut done = None;
         let recorded = self.journal.record_with(
@@ -475,6 +495,12 @@ pub(super) fn refusal(error: &Error) -> Refusal {
     if let Error::Step(refused) = error {
         let (status, code) = match refused {
             StepRefused::Key { .. } => (422, ErrorCode::StepKeyInvalid),
+            StepRefused::Changed { .. } => {
+                let hint = "give each step a key of its own, and keep what differs between \
+                            attempts out of its command";
+                return Refusal::new(409, ErrorCode::StepChanged, refused.to_string())
+                    .with_hint(hint);
+            }
             StepRefused::NotBegun { .. } => (409, ErrorCode::StepNotBegun),
             StepRefused::AlreadyCompleted { .. } => (409, ErrorCode::StepConflict),
         };

@@ -10,6 +10,7 @@ mod deadline;
 mod history;
 mod outcome;
 mod prepare;
+mod replay;
 mod requests;
 mod session;
 mod start;

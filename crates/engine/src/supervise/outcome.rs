@@ -213,6 +213,11 @@ pub(crate) fn of_preparation(error: &Error) -> Failure {
     failure(code, chain(error))
 }
 
+/// Why a strict replay has nothing to be held against.
+pub(super) fn of_replay(error: &Error) -> Failure {
+    failure(ErrorCode::ReplayRefused.as_str(), chain(error))
+}
+
 /// An error with its causes in one line.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Submission, Wishes};
+use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::supervise::Orders;
 use errand_engine::worker::{Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
@@ -49,6 +49,7 @@ async fn queue(engine: &Engine, agent: &Path, cwd: &Path) {
         service: None,
         parent: None,
         origin: None,
+        lineage: Lineage::default(),
     };
     let mut admission = admit::admission(engine, submission).unwrap();
     admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });

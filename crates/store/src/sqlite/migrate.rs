@@ -14,6 +14,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("boms", include_str!("../../migrations/boms/sqlite.sql")),
     ("usage", include_str!("../../migrations/usage/sqlite.sql")),
     ("sessions", include_str!("../../migrations/sessions/sqlite.sql")),
+    ("dead_letters", include_str!("../../migrations/dead_letters/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

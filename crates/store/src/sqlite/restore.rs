@@ -156,6 +156,7 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
         events: events.clone(),
         queued: None,
         dedup: false,
+        redrives: false,
     };
     let number = write::insert(&transaction, &admission, run.epoch)?;
     write::put_state(&transaction, number, run, head.seq)?;

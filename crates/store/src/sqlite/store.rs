@@ -7,10 +7,11 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, Import, PutBom, Release,
-    Remove, Renew, Reserve, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, DiscardDeadLetter, Import,
+    PutBom, Release, Remove, Renew, Reserve, Take,
 };
 use super::{Sqlite, read};
+use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
@@ -144,6 +145,18 @@ impl Store for Sqlite {
 
     async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error> {
         self.read("sums up usage", |connection| read::usage(connection, query))
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        page: &Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        self.read("lists dead letters", |connection| read::dead_letters(connection, filter, page))
+    }
+
+    async fn discard(&self, discard: Discard) -> Result<(), Error> {
+        self.write(DiscardDeadLetter(discard)).await
     }
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {

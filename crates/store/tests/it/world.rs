@@ -97,8 +97,14 @@ impl Writer {
         let mut head = Head::EMPTY;
         let event = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(spec.clone())));
         let run = Run::create(id, now, spec);
-        let admission =
-            Admission { run: run.clone(), head, events: vec![event], queued: None, dedup: false };
+        let admission = Admission {
+            run: run.clone(),
+            head,
+            events: vec![event],
+            queued: None,
+            dedup: false,
+            redrives: false,
+        };
         (Self { run, head, now, epoch: 0 }, admission)
     }
 

@@ -7,7 +7,7 @@
 mod capture;
 mod command;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -72,11 +72,19 @@ impl Kind {
 pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<u8, Failure> {
     let begin = BeginStep {
         kind: Some(args.kind.word().to_owned()),
-        fingerprint: Some(fingerprint(&args.command).as_str().to_owned()),
+        fingerprint: Some(fingerprint(&args.command, own_id(context)).as_str().to_owned()),
+        detail: Some(command_line(&args.command)),
         timeout: args.timeout,
     };
     match client.begin_step(&args.key, &begin).await.map_err(failed)? {
         BeginStepAnswer::Run { timeout } => carry_out(context, client, &args, timeout).await,
+        BeginStepAnswer::Failed { error, exit_code } => {
+            let StepError { code, message, .. } = error;
+            let note =
+                format!("errand: step {:?} failed when it was recorded: {message}", args.key);
+            context.printer.note(&note);
+            Ok(recorded_exit(&code, &message, exit_code))
+        }
         BeginStepAnswer::Done { output, encoding, stderr, stderr_base64 } => {
             let stderr = match (stderr, stderr_base64) {
                 (Some(text), _) => text.into_bytes(),
@@ -90,15 +98,64 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
     }
 }
 
-/// Tells whether the same command is run: its arguments, with their ends.
-fn fingerprint(command: &[OsString]) -> Digest {
+/// The code that a recorded failure was exited with.
+fn recorded_exit(code: &str, message: &str, exit_code: Option<i32>) -> u8 {
+    if let Some(exit_code) = exit_code {
+        return exit_code::of_agent(exit_code);
+    }
+    let number = |text: &str| text.split(' ').nth(1).and_then(|word| word.parse().ok());
+    match code.parse::<ErrorCode>() {
+        Ok(ErrorCode::TimeoutStep) => exit_code::TIMED_OUT,
+        // "signal 9 ended the command".
+        Ok(ErrorCode::KilledBySignal) => number(message).map_or(1, exit_code::of_signal),
+        Ok(_) | Err(_) => 1,
+    }
+}
+
+/// The run's id, which differs between runs that do the same.
+fn own_id(context: &Context) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt as _;
+    context.variable("ERRAND_RUN_ID").map(OsStr::as_bytes).unwrap_or_default()
+}
+
+/// Tells whether the same command is run: its arguments, with their ends. The run's own id in them,
+/// mostly in the path of its workspace, does not count.
+fn fingerprint(command: &[OsString], own_id: &[u8]) -> Digest {
     use std::os::unix::ffi::OsStrExt as _;
     let mut bytes = Vec::new();
     for argument in command {
-        bytes.extend_from_slice(argument.as_bytes());
+        let mut rest = argument.as_bytes();
+        while let Some(at) = find(rest, own_id) {
+            bytes.extend_from_slice(&rest[..at]);
+            bytes.push(1);
+            rest = &rest[at + own_id.len()..];
+        }
+        bytes.extend_from_slice(rest);
         bytes.push(0);
     }
     Digest::of(&bytes)
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    if part.is_empty() {
+        return None;
+    }
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// The command as it could be typed.
+fn command_line(command: &[OsString]) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    let words = command.iter().map(|word| {
+        let word = word.to_string_lossy();
+        if !word.is_empty() && word.chars().all(plain) {
+            word.into_owned()
+        } else {
+            let quoted = word.replace('\'', r"'\''");
+            ["'", &quoted, "'"].concat()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The bytes that a recorded output stands for. A step that a program completed gave JSON.

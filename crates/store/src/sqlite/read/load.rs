@@ -226,7 +226,7 @@ pub(in crate::sqlite) fn steps(
     run_id: &RunId,
 ) -> Result<Vec<Step>, Failure> {
     const SQL: &str = "SELECT seq, at_ms, attempt, type, data, hash FROM events WHERE run = ?1 \
-         AND type IN ('step.started', 'step.completed', 'step.failed') ORDER BY seq";
+         AND type IN ('step.started', 'step.completed', 'step.failed', 'step.inherited') ORDER BY seq";
     let Some((run, _)) = number_and_head(connection, run_id)? else {
         return Ok(Vec::new());
     };

@@ -1,6 +1,7 @@
 //! What can be asked: functions on a connection whose transaction sees one state.
 
 mod bom;
+mod dead_letter;
 mod evidence;
 mod list;
 mod load;
@@ -9,6 +10,7 @@ mod session;
 mod usage;
 
 pub(super) use bom::boms;
+pub(super) use dead_letter::{dead_letter, dead_letters};
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
 use super::append::{insert_events, put_state, verify};
-use super::{session_events, turn};
+use super::{dead_letter, session_events, turn};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{damaged, fingerprint, integer, json};
@@ -26,6 +26,7 @@ impl Operation for Admit {
             return Ok(standing_in);
         }
         check(connection, &self.0)?;
+        dead_letter::check(connection, &self.0)?;
         insert(connection, &self.0, 0)?;
         session_events::project(connection, &self.0.events)?;
         Ok(Admitted::Created)
@@ -52,6 +53,7 @@ impl Operation for AdmitHeld {
             return Ok((standing_in, None));
         }
         check(connection, &self.0)?;
+        dead_letter::check(connection, &self.0)?;
         let lease = insert_held(connection, &self.0, &self.1)?;
         Ok((Admitted::Created, Some(lease)))
     }
@@ -147,6 +149,8 @@ pub(in crate::sqlite) fn insert(
     insert_events(connection, number, &admission.events)?;
     super::usage::project(connection, number, run, &admission.events)?;
     turn::line_up(connection, number, run)?;
+    dead_letter::note(connection, number, run, &admission.events)?;
+    dead_letter::note_repeat(connection, run)?;
     if let Some(ended_at) = run.status.ended_at() {
         put_state(connection, number, run, admission.head.seq)?;
         connection.prepare_cached(END)?.execute(params![number, ended_at.as_millis()])?;

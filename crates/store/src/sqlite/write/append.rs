@@ -5,7 +5,7 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit, session_events, turn, usage};
+use super::{Operation, admit, dead_letter, session_events, turn, usage};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, damaged, integer, json};
@@ -125,6 +125,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
     usage::project(connection, run, &append.run, &append.events)?;
     session_events::project(connection, &append.events)?;
     turn::move_on(connection, run, append)?;
+    dead_letter::note(connection, run, &append.run, &append.events)?;
     let ended_at = append.run.status.ended_at();
     let seq = append.head.seq;
     if append.snapshot || ended_at.is_some() || seq >= current.state_seq + FOLD_LIMIT {

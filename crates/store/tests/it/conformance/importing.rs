@@ -16,7 +16,14 @@ fn elsewhere(key: Option<&str>) -> Admission {
     for append in [writer.start(), writer.step("a"), writer.step("b"), writer.complete()] {
         events.extend(append.events);
     }
-    Admission { run: writer.run, head: writer.head, events, queued: None, dedup: false }
+    Admission {
+        run: writer.run,
+        head: writer.head,
+        events,
+        queued: None,
+        dedup: false,
+        redrives: false,
+    }
 }
 
 pub(crate) async fn a_run_from_elsewhere_is_as_it_was_there(factory: &impl StoreFactory) {

@@ -6,6 +6,7 @@ pub(crate) mod appending;
 pub(crate) mod boms;
 pub(crate) mod children;
 pub(crate) mod claiming;
+pub(crate) mod dead_letters;
 pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
@@ -68,6 +69,11 @@ macro_rules! conforms {
                 a_run_is_taken_in_once
                 what_does_not_hold_or_is_not_over_is_not_taken_in
                 a_key_stays_with_the_run_that_had_it_first;
+            dead_letters:
+                a_dead_letter_is_listed_with_what_went_wrong
+                a_dead_letter_is_redriven_once
+                one_of_many_redrives_wins
+                a_discarded_dead_letter_is_kept_and_not_listed;
             leases:
                 one_of_many_takers_wins
                 a_taken_run_is_out_of_the_queue

@@ -8,12 +8,13 @@ use errand_model::Payload;
 use errand_model::event::{EventBody, RunKind, SessionRolledBack, SessionUpdated};
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
-    Error, Filter, FinalSnapshot, Page, Problem, RemovedSessions, Repair, SessionPage,
-    SessionState, SessionStore as _, Store as _, Stored, check, rebuild,
+    DeadLetterFilter, Error, Fate, Filter, FinalSnapshot, Page, Problem, RemovedSessions, Repair,
+    SessionPage, SessionState, SessionStore as _, Store as _, Stored, check, rebuild,
 };
 
 use super::Fresh;
 use crate::conformance::appending::started;
+use crate::conformance::dead_letters::died;
 use crate::conformance::sessions::{begun, cached, loaded, said};
 use crate::world::{START, Writer, created, holder};
 
@@ -70,6 +71,24 @@ async fn a_lost_database_is_told_and_rebuilt_to_the_same_list() {
     assert_eq!((revision, state), (3, serde_json::json!({ "said": 0.1 })));
     let report = check(&fresh.registry, &store, Repair::Nothing).unwrap();
     assert!(report.problems.is_empty(), "{:?}", report.problems);
+}
+
+#[tokio::test]
+async fn dead_letters_are_rebuilt_with_what_became_of_them() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let (open, redriven) = (died(&store, "post").await, died(&store, "mail").await);
+    let mut spec = created(RunKind::Job);
+    spec.origin_run_id = Some(redriven.run.id.clone());
+    let (_, admission) = Writer::new(spec);
+    store.admit(admission).await.unwrap();
+    let filter = DeadLetterFilter { settled: true, ..DeadLetterFilter::default() };
+    let before = store.dead_letters(&filter, &ALL).await.unwrap();
+    let fates: Vec<_> = before.iter().map(|letter| letter.fate == Fate::Open).collect();
+    assert_eq!((fates, &before[1].run_id), (vec![false, true], &open.run.id));
+    lose_the_database(&fresh);
+    rebuild(&fresh.registry, START).unwrap();
+    assert_eq!(fresh.open_sqlite().dead_letters(&filter, &ALL).await.unwrap(), before);
 }
 
 #[tokio::test]

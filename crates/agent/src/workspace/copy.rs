@@ -1,0 +1,48 @@
+//! Taking over what another run left in its workspace.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::Path;
+
+use errand_model::RunId;
+
+use super::{Error, MODE, Workspaces, remove_tree};
+
+impl Workspaces {
+    /// Makes the workspace of `to` as a copy of that of `from`, if that has one. Links stay links;
+    /// what is neither file, folder nor link is left out. A git worktree is not copied: its new
+    /// run checks one out of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`]; what was made half is removed.
+    pub fn copy(&self, from: &RunId, to: &RunId) -> Result<(), Error> {
+        let (from, to) = (self.path(from), self.path(to));
+        if !from.is_dir() || from.join(".git").is_file() {
+            return Ok(());
+        }
+        copy_tree(&from, &to).map_err(|source| {
+            // What is left of it is in nobody's way.
+            drop(remove_tree(&to));
+            Error::Io { path: to, action: "copied", source }
+        })
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(MODE).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            copy_tree(&path, &target)?;
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&path)?, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target)?;
+        }
+    }
+    fs::set_permissions(to, fs::metadata(from)?.permissions())
+}

@@ -1,0 +1,51 @@
+//! `errand dlq discard`.
+
+use errand_agent::Clock as _;
+use errand_store::Discard;
+
+use super::chosen;
+use crate::commands::stop::user;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand dlq discard`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The runs
+    #[arg(required_unless_present = "all")]
+    runs: Vec<String>,
+    /// All that were neither redriven nor discarded
+    #[arg(long, conflicts_with = "runs")]
+    all: bool,
+    /// With --all: only runs of that agent
+    #[arg(long, value_name = "NAME", requires = "all")]
+    agent: Option<String>,
+    /// Print the ids as a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes dead letters off the list and prints their ids. One that cannot be discarded does not
+/// keep the others from it.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let mut discarded = Vec::new();
+    let mut code = 0;
+    for run_id in chosen(context, &engine, &args.runs, args.agent.as_ref()).await? {
+        let at = errand_agent::SystemClock.now();
+        let discard = Discard { run_id: run_id.clone(), by: user(context), at };
+        match engine.store().discard(discard).await {
+            Ok(()) if args.json => discarded.push(run_id),
+            Ok(()) => context.printer.line(run_id.as_str())?,
+            Err(error) => {
+                let failure = Failure::from(error);
+                context.printer.failure(&failure);
+                code = failure.exit_code();
+            }
+        }
+    }
+    if args.json {
+        context.printer.json(&discarded)?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,63 @@
+//! `errand dlq redrive`.
+
+use errand_engine::again::{self, Redrive};
+use serde_json::json;
+
+use super::chosen;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand dlq redrive`.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
+pub(crate) struct Args {
+    /// The runs
+    #[arg(required_unless_present = "all")]
+    runs: Vec<String>,
+    /// All that were neither redriven nor discarded, oldest first
+    #[arg(long, conflicts_with = "runs")]
+    all: bool,
+    /// With --all: only runs of that agent
+    #[arg(long, value_name = "NAME", requires = "all")]
+    agent: Option<String>,
+    /// Go on with the completed steps and the last checkpoint; this is the default
+    #[arg(long)]
+    from_checkpoint: bool,
+    /// Begin from the start, as if nothing had been done
+    #[arg(long, conflicts_with = "from_checkpoint")]
+    from_start: bool,
+    /// Even if it was redriven or discarded already
+    #[arg(long)]
+    again: bool,
+    /// Print what was redriven as a JSON array
+    #[arg(long)]
+    json: bool,
+}
+
+/// Redrives dead letters and prints the ids of their new runs. One that cannot be redriven does
+/// not keep the others from it.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let how = Redrive { from_start: args.from_start, again: args.again };
+    let mut redriven = Vec::new();
+    let mut code = 0;
+    for run_id in chosen(context, &engine, &args.runs, args.agent.as_ref()).await? {
+        let started = match again::redrive(&engine, &run_id, how).await {
+            Ok(submission) => again::start(&engine, submission).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(new) if args.json => redriven.push(json!({ "run_id": run_id, "redriven_as": new })),
+            Ok(new) => context.printer.line(new.as_str())?,
+            Err(error) => {
+                let failure = Failure::from(error);
+                context.printer.failure(&failure);
+                code = failure.exit_code();
+            }
+        }
+    }
+    if args.json {
+        context.printer.json(&redriven)?;
+    }
+    Ok(code)
+}

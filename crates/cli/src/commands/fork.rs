@@ -1,0 +1,43 @@
+//! `errand fork`: a new run that begins in the middle of an old one.
+
+use errand_engine::again;
+
+use super::run::carry_on;
+use super::submit;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand fork`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The new run has the steps that were completed, and the checkpoint that was saved, before the step was
+begun; that step and everything later is done anew. It works in a copy of the old run's workspace as
+that is now.")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// The key of the first step to be done anew
+    #[arg(long, value_name = "KEY")]
+    from_step: String,
+    /// Another payload than the old run's: text, @FILE, or - for stdin
+    #[arg(long, visible_alias = "job", value_name = "PAYLOAD")]
+    input: Option<String>,
+    /// Return at once and leave it running; prints the new run's id
+    #[arg(short, long)]
+    detach: bool,
+    /// Print the new run's record as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Forks a run.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let engine = context.engine()?;
+    let run_id = context.resolve(&engine, &args.run).await?;
+    let mut submission = again::fork(&engine, &run_id, &args.from_step).await?;
+    if let Some(input) = &args.input {
+        submission.input = Some(submit::payload(input)?);
+    }
+    submission.wishes.detached = args.detach;
+    carry_on(context, &engine, submission, args.json).await
+}

@@ -1,0 +1,27 @@
+//! A new run that begins in the middle of an old one.
+
+use errand_model::RunId;
+use errand_model::event::RunKind;
+use errand_model::inherit::Upto;
+
+use super::{onward, reconciled};
+use crate::admit::Submission;
+use crate::{Engine, Error};
+
+/// The same again from the step `key` on: with the steps that were completed, and the checkpoint
+/// that was saved, before it was begun. The run may still live.
+///
+/// # Errors
+///
+/// [`Error::Inherit`] if there is no such step, [`Error::NotRetryable`] for a service.
+pub async fn fork(engine: &Engine, run_id: &RunId, key: &str) -> Result<Submission, Error> {
+    let run = reconciled(engine, run_id).await?.run;
+    let refused = |reason| Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+    if run.spec.kind == RunKind::Service {
+        return refused("is a service, which has no steps");
+    }
+    if run.spec.replay.is_some() {
+        return refused("is a replay: fork the run that it repeats");
+    }
+    onward(engine, &run, Upto::Step(key)).await
+}

@@ -1,0 +1,157 @@
+//! Doing a run again, in a new run that names it as its origin.
+//!
+//! The same parcel with the same input and settings, from the start or from where the old run had
+//! come to. What is taken over becomes part of the new run's own journal and workspace: the old run
+//! can be removed.
+
+mod fork;
+mod redrive;
+mod retry;
+
+use errand_agent::parcel::{self, Parcel};
+use errand_model::RunId;
+use errand_model::event::{Event, OnBusy, ServiceSpec};
+use errand_model::inherit::{Heritage, Upto, inherit};
+use errand_model::run::Run;
+use errand_store::Stored;
+
+pub use fork::fork;
+pub use redrive::{Redrive, redrive};
+pub use retry::retry;
+
+use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::launch::{self, Ready};
+use crate::{Engine, Error, payload, reconcile, wait};
+
+/// Events that are read at once.
+const PAGE: u32 = 5_000;
+
+/// The same parcel with the same input and settings, from the start.
+///
+/// # Errors
+///
+/// If its parcel or its input is not there any more.
+pub(crate) fn submission(engine: &Engine, old: &Run) -> Result<Submission, Error> {
+    let parcel = parcel::open(&engine.registry().parcels(), &old.spec.agent.digest)?;
+    with_parcel(engine, old, parcel, old.spec.agent.path.clone())
+}
+
+/// The same for another parcel, which was built from `source`.
+pub(crate) fn with_parcel(
+    engine: &Engine,
+    old: &Run,
+    parcel: Parcel,
+    source: String,
+) -> Result<Submission, Error> {
+    let spec = &old.spec;
+    let input =
+        spec.input.as_ref().map(|input| payload::to_bytes(&engine.blobs(), input)).transpose()?;
+    Ok(Submission {
+        parcel,
+        source,
+        kind: spec.kind,
+        trigger: spec.trigger.clone(),
+        input,
+        wishes: Wishes {
+            budgets: spec.budgets.named().collect(),
+            name: spec.name.clone(),
+            labels: spec.labels.clone(),
+            env: spec.env.clone(),
+            session_id: spec.session_id.clone(),
+            timeout: spec.timeouts.run,
+            queue_timeout: spec.timeouts.queue,
+            session_turn: spec.session_turn.map(|_| OnBusy::Enqueue),
+            idempotency_key: None,
+            dedup: false,
+            detached: true,
+            cwd: spec.cwd.clone(),
+            callback_url: spec.callback_url.clone(),
+        },
+        service: service(old),
+        parent: spec.parent_run_id.clone(),
+        origin: Some(old.id.clone()),
+        lineage: Lineage::default(),
+    })
+}
+
+/// The service as it was, with its schedules where they stood: slots that pass while no service
+/// is there are missed by the next one.
+fn service(old: &Run) -> Option<ServiceSpec> {
+    let mut spec = old.spec.service.clone()?;
+    for schedule in old.service.iter().flat_map(|state| &state.schedules) {
+        let settled = schedule.last_slot_at.unwrap_or(old.created_at);
+        for spec in spec.schedules.iter_mut().filter(|spec| spec.id == schedule.spec.id) {
+            spec.settled_until = Some(settled);
+        }
+    }
+    Some(spec)
+}
+
+/// The same, with what `old` had done up to that point.
+async fn onward(engine: &Engine, old: &Run, upto: Upto<'_>) -> Result<Submission, Error> {
+    let heritage = heritage(engine, &old.id, upto).await?;
+    let mut submission = submission(engine, old)?;
+    submission.lineage.heritage = Some(heritage);
+    Ok(submission)
+}
+
+/// What a run had done up to that point.
+pub(crate) async fn heritage(
+    engine: &Engine,
+    run_id: &RunId,
+    upto: Upto<'_>,
+) -> Result<Heritage, Error> {
+    let events = journal(engine, run_id).await?;
+    Ok(inherit(run_id, &events, upto)?)
+}
+
+/// The whole journal of a run.
+pub(crate) async fn journal(engine: &Engine, run_id: &RunId) -> Result<Vec<Event>, Error> {
+    let mut all: Vec<Event> = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |last| last.seq);
+        let events = engine.store().events(run_id, after, PAGE).await?;
+        if events.is_empty() {
+            return Ok(all);
+        }
+        all.extend(events);
+    }
+}
+
+/// A run as it is after reconciliation.
+pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
+    reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
+}
+
+/// Checks everything that can be checked before anything is created.
+///
+/// # Errors
+///
+/// As [`admit::check`].
+pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
+    let draft = Draft {
+        agent: &submission.parcel.agent,
+        files: &submission.parcel.files_path(),
+        kind: submission.kind,
+        input: submission.input.as_deref(),
+        env: &submission.wishes.env,
+    };
+    admit::check(engine.surroundings(), &draft)
+}
+
+/// Admits a submission, starts its helper, and returns once that began.
+///
+/// # Errors
+///
+/// Whatever admission refuses, and [`Error::Helper`].
+pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
+    check(engine, &submission)?;
+    let secrets = submission.parcel.agent.secrets.clone();
+    let (run_id, _) = admit::admit(engine, submission).await?;
+    match launch::launch(engine, &run_id, 0, &secrets)? {
+        Ready::Began => Ok(run_id),
+        Ready::Failed { code, message, .. } => {
+            Err(Error::Helper { run_id, reason: format!("{message} ({code})") })
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! A run that failed or was cancelled goes on from where it stopped.
+
+use errand_model::RunId;
+use errand_model::event::RunKind;
+use errand_model::inherit::Upto;
+use errand_model::run::{Run, Status};
+
+use super::{onward, reconciled};
+use crate::admit::Submission;
+use crate::{Engine, Error};
+
+/// The same again with all completed steps and the last checkpoint of a run that did not do well.
+///
+/// # Errors
+///
+/// [`Error::Live`], or [`Error::NotRetryable`] for a service and for a run that did well.
+pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
+    let stored = reconciled(engine, run_id).await?;
+    check(&stored.run)?;
+    onward(engine, &stored.run, Upto::End).await
+}
+
+fn check(run: &Run) -> Result<(), Error> {
+    let refused = |reason| Err(Error::NotRetryable { run_id: run.id.clone(), reason });
+    if run.spec.kind == RunKind::Service {
+        return refused("is a service, which `errand restart` begins anew");
+    }
+    if run.spec.replay.is_some() {
+        return refused("is a replay");
+    }
+    match run.status {
+        Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
+            Err(Error::Live { run_id: run.id.clone() })
+        }
+        Status::Completed { .. } => refused("did well"),
+        Status::Failed { .. } | Status::Cancelled { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! What a replay would serve and compare, told without doing anything.
+
+use std::collections::BTreeMap;
+
+use errand_model::event::{Event, EventBody};
+use errand_model::{Payload, RunId, Timestamp};
+
+use super::effects::{Call, effects};
+use crate::again::{journal, reconciled};
+use crate::{Engine, Error};
+
+/// The story of a run.
+#[derive(Clone, Debug)]
+pub struct Narrative {
+    /// Which run.
+    pub run_id: RunId,
+    /// What happened, in order.
+    pub told: Vec<Told>,
+    /// Tool calls that a live replay would make once more, with effects outside.
+    pub effects: Vec<Call>,
+    /// Why a strict replay is not possible; `None`: it is.
+    pub not_strict: Option<String>,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its place in the journal.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// In which attempt; 0: in none.
+    pub attempt: u32,
+    /// What a strict replay does with it.
+    pub then: Then,
+    /// What, in a few words.
+    pub text: String,
+}
+
+/// What a strict replay does with something recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// The agent is given it; nothing is executed.
+    Served,
+    /// What the agent does is held against it.
+    Compared,
+    /// It only tells what happened.
+    Told,
+}
+
+impl Then {
+    /// A word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Served => "served",
+            Self::Compared => "compared",
+            Self::Told => "told",
+        }
+    }
+}
+
+/// Tells what a replay of a run would serve. Nothing runs, and nothing is recorded.
+///
+/// # Errors
+///
+/// If the registry fails, or its journal has an event that this program does not know.
+pub async fn inspect(engine: &Engine, run_id: &RunId) -> Result<Narrative, Error> {
+    let run = reconciled(engine, run_id).await?.run;
+    let events = journal(engine, run_id).await?;
+    let unknown = errand_model::replay::NotReplayable::from;
+    let mut began = BTreeMap::new();
+    let mut all = Vec::new();
+    for event in &events {
+        let body = event.body().map_err(unknown)?;
+        if let Some((then, text)) = tell(&mut began, event, &body) {
+            let Event { seq, at, attempt, .. } = *event;
+            all.push(Told { seq, at, attempt, then, text });
+        }
+    }
+    let not_strict = errand_model::replay::Record::of(&run, &events).err();
+    Ok(Narrative {
+        run_id: run_id.clone(),
+        told: all,
+        effects: effects(&events).map_err(unknown)?,
+        not_strict: not_strict.map(|why| why.to_string()),
+    })
+}
+
+/// What is told of an event; `None`: nothing.
+fn tell(
+    began: &mut BTreeMap<String, String>,
+    event: &Event,
+    body: &EventBody,
+) -> Option<(Then, String)> {
+    let told = if let EventBody::StepStarted(started) = body {
+        let detail = started.detail.clone().unwrap_or_default();
+        began.insert(started.key.clone(), detail);
+        return None;
+    } else if let EventBody::StepCompleted(done) = body {
+        let detail = began.get(&done.key).map_or("", String::as_str);
+        let gave = gave(done.output.as_ref());
+        let took = done.duration.as_millis();
+        (Then::Served, format!("step {:?} gave {gave} after {took} ms{}", done.key, of(detail)))
+    } else if let EventBody::StepFailed(failed) = body {
+        let detail = began.get(&failed.key).map_or("", String::as_str);
+        let how = &failed.error.message;
+        (Then::Served, format!("step {:?} failed: {how}{}", failed.key, of(detail)))
+    } else if let EventBody::StepInherited(step) = body {
+        let gave = gave(step.output.as_ref());
+        (Then::Served, format!("step {:?} was taken over, with {gave}", step.key))
+    } else if let EventBody::CheckpointInherited(saved) = body {
+        (Then::Served, format!("a checkpoint was taken over, {}", gave(Some(&saved.state))))
+    } else if let EventBody::CheckpointSaved(saved) = body {
+        (Then::Compared, format!("a checkpoint was saved, {}", gave(Some(&saved.state))))
+    } else if let EventBody::ArtifactCreated(file) = body {
+        (Then::Compared, format!("artifact {:?} of {} bytes", file.name, file.size_bytes))
+    } else if let EventBody::Reported(reported) = body {
+        let data = reported.data().to_string();
+        (Then::Compared, format!("{} {}", reported.type_name(), cut(&data)))
+    } else if let EventBody::RunCompleted(completed) = body {
+        let output = gave(completed.output.as_ref());
+        (Then::Compared, format!("the run ended well, with {output} as its output"))
+    } else if let EventBody::RunFailed(failed) = body {
+        (Then::Compared, format!("the run failed: {}", failed.error.message))
+    } else if event.kind.starts_with("approval.") || event.kind.starts_with("input.") {
+        (Then::Served, format!("{} {}", event.kind, cut(&event.data)))
+    } else if event.kind.starts_with("attempt.") || event.kind.starts_with("run.") {
+        (Then::Told, event.kind.clone())
+    } else {
+        (Then::Told, format!("{} {}", event.kind, cut(&event.data)))
+    };
+    Some(told)
+}
+
+fn of(detail: &str) -> String {
+    if detail.is_empty() { String::new() } else { format!(": {detail}") }
+}
+
+fn gave(payload: Option<&Payload>) -> String {
+    match payload {
+        None => "nothing".to_owned(),
+        Some(Payload::Json(value)) => cut(&value.to_string()),
+        Some(Payload::Text(text)) => cut(&format!("{text:?}")),
+        Some(Payload::Base64(text)) => format!("{} bytes", text.len() / 4 * 3),
+        Some(Payload::Blob(blob)) => format!("{} bytes", blob.size_bytes),
+    }
+}
+
+/// A text that is not too long for a line.
+fn cut(text: &str) -> String {
+    const CHARS: usize = 100;
+    if text.chars().count() <= CHARS {
+        return text.to_owned();
+    }
+    text.chars().take(CHARS).chain("…".chars()).collect()
+}

@@ -1,0 +1,81 @@
+//! A replay for real: a new run that does it all again.
+
+use errand_agent::parcel::Parcel;
+use errand_model::RunId;
+use errand_model::event::{PolicyDecided, Replay, ReplayPolicy, RunKind};
+
+use super::effects::{Call, effects};
+use crate::admit::Submission;
+use crate::again::{journal, reconciled, submission, with_parcel};
+use crate::{Engine, Error};
+
+/// Calls that are named in a message.
+const NAMED_CALLS: usize = 5;
+
+/// A new run that does again what `run_id` did. `allowed_by` says who takes what reaches outside
+/// upon themselves, if anybody does.
+///
+/// # Errors
+///
+/// [`Error::ReplayEffects`] if the record has such calls and nobody allowed them; [`Error::Live`];
+/// [`Error::NotRetryable`] for a service.
+pub async fn live(
+    engine: &Engine,
+    run_id: &RunId,
+    allowed_by: Option<String>,
+    agent: Option<(Parcel, String)>,
+) -> Result<Submission, Error> {
+    let run = reconciled(engine, run_id).await?.run;
+    if run.spec.kind == RunKind::Service {
+        let reason = "is a service, which `errand restart` begins anew";
+        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+    }
+    if !run.status.is_terminal() {
+        return Err(Error::Live { run_id: run_id.clone() });
+    }
+    let events = journal(engine, run_id).await?;
+    let calls = effects(&events).map_err(errand_model::replay::NotReplayable::from)?;
+    if !calls.is_empty() && allowed_by.is_none() {
+        return Err(Error::ReplayEffects { run_id: run_id.clone(), calls: named(&calls) });
+    }
+    let mut submission = match agent {
+        Some((parcel, source)) => with_parcel(engine, &run, parcel, source)?,
+        None => submission(engine, &run)?,
+    };
+    submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Live });
+    submission.lineage.decided = Some(decided(&calls, allowed_by));
+    Ok(submission)
+}
+
+/// The verdict of the gate, for the new run's journal.
+fn decided(calls: &[Call], allowed_by: Option<String>) -> PolicyDecided {
+    let is_clean = calls.is_empty();
+    let reason = if is_clean {
+        "no recorded tool call had effects outside".to_owned()
+    } else {
+        format!("recorded tool calls had effects outside: {}", named(calls))
+    };
+    PolicyDecided {
+        hook: "replay.before".to_owned(),
+        policy: "replay_effects".to_owned(),
+        verdict: if is_clean { "allow" } else { "deny" }.to_owned(),
+        enforced: "allow".to_owned(),
+        reason: Some(reason),
+        by: allowed_by.filter(|_| !is_clean),
+    }
+}
+
+/// The calls in a line.
+fn named(calls: &[Call]) -> String {
+    let mut named: Vec<String> = Vec::new();
+    for call in calls {
+        let text = format!("{} ({})", call.tool, call.effect);
+        if !named.contains(&text) {
+            named.push(text);
+        }
+    }
+    let more = named.len().saturating_sub(NAMED_CALLS);
+    named.truncate(NAMED_CALLS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}

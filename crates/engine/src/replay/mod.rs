@@ -1,0 +1,16 @@
+//! Doing what a run did once more: to look at it, to prove it, or for real.
+//!
+//! `inspect` only tells. `strict` is a run of its own whose steps and answers come from the record,
+//! and which fails at the first difference (`supervise/replay` serves it). `live` is a new run.
+
+mod effects;
+mod inspect;
+mod live;
+mod result;
+mod strict;
+
+pub use effects::{Call, effects};
+pub use inspect::{Narrative, Then, Told, inspect};
+pub use live::live;
+pub use result::{Outcome, result};
+pub use strict::strict;

@@ -1,0 +1,70 @@
+//! What came of a strict replay.
+
+use errand_model::RunId;
+use errand_model::event::{EventBody, ReplayDiverged};
+use errand_model::replay::Record;
+use errand_model::run::Status;
+
+use crate::again::journal;
+use crate::{Engine, Error, wait};
+
+/// What came of a strict replay that is over.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whether it did what the record says, to the end.
+    pub is_same: bool,
+    /// The first difference; `None`: none was found.
+    pub divergence: Option<ReplayDiverged>,
+    /// Why it ended before it was through, where nothing differs; `None`: it did not.
+    pub error: Option<String>,
+    /// What was compared, in words.
+    pub compared: Vec<String>,
+}
+
+/// Reads from its journal what came of a strict replay.
+///
+/// # Errors
+///
+/// If the registry fails, or the run that was repeated is gone.
+pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
+    let run = wait::load(engine, run_id).await?.run;
+    let mut divergence = None;
+    for event in journal(engine, run_id).await? {
+        if let Ok(EventBody::ReplayDiverged(diverged)) = event.body() {
+            divergence.get_or_insert(diverged);
+        }
+    }
+    let mut outcome = Outcome { is_same: false, divergence, error: None, compared: Vec::new() };
+    if outcome.divergence.is_some() {
+        return Ok(outcome);
+    }
+    let Some(of) = run.spec.replay.as_ref().map(|replay| replay.of.clone()) else {
+        return Ok(outcome);
+    };
+    let original = wait::load(engine, &of).await?.run;
+    let record = Record::of(&original, &journal(engine, &of).await?)?;
+    outcome.error = stopped(&run.status, &original.status);
+    outcome.is_same = outcome.error.is_none();
+    if outcome.is_same {
+        outcome.compared = record.summary();
+    }
+    Ok(outcome)
+}
+
+/// Why a replay that differs in nothing did not get to its end; `None`: it did.
+fn stopped(status: &Status, original: &Status) -> Option<String> {
+    match (status, original) {
+        (Status::Completed { .. }, _) => None,
+        // It failed just as the recorded run did.
+        (Status::Failed { error, .. }, Status::Failed { error: recorded, .. })
+            if error.code == recorded.code =>
+        {
+            None
+        }
+        (Status::Failed { error, .. }, _) => Some(format!("{} ({})", error.message, error.code)),
+        (Status::Cancelled { .. }, _) => Some("it was cancelled".to_owned()),
+        (Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. }, _) => {
+            Some("it is not over".to_owned())
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The calls of an agent that is replayed.
+
+use async_trait::async_trait;
+use errand_agent::agent_api::{
+    AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun, StepResult, Upload,
+};
+use errand_api::agent_protocol::{CheckinAnswer, ReportedEvent, SessionAnswer};
+use errand_model::event::{CheckpointSaved, EventBody, Failure, Reported, StepStarted};
+use errand_model::replay::{Served, Within};
+use errand_model::{Digest, Payload};
+use serde_json::Value;
+
+use super::Replayed;
+use crate::payload;
+use crate::supervise::backend::refusal;
+
+/// Longer files are compared by their digests as they are.
+const TRANSLATED_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+#[async_trait]
+impl Backend for Replayed {
+    async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
+        let mut answer = self.desk.checkin().await?;
+        if answer.session_id.is_some() {
+            answer.session_messages = self.loaded().ok().map(|(_, loaded)| loaded.messages);
+        }
+        Ok(answer)
+    }
+
+    async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
+        let words = |text: &str| self.translate.text(&self.desk.masked_text(text));
+        let asked = StepStarted {
+            key: words(key),
+            kind: begin.kind.clone(),
+            fingerprint: begin.fingerprint.clone(),
+            detail: begin
+                .detail
+                .as_deref()
+                .map(|it| self.translate.text(&self.desk.shown_detail(it))),
+        };
+        let served = self.compare(|record| record.begin(&asked)).await?;
+        let within = self.compare(|record| Ok(record.within(&asked.key))).await?;
+        match self.desk.begin_step(key, begin).await? {
+            // Nothing is executed: what was recorded is recorded for this run too, and served.
+            StepBegun::Run { .. } => self.serve(key, served, within).await,
+            known @ (StepBegun::Done(_) | StepBegun::Failed { .. }) => Ok(known),
+        }
+    }
+
+    async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
+        self.desk.complete_step(key, result).await
+    }
+
+    async fn fail_step(
+        &self,
+        key: &str,
+        error: Failure,
+        exit_code: Option<i32>,
+    ) -> Result<(), Refusal> {
+        self.desk.fail_step(key, error, exit_code).await
+    }
+
+    async fn checkpoint(&self) -> Result<Option<Payload>, Refusal> {
+        self.desk.checkpoint().await
+    }
+
+    async fn save_checkpoint(&self, state: Value) -> Result<(), Refusal> {
+        let found = self.desk.kept(Payload::Json(self.translate.json(state.clone())))?;
+        self.compare(|record| record.checkpoint(&found)).await?;
+        self.desk.save_checkpoint(state).await
+    }
+
+    /// Compared, and not recorded again: a replay spends nothing.
+    async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
+        let blobs = self.engine.blobs();
+        for event in events {
+            let mut data = self.desk.masked_json(self.translate.json(event.data));
+            payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
+            let found = Reported::new(&event.kind, data)
+                .map_err(|error| refusal(&crate::Error::Report(error)))?;
+            self.compare(|record| record.report(found.type_name(), found.data())).await?;
+        }
+        Ok(())
+    }
+
+    async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
+        self.desk.set_output(output).await
+    }
+
+    async fn output_part(&self, text: String) -> Result<(), Refusal> {
+        let found = self.translate.text(&self.desk.masked_text(&text));
+        self.compare(|record| record.output_part(&found)).await?;
+        self.desk.output_part(text).await
+    }
+
+    async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
+        let name = self.translate.text(&self.desk.masked_text(&upload.name));
+        let digest = self.translated_digest(&upload);
+        self.compare(|record| record.artifact(&name, &digest)).await?;
+        self.desk.keep_artifact(upload).await
+    }
+
+    async fn brief(&self) -> Result<Vec<u8>, Refusal> {
+        self.desk.brief().await
+    }
+
+    async fn session(&self) -> Result<SessionAnswer, Refusal> {
+        self.session_now()
+    }
+
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        self.put_session_state(state, seen).await
+    }
+
+    fn control(&self) -> ControlFeed {
+        self.desk.control()
+    }
+
+    async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
+        self.desk.checkback(result).await
+    }
+}
+
+impl Replayed {
+    /// Gives the agent what the record has for a step, as if it had been done now.
+    async fn serve(&self, key: &str, served: Served, within: Within) -> Result<StepBegun, Refusal> {
+        if let Some(output) = within.output {
+            self.desk.set_output(output).await?;
+        }
+        if let Some(state) = within.checkpoint {
+            let saved = EventBody::CheckpointSaved(CheckpointSaved { state });
+            self.desk.report_all(vec![saved]).await?;
+        }
+        match served {
+            Served::Completed { output, stderr } => {
+                let fetch = |part: &Option<Payload>| {
+                    part.as_ref().map(|p| self.desk.fetched(p)).transpose()
+                };
+                let given = StepResult { output: fetch(&output)?, stderr: fetch(&stderr)? };
+                self.desk.complete_step(key, StepResult { output, stderr }).await?;
+                Ok(StepBegun::Done(given))
+            }
+            Served::Failed { error, exit_code } => {
+                self.desk.fail_step(key, error.clone(), exit_code).await?;
+                Ok(StepBegun::Failed { error, exit_code })
+            }
+        }
+    }
+
+    /// The digest that the file had in the words of the recorded run.
+    fn translated_digest(&self, upload: &Upload) -> Digest {
+        if upload.size_bytes > TRANSLATED_FILE_BYTES {
+            return upload.digest.clone();
+        }
+        let translated = std::fs::read(&upload.path)
+            .ok()
+            .and_then(|bytes| self.translate.bytes(&bytes))
+            .map(|bytes| Digest::of(&bytes));
+        translated.unwrap_or_else(|| upload.digest.clone())
+    }
+}

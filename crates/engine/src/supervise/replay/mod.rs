@@ -1,0 +1,128 @@
+//! Strict replay: what stands behind the agent API of a run that repeats another.
+//!
+//! No step's command is ever executed, nothing is asked of a person, no session is written: the
+//! record answers. What the agent does is held against the record; at the first difference the
+//! agent is killed and the run fails. The ids of the two runs are taken as one.
+
+mod backend;
+mod session;
+mod settle;
+mod streams;
+mod translate;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_agent::agent_api::Refusal;
+use errand_api::error_code::ErrorCode;
+use errand_model::RunId;
+use errand_model::event::{EventBody, Failure, ReplayDiverged, ReplayPolicy};
+use errand_model::replay::{Divergence, Record};
+use tokio::sync::watch;
+
+use super::backend::Desk;
+use super::outcome;
+use crate::again;
+use crate::journal::Journal;
+use crate::{Engine, Error, wait};
+use translate::Translate;
+
+/// One attempt's end of the agent API, in a strict replay.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    engine: Engine,
+    desk: Arc<Desk>,
+    of: RunId,
+    record: Mutex<Record>,
+    translate: Translate,
+    talk: Mutex<session::Talk>,
+    failed: watch::Sender<Option<Failure>>,
+}
+
+impl Replayed {
+    /// The other end, if the journal's run is a strict replay.
+    ///
+    /// # Errors
+    ///
+    /// If the run that it repeats is not there any more.
+    pub(super) async fn of(
+        engine: &Engine,
+        journal: &Journal,
+        desk: &Arc<Desk>,
+    ) -> Result<Option<Arc<Self>>, Error> {
+        let (own, replay) = journal.look(|run, _| (run.clone(), run.spec.replay.clone()));
+        let Some(replay) = replay.filter(|replay| replay.policy == ReplayPolicy::Strict) else {
+            return Ok(None);
+        };
+        let run = wait::load(engine, &replay.of).await?.run;
+        let events = again::journal(engine, &replay.of).await?;
+        let record = Record::of(&run, &events)?;
+        Ok(Some(Arc::new(Self {
+            engine: engine.clone(),
+            desk: Arc::clone(desk),
+            translate: Translate::new(&own, &run),
+            of: replay.of,
+            record: Mutex::new(record),
+            talk: Mutex::new(session::Talk::default()),
+            failed: watch::Sender::new(None),
+        })))
+    }
+
+    /// Waits until the replay has failed.
+    pub(super) async fn diverged(&self) -> Failure {
+        let mut failed = self.failed.subscribe();
+        let found = failed.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        match found {
+            Some(failure) => failure,
+            // The sender is ours: it cannot be gone.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// How the replay failed, if it did.
+    fn failure(&self) -> Option<Failure> {
+        self.failed.borrow().clone()
+    }
+
+    /// Holds something against the record; the first difference ends the replay.
+    async fn compare<T>(
+        &self,
+        what: impl FnOnce(&mut Record) -> Result<T, Divergence>,
+    ) -> Result<T, Refusal> {
+        let compared = what(&mut self.record.lock().unwrap_or_else(PoisonError::into_inner));
+        match compared {
+            Ok(same) if self.failure().is_none() => Ok(same),
+            Ok(_) => Err(refusal(&of_divergence("something", &self.of))),
+            Err(divergence) => Err(refusal(&self.fail(divergence).await)),
+        }
+    }
+
+    /// Records the first difference; later ones are its consequences.
+    async fn fail(&self, divergence: Divergence) -> Failure {
+        let Divergence { step, what, expected, found } = divergence;
+        let mut failure = of_divergence(&what, &self.of);
+        failure.step.clone_from(&step);
+        let mut is_first = false;
+        self.failed.send_if_modified(|failed| {
+            is_first = failed.is_none();
+            if is_first {
+                *failed = Some(failure.clone());
+            }
+            is_first
+        });
+        if is_first {
+            let diverged = ReplayDiverged { step, what, expected, found };
+            // Where it cannot be recorded, the attempt is not ours any more, and ends for that.
+            drop(self.desk.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);
+        }
+        failure
+    }
+}
+
+fn of_divergence(what: &str, of: &RunId) -> Failure {
+    let code = ErrorCode::ReplayDiverged.as_str();
+    outcome::failure(code, format!("the replay differs from run {of}: {what}"))
+}
+
+fn refusal(failure: &Failure) -> Refusal {
+    Refusal::new(409, ErrorCode::ReplayDiverged, failure.message.clone())
+}

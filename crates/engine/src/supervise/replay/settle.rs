@@ -1,0 +1,80 @@
+//! The end of a replay: what did not come, what was printed, how it ended.
+
+use std::sync::PoisonError;
+
+use errand_model::Payload;
+use errand_model::replay::Divergence;
+use errand_model::run::Outcome;
+
+use super::{Replayed, streams};
+use crate::{Error, payload};
+
+impl Replayed {
+    /// What the end of the replay's agent means, which ended by itself.
+    pub(in crate::supervise) async fn settle(
+        &self,
+        outcome: Outcome,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+    ) -> Outcome {
+        if let Some(failure) = self.failure() {
+            return Outcome::Failed(failure);
+        }
+        match self.last_look(&outcome, exit_code, signal) {
+            Ok(()) => outcome,
+            Err(divergence) => Outcome::Failed(self.fail(divergence).await),
+        }
+    }
+
+    fn last_look(
+        &self,
+        outcome: &Outcome,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+    ) -> Result<(), Divergence> {
+        let own = self.desk.run_id();
+        let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_words = streams::last_words(&self.engine, own);
+        record.exited(exit_code, signal, &last_words)?;
+        record.finished()?;
+        // The streams of several attempts are in one log, and what failing commands printed is in
+        // none of the steps.
+        if record.attempts() == 1 && !record.has_failed_steps() {
+            streams::compare(&self.engine, &self.of, own, &self.translate)?;
+        }
+        let produced = match outcome {
+            Outcome::Exited { output } => output.clone().or_else(|| self.desk.output()),
+            Outcome::Failed(_) | Outcome::Drained => None,
+        };
+        let produced = produced.map(|output| self.translated(output)).transpose();
+        match produced {
+            Ok(produced) => record.produced(produced.as_ref()),
+            Err(error) => Err(Divergence::new("output", None, Some(&error.to_string()))),
+        }
+    }
+
+    /// A payload in the words of the recorded run.
+    pub(super) fn translated(&self, given: Payload) -> Result<Payload, Error> {
+        let blobs = self.engine.blobs();
+        Ok(match given {
+            Payload::Json(value) => payload::from_json(&blobs, self.translate.json(value))?,
+            Payload::Text(text) => Payload::Text(self.translate.text(&text)),
+            Payload::Base64(text) => Payload::Base64(text),
+            Payload::Blob(blob) => {
+                let bytes = blobs.get(&blob.digest)?;
+                match (self.translate.bytes(&bytes), blob.encoding) {
+                    (None, _) => Payload::Blob(blob),
+                    (Some(bytes), errand_model::Encoding::Json) => {
+                        let value = serde_json::from_slice(&bytes)
+                            .map_err(|error| Error::Payload { reason: error.to_string() })?;
+                        payload::from_json(&blobs, value)?
+                    }
+                    (
+                        Some(bytes),
+                        errand_model::Encoding::Text | errand_model::Encoding::Binary,
+                    ) => payload::from_bytes(&blobs, bytes)?,
+                }
+            }
+        })
+    }
+}

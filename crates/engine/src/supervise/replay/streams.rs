@@ -1,0 +1,89 @@
+//! What two runs printed, read from their logs.
+
+use std::path::Path;
+
+use errand_agent::log::{Part, Query, Reader, Stream};
+use errand_model::RunId;
+use errand_model::replay::Divergence;
+
+use super::translate::Translate;
+use crate::Engine;
+
+/// Longer output is not compared: it would have to fit into memory twice.
+const STREAM_BYTES: usize = 32 * 1024 * 1024;
+
+/// What a run printed.
+#[derive(Default)]
+struct Printed {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+/// Compares what two runs printed, if both logs are whole.
+pub(super) fn compare(
+    engine: &Engine,
+    of: &RunId,
+    own: &RunId,
+    translate: &Translate,
+) -> Result<(), Divergence> {
+    let registry = engine.registry();
+    let (Some(recorded), Some(found)) =
+        (printed(&registry.run_log(of)), printed(&registry.run_log(own)))
+    else {
+        return Ok(());
+    };
+    same("stdout", &recorded.stdout, &found.stdout, translate)?;
+    same("stderr", &recorded.stderr, &found.stderr, translate)
+}
+
+fn same(
+    what: &str,
+    recorded: &[u8],
+    found: &[u8],
+    translate: &Translate,
+) -> Result<(), Divergence> {
+    let translated = translate.bytes(found);
+    let found = translated.as_deref().unwrap_or(found);
+    if recorded == found {
+        return Ok(());
+    }
+    let [left, right] = [recorded, found].map(String::from_utf8_lossy);
+    Err(Divergence::new(what, Some(&left), Some(&right)))
+}
+
+/// What a log says was printed; `None` if it is not there, not whole, or too long.
+fn printed(path: &Path) -> Option<Printed> {
+    if !path.exists() {
+        return None;
+    }
+    let mut reader = Reader::open(path, Query::default()).ok()?;
+    let mut printed = Printed::default();
+    while let Some(line) = reader.next_line().ok()? {
+        let text = match line.stream? {
+            Stream::Stdout => &mut printed.stdout,
+            Stream::Stderr => &mut printed.stderr,
+            Stream::System => continue,
+        };
+        if text.len() + line.text.len() > STREAM_BYTES {
+            return None;
+        }
+        text.extend_from_slice(line.text);
+        if matches!(line.part, Part::Whole | Part::End) {
+            text.push(b'\n');
+        }
+    }
+    Some(printed)
+}
+
+/// Lines of stderr that say why an agent ended.
+const LAST_LINES: usize = 6;
+
+/// What a run said last on stderr.
+pub(super) fn last_words(engine: &Engine, run_id: &RunId) -> String {
+    let Some(printed) = printed(&engine.registry().run_log(run_id)) else {
+        return String::new();
+    };
+    let text = String::from_utf8_lossy(&printed.stderr);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}

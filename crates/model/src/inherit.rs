@@ -1,0 +1,150 @@
+//! What a new run takes over from another: completed steps and a checkpoint.
+//!
+//! They become events of the new run's own journal, so that it needs the other one no more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::RunId;
+use crate::event::{
+    CheckpointInherited, Event, EventBody, StepCompleted, StepInherited, StepStarted, UnknownEvent,
+};
+
+/// Where the part of a journal ends that is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upto<'a> {
+    /// With its last event.
+    End,
+    /// Before the step of that key was begun first.
+    Step(&'a str),
+}
+
+/// What is taken over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heritage {
+    /// The last event that was looked at.
+    pub upto_seq: u64,
+    /// Steps in the order in which they were completed, then the checkpoint.
+    pub events: Vec<EventBody>,
+}
+
+/// Why nothing can be taken over.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NotInheritable {
+    /// No step of that key was begun.
+    #[error("run {run_id} has no step {key:?}{}", known(keys))]
+    Step {
+        /// Which run.
+        run_id: RunId,
+        /// What was asked for.
+        key: String,
+        /// The keys that there are, in the order in which they were begun.
+        keys: Vec<String>,
+    },
+    /// An event that this program does not know.
+    #[error(transparent)]
+    Unknown(#[from] UnknownEvent),
+}
+
+/// Keys that are named in a message; of more, so many.
+const NAMED_KEYS: usize = 40;
+
+fn known(keys: &[String]) -> String {
+    if keys.is_empty() {
+        return "; it has none".to_owned();
+    }
+    let named: Vec<_> = keys.iter().take(NAMED_KEYS).map(|key| format!("{key:?}")).collect();
+    let more = keys.len().saturating_sub(NAMED_KEYS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("; its steps are {}{more}", named.join(", "))
+}
+
+/// What a run takes over from `run_id`, whose whole journal is `events`.
+///
+/// # Errors
+///
+/// [`NotInheritable`].
+pub fn inherit(
+    run_id: &RunId,
+    events: &[Event],
+    upto: Upto<'_>,
+) -> Result<Heritage, NotInheritable> {
+    let mut begun: BTreeMap<String, StepStarted> = BTreeMap::new();
+    let mut keys = Keys::default();
+    let mut steps: Vec<StepInherited> = Vec::new();
+    let mut heritage = Heritage::default();
+    let mut checkpoint = None;
+    let cut = |key: &str| upto == Upto::Step(key);
+    let mut found = upto == Upto::End;
+    for event in events {
+        let body = event.body()?;
+        if let EventBody::StepStarted(started) = &body {
+            found |= cut(&started.key);
+            keys.note(&started.key);
+            begun.insert(started.key.clone(), started.clone());
+        } else if let EventBody::StepInherited(step) = &body {
+            found |= cut(&step.key);
+            keys.note(&step.key);
+            if !is_past(upto, found) {
+                steps.push(step.clone());
+            }
+        } else if let EventBody::StepCompleted(done) = &body {
+            if !is_past(upto, found) {
+                steps.extend(begun.get(&done.key).map(|started| completed(started, done)));
+            }
+        } else if !is_past(upto, found) {
+            if let EventBody::CheckpointSaved(saved) = &body {
+                checkpoint = Some(saved.state.clone());
+            } else if let EventBody::CheckpointInherited(saved) = &body {
+                checkpoint = Some(saved.state.clone());
+            }
+        }
+        if !is_past(upto, found) {
+            heritage.upto_seq = event.seq;
+        }
+    }
+    if let (Upto::Step(key), false) = (upto, found) {
+        return Err(NotInheritable::Step {
+            run_id: run_id.clone(),
+            key: key.to_owned(),
+            keys: keys.ordered,
+        });
+    }
+    heritage.events = steps.into_iter().map(EventBody::StepInherited).collect();
+    let checkpoint = checkpoint.map(|state| CheckpointInherited { state });
+    heritage.events.extend(checkpoint.map(EventBody::CheckpointInherited));
+    Ok(heritage)
+}
+
+/// Whether an event lies behind the cut, once the step that makes it was `found`.
+fn is_past(upto: Upto<'_>, found: bool) -> bool {
+    matches!(upto, Upto::Step(_)) && found
+}
+
+/// Keys in the order in which they came first.
+#[derive(Default)]
+struct Keys {
+    known: BTreeSet<String>,
+    ordered: Vec<String>,
+}
+
+impl Keys {
+    fn note(&mut self, key: &str) {
+        if self.known.insert(key.to_owned()) {
+            self.ordered.push(key.to_owned());
+        }
+    }
+}
+
+fn completed(started: &StepStarted, done: &StepCompleted) -> StepInherited {
+    StepInherited {
+        key: done.key.clone(),
+        kind: started.kind.clone(),
+        fingerprint: started.fingerprint.clone(),
+        detail: started.detail.clone(),
+        output: done.output.clone(),
+        stderr: done.stderr.clone(),
+        duration: done.duration,
+    }
+}

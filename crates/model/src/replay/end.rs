@@ -1,0 +1,96 @@
+//! How a recorded run ended, and whether a replay can be held against that.
+
+use thiserror::Error;
+
+use crate::event::{RunKind, UnknownEvent};
+use crate::run::{AttemptState, Run, Status};
+use crate::{Payload, RunId};
+
+/// How the recorded run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct End {
+    /// The agent's exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended the agent.
+    pub signal: Option<i32>,
+    /// What it produced.
+    pub output: Option<Payload>,
+}
+
+/// How a run ended by its agent's own doing.
+pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
+    let run_id = || run.id.clone();
+    if run.spec.kind == RunKind::Service {
+        return Err(NotReplayable::Service { run_id: run_id() });
+    }
+    if !run.status.is_terminal() {
+        return Err(NotReplayable::Live { run_id: run_id(), status: run.status.name() });
+    }
+    let stopped = |how: &str| NotReplayable::Stopped { run_id: run_id(), how: how.to_owned() };
+    if let Status::Cancelled { .. } = &run.status {
+        return Err(stopped("it was cancelled"));
+    }
+    match run.attempts.last().map(|last| &last.state) {
+        Some(AttemptState::Exited(end)) => {
+            Ok(End { exit_code: end.exit_code, signal: None, output: run.output.clone() })
+        }
+        Some(AttemptState::Failed(end, error)) if ended_by_itself(&error.code) => {
+            Ok(End { exit_code: end.exit_code, signal: end.signal, output: None })
+        }
+        Some(AttemptState::Failed(_, error)) => Err(stopped(&error.message)),
+        Some(AttemptState::Stopped(..)) => Err(stopped("its last attempt was stopped")),
+        Some(AttemptState::Starting(_) | AttemptState::Running) | None => {
+            Err(stopped("no attempt of it ended"))
+        }
+    }
+}
+
+/// Whether an attempt that failed so ended by its agent's own doing.
+fn ended_by_itself(code: &str) -> bool {
+    let from_outside = [
+        "timeout_run",
+        "timeout_step",
+        "timeout_queue",
+        "helper_died",
+        "lease_lost",
+        "supervisor_stopped",
+        "replay_diverged",
+        "spawn_failed",
+        "workspace_failed",
+        "command_not_found",
+        "command_not_executable",
+    ];
+    !from_outside.contains(&code)
+}
+
+/// Why a run cannot be replayed strictly.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NotReplayable {
+    /// It is not over.
+    #[error("run {run_id} is {status}: only a run that is over can be replayed")]
+    Live {
+        /// Which run.
+        run_id: RunId,
+        /// Its status.
+        status: &'static str,
+    },
+    /// It is a service.
+    #[error("run {run_id} is a service: its wakes are the runs that can be replayed")]
+    Service {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// Its agent did not end by itself: there is no end to compare with.
+    #[error(
+        "run {run_id} was not ended by its agent, so that there is no end to compare with: {how}"
+    )]
+    Stopped {
+        /// Which run.
+        run_id: RunId,
+        /// How it ended.
+        how: String,
+    },
+    /// An event that this program does not know.
+    #[error(transparent)]
+    Unknown(#[from] UnknownEvent),
+}

@@ -1,0 +1,455 @@
+//! The fold of a journal for a replay of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::divergence::{Divergence, shown, shown_payload, shown_step};
+use super::end::{End, NotReplayable, end};
+use super::session::SessionRecord;
+use super::track::Track;
+use crate::event::{Event, EventBody, Failure, StepStarted};
+use crate::run::Run;
+use crate::{Digest, Payload};
+
+/// Members of a reported event that errand adds or works out by itself: they need not come again.
+const ADDED_MEMBERS: [&str; 3] = ["cost_micro_usd", "cost_usd", "idempotency_key"];
+
+/// A recorded run, and how far a replay of it is.
+#[derive(Clone, Debug)]
+pub struct Record {
+    attempts: u32,
+    steps: BTreeMap<String, Recorded>,
+    /// Keys in the order in which they were begun first.
+    order: Vec<String>,
+    reported: BTreeMap<String, Track<Value>>,
+    checkpoints: Track<Payload>,
+    artifacts: BTreeMap<String, Track<Digest>>,
+    output_parts: Track<String>,
+    session: SessionRecord,
+    /// The steps that are under way while the journal is taken in, the one begun last at the end.
+    open: Vec<String>,
+    end: End,
+}
+
+/// One step of the record.
+#[derive(Clone, Debug)]
+struct Recorded {
+    started: StepStarted,
+    /// Done by another run, before this one.
+    is_inherited: bool,
+    /// Done in whichever attempt.
+    is_completed: bool,
+    /// The attempt that `outcomes` are of: the last that began it.
+    attempt: u32,
+    outcomes: Vec<Outcome>,
+    /// What its command left with errand, which a replay leaves in its place.
+    within: Within,
+    /// How often the replay began it.
+    begun: usize,
+}
+
+/// What a step's command left with errand while it ran.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Within {
+    /// The run's output, the last one.
+    pub output: Option<Payload>,
+    /// The checkpoint, the last one.
+    pub checkpoint: Option<Payload>,
+}
+
+/// What became of a step that was begun.
+#[derive(Clone, Debug)]
+enum Outcome {
+    /// Nothing that is known.
+    Open,
+    Ended(Served),
+}
+
+/// What a replay gives an agent in the place of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Served {
+    /// It was done, with this result.
+    Completed {
+        /// What it produced.
+        output: Option<Payload>,
+        /// What it wrote to stderr.
+        stderr: Option<Payload>,
+    },
+    /// It failed.
+    Failed {
+        /// What went wrong.
+        error: Failure,
+        /// The command's exit code.
+        exit_code: Option<i32>,
+    },
+}
+
+impl Record {
+    /// The record of `run`, whose whole journal is `events`.
+    ///
+    /// # Errors
+    ///
+    /// [`NotReplayable`] if there is nothing to compare a replay's end with.
+    pub fn of(run: &Run, events: &[Event]) -> Result<Self, NotReplayable> {
+        let mut record = Self {
+            attempts: run.last_attempt_number(),
+            steps: BTreeMap::new(),
+            order: Vec::new(),
+            reported: BTreeMap::new(),
+            checkpoints: Track::default(),
+            artifacts: BTreeMap::new(),
+            output_parts: Track::default(),
+            session: SessionRecord::default(),
+            open: Vec::new(),
+            end: end(run)?,
+        };
+        for (number, event) in events.iter().enumerate() {
+            let body = event.body()?;
+            if !is_last_word(&body, event, events.get(number + 1)) {
+                record.take_in(event.attempt, &body);
+                let in_step = !record.open.is_empty();
+                record.session.take_in(event.at, (event.attempt, in_step), &body);
+            }
+        }
+        let attempts = record.attempts;
+        record.checkpoints.reach(attempts);
+        record.output_parts.reach(attempts);
+        record.session.reach(attempts);
+        record.reported.values_mut().for_each(|track| track.reach(attempts));
+        record.artifacts.values_mut().for_each(|track| track.reach(attempts));
+        Ok(record)
+    }
+
+    /// How many attempts were made.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// How the run ended.
+    pub const fn end(&self) -> &End {
+        &self.end
+    }
+
+    /// Whether a step failed: what its command printed is not in the record.
+    pub fn has_failed_steps(&self) -> bool {
+        let failed =
+            |outcome: &Outcome| !matches!(outcome, Outcome::Ended(Served::Completed { .. }));
+        self.steps.values().any(|step| step.outcomes.iter().any(failed))
+    }
+
+    fn take_in(&mut self, attempt: u32, body: &EventBody) {
+        let in_step = !self.open.is_empty();
+        if let EventBody::AttemptStarted(_) = body {
+            self.open.clear();
+        } else if let EventBody::StepStarted(started) = body {
+            self.start(attempt, started);
+        } else if let EventBody::StepInherited(done) = body {
+            let started = StepStarted {
+                key: done.key.clone(),
+                kind: done.kind.clone(),
+                fingerprint: done.fingerprint.clone(),
+                detail: done.detail.clone(),
+            };
+            self.start(attempt, &started);
+            let (output, stderr) = (done.output.clone(), done.stderr.clone());
+            self.finish(&done.key, Served::Completed { output, stderr });
+            if let Some(step) = self.steps.get_mut(&done.key) {
+                step.is_inherited = true;
+            }
+        } else if let EventBody::StepCompleted(done) = body {
+            let (output, stderr) = (done.output.clone(), done.stderr.clone());
+            self.finish(&done.key, Served::Completed { output, stderr });
+        } else if let EventBody::StepFailed(failed) = body {
+            let (error, exit_code) = (failed.error.clone(), failed.exit_code);
+            self.finish(&failed.key, Served::Failed { error, exit_code });
+        } else if let EventBody::CheckpointSaved(saved) = body {
+            self.checkpoints.record(attempt, saved.state.clone(), in_step);
+            if let Some(within) = self.innermost() {
+                within.checkpoint = Some(saved.state.clone());
+            }
+        } else if let EventBody::ArtifactCreated(created) = body {
+            let track = self.artifacts.entry(created.name.clone()).or_default();
+            track.record(attempt, created.digest.clone(), in_step);
+        } else if let EventBody::OutputDelta(delta) = body {
+            self.output_parts.record(attempt, delta.text.clone(), in_step);
+        } else if let EventBody::OutputSet(set) = body {
+            if let Some(within) = self.innermost() {
+                within.output = Some(set.output.clone());
+            }
+        } else if let EventBody::Reported(reported) = body {
+            let track = self.reported.entry(reported.type_name().to_owned()).or_default();
+            track.record(attempt, said(reported.data()), in_step);
+        }
+    }
+
+    /// Where something belongs that comes now: to the step that was begun last.
+    fn innermost(&mut self) -> Option<&mut Within> {
+        self.steps.get_mut(self.open.last()?).map(|step| &mut step.within)
+    }
+
+    fn start(&mut self, attempt: u32, started: &StepStarted) {
+        if !self.steps.contains_key(&started.key) {
+            self.order.push(started.key.clone());
+        }
+        let step = self.steps.entry(started.key.clone()).or_insert_with(|| Recorded {
+            started: started.clone(),
+            is_inherited: false,
+            is_completed: false,
+            attempt,
+            outcomes: Vec::new(),
+            within: Within::default(),
+            begun: 0,
+        });
+        if step.attempt != attempt {
+            step.outcomes.clear();
+        }
+        self.open.retain(|key| *key != started.key);
+        self.open.push(started.key.clone());
+        step.attempt = attempt;
+        step.started = started.clone();
+        step.outcomes.push(Outcome::Open);
+    }
+
+    fn finish(&mut self, key: &str, ended: Served) {
+        self.open.retain(|open| open != key);
+        let Some(step) = self.steps.get_mut(key) else { return };
+        step.is_completed |= matches!(ended, Served::Completed { .. });
+        if let Some(last) = step.outcomes.last_mut() {
+            *last = Outcome::Ended(ended);
+        }
+    }
+
+    /// What has to do with the session.
+    pub const fn session(&mut self) -> &mut SessionRecord {
+        &mut self.session
+    }
+
+    /// The replay begins a step: what it gives.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if the record has no such step, another command for it, or no result.
+    pub fn begin(&mut self, asked: &StepStarted) -> Result<Served, Divergence> {
+        let shown_asked =
+            shown_step(&asked.key, asked.detail.as_deref(), asked.fingerprint.as_ref());
+        let next = self.unbegun().map(describe);
+        let Some(step) = self.steps.get_mut(&asked.key) else {
+            let next = next.as_deref();
+            return Err(Divergence::new("step", next, Some(&shown_asked)).at_step(&asked.key));
+        };
+        let recorded = describe(step);
+        let differs = |what: &str, expected: &str, found: &str| {
+            Err(Divergence::new(what, Some(expected), Some(found)).at_step(&asked.key))
+        };
+        match (&step.started.fingerprint, &asked.fingerprint) {
+            (Some(left), Some(right)) if left != right => {
+                // Where both are shown alike, the fingerprints tell them apart.
+                let (left, right) = if recorded == shown_asked {
+                    (format!("{recorded}\n{left}\n"), format!("{shown_asked}\n{right}\n"))
+                } else {
+                    (recorded, shown_asked)
+                };
+                return differs("command", &left, &right);
+            }
+            (Some(_) | None, Some(_) | None) => {}
+        }
+        let times = step.outcomes.len();
+        let outcome = step.outcomes.get(step.begun).or_else(|| {
+            let is_done =
+                |last: &&Outcome| matches!(last, Outcome::Ended(Served::Completed { .. }));
+            step.outcomes.last().filter(is_done)
+        });
+        step.begun += 1;
+        match outcome {
+            Some(Outcome::Ended(served)) => Ok(served.clone()),
+            Some(Outcome::Open) => {
+                differs("step", &format!("{recorded}\nit never ended"), &shown_asked)
+            }
+            None => {
+                let found = format!("{shown_asked}\nbegun {} times", times + 1);
+                differs("step", &format!("{recorded}\nbegun {times} times"), &found)
+            }
+        }
+    }
+
+    /// What the command of a step left with errand.
+    pub fn within(&self, key: &str) -> Within {
+        self.steps.get(key).map(|step| step.within.clone()).unwrap_or_default()
+    }
+
+    /// The first step that the replay has to begin and did not.
+    fn unbegun(&self) -> Option<&Recorded> {
+        let is_due = |step: &&Recorded| {
+            // What failed in an earlier attempt may have been gone round by a later one.
+            step.begun == 0 && !step.is_inherited && (step.is_completed || self.attempts == 1)
+        };
+        self.order.iter().filter_map(|key| self.steps.get(key)).find(is_due)
+    }
+
+    /// The replay reports an event.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if it is not the one that the record has in its place.
+    pub fn report(&mut self, type_name: &str, data: &Value) -> Result<(), Divergence> {
+        let found = said(data);
+        let track = self.reported.entry(type_name.to_owned()).or_default();
+        track.follow(&found).map_err(|expected| {
+            let expected = expected.map(shown);
+            Divergence::new(format!("event {type_name}"), expected.as_deref(), Some(&shown(&found)))
+        })
+    }
+
+    /// The replay saves a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if it is not the one that the record has in its place.
+    pub fn checkpoint(&mut self, state: &Payload) -> Result<(), Divergence> {
+        self.checkpoints.follow(state).map_err(|expected| {
+            let expected = expected.map(shown_payload);
+            Divergence::new("checkpoint", expected.as_deref(), Some(&shown_payload(state)))
+        })
+    }
+
+    /// The replay keeps a file.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if the record has no file of that name, or another content.
+    pub fn artifact(&mut self, name: &str, digest: &Digest) -> Result<(), Divergence> {
+        let track = self.artifacts.entry(name.to_owned()).or_default();
+        track.follow(digest).map_err(|expected| {
+            let expected = expected.map(|expected| format!("{name}: {expected}"));
+            Divergence::new("artifact", expected.as_deref(), Some(&format!("{name}: {digest}")))
+        })
+    }
+
+    /// The replay passes a part of its output on.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if it is not the one that the record has in its place.
+    pub fn output_part(&mut self, text: &str) -> Result<(), Divergence> {
+        self.output_parts.follow(&text.to_owned()).map_err(|expected| {
+            Divergence::new("output part", expected.map(String::as_str), Some(text))
+        })
+    }
+
+    /// The replay's agent has ended: whether all came that the record has.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] for the first thing that did not come.
+    pub fn finished(&self) -> Result<(), Divergence> {
+        if let Some(step) = self.unbegun() {
+            let missing = Divergence::new("step", Some(&describe(step)), None);
+            return Err(missing.at_step(&step.started.key));
+        }
+        for (type_name, track) in &self.reported {
+            if let Some(expected) = track.rest() {
+                let what = format!("event {type_name}");
+                return Err(Divergence::new(what, Some(&shown(expected)), None));
+            }
+        }
+        if let Some(expected) = self.checkpoints.rest() {
+            return Err(Divergence::new("checkpoint", Some(&shown_payload(expected)), None));
+        }
+        for (name, track) in &self.artifacts {
+            if let Some(expected) = track.rest() {
+                let expected = format!("{name}: {expected}");
+                return Err(Divergence::new("artifact", Some(&expected), None));
+            }
+        }
+        if let Some(expected) = self.output_parts.rest() {
+            return Err(Divergence::new("output part", Some(expected), None));
+        }
+        self.session.finished()
+    }
+
+    /// Whether the replay's agent ended as the recorded one did. `last_words` are shown where it did
+    /// not, since they mostly say why.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] in the exit code or signal.
+    pub fn exited(
+        &self,
+        exit_code: Option<i32>,
+        signal: Option<i32>,
+        last_words: &str,
+    ) -> Result<(), Divergence> {
+        let how = |code: Option<i32>, signal: Option<i32>| match (code, signal) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "no exit code".to_owned(),
+        };
+        let (left, right) = (how(self.end.exit_code, self.end.signal), how(exit_code, signal));
+        if left == right {
+            return Ok(());
+        }
+        let found = format!("{right}\n{last_words}");
+        Err(Divergence::new("exit code", Some(&left), Some(found.trim_end())))
+    }
+
+    /// Whether the replay's output is the recorded one.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] in the output.
+    pub fn produced(&self, found: Option<&Payload>) -> Result<(), Divergence> {
+        let expected = self.end.output.as_ref();
+        if expected == found {
+            return Ok(());
+        }
+        let [left, right] = [expected, found].map(|output| output.map(shown_payload));
+        Err(Divergence::new("output", left.as_deref(), right.as_deref()))
+    }
+
+    /// What a replay that ended the same has in common with the record, in words.
+    pub fn summary(&self) -> Vec<String> {
+        let count = |number: usize, noun: &str| match number {
+            1 => format!("1 {noun}"),
+            _ => format!("{number} {noun}s"),
+        };
+        let reported: usize = self.reported.values().map(Track::len).sum();
+        let files: usize = self.artifacts.values().map(Track::len).sum();
+        let streams = self.attempts == 1 && !self.has_failed_steps();
+        let mut all = vec![
+            format!("{} served", count(self.steps.len(), "step")),
+            count(reported, "event"),
+            count(self.checkpoints.len(), "checkpoint"),
+            count(files, "artifact"),
+            "the output".to_owned(),
+        ];
+        if streams {
+            all.push("stdout and stderr".to_owned());
+        }
+        all.push("the exit code".to_owned());
+        all
+    }
+}
+
+/// Whether errand itself said it in the session, as the run ended: what the run was given, and what
+/// it gave. A replay says nothing there.
+fn is_last_word(body: &EventBody, event: &Event, next: Option<&Event>) -> bool {
+    matches!(body, EventBody::SessionAppended(_))
+        && next.is_some_and(|next| next.kind == "attempt.exited" && next.at == event.at)
+}
+
+fn describe(step: &Recorded) -> String {
+    let StepStarted { key, detail, fingerprint, .. } = &step.started;
+    shown_step(key, detail.as_deref(), fingerprint.as_ref())
+}
+
+/// What the agent itself said of an event.
+fn said(data: &Value) -> Value {
+    let mut data = data.clone();
+    if let Some(members) = data.as_object_mut() {
+        for member in ADDED_MEMBERS {
+            members.remove(member);
+        }
+    }
+    data
+}

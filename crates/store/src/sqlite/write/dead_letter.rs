@@ -1,0 +1,124 @@
+//! Dead letters: noted with the event that makes one, discarded on demand.
+
+use errand_model::event::Event;
+use errand_model::run::{Run, Status};
+use rusqlite::{Connection, params};
+
+use super::Operation;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::read;
+use crate::sqlite::row::integer;
+use crate::{Admission, Discard, Error, Fate};
+
+/// The event that makes one.
+const DEAD_LETTERED: &str = "run.dead_lettered";
+/// Steps' events that are looked at, from the end, for the step that failed.
+const STEP_EVENTS: u32 = 64;
+
+/// [`crate::Store::discard`].
+pub(in crate::sqlite) struct DiscardDeadLetter(pub(in crate::sqlite) Discard);
+
+impl Operation for DiscardDeadLetter {
+    type Output = ();
+
+    fn run(&self, connection: &Connection) -> Result<(), Failure> {
+        const SQL: &str = "UPDATE dead_letters SET discarded_at_ms = ?2, discarded_by = ?3 \
+             WHERE run = (SELECT run FROM runs WHERE run_id = ?1)";
+        let Discard { run_id, by, at } = &self.0;
+        match read::dead_letter(connection, run_id)? {
+            Some(found) if found.fate == Fate::Open => {}
+            Some(found) => return Err(Error::Settled { letter: Box::new(found) }.into()),
+            None => return Err(Error::NoDeadLetter { run_id: run_id.clone() }.into()),
+        }
+        connection.prepare_cached(SQL)?.execute(params![run_id.as_str(), at.as_millis(), by])?;
+        Ok(())
+    }
+}
+
+/// Refuses to do a dead letter again that is settled, where that matters to who asks.
+pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
+    let Some(origin) = admission.run.spec.origin_run_id.as_ref().filter(|_| admission.redrives)
+    else {
+        return Ok(());
+    };
+    match read::dead_letter(connection, origin)? {
+        Some(found) if found.fate == Fate::Open => Ok(()),
+        Some(found) => Err(Error::Settled { letter: Box::new(found) }.into()),
+        None => Err(Error::NoDeadLetter { run_id: origin.clone() }.into()),
+    }
+}
+
+/// Takes down that a run does another one again.
+pub(super) fn note_repeat(connection: &Connection, run: &Run) -> Result<(), Failure> {
+    const SQL: &str =
+        "INSERT OR REPLACE INTO repeats (run_id, origin, upto, at_ms) VALUES (?1, ?2, ?3, ?4)";
+    let spec = &run.spec;
+    let Some(origin) = spec.origin_run_id.as_ref().filter(|_| spec.replay.is_none()) else {
+        return Ok(());
+    };
+    let upto = spec.inherits.as_ref().map(|inherits| integer(inherits.upto_seq));
+    let at = run.created_at.as_millis();
+    connection.prepare_cached(SQL)?.execute(params![run.id.as_str(), origin.as_str(), upto, at])?;
+    Ok(())
+}
+
+/// Takes down that `events`, the newest of the run, made it a dead letter, if they did.
+pub(super) fn note(
+    connection: &Connection,
+    number: i64,
+    run: &Run,
+    events: &[Event],
+) -> Result<(), Failure> {
+    const SQL: &str = "INSERT OR REPLACE INTO dead_letters \
+         (run, seq, at_ms, attempts, code, message, step) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let Some(event) = events.iter().rev().find(|event| event.kind == DEAD_LETTERED) else {
+        return Ok(());
+    };
+    let error = match &run.status {
+        Status::Failed { error, .. } => Some(error),
+        Status::Pending { .. }
+        | Status::Running { .. }
+        | Status::Paused { .. }
+        | Status::Completed { .. }
+        | Status::Cancelled { .. } => None,
+    };
+    let step = match error.and_then(|error| error.step.clone()) {
+        Some(step) => Some(step),
+        None => failing_step(connection, number, run.last_attempt_number())?,
+    };
+    connection.prepare_cached(SQL)?.execute(params![
+        number,
+        integer(event.seq),
+        event.at.as_millis(),
+        run.last_attempt_number(),
+        error.map_or("", |error| error.code.as_str()),
+        error.map_or("", |error| error.message.as_str()),
+        step,
+    ])?;
+    Ok(())
+}
+
+/// The step of that attempt that was begun or failed last and not completed since.
+fn failing_step(
+    connection: &Connection,
+    run: i64,
+    attempt: u32,
+) -> Result<Option<String>, Failure> {
+    const SQL: &str = "SELECT attempt, type, json_extract(data, '$.key') FROM events \
+         WHERE run = ?1 AND type IN ('step.started', 'step.completed', 'step.failed') \
+         ORDER BY seq DESC LIMIT ?2";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query(params![run, STEP_EVENTS])?;
+    let mut completed: Vec<String> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (of, kind, key): (u32, String, Option<String>) =
+            (row.get(0)?, row.get(1)?, row.get(2)?);
+        let Some(key) = key.filter(|_| of == attempt) else { return Ok(None) };
+        if kind == "step.completed" {
+            completed.push(key);
+        } else if !completed.contains(&key) {
+            return Ok(Some(key));
+        }
+    }
+    Ok(None)
+}
