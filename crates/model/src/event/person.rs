@@ -66,6 +66,9 @@ pub struct ApprovalDecided {
     pub comment: Option<String>,
     /// Whether the deadline decided, and no person.
     pub by_deadline: bool,
+    /// Tells this one from every other, so that whoever made it knows that it counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
 }
 
 /// `input.requested`: the agent asks a question. Asked again, it is the same question.
@@ -94,6 +97,9 @@ pub struct InputProvided {
     pub answer: Payload,
     /// Who gave it.
     pub provided_by: String,
+    /// Tells this one from every other, so that whoever made it knows that it counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_id: Option<String>,
 }
 
 /// `input.expired`: nobody answered in time.

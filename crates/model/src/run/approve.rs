@@ -50,6 +50,8 @@ pub struct DecideApproval {
     pub comment: Option<String>,
     /// The digest that the person saw; refused if the approval is about another one.
     pub digest: Option<Digest>,
+    /// Tells this decision from every other one.
+    pub decision_id: Option<String>,
 }
 
 impl From<AskApproval> for Command {
@@ -133,6 +135,7 @@ impl Run {
             decided_by: decide.by.clone(),
             comment: decide.comment.clone(),
             by_deadline: false,
+            decision_id: decide.decision_id.clone(),
         });
         Ok(self.resuming_after(vec![decided], Some(&decide.by), now))
     }

@@ -50,6 +50,7 @@ impl Run {
                 decided_by: NOBODY.to_owned(),
                 comment: None,
                 by_deadline: true,
+                decision_id: None,
             }));
         }
         for inquiry in self.open_inputs().filter(|open| is_due(open.request.deadline_ms)) {

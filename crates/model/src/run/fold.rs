@@ -198,6 +198,7 @@ impl Run {
                 comment: decided.comment.clone(),
                 by_deadline: decided.by_deadline,
                 at,
+                decision_id: decided.decision_id.clone(),
             });
         } else if let EventBody::InputRequested(request) = event {
             let asked_at = self.inputs.get(&request.input_id).map_or(at, |known| known.asked_at);
@@ -206,7 +207,8 @@ impl Run {
         } else if let EventBody::InputProvided(provided) = event {
             let Some(inquiry) = self.inputs.get_mut(&provided.input_id) else { return };
             let (answer, by) = (provided.answer.clone(), provided.provided_by.clone());
-            inquiry.reply = Some(Reply::Provided { answer, by, at });
+            let decision_id = provided.decision_id.clone();
+            inquiry.reply = Some(Reply::Provided { answer, by, at, decision_id });
         } else if let EventBody::InputExpired(expired) = event {
             let Some(inquiry) = self.inputs.get_mut(&expired.input_id) else { return };
             inquiry.reply = Some(Reply::Expired { at });

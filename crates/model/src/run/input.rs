@@ -39,6 +39,8 @@ pub struct ProvideInput {
     pub answer: Payload,
     /// Who gives it.
     pub by: String,
+    /// Tells this answer from every other one.
+    pub decision_id: Option<String>,
 }
 
 impl From<AskInput> for Command {
@@ -110,6 +112,7 @@ impl Run {
             input_id: provide.input_id.clone(),
             answer: provide.answer.clone(),
             provided_by: provide.by.clone(),
+            decision_id: provide.decision_id.clone(),
         });
         Ok(self.resuming_after(vec![provided], Some(&provide.by), now))
     }

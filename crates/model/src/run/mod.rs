@@ -265,7 +265,7 @@ impl Run {
             Command::AttemptUp(up) => self.attempt_up(up),
             Command::EndAttempt(end) => self.end_attempt(end, now),
             Command::Cancel(cancel) => self.cancel(cancel),
-            Command::Restart(restart) => self.restart(restart),
+            Command::Restart(restart) => self.restart(restart, now),
             Command::Lose(lose) => self.lose(lose, now),
             Command::Pause(pause) => self.pause(pause),
             Command::Meter(meter) => self.meter(meter, now),

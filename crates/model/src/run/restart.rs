@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Command, Decision, Effect, Rejection, Run};
-use crate::event::{EventBody, RestartRequested};
+use crate::Timestamp;
+use crate::event::{EventBody, RestartRequested, RunResumed};
 
 /// Stop the current attempt and begin another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,12 +22,18 @@ impl From<Restart> for Command {
 }
 
 impl Run {
-    pub(super) fn restart(&self, restart: &Restart) -> Result<Decision, Rejection> {
+    pub(super) fn restart(&self, restart: &Restart, now: Timestamp) -> Result<Decision, Rejection> {
         if self.status.is_terminal() {
             return Err(self.terminal());
         }
         if self.cancel_requested.is_some() {
             return Err(self.not_now("restart, since it is being stopped"));
+        }
+        if self.is_at_rest() {
+            // Whatever it waits for, it asks again.
+            let resumed = RunResumed { by: restart.by.clone() };
+            return Ok(Decision::record(vec![EventBody::RunResumed(resumed)])
+                .and(Effect::Dispatch { not_before: now }));
         }
         if self.live_attempt().is_none() {
             // The next attempt is on its way as it is.

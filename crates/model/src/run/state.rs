@@ -94,6 +94,9 @@ pub struct Verdict {
     pub by_deadline: bool,
     /// When.
     pub at: Timestamp,
+    /// Tells this decision from every other one.
+    #[serde(default)]
+    pub decision_id: Option<String>,
 }
 
 /// A question that was asked.
@@ -121,6 +124,9 @@ pub enum Reply {
         by: String,
         /// When.
         at: Timestamp,
+        /// Tells this answer from every other one.
+        #[serde(default)]
+        decision_id: Option<String>,
     },
     /// Nobody answered in time.
     Expired {
@@ -405,6 +411,18 @@ impl Run {
     /// When the whole run is out of time, if it has a limit and has begun. Moves while it is paused.
     pub fn run_deadline(&self) -> Option<Timestamp> {
         Some(self.started_at?.plus(self.spec.timeouts.run?).plus(self.paused))
+    }
+
+    /// How long it was paused until `now`, a pause that is under way included.
+    pub fn paused_until(&self, now: Timestamp) -> Duration {
+        match self.status {
+            Status::Paused { since, .. } => self.paused + now.since(since),
+            Status::Pending { .. }
+            | Status::Running { .. }
+            | Status::Completed { .. }
+            | Status::Failed { .. }
+            | Status::Cancelled { .. } => self.paused,
+        }
     }
 
     /// Whether it waits for a person without a process and without a lease.

@@ -73,6 +73,7 @@ pub(crate) fn decide(what: &str) -> Command {
         by: "ada".to_owned(),
         comment: None,
         digest: None,
+        decision_id: None,
     }
     .into()
 }
@@ -92,7 +93,8 @@ pub(crate) fn ask_input(attempt: u32, what: &str, park: bool) -> Command {
 
 pub(crate) fn provide(what: &str) -> Command {
     let answer = Payload::Text("blue".to_owned());
-    ProvideInput { input_id: format!("inp_{what}"), answer, by: "ada".to_owned() }.into()
+    let (input_id, by) = (format!("inp_{what}"), "ada".to_owned());
+    ProvideInput { input_id, answer, by, decision_id: None }.into()
 }
 
 /// The agent exits as one does that parked.
@@ -294,6 +296,7 @@ fn questions() -> Vec<EventBody> {
             decided_by: "ada".to_owned(),
             comment: None,
             by_deadline: false,
+            decision_id: None,
         }),
         EventBody::InputExpired(InputExpired { input_id: "inp_q".to_owned() }),
     ]
