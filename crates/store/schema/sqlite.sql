@@ -202,6 +202,22 @@ CREATE TABLE session_rollbacks (
 
 CREATE INDEX session_rollbacks_by_session ON session_rollbacks (session_id);
 
+-- What agents asked people: approvals and inputs. A projection of the journal, kept with its events.
+CREATE TABLE questions (
+    run          INTEGER NOT NULL,
+    question_id  TEXT    NOT NULL,
+    -- The event that asks.
+    asked_seq    INTEGER NOT NULL,
+    asked_at_ms  INTEGER NOT NULL,
+    deadline_ms  INTEGER,
+    -- The event that answers, or ends the run; NULL: it is open.
+    answered_seq INTEGER,
+    PRIMARY KEY (run, question_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX questions_open ON questions (asked_at_ms) WHERE answered_seq IS NULL;
+CREATE INDEX questions_due ON questions (deadline_ms) WHERE answered_seq IS NULL AND deadline_ms IS NOT NULL;
+
 -- Runs that are being removed by the transaction under way: the one way past the triggers.
 CREATE TABLE removals (
     run INTEGER PRIMARY KEY

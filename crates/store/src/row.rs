@@ -190,6 +190,30 @@ pub enum RequestKind {
         /// Who asks.
         by: Option<String>,
     },
+    /// Decide an approval.
+    Decide {
+        /// Which.
+        approval_id: String,
+        /// How.
+        verdict: errand_model::event::ApprovalVerdict,
+        /// Who decides.
+        by: String,
+        /// What that person adds.
+        comment: Option<String>,
+        /// Tells this decision from every other one.
+        decision_id: String,
+    },
+    /// Answer a question.
+    Provide {
+        /// Which.
+        input_id: String,
+        /// The answer; it satisfies the question's schema.
+        answer: errand_model::Payload,
+        /// Who answers.
+        by: String,
+        /// Tells this answer from every other one.
+        decision_id: String,
+    },
     /// Wake a service now.
     Wake {
         /// What the agent is given.

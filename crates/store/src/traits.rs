@@ -7,6 +7,7 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
+use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
@@ -48,6 +49,15 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// [`Error::NoRun`].
     async fn append(&self, append: Append) -> Result<Appended, Error>;
 
+    /// Appends to the journal of a run that nobody holds: one that waits for a person without a
+    /// process. `append.fence` has the number of the run's last lease; no lease is taken, and whoever
+    /// takes the next one finds the events. Otherwise as [`Store::append`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fenced`] if somebody holds the run, or held it since; as [`Store::append`].
+    async fn append_at_rest(&self, append: Append) -> Result<Appended, Error>;
+
     /// Appends to a parent's journal and admits a child that `holder` runs itself, in one commit:
     /// both happen or neither. Returns the child's lease.
     ///
@@ -76,6 +86,14 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// [`Error::Fenced`] if another took it since, [`Error::Sealed`] if the run is terminal,
     /// [`Error::NoRun`].
     async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error>;
+
+    /// Ends a lease without writing anything: whoever took it found nothing to do. One that is not in
+    /// force any more is left alone.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error>;
 
     /// Makes leases last until `until`. Returns those that are not in force any more.
     ///
@@ -176,6 +194,13 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error>;
+
+    /// What agents asked people, in all runs: oldest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Damaged`] if an event of them cannot be read.
+    async fn questions(&self, which: Questions, limit: u32) -> Result<Vec<Asked>, Error>;
 
     /// The generation of an agent's inventory with that digest: the latest one if it has it, else a
     /// new one. The document is in the blob store already.

@@ -15,6 +15,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("usage", include_str!("../../migrations/usage/sqlite.sql")),
     ("sessions", include_str!("../../migrations/sessions/sqlite.sql")),
     ("dead_letters", include_str!("../../migrations/dead_letters/sqlite.sql")),
+    ("questions", include_str!("../../migrations/questions/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

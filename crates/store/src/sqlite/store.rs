@@ -7,11 +7,12 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendEvents, Ask, ClaimRuns, DiscardDeadLetter, Import,
-    PutBom, Release, Remove, Renew, Reserve, Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendAtRest, AppendEvents, Ask, ClaimRuns,
+    DiscardDeadLetter, GiveBack, Import, PutBom, Release, Remove, Renew, Reserve, Take,
 };
 use super::{Sqlite, read};
 use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
+use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
@@ -38,6 +39,10 @@ impl Store for Sqlite {
         self.write(AppendEvents(append)).await
     }
 
+    async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        self.write(AppendAtRest(append)).await
+    }
+
     async fn append_and_admit(
         &self,
         parent: Append,
@@ -53,6 +58,10 @@ impl Store for Sqlite {
 
     async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error> {
         self.write(Take { run_id: run_id.clone(), seen_epoch, holder }).await
+    }
+
+    async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error> {
+        self.write(GiveBack { run_id: run_id.clone(), epoch }).await
     }
 
     async fn renew(
@@ -116,6 +125,10 @@ impl Store for Sqlite {
 
     async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
         self.read("reads requests", |connection| read::requests(connection, run_id))
+    }
+
+    async fn questions(&self, which: Questions, limit: u32) -> Result<Vec<Asked>, Error> {
+        self.read("lists questions", |connection| read::questions(connection, which, limit))
     }
 
     async fn put_bom(

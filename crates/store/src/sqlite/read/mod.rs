@@ -6,6 +6,7 @@ mod evidence;
 mod list;
 mod load;
 mod lookup;
+mod question;
 mod session;
 mod usage;
 
@@ -15,6 +16,7 @@ pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
 pub(super) use lookup::{find, requests};
+pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,
     session_summary, sessions, turn,

@@ -5,7 +5,7 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit, dead_letter, session_events, turn, usage};
+use super::{Operation, admit, dead_letter, question, session_events, turn, usage};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, damaged, integer, json};
@@ -31,6 +31,30 @@ impl Operation for AppendEvents {
         }
         check(&self.0, &current)?;
         turn::check_beginning(connection, &self.0, current.run)?;
+        write(connection, &self.0, &current)
+    }
+
+    fn journal(&self, _: &Appended, files: &mut Files) {
+        files.add(&self.0.events);
+    }
+}
+
+/// [`crate::Store::append_at_rest`].
+pub(in crate::sqlite) struct AppendAtRest(pub(in crate::sqlite) Append);
+
+impl Operation for AppendAtRest {
+    type Output = Appended;
+
+    fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
+        let current = Current::of(connection, &self.0.run.id)?;
+        if is_made(&self.0, &current) {
+            return Ok(Appended { open_requests: current.open_requests });
+        }
+        if current.leased.is_some() {
+            let (run_id, epoch) = (self.0.run.id.clone(), self.0.fence.epoch);
+            return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
+        }
+        check_head(&self.0, &current)?;
         write(connection, &self.0, &current)
     }
 
@@ -75,17 +99,24 @@ fn is_made(append: &Append, current: &Current) -> bool {
 
 /// Refuses whoever was superseded, is late, or does not continue the journal.
 fn check(append: &Append, current: &Current) -> Result<(), Failure> {
+    let epoch = append.fence.epoch;
+    if epoch == current.epoch && !current.is_over && current.leased != Some(epoch) {
+        let run_id = append.run.id.clone();
+        return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
+    }
+    check_head(append, current)
+}
+
+/// Refuses whoever is late, whether a lease is in force or not.
+fn check_head(append: &Append, current: &Current) -> Result<(), Failure> {
     let run_id = &append.run.id;
     let epoch = append.fence.epoch;
-    let fenced = || Error::Fenced { run_id: run_id.clone(), epoch, current: current.epoch };
     if epoch != current.epoch {
-        return Err(fenced().into());
+        let fenced = Error::Fenced { run_id: run_id.clone(), epoch, current: current.epoch };
+        return Err(fenced.into());
     }
     if current.is_over {
         return Err(Error::Sealed { run_id: run_id.clone() }.into());
-    }
-    if current.leased != Some(epoch) {
-        return Err(fenced().into());
     }
     let expected = append.events.first().map_or(append.head.seq, |first| first.seq - 1);
     if expected != current.head.seq {
@@ -206,6 +237,7 @@ pub(super) fn insert_events(
         if event.kind == super::bom::PINNED {
             super::bom::pinned(connection, run, event)?;
         }
+        question::follow(connection, run, event)?;
     }
     Ok(())
 }

@@ -65,6 +65,24 @@ pub(in crate::sqlite) fn put(
     Ok(())
 }
 
+/// [`crate::Store::give_back`].
+pub(in crate::sqlite) struct GiveBack {
+    pub(in crate::sqlite) run_id: RunId,
+    pub(in crate::sqlite) epoch: u64,
+}
+
+impl Operation for GiveBack {
+    type Output = ();
+
+    fn run(&self, connection: &Connection) -> Result<(), Failure> {
+        const SQL: &str = "DELETE FROM leases \
+             WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND epoch = ?2";
+        let values = params![self.run_id.as_str(), integer(self.epoch)];
+        connection.prepare_cached(SQL)?.execute(values)?;
+        Ok(())
+    }
+}
+
 /// [`crate::Store::renew`].
 pub(in crate::sqlite) struct Renew {
     pub(in crate::sqlite) leases: Vec<(RunId, u64)>,

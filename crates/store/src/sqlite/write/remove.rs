@@ -19,7 +19,7 @@ impl Operation for Remove {
 
     fn run(&self, connection: &Connection) -> Result<(), Failure> {
         const FIND: &str = "SELECT run, ended_at_ms IS NOT NULL FROM runs WHERE run_id = ?1";
-        const STEPS: [&str; 13] = [
+        const STEPS: [&str; 14] = [
             "INSERT OR IGNORE INTO removals (run) VALUES (?1)",
             "DELETE FROM events WHERE run = ?1",
             "DELETE FROM states WHERE run = ?1",
@@ -32,6 +32,7 @@ impl Operation for Remove {
             "DELETE FROM session_turns WHERE run = ?1",
             "DELETE FROM dead_letters WHERE run = ?1",
             "DELETE FROM repeats WHERE origin = (SELECT run_id FROM runs WHERE run = ?1)",
+            "DELETE FROM questions WHERE run = ?1",
             "DELETE FROM runs WHERE run = ?1",
             "DELETE FROM removals WHERE run = ?1",
         ];

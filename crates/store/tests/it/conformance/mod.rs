@@ -11,6 +11,7 @@ pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod listing;
+pub(crate) mod questions;
 pub(crate) mod removing;
 pub(crate) mod requests;
 pub(crate) mod sessions;
@@ -87,6 +88,10 @@ macro_rules! conforms {
                 filters_hold_together
                 pages_follow_each_other
                 a_run_is_found_by_what_is_typed;
+            questions:
+                open_questions_are_listed_oldest_first
+                of_many_who_write_a_run_at_rest_one_does
+                a_run_that_somebody_holds_is_not_at_rest;
             removing:
                 a_live_run_is_removed_only_on_purpose
                 nothing_of_a_removed_run_is_left;

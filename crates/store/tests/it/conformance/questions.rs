@@ -1,0 +1,160 @@
+//! What agents ask people is listed across all runs.
+
+use std::time::Duration;
+
+use errand_model::Digest;
+use errand_model::event::{
+    ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptStopped, CancelCause,
+    DeadlineDefault, EventBody, PauseReason, ProcessUsage, RunCancelled, RunPaused, RunResumed,
+    StopReason,
+};
+use errand_store::{Append, Asked, Error, Questions, Store};
+
+use super::StoreFactory;
+use super::appending::started;
+use crate::world::{START, Writer, holder};
+
+fn asking(id: &str, deadline_ms: u64) -> EventBody {
+    EventBody::ApprovalRequested(ApprovalRequested {
+        approval_id: id.to_owned(),
+        action: "deploy".to_owned(),
+        target: "production".to_owned(),
+        digest: Digest::of(b"release"),
+        summary: None,
+        step: None,
+        deadline_ms: Some(START.plus(Duration::from_millis(deadline_ms))),
+        default: DeadlineDefault::Reject,
+        park: true,
+    })
+}
+
+fn decided(id: &str) -> EventBody {
+    EventBody::ApprovalDecided(ApprovalDecided {
+        approval_id: id.to_owned(),
+        decision: ApprovalVerdict::Approve,
+        decided_by: "ada".to_owned(),
+        comment: None,
+        by_deadline: false,
+        decision_id: None,
+    })
+}
+
+fn paused() -> EventBody {
+    EventBody::RunPaused(RunPaused { reason: PauseReason::Approval, by: None })
+}
+
+fn parked() -> EventBody {
+    EventBody::AttemptStopped(AttemptStopped {
+        reason: StopReason::Park,
+        exit_code: Some(75),
+        signal: None,
+        usage: ProcessUsage::default(),
+    })
+}
+
+fn cancelled() -> EventBody {
+    EventBody::RunCancelled(RunCancelled {
+        cause: CancelCause::Stopped,
+        by: None,
+        exit_code: None,
+        signal: None,
+    })
+}
+
+/// A run without a process that waits for the decision of `id`.
+async fn at_rest(store: &dyn Store, id: &str, deadline_ms: u64) -> Writer {
+    let mut writer = started(store).await;
+    let mut append = writer.append(&[asking(id, deadline_ms), paused(), parked()]);
+    append.release = true;
+    store.append(append).await.unwrap();
+    writer
+}
+
+fn ids(asked: &[Asked]) -> Vec<String> {
+    asked
+        .iter()
+        .map(|asked| {
+            let body = asked.asked.body().unwrap();
+            let EventBody::ApprovalRequested(asked) = body else { unreachable!("{body:?}") };
+            asked.approval_id
+        })
+        .collect()
+}
+
+pub(crate) async fn open_questions_are_listed_oldest_first(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut one = at_rest(&*store, "apr_1", 500).await;
+    // Asked later, by the clock of its run.
+    let mut two = started(&*store).await;
+    two.now = two.now.plus(Duration::from_secs(1));
+    store.append(two.append(&[asking("apr_2", 100), paused()])).await.unwrap();
+    let open = factory.open().questions(Questions::Open, 10).await.unwrap();
+    assert_eq!(ids(&open), ["apr_1", "apr_2"]);
+    assert_eq!((&open[0].run_id, open[0].agent.as_str()), (&one.run.id, "echo"));
+    assert_eq!((open[1].asked_at, &open[1].answered), (two.now, &None));
+    assert_eq!(ids(&store.questions(Questions::Open, 1).await.unwrap()), ["apr_1"]);
+    let due = START.plus(Duration::from_millis(100));
+    assert_eq!(ids(&store.questions(Questions::Due(due), 10).await.unwrap()), ["apr_2"]);
+
+    // Asked again, in another attempt, it is the same question.
+    store.append(two.append(&[asking("apr_2", 100)])).await.unwrap();
+    let again = store.questions(Questions::Open, 10).await.unwrap();
+    assert_eq!(again[1].asked_at, open[1].asked_at);
+    assert!(again[1].asked.seq > open[1].asked.seq);
+
+    let resumed = EventBody::RunResumed(RunResumed { by: None });
+    store.append_at_rest(one.append(&[decided("apr_1"), resumed])).await.unwrap();
+    assert_eq!(ids(&store.questions(Questions::Open, 10).await.unwrap()), ["apr_2"]);
+    // The end of a run ends its questions.
+    store.append(two.append(&[parked(), cancelled()])).await.unwrap();
+    assert_eq!(store.questions(Questions::Open, 10).await.unwrap(), []);
+    let all = store.questions(Questions::All, 10).await.unwrap();
+    let answers: Vec<_> =
+        all.iter().map(|asked| asked.answered.as_ref().unwrap().kind.as_str()).collect();
+    assert_eq!(answers, ["approval.decided", "run.cancelled"]);
+    store.remove(&two.run.id, errand_store::Removal::Terminal).await.unwrap();
+    assert_eq!(ids(&store.questions(Questions::All, 10).await.unwrap()), ["apr_1"]);
+}
+
+pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let writer = at_rest(&*store, "apr_1", 500).await;
+    let append = |by: &str| -> Append {
+        let mut writer = writer.clone();
+        let EventBody::ApprovalDecided(mut decided) = decided("apr_1") else { unreachable!() };
+        decided.decided_by = by.to_owned();
+        let resumed = EventBody::RunResumed(RunResumed { by: None });
+        writer.append(&[EventBody::ApprovalDecided(decided), resumed])
+    };
+    let other = factory.open();
+    let (ada, bob) =
+        tokio::join!(store.append_at_rest(append("ada")), other.append_at_rest(append("bob")));
+    let lost = match (ada, bob) {
+        (Ok(_), Err(lost)) | (Err(lost), Ok(_)) => lost,
+        both => unreachable!("{both:?}"),
+    };
+    assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
+    // Whoever takes the run next finds it.
+    let lease = store.take(&writer.run.id, writer.epoch, holder(9)).await.unwrap();
+    assert_eq!(lease.epoch, writer.epoch + 1);
+    let stored = store.load(&writer.run.id).await.unwrap().unwrap();
+    assert_eq!(stored.run.status.name(), "pending");
+}
+
+pub(crate) async fn a_run_that_somebody_holds_is_not_at_rest(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut writer = started(&*store).await;
+    let refused = store.append_at_rest(writer.checkpoint("mine")).await.unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    let mut stale = at_rest(&*store, "apr_1", 500).await;
+    let lease = store.take(&stale.run.id, stale.epoch, holder(9)).await.unwrap();
+    let resumed = EventBody::RunResumed(RunResumed { by: None });
+    let late = stale.append(&[decided("apr_1"), resumed]);
+    let refused = store.append_at_rest(late).await.unwrap_err();
+    assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
+    store.give_back(&stale.run.id, lease.epoch - 1).await.unwrap();
+    let stored = store.load(&stale.run.id).await.unwrap().unwrap();
+    assert_eq!((stored.epoch, stored.lease.as_ref()), (lease.epoch, Some(&lease)));
+    store.give_back(&stale.run.id, lease.epoch).await.unwrap();
+    assert_eq!(store.load(&stale.run.id).await.unwrap().unwrap().lease, None);
+}
