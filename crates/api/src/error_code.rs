@@ -114,6 +114,16 @@ codes! {
     IdempotencyConflict = "idempotency_conflict", ERRAND_FAILED, "the idempotency key was used for a different run";
     WaitTimedOut = "wait_timed_out", TIMED_OUT, "the run did not end while it was waited for";
 
+    // Questions to people.
+    QuestionNotFound = "question_not_found", ERRAND_FAILED, "the run asks nothing like that";
+    QuestionAmbiguous = "question_ambiguous", ERRAND_FAILED, "the run asks several things";
+    QuestionDecided = "question_decided", ERRAND_FAILED, "somebody has decided already";
+    QuestionExpired = "question_expired", ERRAND_FAILED, "the time to answer is over";
+    DigestMismatch = "digest_mismatch", ERRAND_FAILED, "something else would be done than was looked at";
+    AnswerInvalid = "answer_invalid", USAGE, "the answer does not satisfy the schema of the question";
+    RunNotPaused = "run_not_paused", ERRAND_FAILED, "nobody paused the run";
+    TooManyQuestions = "too_many_questions", ERRAND_FAILED, "the run asks more than people can answer";
+
     // How an attempt begins.
     CommandNotFound = "command_not_found", NOT_FOUND, "the agent's program was not found";
     CommandNotExecutable = "command_not_executable", CANNOT_INVOKE, "the agent's program cannot be executed";

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    CheckbackStatus, CheckinAnswer, ControlEvent, ReportedEvent, Reserve, ReserveAnswer,
-    SessionAnswer, StepError,
+    ApprovalAnswer, ApprovalDefault, CheckbackStatus, CheckinAnswer, ControlEvent, InputAnswer,
+    ReportedEvent, Reserve, ReserveAnswer, SessionAnswer, StepError,
 };
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
@@ -79,6 +79,12 @@ pub trait Backend: SessionBackend + Send + Sync + std::fmt::Debug {
     /// What the agent is to be told: what is in force now, and what comes later.
     fn control(&self) -> ControlFeed;
 
+    /// Asks a person for an approval, and waits for the decision for as long as `ask.wait` says.
+    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal>;
+
+    /// Asks a person for input, and waits for the answer for as long as `ask.wait` says.
+    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal>;
+
     /// The attempt's result.
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal>;
 }
@@ -137,6 +143,49 @@ pub struct Upload {
     pub size_bytes: u64,
     /// The media type, where the agent said.
     pub media_type: Option<String>,
+}
+
+/// An approval that an agent asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskApproval {
+    /// What would be done.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// For the person who decides.
+    pub summary: Option<String>,
+    /// Of exactly what would be done, if the agent knows it.
+    pub digest: Option<Digest>,
+    /// What becomes of it if nobody decides in time; `None`: it is rejected.
+    pub default: Option<ApprovalDefault>,
+    /// What all questions have.
+    pub terms: Terms,
+}
+
+/// A question that an agent asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AskInput {
+    /// The question.
+    pub prompt: String,
+    /// A JSON Schema that the answer must satisfy; not compiled yet.
+    pub schema: Option<Value>,
+    /// What all questions have.
+    pub terms: Terms,
+}
+
+/// What all questions to a person have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The step for which it is asked.
+    pub step: Option<String>,
+    /// What tells it from other questions that are the same otherwise.
+    pub key: Option<String>,
+    /// How long the person has; `None`: what the run's limits say.
+    pub timeout: Option<Duration>,
+    /// Whether the agent ends meanwhile.
+    pub park: bool,
+    /// How long this call waits.
+    pub wait: Duration,
 }
 
 /// The result of an attempt, as the agent reports it.

@@ -19,7 +19,9 @@ use super::body::{self, Answer};
 use super::control::Stream;
 use super::route::{Route, ok, ok_bytes, ok_events};
 use super::server::Context;
-use super::{AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, session, upload};
+use super::{
+    AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, person, session, upload,
+};
 
 /// Carries out what was asked.
 pub(super) async fn carry_out(
@@ -46,10 +48,7 @@ pub(super) async fn carry_out(
             backend.save_checkpoint(state).await?;
             ok(&Done {})
         }
-        Route::Checkpoint => {
-            let state = backend.checkpoint().await?.map(unpacked).transpose()?;
-            ok(&CheckpointAnswer { state: state.map(|(state, _)| state) })
-        }
+        Route::Checkpoint => checkpoint(backend).await,
         Route::Events => report(backend, json(request).await?).await,
         Route::Reserve => ok(&backend.reserve(json(request).await?).await?),
         Route::Release(id) => {
@@ -89,12 +88,19 @@ pub(super) async fn carry_out(
         }
         Route::Control => Ok(ok_events(Stream::new(backend.control(), context.closing.clone()))),
         Route::Checkback => check_back(backend, json(request).await?).await,
+        Route::Approvals => ok(&person::approve(backend, json(request).await?).await?),
+        Route::Inputs => ok(&person::input(backend, json(request).await?).await?),
         Route::Later(what, _) => Err(Refusal::new(
             501,
             ErrorCode::NotAvailableYet,
             format!("{what} is not possible in this version of errand"),
         )),
     }
+}
+
+async fn checkpoint(backend: &dyn Backend) -> Result<Response<Answer>, Refusal> {
+    let state = backend.checkpoint().await?.map(unpacked).transpose()?;
+    ok(&CheckpointAnswer { state: state.map(|(state, _)| state) })
 }
 
 async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {

@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod control;
 pub mod limit;
+mod person;
 mod refusal;
 mod route;
 mod server;
@@ -17,7 +18,10 @@ mod session;
 mod token;
 mod upload;
 
-pub use backend::{AttemptResult, Backend, BeginStep, ControlFeed, StepBegun, StepResult, Upload};
+pub use backend::{
+    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, StepBegun, StepResult,
+    Terms, Upload,
+};
 pub use bind::BindError;
 pub use client::{Client, ClientError};
 pub use refusal::Refusal;

@@ -34,6 +34,8 @@ pub(super) enum Route {
     SessionResult(String),
     Control,
     Checkback,
+    Approvals,
+    Inputs,
     /// Part of a later version; what it would do.
     Later(&'static str, &'static [Method]),
 }
@@ -51,8 +53,8 @@ impl Route {
             path::SESSION_MESSAGES => Self::SessionMessages,
             path::CONTROL => Self::Control,
             path::CHECKBACK => Self::Checkback,
-            path::APPROVALS => Self::Later("asking for an approval", &[Method::POST]),
-            path::INPUTS => Self::Later("asking a person for input", &[Method::POST]),
+            path::APPROVALS => Self::Approvals,
+            path::INPUTS => Self::Inputs,
             path::MESSAGES => Self::Later("sending a message to another agent", &[Method::POST]),
             path::NEXT_MESSAGE => {
                 Self::Later("receiving a message of another agent", &[Method::GET])
@@ -91,7 +93,9 @@ impl Route {
             | Self::Events
             | Self::Reserve
             | Self::Artifact(_)
-            | Self::Checkback => &[Method::POST],
+            | Self::Checkback
+            | Self::Approvals
+            | Self::Inputs => &[Method::POST],
             Self::Checkpoint | Self::Session | Self::SessionResult(_) => {
                 &[Method::GET, Method::PUT]
             }

@@ -1,5 +1,7 @@
 //! The first call of an attempt, which may be repeated.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -44,6 +46,10 @@ pub struct CheckinAnswer {
     pub completed_steps: Vec<String>,
     /// When the run is out of time, in epoch milliseconds, if it has a limit.
     pub deadline_ms: Option<i64>,
+    /// How much time the steps have left that are begun and have a limit, by key. It does not get
+    /// less while the run is paused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub step_time_left_ms: BTreeMap<String, u64>,
 }
 
 /// Which agent a run executes.

@@ -33,3 +33,18 @@ pub const RESULT_BYTES: usize = 1024 * 1024;
 pub const RESULT_TTL: Duration = Duration::from_hours(24);
 /// The longest that a session keeps a tool's result.
 pub const RESULT_TTL_MOST: Duration = Duration::from_hours(24 * 365);
+/// Bytes of an approval's action, and of its target.
+pub const ACTION_BYTES: usize = 1024;
+/// Bytes of what a person is told: an approval's summary, an input's prompt.
+pub const QUESTION_BYTES: usize = 16 * 1024;
+/// Bytes of the schema of an input: it is part of the journal.
+pub const INPUT_SCHEMA_BYTES: usize = 24 * 1024;
+/// Bytes of the key of a question, and of the step that it names.
+pub const QUESTION_KEY_BYTES: usize = 200;
+/// How long a call that asks a person waits where it does not say: below the minute after which
+/// many clients and proxies give up.
+pub const ASK_WAIT_MS: u64 = 50_000;
+/// How long it waits at most: whoever is connected for longer than that should say that it lives.
+pub const ASK_WAIT_LIMIT_MS: u64 = 600_000;
+/// How far away a deadline may be: a hundred years.
+pub const DEADLINE_LIMIT_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1000;

@@ -29,7 +29,10 @@ pub use output::{
     ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,
     OutputPart, SaveCheckpoint, SetOutput, check_artifact_name,
 };
-pub use person::{ApprovalAnswer, ApprovalDecision, AskApproval, AskInput, InputAnswer};
+pub use person::{
+    ApprovalAnswer, ApprovalDecision, ApprovalDefault, AskApproval, AskInput, InputAnswer,
+    InputStatus,
+};
 pub use problem::Problem;
 pub use session::{
     AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,

@@ -31,9 +31,9 @@ pub const SESSION_RESULTS: &str = "/agent/v1/session/results/";
 pub const CONTROL: &str = "/agent/v1/control";
 /// `POST`: [`super::Checkback`] → [`super::Done`].
 pub const CHECKBACK: &str = "/agent/v1/checkback";
-/// `POST`: [`super::AskApproval`] → [`super::ApprovalAnswer`]. Not available yet.
+/// `POST`: [`super::AskApproval`] → [`super::ApprovalAnswer`]: a long poll.
 pub const APPROVALS: &str = "/agent/v1/approvals";
-/// `POST`: [`super::AskInput`] → [`super::InputAnswer`]. Not available yet.
+/// `POST`: [`super::AskInput`] → [`super::InputAnswer`]: a long poll.
 pub const INPUTS: &str = "/agent/v1/inputs";
 /// `POST`: [`super::SendMessage`] → [`super::MessageAnswer`]. Not available yet.
 pub const MESSAGES: &str = "/agent/v1/messages";

@@ -6,6 +6,7 @@
 mod attempt;
 mod manifest;
 mod operation;
+mod person;
 mod project;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::usage::UsageSums;
 pub use attempt::{AttemptRecord, AttemptUsage};
 pub use manifest::{MANIFEST_KIND, Manifest, manifest};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
+pub use person::{RecordApproval, RecordInput, RecordPause};
 pub use project::{Places, payload_value, project, usd};
 
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
@@ -102,6 +104,15 @@ pub struct Record {
     pub budgets: Option<RecordBudgets>,
     /// How many of what.
     pub counters: RecordCounters,
+    /// What it waits for, while it is paused.
+    #[serde(default)]
+    pub pause: Option<RecordPause>,
+    /// What the agent asked to be allowed to do, oldest first.
+    #[serde(default)]
+    pub approvals: Vec<RecordApproval>,
+    /// What the agent asked, oldest first.
+    #[serde(default)]
+    pub inputs: Vec<RecordInput>,
     /// Named output files.
     pub artifacts: Vec<RecordArtifact>,
     /// The inventory of its last attempt.

@@ -9,6 +9,7 @@ use errand_model::{Head, Payload, Timestamp};
 use serde_json::{Value, json};
 
 use super::operation::operation;
+use super::person::{self, RecordPause};
 use super::{
     JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
     RecordCounters, RecordError, RecordLimit, RecordUsage,
@@ -76,6 +77,9 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
             approvals: run.counters.approvals,
             policy_decisions: run.counters.policy_decisions,
         },
+        pause: RecordPause::of(&run.status),
+        approvals: person::approvals(run),
+        inputs: person::inputs(run),
         artifacts: artifacts(run),
         bom: run
             .bom

@@ -21,6 +21,8 @@ use super::request::Content;
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
 /// How long an answer may take: it waits for a commit, or for a large file to be written.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+/// How long an answer that is there may take to be read.
+const AFTER_LIMIT: Duration = Duration::from_secs(1);
 /// Bytes of an answer: a step's output as it was sent, and what JSON adds to it.
 const ANSWER_LIMIT_BYTES: u64 = 2 * limit::JSON_BODY_BYTES;
 
@@ -29,6 +31,8 @@ pub(super) struct Connection {
     endpoint: Endpoint,
     authorization: String,
     open: Option<Open>,
+    /// How much longer than usual the next answer may take.
+    patience: Duration,
 }
 
 struct Open {
@@ -40,7 +44,13 @@ struct Open {
 
 impl Connection {
     pub(super) fn new(api: String, endpoint: Endpoint, token: &str) -> Self {
-        Self { api, endpoint, authorization: format!("Bearer {token}"), open: None }
+        Self {
+            api,
+            endpoint,
+            authorization: format!("Bearer {token}"),
+            open: None,
+            patience: Duration::ZERO,
+        }
     }
 
     pub(super) fn api(&self) -> &str {
@@ -49,6 +59,11 @@ impl Connection {
 
     pub(super) fn close(&mut self) {
         self.open = None;
+    }
+
+    /// The next answer may come so many milliseconds later than others: it waits for a person.
+    pub(super) fn be_patient(&mut self, wait_ms: Option<u64>) {
+        self.patience = Duration::from_millis(wait_ms.unwrap_or(limit::ASK_WAIT_MS));
     }
 
     /// Sends a call and understands its answer.
@@ -80,11 +95,12 @@ impl Connection {
             .body(content)
             .map_err(|error| self.not_understood(error.to_string()))?;
         let mut open = self.take_open().await?;
-        let answered = tokio::time::timeout(ANSWER_LIMIT, converse(&mut open.sender, request));
-        let (status, bytes) = match answered.await {
-            Ok(answered) => answered?,
-            Err(_) => return Err(ClientError::Silent { seconds: ANSWER_LIMIT.as_secs() }),
+        let limit = ANSWER_LIMIT + std::mem::take(&mut self.patience);
+        let answered = in_time(limit, converse(&mut open.sender, request)).await;
+        let Some(answered) = answered else {
+            return Err(ClientError::Silent { seconds: limit.as_secs() });
         };
+        let (status, bytes) = answered?;
         open.used_at = Instant::now();
         self.open = Some(open);
         if (200..300).contains(&status) {
@@ -124,6 +140,16 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.driver.abort_all();
     }
+}
+
+/// What `conversation` gives within `limit`, if it does.
+async fn in_time<T>(limit: Duration, conversation: impl Future<Output = T>) -> Option<T> {
+    let mut conversation = std::pin::pin!(conversation);
+    if let Ok(answered) = tokio::time::timeout(limit, &mut conversation).await {
+        return Some(answered);
+    }
+    // Who was frozen for that long finds its answer waiting.
+    tokio::time::timeout(AFTER_LIMIT, conversation).await.ok()
 }
 
 async fn converse(

@@ -12,9 +12,10 @@ use std::fs::File;
 use std::path::Path;
 
 use errand_api::agent_protocol::{
-    ArtifactAnswer, BeginStep, BeginStepAnswer, Checkback, Checkin, CheckinAnswer,
-    CheckpointAnswer, CompleteStep, Done, FailStep, OutputPart, PutSession, ReportEvents,
-    ReportEventsAnswer, Reserve, ReserveAnswer, SaveCheckpoint, SessionAnswer, SetOutput, path,
+    ApprovalAnswer, ArtifactAnswer, AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback,
+    Checkin, CheckinAnswer, CheckpointAnswer, CompleteStep, Done, FailStep, InputAnswer,
+    OutputPart, PutSession, ReportEvents, ReportEventsAnswer, Reserve, ReserveAnswer,
+    SaveCheckpoint, SessionAnswer, SetOutput, path,
 };
 use hyper::Method;
 use hyper::body::Bytes;
@@ -232,6 +233,26 @@ impl Client {
     /// [`ClientError`].
     pub async fn put_session(&mut self, state: &PutSession) -> Result<SessionAnswer, ClientError> {
         self.send(Method::PUT, path::SESSION, state).await
+    }
+
+    /// Asks a person for an approval; answers when it is decided, or after `ask.wait_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn ask_approval(&mut self, ask: &AskApproval) -> Result<ApprovalAnswer, ClientError> {
+        self.connection.be_patient(ask.wait_ms);
+        self.send(Method::POST, path::APPROVALS, ask).await
+    }
+
+    /// Asks a person for input; answers when somebody did, or after `ask.wait_ms`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`].
+    pub async fn ask_input(&mut self, ask: &AskInput) -> Result<InputAnswer, ClientError> {
+        self.connection.be_patient(ask.wait_ms);
+        self.send(Method::POST, path::INPUTS, ask).await
     }
 
     /// Reports the attempt's result.

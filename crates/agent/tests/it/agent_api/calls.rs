@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use errand_agent::agent_api::{ClientError, StepResult};
 use errand_api::agent_protocol::{
-    BeginStep, BeginStepAnswer, Checkback, CheckbackStatus, CompleteStep, ControlEvent, Encoding,
-    FailStep, OutputPart, PutSession, ReportEvents, ReportedEvent, SaveCheckpoint, SetOutput,
-    StepError,
+    ApprovalDefault, AskApproval, AskInput, BeginStep, BeginStepAnswer, Checkback, CheckbackStatus,
+    CompleteStep, ControlEvent, Encoding, FailStep, InputStatus, OutputPart, PutSession,
+    ReportEvents, ReportedEvent, SaveCheckpoint, SetOutput, StepError,
 };
 use errand_api::error_code::ErrorCode;
-use errand_model::Payload;
+use errand_model::{Digest, Payload};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
@@ -161,7 +161,7 @@ async fn an_artifact_is_streamed_hashed_and_leaves_nothing_behind() {
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     std::fs::write(&file, &bytes).unwrap();
     let answer = client.keep_artifact("out/r 1.bin", &file, Some("image/png")).await.unwrap();
-    assert_eq!(answer.digest, errand_model::Digest::of(&bytes).as_str());
+    assert_eq!(answer.digest, Digest::of(&bytes).as_str());
     assert_eq!(answer.uri, "artifact://01hzyrun000000000000/out/r 1.bin");
     assert_eq!((answer.size_bytes, answer.media_type.as_deref()), (3_000_000, Some("image/png")));
     assert_eq!(world.memory.kept.lock().unwrap().artifacts["out/r 1.bin"].0, bytes);
@@ -193,17 +193,62 @@ async fn a_session_is_changed_only_from_its_latest_revision() {
 #[tokio::test]
 async fn calls_of_later_versions_say_so() {
     let world = World::new();
-    for (method, path) in [
-        ("POST", "/agent/v1/approvals"),
-        ("POST", "/agent/v1/inputs"),
-        ("POST", "/agent/v1/messages"),
-        ("GET", "/agent/v1/messages/next"),
-    ] {
+    for (method, path) in [("POST", "/agent/v1/messages"), ("GET", "/agent/v1/messages/next")] {
         let answer = world.request(method, path, "").await;
         assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
         assert!(answer.contains("\"code\":\"not_available_yet\""), "{answer}");
     }
     assert_eq!(refused(world.client().brief().await), (404, ErrorCode::BriefMissing));
+}
+
+#[tokio::test]
+async fn questions_to_people_are_checked_and_passed_on() {
+    let world = World::new();
+    let mut client = world.client();
+    let digest = Digest::of(b"what would be done");
+    let ask = AskApproval {
+        action: "deploy".to_owned(),
+        target: "production".to_owned(),
+        digest: Some(digest.to_string()),
+        default: Some(ApprovalDefault::Cancel),
+        timeout_ms: Some(1500),
+        wait_ms: Some(1),
+        ..AskApproval::default()
+    };
+    let answer = client.ask_approval(&ask).await.unwrap();
+    assert_eq!((answer.decision, answer.digest), (None, digest.to_string()));
+    let asked = world.memory.kept.lock().unwrap().approvals.pop().unwrap();
+    assert_eq!(asked.digest, Some(digest));
+    assert_eq!(asked.terms.timeout, Some(Duration::from_millis(1500)));
+    assert_eq!(asked.terms.wait, Duration::from_millis(1));
+
+    let schema = Some(json!({"type": "string"}));
+    let ask = AskInput { prompt: "Which one?".to_owned(), schema, ..AskInput::default() };
+    let ask = AskInput { wait_ms: Some(0), park: true, ..ask };
+    assert_eq!(client.ask_input(&ask).await.unwrap().status, InputStatus::Answered);
+    assert!(world.memory.kept.lock().unwrap().inputs.pop().unwrap().terms.park);
+}
+
+#[tokio::test]
+async fn a_question_that_makes_no_sense_is_refused_by_field() {
+    let world = World::new();
+    for (path, body, what) in [
+        ("approvals", json!({"action": " ", "target": "x"}), "action is empty"),
+        ("approvals", json!({"action": "a"}), "target"),
+        ("approvals", json!({"action": "a", "target": "b", "digest": "12"}), "digest"),
+        ("approvals", json!({"action": "a", "target": "b", "timeout_ms": 0}), "timeout_ms"),
+        ("approvals", json!({"action": "a", "target": "b", "default": "maybe"}), "maybe"),
+        ("approvals", json!({"action": "a", "target": "b", "who": "me"}), "who"),
+        ("inputs", json!({"prompt": ""}), "prompt is empty"),
+        ("inputs", json!({"prompt": "p", "schema": "x".repeat(25_000)}), "schema has 25002 bytes"),
+    ] {
+        let path = format!("/agent/v1/{path}");
+        let answer = world.request("POST", &path, &body.to_string()).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.contains(what), "{what}: {answer}");
+    }
+    let kept = world.memory.kept.lock().unwrap();
+    assert!(kept.approvals.is_empty() && kept.inputs.is_empty());
 }
 
 #[tokio::test]

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed, KeptResult, Refusal, Revoke,
-    Server, SessionBackend, StepBegun, StepResult, Upload,
+    AskApproval, AskInput, AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed,
+    KeptResult, Refusal, Revoke, Server, SessionBackend, StepBegun, StepResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentSeen, CheckinAnswer, ControlEvent, Encoding, MessagesAnswer, ReportedEvent, SessionAnswer,
-    SessionMessage, unpack,
+    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, InputAnswer, InputStatus,
+    MessagesAnswer, ReportedEvent, SessionAnswer, SessionMessage, unpack,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{Failure, Reported};
@@ -43,6 +43,8 @@ pub(super) struct Kept {
     pub(super) results: BTreeMap<(String, Digest), KeptResult>,
     pub(super) result: Option<AttemptResult>,
     pub(super) cancelled: bool,
+    pub(super) approvals: Vec<AskApproval>,
+    pub(super) inputs: Vec<AskInput>,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ impl Backend for Memory {
             checkpoint: kept.checkpoint.clone(),
             completed_steps: done.map(|(key, _)| key.clone()).collect(),
             deadline_ms: None,
+            step_time_left_ms: BTreeMap::new(),
         })
     }
 
@@ -174,6 +177,33 @@ impl Backend for Memory {
         let cancel = ControlEvent::Cancel { reason: "asked".to_owned(), grace_ms: 1000 };
         let cancelled = self.kept.lock().unwrap().cancelled;
         ControlFeed { now: cancelled.then_some(cancel).into_iter().collect(), later }
+    }
+
+    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+        tokio::time::sleep(ask.terms.wait).await;
+        let digest = ask.digest.clone().unwrap_or_else(|| Digest::of(ask.action.as_bytes()));
+        self.kept.lock().unwrap().approvals.push(ask);
+        Ok(ApprovalAnswer {
+            approval_id: "apr_1".to_owned(),
+            decision: None,
+            decided_by: None,
+            comment: None,
+            by_deadline: false,
+            digest: digest.to_string(),
+            parked: false,
+        })
+    }
+
+    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+        tokio::time::sleep(ask.terms.wait).await;
+        let answer = ask.schema.clone();
+        self.kept.lock().unwrap().inputs.push(ask);
+        Ok(InputAnswer {
+            input_id: "inp_1".to_owned(),
+            status: InputStatus::Answered,
+            answer,
+            answered_by: Some("somebody".to_owned()),
+        })
     }
 
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {

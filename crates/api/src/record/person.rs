@@ -1,0 +1,229 @@
+//! Questions to people in the record, and in lists of them.
+
+use errand_model::event::{
+    ApprovalDecided, ApprovalRequested, ApprovalVerdict, DeadlineDefault, InputRequested,
+    PauseReason,
+};
+use errand_model::run::{Approval, Inquiry, Reply, Run, Status, Verdict};
+use errand_model::{Digest, Payload, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::project::payload_value;
+
+/// Why a run is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordPause {
+    /// `operator`, `approval`, `input` or `budget`.
+    pub reason: PauseReason,
+    /// Since when.
+    pub since_ms: Timestamp,
+}
+
+impl RecordPause {
+    pub(super) const fn of(status: &Status) -> Option<Self> {
+        match status {
+            Status::Paused { since, reason } => Some(Self { reason: *reason, since_ms: *since }),
+            Status::Pending { .. }
+            | Status::Running { .. }
+            | Status::Completed { .. }
+            | Status::Failed { .. }
+            | Status::Cancelled { .. } => None,
+        }
+    }
+}
+
+/// All approvals of a run, oldest first.
+pub(super) fn approvals(run: &Run) -> Vec<RecordApproval> {
+    let is_over = run.status.is_terminal();
+    let record = |approval: &Approval| {
+        let open = RecordApproval::open(&approval.request, approval.asked_at);
+        match &approval.verdict {
+            Some(verdict) => open.decided(&decided(approval, verdict), verdict.at),
+            None if is_over => open.closed(),
+            None => open,
+        }
+    };
+    let mut all: Vec<_> = run.approvals.values().map(record).collect();
+    all.sort_by_key(|approval| approval.requested_at_ms);
+    all
+}
+
+fn decided(approval: &Approval, verdict: &Verdict) -> ApprovalDecided {
+    ApprovalDecided {
+        approval_id: approval.request.approval_id.clone(),
+        decision: verdict.decision,
+        decided_by: verdict.decided_by.clone(),
+        comment: verdict.comment.clone(),
+        by_deadline: verdict.by_deadline,
+        decision_id: verdict.decision_id.clone(),
+    }
+}
+
+/// All questions of a run, oldest first.
+pub(super) fn inputs(run: &Run) -> Vec<RecordInput> {
+    let is_over = run.status.is_terminal();
+    let record = |inquiry: &Inquiry| {
+        let open = RecordInput::open(&inquiry.request, inquiry.asked_at);
+        match &inquiry.reply {
+            Some(Reply::Provided { answer, by, at, .. }) => open.answered(answer, by, *at),
+            Some(Reply::Expired { at }) => open.expired(*at),
+            None if is_over => open.closed(),
+            None => open,
+        }
+    };
+    let mut all: Vec<_> = run.inputs.values().map(record).collect();
+    all.sort_by_key(|input| input.requested_at_ms);
+    all
+}
+
+/// An approval that an agent asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordApproval {
+    /// Unique in its run.
+    pub approval_id: String,
+    /// `open`, `approved`, `rejected`; or `closed`: the run ended before anybody decided.
+    pub status: String,
+    /// What would be done.
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// Of exactly what would be done.
+    pub digest: Digest,
+    /// For the person who decides.
+    pub summary: Option<String>,
+    /// The step for which it is asked.
+    pub step: Option<String>,
+    /// When it was asked first.
+    pub requested_at_ms: Timestamp,
+    /// When `default` counts, if ever.
+    pub deadline_ms: Option<Timestamp>,
+    /// `approve`, `reject` or `cancel`: what counts if nobody decides in time.
+    pub default: DeadlineDefault,
+    /// Whether the agent ends meanwhile.
+    pub park: bool,
+    /// Who decided.
+    pub decided_by: Option<String>,
+    /// When.
+    pub decided_at_ms: Option<Timestamp>,
+    /// What that person added.
+    pub comment: Option<String>,
+    /// Whether the deadline decided, and no person.
+    pub by_deadline: bool,
+}
+
+impl RecordApproval {
+    /// One that nobody decided yet.
+    pub fn open(asked: &ApprovalRequested, at: Timestamp) -> Self {
+        Self {
+            approval_id: asked.approval_id.clone(),
+            status: "open".to_owned(),
+            action: asked.action.clone(),
+            target: asked.target.clone(),
+            digest: asked.digest.clone(),
+            summary: asked.summary.clone(),
+            step: asked.step.clone(),
+            requested_at_ms: at,
+            deadline_ms: asked.deadline_ms,
+            default: asked.default,
+            park: asked.park,
+            decided_by: None,
+            decided_at_ms: None,
+            comment: None,
+            by_deadline: false,
+        }
+    }
+
+    /// The same, decided.
+    #[must_use]
+    pub fn decided(self, decided: &ApprovalDecided, at: Timestamp) -> Self {
+        let status = match decided.decision {
+            ApprovalVerdict::Approve => "approved",
+            ApprovalVerdict::Reject => "rejected",
+        };
+        Self {
+            status: status.to_owned(),
+            decided_by: Some(decided.decided_by.clone()),
+            decided_at_ms: Some(at),
+            comment: decided.comment.clone(),
+            by_deadline: decided.by_deadline,
+            ..self
+        }
+    }
+
+    /// The same, of a run that ended before anybody decided.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { status: "closed".to_owned(), ..self }
+    }
+}
+
+/// A question that an agent asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordInput {
+    /// Unique in its run.
+    pub input_id: String,
+    /// `open`, `answered`, `expired`; or `closed`: the run ended before anybody answered.
+    pub status: String,
+    /// The question.
+    pub prompt: String,
+    /// The JSON Schema that the answer satisfies.
+    pub schema: Option<Value>,
+    /// The step for which it is asked.
+    pub step: Option<String>,
+    /// When it was asked first.
+    pub requested_at_ms: Timestamp,
+    /// After that nobody can answer any more.
+    pub deadline_ms: Option<Timestamp>,
+    /// Whether the agent ends meanwhile.
+    pub park: bool,
+    /// The answer.
+    pub answer: Value,
+    /// Who answered.
+    pub answered_by: Option<String>,
+    /// When it was answered, or expired.
+    pub answered_at_ms: Option<Timestamp>,
+}
+
+impl RecordInput {
+    /// One that nobody answered yet.
+    pub fn open(asked: &InputRequested, at: Timestamp) -> Self {
+        Self {
+            input_id: asked.input_id.clone(),
+            status: "open".to_owned(),
+            prompt: asked.prompt.clone(),
+            schema: asked.schema.clone(),
+            step: asked.step.clone(),
+            requested_at_ms: at,
+            deadline_ms: asked.deadline_ms,
+            park: asked.park,
+            answer: Value::Null,
+            answered_by: None,
+            answered_at_ms: None,
+        }
+    }
+
+    /// The same, answered.
+    #[must_use]
+    pub fn answered(self, answer: &Payload, by: &str, at: Timestamp) -> Self {
+        Self {
+            status: "answered".to_owned(),
+            answer: payload_value(Some(answer)),
+            answered_by: Some(by.to_owned()),
+            answered_at_ms: Some(at),
+            ..self
+        }
+    }
+
+    /// The same, too late for an answer.
+    #[must_use]
+    pub fn expired(self, at: Timestamp) -> Self {
+        Self { status: "expired".to_owned(), answered_at_ms: Some(at), ..self }
+    }
+
+    /// The same, of a run that ended before anybody answered.
+    #[must_use]
+    pub fn closed(self) -> Self {
+        Self { status: "closed".to_owned(), ..self }
+    }
+}
