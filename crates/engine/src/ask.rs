@@ -1,5 +1,8 @@
 //! Asking something of a run: of its supervisor where one lives, else by doing it oneself.
 
+mod decide;
+mod hold;
+mod provide;
 mod restart;
 mod stop;
 
@@ -7,10 +10,22 @@ use errand_agent::os::{self, Signal};
 use errand_model::RunId;
 use errand_store::{RequestKind, Stored};
 
+pub use decide::{Decide, decide};
+pub use hold::{pause, resume};
+pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};
 pub use stop::{Stop, stop};
 
+use crate::engine::random;
 use crate::{Engine, Error, reconcile};
+
+/// How often a race with a supervisor or another client is run again.
+const TRIES: usize = 16;
+
+/// What tells one decision from every other one.
+fn new_decision_id() -> Result<String, Error> {
+    Ok(format!("dec_{:016x}", random()?))
+}
 
 /// Leaves a request for the run's supervisor and tells it to look.
 ///

@@ -160,6 +160,9 @@ pub enum Error {
         /// Where.
         host: String,
     },
+    /// A question to a person cannot be answered like this.
+    #[error(transparent)]
+    Unanswerable(#[from] crate::people::Unanswerable),
     /// The system has no randomness to give.
     #[error("the system gives no randomness: {reason}")]
     Randomness {

@@ -205,6 +205,8 @@ impl Journal {
         let decision = state.run.decide(&command, now)?;
         state.take_in(&decision.events, now)?;
         state.batch.answered.extend_from_slice(answered);
+        // Without a process, others write its journal from here on.
+        state.closed |= state.run.is_at_rest();
         let seq = state.head.seq;
         drop(state);
         self.shared.wake.notify_one();
@@ -255,6 +257,11 @@ impl Journal {
         }
     }
 
+    /// Lets a request go that nothing can be done about: it is gone with the next commit.
+    pub(crate) fn forget(&self, request: i64) {
+        self.state().batch.answered.push(request);
+    }
+
     /// Waits until the journal is lost: fenced, or the registry could not be written for too long.
     pub(crate) async fn lost(&self) -> Arc<Error> {
         let mut durable = self.shared.durable.subscribe();
@@ -289,7 +296,7 @@ impl Journal {
                 head_before: head,
                 events: state.batch.events[first..].to_vec(),
             });
-            state.closed |= snapshot.is_some();
+            state.closed |= snapshot.is_some() || state.run.is_at_rest();
             (decision, state.head.seq, snapshot)
         };
         if let Some(snapshot) = snapshot {

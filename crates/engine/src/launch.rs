@@ -11,6 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use errand_agent::os::{Helper, StartedHelper};
+use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 use errand_store::Lease;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -152,4 +153,16 @@ pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) ->
         .map(|parcel| parcel.agent.secrets)
         .unwrap_or_default();
     launch(engine, run_id, lease.epoch, &secrets).map(|_| ())
+}
+
+/// Starts a helper for a run that was at rest, and waits until its next attempt began. For whoever
+/// has the run at hand: nothing is loaded.
+///
+/// # Errors
+///
+/// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
+pub(crate) fn carry_on(engine: &Engine, run: &Run, seen_epoch: u64) -> Result<(), Error> {
+    let opened = errand_agent::parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
+    let secrets = opened.map(|parcel| parcel.agent.secrets).unwrap_or_default();
+    launch(engine, &run.id, seen_epoch, &secrets).map(|_| ())
 }

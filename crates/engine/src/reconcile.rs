@@ -10,7 +10,7 @@ use errand_model::run::{Cancel, Decision, Effect, Expire, Lose, Run};
 use errand_model::{Event, EventContext, Head};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 
-use crate::{Engine, Error, launch, record_file, wait};
+use crate::{Engine, Error, launch, record_file, rest, wait};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -27,6 +27,13 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         if stored.run.status.is_terminal() || is_supervised(engine, &stored) {
             return Ok(stored);
         }
+        if stored.run.is_at_rest() {
+            match expire(engine, &stored).await? {
+                Expired::Nothing => return Ok(stored),
+                Expired::Changed(fresh) => stored = *fresh,
+            }
+            continue;
+        }
         let run_id = stored.run.id.clone();
         let taken = engine.store().take(&run_id, stored.epoch, engine.holder().clone()).await;
         match taken {
@@ -42,6 +49,27 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         }
     }
     Ok(stored)
+}
+
+/// What became of the deadlines of a run that waits for people without a process.
+enum Expired {
+    Nothing,
+    /// The run as it is now.
+    Changed(Box<Stored>),
+}
+
+/// Applies deadlines that have passed: nobody else watches them.
+async fn expire(engine: &Engine, stored: &Stored) -> Result<Expired, Error> {
+    if stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline) {
+        return Ok(Expired::Nothing);
+    }
+    match rest::command(engine, stored, &Expire {}.into()).await {
+        Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(Expired::Nothing),
+        Err(error) if rest::is_race(&error) => {}
+        decided => drop(decided?),
+    }
+    let fresh = engine.store().load(&stored.run.id).await?;
+    Ok(fresh.map_or(Expired::Nothing, |fresh| Expired::Changed(Box::new(fresh))))
 }
 
 /// Whether somebody lives who will carry the run on.
@@ -71,6 +99,10 @@ pub(crate) fn is_here(engine: &Engine, lease: &Lease) -> bool {
 /// Under a lease just taken: ends what still lives, then records how the run stands.
 async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
+    if stored.run.is_at_rest() {
+        // It parked itself just before its lease was taken, and belongs to nobody.
+        return Ok(engine.store().give_back(run_id, lease.epoch).await?);
+    }
     let known: Vec<_> =
         stored.run.live_attempt().and_then(|live| live.process.clone()).into_iter().collect();
     if !stored.run.attempts.is_empty() {

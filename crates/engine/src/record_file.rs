@@ -16,7 +16,9 @@ pub fn record(engine: &Engine, stored: &Stored) -> Record {
 
 /// The same with the end of its journal, as files of records have it.
 pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
-    let holder = stored.lease.as_ref().map(|lease| &lease.holder);
+    // Who holds a run at rest has died before it could let go.
+    let lease = stored.lease.as_ref().filter(|_| !stored.run.is_at_rest());
+    let holder = lease.map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
 }
 

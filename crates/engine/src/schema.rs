@@ -41,6 +41,24 @@ pub(crate) fn check_output(
     }
 }
 
+/// Checks that the schema of a question is one.
+///
+/// # Errors
+///
+/// [`Error::Schema`] if not.
+pub(crate) fn check_question(schema: &Value) -> Result<(), Error> {
+    let compiled = jsonschema::draft202012::new(schema);
+    compiled
+        .map(|_| ())
+        .map_err(|error| Error::Schema { field: "input schema", reason: error.to_string() })
+}
+
+/// The place and the reason of the first violation of a question's schema, if any.
+pub(crate) fn check_answer(schema: &Value, answer: &Value) -> Option<(String, String)> {
+    // It was compiled when it was asked.
+    violation("input schema", schema, answer).ok().flatten()
+}
+
 fn violation(
     field: &'static str,
     schema: &Value,

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use errand_model::RunId;
-use errand_model::run::AttemptState;
+use errand_model::run::{AttemptState, Restart};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
 use super::ask;
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, again, reconcile};
+use crate::{Engine, Error, again, reconcile, rest};
 
 /// How long after the grace period the next attempt may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -40,6 +40,11 @@ pub async fn restart(
         return again(engine, &stored).await.map(Restarted::Run);
     }
     let before = stored.run.last_attempt_number();
+    if stored.run.is_at_rest() {
+        // Nobody reads requests there.
+        rest::command(engine, &stored, &Restart { by, grace }.into()).await?;
+        return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
+    }
     match ask(engine, &stored, RequestKind::Restart { by, grace }).await {
         Ok(()) => {}
         Err(Error::Store(errand_store::Error::Sealed { .. })) => {

@@ -9,7 +9,7 @@ use errand_model::{Event, EventContext, RunId};
 use errand_store::{Append, Fence, RequestKind, Stored};
 use tokio::time::Instant;
 
-use super::ask;
+use super::{TRIES, ask};
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, reconcile, record_file};
 
@@ -18,8 +18,6 @@ use crate::{Engine, Error, reconcile, record_file};
 const REPORT_LIMIT: Duration = Duration::from_secs(15);
 /// The same where the agent is killed at once: who says `--force` does not want to wait.
 const FORCED_REPORT_LIMIT: Duration = Duration::from_secs(2);
-/// How often a race with a launcher or another client is run again.
-const TRIES: usize = 16;
 
 /// How a run is to be ended.
 #[derive(Clone, Debug)]

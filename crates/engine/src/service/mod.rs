@@ -13,7 +13,10 @@ use std::time::Duration;
 use errand_agent::os;
 use errand_model::Timestamp;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
-use errand_model::run::{AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run};
+use errand_model::run::{
+    AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run, Status,
+};
+use errand_store::RequestKind;
 use tokio::task::JoinSet;
 
 pub use plan::{listener_spec, schedule_spec, service_spec};
@@ -163,11 +166,18 @@ async fn serve(
         }));
     }
     let grace = loop {
-        let next = wakes.fire_due().await?;
+        // Slots that pass while it is held are missed ones afterwards.
+        let is_held = journal.look(|run, _| matches!(run.status, Status::Paused { .. }));
+        let next = if is_held { None } else { wakes.fire_due().await? };
         tokio::select! {
             lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
             () = until(next) => {}
-            Some(request) = requests.recv() => wakes.fire_request(request).await?,
+            Some(request) = requests.recv() => {
+                // Dropping it is its answer.
+                if !is_held {
+                    wakes.fire_request(request).await?;
+                }
+            }
             () = wakes.one_ended() => {}
             changed = company.orders.changed() => {
                 if changed.is_err() {
@@ -208,8 +218,17 @@ async fn obey(
 ) -> Result<Option<Duration>, Error> {
     let orders = company.orders.borrow_and_update().clone();
     wakes.look();
-    wakes.fire_asked().await?;
     let mut effects = answer_requests(engine, journal).await?;
+    if !journal.look(|run, _| matches!(run.status, Status::Paused { .. })) {
+        wakes.fire_asked().await?;
+    }
+    for effect in &effects {
+        match effect {
+            Effect::FreezeAgent => wakes.ask_all(&RequestKind::Pause { by: None }).await?,
+            Effect::ThawAgent => wakes.ask_all(&RequestKind::Resume { by: None }).await?,
+            Effect::StopAgent { .. } | Effect::SpawnAgent | Effect::Dispatch { .. } => {}
+        }
+    }
     if orders.is_interrupted() {
         let grace = if orders.interrupts > 1 { Duration::ZERO } else { DEFAULT_GRACE };
         let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };

@@ -319,10 +319,15 @@ impl Wakes {
 
     /// Ends all wakes under way at once.
     pub(super) async fn cancel_all(&self) -> Result<(), Error> {
+        let (cause, grace) = (CancelCause::Parent, Duration::ZERO);
+        self.ask_all(&RequestKind::Cancel { cause, by: None, grace }).await
+    }
+
+    /// Asks the same of all wakes under way.
+    pub(super) async fn ask_all(&self, kind: &RequestKind) -> Result<(), Error> {
         for active in self.active.values() {
-            let kind =
-                RequestKind::Cancel { cause: CancelCause::Parent, by: None, grace: Duration::ZERO };
-            match self.engine.store().request(&active.run_id, kind, self.engine.now()).await {
+            let (store, now) = (self.engine.store(), self.engine.now());
+            match store.request(&active.run_id, kind.clone(), now).await {
                 Ok(_) | Err(errand_store::Error::Sealed { .. }) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -71,6 +71,7 @@ pub(super) async fn run(
     };
     company.say(Ready::Began);
     tasks.spawn(Arc::clone(&desk).keep_time());
+    tasks.spawn(Arc::clone(&desk).keep_deadlines());
     let ends = Ends { desk: &desk, replayed: replayed.as_deref() };
     let watched = watch(engine, journal, company, ends, running).await;
     tasks.shutdown().await;
@@ -169,7 +170,7 @@ async fn watch(
     let mut grace: Option<Duration> = None;
     let mut stopped_for = StoppedFor::Nothing;
     loop {
-        let deadline = next_deadline(journal, ends.desk, &stopped_for);
+        let deadline = next_deadline(engine, journal, ends.desk, &stopped_for);
         tokio::select! {
             exit = over(&mut running, grace) => {
                 let exit = exit.map_err(Error::io("wait for the agent of", engine.registry().run_log(journal.run_id())))?;
@@ -233,14 +234,20 @@ async fn give_up(mut running: Running, error: Error) -> Result<(Exit, StoppedFor
     Err(error)
 }
 
-fn next_deadline(journal: &Journal, desk: &Desk, stopped_for: &StoppedFor) -> Option<Deadline> {
+fn next_deadline(
+    engine: &Engine,
+    journal: &Journal,
+    desk: &Desk,
+    stopped_for: &StoppedFor,
+) -> Option<Deadline> {
     if !matches!(stopped_for, StoppedFor::Nothing) {
         return None;
     }
+    let now = engine.now();
     journal.look(|run, steps| {
         // A paused run's time stands still.
         let is_paused = matches!(run.status, Status::Paused { .. });
-        (!is_paused).then(|| deadline::next(run, steps, desk.step_limits())).flatten()
+        (!is_paused).then(|| deadline::next(run, steps, desk.step_limits(), now)).flatten()
     })
 }
 

@@ -1,6 +1,7 @@
 //! What stands behind an attempt's agent API: its journal.
 
 mod budget;
+mod people;
 mod time;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun, StepResult, Upload,
+    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun,
+    StepResult, Upload,
 };
 use errand_agent::redact::Redactor;
 use errand_api::agent_protocol::{
-    AgentSeen, CheckinAnswer, ControlEvent, Encoding, ReportedEvent, Reserve, ReserveAnswer,
-    SessionAnswer,
+    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, InputAnswer, ReportedEvent,
+    Reserve, ReserveAnswer, SessionAnswer,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
@@ -27,6 +29,8 @@ use errand_model::step::{self, Begin, StepRefused, StepState};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
+
+pub(in crate::supervise) use people::approval_answer;
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
@@ -241,6 +245,7 @@ impl Backend for Desk {
                     .map(|step| step.key.clone())
                     .collect(),
                 deadline_ms: run.run_deadline().map(errand_model::Timestamp::as_millis),
+                step_time_left_ms: self.step_limits.time_left(run, steps, self.engine.now()),
             };
             (answer, run.checkpoint.clone())
         });
@@ -289,7 +294,8 @@ impl Backend for Desk {
             return self.fetched_result(&result).map(StepBegun::Done);
         }
         self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
-        self.step_limits.note(key, begin.timeout);
+        let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
+        self.step_limits.note(key, begin.timeout, paused);
         self.steps_changed.notify_one();
         let default = self.journal.look(|run, _| run.spec.timeouts.step);
         Ok(StepBegun::Run { timeout: begin.timeout.or(default) })
@@ -451,19 +457,24 @@ impl Backend for Desk {
         ControlFeed { now, later }
     }
 
+    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+        self.approval(ask).await
+    }
+
+    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+        self.input_of(ask).await
+    }
+
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
-        self.said(|said| match &said.result {
-            Some(earlier) if *earlier != result => Err(Refusal::new(
-                409,
-                ErrorCode::TerminalConflict,
-                "the attempt reported a different result already",
-            )),
-            Some(_) => Ok(()),
+        let status = stored_word(&result.status);
+        let is_other = self.said(|said| match &said.result {
+            Some(earlier) => *earlier != result,
             None => {
                 said.result = Some(result);
-                Ok(())
+                false
             }
-        })
+        });
+        if is_other { Err(self.refuse_checkback(status).await) } else { Ok(()) }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_model::Timestamp;
 use errand_model::event::Failure;
 use errand_model::run::Run;
-use errand_model::step::{StepState, Steps};
+use errand_model::step::{Step, StepState, Steps};
 
 use super::blame;
 
@@ -17,22 +17,53 @@ const STEP_MARGIN: Duration = Duration::from_secs(2);
 /// Limits that single steps were begun with, by key.
 #[derive(Debug, Default)]
 pub(super) struct StepLimits {
-    limits: Mutex<BTreeMap<String, Duration>>,
+    limits: Mutex<BTreeMap<String, Begun>>,
+}
+
+/// What a step was begun with.
+#[derive(Clone, Copy, Debug, Default)]
+struct Begun {
+    /// Its own limit; `None`: the agent file's.
+    limit: Option<Duration>,
+    /// How long the run had been paused by then: that time is not the step's.
+    paused: Duration,
 }
 
 impl StepLimits {
-    /// Notes the limit that a step was begun with; `None`: the agent file's.
-    pub(super) fn note(&self, key: &str, limit: Option<Duration>) {
+    /// Notes the limit that a step was begun with (`None`: the agent file's), and how long the run
+    /// had been paused by then.
+    pub(super) fn note(&self, key: &str, limit: Option<Duration>, paused: Duration) {
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        match limit {
-            Some(limit) => limits.insert(key.to_owned(), limit),
-            None => limits.remove(key),
-        };
+        limits.insert(key.to_owned(), Begun { limit, paused });
     }
 
-    /// The limit that a step was begun with.
-    fn of(&self, key: &str) -> Option<Duration> {
-        self.limits.lock().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+    /// What a step was begun with.
+    fn of(&self, key: &str) -> Begun {
+        let limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        limits.get(key).copied().unwrap_or_default()
+    }
+
+    /// How many milliseconds the steps have left that are begun and have a limit, by key.
+    pub(super) fn time_left(
+        &self,
+        run: &Run,
+        steps: &Steps,
+        now: Timestamp,
+    ) -> BTreeMap<String, u64> {
+        let begun = steps.iter().filter(|step| step.state == StepState::Started);
+        let left = begun.filter_map(|step| {
+            let left = self.deadline_of(run, step, now)?.since(now);
+            Some((step.key.clone(), u64::try_from(left.as_millis()).unwrap_or(u64::MAX)))
+        });
+        left.collect()
+    }
+
+    /// When a step that is begun is out of time. Moves while the run is paused: until `now` if it is.
+    pub(super) fn deadline_of(&self, run: &Run, step: &Step, now: Timestamp) -> Option<Timestamp> {
+        let begun = self.of(&step.key);
+        let limit = begun.limit.or(run.spec.timeouts.step)?;
+        let paused = run.paused_until(now).saturating_sub(begun.paused);
+        Some(step.started_at.plus(limit).plus(paused))
     }
 }
 
@@ -44,7 +75,12 @@ pub(super) struct Deadline {
 }
 
 /// The first moment at which the run or one of its steps is out of time.
-pub(super) fn next(run: &Run, steps: &Steps, limits: &StepLimits) -> Option<Deadline> {
+pub(super) fn next(
+    run: &Run,
+    steps: &Steps,
+    limits: &StepLimits,
+    now: Timestamp,
+) -> Option<Deadline> {
     let attempt = run.last_attempt_number();
     let begun =
         || steps.iter().filter(|step| step.attempt == attempt && step.state == StepState::Started);
@@ -52,9 +88,9 @@ pub(super) fn next(run: &Run, steps: &Steps, limits: &StepLimits) -> Option<Dead
     let of_run =
         run.run_deadline().map(|at| Deadline { at, failure: out_of_time(run, under_way()) });
     let of_steps = begun().filter_map(|step| {
-        let limit = limits.of(&step.key).or(run.spec.timeouts.step)?;
+        let limit = limits.of(&step.key).limit.or(run.spec.timeouts.step)?;
         Some(Deadline {
-            at: step.started_at.plus(limit).plus(STEP_MARGIN),
+            at: limits.deadline_of(run, step, now)?.plus(STEP_MARGIN),
             failure: Failure {
                 code: "timeout_step".to_owned(),
                 message: format!("step {:?} took longer than its limit of {limit:?}", step.key),

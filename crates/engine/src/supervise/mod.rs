@@ -23,7 +23,7 @@ use errand_agent::log::Stream;
 use errand_agent::process::Chunk;
 use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
-use errand_model::run::{Run, Status};
+use errand_model::run::{Expire, Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
@@ -129,11 +129,16 @@ async fn under_lease(
     journal: &Journal,
     company: &mut Company,
 ) -> Result<Next, Error> {
+    let is_at_rest = || journal.look(|run, _| run.is_at_rest());
+    let began_at_rest = is_at_rest();
     requests::answer(engine, journal).await?;
-    if turn::until_turn(engine, journal, company).await? == Next::Over {
-        return Ok(Next::Over);
-    }
-    if until_due(engine, journal, company).await? == Next::Over {
+    let is_over = turn::until_turn(engine, journal, company).await? == Next::Over
+        || until_due(engine, journal, company).await? == Next::Over;
+    if is_over {
+        if began_at_rest && is_at_rest() {
+            // It was held before this process came to carry it on.
+            engine.store().give_back(journal.run_id(), journal.epoch()).await?;
+        }
         return Ok(Next::Over);
     }
     let kind = journal.look(|run, _| run.spec.kind);
@@ -183,6 +188,21 @@ async fn until_due(
                 requests::answer(engine, journal).await?;
             }
             () = tokio::time::sleep(due_at.since(now)) => {}
+            () = expiry(engine, journal) => {
+                // What it leads to is in the run's state.
+                journal.command(&Expire {}.into()).await?;
+            }
         }
+    }
+}
+
+/// Waits until an approval or a question is out of time; for ever if none has a deadline.
+async fn expiry(engine: &Engine, journal: &Journal) {
+    // A run that is being ended answers nothing any more.
+    let deadline =
+        journal.look(|run, _| run.answer_deadline().filter(|_| run.cancel_requested.is_none()));
+    match deadline {
+        Some(at) => errand_agent::os::until_wall_clock(at.max(engine.now())).await,
+        None => std::future::pending().await,
     }
 }

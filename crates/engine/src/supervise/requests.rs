@@ -1,7 +1,9 @@
 //! Answering what was asked of a run by other processes.
 
 use errand_model::event::PauseReason;
-use errand_model::run::{Cancel, Command, Effect, Pause, Restart, Resume};
+use errand_model::run::{
+    Cancel, Command, DecideApproval, Effect, Pause, ProvideInput, Restart, Resume,
+};
 use errand_store::RequestKind;
 
 use crate::journal::Journal;
@@ -22,6 +24,14 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
             RequestKind::Restart { by, grace } => Restart { by, grace }.into(),
             RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
             RequestKind::Resume { by } => Resume { by }.into(),
+            RequestKind::Decide { approval_id, verdict, by, comment, decision_id } => {
+                let decision_id = Some(decision_id);
+                let (decision, digest) = (verdict, None);
+                DecideApproval { approval_id, decision, by, comment, digest, decision_id }.into()
+            }
+            RequestKind::Provide { input_id, answer, by, decision_id } => {
+                ProvideInput { input_id, answer, by, decision_id: Some(decision_id) }.into()
+            }
             // A service answers it itself.
             RequestKind::Wake { .. } => continue,
         };
@@ -34,7 +44,8 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
         };
         match answered {
             Ok(decision) => effects.extend(decision.effects),
-            Err(Error::Rejected(_) | Error::Closed) => {}
+            Err(Error::Rejected(_)) => journal.forget(request.id),
+            Err(Error::Closed) => {}
             Err(error) => return Err(error),
         }
     }

@@ -120,7 +120,7 @@ impl Desk {
 
     /// Waits until the moment that `when` finds in the run has come, also where that moves, or
     /// where there is none for a while. Returns whether it came: not if the journal is lost.
-    async fn reached(&self, when: impl Fn(&Run) -> Option<Timestamp>) -> bool {
+    pub(super) async fn reached(&self, when: impl Fn(&Run) -> Option<Timestamp>) -> bool {
         loop {
             let next = self.journal.look(|run, _| when(run));
             let sleep = async {

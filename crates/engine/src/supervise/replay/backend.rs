@@ -2,9 +2,12 @@
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{
-    AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun, StepResult, Upload,
+    AskApproval, AskInput, AttemptResult, Backend, BeginStep, ControlFeed, Refusal, StepBegun,
+    StepResult, Upload,
 };
-use errand_api::agent_protocol::{CheckinAnswer, ReportedEvent, SessionAnswer};
+use errand_api::agent_protocol::{
+    ApprovalAnswer, CheckinAnswer, InputAnswer, ReportedEvent, SessionAnswer,
+};
 use errand_model::event::{CheckpointSaved, EventBody, Failure, Reported, StepStarted};
 use errand_model::replay::{Served, Within};
 use errand_model::{Digest, Payload};
@@ -114,6 +117,14 @@ impl Backend for Replayed {
 
     fn control(&self) -> ControlFeed {
         self.desk.control()
+    }
+
+    async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
+        self.approval(ask).await
+    }
+
+    async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
+        self.input(ask).await
     }
 
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {

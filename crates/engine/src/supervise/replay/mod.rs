@@ -5,6 +5,7 @@
 //! agent is killed and the run fails. The ids of the two runs are taken as one.
 
 mod backend;
+mod people;
 mod session;
 mod settle;
 mod streams;
@@ -17,6 +18,7 @@ use errand_api::error_code::ErrorCode;
 use errand_model::RunId;
 use errand_model::event::{EventBody, Failure, ReplayDiverged, ReplayPolicy};
 use errand_model::replay::{Divergence, Record};
+use errand_model::run::Run;
 use tokio::sync::watch;
 
 use super::backend::Desk;
@@ -32,6 +34,8 @@ pub(super) struct Replayed {
     engine: Engine,
     desk: Arc<Desk>,
     of: RunId,
+    /// The run that is repeated: what people answered it.
+    asked: Run,
     record: Mutex<Record>,
     translate: Translate,
     talk: Mutex<session::Talk>,
@@ -61,6 +65,7 @@ impl Replayed {
             desk: Arc::clone(desk),
             translate: Translate::new(&own, &run),
             of: replay.of,
+            asked: run,
             record: Mutex::new(record),
             talk: Mutex::new(session::Talk::default()),
             failed: watch::Sender::new(None),

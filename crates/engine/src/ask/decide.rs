@@ -1,0 +1,146 @@
+//! A person decides an approval: once, and of two at once, one.
+
+use errand_model::event::ApprovalVerdict;
+use errand_model::run::{Approval, DecideApproval, Verdict};
+use errand_model::{Digest, RunId};
+use errand_store::{RequestKind, Stored};
+
+use super::{TRIES, ask, new_decision_id};
+use crate::people::{self, Unanswerable};
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, reconcile, rest};
+
+/// A decision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decide {
+    /// Of which approval; `None`: of the only one that is open.
+    pub approval_id: Option<String>,
+    /// What is decided.
+    pub verdict: ApprovalVerdict,
+    /// Who decides.
+    pub by: String,
+    /// What that person adds.
+    pub comment: Option<String>,
+    /// What that person looked at; refused if the approval is about anything else.
+    pub digest: Option<Digest>,
+}
+
+/// Decides. The decision is durable when this returns, and a run that waited without a process has
+/// its next attempt.
+///
+/// # Errors
+///
+/// [`Error::Unanswerable`] says why it cannot be decided like this; nothing changed then.
+pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<Approval, Error> {
+    let decision_id = new_decision_id()?;
+    let mut approval_id = decide.approval_id.clone();
+    for _ in 0..TRIES {
+        let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+        if let Some(mine) = mine(&stored, approval_id.as_deref(), &decision_id) {
+            return Ok(mine);
+        }
+        let approval = people::approval(&stored.run, approval_id.as_deref())?;
+        check(engine, &stored, approval, decide)?;
+        // Whatever is asked meanwhile is not what is decided.
+        let id = approval.request.approval_id.clone();
+        approval_id = Some(id.clone());
+        let decided = if stored.run.is_at_rest() {
+            at_rest(engine, &stored, &id, decide, &decision_id).await
+        } else {
+            by_supervisor(engine, &stored, &id, decide, &decision_id).await
+        };
+        match decided {
+            Ok(Some(approval)) => return Ok(approval),
+            Ok(None) => {}
+            Err(error) if rest::is_race(&error) => {}
+            // The model knows better: the next look says why.
+            Err(Error::Rejected(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Closed)
+}
+
+fn check(
+    engine: &Engine,
+    stored: &Stored,
+    approval: &Approval,
+    decide: &Decide,
+) -> Result<(), Error> {
+    let request = &approval.request;
+    let id = request.approval_id.clone();
+    if let Some(given) = decide.digest.clone().filter(|given| *given != request.digest) {
+        let asked = request.digest.clone();
+        return Err(Unanswerable::OtherDigest { id, asked, given }.into());
+    }
+    if let Some(at) = request.deadline_ms.filter(|at| engine.now() >= *at) {
+        return Err(Unanswerable::Expired { what: "approval", id, at }.into());
+    }
+    match &decide.comment {
+        Some(comment) => people::refuse_secrets(engine, &stored.run, "comment", comment),
+        None => Ok(()),
+    }
+}
+
+async fn at_rest(
+    engine: &Engine,
+    stored: &Stored,
+    id: &str,
+    decide: &Decide,
+    decision_id: &str,
+) -> Result<Option<Approval>, Error> {
+    let command = DecideApproval {
+        approval_id: id.to_owned(),
+        decision: decide.verdict,
+        by: decide.by.clone(),
+        comment: decide.comment.clone(),
+        digest: decide.digest.clone(),
+        decision_id: Some(decision_id.to_owned()),
+    };
+    rest::command(engine, stored, &command.into()).await?;
+    let Some(approval) = stored.run.approvals.get(id) else { return Ok(None) };
+    let verdict = Verdict {
+        decision: decide.verdict,
+        decided_by: decide.by.clone(),
+        comment: decide.comment.clone(),
+        by_deadline: false,
+        at: engine.now(),
+        decision_id: Some(decision_id.to_owned()),
+    };
+    Ok(Some(Approval { verdict: Some(verdict), ..approval.clone() }))
+}
+
+/// Leaves the decision with the run's supervisor, and waits until something is decided.
+async fn by_supervisor(
+    engine: &Engine,
+    stored: &Stored,
+    id: &str,
+    decide: &Decide,
+    decision_id: &str,
+) -> Result<Option<Approval>, Error> {
+    let kind = RequestKind::Decide {
+        approval_id: id.to_owned(),
+        verdict: decide.verdict,
+        by: decide.by.clone(),
+        comment: decide.comment.clone(),
+        decision_id: decision_id.to_owned(),
+    };
+    ask(engine, stored, kind).await?;
+    let is_settled = |stored: &Stored| {
+        // At rest, the request is one that nobody reads.
+        stored.run.status.is_terminal()
+            || stored.run.is_at_rest()
+            || stored.run.approvals.get(id).is_some_and(|approval| approval.verdict.is_some())
+    };
+    let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
+        wait::until(engine, &stored.run.id, None, is_settled).await?;
+    // Whoever was faster is told at the next look.
+    Ok(mine(&stored, Some(id), decision_id))
+}
+
+/// The approval, if this very decision decided it.
+fn mine(stored: &Stored, id: Option<&str>, decision_id: &str) -> Option<Approval> {
+    let approval = stored.run.approvals.get(id?)?;
+    let by = approval.verdict.as_ref()?.decision_id.as_deref();
+    (by == Some(decision_id)).then(|| approval.clone())
+}

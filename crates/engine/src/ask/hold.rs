@@ -1,0 +1,109 @@
+//! An operator holds a run, and lets it go on.
+
+use std::time::Duration;
+
+use errand_agent::os;
+use errand_model::RunId;
+use errand_model::event::PauseReason;
+use errand_model::run::{Command, Pause, Resume, Run, Status};
+use errand_store::{RequestKind, Stored};
+use tokio::time::Instant;
+
+use super::{TRIES, ask};
+use crate::people::{self, Unanswerable};
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, reconcile, rest};
+
+/// How long a supervisor may take to do it.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Between two looks at whether processes have stopped: they do at once, or never.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
+/// Holds a run: once this returns, nothing of it executes anything. One that is held already is
+/// left so.
+///
+/// # Errors
+///
+/// [`Unanswerable::RunOver`] if it is over; [`Error::StillLive`] if its supervisor does not do it.
+pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
+    let command: Command = Pause { reason: PauseReason::Operator, by: by.clone() }.into();
+    let kind = RequestKind::Pause { by };
+    let held = bring_about(engine, run_id, (&command, &kind), is_held).await?;
+    if let Some(lease) = held.lease.as_ref().filter(|lease| reconcile::is_here(engine, lease)) {
+        let deadline = Instant::now() + LIMIT;
+        let supervisor = lease.holder.process.pid;
+        while is_held(&held.run) && !os::is_run_frozen(run_id, supervisor) {
+            if Instant::now() > deadline {
+                return Err(still(&held));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+    Ok(held)
+}
+
+/// Lets a run go on that somebody held. It may still wait for a person.
+///
+/// # Errors
+///
+/// [`Unanswerable::NotPaused`] if nobody held it, [`Unanswerable::RunOver`] if it is over.
+pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
+    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    people::over(&stored.run)?;
+    if !is_held(&stored.run) {
+        let (run_id, status) = (run_id.clone(), stored.run.status.name());
+        return Err(Unanswerable::NotPaused { run_id, status }.into());
+    }
+    let command: Command = Resume { by: by.clone() }.into();
+    let kind = RequestKind::Resume { by };
+    bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
+}
+
+/// Whether somebody holds the run: an operator, or its budget.
+fn is_held(run: &Run) -> bool {
+    matches!(run.status, Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. })
+}
+
+async fn bring_about(
+    engine: &Engine,
+    run_id: &RunId,
+    (command, kind): (&Command, &RequestKind),
+    is_so: impl Fn(&Run) -> bool + Send + Sync,
+) -> Result<Stored, Error> {
+    for _ in 0..TRIES {
+        let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+        people::over(&stored.run)?;
+        if is_so(&stored.run) {
+            return Ok(stored);
+        }
+        if stored.run.is_at_rest() {
+            match rest::command(engine, &stored, command).await {
+                Err(error) if rest::is_race(&error) => {}
+                Err(Error::Rejected(_)) => {}
+                Err(error) => return Err(error),
+                Ok(_) => {}
+            }
+            continue;
+        }
+        match ask(engine, &stored, kind.clone()).await {
+            Err(error) if rest::is_race(&error) => continue,
+            asked => asked?,
+        }
+        let is_settled = |stored: &Stored| {
+            stored.run.status.is_terminal() || stored.run.is_at_rest() || is_so(&stored.run)
+        };
+        let deadline = Some(Instant::now() + LIMIT);
+        if let Waited::TimedOut(stored) = wait::until(engine, run_id, deadline, is_settled).await? {
+            return Err(still(&stored));
+        }
+    }
+    Err(still(&wait::load(engine, run_id).await?))
+}
+
+fn still(stored: &Stored) -> Error {
+    Error::StillLive {
+        run_id: stored.run.id.clone(),
+        status: stored.run.status.name(),
+        waited_ms: u64::try_from(LIMIT.as_millis()).unwrap_or(u64::MAX),
+    }
+}

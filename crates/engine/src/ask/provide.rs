@@ -1,0 +1,109 @@
+//! A person answers a question: once, and of two at once, one.
+
+use errand_model::RunId;
+use errand_model::run::{Inquiry, ProvideInput, Reply};
+use errand_store::{RequestKind, Stored};
+use serde_json::Value;
+
+use super::{TRIES, ask, new_decision_id};
+use crate::people::{self, Unanswerable};
+use crate::wait::{self, Waited};
+use crate::{Engine, Error, payload, reconcile, rest};
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provide {
+    /// To which question; `None`: to the only one that is open.
+    pub input_id: Option<String>,
+    /// The answer.
+    pub answer: Value,
+    /// Who answers.
+    pub by: String,
+}
+
+/// Answers, and returns the question's id. The answer is durable when this returns, and a run that
+/// waited without a process has its next attempt.
+///
+/// # Errors
+///
+/// [`Error::Unanswerable`] says why it cannot be answered like this; nothing changed then.
+pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Result<String, Error> {
+    let decision_id = new_decision_id()?;
+    let mut input_id = provide.input_id.clone();
+    for _ in 0..TRIES {
+        let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+        if let Some(id) = input_id.as_ref().filter(|id| is_mine(&stored, id, &decision_id)) {
+            return Ok(id.clone());
+        }
+        let inquiry = people::input(&stored.run, input_id.as_deref())?;
+        check(engine, &stored, inquiry, &provide.answer)?;
+        // Whatever is asked meanwhile is not what is answered.
+        let id = inquiry.request.input_id.clone();
+        input_id = Some(id.clone());
+        let answer = payload::from_json(&engine.blobs(), provide.answer.clone())?;
+        let given = if stored.run.is_at_rest() {
+            let command = ProvideInput {
+                input_id: id.clone(),
+                answer,
+                by: provide.by.clone(),
+                decision_id: Some(decision_id.clone()),
+            };
+            rest::command(engine, &stored, &command.into()).await.map(|_| true)
+        } else {
+            let kind = RequestKind::Provide {
+                input_id: id.clone(),
+                answer,
+                by: provide.by.clone(),
+                decision_id: decision_id.clone(),
+            };
+            by_supervisor(engine, &stored, &id, kind, &decision_id).await
+        };
+        match given {
+            Ok(true) => return Ok(id),
+            Ok(false) => {}
+            Err(error) if rest::is_race(&error) => {}
+            // The model knows better: the next look says why.
+            Err(Error::Rejected(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Closed)
+}
+
+fn check(engine: &Engine, stored: &Stored, inquiry: &Inquiry, answer: &Value) -> Result<(), Error> {
+    if let Some(at) = inquiry.request.deadline_ms.filter(|at| engine.now() >= *at) {
+        let id = inquiry.request.input_id.clone();
+        return Err(Unanswerable::Expired { what: "input", id, at }.into());
+    }
+    people::check_answer(inquiry, answer)?;
+    people::refuse_secrets(engine, &stored.run, "answer", &answer.to_string())
+}
+
+/// Leaves the answer with the run's supervisor, and waits until there is one. Whether it is this
+/// one.
+async fn by_supervisor(
+    engine: &Engine,
+    stored: &Stored,
+    id: &str,
+    kind: RequestKind,
+    decision_id: &str,
+) -> Result<bool, Error> {
+    ask(engine, stored, kind).await?;
+    let is_settled = |stored: &Stored| {
+        // At rest, the request is one that nobody reads.
+        stored.run.status.is_terminal()
+            || stored.run.is_at_rest()
+            || stored.run.inputs.get(id).is_some_and(|inquiry| inquiry.reply.is_some())
+    };
+    let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
+        wait::until(engine, &stored.run.id, None, is_settled).await?;
+    Ok(is_mine(&stored, id, decision_id))
+}
+
+/// Whether this very answer answered the question.
+fn is_mine(stored: &Stored, id: &str, decision_id: &str) -> bool {
+    match stored.run.inputs.get(id).and_then(|inquiry| inquiry.reply.as_ref()) {
+        Some(Reply::Provided { decision_id: of, .. }) => of.as_deref() == Some(decision_id),
+        Some(Reply::Expired { .. }) | None => false,
+    }
+}

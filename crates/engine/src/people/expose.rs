@@ -1,0 +1,35 @@
+//! What people say is recorded: it must not hold a secret.
+
+use errand_agent::parcel;
+use errand_model::run::Run;
+
+use crate::{Engine, Error, environment};
+
+/// Refuses a text with the value of a secret of the run's agent in it, as far as the caller has
+/// these secrets.
+///
+/// # Errors
+///
+/// [`Error::SecretExposed`].
+pub(crate) fn refuse_secrets(
+    engine: &Engine,
+    run: &Run,
+    place: &'static str,
+    text: &str,
+) -> Result<(), Error> {
+    let opened = parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
+    let Ok(parcel) = opened else { return Ok(()) };
+    if parcel.agent.secrets.is_empty() {
+        return Ok(());
+    }
+    // Who has no access to the secrets cannot give them away.
+    let Ok(secrets) = environment::secrets(engine.surroundings(), &parcel.agent) else {
+        return Ok(());
+    };
+    for secret in secrets {
+        if memchr::memmem::find(text.as_bytes(), secret.value.expose()).is_some() {
+            return Err(Error::SecretExposed { place, name: secret.name });
+        }
+    }
+    Ok(())
+}

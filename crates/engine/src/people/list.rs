@@ -1,0 +1,94 @@
+//! Questions of all runs.
+
+use std::collections::BTreeSet;
+
+use errand_api::record::{RecordApproval, RecordInput};
+use errand_model::RunId;
+use errand_model::event::EventBody;
+use errand_store::{Asked, Questions};
+
+use crate::{Engine, Error, reconcile, wait};
+
+/// Questions that are listed at once: more than anybody reads.
+const LIST_LIMIT: u32 = 100_000;
+/// Runs whose deadlines are applied by one look: each may start a helper. The rest is for the next.
+const EXPIRE_LIMIT: u32 = 1_000;
+
+/// A question and who asks it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Which run.
+    pub run_id: RunId,
+    /// The run's name.
+    pub run_name: Option<String>,
+    /// The name of its agent.
+    pub agent: String,
+    /// What is asked, and what became of it.
+    pub question: Question,
+}
+
+/// A question to a person.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Question {
+    /// May this be done?
+    Approval(Box<RecordApproval>),
+    /// What is the answer?
+    Input(Box<RecordInput>),
+}
+
+/// Questions of all runs, oldest first.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn list(engine: &Engine, which: Questions) -> Result<Vec<Listed>, Error> {
+    let asked = engine.store().questions(which, LIST_LIMIT).await?;
+    Ok(asked.into_iter().filter_map(listed).collect())
+}
+
+/// `None` for an event that cannot be read: `errand registry check` tells of it.
+fn listed(asked: Asked) -> Option<Listed> {
+    let answer = asked.answered.as_ref().map(|event| (event.body(), event.at));
+    let body = asked.asked.body().ok()?;
+    let question = if let EventBody::ApprovalRequested(requested) = &body {
+        let open = RecordApproval::open(requested, asked.asked_at);
+        Question::Approval(Box::new(match answer {
+            Some((Ok(EventBody::ApprovalDecided(decided)), at)) => open.decided(&decided, at),
+            Some(_) => open.closed(),
+            None => open,
+        }))
+    } else if let EventBody::InputRequested(requested) = &body {
+        let open = RecordInput::open(requested, asked.asked_at);
+        Question::Input(Box::new(match answer {
+            Some((Ok(EventBody::InputProvided(given)), at)) => {
+                open.answered(&given.answer, &given.provided_by, at)
+            }
+            Some((Ok(EventBody::InputExpired(_)), at)) => open.expired(at),
+            Some(_) => open.closed(),
+            None => open,
+        }))
+    } else {
+        return None;
+    };
+    Some(Listed { run_id: asked.run_id, run_name: asked.name, agent: asked.agent, question })
+}
+
+/// Applies the deadlines that have passed and that nobody applied, since no process waits for them.
+/// Returns what went wrong with single runs.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn expire_due(engine: &Engine) -> Result<Vec<Error>, Error> {
+    let due = engine.store().questions(Questions::Due(engine.now()), EXPIRE_LIMIT).await?;
+    let runs: BTreeSet<RunId> = due.into_iter().map(|asked| asked.run_id).collect();
+    let mut wrong = Vec::new();
+    for run_id in runs {
+        let applied = match wait::load(engine, &run_id).await {
+            Ok(stored) => reconcile::reconcile(engine, stored).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        wrong.extend(applied.err());
+    }
+    Ok(wrong)
+}

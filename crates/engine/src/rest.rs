@@ -1,0 +1,71 @@
+//! Runs that wait for a person without a process: whoever decides writes their journal.
+//!
+//! Two who do so at once are told apart by the store: the second finds that the journal moved on.
+
+use errand_model::run::{Command, Decision, Effect};
+use errand_model::{Event, EventContext};
+use errand_store::{Append, Fence, Stored};
+
+use crate::{Engine, Error, launch, record_file};
+
+/// Decides and records; then starts a helper if the run goes on with it. The events are durable,
+/// and the next attempt is going, when this returns.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] if the model refuses; [`errand_store::Error::Fenced`] or
+/// [`errand_store::Error::Conflict`] if somebody was faster: look again. [`Error::Helper`] if no
+/// helper could be started: the decision is recorded, and whoever reconciles next tries again.
+pub(crate) async fn command(
+    engine: &Engine,
+    stored: &Stored,
+    command: &Command,
+) -> Result<Decision, Error> {
+    let now = engine.now();
+    let decision = stored.run.decide(command, now)?;
+    if decision.events.is_empty() {
+        return Ok(decision);
+    }
+    let run_id = &stored.run.id;
+    let attempt = stored.run.last_attempt_number();
+    let mut head = stored.head;
+    let events: Vec<Event> =
+        decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
+    let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+    let mut append = Append {
+        run: run.clone(),
+        head,
+        events,
+        steps: Vec::new(),
+        fence: Fence { epoch: stored.epoch },
+        snapshot: true,
+        release: true,
+        requeue: None,
+        answered: Vec::new(),
+    };
+    if stored.lease.is_some() {
+        // A holder that died before it could let go.
+        let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone()).await?;
+        append.fence = Fence { epoch: lease.epoch };
+        engine.store().append(append.clone()).await?;
+    } else {
+        engine.store().append_at_rest(append.clone()).await?;
+    }
+    record_file::write_quietly(engine, &run, head, None);
+    if decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. })) {
+        launch::carry_on(engine, &run, append.fence.epoch)?;
+    }
+    Ok(decision)
+}
+
+/// Whether it is for the caller to look again: somebody was faster.
+pub(crate) const fn is_race(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Store(
+            errand_store::Error::Fenced { .. }
+                | errand_store::Error::Sealed { .. }
+                | errand_store::Error::Conflict { .. }
+        )
+    )
+}
