@@ -48,6 +48,19 @@ pub(crate) enum Command {
     /// Failed runs whose attempts are spent: look at them, do them again, let them go
     #[command(subcommand)]
     Dlq(commands::dlq::Command),
+    /// List what people are asked, across all runs
+    #[command(subcommand)]
+    Approvals(commands::approvals::Command),
+    /// Let an agent do what it asks for
+    Approve(commands::decide::Args),
+    /// Do not let an agent do what it asks for
+    Reject(commands::decide::Args),
+    /// Answer what an agent asks
+    Input(commands::input::Args),
+    /// Freeze everything of a run; its time stands still
+    Pause(commands::pause::Args),
+    /// Let a paused run go on
+    Resume(commands::resume::Args),
     /// Remove runs that are over, with everything that belongs to them
     Rm(commands::rm::Args),
     /// Remove all runs that are over

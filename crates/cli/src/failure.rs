@@ -8,7 +8,10 @@ use errand_api::agent_file::Problems;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_engine::Error as EngineError;
+use errand_engine::people::Unanswerable;
 use errand_store::Error as StoreError;
+
+use crate::moment::relative;
 
 /// What to do about an export that was changed.
 const EXPORT_AGAIN: &str = "export the run again where it was run";
@@ -295,6 +298,51 @@ impl From<errand_engine::export::FileError> for Failure {
     }
 }
 
+impl From<Unanswerable> for Failure {
+    fn from(error: Unanswerable) -> Self {
+        let (code, hint) = match &error {
+            Unanswerable::NoneOpen { .. } | Unanswerable::Unknown { .. } => {
+                (ErrorCode::QuestionNotFound, "`errand approvals ls` lists what is open")
+            }
+            Unanswerable::Several { .. } => {
+                (ErrorCode::QuestionAmbiguous, "name one with --approval ID, or with --input ID")
+            }
+            Unanswerable::Decided { .. } => {
+                (ErrorCode::QuestionDecided, "`errand approvals ls -a` shows the decision")
+            }
+            Unanswerable::Expired { .. } => (ErrorCode::QuestionExpired, ""),
+            Unanswerable::OtherDigest { .. } => (
+                ErrorCode::DigestMismatch,
+                "look at what would be done now: `errand approvals ls --json` shows its digest",
+            ),
+            Unanswerable::Unfit { .. } => {
+                (ErrorCode::AnswerInvalid, "`errand approvals ls --json` shows the schema")
+            }
+            Unanswerable::RunOver { .. } => {
+                (ErrorCode::RunNotLive, "`errand ps -a` shows how it ended")
+            }
+            Unanswerable::NotPaused { .. } => {
+                (ErrorCode::RunNotPaused, "`errand ps` shows what it waits for")
+            }
+        };
+        let when = match &error {
+            Unanswerable::Decided { at, .. } | Unanswerable::Expired { at, .. } => {
+                use errand_agent::Clock as _;
+                format!(", {}", relative(*at, errand_agent::SystemClock.now()))
+            }
+            Unanswerable::NoneOpen { .. }
+            | Unanswerable::Unknown { .. }
+            | Unanswerable::Several { .. }
+            | Unanswerable::OtherDigest { .. }
+            | Unanswerable::Unfit { .. }
+            | Unanswerable::RunOver { .. }
+            | Unanswerable::NotPaused { .. } => String::new(),
+        };
+        let failure = Self::new(code, format!("{error}{when}"));
+        if hint.is_empty() { failure } else { failure.hint(hint) }
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         if let EngineError::Store(error) = error {
@@ -304,6 +352,9 @@ impl From<EngineError> for Failure {
             return error.into();
         }
         if let EngineError::Secret(error) = error {
+            return error.into();
+        }
+        if let EngineError::Unanswerable(error) = error {
             return error.into();
         }
         if let EngineError::Prices(problems) = error {
@@ -376,6 +427,7 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
         | EngineError::Report(_)
         | EngineError::Fold(_)
         | EngineError::Helper { .. }
+        | EngineError::Unanswerable(_)
         | EngineError::Randomness { .. }
         | EngineError::Store(_)
         | EngineError::Parcel(_)

@@ -4,7 +4,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;
 use errand_model::Timestamp;
-use errand_model::event::RunKind;
+use errand_model::event::{PauseReason, RunKind};
 
 use crate::moment::{relative, spoken};
 
@@ -14,6 +14,8 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
         "completed" => record.exit_code.map_or(exit_code::SUCCESS, exit_code::of_agent),
         "cancelled" if code_of(record) == Some(ErrorCode::TimeoutQueue) => exit_code::TIMED_OUT,
         "cancelled" => exit_code::STOPPED,
+        // It waits for a person, and for no process.
+        "paused" => exit_code::PARKED,
         _ => {
             let code = code_of(record);
             let is_timeout = matches!(code, Some(ErrorCode::TimeoutRun | ErrorCode::TimeoutStep));
@@ -51,7 +53,7 @@ fn standing(record: &Record, now: Timestamp) -> String {
             format!("waiting, attempt {} follows", record.attempt + 1)
         }
         "pending" => format!("starting {}", spoken(now.since(record.created_at_ms))),
-        "paused" => "paused".to_owned(),
+        "paused" => paused(record, now),
         "running" => {
             let since = record.started_at_ms.unwrap_or(record.created_at_ms);
             format!("running {}", spoken(now.since(since)))
@@ -64,6 +66,30 @@ fn standing(record: &Record, now: Timestamp) -> String {
         },
         _ => format!("failed ({}){ended}", exit_code_of(record)),
     }
+}
+
+/// "paused, waits for approval of deploy (deadline in 5 minutes)".
+fn paused(record: &Record, now: Timestamp) -> String {
+    let held = match record.pause.map(|pause| pause.reason) {
+        Some(PauseReason::Operator) => " by an operator",
+        Some(PauseReason::Budget) => ", out of budget",
+        Some(PauseReason::Approval | PauseReason::Input) | None => "",
+    };
+    let approvals = record.approvals.iter().filter(|it| it.status == "open");
+    let inputs = record.inputs.iter().filter(|it| it.status == "open");
+    let mut waits: Vec<(String, Option<Timestamp>)> = approvals
+        .map(|it| (format!("approval of {}", one_line(&it.action)), it.deadline_ms))
+        .chain(inputs.map(|it| ("an answer".to_owned(), it.deadline_ms)))
+        .collect();
+    waits.sort_by_key(|(_, deadline)| deadline.unwrap_or(Timestamp::from_millis(i64::MAX)));
+    let Some((what, deadline)) = waits.first() else { return format!("paused{held}") };
+    let more = match waits.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let deadline =
+        deadline.map_or(String::new(), |at| format!(" (deadline {})", relative(at, now)));
+    format!("paused{held}, waits for {what}{more}{deadline}")
 }
 
 /// Whether an attempt is under way whose process is not there yet.

@@ -1,21 +1,25 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod approvals;
 pub(crate) mod artifacts;
 pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod container;
+pub(crate) mod decide;
 pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod fork;
 pub(crate) mod import;
+pub(crate) mod input;
 pub(crate) mod inspect_run;
 pub(crate) mod internal;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod pause;
 pub(crate) mod prices;
 pub(crate) mod prune;
 pub(crate) mod ps;
@@ -23,6 +27,7 @@ mod reference;
 pub(crate) mod registry;
 pub(crate) mod replay;
 pub(crate) mod restart;
+pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -37,6 +42,8 @@ pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
+
+use errand_model::event::ApprovalVerdict;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -58,6 +65,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Dlq(command) => dlq::run(context, command).await,
         Command::Rm(args) => rm::run(context, args).await,
         Command::Prune(args) => prune::run(context, args).await,
+        Command::Approvals(command) => approvals::run(context, command).await,
+        Command::Approve(args) => decide::run(context, args, ApprovalVerdict::Approve).await,
+        Command::Reject(args) => decide::run(context, args, ApprovalVerdict::Reject).await,
+        Command::Input(args) => input::run(context, args).await,
+        Command::Pause(args) => pause::run(context, args).await,
+        Command::Resume(args) => resume::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use super::submit::{self, Checked, Common};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::render::exit_code_of;
+use crate::render::{self, exit_code_of};
 
 /// Output that may wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
@@ -300,6 +300,15 @@ fn report(context: &Context, engine: &Engine, stored: &Stored, json: bool) -> Re
     let was_interrupted =
         matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
     let code = if was_interrupted { exit_code::INTERRUPTED } else { exit_code_of(&record) };
+    if record.status == "paused" {
+        let what = render::status(&record, engine.now());
+        context.printer.note(&format!("run {} is {what}", record.run_id));
+        context.printer.note(
+            "hint: `errand approvals ls` tells more; `errand approve`, `errand reject` or \
+             `errand input` lets it go on, in the background",
+        );
+        return Ok(code);
+    }
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
         let failure =
             Failure::new(error.code.parse().unwrap_or(ErrorCode::ExitNonzero), &error.message)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Stop};
 use errand_engine::{reconcile, wait};
 use errand_model::event::CancelCause;
@@ -55,4 +56,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 pub(crate) fn user(context: &Context) -> Option<String> {
     let name = context.variable("USER").or_else(|| context.variable("LOGNAME"));
     name.and_then(|name| name.to_str()).map(str::to_owned)
+}
+
+/// The longest name of somebody who decides.
+const DECIDER_LIMIT_BYTES: usize = 200;
+
+/// Who decides: as typed, or else the user by name, or else by number.
+pub(crate) fn decider(context: &Context, typed: Option<String>) -> Result<String, Failure> {
+    let name = typed.or_else(|| user(context));
+    let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
+    if is_name && name.len() <= DECIDER_LIMIT_BYTES {
+        return Ok(name);
+    }
+    let message = format!("--by takes a name of at most {DECIDER_LIMIT_BYTES} bytes on one line");
+    Err(Failure::new(ErrorCode::Usage, message))
 }

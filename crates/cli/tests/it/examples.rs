@@ -186,3 +186,39 @@ fn the_chat_remembers_a_list_for_each_session() {
     let alone = sandbox.errand(words("run", &agent, &["--job", "list"])).run().exits(1);
     assert!(alone.stderr().contains("run it with --session"), "{}", alone.describe());
 }
+
+#[test]
+fn the_deployment_waits_for_its_approval_without_a_process() {
+    let sandbox = sandbox();
+    let agent = example("deploy-with-approval");
+    let deploy = |target| {
+        let words = words("run", &agent, &["-d", "--job", target]);
+        let run_id = sandbox.errand(words).run().ok().stdout_line();
+        wait_for("it is parked", LIMIT, || {
+            let record = record(&sandbox, &run_id);
+            (record["status"] == "paused" && record["pid"].is_null()).then_some(())
+        });
+        run_id
+    };
+    let run_id = deploy("production");
+    assert_eq!(errand_testkit::processes_of_run(&run_id), []);
+    let words = ["approve", &run_id, "--comment", "go on"];
+    drop(sandbox.errand(words).run().ok());
+    wait_for("it asks for the share", LIMIT, || {
+        let listed = sandbox.errand(["approvals", "ls"]).run().ok().stdout();
+        listed.contains("percent of production").then_some(())
+    });
+    let refused = sandbox.errand(["input", &run_id, "250"]).run().exits(2);
+    assert!(refused.stderr().contains("maximum"), "{}", refused.describe());
+    drop(sandbox.errand(["input", &run_id, "25"]).run().ok());
+    drop(sandbox.errand(["wait", &run_id]).run().ok());
+    let run = record(&sandbox, &run_id);
+    assert_eq!(run["output"]["percent"], 25);
+    assert_eq!(run["counters"]["steps"], 2, "it was built once and deployed once");
+    assert!(sandbox.registry().join("state/deploy-with-approval/production/release.txt").exists());
+
+    let run_id = deploy("staging");
+    drop(sandbox.errand(["reject", &run_id]).run().ok());
+    drop(sandbox.errand(["wait", &run_id]).run().ok());
+    assert_eq!(record(&sandbox, &run_id)["output"]["deployed"], false);
+}

@@ -3,12 +3,14 @@
 //! Each command is one or two calls of the agent API. Calls that this version cannot carry out are
 //! not offered.
 
+mod approve;
 mod artifact;
 mod brief;
 mod checkin;
 mod checkpoint;
 mod emit;
 mod fail;
+mod input;
 mod output;
 mod reserve;
 mod session;
@@ -40,6 +42,10 @@ pub(crate) enum Command {
     Fail(fail::Args),
     /// Keep a file as an artifact of the run, and print its address
     Artifact(artifact::Args),
+    /// Ask a person whether something may be done, and wait for the decision
+    Approve(approve::Args),
+    /// Ask a person a question, and print the answer
+    Input(input::Args),
     /// What outlives the run: state, history, and results of tools
     #[command(subcommand)]
     Session(session::Command),
@@ -57,6 +63,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     match command {
         Command::Step(args) => return step::run(context, client, args).await,
         Command::Emit(args) => emit::run(context, client, args).await?,
+        Command::Approve(args) => return approve::run(context, client, args).await,
+        Command::Input(args) => return input::run(context, client, args).await,
         Command::Reserve(args) => return reserve::run(context, client, args).await,
         Command::Checkpoint(args) => checkpoint::run(context, client, args).await?,
         Command::Fail(args) => fail::run(client, args).await?,

@@ -22,7 +22,7 @@ use errand_model::Digest;
 use serde_json::Value;
 
 use self::capture::Captured;
-use self::command::{End, Finished, NotStarted};
+use self::command::{End, Finished, NotStarted, TimeLimit};
 use super::{failed, submit};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -180,11 +180,12 @@ async fn carry_out(
 ) -> Result<u8, Failure> {
     // Nothing is asked while the command runs, however long that is.
     client.hang_up();
-    let finished =
-        match command::run(&args.command, (super::STEP_VARIABLE, &args.key), timeout).await {
-            Ok(finished) => finished,
-            Err(not_started) => return Err(refused(client, args, not_started).await),
-        };
+    let limit = TimeLimit { timeout, key: &args.key, client: &mut client };
+    let variable = (super::STEP_VARIABLE, args.key.as_str());
+    let finished = match command::run(&args.command, variable, limit).await {
+        Ok(finished) => finished,
+        Err(not_started) => return Err(refused(client, args, not_started).await),
+    };
     let Finished { end, stdout, stderr } = finished;
     let Some((code, message)) = what_went_wrong(end, timeout) else {
         let notes = notes(&stdout, &stderr);

@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::limit;
 use errand_api::error_code::ErrorCode;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
@@ -15,6 +16,9 @@ use super::capture::{Captured, Pump};
 
 /// How long a command that took too long has to end by itself before it is killed.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a step that has time left after all may run before that is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A command that ran.
 pub(super) struct Finished {
@@ -60,7 +64,7 @@ const ENOEXEC: i32 = 8;
 pub(super) async fn run(
     command: &[OsString],
     variable: (&str, &str),
-    timeout: Option<Duration>,
+    limit: TimeLimit<'_>,
 ) -> Result<Finished, NotStarted> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(NotStarted(io::Error::from(io::ErrorKind::NotFound)));
@@ -76,7 +80,7 @@ pub(super) async fn run(
         .stderr(Stdio::piped())
         .spawn()
         .map_err(NotStarted)?;
-    let watched = watch(&mut child, &mut signals, timeout).await;
+    let watched = watch(&mut child, &mut signals, limit).await;
     watched.map_err(|error| {
         // Nothing is left running that nobody watches; the group is ours until the child is reaped.
         if let Ok(group) = group(&child) {
@@ -90,7 +94,7 @@ pub(super) async fn run(
 async fn watch(
     child: &mut Child,
     signals: &mut Signals,
-    timeout: Option<Duration>,
+    mut limit: TimeLimit<'_>,
 ) -> io::Result<Finished> {
     let none = || io::Error::other("the command has no such pipe");
     let stdout = child.stdout.take().ok_or_else(none)?;
@@ -100,7 +104,7 @@ async fn watch(
     let group = group(child)?;
     let timed_out = tokio::select! {
         () = until_exit(group, signals) => false,
-        () = after(timeout) => true,
+        () = limit.reached() => true,
     };
     if timed_out {
         send(group, Signal::TERM);
@@ -137,10 +141,32 @@ fn send(group: Pid, signal: Signal) {
     }
 }
 
-async fn after(timeout: Option<Duration>) {
-    match timeout {
-        Some(timeout) => tokio::time::sleep(timeout).await,
-        None => std::future::pending().await,
+/// How long a command may take. Time in which the run was paused does not count, and only its
+/// supervisor knows that.
+pub(super) struct TimeLimit<'c> {
+    pub(super) timeout: Option<Duration>,
+    pub(super) key: &'c str,
+    pub(super) client: &'c mut Client,
+}
+
+impl TimeLimit<'_> {
+    /// Waits until the time is up; for ever if there is no limit.
+    async fn reached(&mut self) {
+        let Some(mut left) = self.timeout else { return std::future::pending().await };
+        while !left.is_zero() {
+            tokio::time::sleep(left).await;
+            left = self.left().await;
+        }
+    }
+
+    async fn left(&mut self) -> Duration {
+        let Ok(answer) = self.client.checkin().await else { return Duration::ZERO };
+        self.client.hang_up();
+        match answer.step_time_left_ms.get(self.key) {
+            None | Some(0) => Duration::ZERO,
+            // Paused, it gets no less: asking again can wait.
+            Some(left) => Duration::from_millis(*left).max(ASK_AGAIN),
+        }
     }
 }
 

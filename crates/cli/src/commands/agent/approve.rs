@@ -1,0 +1,114 @@
+//! `errand agent approve`: may this be done?
+//!
+//! Waits for the decision in one long poll after the other, so that it costs nothing meanwhile.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use errand_agent::agent_api::{Client, ClientError};
+use errand_api::agent_protocol::{ApprovalDecision, ApprovalDefault, AskApproval, limit};
+use errand_api::exit_code;
+use serde_json::json;
+
+use super::{failed, print, step_around, submit};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand agent approve`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 approved, 1 rejected, 75 parked
+
+Example:
+  errand agent approve --action deploy --target production --digest \"sha256:$SUM\" --park || exit $?")]
+pub(crate) struct Args {
+    /// What would be done
+    #[arg(long)]
+    action: String,
+    /// To what
+    #[arg(long)]
+    target: String,
+    /// What the person who decides should know
+    #[arg(long, value_name = "TEXT")]
+    summary: Option<String>,
+    /// Of exactly what would be done, as sha256:HEX: the decision covers nothing else
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// The step for which it is asked; by default the one whose command asks
+    #[arg(long, value_name = "KEY")]
+    step: Option<String>,
+    /// Tells this question from others of the run with the same action, target and digest
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// How long there is to decide, such as 30m; by default what the agent file says
+    #[arg(long, value_name = "DURATION", value_parser = submit::duration)]
+    timeout: Option<Duration>,
+    /// What counts if nobody decides in time
+    #[arg(long, value_enum, default_value_t = Default::Reject)]
+    default: Default,
+    /// Return at once with exit code 75: the agent exits, and the decision starts its next attempt
+    #[arg(long)]
+    park: bool,
+}
+
+/// What counts if nobody decides in time.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Default {
+    /// It may be done
+    Approve,
+    /// It may not
+    Reject,
+    /// The run is stopped
+    Cancel,
+}
+
+/// Asks, waits, and prints the decision.
+pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<u8, Failure> {
+    let ask = AskApproval {
+        action: args.action,
+        target: args.target,
+        summary: args.summary,
+        digest: args.digest,
+        step: args.step.or_else(|| step_around(context)),
+        key: args.key,
+        timeout_ms: args.timeout.map(millis),
+        default: Some(match args.default {
+            Default::Approve => ApprovalDefault::Approve,
+            Default::Reject => ApprovalDefault::Reject,
+            Default::Cancel => ApprovalDefault::Cancel,
+        }),
+        park: args.park,
+        wait_ms: Some(limit::ASK_WAIT_LIMIT_MS),
+    };
+    loop {
+        let answer = match client.ask_approval(&ask).await {
+            // The run was paused meanwhile: its time stood still, this one's did not.
+            Err(ClientError::Silent { .. }) => continue,
+            answer => answer.map_err(failed)?,
+        };
+        let code = match answer.decision {
+            Some(ApprovalDecision::Approve) => exit_code::SUCCESS,
+            Some(ApprovalDecision::Reject) => exit_code::REJECTED,
+            None if answer.parked => exit_code::PARKED,
+            None => continue,
+        };
+        print(
+            context,
+            &json!({
+                "schema": 1,
+                "approval_id": answer.approval_id,
+                "decision": answer.decision,
+                "decided_by": answer.decided_by,
+                "comment": answer.comment,
+                "by_deadline": answer.by_deadline,
+                "digest": answer.digest,
+                "parked": answer.parked,
+            }),
+        )?;
+        return Ok(code);
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

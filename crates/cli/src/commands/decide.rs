@@ -1,0 +1,70 @@
+//! `errand approve` and `errand reject`: the decision about what an agent wants to do.
+
+use errand_api::error_code::ErrorCode;
+use errand_engine::ask::{self, Decide};
+use errand_model::Digest;
+use errand_model::event::ApprovalVerdict;
+use serde_json::json;
+
+use super::stop::decider;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand approve` and `errand reject`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A decision answers exactly one request, once. `errand approvals ls` lists what is open.")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// Which approval, by its id: needed where the run waits for several
+    #[arg(long, value_name = "ID")]
+    approval: Option<String>,
+    /// A word for the agent and the record
+    #[arg(long, value_name = "TEXT")]
+    comment: Option<String>,
+    /// Decide only if this is the digest of what would be done
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// Who decides; by default the user
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Print the decision as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Decides. Returns once the decision is durable, and a parked run goes on.
+pub(crate) async fn run(
+    context: &Context,
+    args: Args,
+    verdict: ApprovalVerdict,
+) -> Result<u8, Failure> {
+    let digest = args.digest.map(Digest::try_from).transpose().map_err(|error| {
+        Failure::new(ErrorCode::Usage, format!("--digest: {error}"))
+            .hint("a digest is sha256: and 64 hex digits, as `errand approvals ls --json` shows it")
+    })?;
+    let decide = Decide {
+        approval_id: args.approval,
+        verdict,
+        by: decider(context, args.by)?,
+        comment: args.comment,
+        digest,
+    };
+    let engine = context.engine()?;
+    let run_id = context.resolve(&engine, &args.run).await?;
+    let decided = ask::decide(&engine, &run_id, &decide).await?;
+    if args.json {
+        context.printer.json(&json!({
+            "schema": 1,
+            "run_id": run_id,
+            "approval_id": decided.request.approval_id,
+            "decision": decided.verdict.as_ref().map(|verdict| verdict.decision),
+            "decided_by": decide.by,
+            "comment": decide.comment,
+        }))?;
+    } else {
+        context.printer.line(&decided.request.approval_id)?;
+    }
+    Ok(0)
+}

@@ -1,0 +1,48 @@
+//! `errand input`: the answer to what an agent asks.
+
+use errand_api::error_code::ErrorCode;
+use errand_engine::ask::{self, Provide};
+
+use super::stop::decider;
+use super::submit;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand input`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+`errand approvals ls` lists what is open.
+
+Examples:
+  errand input 01jz '{\"region\": \"eu\"}'
+  errand input 01jz '\"eu\"'
+  errand input 01jz @answer.json")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// The answer: a JSON document, @FILE, or - for stdin
+    #[arg(allow_hyphen_values = true)]
+    answer: String,
+    /// Which question, by its id: needed where the run asks several
+    #[arg(long, value_name = "ID")]
+    input: Option<String>,
+    /// Who answers; by default the user
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+}
+
+/// Answers. Returns once the answer is durable, and a parked run goes on.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let bytes = submit::payload(&args.answer)?;
+    let answer = serde_json::from_slice(&bytes).map_err(|error| {
+        Failure::new(ErrorCode::AnswerInvalid, "the answer is not one JSON document")
+            .because(&error)
+            .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is '\"text\"'")
+    })?;
+    let provide = Provide { input_id: args.input, answer, by: decider(context, args.by)? };
+    let engine = context.engine()?;
+    let run_id = context.resolve(&engine, &args.run).await?;
+    let provided = ask::provide(&engine, &run_id, &provide).await?;
+    context.printer.line(&provided)?;
+    Ok(0)
+}
