@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::budget::{BudgetState, Limits};
+use errand_model::budget::{LimitName, Limits};
 use errand_model::event::{Inherits, OnBusy, Replay, RunKind, Trigger};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
@@ -124,8 +124,8 @@ pub struct Status {
     pub dead_letter: bool,
     /// How long it was paused, all ended pauses together.
     pub paused_ms: u64,
-    /// Limits of which 80 % were used, that were exceeded, and that a person raised.
-    pub budget: BudgetState,
+    /// How it stands with its limits.
+    pub budget: Budget,
     /// Known cost in US dollars; `null`: none is known.
     pub cost_usd: Option<f64>,
     /// Calls whose cost is not known.
@@ -152,6 +152,17 @@ pub struct Status {
     pub bom: Option<super::RecordBom>,
     /// The end of its journal: with the hash of its last event, no other journal can be meant.
     pub journal: Journal,
+}
+
+/// How a run stands with its limits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Limits of which 80 % were used at some time.
+    pub warned: Vec<LimitName>,
+    /// Limits that were exceeded at some time.
+    pub exceeded: Vec<LimitName>,
+    /// Limits that a person raised, and to what.
+    pub raised: BTreeMap<LimitName, u64>,
 }
 
 /// Tokens of all model calls.
@@ -259,7 +270,11 @@ fn status(run: &Run, head: Head, record: &Record) -> Status {
         last_error: last_error(run),
         dead_letter: run.dead_letter,
         paused_ms: millis(run.paused),
-        budget: run.budget.clone(),
+        budget: Budget {
+            warned: run.budget.warned.iter().copied().collect(),
+            exceeded: run.budget.exceeded.iter().copied().collect(),
+            raised: run.budget.raised.clone(),
+        },
         cost_usd: usage.cost_usd,
         unpriced_calls: usage.unpriced_calls,
         tokens: Tokens {
