@@ -42,6 +42,7 @@ mod sessions;
 mod steps;
 mod stop;
 mod stress;
+mod stress_checkpoints;
 mod support;
 mod trace;
 mod workspaces;
