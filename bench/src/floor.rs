@@ -87,6 +87,28 @@ pub(crate) fn sqlite_rows_per_second(folder: &Path) -> Result<f64, Failure> {
     Ok(f64::from(COMMITS * ROWS_PER_COMMIT) / seconds)
 }
 
+/// Returns C: one durable commit of one row in SQLite, at `synchronous=FULL`.
+pub(crate) fn commit(folder: &Path) -> Result<Duration, Failure> {
+    let path = folder.join("floor.db");
+    let connection = Connection::open(&path)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.execute("create table row (id integer primary key, text blob not null)", [])?;
+    let text = [0x2e_u8; 200];
+    let taken = median_of(LOOKS * 2, || {
+        connection.execute("insert into row (text) values (?1)", [text.as_slice()])?;
+        Ok(())
+    });
+    drop(connection);
+    for suffix in ["", "-wal", "-shm"] {
+        let left = path.with_file_name(format!("floor.db{suffix}"));
+        if left.exists() {
+            std::fs::remove_file(left)?;
+        }
+    }
+    taken
+}
+
 /// Runs `work` so many times; returns the median time of one.
 pub(crate) fn median_of(
     times: usize,

@@ -2,10 +2,12 @@
 
 mod commands;
 mod detached;
+mod journals;
 mod listener;
 mod listing;
 mod memory;
 mod output;
+mod runs;
 mod steps;
 mod store;
 mod usage;
@@ -42,6 +44,16 @@ pub(crate) const ALL: &[Section] = &[
         name: "steps",
         about: "durable steps, from a shell and over the socket",
         measure: steps::measure,
+    },
+    Section {
+        name: "runs",
+        about: "runs of ten steps, one alone and 64 at once",
+        measure: runs::measure,
+    },
+    Section {
+        name: "journals",
+        about: "long journals: append, resume, verify",
+        measure: journals::measure,
     },
     Section {
         name: "memory",

@@ -41,9 +41,18 @@ impl Client {
 
     /// Sends a POST with a JSON body; returns status and body of the answer.
     pub(crate) fn post(&mut self, target: &str, body: &str) -> Result<(u16, String), Failure> {
+        self.send("POST", target, body)
+    }
+
+    /// The same with PUT.
+    pub(crate) fn put(&mut self, target: &str, body: &str) -> Result<(u16, String), Failure> {
+        self.send("PUT", target, body)
+    }
+
+    fn send(&mut self, method: &str, target: &str, body: &str) -> Result<(u16, String), Failure> {
         let length = body.len();
         let request = format!(
-            "POST {target} HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+            "{method} {target} HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
             self.headers
         );
         self.writer.write_all(request.as_bytes())?;

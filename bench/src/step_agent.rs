@@ -18,14 +18,80 @@ const ALONE: u32 = 50;
 /// Steps under way at once.
 const IN_FLIGHT: u32 = 64;
 
+/// Steps that a run is resumed with, and the bytes of its state.
+const RESUMED: u32 = 10_000;
+const STATE_BYTES: usize = 1024 * 1024 - 2;
+
 /// Steps that each of those does.
 const EACH: u32 = 20;
 
-/// Runs as an agent. `words`: none.
+/// Runs as an agent. `words`: none, `steps <n>`, or `resume`.
 pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
-    if !words.is_empty() {
-        return Err("an agent takes no further words".into());
+    match words {
+        [] => mixed(),
+        [mode, steps] if mode == "steps" => ten(steps.parse()?),
+        [mode] if mode == "resume" => resume(),
+        _ => Err("an agent takes no such words".into()),
     }
+}
+
+/// So many steps one after the other, behind a gate where there is one.
+fn ten(steps: u32) -> Result<(), Failure> {
+    let mut client = Client::unix(&variable("ERRAND_API")?, &variable("ERRAND_TOKEN")?)?;
+    let gate = std::env::var_os("BENCH_GATE").map(std::path::PathBuf::from);
+    let run_id = variable("ERRAND_RUN_ID")?;
+    let wait = |before: &str, at: &str| -> Result<(), Failure> {
+        if let Some(gate) = &gate {
+            fs::write(gate.join(format!("{before}-{run_id}")), "")?;
+            // Reading from the pipe waits until somebody writes.
+            fs::File::open(gate.join(at))?;
+        }
+        Ok(())
+    };
+    wait("ready", "go")?;
+    let started = Instant::now();
+    for number in 0..steps {
+        step(&mut client, &format!("s{number}"))?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    wait("done", "leave")?;
+    fs::write(variable("ERRAND_OUTPUT")?, json!({ "seconds": seconds }).to_string())?;
+    Ok(())
+}
+
+/// The first attempt does many steps, saves a state and fails; the next does one more.
+fn resume() -> Result<(), Failure> {
+    let (api, token) = (variable("ERRAND_API")?, variable("ERRAND_TOKEN")?);
+    let mut client = Client::unix(&api, &token)?;
+    if variable("ERRAND_ATTEMPT")? != "1" {
+        let (status, text) = client.post("/agent/v1/checkin", "{}")?;
+        if status != 200 || !text.contains("\"checkpoint\"") {
+            return Err(format!("checkin: {status}").into());
+        }
+        return step(&mut client, "the-new-one");
+    }
+    let workers: Vec<_> = (0..IN_FLIGHT)
+        .map(|worker| {
+            let mut client = Client::unix(&api, &token)?;
+            let own = (worker..RESUMED).step_by(usize::try_from(IN_FLIGHT)?);
+            Ok(thread::spawn(move || {
+                own.into_iter().try_for_each(|number| step(&mut client, &format!("s{number}")))
+            }))
+        })
+        .collect::<Result<_, Failure>>()?;
+    for worker in workers {
+        worker.join().map_err(|_| "a client of the measurement died")??;
+    }
+    let state = json!({ "state": "x".repeat(STATE_BYTES) }).to_string();
+    let (status, text) = client.put("/agent/v1/checkpoint", &state)?;
+    if status != 200 {
+        return Err(format!("checkpoint: {status} {text}").into());
+    }
+    Err("the first attempt fails".into())
+}
+
+/// Steps alone, and many in flight.
+fn mixed() -> Result<(), Failure> {
     let api = variable("ERRAND_API")?;
     let token = variable("ERRAND_TOKEN")?;
     let mut client = Client::unix(&api, &token)?;

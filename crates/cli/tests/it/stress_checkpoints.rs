@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ fn launch(sandbox: &Sandbox, agent: &Path, name: &str, draw: &mut Draw) -> Strin
 }
 
 /// One run after the other in which things are killed, until there were enough. Returns their ids.
-fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicU64) -> Vec<String> {
+fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicI64) -> Vec<String> {
     let mut draw =
         Draw(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(number * 2 + 1) | 1);
     let mut ids = Vec::new();
@@ -180,8 +180,7 @@ fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicU6
             };
             if kill(&run_id, victim) {
                 kills += 1;
-                let _ =
-                    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+                left.fetch_sub(1, Ordering::Relaxed);
             }
             // Whoever looks carries the run on.
             let status = record(sandbox, &run_id)["status"].clone();
@@ -252,10 +251,8 @@ impl Evidence {
                         problems.push(format!("{key} was begun in {attempt} after it was done"));
                     }
                 }
-                "step.completed" => {
-                    if completed.insert(key, attempt).is_some() {
-                        problems.push(format!("{key} was completed twice"));
-                    }
+                "step.completed" if completed.insert(key, attempt).is_some() => {
+                    problems.push(format!("{key} was completed twice"));
                 }
                 _ => {}
             }
@@ -292,7 +289,7 @@ fn stress_five_hundred_kills_and_no_step_is_done_twice() {
     println!("ERRAND_STRESS_SEED={seed} ERRAND_STRESS_KILLS={kills}");
     let sandbox = sandbox();
     let agent = sandbox.agent(&agent(false));
-    let left = AtomicU64::new(kills);
+    let left = AtomicI64::new(i64::try_from(kills).unwrap());
     let ids: Vec<String> = thread::scope(|scope| {
         let lanes: Vec<_> = (0..LANES)
             .map(|number| {
