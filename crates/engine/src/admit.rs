@@ -245,7 +245,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         idempotency_key: wishes.idempotency_key,
         fingerprint,
         callback_url: wishes.callback_url,
-        budgets: limits(agent, &wishes.budgets),
+        budgets: if repeats_only { Limits::default() } else { limits(agent, &wishes.budgets) },
         inherits,
         replay,
         session_turn: wishes.session_turn,

@@ -15,7 +15,7 @@ fn script(greeting: &str) -> String {
          echo \"at $now\" >&2\n\
          errand agent step dice -- sh -c 'echo dice >> \"$HOME/effects\"; head -c 4 /dev/urandom | od -An -tx4'\n\
          errand agent emit tool.called '{{\"name\": \"search\", \"arguments\": {{\"q\": \"x\"}}, \"side_effect\": \"read_only\"}}'\n\
-         errand agent emit model.called '{{\"model\": \"m\", \"provider\": \"p\", \"input_tokens\": 10, \"output_tokens\": 2}}'\n\
+         errand agent emit model.called '{{\"model\": \"gpt-4o-mini\", \"provider\": \"openai\", \"input_tokens\": 10, \"output_tokens\": 2}}'\n\
          errand agent checkpoint \"{{\\\"at\\\": \\\"$now\\\"}}\"\n\
          echo \"report of $ERRAND_RUN_ID\" > report.md\n\
          errand agent artifact report.md\n\
@@ -269,13 +269,16 @@ fn a_session_is_read_from_the_record_and_not_written() {
         drop(run(&sandbox, &path, &["--session", "talk", "--job", job]).run().ok());
     }
     let second = all(&sandbox)[1]["run_id"].as_str().unwrap().to_owned();
-    let before = sandbox.errand(["sessions", "show", "talk", "--json"]).run().ok().stdout();
+    let session = || {
+        let shown = sandbox.errand(["sessions", "show", "talk", "--json"]).run().ok().json();
+        ["messages", "revision", "results", "state"].map(|member| shown[member].clone())
+    };
+    let before = session();
     let result = strict(&sandbox, &second, None);
     assert_eq!(result["identical"], true, "{result:#}");
     let log = sandbox.errand(["logs", result["replay_run_id"].as_str().unwrap()]).run().ok();
     assert_eq!(log.stdout(), "{\"turns\":\"one\"}\n2\n{\"turns\":\"two\"}\n");
-    let after = sandbox.errand(["sessions", "show", "talk", "--json"]).run().ok().stdout();
-    assert_eq!(after, before);
+    assert_eq!(session(), before);
     let other = sandbox.agent(&agent(&text.replace("turns", "rounds")).named("changed"));
     let result = strict(&sandbox, &second, Some(&other));
     assert_eq!(result["divergence"]["what"], "session state", "{result:#}");
@@ -289,4 +292,30 @@ fn what_a_steps_command_reported_is_not_missed() {
     let (_, run_id) = recorded(&sandbox, &agent(text));
     let result = strict(&sandbox, &run_id, None);
     assert_eq!(result["identical"], true, "{result:#}");
+}
+
+#[test]
+fn what_people_decided_is_served_and_nobody_is_asked() {
+    let sandbox = sandbox();
+    let text = "errand agent approve --action deploy --target prod && echo yes || echo no\n\
+                errand agent step act -- sh -c 'echo act >> \"$HOME/effects\"'\n";
+    let path = sandbox.agent(&agent(text));
+    let run_id = crate::support::start(&sandbox, &path, &[]);
+    let open =
+        || sandbox.errand(["approvals", "ls", "--json"]).run().ok().json()["approvals"].clone();
+    errand_testkit::wait_until("it asks", errand_testkit::LIMIT, || open() != json!([]));
+    drop(sandbox.errand(["approve", &run_id]).run().ok());
+    assert_eq!(crate::support::finish(&sandbox, &run_id)["status"], "completed");
+    let result = strict(&sandbox, &run_id, None);
+    assert_eq!(result["identical"], true, "{result:#}");
+    let other = sandbox.agent(&agent(&text.replace("prod", "moon")).named("changed"));
+    let result = strict(&sandbox, &run_id, Some(&other));
+    assert_eq!(result["divergence"]["what"], "approval", "{result:#}");
+    assert!(result["divergence"]["expected"].as_str().unwrap().contains("deploy prod"));
+    assert!(result["divergence"]["found"].as_str().unwrap().contains("deploy moon"));
+    let silent =
+        sandbox.agent(&agent(&text.replace("errand agent approve", "true")).named("changed"));
+    let result = strict(&sandbox, &run_id, Some(&silent));
+    assert_eq!(result["divergence"]["what"], "approval", "{result:#}");
+    assert_eq!(open(), json!([]));
 }

@@ -9,6 +9,7 @@
 mod divergence;
 mod end;
 mod excerpt;
+mod people;
 mod record;
 mod session;
 mod track;
@@ -16,5 +17,6 @@ mod track;
 pub use divergence::Divergence;
 pub use end::{End, NotReplayable};
 pub use excerpt::excerpt;
+pub use people::PeopleRecord;
 pub use record::{Record, Served, Within};
 pub use session::SessionRecord;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::divergence::{Divergence, shown, shown_payload, shown_step};
 use super::end::{End, NotReplayable, end};
+use super::people::PeopleRecord;
 use super::session::SessionRecord;
 use super::track::Track;
 use crate::event::{Event, EventBody, Failure, StepStarted};
@@ -13,7 +14,15 @@ use crate::run::Run;
 use crate::{Digest, Payload};
 
 /// Members of a reported event that errand adds or works out by itself: they need not come again.
-const ADDED_MEMBERS: [&str; 3] = ["cost_micro_usd", "cost_usd", "idempotency_key"];
+const ADDED_MEMBERS: [&str; 7] = [
+    "cost_micro_usd",
+    "cost_usd",
+    "idempotency_key",
+    "price_date",
+    "price_source",
+    "priced_by",
+    "reservation_id",
+];
 
 /// A recorded run, and how far a replay of it is.
 #[derive(Clone, Debug)]
@@ -27,6 +36,7 @@ pub struct Record {
     artifacts: BTreeMap<String, Track<Digest>>,
     output_parts: Track<String>,
     session: SessionRecord,
+    people: PeopleRecord,
     /// The steps that are under way while the journal is taken in, the one begun last at the end.
     open: Vec<String>,
     end: End,
@@ -101,6 +111,7 @@ impl Record {
             artifacts: BTreeMap::new(),
             output_parts: Track::default(),
             session: SessionRecord::default(),
+            people: PeopleRecord::default(),
             open: Vec::new(),
             end: end(run)?,
         };
@@ -109,6 +120,7 @@ impl Record {
             if !is_last_word(&body, event, events.get(number + 1)) {
                 record.take_in(event.attempt, &body);
                 let in_step = !record.open.is_empty();
+                record.people.take_in(in_step, &body);
                 record.session.take_in(event.at, (event.attempt, in_step), &body);
             }
         }
@@ -218,6 +230,11 @@ impl Record {
         if let Some(last) = step.outcomes.last_mut() {
             *last = Outcome::Ended(ended);
         }
+    }
+
+    /// What was asked of people.
+    pub const fn people(&mut self) -> &mut PeopleRecord {
+        &mut self.people
     }
 
     /// What has to do with the session.
@@ -365,6 +382,7 @@ impl Record {
         if let Some(expected) = self.output_parts.rest() {
             return Err(Divergence::new("output part", Some(expected), None));
         }
+        self.people.finished()?;
         self.session.finished()
     }
 

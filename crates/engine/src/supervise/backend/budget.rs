@@ -34,7 +34,7 @@ struct Refused {
 impl Desk {
     /// Checks what is reported of a call, and adds what errand knows of it: what it cost by whose
     /// price, and by which key it is done once.
-    pub(super) fn accounted(
+    pub(in crate::supervise) fn accounted(
         &self,
         place: usize,
         type_name: &str,

@@ -6,7 +6,8 @@ use errand_agent::agent_api::{
     StepResult, Upload,
 };
 use errand_api::agent_protocol::{
-    ApprovalAnswer, CheckinAnswer, InputAnswer, ReportedEvent, SessionAnswer,
+    ApprovalAnswer, CheckinAnswer, InputAnswer, ReportedEvent, Reserve, ReserveAnswer,
+    SessionAnswer,
 };
 use errand_model::event::{CheckpointSaved, EventBody, Failure, Reported, StepStarted};
 use errand_model::replay::{Served, Within};
@@ -76,14 +77,24 @@ impl Backend for Replayed {
     /// Compared, and not recorded again: a replay spends nothing.
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
         let blobs = self.engine.blobs();
-        for event in events {
+        for (place, event) in events.into_iter().enumerate() {
             let mut data = self.desk.masked_json(self.translate.json(event.data));
+            self.desk.accounted(place, &event.kind, &mut data)?;
             payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
             let found = Reported::new(&event.kind, data)
                 .map_err(|error| refusal(&crate::Error::Report(error)))?;
             self.compare(|record| record.report(found.type_name(), found.data())).await?;
         }
         Ok(())
+    }
+
+    /// Nothing is spent, and a strict replay has no limits: every call has room.
+    async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
+        self.desk.reserve(call).await
+    }
+
+    async fn release(&self, reservation_id: &str) -> Result<(), Refusal> {
+        self.desk.release(reservation_id).await
     }
 
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {

@@ -1,0 +1,104 @@
+//! What the recorded run asked people, and what they answered. A replay asks nobody.
+
+use std::collections::BTreeMap;
+
+use super::divergence::Divergence;
+use crate::event::{ApprovalRequested, EventBody, InputRequested};
+
+/// The questions of a record, by their ids.
+#[derive(Clone, Debug, Default)]
+pub struct PeopleRecord {
+    approvals: BTreeMap<String, Question>,
+    inputs: BTreeMap<String, Question>,
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    /// What was asked, for people.
+    shown: String,
+    /// Whether it was answered, or its time was up.
+    is_settled: bool,
+    /// Whether a replay has to ask it: what a step's command asked, it does not.
+    is_due: bool,
+}
+
+impl PeopleRecord {
+    pub(super) fn take_in(&mut self, in_step: bool, body: &EventBody) {
+        if let EventBody::ApprovalRequested(asked) = body {
+            let question = Question { shown: approval(asked), is_settled: false, is_due: !in_step };
+            self.approvals.entry(asked.approval_id.clone()).or_insert(question);
+        } else if let EventBody::ApprovalDecided(decided) = body {
+            if let Some(question) = self.approvals.get_mut(&decided.approval_id) {
+                question.is_settled = true;
+            }
+        } else if let EventBody::InputRequested(asked) = body {
+            let question = Question { shown: input(asked), is_settled: false, is_due: !in_step };
+            self.inputs.entry(asked.input_id.clone()).or_insert(question);
+        } else if let EventBody::InputProvided(provided) = body {
+            if let Some(question) = self.inputs.get_mut(&provided.input_id) {
+                question.is_settled = true;
+            }
+        } else if let EventBody::InputExpired(expired) = body
+            && let Some(question) = self.inputs.get_mut(&expired.input_id)
+        {
+            question.is_settled = true;
+        }
+    }
+
+    /// The replay asks for the approval `id`, which it shows to people as `shown`.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if the recorded run did not ask that, or nobody decided it.
+    pub fn approve(&mut self, id: &str, shown: &str) -> Result<(), Divergence> {
+        ask(&mut self.approvals, id, ("approval", shown))
+    }
+
+    /// The replay asks the question `id`, which it shows to people as `shown`.
+    ///
+    /// # Errors
+    ///
+    /// [`Divergence`] if the recorded run did not ask that, or it was left open.
+    pub fn input(&mut self, id: &str, shown: &str) -> Result<(), Divergence> {
+        ask(&mut self.inputs, id, ("input", shown))
+    }
+
+    pub(super) fn finished(&self) -> Result<(), Divergence> {
+        if let Some(missing) = self.approvals.values().find(|question| question.is_due) {
+            return Err(Divergence::new("approval", Some(&missing.shown), None));
+        }
+        match self.inputs.values().find(|question| question.is_due) {
+            Some(missing) => Err(Divergence::new("input", Some(&missing.shown), None)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn ask(
+    questions: &mut BTreeMap<String, Question>,
+    id: &str,
+    (what, shown): (&str, &str),
+) -> Result<(), Divergence> {
+    let Some(question) = questions.get_mut(id) else {
+        let other = questions.values().find(|question| question.is_due);
+        let expected = other.map(|question| question.shown.as_str());
+        return Err(Divergence::new(what, expected, Some(shown)));
+    };
+    question.is_due = false;
+    if question.is_settled {
+        return Ok(());
+    }
+    let expected = format!("{}\nnobody answered", question.shown);
+    Err(Divergence::new(what, Some(&expected), Some(shown)))
+}
+
+/// An approval as people read it.
+fn approval(asked: &ApprovalRequested) -> String {
+    let ApprovalRequested { action, target, digest, .. } = asked;
+    format!("{action} {target}\n{digest}")
+}
+
+/// A question as people read it.
+fn input(asked: &InputRequested) -> String {
+    asked.prompt.clone()
+}
