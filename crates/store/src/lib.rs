@@ -44,6 +44,6 @@ pub use session::{
 };
 pub use traits::{Removal, Store};
 pub use usage::{
-    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, UsageBy, UsageQuery, UsageRow,
+    DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageQuery, UsageRow,
 };
 pub use verify::{Verified, verify};

@@ -12,7 +12,7 @@ use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
 };
-use crate::usage::{DayReservation, DayReserved, DayStanding, UsageQuery, UsageRow};
+use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
 use crate::{Error, SessionStore};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
@@ -248,13 +248,12 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// Only those that any method has.
     async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error>;
 
-    /// What calls used, the most expensive first, then by key. Replays that execute nothing are not
-    /// counted.
+    /// What calls used, in rows and in total. Replays that execute nothing are not counted.
     ///
     /// # Errors
     ///
     /// Only those that any method has.
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error>;
+    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error>;
 
     /// Dead letters, newest run first.
     ///

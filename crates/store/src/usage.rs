@@ -22,7 +22,7 @@ pub struct UsageQuery {
 /// What a row of sums is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageBy {
-    /// Everything: one row, without a key.
+    /// No rows, only the total.
     Total,
     /// A run, by its id.
     Run,
@@ -40,6 +40,15 @@ pub enum UsageBy {
     Tool,
     /// The value that a label has; runs without it have no key.
     Label(String),
+}
+
+/// What was asked for, and all of it together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// The most expensive first, then those with most calls, then by key.
+    pub rows: Vec<UsageRow>,
+    /// Everything that was asked about, also what is in no row.
+    pub total: UsageRow,
 }
 
 /// The sums of one row.

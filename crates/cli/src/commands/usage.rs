@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// Only this run
     #[arg(long, value_name = "RUN")]
     run: Option<String>,
+    /// Show at most so many rows, the most expensive
+    #[arg(short = 'n', long, value_name = "N")]
+    top: Option<usize>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -112,7 +115,7 @@ fn since(text: &str) -> Result<Since, String> {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let now = errand_agent::SystemClock.now();
     let (since, until) = (args.since.map(|it| it.day(now)), args.until.map(|it| it.day(now)));
-    let (mut rows, mut total) = (Vec::new(), Vec::new());
+    let mut found = errand_store::Usage::default();
     match context.engine() {
         Ok(engine) => {
             let run_id = match &args.run {
@@ -120,9 +123,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                 None => None,
             };
             let query = UsageQuery { by: args.by.by, since, until, agent: args.agent, run_id };
-            rows = engine.store().usage(&query).await?;
-            let query = UsageQuery { by: UsageBy::Total, ..query };
-            total = engine.store().usage(&query).await?;
+            found = engine.store().usage(&query).await?;
         }
         // No registry: nothing was used, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {}
@@ -133,8 +134,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         by: args.by.typed,
         since: since.map(|day| day.to_string()),
         until: until.map(|day| day.to_string()),
-        rows: rows.into_iter().map(sums).collect(),
-        total: sums(total.pop().unwrap_or_default()),
+        rows: found.rows.into_iter().take(args.top.unwrap_or(usize::MAX)).map(sums).collect(),
+        total: sums(found.total),
     };
     if args.json {
         context.printer.json(&usage)?;
@@ -151,7 +152,7 @@ pub(crate) async fn by_step(engine: &Engine, run: &Run) -> Result<Vec<UsageSums>
     }
     let (by, run_id) = (UsageBy::Step, Some(run.id.clone()));
     let query = UsageQuery { by, since: None, until: None, agent: None, run_id };
-    Ok(engine.store().usage(&query).await?.into_iter().map(sums).collect())
+    Ok(engine.store().usage(&query).await?.rows.into_iter().map(sums).collect())
 }
 
 fn sums(row: UsageRow) -> UsageSums {

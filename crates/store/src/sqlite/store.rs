@@ -17,9 +17,7 @@ use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
     Page, Request, RequestKind, Stored,
 };
-use crate::{
-    DayReservation, DayReserved, DayStanding, Error, Removal, Store, UsageQuery, UsageRow,
-};
+use crate::{DayReservation, DayReserved, DayStanding, Error, Removal, Store, Usage, UsageQuery};
 
 #[async_trait]
 impl Store for Sqlite {
@@ -156,7 +154,7 @@ impl Store for Sqlite {
         self.read("reads a budget", |connection| read::day_standing(connection, agent, day))
     }
 
-    async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Error> {
+    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
         self.read("sums up usage", |connection| read::usage(connection, query))
     }
 

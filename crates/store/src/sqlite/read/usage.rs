@@ -1,13 +1,19 @@
 //! Sums of what calls used.
+//!
+//! One walk through the table in its own order, run by run: what belongs to a run is looked up once
+//! a run, and sums are kept by key in memory. Sorting hundreds of thousands of rows by key, as
+//! `GROUP BY` does, takes many times as long.
+
+use std::collections::HashMap;
 
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params, params_from_iter};
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension as _, Row, params, params_from_iter};
 
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
-use crate::{DayStanding, UsageBy, UsageQuery, UsageRow};
+use crate::{DayStanding, Usage, UsageBy, UsageQuery, UsageRow};
 
 /// See [`crate::Store::day_standing`].
 pub(in crate::sqlite) fn day_standing(
@@ -48,125 +54,230 @@ fn amounts(row: &Row<'_>) -> Result<Amounts, Failure> {
 pub(in crate::sqlite) fn usage(
     connection: &Connection,
     query: &UsageQuery,
-) -> Result<Vec<UsageRow>, Failure> {
+) -> Result<Usage, Failure> {
     let mut values: Vec<Value> = Vec::new();
     let sql = sql(query, &mut values);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut found = Vec::new();
+    let mut sums = Sums::default();
+    let (mut current, mut scratch) = (Current::default(), String::new());
     while let Some(row) = rows.next()? {
-        found.push(self::row(query, row)?);
+        let run: i64 = row.get(0)?;
+        if current.run != Some(run) {
+            current = Current::of(connection, run, query)?;
+        }
+        if !current.is_wanted {
+            continue;
+        }
+        sums.total.add(run, row)?;
+        let Some(key) = key(&query.by, &current, row, &mut scratch)? else { continue };
+        sums.of(key).add(run, row)?;
     }
-    Ok(found)
+    Ok(sums.finish(&query.by))
 }
 
-/// Sums by run first, which is the order of the table, and by what is wanted then: hundreds of
-/// thousands of rows are read once, in order, and looked up in `runs` once a run.
 fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
-    const SUMS: [&str; 9] = [
-        "model_calls",
-        "unpriced_calls",
-        "tool_calls",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "reasoning_tokens",
-        "cost_micro_usd",
-        "wall_time_ms",
-    ];
-    let (inner_key, outer_key) = keys(&query.by, values);
     let mut conditions = vec!["1"];
-    match query.by {
-        UsageBy::Model => conditions.push("u.kind = 'model'"),
-        UsageBy::Tool => conditions.push("u.kind = 'tool'"),
-        UsageBy::Total
-        | UsageBy::Run
-        | UsageBy::Agent
-        | UsageBy::Session
-        | UsageBy::Day
-        | UsageBy::Step
-        | UsageBy::Label(_) => {}
-    }
     if let Some(since) = query.since {
-        conditions.push("u.day >= ?");
+        conditions.push("day >= ?");
         values.push(since.number().into());
     }
     if let Some(until) = query.until {
-        conditions.push("u.day <= ?");
+        conditions.push("day <= ?");
         values.push(until.number().into());
     }
     if let Some(run_id) = &query.run_id {
-        conditions.push("u.run = (SELECT run FROM runs WHERE run_id = ?)");
+        conditions.push("run = (SELECT run FROM runs WHERE run_id = ?)");
         values.push(run_id.to_string().into());
     }
-    let mut outer = "";
-    if let Some(agent) = &query.agent {
-        outer = "WHERE r.agent = ?";
-        values.push(agent.clone().into());
-    }
-    let sums: Vec<_> = SUMS.iter().map(|name| format!("sum({name}) AS {name}")).collect();
     format!(
-        "SELECT {outer_key} AS key, count(DISTINCT r.run) AS runs, {sums} FROM (\
-         SELECT u.run AS run, {inner_key} AS part, \
-         sum(CASE u.kind WHEN 'model' THEN u.calls ELSE 0 END) AS model_calls, \
-         sum(u.unpriced_calls) AS unpriced_calls, \
-         sum(CASE u.kind WHEN 'tool' THEN u.calls ELSE 0 END) AS tool_calls, \
-         sum(u.input_tokens) AS input_tokens, sum(u.output_tokens) AS output_tokens, \
-         sum(u.cached_tokens) AS cached_tokens, sum(u.reasoning_tokens) AS reasoning_tokens, \
-         sum(u.cost_micro_usd) AS cost_micro_usd, sum(u.wall_time_ms) AS wall_time_ms \
-         FROM usage u WHERE {conditions} GROUP BY u.run, part) p \
-         JOIN runs r ON r.run = p.run {outer} GROUP BY 1 \
-         ORDER BY cost_micro_usd DESC, model_calls DESC, tool_calls DESC, 1",
-        sums = sums.join(", "),
-        conditions = conditions.join(" AND "),
+        "SELECT run, kind, calls, unpriced_calls, input_tokens, output_tokens, cached_tokens, \
+         reasoning_tokens, cost_micro_usd, wall_time_ms, agent, day, provider, name, step \
+         FROM usage WHERE {} ORDER BY run",
+        conditions.join(" AND ")
     )
 }
 
-/// What a row of `usage` is told apart by within its run, and the key of the sums made of that.
-fn keys(by: &UsageBy, values: &mut Vec<Value>) -> (&'static str, &'static str) {
-    match by {
-        UsageBy::Total => ("NULL", "NULL"),
-        UsageBy::Run => ("NULL", "r.run_id"),
-        UsageBy::Agent => ("u.agent", "coalesce(nullif(p.part, ''), r.agent)"),
-        UsageBy::Model => {
-            ("iif(u.provider = '', u.name, u.provider || '/' || u.name)", "nullif(p.part, '')")
-        }
-        UsageBy::Session => ("NULL", "r.session_id"),
-        UsageBy::Day => ("u.day", "p.part"),
-        UsageBy::Step => ("u.step", "nullif(p.part, '')"),
-        UsageBy::Tool => ("u.name", "nullif(p.part, '')"),
-        UsageBy::Label(label) => {
-            values.push(label.clone().into());
-            ("NULL", "(SELECT value FROM json_each(r.labels) WHERE key = ?)")
-        }
+/// What all rows of one run have in common.
+#[derive(Debug, Default)]
+struct Current {
+    run: Option<i64>,
+    is_wanted: bool,
+    /// The part of the run that is a key, where one is.
+    key: Option<String>,
+}
+
+impl Current {
+    fn of(connection: &Connection, run: i64, query: &UsageQuery) -> Result<Self, Failure> {
+        const NOTHING: &str = "SELECT agent, NULL FROM runs WHERE run = ?1";
+        const BY_RUN: &str = "SELECT agent, run_id FROM runs WHERE run = ?1";
+        const BY_AGENT: &str = "SELECT agent, agent FROM runs WHERE run = ?1";
+        const BY_SESSION: &str = "SELECT agent, session_id FROM runs WHERE run = ?1";
+        const BY_LABEL: &str = "SELECT agent, (SELECT value FROM json_each(runs.labels) \
+             WHERE key = ?2) FROM runs WHERE run = ?1";
+        let (sql, label) = match &query.by {
+            UsageBy::Run => (BY_RUN, None),
+            UsageBy::Agent => (BY_AGENT, None),
+            UsageBy::Session => (BY_SESSION, None),
+            UsageBy::Label(label) => (BY_LABEL, Some(label)),
+            UsageBy::Total | UsageBy::Model | UsageBy::Day | UsageBy::Step | UsageBy::Tool => {
+                if query.agent.is_none() {
+                    return Ok(Self { run: Some(run), is_wanted: true, key: None });
+                }
+                (NOTHING, None)
+            }
+        };
+        let mut statement = connection.prepare_cached(sql)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?));
+        let found = match label {
+            Some(label) => statement.query_row(params![run, label], read).optional()?,
+            None => statement.query_row([run], read).optional()?,
+        };
+        let (agent, key) = found.unwrap_or_default();
+        let is_wanted = query.agent.as_ref().is_none_or(|wanted| *wanted == agent);
+        Ok(Self { run: Some(run), is_wanted, key })
     }
 }
 
-fn row(query: &UsageQuery, row: &Row<'_>) -> Result<UsageRow, Failure> {
-    let count = |index| Ok::<_, Failure>(number(row.get::<_, Option<i64>>(index)?.unwrap_or(0)));
-    let key = match query.by {
-        UsageBy::Day => row.get::<_, Option<i64>>(0)?.map(|day| Day::from_number(day).to_string()),
-        UsageBy::Total
-        | UsageBy::Run
-        | UsageBy::Agent
-        | UsageBy::Model
-        | UsageBy::Session
-        | UsageBy::Step
-        | UsageBy::Tool
-        | UsageBy::Label(_) => row.get(0)?,
-    };
-    let (model_calls, unpriced_calls) = (count(2)?, count(3)?);
-    Ok(UsageRow {
-        key,
-        runs: count(1)?,
-        model_calls,
-        unpriced_calls,
-        tool_calls: count(4)?,
-        input_tokens: count(5)?,
-        output_tokens: count(6)?,
-        cached_tokens: count(7)?,
-        reasoning_tokens: count(8)?,
-        cost_micro_usd: if model_calls > unpriced_calls { Some(count(9)?) } else { None },
-        wall_time_ms: count(10)?,
+/// What a row is summed up under; the inner `None` is for whatever has no such thing, the outer for
+/// what is in no row at all.
+#[expect(clippy::option_option, reason = "no key, and no row, are two things")]
+fn key<'a>(
+    by: &UsageBy,
+    current: &'a Current,
+    row: &'a Row<'_>,
+    scratch: &'a mut String,
+) -> Result<Option<Option<&'a str>>, Failure> {
+    const KIND: usize = 1;
+    const AGENT: usize = 10;
+    const DAY: usize = 11;
+    const PROVIDER: usize = 12;
+    const NAME: usize = 13;
+    const STEP: usize = 14;
+    scratch.clear();
+    let kind = text(row, KIND)?;
+    Ok(match by {
+        UsageBy::Total => None,
+        UsageBy::Run | UsageBy::Session | UsageBy::Label(_) => Some(current.key.as_deref()),
+        UsageBy::Agent => Some(some(text(row, AGENT)?).or(current.key.as_deref())),
+        UsageBy::Model if kind == "model" => {
+            let (provider, name) = (text(row, PROVIDER)?, text(row, NAME)?);
+            if provider.is_empty() {
+                Some(some(name))
+            } else {
+                scratch.push_str(provider);
+                scratch.push('/');
+                scratch.push_str(name);
+                Some(Some(scratch))
+            }
+        }
+        UsageBy::Tool if kind == "tool" => Some(some(text(row, NAME)?)),
+        UsageBy::Model | UsageBy::Tool => None,
+        UsageBy::Day => {
+            use std::fmt::Write as _;
+            // Written as a number while sums are made, and as a day at the end.
+            let written = write!(scratch, "{}", row.get::<_, i64>(DAY)?);
+            written.ok().map(|()| Some(scratch.as_str()))
+        }
+        UsageBy::Step => Some(some(text(row, STEP)?)),
     })
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, Failure> {
+    match row.get_ref(column)? {
+        ValueRef::Text(bytes) => Ok(std::str::from_utf8(bytes).unwrap_or_default()),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Ok(""),
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// One row in the making.
+#[derive(Debug, Default)]
+struct Sum {
+    row: UsageRow,
+    /// The run that was counted last: rows come run by run.
+    last_run: Option<i64>,
+    cost_micro_usd: u64,
+}
+
+impl Sum {
+    fn add(&mut self, run: i64, row: &Row<'_>) -> Result<(), Failure> {
+        let count = |column| Ok::<_, Failure>(number(row.get::<_, i64>(column)?));
+        if self.last_run != Some(run) {
+            self.last_run = Some(run);
+            self.row.runs += 1;
+        }
+        let sum = &mut self.row;
+        match text(row, 1)? {
+            "model" => sum.model_calls += count(2)?,
+            "tool" => sum.tool_calls += count(2)?,
+            _ => {}
+        }
+        sum.unpriced_calls += count(3)?;
+        sum.input_tokens += count(4)?;
+        sum.output_tokens += count(5)?;
+        sum.cached_tokens += count(6)?;
+        sum.reasoning_tokens += count(7)?;
+        self.cost_micro_usd += count(8)?;
+        sum.wall_time_ms += count(9)?;
+        Ok(())
+    }
+
+    fn finish(self) -> UsageRow {
+        let is_known = self.row.model_calls > self.row.unpriced_calls;
+        UsageRow { cost_micro_usd: is_known.then_some(self.cost_micro_usd), ..self.row }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    total: Sum,
+    without_key: Option<Sum>,
+    /// Where the sums of a key are.
+    places: HashMap<String, usize>,
+    sums: Vec<Sum>,
+}
+
+impl Sums {
+    fn of(&mut self, key: Option<&str>) -> &mut Sum {
+        let Some(key) = key else { return self.without_key.get_or_insert_default() };
+        let place = match self.places.get(key) {
+            Some(place) => *place,
+            None => {
+                self.places.insert(key.to_owned(), self.sums.len());
+                self.sums.push(Sum::default());
+                self.sums.len() - 1
+            }
+        };
+        &mut self.sums[place]
+    }
+
+    fn finish(self, by: &UsageBy) -> Usage {
+        let mut rows: Vec<UsageRow> = Vec::with_capacity(self.sums.len() + 1);
+        rows.extend(self.without_key.map(Sum::finish));
+        let mut keys: Vec<(String, usize)> = self.places.into_iter().collect();
+        keys.sort_by_key(|(_, place)| *place);
+        for ((key, _), sum) in keys.into_iter().zip(self.sums) {
+            let key = match by {
+                UsageBy::Day => key.parse().map_or(key, |day| Day::from_number(day).to_string()),
+                UsageBy::Total
+                | UsageBy::Run
+                | UsageBy::Agent
+                | UsageBy::Model
+                | UsageBy::Session
+                | UsageBy::Step
+                | UsageBy::Tool
+                | UsageBy::Label(_) => key,
+            };
+            rows.push(UsageRow { key: Some(key), ..sum.finish() });
+        }
+        rows.sort_by(|a, b| {
+            let weight = |row: &UsageRow| (row.cost_micro_usd, row.model_calls, row.tool_calls);
+            weight(b).cmp(&weight(a)).then_with(|| a.key.cmp(&b.key))
+        });
+        Usage { rows, total: self.total.finish() }
+    }
 }

@@ -3,7 +3,7 @@
 use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
-use errand_store::{Removal, Store, UsageBy, UsageQuery, UsageRow};
+use errand_store::{Removal, Store, Usage, UsageBy, UsageQuery, UsageRow};
 use serde_json::{Value, json};
 
 use super::StoreFactory;
@@ -69,12 +69,10 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
     worked(store.as_ref(), "writer", Some("blue")).await;
     worked(store.as_ref(), "editor", None).await;
     let other = factory.open();
-    let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap());
+    let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap().rows);
     let whole = "calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
-    assert_eq!(
-        rows(by(UsageBy::Total)).await,
-        ["- runs=3 calls=9-3+3 tokens=603/60/300/30 cost=Some(45)"]
-    );
+    let total = other.usage(&by(UsageBy::Model)).await.unwrap().total;
+    assert_eq!(shown(&[total]), ["- runs=3 calls=9-3+3 tokens=603/60/300/30 cost=Some(45)"]);
     assert_eq!(
         rows(by(UsageBy::Agent)).await,
         [
@@ -115,12 +113,12 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
     assert_eq!(rows(by(UsageBy::Tool)).await, ["send runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
     let query = UsageQuery { run_id: Some(first.run.id.clone()), ..by(UsageBy::Run) };
     assert_eq!(rows(query).await, [format!("{} runs=1 {whole}", first.run.id)]);
-    let query = UsageQuery { agent: Some("editor".to_owned()), ..by(UsageBy::Total) };
+    let query = UsageQuery { agent: Some("editor".to_owned()), ..by(UsageBy::Session) };
     assert_eq!(rows(query).await, [format!("- {one}")]);
     let after = Day::from_number(DAY.number() + 1);
-    let query = UsageQuery { since: Some(after), ..by(UsageBy::Total) };
+    let query = UsageQuery { since: Some(after), ..by(UsageBy::Day) };
     assert_eq!(rows(query).await, [""; 0]);
-    let query = UsageQuery { since: Some(DAY), until: Some(DAY), ..by(UsageBy::Total) };
+    let query = UsageQuery { since: Some(DAY), until: Some(DAY), ..by(UsageBy::Day) };
     assert_eq!(rows(query).await.len(), 1);
 }
 
@@ -132,7 +130,7 @@ pub(crate) async fn what_a_removed_run_used_of_a_day_stays_used(factory: &impl S
     assert_eq!(store.day_standing("editor", DAY).await.unwrap().used, Amounts::ZERO);
     store.remove(&writer.run.id, Removal::Any).await.unwrap();
     assert_eq!(store.day_standing("writer", DAY).await.unwrap().used, used);
-    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), []);
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), Usage::default());
 }
 
 pub(crate) async fn events_that_were_appended_already_are_counted_once(
@@ -144,17 +142,17 @@ pub(crate) async fn events_that_were_appended_already_are_counted_once(
     let append = writer.append(&[call]);
     store.append(append.clone()).await.unwrap();
     store.append(append).await.unwrap();
-    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap()[0].model_calls, 1);
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap().total.model_calls, 1);
     assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.tokens, 5);
 }
 
 pub(crate) async fn time_is_counted_when_an_attempt_ends(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
-    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), []);
+    assert_eq!(store.usage(&by(UsageBy::Total)).await.unwrap(), Usage::default());
     store.append(writer.checkpoint("half")).await.unwrap();
     store.append(writer.complete()).await.unwrap();
-    let total = store.usage(&by(UsageBy::Total)).await.unwrap().remove(0);
+    let total = store.usage(&by(UsageBy::Total)).await.unwrap().total;
     assert_eq!((total.runs, total.wall_time_ms, total.model_calls), (1, 10, 0));
     assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.wall_time_ms, 10);
 }
@@ -170,5 +168,5 @@ pub(crate) async fn a_replay_from_the_record_uses_nothing(factory: &impl StoreFa
         store.append(writer.complete()).await.unwrap();
         assert_eq!(store.day_standing("echo", DAY).await.unwrap().used.tokens, used);
     }
-    assert_eq!(store.usage(&by(UsageBy::Run)).await.unwrap().len(), 1);
+    assert_eq!(store.usage(&by(UsageBy::Run)).await.unwrap().rows.len(), 1);
 }

@@ -32,7 +32,7 @@ async fn sums_that_differ_from_the_journal_are_mended_when_the_run_ends() {
     assert_eq!(lied, 1);
     raw.execute("UPDATE agent_days SET tokens = 1, cost_micro_usd = 7", []).unwrap();
     store.append(writer.complete()).await.unwrap();
-    let row = store.usage(&BY_MODEL).await.unwrap().remove(0);
+    let row = store.usage(&BY_MODEL).await.unwrap().rows.remove(0);
     assert_eq!((row.model_calls, row.input_tokens, row.cost_micro_usd), (2, 120, Some(120)));
     let used = store.day_standing("echo", Day::of(START)).await.unwrap().used;
     assert_eq!((used.tokens, used.cost_micro_usd), (120, 120));
@@ -49,7 +49,7 @@ async fn a_rebuilt_registry_has_the_same_sums() {
     store.append(live.append(&[called(20)])).await.unwrap();
     let before = store.usage(&BY_MODEL).await.unwrap();
     let day = store.day_standing("echo", Day::of(START)).await.unwrap();
-    assert_eq!(before[0].input_tokens, 120);
+    assert_eq!(before.rows[0].input_tokens, 120);
     drop(store);
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
         drop(std::fs::remove_file(fresh.registry.root().join(name)));
