@@ -3,7 +3,7 @@
 use errand_testkit::{Agent, LIMIT, wait_until};
 use serde_json::Value;
 
-use crate::support::{finish, log, sandbox, start};
+use crate::support::{finish, log, record, sandbox, start};
 
 /// All spans below one, with the names of those that they are in.
 fn paths(span: &Value, above: &str, found: &mut Vec<String>) {
@@ -78,4 +78,30 @@ fn a_live_run_is_traced_while_it_lives() {
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
     let drawn = sandbox.errand(["trace", &run_id]).run().ok().stdout();
     assert!(drawn.contains("■ attempt 1"), "{drawn}");
+}
+
+#[test]
+fn the_time_of_people_has_bars_of_its_own() {
+    let sandbox = sandbox();
+    let script = "errand agent step build -- true\n\
+        errand agent approve --action deploy --target prod\n\
+        errand agent step deploy -- true\n";
+    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    wait_until("it is asked", LIMIT, || record(&sandbox, &run_id)["status"] == "paused");
+    let drawn = sandbox.errand(["trace", &run_id]).run().ok().stdout();
+    assert!(drawn.contains("approval: deploy prod ") && drawn.contains("░>"), "{drawn}");
+    drop(sandbox.errand(["approve", &run_id]).run().ok());
+    assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
+    let trace = sandbox.errand(["trace", &run_id, "--json"]).run().ok().json();
+    let mut found = Vec::new();
+    paths(&trace["run"], "", &mut found);
+    let expected = [
+        "/wait pending",
+        "/attempt attempt 1",
+        "/attempt attempt 1/step build",
+        "/attempt attempt 1/step deploy",
+        "/wait approval: deploy prod",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(trace["run"]["children"][2]["outcome"], "ok");
 }

@@ -16,6 +16,8 @@ const MOMENT_FROM: u64 = 978_307_200_000;
 pub(super) fn show(name: &str, value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
+        // What is as it most often is tells nothing.
+        Value::Bool(false) if name == "by_deadline" => None,
         Value::Bool(_) => Some(value.to_string()),
         Value::Number(number) => Some(match number.as_u64() {
             Some(millis) if name.ends_with("_ms") => time(millis),
