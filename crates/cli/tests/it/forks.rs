@@ -78,15 +78,15 @@ fn a_fork_from_a_step_that_there_is_not_names_those_that_there_are() {
 #[test]
 fn a_retry_goes_on_where_a_run_failed() {
     let sandbox = sandbox();
-    let script = "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"; echo \"$ERRAND_WORKSPACE\"' > /dev/null\n\
+    let script = "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"; mkdir sub; echo made > sub/made; ln -s made sub/link' > /dev/null\n\
                   errand agent step two -- sh -c 'echo two >> \"$HOME/effects\"; test -e \"$HOME/mended\"'\n\
-                  echo through\n";
+                  cat sub/link\n";
     let agent = sandbox.agent(&Agent::shell(script));
     drop(run(&sandbox, &agent, &[]).run().exits(1));
     let failed = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     assert_eq!(effects(&sandbox), "onetwo");
     std::fs::write(sandbox.root().join("home/mended"), "").unwrap();
-    assert_eq!(sandbox.errand(["retry", &failed]).run().ok().stdout_line(), "through");
+    assert_eq!(sandbox.errand(["retry", &failed]).run().ok().stdout_line(), "made");
     assert_eq!(effects(&sandbox), "two");
     let done = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     drop(sandbox.errand(["retry", &done]).run().refuses(125, "run_not_retryable"));
