@@ -2,9 +2,9 @@
 
 use super::{Command, Decision, Effect, Rejection, Run, Status};
 use crate::event::{
-    AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage,
-    RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind, RunRequeued,
-    RunResumed, RunStarted, StopReason,
+    AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, PauseReason,
+    ProcessUsage, RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind,
+    RunRequeued, RunResumed, RunStarted, StopReason,
 };
 use crate::{Payload, Timestamp};
 
@@ -106,7 +106,16 @@ impl Run {
         let not_before = now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
         // An attempt that could only begin once time is up is none.
         let in_time = self.run_deadline().is_none_or(|deadline| not_before < deadline);
-        if in_time && self.spec.retry.allows(failures, failure, end.exit_code) {
+        let is_held = matches!(
+            self.status,
+            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
+        );
+        let is_allowed = self.spec.retry.allows(failures, failure, end.exit_code);
+        if is_held && is_allowed {
+            // Whoever holds it decides when there is another attempt.
+            return Decision::record(vec![failed]);
+        }
+        if in_time && is_allowed {
             let requeued = requeued(RequeueReason::Retry, not_before);
             return Decision::record(self.unpaused(vec![failed, requeued]))
                 .and(Effect::Dispatch { not_before });

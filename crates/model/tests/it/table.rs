@@ -121,6 +121,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
     let with = |more: &[Command]| reach(&[running.as_slice(), more].concat());
     let pause: Command = Pause { reason: PauseReason::Operator, by: None }.into();
     let done = Outcome::Exited { output: None };
+    let for_good = Failure { retryable: Some(false), ..failure("brief_error") };
     vec![
         ("pending", reach(&[])),
         ("pending, held", reach(std::slice::from_ref(&pause))),
@@ -139,7 +140,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
         ("to park, decided", with(&[ask(1, "a", true), decide("a")])),
         ("pending, again", with(&[restart(), end(1, done.clone())])),
         ("completed", with(&[end(1, done)])),
-        ("failed", with(&[end(1, Outcome::Failed(failure("brief_error")))])),
+        ("failed", with(&[end(1, Outcome::Failed(for_good))])),
         ("cancelled", with(&[cancel(10), end(1, Outcome::Drained)])),
     ]
 }
