@@ -104,7 +104,7 @@ pub struct AskInput {
     /// What tells this question from others of the run with the same prompt and schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How long a person has to answer; by default for ever.
+    /// How long a person has to answer; by default what the agent file says, or for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Whether the process ends meanwhile, and another attempt goes on when it is answered.

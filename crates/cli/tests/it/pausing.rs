@@ -145,6 +145,25 @@ fn a_run_that_waits_for_its_retry_is_held_without_a_process() {
 }
 
 #[test]
+fn a_pause_outlives_the_helper() {
+    let sandbox = sandbox();
+    let retry = "retry_policy: { max_retries: 1, backoff: none }";
+    let agent = sandbox.agent(&Agent::shell(&format!("echo ready\n{GATE}")).spec(retry));
+    let run_id = start_ready(&sandbox, &agent);
+    pause(&sandbox, &run_id);
+    let helper = record(&sandbox, &run_id)["pid"].clone();
+    crate::support::signal(&helper, rustix::process::Signal::KILL);
+    wait_until("the helper is dead", LIMIT, || !is_alive(pid(&helper)));
+    assert_eq!(record(&sandbox, &run_id)["status"], "paused");
+    assert_eq!(processes_of_run(&run_id), [], "nothing of it runs until it is resumed");
+    open_gate(&sandbox);
+    resume(&sandbox, &run_id);
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert_eq!(record["attempts"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_decision_does_not_undo_a_pause() {
     let sandbox = sandbox();
     let script = "errand agent approve --action a --target b\necho went-on\n";

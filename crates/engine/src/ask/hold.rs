@@ -81,7 +81,7 @@ async fn bring_about(
                 Err(error) if rest::is_race(&error) => {}
                 Err(Error::Rejected(_)) => {}
                 Err(error) => return Err(error),
-                Ok(_) => {}
+                Ok(_) => return wait::load(engine, run_id).await,
             }
             continue;
         }
@@ -93,8 +93,11 @@ async fn bring_about(
             stored.run.status.is_terminal() || stored.run.is_at_rest() || is_so(&stored.run)
         };
         let deadline = Some(Instant::now() + LIMIT);
-        if let Waited::TimedOut(stored) = wait::until(engine, run_id, deadline, is_settled).await? {
-            return Err(still(&stored));
+        match wait::until(engine, run_id, deadline, is_settled).await? {
+            // It may be over already: with nothing to wait for, that takes no time.
+            Waited::Reached(stored) if is_so(&stored.run) => return Ok(*stored),
+            Waited::Reached(_) => {}
+            Waited::TimedOut(stored) => return Err(still(&stored)),
         }
     }
     Err(still(&wait::load(engine, run_id).await?))
