@@ -1,11 +1,11 @@
-//! Which sessions were removed and when: the journals of their runs still tell of them, and a
-//! database that is made anew must not bring them back.
+//! Which sessions were removed and when, and which runs came from elsewhere without theirs: journals
+//! still tell of them, and a database that is made anew must not bring them back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 
-use errand_model::Timestamp;
+use errand_model::{RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Sync, write_atomic};
@@ -18,15 +18,19 @@ const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One line of the file.
 #[derive(Serialize, Deserialize)]
-struct Line {
-    session_id: String,
-    removed_at_ms: Timestamp,
+#[serde(untagged)]
+enum Line {
+    Session { session_id: String, removed_at_ms: Timestamp },
+    Import { imported_run_id: RunId },
 }
 
-/// When sessions were removed last, by name.
+/// What journals tell of sessions and is not to be believed.
 #[derive(Debug, Default)]
 pub struct RemovedSessions {
+    /// When sessions were removed last, by name.
     at: BTreeMap<String, Timestamp>,
+    /// Runs of other registries.
+    imported: BTreeSet<RunId>,
 }
 
 impl RemovedSessions {
@@ -36,22 +40,17 @@ impl RemovedSessions {
     ///
     /// [`RegistryError::File`].
     pub fn note(registry: &Registry, session_id: &str, at: Timestamp) -> Result<(), RegistryError> {
-        let path = registry.removed_sessions();
-        let failed = |source| RegistryError::File { doing: "write", path: path.clone(), source };
-        let line = Line { session_id: session_id.to_owned(), removed_at_ms: at };
-        let line = serde_json::to_string(&line).map_err(|error| failed(error.into()))?;
-        let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
-        // In one write, so that two who do so at once do not mix their lines.
-        file.write_all(format!("{line}\n").as_bytes())
-            .and_then(|()| file.sync_all())
-            .map_err(failed)?;
-        if file.metadata().map_err(failed)?.len() > LIMIT_BYTES {
-            let text = std::fs::read_to_string(&path).map_err(failed)?;
-            let lines: Vec<&str> = text.lines().collect();
-            let newer = lines.get(lines.len() / 2..).unwrap_or_default().join("\n") + "\n";
-            write_atomic(&path, newer.as_bytes(), Sync::Yes)?;
-        }
-        Ok(())
+        append(registry, &Line::Session { session_id: session_id.to_owned(), removed_at_ms: at })
+    }
+
+    /// Notes that a run is taken in from elsewhere: what it said, it said in a session of that
+    /// place. Durable.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`].
+    pub fn note_import(registry: &Registry, run_id: &RunId) -> Result<(), RegistryError> {
+        append(registry, &Line::Import { imported_run_id: run_id.clone() })
     }
 
     /// What was noted. A line that cannot be read says nothing.
@@ -65,13 +64,44 @@ impl RemovedSessions {
         let mut removed = Self::default();
         for line in String::from_utf8_lossy(&text).lines() {
             let Ok(line) = serde_json::from_str::<Line>(line) else { continue };
-            removed.at.insert(line.session_id, line.removed_at_ms);
+            match line {
+                Line::Session { session_id, removed_at_ms } => {
+                    removed.at.insert(session_id, removed_at_ms);
+                }
+                Line::Import { imported_run_id } => {
+                    removed.imported.insert(imported_run_id);
+                }
+            }
         }
         Ok(removed)
+    }
+
+    /// Whether what a run says of sessions is about those of another registry.
+    pub(crate) fn is_imported(&self, run_id: &RunId) -> bool {
+        self.imported.contains(run_id)
     }
 
     /// Whether what happened in a session at `at` was removed with it.
     pub(crate) fn covers(&self, session_id: &str, at: Timestamp) -> bool {
         self.at.get(session_id).is_some_and(|removed_at| at <= *removed_at)
     }
+}
+
+/// Adds a line, durably.
+fn append(registry: &Registry, line: &Line) -> Result<(), RegistryError> {
+    let path = registry.removed_sessions();
+    let failed = |source| RegistryError::File { doing: "write", path: path.clone(), source };
+    let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
+    // In one write, so that two who do so at once do not mix their lines.
+    file.write_all(format!("{line}\n").as_bytes())
+        .and_then(|()| file.sync_all())
+        .map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > LIMIT_BYTES {
+        let text = std::fs::read_to_string(&path).map_err(failed)?;
+        let lines: Vec<&str> = text.lines().collect();
+        let newer = lines.get(lines.len() / 2..).unwrap_or_default().join("\n") + "\n";
+        write_atomic(&path, newer.as_bytes(), Sync::Yes)?;
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
     ApprovalAnswer, ApprovalDefault, CheckbackStatus, CheckinAnswer, ControlEvent, InputAnswer,
-    ReportedEvent, Reserve, ReserveAnswer, SessionAnswer, StepError,
+    ReportedEvent, Reserve, ReserveAnswer, StepError,
 };
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
@@ -69,12 +69,6 @@ pub trait Backend: SessionBackend + Send + Sync + std::fmt::Debug {
 
     /// The brief: a JSON document.
     async fn brief(&self) -> Result<Vec<u8>, Refusal>;
-
-    /// The session's state.
-    async fn session(&self) -> Result<SessionAnswer, Refusal>;
-
-    /// Changes the session's state, if it still has the revision `seen` (`None`: in any case).
-    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal>;
 
     /// What the agent is to be told: what is in force now, and what comes later.
     fn control(&self) -> ControlFeed;

@@ -1,11 +1,11 @@
-//! The calls about a session's history and its results of tools.
+//! The calls about the session of a run: state, history, results of tools.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
     AppendMessages, AppendMessagesAnswer, Encoding, KeepResult, KeepResultAnswer, MessagesAnswer,
-    NewMessage, ResultAnswer, limit, path,
+    NewMessage, ResultAnswer, SessionAnswer, limit, path,
 };
 use errand_model::event::SessionMessage;
 use errand_model::{Digest, Payload, RunId, Timestamp, canonical};
@@ -13,10 +13,16 @@ use serde_json::Value;
 
 use super::{Refusal, call};
 
-/// Answers the calls about a session's history and results. An `Ok` says that what was asked is
+/// Answers the calls about a run's session. An `Ok` says that what was asked is
 /// durable.
 #[async_trait]
 pub trait SessionBackend {
+    /// The session's state.
+    async fn session(&self) -> Result<SessionAnswer, Refusal>;
+
+    /// Changes the session's state, if it still has the revision `seen` (`None`: in any case).
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal>;
+
     /// The newest messages with a number below `before` (`None`: of all), at most `last`.
     async fn session_messages(
         &self,

@@ -11,7 +11,7 @@ use errand_agent::parcel::{self, Arrival};
 use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::{Digest, Event, RunId};
-use errand_store::{Admission, Admitted, Registry};
+use errand_store::{Admission, Admitted, Registry, RemovedSessions};
 use sha2::Digest as _;
 
 use super::read::{Contents, Keep, log_age, read};
@@ -57,6 +57,11 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     }
     file.seek(SeekFrom::Start(0))?;
     Unpack::new(engine, &contents)?.unpack(&file)?;
+    if run.spec.session_id.is_some() {
+        // What it said is in a session of where it ran: none here may get it.
+        RemovedSessions::note_import(engine.registry(), &run_id)
+            .map_err(|error| Error::from(errand_store::Error::from(error)))?;
+    }
     let admission =
         Admission { run: run.clone(), head, events, queued: None, dedup: false, redrives: false };
     let admitted = engine.store().import(admission).await.map_err(Error::from)?;

@@ -32,9 +32,7 @@ pub(super) async fn run(
     if let Err(error) = start(engine, journal).await? {
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
-    let is_strict = journal.look(|run, _| crate::admit::is_strict(run));
-    // A strict replay has the session of its record.
-    if !is_strict && let Err(error) = session::open(engine, journal).await {
+    if let Err(error) = session::roll_back(engine, journal).await {
         return fail(journal, company, outcome::of_preparation(&error)).await;
     }
     let run = journal.look(|run, _| run.clone());

@@ -2,6 +2,7 @@
 
 mod budget;
 mod people;
+mod session;
 mod time;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +16,12 @@ use errand_agent::agent_api::{
 use errand_agent::redact::Redactor;
 use errand_api::agent_protocol::{
     AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, InputAnswer, ReportedEvent,
-    Reserve, ReserveAnswer, SessionAnswer,
+    Reserve, ReserveAnswer,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
     ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
-    SessionUpdated, StepStarted,
+    StepStarted,
 };
 use errand_model::price::PriceTable;
 use errand_model::run::{Command, Effect, Report};
@@ -34,7 +35,6 @@ pub(in crate::supervise) use people::approval_answer;
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
-use super::session;
 use crate::admit::stored_word;
 use crate::journal::Journal;
 use crate::{Engine, Error, payload};
@@ -47,10 +47,10 @@ const DETAIL_CHARS: usize = 1_000;
 /// One attempt's end of the agent API.
 #[derive(Debug)]
 pub(super) struct Desk {
-    pub(super) engine: Engine,
+    engine: Engine,
     journal: Journal,
     attempt: u32,
-    pub(super) redactor: Redactor,
+    redactor: Redactor,
     brief: Vec<u8>,
     brief_digest: Digest,
     input: Option<Vec<u8>>,
@@ -405,52 +405,6 @@ impl Backend for Desk {
         Ok(self.brief.clone())
     }
 
-    async fn session(&self) -> Result<SessionAnswer, Refusal> {
-        let session_id = self.session_id()?;
-        let stored = self
-            .engine
-            .store()
-            .session(&session_id)
-            .await
-            .map_err(|error| refusal(&error.into()))?;
-        Ok(match stored {
-            None => SessionAnswer { session_id, revision: 0, state: Value::Null },
-            Some(stored) => {
-                SessionAnswer { session_id, revision: stored.revision, state: stored.state }
-            }
-        })
-    }
-
-    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
-        let session_id = self.session_id()?;
-        let state = self.masked_json(state);
-        let revision = match seen {
-            Some(seen) => seen,
-            None => self.session().await?.revision,
-        };
-        let kept = self.kept(Payload::Json(state.clone()))?;
-        let session = errand_store::SessionState {
-            session_id: session_id.clone(),
-            revision,
-            state: state.clone(),
-            updated_at: self.engine.now(),
-        };
-        match self.engine.store().put_session(session, revision).await {
-            Ok(revision) => {
-                let run_id = self.journal.run_id();
-                session::write_file(&self.engine, run_id, &session_id, (revision, &state));
-                let updated =
-                    SessionUpdated { session_id: session_id.clone(), revision, state: kept };
-                self.report_all(vec![EventBody::SessionUpdated(updated)]).await?;
-                Ok(SessionAnswer { session_id, revision, state })
-            }
-            Err(error @ errand_store::Error::Revision { .. }) => {
-                Err(Refusal::new(409, ErrorCode::SessionConflict, error.to_string()))
-            }
-            Err(error) => Err(refusal(&error.into())),
-        }
-    }
-
     fn control(&self) -> ControlFeed {
         let later = self.control.subscribe();
         let now = self.said(|said| said.cancel.clone()).into_iter().collect();
@@ -475,15 +429,6 @@ impl Backend for Desk {
             }
         });
         if is_other { Err(self.refuse_checkback(status).await) } else { Ok(()) }
-    }
-}
-
-impl Desk {
-    pub(super) fn session_id(&self) -> Result<String, Refusal> {
-        self.journal.look(|run, _| run.spec.session_id.clone()).ok_or_else(|| {
-            Refusal::new(404, ErrorCode::SessionMissing, "this run belongs to no session")
-                .with_hint("start it with --session NAME")
-        })
     }
 }
 

@@ -7,7 +7,6 @@ mod attempt;
 mod backend;
 mod blame;
 mod deadline;
-mod history;
 mod outcome;
 mod prepare;
 mod replay;

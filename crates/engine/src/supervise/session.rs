@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::event::{
-    CancelCause, EventBody, OnBusy, SessionLoaded, SessionRolledBack, SessionUpdated,
+    CancelCause, EventBody, OnBusy, RunKind, SessionLoaded, SessionRolledBack, SessionUpdated,
 };
 use errand_model::run::{Report, Run, Status};
 use errand_model::{Payload, RunId};
@@ -11,6 +11,7 @@ use errand_store::files::{Sync, write_atomic};
 use errand_store::{Filter, Page, SessionState};
 use serde_json::{Value, json};
 
+use crate::admit::is_strict;
 use crate::journal::Journal;
 use crate::{Engine, Error, payload};
 
@@ -19,23 +20,50 @@ const SUPERSEDED_LIMIT: u32 = 1_000;
 /// Events of a run that are read at once to find what it found in its session.
 const EVENTS: u32 = 64;
 
-/// Records what the session is like, for the attempt that just began. A run that was to undo what
-/// it superseded has done so when this returns.
+/// What the session is like, for the attempt that is about to begin. `None` for a run that has no
+/// session, for a service (its wakes have it), and for a run that is to undo something first.
 ///
 /// # Errors
 ///
 /// If the registry fails; the attempt cannot go on then.
-pub(super) async fn open(engine: &Engine, journal: &Journal) -> Result<(), Error> {
-    let (session_id, turn, attempt) = journal.look(|run, _| {
-        (run.spec.session_id.clone(), run.spec.session_turn, run.last_attempt_number())
+pub(super) async fn found(engine: &Engine, journal: &Journal) -> Result<Option<EventBody>, Error> {
+    let (session_id, turn, kind) = journal.look(|run, _| {
+        // A strict replay has the session of its record.
+        let own = run.spec.session_id.clone().filter(|_| !is_strict(run));
+        (own, run.spec.session_turn, run.spec.kind)
     });
-    let Some(session_id) = session_id else { return Ok(()) };
-    if turn == Some(OnBusy::Rollback) {
-        let events = undo(engine, journal.run_id(), &session_id).await?;
-        if !events.is_empty() {
-            journal.command(&Report { attempt, events }.into()).await?;
+    match session_id {
+        Some(session_id) if turn != Some(OnBusy::Rollback) && kind != RunKind::Service => {
+            loaded(engine, journal.run_id(), session_id).await.map(Some)
         }
+        Some(_) | None => Ok(None),
     }
+}
+
+/// Undoes what the runs that this one superseded changed in the session, if that was asked for, and
+/// records what the session is like then, for the attempt that just began.
+///
+/// # Errors
+///
+/// If the registry fails; the attempt cannot go on then.
+pub(super) async fn roll_back(engine: &Engine, journal: &Journal) -> Result<(), Error> {
+    let (session_id, turn, attempt) = journal.look(|run, _| {
+        let own = run.spec.session_id.clone().filter(|_| !is_strict(run));
+        (own, run.spec.session_turn, run.last_attempt_number())
+    });
+    let (Some(session_id), Some(OnBusy::Rollback)) = (session_id, turn) else { return Ok(()) };
+    let events = undo(engine, journal.run_id(), &session_id).await?;
+    if !events.is_empty() {
+        journal.command(&Report { attempt, events }.into()).await?;
+    }
+    let events = vec![loaded(engine, journal.run_id(), session_id).await?];
+    // Durable with the next event, which comes before the agent can say anything.
+    journal.record(&Report { attempt, events }.into(), &[])?;
+    Ok(())
+}
+
+/// The event that says what a session is like; the copy beside the run says it too.
+async fn loaded(engine: &Engine, run_id: &RunId, session_id: String) -> Result<EventBody, Error> {
     let store = engine.store();
     let messages = store.session_length(&session_id).await?;
     let found = store.session(&session_id).await?.filter(|found| found.revision > 0);
@@ -45,13 +73,9 @@ pub(super) async fn open(engine: &Engine, journal: &Journal) -> Result<(), Error
     };
     let revision = found.as_ref().map_or(0, |found| found.revision);
     if let Some(SessionState { state, .. }) = &found {
-        write_file(engine, journal.run_id(), &session_id, (revision, state));
+        write_file(engine, run_id, &session_id, (revision, state));
     }
-    let loaded = SessionLoaded { session_id, revision, messages, state };
-    // Durable with the next event, which comes before the agent can say anything.
-    let events = vec![EventBody::SessionLoaded(loaded)];
-    journal.record(&Report { attempt, events }.into(), &[])?;
-    Ok(())
+    Ok(EventBody::SessionLoaded(SessionLoaded { session_id, revision, messages, state }))
 }
 
 /// Writes the copy of the state that lies beside the run; the registry has the state.

@@ -1,14 +1,15 @@
-//! The beginning of an attempt: its lease, and the inventory that it has.
+//! The beginning of an attempt: its lease, the inventory that it has, the session that it finds.
 
 use errand_model::event::{BomPinned, EventBody};
 use errand_model::run::{Report, StartAttempt};
 
+use super::session;
 use crate::journal::Journal;
 use crate::{Engine, Error, bom};
 
-/// Takes the next attempt and pins its inventory, in one commit.
+/// Takes the next attempt, pins its inventory and notes what its session is like, in one commit.
 ///
-/// The inner error says why there is no inventory: the attempt began all the same, and is to fail
+/// The inner error says why one of them is not to be had: the attempt began all the same, and is to fail
 /// with it.
 ///
 /// # Errors
@@ -23,14 +24,18 @@ pub(crate) async fn start(engine: &Engine, journal: &Journal) -> Result<Result<(
         supervisor: holder.process.clone(),
         host: holder.host.clone(),
     };
-    let (pinned, failed) = match bom::pin(engine, &agent).await {
+    let (mut events, mut failed) = match bom::pin(engine, &agent).await {
         Ok(bom) => {
             let pinned = BomPinned { generation: bom.generation, digest: bom.digest };
             (vec![EventBody::BomPinned(pinned)], Ok(()))
         }
         Err(error) => (Vec::new(), Err(error)),
     };
-    let pin = Report { attempt: number, events: pinned };
-    journal.commands(&[start.into(), pin.into()]).await?;
+    match session::found(engine, journal).await {
+        Ok(loaded) => events.extend(loaded),
+        Err(error) => failed = failed.and(Err(error)),
+    }
+    let report = Report { attempt: number, events };
+    journal.commands(&[start.into(), report.into()]).await?;
     Ok(failed)
 }

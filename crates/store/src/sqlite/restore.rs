@@ -178,7 +178,7 @@ fn sessions(
         // One that cannot be read is told where its run is restored.
         let Ok(body) = event.body() else { continue };
         let Some(session_id) = write::session_of(&body) else { continue };
-        if removed.covers(session_id, event.at) {
+        if removed.is_imported(&event.run_id) || removed.covers(session_id, event.at) {
             continue;
         }
         write::project_sessions(&transaction, std::slice::from_ref(&event))?;

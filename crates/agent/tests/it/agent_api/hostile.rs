@@ -207,10 +207,11 @@ async fn every_call_of_the_guide_exists() {
     for row in page.lines().filter(|line| line.starts_with("| `")) {
         let (_, rest) = row.split_once("/agent/v1").unwrap();
         let (path, _) = rest.split_once('`').unwrap();
-        let path = format!("/agent/v1{path}").replace("{key}", "k").replace("{name}", "n");
+        let path = format!("/agent/v1{path}");
+        let path = path.replace("{key}", "k").replace("{name}", "n").replace("{tool}", "t");
         let answer = world.request("BREW", &path, "").await;
         assert_eq!(problem(&answer).0, 405, "{path}");
         calls += 1;
     }
-    assert_eq!(calls, 13);
+    assert!(calls >= 17, "{calls} calls");
 }

@@ -158,20 +158,6 @@ impl Backend for Memory {
         Err(Refusal::new(404, ErrorCode::BriefMissing, "the run has no brief"))
     }
 
-    async fn session(&self) -> Result<SessionAnswer, Refusal> {
-        let (revision, state) = self.kept.lock().unwrap().session.clone();
-        Ok(SessionAnswer { session_id: "s".to_owned(), revision, state })
-    }
-
-    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
-        let mut kept = self.kept.lock().unwrap();
-        if seen.is_some_and(|seen| seen != kept.session.0) {
-            return Err(Refusal::new(409, ErrorCode::SessionConflict, "it was changed"));
-        }
-        kept.session = (kept.session.0 + 1, state.clone());
-        Ok(SessionAnswer { session_id: "s".to_owned(), revision: kept.session.0, state })
-    }
-
     fn control(&self) -> ControlFeed {
         let later = self.control.subscribe();
         let cancel = ControlEvent::Cancel { reason: "asked".to_owned(), grace_ms: 1000 };
@@ -214,6 +200,20 @@ impl Backend for Memory {
 
 #[async_trait]
 impl SessionBackend for Memory {
+    async fn session(&self) -> Result<SessionAnswer, Refusal> {
+        let (revision, state) = self.kept.lock().unwrap().session.clone();
+        Ok(SessionAnswer { session_id: "s".to_owned(), revision, state })
+    }
+
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        let mut kept = self.kept.lock().unwrap();
+        if seen.is_some_and(|seen| seen != kept.session.0) {
+            return Err(Refusal::new(409, ErrorCode::SessionConflict, "it was changed"));
+        }
+        kept.session = (kept.session.0 + 1, state.clone());
+        Ok(SessionAnswer { session_id: "s".to_owned(), revision: kept.session.0, state })
+    }
+
     async fn session_messages(
         &self,
         before: Option<u64>,

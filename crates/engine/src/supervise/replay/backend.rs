@@ -7,7 +7,6 @@ use errand_agent::agent_api::{
 };
 use errand_api::agent_protocol::{
     ApprovalAnswer, CheckinAnswer, InputAnswer, ReportedEvent, Reserve, ReserveAnswer,
-    SessionAnswer,
 };
 use errand_model::event::{CheckpointSaved, EventBody, Failure, Reported, StepStarted};
 use errand_model::replay::{Served, Within};
@@ -116,14 +115,6 @@ impl Backend for Replayed {
 
     async fn brief(&self) -> Result<Vec<u8>, Refusal> {
         self.desk.brief().await
-    }
-
-    async fn session(&self) -> Result<SessionAnswer, Refusal> {
-        self.session_now()
-    }
-
-    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
-        self.put_session_state(state, seen).await
     }
 
     fn control(&self) -> ControlFeed {

@@ -115,6 +115,14 @@ impl Replayed {
 
 #[async_trait]
 impl SessionBackend for Replayed {
+    async fn session(&self) -> Result<SessionAnswer, Refusal> {
+        self.session_now()
+    }
+
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        self.put_session_state(state, seen).await
+    }
+
     async fn session_messages(
         &self,
         before: Option<u64>,

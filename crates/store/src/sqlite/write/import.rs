@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Operation, admit, session_events};
+use super::{Operation, admit};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::Current;
@@ -30,8 +30,6 @@ impl Operation for Import {
         admit::check(connection, &self.0)?;
         // The number of its last lease counts on from there, were the run ever to be taken again.
         admit::insert(connection, &self.0, self.0.run.epoch)?;
-        // What it said in its session comes with it.
-        session_events::project(connection, &self.0.events)?;
         Ok(Admitted::Created)
     }
 

@@ -8,8 +8,9 @@ use errand_model::Payload;
 use errand_model::event::{EventBody, RunKind, SessionRolledBack, SessionUpdated};
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
-    DeadLetterFilter, Error, Fate, Filter, FinalSnapshot, Page, Problem, RemovedSessions, Repair,
-    SessionPage, SessionState, SessionStore as _, Store as _, Stored, check, rebuild,
+    Admission, DeadLetterFilter, Error, Fate, Filter, FinalSnapshot, Page, Problem,
+    RemovedSessions, Repair, SessionPage, SessionState, SessionStore as _, Store as _, Stored,
+    check, rebuild,
 };
 
 use super::Fresh;
@@ -302,4 +303,26 @@ async fn a_session_that_was_removed_stays_removed() {
     lose_the_database(&fresh);
     rebuild(&fresh.registry, START).unwrap();
     assert_eq!(session(&fresh.open_sqlite(), "talk").await, before);
+}
+
+#[tokio::test]
+async fn a_run_that_was_imported_says_nothing_in_a_session_of_this_registry() {
+    let (there, here) = (Fresh::new(), Fresh::new());
+    let store = there.open_sqlite();
+    let mut writer = begun(&store, "talk").await;
+    store.append(writer.append(&[said("talk", &["elsewhere"])])).await.unwrap();
+    store.append(writer.complete()).await.unwrap();
+    let events = store.events(&writer.run.id, 0, u32::MAX).await.unwrap();
+    let store = here.open_sqlite();
+    let mut own = begun(&store, "talk").await;
+    store.append(own.append(&[said("talk", &["here"])])).await.unwrap();
+    RemovedSessions::note_import(&here.registry, &writer.run.id).unwrap();
+    let (run, head) = (writer.run.clone(), writer.head);
+    let admission = Admission { run, head, events, queued: None, dedup: false, redrives: false };
+    store.import(admission).await.unwrap();
+    let before = session(&store, "talk").await;
+    assert!(before.contains("here") && !before.contains("elsewhere"), "{before}");
+    lose_the_database(&here);
+    rebuild(&here.registry, START).unwrap();
+    assert_eq!(session(&here.open_sqlite(), "talk").await, before);
 }

@@ -1,21 +1,65 @@
-//! The agent's calls about the history of its session, and about results of tools.
+//! The agent's calls about its session: state, history, results of tools.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::agent_api::{KeptResult, Refusal, SessionBackend};
-use errand_api::agent_protocol::{self, MessagesAnswer, limit};
-use errand_model::event::{EventBody, SessionAppended, SessionCached, SessionMessage};
+use errand_api::agent_protocol::{self, MessagesAnswer, SessionAnswer, limit};
+use errand_api::error_code::ErrorCode;
+use errand_model::event::{
+    EventBody, SessionAppended, SessionCached, SessionMessage, SessionUpdated,
+};
 use errand_model::{Digest, Payload, Timestamp};
-use errand_store::ResultLookup;
+use errand_store::{ResultLookup, SessionState};
+use serde_json::Value;
 
-use super::backend::{Desk, refusal};
+use super::super::session;
+use super::{Desk, refusal};
 
 /// Messages that are read at once while their bytes are counted.
 const PAGE: u32 = 100;
 
 #[async_trait]
 impl SessionBackend for Desk {
+    async fn session(&self) -> Result<SessionAnswer, Refusal> {
+        let session_id = self.session_id()?;
+        let stored = self.engine.store().session(&session_id).await;
+        let stored = stored.map_err(|error| refusal(&error.into()))?;
+        let (revision, state) =
+            stored.map_or((0, Value::Null), |stored| (stored.revision, stored.state));
+        Ok(SessionAnswer { session_id, revision, state })
+    }
+
+    async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal> {
+        let state = self.masked_json(state);
+        let kept = self.kept(Payload::Json(state.clone()))?;
+        loop {
+            let SessionAnswer { session_id, revision, .. } = self.session().await?;
+            let put = SessionState {
+                session_id: session_id.clone(),
+                revision,
+                state: state.clone(),
+                updated_at: self.engine.now(),
+            };
+            match self.engine.store().put_session(put, seen.unwrap_or(revision)).await {
+                Ok(revision) => {
+                    let run_id = self.journal.run_id();
+                    session::write_file(&self.engine, run_id, &session_id, (revision, &state));
+                    let updated =
+                        SessionUpdated { session_id: session_id.clone(), revision, state: kept };
+                    self.report_all(vec![EventBody::SessionUpdated(updated)]).await?;
+                    return Ok(SessionAnswer { session_id, revision, state });
+                }
+                // Whatever is there is to be replaced, and it changed meanwhile.
+                Err(errand_store::Error::Revision { .. }) if seen.is_none() => {}
+                Err(error @ errand_store::Error::Revision { .. }) => {
+                    return Err(Refusal::new(409, ErrorCode::SessionConflict, error.to_string()));
+                }
+                Err(error) => return Err(refusal(&error.into())),
+            }
+        }
+    }
+
     async fn session_messages(
         &self,
         before: Option<u64>,
@@ -99,8 +143,18 @@ impl SessionBackend for Desk {
 }
 
 impl Desk {
+    pub(in crate::supervise) fn session_id(&self) -> Result<String, Refusal> {
+        self.journal.look(|run, _| run.spec.session_id.clone()).ok_or_else(|| {
+            Refusal::new(404, ErrorCode::SessionMissing, "this run belongs to no session")
+                .with_hint("start it with --session NAME")
+        })
+    }
+
     /// How many messages a session keeps.
-    pub(super) async fn count_messages(&self, session_id: &str) -> Result<u64, Refusal> {
+    pub(in crate::supervise) async fn count_messages(
+        &self,
+        session_id: &str,
+    ) -> Result<u64, Refusal> {
         let found = self.engine.store().session_length(session_id).await;
         found.map_err(|error| refusal(&error.into()))
     }
