@@ -5,10 +5,12 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use errand_api::agent_file::Problems;
+use errand_api::budget::spoken_name;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_engine::Error as EngineError;
 use errand_engine::people::Unanswerable;
+use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
 use crate::moment::relative;
@@ -139,6 +141,20 @@ impl From<Problems> for Failure {
         failure.hints.push("`errand schema` prints what an agent file may say".to_owned());
         failure
     }
+}
+
+/// A limit that holds a run, or that cannot be raised.
+fn of_budget(rejection: &Rejection) -> Option<Failure> {
+    let (code, hint) = if let Rejection::BudgetSpent { limit, .. } = rejection {
+        let hint = format!("allow more with --raise {}=…", spoken_name(*limit));
+        (ErrorCode::BudgetExceeded, hint)
+    } else if let Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } = rejection {
+        let hint = "`errand inspect-run` shows the limits in force under `budgets`".to_owned();
+        (ErrorCode::BudgetInvalid, hint)
+    } else {
+        return None;
+    };
+    Some(Failure::new(code, rejection.to_string()).hint(hint))
 }
 
 /// A price table that cannot be used.
@@ -356,6 +372,11 @@ impl From<EngineError> for Failure {
         }
         if let EngineError::Unanswerable(error) = error {
             return error.into();
+        }
+        if let EngineError::Rejected(rejection) = &error
+            && let Some(failure) = of_budget(rejection)
+        {
+            return failure;
         }
         if let EngineError::Prices(problems) = error {
             return price_table(&problems);

@@ -11,7 +11,7 @@ use errand_model::RunId;
 use errand_store::{RequestKind, Stored};
 
 pub use decide::{Decide, decide};
-pub use hold::{pause, resume};
+pub use hold::{is_held, pause, raise, resume};
 pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};
 pub use stop::{Stop, stop};

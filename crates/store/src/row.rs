@@ -214,6 +214,13 @@ pub enum RequestKind {
         /// Tells this answer from every other one.
         decision_id: String,
     },
+    /// Allow it more.
+    Raise {
+        /// Which limits, and how much may be used from now on.
+        limits: Vec<(errand_model::budget::LimitName, u64)>,
+        /// Who allows it.
+        by: String,
+    },
     /// Wake a service now.
     Wake {
         /// What the agent is given.

@@ -107,7 +107,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 /// A limit as the agent file names it.
-fn limit(text: &str) -> Result<(LimitName, u64), String> {
+pub(crate) fn limit(text: &str) -> Result<(LimitName, u64), String> {
     errand_api::budget::parse_limit(text).map_err(|error| error.hint)
 }
 

@@ -237,7 +237,18 @@ fn a_run_is_held_by_its_budget() {
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     wait_for_record(&sandbox, &run_id, "it is held", |record| record["status"] == "paused");
     assert_eq!(events(&sandbox, &run_id, "run.paused")[0]["reason"], "budget");
-    drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
+    let resume = |more: &[&str]| sandbox.errand(["resume", &run_id]).args(more).run();
+    drop(resume(&[]).refuses(125, "error[budget_exceeded]"));
+    drop(resume(&["--raise", "tokens_per_run=120"]).refuses(125, "--raise tokens_per_run=…"));
+    drop(resume(&["--raise", "tokens_per_run=5"]).refuses(2, "error[budget_invalid]"));
+    drop(resume(&["--raise", "tool_calls_per_run=5"]).refuses(2, "has no limit"));
+    drop(resume(&["--raise", "tokens_per_run=400000"]).ok());
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let raised = events(&sandbox, &run_id, "budget.raised");
+    assert_eq!(raised.last().unwrap()["allowed"], 400_000);
+    let limits = &record["budgets"]["limits"];
+    assert_eq!(limits[0], json!({ "limit": "tokens_per_run", "allowed": 400_000, "used": 150 }));
 }
 
 #[test]

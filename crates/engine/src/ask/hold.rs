@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use errand_agent::os;
 use errand_model::RunId;
+use errand_model::budget::LimitName;
 use errand_model::event::PauseReason;
-use errand_model::run::{Command, Pause, Resume, Run, Status};
+use errand_model::run::{Command, Pause, Raise, Resume, Run, Status};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
@@ -55,12 +56,37 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
         return Err(Unanswerable::NotPaused { run_id, status }.into());
     }
     let command: Command = Resume { by: by.clone() }.into();
+    // One whose budget is still spent is told so at once.
+    stored.run.decide(&command, engine.now())?;
     let kind = RequestKind::Resume { by };
     bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
 }
 
+/// Allows a run more, whether it is held or not. Limits that are as high already stay so.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] for a limit that the run does not have, or that is higher already;
+/// [`Unanswerable::RunOver`] if it is over.
+pub async fn raise(
+    engine: &Engine,
+    run_id: &RunId,
+    limits: &[(LimitName, u64)],
+    by: String,
+) -> Result<Stored, Error> {
+    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    people::over(&stored.run)?;
+    let command: Command = Raise { limits: limits.to_vec(), by: by.clone() }.into();
+    stored.run.decide(&command, engine.now())?;
+    let kind = RequestKind::Raise { limits: limits.to_vec(), by };
+    bring_about(engine, run_id, (&command, &kind), |run| {
+        limits.iter().all(|(limit, allowed)| run.allowed(*limit) >= Some(*allowed))
+    })
+    .await
+}
+
 /// Whether somebody holds the run: an operator, or its budget.
-fn is_held(run: &Run) -> bool {
+pub fn is_held(run: &Run) -> bool {
     matches!(run.status, Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. })
 }
 

@@ -2,7 +2,7 @@
 
 use errand_model::event::PauseReason;
 use errand_model::run::{
-    Cancel, Command, DecideApproval, Effect, Pause, ProvideInput, Restart, Resume,
+    Cancel, Command, DecideApproval, Effect, Pause, ProvideInput, Raise, Restart, Resume,
 };
 use errand_store::RequestKind;
 
@@ -32,6 +32,7 @@ pub(crate) async fn answer(engine: &Engine, journal: &Journal) -> Result<Vec<Eff
             RequestKind::Provide { input_id, answer, by, decision_id } => {
                 ProvideInput { input_id, answer, by, decision_id: Some(decision_id) }.into()
             }
+            RequestKind::Raise { limits, by } => Raise { limits, by }.into(),
             // A service answers it itself.
             RequestKind::Wake { .. } => continue,
         };
