@@ -84,6 +84,27 @@ impl Journal {
         } else {
             Vec::new()
         };
+        Ok(Self::with_steps(engine, stored, lease, Steps::from_stored(steps)))
+    }
+
+    /// The journal of the same run under the next lease, which this process took from itself. Where
+    /// nobody else wrote in between, what it knows of the steps is not read again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::open`].
+    pub(crate) async fn reopen(&self, stored: Stored, lease: &Lease) -> Result<Self, Error> {
+        let known = {
+            let state = self.state();
+            (state.head == stored.head).then(|| state.steps.clone())
+        };
+        match known {
+            Some(steps) => Ok(Self::with_steps(&self.shared.engine, stored, lease, steps)),
+            None => Self::open(&self.shared.engine, stored, lease).await,
+        }
+    }
+
+    fn with_steps(engine: &Engine, stored: Stored, lease: &Lease, steps: Steps) -> Self {
         let durable = Durable { seq: stored.head.seq, lost: None };
         let shared = Shared {
             engine: engine.clone(),
@@ -92,7 +113,7 @@ impl Journal {
             state: Mutex::new(State {
                 run: stored.run,
                 head: stored.head,
-                steps: Steps::from_stored(steps),
+                steps,
                 batch: Batch::default(),
                 closed: false,
             }),
@@ -100,7 +121,7 @@ impl Journal {
             durable: watch::Sender::new(durable),
             writing: tokio::sync::Mutex::new(()),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// The run's id.

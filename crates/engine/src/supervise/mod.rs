@@ -78,7 +78,7 @@ pub async fn supervise(
     mut lease: Lease,
     mut company: Company,
 ) -> Result<Stored, Error> {
-    let mut stored = wait::load(engine, run_id).await?;
+    let stored = wait::load(engine, run_id).await?;
     let kind = stored.run.spec.kind;
     // Schedules follow the wall clock; limits, delays and durations must not.
     let engine = &if kind == RunKind::Service {
@@ -86,8 +86,8 @@ pub async fn supervise(
     } else {
         engine.steadied(wait::last_at(engine, &stored).await?)
     };
+    let mut journal = Journal::open(engine, stored, &lease).await?;
     loop {
-        let journal = Journal::open(engine, stored, &lease).await?;
         let mut writer = JoinSet::new();
         writer.spawn(journal.clone().write());
         let next = under_lease(engine, &journal, &mut company).await;
@@ -98,7 +98,7 @@ pub async fn supervise(
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let holder = engine.holder().clone();
         lease = engine.store().take(run_id, journal.epoch(), holder).await?;
-        stored = wait::load(engine, run_id).await?;
+        journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
     company.say(Ready::Began);
     wait::load(engine, run_id).await

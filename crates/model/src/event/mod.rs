@@ -78,8 +78,7 @@ impl Event {
     pub fn body(&self) -> Result<EventBody, UnknownEvent> {
         let unknown =
             |reason: String| UnknownEvent { seq: self.seq, kind: self.kind.clone(), reason };
-        let data = serde_json::from_str(&self.data).map_err(|error| unknown(error.to_string()))?;
-        EventBody::parse(&self.kind, data).map_err(unknown)
+        EventBody::parse(&self.kind, &self.data).map_err(unknown)
     }
 
     /// The event as one line of JSON, without the line's end: the form of `events.jsonl`.
@@ -182,10 +181,10 @@ macro_rules! event_bodies {
                 }
             }
 
-            fn parse(kind: &str, data: Value) -> Result<Self, String> {
+            fn parse(kind: &str, data: &str) -> Result<Self, String> {
                 match kind {
-                    $($name => from_value(data).map(Self::$variant),)*
-                    _ => Reported::stored(kind, data).map(Self::Reported).map_err(|e| e.to_string()),
+                    $($name => read(data).map(Self::$variant),)*
+                    _ => Reported::stored(kind, read(data)?).map(Self::Reported).map_err(|e| e.to_string()),
                 }
             }
         }
@@ -291,6 +290,7 @@ fn to_value(data: &impl Serialize) -> Value {
     serde_json::to_value(data).unwrap_or(Value::Null)
 }
 
-fn from_value<T: DeserializeOwned>(data: Value) -> Result<T, String> {
-    serde_json::from_value(data).map_err(|error| error.to_string())
+/// Straight from the text: a journal of many events is read back often.
+fn read<T: DeserializeOwned>(data: &str) -> Result<T, String> {
+    serde_json::from_str(data).map_err(|error| error.to_string())
 }
