@@ -256,11 +256,11 @@ fn parser_and_schema_know_the_same_fields() {
 #[test]
 fn the_schema_lists_the_failures_that_can_be_retried() {
     let schema = schema::agent_file();
-    let listed: Vec<&str> = schema["$defs"]["RetryOn"]["oneOf"]
+    let listed: Vec<&str> = schema["$defs"]["RetryOn"]["anyOf"][0]["enum"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|option| option["const"].as_str().unwrap())
+        .map(|code| code.as_str().unwrap())
         .collect();
     let codes: Vec<&str> = ErrorCode::RETRYABLE.iter().map(|code| code.as_str()).collect();
     assert_eq!(listed, codes);
