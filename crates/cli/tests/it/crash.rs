@@ -1,13 +1,15 @@
 //! Whatever is killed, the record is right afterwards.
 
-use errand_testkit::{LIMIT, processes_of_run, wait_until};
+use errand_testkit::{LIMIT, is_alive, processes_of_run, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{all, assert_over, record, sandbox, sleeper, start_ready};
 
+/// Kills a process, and waits until it is dead: a signal is only sent when `kill` returns.
 fn kill(pid: &serde_json::Value) {
     let pid = i32::try_from(pid.as_i64().unwrap()).unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    wait_until("it is dead", LIMIT, || !is_alive(u32::try_from(pid).unwrap()));
 }
 
 #[test]

@@ -185,7 +185,9 @@ async fn watch(
             }
             () = ends.desk.steps_changed() => {}
             effects = ends.desk.ordered() => {
-                if let Some((why, within)) = carry_out(engine, journal, &running, effects) {
+                let stop = carry_out(engine, journal, &running, effects);
+                ends.desk.orders_done();
+                if let Some((why, within)) = stop {
                     ends.desk.announce_cancel(within);
                     grace = Some(grace.map_or(within, |grace| grace.min(within)));
                     if matches!(stopped_for, StoppedFor::Nothing) {

@@ -29,7 +29,7 @@ use errand_model::spend::Book;
 use errand_model::step::{self, Begin, StepRefused, StepState};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
 pub(in crate::supervise) use people::approval_answer;
 
@@ -65,6 +65,8 @@ pub(super) struct Desk {
     /// What is to be done to the agent, and not done yet.
     ordered: Mutex<Vec<Effect>>,
     order_came: Notify,
+    /// Grows whenever all of that was done.
+    orders_done: watch::Sender<u64>,
 }
 
 /// What the agent said that matters once it ended.
@@ -93,6 +95,7 @@ impl Desk {
             book: Mutex::new(Book::default()),
             ordered: Mutex::new(Vec::new()),
             order_came: Notify::new(),
+            orders_done: watch::Sender::new(0),
         }
     }
 
@@ -135,7 +138,7 @@ impl Desk {
     pub(super) async fn report_all(&self, events: Vec<EventBody>) -> Result<(), Refusal> {
         let command = Report { attempt: self.attempt, events }.into();
         let decision = self.journal.command(&command).await.map_err(|error| refusal(&error))?;
-        self.order(decision.effects);
+        self.order_now(decision.effects).await;
         Ok(())
     }
 

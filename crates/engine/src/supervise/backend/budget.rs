@@ -90,7 +90,7 @@ impl Desk {
     ) -> Result<(), Refusal> {
         let meter = Meter { attempt: self.attempt, day, denied };
         let decision = self.journal.command(&meter.into()).await;
-        self.order(decision.map_err(|error| refusal(&error))?.effects);
+        self.order_now(decision.map_err(|error| refusal(&error))?.effects).await;
         Ok(())
     }
 
@@ -301,6 +301,24 @@ impl Desk {
         }
         self.ordered.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(effects);
         self.order_came.notify_one();
+    }
+
+    /// The same, and waits until it is done: an agent that is held does not hear an answer first,
+    /// and goes on.
+    pub(super) async fn order_now(&self, effects: Vec<Effect>) {
+        if effects.is_empty() {
+            return;
+        }
+        let mut done = self.orders_done.subscribe();
+        done.mark_unchanged();
+        self.order(effects);
+        // Whoever watches the agent is gone only once the agent is.
+        drop(done.changed().await);
+    }
+
+    /// Says that everything [`Self::ordered`] gave last was done.
+    pub(in crate::supervise) fn orders_done(&self) {
+        self.orders_done.send_modify(|done| *done += 1);
     }
 
     /// Waits until something is to be done to the agent.
