@@ -21,6 +21,9 @@ use crate::{Engine, Error, record_file};
 /// How long the registry may refuse to be written before the run is given up to whoever
 /// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// How long the start of a step may wait for a commit that is made anyway, such as the one of its
+/// completion: long enough for a quick step, too short to be missed in a record.
+const START_MAY_WAIT: Duration = Duration::from_millis(5);
 /// Between two tries.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -37,6 +40,10 @@ struct Shared {
     epoch: u64,
     state: Mutex<State>,
     wake: Notify,
+    /// Whether the lease is this process's for as long as it lives: then nobody else can have gone
+    /// on with the run meanwhile.
+    is_for_life: bool,
+    wake_soon: Notify,
     durable: watch::Sender<Durable>,
     /// Held while a batch is on its way to the store, so that batches arrive in order.
     writing: tokio::sync::Mutex<()>,
@@ -118,6 +125,8 @@ impl Journal {
                 closed: false,
             }),
             wake: Notify::new(),
+            is_for_life: lease.expires_at.is_none(),
+            wake_soon: Notify::new(),
             durable: watch::Sender::new(durable),
             writing: tokio::sync::Mutex::new(()),
         };
@@ -217,6 +226,39 @@ impl Journal {
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
         answered: &[i64],
     ) -> Result<(Decision, u64), Error> {
+        let recorded = self.take_in(make, answered)?;
+        self.shared.wake.notify_one();
+        Ok(recorded)
+    }
+
+    /// The same for the start of a step, which nobody has to wait for: a step that begins and is
+    /// never heard of is begun again, whether the record knows of it or not. It becomes durable with
+    /// whatever comes next, or a little later.
+    ///
+    /// Under a lease that can run out, the caller waits all the same: the run may be somebody else's
+    /// by now, and the step done.
+    ///
+    /// # Errors
+    ///
+    /// As [`Journal::record_with`]; for a lease that can run out, as [`Journal::command`].
+    pub(crate) async fn record_start(
+        &self,
+        make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
+    ) -> Result<u64, Error> {
+        let (_, seq) = self.take_in(make, &[])?;
+        if self.shared.is_for_life {
+            self.shared.wake_soon.notify_one();
+        } else {
+            self.durable(seq).await?;
+        }
+        Ok(seq)
+    }
+
+    fn take_in(
+        &self,
+        make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
+        answered: &[i64],
+    ) -> Result<(Decision, u64), Error> {
         let now = self.shared.engine.now();
         let mut state = self.state();
         if state.closed {
@@ -228,10 +270,7 @@ impl Journal {
         state.batch.answered.extend_from_slice(answered);
         // Without a process, others write its journal from here on.
         state.closed |= state.run.is_at_rest();
-        let seq = state.head.seq;
-        drop(state);
-        self.shared.wake.notify_one();
-        Ok((decision, seq))
+        Ok((decision, state.head.seq))
     }
 
     /// Waits until event `seq` is durable.
@@ -241,6 +280,9 @@ impl Journal {
     /// What made the journal be lost.
     pub(crate) async fn durable(&self, seq: u64) -> Result<(), Error> {
         let mut durable = self.shared.durable.subscribe();
+        if durable.borrow_and_update().seq < seq {
+            self.shared.wake.notify_one();
+        }
         let reached = durable
             .wait_for(|durable| durable.seq >= seq || durable.lost.is_some())
             .await
@@ -372,7 +414,14 @@ impl Journal {
     /// everything else and aborts it at the end.
     pub(crate) async fn write(self) {
         loop {
-            self.shared.wake.notified().await;
+            tokio::select! {
+                () = self.shared.wake.notified() => {}
+                () = self.shared.wake_soon.notified() => {
+                    let woken = self.shared.wake.notified();
+                    // Whether it was woken or waited long enough: it writes.
+                    drop(tokio::time::timeout(START_MAY_WAIT, woken).await);
+                }
+            }
             let _order = self.shared.writing.lock().await;
             while let Some(append) = self.next_batch() {
                 let written = self.write_one(append, Store::append);

@@ -277,26 +277,22 @@ impl Backend for Desk {
             detail: begin.detail.map(|detail| self.shown_detail(&detail)),
         };
         let mut done = None;
-        let recorded = self.journal.record_with(
-            |_, steps| {
-                let events = match step::begin(steps.get(&started.key), started.clone())? {
-                    Begin::Run(event) => vec![*event],
-                    Begin::Done(result) => {
-                        done = Some(result.clone());
-                        Vec::new()
-                    }
-                };
-                Ok(Command::Report(Report { attempt: self.attempt, events }))
-            },
-            &[],
-        );
-        let (_, seq) = recorded.map_err(|error| refusal(&error))?;
+        let recorded = self.journal.record_start(|_, steps| {
+            let events = match step::begin(steps.get(&started.key), started.clone())? {
+                Begin::Run(event) => vec![*event],
+                Begin::Done(result) => {
+                    done = Some(result.clone());
+                    Vec::new()
+                }
+            };
+            Ok(Command::Report(Report { attempt: self.attempt, events }))
+        });
+        let seq = recorded.await.map_err(|error| refusal(&error))?;
         if let Some(result) = done {
             // Served from the record, but only once the record is durable.
             self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
             return self.fetched_result(&result).map(StepBegun::Done);
         }
-        self.journal.durable(seq).await.map_err(|error| refusal(&error))?;
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
         self.step_limits.note(key, begin.timeout, paused);
         self.steps_changed.notify_one();
