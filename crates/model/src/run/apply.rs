@@ -4,7 +4,9 @@ use thiserror::Error;
 
 use super::fold::new_service;
 use super::state::{Counters, Run, Status, TokenUsage};
-use crate::event::{Event, EventBody, InputExpired, InputProvided, RunCreated, UnknownEvent};
+use crate::event::{
+    Event, EventBody, InputExpired, InputProvided, PauseReason, RunCreated, UnknownEvent,
+};
 use crate::{EventContext, RunId, Timestamp};
 
 /// An event that cannot follow what went before it.
@@ -167,33 +169,17 @@ impl Run {
     }
 
     /// Whether the event may follow: the transition table, row by row.
-    #[expect(clippy::too_many_lines, reason = "one table, to be read in one place")]
     fn check(&self, context: EventContext, event: &EventBody) -> Result<(), IllegalTransition> {
         let has_live_attempt = self.live_attempt().is_some();
-        let is_ours = self.live_attempt().is_some_and(|live| live.number == context.attempt);
-        let by_attempt = || {
-            if is_ours {
-                return Ok(true);
-            }
-            let event = event.type_name().to_owned();
-            Err(IllegalTransition::Attempt {
-                run_id: self.id.clone(),
-                attempt: context.attempt,
-                event,
-            })
-        };
+        let by_attempt = || self.check_author(context, event);
         let pending = matches!(self.status, Status::Pending { .. });
         let running = matches!(self.status, Status::Running { .. });
         let live = !self.status.is_terminal();
         let fits = match event {
             EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
             EventBody::AttemptStarted(started) => {
-                if live && !has_live_attempt && started.epoch <= self.epoch {
-                    return Err(IllegalTransition::Epoch {
-                        run_id: self.id.clone(),
-                        epoch: started.epoch,
-                        current: self.epoch,
-                    });
+                if live && !has_live_attempt {
+                    self.check_epoch(started.epoch)?;
                 }
                 pending && !has_live_attempt && started.number == self.last_attempt_number() + 1
             }
@@ -201,14 +187,7 @@ impl Run {
             EventBody::RunRequeued(_) => {
                 (running || pending) && !has_live_attempt && !self.attempts.is_empty()
             }
-            // One that is paused may come to wait for something else.
-            EventBody::RunPaused(to) => match &self.status {
-                Status::Paused { reason, .. } => *reason != to.reason,
-                Status::Pending { .. } | Status::Running { .. } => true,
-                Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
-                    false
-                }
-            },
+            EventBody::RunPaused(to) => live && !self.waits_for(to.reason),
             EventBody::RunResumed(_) => live && !pending && !running,
             EventBody::CancelRequested(_) => live,
             EventBody::RestartRequested(_) => live && has_live_attempt,
@@ -252,6 +231,34 @@ impl Run {
             | EventBody::Reported(_) => live && by_attempt()?,
         };
         if fits { Ok(()) } else { Err(self.illegal(event)) }
+    }
+
+    /// `true` for an event of the attempt that is under way.
+    fn check_author(
+        &self,
+        context: EventContext,
+        event: &EventBody,
+    ) -> Result<bool, IllegalTransition> {
+        if self.live_attempt().is_some_and(|live| live.number == context.attempt) {
+            return Ok(true);
+        }
+        Err(IllegalTransition::Attempt {
+            run_id: self.id.clone(),
+            attempt: context.attempt,
+            event: event.type_name().to_owned(),
+        })
+    }
+
+    fn check_epoch(&self, epoch: u64) -> Result<(), IllegalTransition> {
+        if epoch > self.epoch {
+            return Ok(());
+        }
+        Err(IllegalTransition::Epoch { run_id: self.id.clone(), epoch, current: self.epoch })
+    }
+
+    /// Whether it is paused for that very reason: one that is paused may come to wait for another.
+    fn waits_for(&self, paused_for: PauseReason) -> bool {
+        matches!(&self.status, Status::Paused { reason, .. } if *reason == paused_for)
     }
 
     /// Whether what the event answers was asked and not answered.

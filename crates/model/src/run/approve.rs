@@ -140,6 +140,17 @@ impl Run {
         Ok(self.resuming_after(vec![decided], Some(&decide.by), now))
     }
 
+    /// What it would wait for if nobody held it; `None`: everything is answered.
+    pub(super) fn open_question(&self) -> Option<PauseReason> {
+        if self.open_approvals().next().is_some() {
+            Some(PauseReason::Approval)
+        } else if self.open_inputs().next().is_some() {
+            Some(PauseReason::Input)
+        } else {
+            None
+        }
+    }
+
     /// The events, followed by the run's pause unless it is paused already, or not begun.
     pub(super) fn pausing_for(
         &self,

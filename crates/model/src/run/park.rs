@@ -3,7 +3,7 @@
 use super::end_attempt::{requeued, stopped};
 use super::{Decision, Effect, EndAttempt, Run, Status};
 use crate::Timestamp;
-use crate::event::{EventBody, PauseReason, RequeueReason, RunPaused, StopReason};
+use crate::event::{EventBody, RequeueReason, RunPaused, StopReason};
 
 /// What an agent exits with that parked (`EX_TEMPFAIL` of sysexits).
 pub const PARKED_EXIT_CODE: i32 = 75;
@@ -19,13 +19,7 @@ impl Run {
 
     pub(super) fn park(&self, end: &EndAttempt, now: Timestamp) -> Decision {
         let mut events = vec![stopped(StopReason::Park, end)];
-        let waits_for = if self.open_approvals().next().is_some() {
-            Some(PauseReason::Approval)
-        } else if self.open_inputs().next().is_some() {
-            Some(PauseReason::Input)
-        } else {
-            None
-        };
+        let waits_for = self.open_question();
         match (&self.status, waits_for) {
             (Status::Paused { .. }, _) => Decision::record(events),
             (_, Some(reason)) => {

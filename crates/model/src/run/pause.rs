@@ -76,13 +76,7 @@ impl Run {
     /// Without the hold: it goes on, or waits for what is still open.
     fn let_go(&self, resume: &Resume, now: Timestamp) -> Decision {
         let is_live = self.live_attempt().is_some();
-        let waits_for = if self.open_approvals().next().is_some() {
-            Some(PauseReason::Approval)
-        } else if self.open_inputs().next().is_some() {
-            Some(PauseReason::Input)
-        } else {
-            None
-        };
+        let waits_for = self.open_question();
         let by = resume.by.clone();
         let event = match waits_for {
             Some(reason) => EventBody::RunPaused(RunPaused { reason, by }),
