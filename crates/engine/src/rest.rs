@@ -3,7 +3,7 @@
 //! Two who do so at once are told apart by the store: the second finds that the journal moved on.
 
 use errand_model::run::{Command, Decision, Effect};
-use errand_model::{Event, EventContext};
+use errand_model::{Event, EventContext, Timestamp};
 use errand_store::{Append, Fence, Stored};
 
 use crate::{Engine, Error, launch, record_file};
@@ -27,22 +27,7 @@ pub(crate) async fn command(
         return Ok(decision);
     }
     let run_id = &stored.run.id;
-    let attempt = stored.run.last_attempt_number();
-    let mut head = stored.head;
-    let events: Vec<Event> =
-        decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-    let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
-    let mut append = Append {
-        run: run.clone(),
-        head,
-        events,
-        steps: Vec::new(),
-        fence: Fence { epoch: stored.epoch },
-        snapshot: true,
-        release: true,
-        requeue: None,
-        answered: Vec::new(),
-    };
+    let mut append = append(stored, &decision, now)?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
         let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone()).await?;
@@ -51,11 +36,40 @@ pub(crate) async fn command(
     } else {
         engine.store().append_at_rest(append.clone()).await?;
     }
-    record_file::write_quietly(engine, &run, head, None);
+    record_file::write_quietly(engine, &append.run, append.head, None);
     if decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. })) {
-        launch::carry_on(engine, &run, append.fence.epoch)?;
+        launch::carry_on(engine, &append.run, append.fence.epoch)?;
     }
     Ok(decision)
+}
+
+/// What a decision leaves in a journal that nobody supervises, under the last lease that the run
+/// had; whoever writes it lets go of the run with it.
+///
+/// # Errors
+///
+/// [`Error`] for a decision whose events do not fold, which is a bug.
+pub(crate) fn append(
+    stored: &Stored,
+    decision: &Decision,
+    now: Timestamp,
+) -> Result<Append, Error> {
+    let attempt = stored.run.last_attempt_number();
+    let mut head = stored.head;
+    let seal = |body| head.seal(&stored.run.id, now, attempt, body);
+    let events: Vec<Event> = decision.events.iter().map(seal).collect();
+    let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+    Ok(Append {
+        run,
+        head,
+        events,
+        steps: Vec::new(),
+        fence: Fence { epoch: stored.epoch },
+        snapshot: true,
+        release: true,
+        requeue: None,
+        answered: Vec::new(),
+    })
 }
 
 /// Whether it is for the caller to look again: somebody was faster.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Signal};
+use errand_model::RunId;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
-use errand_model::{Event, EventContext, RunId};
-use errand_store::{Append, Fence, RequestKind, Stored};
+use errand_store::{Fence, RequestKind, Stored};
 use tokio::time::Instant;
 
 use super::{TRIES, ask};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, reconcile, record_file};
+use crate::{Engine, Error, reconcile, record_file, rest};
 
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
@@ -95,22 +95,9 @@ async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option
     let now = engine.now();
     let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
     let decision = stored.run.decide(&cancel.into(), now)?;
-    let attempt = stored.run.last_attempt_number();
-    let mut head = stored.head;
-    let events: Vec<Event> =
-        decision.events.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-    let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
-    let append = Append {
-        run: run.clone(),
-        head,
-        events,
-        steps: Vec::new(),
-        fence: Fence { epoch: lease.epoch },
-        snapshot: true,
-        release: false,
-        requeue: None,
-        answered: Vec::new(),
-    };
+    let mut append = rest::append(&stored, &decision, now)?;
+    append.fence = Fence { epoch: lease.epoch };
+    let (run, head) = (append.run.clone(), append.head);
     engine.store().append(append).await?;
     record_file::write_quietly(engine, &run, head, None);
     Ok(Some(wait::load(engine, run_id).await?))
