@@ -6,6 +6,8 @@
 //!
 //! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
 
+mod fire;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use errand_model::event::EventBody;
 use errand_model::run::{Command, Decision, Run};
 use errand_model::step::{Step, Steps};
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
-use errand_store::{Admission, Append, Fence, FinalSnapshot, Lease, Store, Stored};
+use errand_store::{Append, Fence, FinalSnapshot, Lease, Store, Stored};
 use tokio::sync::{Notify, watch};
 
 use crate::{Engine, Error, record_file};
@@ -371,43 +373,6 @@ impl Journal {
         self.shared.wake.notify_one();
         self.durable(seq).await?;
         Ok(decision)
-    }
-
-    /// Records the wake of a service and admits its run, in one commit. `None`: the wake was fired
-    /// or skipped before, and nothing happened.
-    ///
-    /// # Errors
-    ///
-    /// As [`Journal::command`].
-    pub(crate) async fn fire(
-        &self,
-        command: &Command,
-        child: Admission,
-        answered: &[i64],
-    ) -> Result<Option<Lease>, Error> {
-        let now = self.shared.engine.now();
-        let _order = self.shared.writing.lock().await;
-        let append = {
-            let mut state = self.state();
-            if state.closed {
-                return Err(Error::Closed);
-            }
-            let decision = state.run.decide(command, now)?;
-            if decision.events.is_empty() {
-                return Ok(None);
-            }
-            state.take_in(&decision.events, now)?;
-            state.batch.answered.extend_from_slice(answered);
-            self.next_append(&mut state)
-        };
-        let holder = self.shared.engine.holder();
-        let written = self.write_one(append, |store, append| {
-            store.append_and_admit(append, child.clone(), holder.clone())
-        });
-        match written.await {
-            Ok(lease) => Ok(Some(lease)),
-            Err(error) => Err(self.lose(error)),
-        }
     }
 
     /// Writes what is recorded, for as long as the journal is open. Its owner runs it beside
