@@ -78,6 +78,8 @@ pub(crate) fn admission_with(
         session_turn: None,
         inherits: None,
         replay: None,
+        namespace: None,
+        placement: None,
     };
     change(&mut spec);
     let mut head = Head::EMPTY;
@@ -89,6 +91,7 @@ pub(crate) fn admission_with(
         queued: Some(Pending { priority: 0, ready_at: at }),
         dedup: false,
         redrives: false,
+        documents: Vec::new(),
     }
 }
 
@@ -126,5 +129,6 @@ pub(crate) fn done(
         release: true,
         requeue: None,
         answered: Vec::new(),
+        documents: Vec::new(),
     })
 }

@@ -77,6 +77,7 @@ impl Writer {
             release: false,
             requeue: None,
             answered: Vec::new(),
+            documents: Vec::new(),
         };
         self.store.append(append).await?;
         Ok(())

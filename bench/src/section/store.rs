@@ -1,5 +1,6 @@
 //! The registry alone: submitting and completing runs from one process.
 
+use errand_model::placement::Offer;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -85,6 +86,7 @@ async fn complete(store: &Arc<dyn Store>) -> Result<(), Failure> {
             limit: AT_ONCE,
             now: history::now(),
             lease_for: None,
+            offer: Offer::default(),
         };
         let claimed = store.claim(claim).await?;
         if claimed.is_empty() {

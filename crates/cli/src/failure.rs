@@ -219,7 +219,9 @@ impl From<StoreError> for Failure {
 fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
     match error {
         StoreError::NoRun { .. } => (ErrorCode::RunNotFound, "`errand ps -a` lists all runs"),
-        StoreError::Fenced { .. } | StoreError::Conflict { .. } => {
+        StoreError::Fenced { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::DocumentChanged { .. } => {
             (ErrorCode::Fenced, "another process carries the run on; look again with `errand ps`")
         }
         StoreError::Sealed { .. } => (ErrorCode::RunNotLive, "`errand ps -a` shows how it ended"),

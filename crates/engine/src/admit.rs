@@ -13,10 +13,11 @@ use errand_model::event::{
     RunKind, ServiceSpec, Timeouts, Trigger,
 };
 use errand_model::inherit::Heritage;
+use errand_model::placement::{Placement, Resources};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
 use errand_model::{Digest, EventContext, Head, RunId};
-use errand_store::{Admission, Admitted, Lease};
+use errand_store::{Admission, Admitted, Lease, Pending};
 use serde_json::{Value, json};
 
 use crate::{Engine, Error, Surroundings, command_line, payload, schema, sessions};
@@ -88,6 +89,10 @@ pub struct Wishes {
     pub cwd: String,
     /// Where the result is to be reported.
     pub callback_url: Option<String>,
+    /// Whose run it is; `None`: the default namespace's.
+    pub namespace: Option<String>,
+    /// Set for a run that any worker may claim. What the agent itself needs is added to it.
+    pub placement: Option<Placement>,
 }
 
 /// What is wanted of an agent, before it is packed.
@@ -178,7 +183,11 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
         Workspaces::new(engine.registry().workspaces()).copy(&origin, &run.id)?;
     }
-    Ok(Admission { run, head, events, queued: None, dedup, redrives })
+    let queued = run.spec.placement.as_ref().map(|placement| Pending {
+        priority: placement.priority,
+        ready_at: placement.not_before.map_or(now, |not_before| not_before.max(now)),
+    });
+    Ok(Admission { run, head, events, queued, dedup, redrives, documents: Vec::new() })
 }
 
 /// Whether the run only repeats what is recorded.
@@ -249,7 +258,21 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         inherits,
         replay,
         session_turn: wishes.session_turn,
+        namespace: wishes.namespace,
+        placement: wishes.placement.map(|placement| placed(placement, agent)),
     })
+}
+
+/// A placement with what the agent needs by its file, where the caller does not say otherwise.
+fn placed(mut placement: Placement, agent: &Agent) -> Placement {
+    if placement.demands.resources.is_none() {
+        placement.demands.resources = Resources {
+            cpu_millis: agent.resources.cpu_millis.unwrap_or(0),
+            memory_bytes: agent.resources.memory_bytes.unwrap_or(0),
+            gpu: agent.resources.gpu.into(),
+        };
+    }
+    placement
 }
 
 /// The agent's limits, tightened by the caller's.
@@ -269,10 +292,13 @@ pub(crate) fn stored_word(value: &impl serde::Serialize) -> String {
 /// Equal for runs that would do the same: agent, kind, input, environment, session.
 fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wishes) -> Digest {
     let input = input.map(|bytes| Digest::of(bytes).to_string());
-    let same: Value = json!({
+    let mut same: Value = json!({
         "agent": parcel.digest, "kind": kind, "input": input, "env": wishes.env,
         "session": wishes.session_id,
     });
+    if let (Some(namespace), Some(same)) = (&wishes.namespace, same.as_object_mut()) {
+        same.insert("namespace".to_owned(), namespace.clone().into());
+    }
     Digest::of(errand_model::canonical::to_string(&same).as_bytes())
 }
 

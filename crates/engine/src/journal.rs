@@ -424,6 +424,7 @@ impl Journal {
             release: state.run.is_at_rest(),
             requeue: None,
             answered: batch.answered,
+            documents: Vec::new(),
         }
     }
 

@@ -35,7 +35,7 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
             continue;
         }
         let run_id = stored.run.id.clone();
-        let taken = engine.store().take(&run_id, stored.epoch, engine.holder().clone()).await;
+        let taken = engine.store().take(&run_id, stored.epoch, engine.holder().clone(), None).await;
         match taken {
             // Rare, and large: kept out of every future that waits for a run.
             Ok(lease) => Box::pin(settle(engine, &run_id, &lease)).await?,
@@ -191,6 +191,7 @@ fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
         release,
         requeue: None,
         answered: Vec::new(),
+        documents: Vec::new(),
     }
 }
 

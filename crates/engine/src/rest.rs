@@ -30,7 +30,8 @@ pub(crate) async fn command(
     let mut append = append(stored, &decision, now)?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
-        let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone()).await?;
+        let lease =
+            engine.store().take(run_id, stored.epoch, engine.holder().clone(), None).await?;
         append.fence = Fence { epoch: lease.epoch };
         engine.store().append(append.clone()).await?;
     } else {
@@ -69,6 +70,7 @@ pub(crate) fn append(
         release: true,
         requeue: None,
         answered: Vec::new(),
+        documents: Vec::new(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Sessions as people see them: listed, shown, forgotten.
 
 use errand_model::{Payload, RunId, Timestamp};
+use errand_store::Namespaces;
 use errand_store::{
     Filter, Page, RemovedSessions, Session, SessionMessage, SessionPage, SessionResult, Stored,
 };
@@ -48,7 +49,8 @@ pub struct ShownRun {
 /// If the registry fails.
 pub async fn list(engine: &Engine, unused_since: Option<Timestamp>) -> Result<Vec<Session>, Error> {
     let mut all: Vec<Session> = Vec::new();
-    let mut page = SessionPage { unused_since, after: None, limit: PAGE };
+    let mut page =
+        SessionPage { namespaces: Namespaces::All, unused_since, after: None, limit: PAGE };
     loop {
         let sessions = engine.store().sessions(&page).await?;
         let Some(last) = sessions.last() else { return Ok(all) };

@@ -3,6 +3,7 @@
 //! A detached run's helper is the same thing with one slot bound to one run. Deliberately absent:
 //! prefetching. A claimed run that waits for a slot would hold a lease for nothing.
 
+use errand_model::placement::Offer;
 use std::time::Duration;
 
 use errand_model::RunId;
@@ -77,8 +78,13 @@ async fn claim(
     if free == 0 {
         return Ok(0);
     }
-    let claim =
-        Claim { holder: engine.holder().clone(), limit: free, now: engine.now(), lease_for: None };
+    let claim = Claim {
+        holder: engine.holder().clone(),
+        limit: free,
+        now: engine.now(),
+        lease_for: None,
+        offer: Offer::default(),
+    };
     let claimed = engine.store().claim(claim).await?;
     let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
     for (stored, lease) in claimed {

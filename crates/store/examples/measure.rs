@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "the tests use the rest of it")]
 mod world;
 
+use errand_model::placement::Offer;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -159,7 +160,13 @@ async fn work(store: &Arc<dyn Store>) -> (f64, f64) {
     loop {
         let before = cpu();
         let limit = u32::try_from(IN_FLIGHT).unwrap();
-        let claim = Claim { holder: holder(3), limit, now: START, lease_for: None };
+        let claim = Claim {
+            holder: holder(3),
+            limit,
+            now: START,
+            lease_for: None,
+            offer: Offer::default(),
+        };
         let claimed = store.claim(claim).await.unwrap();
         claiming += cpu().checked_sub(before).unwrap();
         if claimed.is_empty() {

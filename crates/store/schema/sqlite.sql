@@ -25,13 +25,14 @@ CREATE TABLE runs (
     epoch           INTEGER NOT NULL,
     head_seq        INTEGER NOT NULL,
     head_hash       BLOB    NOT NULL
-) STRICT;
+, namespace TEXT, class TEXT NOT NULL DEFAULT '') STRICT;
 
 CREATE INDEX runs_live ON runs (run_id) WHERE ended_at_ms IS NULL;
 CREATE INDEX runs_by_name ON runs (name) WHERE name IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent_run_id, run_id) WHERE parent_run_id IS NOT NULL;
 CREATE INDEX runs_by_session ON runs (session_id, run_id) WHERE session_id IS NOT NULL;
-CREATE UNIQUE INDEX runs_by_idempotency_key ON runs (idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE UNIQUE INDEX runs_by_idempotency_key ON runs (ifnull(namespace, ''), idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX runs_by_namespace ON runs (namespace, run_id) WHERE namespace IS NOT NULL;
 CREATE INDEX runs_by_fingerprint ON runs (fingerprint_key) WHERE status NOT IN ('failed', 'cancelled');
 
 -- Appended only: rows of all runs in the order of their commits, found by the index.
@@ -61,16 +62,18 @@ CREATE TABLE leases (
     epoch         INTEGER NOT NULL,
     holder        TEXT    NOT NULL,
     expires_at_ms INTEGER
-) STRICT;
+, class TEXT NOT NULL DEFAULT '') STRICT;
+
+CREATE INDEX leases_by_end ON leases (expires_at_ms) WHERE expires_at_ms IS NOT NULL;
 
 -- Pending runs that any worker may claim, and no others.
 CREATE TABLE queue (
     run         INTEGER PRIMARY KEY,
     priority    INTEGER NOT NULL,
     ready_at_ms INTEGER NOT NULL
-) STRICT;
+, class TEXT NOT NULL DEFAULT '') STRICT;
 
-CREATE INDEX queue_order ON queue (priority DESC, ready_at_ms);
+CREATE INDEX queue_order ON queue (class, priority DESC, ready_at_ms, run);
 
 -- What was asked of the holders of leases and is not answered yet.
 CREATE TABLE requests (
@@ -277,3 +280,20 @@ CREATE TABLE repeats (
 ) STRICT;
 
 CREATE INDEX repeats_by_origin ON repeats (origin, run_id);
+
+-- What a server keeps beside runs, by kind and key: agents, schedules, keys, deliveries.
+CREATE TABLE documents (
+    kind      TEXT    NOT NULL,
+    -- '' is the default namespace.
+    namespace TEXT    NOT NULL,
+    key       TEXT    NOT NULL,
+    -- Grows with each change.
+    revision  INTEGER NOT NULL,
+    -- When somebody has to look at it; NULL: never.
+    due_at_ms INTEGER,
+    -- JSON.
+    body      TEXT    NOT NULL,
+    PRIMARY KEY (kind, namespace, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX documents_due ON documents (kind, due_at_ms) WHERE due_at_ms IS NOT NULL;

@@ -2,6 +2,8 @@
 
 use errand_model::{RunId, Timestamp};
 
+use crate::Namespaces;
+
 /// A failed run whose attempts are spent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
@@ -49,6 +51,8 @@ pub enum Fate {
 /// Which dead letters to list. All that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetterFilter {
+    /// Whose runs.
+    pub namespaces: Namespaces,
     /// Also those that were redriven or discarded.
     pub settled: bool,
     /// Only that run.

@@ -79,6 +79,14 @@ pub enum Error {
         /// What it is.
         found: u64,
     },
+    /// A document is not what it was when it was looked at.
+    #[error("the {kind} {key:?} was changed meanwhile")]
+    DocumentChanged {
+        /// What it is about.
+        kind: &'static str,
+        /// Its name.
+        key: String,
+    },
     /// A run that is to be taken in is here already, with another journal.
     #[error("run {run_id} is here already, with another journal")]
     OtherJournal {

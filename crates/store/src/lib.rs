@@ -5,8 +5,10 @@
 //! decided here: what may happen to a run is the model's business.
 
 mod blob;
+mod change;
 mod check;
 mod dead_letter;
+mod document;
 mod error;
 pub mod files;
 mod final_snapshot;
@@ -24,8 +26,13 @@ mod usage;
 mod verify;
 
 pub use blob::{BlobError, Blobs};
+pub use change::{Change, Changes};
 pub use check::{Repair, check, verify_run};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Discard, Fate};
+pub use document::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentStore,
+    DocumentWrite, Expect, Namespaces,
+};
 pub use error::Error;
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;
@@ -36,7 +43,7 @@ pub use registry::{FOLDER, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES};
 pub use removed_sessions::RemovedSessions;
 pub use row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Fence, Filter, Holder,
-    Lease, Page, Pending, Request, RequestKind, Stored,
+    Lease, Page, Pending, Renewed, Request, RequestKind, Stored,
 };
 pub use session::{
     MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,

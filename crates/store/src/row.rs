@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_model::event::{Event, RunKind};
+use errand_model::placement::Offer;
 use errand_model::run::Run;
 use errand_model::step::Step;
 use errand_model::{Digest, Head, ProcessIdentity, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::document::{DocumentWrite, Namespaces};
 
 /// A run to be admitted: its first event, and the run that this event folds to.
 #[derive(Clone, Debug)]
@@ -24,6 +27,8 @@ pub struct Admission {
     pub dedup: bool,
     /// Whether its origin has to be a dead letter that nobody redrove or discarded yet.
     pub redrives: bool,
+    /// Changes that are made together with it, or not at all; not if another run stands in for it.
+    pub documents: Vec<DocumentWrite>,
 }
 
 /// A run's place in the queue.
@@ -66,6 +71,8 @@ pub struct Append {
     pub requeue: Option<Pending>,
     /// Requests that `events` answer: they are gone with the commit.
     pub answered: Vec<i64>,
+    /// Changes that are made together with it, or not at all.
+    pub documents: Vec<DocumentWrite>,
 }
 
 /// Proof that whoever writes is still the one to write.
@@ -117,6 +124,17 @@ pub struct Claim {
     pub now: Timestamp,
     /// How long the leases last; `None`: as long as the holder lives.
     pub lease_for: Option<Duration>,
+    /// What the worker has: nothing that asks for more is given to it.
+    pub offer: Offer,
+}
+
+/// What became of leases that were to last longer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Runs whose lease is not in force any more: whatever is supervised under it must stop.
+    pub lost: Vec<RunId>,
+    /// Runs of which something is asked.
+    pub asked: Vec<RunId>,
 }
 
 /// A run as it is kept.
@@ -231,6 +249,8 @@ pub enum RequestKind {
 /// Which runs to list. All that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
+    /// Whose runs.
+    pub namespaces: Namespaces,
     /// Only runs that are not terminal.
     pub live: bool,
     /// Only these kinds; empty: all.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use errand_model::{Digest, Payload, RunId, Timestamp};
 use serde_json::Value;
 
-use crate::Error;
+use crate::{Error, Namespaces};
 
 /// Messages that a session's history keeps: the newest. A longer one would not fit any model's
 /// context; older ones are still in the journals of their runs.
@@ -153,6 +153,8 @@ pub struct Session {
 /// Which sessions to list.
 #[derive(Clone, Debug)]
 pub struct SessionPage {
+    /// Whose sessions: their names are [`errand_model::scoped`].
+    pub namespaces: Namespaces,
     /// Only sessions that were not used after that.
     pub unused_since: Option<Timestamp>,
     /// Sessions after that one in the list; `None`: from the first on.

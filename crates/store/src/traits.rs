@@ -10,22 +10,23 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Request, RequestKind, Stored,
+    Page, Renewed, Request, RequestKind, Stored,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
-use crate::{Error, SessionStore};
+use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
 #[async_trait]
-pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
+pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
     /// Admits a run. One with the same idempotency key, or (if `dedup`) the same fingerprint among
     /// unfinished and completed runs, stands in for it.
     ///
     /// # Errors
     ///
     /// [`Error::IdempotencyConflict`] if the key was used for something else (another fingerprint);
-    /// if it redrives, [`Error::NoDeadLetter`] or [`Error::Settled`] for its origin.
+    /// if it redrives, [`Error::NoDeadLetter`] or [`Error::Settled`] for its origin;
+    /// [`Error::DocumentChanged`].
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error>;
 
     /// Admits a run and takes its lease at once for `holder`, which runs it itself.
@@ -71,7 +72,9 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
         holder: Holder,
     ) -> Result<Lease, Error>;
 
-    /// Claims up to `limit` queued runs that are ready, highest priority and longest waiting first.
+    /// Claims up to `limit` queued runs that are ready and that the worker can take, as
+    /// [`errand_model::placement::choose`] chooses. What a claim would go beyond a shared bound with
+    /// is left in the queue, also if several workers claim at the same time.
     ///
     /// # Errors
     ///
@@ -79,13 +82,20 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error>;
 
     /// Takes the lease of one run, if its last lease still has the number `seen_epoch` that the
-    /// caller saw (0: it never had one). Whether its holder is dead is the caller's to know.
+    /// caller saw (0: it never had one). Whether its holder is dead is the caller's to know. The new
+    /// lease ends at `expires_at`; `None`: when its holder is dead.
     ///
     /// # Errors
     ///
     /// [`Error::Fenced`] if another took it since, [`Error::Sealed`] if the run is terminal,
     /// [`Error::NoRun`].
-    async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error>;
+    async fn take(
+        &self,
+        run_id: &RunId,
+        seen_epoch: u64,
+        holder: Holder,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Lease, Error>;
 
     /// Ends a lease without writing anything: whoever took it found nothing to do. One that is not in
     /// force any more is left alone.
@@ -95,13 +105,25 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// Only those that any method has.
     async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error>;
 
-    /// Makes leases last until `until`. Returns those that are not in force any more.
+    /// Makes leases last until `until`. Says which are not in force any more, and of which something
+    /// is asked.
     ///
     /// # Errors
     ///
     /// Only those that any method has.
-    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp)
-    -> Result<Vec<RunId>, Error>;
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Renewed, Error>;
+
+    /// Runs whose lease ended before `now` and was not taken by anyone since, the longest over
+    /// first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error>;
+
+    /// Hears of what is committed from now on, by this process and, as far as that can be known, by
+    /// others.
+    fn changes(&self) -> Changes;
 
     /// One run, its whole journal folded; `None` if there is none.
     ///
@@ -200,7 +222,12 @@ pub trait Store: SessionStore + Send + Sync + std::fmt::Debug {
     /// # Errors
     ///
     /// [`Error::Damaged`] if an event of them cannot be read.
-    async fn questions(&self, which: Questions, limit: u32) -> Result<Vec<Asked>, Error>;
+    async fn questions(
+        &self,
+        which: Questions,
+        namespaces: &Namespaces,
+        limit: u32,
+    ) -> Result<Vec<Asked>, Error>;
 
     /// The generation of an agent's inventory with that digest: the latest one if it has it, else a
     /// new one. The document is in the blob store already.

@@ -4,9 +4,13 @@ use errand_model::RunId;
 use errand_model::price::Day;
 use errand_model::spend::{Amounts, Caps, Spent, Want};
 
+use crate::Namespaces;
+
 /// Which sums are wanted.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
+    /// Whose runs.
+    pub namespaces: Namespaces,
     /// A row for each of these.
     pub by: UsageBy,
     /// Only calls on or after this day.

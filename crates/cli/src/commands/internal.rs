@@ -106,7 +106,7 @@ async fn begin(
     let usher =
         Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = context.engine()?;
-    let lease = engine.store().take(run_id, after_lease, engine.holder().clone()).await?;
+    let lease = engine.store().take(run_id, after_lease, engine.holder().clone(), None).await?;
     Ok((engine, usher, lease))
 }
 

@@ -93,6 +93,8 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         detached: common.detach,
         cwd: utf8(&context.cwd)?,
         callback_url: None,
+        namespace: None,
+        placement: None,
     })
 }
 

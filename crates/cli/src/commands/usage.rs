@@ -1,5 +1,6 @@
 //! `errand usage`: what calls used.
 
+use errand_store::Namespaces;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -122,7 +123,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                 Some(text) => Some(context.resolve(&engine, text).await?),
                 None => None,
             };
-            let query = UsageQuery { by: args.by.by, since, until, agent: args.agent, run_id };
+            let query = UsageQuery {
+                namespaces: Namespaces::All,
+                by: args.by.by,
+                since,
+                until,
+                agent: args.agent,
+                run_id,
+            };
             found = engine.store().usage(&query).await?;
         }
         // No registry: nothing was used, and that is no failure.
@@ -151,7 +159,14 @@ pub(crate) async fn by_step(engine: &Engine, run: &Run) -> Result<Vec<UsageSums>
         return Ok(Vec::new());
     }
     let (by, run_id) = (UsageBy::Step, Some(run.id.clone()));
-    let query = UsageQuery { by, since: None, until: None, agent: None, run_id };
+    let query = UsageQuery {
+        namespaces: Namespaces::All,
+        by,
+        since: None,
+        until: None,
+        agent: None,
+        run_id,
+    };
     Ok(engine.store().usage(&query).await?.rows.into_iter().map(sums).collect())
 }
 

@@ -66,6 +66,8 @@ pub(crate) fn with_parcel(
             detached: true,
             cwd: spec.cwd.clone(),
             callback_url: spec.callback_url.clone(),
+            namespace: spec.namespace.clone(),
+            placement: spec.placement.clone(),
         },
         service: service(old),
         parent: spec.parent_run_id.clone(),

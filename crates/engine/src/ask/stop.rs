@@ -90,7 +90,7 @@ async fn by_supervisor(
 /// Takes the lease of a run that nobody holds, and ends it.
 async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
     let run_id = &stored.run.id;
-    let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone()).await?;
+    let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone(), None).await?;
     let stored = wait::load(engine, run_id).await?;
     let now = engine.now();
     let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };

@@ -62,8 +62,15 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
         RemovedSessions::note_import(engine.registry(), &run_id)
             .map_err(|error| Error::from(errand_store::Error::from(error)))?;
     }
-    let admission =
-        Admission { run: run.clone(), head, events, queued: None, dedup: false, redrives: false };
+    let admission = Admission {
+        run: run.clone(),
+        head,
+        events,
+        queued: None,
+        dedup: false,
+        redrives: false,
+        documents: Vec::new(),
+    };
     let admitted = engine.store().import(admission).await.map_err(Error::from)?;
     if let Admitted::Existing(run_id) = admitted {
         return Ok(Imported::Existing(run_id));

@@ -1,5 +1,6 @@
 //! Questions of all runs.
 
+use errand_store::Namespaces;
 use std::collections::BTreeSet;
 
 use errand_api::record::{RecordApproval, RecordInput};
@@ -42,7 +43,7 @@ pub enum Question {
 ///
 /// If the registry fails.
 pub async fn list(engine: &Engine, which: Questions) -> Result<Vec<Listed>, Error> {
-    let asked = engine.store().questions(which, LIST_LIMIT).await?;
+    let asked = engine.store().questions(which, &Namespaces::All, LIST_LIMIT).await?;
     Ok(asked.into_iter().filter_map(listed).collect())
 }
 
@@ -80,7 +81,10 @@ fn listed(asked: Asked) -> Option<Listed> {
 ///
 /// If the registry fails.
 pub async fn expire_due(engine: &Engine) -> Result<Vec<Error>, Error> {
-    let due = engine.store().questions(Questions::Due(engine.now()), EXPIRE_LIMIT).await?;
+    let due = engine
+        .store()
+        .questions(Questions::Due(engine.now()), &Namespaces::All, EXPIRE_LIMIT)
+        .await?;
     let runs: BTreeSet<RunId> = due.into_iter().map(|asked| asked.run_id).collect();
     let mut wrong = Vec::new();
     for run_id in runs {

@@ -256,6 +256,8 @@ impl Wakes {
             detached: true,
             cwd: run.spec.cwd.clone(),
             callback_url: None,
+            namespace: run.spec.namespace.clone(),
+            placement: None,
         });
         Submission {
             parcel: self.parcel.clone(),

@@ -97,7 +97,7 @@ pub async fn supervise(
         }
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let holder = engine.holder().clone();
-        lease = engine.store().take(run_id, journal.epoch(), holder).await?;
+        lease = engine.store().take(run_id, journal.epoch(), holder, None).await?;
         journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
     company.say(Ready::Began);

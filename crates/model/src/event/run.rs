@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::ServiceSpec;
 use crate::budget::Limits;
+use crate::placement::{Class, Placement};
 use crate::retry::RetryPolicy;
-use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
+use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
 
 /// What sort of run it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,6 +136,25 @@ pub struct RunCreated {
     /// Set for a run that does again what another did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
+    /// Whose run it is; `None`: the default namespace's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// Set for a run that any worker may claim; `None`: whoever admits it also starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
+}
+
+impl RunCreated {
+    /// What the agent is called where all namespaces are kept together.
+    pub fn agent_key(&self) -> String {
+        scoped(self.namespace.as_deref(), &self.agent.name)
+    }
+
+    /// What waiting runs have in common with this one.
+    pub fn class(&self) -> Class {
+        let demands = self.placement.as_ref().map(|it| it.demands.clone()).unwrap_or_default();
+        Class { namespace: self.namespace.clone(), demands }
+    }
 }
 
 /// What a run does if another one of its session has the turn.

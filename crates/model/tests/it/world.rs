@@ -58,6 +58,8 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         session_turn: None,
         inherits: None,
         replay: None,
+        namespace: None,
+        placement: None,
     }
 }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("sessions", include_str!("../../migrations/sessions/sqlite.sql")),
     ("dead_letters", include_str!("../../migrations/dead_letters/sqlite.sql")),
     ("questions", include_str!("../../migrations/questions/sqlite.sql")),
+    ("server", include_str!("../../migrations/server/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

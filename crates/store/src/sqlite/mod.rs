@@ -6,6 +6,7 @@
 
 mod busy;
 mod connect;
+mod document_store;
 mod failure;
 mod inspect;
 mod journal;

@@ -157,6 +157,7 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
         queued: None,
         dedup: false,
         redrives: false,
+        documents: Vec::new(),
     };
     let number = write::insert(&transaction, &admission, run.epoch)?;
     write::put_state(&transaction, number, run, head.seq)?;

@@ -15,9 +15,12 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Request, RequestKind, Stored,
+    Page, Renewed, Request, RequestKind, Stored,
 };
-use crate::{DayReservation, DayReserved, DayStanding, Error, Removal, Store, Usage, UsageQuery};
+use crate::{
+    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
+    UsageQuery,
+};
 
 #[async_trait]
 impl Store for Sqlite {
@@ -54,20 +57,30 @@ impl Store for Sqlite {
         self.write(ClaimRuns(claim)).await
     }
 
-    async fn take(&self, run_id: &RunId, seen_epoch: u64, holder: Holder) -> Result<Lease, Error> {
-        self.write(Take { run_id: run_id.clone(), seen_epoch, holder }).await
+    async fn take(
+        &self,
+        run_id: &RunId,
+        seen_epoch: u64,
+        holder: Holder,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Lease, Error> {
+        self.write(Take { run_id: run_id.clone(), seen_epoch, holder, expires_at }).await
     }
 
     async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error> {
         self.write(GiveBack { run_id: run_id.clone(), epoch }).await
     }
 
-    async fn renew(
-        &self,
-        leases: Vec<(RunId, u64)>,
-        until: Timestamp,
-    ) -> Result<Vec<RunId>, Error> {
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Renewed, Error> {
         self.write(Renew { leases, until }).await
+    }
+
+    async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.read("looks for lost runs", |connection| read::expired(connection, now, limit))
+    }
+
+    fn changes(&self) -> Changes {
+        self.writer.changes()
     }
 
     async fn load(&self, run_id: &RunId) -> Result<Option<Stored>, Error> {
@@ -125,8 +138,15 @@ impl Store for Sqlite {
         self.read("reads requests", |connection| read::requests(connection, run_id))
     }
 
-    async fn questions(&self, which: Questions, limit: u32) -> Result<Vec<Asked>, Error> {
-        self.read("lists questions", |connection| read::questions(connection, which, limit))
+    async fn questions(
+        &self,
+        which: Questions,
+        namespaces: &Namespaces,
+        limit: u32,
+    ) -> Result<Vec<Asked>, Error> {
+        self.read("lists questions", |connection| {
+            read::questions(connection, which, namespaces, limit)
+        })
     }
 
     async fn put_bom(

@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use errand_model::RunId;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::connect::Identity;
 use super::failure::{Failure, explain_to_many};
 use super::journal::Files;
 use super::write::Operation;
 use super::{busy, connect};
-use crate::Error;
+use crate::change::CHANGES_LIMIT;
+use crate::{Change, Changes, Error};
 
 /// Operations that wait for the writer; more of them wait in their callers.
 const INBOX_LIMIT: usize = 1024;
@@ -44,6 +45,7 @@ const DOING: &str = "writes";
 pub(super) struct Writer {
     path: PathBuf,
     state: Mutex<State>,
+    changes: broadcast::Sender<Change>,
 }
 
 #[derive(Debug)]
@@ -60,8 +62,14 @@ enum Message {
 }
 
 impl Writer {
-    pub(super) const fn new(path: PathBuf, files: Option<Files>) -> Self {
-        Self { path, state: Mutex::new(State::Idle(files)) }
+    pub(super) fn new(path: PathBuf, files: Option<Files>) -> Self {
+        let changes = broadcast::Sender::new(CHANGES_LIMIT);
+        Self { path, state: Mutex::new(State::Idle(files)), changes }
+    }
+
+    /// Hears of what is committed from now on.
+    pub(super) fn changes(&self) -> Changes {
+        self.changes.subscribe()
     }
 
     /// Has an operation done and committed, and waits for that.
@@ -98,6 +106,7 @@ impl Writer {
             files,
             connection: None,
             log_pages: Arc::new(AtomicU32::new(0)),
+            changes: self.changes.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("registry".to_owned())
@@ -130,7 +139,9 @@ trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
     /// After the commit: hands over the events for the files.
     fn journal(&self, files: &mut Files);
-    /// After the commit and the files: tells the caller.
+    /// After the commit and the files: says what others may want to hear of.
+    fn changes(&self) -> Vec<Change>;
+    /// After that: tells the caller.
     fn acknowledge(self: Box<Self>);
     /// Nothing was committed: tells the caller why.
     fn fail(self: Box<Self>, error: Error);
@@ -155,6 +166,13 @@ impl<O: Operation> Job for Waiting<O> {
     fn journal(&self, files: &mut Files) {
         if let Some(Ok(output)) = &self.outcome {
             self.operation.journal(output, files);
+        }
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        match &self.outcome {
+            Some(Ok(output)) => self.operation.changes(output),
+            Some(Err(_)) | None => Vec::new(),
         }
     }
 
@@ -184,6 +202,7 @@ struct Worker {
     connection: Option<Opened>,
     /// Pages in the log after the last commit, told by SQLite.
     log_pages: Arc<AtomicU32>,
+    changes: broadcast::Sender<Change>,
 }
 
 impl Worker {
@@ -215,9 +234,9 @@ impl Worker {
             self.fail_each(jobs, error);
             return;
         }
-        let Self { connection: Some(opened), files, path, .. } = self else { return };
+        let Self { connection: Some(opened), files, path, changes, .. } = self else { return };
         match commit(opened, &mut jobs) {
-            Ok(()) => acknowledge(&opened.connection, files.as_mut(), jobs),
+            Ok(()) => acknowledge(&opened.connection, files.as_mut(), changes, jobs),
             Err(Failure::Replaced) => {
                 // Rebuilt, or gone: opening it again tells which.
                 self.connection = None;
@@ -230,7 +249,7 @@ impl Worker {
                 for job in jobs {
                     let mut alone = vec![job];
                     match commit(opened, &mut alone) {
-                        Ok(()) => acknowledge(&opened.connection, files.as_mut(), alone),
+                        Ok(()) => acknowledge(&opened.connection, files.as_mut(), changes, alone),
                         Err(failure) => fail(alone, &failure, path),
                     }
                 }
@@ -331,14 +350,26 @@ fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure>
     })
 }
 
-fn acknowledge(connection: &Connection, files: Option<&mut Files>, jobs: Vec<Box<dyn Job>>) {
+fn acknowledge(
+    connection: &Connection,
+    files: Option<&mut Files>,
+    changes: &broadcast::Sender<Change>,
+    jobs: Vec<Box<dyn Job>>,
+) {
     if let Some(files) = files {
         for job in &jobs {
             job.journal(files);
         }
         files.flush(connection);
     }
+    let is_heard = changes.receiver_count() > 0;
     for job in jobs {
+        if is_heard {
+            for change in job.changes() {
+                // The last listener may have gone just now.
+                drop(changes.send(change));
+            }
+        }
         job.acknowledge();
     }
 }

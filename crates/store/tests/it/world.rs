@@ -78,6 +78,8 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         session_turn: None,
         inherits: None,
         replay: None,
+        namespace: None,
+        placement: None,
     }
 }
 
@@ -104,6 +106,7 @@ impl Writer {
             queued: None,
             dedup: false,
             redrives: false,
+            documents: Vec::new(),
         };
         (Self { run, head, now, epoch: 0 }, admission)
     }
@@ -136,6 +139,7 @@ impl Writer {
             release: false,
             requeue: None,
             answered: Vec::new(),
+            documents: Vec::new(),
         }
     }
 

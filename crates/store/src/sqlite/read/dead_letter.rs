@@ -31,7 +31,7 @@ pub(in crate::sqlite) fn dead_letters(
     filter: &DeadLetterFilter,
     page: &Page,
 ) -> Result<Vec<DeadLetter>, Failure> {
-    let DeadLetterFilter { settled, run_id, agent, code, since, before } = filter;
+    let DeadLetterFilter { namespaces, settled, run_id, agent, code, since, before } = filter;
     let mut conditions = vec!["1"];
     let mut values: Vec<Value> = Vec::new();
     let mut with = |condition, value: Option<Value>| {
@@ -40,6 +40,9 @@ pub(in crate::sqlite) fn dead_letters(
             values.push(value);
         }
     };
+    if let Some((condition, namespace)) = super::in_namespaces(namespaces) {
+        with(condition, Some(Value::from(namespace)));
+    }
     with("r.run_id = ?", run_id.as_ref().map(|run_id| run_id.to_string().into()));
     with("r.agent = ?", agent.clone().map(Value::from));
     with("d.code = ?", code.clone().map(Value::from));

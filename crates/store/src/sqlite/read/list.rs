@@ -3,8 +3,8 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::kind_name;
 use super::load::{COLUMNS, Partial};
+use super::{in_namespaces, kind_name};
 use crate::sqlite::failure::Failure;
 use crate::{Error, Filter, Page, Stored};
 
@@ -73,6 +73,9 @@ impl Conditions {
 
 fn conditions(filter: &Filter, page: &Page) -> Conditions {
     let mut all = Conditions::default();
+    if let Some((condition, namespace)) = in_namespaces(&filter.namespaces) {
+        all.with(condition, namespace);
+    }
     if filter.live {
         all.sql.push("r.ended_at_ms IS NULL".to_owned());
     }

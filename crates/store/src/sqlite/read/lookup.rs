@@ -55,3 +55,21 @@ pub(in crate::sqlite) fn requests(
     }
     Ok(requests)
 }
+
+/// See [`crate::Store::expired`].
+pub(in crate::sqlite) fn expired(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<RunId>, Failure> {
+    const SQL: &str = "SELECT r.run_id FROM leases l JOIN runs r ON r.run = l.run \
+         WHERE l.expires_at_ms < ?1 ORDER BY l.expires_at_ms LIMIT ?2";
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query(params![now.as_millis(), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        found.push(RunId::try_from(id).map_err(|error| damaged(&error.text, "its id is none"))?);
+    }
+    Ok(found)
+}

@@ -2,6 +2,7 @@
 
 mod bom;
 mod dead_letter;
+mod document;
 mod evidence;
 mod list;
 mod load;
@@ -12,10 +13,11 @@ mod usage;
 
 pub(super) use bom::boms;
 pub(super) use dead_letter::{dead_letter, dead_letters};
+pub(super) use document::{document, documents, due_documents};
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
-pub(super) use lookup::{find, requests};
+pub(super) use lookup::{expired, find, requests};
 pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,
@@ -25,11 +27,22 @@ pub(super) use usage::{day_standing, usage};
 
 use errand_model::event::RunKind;
 
+use crate::Namespaces;
+
 /// The word that a kind is stored as.
 pub(super) const fn kind_name(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Job => "job",
         RunKind::Heartbeat => "heartbeat",
         RunKind::Service => "service",
+    }
+}
+
+/// The condition that a run (as `r`) is one of those, and its value.
+pub(super) fn in_namespaces(namespaces: &Namespaces) -> Option<(&'static str, Option<String>)> {
+    match namespaces {
+        Namespaces::All => None,
+        Namespaces::One(None) => Some(("r.namespace IS ?", None)),
+        Namespaces::One(Some(namespace)) => Some(("r.namespace = ?", Some(namespace.clone()))),
     }
 }

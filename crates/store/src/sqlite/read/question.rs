@@ -4,6 +4,8 @@ use errand_model::event::Event;
 use errand_model::{Hash, RunId, Timestamp};
 use rusqlite::{Connection, Row, params};
 
+use super::in_namespaces;
+use crate::Namespaces;
 use crate::question::{Asked, Questions};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, number};
@@ -34,6 +36,7 @@ const EVENT_COLUMNS: usize = 6;
 pub(in crate::sqlite) fn questions(
     connection: &Connection,
     which: Questions,
+    namespaces: &Namespaces,
     limit: u32,
 ) -> Result<Vec<Asked>, Failure> {
     const SELECT: &str = concat!(
@@ -54,8 +57,14 @@ pub(in crate::sqlite) fn questions(
         Questions::All => "WHERE ?2 = 0",
     };
     let due_at = if let Questions::Due(at) = which { at.as_millis() } else { 0 };
-    let mut statement = connection.prepare_cached(&format!("{SELECT} {condition} {ORDER}"))?;
-    let mut rows = statement.query(params![limit, due_at])?;
+    let whose = match namespaces {
+        Namespaces::All => "?3 IS NULL",
+        Namespaces::One(_) => "r.namespace IS ?3",
+    };
+    let namespace = in_namespaces(namespaces).and_then(|(_, namespace)| namespace);
+    let sql = format!("{SELECT} {condition} AND {whose} {ORDER}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params![limit, due_at, namespace])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(asked(row)?);

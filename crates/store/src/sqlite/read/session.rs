@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, integer, number};
 use crate::{
-    RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage, SessionResult,
-    SessionState, Turn,
+    Namespaces, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
+    SessionResult, SessionState, Turn,
 };
 
 /// See [`crate::SessionStore::turn`].
@@ -111,6 +111,14 @@ pub(in crate::sqlite) fn sessions(
     if let Some(since) = page.unused_since {
         conditions.push("s.updated_at_ms <= ?");
         values.push(since.as_millis().into());
+    }
+    match &page.namespaces {
+        Namespaces::All => {}
+        Namespaces::One(None) => conditions.push("instr(s.session_id, '/') = 0"),
+        Namespaces::One(Some(namespace)) => {
+            conditions.push("substr(s.session_id, 1, length(?) + 1) = ? || '/'");
+            values.extend([namespace.clone().into(), namespace.clone().into()]);
+        }
     }
     if let Some((at, session_id)) = &page.after {
         conditions.push("(s.updated_at_ms, s.session_id) < (?, ?)");

@@ -86,6 +86,10 @@ fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
         conditions.push("day <= ?");
         values.push(until.number().into());
     }
+    if let Some((_, namespace)) = super::in_namespaces(&query.namespaces) {
+        conditions.push("run IN (SELECT run FROM runs WHERE namespace IS ?)");
+        values.push(namespace.into());
+    }
     if let Some(run_id) = &query.run_id {
         conditions.push("run = (SELECT run FROM runs WHERE run_id = ?)");
         values.push(run_id.to_string().into());

@@ -1,16 +1,16 @@
 //! A run begins to exist.
 
 use errand_model::Head;
-use errand_model::event::Event;
+use errand_model::event::{Event, RunCreated};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
 use super::append::{insert_events, put_state, verify};
-use super::{dead_letter, session_events, turn};
+use super::{dead_letter, document, session_events, turn};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{damaged, fingerprint, integer, json};
-use crate::{Admission, Admitted, Error, Holder, Lease};
+use crate::{Admission, Admitted, Change, Error, Holder, Lease};
 
 /// The number of a run's first lease.
 const FIRST_EPOCH: u64 = 1;
@@ -36,6 +36,10 @@ impl Operation for Admit {
         if *output == Admitted::Created {
             files.add(&self.0.events);
         }
+    }
+
+    fn changes(&self, output: &Admitted) -> Vec<Change> {
+        if *output == Admitted::Created { changes(&self.0) } else { Vec::new() }
     }
 }
 
@@ -63,6 +67,10 @@ impl Operation for AdmitHeld {
             files.add(&self.0.events);
         }
     }
+
+    fn changes(&self, output: &Self::Output) -> Vec<Change> {
+        if output.0 == Admitted::Created { changes(&self.0) } else { Vec::new() }
+    }
 }
 
 /// The run that stands in for the one to be admitted, if any does.
@@ -70,14 +78,16 @@ pub(super) fn existing(
     connection: &Connection,
     admission: &Admission,
 ) -> Result<Option<Admitted>, Failure> {
-    const BY_KEY: &str = "SELECT run_id, fingerprint FROM runs WHERE idempotency_key = ?1";
+    const BY_KEY: &str = "SELECT run_id, fingerprint FROM runs \
+         WHERE ifnull(namespace, '') = ?2 AND idempotency_key = ?1";
     const BY_FINGERPRINT: &str = "SELECT run_id, fingerprint FROM runs \
          WHERE fingerprint_key = ?1 AND status NOT IN ('failed', 'cancelled') ORDER BY run_id DESC";
-    let (wanted, wanted_key) = fingerprint(&admission.run.spec.fingerprint);
-    if let Some(key) = &admission.run.spec.idempotency_key {
+    let spec = &admission.run.spec;
+    let (wanted, wanted_key) = fingerprint(&spec.fingerprint);
+    if let Some(key) = &spec.idempotency_key {
         let found: Option<(String, Vec<u8>)> = connection
             .prepare_cached(BY_KEY)?
-            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([key.as_str(), namespace(spec)], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         if let Some((run_id, fingerprint)) = found {
             let run_id = parse_id(run_id)?;
@@ -99,6 +109,10 @@ pub(super) fn existing(
     Ok(None)
 }
 
+fn namespace(spec: &RunCreated) -> &str {
+    spec.namespace.as_deref().unwrap_or_default()
+}
+
 fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
     errand_model::RunId::try_from(text)
         .map_err(|error| damaged(&error.text, "its id is none").into())
@@ -107,6 +121,7 @@ fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
 /// Refuses a journal that does not hold, and a run that would have to wait and is not to.
 pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
     turn::check_admission(connection, admission)?;
+    document::check(connection, &admission.documents)?;
     verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)
 }
 
@@ -120,15 +135,18 @@ pub(in crate::sqlite) fn insert(
 ) -> Result<i64, Failure> {
     const SQL: &str = "INSERT INTO runs (run_id, kind, agent, name, labels, session_id, \
          parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
-         head_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
-         CASE WHEN EXISTS (SELECT 1 FROM runs WHERE idempotency_key = ?8) THEN NULL ELSE ?8 END, \
-         ?9, ?10, ?11, ?12, ?13, ?14)";
-    const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms) VALUES (?1, ?2, ?3)";
+         head_hash, namespace, class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+         CASE WHEN EXISTS (SELECT 1 FROM runs WHERE ifnull(namespace, '') = ifnull(?15, '') \
+         AND idempotency_key = ?8) THEN NULL ELSE ?8 END, \
+         ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    const QUEUE: &str =
+        "INSERT INTO queue (run, priority, ready_at_ms, class) VALUES (?1, ?2, ?3, ?4)";
     const END: &str = "UPDATE runs SET ended_at_ms = ?2 WHERE run = ?1";
     let run = &admission.run;
     let spec = &run.spec;
     let labels = if spec.labels.is_empty() { None } else { Some(json(&spec.labels)?) };
     let (fingerprint, fingerprint_key) = fingerprint(&spec.fingerprint);
+    let class = class(spec)?;
     connection.prepare_cached(SQL)?.execute(params![
         run.id.as_str(),
         super::super::read::kind_name(spec.kind),
@@ -144,6 +162,8 @@ pub(in crate::sqlite) fn insert(
         integer(epoch),
         integer(admission.head.seq),
         admission.head.hash.as_bytes(),
+        spec.namespace,
+        class,
     ])?;
     let number = connection.last_insert_rowid();
     insert_events(connection, number, &admission.events)?;
@@ -158,9 +178,11 @@ pub(in crate::sqlite) fn insert(
         connection.prepare_cached(QUEUE)?.execute(params![
             number,
             pending.priority,
-            pending.ready_at.as_millis()
+            pending.ready_at.as_millis(),
+            class,
         ])?;
     }
+    document::write(connection, &admission.documents)?;
     Ok(number)
 }
 
@@ -185,4 +207,21 @@ pub(super) fn insert_held(
 /// The events of one admission, for whoever journals it.
 pub(super) fn events(admission: &Admission) -> &[Event] {
     &admission.events
+}
+
+/// What others may want to hear of an admission.
+pub(super) fn changes(admission: &Admission) -> Vec<Change> {
+    let run = &admission.run;
+    let grown = Change::Run {
+        run_id: run.id.clone(),
+        seq: admission.head.seq,
+        is_over: run.status.is_terminal(),
+    };
+    let queued = admission.queued.as_ref().map(|_| Change::Queued);
+    std::iter::once(grown).chain(queued).collect()
+}
+
+/// What the run has in common with others that wait, as the text by which it is found.
+fn class(spec: &RunCreated) -> Result<String, Failure> {
+    spec.class().to_key().map_err(|error| damaged("", format!("its class: {error}")).into())
 }

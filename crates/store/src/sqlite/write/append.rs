@@ -5,11 +5,11 @@ use errand_model::run::Run;
 use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit, dead_letter, question, session_events, turn, usage};
+use super::{Operation, admit, dead_letter, document, question, session_events, turn, usage};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, damaged, integer, json};
-use crate::{Admission, Append, Appended, Error, Holder, Lease};
+use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
 
 /// No more events than so many lie between a run's stored fold and the end of its journal: what a
 /// load has to fold at most, however long the journal is.
@@ -31,11 +31,16 @@ impl Operation for AppendEvents {
         }
         check(&self.0, &current)?;
         turn::check_beginning(connection, &self.0, current.run)?;
+        document::check(connection, &self.0.documents)?;
         write(connection, &self.0, &current)
     }
 
     fn journal(&self, _: &Appended, files: &mut Files) {
         files.add(&self.0.events);
+    }
+
+    fn changes(&self, _: &Appended) -> Vec<Change> {
+        changes(&self.0)
     }
 }
 
@@ -55,11 +60,16 @@ impl Operation for AppendAtRest {
             return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
         }
         check_head(&self.0, &current)?;
+        document::check(connection, &self.0.documents)?;
         write(connection, &self.0, &current)
     }
 
     fn journal(&self, _: &Appended, files: &mut Files) {
         files.add(&self.0.events);
+    }
+
+    fn changes(&self, _: &Appended) -> Vec<Change> {
+        changes(&self.0)
     }
 }
 
@@ -76,6 +86,7 @@ impl Operation for AppendAndAdmit {
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
         let current = Current::of(connection, &self.parent.run.id)?;
         check(&self.parent, &current)?;
+        document::check(connection, &self.parent.documents)?;
         if let Some(crate::Admitted::Existing(run_id)) = admit::existing(connection, &self.child)? {
             let key = self.child.run.spec.idempotency_key.clone().unwrap_or_default();
             return Err(Error::IdempotencyConflict { key, run_id }.into());
@@ -89,6 +100,21 @@ impl Operation for AppendAndAdmit {
         files.add(&self.parent.events);
         files.add(admit::events(&self.child));
     }
+
+    fn changes(&self, _: &Lease) -> Vec<Change> {
+        let mut all = changes(&self.parent);
+        all.extend(admit::changes(&self.child));
+        all
+    }
+}
+
+/// What others may want to hear of an append.
+fn changes(append: &Append) -> Vec<Change> {
+    let run = &append.run;
+    let is_over = run.status.is_terminal();
+    let grown = Change::Run { run_id: run.id.clone(), seq: append.head.seq, is_over };
+    let is_free = append.requeue.is_some() || (is_over && run.spec.placement.is_some());
+    std::iter::once(grown).chain(is_free.then_some(Change::Queued)).collect()
 }
 
 /// Whether these very events were appended already, by a commit of which its caller does not know:
@@ -152,6 +178,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
          ended_at_ms = ?5 WHERE run = ?1";
     const ANSWERED: &str = "DELETE FROM requests WHERE id = ?1 AND run = ?2";
     let run = current.run;
+    document::write(connection, &append.documents)?;
     insert_events(connection, run, &append.events)?;
     usage::project(connection, run, &append.run, &append.events)?;
     session_events::project(connection, &append.events)?;
@@ -189,7 +216,8 @@ fn place(connection: &Connection, append: &Append, current: &Current) -> Result<
     const UNLEASE: &str = "DELETE FROM leases WHERE run = ?1";
     const UNASK: &str = "DELETE FROM requests WHERE run = ?1";
     const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";
-    const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms) VALUES (?1, ?2, ?3) \
+    const QUEUE: &str = "INSERT INTO queue (run, priority, ready_at_ms, class) \
+         SELECT ?1, ?2, ?3, class FROM runs WHERE run = ?1 \
          ON CONFLICT (run) DO UPDATE SET priority = ?2, ready_at_ms = ?3";
     let run = current.run;
     let is_over = append.run.status.is_terminal();

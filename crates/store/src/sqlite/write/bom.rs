@@ -62,7 +62,7 @@ struct Pinned {
 /// not where the registry is made anew, or the run comes from another one.
 pub(super) fn pinned(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
     const SQL: &str = "INSERT OR IGNORE INTO boms (agent, generation, digest, at_ms) \
-         SELECT agent, ?2, ?3, ?4 FROM runs WHERE run = ?1";
+         SELECT iif(namespace IS NULL, agent, namespace || '/' || agent), ?2, ?3, ?4 FROM runs WHERE run = ?1";
     // What cannot be read is the fold's to refuse.
     let Ok(Pinned { generation, digest }) = serde_json::from_str(&event.data) else {
         return Ok(());

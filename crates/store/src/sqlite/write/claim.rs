@@ -1,10 +1,13 @@
 //! A worker takes what is ready.
 
+use errand_model::Timestamp;
+use errand_model::placement::{Class, Ready, UnderLease, choose};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{Operation, lease};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
+use crate::sqlite::row::damaged;
 use crate::{Claim, Error, Lease, Stored};
 
 /// [`crate::Store::claim`].
@@ -33,14 +36,32 @@ impl Operation for ClaimRuns {
 }
 
 impl ClaimRuns {
-    /// The numbers of the runs to claim: priority by priority, so that many runs which are not
-    /// ready yet cost nothing.
+    /// The numbers of the runs to claim.
     fn ready(&self, connection: &Connection) -> Result<Vec<i64>, Failure> {
-        const NEXT: &str = "SELECT priority FROM queue WHERE priority < ?1 \
+        let mut groups = Vec::new();
+        for key in classes(connection)? {
+            let class = Class::from_key(&key)
+                .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
+            let runs = self.ready_of(connection, &key)?;
+            groups.push(Ready { class, runs });
+        }
+        let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
+        Ok(choose(&groups, &under_lease(connection)?, &self.0.offer, limit))
+    }
+
+    /// The best runs of one class: priority by priority, so that many runs which are not ready yet
+    /// cost nothing.
+    fn ready_of(
+        &self,
+        connection: &Connection,
+        class: &str,
+    ) -> Result<Vec<(i32, Timestamp, i64)>, Failure> {
+        const NEXT: &str = "SELECT priority FROM queue WHERE class = ?2 AND priority < ?1 \
              ORDER BY priority DESC LIMIT 1";
         // A run that would only wait for its turn in its session takes nobody's slot.
-        const READY: &str = "SELECT q.run FROM queue q LEFT JOIN session_turns t ON t.run = q.run \
-             WHERE q.priority = ?1 AND q.ready_at_ms <= ?2 \
+        const READY: &str = "SELECT q.run, q.ready_at_ms FROM queue q \
+             LEFT JOIN session_turns t ON t.run = q.run \
+             WHERE q.class = ?4 AND q.priority = ?1 AND q.ready_at_ms <= ?2 \
              AND (t.run IS NULL OR t.has_begun OR NOT t.waits OR NOT EXISTS \
              (SELECT 1 FROM session_turns a WHERE a.session_id = t.session_id \
              AND a.run <> t.run AND (a.has_begun OR a.run < t.run))) \
@@ -49,15 +70,18 @@ impl ClaimRuns {
         let mut found = Vec::new();
         let mut above = i64::from(i32::MAX) + 1;
         while found.len() < limit {
-            let next: Option<i64> =
-                connection.prepare_cached(NEXT)?.query_row([above], |row| row.get(0)).optional()?;
+            let next: Option<i32> = connection
+                .prepare_cached(NEXT)?
+                .query_row(params![above, class], |row| row.get(0))
+                .optional()?;
             let Some(priority) = next else { break };
-            above = priority;
+            above = i64::from(priority);
             let left = i64::try_from(limit - found.len()).unwrap_or(i64::MAX);
             let mut statement = connection.prepare_cached(READY)?;
-            let mut rows = statement.query(params![priority, self.0.now.as_millis(), left])?;
+            let now = self.0.now.as_millis();
+            let mut rows = statement.query(params![priority, now, left, class])?;
             while let Some(row) = rows.next()? {
-                found.push(row.get(0)?);
+                found.push((priority, Timestamp::from_millis(row.get(1)?), row.get(0)?));
             }
         }
         Ok(found)
@@ -80,4 +104,36 @@ impl ClaimRuns {
         stored.lease = Some(lease.clone());
         Ok((stored, lease))
     }
+}
+
+/// The classes of which runs wait.
+fn classes(connection: &Connection) -> Result<Vec<String>, Failure> {
+    const FIRST: &str = "SELECT class FROM queue ORDER BY class LIMIT 1";
+    const NEXT: &str = "SELECT class FROM queue WHERE class > ?1 ORDER BY class LIMIT 1";
+    let mut found = Vec::new();
+    let mut next: Option<String> =
+        connection.prepare_cached(FIRST)?.query_row([], |row| row.get(0)).optional()?;
+    while let Some(class) = next {
+        next = connection.prepare_cached(NEXT)?.query_row([&class], |row| row.get(0)).optional()?;
+        found.push(class);
+    }
+    Ok(found)
+}
+
+/// What is under lease, counted.
+fn under_lease(connection: &Connection) -> Result<UnderLease, Failure> {
+    const SQL: &str = "SELECT class, count(*) FROM leases GROUP BY class";
+    let mut counted = UnderLease::default();
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (key, count): (String, u32) = (row.get(0)?, row.get(1)?);
+        // What cannot be read counts for nobody; it was never written.
+        let Ok(class) = Class::from_key(&key) else { continue };
+        *counted.by_namespace.entry(class.namespace).or_default() += count;
+        for key in class.demands.concurrency.into_keys() {
+            *counted.by_key.entry(key).or_default() += count;
+        }
+    }
+    Ok(counted)
 }

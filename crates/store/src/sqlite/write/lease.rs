@@ -6,13 +6,14 @@ use rusqlite::{Connection, params};
 use super::Operation;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{Current, integer, json};
-use crate::{Error, Holder, Lease};
+use crate::{Error, Holder, Lease, Renewed};
 
 /// [`crate::Store::take`].
 pub(in crate::sqlite) struct Take {
     pub(in crate::sqlite) run_id: RunId,
     pub(in crate::sqlite) seen_epoch: u64,
     pub(in crate::sqlite) holder: Holder,
+    pub(in crate::sqlite) expires_at: Option<Timestamp>,
 }
 
 impl Operation for Take {
@@ -31,7 +32,7 @@ impl Operation for Take {
             run_id: self.run_id.clone(),
             epoch: current.epoch + 1,
             holder: self.holder.clone(),
-            expires_at: None,
+            expires_at: self.expires_at,
         };
         grant(connection, current.run, &lease)?;
         Ok(lease)
@@ -54,8 +55,8 @@ pub(in crate::sqlite) fn put(
     run: i64,
     lease: &Lease,
 ) -> Result<(), Failure> {
-    const SQL: &str =
-        "INSERT OR REPLACE INTO leases (run, epoch, holder, expires_at_ms) VALUES (?1, ?2, ?3, ?4)";
+    const SQL: &str = "INSERT OR REPLACE INTO leases (run, epoch, holder, expires_at_ms, class) \
+         SELECT ?1, ?2, ?3, ?4, class FROM runs WHERE run = ?1";
     connection.prepare_cached(SQL)?.execute(params![
         run,
         integer(lease.epoch),
@@ -90,19 +91,24 @@ pub(in crate::sqlite) struct Renew {
 }
 
 impl Operation for Renew {
-    type Output = Vec<RunId>;
+    type Output = Renewed;
 
-    fn run(&self, connection: &Connection) -> Result<Vec<RunId>, Failure> {
+    fn run(&self, connection: &Connection) -> Result<Renewed, Failure> {
+        const ASKED: &str = "SELECT EXISTS (SELECT 1 FROM requests \
+             WHERE run = (SELECT run FROM runs WHERE run_id = ?1))";
         const SQL: &str = "UPDATE leases SET expires_at_ms = ?3 \
              WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND epoch = ?2";
         let mut statement = connection.prepare_cached(SQL)?;
-        let mut lost = Vec::new();
+        let mut asked = connection.prepare_cached(ASKED)?;
+        let mut renewed = Renewed::default();
         for (run_id, epoch) in &self.leases {
             let until = self.until.as_millis();
             if statement.execute(params![run_id.as_str(), integer(*epoch), until])? == 0 {
-                lost.push(run_id.clone());
+                renewed.lost.push(run_id.clone());
+            } else if asked.query_row([run_id.as_str()], |row| row.get(0))? {
+                renewed.asked.push(run_id.clone());
             }
         }
-        Ok(lost)
+        Ok(renewed)
     }
 }

@@ -5,6 +5,7 @@ mod append;
 mod bom;
 mod claim;
 mod dead_letter;
+mod document;
 mod import;
 mod lease;
 mod question;
@@ -22,6 +23,7 @@ pub(super) use append::{AppendAndAdmit, AppendAtRest, AppendEvents, put_state};
 pub(super) use bom::PutBom;
 pub(super) use claim::ClaimRuns;
 pub(super) use dead_letter::DiscardDeadLetter;
+pub(super) use document::WriteDocuments;
 pub(super) use import::Import;
 pub(super) use lease::{GiveBack, Renew, Take, put as put_lease};
 pub(super) use remove::Remove;
@@ -33,6 +35,7 @@ pub(super) use session_events::{project as project_sessions, session_of};
 
 use super::failure::Failure;
 use super::journal::Files;
+use crate::Change;
 
 /// A step of the store that writes.
 ///
@@ -52,5 +55,11 @@ pub(super) trait Operation: Send + 'static {
     /// After the commit: says which events belong into files. Nothing, for most.
     fn journal(&self, output: &Self::Output, files: &mut Files) {
         let _: (&Self::Output, &mut Files) = (output, files);
+    }
+
+    /// After the commit: says what others may want to hear of.
+    fn changes(&self, output: &Self::Output) -> Vec<Change> {
+        let _: &Self::Output = output;
+        Vec::new()
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn reconcile(
         return Ok(());
     }
     connection.prepare_cached(FORGET)?.execute([run_number])?;
-    let agent = &run.spec.agent.name;
+    let agent = &run.spec.agent_key();
     for (day, amounts) in &kept {
         take_from_day(connection, agent, *day, *amounts)?;
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::Operation;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{Current, json};
-use crate::{Error, RequestKind};
+use crate::{Change, Error, RequestKind};
 
 /// [`crate::Store::request`].
 pub(in crate::sqlite) struct Ask {
@@ -31,5 +31,9 @@ impl Operation for Ask {
             self.now.as_millis()
         ])?;
         Ok(connection.last_insert_rowid())
+    }
+
+    fn changes(&self, _: &i64) -> Vec<Change> {
+        vec![Change::Asked { run_id: self.run_id.clone() }]
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn project(
     if additions.ends_attempt {
         additions.add_time(connection, number, run, events)?;
     }
-    additions.write(connection, number, &run.spec.agent.name)?;
+    additions.write(connection, number, &run.spec.agent_key())?;
     if run.status.is_terminal() && !run.spec.budgets.is_unlimited() {
         super::reconcile_usage::reconcile(connection, number, run)?;
     }

@@ -48,7 +48,7 @@ pub(crate) async fn every_older_lease_is_refused(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     for epoch in 1..5 {
-        let lease = store.take(&writer.run.id, epoch, holder(9)).await.unwrap();
+        let lease = store.take(&writer.run.id, epoch, holder(9), None).await.unwrap();
         assert_eq!(lease.epoch, epoch + 1);
     }
     for epoch in [0, 1, 2, 3, 4, 6] {
@@ -138,7 +138,7 @@ pub(crate) async fn a_run_that_there_is_not_is_told(factory: &impl StoreFactory)
     let mut writer = Writer::job().0;
     writer.epoch = 1;
     assert!(matches!(store.append(writer.start()).await, Err(Error::NoRun { .. })));
-    assert!(matches!(store.take(&new_id(), 0, holder(1)).await, Err(Error::NoRun { .. })));
+    assert!(matches!(store.take(&new_id(), 0, holder(1), None).await, Err(Error::NoRun { .. })));
     assert_eq!(store.load(&new_id()).await.unwrap(), None);
     assert_eq!(store.events(&new_id(), 0, 10).await.unwrap(), Vec::new());
     assert_eq!(store.steps(&new_id()).await.unwrap(), Vec::new());

@@ -28,7 +28,7 @@ pub(crate) async fn parent_and_child_are_written_together(factory: &impl StoreFa
 pub(crate) async fn a_refused_parent_admits_no_child(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut parent = started(&*store).await;
-    store.take(&parent.run.id, 1, holder(9)).await.unwrap();
+    store.take(&parent.run.id, 1, holder(9), None).await.unwrap();
     let (child, admission) = Writer::job();
     let refused = store.append_and_admit(parent.checkpoint("late"), admission, holder(7)).await;
     assert!(matches!(refused, Err(Error::Fenced { .. })), "{refused:?}");

@@ -1,11 +1,13 @@
 //! Workers take what is ready.
 
+use errand_model::placement::Offer;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use errand_model::event::{AttemptStopped, ProcessUsage, StopReason};
 use errand_model::event::{EventBody, PauseReason, RequeueReason, RunPaused, RunRequeued};
 use errand_model::{RunId, Timestamp};
+use errand_store::Renewed;
 use errand_store::{Claim, Error, Pending, Store};
 use tokio::task::JoinSet;
 
@@ -13,7 +15,7 @@ use super::StoreFactory;
 use crate::world::{START, Writer, holder, queued};
 
 fn claim(limit: u32, now: Timestamp) -> Claim {
-    Claim { holder: holder(3), limit, now, lease_for: None }
+    Claim { holder: holder(3), limit, now, lease_for: None, offer: Offer::default() }
 }
 
 async fn waiting(store: &dyn Store, priority: i32, ready_after_ms: u64) -> Writer {
@@ -115,7 +117,7 @@ pub(crate) async fn a_run_goes_back_into_the_queue(factory: &impl StoreFactory) 
 pub(crate) async fn a_run_that_waits_for_a_person_is_not_claimed(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = waiting(&*store, 0, 0).await;
-    let lease = store.take(&writer.run.id, 0, holder(4)).await.unwrap();
+    let lease = store.take(&writer.run.id, 0, holder(4), None).await.unwrap();
     writer.epoch = lease.epoch;
     let paused = RunPaused { reason: PauseReason::Operator, by: None };
     let mut held = writer.append(&[EventBody::RunPaused(paused)]);
@@ -132,9 +134,9 @@ pub(crate) async fn a_claimed_lease_ends_when_it_should(factory: &impl StoreFact
     assert_eq!(lease.expires_at, Some(START.plus(Duration::from_secs(30))));
     let until = START.plus(Duration::from_secs(90));
     let lost = store.renew(vec![(writer.run.id.clone(), lease.epoch)], until).await.unwrap();
-    assert_eq!(lost, []);
+    assert_eq!(lost, Renewed::default());
     let stored = store.load(&writer.run.id).await.unwrap().unwrap();
     assert_eq!(stored.lease.unwrap().expires_at, Some(until));
-    let refused = store.take(&writer.run.id, 0, holder(4)).await.unwrap_err();
+    let refused = store.take(&writer.run.id, 0, holder(4), None).await.unwrap_err();
     assert!(matches!(refused, Error::Fenced { epoch: 0, current: 1, .. }), "{refused:?}");
 }

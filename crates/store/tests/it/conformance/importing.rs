@@ -23,6 +23,7 @@ fn elsewhere(key: Option<&str>) -> Admission {
         queued: None,
         dedup: false,
         redrives: false,
+        documents: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The right to write a journal.
 
+use errand_model::placement::Offer;
 use errand_store::{Claim, Error};
 use tokio::task::JoinSet;
 
@@ -15,7 +16,7 @@ pub(crate) async fn one_of_many_takers_wins(factory: &impl StoreFactory) {
         let mut takers = JoinSet::new();
         for pid in 2..18 {
             let (store, run_id) = (store.clone(), writer.run.id.clone());
-            takers.spawn(async move { store.take(&run_id, seen_epoch, holder(pid)).await });
+            takers.spawn(async move { store.take(&run_id, seen_epoch, holder(pid), None).await });
         }
         let mut winners = Vec::new();
         while let Some(taken) = takers.join_next().await {
@@ -36,8 +37,9 @@ pub(crate) async fn a_taken_run_is_out_of_the_queue(factory: &impl StoreFactory)
     let (writer, mut admission) = Writer::job();
     queued(&mut admission, 0);
     store.admit(admission).await.unwrap();
-    store.take(&writer.run.id, 0, holder(4)).await.unwrap();
-    let claim = Claim { holder: holder(5), limit: 9, now: START, lease_for: None };
+    store.take(&writer.run.id, 0, holder(4), None).await.unwrap();
+    let claim =
+        Claim { holder: holder(5), limit: 9, now: START, lease_for: None, offer: Offer::default() };
     assert!(store.claim(claim).await.unwrap().is_empty());
 }
 
@@ -45,7 +47,7 @@ pub(crate) async fn a_terminal_run_has_no_lease_to_take(factory: &impl StoreFact
     let store = factory.open();
     let mut writer = started(&*store).await;
     store.append(writer.complete()).await.unwrap();
-    let refused = store.take(&writer.run.id, 1, holder(4)).await.unwrap_err();
+    let refused = store.take(&writer.run.id, 1, holder(4), None).await.unwrap_err();
     assert!(matches!(refused, Error::Sealed { .. }), "{refused:?}");
 }
 
@@ -54,10 +56,10 @@ pub(crate) async fn only_leases_in_force_are_renewed(factory: &impl StoreFactory
     let (mine, theirs) = (started(&*store).await, started(&*store).await);
     let mut over = started(&*store).await;
     store.append(over.complete()).await.unwrap();
-    store.take(&theirs.run.id, 1, holder(9)).await.unwrap();
+    store.take(&theirs.run.id, 1, holder(9), None).await.unwrap();
     let nobody = new_id();
     let leases = [&mine.run.id, &theirs.run.id, &over.run.id, &nobody];
     let leases = leases.into_iter().map(|run_id| (run_id.clone(), 1)).collect();
     let lost = store.renew(leases, START).await.unwrap();
-    assert_eq!(lost, [theirs.run.id, over.run.id, nobody]);
+    assert_eq!(lost.lost, [theirs.run.id, over.run.id, nobody]);
 }

@@ -71,7 +71,7 @@ pub(crate) async fn promises_end_with_the_attempt_or_its_lease(factory: &impl St
     assert_eq!(reserved(store.as_ref()).await, 20);
     store.append(writer.complete()).await.unwrap();
     assert_eq!(reserved(store.as_ref()).await, 10);
-    store.take(&lost.run.id, lost.epoch, holder(9)).await.unwrap();
+    store.take(&lost.run.id, lost.epoch, holder(9), None).await.unwrap();
     assert_eq!(reserved(store.as_ref()).await, 0);
     for who in [&writer, &lost] {
         let refused = store.reserve(asked(who, 1, 100)).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! What agents ask people is listed across all runs.
 
+use errand_store::Namespaces;
 use std::time::Duration;
 
 use errand_model::Digest;
@@ -88,32 +89,44 @@ pub(crate) async fn open_questions_are_listed_oldest_first(factory: &impl StoreF
     let mut two = started(&*store).await;
     two.now = two.now.plus(Duration::from_secs(1));
     store.append(two.append(&[asking("apr_2", 100), paused()])).await.unwrap();
-    let open = factory.open().questions(Questions::Open, 10).await.unwrap();
+    let open = factory.open().questions(Questions::Open, &Namespaces::All, 10).await.unwrap();
     assert_eq!(ids(&open), ["apr_1", "apr_2"]);
     assert_eq!((&open[0].run_id, open[0].agent.as_str()), (&one.run.id, "echo"));
     assert_eq!((open[1].asked_at, &open[1].answered), (two.now, &None));
-    assert_eq!(ids(&store.questions(Questions::Open, 1).await.unwrap()), ["apr_1"]);
+    assert_eq!(
+        ids(&store.questions(Questions::Open, &Namespaces::All, 1).await.unwrap()),
+        ["apr_1"]
+    );
     let due = START.plus(Duration::from_millis(100));
-    assert_eq!(ids(&store.questions(Questions::Due(due), 10).await.unwrap()), ["apr_2"]);
+    assert_eq!(
+        ids(&store.questions(Questions::Due(due), &Namespaces::All, 10).await.unwrap()),
+        ["apr_2"]
+    );
 
     // Asked again, in another attempt, it is the same question.
     store.append(two.append(&[asking("apr_2", 100)])).await.unwrap();
-    let again = store.questions(Questions::Open, 10).await.unwrap();
+    let again = store.questions(Questions::Open, &Namespaces::All, 10).await.unwrap();
     assert_eq!(again[1].asked_at, open[1].asked_at);
     assert!(again[1].asked.seq > open[1].asked.seq);
 
     let resumed = EventBody::RunResumed(RunResumed { by: None });
     store.append_at_rest(one.append(&[decided("apr_1"), resumed])).await.unwrap();
-    assert_eq!(ids(&store.questions(Questions::Open, 10).await.unwrap()), ["apr_2"]);
+    assert_eq!(
+        ids(&store.questions(Questions::Open, &Namespaces::All, 10).await.unwrap()),
+        ["apr_2"]
+    );
     // The end of a run ends its questions.
     store.append(two.append(&[parked(), cancelled()])).await.unwrap();
-    assert_eq!(store.questions(Questions::Open, 10).await.unwrap(), []);
-    let all = store.questions(Questions::All, 10).await.unwrap();
+    assert_eq!(store.questions(Questions::Open, &Namespaces::All, 10).await.unwrap(), []);
+    let all = store.questions(Questions::All, &Namespaces::All, 10).await.unwrap();
     let answers: Vec<_> =
         all.iter().map(|asked| asked.answered.as_ref().unwrap().kind.as_str()).collect();
     assert_eq!(answers, ["approval.decided", "run.cancelled"]);
     store.remove(&two.run.id, errand_store::Removal::Terminal).await.unwrap();
-    assert_eq!(ids(&store.questions(Questions::All, 10).await.unwrap()), ["apr_1"]);
+    assert_eq!(
+        ids(&store.questions(Questions::All, &Namespaces::All, 10).await.unwrap()),
+        ["apr_1"]
+    );
 }
 
 pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl StoreFactory) {
@@ -135,7 +148,7 @@ pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl Stor
     };
     assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
     // Whoever takes the run next finds it.
-    let lease = store.take(&writer.run.id, writer.epoch, holder(9)).await.unwrap();
+    let lease = store.take(&writer.run.id, writer.epoch, holder(9), None).await.unwrap();
     assert_eq!(lease.epoch, writer.epoch + 1);
     let stored = store.load(&writer.run.id).await.unwrap().unwrap();
     assert_eq!(stored.run.status.name(), "pending");
@@ -147,7 +160,7 @@ pub(crate) async fn a_run_that_somebody_holds_is_not_at_rest(factory: &impl Stor
     let refused = store.append_at_rest(writer.checkpoint("mine")).await.unwrap_err();
     assert!(matches!(refused, Error::Fenced { .. }), "{refused:?}");
     let mut stale = at_rest(&*store, "apr_1", 500).await;
-    let lease = store.take(&stale.run.id, stale.epoch, holder(9)).await.unwrap();
+    let lease = store.take(&stale.run.id, stale.epoch, holder(9), None).await.unwrap();
     let resumed = EventBody::RunResumed(RunResumed { by: None });
     let late = stale.append(&[decided("apr_1"), resumed]);
     let refused = store.append_at_rest(late).await.unwrap_err();

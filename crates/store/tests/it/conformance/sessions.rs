@@ -1,5 +1,7 @@
 //! Conversations outlive runs.
 
+use errand_model::placement::Offer;
+use errand_store::Namespaces;
 use std::time::Duration;
 
 use errand_model::event::{
@@ -16,7 +18,8 @@ use serde_json::json;
 use super::StoreFactory;
 use crate::world::{START, Writer, created, holder, queued};
 
-const ALL: SessionPage = SessionPage { unused_since: None, after: None, limit: 100 };
+const ALL: SessionPage =
+    SessionPage { namespaces: Namespaces::All, unused_since: None, after: None, limit: 100 };
 
 pub(crate) async fn a_session_changes_only_from_what_was_seen(factory: &impl StoreFactory) {
     let (store, other) = (factory.open(), factory.open());
@@ -267,7 +270,8 @@ pub(crate) async fn a_session_in_use_is_not_removed(factory: &impl StoreFactory)
     );
     store.append(writer.complete()).await.unwrap();
     let before = Timestamp::from_millis(used_at.as_millis() - 1);
-    let page = SessionPage { unused_since: Some(before), ..ALL.clone() };
+    let page =
+        SessionPage { namespaces: Namespaces::All, unused_since: Some(before), ..ALL.clone() };
     assert_eq!(store.sessions(&page).await.unwrap(), []);
     assert!(!store.remove_session("talk", Some(before)).await.unwrap());
     assert_eq!(store.session_length("talk").await.unwrap(), 1);
@@ -295,7 +299,7 @@ pub(crate) async fn a_run_that_would_only_wait_is_not_claimed(factory: &impl Sto
     store.admit(admission).await.unwrap();
     let claimed = || async {
         let (holder, now) = (holder(9), START.plus(Duration::from_secs(1)));
-        let claim = Claim { holder, limit: 10, now, lease_for: None };
+        let claim = Claim { holder, limit: 10, now, lease_for: None, offer: Offer::default() };
         let claimed = store.claim(claim).await.unwrap();
         claimed.into_iter().map(|(stored, lease)| (stored.run.id, lease.epoch)).collect::<Vec<_>>()
     };

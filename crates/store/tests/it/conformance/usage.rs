@@ -3,6 +3,7 @@
 use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
+use errand_store::Namespaces;
 use errand_store::{Removal, Store, Usage, UsageBy, UsageQuery, UsageRow};
 use serde_json::{Value, json};
 
@@ -17,7 +18,14 @@ fn called(kind: &str, data: Value) -> EventBody {
 }
 
 fn by(by: UsageBy) -> UsageQuery {
-    UsageQuery { by, since: None, until: None, agent: None, run_id: None }
+    UsageQuery {
+        namespaces: Namespaces::All,
+        by,
+        since: None,
+        until: None,
+        agent: None,
+        run_id: None,
+    }
 }
 
 /// A run of that agent with two priced model calls, one unpriced, and one tool call.
@@ -118,7 +126,12 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
     let after = Day::from_number(DAY.number() + 1);
     let query = UsageQuery { since: Some(after), ..by(UsageBy::Day) };
     assert_eq!(rows(query).await, [""; 0]);
-    let query = UsageQuery { since: Some(DAY), until: Some(DAY), ..by(UsageBy::Day) };
+    let query = UsageQuery {
+        namespaces: Namespaces::All,
+        since: Some(DAY),
+        until: Some(DAY),
+        ..by(UsageBy::Day)
+    };
     assert_eq!(rows(query).await.len(), 1);
 }
 

@@ -1,5 +1,6 @@
 //! What may lie where the registry should be, and what happens to it.
 
+use errand_model::placement::Offer;
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Error, Filter, Page, Registry, Removal, Repair, Store as _, check};
 use errand_testkit::Tmpfs;
@@ -136,6 +137,7 @@ async fn damaged_rows_are_told_and_leave_the_others_alone() {
         limit: 9,
         now: crate::world::START,
         lease_for: None,
+        offer: Offer::default(),
     };
     let claimed = store.claim(claim).await.unwrap();
     assert_eq!(claimed.len(), 1);

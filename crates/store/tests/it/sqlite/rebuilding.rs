@@ -1,5 +1,6 @@
 //! A database made anew from the files of runs.
 
+use errand_store::Namespaces;
 use std::io::Write as _;
 
 use std::time::Duration;
@@ -232,7 +233,8 @@ async fn a_check_finds_and_mends_what_files_lack() {
 
 /// All that the store says of a session.
 async fn session(store: &Sqlite, session_id: &str) -> String {
-    let page = SessionPage { unused_since: None, after: None, limit: 10 };
+    let page =
+        SessionPage { namespaces: Namespaces::All, unused_since: None, after: None, limit: 10 };
     let mut listed = store.sessions(&page).await.unwrap();
     listed.retain(|session| session.session_id == session_id);
     let state = store.session(session_id).await.unwrap();
@@ -318,7 +320,15 @@ async fn a_run_that_was_imported_says_nothing_in_a_session_of_this_registry() {
     store.append(own.append(&[said("talk", &["here"])])).await.unwrap();
     RemovedSessions::note_import(&here.registry, &writer.run.id).unwrap();
     let (run, head) = (writer.run.clone(), writer.head);
-    let admission = Admission { run, head, events, queued: None, dedup: false, redrives: false };
+    let admission = Admission {
+        run,
+        head,
+        events,
+        queued: None,
+        dedup: false,
+        redrives: false,
+        documents: Vec::new(),
+    };
     store.import(admission).await.unwrap();
     let before = session(&store, "talk").await;
     assert!(before.contains("here") && !before.contains("elsewhere"), "{before}");

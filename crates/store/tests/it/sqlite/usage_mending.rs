@@ -3,6 +3,7 @@
 use errand_model::budget::Limits;
 use errand_model::event::{EventBody, Reported, RunKind};
 use errand_model::price::Day;
+use errand_store::Namespaces;
 use errand_store::{Store as _, UsageBy, UsageQuery, rebuild};
 use rusqlite::Connection;
 use serde_json::json;
@@ -11,8 +12,14 @@ use super::Fresh;
 use crate::conformance::appending::start;
 use crate::world::{START, created};
 
-const BY_MODEL: UsageQuery =
-    UsageQuery { by: UsageBy::Model, since: None, until: None, agent: None, run_id: None };
+const BY_MODEL: UsageQuery = UsageQuery {
+    namespaces: Namespaces::All,
+    by: UsageBy::Model,
+    since: None,
+    until: None,
+    agent: None,
+    run_id: None,
+};
 
 fn called(tokens: u64) -> EventBody {
     let data = json!({ "model": "m", "input_tokens": tokens, "cost_micro_usd": tokens });

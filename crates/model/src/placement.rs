@@ -1,0 +1,278 @@
+//! What a run needs of the worker that carries it out, and how runs that wait for one are ordered.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Timestamp;
+
+/// How a run that any worker may claim is placed. Part of `run.created`: the queue can be made anew
+/// from the journals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// Of the runs of one namespace that are ready, the highest goes first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// It is not claimed before.
+    #[serde(default, rename = "not_before_ms", skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// What it needs.
+    #[serde(default, flatten)]
+    pub demands: Demands,
+}
+
+/// What a run needs of a worker, and which runs may not run beside it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Demands {
+    /// Labels that the worker must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub affinity: BTreeMap<String, String>,
+    /// What it takes of the worker for as long as it is there.
+    #[serde(default, skip_serializing_if = "Resources::is_none")]
+    pub resources: Resources,
+    /// Bounds that it shares with others: no more runs are under lease that name the same key than
+    /// the smallest limit that one of them names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub concurrency: BTreeMap<String, u32>,
+}
+
+/// What a worker has, or a run takes of it.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Resources {
+    /// Thousandths of a core.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub cpu_millis: u64,
+    /// Bytes of memory.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub memory_bytes: u64,
+    /// Graphics processors.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub gpu: u64,
+}
+
+impl Resources {
+    /// Whether it is nothing at all.
+    pub const fn is_none(&self) -> bool {
+        self.cpu_millis == 0 && self.memory_bytes == 0 && self.gpu == 0
+    }
+
+    /// What is left after `taken`; `None` if that is more than there is.
+    pub fn without(self, taken: Self) -> Option<Self> {
+        Some(Self {
+            cpu_millis: self.cpu_millis.checked_sub(taken.cpu_millis)?,
+            memory_bytes: self.memory_bytes.checked_sub(taken.memory_bytes)?,
+            gpu: self.gpu.checked_sub(taken.gpu)?,
+        })
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_zero(priority: &i32) -> bool {
+    *priority == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+const fn is_none(amount: &u64) -> bool {
+    *amount == 0
+}
+
+/// What waiting runs have in common that a worker has to know before it takes one of them: all runs
+/// of one class can stand in for each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Class {
+    /// Whose runs; `None`: those of the default namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// What they need.
+    #[serde(default, flatten)]
+    pub demands: Demands,
+}
+
+impl Class {
+    /// As one text that sorts and compares: empty for a run of the default namespace that needs
+    /// nothing, otherwise JSON with sorted keys.
+    ///
+    /// # Errors
+    ///
+    /// None that can happen: all keys are texts.
+    pub fn to_key(&self) -> Result<String, serde_json::Error> {
+        if *self == Self::default() {
+            return Ok(String::new());
+        }
+        serde_json::to_string(self)
+    }
+
+    /// The class that a key means.
+    ///
+    /// # Errors
+    ///
+    /// If it is none.
+    pub fn from_key(key: &str) -> Result<Self, serde_json::Error> {
+        if key.is_empty() {
+            return Ok(Self::default());
+        }
+        serde_json::from_str(key)
+    }
+}
+
+/// What a worker offers at the moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Offer {
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What is free; `None`: it does not count, and takes any run.
+    pub free: Option<Resources>,
+}
+
+/// Runs under lease, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnderLease {
+    /// By namespace.
+    pub by_namespace: BTreeMap<Option<String>, u32>,
+    /// By key of a shared bound.
+    pub by_key: BTreeMap<String, u32>,
+}
+
+/// Runs of one class that are ready, best first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready<T> {
+    /// What they have in common.
+    pub class: Class,
+    /// Priority (higher first), since when it could have begun, and the run: in this order.
+    pub runs: Vec<(i32, Timestamp, T)>,
+}
+
+/// Chooses at most `limit` runs for a worker: a namespace that has fewest runs under lease is
+/// served first, within it the highest priority and the longest waiting. What the worker cannot
+/// take, or a shared bound forbids, is left for others and holds nobody up.
+pub fn choose<T: Clone>(
+    ready: &[Ready<T>],
+    under_lease: &UnderLease,
+    offer: &Offer,
+    limit: usize,
+) -> Vec<T> {
+    let mut count = under_lease.clone();
+    let mut free = offer.free;
+    let mut next = vec![0_usize; ready.len()];
+    let mut chosen = Vec::new();
+    while chosen.len() < limit {
+        let candidates = ready.iter().zip(&next).enumerate().filter_map(|(at, (group, next))| {
+            let (priority, since, _) = group.runs.get(*next)?;
+            let fits = fits(&group.class.demands, &count, offer, free);
+            let served = count.by_namespace.get(&group.class.namespace).copied().unwrap_or(0);
+            fits.then_some((served, std::cmp::Reverse(*priority), *since, at))
+        });
+        let Some((_, _, _, at)) = candidates.min() else { break };
+        let (Some(group), Some(next)) = (ready.get(at), next.get_mut(at)) else { break };
+        let Some((_, _, run)) = group.runs.get(*next) else { break };
+        chosen.push(run.clone());
+        *next += 1;
+        *count.by_namespace.entry(group.class.namespace.clone()).or_default() += 1;
+        for key in group.class.demands.concurrency.keys() {
+            *count.by_key.entry(key.clone()).or_default() += 1;
+        }
+        free = free.and_then(|free| free.without(group.class.demands.resources));
+    }
+    chosen
+}
+
+/// Whether a worker may take a run now.
+fn fits(demands: &Demands, count: &UnderLease, offer: &Offer, free: Option<Resources>) -> bool {
+    let has_labels = demands
+        .affinity
+        .iter()
+        .all(|(name, value)| offer.labels.get(name).is_some_and(|label| label == value));
+    let has_room = free.is_none_or(|free| free.without(demands.resources).is_some());
+    let is_free = demands
+        .concurrency
+        .iter()
+        .all(|(key, limit)| count.by_key.get(key).copied().unwrap_or(0) < *limit);
+    has_labels && has_room && is_free
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ready(namespace: &str, demands: Demands, runs: &[(i32, i64, u32)]) -> Ready<u32> {
+        let class = Class { namespace: Some(namespace.to_owned()), demands };
+        let runs = runs
+            .iter()
+            .map(|(priority, at, run)| (*priority, Timestamp::from_millis(*at), *run))
+            .collect();
+        Ready { class, runs }
+    }
+
+    #[test]
+    fn the_highest_priority_goes_first_and_then_the_longest_waiting() {
+        let queue = [ready("a", Demands::default(), &[(5, 9, 1), (0, 1, 2), (0, 2, 3)])];
+        let chosen = choose(&queue, &UnderLease::default(), &Offer::default(), 2);
+        assert_eq!(chosen, [1, 2]);
+    }
+
+    #[test]
+    fn namespaces_are_served_evenly_however_much_one_of_them_asks_for() {
+        let many: Vec<_> = (0..100).map(|run| (9, 0, run)).collect();
+        let queue = [
+            ready("loud", Demands::default(), &many),
+            ready("quiet", Demands::default(), &[(0, 50, 1_000), (0, 51, 1_001)]),
+        ];
+        let chosen = choose(&queue, &UnderLease::default(), &Offer::default(), 4);
+        assert_eq!(chosen, [0, 1_000, 1, 1_001]);
+    }
+
+    #[test]
+    fn a_run_that_nobody_here_can_take_holds_no_other_up() {
+        let needs_gpu = Demands {
+            resources: Resources { gpu: 1, ..Resources::default() },
+            ..Demands::default()
+        };
+        let queue =
+            [ready("a", needs_gpu, &[(9, 0, 1)]), ready("a", Demands::default(), &[(0, 5, 2)])];
+        let offer = Offer { labels: BTreeMap::new(), free: Some(Resources::default()) };
+        assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [2]);
+    }
+
+    #[test]
+    fn a_shared_bound_holds_over_what_is_under_lease_and_what_is_chosen() {
+        let bound = Demands {
+            concurrency: BTreeMap::from([("agent:a".to_owned(), 3)]),
+            ..Demands::default()
+        };
+        let queue = [ready("a", bound, &[(0, 0, 1), (0, 1, 2), (0, 2, 3)])];
+        let under_lease = UnderLease {
+            by_key: BTreeMap::from([("agent:a".to_owned(), 1)]),
+            ..UnderLease::default()
+        };
+        assert_eq!(choose(&queue, &under_lease, &Offer::default(), 4), [1, 2]);
+    }
+
+    #[test]
+    fn labels_and_resources_are_what_the_worker_has_left() {
+        let demands = Demands {
+            affinity: BTreeMap::from([("zone".to_owned(), "eu".to_owned())]),
+            resources: Resources { memory_bytes: 2, ..Resources::default() },
+            ..Demands::default()
+        };
+        let queue = [ready("a", demands, &[(0, 0, 1), (0, 1, 2)])];
+        let free = Some(Resources { memory_bytes: 3, ..Resources::default() });
+        let here = BTreeMap::from([("zone".to_owned(), "eu".to_owned())]);
+        let offer = Offer { labels: here, free };
+        assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [1]);
+        let elsewhere = Offer { labels: BTreeMap::new(), free };
+        assert_eq!(choose(&queue, &UnderLease::default(), &elsewhere, 4), [0_u32; 0]);
+    }
+
+    #[test]
+    fn a_class_is_read_back_from_its_key() {
+        let demands = Demands {
+            concurrency: BTreeMap::from([("agent:a".to_owned(), 3)]),
+            ..Demands::default()
+        };
+        let class = Class { namespace: Some("a".to_owned()), demands };
+        assert_eq!(Class::from_key(&class.to_key().unwrap()).unwrap(), class);
+        assert_eq!(Class::default().to_key().unwrap(), "");
+    }
+}
