@@ -238,7 +238,7 @@ fn spec(run: &Run, record: &Record) -> Spec {
         kind: run.spec.kind,
         trigger: run.spec.trigger.clone(),
         input: payload_value(run.spec.input.as_ref()),
-        session_id: run.spec.session_id.clone(),
+        session_id: super::project::session_id(&run.spec),
         env: run.spec.env.keys().cloned().collect(),
         timeouts: Timeouts {
             run_ms: timeouts.run.map(millis),

@@ -40,6 +40,9 @@ pub struct Record {
     pub name: Option<String>,
     /// `job`, `heartbeat` or `service`.
     pub kind: RunKind,
+    /// Whose run it is: `default` where nobody said.
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
     /// One of the six statuses.
     pub status: String,
     /// What `ps` shows: `starting`, `running`, `exited`, `failed`, `stopped`.
@@ -144,6 +147,10 @@ pub struct RecordAgent {
     pub digest: Digest,
     /// Where the parcel was built from.
     pub path: String,
+}
+
+fn default_namespace() -> String {
+    errand_model::DEFAULT_NAMESPACE.to_owned()
 }
 
 /// The inventory of an attempt: `errand bom <run>` prints it.

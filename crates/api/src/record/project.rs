@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use errand_model::budget::{LimitName, Scope};
-use errand_model::event::{CancelCause, Failure, RunKind};
+use errand_model::event::{CancelCause, Failure, RunCreated, RunKind};
 use errand_model::run::{AttemptState, Run, Status};
-use errand_model::{Head, Payload, Timestamp};
+use errand_model::{Head, Payload, Timestamp, unscoped};
 use serde_json::{Value, json};
 
 use super::operation::operation;
@@ -46,7 +46,12 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         },
         trigger: run.spec.trigger.clone(),
         labels: run.spec.labels.clone(),
-        session_id: run.spec.session_id.clone(),
+        namespace: run
+            .spec
+            .namespace
+            .clone()
+            .unwrap_or_else(|| errand_model::DEFAULT_NAMESPACE.to_owned()),
+        session_id: session_id(&run.spec),
         waits_behind: None,
         parent_run_id: run.spec.parent_run_id.clone(),
         origin_run_id: run.spec.origin_run_id.clone(),
@@ -232,4 +237,10 @@ impl Record {
     pub fn next_wake_at(&self) -> Option<Timestamp> {
         self.operation.next_wake_at_ms.filter(|_| self.kind == RunKind::Service)
     }
+}
+
+/// The session by the name that its namespace knows it by.
+pub(super) fn session_id(spec: &RunCreated) -> Option<String> {
+    let own = |name: &String| unscoped(spec.namespace.as_deref(), name).to_owned();
+    spec.session_id.as_ref().map(own)
 }
