@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use errand_model::event::{
-    AttemptFailed, EventBody, Failure, Inherits, ProcessUsage, RunDeadLettered, RunFailed, RunKind,
+    AttemptFailed, EventBody, Failure, Inherits, ProcessUsage, RunCreated, RunDeadLettered,
+    RunFailed, RunKind,
 };
 use errand_model::{RunId, Timestamp};
 use errand_store::{DeadLetterFilter, Discard, Error, Fate, Page, Removal, Store};
@@ -17,6 +18,11 @@ const ALL: Page = Page { after: None, limit: 99 };
 pub(crate) async fn died(store: &dyn Store, agent: &str) -> Writer {
     let mut spec = created(RunKind::Job);
     agent.clone_into(&mut spec.agent.name);
+    died_in(store, spec).await
+}
+
+/// A run like that which failed for good at the step `send`.
+pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
     let (mut writer, admission) = Writer::new(spec);
     let (_, lease) = store.admit_held(admission, crate::world::holder(7)).await.unwrap();
     writer.epoch = lease.unwrap().epoch;

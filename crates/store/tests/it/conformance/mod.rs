@@ -4,13 +4,17 @@
 pub(crate) mod admitting;
 pub(crate) mod appending;
 pub(crate) mod boms;
+pub(crate) mod changing;
 pub(crate) mod children;
 pub(crate) mod claiming;
 pub(crate) mod dead_letters;
+pub(crate) mod documents;
 pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod listing;
+pub(crate) mod namespaces;
+pub(crate) mod placing;
 pub(crate) mod questions;
 pub(crate) mod removing;
 pub(crate) mod requests;
@@ -54,6 +58,9 @@ macro_rules! conforms {
                 a_generation_follows_where_the_content_differs
                 fifty_at_once_agree_on_one_generation
                 generations_have_no_gap_whoever_makes_them;
+            changing:
+                what_this_process_commits_is_heard
+                nothing_is_heard_of_what_was_refused;
             children:
                 parent_and_child_are_written_together
                 a_refused_parent_admits_no_child
@@ -75,6 +82,16 @@ macro_rules! conforms {
                 a_dead_letter_is_redriven_once
                 one_of_many_redrives_wins
                 a_discarded_dead_letter_is_kept_and_not_listed;
+            documents:
+                a_document_is_what_was_put_last
+                documents_change_together_or_not_at_all
+                of_sixteen_who_change_one_document_one_does
+                sixteen_at_once_lose_no_count
+                documents_are_listed_by_namespace_and_key
+                what_is_due_longest_comes_first
+                a_run_is_admitted_with_its_documents_or_not_at_all
+                of_many_who_fire_a_slot_one_admits_its_run
+                events_are_appended_with_their_documents_or_not_at_all;
             leases:
                 one_of_many_takers_wins
                 a_taken_run_is_out_of_the_queue
@@ -88,6 +105,19 @@ macro_rules! conforms {
                 filters_hold_together
                 pages_follow_each_other
                 a_run_is_found_by_what_is_typed;
+            namespaces:
+                an_idempotency_key_is_one_of_its_namespace
+                runs_are_listed_by_namespace
+                usage_is_summed_by_namespace
+                questions_and_dead_letters_are_listed_by_namespace
+                sessions_are_listed_by_namespace;
+            placing:
+                namespaces_are_served_evenly
+                a_run_that_nobody_here_can_take_holds_no_other_up
+                a_shared_bound_holds_among_many_claimers
+                a_run_beyond_its_bound_holds_no_other_up
+                runs_whose_lease_is_over_are_found
+                a_renewal_says_of_what_something_is_asked;
             questions:
                 open_questions_are_listed_oldest_first
                 of_many_who_write_a_run_at_rest_one_does

@@ -6,13 +6,13 @@ use std::time::Duration;
 use errand_model::Digest;
 use errand_model::event::{
     ApprovalDecided, ApprovalRequested, ApprovalVerdict, AttemptStopped, CancelCause,
-    DeadlineDefault, EventBody, PauseReason, ProcessUsage, RunCancelled, RunPaused, RunResumed,
-    StopReason,
+    DeadlineDefault, EventBody, PauseReason, ProcessUsage, RunCancelled, RunCreated, RunPaused,
+    RunResumed, StopReason,
 };
 use errand_store::{Append, Asked, Error, Questions, Store};
 
 use super::StoreFactory;
-use super::appending::started;
+use super::appending::{start, started};
 use crate::world::{START, Writer, holder};
 
 fn asking(id: &str, deadline_ms: u64) -> EventBody {
@@ -64,8 +64,16 @@ fn cancelled() -> EventBody {
 
 /// A run without a process that waits for the decision of `id`.
 async fn at_rest(store: &dyn Store, id: &str, deadline_ms: u64) -> Writer {
-    let mut writer = started(store).await;
-    let mut append = writer.append(&[asking(id, deadline_ms), paused(), parked()]);
+    rest(store, started(store).await, asking(id, deadline_ms)).await
+}
+
+/// A run like that which waits for a decision.
+pub(crate) async fn at_rest_in(store: &dyn Store, spec: RunCreated) -> Writer {
+    rest(store, start(store, spec).await, asking("apr_1", 500)).await
+}
+
+async fn rest(store: &dyn Store, mut writer: Writer, asking: EventBody) -> Writer {
+    let mut append = writer.append(&[asking, paused(), parked()]);
     append.release = true;
     store.append(append).await.unwrap();
     writer

@@ -1,0 +1,69 @@
+//! What is committed is heard of.
+
+use std::time::Duration;
+
+use errand_model::Head;
+use errand_model::event::CancelCause;
+use errand_store::{Change, Changes, RequestKind};
+
+use super::StoreFactory;
+use crate::world::{START, Writer, holder, queued};
+
+/// Longer than any machine takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until that was heard, whatever else is.
+async fn hears(changes: &mut Changes, expected: Change) {
+    let heard = tokio::time::timeout(PATIENCE, async {
+        while changes.recv().await.unwrap() != expected {}
+    });
+    assert!(heard.await.is_ok(), "{expected:?} was not heard");
+}
+
+pub(crate) async fn what_this_process_commits_is_heard(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut changes = store.changes();
+    let (mut writer, mut admission) = Writer::job();
+    let run_id = writer.run.id.clone();
+    queued(&mut admission, 0);
+    store.admit(admission).await.unwrap();
+    hears(&mut changes, Change::Run { run_id: run_id.clone(), seq: 1, is_over: false }).await;
+    hears(&mut changes, Change::Queued).await;
+    writer.epoch = store.take(&run_id, 0, holder(3), None).await.unwrap().epoch;
+    store.append(writer.start()).await.unwrap();
+    hears(&mut changes, Change::Run { run_id: run_id.clone(), seq: 4, is_over: false }).await;
+    let cancel = RequestKind::Cancel {
+        cause: CancelCause::Stopped,
+        by: None,
+        grace: Duration::from_secs(1),
+    };
+    store.request(&run_id, cancel, START).await.unwrap();
+    hears(&mut changes, Change::Asked { run_id: run_id.clone() }).await;
+    store.append(writer.complete()).await.unwrap();
+    hears(&mut changes, Change::Run { run_id, seq: 6, is_over: true }).await;
+}
+
+pub(crate) async fn nothing_is_heard_of_what_was_refused(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut changes = store.changes();
+    let (writer, admission) = Writer::job();
+    store.admit(admission).await.unwrap();
+    let mut late = writer.clone();
+    late.epoch = 7;
+    assert!(store.append(late.start()).await.is_err());
+    let (unsound, mut admission) = Writer::job();
+    admission.head = Head::EMPTY;
+    assert!(store.admit(admission).await.is_err());
+    let (last, admission) = Writer::job();
+    store.admit(admission).await.unwrap();
+    let last = Change::Run { run_id: last.run.id, seq: 1, is_over: false };
+    let mut heard = Vec::new();
+    while heard.last() != Some(&last) {
+        heard.push(tokio::time::timeout(PATIENCE, changes.recv()).await.unwrap().unwrap());
+    }
+    let refused = |change: &Change| match change {
+        Change::Run { run_id, seq, .. } => *run_id == unsound.run.id || *seq > 1,
+        Change::Queued | Change::Asked { .. } | Change::Elsewhere => false,
+    };
+    assert!(!heard.iter().any(refused), "{heard:?}");
+}
