@@ -189,6 +189,21 @@ codes! {
     NotAvailableYet = "not_available_yet", ERRAND_FAILED, "this version cannot do that yet";
     ShuttingDown = "shutting_down", ERRAND_FAILED, "errand is about to end";
 
+    // The door of a server.
+    KeyMissing = "key_missing", ERRAND_FAILED, "the server wants an API key";
+    KeyInvalid = "key_invalid", ERRAND_FAILED, "the server does not know that API key";
+    KeyExpired = "key_expired", ERRAND_FAILED, "the API key is not taken any more";
+    KeyNotFound = "key_not_found", ERRAND_FAILED, "there is no such API key";
+    KeyConflict = "key_conflict", ERRAND_FAILED, "there is an API key of that name";
+    KeyNotMade = "key_not_made", USAGE, "an API key like that cannot be made";
+    NamespaceInvalid = "namespace_invalid", USAGE, "that cannot be the name of a namespace";
+    RateLimited = "rate_limited", ERRAND_FAILED, "the client asks too often";
+    HostRefused = "host_refused", ERRAND_FAILED, "the request is not for this server";
+    OriginRefused = "origin_refused", ERRAND_FAILED, "a web page of another origin asks";
+    ListenOpen = "listen_open", USAGE, "a server that other machines reach needs API keys";
+    TlsInvalid = "tls_invalid", USAGE, "the certificate or its key cannot be used";
+    ConfigInvalid = "config_invalid", USAGE, "the configuration has problems";
+
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";
     ArchiveDamaged = "archive_damaged", ERRAND_FAILED, "an export is not what was written";

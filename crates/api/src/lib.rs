@@ -3,8 +3,10 @@
 //!
 //! Deliberately absent: files, sockets, the clock. Reading and writing is for those who call.
 
+pub mod access;
 pub mod agent_file;
 pub mod agent_protocol;
+pub mod audit;
 pub mod bom;
 pub mod budget;
 pub mod error_code;

@@ -100,6 +100,12 @@ pub(crate) enum Command {
     /// List, show and remove what outlives the runs of a conversation
     #[command(subcommand)]
     Sessions(commands::sessions::Command),
+    /// Make, list and take back the API keys of a server
+    #[command(subcommand)]
+    Keys(commands::keys::Command),
+    /// List what administrators did
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
     /// Check and mend the registry
     #[command(subcommand)]
     Registry(commands::registry::Command),

@@ -5,6 +5,7 @@
 pub mod admit;
 pub mod again;
 pub mod ask;
+pub mod audit;
 pub mod bom;
 pub mod brief;
 mod command_line;
@@ -14,6 +15,7 @@ mod error;
 pub mod evidence;
 pub mod export;
 mod journal;
+pub mod keys;
 pub mod launch;
 pub mod listener;
 pub mod payload;

@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod approvals;
 pub(crate) mod artifacts;
+pub(crate) mod audit;
 pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
@@ -17,6 +18,7 @@ pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod inspect_run;
 pub(crate) mod internal;
+pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod pause;
@@ -86,6 +88,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Export(args) => export::run(context, args).await,
         Command::Import(args) => import::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Keys(command) => keys::run(context, command).await,
+        Command::Audit(command) => audit::run(context, command).await,
         Command::Sessions(command) => sessions::run(context, command).await,
         Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),

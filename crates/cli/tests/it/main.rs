@@ -20,6 +20,7 @@ mod examples;
 mod exporting;
 mod foreground;
 mod forks;
+mod keys;
 mod listeners;
 mod listing;
 mod logs;

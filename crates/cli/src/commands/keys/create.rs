@@ -1,0 +1,53 @@
+//! `errand keys create`: a new key, shown once.
+
+use std::time::Duration;
+
+use errand_api::access::Scope;
+use errand_engine::keys::{self, NewKey};
+use serde_json::json;
+
+use super::{actor, document, namespace};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand keys create`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What to call it, in lists and in the audit log
+    #[arg(long)]
+    name: String,
+    /// What it allows: runs:read, runs:write, approvals:decide, admin; may be repeated
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_delimiter = ',')]
+    scopes: Vec<Scope>,
+    /// Whose runs and agents it opens
+    #[arg(long, value_name = "NAME", default_value = errand_model::DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// How long it is good, such as 90d; without it: until it is revoked
+    #[arg(long, value_name = "DURATION", value_parser = crate::commands::submit::duration)]
+    expires: Option<Duration>,
+    /// Print the key and what is kept of it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Makes a key.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let namespace = namespace(&args.namespace)?;
+    let engine = context.engine_or_create()?;
+    let new = NewKey {
+        name: args.name,
+        namespace,
+        scopes: args.scopes.into_iter().collect(),
+        lasts: args.expires,
+    };
+    let created = keys::create(&engine, new, &actor(context)).await?;
+    if args.json {
+        let text = created.text.reveal();
+        let document = json!({ "schema": 1, "key": text, "record": document(&created.key) });
+        context.printer.json(&document)?;
+    } else {
+        context.printer.line(&created.text.reveal())?;
+        context.printer.note("keep it in a safe place: it is not shown again");
+    }
+    Ok(0)
+}

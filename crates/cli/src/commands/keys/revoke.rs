@@ -1,0 +1,29 @@
+//! `errand keys revoke`: a key is good no longer.
+
+use errand_engine::keys;
+
+use super::{actor, namespace};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand keys revoke`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Their public parts (the eight characters after errand_), or their names
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<String>,
+    /// Only keys of that namespace
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+}
+
+/// Takes keys back, and prints their public parts.
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let namespace = args.namespace.as_deref().map(namespace).transpose()?;
+    let engine = context.engine()?;
+    for which in &args.keys {
+        let key = keys::revoke(&engine, which, namespace.as_ref(), &actor(context)).await?;
+        context.printer.line(&key.public)?;
+    }
+    Ok(0)
+}

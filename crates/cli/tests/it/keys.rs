@@ -1,0 +1,92 @@
+//! API keys and the audit log, through the command line.
+
+use errand_testkit::Sandbox;
+use serde_json::Value;
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(env!("CARGO_BIN_EXE_errand"))
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).expect("JSON")
+}
+
+fn make(sandbox: &Sandbox, more: &[&str]) -> Value {
+    let words = ["keys", "create", "--json"].iter().chain(more);
+    json(&sandbox.errand(words).run().ok().stdout())
+}
+
+/// Everything that is on the disk of the registry, as text.
+fn disk(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            text.push_str(&disk(&entry.path()));
+        } else {
+            text.push_str(&String::from_utf8_lossy(&std::fs::read(entry.path()).expect("a file")));
+        }
+    }
+    text
+}
+
+#[test]
+fn a_key_is_shown_once_and_only_its_hash_is_kept() {
+    let sandbox = sandbox();
+    let made = make(&sandbox, &["--name", "ci", "--scope", "runs:write,runs:read"]);
+    let key = made["key"].as_str().expect("a key");
+    let secret = key.rsplit('_').next().expect("a secret");
+    assert_eq!(secret.len(), 32);
+    assert_eq!(made["record"]["scopes"], serde_json::json!(["runs:read", "runs:write"]));
+    let listed = sandbox.errand(["keys", "ls", "--json"]).run().ok().stdout();
+    let audited = sandbox.errand(["audit", "ls", "--json"]).run().ok().stdout();
+    for (place, text) in [("ls", listed), ("audit", audited), ("disk", disk(&sandbox.registry()))] {
+        assert!(!text.contains(secret), "the secret is in {place}");
+    }
+}
+
+#[test]
+fn keys_are_listed_taken_back_and_audited() {
+    let mut sandbox = sandbox();
+    sandbox.set_env("USER", "ada");
+    make(&sandbox, &["--name", "ci", "--scope", "runs:read", "--namespace", "team-a"]);
+    make(&sandbox, &["--name", "boss", "--scope", "admin", "--expires", "90d"]);
+    let listed = json(&sandbox.errand(["keys", "ls", "--json"]).run().ok().stdout());
+    let name = |key: &Value| (key["name"].clone(), key["namespace"].clone());
+    let names: Vec<_> = listed["keys"].as_array().expect("a list").iter().map(name).collect();
+    assert_eq!(names, [("ci".into(), "team-a".into()), ("boss".into(), "default".into())]);
+    assert_eq!(listed["keys"][0]["expires_at_ms"], Value::Null);
+    let table = sandbox.errand(["keys", "ls"]).run().ok().stdout();
+    assert!(table.contains("in 89 days") || table.contains("in 90 days"), "{table}");
+
+    let public = listed["keys"][1]["public"].as_str().expect("a public part").to_owned();
+    assert_eq!(sandbox.errand(["keys", "revoke", "boss"]).run().ok().stdout().trim(), public);
+    let again = sandbox.errand(["keys", "revoke", &public]).run().exits(125);
+    assert!(again.stderr().contains("error[key_not_found]"), "{}", again.stderr());
+
+    let audited = json(&sandbox.errand(["audit", "ls", "--json"]).run().ok().stdout());
+    let what = |entry: &Value| entry["action"].as_str().unwrap_or_default().to_owned();
+    let actions: Vec<_> = audited["entries"].as_array().expect("a list").iter().map(what).collect();
+    assert_eq!(actions, ["key.revoked", "key.created"], "the newest first, of one namespace");
+    assert_eq!(audited["entries"][0]["by"]["name"], "ada");
+    assert_eq!(audited["entries"][0]["object"], public.as_str());
+    let other = sandbox.errand(["audit", "ls", "--json", "--namespace", "team-a"]).run().ok();
+    assert_eq!(json(&other.stdout())["entries"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_key_that_cannot_be_is_refused_and_nothing_is_made() {
+    let sandbox = sandbox();
+    make(&sandbox, &["--name", "ci", "--scope", "runs:read"]);
+    let refused = |words: &[&str], code: u8, said: &str| {
+        let words = ["keys", "create"].iter().chain(words);
+        let output = sandbox.errand(words).run().exits(code.into());
+        assert!(output.stderr().contains(said), "{}", output.stderr());
+    };
+    refused(&["--name", "x", "--scope", "runs:delete"], 2, "is no scope: runs:read");
+    refused(&["--name", "x"], 2, "--scope");
+    refused(&["--name", "", "--scope", "admin"], 2, "error[key_not_made]");
+    refused(&["--name", "x", "--scope", "admin", "--namespace", "A"], 2, "[namespace_invalid]");
+    refused(&["--name", "ci", "--scope", "admin"], 125, "error[key_conflict]");
+    let listed = json(&sandbox.errand(["keys", "ls", "--json"]).run().ok().stdout());
+    assert_eq!(listed["keys"].as_array().map(Vec::len), Some(1));
+}

@@ -1,0 +1,145 @@
+//! What administrators did: who, when, from where, what.
+//!
+//! Entries are only ever added; the oldest of a namespace go once there are too many of them.
+//! Deliberately absent: what is done to runs, which their journals tell.
+
+use errand_api::audit::{Action, Actor, Entry};
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
+use serde_json::Value;
+
+use crate::engine::random;
+use crate::{Engine, Error};
+
+/// Entries that are kept of one namespace.
+pub const KEPT: u32 = 10_000;
+/// One of so many entries looks whether there are too many of them.
+const LOOKS_EVERY: u64 = 128;
+/// Old entries that are removed in one commit.
+const REMOVED_AT_ONCE: u32 = 500;
+
+/// An action that is to be recorded.
+#[derive(Clone, Debug)]
+pub struct Deed<'a> {
+    /// Whose thing it is; `None`: the default namespace's.
+    pub namespace: Option<&'a str>,
+    /// What was done.
+    pub action: Action,
+    /// To what.
+    pub object: &'a str,
+    /// Who did it.
+    pub by: &'a Actor,
+    /// What else is worth knowing.
+    pub detail: Value,
+}
+
+/// The change that records an action: to be made in the commit that does it, where there is one.
+///
+/// # Errors
+///
+/// If the system has no randomness to give.
+pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
+    let at_ms = engine.now();
+    let millis = u64::try_from(at_ms.as_millis()).unwrap_or(0);
+    let Deed { namespace, action, object, by, detail } = deed;
+    let entry = Entry { at_ms, action, object: object.to_owned(), by: by.clone(), detail };
+    Ok(DocumentWrite {
+        kind: DocumentKind::Audit,
+        namespace: namespace.map(str::to_owned),
+        // Keys sort by time; what happens in one millisecond is told apart by chance.
+        key: format!("{millis:013}-{:016x}", random()?),
+        expect: Expect::Absent,
+        change: DocumentChange::Put {
+            body: serde_json::to_value(entry).unwrap_or(Value::Null),
+            due_at: None,
+        },
+    })
+}
+
+/// Records an action that is done already.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn record(engine: &Engine, deed: Deed<'_>) -> Result<(), Error> {
+    let namespace = deed.namespace.map(str::to_owned);
+    let write = write(engine, deed)?;
+    engine.store().write_documents(vec![write]).await?;
+    if random()?.is_multiple_of(LOOKS_EVERY) {
+        prune(engine, namespace).await?;
+    }
+    Ok(())
+}
+
+/// Removes what is older than the newest [`KEPT`] entries of a namespace.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), Error> {
+    let query = DocumentQuery {
+        kind: DocumentKind::Audit,
+        namespaces: Namespaces::One(namespace),
+        prefix: String::new(),
+        order: DocumentOrder::Descending,
+        after: None,
+        limit: KEPT + REMOVED_AT_ONCE,
+    };
+    let kept = usize::try_from(KEPT).unwrap_or(usize::MAX);
+    let found = engine.store().documents(&query).await?;
+    let old: Vec<_> = found.into_iter().skip(kept).map(removal).collect();
+    if !old.is_empty() {
+        engine.store().write_documents(old).await?;
+    }
+    Ok(())
+}
+
+fn removal(document: Document) -> DocumentWrite {
+    DocumentWrite {
+        kind: document.kind,
+        namespace: document.namespace,
+        key: document.key,
+        expect: Expect::Anything,
+        change: DocumentChange::Remove,
+    }
+}
+
+/// An entry with what names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    /// Where the next page begins: [`list`] takes it as `after`.
+    pub id: String,
+    /// What is recorded.
+    pub entry: Entry,
+}
+
+/// Entries of one namespace, the newest first: those older than `after`, at most `limit`. One that
+/// this version cannot read is left out.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn list(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Vec<Listed>, Error> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind: DocumentKind::Audit,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix: String::new(),
+        order: DocumentOrder::Descending,
+        after: after.map(|key| (namespace, key)),
+        limit,
+    };
+    let documents = engine.store().documents(&query).await?;
+    let listed = documents.into_iter().filter_map(|document| {
+        let entry = serde_json::from_value(document.body).ok()?;
+        Some(Listed { id: document.key, entry })
+    });
+    Ok(listed.collect())
+}

@@ -1,0 +1,104 @@
+//! Making a key.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use errand_api::access::{KeyText, PUBLIC_CHARS, SECRET_CHARS, Scope};
+use errand_api::audit::{Action, Actor};
+use errand_model::hex;
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::{Body, Error, KEYS_LIMIT, Key, NAME_LIMIT, list};
+use crate::{Engine, audit};
+
+/// A key that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// What to call it; no other key of its namespace may be called so.
+    pub name: String,
+    /// Whose things it opens; `None`: the default namespace's.
+    pub namespace: Option<String>,
+    /// What it allows; at least one.
+    pub scopes: BTreeSet<Scope>,
+    /// How long it is taken; `None`: until it is revoked.
+    pub lasts: Option<Duration>,
+}
+
+/// A key, and the one time that its text is known.
+#[derive(Clone, Debug)]
+pub struct Created {
+    /// What is kept of it.
+    pub key: Key,
+    /// What its owner has to keep.
+    pub text: KeyText,
+}
+
+/// Makes a key, and records who did.
+///
+/// # Errors
+///
+/// [`Error`]; nothing was made then.
+pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created, Error> {
+    let NewKey { name, namespace, scopes, lasts } = new;
+    check(&name, &scopes)?;
+    if lasts == Some(Duration::ZERO) {
+        return Err(Error::Expired);
+    }
+    let existing = list(engine, None).await?;
+    if existing.len() >= usize::try_from(KEYS_LIMIT).unwrap_or(usize::MAX) {
+        return Err(Error::TooMany);
+    }
+    if existing.iter().any(|key| key.name == name && key.namespace == namespace) {
+        return Err(Error::NameTaken { name });
+    }
+    let text = KeyText::new(random::<PUBLIC_CHARS>()?, random::<SECRET_CHARS>()?);
+    let now = engine.now();
+    let body = Body {
+        schema: 1,
+        name,
+        namespace,
+        scopes,
+        created_at_ms: now,
+        expires_at_ms: lasts.map(|lasts| now.plus(lasts)),
+        secret_sha256: hex(&Sha256::digest(text.secret())),
+    };
+    let write = DocumentWrite {
+        kind: DocumentKind::ApiKey,
+        namespace: None,
+        key: text.public().to_owned(),
+        expect: Expect::Absent,
+        change: DocumentChange::Put { body: body.to_json(), due_at: None },
+    };
+    let deed = audit::Deed {
+        namespace: body.namespace.as_deref(),
+        action: Action::KeyCreated,
+        object: text.public(),
+        by,
+        detail: json!({
+            "name": body.name, "scopes": body.scopes, "expires_at_ms": body.expires_at_ms,
+        }),
+    };
+    let entry = audit::write(engine, deed)?;
+    engine.store().write_documents(vec![write, entry]).await?;
+    let key = body.key(text.public());
+    Ok(Created { key, text })
+}
+
+fn check(name: &str, scopes: &BTreeSet<Scope>) -> Result<(), Error> {
+    let is_sound = (1..=NAME_LIMIT).contains(&name.chars().count())
+        && !name.trim().is_empty()
+        && !name.chars().any(char::is_control);
+    if !is_sound {
+        return Err(Error::Name { name: name.to_owned() });
+    }
+    if scopes.is_empty() { Err(Error::NoScope) } else { Ok(()) }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| crate::Error::Randomness { reason: error.to_string() })?;
+    Ok(bytes)
+}
