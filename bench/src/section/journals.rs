@@ -137,7 +137,8 @@ fn append(arguments: &Arguments) -> Result<Line, Failure> {
         // One after the other, so that both see the same disk. A short journal stays one.
         let (mut shorts, mut longs) = (Vec::new(), Vec::new());
         for round in 0..APPENDS {
-            let delta = [EventBody::OutputDelta(OutputDelta { text: round.to_string() })];
+            let delta =
+                [EventBody::OutputDelta(OutputDelta { text: round.to_string(), offset: None })];
             for (writer, taken) in [(&mut short, &mut shorts), (&mut long, &mut longs)] {
                 let started = Instant::now();
                 writer.append(&delta).await?;

@@ -10,11 +10,13 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{Blobs, Holder, Registry, Store};
 
 use crate::Error;
+use crate::live::Live;
 
 /// One registry, and what is needed to run agents on it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: Arc<Inner>,
+    live: Arc<Live>,
 }
 
 /// What an [`Engine`] is made of.
@@ -48,7 +50,7 @@ pub struct Surroundings {
 impl Engine {
     /// Puts the parts together.
     pub fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), live: Arc::default() }
     }
 
     /// The registry's files.
@@ -66,6 +68,11 @@ impl Engine {
         &self.inner.holder
     }
 
+    /// What agents say at the moment, where this process runs them.
+    pub const fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
@@ -75,12 +82,13 @@ impl Engine {
     /// from `at_least` if that is later.
     pub(crate) fn steadied(&self, at_least: Timestamp) -> Self {
         let Inner { surroundings, store, clock, holder } = self.inner.as_ref();
-        Self::new(Inner {
+        let inner = Inner {
             surroundings: surroundings.clone(),
             store: Arc::clone(store),
             clock: clock.steadied(at_least),
             holder: holder.clone(),
-        })
+        };
+        Self { inner: Arc::new(inner), live: Arc::clone(&self.live) }
     }
 
     /// The blob store.

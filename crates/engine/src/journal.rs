@@ -7,6 +7,7 @@
 //! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
 
 mod fire;
+mod output;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,6 +47,7 @@ struct Shared {
     /// on with the run meanwhile.
     is_for_life: bool,
     wake_soon: Notify,
+    output_came: Notify,
     durable: watch::Sender<Durable>,
     /// Held while a batch is on its way to the store, so that batches arrive in order.
     writing: tokio::sync::Mutex<()>,
@@ -57,6 +59,7 @@ struct State {
     head: Head,
     steps: Steps,
     batch: Batch,
+    output: output::Pending,
     /// Nothing more is taken in: the last events are being written.
     closed: bool,
 }
@@ -124,11 +127,13 @@ impl Journal {
                 head: stored.head,
                 steps,
                 batch: Batch::default(),
+                output: output::Pending::default(),
                 closed: false,
             }),
             wake: Notify::new(),
             is_for_life: lease.expires_at.is_none(),
             wake_soon: Notify::new(),
+            output_came: Notify::new(),
             durable: watch::Sender::new(durable),
             writing: tokio::sync::Mutex::new(()),
         };
@@ -180,6 +185,7 @@ impl Journal {
             if state.closed {
                 return Err(Error::Closed);
             }
+            state.flush_output(now)?;
             for command in commands {
                 let decision = state.run.decide(command, now)?;
                 state.take_in(&decision.events, now)?;
@@ -266,6 +272,7 @@ impl Journal {
         if state.closed {
             return Err(Error::Closed);
         }
+        state.flush_output(now)?;
         let command = make(&state.run, &state.steps)?;
         let decision = state.run.decide(&command, now)?;
         state.take_in(&decision.events, now)?;
@@ -345,6 +352,7 @@ impl Journal {
     /// whoever reconciles takes it from there.
     pub(crate) async fn end(&self, command: &Command) -> Result<Decision, Error> {
         let now = self.shared.engine.now();
+        self.close_output()?;
         // Everything before it must be durable: the snapshot's events follow the registry's.
         let before = self.state().head.seq;
         self.durable(before).await?;
@@ -386,6 +394,7 @@ impl Journal {
                     // Whether it was woken or waited long enough: it writes.
                     drop(tokio::time::timeout(START_MAY_WAIT, woken).await);
                 }
+                () = self.output_due() => {}
             }
             let _order = self.shared.writing.lock().await;
             while let Some(append) = self.next_batch() {

@@ -18,6 +18,7 @@ mod journal;
 pub mod keys;
 pub mod launch;
 pub mod listener;
+mod live;
 pub mod payload;
 pub mod people;
 pub mod prices;
@@ -35,3 +36,4 @@ pub mod worker;
 
 pub use engine::{Engine, Inner, Surroundings};
 pub use error::Error;
+pub use live::{Live, LivePart, LiveWatch};

@@ -152,7 +152,8 @@ mod tests {
         let mut head = Head::EMPTY;
         (0..length)
             .map(|n| {
-                let body = EventBody::OutputDelta(OutputDelta { text: n.to_string() });
+                let body =
+                    EventBody::OutputDelta(OutputDelta { text: n.to_string(), offset: None });
                 head.seal(&run_id, Timestamp::from_millis(5), 1, &body)
             })
             .collect()

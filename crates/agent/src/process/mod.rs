@@ -7,6 +7,6 @@ mod pump;
 mod running;
 mod start;
 
-pub use pump::{Capture, Chunk, Output, STDOUT_CAPTURE_BYTES};
+pub use pump::{Capture, Chunk, Output, STDOUT_CAPTURE_BYTES, Watcher};
 pub use running::{Exit, LEAK_GRACE, Running, STRAGGLER_GRACE, Usage};
 pub use start::{Input, Spec, StartError, start};

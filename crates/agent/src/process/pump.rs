@@ -39,6 +39,14 @@ pub struct Output {
     /// Whoever also wants the bytes as they come; a slow taker slows the agent down, one that is
     /// gone does not. A chunk has at most 128 KiB (and a held-back secret's worth).
     pub tee: Option<mpsc::Sender<Chunk>>,
+    /// Whoever also wants to see the bytes, without ever slowing the agent down.
+    pub watcher: Option<Arc<dyn Watcher>>,
+}
+
+/// Sees what an agent prints, with secrets masked.
+pub trait Watcher: Send + Sync + std::fmt::Debug {
+    /// It printed that. Returns at once.
+    fn printed(&self, stream: Stream, bytes: &[u8]);
 }
 
 /// Bytes that an agent printed, with secrets masked.
@@ -183,6 +191,9 @@ impl Pump {
         self.framer.push(&self.clean, &mut |lines| log.append(lines));
         if let Some(capture) = &mut self.capture {
             capture.push(&self.clean);
+        }
+        if let Some(watcher) = &self.output.watcher {
+            watcher.printed(self.stream, &self.clean);
         }
         if let Some(tee) = &self.output.tee {
             let chunk = Chunk { stream: self.stream, bytes: self.clean.clone() };

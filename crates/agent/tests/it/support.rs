@@ -68,7 +68,7 @@ impl Place {
 
     pub(crate) fn output(&self) -> Output {
         let log = Arc::new(log::Writer::open(&self.log_path()).unwrap());
-        Output { log, redactor: self.redactor.clone(), tee: None }
+        Output { log, redactor: self.redactor.clone(), tee: None, watcher: None }
     }
 
     pub(crate) fn start(&self, spec: &Spec) -> Result<Running, StartError> {

@@ -25,6 +25,7 @@ mod listeners;
 mod listing;
 mod logs;
 mod many;
+mod output_parts;
 mod parcels;
 mod parking;
 mod pausing;

@@ -18,6 +18,7 @@ use super::replay::Replayed;
 use super::{Company, blame, requests, session, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
+use crate::live::Printed;
 use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
@@ -58,11 +59,7 @@ pub(super) async fn run(
         let message = format!("the agent API cannot be served: {error}");
         return fail(journal, company, outcome::failure("spawn_failed", message)).await;
     }
-    let output = Output {
-        log: Arc::clone(&prepared.log),
-        redactor: prepared.redactor.clone(),
-        tee: company.tee.clone(),
-    };
+    let output = output(engine, journal, company, &prepared);
     let running = match process::start(&prepared.spec, output) {
         Ok(running) => running,
         Err(error) => return not_started(journal, company, &error).await,
@@ -75,6 +72,7 @@ pub(super) async fn run(
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
     let (exit, stopped_for) = watched?;
+    desk.finish_output().await;
     end(engine, journal, &prepared, ends, (exit, stopped_for)).await
 }
 
@@ -93,6 +91,21 @@ impl Ends<'_> {
             Some(replayed) => replayed.diverged().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Where what the agent prints goes.
+fn output(engine: &Engine, journal: &Journal, company: &Company, prepared: &Prepared) -> Output {
+    let watcher = Printed {
+        live: Arc::clone(engine.live()),
+        run_id: journal.run_id().clone(),
+        attempt: journal.look(|run, _| run.last_attempt_number()),
+    };
+    Output {
+        log: Arc::clone(&prepared.log),
+        redactor: prepared.redactor.clone(),
+        tee: company.tee.clone(),
+        watcher: Some(Arc::new(watcher)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What stands behind an attempt's agent API: its journal.
 
 mod budget;
+mod output;
 mod people;
 mod session;
 mod time;
@@ -20,8 +21,7 @@ use errand_api::agent_protocol::{
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{
-    ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputDelta, OutputSet, Reported,
-    StepStarted,
+    ArtifactCreated, CheckpointSaved, EventBody, Failure, OutputSet, Reported, StepStarted,
 };
 use errand_model::price::PriceTable;
 use errand_model::run::{Command, Effect, Report};
@@ -58,6 +58,8 @@ pub(super) struct Desk {
     steps_changed: Notify,
     control: broadcast::Sender<ControlEvent>,
     said: Mutex<Said>,
+    /// Masks the output's text, however it is cut.
+    masking: tokio::sync::Mutex<output::Masking>,
     /// Prices with the user's own among them; `None`: those that errand ships with.
     prices: Option<Arc<PriceTable>>,
     /// What calls that are under way were promised of the run's own limits.
@@ -91,6 +93,7 @@ impl Desk {
             steps_changed: Notify::new(),
             control: broadcast::Sender::new(CONTROL_BACKLOG),
             said: Mutex::new(Said::default()),
+            masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
             prices: prepared.prices.clone(),
             book: Mutex::new(Book::default()),
             ordered: Mutex::new(Vec::new()),
@@ -386,8 +389,7 @@ impl Backend for Desk {
     }
 
     async fn output_part(&self, text: String) -> Result<(), Refusal> {
-        let text = self.redactor.redact(&text).into_owned();
-        self.report_all(vec![EventBody::OutputDelta(OutputDelta { text })]).await
+        self.pass_on(|masking| masking.take(&text)).await
     }
 
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {

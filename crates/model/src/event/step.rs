@@ -94,8 +94,12 @@ pub struct OutputSet {
 /// `output.delta`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OutputDelta {
-    /// The next part of the output's text.
+    /// The next part of the output's text: all that came since the last one, a short while.
     pub text: String,
+    /// Where it begins in the text of its attempt, in bytes of UTF-8; `None`: an older version wrote
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
 }
 
 /// `artifact.created`.

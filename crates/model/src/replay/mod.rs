@@ -12,6 +12,7 @@ mod excerpt;
 mod people;
 mod record;
 mod session;
+mod text_track;
 mod track;
 
 pub use divergence::Divergence;

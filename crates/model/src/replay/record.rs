@@ -8,6 +8,7 @@ use super::divergence::{Divergence, shown, shown_payload, shown_step};
 use super::end::{End, NotReplayable, end};
 use super::people::PeopleRecord;
 use super::session::SessionRecord;
+use super::text_track::TextTrack;
 use super::track::Track;
 use crate::event::{Event, EventBody, Failure, StepStarted};
 use crate::run::Run;
@@ -34,7 +35,7 @@ pub struct Record {
     reported: BTreeMap<String, Track<Value>>,
     checkpoints: Track<Payload>,
     artifacts: BTreeMap<String, Track<Digest>>,
-    output_parts: Track<String>,
+    output_parts: TextTrack,
     session: SessionRecord,
     people: PeopleRecord,
     /// The steps that are under way while the journal is taken in, the one begun last at the end.
@@ -109,7 +110,7 @@ impl Record {
             reported: BTreeMap::new(),
             checkpoints: Track::default(),
             artifacts: BTreeMap::new(),
-            output_parts: Track::default(),
+            output_parts: TextTrack::default(),
             session: SessionRecord::default(),
             people: PeopleRecord::default(),
             open: Vec::new(),
@@ -184,7 +185,7 @@ impl Record {
             let track = self.artifacts.entry(created.name.clone()).or_default();
             track.record(attempt, created.digest.clone(), in_step);
         } else if let EventBody::OutputDelta(delta) = body {
-            self.output_parts.record(attempt, delta.text.clone(), in_step);
+            self.output_parts.record(attempt, &delta.text, in_step);
         } else if let EventBody::OutputSet(set) = body {
             if let Some(within) = self.innermost() {
                 within.output = Some(set.output.clone());
@@ -349,9 +350,8 @@ impl Record {
     ///
     /// [`Divergence`] if it is not the one that the record has in its place.
     pub fn output_part(&mut self, text: &str) -> Result<(), Divergence> {
-        self.output_parts.follow(&text.to_owned()).map_err(|expected| {
-            Divergence::new("output part", expected.map(String::as_str), Some(text))
-        })
+        let differs = |expected: Option<&str>| Divergence::new("output part", expected, Some(text));
+        self.output_parts.follow(text).map_err(differs)
     }
 
     /// The replay's agent has ended: whether all came that the record has.

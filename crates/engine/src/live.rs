@@ -1,0 +1,140 @@
+//! What an agent says, at once, for whoever watches in this process.
+//!
+//! A journal keeps the parts of an output in batches; who watches a run hears each part as it comes,
+//! before it is durable. Nothing is kept here, and nothing is rendered while nobody watches.
+//!
+//! Deliberately absent: other processes. They have the journal.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use errand_agent::log::Stream;
+use errand_agent::process::Watcher;
+use errand_model::RunId;
+use tokio::sync::broadcast;
+
+/// Parts that whoever watches may be behind before some are missed: a second of a fast model.
+const BACKLOG: usize = 1_024;
+/// What was printed is passed on in pieces of this size, so that a backlog of them stays small.
+const LOG_PIECE_BYTES: usize = 8 * 1_024;
+
+/// What an agent just said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LivePart {
+    /// A part of its output's text. An `output.delta` with it follows in the journal.
+    Output {
+        /// Which attempt says it.
+        attempt: u32,
+        /// Where it begins in the text of its attempt, in bytes of UTF-8.
+        offset: u64,
+        /// The text, with secrets masked.
+        text: Arc<str>,
+    },
+    /// What it printed. The log has it too.
+    Log {
+        /// Which attempt printed it.
+        attempt: u32,
+        /// `stdout` or `stderr`.
+        stream: &'static str,
+        /// As printed, with secrets masked, not cut at lines or characters.
+        bytes: Arc<[u8]>,
+    },
+}
+
+/// Who watches which runs.
+#[derive(Debug, Default)]
+pub struct Live {
+    watched: Mutex<HashMap<RunId, broadcast::Sender<LivePart>>>,
+}
+
+impl Live {
+    /// Hears what a run's agent says from now on, if it runs in this process.
+    pub fn watch(self: &Arc<Self>, run_id: &RunId) -> LiveWatch {
+        let mut watched = self.watched();
+        let sender =
+            watched.entry(run_id.clone()).or_insert_with(|| broadcast::Sender::new(BACKLOG));
+        LiveWatch { parts: sender.subscribe(), live: Arc::clone(self), run_id: run_id.clone() }
+    }
+
+    /// Tells whoever watches.
+    pub(crate) fn say(&self, run_id: &RunId, part: impl FnOnce() -> LivePart) {
+        if let Some(sender) = self.watched().get(run_id) {
+            // Nobody may be left.
+            drop(sender.send(part()));
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<RunId, broadcast::Sender<LivePart>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hears one run, until it is dropped.
+#[derive(Debug)]
+pub struct LiveWatch {
+    /// What is said. A receiver that lags has missed some: the journal has the output.
+    pub parts: broadcast::Receiver<LivePart>,
+    live: Arc<Live>,
+    run_id: RunId,
+}
+
+impl Drop for LiveWatch {
+    fn drop(&mut self) {
+        let mut watched = self.live.watched();
+        if watched.get(&self.run_id).is_some_and(|sender| sender.receiver_count() <= 1) {
+            watched.remove(&self.run_id);
+        }
+    }
+}
+
+/// Passes on what one attempt prints.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) live: Arc<Live>,
+    pub(crate) run_id: RunId,
+    pub(crate) attempt: u32,
+}
+
+impl Watcher for Printed {
+    fn printed(&self, stream: Stream, bytes: &[u8]) {
+        let stream = match stream {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+            Stream::System => return,
+        };
+        for piece in bytes.chunks(LOG_PIECE_BYTES) {
+            let attempt = self.attempt;
+            self.live.say(&self.run_id, || LivePart::Log {
+                attempt,
+                stream,
+                bytes: Arc::from(piece),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use errand_model::Timestamp;
+
+    use super::*;
+
+    fn part(n: u64) -> LivePart {
+        LivePart::Output { attempt: 1, offset: n, text: n.to_string().into() }
+    }
+
+    #[test]
+    fn nothing_is_made_or_kept_for_a_run_that_nobody_watches() {
+        let live = Arc::new(Live::default());
+        let run_id = RunId::new(Timestamp::from_millis(1), 1);
+        live.say(&run_id, || unreachable!("nobody watches"));
+        let (mut one, other) = (live.watch(&run_id), live.watch(&run_id));
+        live.say(&run_id, || part(1));
+        assert_eq!(one.parts.try_recv(), Ok(part(1)));
+        drop(one);
+        assert_eq!(live.watched().len(), 1);
+        drop(other);
+        assert!(live.watched().is_empty());
+        live.say(&run_id, || unreachable!("nobody watches any more"));
+    }
+}

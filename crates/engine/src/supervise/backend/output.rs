@@ -1,0 +1,86 @@
+//! The parts of an output, as an agent sends them.
+
+use errand_agent::agent_api::Refusal;
+use errand_agent::redact::{self, Redactor};
+
+use super::{Desk, refusal};
+use crate::live::LivePart;
+
+/// Masks text that comes in parts: what could still become a secret is held back until it is clear.
+#[derive(Debug)]
+pub(super) struct Masking {
+    stream: redact::Stream,
+    /// The beginning of a character, the rest of which is held back.
+    cut: Vec<u8>,
+}
+
+impl Masking {
+    pub(super) fn new(redactor: &Redactor) -> Self {
+        Self { stream: redactor.stream(), cut: Vec::new() }
+    }
+
+    /// Takes the next part. Returns what is clear.
+    pub(super) fn take(&mut self, text: &str) -> String {
+        let mut clear = std::mem::take(&mut self.cut);
+        self.stream.push(text.as_bytes(), &mut clear);
+        match String::from_utf8(clear) {
+            Ok(text) => text,
+            Err(error) => {
+                let whole = error.utf8_error().valid_up_to();
+                let mut clear = error.into_bytes();
+                self.cut = clear.split_off(whole);
+                String::from_utf8_lossy(&clear).into_owned()
+            }
+        }
+    }
+
+    /// What was held back: nothing more comes.
+    fn finish(&mut self) -> String {
+        let mut clear = std::mem::take(&mut self.cut);
+        self.stream.finish(&mut clear);
+        String::from_utf8_lossy(&clear).into_owned()
+    }
+}
+
+impl Desk {
+    /// Takes in what `mask` says is clear of the output's text, and tells whoever watches.
+    pub(super) async fn pass_on(
+        &self,
+        mask: impl FnOnce(&mut Masking) -> String + Send,
+    ) -> Result<(), Refusal> {
+        // Held until it is taken in: parts of one text must not overtake each other.
+        let mut masking = self.masking.lock().await;
+        let text = mask(&mut masking);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let (live, run_id, attempt) = (self.engine.live(), self.journal.run_id(), self.attempt);
+        let say = |offset| {
+            live.say(run_id, || LivePart::Output { attempt, offset, text: text.as_str().into() });
+        };
+        let taken = self.journal.record_output(attempt, &text, say).await;
+        taken.map_err(|error| refusal(&error))
+    }
+
+    /// Takes in what was held back: the agent has ended.
+    pub(in crate::supervise) async fn finish_output(&self) {
+        // A journal that is lost or closed has no place for it.
+        drop(self.pass_on(Masking::finish).await);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_masked_however_it_is_cut() {
+        let secret = "s\u{e9}cret";
+        let mut masking = Masking::new(&Redactor::new([("KEY", secret.as_bytes())]));
+        let parts = ["a s", "\u{e9}c", "ret, s", "\u{e9}\u{e9}", " s"];
+        let mut text: String = parts.iter().map(|part| masking.take(part)).collect();
+        text.push_str(&masking.finish());
+        assert!(!text.contains(secret), "{text}");
+        assert!(text.starts_with("a ") && text.ends_with(", s\u{e9}\u{e9} s"), "{text}");
+    }
+}
