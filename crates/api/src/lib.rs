@@ -9,6 +9,7 @@ pub mod agent_protocol;
 pub mod audit;
 pub mod bom;
 pub mod budget;
+pub mod config;
 pub mod error_code;
 pub mod exit_code;
 pub mod price_table;

@@ -100,6 +100,9 @@ pub(crate) enum Command {
     /// List, show and remove what outlives the runs of a conversation
     #[command(subcommand)]
     Sessions(commands::sessions::Command),
+    /// Show or check how a server and a worker are configured
+    #[command(subcommand)]
+    Config(commands::config::Command),
     /// Make, list and take back the API keys of a server
     #[command(subcommand)]
     Keys(commands::keys::Command),

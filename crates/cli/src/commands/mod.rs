@@ -7,6 +7,7 @@ pub(crate) mod audit;
 pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod decide;
 pub(crate) mod dlq;
@@ -88,6 +89,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Export(args) => export::run(context, args).await,
         Command::Import(args) => import::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Config(command) => config::run(context, command),
         Command::Keys(command) => keys::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Sessions(command) => sessions::run(context, command).await,

@@ -10,6 +10,7 @@ mod agent_commands;
 mod bad_input;
 mod bom;
 mod budgets;
+mod config;
 mod crash;
 mod damage;
 mod dead_letters;

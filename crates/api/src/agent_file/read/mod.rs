@@ -9,7 +9,7 @@ mod metadata;
 mod model;
 mod names;
 mod process;
-mod quantity;
+pub(crate) mod quantity;
 mod schedules;
 mod whole;
 

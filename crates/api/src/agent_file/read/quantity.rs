@@ -21,7 +21,7 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// An amount of memory such as `512Mi`, in bytes.
-pub(super) fn memory_bytes(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
+pub(crate) fn memory_bytes(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     let parsed = match &at.node.kind {
         Kind::Text { text } => parse_memory(text),
         Kind::Number { text } => {
@@ -49,7 +49,7 @@ pub(super) fn memory_bytes(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     }
 }
 
-fn parse_memory(text: &str) -> Option<u64> {
+pub(crate) fn parse_memory(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().ok()?;
     let (_, factor) = UNITS.iter().find(|(unit, _)| *unit == &text[digits..])?;
@@ -57,7 +57,7 @@ fn parse_memory(text: &str) -> Option<u64> {
 }
 
 /// Cores such as `2`, `0.5` or `500m`, in thousandths.
-pub(super) fn cpu_millis(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
+pub(crate) fn cpu_millis(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     let parsed = match &at.node.kind {
         Kind::Text { text } | Kind::Number { text } => match text.strip_suffix('m') {
             Some(millis) => decimal(millis, 0),
@@ -94,7 +94,7 @@ pub(crate) fn parse_micro_usd(text: &str) -> Option<u64> {
 }
 
 /// A decimal without sign or exponent, times ten to the power of `places`.
-fn decimal(text: &str, places: usize) -> Option<u64> {
+pub(crate) fn decimal(text: &str, places: usize) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let is_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(whole) || !is_digits(fraction) || (whole.is_empty() && fraction.is_empty()) {

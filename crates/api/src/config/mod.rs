@@ -1,0 +1,16 @@
+//! How a server and a worker are configured: one table of settings, each with its name in the file,
+//! its environment variable, its flag, its type and its default.
+//!
+//! Deliberately absent: which source wins, and reading any of them; the command line does that.
+
+mod file;
+mod kind;
+mod setting;
+mod settings;
+mod table;
+
+pub use file::{FILE_NAME, Given, parse};
+pub use kind::{Kind, NamespaceLimits, Unreadable, Value};
+pub use setting::Setting;
+pub use settings::{Contradiction, Limits, Log, LogFormat, Otlp, Settings, Tls};
+pub use table::{SETTINGS, setting};

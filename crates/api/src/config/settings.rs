@@ -1,0 +1,243 @@
+//! The configuration as those use it who are configured.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use errand_model::placement::Resources;
+use thiserror::Error;
+
+use super::kind::{NamespaceLimits, Value};
+
+/// What a server and a worker work with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the server listens.
+    pub listen: String,
+    /// Where metrics are served without a key; `None`: nowhere.
+    pub metrics_listen: Option<String>,
+    /// `None`: the registry's own.
+    pub database: Option<String>,
+    /// Folders whose agents are registered.
+    pub agents: Vec<PathBuf>,
+    /// `None`: one per core.
+    pub slots: Option<u32>,
+    /// What the worker says of itself.
+    pub labels: BTreeMap<String, String>,
+    /// Zero: whatever the machine has.
+    pub resources: Resources,
+    /// How long a worker that is not heard of keeps its runs.
+    pub lease: Duration,
+    /// How often leases are renewed.
+    pub heartbeat: Duration,
+    /// What clients may do at most.
+    pub limits: Limits,
+    /// By the name of the namespace.
+    pub namespaces: BTreeMap<String, NamespaceLimits>,
+    /// Private places that reports may go to all the same.
+    pub callbacks_allow: Vec<String>,
+    /// Where traces go; `None`: nowhere.
+    pub otlp: Option<Otlp>,
+    /// With what the server proves who it is; `None`: it does not.
+    pub tls: Option<Tls>,
+    /// How the process writes its own log.
+    pub log: Log,
+}
+
+/// What clients of a server may do at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Requests of one key, over time.
+    pub requests_per_second: u32,
+    /// Requests of one key at once.
+    pub burst: u32,
+    /// Connections that are open at once.
+    pub connections: u32,
+    /// The largest body.
+    pub body_bytes: u64,
+    /// The largest head.
+    pub header_bytes: u64,
+    /// How long a head may take to arrive.
+    pub header_timeout: Duration,
+}
+
+/// Where traces go.
+#[derive(Clone, Debug)]
+pub struct Otlp {
+    /// The address of the collector.
+    pub endpoint: String,
+    /// Headers that are sent along; secrets.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// With what a server proves who it is.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The certificate with those that lead to its root, PEM.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// How the process's own log is written.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// As `tracing` names it.
+    pub level: String,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings that do not go together.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum Contradiction {
+    /// A lease that ends before it can be renewed.
+    #[error("heartbeat is {heartbeat:?}, which is more than half of lease, {lease:?}")]
+    Heartbeat {
+        /// How often leases are renewed.
+        heartbeat: Duration,
+        /// How long they last.
+        lease: Duration,
+    },
+    /// A certificate without its key, or the other way round.
+    #[error("tls.cert and tls.key are only of use together")]
+    HalfTls,
+}
+
+impl Settings {
+    /// What the values of settings come down to; `value` finds one by the setting's name.
+    ///
+    /// # Errors
+    ///
+    /// [`Contradiction`].
+    pub fn of<'v>(value: impl Fn(&str) -> Option<&'v Value>) -> Result<Self, Contradiction> {
+        let from = Values(value);
+        let settings = Self {
+            listen: from.text("listen").unwrap_or_default(),
+            metrics_listen: from.text("metrics_listen"),
+            database: from.text("database"),
+            agents: from.texts("agents").into_iter().map(PathBuf::from).collect(),
+            slots: from.number("slots").map(saturated),
+            labels: from.words("labels"),
+            resources: from.resources(),
+            lease: from.duration("lease"),
+            heartbeat: from.duration("heartbeat"),
+            limits: from.limits(),
+            namespaces: from.namespaces(),
+            callbacks_allow: from.texts("callbacks.allow"),
+            otlp: from.otlp(),
+            tls: from.tls()?,
+            log: from.log(),
+        };
+        let Self { heartbeat, lease, .. } = settings;
+        // One renewal may be lost, and the lease still holds.
+        if heartbeat.saturating_mul(2) > lease {
+            return Err(Contradiction::Heartbeat { heartbeat, lease });
+        }
+        Ok(settings)
+    }
+}
+
+struct Values<F>(F);
+
+impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
+    fn text(&self, path: &str) -> Option<String> {
+        match (self.0)(path)? {
+            Value::Text(text) => Some(text.clone()),
+            Value::Number(_) | Value::Texts(_) | Value::Words(_) | Value::Namespaces(_) => None,
+        }
+    }
+
+    fn number(&self, path: &str) -> Option<u64> {
+        match (self.0)(path)? {
+            Value::Number(number) => Some(*number),
+            Value::Text(_) | Value::Texts(_) | Value::Words(_) | Value::Namespaces(_) => None,
+        }
+    }
+
+    fn whole(&self, path: &str) -> u32 {
+        self.number(path).map_or(1, saturated)
+    }
+
+    fn duration(&self, path: &str) -> Duration {
+        Duration::from_millis(self.number(path).unwrap_or(0))
+    }
+
+    fn texts(&self, path: &str) -> Vec<String> {
+        match (self.0)(path) {
+            Some(Value::Texts(texts)) => texts.clone(),
+            Some(Value::Text(_) | Value::Number(_) | Value::Words(_) | Value::Namespaces(_))
+            | None => Vec::new(),
+        }
+    }
+
+    fn words(&self, path: &str) -> BTreeMap<String, String> {
+        match (self.0)(path) {
+            Some(Value::Words(words)) => words.clone(),
+            Some(Value::Text(_) | Value::Number(_) | Value::Texts(_) | Value::Namespaces(_))
+            | None => BTreeMap::new(),
+        }
+    }
+
+    fn namespaces(&self) -> BTreeMap<String, NamespaceLimits> {
+        match (self.0)("namespaces") {
+            Some(Value::Namespaces(limits)) => limits.clone(),
+            Some(Value::Text(_) | Value::Number(_) | Value::Texts(_) | Value::Words(_)) | None => {
+                BTreeMap::new()
+            }
+        }
+    }
+
+    fn resources(&self) -> Resources {
+        Resources {
+            cpu_millis: self.number("resources.cpu").unwrap_or(0),
+            memory_bytes: self.number("resources.memory").unwrap_or(0),
+            gpu: self.number("resources.gpu").unwrap_or(0),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            requests_per_second: self.whole("limits.requests_per_second"),
+            burst: self.whole("limits.burst"),
+            connections: self.whole("limits.connections"),
+            body_bytes: self.number("limits.body").unwrap_or(0),
+            header_bytes: self.number("limits.headers").unwrap_or(0),
+            header_timeout: self.duration("limits.header_timeout"),
+        }
+    }
+
+    fn otlp(&self) -> Option<Otlp> {
+        let endpoint = self.text("otlp.endpoint")?;
+        Some(Otlp { endpoint, headers: self.words("otlp.headers") })
+    }
+
+    fn tls(&self) -> Result<Option<Tls>, Contradiction> {
+        match (self.text("tls.cert"), self.text("tls.key")) {
+            (Some(cert), Some(key)) => Ok(Some(Tls { cert: cert.into(), key: key.into() })),
+            (None, None) => Ok(None),
+            (Some(_), None) | (None, Some(_)) => Err(Contradiction::HalfTls),
+        }
+    }
+
+    fn log(&self) -> Log {
+        let format = match self.text("log.format").as_deref() {
+            Some("json") => LogFormat::Json,
+            Some(_) | None => LogFormat::Text,
+        };
+        Log { format, level: self.text("log.level").unwrap_or_else(|| "info".to_owned()) }
+    }
+}
+
+fn saturated(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

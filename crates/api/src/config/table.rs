@@ -1,0 +1,254 @@
+//! All settings.
+
+use super::kind::Kind;
+use super::setting::Setting;
+
+const fn plain(
+    path: &'static str,
+    flag: &'static str,
+    variables: &'static [&'static str],
+    kind: Kind,
+    says: &'static str,
+) -> Setting {
+    let flag = Some(flag);
+    let (default, is_worker, is_secret) = (None, false, false);
+    Setting { path, flag, variables, kind, default, is_worker, is_secret, says }
+}
+
+impl Setting {
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    const fn secret(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+
+    const fn worker(self) -> Self {
+        Self { is_worker: true, ..self }
+    }
+
+    const fn without_flag(self) -> Self {
+        Self { flag: None, ..self }
+    }
+}
+
+/// Every setting, in the order in which it is shown.
+pub const SETTINGS: &[Setting] = &[
+    plain("listen", "listen", &["ERRAND_LISTEN"], Kind::Text, "where the server listens")
+        .or("127.0.0.1:7070"),
+    plain(
+        "metrics_listen",
+        "metrics-listen",
+        &["ERRAND_METRICS_LISTEN"],
+        Kind::Text,
+        "where /metrics is served without a key, apart from everything else",
+    )
+    .worker(),
+    plain(
+        "database",
+        "database",
+        &["ERRAND_DATABASE"],
+        Kind::Text,
+        "a PostgreSQL database (postgres://…); without it the registry's own",
+    )
+    .worker()
+    .secret(),
+    plain(
+        "agents",
+        "agents",
+        &["ERRAND_AGENTS"],
+        Kind::Paths,
+        "folders whose agents are registered at the start and when they change",
+    ),
+    plain(
+        "slots",
+        "slots",
+        &["ERRAND_SLOTS"],
+        Kind::Whole(0, 10_000),
+        "runs that the worker executes at once; without it one per core",
+    )
+    .worker(),
+    plain(
+        "labels",
+        "label",
+        &["ERRAND_LABELS"],
+        Kind::Words,
+        "what the worker says of itself, for agents that ask for it",
+    )
+    .worker(),
+    plain(
+        "resources.cpu",
+        "cpu",
+        &["ERRAND_CPU"],
+        Kind::Cpu,
+        "cores that the worker gives to runs",
+    )
+    .worker(),
+    plain(
+        "resources.memory",
+        "memory",
+        &["ERRAND_MEMORY"],
+        Kind::Bytes,
+        "memory that the worker gives to runs",
+    )
+    .worker(),
+    plain(
+        "resources.gpu",
+        "gpu",
+        &["ERRAND_GPU"],
+        Kind::Whole(0, 1_024),
+        "graphics processors that the worker gives to runs",
+    )
+    .worker()
+    .or("0"),
+    plain(
+        "lease",
+        "lease",
+        &["ERRAND_LEASE"],
+        Kind::Duration,
+        "how long a worker that is not heard of keeps its runs",
+    )
+    .worker()
+    .or("15s"),
+    plain(
+        "heartbeat",
+        "heartbeat",
+        &["ERRAND_HEARTBEAT"],
+        Kind::Duration,
+        "how often a worker renews its leases",
+    )
+    .worker()
+    .or("5s"),
+    plain(
+        "limits.requests_per_second",
+        "requests-per-second",
+        &["ERRAND_REQUESTS_PER_SECOND"],
+        Kind::Whole(1, 1_000_000),
+        "requests that one API key may make, over time",
+    )
+    .or("1000"),
+    plain(
+        "limits.burst",
+        "burst",
+        &["ERRAND_BURST"],
+        Kind::Whole(1, 1_000_000),
+        "requests that it may make at once",
+    )
+    .or("2000"),
+    plain(
+        "limits.connections",
+        "max-connections",
+        &["ERRAND_MAX_CONNECTIONS"],
+        Kind::Whole(1, 100_000),
+        "connections that are open at once",
+    )
+    .or("4096"),
+    plain(
+        "limits.body",
+        "max-body",
+        &["ERRAND_MAX_BODY"],
+        Kind::Bytes,
+        "the largest body of a request, archives of agents excepted",
+    )
+    .or("16Mi"),
+    plain(
+        "limits.headers",
+        "max-headers",
+        &["ERRAND_MAX_HEADERS"],
+        Kind::Bytes,
+        "the largest head of a request",
+    )
+    .or("32Ki"),
+    plain(
+        "limits.header_timeout",
+        "header-timeout",
+        &["ERRAND_HEADER_TIMEOUT"],
+        Kind::Duration,
+        "how long a client may take to send the head of a request",
+    )
+    .or("10s"),
+    plain("namespaces", "", &[], Kind::Namespaces, "what each namespace may do at most")
+        .without_flag(),
+    plain(
+        "callbacks.allow",
+        "callback-allow",
+        &["ERRAND_CALLBACKS_ALLOW"],
+        Kind::Texts,
+        "private addresses and networks that reports may be sent to all the same",
+    ),
+    plain(
+        "otlp.endpoint",
+        "otlp-endpoint",
+        &[
+            "ERRAND_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ],
+        Kind::Text,
+        "where traces are sent, over OTLP/HTTP",
+    ),
+    plain(
+        "otlp.headers",
+        "otlp-header",
+        &["ERRAND_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"],
+        Kind::Words,
+        "headers that are sent with them",
+    )
+    .secret(),
+    plain(
+        "tls.cert",
+        "tls-cert",
+        &["ERRAND_TLS_CERT"],
+        Kind::Path,
+        "the server's certificate with those that lead to its root, PEM",
+    ),
+    plain("tls.key", "tls-key", &["ERRAND_TLS_KEY"], Kind::Path, "its private key, PEM"),
+    plain(
+        "log.format",
+        "log-format",
+        &["ERRAND_LOG_FORMAT"],
+        Kind::Choice(&["text", "json"]),
+        "how the server's own log is written",
+    )
+    .worker()
+    .or("text"),
+    plain(
+        "log.level",
+        "log-level",
+        &["ERRAND_LOG_LEVEL"],
+        Kind::Choice(&["off", "error", "warn", "info", "debug", "trace"]),
+        "how much of it",
+    )
+    .worker()
+    .or("info"),
+];
+
+/// The setting of that name.
+pub fn setting(path: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.path == path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_read_and_no_name_is_used_twice() {
+        let mut names = BTreeSet::new();
+        for setting in SETTINGS {
+            if let Some(default) = setting.default {
+                assert!(setting.kind.read(default).is_ok(), "{}", setting.path);
+            }
+            assert!(names.insert(setting.path), "{}", setting.path);
+            for variable in setting.variables {
+                assert!(names.insert(variable), "{variable}");
+            }
+            if let Some(flag) = setting.flag.filter(|flag| *flag != setting.path) {
+                assert!(names.insert(flag), "{flag}");
+            }
+        }
+    }
+}

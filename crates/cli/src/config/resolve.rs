@@ -1,0 +1,153 @@
+//! Which source wins, setting by setting.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use errand_api::config::{Contradiction, Given, Kind, SETTINGS, Setting, Settings, Value};
+use errand_api::error_code::ErrorCode;
+
+use super::file;
+use super::flags::{Flags, is_repeated};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// That flag.
+    Flag(&'static str),
+    /// That environment variable.
+    Variable(&'static str),
+    /// That line of the file.
+    File(usize),
+    /// Nobody said anything.
+    Default,
+}
+
+/// A setting and what is in force of it.
+#[derive(Clone, Debug)]
+pub(crate) struct InForce {
+    pub(crate) setting: &'static Setting,
+    /// `None`: nothing.
+    pub(crate) value: Option<Value>,
+    pub(crate) source: Source,
+}
+
+/// All settings.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    /// In the order of the table.
+    pub(crate) in_force: Vec<InForce>,
+}
+
+impl Configuration {
+    /// Reads all sources.
+    pub(crate) fn load<const WORKER: bool>(
+        context: &Context,
+        flags: &Flags<WORKER>,
+    ) -> Result<Self, Failure> {
+        let read = file::read(context, flags.file.as_deref())?;
+        let (file, mut given) = match read {
+            Some(read) => (Some(read.path), read.given),
+            None => (None, BTreeMap::new()),
+        };
+        let mut in_force = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let typed = flags.typed.get(setting.path).map(Vec::as_slice);
+            let from_file = given.remove(setting.path);
+            let (value, source) = one(context, setting, typed, from_file, file.as_deref())?;
+            in_force.push(InForce { setting, value, source });
+        }
+        Ok(Self { file, in_force })
+    }
+
+    /// What it comes down to.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Settings::of(|path| self.value(path)).map_err(|error| {
+            let text = error.to_string();
+            match error {
+                Contradiction::Heartbeat { .. } => Failure::new(ErrorCode::ConfigInvalid, text)
+                    .hint("a lease should outlast two heartbeats at least"),
+                Contradiction::HalfTls => Failure::new(ErrorCode::TlsInvalid, text)
+                    .hint("give both --tls-cert and --tls-key"),
+            }
+        })
+    }
+
+    /// What is in force of a setting.
+    fn value(&self, path: &str) -> Option<&Value> {
+        self.in_force.iter().find(|it| it.setting.path == path)?.value.as_ref()
+    }
+}
+
+/// One setting: the first of its sources that says something.
+fn one(
+    context: &Context,
+    setting: &'static Setting,
+    typed: Option<&[String]>,
+    given: Option<Given>,
+    file: Option<&Path>,
+) -> Result<(Option<Value>, Source), Failure> {
+    if let Some(typed) = typed {
+        let flag = setting.flag.unwrap_or(setting.path);
+        let value = typed_value(setting.kind, typed)
+            .map_err(|reason| unreadable(&format!("--{flag}"), &reason))?;
+        return Ok((Some(at_home(value, setting.kind, &context.cwd)), Source::Flag(flag)));
+    }
+    for name in setting.variables {
+        let Some(text) = context.variable(name) else { continue };
+        let text = text.to_str().ok_or_else(|| unreadable(name, "it is not UTF-8"))?;
+        let value =
+            setting.kind.read(text).map_err(|error| unreadable(name, &error.to_string()))?;
+        return Ok((Some(at_home(value, setting.kind, &context.cwd)), Source::Variable(name)));
+    }
+    if let Some(Given { value, line }) = given {
+        let folder = file.and_then(Path::parent).unwrap_or(&context.cwd);
+        return Ok((Some(at_home(value, setting.kind, folder)), Source::File(line)));
+    }
+    let default = setting.default.and_then(|text| setting.kind.read(text).ok());
+    Ok((default, Source::Default))
+}
+
+/// What a flag says, item by item where it may be repeated.
+fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
+    let last = typed.last().map(String::as_str).unwrap_or_default();
+    if !is_repeated(kind) {
+        return kind.read(last).map_err(|error| error.to_string());
+    }
+    if typed.iter().any(|item| item.trim().is_empty()) {
+        return Err("it is empty".to_owned());
+    }
+    if kind != Kind::Words {
+        return Ok(Value::Texts(typed.to_vec()));
+    }
+    let pairs = typed.iter().map(|item| match item.split_once('=') {
+        Some((key, word)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), word.trim().to_owned()))
+        }
+        Some(_) | None => Err("write key=word".to_owned()),
+    });
+    pairs.collect::<Result<_, _>>().map(Value::Words)
+}
+
+/// Paths as they are meant where they stand.
+fn at_home(value: Value, kind: Kind, folder: &Path) -> Value {
+    let joined = |path: &String| folder.join(path).display().to_string();
+    match value {
+        Value::Text(path) if kind == Kind::Path => Value::Text(joined(&path)),
+        Value::Texts(paths) if kind == Kind::Paths => {
+            Value::Texts(paths.iter().map(joined).collect())
+        }
+        value @ (Value::Text(_)
+        | Value::Number(_)
+        | Value::Texts(_)
+        | Value::Words(_)
+        | Value::Namespaces(_)) => value,
+    }
+}
+
+fn unreadable(what: &str, reason: &str) -> Failure {
+    Failure::new(ErrorCode::ConfigInvalid, format!("{what} cannot be understood: {reason}"))
+}

@@ -1,0 +1,145 @@
+//! The configuration as people and programs see it: what is in force, and where it comes from.
+
+use std::path::Path;
+
+use errand_api::config::{Kind, Value};
+use serde_json::json;
+
+use super::resolve::{Configuration, InForce, Source};
+
+/// What stands for what nobody should see.
+const MASK: &str = "***";
+/// Units of sizes, the largest first.
+const SIZES: &[(&str, u64)] = &[("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
+/// Units of durations in milliseconds, the largest first.
+const LENGTHS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+
+impl Configuration {
+    /// Everything as JSON, secrets masked.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        let settings: Vec<_> = self
+            .in_force
+            .iter()
+            .map(|it| {
+                let value = it.value.as_ref().map(|value| masked(it, value));
+                let source = match it.source {
+                    Source::Flag(flag) => json!({ "kind": "flag", "name": format!("--{flag}") }),
+                    Source::Variable(name) => json!({ "kind": "environment", "name": name }),
+                    Source::File(line) => {
+                        json!({ "kind": "file", "path": self.file, "line": line })
+                    }
+                    Source::Default => json!({ "kind": "default" }),
+                };
+                json!({ "name": it.setting.path, "value": value, "source": source })
+            })
+            .collect();
+        json!({ "schema": 1, "file": self.file, "settings": settings })
+    }
+}
+
+impl InForce {
+    /// The value as it would be typed, secrets masked; `-` for none.
+    pub(crate) fn shown(&self) -> String {
+        let Some(value) = &self.value else { return "-".to_owned() };
+        match masked(self, value) {
+            Value::Text(text) => text,
+            Value::Number(number) => match self.setting.kind {
+                Kind::Duration => in_units(number, LENGTHS, "ms"),
+                Kind::Bytes => in_units(number, SIZES, "B"),
+                Kind::Cpu => in_units(number, &[("", 1_000)], "m"),
+                Kind::Text
+                | Kind::Path
+                | Kind::Choice(_)
+                | Kind::Whole(_, _)
+                | Kind::Texts
+                | Kind::Paths
+                | Kind::Words
+                | Kind::Namespaces => number.to_string(),
+            },
+            Value::Texts(texts) => texts.join(","),
+            Value::Words(words) => {
+                let pairs: Vec<_> =
+                    words.iter().map(|(key, word)| format!("{key}={word}")).collect();
+                pairs.join(",")
+            }
+            Value::Namespaces(limits) => {
+                serde_json::to_string(&limits).unwrap_or_else(|_| MASK.to_owned())
+            }
+        }
+    }
+
+    /// Where it comes from, in a word or two.
+    pub(crate) fn from(&self, file: Option<&Path>) -> String {
+        match self.source {
+            Source::Flag(flag) => format!("--{flag}"),
+            Source::Variable(name) => name.to_owned(),
+            Source::File(line) => match file {
+                Some(path) => format!("{}:{line}", path.display()),
+                None => format!("line {line}"),
+            },
+            Source::Default => "default".to_owned(),
+        }
+    }
+}
+
+/// The largest unit that leaves nothing over.
+fn in_units(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
+    let fits = |(_, size): &&(&str, u64)| number > 0 && number.is_multiple_of(*size);
+    match units.iter().find(fits) {
+        Some((unit, size)) => format!("{}{unit}", number / size),
+        None => format!("{number}{smallest}"),
+    }
+}
+
+fn masked(it: &InForce, value: &Value) -> Value {
+    if !it.setting.is_secret {
+        return value.clone();
+    }
+    match value {
+        Value::Text(text) => Value::Text(without_password(text)),
+        Value::Words(words) => {
+            Value::Words(words.keys().map(|key| (key.clone(), MASK.to_owned())).collect())
+        }
+        Value::Number(_) | Value::Texts(_) | Value::Namespaces(_) => Value::Text(MASK.to_owned()),
+    }
+}
+
+/// An address without what stands between its user and its host, and without its parameters.
+/// Whatever is no such address is masked whole.
+pub(crate) fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return MASK.to_owned() };
+    let (rest, parameters) = match rest.split_once('?') {
+        Some((rest, _)) => (rest, format!("?{MASK}")),
+        None => (rest, String::new()),
+    };
+    match rest.rsplit_once('@') {
+        Some((user, host)) => {
+            let name = user.split_once(':').map_or(user, |(name, _)| name);
+            let password = if user.contains(':') { format!(":{MASK}") } else { String::new() };
+            format!("{scheme}://{name}{password}@{host}{parameters}")
+        }
+        None => format!("{scheme}://{rest}{parameters}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_as_they_would_be_typed() {
+        assert_eq!(in_units(15_000, LENGTHS, "ms"), "15s");
+        assert_eq!(in_units(1_500, LENGTHS, "ms"), "1500ms");
+        assert_eq!(in_units(16 << 20, SIZES, "B"), "16Mi");
+        assert_eq!(in_units(500, &[("", 1_000)], "m"), "500m");
+        assert_eq!(in_units(0, SIZES, "B"), "0B");
+    }
+
+    #[test]
+    fn passwords_of_addresses_are_not_shown() {
+        let shown = without_password;
+        assert_eq!(shown("postgres://ada:p@ss:w@db/x"), "postgres://ada:***@db/x");
+        assert_eq!(shown("postgres://ada@db/x?password=p"), "postgres://ada@db/x?***");
+        assert_eq!(shown("host=db password=p"), "***");
+    }
+}
