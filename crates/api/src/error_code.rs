@@ -167,8 +167,8 @@ codes! {
     NotInRun = "not_in_run", ERRAND_FAILED, "the command only works inside of a run";
     AgentApiUnreachable = "agent_api_unreachable", ERRAND_FAILED, "the agent API does not answer";
     TokenInvalid = "token_invalid", ERRAND_FAILED, "the token is not that of a live attempt";
-    RequestInvalid = "request_invalid", USAGE, "a request to the agent API cannot be read";
-    RequestTooLarge = "request_too_large", USAGE, "a request to the agent API is too large";
+    RequestInvalid = "request_invalid", USAGE, "a request cannot be read";
+    RequestTooLarge = "request_too_large", USAGE, "a request is too large";
     StepKeyInvalid = "step_key_invalid", USAGE, "that cannot be the key of a step";
     StepInProgress = "step_in_progress", ERRAND_FAILED, "the step is being executed already";
     StepNotBegun = "step_not_begun", ERRAND_FAILED, "the step was not begun";
@@ -203,6 +203,15 @@ codes! {
     ListenOpen = "listen_open", USAGE, "a server that other machines reach needs API keys";
     TlsInvalid = "tls_invalid", USAGE, "the certificate or its key cannot be used";
     ConfigInvalid = "config_invalid", USAGE, "the configuration has problems";
+    // The gateway.
+    RequestMalformed = "request_malformed", USAGE, "the body of a request is not JSON";
+    ContentTypeUnsupported = "content_type_unsupported", USAGE, "the body of a request has another media type than is asked for";
+    ParameterInvalid = "parameter_invalid", USAGE, "a parameter of a request is not known or cannot be read";
+    PathNotFound = "path_not_found", ERRAND_FAILED, "nothing answers at that path";
+    MethodNotAllowed = "method_not_allowed", ERRAND_FAILED, "the path does not answer that method";
+    ScopeMissing = "scope_missing", ERRAND_FAILED, "the key does not allow that";
+    AgentNotFound = "agent_not_found", ERRAND_FAILED, "no agent of that name and version is registered";
+    AgentConflict = "agent_conflict", ERRAND_FAILED, "that version of the agent is registered with other content";
 
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";

@@ -12,6 +12,8 @@ pub mod budget;
 pub mod config;
 pub mod error_code;
 pub mod exit_code;
+pub mod gateway;
+mod http_status;
 pub mod price_table;
 pub mod record;
 pub mod schema;

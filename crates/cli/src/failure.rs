@@ -8,8 +8,8 @@ use errand_api::agent_file::Problems;
 use errand_api::budget::spoken_name;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_engine::Error as EngineError;
 use errand_engine::people::Unanswerable;
+use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
@@ -206,8 +206,8 @@ impl From<errand_store::RegistryError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let (code, hint) = of_store(&error);
-        let failure = Self::new(code, error.to_string());
+        let hint = store_hint(&error);
+        let failure = Self::new(code::of_store(&error), error.to_string());
         let failure = match error.source() {
             Some(source) => failure.because(source),
             None => failure,
@@ -216,98 +216,74 @@ impl From<StoreError> for Failure {
     }
 }
 
-fn of_store(error: &StoreError) -> (ErrorCode, &'static str) {
+fn store_hint(error: &StoreError) -> &'static str {
     match error {
-        StoreError::NoRun { .. } => (ErrorCode::RunNotFound, "`errand ps -a` lists all runs"),
+        StoreError::NoRun { .. } => "`errand ps -a` lists all runs",
         StoreError::Fenced { .. }
         | StoreError::Conflict { .. }
         | StoreError::DocumentChanged { .. } => {
-            (ErrorCode::Fenced, "another process carries the run on; look again with `errand ps`")
+            "another process carries the run on; look again with `errand ps`"
         }
-        StoreError::Sealed { .. } => (ErrorCode::RunNotLive, "`errand ps -a` shows how it ended"),
-        StoreError::Live { .. } => {
-            (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
-        }
+        StoreError::Sealed { .. } => "`errand ps -a` shows how it ended",
+        StoreError::Live { .. } => "stop it first with `errand stop`, or use --force",
         StoreError::IdempotencyConflict { .. } => {
-            (ErrorCode::IdempotencyConflict, "use another --idempotency-key for another request")
+            "use another --idempotency-key for another request"
         }
-        StoreError::OtherJournal { .. } => (
-            ErrorCode::RunConflict,
-            "look at both: `errand verify` of the run here, and of the file",
-        ),
-        StoreError::NoDeadLetter { .. } => {
-            (ErrorCode::DeadLetterNotFound, "`errand dlq ls -a` lists all dead letters")
+        StoreError::OtherJournal { .. } => {
+            "look at both: `errand verify` of the run here, and of the file"
         }
-        StoreError::Settled { .. } => (
-            ErrorCode::DeadLetterSettled,
-            "`errand dlq redrive --again` does it once more all the same",
-        ),
-        StoreError::Revision { .. } => (ErrorCode::SessionConflict, "read the session again"),
-        StoreError::SessionBusy { .. } => (
-            ErrorCode::SessionBusy,
-            "nothing was started; `--on-busy enqueue` waits, `interrupt` or `rollback` takes over",
-        ),
-        StoreError::SessionInUse { .. } => (
-            ErrorCode::SessionBusy,
-            "wait for the run with `errand wait`, or end it with `errand stop`",
-        ),
-        StoreError::Damaged { .. } => (
-            ErrorCode::RecordDamaged,
-            "`errand registry check` tells more, `errand registry rebuild` mends",
-        ),
-        StoreError::Newer { .. } => {
-            (ErrorCode::RegistryNewer, "use the newer errand, or another --root")
+        StoreError::NoDeadLetter { .. } => "`errand dlq ls -a` lists all dead letters",
+        StoreError::Settled { .. } => "`errand dlq redrive --again` does it once more all the same",
+        StoreError::Revision { .. } => "read the session again",
+        StoreError::SessionBusy { .. } => {
+            "nothing was started; `--on-busy enqueue` waits, `interrupt` or `rollback` takes over"
         }
-        StoreError::Corrupt { .. } => (
-            ErrorCode::RegistryDamaged,
-            "`errand registry rebuild` makes it anew from the files beside it; nothing is lost",
-        ),
-        StoreError::Missing { .. } => (
-            ErrorCode::RegistryNotFound,
-            "`errand run` creates one; `errand registry rebuild` makes one from the files of runs",
-        ),
-        StoreError::Lost { .. } => (
-            ErrorCode::RegistryDamaged,
-            "`errand registry rebuild` makes it anew from the files of the runs; nothing is lost",
-        ),
-        StoreError::Beside(_) => (ErrorCode::RecordForeign, ""),
-        StoreError::Full { .. } => {
-            (ErrorCode::DiskFull, "free some space, for instance with `errand prune`")
+        StoreError::SessionInUse { .. } => {
+            "wait for the run with `errand wait`, or end it with `errand stop`"
         }
-        StoreError::ReadOnly { .. } => (ErrorCode::RegistryReadOnly, ""),
-        StoreError::Busy { .. } => {
-            (ErrorCode::RegistryBusy, "try again; `errand ps` shows who is at work")
+        StoreError::Damaged { .. } => {
+            "`errand registry check` tells more, `errand registry rebuild` mends"
         }
-        StoreError::File { source, .. } => (ErrorCode::of_io(source), ""),
-        StoreError::Database { .. } | StoreError::WriterGone => (ErrorCode::Internal, ""),
+        StoreError::Newer { .. } => "use the newer errand, or another --root",
+        StoreError::Corrupt { .. } => {
+            "`errand registry rebuild` makes it anew from the files beside it; nothing is lost"
+        }
+        StoreError::Missing { .. } => {
+            "`errand run` creates one; `errand registry rebuild` makes one from the files of runs"
+        }
+        StoreError::Lost { .. } => {
+            "`errand registry rebuild` makes it anew from the files of the runs; nothing is lost"
+        }
+        StoreError::Beside(_) => "",
+        StoreError::Full { .. } => "free some space, for instance with `errand prune`",
+        StoreError::ReadOnly { .. } => "",
+        StoreError::Busy { .. } => "try again; `errand ps` shows who is at work",
+        StoreError::File { .. } => "",
+        StoreError::Database { .. } | StoreError::WriterGone => "",
     }
 }
 
 impl From<errand_engine::export::FileError> for Failure {
     fn from(error: errand_engine::export::FileError) -> Self {
         use errand_engine::export::FileError;
-        let (code, hint) = match &error {
-            FileError::Io(error) => (ErrorCode::of_io(error), ""),
-            FileError::Foreign { .. } => {
-                (ErrorCode::ArchiveInvalid, "`errand export <run> -o <file>` writes exports")
+        let hint = match &error {
+            FileError::Io(_) | FileError::Engine(_) => "",
+            FileError::Foreign { .. } => "`errand export <run> -o <file>` writes exports",
+            FileError::Damaged { .. } => EXPORT_AGAIN,
+            FileError::Newer { .. } => "use the newer errand",
+            FileError::Tampered { .. } => EXPORT_AGAIN,
+            FileError::Live { .. } => {
+                "a run that lives stays where it is; export it once it is over"
             }
-            FileError::Damaged { .. } => (ErrorCode::ArchiveDamaged, EXPORT_AGAIN),
-            FileError::Newer { .. } => (ErrorCode::ArchiveNewer, "use the newer errand"),
-            FileError::Tampered { .. } => (ErrorCode::JournalBroken, EXPORT_AGAIN),
-            FileError::Live { .. } => (
-                ErrorCode::RunLive,
-                "a run that lives stays where it is; export it once it is over",
-            ),
-            FileError::Stray { .. } => (
-                ErrorCode::RegistryDamaged,
-                "`errand registry rebuild` makes the registry anew from the files beside it",
-            ),
-            FileError::Engine(_) => (ErrorCode::Internal, ""),
+            FileError::Stray { .. } => {
+                "`errand registry rebuild` makes the registry anew from the files beside it"
+            }
+            FileError::Engine(_) => "",
         };
         if let FileError::Engine(error) = error {
             return error.into();
         }
-        let failure = Self::new(code, error.to_string());
+        let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {
             Some(source) => failure.because(source),
             None => failure,
@@ -318,30 +294,19 @@ impl From<errand_engine::export::FileError> for Failure {
 
 impl From<Unanswerable> for Failure {
     fn from(error: Unanswerable) -> Self {
-        let (code, hint) = match &error {
+        let hint = match &error {
             Unanswerable::NoneOpen { .. } | Unanswerable::Unknown { .. } => {
-                (ErrorCode::QuestionNotFound, "`errand approvals ls` lists what is open")
+                "`errand approvals ls` lists what is open"
             }
-            Unanswerable::Several { .. } => {
-                (ErrorCode::QuestionAmbiguous, "name one with --approval ID, or with --input ID")
+            Unanswerable::Several { .. } => "name one with --approval ID, or with --input ID",
+            Unanswerable::Decided { .. } => "`errand approvals ls -a` shows the decision",
+            Unanswerable::Expired { .. } => "",
+            Unanswerable::OtherDigest { .. } => {
+                "look at what would be done now: `errand approvals ls --json` shows its digest"
             }
-            Unanswerable::Decided { .. } => {
-                (ErrorCode::QuestionDecided, "`errand approvals ls -a` shows the decision")
-            }
-            Unanswerable::Expired { .. } => (ErrorCode::QuestionExpired, ""),
-            Unanswerable::OtherDigest { .. } => (
-                ErrorCode::DigestMismatch,
-                "look at what would be done now: `errand approvals ls --json` shows its digest",
-            ),
-            Unanswerable::Unfit { .. } => {
-                (ErrorCode::AnswerInvalid, "`errand approvals ls --json` shows the schema")
-            }
-            Unanswerable::RunOver { .. } => {
-                (ErrorCode::RunNotLive, "`errand ps -a` shows how it ended")
-            }
-            Unanswerable::NotPaused { .. } => {
-                (ErrorCode::RunNotPaused, "`errand ps` shows what it waits for")
-            }
+            Unanswerable::Unfit { .. } => "`errand approvals ls --json` shows the schema",
+            Unanswerable::RunOver { .. } => "`errand ps -a` shows how it ended",
+            Unanswerable::NotPaused { .. } => "`errand ps` shows what it waits for",
         };
         let when = match &error {
             Unanswerable::Decided { at, .. } | Unanswerable::Expired { at, .. } => {
@@ -356,7 +321,7 @@ impl From<Unanswerable> for Failure {
             | Unanswerable::RunOver { .. }
             | Unanswerable::NotPaused { .. } => String::new(),
         };
-        let failure = Self::new(code, format!("{error}{when}"));
+        let failure = Self::new(error.code(), format!("{error}{when}"));
         if hint.is_empty() { failure } else { failure.hint(hint) }
     }
 }
@@ -383,8 +348,8 @@ impl From<EngineError> for Failure {
         if let EngineError::Prices(problems) = error {
             return price_table(&problems);
         }
-        let (code, hint) = of_engine(&error);
-        let failure = Self::new(code, error.to_string());
+        let hint = engine_hint(&error);
+        let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {
             Some(source) => failure.because(source),
             None => failure,
@@ -393,58 +358,43 @@ impl From<EngineError> for Failure {
     }
 }
 
-fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
+fn engine_hint(error: &EngineError) -> &'static str {
     match error {
-        EngineError::InputSchema { .. } => {
-            (ErrorCode::InputInvalid, "give a payload that fits `input_schema` with --job")
+        EngineError::InputSchema { .. } => "give a payload that fits `input_schema` with --job",
+        EngineError::Schema { .. } => "mend the schema in the agent file",
+        EngineError::Unsupported { .. } => "",
+        EngineError::CommandNotFound { .. } => {
+            "put the program into the agent's folder, or install it where PATH finds it"
         }
-        EngineError::Schema { .. } => {
-            (ErrorCode::SchemaInvalid, "mend the schema in the agent file")
+        EngineError::CommandNotExecutable { .. } => "",
+        EngineError::SecretExposed { .. } => {
+            "what is recorded must not hold a secret: let the agent read it from its environment"
         }
-        EngineError::Unsupported { .. } => (ErrorCode::AgentUnsupported, ""),
-        EngineError::CommandNotFound { .. } => (
-            ErrorCode::CommandNotFound,
-            "put the program into the agent's folder, or install it where PATH finds it",
-        ),
-        EngineError::CommandNotExecutable { .. } => (ErrorCode::CommandNotExecutable, ""),
-        EngineError::SecretExposed { .. } => (
-            ErrorCode::SecretExposed,
-            "what is recorded must not hold a secret: let the agent read it from its environment",
-        ),
-        EngineError::NotRetryable { .. } => (
-            ErrorCode::RunNotRetryable,
-            "`errand fork` does a run again from one of its steps on, `errand replay --policy live` all of it",
-        ),
+        EngineError::NotRetryable { .. } => {
+            "`errand fork` does a run again from one of its steps on, `errand replay --policy live` all of it"
+        }
         EngineError::Inherit(errand_model::inherit::NotInheritable::Step { .. }) => {
-            (ErrorCode::StepNotFound, "`errand replay` tells what the run did, step by step")
+            "`errand replay` tells what the run did, step by step"
         }
         EngineError::NotReplayable(errand_model::replay::NotReplayable::Live { .. }) => {
-            (ErrorCode::RunLive, "wait for its end with `errand wait`")
+            "wait for its end with `errand wait`"
         }
         EngineError::NotReplayable(
             errand_model::replay::NotReplayable::Service { .. }
             | errand_model::replay::NotReplayable::Stopped { .. },
-        ) => (ErrorCode::ReplayRefused, "`errand replay` without --policy tells what it did"),
+        ) => "`errand replay` without --policy tells what it did",
         EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))
-        | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => {
-            (ErrorCode::RegistryNewer, "")
-        }
-        EngineError::ReplayEffects { .. } => {
-            (ErrorCode::ReplayEffects, "add --allow-effects if that is what you want")
-        }
-        EngineError::Workspace(_) => (ErrorCode::WorkspaceFailed, ""),
-        EngineError::Listener(error) => (error.code(), ""),
-        EngineError::Schedule(_) => (ErrorCode::CronInvalid, ""),
-        EngineError::Live { .. } => {
-            (ErrorCode::RunLive, "stop it first with `errand stop`, or use --force")
-        }
-        EngineError::StillLive { .. } => (ErrorCode::RunLive, "`errand logs` shows what it does"),
-        EngineError::Elsewhere { .. } => (ErrorCode::RunElsewhere, "do it on that machine"),
-        EngineError::Payload { .. } => (ErrorCode::PayloadUnreadable, ""),
-        EngineError::Io { source, .. } => (ErrorCode::of_io(source), ""),
-        EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => {
-            (ErrorCode::Fenced, "")
-        }
+        | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => "",
+        EngineError::ReplayEffects { .. } => "add --allow-effects if that is what you want",
+        EngineError::Workspace(_) => "",
+        EngineError::Listener(_) => "",
+        EngineError::Schedule(_) => "",
+        EngineError::Live { .. } => "stop it first with `errand stop`, or use --force",
+        EngineError::StillLive { .. } => "`errand logs` shows what it does",
+        EngineError::Elsewhere { .. } => "do it on that machine",
+        EngineError::Payload { .. } => "",
+        EngineError::Io { .. } => "",
+        EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => "",
         EngineError::Blob(_)
         | EngineError::Step(_)
         | EngineError::Report(_)
@@ -455,6 +405,6 @@ fn of_engine(error: &EngineError) -> (ErrorCode, &'static str) {
         | EngineError::Store(_)
         | EngineError::Parcel(_)
         | EngineError::Prices(_)
-        | EngineError::Secret(_) => (ErrorCode::Internal, ""),
+        | EngineError::Secret(_) => "",
     }
 }

@@ -183,6 +183,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Everything that is wrong with a file that somebody wrote, where that is what it is about.
+    pub fn file_problems(&self) -> Option<&errand_api::agent_file::Problems> {
+        if let Self::Prices(problems)
+        | Self::Parcel(errand_agent::parcel::Error::AgentFileInvalid { problems }) = self
+        {
+            return Some(problems);
+        }
+        None
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         path: impl Into<PathBuf>,

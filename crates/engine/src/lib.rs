@@ -8,6 +8,7 @@ pub mod ask;
 pub mod audit;
 pub mod bom;
 pub mod brief;
+pub mod code;
 mod command_line;
 mod engine;
 pub mod environment;

@@ -1,3 +1,19 @@
 //! The server side: HTTP, server-sent events, gRPC and webhooks on top of the engine.
 //!
 //! Deliberately absent: decisions about runs (the model), carrying them out (the engine), SQL.
+
+mod auth;
+mod config;
+mod extract;
+mod gateway;
+mod hub;
+mod record;
+mod refusal;
+mod router;
+mod routes;
+mod server;
+
+pub use config::Config;
+pub use gateway::Gateway;
+pub use router::router;
+pub use server::{BindError, Bound};

@@ -41,7 +41,7 @@ pub fn agent_file() -> Value {
 
 /// A field that may be left out is not one that may be null: the generator takes both for the
 /// same.
-fn without_null(schema: &mut Schema) {
+pub(crate) fn without_null(schema: &mut Schema) {
     // Annotated as any value, null included.
     if schema.get(NULLABLE).is_some() {
         schema.remove(NULLABLE);

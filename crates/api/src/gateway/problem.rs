@@ -1,0 +1,76 @@
+//! Why a request was refused.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error_code::ErrorCode;
+
+/// `application/problem+json` (RFC 9457) with a stable code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Problem {
+    /// `urn:errand:error:<code>`.
+    #[serde(rename = "type")]
+    pub type_uri: String,
+    /// What happened, in one line: the same for every problem of that code.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What programs match on; `errand explain <code>` tells more.
+    pub code: String,
+    /// What is wrong in this case.
+    pub detail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// A JSON pointer into the body, or the name of the parameter or header that is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Where malformed JSON stops to be JSON; counts from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The column in that line; counts from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
+    /// The run that stands in the way, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Every problem of a file that was sent, where it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<FileProblem>,
+}
+
+/// A problem of a file that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileProblem {
+    /// What is wrong.
+    pub message: String,
+    /// The line; counts from 1.
+    pub line: usize,
+    /// The column; counts from 1.
+    pub column: usize,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// The media type of this document.
+    pub const MEDIA_TYPE: &'static str = "application/problem+json";
+
+    /// A problem with the code's own title and status.
+    pub fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self {
+            type_uri: format!("urn:errand:error:{code}"),
+            title: code.title().to_owned(),
+            status: code.http_status(),
+            code: code.to_string(),
+            detail: detail.into(),
+            hint: None,
+            pointer: None,
+            line: None,
+            column: None,
+            run_id: None,
+            problems: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What is asked for when a run is started.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::RunBudgets;
+
+/// A run that somebody wants.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunRequest {
+    /// A registered agent: its name, or `name@version`.
+    #[schemars(length(min = 1, max = 200))]
+    pub agent: String,
+    /// Which version of it; by default the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// What the agent is given: any JSON. Text is given as it is, without quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schemars(extend("x-nullable" = true))]
+    pub input: Option<Value>,
+    /// What sort of run; a job unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RunKind>,
+    /// A name to find it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub name: Option<String>,
+    /// The conversation it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub session_id: Option<String>,
+    /// With `session_id`: what happens while another run of the session is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_busy: Option<OnBusy>,
+    /// Labels; they win over the agent's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: BTreeMap<String, String>,
+    /// Environment variables for the agent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 256))]
+    pub env: BTreeMap<String, String>,
+    /// Of the runs of a namespace that are ready, the highest goes first; 0 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = -1000, max = 1000))]
+    pub priority: Option<i32>,
+    /// Limits on time; they win over the agent's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<RunTimeouts>,
+    /// Limits on what it may spend; of these and the agent's the smaller holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budgets: Option<RunBudgets>,
+    /// Where its end is reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub callback_url: Option<String>,
+    /// It is not begun before: RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "date-time"))]
+    pub scheduled_at: Option<String>,
+    /// What becomes of it if the client that waits for it goes away; it goes on unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_disconnect: Option<Disconnect>,
+    /// Labels that the worker must have.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub affinity: BTreeMap<String, String>,
+}
+
+/// `null` is an input; a field that is not there is none.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// What sort of run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RunKind {
+    /// One input, one output.
+    Job,
+    /// A wake without a task.
+    Heartbeat,
+}
+
+/// What happens while another run of the session is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBusy {
+    /// It waits until it is its turn.
+    Enqueue,
+    /// Nothing is started.
+    Reject,
+    /// The runs before it are cancelled.
+    Interrupt,
+    /// The same, and what they changed in the session is undone.
+    Rollback,
+}
+
+/// What becomes of a run whose client went away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Disconnect {
+    /// It goes on.
+    Continue,
+    /// It is cancelled.
+    Cancel,
+}
+
+/// Limits on time, as in the agent file: `30s`, `1h30m`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunTimeouts {
+    /// The whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::Duration>")]
+    pub run: Option<String>,
+    /// From when it is ready to its first attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::Duration>")]
+    pub queue: Option<String>,
+}
+
+/// How long to wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WaitQuery {
+    /// At most so long, such as `30s`; the run goes on all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<crate::schema::Duration>")]
+    pub timeout: Option<String>,
+}

@@ -1,0 +1,147 @@
+//! The HTTP status of each error code.
+
+use crate::error_code::ErrorCode;
+
+impl ErrorCode {
+    /// The HTTP status of an answer with this code.
+    #[expect(clippy::too_many_lines, reason = "a line per code")]
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Usage
+            | Self::RequestInvalid
+            | Self::RequestMalformed
+            | Self::ParameterInvalid
+            | Self::NamespaceInvalid
+            | Self::LabelInvalid
+            | Self::FilterInvalid
+            | Self::StepKeyInvalid
+            | Self::EventInvalid
+            | Self::SecretNameInvalid
+            | Self::SecretValueInvalid => 400,
+            Self::TokenInvalid | Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => 401,
+            Self::ScopeMissing | Self::OriginRefused => 403,
+            Self::RunNotFound
+            | Self::AgentNotFound
+            | Self::KeyNotFound
+            | Self::PathNotFound
+            | Self::DeadLetterNotFound
+            | Self::StepNotFound
+            | Self::QuestionNotFound
+            | Self::ArtifactNotFound
+            | Self::BomNotFound
+            | Self::SessionNotFound
+            | Self::ParcelNotFound
+            | Self::BriefMissing => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RunAmbiguous
+            | Self::RunLive
+            | Self::RunNotLive
+            | Self::RunUnstoppable
+            | Self::RunConflict
+            | Self::RunElsewhere
+            | Self::RunNotRetryable
+            | Self::RunNotPaused
+            | Self::DeadLetterSettled
+            | Self::ReplayRefused
+            | Self::ReplayEffects
+            | Self::IdempotencyConflict
+            | Self::AgentConflict
+            | Self::KeyConflict
+            | Self::QuestionAmbiguous
+            | Self::QuestionDecided
+            | Self::QuestionExpired
+            | Self::DigestMismatch
+            | Self::TooManyQuestions
+            | Self::Fenced
+            | Self::TerminalConflict
+            | Self::NotInRun
+            | Self::StepInProgress
+            | Self::StepNotBegun
+            | Self::StepChanged
+            | Self::StepConflict
+            | Self::ReplayDiverged
+            | Self::BudgetExceeded
+            | Self::SessionMissing
+            | Self::SessionConflict
+            | Self::SessionBusy
+            | Self::ListenAddressInUse
+            | Self::SecretMissing
+            | Self::SecretStoreMissing
+            | Self::SecretIdentityMissing
+            | Self::SecretIdentityInvalid
+            | Self::SecretIdentityMismatch
+            | Self::SecretDamaged => 409,
+            Self::PayloadTooLarge
+            | Self::RequestTooLarge
+            | Self::ParcelTooLarge
+            | Self::CheckpointTooLarge
+            | Self::OutputTooLarge => 413,
+            Self::ContentTypeUnsupported => 415,
+            Self::HostRefused => 421,
+            Self::RateLimited => 429,
+            Self::AgentFileInvalid
+            | Self::AgentFileMissing
+            | Self::AgentUnsupported
+            | Self::SchemaInvalid
+            | Self::PayloadUnreadable
+            | Self::InputInvalid
+            | Self::CronInvalid
+            | Self::TimeZoneInvalid
+            | Self::ListenAddressInvalid
+            | Self::ListenUnsafe
+            | Self::EnvInvalid
+            | Self::NameInvalid
+            | Self::BudgetInvalid
+            | Self::PriceTableInvalid
+            | Self::ParcelInvalid
+            | Self::ParcelSymlinkEscapes
+            | Self::ParcelFileUnsupported
+            | Self::AnswerInvalid
+            | Self::ArtifactInvalid
+            | Self::OutputInvalid
+            | Self::SecretExposed
+            | Self::CommandNotFound
+            | Self::CommandNotExecutable
+            | Self::KeyNotMade
+            | Self::ListenOpen
+            | Self::TlsInvalid
+            | Self::ConfigInvalid
+            | Self::ArchiveInvalid
+            | Self::ArchiveDamaged
+            | Self::ArchiveNewer => 422,
+            Self::NotAvailableYet => 501,
+            Self::AgentApiUnreachable => 502,
+            Self::RegistryBusy
+            | Self::RegistryReadOnly
+            | Self::DiskFull
+            | Self::ShuttingDown
+            | Self::SupervisorStopped => 503,
+            Self::WaitTimedOut => 504,
+            Self::RegistryNotFound
+            | Self::RegistryNewer
+            | Self::RegistryDamaged
+            | Self::RecordDamaged
+            | Self::RecordForeign
+            | Self::IoFailed
+            | Self::ParcelSourceChanged
+            | Self::ParcelDamaged
+            | Self::WorkspaceFailed
+            | Self::SpawnFailed
+            | Self::LauncherDied
+            | Self::ExitNonzero
+            | Self::AgentFailed
+            | Self::KilledBySignal
+            | Self::TimeoutRun
+            | Self::TimeoutStep
+            | Self::TimeoutQueue
+            | Self::TimeoutApproval
+            | Self::HelperDied
+            | Self::LeaseLost
+            | Self::Stopped
+            | Self::Superseded
+            | Self::Interrupted
+            | Self::JournalBroken
+            | Self::Internal => 500,
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The stable code of everything that can go wrong: the one place in which it is decided, for the
+//! command line and for the gateway.
+
+use errand_api::error_code::ErrorCode;
+use errand_model::inherit::NotInheritable;
+use errand_model::replay::NotReplayable;
+use errand_model::run::Rejection;
+use errand_store::Error as StoreError;
+
+use crate::Error;
+use crate::export::FileError;
+use crate::people::Unanswerable;
+
+impl Error {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Store(error) => of_store(error),
+            Self::Parcel(error) => error.code(),
+            Self::Secret(error) => error.code(),
+            Self::Unanswerable(error) => error.code(),
+            Self::Listener(error) => error.code(),
+            Self::Rejected(rejection) => of_rejection(rejection),
+            Self::Prices(_) => ErrorCode::PriceTableInvalid,
+            Self::InputSchema { .. } => ErrorCode::InputInvalid,
+            Self::Schema { .. } => ErrorCode::SchemaInvalid,
+            Self::Unsupported { .. } => ErrorCode::AgentUnsupported,
+            Self::CommandNotFound { .. } => ErrorCode::CommandNotFound,
+            Self::CommandNotExecutable { .. } => ErrorCode::CommandNotExecutable,
+            Self::SecretExposed { .. } => ErrorCode::SecretExposed,
+            Self::NotRetryable { .. } => ErrorCode::RunNotRetryable,
+            Self::Inherit(NotInheritable::Step { .. }) => ErrorCode::StepNotFound,
+            Self::NotReplayable(NotReplayable::Live { .. })
+            | Self::Live { .. }
+            | Self::StillLive { .. } => ErrorCode::RunLive,
+            Self::NotReplayable(NotReplayable::Service { .. } | NotReplayable::Stopped { .. }) => {
+                ErrorCode::ReplayRefused
+            }
+            Self::Inherit(NotInheritable::Unknown(_))
+            | Self::NotReplayable(NotReplayable::Unknown(_)) => ErrorCode::RegistryNewer,
+            Self::ReplayEffects { .. } => ErrorCode::ReplayEffects,
+            Self::Workspace(_) => ErrorCode::WorkspaceFailed,
+            Self::Schedule(_) => ErrorCode::CronInvalid,
+            Self::Elsewhere { .. } => ErrorCode::RunElsewhere,
+            Self::Payload { .. } => ErrorCode::PayloadUnreadable,
+            Self::Io { source, .. } => ErrorCode::of_io(source),
+            Self::Closed | Self::JournalLost { .. } => ErrorCode::Fenced,
+            Self::Blob(_)
+            | Self::Step(_)
+            | Self::Report(_)
+            | Self::Fold(_)
+            | Self::Helper { .. }
+            | Self::Randomness { .. } => ErrorCode::Internal,
+        }
+    }
+}
+
+/// The stable code of an error of the registry.
+pub fn of_store(error: &StoreError) -> ErrorCode {
+    match error {
+        StoreError::NoRun { .. } => ErrorCode::RunNotFound,
+        StoreError::Fenced { .. }
+        | StoreError::Conflict { .. }
+        | StoreError::DocumentChanged { .. } => ErrorCode::Fenced,
+        StoreError::Sealed { .. } => ErrorCode::RunNotLive,
+        StoreError::Live { .. } => ErrorCode::RunLive,
+        StoreError::IdempotencyConflict { .. } => ErrorCode::IdempotencyConflict,
+        StoreError::OtherJournal { .. } => ErrorCode::RunConflict,
+        StoreError::NoDeadLetter { .. } => ErrorCode::DeadLetterNotFound,
+        StoreError::Settled { .. } => ErrorCode::DeadLetterSettled,
+        StoreError::Revision { .. } => ErrorCode::SessionConflict,
+        StoreError::SessionBusy { .. } | StoreError::SessionInUse { .. } => ErrorCode::SessionBusy,
+        StoreError::Damaged { .. } => ErrorCode::RecordDamaged,
+        StoreError::Newer { .. } => ErrorCode::RegistryNewer,
+        StoreError::Corrupt { .. } | StoreError::Lost { .. } => ErrorCode::RegistryDamaged,
+        StoreError::Missing { .. } => ErrorCode::RegistryNotFound,
+        StoreError::Beside(_) => ErrorCode::RecordForeign,
+        StoreError::Full { .. } => ErrorCode::DiskFull,
+        StoreError::ReadOnly { .. } => ErrorCode::RegistryReadOnly,
+        StoreError::Busy { .. } => ErrorCode::RegistryBusy,
+        StoreError::File { source, .. } => ErrorCode::of_io(source),
+        StoreError::Database { .. } | StoreError::WriterGone => ErrorCode::Internal,
+    }
+}
+
+/// The stable code of a refusal of the model.
+fn of_rejection(rejection: &Rejection) -> ErrorCode {
+    match rejection {
+        Rejection::BudgetSpent { .. } => ErrorCode::BudgetExceeded,
+        Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } => ErrorCode::BudgetInvalid,
+        Rejection::Terminal { .. }
+        | Rejection::Stale { .. }
+        | Rejection::Fenced { .. }
+        | Rejection::NotNow { .. }
+        | Rejection::NotAService { .. }
+        | Rejection::NotAsked { .. }
+        | Rejection::Decided { .. }
+        | Rejection::Expired { .. }
+        | Rejection::OtherDigest { .. }
+        | Rejection::TooManyQuestions { .. } => ErrorCode::Fenced,
+    }
+}
+
+impl Unanswerable {
+    /// The stable code.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::NoneOpen { .. } | Self::Unknown { .. } => ErrorCode::QuestionNotFound,
+            Self::Several { .. } => ErrorCode::QuestionAmbiguous,
+            Self::Decided { .. } => ErrorCode::QuestionDecided,
+            Self::Expired { .. } => ErrorCode::QuestionExpired,
+            Self::OtherDigest { .. } => ErrorCode::DigestMismatch,
+            Self::Unfit { .. } => ErrorCode::AnswerInvalid,
+            Self::RunOver { .. } => ErrorCode::RunNotLive,
+            Self::NotPaused { .. } => ErrorCode::RunNotPaused,
+        }
+    }
+}
+
+impl FileError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Io(error) => ErrorCode::of_io(error),
+            Self::Foreign { .. } => ErrorCode::ArchiveInvalid,
+            Self::Damaged { .. } => ErrorCode::ArchiveDamaged,
+            Self::Newer { .. } => ErrorCode::ArchiveNewer,
+            Self::Tampered { .. } => ErrorCode::JournalBroken,
+            Self::Live { .. } => ErrorCode::RunLive,
+            Self::Stray { .. } => ErrorCode::RegistryDamaged,
+            Self::Engine(error) => error.code(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The body: bounded while it is read, of the right media type, JSON where JSON is asked for, and of
+//! the right shape.
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::routes::{Body, Route};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use jsonschema::error::ValidationErrorKind;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::Gateway;
+use crate::auth::Asked;
+use crate::refusal::Refusal;
+
+/// JSON that is a `T`, checked against the schema that the table of routes has for it.
+#[derive(Clone, Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// The bytes of a body of the media type that the table of routes has.
+#[derive(Clone, Debug)]
+pub(crate) struct Bytes(pub(crate) axum::body::Bytes);
+
+impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
+        let route = route(&request)?;
+        let (parts, body) = request.into_parts();
+        let limit = gateway.config().body_limit_bytes;
+        // Also of what is refused for its type: the connection can be used again.
+        let bytes = bounded(body, &parts.headers, limit).await?;
+        if bytes.is_empty() && matches!(route.body, Body::MaybeJson(_)) {
+            return read(b"{}").map(Self);
+        }
+        check_media_type(&parts.headers, |it| it == "application/json" || it.ends_with("+json"))?;
+        let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+            let detail = format!("the body is not JSON: {error}");
+            Refusal::new(ErrorCode::RequestMalformed, detail).in_line(error.line(), error.column())
+        })?;
+        if let Some(error) = gateway.body_of(route.id).and_then(|it| it.iter_errors(&value).next())
+        {
+            return Err(misfit(&error));
+        }
+        read(&bytes).map(Self)
+    }
+}
+
+/// What does not fit the schema, and where.
+fn misfit(error: &jsonschema::ValidationError<'_>) -> Refusal {
+    let mut pointer = error.instance_path().to_string();
+    let field = match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().cloned(),
+        ValidationErrorKind::Required { property } => property.as_str().map(str::to_owned),
+        _ => None,
+    };
+    if let Some(field) = field {
+        let escaped = field.replace('~', "~0").replace('/', "~1");
+        pointer = format!("{pointer}/{escaped}");
+    }
+    let place = if pointer.is_empty() { "the body" } else { &pointer };
+    let detail = format!("{place}: {error}");
+    Refusal::field(ErrorCode::RequestInvalid, &pointer, detail)
+}
+
+/// What the schema lets through and the type does not: numbers that are out of range.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let refusal = Refusal::new(ErrorCode::RequestInvalid, error.to_string());
+        refusal.in_line(error.line(), error.column())
+    })
+}
+
+impl FromRequest<Gateway> for Bytes {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, gateway: &Gateway) -> Result<Self, Refusal> {
+        let route = route(&request)?;
+        let (parts, body) = request.into_parts();
+        if let Body::Bytes(expected) = route.body {
+            check_media_type(&parts.headers, |media_type| media_type == expected)
+                .map_err(|refusal| refusal.hint(format!("send it as {expected}")))?;
+        }
+        bounded(body, &parts.headers, gateway.config().archive_limit_bytes).await.map(Self)
+    }
+}
+
+fn route(request: &Request) -> Result<&'static Route, Refusal> {
+    let asked = request.extensions().get::<Asked>();
+    asked
+        .map(|Asked(route)| *route)
+        .ok_or_else(|| Refusal::new(ErrorCode::Internal, "the request has no route"))
+}
+
+fn check_media_type(headers: &HeaderMap, is_it: impl Fn(&str) -> bool) -> Result<(), Refusal> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let media_type = given.map(|it| it.split(';').next().unwrap_or(it).trim().to_lowercase());
+    match media_type {
+        Some(media_type) if is_it(&media_type) => Ok(()),
+        Some(media_type) => Err(Refusal::new(
+            ErrorCode::ContentTypeUnsupported,
+            format!("the body is sent as {media_type:?}"),
+        )),
+        None => Err(Refusal::new(
+            ErrorCode::ContentTypeUnsupported,
+            "the request does not say of which media type its body is",
+        )),
+    }
+}
+
+/// Reads a body of at most `limit` bytes: what is larger is refused as soon as that is known.
+async fn bounded(
+    body: axum::body::Body,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<axum::body::Bytes, Refusal> {
+    let too_large = || {
+        let detail = format!("the body has more than {limit} bytes");
+        Refusal::new(ErrorCode::RequestTooLarge, detail)
+    };
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if said.and_then(|length| length.parse().ok()).is_some_and(|length: usize| length > limit) {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => {
+            let detail = format!("the body broke off: {error}");
+            Err(Refusal::new(ErrorCode::RequestMalformed, detail))
+        }
+    }
+}

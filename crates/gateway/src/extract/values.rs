@@ -1,0 +1,204 @@
+//! Names with texts, read as a struct: numbers, booleans and lists where the struct has them.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
+use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+
+/// A value that cannot be read, or a name that is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Misread {
+    /// Which.
+    pub(crate) name: String,
+    /// What is wrong.
+    pub(crate) message: String,
+}
+
+/// Reads pairs as a `T`. A name that stands twice is a list.
+pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Misread> {
+    let mut fields: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, value) in pairs {
+        match fields.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, values)) => values.push(value),
+            None => fields.push((name, vec![value])),
+        }
+    }
+    // The field that is being read when an error comes up.
+    let at = RefCell::new(String::new());
+    let entries = fields.into_iter().map(|(name, values)| {
+        (Name { name: name.clone(), at: &at }, Values { name, values, at: &at })
+    });
+    T::deserialize(MapDeserializer::new(entries))
+        .map_err(|error: Message| Misread { name: at.borrow().clone(), message: error.0 })
+}
+
+#[derive(Debug)]
+struct Message(String);
+
+impl fmt::Display for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Message {}
+
+impl de::Error for Message {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self(message.to_string())
+    }
+}
+
+struct Name<'a> {
+    name: String,
+    at: &'a RefCell<String>,
+}
+
+impl<'de> IntoDeserializer<'de, Message> for Name<'_> {
+    type Deserializer = StringDeserializer<Message>;
+
+    fn into_deserializer(self) -> Self::Deserializer {
+        self.at.borrow_mut().clone_from(&self.name);
+        self.name.into_deserializer()
+    }
+}
+
+struct Values<'a> {
+    name: String,
+    values: Vec<String>,
+    at: &'a RefCell<String>,
+}
+
+impl Values<'_> {
+    fn one(self) -> Result<String, Message> {
+        let Self { name, mut values, at } = self;
+        at.borrow_mut().clone_from(&name);
+        match (values.pop(), values.is_empty()) {
+            (Some(value), true) => Ok(value),
+            (_, false) => Err(Message(format!("{name} is given more than once"))),
+            (None, true) => Err(Message(format!("{name} has no value"))),
+        }
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Message> for Values<'_> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+macro_rules! parsed {
+    ($($method:ident, $visit:ident, $what:literal;)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+                let name = self.name.clone();
+                let text = self.one()?;
+                match text.parse() {
+                    Ok(value) => visitor.$visit(value),
+                    Err(_) => Err(Message(format!("{name} is {text:?}, which is not {}", $what))),
+                }
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Values<'_> {
+    type Error = Message;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+        visitor.visit_string(self.one()?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Message> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Message> {
+        self.at.borrow_mut().clone_from(&self.name);
+        visitor.visit_seq(SeqDeserializer::new(self.values.into_iter()))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Message> {
+        let text: StringDeserializer<Message> = self.one()?.into_deserializer();
+        visitor.visit_enum(text)
+    }
+
+    parsed! {
+        deserialize_bool, visit_bool, "true or false";
+        deserialize_u8, visit_u8, "a whole number from 0 to 255";
+        deserialize_u16, visit_u16, "a whole number from 0 to 65535";
+        deserialize_u32, visit_u32, "a whole number";
+        deserialize_u64, visit_u64, "a whole number";
+        deserialize_i32, visit_i32, "a whole number";
+        deserialize_i64, visit_i64, "a whole number";
+        deserialize_f64, visit_f64, "a number";
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i128 u128 f32 char str string bytes byte_buf unit unit_struct tuple
+        tuple_struct map struct identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Asked {
+        #[serde(default)]
+        limit: Option<u32>,
+        #[serde(default)]
+        live: bool,
+        #[serde(default)]
+        label: Vec<String>,
+        #[serde(default)]
+        kind: Option<Kind>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        Job,
+    }
+
+    fn asked(pairs: &[(&str, &str)]) -> Result<Asked, Misread> {
+        read(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn numbers_booleans_words_and_lists_are_read_as_the_struct_has_them() {
+        let pairs =
+            [("limit", "5"), ("label", "a=b"), ("live", "true"), ("label", "c"), ("kind", "job")];
+        let label = vec!["a=b".to_owned(), "c".to_owned()];
+        let expected = Asked { limit: Some(5), live: true, label, kind: Some(Kind::Job) };
+        assert_eq!(asked(&pairs), Ok(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_refused_under_its_name() {
+        for (name, value) in [("limit", "-1"), ("live", "yes"), ("kind", "x"), ("nonsense", "1")] {
+            assert_eq!(asked(&[(name, value)]).unwrap_err().name, name);
+        }
+        assert_eq!(asked(&[("limit", "1"), ("limit", "2")]).unwrap_err().name, "limit");
+    }
+}

@@ -1,0 +1,89 @@
+//! What every handler works with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use errand_api::gateway::{openapi, routes};
+use errand_engine::Engine;
+use jsonschema::Validator;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::Config;
+use crate::hub::Hub;
+
+/// A gateway on one registry. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    config: Config,
+    hub: Hub,
+    bodies: HashMap<&'static str, Validator>,
+    openapi: Value,
+    closing: watch::Sender<bool>,
+}
+
+impl Gateway {
+    /// Puts the parts together. To be served by [`crate::Bound::serve`].
+    pub fn new(engine: Engine, config: Config) -> Self {
+        let mut bodies = HashMap::new();
+        for route in routes::all() {
+            let schema = openapi::body_schema(route);
+            // A schema that does not compile checks nothing: a test compiles all of them.
+            let validator = schema.and_then(|it| jsonschema::draft202012::new(&it).ok());
+            bodies.extend(validator.map(|validator| (route.id, validator)));
+        }
+        Self {
+            inner: Arc::new(Inner {
+                engine,
+                config,
+                hub: Hub::new(),
+                bodies,
+                openapi: openapi::document(),
+                closing: watch::Sender::new(false),
+            }),
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    /// What it was told.
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Who tells of changes of runs.
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.inner.hub
+    }
+
+    /// What checks the JSON that a route takes.
+    pub(crate) fn body_of(&self, route: &str) -> Option<&Validator> {
+        self.inner.bodies.get(route)
+    }
+
+    /// The `OpenAPI` document.
+    pub(crate) fn openapi(&self) -> &Value {
+        &self.inner.openapi
+    }
+
+    /// Tells everybody who waits that the gateway is about to end.
+    pub(crate) fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// Ends once the gateway is about to end. Long waits and streams end with it.
+    pub(crate) async fn closing(&self) {
+        let mut closing = self.inner.closing.subscribe();
+        // The sender lives as long as the gateway.
+        drop(closing.wait_for(|is_closing| *is_closing).await);
+    }
+}

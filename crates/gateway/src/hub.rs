@@ -1,0 +1,121 @@
+//! Wakes whoever follows a run when something of it was committed.
+//!
+//! One task hears of all changes and wakes by run id, so that a thousand who wait cost one receiver.
+//! A wake-up says "look": what happened, the store says. Deliberately absent: a timer per follower.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use errand_model::RunId;
+use errand_store::{Change, Changes};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// Everybody is woken this often, whatever was heard: what was missed is found then, and a run whose
+/// supervisor died.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Changes of other processes wake everybody, and no more often than this.
+const ELSEWHERE_EVERY: Duration = Duration::from_millis(20);
+
+/// Who follows which run.
+#[derive(Clone, Debug)]
+pub(crate) struct Hub {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    runs: Mutex<HashMap<RunId, watch::Sender<u64>>>,
+    all: watch::Sender<u64>,
+}
+
+impl Hub {
+    pub(crate) fn new() -> Self {
+        let (runs, all) = (Mutex::default(), watch::Sender::new(0));
+        Self { inner: Arc::new(Inner { runs, all }) }
+    }
+
+    /// Follows a run from now on. Whoever looks at it after this misses nothing.
+    pub(crate) fn follow(&self, run_id: &RunId) -> Follower {
+        let all = self.inner.all.subscribe();
+        let mut runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = runs.entry(run_id.clone()).or_insert_with(|| watch::Sender::new(0));
+        let run = sender.subscribe();
+        drop(runs);
+        Follower { run: Some(run), all, run_id: run_id.clone(), hub: self.clone() }
+    }
+
+    /// Follows everything.
+    pub(crate) fn follow_all(&self) -> watch::Receiver<u64> {
+        self.inner.all.subscribe()
+    }
+
+    fn wake(&self, run_id: &RunId) {
+        let runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(run) = runs.get(run_id) {
+            run.send_modify(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    fn wake_all(&self) {
+        self.inner.all.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Hears of changes and wakes, until dropped.
+    pub(crate) async fn listen(self, mut changes: Changes) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                change = changes.recv() => match change {
+                    Ok(Change::Run { run_id, .. }) => self.wake(&run_id),
+                    Ok(Change::Queued | Change::Asked { .. }) => {}
+                    Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => {
+                        self.wake_all();
+                        tokio::time::sleep(ELSEWHERE_EVERY).await;
+                    }
+                    // The store is gone: what is left is the slow look.
+                    Err(RecvError::Closed) => {
+                        look.tick().await;
+                        self.wake_all();
+                    }
+                },
+                _ = look.tick() => self.wake_all(),
+            }
+        }
+    }
+}
+
+/// Somebody who follows a run.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    run: Option<watch::Receiver<u64>>,
+    all: watch::Receiver<u64>,
+    run_id: RunId,
+    hub: Hub,
+}
+
+impl Follower {
+    /// Returns when something of the run may have been committed since the last call, or since it is
+    /// followed.
+    pub(crate) async fn changed(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        tokio::select! {
+            // Both senders live as long as the hub, which this holds.
+            _ = run.changed() => {}
+            _ = self.all.changed() => {}
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.run = None;
+        let mut runs = self.hub.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if runs.get(&self.run_id).is_some_and(|sender| sender.receiver_count() == 0) {
+            runs.remove(&self.run_id);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! A request that is refused: a problem document, and nothing was done.
+
+use std::error::Error as _;
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use errand_api::agent_file::Problems;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::problem::{FileProblem, Problem};
+use errand_engine::{Error as EngineError, code};
+use errand_store::Error as StoreError;
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: Box<Problem>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal with the code's own status.
+    pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
+        Self { problem: Box::new(Problem::new(code, detail)), headers: Vec::new() }
+    }
+
+    /// A parameter of the path or the query, or a header, that is wrong.
+    pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
+        Self::new(ErrorCode::ParameterInvalid, detail).at(name)
+    }
+
+    /// A field of the body that is wrong; `pointer` is a JSON pointer.
+    pub(crate) fn field(code: ErrorCode, pointer: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, detail).at(pointer)
+    }
+
+    /// No such run, or another namespace's.
+    pub(crate) fn no_run(run_id: &str) -> Self {
+        Self::new(ErrorCode::RunNotFound, format!("no run {run_id}"))
+    }
+
+    /// Where the mistake is: a JSON pointer, or the name of a parameter or header.
+    pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.problem.pointer = Some(pointer.into());
+        self
+    }
+
+    /// Where malformed JSON stops to be JSON.
+    pub(crate) fn in_line(mut self, line: usize, column: usize) -> Self {
+        (self.problem.line, self.problem.column) = (Some(line), Some(column));
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.problem.hint = Some(hint.into());
+        self
+    }
+
+    /// The run that stands in the way.
+    pub(crate) fn about(mut self, run_id: impl ToString) -> Self {
+        self.problem.run_id = Some(run_id.to_string());
+        self
+    }
+
+    /// Adds a header to the answer.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The stable code.
+    pub(crate) fn code(&self) -> &str {
+        &self.problem.code
+    }
+
+    /// Everything that is wrong with a file that was sent.
+    fn of_file(code: ErrorCode, problems: &Problems) -> Self {
+        let count = problems.problems.len() + problems.omitted;
+        let noun = if count == 1 { "problem" } else { "problems" };
+        let mut refusal = Self::new(code, format!("{} has {count} {noun}", problems.source_name));
+        refusal.problem.problems = problems
+            .problems
+            .iter()
+            .map(|problem| FileProblem {
+                message: if problem.path.is_empty() {
+                    problem.message.clone()
+                } else {
+                    format!("{}: {}", problem.path, problem.message)
+                },
+                line: problem.line,
+                column: problem.column,
+                hint: problem.hint.clone(),
+            })
+            .collect();
+        refusal
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        if let EngineError::Store(error) = error {
+            return error.into();
+        }
+        let code = error.code();
+        if let Some(problems) = error.file_problems() {
+            return Self::of_file(code, problems);
+        }
+        let detail = detail(code, &error);
+        let refusal = Self::new(code, detail);
+        match &error {
+            EngineError::InputSchema { path, .. } if path == "/" => refusal.at("/input"),
+            EngineError::InputSchema { path, .. } => refusal.at(format!("/input{path}")),
+            EngineError::SecretExposed { place: "environment", .. } => refusal.at("/env"),
+            EngineError::SecretExposed { .. } => refusal.at("/input"),
+            _ => refusal,
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let code = code::of_store(&error);
+        let refusal = Self::new(code, detail(code, &error));
+        match &error {
+            StoreError::SessionBusy { run_id, .. } | StoreError::SessionInUse { run_id, .. } => {
+                refusal.about(run_id)
+            }
+            _ => refusal,
+        }
+    }
+}
+
+/// The error and what caused it, in one line. What is nobody's business but the operator's is not
+/// told to callers, but logged.
+fn detail(code: ErrorCode, error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    if code.http_status() == 500 {
+        tracing::error!(code = code.as_str(), "{text}");
+        return "the server could not do it; its log says why".to_owned();
+    }
+    text
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status);
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let media_type = HeaderValue::from_static(Problem::MEDIA_TYPE);
+        let mut response = (status, Json(self.problem)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        response.headers_mut().extend(self.headers);
+        response
+    }
+}

@@ -1,0 +1,97 @@
+//! The router: the table of routes, with a handler for each.
+
+use std::collections::HashMap;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::routes::{Method, Route, all};
+
+use crate::auth::guard;
+use crate::refusal::Refusal;
+use crate::{Gateway, routes};
+
+/// Makes a route answer with what handles it.
+type Attach = Box<dyn FnOnce(MethodFilter) -> MethodRouter<Gateway> + Send>;
+
+/// What handles one route of the table.
+pub(crate) struct Handled {
+    /// The route's name in the table.
+    pub(crate) id: &'static str,
+    attach: Attach,
+}
+
+/// Says that `handler` handles the route of that name.
+pub(crate) fn handled<H, T>(id: &'static str, handler: H) -> Handled
+where
+    H: Handler<T, Gateway>,
+    T: 'static,
+{
+    Handled { id, attach: Box::new(move |method| on(method, handler)) }
+}
+
+/// The router of a gateway.
+pub fn router(gateway: &Gateway) -> Router {
+    let mut handlers: HashMap<&'static str, Attach> =
+        routes::handlers().into_iter().map(|handled| (handled.id, handled.attach)).collect();
+    let mut router = Router::new();
+    for route in all() {
+        // A route without handler is not answered: a test finds it.
+        let Some(attach) = handlers.remove(route.id) else { continue };
+        let state: (Gateway, &'static Route) = (gateway.clone(), route);
+        let layer = from_fn_with_state(state, guard);
+        router = router.route(route.path, attach(filter(route.method)).layer(layer));
+    }
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .with_state(gateway.clone())
+}
+
+const fn filter(method: Method) -> MethodFilter {
+    match method {
+        Method::Get => MethodFilter::GET,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Patch => MethodFilter::PATCH,
+        Method::Delete => MethodFilter::DELETE,
+    }
+}
+
+async fn unknown_path(request: Request) -> Refusal {
+    let detail = format!("nothing answers at {}", request.uri().path());
+    Refusal::new(ErrorCode::PathNotFound, detail).hint("/openapi.json lists all paths")
+}
+
+async fn unknown_method(request: Request) -> Refusal {
+    let detail = format!("{} does not answer {}", request.uri().path(), request.method());
+    Refusal::new(ErrorCode::MethodNotAllowed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use errand_api::gateway::openapi;
+
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_table_has_one_handler_and_every_handler_a_route() {
+        let handlers = routes::handlers();
+        let handled: BTreeSet<&str> = handlers.iter().map(|handled| handled.id).collect();
+        assert_eq!(handled.len(), handlers.len(), "a route has two handlers");
+        let table: BTreeSet<&str> = all().map(|route| route.id).collect();
+        assert_eq!(handled, table);
+    }
+
+    #[test]
+    fn every_schema_of_a_body_compiles() {
+        for schema in all().filter_map(openapi::body_schema) {
+            assert!(jsonschema::draft202012::new(&schema).is_ok(), "{schema:#}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! `GET /v1/runs/{run_id}`: everything that is known of a run.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::record::Record;
+use errand_engine::reconcile;
+
+use crate::Gateway;
+use crate::extract::OneRun;
+use crate::record::whole_record;
+use crate::refusal::Refusal;
+
+/// Answers with the record.
+pub(crate) async fn get_run(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+) -> Result<Json<Record>, Refusal> {
+    let stored = reconcile::reconcile(gateway.engine(), *stored).await?;
+    Ok(Json(whole_record(&gateway, &stored).await?))
+}

@@ -1,0 +1,148 @@
+//! The loop of the server: connections in, answers out, until it is told to end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use errand_api::error_code::ErrorCode;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+use crate::{Gateway, router};
+
+/// Connections that are served at the same time; further ones wait in the system's queue.
+const CONNECTIONS: usize = 8_192;
+/// How long a client may take to send the head of a request.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// After an accept that failed, for want of files for instance.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long requests may take to end once the server is told to.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why there is no server.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// Where it was to listen.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self.source.kind() {
+            io::ErrorKind::AddrInUse => ErrorCode::ListenAddressInUse,
+            io::ErrorKind::AddrNotAvailable => ErrorCode::ListenAddressInvalid,
+            _ => ErrorCode::IoFailed,
+        }
+    }
+}
+
+/// Who is at the other end of a connection; among the request's extensions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(
+    #[expect(dead_code, reason = "limits by address will look at it")] pub(crate) SocketAddr,
+);
+
+/// A gateway with its address. Clients may connect already; they are served by [`Bound::serve`].
+#[derive(Debug)]
+pub struct Bound {
+    gateway: Gateway,
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds the address that the gateway is told.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`]; nothing is bound.
+    pub fn bind(gateway: Gateway) -> Result<Self, BindError> {
+        let address = gateway.config().listen;
+        let failed = |source| BindError { address, source };
+        let socket = std::net::TcpListener::bind(address).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Self { gateway, socket, address })
+    }
+
+    /// The address in force: with the port that the system chose.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is there; then requests that are under way get some seconds to end.
+    /// No task is left when this returns, or when it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If the socket cannot be used on this runtime.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
+        let socket = TcpListener::from_std(self.socket)?;
+        let gateway = self.gateway;
+        let router = router(&gateway);
+        let mut background = JoinSet::new();
+        background.spawn(gateway.hub().clone().listen(gateway.engine().store().changes()));
+        let mut connections = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
+                    Ok((stream, peer)) => {
+                        // Without it answers wait for acknowledgements; they come all the same.
+                        drop(stream.set_nodelay(true));
+                        connections.spawn(converse(stream, peer, router.clone(), gateway.clone()));
+                    }
+                    // A connection that was reset before it was accepted, or no free file: it passes.
+                    Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+                },
+            }
+        }
+        drop(socket);
+        gateway.close();
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
+            connections.shutdown().await;
+        }
+        background.shutdown().await;
+        Ok(())
+    }
+}
+
+/// Serves one connection, HTTP/1 or HTTP/2, until it ends or the gateway does.
+async fn converse<S>(stream: S, peer: SocketAddr, router: Router, gateway: Gateway)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Peer(peer));
+        router.clone().oneshot(request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    // A client that breaks off has nothing to be told.
+    tokio::select! {
+        ended = &mut connection => return drop(ended),
+        () = gateway.closing() => connection.as_mut().graceful_shutdown(),
+    }
+    drop(connection.await);
+}
