@@ -29,6 +29,8 @@ pub(crate) enum Command {
     Run(commands::run::Args),
     /// Keep an agent as a service that schedules, requests and heartbeats wake
     Serve(commands::serve::Args),
+    /// Serve runs over HTTP, and carry them out: everything on one machine
+    Up(commands::up::Args),
     /// List runs, newest first: the live ones, or all with -a
     Ps(commands::ps::Args),
     /// Show what a run printed

@@ -278,7 +278,6 @@ impl From<errand_engine::export::FileError> for Failure {
             FileError::Stray { .. } => {
                 "`errand registry rebuild` makes the registry anew from the files beside it"
             }
-            FileError::Engine(_) => "",
         };
         if let FileError::Engine(error) = error {
             return error.into();

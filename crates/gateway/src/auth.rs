@@ -38,7 +38,7 @@ impl Caller {
     }
 
     fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+        self.scopes.contains(&scope)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: decisions about runs (the model), carrying them out (the engine), SQL.
 
+#![expect(dead_code, unused_imports, reason = "routes that use it follow")]
+
 mod auth;
 mod config;
 mod extract;

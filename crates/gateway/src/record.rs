@@ -2,20 +2,14 @@
 
 use errand_api::record::Record;
 use errand_engine::{record_file, sessions};
-use errand_model::namespace::{DEFAULT_NAMESPACE, unscoped};
 use errand_store::Stored;
 
 use crate::Gateway;
 use crate::refusal::Refusal;
 
-/// The record of a run, under the names that its namespace uses.
+/// The record of a run.
 pub(crate) fn record(gateway: &Gateway, stored: &Stored) -> Record {
-    let mut record = record_file::record(gateway.engine(), stored);
-    let namespace = record.namespace.take();
-    record.session_id =
-        record.session_id.map(|session| unscoped(namespace.as_deref(), &session).to_owned());
-    record.namespace = Some(namespace.unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()));
-    record
+    record_file::record(gateway.engine(), stored)
 }
 
 /// The same, with the run that it waits for.

@@ -1,7 +1,5 @@
 //! A request that is refused: a problem document, and nothing was done.
 
-use std::error::Error as _;
-
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +7,7 @@ use errand_api::agent_file::Problems;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::{FileProblem, Problem};
 use errand_engine::{Error as EngineError, code};
+use errand_model::RunId;
 use errand_store::Error as StoreError;
 
 /// Why a request is refused.
@@ -58,7 +57,7 @@ impl Refusal {
     }
 
     /// The run that stands in the way.
-    pub(crate) fn about(mut self, run_id: impl ToString) -> Self {
+    pub(crate) fn about(mut self, run_id: &RunId) -> Self {
         self.problem.run_id = Some(run_id.to_string());
         self
     }
@@ -108,13 +107,13 @@ impl From<EngineError> for Refusal {
         }
         let detail = detail(code, &error);
         let refusal = Self::new(code, detail);
-        match &error {
-            EngineError::InputSchema { path, .. } if path == "/" => refusal.at("/input"),
-            EngineError::InputSchema { path, .. } => refusal.at(format!("/input{path}")),
-            EngineError::SecretExposed { place: "environment", .. } => refusal.at("/env"),
-            EngineError::SecretExposed { .. } => refusal.at("/input"),
-            _ => refusal,
+        if let EngineError::InputSchema { path, .. } = &error {
+            return refusal.at(format!("/input{}", path.trim_end_matches('/')));
         }
+        if let EngineError::SecretExposed { place, .. } = &error {
+            return refusal.at(if *place == "environment" { "/env" } else { "/input" });
+        }
+        refusal
     }
 }
 
@@ -122,12 +121,12 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let code = code::of_store(&error);
         let refusal = Self::new(code, detail(code, &error));
-        match &error {
-            StoreError::SessionBusy { run_id, .. } | StoreError::SessionInUse { run_id, .. } => {
-                refusal.about(run_id)
-            }
-            _ => refusal,
+        if let StoreError::SessionBusy { run_id, .. } | StoreError::SessionInUse { run_id, .. } =
+            &error
+        {
+            return refusal.about(run_id);
         }
+        refusal
     }
 }
 

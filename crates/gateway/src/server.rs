@@ -41,10 +41,13 @@ pub struct BindError {
 impl BindError {
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
-        match self.source.kind() {
-            io::ErrorKind::AddrInUse => ErrorCode::ListenAddressInUse,
-            io::ErrorKind::AddrNotAvailable => ErrorCode::ListenAddressInvalid,
-            _ => ErrorCode::IoFailed,
+        let kind = self.source.kind();
+        if kind == io::ErrorKind::AddrInUse {
+            ErrorCode::ListenAddressInUse
+        } else if kind == io::ErrorKind::AddrNotAvailable {
+            ErrorCode::ListenAddressInvalid
+        } else {
+            ErrorCode::IoFailed
         }
     }
 }

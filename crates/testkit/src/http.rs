@@ -83,21 +83,71 @@ impl Response {
         let mut bytes = Vec::new();
         // The same: a reset after the answer loses nothing that was read.
         drop(stream.read_to_end(&mut bytes));
-        Self::parse(&String::from_utf8_lossy(&bytes))
+        Self::parse(&bytes)
     }
 
-    fn parse(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+    fn parse(bytes: &[u8]) -> Self {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = match end {
+            Some(end) => (&bytes[..end], &bytes[end + 4..]),
+            None => (bytes, &[][..]),
+        };
+        let head = String::from_utf8_lossy(head);
         let mut lines = head.lines();
         let status = lines
             .next()
             .and_then(|line| line.split(' ').nth(1))
             .and_then(|code| code.parse().ok())
             .unwrap_or(0);
-        let headers = lines
+        let headers: Vec<(String, String)> = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
             .collect();
-        Self { status, headers, body: body.to_owned() }
+        let is_chunked = headers.iter().any(|(name, value)| {
+            name == "transfer-encoding" && value.eq_ignore_ascii_case("chunked")
+        });
+        let body = if is_chunked { unchunked(body) } else { body.to_vec() };
+        Self { status, headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    /// Returns the value of a header, whose name is in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns the body as JSON.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {} {:?}", self.status, self.body))
+    }
+
+    /// Panics unless the status is this one; returns the answer.
+    #[must_use]
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
+    }
+}
+
+/// The content of a body that came in chunks, as far as it came.
+fn unchunked(mut body: &[u8]) -> Vec<u8> {
+    let mut content = Vec::new();
+    loop {
+        let Some(end) = body.windows(2).position(|window| window == b"\r\n") else {
+            return content;
+        };
+        let size = String::from_utf8_lossy(&body[..end]);
+        let size = usize::from_str_radix(size.split(';').next().unwrap_or("").trim(), 16);
+        let rest = &body[end + 2..];
+        match size {
+            Ok(size @ 1..) if rest.len() >= size => {
+                content.extend_from_slice(&rest[..size]);
+                body = rest.get(size + 2..).unwrap_or_default();
+            }
+            Ok(_) | Err(_) => return content,
+        }
     }
 }

@@ -19,6 +19,7 @@ mod output;
 mod processes;
 mod running;
 mod sandbox;
+mod server;
 mod tmpfs;
 mod wait;
 
@@ -30,5 +31,6 @@ pub use output::Output;
 pub use processes::{Process, is_alive, processes_of_run, processes_with};
 pub use running::Running;
 pub use sandbox::Sandbox;
+pub use server::Server;
 pub use tmpfs::Tmpfs;
 pub use wait::{LIMIT, wait_for, wait_until};

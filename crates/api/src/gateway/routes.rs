@@ -4,6 +4,7 @@
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
+pub use crate::access::Scope;
 use crate::error_code::ErrorCode;
 
 /// A method.
@@ -30,34 +31,6 @@ impl Method {
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
-        }
-    }
-}
-
-/// What a key allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Scope {
-    /// Starting runs and doing something to them.
-    RunsWrite,
-    /// Looking at runs.
-    RunsRead,
-    /// Answering for people.
-    ApprovalsDecide,
-    /// Agents, keys, schedules, hooks.
-    Admin,
-}
-
-impl Scope {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::RunsWrite, Self::RunsRead, Self::ApprovalsDecide, Self::Admin];
-
-    /// As keys and documents name it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RunsWrite => "runs:write",
-            Self::RunsRead => "runs:read",
-            Self::ApprovalsDecide => "approvals:decide",
-            Self::Admin => "admin",
         }
     }
 }

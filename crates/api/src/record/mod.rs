@@ -37,9 +37,6 @@ pub struct Record {
     pub schema: u32,
     /// The run's name for ever.
     pub run_id: RunId,
-    /// Whose it is; absent for the default namespace's, but where a server says it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
     /// A name given by the caller.
     pub name: Option<String>,
     /// `job`, `heartbeat` or `service`.

@@ -34,7 +34,6 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
     Record {
         schema: RECORD_SCHEMA,
         run_id: run.id.clone(),
-        namespace: run.spec.namespace.clone(),
         name: run.spec.name.clone(),
         kind: run.spec.kind,
         status: run.status.name().to_owned(),

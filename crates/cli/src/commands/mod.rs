@@ -41,6 +41,7 @@ pub(crate) mod sessions;
 pub(crate) mod stop;
 mod submit;
 pub(crate) mod trace;
+pub(crate) mod up;
 pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod verify;
@@ -57,6 +58,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
+        Command::Up(args) => up::run(context, args).await,
         Command::Ps(args) => ps::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Wait(args) => wait::run(context, args).await,

@@ -39,6 +39,7 @@ mod remove;
 mod replays;
 mod retries;
 mod secrets;
+mod server;
 mod services;
 mod session_turns;
 mod sessions;

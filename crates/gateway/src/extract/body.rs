@@ -50,10 +50,12 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
 /// What does not fit the schema, and where.
 fn misfit(error: &jsonschema::ValidationError<'_>) -> Refusal {
     let mut pointer = error.instance_path().to_string();
-    let field = match error.kind() {
-        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected.first().cloned(),
-        ValidationErrorKind::Required { property } => property.as_str().map(str::to_owned),
-        _ => None,
+    let field = if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
+        unexpected.first().cloned()
+    } else if let ValidationErrorKind::Required { property } = error.kind() {
+        property.as_str().map(str::to_owned)
+    } else {
+        None
     };
     if let Some(field) = field {
         let escaped = field.replace('~', "~0").replace('/', "~1");

@@ -1,7 +1,13 @@
 //! What handles each route: a file per verb, and the one list in which they meet the table.
+//!
+//! A new route is three things: an entry in an area's table (`errand_api::gateway`, where its types
+//! are too), a file here with its handler, and a line in the list below. The guard has looked at the
+//! caller's key and its scope when a handler is called; an extractor of `crate::extract` has checked
+//! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
 
 mod get_openapi;
 mod get_run;
+mod list_runs;
 
 use crate::router::{Handled, handled};
 
@@ -14,5 +20,5 @@ pub(crate) fn handlers() -> Vec<Handled> {
 
 /// Those of runs.
 fn runs() -> Vec<Handled> {
-    vec![handled("get_run", get_run::get_run)]
+    vec![handled("get_run", get_run::get_run), handled("list_runs", list_runs::list_runs)]
 }

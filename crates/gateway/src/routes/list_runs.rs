@@ -1,0 +1,91 @@
+//! `GET /v1/runs`: runs, newest first, a page at a time.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::run::{AnyKind, RunPage, RunQuery};
+use errand_model::event::RunKind;
+use errand_model::{RunId, scoped};
+use errand_store::{Filter, Namespaces, Page};
+
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::Query;
+use crate::record::record;
+use crate::refusal::Refusal;
+
+/// Runs on a page unless said.
+const LIMIT: u32 = 50;
+/// Runs on a page at most.
+const LARGEST_LIMIT: u32 = 500;
+
+/// Answers with a page.
+pub(crate) async fn list_runs(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Query(query): Query<RunQuery>,
+) -> Result<Json<RunPage>, Refusal> {
+    let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
+    let after = query.cursor.as_deref().map(|text| run_id("cursor", text)).transpose()?;
+    let filter = filter(&caller, query)?;
+    // One more than is shown tells whether there is another page.
+    let page = Page { after, limit: limit + 1 };
+    let (mut found, damaged) = gateway.engine().store().list(&filter, &page).await?;
+    for error in damaged {
+        tracing::warn!("a run is left out of a list: {error}");
+    }
+    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let last = found.last().map(|stored| stored.run.id.to_string());
+    let runs = found.iter().map(|stored| record(&gateway, stored)).collect();
+    Ok(Json(RunPage { runs, next_cursor: last.filter(|_| has_more) }))
+}
+
+/// Which runs are meant.
+pub(crate) fn filter(caller: &Caller, query: RunQuery) -> Result<Filter, Refusal> {
+    let mut labels = BTreeMap::new();
+    for label in &query.label {
+        let pair = label.split_once('=').filter(|(key, _)| !key.is_empty());
+        let Some((key, value)) = pair else {
+            let detail = format!("{label:?} is no label");
+            return Err(Refusal::field(ErrorCode::LabelInvalid, "label", detail)
+                .hint("write label=key=value"));
+        };
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    let kinds = query.kind.map(|kind| match kind {
+        AnyKind::Job => RunKind::Job,
+        AnyKind::Heartbeat => RunKind::Heartbeat,
+        AnyKind::Service => RunKind::Service,
+    });
+    let parent = query.parent_run_id.as_deref();
+    Ok(Filter {
+        namespaces: Namespaces::One(caller.namespace.clone()),
+        live: query.live.unwrap_or_default(),
+        kinds: kinds.into_iter().collect(),
+        agent: query.agent,
+        labels,
+        status: query.status.map(|status| status.as_str().to_owned()),
+        name: query.name,
+        session_id: query.session_id.map(|session| scoped(caller.namespace(), &session)),
+        parent_run_id: parent.map(|text| run_id("parent_run_id", text)).transpose()?,
+        ended_before: None,
+    })
+}
+
+/// The limit of a page.
+pub(crate) fn page_limit(given: Option<u32>, unless: u32, most: u32) -> Result<u32, Refusal> {
+    let limit = given.unwrap_or(unless);
+    if limit == 0 || limit > most {
+        let detail = format!("limit is {limit}, and has to be from 1 to {most}");
+        return Err(Refusal::parameter("limit", detail));
+    }
+    Ok(limit)
+}
+
+/// The run that a parameter names.
+fn run_id(name: &str, text: &str) -> Result<RunId, Refusal> {
+    text.parse().map_err(|_| Refusal::parameter(name, format!("{text:?} is no run's id")))
+}

@@ -1,0 +1,88 @@
+//! A server process, `errand up`, and a client for it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::{LIMIT, Request, Response, Running, Sandbox, wait_until};
+
+/// How long a server may live: longer than any test.
+const LIFETIME: Duration = Duration::from_mins(10);
+
+/// A running `errand up` on a port of its own. Dropping it kills it.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    address: String,
+}
+
+impl Server {
+    /// Starts `errand up --listen 127.0.0.1:0 <more…>` in the sandbox, and waits until it listens.
+    #[must_use]
+    pub fn start(sandbox: &Sandbox, more: &[&str]) -> Self {
+        let words = ["up", "--listen", "127.0.0.1:0"];
+        let running = sandbox.errand(words).args(more).limit(LIFETIME).spawn();
+        Self::of(running)
+    }
+
+    /// The server that a command is which was started otherwise, once it listens.
+    #[must_use]
+    pub fn of(mut running: Running) -> Self {
+        wait_until("the server listens", LIMIT, || {
+            assert!(running.is_running(), "the server ended: {}", running.stderr());
+            running.stdout().contains("listening on ")
+        });
+        let said = running.stdout();
+        let address = said
+            .lines()
+            .find_map(|line| line.strip_prefix("listening on "))
+            .and_then(|url| url.split("://").nth(1))
+            .unwrap_or_else(|| panic!("no address in {said:?}"))
+            .to_owned();
+        Self { running, address }
+    }
+
+    /// Returns where it listens: `127.0.0.1:40123`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Returns the address as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the process.
+    #[must_use]
+    pub fn process(&self) -> &Running {
+        &self.running
+    }
+
+    /// Returns the process, to wait for its end.
+    #[must_use]
+    pub fn into_process(self) -> Running {
+        self.running
+    }
+
+    /// Sends a GET.
+    #[must_use]
+    pub fn get(&self, target: &str) -> Response {
+        Request::new("GET", target).send(&self.address)
+    }
+
+    /// Sends JSON.
+    #[must_use]
+    pub fn post(&self, target: &str, body: &Value) -> Response {
+        self.send(
+            &Request::post(target, body.to_string()).header("Content-Type", "application/json"),
+        )
+    }
+
+    /// Sends any request.
+    #[must_use]
+    pub fn send(&self, request: &Request) -> Response {
+        request.send(&self.address)
+    }
+}
