@@ -80,6 +80,7 @@ pub(crate) fn admission_with(
         replay: None,
         namespace: None,
         placement: None,
+        traceparent: None,
     };
     change(&mut spec);
     let mut head = Head::EMPTY;

@@ -93,6 +93,8 @@ pub struct Wishes {
     pub namespace: Option<String>,
     /// Set for a run that any worker may claim. What the agent itself needs is added to it.
     pub placement: Option<Placement>,
+    /// The trace and span of whoever asks, as the header `traceparent` has them.
+    pub traceparent: Option<String>,
 }
 
 /// What is wanted of an agent, before it is packed.
@@ -260,6 +262,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         session_turn: wishes.session_turn,
         namespace: wishes.namespace,
         placement: wishes.placement.map(|placement| placed(placement, agent)),
+        traceparent: wishes.traceparent,
     })
 }
 

@@ -11,12 +11,14 @@ use errand_store::{Blobs, Holder, Registry, Store};
 
 use crate::Error;
 use crate::live::Live;
+use crate::metrics::{Metered, Metrics};
 
 /// One registry, and what is needed to run agents on it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: Arc<Inner>,
     live: Arc<Live>,
+    metrics: Arc<Metrics>,
 }
 
 /// What an [`Engine`] is made of.
@@ -48,9 +50,16 @@ pub struct Surroundings {
 }
 
 impl Engine {
-    /// Puts the parts together.
+    /// Puts the parts together. What is told to the store is counted from now on.
     pub fn new(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner), live: Arc::default() }
+        let metrics = Arc::new(Metrics::default());
+        let store = Arc::new(Metered::new(inner.store, Arc::clone(&metrics)));
+        Self { inner: Arc::new(Inner { store, ..inner }), live: Arc::default(), metrics }
+    }
+
+    /// What happened in this process.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The registry's files.
@@ -84,11 +93,13 @@ impl Engine {
         let Inner { surroundings, store, clock, holder } = self.inner.as_ref();
         let inner = Inner {
             surroundings: surroundings.clone(),
+            // It counts already.
             store: Arc::clone(store),
             clock: clock.steadied(at_least),
             holder: holder.clone(),
         };
-        Self { inner: Arc::new(inner), live: Arc::clone(&self.live) }
+        let (live, metrics) = (Arc::clone(&self.live), Arc::clone(&self.metrics));
+        Self { inner: Arc::new(inner), live, metrics }
     }
 
     /// The blob store.

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod launch;
 pub mod listener;
 mod live;
+pub mod metrics;
 pub mod payload;
 pub mod people;
 pub mod prices;

@@ -95,6 +95,7 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         callback_url: None,
         namespace: None,
         placement: None,
+        traceparent: None,
     })
 }
 

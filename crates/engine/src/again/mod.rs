@@ -68,6 +68,7 @@ pub(crate) fn with_parcel(
             callback_url: spec.callback_url.clone(),
             namespace: spec.namespace.clone(),
             placement: spec.placement.clone(),
+            traceparent: None,
         },
         service: service(old),
         parent: spec.parent_run_id.clone(),

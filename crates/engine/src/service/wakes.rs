@@ -258,6 +258,7 @@ impl Wakes {
             callback_url: None,
             namespace: run.spec.namespace.clone(),
             placement: None,
+            traceparent: None,
         });
         Submission {
             parcel: self.parcel.clone(),

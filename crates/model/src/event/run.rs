@@ -142,6 +142,10 @@ pub struct RunCreated {
     /// Set for a run that any worker may claim; `None`: whoever admits it also starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
+    /// The trace and span of whoever asked for it, as the header `traceparent` of W3C Trace Context
+    /// has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 impl RunCreated {

@@ -60,6 +60,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         replay: None,
         namespace: None,
         placement: None,
+        traceparent: None,
     }
 }
 

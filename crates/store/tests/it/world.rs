@@ -80,6 +80,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         replay: None,
         namespace: None,
         placement: None,
+        traceparent: None,
     }
 }
 

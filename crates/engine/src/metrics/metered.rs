@@ -1,0 +1,358 @@
+//! A store that counts what it is told to keep.
+//!
+//! It adds nothing and leaves nothing out: every method is the inner one's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use errand_model::event::Event;
+use errand_model::price::Day;
+use errand_model::step::Step;
+use errand_model::{Digest, RunId, Timestamp};
+use errand_store::{
+    Admission, Admitted, Append, Appended, Asked, BomGeneration, Changes, Claim, DayReservation,
+    DayReserved, DayStanding, DeadLetter, DeadLetterFilter, Discard, Document, DocumentKind,
+    DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease,
+    Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup, Session,
+    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, Store, Stored, Turn,
+    Usage, UsageQuery,
+};
+use tokio::time::Instant;
+
+use super::Metrics;
+use super::saw::Facts;
+
+/// A store, and where it is counted what happens to it.
+#[derive(Debug)]
+pub(crate) struct Metered {
+    inner: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+}
+
+impl Metered {
+    /// Counts what is told to `inner` from now on.
+    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+        Self { inner, metrics }
+    }
+
+    /// Counts how long a change took, or that it was not made.
+    async fn timed<T>(&self, change: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let began = Instant::now();
+        let made = change.await;
+        match &made {
+            Ok(_) => self.metrics.commits.observe(began.elapsed()),
+            Err(_) => self.metrics.commits_failed.add(1),
+        }
+        made
+    }
+
+    /// Counts a run, unless another stands in for it.
+    fn admitted(&self, admitted: &Admitted, facts: Facts) {
+        if matches!(admitted, Admitted::Created) {
+            self.metrics.saw(facts);
+        }
+    }
+}
+
+fn count(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+fn count_of(renewed: &Renewed) -> u64 {
+    count(renewed.lost.len())
+}
+
+#[async_trait]
+impl SessionStore for Metered {
+    async fn turn(&self, run_id: &RunId) -> Result<Turn, Error> {
+        self.inner.turn(run_id).await
+    }
+
+    async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, Error> {
+        self.inner.sessions(page).await
+    }
+
+    async fn session_summary(&self, session_id: &str) -> Result<Option<Session>, Error> {
+        self.inner.session_summary(session_id).await
+    }
+
+    async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error> {
+        self.inner.session(session_id).await
+    }
+
+    async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error> {
+        self.timed(self.inner.put_session(session, seen)).await
+    }
+
+    async fn session_length(&self, session_id: &str) -> Result<u64, Error> {
+        self.inner.session_length(session_id).await
+    }
+
+    async fn session_messages(
+        &self,
+        session_id: &str,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<SessionMessage>, Error> {
+        self.inner.session_messages(session_id, before, limit).await
+    }
+
+    async fn session_result(
+        &self,
+        lookup: &ResultLookup,
+        now: Timestamp,
+    ) -> Result<Option<SessionResult>, Error> {
+        self.inner.session_result(lookup, now).await
+    }
+
+    async fn session_results(
+        &self,
+        session_id: &str,
+        now: Timestamp,
+    ) -> Result<Vec<SessionResult>, Error> {
+        self.inner.session_results(session_id, now).await
+    }
+
+    async fn session_rollbacks(&self, session_id: &str) -> Result<Vec<RunId>, Error> {
+        self.inner.session_rollbacks(session_id).await
+    }
+
+    async fn remove_session(
+        &self,
+        session_id: &str,
+        unused_since: Option<Timestamp>,
+    ) -> Result<bool, Error> {
+        self.timed(self.inner.remove_session(session_id, unused_since)).await
+    }
+}
+
+#[async_trait]
+impl DocumentStore for Metered {
+    async fn write_documents(&self, writes: Vec<DocumentWrite>) -> Result<(), Error> {
+        self.timed(self.inner.write_documents(writes)).await
+    }
+
+    async fn document(
+        &self,
+        kind: DocumentKind,
+        namespace: Option<&str>,
+        key: &str,
+    ) -> Result<Option<Document>, Error> {
+        self.inner.document(kind, namespace, key).await
+    }
+
+    async fn documents(&self, query: &DocumentQuery) -> Result<Vec<Document>, Error> {
+        self.inner.documents(query).await
+    }
+
+    async fn due_documents(
+        &self,
+        kind: DocumentKind,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Document>, Error> {
+        self.inner.due_documents(kind, now, limit).await
+    }
+}
+
+#[async_trait]
+impl Store for Metered {
+    async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        let facts = Facts::of(&admission.run, &admission.events);
+        let admitted = self.timed(self.inner.admit(admission)).await?;
+        self.admitted(&admitted, facts);
+        Ok(admitted)
+    }
+
+    async fn admit_held(
+        &self,
+        admission: Admission,
+        holder: Holder,
+    ) -> Result<(Admitted, Option<Lease>), Error> {
+        let facts = Facts::of(&admission.run, &admission.events);
+        let admitted = self.timed(self.inner.admit_held(admission, holder)).await?;
+        self.admitted(&admitted.0, facts);
+        Ok(admitted)
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, Error> {
+        let facts = Facts::of(&append.run, &append.events);
+        let appended = self.timed(self.inner.append(append)).await?;
+        self.metrics.saw(facts);
+        Ok(appended)
+    }
+
+    async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        let facts = Facts::of(&append.run, &append.events);
+        let appended = self.timed(self.inner.append_at_rest(append)).await?;
+        self.metrics.saw(facts);
+        Ok(appended)
+    }
+
+    async fn append_and_admit(
+        &self,
+        parent: Append,
+        child: Admission,
+        holder: Holder,
+    ) -> Result<Lease, Error> {
+        let of_parent = Facts::of(&parent.run, &parent.events);
+        let of_child = Facts::of(&child.run, &child.events);
+        let lease = self.timed(self.inner.append_and_admit(parent, child, holder)).await?;
+        self.metrics.saw(of_parent);
+        self.metrics.saw(of_child);
+        Ok(lease)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
+        let now = claim.now;
+        let claimed = self.timed(self.inner.claim(claim)).await?;
+        self.metrics.claimed(claimed.iter().map(|(stored, _)| stored), now);
+        Ok(claimed)
+    }
+
+    async fn take(
+        &self,
+        run_id: &RunId,
+        seen_epoch: u64,
+        holder: Holder,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Lease, Error> {
+        let taken = self.inner.take(run_id, seen_epoch, holder, expires_at);
+        let lease = self.timed(taken).await?;
+        self.metrics.leases_taken.add(u64::from(seen_epoch > 0));
+        Ok(lease)
+    }
+
+    async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error> {
+        self.timed(self.inner.give_back(run_id, epoch)).await
+    }
+
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Renewed, Error> {
+        let count = count(leases.len());
+        let renewed = self.timed(self.inner.renew(leases, until)).await?;
+        let lost = count_of(&renewed);
+        self.metrics.leases_lost.add(lost);
+        self.metrics.leases_renewed.add(count.saturating_sub(lost));
+        Ok(renewed)
+    }
+
+    async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.inner.expired(now, limit).await
+    }
+
+    fn changes(&self) -> Changes {
+        self.inner.changes()
+    }
+
+    async fn load(&self, run_id: &RunId) -> Result<Option<Stored>, Error> {
+        self.inner.load(run_id).await
+    }
+
+    async fn events(&self, run_id: &RunId, after: u64, limit: u32) -> Result<Vec<Event>, Error> {
+        self.inner.events(run_id, after, limit).await
+    }
+
+    async fn list(&self, filter: &Filter, page: &Page) -> Result<(Vec<Stored>, Vec<Error>), Error> {
+        self.inner.list(filter, page).await
+    }
+
+    async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.inner.find(part, limit).await
+    }
+
+    async fn evidence(&self, run_id: &RunId) -> Result<Option<Evidence>, Error> {
+        self.inner.evidence(run_id).await
+    }
+
+    async fn run_ids(&self, after: Option<&RunId>, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.inner.run_ids(after, limit).await
+    }
+
+    async fn scan(
+        &self,
+        run_id: &RunId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
+        self.inner.scan(run_id, after, limit).await
+    }
+
+    async fn import(&self, run: Admission) -> Result<Admitted, Error> {
+        self.timed(self.inner.import(run)).await
+    }
+
+    async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error> {
+        self.inner.steps(run_id).await
+    }
+
+    async fn request(
+        &self,
+        run_id: &RunId,
+        kind: RequestKind,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        self.timed(self.inner.request(run_id, kind, now)).await
+    }
+
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+        self.inner.requests(run_id).await
+    }
+
+    async fn questions(
+        &self,
+        which: Questions,
+        namespaces: &Namespaces,
+        limit: u32,
+    ) -> Result<Vec<Asked>, Error> {
+        self.inner.questions(which, namespaces, limit).await
+    }
+
+    async fn put_bom(
+        &self,
+        agent: &str,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<BomGeneration, Error> {
+        self.timed(self.inner.put_bom(agent, digest, now)).await
+    }
+
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+        self.inner.boms(agent, limit).await
+    }
+
+    async fn reserve(&self, reservation: DayReservation) -> Result<DayReserved, Error> {
+        self.timed(self.inner.reserve(reservation)).await
+    }
+
+    async fn release(&self, run_id: &RunId, ids: Vec<String>) -> Result<(), Error> {
+        self.timed(self.inner.release(run_id, ids)).await
+    }
+
+    async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error> {
+        self.inner.day_standing(agent, day).await
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
+        self.inner.usage(query).await
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        page: &Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        self.inner.dead_letters(filter, page).await
+    }
+
+    async fn discard(&self, discard: Discard) -> Result<(), Error> {
+        self.timed(self.inner.discard(discard)).await
+    }
+
+    async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
+        self.timed(self.inner.remove(run_id, even_live)).await
+    }
+
+    async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {
+        self.inner.sync_files(run_id).await
+    }
+}
