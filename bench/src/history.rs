@@ -74,6 +74,7 @@ pub(crate) fn admission_with(
         idempotency_key: None,
         fingerprint: Digest::of(&number.to_le_bytes()),
         callback_url: None,
+        callback_events: Vec::new(),
         budgets: errand_model::budget::Limits::default(),
         session_turn: None,
         inherits: None,

@@ -213,6 +213,21 @@ codes! {
     AgentNotFound = "agent_not_found", ERRAND_FAILED, "no agent of that name and version is registered";
     AgentConflict = "agent_conflict", ERRAND_FAILED, "that version of the agent is registered with other content";
 
+    // Webhooks and schedules.
+    CallbackRefused = "callback_refused", USAGE, "reports must not go to that address";
+    CallbackNotFound = "callback_not_found", ERRAND_FAILED, "there is no such report";
+    CallbackTargetExists = "callback_target_exists", ERRAND_FAILED, "there is a callback target of that origin";
+    CallbackTargetNotFound = "callback_target_not_found", ERRAND_FAILED, "there is no such callback target";
+    TooManyDefinitions = "too_many_definitions", ERRAND_FAILED, "the namespace has as many as it may have";
+    ChangedMeanwhile = "changed_meanwhile", ERRAND_FAILED, "others change the same thing at the same time";
+    HookInvalid = "hook_invalid", USAGE, "a hook cannot be defined like that";
+    HookNotFound = "hook_not_found", ERRAND_FAILED, "there is no such hook";
+    HookRejected = "hook_rejected", ERRAND_FAILED, "a request to a hook is not what the hook asks for";
+    HookDisabled = "hook_disabled", ERRAND_FAILED, "the hook takes no requests";
+    SignatureInvalid = "signature_invalid", ERRAND_FAILED, "the signature of a request does not hold";
+    ScheduleInvalid = "schedule_invalid", USAGE, "a schedule cannot be defined like that";
+    ScheduleNotFound = "schedule_not_found", ERRAND_FAILED, "there is no such schedule";
+
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";
     ArchiveDamaged = "archive_damaged", ERRAND_FAILED, "an export is not what was written";

@@ -18,11 +18,19 @@ impl ErrorCode {
             | Self::EventInvalid
             | Self::SecretNameInvalid
             | Self::SecretValueInvalid => 400,
-            Self::TokenInvalid | Self::KeyMissing | Self::KeyInvalid | Self::KeyExpired => 401,
+            Self::TokenInvalid
+            | Self::KeyMissing
+            | Self::KeyInvalid
+            | Self::KeyExpired
+            | Self::SignatureInvalid => 401,
             Self::ScopeMissing | Self::OriginRefused => 403,
             Self::RunNotFound
             | Self::AgentNotFound
             | Self::KeyNotFound
+            | Self::CallbackNotFound
+            | Self::CallbackTargetNotFound
+            | Self::HookNotFound
+            | Self::ScheduleNotFound
             | Self::PathNotFound
             | Self::DeadLetterNotFound
             | Self::StepNotFound
@@ -47,6 +55,10 @@ impl ErrorCode {
             | Self::IdempotencyConflict
             | Self::AgentConflict
             | Self::KeyConflict
+            | Self::CallbackTargetExists
+            | Self::TooManyDefinitions
+            | Self::ChangedMeanwhile
+            | Self::HookDisabled
             | Self::QuestionAmbiguous
             | Self::QuestionDecided
             | Self::QuestionExpired
@@ -103,6 +115,10 @@ impl ErrorCode {
             | Self::CommandNotFound
             | Self::CommandNotExecutable
             | Self::KeyNotMade
+            | Self::CallbackRefused
+            | Self::HookInvalid
+            | Self::HookRejected
+            | Self::ScheduleInvalid
             | Self::ListenOpen
             | Self::TlsInvalid
             | Self::ConfigInvalid

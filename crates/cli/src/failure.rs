@@ -404,6 +404,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Store(_)
         | EngineError::Parcel(_)
         | EngineError::Prices(_)
+        | EngineError::Outbox(_)
         | EngineError::Secret(_) => "",
     }
 }

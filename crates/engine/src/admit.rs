@@ -8,6 +8,7 @@ use errand_agent::parcel::Parcel;
 use errand_agent::workspace::Workspaces;
 use errand_api::agent_file::{Agent, Harness, Target};
 use errand_model::budget::{LimitName, Limits};
+use errand_model::callback::CallbackEvent;
 use errand_model::event::{
     AgentRef, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy, RunCreated,
     RunKind, ServiceSpec, Timeouts, Trigger,
@@ -89,6 +90,8 @@ pub struct Wishes {
     pub cwd: String,
     /// Where the result is to be reported.
     pub callback_url: Option<String>,
+    /// What is reported there; empty: how the run ends.
+    pub callback_events: Vec<CallbackEvent>,
     /// Whose run it is; `None`: the default namespace's.
     pub namespace: Option<String>,
     /// Set for a run that any worker may claim. What the agent itself needs is added to it.
@@ -256,6 +259,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         idempotency_key: wishes.idempotency_key,
         fingerprint,
         callback_url: wishes.callback_url,
+        callback_events: wishes.callback_events,
         budgets: if repeats_only { Limits::default() } else { limits(agent, &wishes.budgets) },
         inherits,
         replay,

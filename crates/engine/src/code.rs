@@ -20,6 +20,7 @@ impl Error {
             Self::Secret(error) => error.code(),
             Self::Unanswerable(error) => error.code(),
             Self::Listener(error) => error.code(),
+            Self::Outbox(error) => error.code(),
             Self::Rejected(rejection) => of_rejection(rejection),
             Self::Prices(_) => ErrorCode::PriceTableInvalid,
             Self::InputSchema { .. } => ErrorCode::InputInvalid,

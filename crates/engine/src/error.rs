@@ -125,6 +125,9 @@ pub enum Error {
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
+    /// Something about reports and their receivers.
+    #[error(transparent)]
+    Outbox(#[from] crate::outbox::Error),
     /// A schedule is none.
     #[error(transparent)]
     Schedule(#[from] errand_model::schedule::Misunderstood),

@@ -19,7 +19,7 @@ use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, Store, Stored};
 use tokio::sync::{Notify, watch};
 
-use crate::{Engine, Error, record_file};
+use crate::{Engine, Error, outbox, record_file};
 
 /// How long the registry may refuse to be written before the run is given up to whoever
 /// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
@@ -422,6 +422,7 @@ impl Journal {
     /// What is to be written next, with the run exactly as it is after it.
     fn next_append(&self, state: &mut State) -> Append {
         let batch = std::mem::take(&mut state.batch);
+        let documents = outbox::documents(&state.run, &batch.events);
         Append {
             run: state.run.clone(),
             head: state.head,
@@ -433,7 +434,7 @@ impl Journal {
             release: state.run.is_at_rest(),
             requeue: None,
             answered: batch.answered,
-            documents: Vec::new(),
+            documents,
         }
     }
 

@@ -21,6 +21,7 @@ pub mod launch;
 pub mod listener;
 mod live;
 pub mod metrics;
+pub mod outbox;
 pub mod payload;
 pub mod people;
 pub mod prices;

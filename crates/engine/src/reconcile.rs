@@ -10,7 +10,7 @@ use errand_model::run::{Cancel, Decision, Effect, Expire, Lose, Run};
 use errand_model::{Event, EventContext, Head};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 
-use crate::{Engine, Error, launch, record_file, rest, wait};
+use crate::{Engine, Error, launch, outbox, record_file, rest, wait};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -181,6 +181,7 @@ fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Opti
 
 fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
     let release = run.is_at_rest();
+    let documents = outbox::documents(&run, &events);
     Append {
         run,
         head,
@@ -191,7 +192,7 @@ fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
         release,
         requeue: None,
         answered: Vec::new(),
-        documents: Vec::new(),
+        documents,
     }
 }
 

@@ -11,7 +11,7 @@ use errand_store::{DeadLetterFilter, Filter, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
-use crate::{Engine, Error, reconcile, wait};
+use crate::{Engine, Error, outbox, reconcile, wait};
 
 /// How long the supervisor of a run that is over may take to end.
 const SUPERVISOR_LIMIT: Duration = Duration::from_secs(2);
@@ -34,7 +34,8 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         return Err(Error::Live { run_id: run_id.clone() });
     }
     remove_files(engine, &stored).await?;
-    Ok(engine.store().remove(run_id, Removal::Terminal).await?)
+    engine.store().remove(run_id, Removal::Terminal).await?;
+    outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await
 }
 
 /// Removes a run even if it lives, or its record is damaged: it is killed first.
@@ -47,7 +48,8 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
     match stop(engine, run_id, &ask).await {
         Ok(stored) => {
             remove_files(engine, &stored).await?;
-            Ok(engine.store().remove(run_id, Removal::Any).await?)
+            engine.store().remove(run_id, Removal::Any).await?;
+            outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await
         }
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },

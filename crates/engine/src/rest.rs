@@ -6,7 +6,7 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
 use errand_store::{Append, Fence, Stored};
 
-use crate::{Engine, Error, launch, record_file};
+use crate::{Engine, Error, launch, outbox, record_file};
 
 /// Decides and records; then starts a helper if the run goes on with it. The events are durable,
 /// and the next attempt is going, when this returns.
@@ -60,6 +60,7 @@ pub(crate) fn append(
     let seal = |body| head.seal(&stored.run.id, now, attempt, body);
     let events: Vec<Event> = decision.events.iter().map(seal).collect();
     let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
+    let documents = outbox::documents(&run, &events);
     Ok(Append {
         run,
         head,
@@ -70,7 +71,7 @@ pub(crate) fn append(
         release: true,
         requeue: None,
         answered: Vec::new(),
-        documents: Vec::new(),
+        documents,
     })
 }
 

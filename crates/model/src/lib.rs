@@ -6,6 +6,7 @@
 
 pub mod accounting;
 pub mod budget;
+pub mod callback;
 pub mod canonical;
 mod chain;
 mod cron;

@@ -7,6 +7,7 @@
 mod error;
 mod file;
 mod identity;
+mod seal;
 mod value;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::path::{Path, PathBuf};
 use age::x25519::Identity;
 
 pub use error::Error;
+pub use seal::Sealer;
 pub use value::{MAX_VALUE_BYTES, MIN_VALUE_BYTES, Malformed, Secret, Value};
 
 /// What follows the name of a secret in the name of its file.

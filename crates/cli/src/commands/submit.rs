@@ -93,6 +93,7 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         detached: common.detach,
         cwd: utf8(&context.cwd)?,
         callback_url: None,
+        callback_events: Vec::new(),
         namespace: None,
         placement: None,
         traceparent: None,

@@ -66,6 +66,7 @@ pub(crate) fn with_parcel(
             detached: true,
             cwd: spec.cwd.clone(),
             callback_url: spec.callback_url.clone(),
+            callback_events: spec.callback_events.clone(),
             namespace: spec.namespace.clone(),
             placement: spec.placement.clone(),
             traceparent: None,

@@ -256,6 +256,7 @@ impl Wakes {
             detached: true,
             cwd: run.spec.cwd.clone(),
             callback_url: None,
+            callback_events: Vec::new(),
             namespace: run.spec.namespace.clone(),
             placement: None,
             traceparent: None,

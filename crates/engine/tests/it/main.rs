@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod listener;
+mod outbox;
 mod worker;

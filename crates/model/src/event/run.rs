@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::ServiceSpec;
 use crate::budget::Limits;
+use crate::callback::CallbackEvent;
 use crate::placement::{Class, Placement};
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
@@ -146,6 +147,9 @@ pub struct RunCreated {
     /// has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What is reported to `callback_url`; empty: how the run ends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub callback_events: Vec<CallbackEvent>,
 }
 
 impl RunCreated {

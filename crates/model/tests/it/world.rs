@@ -54,6 +54,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         idempotency_key: None,
         fingerprint: Digest::of(b"settings"),
         callback_url: None,
+        callback_events: Vec::new(),
         budgets: errand_model::budget::Limits::default(),
         session_turn: None,
         inherits: None,

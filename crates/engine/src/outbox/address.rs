@@ -1,0 +1,219 @@
+//! Which addresses reports may go to.
+//!
+//! Whatever is not plainly public is refused: a server must not be talked into speaking to its own
+//! machine, its neighbours or its cloud's metadata service.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// What is allowed beyond public addresses.
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// Networks and hosts, from `--allow-callback`.
+    pub rules: Vec<AddressRule>,
+    /// Whether this machine's own loopback is allowed: an open server on loopback, for development.
+    pub loopback: bool,
+}
+
+/// A network, or a host by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddressRule {
+    /// All addresses of a network.
+    Network {
+        /// Its first address.
+        address: IpAddr,
+        /// How many leading bits count.
+        prefix: u8,
+    },
+    /// Whatever that name means; lower case, without a final dot.
+    Host(String),
+}
+
+/// A text that is no rule.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{text:?} is neither a network such as 10.0.0.0/8 or fd00::/8, nor the name of a host")]
+pub struct MalformedAddressRule {
+    /// What was given.
+    pub text: String,
+}
+
+impl FromStr for AddressRule {
+    type Err = MalformedAddressRule;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = || MalformedAddressRule { text: text.to_owned() };
+        if let Some((address, prefix)) = text.split_once('/') {
+            let address: IpAddr = address.parse().map_err(|_| malformed())?;
+            let prefix: u8 = prefix.parse().map_err(|_| malformed())?;
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            return if prefix <= bits {
+                Ok(Self::Network { address, prefix })
+            } else {
+                Err(malformed())
+            };
+        }
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let prefix = if address.is_ipv4() { 32 } else { 128 };
+            return Ok(Self::Network { address, prefix });
+        }
+        let host = plain(text);
+        let is_host = !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        if is_host { Ok(Self::Host(host)) } else { Err(malformed()) }
+    }
+}
+
+impl Addresses {
+    /// Whether reports may go to a host of that name, whatever it means.
+    pub fn allows_host(&self, host: &str) -> bool {
+        let host = plain(host);
+        self.rules.iter().any(|rule| *rule == AddressRule::Host(host.clone()))
+    }
+
+    /// Whether reports may go to that address.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        is_public(address)
+            || (self.loopback && address.is_loopback())
+            || self.rules.iter().any(|rule| rule.holds(address))
+    }
+}
+
+impl AddressRule {
+    fn holds(&self, address: IpAddr) -> bool {
+        match (self, address) {
+            (Self::Network { address: IpAddr::V4(network), prefix }, IpAddr::V4(address)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(*prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (Self::Network { address: IpAddr::V6(network), prefix }, IpAddr::V6(address)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(*prefix)).unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (Self::Network { .. } | Self::Host(_), _) => false,
+        }
+    }
+}
+
+/// Lower case, without the final dot of a full name.
+pub(super) fn plain(host: &str) -> String {
+    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+}
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+/// IANA's registry of special addresses, and those of groups.
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let is_special = match (a, b, c) {
+        // This network, private, loopback.
+        (0 | 10 | 127, ..) => true,
+        // Carriers' own, and link-local with the clouds' metadata.
+        (100, 64..=127, _) | (169, 254, _) => true,
+        (172, 16..=31, _) | (192, 168, _) => true,
+        // Protocols, documentation, benchmarks, old relays.
+        (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) => true,
+        (198, 51, 100) | (203, 0, 113) => true,
+        // Groups, reserved, broadcast.
+        (224..=255, ..) => true,
+        _ => false,
+    };
+    !is_special
+}
+
+/// Global unicast that is neither documentation nor carries another kind of address inside.
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    let [a, b, ..] = address.segments();
+    let is_global = a & 0xe000 == 0x2000;
+    let is_special = match (a, b) {
+        // Protocols and tunnels, among them Teredo; documentation.
+        (0x2001, 0..=0x01ff | 0x0db8) => true,
+        // 6to4, which has an IPv4 address inside.
+        (0x2002, _) => true,
+        (0x3fff, 0..=0x0fff) => true,
+        _ => false,
+    };
+    is_global && !is_special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_is_not_public_is_refused() {
+        let strict = Addresses::default();
+        for text in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.192",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "2001:db8::1",
+            "2002:7f00:1::",
+            "2001::1",
+            "3fff::1",
+        ] {
+            assert!(!strict.allows(ip(text)), "{text}");
+        }
+        for text in ["1.1.1.1", "172.32.0.1", "192.0.3.1", "100.128.0.1", "2606:4700::1111"] {
+            assert!(strict.allows(ip(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_operator_allows_networks_and_hosts() {
+        let rules = ["10.2.0.0/16", "fd00::/8", "192.168.7.7", "Hooks.Internal."];
+        let rules = rules.map(|rule| rule.parse().unwrap()).to_vec();
+        let some = Addresses { rules, loopback: false };
+        for text in ["10.2.255.1", "::ffff:10.2.0.1", "fd12::1", "192.168.7.7"] {
+            assert!(some.allows(ip(text)), "{text}");
+        }
+        for text in ["10.3.0.1", "127.0.0.1", "192.168.7.8", "fe80::1"] {
+            assert!(!some.allows(ip(text)), "{text}");
+        }
+        assert!(some.allows_host("hooks.internal") && !some.allows_host("internal"));
+        for text in ["", "10.0.0.0/33", "::/129", "a b", "x/8", "http://x"] {
+            assert!(text.parse::<AddressRule>().is_err(), "{text}");
+        }
+        let all = Addresses { rules: vec!["0.0.0.0/0".parse().unwrap()], loopback: false };
+        assert!(all.allows(ip("127.0.0.1")) && !all.allows(ip("::1")));
+    }
+
+    #[test]
+    fn in_development_loopback_is_allowed_and_nothing_else() {
+        let open = Addresses { rules: Vec::new(), loopback: true };
+        assert!(open.allows(ip("127.0.0.1")) && open.allows(ip("::1")));
+        assert!(open.allows(ip("::ffff:127.0.0.1")) && !open.allows(ip("10.0.0.1")));
+    }
+}

@@ -1,0 +1,368 @@
+//! The loop that delivers reports.
+//!
+//! Any number of processes may run it: an entry belongs for a while to whoever changed it first.
+//! Deliberately absent: queues in memory. What is due is asked of the store each time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::os;
+use errand_agent::secret::Sealer;
+use errand_model::Timestamp;
+use errand_store::{Change, Changes, Document, DocumentKind, Expect};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+
+use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
+use super::entry::{Delivery, Entry, EntryState};
+use super::settle::{Tried, settle};
+use super::target::Target;
+use super::{Addresses, CallbackUrl, report, target};
+use crate::{Engine, Error};
+
+/// Tries under way at once in this process.
+const IN_FLIGHT: usize = 32;
+/// Of these, tries of one receiver: a slow one leaves room for others.
+const IN_FLIGHT_PER_TARGET: usize = 4;
+/// Entries that are looked at together.
+const WINDOW: u32 = 256;
+/// Of these, entries of one receiver; further ones are looked at a little later, so that others
+/// come into view.
+const WINDOW_PER_TARGET: usize = 64;
+/// That little.
+const LATER: Duration = Duration::from_secs(2);
+/// How long an entry belongs to whoever tries it: a little longer than a try can take. If it died,
+/// somebody else tries then.
+const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 15);
+/// How often entries of a disabled receiver are looked at, should nobody have freed them when it
+/// was enabled.
+const HELD_FOR: Duration = Duration::from_secs(10 * 60);
+/// The longest time without a look: what another process wrote is not always heard of.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long news are gathered before a look.
+const GATHER: Duration = Duration::from_millis(50);
+/// How long tries under way may take once the loop is told to end: they are tried again otherwise.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
+/// How reports are delivered.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where they may go.
+    pub addresses: Arc<Addresses>,
+    /// What names mean.
+    pub names: Arc<dyn Names>,
+}
+
+impl Settings {
+    /// Reports to those addresses, by the names of this machine.
+    pub fn new(addresses: Addresses) -> Self {
+        Self { addresses: Arc::new(addresses), names: Arc::new(SystemNames) }
+    }
+}
+
+/// Delivers what is due.
+#[derive(Debug)]
+pub struct Outbox {
+    engine: Engine,
+    settings: Settings,
+    /// Made when the first report is due: most servers never send one.
+    tools: Option<Tools>,
+    under_way: JoinSet<(Place, Result<(), Error>)>,
+    busy: BTreeMap<Place, usize>,
+}
+
+/// Namespace and origin of a receiver.
+type Place = (Option<String>, String);
+
+#[derive(Clone, Debug)]
+struct Tools {
+    client: Client,
+    sealer: Arc<Sealer>,
+}
+
+/// An entry that is due.
+struct Ready {
+    document: Document,
+    entry: Entry,
+    url: CallbackUrl,
+}
+
+impl Outbox {
+    /// An outbox of the registry of `engine`; nothing happens before [`Outbox::run`].
+    pub fn new(engine: Engine, settings: Settings) -> Self {
+        let (under_way, busy) = (JoinSet::new(), BTreeMap::new());
+        Self { engine, settings, tools: None, under_way, busy }
+    }
+
+    /// Delivers until `stop`. Failures of the registry are survived: it is looked at again.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
+        let mut changes = self.engine.store().changes();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let next = match self.look().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::error!(error = %error, "the outbox cannot be read");
+                    None
+                }
+            };
+            tokio::select! {
+                () = &mut stop => break,
+                () = self.one_ended() => {}
+                () = until(next) => {}
+                () = heard(&mut changes) => tokio::time::sleep(GATHER).await,
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+        let ended = async { while self.under_way.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(LAST_WORD, ended).await);
+        self.under_way.shutdown().await;
+    }
+
+    /// Begins what is due and has room, and returns when to look again; `None`: nothing is due
+    /// later, or something has to end first.
+    ///
+    /// # Errors
+    ///
+    /// If the registry fails.
+    pub async fn look(&mut self) -> Result<Option<Timestamp>, Error> {
+        let now = self.engine.now();
+        let end = Timestamp::from_millis(i64::MAX);
+        let found = self.engine.store().due_documents(DocumentKind::Callback, end, WINDOW).await?;
+        let is_full = found.len() >= usize::try_from(WINDOW).unwrap_or(usize::MAX);
+        let is_due = |document: &&Document| document.due_at.is_some_and(|at| at <= now);
+        let next = found.iter().filter(|document| !is_due(document)).find_map(|it| it.due_at);
+        let mut lines: BTreeMap<Place, VecDeque<Ready>> = BTreeMap::new();
+        for document in found.into_iter().filter(|document| is_due(&document)) {
+            if let Some((place, ready)) = self.ready(document).await? {
+                lines.entry(place).or_default().push_back(ready);
+            }
+        }
+        self.begin_in_turn(&mut lines).await?;
+        if is_full {
+            self.put_off(&lines, now).await?;
+        }
+        let waits = lines.values().any(|line| !line.is_empty());
+        Ok(next.filter(|_| !waits))
+    }
+
+    /// Waits until a try under way ended. For ever if there is none.
+    pub async fn one_ended(&mut self) {
+        let Some(joined) = self.under_way.join_next().await else {
+            return std::future::pending().await;
+        };
+        let Ok((place, settled)) = joined else {
+            // A task that panicked says not for whom: all are counted anew by those that end.
+            self.busy.clear();
+            return;
+        };
+        if let Some(count) = self.busy.get_mut(&place) {
+            *count = count.saturating_sub(1);
+        }
+        self.busy.retain(|_, count| *count > 0);
+        if let Err(error) = settled {
+            // The entry is due again when its claim is over.
+            tracing::error!(error = %error, "a try to deliver a report cannot be recorded");
+        }
+    }
+
+    /// Whether a try is under way.
+    pub fn is_busy(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// An entry that can be read, and whose receiver is known.
+    async fn ready(&self, document: Document) -> Result<Option<(Place, Ready)>, Error> {
+        let namespace = document.namespace.clone();
+        let Ok(entry) = Entry::read(&document) else {
+            tracing::error!(key = document.key, "an entry of the outbox cannot be read");
+            return Ok(None);
+        };
+        match CallbackUrl::parse(&entry.url) {
+            Ok(url) => {
+                let place = (namespace, url.origin());
+                Ok(Some((place, Ready { document, entry, url })))
+            }
+            Err(refused) => {
+                let note = Some(refused.to_string());
+                let over = Entry { state: EntryState::Abandoned, note, ..entry };
+                self.write(&document, &over, None).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// One of each receiver, and again, as long as there is room.
+    async fn begin_in_turn(
+        &mut self,
+        lines: &mut BTreeMap<Place, VecDeque<Ready>>,
+    ) -> Result<(), Error> {
+        let places: Vec<Place> = lines.keys().cloned().collect();
+        let mut targets: BTreeMap<Place, Target> = BTreeMap::new();
+        loop {
+            let mut began = false;
+            for place in &places {
+                let has_room = self.under_way.len() < IN_FLIGHT
+                    && self.busy.get(place).is_none_or(|count| *count < IN_FLIGHT_PER_TARGET);
+                let Some(line) = lines.get_mut(place).filter(|_| has_room) else { continue };
+                let Some(ready) = line.pop_front() else { continue };
+                began = true;
+                let target = match targets.get(place) {
+                    Some(target) => target.clone(),
+                    None => {
+                        let (namespace, origin) = (place.0.as_deref(), &place.1);
+                        let (target, _) =
+                            target::find_or_create(&self.engine, namespace, origin).await?;
+                        targets.insert(place.clone(), target.clone());
+                        target
+                    }
+                };
+                self.begin(place, ready, target).await?;
+            }
+            if !began {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Claims one entry and tries it, or holds it if its receiver is disabled.
+    async fn begin(&mut self, place: &Place, ready: Ready, target: Target) -> Result<(), Error> {
+        let Ready { document, mut entry, url } = ready;
+        let now = self.engine.now();
+        if let Some(disabled) = &target.disabled {
+            (entry.state, entry.note) = (EntryState::Held, Some(disabled.why.clone()));
+            self.write(&document, &entry, Some(now.plus(HELD_FOR))).await?;
+            return Ok(());
+        }
+        (entry.state, entry.tries) = (EntryState::Waiting, entry.tries.saturating_add(1));
+        let delivery = Delivery {
+            number: entry.tries,
+            at: now,
+            duration_ms: None,
+            status: None,
+            error: None,
+            response: None,
+        };
+        let namespace = place.0.as_deref();
+        let (expect, until) = (Expect::Revision(document.revision), now.plus(CLAIMED_FOR));
+        let claim = entry.write(namespace, expect, Some(until));
+        let claimed = vec![claim, delivery.write(namespace, &entry)];
+        match self.engine.store().write_documents(claimed).await {
+            Ok(()) => {}
+            // Somebody else has it.
+            Err(errand_store::Error::DocumentChanged { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        }
+        let attempt = Attempt {
+            engine: self.engine.clone(),
+            tools: self.tools()?,
+            place: place.clone(),
+            revision: document.revision.saturating_add(1),
+            entry,
+            delivery,
+            url,
+            target,
+        };
+        *self.busy.entry(place.clone()).or_default() += 1;
+        self.under_way.spawn(attempt.carry_out());
+        Ok(())
+    }
+
+    fn tools(&mut self) -> Result<Tools, Error> {
+        if let Some(tools) = &self.tools {
+            return Ok(tools.clone());
+        }
+        let Settings { addresses, names } = self.settings.clone();
+        let client = Client::new(addresses, names).map_err(|reason| Error::Payload { reason })?;
+        let sealer = Arc::new(Sealer::open_or_create(&self.engine.surroundings().identity)?);
+        Ok(self.tools.insert(Tools { client, sealer }).clone())
+    }
+
+    /// Entries of receivers that have more than their part of the window are looked at later.
+    async fn put_off(
+        &self,
+        lines: &BTreeMap<Place, VecDeque<Ready>>,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        for ready in lines.values().flat_map(|line| line.iter().skip(WINDOW_PER_TARGET)) {
+            self.write(&ready.document, &ready.entry, Some(now.plus(LATER))).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes an entry unless somebody else did.
+    async fn write(
+        &self,
+        document: &Document,
+        entry: &Entry,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), Error> {
+        let expect = Expect::Revision(document.revision);
+        let put = entry.write(document.namespace.as_deref(), expect, due_at);
+        match self.engine.store().write_documents(vec![put]).await {
+            Ok(()) | Err(errand_store::Error::DocumentChanged { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// One try of a claimed entry.
+struct Attempt {
+    engine: Engine,
+    tools: Tools,
+    place: Place,
+    entry: Entry,
+    revision: u64,
+    delivery: Delivery,
+    url: CallbackUrl,
+    target: Target,
+}
+
+impl Attempt {
+    async fn carry_out(self) -> (Place, Result<(), Error>) {
+        let place = self.place.clone();
+        (place, Box::pin(self.try_once()).await)
+    }
+
+    async fn try_once(self) -> Result<(), Error> {
+        let Self { engine, tools, place, entry, revision, delivery, url, target } = self;
+        let (namespace, origin) = place;
+        let answer = match report::body(&engine, namespace.as_deref(), &entry).await? {
+            None => {
+                // Removed with its run, or about to be.
+                return super::forget(&engine, namespace.as_deref(), &entry.run_id).await;
+            }
+            Some(body) => match target.secret(&tools.sealer) {
+                Ok(secret) => {
+                    let timestamp = delivery.at.as_millis().div_euclid(1_000);
+                    let message = Message { id: entry.id(), timestamp, body, secret };
+                    tools.client.send(&url, &message).await
+                }
+                Err(error) => Answer::Failed(format!("the report cannot be signed: {error}")),
+            },
+        };
+        let ended_at = engine.now();
+        let tried = Tried { namespace, origin, entry, revision, delivery, answer, ended_at };
+        settle(&engine, tried).await
+    }
+}
+
+async fn until(due_at: Option<Timestamp>) {
+    match due_at {
+        Some(due_at) => os::until_wall_clock(due_at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when something was committed that may bring a report with it.
+async fn heard(changes: &mut Changes) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Run { .. } | Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
+            Ok(Change::Queued | Change::Asked { .. }) => {}
+            // The store is gone: the next look says so.
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}

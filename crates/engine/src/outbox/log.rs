@@ -1,0 +1,230 @@
+//! What was reported of a run, and how that went; and doing it again.
+
+use errand_model::{RunId, Timestamp};
+use errand_store::{
+    DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Namespaces,
+};
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Delivery, Entry, EntryState, KEPT_TRIES, id_of, key, read, write};
+use super::{CallbackUrl, Error};
+use crate::Engine;
+
+/// Entries that are read at once.
+const PAGE: u32 = 500;
+/// How often a change is tried again that somebody else got in the way of.
+const TRIES: usize = 16;
+
+/// A report with its tries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logged {
+    /// What the receiver knows it by: `webhook-id`.
+    pub id: String,
+    /// Of which run.
+    pub run_id: RunId,
+    /// What happened: the `type` of the report.
+    #[serde(rename = "type")]
+    pub event: errand_model::callback::CallbackEvent,
+    /// Where it goes; a query is not shown.
+    pub url: String,
+    /// How it stands.
+    pub state: EntryState,
+    /// Why it waits, or what went wrong last.
+    pub note: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it happened.
+    pub at_ms: Timestamp,
+    /// When it is tried next; `None`: not by itself.
+    pub next_try_at_ms: Option<Timestamp>,
+    /// The latest tries, oldest first.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// The reports of one run, oldest first.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn deliveries(
+    engine: &Engine,
+    namespace: Option<&str>,
+    run_id: &RunId,
+) -> Result<Vec<Logged>, crate::Error> {
+    let mut all = Vec::new();
+    for document in of_run(engine, namespace, DocumentKind::Callback, run_id).await? {
+        let entry = Entry::read(&document)?;
+        all.push(logged(&entry, document.due_at));
+    }
+    for document in of_run(engine, namespace, DocumentKind::CallbackDelivery, run_id).await? {
+        let delivery: Delivery = read(&document)?;
+        let of = |logged: &&mut Logged| {
+            let seq = logged.id.rsplit('_').next().and_then(|seq| seq.parse().ok());
+            seq.is_some_and(|seq: u64| document.key.starts_with(&key(run_id, seq)))
+        };
+        if let Some(logged) = all.iter_mut().find(of) {
+            logged.deliveries.push(delivery);
+        }
+    }
+    Ok(all)
+}
+
+/// The reports of a namespace, the newest run's first: those after `after` (an id), at most
+/// `limit`, without their tries. `None` for states: all.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn entries(
+    engine: &Engine,
+    namespace: Option<&str>,
+    (states, after, limit): (&[EntryState], Option<&str>, u32),
+) -> Result<Vec<Logged>, crate::Error> {
+    let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Descending);
+    if let Some((run_id, seq)) = after.and_then(parse_id) {
+        query.after = Some((namespace.map(str::to_owned), key(&run_id, seq)));
+    }
+    let (mut found, limit) = (Vec::new(), usize::try_from(limit).unwrap_or(usize::MAX));
+    loop {
+        let page = engine.store().documents(&query).await?;
+        for document in &page {
+            let entry = Entry::read(document)?;
+            if states.is_empty() || states.contains(&entry.state) {
+                found.push(logged(&entry, document.due_at));
+            }
+            if found.len() == limit {
+                return Ok(found);
+            }
+        }
+        let Some(last) = page.last() else { return Ok(found) };
+        query.after = Some((last.namespace.clone(), last.key.clone()));
+    }
+}
+
+fn logged(entry: &Entry, due_at: Option<Timestamp>) -> Logged {
+    Logged {
+        id: entry.id(),
+        run_id: entry.run_id.clone(),
+        event: entry.event,
+        url: CallbackUrl::parse(&entry.url).map_or_else(|_| String::new(), |url| url.shown()),
+        state: entry.state,
+        note: entry.note.clone(),
+        tries: entry.tries,
+        at_ms: entry.at,
+        next_try_at_ms: due_at.filter(|_| entry.state == EntryState::Waiting),
+        deliveries: Vec::new(),
+    }
+}
+
+/// Delivers a report again, at once and however it stands; under the same id.
+///
+/// # Errors
+///
+/// [`Error::NoEntry`].
+pub async fn redeliver(
+    engine: &Engine,
+    namespace: Option<&str>,
+    id: &str,
+) -> Result<Logged, crate::Error> {
+    let no_entry = || Error::NoEntry { id: id.to_owned() };
+    let (run_id, seq) = parse_id(id).ok_or_else(no_entry)?;
+    for _ in 0..TRIES {
+        let found =
+            engine.store().document(DocumentKind::Callback, namespace, &key(&run_id, seq)).await?;
+        let document = found.ok_or_else(no_entry)?;
+        let mut entry = Entry::read(&document)?;
+        (entry.state, entry.note, entry.tries_before) = (EntryState::Waiting, None, entry.tries);
+        let (expect, now) = (Expect::Revision(document.revision), engine.now());
+        let put = entry.write(namespace, expect, Some(now));
+        match engine.store().write_documents(vec![put]).await {
+            Ok(()) => return Ok(logged(&entry, Some(now))),
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Contended { what: format!("the callback {id}") }.into())
+}
+
+/// `msg_<run-id>_<seq>`.
+fn parse_id(id: &str) -> Option<(RunId, u64)> {
+    let (run_id, seq) = id.strip_prefix("msg_")?.split_once('_')?;
+    let (run_id, seq) = (run_id.parse().ok()?, seq.parse().ok()?);
+    (id_of(&run_id, seq) == id).then_some((run_id, seq))
+}
+
+/// Changes the entries of a namespace that `change` changes; what others change meanwhile is
+/// theirs.
+pub(super) async fn each(
+    engine: &Engine,
+    namespace: Option<&str>,
+    change: impl Fn(&Entry) -> Option<(Entry, Option<Timestamp>)> + Send + Sync,
+) -> Result<(), crate::Error> {
+    let mut query = query(DocumentKind::Callback, namespace, DocumentOrder::Ascending);
+    loop {
+        let page = engine.store().documents(&query).await?;
+        for document in &page {
+            let Some((changed, due_at)) = change(&Entry::read(document)?) else { continue };
+            let put = changed.write(namespace, Expect::Revision(document.revision), due_at);
+            match engine.store().write_documents(vec![put]).await {
+                Ok(()) | Err(errand_store::Error::DocumentChanged { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let Some(last) = page.last() else { return Ok(()) };
+        query.after = Some((last.namespace.clone(), last.key.clone()));
+    }
+}
+
+/// Forgets what was reported of a run that is forgotten itself.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn forget(
+    engine: &Engine,
+    namespace: Option<&str>,
+    run_id: &RunId,
+) -> Result<(), crate::Error> {
+    let mut removals: Vec<DocumentWrite> = Vec::new();
+    for kind in [DocumentKind::CallbackDelivery, DocumentKind::Callback] {
+        for document in of_run(engine, namespace, kind, run_id).await? {
+            let removal = (Expect::Anything, DocumentChange::Remove);
+            removals.push(write(kind, namespace, document.key, removal));
+        }
+    }
+    if removals.is_empty() { Ok(()) } else { Ok(engine.store().write_documents(removals).await?) }
+}
+
+async fn of_run(
+    engine: &Engine,
+    namespace: Option<&str>,
+    kind: DocumentKind,
+    run_id: &RunId,
+) -> Result<Vec<errand_store::Document>, crate::Error> {
+    let prefix = format!("{}/", run_id.as_str());
+    let mut query = query(kind, namespace, DocumentOrder::Ascending);
+    query.after = Some((namespace.map(str::to_owned), prefix.clone()));
+    let mut all = Vec::new();
+    loop {
+        let page = engine.store().documents(&query).await?;
+        let full = page.len() >= usize::try_from(query.limit).unwrap_or(usize::MAX);
+        let last = page.last().map(|last| (last.namespace.clone(), last.key.clone()));
+        let before = all.len();
+        all.extend(page.into_iter().take_while(|document| document.key.starts_with(&prefix)));
+        if !full || all.len() - before < usize::try_from(query.limit).unwrap_or(usize::MAX) {
+            return Ok(all);
+        }
+        query.after = last;
+    }
+}
+
+fn query(kind: DocumentKind, namespace: Option<&str>, order: DocumentOrder) -> DocumentQuery {
+    DocumentQuery {
+        kind,
+        namespaces: Namespaces::One(namespace.map(str::to_owned)),
+        prefix: String::new(),
+        order,
+        after: None,
+        limit: PAGE.max(KEPT_TRIES),
+    }
+}

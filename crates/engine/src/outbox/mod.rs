@@ -1,0 +1,31 @@
+//! Reports of runs to whoever asked for them: webhooks out.
+//!
+//! An entry is written in the commit of the event that it reports ([`documents`]), so that no event
+//! is without its report and no report without its event. Whoever runs the loop ([`Outbox`])
+//! delivers entries at least once, each time under the same id; any number of processes may run it.
+//!
+//! Deliberately absent: redirects, proxies, cookies, order between reports.
+
+mod address;
+mod announce;
+mod client;
+mod deliver;
+mod entry;
+mod error;
+mod log;
+mod report;
+mod settle;
+mod sign;
+mod target;
+mod url;
+
+pub use address::{AddressRule, Addresses, MalformedAddressRule};
+pub use announce::documents;
+pub use client::{Names, SystemNames};
+pub use deliver::{Outbox, Settings};
+pub use entry::{Delivery, Entry, EntryState};
+pub use error::Error;
+pub use log::{Logged, deliveries, entries, forget, redeliver};
+pub use sign::{Signing, SigningSecret};
+pub use target::{Target, TargetView, add_target, disable, enable, remove_target, rotate, targets};
+pub use url::{CallbackUrl, Refused};

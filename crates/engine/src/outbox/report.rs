@@ -1,0 +1,36 @@
+//! The body of a report.
+
+use errand_model::{DEFAULT_NAMESPACE, unscoped};
+use serde_json::{Value, json};
+
+use super::entry::Entry;
+use crate::{Engine, Error, record_file};
+
+/// `{"type", "timestamp", "data"}`; `data` is the run's record, with its namespace, once the run is
+/// over. The same bytes at every try. `None`: the run is gone.
+pub(super) async fn body(
+    engine: &Engine,
+    namespace: Option<&str>,
+    entry: &Entry,
+) -> Result<Option<Vec<u8>>, Error> {
+    let mut data = match &entry.data {
+        Some(data) => data.clone(),
+        None => {
+            let Some(stored) = engine.store().load(&entry.run_id).await? else { return Ok(None) };
+            let mut record = record_file::record(engine, &stored);
+            record.session_id = record.session_id.map(|id| unscoped(namespace, &id).to_owned());
+            // What another machine can make nothing of.
+            (record.pid, record.process_group_id) = (None, None);
+            serde_json::to_value(record).unwrap_or_default()
+        }
+    };
+    if let Value::Object(members) = &mut data {
+        members.insert("namespace".to_owned(), namespace.unwrap_or(DEFAULT_NAMESPACE).into());
+    }
+    let report = json!({
+        "type": entry.event,
+        "timestamp": entry.at.to_string(),
+        "data": data,
+    });
+    Ok(Some(errand_model::canonical::to_string(&report).into_bytes()))
+}

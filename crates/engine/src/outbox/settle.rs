@@ -1,0 +1,133 @@
+//! What follows from one try: for the report, for its receiver, for the log.
+
+use errand_model::Timestamp;
+use errand_model::callback::wait_after;
+use errand_store::{DocumentKind, Expect};
+
+use super::client::Answer;
+use super::entry::{Delivery, Entry, EntryState, key};
+use super::target;
+use crate::{Engine, Error};
+
+/// How often a change is tried again that somebody else got in the way of.
+const TRIES: usize = 16;
+/// The answer of a receiver that wants no more of this.
+const GONE: u16 = 410;
+
+/// A try that is over.
+#[derive(Debug)]
+pub(super) struct Tried {
+    pub(super) namespace: Option<String>,
+    pub(super) origin: String,
+    /// The entry as it was claimed, and its revision then.
+    pub(super) entry: Entry,
+    pub(super) revision: u64,
+    pub(super) delivery: Delivery,
+    pub(super) answer: Answer,
+    pub(super) ended_at: Timestamp,
+}
+
+/// Records a try: what became of it, when the report is tried next, how its receiver does.
+pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
+    let Tried { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } = tried;
+    let namespace = namespace.as_deref();
+    describe(&mut delivery, &answer, ended_at);
+    let mut current = entry.clone();
+    for _ in 0..TRIES {
+        let (next, due_at) = after(&current, &answer, ended_at)?;
+        let mut writes = vec![
+            next.write(namespace, Expect::Revision(revision), due_at),
+            delivery.write(namespace, &entry),
+        ];
+        writes.extend(delivery.forget_old(namespace, &entry));
+        match engine.store().write_documents(writes).await {
+            Ok(()) => break,
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let key = key(&entry.run_id, entry.seq);
+        match engine.store().document(DocumentKind::Callback, namespace, &key).await? {
+            Some(document) => {
+                (current, revision) = (Entry::read(&document)?, document.revision);
+                if current.tries != entry.tries && error_of(&answer).is_some() {
+                    // Somebody tries it again already: what becomes of it is theirs to say.
+                    engine.store().write_documents(vec![delivery.write(namespace, &entry)]).await?;
+                    break;
+                }
+            }
+            // Its run was removed meanwhile.
+            None => return Ok(()),
+        }
+    }
+    let error = error_of(&answer);
+    if let Some(error) = &error {
+        tracing::warn!(
+            run_id = entry.run_id.as_str(),
+            id = entry.id(),
+            origin,
+            tries = entry.tries,
+            error,
+            "a report was not delivered"
+        );
+    }
+    let changed = target::change(engine, namespace, &origin, |target| match &error {
+        None => target.after_success(),
+        Some(error) => Some(target.after_failure(ended_at, error)),
+    });
+    match changed.await {
+        Ok(_) | Err(Error::Outbox(super::Error::NoTarget { .. })) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn describe(delivery: &mut Delivery, answer: &Answer, ended_at: Timestamp) {
+    delivery.duration_ms =
+        Some(u64::try_from(ended_at.since(delivery.at).as_millis()).unwrap_or(u64::MAX));
+    delivery.error = error_of(answer);
+    if let Answer::Status { status, excerpt, .. } = answer {
+        delivery.status = Some(*status);
+        delivery.response = Some(excerpt.clone());
+    }
+}
+
+/// What went wrong; `None`: the receiver has it.
+fn error_of(answer: &Answer) -> Option<String> {
+    match answer {
+        Answer::Status { status: 200..=299, .. } => None,
+        Answer::Status { status: GONE, .. } => {
+            Some("the receiver answered 410: it wants no more of it".to_owned())
+        }
+        Answer::Status { status: status @ 300..=399, .. } => {
+            Some(format!("the receiver answered {status}: redirects are not followed"))
+        }
+        Answer::Status { status, .. } => Some(format!("the receiver answered {status}")),
+        Answer::Refused(refused) => Some(refused.to_string()),
+        Answer::Failed(reason) => Some(reason.clone()),
+    }
+}
+
+/// How the report stands after a try, and when it is due again.
+fn after(
+    entry: &Entry,
+    answer: &Answer,
+    now: Timestamp,
+) -> Result<(Entry, Option<Timestamp>), Error> {
+    let note = error_of(answer);
+    let is_final = matches!(answer, Answer::Status { status: GONE, .. } | Answer::Refused(_));
+    let asked = match answer {
+        Answer::Status { retry_after, .. } => *retry_after,
+        Answer::Refused(_) | Answer::Failed(_) => None,
+    };
+    let counted = entry.tries.saturating_sub(entry.tries_before);
+    let (state, due_at) = if note.is_none() {
+        (EntryState::Delivered, None)
+    } else if is_final {
+        (EntryState::Abandoned, None)
+    } else {
+        match wait_after(counted, crate::engine::random()?, asked) {
+            Some(wait) => (EntryState::Waiting, Some(now.plus(wait))),
+            None => (EntryState::Abandoned, None),
+        }
+    };
+    Ok((Entry { state, note, ..entry.clone() }, due_at))
+}

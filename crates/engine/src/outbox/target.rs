@@ -1,0 +1,339 @@
+//! Receivers: their secrets, and whether they can be reached.
+//!
+//! One per origin (scheme, host, port) and namespace. One that nobody made is made when the first
+//! report is to go there: its secret is then learnt by asking for a new one ([`rotate`]).
+
+use std::time::Duration;
+
+use errand_agent::secret::Sealer;
+use errand_model::Timestamp;
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Entry, EntryState, read, write};
+use super::{CallbackUrl, Error, SigningSecret, log};
+use crate::Engine;
+
+/// Receivers that one namespace may have.
+pub(super) const TARGETS_LIMIT: u32 = 1_000;
+/// A receiver is disabled after so many failed tries without one that worked …
+pub(super) const DISABLE_AFTER_FAILURES: u32 = 20;
+/// … the first of them so long ago.
+pub(super) const DISABLE_AFTER: Duration = Duration::from_secs(60 * 60);
+/// How often a change is tried again that somebody else got in the way of.
+const TRIES: usize = 16;
+/// What secrets are sealed as.
+const SEALED_AS: &str = "callback target";
+
+/// A receiver. Key: its origin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Target {
+    /// The signing secret, sealed for the user's identity.
+    pub sealed_secret: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Failed tries since one worked.
+    pub failures: u32,
+    /// When the first of these was.
+    pub failing_since: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When and why it was disabled.
+    pub disabled: Option<Disabled>,
+}
+
+/// Why a receiver gets nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disabled {
+    /// Since when.
+    pub at: Timestamp,
+    /// Why, for people.
+    pub why: String,
+}
+
+/// A receiver as it is shown: without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetView {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Whether it gets reports.
+    pub enabled: bool,
+    /// When and why it was disabled.
+    pub disabled: Option<Disabled>,
+    /// Failed tries since one worked.
+    pub failures: u32,
+    /// When the first of these was.
+    pub failing_since: Option<Timestamp>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Target {
+    fn view(self, origin: &str) -> TargetView {
+        TargetView {
+            origin: origin.to_owned(),
+            enabled: self.disabled.is_none(),
+            disabled: self.disabled,
+            failures: self.failures,
+            failing_since: self.failing_since,
+            last_error: self.last_error,
+            created_at: self.created_at,
+        }
+    }
+
+    pub(super) fn secret(&self, sealer: &Sealer) -> Result<SigningSecret, crate::Error> {
+        let text = sealer.open(SEALED_AS, &self.sealed_secret)?;
+        let parsed = String::from_utf8(text).ok().and_then(|text| SigningSecret::parse(&text));
+        parsed.ok_or_else(|| crate::Error::Payload {
+            reason: "the secret of a callback target is none".to_owned(),
+        })
+    }
+
+    /// The same after a try that worked; `None`: nothing changes.
+    pub(super) fn after_success(mut self) -> Option<Self> {
+        let changes = self.failures > 0;
+        (self.failures, self.failing_since, self.last_error) = (0, None, None);
+        changes.then_some(self)
+    }
+
+    /// The same after a try that failed: disabled once there were too many for too long.
+    pub(super) fn after_failure(mut self, now: Timestamp, error: &str) -> Self {
+        self.failures = self.failures.saturating_add(1);
+        let since = *self.failing_since.get_or_insert(now);
+        self.last_error = Some(error.to_owned());
+        if self.failures >= DISABLE_AFTER_FAILURES && now.since(since) >= DISABLE_AFTER {
+            let failures = self.failures;
+            let why = format!("{failures} tries failed one after the other; the last one: {error}");
+            self.disabled.get_or_insert(Disabled { at: now, why });
+        }
+        self
+    }
+}
+
+/// Makes a receiver, and returns its view and its new secret, which is never shown again.
+///
+/// # Errors
+///
+/// [`Error::TargetExists`], [`Error::TooManyTargets`].
+pub async fn add_target(
+    engine: &Engine,
+    namespace: Option<&str>,
+    url: &CallbackUrl,
+) -> Result<(TargetView, SigningSecret), crate::Error> {
+    let origin = url.origin();
+    let found = list(engine, namespace, TARGETS_LIMIT).await?;
+    if u32::try_from(found.len()).unwrap_or(u32::MAX) >= TARGETS_LIMIT {
+        return Err(Error::TooManyTargets { limit: TARGETS_LIMIT }.into());
+    }
+    let (target, secret) = fresh(engine)?;
+    let written = put(engine, namespace, &origin, (&target, Expect::Absent)).await;
+    match written {
+        Ok(()) => Ok((target.view(&origin), secret)),
+        Err(errand_store::Error::DocumentChanged { .. }) => {
+            Err(Error::TargetExists { origin }.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The receiver of that origin, made if it is not there.
+pub(super) async fn find_or_create(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+) -> Result<(Target, u64), crate::Error> {
+    for _ in 0..TRIES {
+        if let Some(found) = find(engine, namespace, origin).await? {
+            return Ok(found);
+        }
+        let (target, _) = fresh(engine)?;
+        match put(engine, namespace, origin, (&target, Expect::Absent)).await {
+            Ok(()) => return Ok((target, 1)),
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Contended { what: format!("the callback target {origin}") }.into())
+}
+
+fn fresh(engine: &Engine) -> Result<(Target, SigningSecret), crate::Error> {
+    let secret = SigningSecret::generate()?;
+    let target = Target {
+        sealed_secret: seal(engine, &secret)?,
+        created_at: engine.now(),
+        failures: 0,
+        failing_since: None,
+        last_error: None,
+        disabled: None,
+    };
+    Ok((target, secret))
+}
+
+fn seal(engine: &Engine, secret: &SigningSecret) -> Result<String, crate::Error> {
+    let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
+    Ok(sealer.seal(SEALED_AS, secret.expose().as_bytes())?)
+}
+
+pub(super) async fn find(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+) -> Result<Option<(Target, u64)>, crate::Error> {
+    let found = engine.store().document(DocumentKind::CallbackTarget, namespace, origin).await?;
+    found.map(|document| Ok((read(&document)?, document.revision))).transpose()
+}
+
+pub(super) fn put_write(
+    namespace: Option<&str>,
+    origin: &str,
+    (target, expect): (&Target, Expect),
+) -> DocumentWrite {
+    let body = serde_json::to_value(target).unwrap_or_default();
+    let change = DocumentChange::Put { body, due_at: None };
+    write(DocumentKind::CallbackTarget, namespace, origin.to_owned(), (expect, change))
+}
+
+async fn put(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+    change: (&Target, Expect),
+) -> Result<(), errand_store::Error> {
+    engine.store().write_documents(vec![put_write(namespace, origin, change)]).await
+}
+
+/// Changes a receiver; `None` leaves it as it is.
+pub(super) async fn change(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+    change: impl Fn(Target) -> Option<Target> + Send + Sync,
+) -> Result<Target, crate::Error> {
+    for _ in 0..TRIES {
+        let Some((target, revision)) = find(engine, namespace, origin).await? else {
+            return Err(Error::NoTarget { origin: origin.to_owned() }.into());
+        };
+        let Some(changed) = change(target.clone()) else { return Ok(target) };
+        let expect = Expect::Revision(revision);
+        match put(engine, namespace, origin, (&changed, expect)).await {
+            Ok(()) => return Ok(changed),
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Contended { what: format!("the callback target {origin}") }.into())
+}
+
+/// Gives a receiver a new secret, which is never shown again. Reports are signed with it from now
+/// on.
+///
+/// # Errors
+///
+/// [`Error::NoTarget`].
+pub async fn rotate(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+) -> Result<(TargetView, SigningSecret), crate::Error> {
+    let secret = SigningSecret::generate()?;
+    let sealed_secret = seal(engine, &secret)?;
+    let with_it = |target| Some(Target { sealed_secret: sealed_secret.clone(), ..target });
+    let changed = change(engine, namespace, origin, with_it).await?;
+    Ok((changed.view(origin), secret))
+}
+
+/// Lets a receiver get reports again, those that waited first.
+///
+/// # Errors
+///
+/// [`Error::NoTarget`].
+pub async fn enable(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+) -> Result<TargetView, crate::Error> {
+    let enabled = |target: Target| {
+        let (failures, failing_since, disabled) = (0, None, None);
+        Some(Target { failures, failing_since, disabled, ..target })
+    };
+    let changed = change(engine, namespace, origin, enabled).await?;
+    let now = engine.now();
+    log::each(engine, namespace, |entry: &Entry| {
+        let is_of = CallbackUrl::parse(&entry.url).is_ok_and(|url| url.origin() == origin);
+        let freed = Entry { state: EntryState::Waiting, note: None, ..entry.clone() };
+        (is_of && entry.state == EntryState::Held).then_some((freed, Some(now)))
+    })
+    .await?;
+    Ok(changed.view(origin))
+}
+
+/// Keeps reports from a receiver: they wait until it is enabled again.
+///
+/// # Errors
+///
+/// [`Error::NoTarget`].
+pub async fn disable(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+    why: &str,
+) -> Result<TargetView, crate::Error> {
+    let at = engine.now();
+    let changed = change(engine, namespace, origin, |mut target| {
+        target.disabled.get_or_insert_with(|| Disabled { at, why: why.to_owned() });
+        Some(target)
+    });
+    Ok(changed.await?.view(origin))
+}
+
+/// Forgets a receiver and its secret.
+///
+/// # Errors
+///
+/// [`Error::NoTarget`].
+pub async fn remove_target(
+    engine: &Engine,
+    namespace: Option<&str>,
+    origin: &str,
+) -> Result<(), crate::Error> {
+    let Some((_, revision)) = find(engine, namespace, origin).await? else {
+        return Err(Error::NoTarget { origin: origin.to_owned() }.into());
+    };
+    let removal = (Expect::Revision(revision), DocumentChange::Remove);
+    let remove = write(DocumentKind::CallbackTarget, namespace, origin.to_owned(), removal);
+    Ok(engine.store().write_documents(vec![remove]).await?)
+}
+
+/// The receivers of a namespace, by origin.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn targets(
+    engine: &Engine,
+    namespace: Option<&str>,
+) -> Result<Vec<TargetView>, crate::Error> {
+    let found = list(engine, namespace, TARGETS_LIMIT).await?;
+    found.iter().map(|document| Ok(read::<Target>(document)?.view(&document.key))).collect()
+}
+
+async fn list(
+    engine: &Engine,
+    namespace: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Document>, crate::Error> {
+    let query = DocumentQuery {
+        kind: DocumentKind::CallbackTarget,
+        namespaces: Namespaces::One(namespace.map(str::to_owned)),
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit,
+    };
+    Ok(engine.store().documents(&query).await?)
+}
