@@ -206,6 +206,7 @@ codes! {
     // The gateway.
     RequestMalformed = "request_malformed", USAGE, "the body of a request is not JSON";
     ContentTypeUnsupported = "content_type_unsupported", USAGE, "the body of a request has another media type than is asked for";
+    AcceptUnsupported = "accept_unsupported", USAGE, "the route answers in no form that the request accepts";
     ParameterInvalid = "parameter_invalid", USAGE, "a parameter of a request is not known or cannot be read";
     PathNotFound = "path_not_found", ERRAND_FAILED, "nothing answers at that path";
     MethodNotAllowed = "method_not_allowed", ERRAND_FAILED, "the path does not answer that method";

@@ -41,6 +41,7 @@ impl ErrorCode {
             | Self::ParcelNotFound
             | Self::BriefMissing => 404,
             Self::MethodNotAllowed => 405,
+            Self::AcceptUnsupported => 406,
             Self::RunAmbiguous
             | Self::RunLive
             | Self::RunNotLive

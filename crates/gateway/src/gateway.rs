@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::Config;
+use crate::feed::Feeds;
 use crate::hub::Hub;
 
 /// A gateway on one registry. Cheap to clone.
@@ -23,6 +24,7 @@ struct Inner {
     engine: Engine,
     config: Config,
     hub: Hub,
+    feeds: Feeds,
     bodies: HashMap<&'static str, Validator>,
     openapi: Value,
     closing: watch::Sender<bool>,
@@ -43,6 +45,7 @@ impl Gateway {
                 engine,
                 config,
                 hub: Hub::new(),
+                feeds: Feeds::default(),
                 bodies,
                 openapi: openapi::document(),
                 closing: watch::Sender::new(false),
@@ -65,6 +68,11 @@ impl Gateway {
         &self.inner.hub
     }
 
+    /// What watched runs tell.
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.inner.feeds
+    }
+
     /// What checks the JSON that a route takes.
     pub(crate) fn body_of(&self, route: &str) -> Option<&Validator> {
         self.inner.bodies.get(route)
@@ -78,6 +86,11 @@ impl Gateway {
     /// Tells everybody who waits that the gateway is about to end.
     pub(crate) fn close(&self) {
         self.inner.closing.send_replace(true);
+    }
+
+    /// Whether the gateway is about to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.inner.closing.borrow()
     }
 
     /// Ends once the gateway is about to end. Long waits and streams end with it.

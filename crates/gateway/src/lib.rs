@@ -7,13 +7,17 @@
 mod auth;
 mod config;
 mod extract;
+mod feed;
+mod follow;
 mod gateway;
 mod hub;
+mod leave;
 mod record;
 mod refusal;
 mod router;
 mod routes;
 mod server;
+mod sse;
 
 pub use config::Config;
 pub use gateway::Gateway;

@@ -123,6 +123,7 @@ impl Bound {
             connections.shutdown().await;
         }
         background.shutdown().await;
+        gateway.feeds().close();
         Ok(())
     }
 }

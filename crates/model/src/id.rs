@@ -39,6 +39,15 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// When the run was created, by the clock of whoever admitted it.
+    pub fn created_at(&self) -> Timestamp {
+        let digit = |byte: u8| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0);
+        let time = self.0.bytes().take(TIME_CHARS);
+        let millis = time
+            .fold(0_i64, |millis, byte| (millis << 5) | i64::try_from(digit(byte)).unwrap_or(0));
+        Timestamp::from_millis(millis)
+    }
 }
 
 /// Appends the low `chars * 5` bits of `value`, highest first.

@@ -269,6 +269,8 @@ pub struct Filter {
     pub parent_run_id: Option<RunId>,
     /// Only terminal runs that ended before.
     pub ended_before: Option<Timestamp>,
+    /// Only runs that are live, or ended at that time or later.
+    pub not_ended_before: Option<Timestamp>,
 }
 
 /// Which part of a list, newest first.

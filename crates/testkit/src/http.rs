@@ -43,6 +43,11 @@ impl Request {
     /// Sends it to `address` (`127.0.0.1:8080`) and reads the whole answer.
     #[must_use = "look at the answer"]
     pub fn send(&self, address: &str) -> Response {
+        Response::read(address, &self.bytes(address), self.limit)
+    }
+
+    /// The bytes of it.
+    pub(crate) fn bytes(&self, address: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             head = head + name + ": " + value + "\r\n";
@@ -51,7 +56,7 @@ impl Request {
         head = head + "Content-Length: " + &length + "\r\nConnection: close\r\n\r\n";
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);
-        Response::read(address, &bytes, self.limit)
+        bytes
     }
 
     /// Sends these bytes to `address` as they are and reads the whole answer.

@@ -21,6 +21,7 @@ mod receiver;
 mod running;
 mod sandbox;
 mod server;
+mod sse;
 mod tmpfs;
 mod wait;
 
@@ -34,5 +35,6 @@ pub use receiver::{Reaction, Received, Receiver};
 pub use running::Running;
 pub use sandbox::Sandbox;
 pub use server::Server;
+pub use sse::{Sse, SseEvent};
 pub use tmpfs::Tmpfs;
 pub use wait::{LIMIT, wait_for, wait_until};

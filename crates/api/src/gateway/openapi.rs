@@ -123,7 +123,11 @@ fn operation(
     }
     let mut responses = Map::new();
     for answer in route.answers {
-        responses.insert(answer.status.to_string(), response(answer, answers));
+        let response = response(answer, answers);
+        match responses.get_mut(&answer.status.to_string()) {
+            Some(other) => add_form(other, response),
+            None => drop(responses.insert(answer.status.to_string(), response)),
+        }
     }
     for (status, codes) in problems(route) {
         let description = format!("{}.", codes.join(", "));
@@ -176,6 +180,15 @@ fn problem_response(description: &str, problem: &Schema) -> Value {
         "description": description,
         "content": { Problem::MEDIA_TYPE: { "schema": problem } },
     })
+}
+
+/// Adds another form of the same answer.
+fn add_form(response: &mut Value, other: Value) {
+    let content = response.get_mut("content").and_then(Value::as_object_mut);
+    if let (Some(content), Value::Object(mut other)) = (content, other) {
+        let more = other.remove("content");
+        content.extend(more.as_ref().and_then(Value::as_object).cloned().unwrap_or_default());
+    }
 }
 
 fn response(answer: &Answer, generator: &mut SchemaGenerator) -> Value {

@@ -45,6 +45,7 @@ mod session_turns;
 mod sessions;
 mod steps;
 mod stop;
+mod streams;
 mod stress;
 mod stress_checkpoints;
 mod support;

@@ -71,7 +71,7 @@ pub(crate) fn filter(caller: &Caller, query: RunQuery) -> Result<Filter, Refusal
         name: query.name,
         session_id: query.session_id.map(|session| scoped(caller.namespace(), &session)),
         parent_run_id: parent.map(|text| run_id("parent_run_id", text)).transpose()?,
-        ended_before: None,
+        ..Filter::default()
     })
 }
 

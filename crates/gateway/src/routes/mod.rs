@@ -5,8 +5,10 @@
 //! caller's key and its scope when a handler is called; an extractor of `crate::extract` has checked
 //! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
 
+mod follow_runs;
 mod get_openapi;
 mod get_run;
+mod list_events;
 mod list_runs;
 
 use crate::router::{Handled, handled};
@@ -20,5 +22,10 @@ pub(crate) fn handlers() -> Vec<Handled> {
 
 /// Those of runs.
 fn runs() -> Vec<Handled> {
-    vec![handled("get_run", get_run::get_run), handled("list_runs", list_runs::list_runs)]
+    vec![
+        handled("get_run", get_run::get_run),
+        handled("list_runs", list_runs::list_runs),
+        handled("list_events", list_events::list_events),
+        handled("follow_runs", follow_runs::follow_runs),
+    ]
 }

@@ -6,6 +6,6 @@ mod request;
 mod routes;
 
 pub use budgets::{MalformedBudget, RunBudgets};
-pub use page::{AnyKind, EventPage, EventQuery, RunPage, RunQuery, RunStatus};
+pub use page::{AnyKind, EventPage, EventQuery, RunPage, RunQuery, RunStatus, SetQuery};
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;

@@ -111,6 +111,38 @@ pub struct EventQuery {
     /// Only events of that type; may be given again.
     #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
+    /// In a stream: whether parts of the output are told as they come, before they are in the
+    /// journal; they are unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<bool>,
+    /// In a stream: whether what the agent prints is told as well; it is not unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<bool>,
+}
+
+/// Which runs to follow. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetQuery {
+    /// Only runs of the agent of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Only runs of that session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// Only runs with that label, `key=value`; may be given again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label: Vec<String>,
+    /// Only events of runs that have that status when they are told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<RunStatus>,
+    /// Only events of that type (`step.failed`) or noun (`step`); may be given again.
+    #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// The last event that the client has, `<run_id>:<seq>`; several, with commas, name the last one
+    /// of each run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// A page of a journal, in order.

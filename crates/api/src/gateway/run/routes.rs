@@ -1,9 +1,15 @@
 //! The routes about runs.
 
-use super::{RunPage, RunQuery};
+use super::{EventPage, EventQuery, RunPage, RunQuery, SetQuery};
 use crate::error_code::ErrorCode;
-use crate::gateway::routes::{Answer, Area, Method, Route, Scope};
+use crate::gateway::routes::{Answer, Area, Header, Method, Route, Scope};
 use crate::record::Record;
+
+/// What a client that comes again says.
+const RESUMES: &[Header] = &[Header {
+    name: "Last-Event-ID",
+    says: "In a stream: the id of the last event that the client has; the stream goes on after it.",
+}];
 
 /// Routes about runs.
 pub const AREA: Area = Area {
@@ -19,5 +25,20 @@ pub const AREA: Area = Area {
             .says("Everything that is known of a run.")
             .answers(&[Answer::json::<Record>(200, "Its record.")])
             .errors(&[ErrorCode::RunNotFound]),
+        Route::new("list_events", Method::Get, "/v1/runs/{run_id}/events", Scope::RunsRead)
+            .says("The journal of a run: a page, or a stream that ends with the run.")
+            .query::<EventQuery>()
+            .headers(RESUMES)
+            .answers(&[
+                Answer::json::<EventPage>(200, "A page of it."),
+                Answer::bytes(200, "text/event-stream", "A stream, where that is accepted."),
+            ])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("follow_runs", Method::Get, "/v1/events", Scope::RunsRead)
+            .says("A stream of the events of all runs of a set, live ones and those that come.")
+            .query::<SetQuery>()
+            .headers(RESUMES)
+            .answers(&[Answer::bytes(200, "text/event-stream", "The stream.")])
+            .errors(&[ErrorCode::AcceptUnsupported, ErrorCode::LabelInvalid]),
     ],
 };

@@ -102,6 +102,9 @@ fn conditions(filter: &Filter, page: &Page) -> Conditions {
     if let Some(before) = filter.ended_before {
         all.with("r.ended_at_ms < ?", before.as_millis());
     }
+    if let Some(since) = filter.not_ended_before {
+        all.with("(r.ended_at_ms IS NULL OR r.ended_at_ms >= ?)", since.as_millis());
+    }
     for (key, value) in &filter.labels {
         all.with("EXISTS (SELECT 1 FROM json_each(r.labels) WHERE key = ?", key.clone());
         all.with("value = ?)", value.clone());

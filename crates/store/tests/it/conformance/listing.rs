@@ -58,6 +58,9 @@ pub(crate) async fn filters_hold_together(factory: &impl StoreFactory) {
     check(Filter { ended_before: Some(ended_at), ..none() }, &[]).await;
     let after = ended_at.plus(std::time::Duration::from_millis(1));
     check(Filter { ended_before: Some(after), ..none() }, from_ref(&over.id)).await;
+    let live = [running.clone(), service.clone()];
+    check(Filter { not_ended_before: Some(after), ..none() }, &live).await;
+    check(Filter { not_ended_before: Some(ended_at), ..none() }, &all).await;
     check(Filter { live: true, agent: Some("echo".to_owned()), ..none() }, &[running]).await;
 }
 

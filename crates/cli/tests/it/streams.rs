@@ -1,0 +1,89 @@
+//! Streams of a run's events: whole, resumed anywhere, and always with an end.
+
+use errand_testkit::{Agent, Request, Sandbox, Server, Sse, SseEvent};
+use serde_json::Value;
+
+use crate::support::{finish, sandbox, start};
+
+fn target(run_id: &str) -> String {
+    format!("/v1/runs/{run_id}/events")
+}
+
+/// The events of a run as the command line shows them.
+fn journal(sandbox: &Sandbox, run_id: &str) -> Vec<Value> {
+    sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines()
+}
+
+/// What a stream told of the journal; panics where it is told twice or with a gap.
+fn told(stream: &[SseEvent], after: u64) -> Vec<Value> {
+    let events: Vec<&SseEvent> = stream.iter().filter(|told| told.id.is_some()).collect();
+    for (event, seq) in events.iter().zip(after + 1..) {
+        assert_eq!(event.seq(), Some(seq), "ids are the numbers of events");
+        let data = event.json();
+        assert_eq!((&data["seq"], &data["type"]), (&seq.into(), &event.event.clone().into()));
+    }
+    events.into_iter().map(SseEvent::json).collect()
+}
+
+#[test]
+fn a_stream_can_be_resumed_after_each_event_and_always_ends() {
+    let sandbox = sandbox();
+    let script = "errand agent step one -- echo 1\nerrand agent step two -- echo 2\n";
+    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
+    let server = Server::start(&sandbox, &[]);
+    // While it lives, and when it is over.
+    let live = Sse::get(server.address(), &target(&run_id), None).rest();
+    let record = finish(&sandbox, &run_id);
+    let journal = journal(&sandbox, &run_id);
+    assert_eq!(told(&live, 0), journal);
+    for after in 0..=journal.len() {
+        let last = after.to_string();
+        let stream = Sse::get(server.address(), &target(&run_id), Some(&last)).rest();
+        let number = u64::try_from(after).unwrap();
+        assert_eq!(told(&stream, number), journal[after..], "after {after}");
+        let end = stream.last().unwrap();
+        assert_eq!((end.event.as_str(), &end.id), ("end", &None));
+        assert_eq!(end.json()["reason"], "over");
+        assert_eq!(end.json()["last_event_id"], journal.len().to_string());
+        assert_eq!(end.json()["run"]["status"], "completed");
+        assert_eq!(end.json()["run"]["attempts"], record["attempts"]);
+        assert_eq!(stream.iter().filter(|told| told.event == "end").count(), 1);
+    }
+    let by_query = format!("{}?after=1&type=run", target(&run_id));
+    let stream = Sse::get(server.address(), &by_query, None).rest();
+    let types: Vec<&str> = stream.iter().map(|told| told.event.as_str()).collect();
+    assert_eq!(types, ["run.started", "run.completed", "end"]);
+}
+
+#[test]
+fn what_a_stream_cannot_begin_with_is_refused() {
+    let sandbox = sandbox();
+    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]);
+    finish(&sandbox, &run_id);
+    let server = Server::start(&sandbox, &[]);
+    let target = target(&run_id);
+    let none = "01234567890123456789";
+    for (target, last, status, code) in [
+        (target.as_str(), "x", 400, "parameter_invalid"),
+        (target.as_str(), "-1", 400, "parameter_invalid"),
+        (target.as_str(), "999", 400, "parameter_invalid"),
+        (&format!("/v1/runs/{none}/events"), "0", 404, "run_not_found"),
+        ("/v1/events", "7", 400, "parameter_invalid"),
+        ("/v1/events?status=done", "", 400, "parameter_invalid"),
+        ("/v1/events?label=x", "", 400, "label_invalid"),
+    ] {
+        let request = Request::new("GET", target)
+            .header("Accept", "text/event-stream")
+            .header("Last-Event-ID", last);
+        let problem = server.send(&request).expect(status).json();
+        assert_eq!(problem["code"], code, "{target} {last}");
+    }
+    let page = server.get(&format!("{target}?limit=2")).expect(200).json();
+    assert_eq!(page["events"].as_array().unwrap().len(), 2);
+    assert_eq!((&page["next_after"], &page["is_over"]), (&2.into(), &true.into()));
+    let all = server.get(&format!("{target}?after=2")).expect(200).json();
+    assert_eq!(all["next_after"], Value::Null);
+    let whole = [&page["events"], &all["events"]].map(|part| part.as_array().unwrap().clone());
+    assert_eq!(whole.concat(), journal(&sandbox, &run_id));
+    assert_eq!(server.get("/v1/events").expect(406).json()["code"], "accept_unsupported");
+}

@@ -1,0 +1,11 @@
+//! Following runs: what SSE and gRPC both stream.
+
+mod many;
+mod members;
+mod one;
+mod resume;
+
+pub(crate) use many::FollowMany;
+pub(crate) use members::{RUNS_LIMIT, Which};
+pub(crate) use one::{Follow, Wanted, has};
+pub(crate) use resume::{At, MalformedAt};

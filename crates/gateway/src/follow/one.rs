@@ -1,0 +1,231 @@
+//! Following one run: everything from a certain event on, without gap or repeat, and then the end.
+//!
+//! The journal comes from the store until it is caught up with, then from the hub; wherever the hub
+//! leaves a gap, from the store again. So a reader that is slow, or away for a while, costs nothing
+//! but its own reading.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_model::RunId;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::Gateway;
+use crate::feed::{End, EndReason, Feeds, Frame, Lagged, Told};
+use crate::record::record;
+
+/// Events that a client which catches up has in memory.
+const PAGE: u32 = 32;
+/// Between two tries to read a registry that cannot be read.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// How often that is tried before the client is told to come again: 5 seconds.
+const TRIES: u32 = 25;
+
+/// Which part of a run is wanted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wanted {
+    /// Events after that one; 0: from the first on.
+    pub(crate) after: u64,
+    /// Types of events (`step.failed`) or nouns (`step`); empty: all.
+    pub(crate) types: Vec<String>,
+    /// What the agent says live as well.
+    pub(crate) output: bool,
+    /// What it prints as well.
+    pub(crate) log: bool,
+}
+
+impl Wanted {
+    /// Whether an event of that type is wanted.
+    pub(crate) fn has(&self, kind: &str) -> bool {
+        has(&self.types, kind)
+    }
+}
+
+/// Whether a type is among types and nouns, of which none means all.
+pub(crate) fn has(types: &[String], kind: &str) -> bool {
+    let noun = kind.split('.').next().unwrap_or_default();
+    types.is_empty() || types.iter().any(|wanted| wanted == kind || wanted == noun)
+}
+
+/// Follows one run.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    gateway: Gateway,
+    run_id: RunId,
+    wanted: Wanted,
+    frames: Receiver<Arc<Frame>>,
+    page: VecDeque<Arc<Frame>>,
+    /// The store may have more than was read.
+    behind: bool,
+    tries: u32,
+    is_over: bool,
+}
+
+impl Follow {
+    /// Follows a run that exists. `head` is where its journal ends, as far as the caller knows.
+    pub(crate) fn new(gateway: &Gateway, run_id: RunId, head: u64, wanted: Wanted) -> Self {
+        let frames = Feeds::subscribe(gateway, &run_id, head);
+        Self {
+            gateway: gateway.clone(),
+            run_id,
+            wanted,
+            frames,
+            page: VecDeque::new(),
+            behind: true,
+            tries: 0,
+            is_over: false,
+        }
+    }
+
+    /// Whether the end was told.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// What comes next; `None` after the end. May be dropped and called again: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Option<Arc<Frame>> {
+        if self.is_over {
+            return None;
+        }
+        loop {
+            if let Some(frame) = self.page.pop_front() {
+                if let Some(frame) = self.take(frame) {
+                    return Some(frame);
+                }
+                continue;
+            }
+            let closing = self.gateway.clone();
+            let step =
+                async { if self.behind { self.catch_up().await } else { self.listen().await } };
+            let told = tokio::select! {
+                told = step => told,
+                () = closing.closing() => {
+                    let last = Some(self.wanted.after.to_string());
+                    Some(Told::End(Box::new(End::for_now(EndReason::ShuttingDown, last))))
+                }
+            };
+            if let Some(told) = told {
+                self.is_over = matches!(told, Told::End(_));
+                return Some(Arc::new(Frame::new(told)));
+            }
+        }
+    }
+
+    /// Whether a frame is to be told now.
+    fn take(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
+        let is_wanted = match &frame.told {
+            Told::Event(event) if event.seq <= self.wanted.after => false,
+            Told::Event(event) if event.seq == self.wanted.after + 1 => {
+                self.wanted.after = event.seq;
+                self.wanted.has(&event.kind)
+            }
+            Told::Event(_) => {
+                // Something is missing in between, and the store has it.
+                self.behind = true;
+                false
+            }
+            Told::Output(_) => self.wanted.output,
+            Told::Log(_) => self.wanted.log,
+            Told::Lagged(_) => true,
+            Told::End(end) => {
+                let is_all = end.last_event_id.as_ref() == Some(&self.wanted.after.to_string());
+                self.behind |= !is_all;
+                self.is_over = is_all;
+                is_all
+            }
+        };
+        is_wanted.then_some(frame)
+    }
+
+    /// Hears the hub.
+    async fn listen(&mut self) -> Option<Told> {
+        match self.frames.recv().await {
+            Ok(frame) => {
+                self.page.push_back(frame);
+                None
+            }
+            Err(RecvError::Lagged(missed)) => {
+                self.behind = true;
+                // Of the journal nothing is lost: the store has it.
+                let last_event_id = self.wanted.after.to_string();
+                let is_told = self.wanted.output || self.wanted.log;
+                is_told.then_some(Told::Lagged(Lagged { missed, last_event_id }))
+            }
+            Err(RecvError::Closed) => {
+                // The run is over or gone, or its feed ended for want of listeners.
+                self.behind = true;
+                self.frames = Feeds::subscribe(&self.gateway, &self.run_id, self.wanted.after);
+                None
+            }
+        }
+    }
+
+    /// Reads the store.
+    async fn catch_up(&mut self) -> Option<Told> {
+        let store = self.gateway.engine().store();
+        match store.events(&self.run_id, self.wanted.after, PAGE).await {
+            Ok(events) if events.is_empty() => {
+                self.tries = 0;
+                self.caught_up().await
+            }
+            Ok(events) => {
+                self.tries = 0;
+                let frames = events.into_iter().map(|event| Frame::new(Told::Event(event)));
+                self.page = frames.map(Arc::new).collect();
+                None
+            }
+            Err(_) => self.try_again().await,
+        }
+    }
+
+    /// Nothing more is in the store: the run is over, or it goes on.
+    async fn caught_up(&mut self) -> Option<Told> {
+        let stored = match self.gateway.engine().store().load(&self.run_id).await {
+            Ok(Some(stored)) => stored,
+            Ok(None) => {
+                let (reason, retry_ms) = (EndReason::Removed, None);
+                let last_event_id = Some(self.wanted.after.to_string());
+                return Some(Told::End(Box::new(End {
+                    reason,
+                    last_event_id,
+                    retry_ms,
+                    run: None,
+                })));
+            }
+            Err(_) => return self.try_again().await,
+        };
+        if stored.head.seq > self.wanted.after {
+            return None;
+        }
+        self.behind = false;
+        stored.run.status.is_terminal().then(|| {
+            let run = record(&self.gateway, &stored);
+            Told::End(Box::new(End::over(self.wanted.after, run)))
+        })
+    }
+
+    async fn try_again(&mut self) -> Option<Told> {
+        self.tries += 1;
+        if self.tries < TRIES {
+            tokio::time::sleep(TRY_AGAIN_AFTER).await;
+            return None;
+        }
+        let last = Some(self.wanted.after.to_string());
+        Some(Told::End(Box::new(End::for_now(EndReason::Unavailable, last))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_noun_means_all_of_its_events() {
+        let types = ["step".to_owned(), "run.failed".to_owned()];
+        assert!(["step.started", "step.failed", "run.failed"].iter().all(|kind| has(&types, kind)));
+        assert!(["run.completed", "steps.started"].iter().all(|kind| !has(&types, kind)));
+        assert!(has(&[], "anything.at_all"));
+    }
+}

@@ -1,0 +1,49 @@
+//! What becomes of a run when the client that waits for it goes away.
+
+use std::time::Duration;
+
+use errand_engine::ask::{Stop, stop};
+use errand_model::RunId;
+use errand_model::event::CancelCause;
+
+use crate::Gateway;
+
+/// How long the agent has to end by itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Cancels a run when it is dropped, unless the client stayed to the end.
+#[derive(Debug)]
+pub(crate) struct Leave {
+    gateway: Gateway,
+    run_id: RunId,
+    by: String,
+    stayed: bool,
+}
+
+impl Leave {
+    /// A run that is cancelled, for `by`, if the client goes away.
+    pub(crate) const fn new(gateway: Gateway, run_id: RunId, by: String) -> Self {
+        Self { gateway, run_id, by, stayed: false }
+    }
+
+    /// The client was told everything.
+    pub(crate) const fn stay(&mut self) {
+        self.stayed = true;
+    }
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        // A gateway that ends has sent its clients away itself.
+        if self.stayed || self.gateway.is_closing() {
+            return;
+        }
+        let (gateway, run_id) = (self.gateway.clone(), self.run_id.clone());
+        let how = Stop { cause: CancelCause::Stopped, by: Some(self.by.clone()), grace: GRACE };
+        self.gateway.feeds().spawn(Box::pin(async move {
+            if let Err(error) = stop(gateway.engine(), &run_id, &how).await {
+                tracing::warn!(%run_id, "the client went away, and its run was not cancelled: {error}");
+            }
+        }));
+    }
+}
