@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Serve(commands::serve::Args),
     /// Serve runs over HTTP, and carry them out: everything on one machine
     Up(commands::up::Args),
+    /// Carry out queued runs, as many at once as there are slots
+    Worker(commands::worker::Args),
     /// List runs, newest first: the live ones, or all with -a
     Ps(commands::ps::Args),
     /// Show what a run printed

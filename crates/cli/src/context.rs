@@ -135,6 +135,16 @@ impl Context {
         self.engine_on(Arc::new(store))
     }
 
+    /// The engine for a server: on the registry of that address, or on the folder's.
+    pub(crate) fn engine_for_server(&self, database: Option<&str>) -> Result<Engine, Failure> {
+        let variable = || self.variable("ERRAND_DATABASE").and_then(OsStr::to_str);
+        match database.or_else(variable) {
+            // TODO(pg): the PostgreSQL store.
+            Some(_) => Err(Failure::new(ErrorCode::Usage, "--database is not supported yet")),
+            None => self.engine_or_create(),
+        }
+    }
+
     fn engine_on(&self, store: Arc<dyn Store>) -> Result<Engine, Failure> {
         let process = os::own_identity()
             .map_err(|error| Failure::internal("cannot tell which process this is", &error))?;

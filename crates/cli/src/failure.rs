@@ -394,6 +394,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Payload { .. } => "",
         EngineError::Io { .. } => "",
         EngineError::Rejected(_) | EngineError::Closed | EngineError::JournalLost { .. } => "",
+        EngineError::LeaseOver { .. } => "",
         EngineError::Blob(_)
         | EngineError::Step(_)
         | EngineError::Report(_)

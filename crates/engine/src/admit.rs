@@ -169,6 +169,10 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     let now = engine.now();
     let id = engine.new_run_id()?;
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
+    if kind == RunKind::Service && submission.wishes.placement.is_some() {
+        let what = "a service that any worker may claim".to_owned();
+        return Err(Error::Unsupported { what });
+    }
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
     if kind == RunKind::Service && created.session_id.is_none() {
@@ -192,7 +196,9 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
         priority: placement.priority,
         ready_at: placement.not_before.map_or(now, |not_before| not_before.max(now)),
     });
-    Ok(Admission { run, head, events, queued, dedup, redrives, documents: Vec::new() })
+    // Somebody has to look at it if no worker claims it in time.
+    let documents = crate::deadlines::watched(&run).into_iter().collect();
+    Ok(Admission { run, head, events, queued, dedup, redrives, documents })
 }
 
 /// Whether the run only repeats what is recorded.

@@ -52,6 +52,7 @@ impl Error {
             | Self::Fold(_)
             | Self::Helper { .. }
             | Self::Randomness { .. } => ErrorCode::Internal,
+            Self::LeaseOver { .. } => ErrorCode::LeaseLost,
         }
     }
 }

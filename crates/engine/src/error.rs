@@ -32,6 +32,13 @@ pub enum Error {
         #[source]
         source: Arc<Self>,
     },
+    /// The lease is not known to be in force any more: nothing is written, and nothing of the run may
+    /// live on here.
+    #[error("the lease of run {run_id} is over: it was not renewed in time, or is somebody else's")]
+    LeaseOver {
+        /// Which run.
+        run_id: RunId,
+    },
     /// A step is refused.
     #[error(transparent)]
     Step(#[from] errand_model::step::StepRefused),

@@ -8,27 +8,26 @@
 
 mod fire;
 mod output;
+mod state;
+mod write;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use errand_model::event::EventBody;
+use errand_model::RunId;
 use errand_model::run::{Command, Decision, Run};
-use errand_model::step::{Step, Steps};
-use errand_model::{Event, EventContext, Head, RunId, Timestamp};
-use errand_store::{Append, Fence, FinalSnapshot, Lease, Store, Stored};
+use errand_model::step::Steps;
+use errand_store::{FinalSnapshot, Lease, Stored};
 use tokio::sync::{Notify, watch};
 
-use crate::{Engine, Error, outbox, record_file};
+use self::state::State;
+pub(crate) use self::write::may_pass;
+use crate::lease::Term;
+use crate::{Engine, Error};
 
-/// How long the registry may refuse to be written before the run is given up to whoever
-/// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
-/// How long the start of a step may wait for a commit that is made anyway, such as the one of its
-/// completion: long enough for a quick step, too short to be missed in a record.
-const START_MAY_WAIT: Duration = Duration::from_millis(5);
-/// Between two tries.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// The start of a step is not waited for under a lease that lasts at least so long yet: until it is
+/// durable, with the next commit or soon after, nobody else can have gone on with the run.
+const START_IS_SAFE_FOR: Duration = Duration::from_secs(1);
 
 /// A run whose lease this process holds. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,34 +42,13 @@ struct Shared {
     epoch: u64,
     state: Mutex<State>,
     wake: Notify,
-    /// Whether the lease is this process's for as long as it lives: then nobody else can have gone
-    /// on with the run meanwhile.
-    is_for_life: bool,
+    /// Until when nobody else can have gone on with the run.
+    term: Term,
     wake_soon: Notify,
     output_came: Notify,
     durable: watch::Sender<Durable>,
     /// Held while a batch is on its way to the store, so that batches arrive in order.
     writing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct State {
-    run: Run,
-    head: Head,
-    steps: Steps,
-    batch: Batch,
-    output: output::Pending,
-    /// Nothing more is taken in: the last events are being written.
-    closed: bool,
-}
-
-/// Events that are decided and not durable yet.
-#[derive(Debug, Default)]
-struct Batch {
-    events: Vec<Event>,
-    steps: Vec<Step>,
-    answered: Vec<i64>,
-    is_transition: bool,
 }
 
 /// How far the journal is durable.
@@ -81,7 +59,7 @@ struct Durable {
 }
 
 impl Journal {
-    /// The journal of a run under `lease`.
+    /// The journal of a run under `lease`, which is in force for `term`.
     ///
     /// # Errors
     ///
@@ -90,13 +68,14 @@ impl Journal {
         engine: &Engine,
         stored: Stored,
         lease: &Lease,
+        term: Term,
     ) -> Result<Self, Error> {
         let steps = if stored.head.seq > 1 {
             engine.store().steps(&stored.run.id).await?
         } else {
             Vec::new()
         };
-        Ok(Self::with_steps(engine, stored, lease, Steps::from_stored(steps)))
+        Ok(Self::with_steps(engine, stored, (lease, term), Steps::from_stored(steps)))
     }
 
     /// The journal of the same run under the next lease, which this process took from itself. Where
@@ -110,28 +89,27 @@ impl Journal {
             let state = self.state();
             (state.head == stored.head).then(|| state.steps.clone())
         };
+        let (engine, term) = (&self.shared.engine, self.shared.term.clone());
         match known {
-            Some(steps) => Ok(Self::with_steps(&self.shared.engine, stored, lease, steps)),
-            None => Self::open(&self.shared.engine, stored, lease).await,
+            Some(steps) => Ok(Self::with_steps(engine, stored, (lease, term), steps)),
+            None => Self::open(engine, stored, lease, term).await,
         }
     }
 
-    fn with_steps(engine: &Engine, stored: Stored, lease: &Lease, steps: Steps) -> Self {
+    fn with_steps(
+        engine: &Engine,
+        stored: Stored,
+        (lease, term): (&Lease, Term),
+        steps: Steps,
+    ) -> Self {
         let durable = Durable { seq: stored.head.seq, lost: None };
         let shared = Shared {
             engine: engine.clone(),
             run_id: stored.run.id.clone(),
             epoch: lease.epoch,
-            state: Mutex::new(State {
-                run: stored.run,
-                head: stored.head,
-                steps,
-                batch: Batch::default(),
-                output: output::Pending::default(),
-                closed: false,
-            }),
+            state: Mutex::new(State::new(stored.run, stored.head, steps)),
             wake: Notify::new(),
-            is_for_life: lease.expires_at.is_none(),
+            term,
             wake_soon: Notify::new(),
             output_came: Notify::new(),
             durable: watch::Sender::new(durable),
@@ -181,10 +159,7 @@ impl Journal {
     pub(crate) async fn commands(&self, commands: &[Command]) -> Result<(), Error> {
         let now = self.shared.engine.now();
         let seq = {
-            let mut state = self.state();
-            if state.closed {
-                return Err(Error::Closed);
-            }
+            let mut state = self.open_state()?;
             state.flush_output(now)?;
             for command in commands {
                 let decision = state.run.decide(command, now)?;
@@ -243,18 +218,18 @@ impl Journal {
     /// never heard of is begun again, whether the record knows of it or not. It becomes durable with
     /// whatever comes next, or a little later.
     ///
-    /// Under a lease that can run out, the caller waits all the same: the run may be somebody else's
-    /// by now, and the step done.
+    /// Under a lease that is about to run out, the caller waits all the same: the run may be somebody
+    /// else's by now, and the step done.
     ///
     /// # Errors
     ///
-    /// As [`Journal::record_with`]; for a lease that can run out, as [`Journal::command`].
+    /// As [`Journal::record_with`]; for a lease that is about to run out, as [`Journal::command`].
     pub(crate) async fn record_start(
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
     ) -> Result<u64, Error> {
         let (_, seq) = self.take_in(make, &[])?;
-        if self.shared.is_for_life {
+        if self.shared.term.lasts(START_IS_SAFE_FOR) {
             self.shared.wake_soon.notify_one();
         } else {
             self.durable(seq).await?;
@@ -268,17 +243,12 @@ impl Journal {
         answered: &[i64],
     ) -> Result<(Decision, u64), Error> {
         let now = self.shared.engine.now();
-        let mut state = self.state();
-        if state.closed {
-            return Err(Error::Closed);
-        }
+        let mut state = self.open_state()?;
         state.flush_output(now)?;
         let command = make(&state.run, &state.steps)?;
         let decision = state.run.decide(&command, now)?;
         state.take_in(&decision.events, now)?;
         state.batch.answered.extend_from_slice(answered);
-        // Without a process, others write its journal from here on.
-        state.closed |= state.run.is_at_rest();
         Ok((decision, state.head.seq))
     }
 
@@ -358,6 +328,9 @@ impl Journal {
         self.durable(before).await?;
         let (decision, seq, snapshot) = {
             let mut state = self.state();
+            if self.shared.term.is_over() {
+                return Err(self.lease_over());
+            }
             let decision = state.run.decide(command, now)?;
             let (first, attempt) = (state.batch.events.len(), state.run.last_attempt_number());
             let head = state.head;
@@ -369,7 +342,7 @@ impl Journal {
                 head_before: head,
                 events: state.batch.events[first..].to_vec(),
             });
-            state.closed |= snapshot.is_some() || state.run.is_at_rest();
+            state.closed |= snapshot.is_some();
             (decision, state.head.seq, snapshot)
         };
         if let Some(snapshot) = snapshot {
@@ -383,128 +356,21 @@ impl Journal {
         Ok(decision)
     }
 
-    /// Writes what is recorded, for as long as the journal is open. Its owner runs it beside
-    /// everything else and aborts it at the end.
-    pub(crate) async fn write(self) {
-        loop {
-            tokio::select! {
-                () = self.shared.wake.notified() => {}
-                () = self.shared.wake_soon.notified() => {
-                    let woken = self.shared.wake.notified();
-                    // Whether it was woken or waited long enough: it writes.
-                    drop(tokio::time::timeout(START_MAY_WAIT, woken).await);
-                }
-                () = self.output_due() => {}
-            }
-            let _order = self.shared.writing.lock().await;
-            while let Some(append) = self.next_batch() {
-                let written = self.write_one(append, Store::append);
-                if let Err(error) = written.await {
-                    self.lose(error);
-                    return;
-                }
-            }
+    /// The state, if anything more may be decided.
+    fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
+        let state = self.state();
+        if state.closed {
+            return Err(Error::Closed);
         }
-    }
-
-    fn lose(&self, error: Error) -> Error {
-        let error = Arc::new(error);
-        let lost = Some(Arc::clone(&error));
-        self.shared.durable.send_modify(|durable| durable.lost = lost);
-        Error::JournalLost { source: error }
-    }
-
-    fn next_batch(&self) -> Option<Append> {
-        let mut state = self.state();
-        (!state.batch.events.is_empty()).then(|| self.next_append(&mut state))
-    }
-
-    /// What is to be written next, with the run exactly as it is after it.
-    fn next_append(&self, state: &mut State) -> Append {
-        let batch = std::mem::take(&mut state.batch);
-        let documents = outbox::documents(&state.run, &batch.events);
-        Append {
-            run: state.run.clone(),
-            head: state.head,
-            events: batch.events,
-            steps: batch.steps,
-            fence: Fence { epoch: self.shared.epoch },
-            snapshot: batch.is_transition,
-            // A run that waits for a person without a process belongs to nobody.
-            release: state.run.is_at_rest(),
-            requeue: None,
-            answered: batch.answered,
-            documents,
+        if self.shared.term.is_over() {
+            return Err(self.lease_over());
         }
-    }
-
-    /// Writes one append, again and again while the registry may come back.
-    async fn write_one<'s, T, F>(
-        &'s self,
-        append: Append,
-        write: impl Fn(&'s dyn Store, Append) -> F,
-    ) -> Result<T, Error>
-    where
-        F: Future<Output = Result<T, errand_store::Error>>,
-    {
-        let engine = &self.shared.engine;
-        let deadline = tokio::time::Instant::now() + GIVE_UP_AFTER;
-        let written = loop {
-            match write(engine.store().as_ref(), append.clone()).await {
-                Ok(written) => break written,
-                Err(error) if !may_pass(&error) || tokio::time::Instant::now() >= deadline => {
-                    return Err(error.into());
-                }
-                Err(_) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
-            }
-        };
-        self.shared.durable.send_modify(|durable| durable.seq = append.head.seq);
-        if append.snapshot {
-            record_file::write_quietly(engine, &append.run, append.head, Some(engine.holder()));
-        }
-        Ok(written)
+        Ok(state)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No code path panics while it holds the lock; were one to, the state is still whole,
         // since it only ever changes by finished steps.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether the registry may take it later.
-const fn may_pass(error: &errand_store::Error) -> bool {
-    matches!(
-        error,
-        errand_store::Error::Busy { .. }
-            | errand_store::Error::Full { .. }
-            | errand_store::Error::ReadOnly { .. }
-            // Gone for as long as somebody makes it anew from the files beside it.
-            | errand_store::Error::Missing { .. }
-            | errand_store::Error::Lost { .. }
-            | errand_store::Error::Database { .. }
-    )
-}
-
-impl State {
-    /// Applies, seals and queues what was decided.
-    fn take_in(&mut self, events: &[EventBody], now: Timestamp) -> Result<(), Error> {
-        for body in events {
-            let attempt = if let EventBody::AttemptStarted(started) = body {
-                started.number
-            } else {
-                self.run.last_attempt_number()
-            };
-            let context = EventContext { at: now, attempt };
-            self.run.apply(context, body)?;
-            if let Some(step) = self.steps.apply(now, attempt, body) {
-                let step = step.clone();
-                self.batch.steps.push(step);
-            }
-            let event = self.head.seal(&self.run.id, now, attempt, body);
-            self.batch.events.push(event);
-            self.batch.is_transition |= record_file::is_transition(body);
-        }
-        Ok(())
     }
 }

@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_model::run::{Cancel, Decision, Effect, Expire, Lose, Run};
-use errand_model::{Event, EventContext, Head};
+use errand_model::event::{CancelCause, EventBody};
+use errand_model::run::{Cancel, Command, Decision, Effect, Expire, Lose, Run};
+use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
+use tokio::task::JoinSet;
 
-use crate::{Engine, Error, launch, outbox, record_file, rest, wait};
+use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file, rest, wait};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -35,7 +37,7 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
             continue;
         }
         let run_id = stored.run.id.clone();
-        let taken = engine.store().take(&run_id, stored.epoch, engine.holder().clone(), None).await;
+        let taken = lease::take(engine, &stored.run, stored.epoch).await;
         match taken {
             // Rare, and large: kept out of every future that waits for a run.
             Ok(lease) => Box::pin(settle(engine, &run_id, &lease)).await?,
@@ -78,6 +80,14 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         // Nobody is needed until a person answers, or a deadline passes.
         return stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline);
     }
+    if let Some(ends) = stored.lease.as_ref().and_then(|lease| lease.expires_at) {
+        // Whether its holder lives does not matter: it renews the lease, or has lost the run.
+        return engine.now() <= ends;
+    }
+    if stored.run.spec.placement.is_some() && stored.lease.is_none() {
+        // It is in the queue: somebody claims it in time, or it is out of time.
+        return stored.run.queue_deadline().is_none_or(|deadline| engine.now() < deadline);
+    }
     if let Some(lease) = &stored.lease {
         // Processes of other machines cannot be seen from here.
         return lease.holder.host != engine.holder().host
@@ -97,17 +107,14 @@ pub(crate) fn is_here(engine: &Engine, lease: &Lease) -> bool {
 }
 
 /// Under a lease just taken: ends what still lives, then records how the run stands.
-async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) -> Result<(), Error> {
+pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_at_rest() {
         // It parked itself just before its lease was taken, and belongs to nobody.
         return Ok(engine.store().give_back(run_id, lease.epoch).await?);
     }
-    let known: Vec<_> =
-        stored.run.live_attempt().and_then(|live| live.process.clone()).into_iter().collect();
     if !stored.run.attempts.is_empty() {
-        os::end_run_processes(run_id, &known, STRAY_GRACE)
-            .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
+        end_processes(engine, &stored.run).await?;
         // The agent may have written a secret there, and nobody takes it any more.
         drop(std::fs::remove_file(engine.registry().run_scratch(run_id).join("output")));
     }
@@ -115,40 +122,84 @@ async fn settle(engine: &Engine, run_id: &errand_model::RunId, lease: &Lease) ->
         return commit(engine, append).await;
     }
     let now = engine.now().max(wait::last_at(engine, &stored).await?);
-    let attempt = stored.run.last_attempt_number();
-    let context = || EventContext { at: now, attempt };
-    let (mut run, mut bodies) = (stored.run.clone(), Vec::new());
-    // What was asked of the dead supervisor is answered by whoever took its place.
-    for request in engine.store().requests(run_id).await? {
-        let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
-        if let Ok(asked) = run.decide(&Cancel { cause, by, grace }.into(), now) {
-            run = run.apply_all(context(), &asked.events)?;
-            bodies.extend(asked.events);
-        }
-    }
-    let mut dispatches = false;
-    if let Ok(expired) = run.decide(&Expire {}.into(), now) {
-        run = run.apply_all(context(), &expired.events)?;
-        dispatches = has_dispatch(&expired);
-        bodies.extend(expired.events);
-    }
-    if !run.status.is_terminal() && !dispatches {
-        let Ok(lost) = run.decide(&Lose { epoch: lease.epoch }.into(), now) else { return Ok(()) };
-        run = run.apply_all(context(), &lost.events)?;
-        dispatches = has_dispatch(&lost);
-        bodies.extend(lost.events);
-    }
+    let mut verdict = Verdict { run: stored.run.clone(), bodies: Vec::new(), dispatches: false };
+    verdict.decide(engine, lease, now).await?;
+    let Verdict { run, bodies, dispatches } = verdict;
+    let goes_back = lease::place_of(&run).is_some();
     if !bodies.is_empty() {
-        let mut head = stored.head;
+        let (mut head, attempt) = (stored.head, stored.run.last_attempt_number());
         let events: Vec<Event> =
             bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
         commit(engine, append(run, head, events, lease)).await?;
     }
-    if dispatches {
+    if dispatches && !goes_back {
         // The run waits for another attempt: a helper of its own takes it from here.
         launch::hand_over(engine, run_id, lease).await?;
     }
     Ok(())
+}
+
+/// Ends whatever processes of the run live on this machine.
+async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
+    let known: Vec<_> =
+        run.live_attempt().and_then(|live| live.process.clone()).into_iter().collect();
+    let path = engine.registry().run_log(&run.id);
+    if run.spec.placement.is_none() {
+        return os::end_run_processes(&run.id, &known, STRAY_GRACE)
+            .map(|_| ())
+            .map_err(Error::io("end the processes of", path));
+    }
+    // Its worker has lost it, and may live: nothing of it is waited for. Others are supervised by
+    // this thread meanwhile.
+    let (run_id, mut ending) = (run.id.clone(), JoinSet::new());
+    ending.spawn_blocking(move || os::end_run_processes(&run_id, &known, Duration::ZERO));
+    match ending.join_next().await {
+        Some(Ok(ended)) => ended.map(|_| ()).map_err(Error::io("end the processes of", path)),
+        Some(Err(_)) | None => Ok(()),
+    }
+}
+
+/// What becomes of a run that nobody supervises any more.
+struct Verdict {
+    run: Run,
+    bodies: Vec<EventBody>,
+    /// Whether another attempt follows.
+    dispatches: bool,
+}
+
+impl Verdict {
+    async fn decide(
+        &mut self,
+        engine: &Engine,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        // What was asked of the dead supervisor is answered by whoever took its place.
+        for request in engine.store().requests(&self.run.id).await? {
+            let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
+            self.take_in(&Cancel { cause, by, grace }.into(), now)?;
+        }
+        self.take_in(&Expire {}.into(), now)?;
+        let is_placed = self.run.spec.placement.is_some();
+        if is_placed && self.run.queue_deadline().is_some_and(|deadline| now >= deadline) {
+            let (cause, grace) = (CancelCause::QueueTimeout, Duration::ZERO);
+            self.take_in(&Cancel { cause, by: None, grace }.into(), now)?;
+        }
+        if !self.run.status.is_terminal() && !self.dispatches {
+            self.take_in(&Lose { epoch: lease.epoch }.into(), now)?;
+        }
+        Ok(())
+    }
+
+    /// Takes in what the command leads to; nothing if the run refuses it.
+    fn take_in(&mut self, command: &Command, now: Timestamp) -> Result<(), Error> {
+        let Ok(decision) = self.run.decide(command, now) else { return Ok(()) };
+        let context = EventContext { at: now, attempt: self.run.last_attempt_number() };
+        self.run = self.run.clone().apply_all(context, &decision.events)?;
+        self.dispatches |= has_dispatch(&decision);
+        self.bodies.extend(decision.events);
+        Ok(())
+    }
 }
 
 fn has_dispatch(decision: &Decision) -> bool {
@@ -180,8 +231,10 @@ fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Opti
 }
 
 fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
-    let release = run.is_at_rest();
-    let documents = outbox::documents(&run, &events);
+    let requeue = lease::place_of(&run);
+    let release = run.is_at_rest() || requeue.is_some();
+    let mut documents = outbox::documents(&run, &events);
+    documents.extend(release.then(|| deadlines::watched(&run)).flatten());
     Append {
         run,
         head,
@@ -190,7 +243,7 @@ fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
         fence: Fence { epoch: lease.epoch },
         snapshot: true,
         release,
-        requeue: None,
+        requeue,
         answered: Vec::new(),
         documents,
     }

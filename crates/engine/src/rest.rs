@@ -1,4 +1,5 @@
-//! Runs that wait for a person without a process: whoever decides writes their journal.
+//! Runs that nobody holds, since they wait for a person without a process, or in the queue: whoever
+//! decides writes their journal.
 //!
 //! Two who do so at once are told apart by the store: the second finds that the journal moved on.
 
@@ -6,10 +7,16 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
 use errand_store::{Append, Fence, Stored};
 
-use crate::{Engine, Error, launch, outbox, record_file};
+use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file};
+
+/// Whether nobody holds the run, so that whoever decides something writes its journal.
+pub(crate) fn is_free(stored: &Stored) -> bool {
+    stored.run.is_at_rest() || (stored.run.spec.placement.is_some() && stored.lease.is_none())
+}
 
 /// Decides and records; then starts a helper if the run goes on with it. The events are durable,
-/// and the next attempt is going, when this returns.
+/// and the next attempt is going, when this returns. One that any worker may claim is in the queue
+/// instead.
 ///
 /// # Errors
 ///
@@ -26,19 +33,19 @@ pub(crate) async fn command(
     if decision.events.is_empty() {
         return Ok(decision);
     }
-    let run_id = &stored.run.id;
     let mut append = append(stored, &decision, now)?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
-        let lease =
-            engine.store().take(run_id, stored.epoch, engine.holder().clone(), None).await?;
+        let lease = lease::take(engine, &stored.run, stored.epoch).await?;
         append.fence = Fence { epoch: lease.epoch };
         engine.store().append(append.clone()).await?;
     } else {
         engine.store().append_at_rest(append.clone()).await?;
     }
     record_file::write_quietly(engine, &append.run, append.head, None);
-    if decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. })) {
+    let dispatches =
+        decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+    if dispatches && append.requeue.is_none() {
         launch::carry_on(engine, &append.run, append.fence.epoch)?;
     }
     Ok(decision)
@@ -60,7 +67,9 @@ pub(crate) fn append(
     let seal = |body| head.seal(&stored.run.id, now, attempt, body);
     let events: Vec<Event> = decision.events.iter().map(seal).collect();
     let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
-    let documents = outbox::documents(&run, &events);
+    let requeue = lease::place_of(&run);
+    let mut documents = outbox::documents(&run, &events);
+    documents.extend(deadlines::watched(&run));
     Ok(Append {
         run,
         head,
@@ -69,7 +78,7 @@ pub(crate) fn append(
         fence: Fence { epoch: stored.epoch },
         snapshot: true,
         release: true,
-        requeue: None,
+        requeue,
         answered: Vec::new(),
         documents,
     })

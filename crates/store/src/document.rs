@@ -38,6 +38,9 @@ pub enum DocumentKind {
     Worker,
     /// What an administrator did.
     Audit,
+    /// A run in which something is due that nobody supervises: it is out of time in the queue, or an
+    /// answer that it waits for is. The run's id.
+    Deadline,
 }
 
 impl DocumentKind {
@@ -56,6 +59,7 @@ impl DocumentKind {
             Self::CallbackTarget => "callback_target",
             Self::Worker => "worker",
             Self::Audit => "audit",
+            Self::Deadline => "deadline",
         }
     }
 }

@@ -21,6 +21,7 @@ pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
 pub use problem::{Excerpt, Problem, Problems};
 pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
+pub use read::{parse_cpu_millis, parse_memory_bytes};
 
 /// The name of the file in an agent's folder.
 pub const FILE_NAME: &str = "agent.yaml";

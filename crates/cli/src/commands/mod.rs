@@ -46,6 +46,7 @@ pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
+pub(crate) mod worker;
 
 use errand_model::event::ApprovalVerdict;
 
@@ -58,7 +59,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
-        Command::Up(args) => up::run(context, args).await,
+        Command::Up(args) => Box::pin(up::run(context, args)).await,
+        Command::Worker(args) => Box::pin(worker::run(context, args)).await,
         Command::Ps(args) => ps::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Wait(args) => wait::run(context, args).await,

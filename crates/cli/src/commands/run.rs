@@ -168,7 +168,7 @@ pub(crate) async fn carry_on(
     json: bool,
 ) -> Result<u8, Failure> {
     again::check(engine, &submission)?;
-    if submission.wishes.detached {
+    if submission.wishes.detached || submission.wishes.placement.is_some() {
         return detach(context, engine, submission, json).await;
     }
     foreground(context, engine, submission, json).await
@@ -182,11 +182,15 @@ pub(crate) async fn detach(
     json: bool,
 ) -> Result<u8, Failure> {
     let secrets = submission.parcel.agent.secrets.clone();
+    // A worker claims it: nobody here has to begin it, or to wait for it.
+    let is_placed = submission.wishes.placement.is_some();
     let (run_id, admitted) = admit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
-            begin(engine, &run_id, &secrets)?;
+            if !is_placed {
+                begin(engine, &run_id, &secrets)?;
+            }
             run_id
         }
     };

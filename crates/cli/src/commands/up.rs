@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
-use errand_engine::supervise::{Orders, Usher};
-use errand_engine::worker::{Until, work};
+use errand_engine::supervise::Orders;
 use errand_gateway::{Bound, Config, Gateway};
 use tokio::sync::{oneshot, watch};
 
+use super::worker;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -33,16 +33,18 @@ pub(crate) struct Args {
     /// A folder whose agents are registered, at start and when they change; may be given again
     #[arg(long, value_name = "DIR")]
     agents: Vec<PathBuf>,
-    /// Runs that are carried out at the same time
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    slots: u32,
+    #[command(flatten)]
+    worker: worker::Flags,
+    /// Another registry than the folder's: postgres://…
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
 }
 
 /// Serves until it is told to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let usher =
-        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-    let engine = context.engine_or_create()?;
+    let usher = worker::listen()?;
+    let options = worker::options(&args.worker)?;
+    let engine = context.engine_for_server(args.database.as_deref())?;
     let mut config = Config::new(args.listen);
     for folder in args.agents {
         if !folder.is_dir() {
@@ -57,7 +59,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     context.printer.note(
         "no key is asked for: whoever reaches this address on this machine may do everything",
     );
-    let worked = work(&engine, args.slots, Until::Told, usher.orders()).await;
+    let worked = worker::work(context, &engine, options, &usher).await;
     drop(end);
     door.close()?;
     worked?;

@@ -50,4 +50,5 @@ mod stress;
 mod stress_checkpoints;
 mod support;
 mod trace;
+mod workers;
 mod workspaces;

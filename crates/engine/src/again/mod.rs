@@ -143,7 +143,8 @@ pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
     admit::check(engine.surroundings(), &draft)
 }
 
-/// Admits a submission, starts its helper, and returns once that began.
+/// Admits a submission, starts its helper, and returns once that began. One that any worker may
+/// claim is queued, and waits for its worker.
 ///
 /// # Errors
 ///
@@ -151,7 +152,11 @@ pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
     check(engine, &submission)?;
     let secrets = submission.parcel.agent.secrets.clone();
+    let is_placed = submission.wishes.placement.is_some();
     let (run_id, _) = admit::admit(engine, submission).await?;
+    if is_placed {
+        return Ok(run_id);
+    }
     match launch::launch(engine, &run_id, 0, &secrets)? {
         Ready::Began => Ok(run_id),
         Ready::Failed { code, message, .. } => {

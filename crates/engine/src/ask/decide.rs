@@ -44,7 +44,7 @@ pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<
         // Whatever is asked meanwhile is not what is decided.
         let id = approval.request.approval_id.clone();
         approval_id = Some(id.clone());
-        let decided = if stored.run.is_at_rest() {
+        let decided = if rest::is_free(&stored) {
             at_rest(engine, &stored, &id, decide, &decision_id).await
         } else {
             by_supervisor(engine, &stored, &id, decide, &decision_id).await

@@ -102,7 +102,7 @@ async fn bring_about(
         if is_so(&stored.run) {
             return Ok(stored);
         }
-        if stored.run.is_at_rest() {
+        if rest::is_free(&stored) {
             match rest::command(engine, &stored, command).await {
                 Err(error) if rest::is_race(&error) => {}
                 Err(Error::Rejected(_)) => {}
@@ -116,7 +116,7 @@ async fn bring_about(
             asked => asked?,
         }
         let is_settled = |stored: &Stored| {
-            stored.run.status.is_terminal() || stored.run.is_at_rest() || is_so(&stored.run)
+            stored.run.status.is_terminal() || rest::is_free(stored) || is_so(&stored.run)
         };
         let deadline = Some(Instant::now() + LIMIT);
         match wait::until(engine, run_id, deadline, is_settled).await? {

@@ -41,7 +41,7 @@ pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Resu
         let id = inquiry.request.input_id.clone();
         input_id = Some(id.clone());
         let answer = payload::from_json(&engine.blobs(), provide.answer.clone())?;
-        let given = if stored.run.is_at_rest() {
+        let given = if rest::is_free(&stored) {
             let command = ProvideInput {
                 input_id: id.clone(),
                 answer,

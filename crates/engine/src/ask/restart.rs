@@ -40,7 +40,7 @@ pub async fn restart(
         return again(engine, &stored).await.map(Restarted::Run);
     }
     let before = stored.run.last_attempt_number();
-    if stored.run.is_at_rest() {
+    if rest::is_free(&stored) {
         // Nobody reads requests there.
         rest::command(engine, &stored, &Restart { by, grace }.into()).await?;
         return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
@@ -56,6 +56,8 @@ pub async fn restart(
     let limit = grace + BEGIN_LIMIT;
     let began = |stored: &Stored| {
         stored.run.status.is_terminal()
+            // Its next attempt begins when a worker claims it.
+            || (stored.run.spec.placement.is_some() && rest::is_free(stored))
             || stored.run.attempts.last().is_some_and(|last| {
                 last.number > before && !matches!(last.state, AttemptState::Starting(_))
             })

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{TRIES, ask};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, reconcile, record_file, rest};
+use crate::{Engine, Error, lease, reconcile, record_file, rest};
 
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
@@ -76,6 +76,13 @@ async fn by_supervisor(
         Waited::Reached(ended) => Ok(Some(*ended)),
         Waited::TimedOut(stored) => {
             let Some(lease) = &stored.lease else { return Ok(None) };
+            if stored.run.spec.placement.is_some() {
+                // Its worker has other runs too: it is not killed for one of them.
+                let waited_ms = u64::try_from((stop.grace + report_limit).as_millis());
+                let (run_id, status) = (run_id.clone(), stored.run.status.name());
+                let waited_ms = waited_ms.unwrap_or(u64::MAX);
+                return Err(Error::StillLive { run_id, status, waited_ms });
+            }
             if !reconcile::is_here(engine, lease) {
                 let host = lease.holder.host.clone();
                 return Err(Error::Elsewhere { run_id: run_id.clone(), host });
@@ -90,7 +97,7 @@ async fn by_supervisor(
 /// Takes the lease of a run that nobody holds, and ends it.
 async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
     let run_id = &stored.run.id;
-    let lease = engine.store().take(run_id, stored.epoch, engine.holder().clone(), None).await?;
+    let lease = lease::take(engine, &stored.run, stored.epoch).await?;
     let stored = wait::load(engine, run_id).await?;
     let now = engine.now();
     let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };

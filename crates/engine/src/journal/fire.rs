@@ -22,10 +22,7 @@ impl Journal {
         let now = self.shared.engine.now();
         let _order = self.shared.writing.lock().await;
         let append = {
-            let mut state = self.state();
-            if state.closed {
-                return Err(Error::Closed);
-            }
+            let mut state = self.open_state()?;
             let decision = state.run.decide(command, now)?;
             if decision.events.is_empty() {
                 return Ok(None);

@@ -288,7 +288,9 @@ async fn obey(
     }
     let mut stop = carry_out(engine, journal, running, effects);
     if stop.is_none() && orders.is_drained() {
-        stop = Some((StoppedFor::Drain, DEFAULT_GRACE));
+        // Who is told so twice cannot wait.
+        let grace = if orders.drains > 1 { Duration::ZERO } else { DEFAULT_GRACE };
+        stop = Some((StoppedFor::Drain, grace));
     }
     Ok(stop)
 }

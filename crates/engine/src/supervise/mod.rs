@@ -22,7 +22,7 @@ use errand_agent::log::Stream;
 use errand_agent::process::Chunk;
 use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
-use errand_model::run::{Expire, Run, Status};
+use errand_model::run::{Expire, HandBack, Run, Status};
 use errand_model::{RunId, Timestamp};
 use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
@@ -35,7 +35,8 @@ pub use usher::{Orders, Usher};
 
 use crate::journal::Journal;
 use crate::launch::Ready;
-use crate::{Engine, Error, service, wait};
+use crate::lease::Term;
+use crate::{Engine, Error, lease, service, wait};
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
@@ -66,6 +67,17 @@ impl Company {
     }
 }
 
+/// A run that is to be carried on, and the right to do so.
+#[derive(Clone, Debug)]
+pub struct Charge {
+    /// The run as it was when its lease was taken.
+    pub stored: Stored,
+    /// The lease.
+    pub lease: Lease,
+    /// Until when it is known to be in force.
+    pub term: Term,
+}
+
 /// Carries a run on under `lease` until it is over, or handed back. Returns it as it is then.
 ///
 /// # Errors
@@ -75,10 +87,24 @@ impl Company {
 pub async fn supervise(
     engine: &Engine,
     run_id: &RunId,
-    mut lease: Lease,
-    mut company: Company,
+    lease: Lease,
+    company: Company,
 ) -> Result<Stored, Error> {
     let stored = wait::load(engine, run_id).await?;
+    carry_on(engine, Charge { stored, lease, term: Term::for_life() }, company).await?;
+    wait::load(engine, run_id).await
+}
+
+/// The same for a run at hand, under a lease that may run out. One that any worker may claim is
+/// carried on for one attempt: if it is not over then, it is back in the queue. Returns the run as
+/// this process left it.
+///
+/// # Errors
+///
+/// As [`supervise`].
+pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> Result<Run, Error> {
+    let Charge { stored, mut lease, term } = charge;
+    let run_id = &stored.run.id.clone();
     let kind = stored.run.spec.kind;
     // Schedules follow the wall clock; limits, delays and durations must not.
     let engine = &if kind == RunKind::Service {
@@ -86,7 +112,7 @@ pub async fn supervise(
     } else {
         engine.steadied(wait::last_at(engine, &stored).await?)
     };
-    let mut journal = Journal::open(engine, stored, &lease).await?;
+    let mut journal = Journal::open(engine, stored, &lease, term).await?;
     loop {
         let mut writer = JoinSet::new();
         writer.spawn(journal.clone().write());
@@ -96,12 +122,12 @@ pub async fn supervise(
             break;
         }
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
-        let holder = engine.holder().clone();
-        lease = engine.store().take(run_id, journal.epoch(), holder, None).await?;
+        let run = journal.look(|run, _| run.clone());
+        lease = lease::take(engine, &run, journal.epoch()).await?;
         journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
     company.say(Ready::Began);
-    wait::load(engine, run_id).await
+    Ok(journal.look(|run, _| run.clone()))
 }
 
 /// The same as a task of its own: the wakes of a service are supervised by its supervisor.
@@ -113,6 +139,10 @@ pub(crate) fn supervise_boxed(
 ) -> Pin<Box<dyn Future<Output = Result<Stored, Error>> + Send>> {
     Box::pin(async move { supervise(&engine, &run_id, lease, company).await })
 }
+
+/// A run that any worker may claim is not kept for longer while nothing can be done: its slot is
+/// somebody else's.
+const HELD_FOR: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// What follows an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +175,8 @@ async fn under_lease(
         RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
         RunKind::Service => service::run(engine, journal, company).await?,
     }
-    let is_done = |run: &Run| run.status.is_terminal() || run.is_at_rest();
+    let is_done =
+        |run: &Run| run.status.is_terminal() || run.is_at_rest() || lease::place_of(run).is_some();
     Ok(journal.look(|run, _| if is_done(run) { Next::Over } else { Next::Attempt }))
 }
 
@@ -175,9 +206,8 @@ async fn until_due(
         if orders.is_interrupted() {
             return turn::cancel(journal, CancelCause::Interrupted).await;
         }
-        if orders.is_drained() {
-            // The lease dies with this process; whoever reconciles next carries the run on.
-            return Ok(Next::Over);
+        if orders.is_drained() || (due_at.since(now) > HELD_FOR && is_placed(journal)) {
+            return hand_back(journal, now).await;
         }
         tokio::select! {
             changed = company.orders.changed() => {
@@ -193,6 +223,21 @@ async fn until_due(
             }
         }
     }
+}
+
+/// Whether any worker may claim the run.
+fn is_placed(journal: &Journal) -> bool {
+    journal.look(|run, _| run.spec.placement.is_some())
+}
+
+/// Lets go of a run that has no agent process: back into the queue, not to be claimed before
+/// `not_before`. One that is not placed is carried on by whoever reconciles it once this process is
+/// gone.
+async fn hand_back(journal: &Journal, not_before: Timestamp) -> Result<Next, Error> {
+    if is_placed(journal) {
+        journal.command(&HandBack { not_before }.into()).await?;
+    }
+    Ok(Next::Over)
 }
 
 /// Waits until an approval or a question is out of time; for ever if none has a deadline.

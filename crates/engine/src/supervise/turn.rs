@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use errand_agent::os::watch::Watch;
 use errand_model::event::{CancelCause, OnBusy};
-use errand_model::run::{Cancel, Status};
+use errand_model::run::Cancel;
 use errand_model::{RunId, Timestamp};
 use errand_store::Turn;
 
@@ -57,8 +57,11 @@ pub(super) async fn until_turn(
             return cancel(journal, CancelCause::Interrupted).await;
         }
         if orders.is_drained() {
-            // The lease dies with this process; whoever reconciles next carries the run on.
-            return Ok(Next::Over);
+            return super::hand_back(journal, engine.now()).await;
+        }
+        if matches!(on_busy, OnBusy::Enqueue | OnBusy::Reject) && super::is_placed(journal) {
+            // It was claimed a moment too early: it waits in the queue, and holds no slot.
+            return super::hand_back(journal, engine.now().plus(LOOK_EVERY)).await;
         }
         if queue_deadline(journal).is_some_and(|deadline| engine.now() >= deadline) {
             return cancel(journal, CancelCause::QueueTimeout).await;
@@ -79,17 +82,7 @@ pub(super) async fn until_turn(
 
 /// When the run has waited too long for its first attempt, if it has a limit.
 pub(super) fn queue_deadline(journal: &Journal) -> Option<Timestamp> {
-    journal.look(|run, _| match run.status {
-        Status::Pending { .. } if run.attempts.is_empty() => {
-            Some(run.created_at.plus(run.spec.timeouts.queue?).plus(run.paused))
-        }
-        Status::Pending { .. }
-        | Status::Running { .. }
-        | Status::Paused { .. }
-        | Status::Completed { .. }
-        | Status::Failed { .. }
-        | Status::Cancelled { .. } => None,
-    })
+    journal.look(|run, _| run.queue_deadline())
 }
 
 /// Ends a run that has no agent process.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::supervise::Orders;
-use errand_engine::worker::{Until, work};
+use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::run::Status;
@@ -69,7 +69,8 @@ async fn two_slots_carry_out_every_queued_run_once() {
         queue(&engine, &agent, folder.path()).await;
     }
     let (_told, orders) = watch::channel(Orders::default());
-    let done = work(&engine, 2, Until::Empty, orders).await.unwrap();
+    let options = Options { until: Until::Empty, ..Options::new("test", 2) };
+    let done = work(&engine, options, orders).await.unwrap();
     assert_eq!(done, u64::from(RUNS));
     let page = Page { after: None, limit: RUNS * 2 };
     let (runs, damaged) = engine.store().list(&Filter::default(), &page).await.unwrap();

@@ -185,7 +185,9 @@ impl Run {
             }
             EventBody::RunStarted(_) => pending && by_attempt()?,
             EventBody::RunRequeued(_) => {
-                (running || pending) && !has_live_attempt && !self.attempts.is_empty()
+                // One that any worker may claim can also be given back before it began.
+                let has_begun = !self.attempts.is_empty() || self.spec.placement.is_some();
+                (running || pending) && !has_live_attempt && has_begun
             }
             EventBody::RunPaused(to) => live && !self.waits_for(to.reason),
             EventBody::RunResumed(_) => live && !pending && !running,

@@ -106,12 +106,8 @@ impl Run {
         let not_before = now.plus(self.spec.retry.delay_before(failures, self.spread(failures)));
         // An attempt that could only begin once time is up is none.
         let in_time = self.run_deadline().is_none_or(|deadline| not_before < deadline);
-        let is_held = matches!(
-            self.status,
-            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
-        );
         let is_allowed = self.spec.retry.allows(failures, failure, end.exit_code);
-        if is_held && is_allowed {
+        if self.is_held() && is_allowed {
             // Whoever holds it decides when there is another attempt.
             return Decision::record(vec![failed]);
         }
@@ -142,7 +138,15 @@ impl Run {
                 let cancelled = cancelled(CancelCause::SupervisorGone, None, end);
                 Decision::record(vec![attempt, cancelled])
             }
-            RunKind::Job | RunKind::Heartbeat if self.spec.retry.max_retries > 0 => {
+            RunKind::Job | RunKind::Heartbeat
+                if self.spec.placement.is_some() && self.is_held() =>
+            {
+                // It rests until whoever holds it lets it go on.
+                Decision::record(vec![attempt])
+            }
+            RunKind::Job | RunKind::Heartbeat
+                if self.spec.placement.is_some() || self.spec.retry.max_retries > 0 =>
+            {
                 let events = vec![attempt, requeued(RequeueReason::Drain, now)];
                 Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
             }
@@ -160,8 +164,16 @@ impl Run {
         }
     }
 
+    /// Whether somebody holds it: an operator, or its budget.
+    pub(super) const fn is_held(&self) -> bool {
+        matches!(
+            self.status,
+            Status::Paused { reason: PauseReason::Operator | PauseReason::Budget, .. }
+        )
+    }
+
     /// A paused run whose agent ended is resumed before it moves on.
-    fn unpaused(&self, mut events: Vec<EventBody>) -> Vec<EventBody> {
+    pub(super) fn unpaused(&self, mut events: Vec<EventBody>) -> Vec<EventBody> {
         if matches!(self.status, Status::Paused { .. }) {
             events.insert(0, EventBody::RunResumed(RunResumed { by: None }));
         }

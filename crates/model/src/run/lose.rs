@@ -1,12 +1,23 @@
 //! The supervisor of a run is gone: what whoever found out records.
 
-use super::end_attempt::cancelled;
+use std::time::Duration;
+
+use super::end_attempt::{cancelled, requeued};
 use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
 use crate::Timestamp;
 use crate::event::{
-    AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage, RequeueReason, RunFailed,
-    RunKind, StopReason,
+    AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage, RequeueReason,
+    RunFailed, RunKind, StopReason,
 };
+
+/// So many times a run that any worker may claim survives that its worker is lost, beside what its
+/// retry policy allows: a lost worker is no fault of the run. One more counts as a failure of the
+/// run, since a run that ends each of its workers must not go round for ever.
+pub const LOSS_LIMIT: u32 = 10;
+/// How long the second loss of a worker holds a run back; doubles with each further one.
+const LOSS_DELAY: Duration = Duration::from_secs(1);
+/// No loss holds a run back for longer.
+const LOSS_DELAY_LIMIT: Duration = Duration::from_secs(60);
 
 /// Nobody supervises the run any more, and no process of it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +66,33 @@ impl Run {
             });
             return Ok(Decision::record(vec![stopped, cancelled(cause, by, &end)]));
         }
-        let failure = failure("helper_died", "the supervising process died without a report");
-        let mut decision = self.failed_attempt(&failure, &end, now);
-        for event in &mut decision.events {
-            if let EventBody::RunRequeued(requeued) = event {
-                requeued.reason = RequeueReason::WorkerLost;
-            }
+        if self.spec.placement.is_some() {
+            return Ok(self.worker_lost(&end, now));
         }
-        Ok(decision)
+        let failure = failure("helper_died", "the supervising process died without a report");
+        Ok(for_lost_worker(self.failed_attempt(&failure, &end, now)))
+    }
+
+    /// A run that any worker may claim goes back to where it was claimed from.
+    fn worker_lost(&self, end: &EndAttempt, now: Timestamp) -> Decision {
+        let failure = failure("lease_lost", "the worker died, or was out of reach for too long");
+        let losses = self.losses();
+        if losses >= LOSS_LIMIT {
+            return for_lost_worker(self.failed_attempt(&failure, end, now));
+        }
+        let failed = EventBody::AttemptFailed(AttemptFailed {
+            error: failure,
+            exit_code: None,
+            signal: None,
+            usage: end.usage,
+        });
+        if self.is_held() {
+            // Whoever holds it decides when there is another attempt.
+            return Decision::record(vec![failed]);
+        }
+        let not_before = now.plus(delay_after(losses));
+        let events = vec![failed, requeued(RequeueReason::WorkerLost, not_before)];
+        Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before })
     }
 
     /// No attempt lives: either nobody ever took the run, or whoever waited to retry it died.
@@ -82,6 +112,12 @@ impl Run {
             // It rests: a person lets it go on.
             return Decision::NOTHING;
         }
+        if let (Some(_), Status::Pending { not_before, .. }) = (&self.spec.placement, &self.status)
+        {
+            let not_before = (*not_before).max(now);
+            let events = vec![requeued(RequeueReason::WorkerLost, not_before)];
+            return Decision::record(events).and(Effect::Dispatch { not_before });
+        }
         // Somebody held it before whoever found out: it waited for its turn, and nothing is lost.
         let has_waited = self.spec.session_turn.is_some() && self.spec.detached && epoch > 1;
         if !self.attempts.is_empty() || has_waited {
@@ -92,6 +128,24 @@ impl Run {
         let failed = RunFailed { error, exit_code: None, signal: None };
         Decision::record(vec![EventBody::RunFailed(failed)])
     }
+}
+
+/// How long a run waits that lost `losses` workers before.
+fn delay_after(losses: u32) -> Duration {
+    let Some(doublings) = losses.checked_sub(1) else { return Duration::ZERO };
+    // A shift of 32 or more overflows: the cap holds long before that.
+    let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
+    LOSS_DELAY.saturating_mul(factor).min(LOSS_DELAY_LIMIT)
+}
+
+/// The same decision, and the run says that it is back since its worker is gone.
+fn for_lost_worker(mut decision: Decision) -> Decision {
+    for event in &mut decision.events {
+        if let EventBody::RunRequeued(requeued) = event {
+            requeued.reason = RequeueReason::WorkerLost;
+        }
+    }
+    decision
 }
 
 fn failure(code: &str, message: &str) -> Failure {

@@ -9,6 +9,7 @@ mod cancel;
 mod end_attempt;
 mod expire;
 mod fold;
+mod hand_back;
 mod input;
 mod lose;
 mod meter;
@@ -27,8 +28,9 @@ pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
 pub use cancel::Cancel;
 pub use end_attempt::{EndAttempt, Outcome};
 pub use expire::Expire;
+pub use hand_back::HandBack;
 pub use input::{AskInput, ProvideInput};
-pub use lose::Lose;
+pub use lose::{LOSS_LIMIT, Lose};
 pub use meter::{Denied, Meter, Raise, WARN_PERCENT};
 pub use park::PARKED_EXIT_CODE;
 pub use pause::{Pause, Resume};
@@ -62,6 +64,8 @@ pub enum Command {
     Restart(Restart),
     /// The supervisor of the run is gone.
     Lose(Lose),
+    /// Give the run back before an attempt began.
+    HandBack(HandBack),
     /// Hold the run.
     Pause(Pause),
     /// Let it go on.
@@ -267,6 +271,7 @@ impl Run {
             Command::Cancel(cancel) => self.cancel(cancel),
             Command::Restart(restart) => self.restart(restart, now),
             Command::Lose(lose) => self.lose(lose, now),
+            Command::HandBack(back) => self.hand_back(*back),
             Command::Pause(pause) => self.pause(pause),
             Command::Meter(meter) => self.meter(meter, now),
             Command::Raise(raise) => self.raise(raise),

@@ -68,6 +68,9 @@ impl Run {
             None | Some(RequeueReason::Resume) => AttemptReason::Resume,
             Some(RequeueReason::Retry) => AttemptReason::Retry,
             Some(RequeueReason::Restart) => AttemptReason::Restart,
+            Some(RequeueReason::WorkerLost | RequeueReason::Drain) if self.attempts.is_empty() => {
+                AttemptReason::Initial
+            }
             Some(RequeueReason::WorkerLost | RequeueReason::Drain) => AttemptReason::Recovery,
         };
         let started = AttemptStarted {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::LOSS_LIMIT;
 use crate::budget::BudgetState;
 use crate::event::{
     ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested, Failure,
@@ -396,16 +397,45 @@ impl Run {
         self.attempts.last().map_or(0, |attempt| attempt.number)
     }
 
-    /// Attempts that failed, or lost their worker, since the run was last begun on purpose.
+    /// Attempts that failed. That a worker was lost is no failure of a run that any worker may claim,
+    /// up to [`LOSS_LIMIT`].
     pub fn failures(&self) -> u32 {
+        let losses = self.losses();
+        self.failed_attempts(|_| true) - losses.min(LOSS_LIMIT)
+    }
+
+    /// How often its worker was lost, for a run that any worker may claim.
+    pub fn losses(&self) -> u32 {
+        if self.spec.placement.is_none() {
+            return 0;
+        }
+        self.failed_attempts(|failure| failure.code == "lease_lost")
+    }
+
+    fn failed_attempts(&self, counts: impl Fn(&Failure) -> bool) -> u32 {
         let failed = self.attempts.iter().filter(|attempt| match &attempt.state {
-            AttemptState::Failed(..) => true,
+            AttemptState::Failed(_, failure) => counts(failure),
             AttemptState::Starting(_)
             | AttemptState::Running
             | AttemptState::Exited(_)
             | AttemptState::Stopped(..) => false,
         });
         u32::try_from(failed.count()).unwrap_or(u32::MAX)
+    }
+
+    /// When a run that has not begun yet has waited too long, if it has a limit.
+    pub fn queue_deadline(&self) -> Option<Timestamp> {
+        match self.status {
+            Status::Pending { .. } if self.attempts.is_empty() => {
+                Some(self.created_at.plus(self.spec.timeouts.queue?).plus(self.paused))
+            }
+            Status::Pending { .. }
+            | Status::Running { .. }
+            | Status::Paused { .. }
+            | Status::Completed { .. }
+            | Status::Failed { .. }
+            | Status::Cancelled { .. } => None,
+        }
     }
 
     /// When the whole run is out of time, if it has a limit and has begun. Moves while it is paused.

@@ -14,6 +14,7 @@ mod schedules;
 mod whole;
 
 pub(crate) use quantity::{micro_usd, parse_micro_usd};
+pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 
 use super::definition::{API_VERSION, Agent, KIND};
 use super::problem::Problem;

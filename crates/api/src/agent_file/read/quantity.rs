@@ -56,13 +56,29 @@ pub(crate) fn parse_memory(text: &str) -> Option<u64> {
     number.checked_mul(*factor)
 }
 
+/// An amount of memory as text such as `512Mi`, in bytes; `None` if it is none, or more than any
+/// machine has.
+pub fn parse_memory_bytes(text: &str) -> Option<u64> {
+    parse_memory(text).filter(|bytes| (1..=MAX_MEMORY_BYTES).contains(bytes))
+}
+
+/// Cores as text such as `2`, `0.5` or `500m`, in thousandths; `None` if it is none, or more than any
+/// machine has.
+pub fn parse_cpu_millis(text: &str) -> Option<u64> {
+    parse_cpu(text).filter(|millis| (1..=MAX_CPU_MILLIS).contains(millis))
+}
+
+fn parse_cpu(text: &str) -> Option<u64> {
+    match text.strip_suffix('m') {
+        Some(millis) => decimal(millis, 0),
+        None => decimal(text, 3),
+    }
+}
+
 /// Cores such as `2`, `0.5` or `500m`, in thousandths.
 pub(crate) fn cpu_millis(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
     let parsed = match &at.node.kind {
-        Kind::Text { text } | Kind::Number { text } => match text.strip_suffix('m') {
-            Some(millis) => decimal(millis, 0),
-            None => decimal(text, 3),
-        },
+        Kind::Text { text } | Kind::Number { text } => parse_cpu(text),
         Kind::Null | Kind::Bool { .. } | Kind::List(_) | Kind::Map(_) => None,
     };
     match parsed {

@@ -1,0 +1,436 @@
+//! Workers: real processes that claim queued runs from one registry.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use errand_agent::{SystemClock, os, parcel};
+use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::{Engine, Inner, Surroundings};
+use errand_model::Timestamp;
+use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::placement::{Demands, Placement, Resources};
+use errand_store::sqlite::{Options, Sqlite};
+use errand_store::{Holder, Registry};
+use errand_testkit::{Agent, LIMIT, Running, Sandbox, processes_of_run, wait_until};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::support::{
+    GATE, assert_over, event_types, finish, log, open_gate, pid, record, sandbox, sleeper,
+    wait_for_record,
+};
+
+/// The registry of a sandbox, as whoever queues runs in it sees it.
+struct Queue {
+    engine: Engine,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Queue {
+    fn of(sandbox: &Sandbox) -> Self {
+        let registry = Registry::at(sandbox.registry());
+        let store = Sqlite::open(&registry, Options::CREATE).unwrap();
+        let surroundings = Surroundings {
+            registry,
+            environment: BTreeMap::new(),
+            program: env!("CARGO_BIN_EXE_errand").into(),
+            identity: sandbox.config().join("errand/identity.txt"),
+            runtime_dir: sandbox.root().join("run/errand"),
+        };
+        let process = os::own_identity().unwrap();
+        let holder = Holder { host: os::host_name(), process, worker: None };
+        let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
+        let engine = Engine::new(Inner { surroundings, store, clock, holder });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { engine, runtime }
+    }
+
+    fn add(&self, agent: &Path) -> String {
+        self.add_with(agent, Placement::default(), |_| {})
+    }
+
+    fn add_with(
+        &self,
+        agent: &Path,
+        placement: Placement,
+        wish: impl FnOnce(&mut Wishes),
+    ) -> String {
+        let parcel = parcel::build(agent, &self.engine.registry().parcels()).unwrap();
+        let mut wishes = Wishes {
+            cwd: agent.display().to_string(),
+            detached: true,
+            placement: Some(placement),
+            ..Wishes::default()
+        };
+        wish(&mut wishes);
+        let submission = Submission {
+            parcel,
+            source: agent.display().to_string(),
+            kind: RunKind::Job,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: None,
+            wishes,
+            service: None,
+            parent: None,
+            origin: None,
+            lineage: Lineage::default(),
+        };
+        let (run_id, _) = self.runtime.block_on(admit::admit(&self.engine, submission)).unwrap();
+        run_id.to_string()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+}
+
+/// Starts a worker with short leases.
+fn worker(sandbox: &Sandbox, more: &[&str]) -> Running {
+    let words = ["worker", "--lease", "1s"];
+    let worker = sandbox.errand(words).args(more).limit(LIMIT * 4).spawn();
+    worker.wait_for_stderr("slots");
+    worker
+}
+
+fn drain(worker: Running) {
+    worker.terminate();
+    drop(worker.wait().ok());
+}
+
+fn ready(sandbox: &Sandbox, run_id: &str) {
+    wait_until("the agent is ready", LIMIT, || log(sandbox, run_id).contains("ready"));
+}
+
+fn effects(sandbox: &Sandbox) -> String {
+    std::fs::read_to_string(sandbox.root().join("home/effects")).unwrap_or_default()
+}
+
+/// Does one step, says so, and does another one once the gate is open.
+fn stepper() -> Agent {
+    Agent::shell(&format!(
+        "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"'\necho ready\n{GATE}\
+         errand agent step two -- sh -c 'echo two >> \"$HOME/effects\"'\n"
+    ))
+}
+
+fn assert_recovered(sandbox: &Sandbox, run_id: &str) -> Value {
+    let record = finish(sandbox, run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let attempts = record["attempts"].as_array().unwrap();
+    let last = attempts.last().unwrap();
+    assert_eq!(attempts[0]["status"], "failed", "{record:#}");
+    assert_eq!(attempts[0]["error"]["code"], "lease_lost", "{record:#}");
+    assert_eq!(last["reason"], "recovery", "{record:#}");
+    assert_eq!(effects(sandbox), "one\ntwo\n", "no completed step repeats");
+    assert_over(sandbox, run_id);
+    record
+}
+
+#[test]
+fn a_worker_carries_out_what_is_queued_and_ends_when_it_is_told_to() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let before = queue.add(&agent);
+    let worker = worker(&sandbox, &["--slots", "2", "--name", "one"]);
+    let runs: Vec<_> = std::iter::once(before).chain((0..6).map(|_| queue.add(&agent))).collect();
+    for run_id in &runs {
+        let record = finish(&sandbox, run_id);
+        assert_eq!(record["status"], "completed", "{record:#}");
+        assert_eq!(record["attempts"].as_array().unwrap().len(), 1);
+        assert_over(&sandbox, run_id);
+    }
+    drain(worker);
+}
+
+#[test]
+fn a_run_whose_worker_is_killed_goes_on_elsewhere_and_repeats_no_step() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&stepper()));
+    let first = worker(&sandbox, &[]);
+    ready(&sandbox, &run_id);
+    let second = worker(&sandbox, &[]);
+    first.kill();
+    drop(first.wait());
+    wait_for_record(&sandbox, &run_id, "another attempt runs", |record| {
+        record["attempts"].as_array().unwrap().len() == 2
+    });
+    open_gate(&sandbox);
+    assert_recovered(&sandbox, &run_id);
+    drain(second);
+}
+
+#[test]
+fn a_worker_that_was_stopped_past_its_lease_ends_its_agents_and_takes_new_work() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&stepper());
+    let run_id = queue.add(&agent);
+    let first = worker(&sandbox, &["--label", "who=first"]);
+    ready(&sandbox, &run_id);
+    let second = worker(&sandbox, &[]);
+    first.signal(Signal::STOP);
+    wait_for_record(&sandbox, &run_id, "another attempt runs", |record| {
+        record["attempts"].as_array().unwrap().len() == 2 && record["status"] == "running"
+    });
+    first.signal(Signal::CONT);
+    open_gate(&sandbox);
+    let record = assert_recovered(&sandbox, &run_id);
+    assert_eq!(pid(&record["attempts"][0]["pid"]) != pid(&record["attempts"][1]["pid"]), true);
+    let demands = Demands {
+        affinity: BTreeMap::from([("who".to_owned(), "first".to_owned())]),
+        ..Demands::default()
+    };
+    let quick = sandbox.agent(&Agent::shell("echo done\n").named("quick"));
+    let next = queue.add_with(&quick, Placement { demands, ..Placement::default() }, |_| {});
+    assert_eq!(finish(&sandbox, &next)["status"], "completed");
+    drain(first);
+    drain(second);
+}
+
+#[test]
+fn a_worker_alone_that_was_stopped_past_its_lease_begins_the_run_anew() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&stepper()));
+    let only = worker(&sandbox, &[]);
+    ready(&sandbox, &run_id);
+    let agent = pid(&record(&sandbox, &run_id)["attempts"][0]["pid"]);
+    only.signal(Signal::STOP);
+    let stopped = Instant::now();
+    // Time passes: the lease ends at a moment, and no event tells of it.
+    wait_until("the lease is over", LIMIT, || stopped.elapsed() > Duration::from_millis(1_500));
+    only.signal(Signal::CONT);
+    wait_until("the old agent is gone", LIMIT, || !errand_testkit::is_alive(agent));
+    open_gate(&sandbox);
+    assert_recovered(&sandbox, &run_id);
+    drain(only);
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_gives_its_runs_back() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&stepper()));
+    let first = worker(&sandbox, &[]);
+    ready(&sandbox, &run_id);
+    drain(first);
+    let record = record(&sandbox, &run_id);
+    assert_eq!(record["status"], "pending", "{record:#}");
+    assert_eq!(record["attempts"][0]["status"], "stopped", "{record:#}");
+    assert!(record["pid"].is_null(), "nobody holds it: {record:#}");
+    assert_eq!(processes_of_run(&run_id), []);
+    assert!(event_types(&sandbox, &run_id).contains(&"run.requeued".to_owned()));
+    open_gate(&sandbox);
+    let second = worker(&sandbox, &[]);
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert_eq!(effects(&sandbox), "one\ntwo\n");
+    drain(second);
+}
+
+#[test]
+fn a_worker_that_is_told_to_end_lets_runs_finish_within_its_drain_timeout() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&stepper()));
+    let worker = worker(&sandbox, &["--drain-timeout", "60s"]);
+    ready(&sandbox, &run_id);
+    worker.terminate();
+    let later = queue.add(&sandbox.agent(&Agent::shell("echo done\n").named("later")));
+    open_gate(&sandbox);
+    drop(worker.wait().ok());
+    assert_eq!(record(&sandbox, &run_id)["status"], "completed");
+    assert_eq!(record(&sandbox, &later)["status"], "pending", "it claims nothing more");
+}
+
+#[test]
+fn a_worker_that_is_told_twice_to_end_does_so_at_once() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let stubborn = Agent::shell("trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
+    let run_id = queue.add(&sandbox.agent(&stubborn));
+    let worker = worker(&sandbox, &[]);
+    ready(&sandbox, &run_id);
+    worker.terminate();
+    let asked = Instant::now();
+    worker.terminate();
+    drop(worker.wait().ok());
+    assert!(asked.elapsed() < Duration::from_secs(8), "it waited for its agent");
+    wait_until("nothing of it lives", LIMIT, || processes_of_run(&run_id).is_empty());
+}
+
+#[test]
+fn what_is_asked_of_one_run_ends_no_other() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&sleeper());
+    let (one, other) = (queue.add(&agent), queue.add(&agent));
+    let worker = worker(&sandbox, &["--slots", "2"]);
+    ready(&sandbox, &one);
+    ready(&sandbox, &other);
+    drop(sandbox.errand(["pause", &other]).run().ok());
+    assert_eq!(record(&sandbox, &other)["status"], "paused");
+    drop(sandbox.errand(["resume", &other]).run().ok());
+    drop(sandbox.errand(["stop", &one]).run().ok());
+    assert_eq!(record(&sandbox, &one)["status"], "cancelled");
+    assert_eq!(record(&sandbox, &other)["status"], "running");
+    assert_over(&sandbox, &one);
+    drop(sandbox.errand(["restart", &other]).run().ok());
+    wait_for_record(&sandbox, &other, "its next attempt runs", |record| {
+        record["attempts"].as_array().unwrap().len() == 2 && record["status"] == "running"
+    });
+    drop(sandbox.errand(["stop", &other]).run().ok());
+    assert_over(&sandbox, &other);
+    drain(worker);
+}
+
+#[test]
+fn a_queued_run_is_paused_resumed_and_stopped_without_a_worker() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let (one, other) = (queue.add(&agent), queue.add(&agent));
+    drop(sandbox.errand(["pause", &one]).run().ok());
+    drop(sandbox.errand(["stop", &other]).run().ok());
+    assert_eq!(record(&sandbox, &other)["status"], "cancelled");
+    let worker = worker(&sandbox, &[]);
+    let third = queue.add(&agent);
+    assert_eq!(finish(&sandbox, &third)["status"], "completed");
+    assert_eq!(record(&sandbox, &one)["status"], "paused", "nobody claims what is held");
+    drop(sandbox.errand(["resume", &one]).run().ok());
+    assert_eq!(finish(&sandbox, &one)["status"], "completed");
+    drain(worker);
+}
+
+#[test]
+fn a_run_goes_to_a_worker_that_has_what_it_needs() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let needs = |gpu| {
+        let resources = Resources { gpu, ..Resources::default() };
+        Placement { demands: Demands { resources, ..Demands::default() }, ..Placement::default() }
+    };
+    let small = worker(&sandbox, &["--name", "small", "--gpu", "1"]);
+    let big = queue.add_with(&agent, needs(2), |_| {});
+    let fits = queue.add_with(&agent, needs(1), |_| {});
+    assert_eq!(finish(&sandbox, &fits)["status"], "completed");
+    assert_eq!(record(&sandbox, &big)["status"], "pending");
+    let large = worker(&sandbox, &["--name", "large", "--gpu", "2"]);
+    assert_eq!(finish(&sandbox, &big)["status"], "completed");
+    drain(small);
+    drain(large);
+}
+
+#[test]
+fn runs_that_share_a_bound_do_not_run_together() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let bound = Placement {
+        demands: Demands {
+            concurrency: BTreeMap::from([("agent:alone".to_owned(), 1)]),
+            ..Demands::default()
+        },
+        ..Placement::default()
+    };
+    let workers = [worker(&sandbox, &[]), worker(&sandbox, &[])];
+    let runs: Vec<_> = (0..6).map(|_| queue.add_with(&agent, bound.clone(), |_| {})).collect();
+    for run_id in runs {
+        assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
+    }
+    workers.map(drain);
+}
+
+#[test]
+fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let retry =
+        "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 3s, max_delay: 3s }";
+    let failing = Agent::shell("[ $ERRAND_ATTEMPT = 2 ]\n").named("failing").spec(retry);
+    let run_id = queue.add(&sandbox.agent(&failing));
+    let worker = worker(&sandbox, &["--slots", "1"]);
+    wait_for_record(&sandbox, &run_id, "it failed once", |record| {
+        record["attempts"][0]["status"] == "failed"
+    });
+    let quick = queue.add(&sandbox.agent(&Agent::shell("echo done\n").named("quick")));
+    assert_eq!(finish(&sandbox, &quick)["status"], "completed");
+    let waiting = record(&sandbox, &run_id);
+    assert_eq!(waiting["status"], "pending", "{waiting:#}");
+    assert!(waiting["pid"].is_null(), "nobody holds it: {waiting:#}");
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let at = |which: usize, what: &str| record["attempts"][which][what].as_i64().unwrap();
+    let waited = at(1, "started_at_ms") - at(0, "stopped_at_ms");
+    assert!((2_200..4_500).contains(&waited), "it waited for {waited} ms");
+    drain(worker);
+}
+
+#[test]
+fn a_run_starts_no_earlier_than_it_is_to() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let worker = worker(&sandbox, &[]);
+    let not_before = queue.now().plus(Duration::from_millis(700));
+    let later = Placement { not_before: Some(not_before), ..Placement::default() };
+    let run_id = queue.add_with(&agent, later, |_| {});
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed");
+    assert!(record["started_at_ms"].as_i64().unwrap() >= not_before.as_millis(), "{record:#}");
+    drain(worker);
+}
+
+#[test]
+fn a_run_that_no_worker_takes_in_time_is_cancelled() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let agent = sandbox.agent(&Agent::shell("echo done\n"));
+    let worker = worker(&sandbox, &[]);
+    let demands = Demands {
+        affinity: BTreeMap::from([("no".to_owned(), "where".to_owned())]),
+        ..Demands::default()
+    };
+    let run_id = queue.add_with(&agent, Placement { demands, ..Placement::default() }, |wishes| {
+        wishes.queue_timeout = Some(Duration::from_millis(300));
+    });
+    let record =
+        wait_for_record(&sandbox, &run_id, "it is over", |record| record["status"] == "cancelled");
+    assert_eq!(record["last_error"]["code"], "timeout_queue", "{record:#}");
+    assert_over(&sandbox, &run_id);
+    drain(worker);
+}
+
+#[test]
+fn a_parked_run_holds_no_slot_and_goes_on_when_it_is_decided_or_out_of_time() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let script = |more: &str| {
+        format!(
+            "errand agent approve --action deploy --target production --park {more} > d.json || {{\n\
+             code=$?; [ $code = 1 ] || exit $code; echo rejected; exit 0\n}}\necho approved\n"
+        )
+    };
+    let asks = sandbox.agent(&Agent::shell(&script("")).named("asks"));
+    let hurries =
+        sandbox.agent(&Agent::shell(&script("--timeout 300ms --default approve")).named("hurries"));
+    let (asked, hurried) = (queue.add(&asks), queue.add(&hurries));
+    let worker = worker(&sandbox, &["--slots", "1"]);
+    let record = finish(&sandbox, &hurried);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    assert!(log(&sandbox, &hurried).contains("approved"));
+    let parked = wait_for_record(&sandbox, &asked, "it is parked", |record| {
+        record["status"] == "paused" && record["pid"].is_null()
+    });
+    assert_eq!(parked["attempts"][0]["status"], "stopped", "{parked:#}");
+    drop(sandbox.errand(["approve", &asked]).run().ok());
+    assert_eq!(finish(&sandbox, &asked)["status"], "completed");
+    assert_over(&sandbox, &asked);
+    drain(worker);
+}

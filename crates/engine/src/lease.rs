@@ -1,0 +1,138 @@
+//! Leases that run out unless they are renewed: how long they last, and until when one is known to
+//! be in force.
+//!
+//! Time is counted since the machine was started, also while the process is stopped or the machine
+//! asleep: a wall clock that is set back makes no lease last longer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::os::since_boot;
+use errand_model::run::Run;
+use errand_store::{Lease, Pending};
+use tokio::sync::watch;
+
+use crate::Engine;
+
+/// How long a lease lasts that is not renewed: longer than a pause of the registry, short enough
+/// that a run whose worker is lost does not wait for long.
+pub const LEASE_FOR: Duration = Duration::from_secs(15);
+
+/// Until when a lease is known to be in force. Cheap to clone; all clones are the same term.
+#[derive(Clone, Debug)]
+pub struct Term {
+    /// Since boot; `None`: as long as this process lives.
+    until: Arc<watch::Sender<Option<Duration>>>,
+}
+
+impl Term {
+    /// A lease that lasts as long as its holder lives.
+    pub fn for_life() -> Self {
+        Self { until: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// A lease that is in force until then, counted since boot.
+    pub fn until(since_boot: Duration) -> Self {
+        Self { until: Arc::new(watch::Sender::new(Some(since_boot))) }
+    }
+
+    /// The lease was renewed until then. One that was over stays over: what was held under it is
+    /// being ended.
+    pub(crate) fn extend(&self, until: Duration) {
+        self.until.send_if_modified(|known| match known {
+            Some(known) if *known > since_boot() && until > *known => {
+                *known = until;
+                true
+            }
+            Some(_) | None => false,
+        });
+    }
+
+    /// The lease is not in force any more.
+    pub(crate) fn end(&self) {
+        self.until.send_replace(Some(Duration::ZERO));
+    }
+
+    /// Whether it is not known to be in force any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Whether it is in force for at least so long yet.
+    pub(crate) fn lasts(&self, at_least: Duration) -> bool {
+        self.left().is_none_or(|left| left >= at_least)
+    }
+
+    /// Waits until it is over; for ever if it lasts as long as this process lives.
+    pub(crate) async fn over(&self) {
+        let mut until = self.until.subscribe();
+        loop {
+            until.mark_unchanged();
+            match self.left() {
+                None => std::future::pending().await,
+                Some(Duration::ZERO) => return,
+                Some(left) => {
+                    // Its sender lives as long as this term.
+                    drop(tokio::time::timeout(left, until.changed()).await);
+                }
+            }
+        }
+    }
+
+    fn left(&self) -> Option<Duration> {
+        self.until.borrow().map(|until| until.saturating_sub(since_boot()))
+    }
+}
+
+/// Takes the lease of a run that nobody holds, or whose holder is gone. It lasts as long as this
+/// process lives, or, where any worker may claim the run, for [`LEASE_FOR`].
+///
+/// # Errors
+///
+/// As [`errand_store::Store::take`].
+pub(crate) async fn take(
+    engine: &Engine,
+    run: &Run,
+    seen_epoch: u64,
+) -> Result<Lease, errand_store::Error> {
+    let expires_at = run.spec.placement.is_some().then(|| engine.now().plus(LEASE_FOR));
+    engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
+}
+
+/// Where a run goes that nobody holds any more: back into the queue, if any worker may claim it and
+/// it waits for an attempt.
+pub(crate) fn place_of(run: &Run) -> Option<Pending> {
+    let placement = run.spec.placement.as_ref()?;
+    let errand_model::run::Status::Pending { not_before, .. } = run.status else { return None };
+    let is_free = run.live_attempt().is_none();
+    let ready_at = placement.not_before.map_or(not_before, |first| first.max(not_before));
+    is_free.then_some(Pending { priority: placement.priority, ready_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_is_over_stays_over() {
+        let term = Term::until(since_boot() + Duration::from_secs(60));
+        assert!(!term.is_over() && term.lasts(Duration::from_secs(50)));
+        term.extend(since_boot() + Duration::from_secs(90));
+        assert!(term.lasts(Duration::from_secs(80)));
+        term.end();
+        term.extend(since_boot() + Duration::from_secs(60));
+        assert!(term.is_over());
+        assert!(!Term::for_life().is_over());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_the_end_of_a_term_hears_of_it_at_once() {
+        let term = Term::until(since_boot() + Duration::from_secs(600));
+        let other = term.clone();
+        let waits = tokio::time::timeout(Duration::from_secs(30), term.over());
+        let ends = async {
+            other.end();
+        };
+        tokio::join!(waits, ends).0.unwrap();
+    }
+}

@@ -1,0 +1,116 @@
+//! What nobody else sees to: runs whose worker is lost, and deadlines of runs that nobody holds.
+//!
+//! A reconciler without input: any number of processes may do this at once. Two that come upon the
+//! same run are told apart by its lease.
+
+use std::time::Duration;
+
+use errand_model::{RunId, Timestamp};
+use errand_store::{Document, DocumentChange, DocumentKind};
+
+use crate::{Engine, Error, deadlines, lease, reconcile};
+
+/// How often it is looked: with what follows, a run whose worker is lost is running elsewhere within
+/// a second of the end of its lease.
+pub const LOOK_EVERY: Duration = Duration::from_millis(400);
+/// Runs that one look brings back: the next one follows at once where there are more.
+const BATCH: u32 = 64;
+/// A run whose deadline is near, and that somebody holds at the moment, is looked at again so much
+/// later.
+const HELD_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a look did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Runs that were brought back from lost workers.
+    pub lost: u32,
+    /// Runs in which something was due.
+    pub due: u32,
+}
+
+/// Looks once. What goes wrong with one run keeps no other from being looked at: whoever looks next
+/// tries again.
+///
+/// # Errors
+///
+/// If the registry cannot be read.
+pub async fn look(engine: &Engine) -> Result<Reaped, Error> {
+    let mut reaped = Reaped::default();
+    loop {
+        let expired = engine.store().expired(engine.now(), BATCH).await?;
+        let (count, before) = (expired.len(), reaped.lost);
+        for run_id in expired {
+            if matches!(bring_back(engine, &run_id).await, Ok(true)) {
+                reaped.lost += 1;
+            }
+        }
+        if count < BATCH.try_into().unwrap_or(usize::MAX) || reaped.lost == before {
+            break;
+        }
+    }
+    for document in
+        engine.store().due_documents(DocumentKind::Deadline, engine.now(), BATCH).await?
+    {
+        if apply(engine, &document).await.is_ok() {
+            reaped.due += 1;
+        }
+    }
+    Ok(reaped)
+}
+
+/// Looks again and again, until it is dropped.
+pub async fn watch(engine: &Engine) {
+    loop {
+        // A registry that cannot be read now may be later.
+        drop(Box::pin(look(engine)).await);
+        tokio::time::sleep(jittered(engine, LOOK_EVERY)).await;
+    }
+}
+
+/// A little less than `length`, so that many who wait for the same do not do it together.
+pub(crate) fn jittered(engine: &Engine, length: Duration) -> Duration {
+    let spread =
+        crate::engine::random().unwrap_or_else(|_| engine.now().as_millis().unsigned_abs());
+    let percent = u32::try_from(spread % 20).unwrap_or(0);
+    length.saturating_sub(length / 100 * percent)
+}
+
+/// Takes a run from a holder that did not renew its lease. `false`: somebody was faster.
+async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(false) };
+    let is_over = |ends: Timestamp| engine.now() > ends;
+    if !stored.lease.as_ref().and_then(|lease| lease.expires_at).is_some_and(is_over) {
+        return Ok(false);
+    }
+    match lease::take(engine, &stored.run, stored.epoch).await {
+        Ok(lease) => Box::pin(reconcile::settle(engine, run_id, &lease)).await.map(|()| true),
+        Err(errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Does what is due in a run, and notes when something is next.
+async fn apply(engine: &Engine, document: &Document) -> Result<(), Error> {
+    let run = match document.key.parse::<RunId>() {
+        Ok(run_id) => match engine.store().load(&run_id).await? {
+            Some(stored) => Some(Box::pin(reconcile::reconcile(engine, stored)).await?),
+            None => None,
+        },
+        Err(_) => None,
+    };
+    let next = run.as_ref().and_then(|stored| {
+        let due_at = deadlines::of(&stored.run)?;
+        let is_held = stored.lease.is_some();
+        Some(if is_held { due_at.max(engine.now().plus(HELD_AGAIN)) } else { due_at })
+    });
+    let change = match next {
+        Some(due_at) => DocumentChange::Put { body: document.body.clone(), due_at: Some(due_at) },
+        None => DocumentChange::Remove,
+    };
+    let write = deadlines::rewrite(document, change);
+    match engine.store().write_documents(vec![write]).await {
+        // Somebody was faster.
+        Err(errand_store::Error::DocumentChanged { .. }) => Ok(()),
+        written => Ok(written?),
+    }
+}

@@ -1,0 +1,100 @@
+//! The runs that a worker holds at the moment.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use errand_model::RunId;
+use errand_model::placement::Resources;
+use errand_store::Renewed;
+use tokio::sync::{Notify, watch};
+
+use crate::lease::Term;
+use crate::supervise::Orders;
+
+/// A run that is under way here.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The number of its lease.
+    pub(super) epoch: u64,
+    /// Until when the lease is known to be in force.
+    pub(super) term: Term,
+    /// What it takes of this worker.
+    pub(super) takes: Resources,
+    /// What its supervisor is told.
+    pub(super) orders: watch::Sender<Orders>,
+}
+
+/// All runs that are under way here. Shared by the thread that supervises them and the one that
+/// renews their leases.
+#[derive(Debug, Default)]
+pub(super) struct HeldRuns {
+    runs: Mutex<BTreeMap<RunId, Held>>,
+    /// Told when the leases are to be renewed at once, to hear what is asked of the runs.
+    pub(super) look: Notify,
+}
+
+impl HeldRuns {
+    /// Notes a run, and returns what its supervisor listens to.
+    pub(super) fn add(&self, run_id: RunId, held: Held) -> watch::Receiver<Orders> {
+        let orders = held.orders.subscribe();
+        self.runs().insert(run_id, held);
+        orders
+    }
+
+    /// Forgets a run, and returns what it took.
+    pub(super) fn remove(&self, run_id: &RunId) -> Resources {
+        self.runs().remove(run_id).map(|held| held.takes).unwrap_or_default()
+    }
+
+    /// What is left of what the worker has.
+    pub(super) fn left_of(&self, all: Resources) -> Resources {
+        // What is claimed always fits, so there is always something left.
+        let without = |left: Resources, held: &Held| left.without(held.takes).unwrap_or_default();
+        self.runs().values().fold(all, without)
+    }
+
+    /// The leases that are in force, to be renewed.
+    pub(super) fn in_force(&self) -> Vec<(RunId, u64)> {
+        let runs = self.runs();
+        let in_force = runs.iter().filter(|(_, held)| !held.term.is_over());
+        in_force.map(|(run_id, held)| (run_id.clone(), held.epoch)).collect()
+    }
+
+    /// Takes in what became of leases that were to last until then.
+    pub(super) fn renewed(&self, leases: &[(RunId, u64)], renewed: &Renewed, until: Duration) {
+        let runs = self.runs();
+        for (run_id, epoch) in leases {
+            let Some(held) = runs.get(run_id).filter(|held| held.epoch == *epoch) else { continue };
+            if renewed.lost.contains(run_id) {
+                held.term.end();
+            } else {
+                held.term.extend(until);
+            }
+        }
+        for run_id in &renewed.asked {
+            if let Some(held) = runs.get(run_id) {
+                held.orders.send_modify(|orders| orders.looks += 1);
+            }
+        }
+    }
+
+    /// Something is asked of a run: its supervisor is to look, if it is here.
+    pub(super) fn ask(&self, run_id: &RunId) {
+        if let Some(held) = self.runs().get(run_id) {
+            held.orders.send_modify(|orders| orders.looks += 1);
+        }
+    }
+
+    /// All supervisors are told so often to hand on what they have.
+    pub(super) fn drain(&self, drains: u64) {
+        for held in self.runs().values() {
+            held.orders.send_modify(|orders| orders.drains = drains);
+        }
+    }
+
+    fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Held>> {
+        // No code path panics while it holds the lock, and every change is one insert or remove.
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,283 @@
+//! One worker from its first claim to its end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::os::since_boot;
+use errand_model::placement::Offer;
+use errand_model::run::{Run, Status};
+use errand_model::{RunId, Timestamp};
+use errand_store::{Change, Changes, Claim, Holder, Lease, Stored};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::held::{Held, HeldRuns};
+use super::leases::Leases;
+use super::pace::Pace;
+use super::{Options, Until};
+use crate::journal::may_pass;
+use crate::lease::Term;
+use crate::supervise::{Charge, Orders};
+use crate::{Engine, Error, reaper};
+
+/// How long runs have to hand back what they have once the worker was told twice to end.
+const END_AT_ONCE: Duration = Duration::from_secs(2);
+
+/// A worker at work.
+pub(super) struct Shift {
+    engine: Engine,
+    options: Options,
+    orders: watch::Receiver<Orders>,
+    changes: Changes,
+    held: Arc<HeldRuns>,
+    under_way: JoinSet<(RunId, Result<Run, Error>)>,
+    pace: Pace,
+    /// When runs that this worker gave back are due again.
+    due: BTreeSet<Timestamp>,
+    stage: Stage,
+    done: u64,
+    /// How often it was told to look, and did.
+    looks: u64,
+    _leases: Leases,
+    _reaper: JoinSet<()>,
+}
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It claims runs.
+    Working,
+    /// It claims no more; from then on its runs are told to end.
+    Finishing(Instant),
+    /// Its runs were told to end.
+    Draining,
+    /// It was told twice: whatever is not done by then is left.
+    Ending(Instant),
+}
+
+impl Shift {
+    pub(super) fn begin(
+        engine: &Engine,
+        options: Options,
+        orders: watch::Receiver<Orders>,
+    ) -> Result<Self, Error> {
+        let held = Arc::new(HeldRuns::default());
+        let leases = Leases::keep(engine, &held, options.lease_for)?;
+        let mut reaper = JoinSet::new();
+        let reaping = engine.clone();
+        reaper.spawn(async move { reaper::watch(&reaping).await });
+        Ok(Self {
+            changes: engine.store().changes(),
+            engine: engine.clone(),
+            options,
+            orders,
+            held,
+            under_way: JoinSet::new(),
+            pace: Pace::new(),
+            due: BTreeSet::new(),
+            stage: Stage::Working,
+            done: 0,
+            looks: 0,
+            _leases: leases,
+            _reaper: reaper,
+        })
+    }
+
+    pub(super) async fn work(mut self) -> Result<u64, Error> {
+        loop {
+            self.heed();
+            let claimed = self.claim().await?;
+            let is_told = self.stage != Stage::Working;
+            let is_empty = self.options.until == Until::Empty && claimed == 0;
+            if self.under_way.is_empty() && (is_told || is_empty) {
+                return Ok(self.done);
+            }
+            if matches!(self.stage, Stage::Ending(at) if Instant::now() >= at) {
+                // What is left of the agents ends with this process.
+                self.under_way.shutdown().await;
+                return Ok(self.done);
+            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits until there may be something to do.
+    async fn wait(&mut self) {
+        let looks = self.free() > 0;
+        let stage_ends = self.stage_ends();
+        tokio::select! {
+            Some(ended) = self.under_way.join_next() => {
+                self.ended(ended);
+                while let Some(ended) = self.under_way.try_join_next() {
+                    self.ended(ended);
+                }
+            }
+            change = self.changes.recv() => self.heard(change),
+            changed = self.orders.changed() => {
+                if changed.is_err() {
+                    // Nobody is left who could tell it to end.
+                    self.orders = watch::Sender::new(Orders { drains: 1, ..Orders::default() }).subscribe();
+                    self.orders.mark_changed();
+                }
+            }
+            () = self.pace.due(), if looks => {}
+            () = until(stage_ends) => {}
+        }
+    }
+
+    fn stage_ends(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Finishing(at) | Stage::Ending(at) => Some(at),
+            Stage::Working | Stage::Draining => None,
+        }
+    }
+
+    /// Does what it was told.
+    fn heed(&mut self) {
+        let orders = self.orders.borrow_and_update().clone();
+        let told = orders.drains + orders.interrupts;
+        if orders.looks > self.looks {
+            self.looks = orders.looks;
+            self.held.look.notify_one();
+            // Whoever tells it to look may also have queued something.
+            self.pace.now();
+        }
+        let now = Instant::now();
+        match self.stage {
+            Stage::Working | Stage::Finishing(_) | Stage::Draining if told > 1 => {
+                self.stage = Stage::Ending(now + END_AT_ONCE);
+                self.held.drain(2);
+            }
+            Stage::Working if told == 1 => {
+                self.stage = Stage::Finishing(now + self.options.drain_timeout);
+                self.heed_time(now);
+            }
+            Stage::Working | Stage::Finishing(_) | Stage::Draining | Stage::Ending(_) => {
+                self.heed_time(now);
+            }
+        }
+    }
+
+    /// Tells the runs to end once their time is up.
+    fn heed_time(&mut self, now: Instant) {
+        if matches!(self.stage, Stage::Finishing(at) if now >= at) {
+            self.stage = Stage::Draining;
+            self.held.drain(1);
+        }
+    }
+
+    fn free(&self) -> u32 {
+        if self.stage != Stage::Working {
+            return 0;
+        }
+        let busy = u32::try_from(self.under_way.len()).unwrap_or(u32::MAX);
+        self.options.slots.saturating_sub(busy)
+    }
+
+    /// Claims as many runs as there are free slots, if it is time to, and begins to carry them out.
+    /// Returns how many.
+    async fn claim(&mut self) -> Result<usize, Error> {
+        let free = self.free();
+        if free == 0 || !(self.pace.is_due() || self.is_due()) {
+            return Ok(0);
+        }
+        let engine = &self.engine;
+        let holder = Holder { worker: Some(self.options.name.clone()), ..engine.holder().clone() };
+        let offer = Offer {
+            labels: self.options.labels.clone(),
+            free: self.options.resources.map(|all| self.held.left_of(all)),
+        };
+        let lease_for = Some(self.options.lease_for);
+        let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };
+        // From before the request on: the leases last at least until then.
+        let until = since_boot() + self.options.lease_for;
+        let claimed = match engine.store().claim(claim).await {
+            Ok(claimed) => claimed,
+            Err(error) if may_pass(&error) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let count = claimed.len();
+        for (stored, lease) in claimed {
+            self.begin_run(stored, lease, until);
+        }
+        if u32::try_from(count).is_ok_and(|count| count < free) {
+            self.pace.looked(&self.engine);
+            self.note_due();
+        }
+        Ok(count)
+    }
+
+    fn begin_run(&mut self, stored: Stored, lease: Lease, until: Duration) {
+        let run_id = stored.run.id.clone();
+        let term = Term::until(until);
+        let placement = stored.run.spec.placement.as_ref();
+        let held = Held {
+            epoch: lease.epoch,
+            term: term.clone(),
+            takes: placement.map(|placement| placement.demands.resources).unwrap_or_default(),
+            orders: watch::Sender::new(Orders::default()),
+        };
+        let orders = self.held.add(run_id.clone(), held);
+        let charge = Charge { stored, lease, term };
+        let carried_out = self.options.executor.carry_out(self.engine.clone(), charge, orders);
+        self.under_way.spawn(async move { (run_id, carried_out.await) });
+    }
+
+    /// A run is not under way here any more.
+    fn ended(&mut self, ended: Result<(RunId, Result<Run, Error>), JoinError>) {
+        self.done += 1;
+        // A supervisor that panicked left a lease that nobody renews: the run is brought back.
+        let Ok((run_id, result)) = ended else { return };
+        self.held.remove(&run_id);
+        self.pace.now();
+        // What went wrong with one run is in its record; the others go on.
+        let Ok(run) = result else { return };
+        if let Status::Pending { not_before, .. } = run.status {
+            self.due.insert(not_before);
+        }
+    }
+
+    /// Whether a run that this worker gave back is due.
+    fn is_due(&self) -> bool {
+        self.due.first().is_some_and(|at| *at <= self.engine.now())
+    }
+
+    /// Looks again when a run is due that this worker gave back.
+    fn note_due(&mut self) {
+        let now = self.engine.now();
+        self.due.retain(|at| *at > now);
+        if let Some(next) = self.due.first() {
+            self.pace.at(Instant::now() + next.since(now));
+        }
+    }
+
+    fn heard(&mut self, change: Result<Change, RecvError>) {
+        match change {
+            Ok(Change::Queued | Change::Elsewhere) => self.pace.now(),
+            Ok(Change::Asked { run_id }) => self.held.ask(&run_id),
+            Ok(Change::Run { .. }) | Err(RecvError::Closed) => {}
+            Err(RecvError::Lagged(_)) => {
+                self.pace.now();
+                self.held.look.notify_one();
+            }
+        }
+        // All that is there at once leads to one look.
+        while let Ok(change) = self.changes.try_recv() {
+            match change {
+                Change::Queued | Change::Elsewhere => self.pace.now(),
+                Change::Asked { run_id } => self.held.ask(&run_id),
+                Change::Run { .. } => {}
+            }
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
