@@ -15,8 +15,8 @@ use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 use crate::failure::Failure;
 use crate::printer::Printer;
 
-/// What follows the runtime folder in the path of a run's socket: `/errand/<id>.sock`.
-const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 5;
+/// What follows the runtime folder in the path of a run's socket: `/errand/<id>.<attempt>.sock`.
+const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
 /// Runs that a shortened id may fit before the message stops naming them.
 const NAMED_MATCHES: u32 = 6;
 

@@ -328,9 +328,7 @@ impl Journal {
         self.durable(before).await?;
         let (decision, seq, snapshot) = {
             let mut state = self.state();
-            if self.shared.term.is_over() {
-                return Err(self.lease_over());
-            }
+            self.check()?;
             let decision = state.run.decide(command, now)?;
             let (first, attempt) = (state.batch.events.len(), state.run.last_attempt_number());
             let head = state.head;
@@ -356,15 +354,22 @@ impl Journal {
         Ok(decision)
     }
 
+    /// Refuses to go on under a lease that is not known to be in force any more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseOver`].
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
+    }
+
     /// The state, if anything more may be decided.
     fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         if state.closed {
             return Err(Error::Closed);
         }
-        if self.shared.term.is_over() {
-            return Err(self.lease_over());
-        }
+        self.check()?;
         Ok(state)
     }
 

@@ -12,7 +12,7 @@ use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
 
-use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file, rest, wait};
+use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file, rest, supervise, wait};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -116,7 +116,8 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
     if !stored.run.attempts.is_empty() {
         end_processes(engine, &stored.run).await?;
         // The agent may have written a secret there, and nobody takes it any more.
-        drop(std::fs::remove_file(engine.registry().run_scratch(run_id).join("output")));
+        drop(std::fs::remove_file(supervise::scratch(engine, &stored.run).join("output")));
+        drop(std::fs::remove_file(supervise::socket(engine, &stored.run)));
     }
     if let Some(append) = from_snapshot(engine, &stored, lease)? {
         return commit(engine, append).await;

@@ -53,6 +53,8 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct Running {
     run_id: RunId,
+    /// Its number, where its environment says it.
+    attempt: Option<u32>,
     identity: ProcessIdentity,
     leader: AsyncFd<OwnedFd>,
     pumps: Pumps,
@@ -81,7 +83,7 @@ enum Phase {
 
 impl Running {
     pub(super) fn new(
-        run_id: RunId,
+        (run_id, attempt): (RunId, Option<u32>),
         launched: Launched,
         started_at: Instant,
         pumps: Pumps,
@@ -92,6 +94,7 @@ impl Running {
         match parts {
             Ok((leader, identity)) => Ok(Self {
                 run_id,
+                attempt,
                 identity,
                 leader,
                 pumps,
@@ -194,7 +197,8 @@ impl Running {
 
     fn roots<'a>(&self, known: &'a [u32]) -> Roots<'a> {
         let oldest_ticks = self.identity.start_ticks;
-        Roots { supervisor: Some(std::process::id()), known, oldest_ticks }
+        let supervisor = Some(std::process::id());
+        Roots { supervisor, known, oldest_ticks, last_attempt: self.attempt }
     }
 
     async fn run_to_end(&mut self) -> io::Result<Exit> {

@@ -117,7 +117,9 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
     let launched = os::supervise(|| os::launch(&launch), |launched| launched.pid)
         .map_err(|error| explain(error, program, spec, &launch.candidates))?;
     drop(launch);
-    Ok(Running::new(spec.run_id.clone(), launched, started_at, pumps)?)
+    let number = spec.env.iter().rev().find(|(name, _)| name == "ERRAND_ATTEMPT");
+    let number = number.and_then(|(_, value)| value.to_str()?.parse().ok());
+    Ok(Running::new((spec.run_id.clone(), number), launched, started_at, pumps)?)
 }
 
 /// What is known about a failure, for people.

@@ -179,7 +179,7 @@ fn a_worker_that_was_stopped_past_its_lease_ends_its_agents_and_takes_new_work()
     first.signal(Signal::CONT);
     open_gate(&sandbox);
     let record = assert_recovered(&sandbox, &run_id);
-    assert_eq!(pid(&record["attempts"][0]["pid"]) != pid(&record["attempts"][1]["pid"]), true);
+    assert_ne!(pid(&record["attempts"][0]["pid"]), pid(&record["attempts"][1]["pid"]));
     let demands = Demands {
         affinity: BTreeMap::from([("who".to_owned(), "first".to_owned())]),
         ..Demands::default()
@@ -253,11 +253,13 @@ fn a_worker_that_is_told_twice_to_end_does_so_at_once() {
     let queue = Queue::of(&sandbox);
     let stubborn = Agent::shell("trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
     let run_id = queue.add(&sandbox.agent(&stubborn));
-    let worker = worker(&sandbox, &[]);
+    let mut worker = worker(&sandbox, &[]);
     ready(&sandbox, &run_id);
-    worker.terminate();
     let asked = Instant::now();
-    worker.terminate();
+    wait_until("the worker ends", LIMIT, || {
+        worker.terminate();
+        !worker.is_running()
+    });
     drop(worker.wait().ok());
     assert!(asked.elapsed() < Duration::from_secs(8), "it waited for its agent");
     wait_until("nothing of it lives", LIMIT, || processes_of_run(&run_id).is_empty());
@@ -283,7 +285,11 @@ fn what_is_asked_of_one_run_ends_no_other() {
     wait_for_record(&sandbox, &other, "its next attempt runs", |record| {
         record["attempts"].as_array().unwrap().len() == 2 && record["status"] == "running"
     });
+    let began = Instant::now();
+    // Time passes: a lease that nobody renews is over by then.
+    wait_until("a lease would be over", LIMIT, || began.elapsed() > Duration::from_millis(1_800));
     drop(sandbox.errand(["stop", &other]).run().ok());
+    assert_eq!(record(&sandbox, &other)["attempts"].as_array().unwrap().len(), 2);
     assert_over(&sandbox, &other);
     drain(worker);
 }
@@ -344,7 +350,7 @@ fn runs_that_share_a_bound_do_not_run_together() {
     for run_id in runs {
         assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
     }
-    workers.map(drain);
+    workers.into_iter().for_each(drain);
 }
 
 #[test]

@@ -86,7 +86,9 @@ pub async fn write(
         }
     }
     let registry = engine.registry();
-    archive.optional(BRIEF, &registry.run_scratch(run_id).join(BRIEF)).map_err(io)?;
+    archive
+        .optional(BRIEF, &crate::supervise::scratch(engine, &stored.run).join(BRIEF))
+        .map_err(io)?;
     archive.bytes(EVENTS, journal.text.as_bytes()).map_err(io)?;
     logs(&registry.run_log(run_id), &mut archive).map_err(io)?;
     packaged(&parcel, &mut archive).map_err(io)?;

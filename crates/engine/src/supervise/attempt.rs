@@ -60,6 +60,8 @@ pub(super) async fn run(
         return fail(journal, company, outcome::failure("spawn_failed", message)).await;
     }
     let output = output(engine, journal, company, &prepared);
+    // Whoever lost the run meanwhile starts nothing.
+    journal.check()?;
     let running = match process::start(&prepared.spec, output) {
         Ok(running) => running,
         Err(error) => return not_started(journal, company, &error).await,

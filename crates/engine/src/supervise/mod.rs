@@ -29,6 +29,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 pub(crate) use outcome::{chain, of_preparation};
+pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
 pub(crate) use start::start;
 pub use usher::{Orders, Usher};

@@ -15,6 +15,7 @@ use errand_api::agent_file::Workspace;
 use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
+use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::admit::stored_word;
 use crate::{Engine, Error, brief, command_line, environment, payload};
@@ -159,7 +160,8 @@ fn own_variables(
 
 fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     let registry = engine.registry();
-    let folder = registry.run_scratch(&run.id);
+    let folder = scratch(engine, run);
+    remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
     // Whatever an earlier attempt put there (an output, a pipe in the place of a file) is gone.
@@ -176,11 +178,51 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         input: folder.join("input"),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        socket: registry.run_socket(&run.id, &engine.surroundings().runtime_dir),
+        socket: socket(engine, run),
         folder,
     };
-    socket_folder(registry.runs().as_path(), &files.socket)?;
+    if !files.socket.starts_with(&files.folder) {
+        socket_folder(registry.runs().as_path(), &files.socket)?;
+    }
     Ok(files)
+}
+
+/// The folder that errand and the agent of the last attempt share. Where any worker may claim the
+/// run, each attempt has one of its own: whoever lost the run may not know of it yet, and is in
+/// nobody's way.
+pub(crate) fn scratch(engine: &Engine, run: &Run) -> PathBuf {
+    let folder = engine.registry().run_scratch(&run.id);
+    match run.spec.placement {
+        Some(_) => folder.join(run.last_attempt_number().to_string()),
+        None => folder,
+    }
+}
+
+/// The socket of the last attempt's agent API.
+pub(crate) fn socket(engine: &Engine, run: &Run) -> PathBuf {
+    let short = &engine.surroundings().runtime_dir;
+    if run.spec.placement.is_none() {
+        return engine.registry().run_socket(&run.id, short);
+    }
+    let here = scratch(engine, run).join("sock");
+    if here.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES {
+        return here;
+    }
+    short.join(format!("{}.{}.sock", run.id, run.last_attempt_number()))
+}
+
+/// Removes the folders of earlier attempts.
+fn remove_older(engine: &Engine, run: &Run) -> Result<(), Error> {
+    let folder = engine.registry().run_scratch(&run.id);
+    let Some(_) = run.spec.placement else { return Ok(()) };
+    let Ok(entries) = fs::read_dir(&folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let number = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        if number.is_some_and(|number| number < run.last_attempt_number()) {
+            fs::remove_dir_all(entry.path()).map_err(Error::io("remove", entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes the folder of a socket that is not in the registry, and trusts one that is there already

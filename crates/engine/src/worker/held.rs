@@ -42,9 +42,13 @@ impl HeldRuns {
         orders
     }
 
-    /// Forgets a run, and returns what it took.
-    pub(super) fn remove(&self, run_id: &RunId) -> Resources {
-        self.runs().remove(run_id).map(|held| held.takes).unwrap_or_default()
+    /// Forgets a run that was under way under that lease. It may have been claimed again meanwhile:
+    /// that is another lease, and stays.
+    pub(super) fn remove(&self, run_id: &RunId, epoch: u64) {
+        let mut runs = self.runs();
+        if runs.get(run_id).is_some_and(|held| held.epoch == epoch) {
+            runs.remove(run_id);
+        }
     }
 
     /// What is left of what the worker has.

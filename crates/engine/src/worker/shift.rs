@@ -33,7 +33,7 @@ pub(super) struct Shift {
     orders: watch::Receiver<Orders>,
     changes: Changes,
     held: Arc<HeldRuns>,
-    under_way: JoinSet<(RunId, Result<Run, Error>)>,
+    under_way: JoinSet<(RunId, u64, Result<Run, Error>)>,
     pace: Pace,
     /// When runs that this worker gave back are due again.
     due: BTreeSet<Timestamp>,
@@ -221,17 +221,18 @@ impl Shift {
             orders: watch::Sender::new(Orders::default()),
         };
         let orders = self.held.add(run_id.clone(), held);
+        let epoch = lease.epoch;
         let charge = Charge { stored, lease, term };
         let carried_out = self.options.executor.carry_out(self.engine.clone(), charge, orders);
-        self.under_way.spawn(async move { (run_id, carried_out.await) });
+        self.under_way.spawn(async move { (run_id, epoch, carried_out.await) });
     }
 
     /// A run is not under way here any more.
-    fn ended(&mut self, ended: Result<(RunId, Result<Run, Error>), JoinError>) {
+    fn ended(&mut self, ended: Result<(RunId, u64, Result<Run, Error>), JoinError>) {
         self.done += 1;
         // A supervisor that panicked left a lease that nobody renews: the run is brought back.
-        let Ok((run_id, result)) = ended else { return };
-        self.held.remove(&run_id);
+        let Ok((run_id, epoch, result)) = ended else { return };
+        self.held.remove(&run_id, epoch);
         self.pace.now();
         // What went wrong with one run is in its record; the others go on.
         let Ok(run) = result else { return };

@@ -11,7 +11,7 @@ use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::run::Status;
-use errand_store::sqlite::{Options, Sqlite};
+use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Filter, Holder, Page, Pending, Registry};
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ const RUNS: u32 = 40;
 
 fn engine(root: &Path) -> Engine {
     let registry = Registry::at(root.join(".errand"));
-    let store = Sqlite::open(&registry, Options::CREATE).unwrap();
+    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
     let surroundings = Surroundings {
         registry,
         environment: BTreeMap::new(),

@@ -48,7 +48,7 @@ pub fn end_run_processes(
             .filter(|identity| liveness(identity) == Liveness::Alive)
             .map(|identity| identity.pid)
             .collect();
-        let roots = Roots { supervisor: None, known: &alive, oldest_ticks };
+        let roots = Roots { supervisor: None, known: &alive, oldest_ticks, last_attempt: None };
         let living = processes_of_run(run_id, &roots);
         if living.is_empty() {
             // One that forked and ended during a look can be missed, but not twice.

@@ -58,6 +58,7 @@ pub(crate) fn thaw_run(run_id: &RunId, roots: &Roots<'_>) {
 
 /// Whether no process of the run executes anything: all are stopped, or none is there.
 pub fn is_run_frozen(run_id: &RunId, supervisor: u32) -> bool {
-    let roots = Roots { supervisor: Some(supervisor), known: &[], oldest_ticks: 0 };
+    let roots =
+        Roots { supervisor: Some(supervisor), known: &[], oldest_ticks: 0, last_attempt: None };
     !processes_of_run(run_id, &roots).iter().any(may_run)
 }

@@ -16,6 +16,8 @@ use super::stat::{self, Stat};
 
 /// Environment variable by which a process says which run it belongs to.
 const RUN_MARK: &[u8] = b"ERRAND_RUN_ID=";
+/// Environment variable by which it says of which attempt.
+const ATTEMPT_MARK: &[u8] = b"ERRAND_ATTEMPT=";
 /// Environment variable by which a helper says which run it supervises.
 const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
 /// No environment is read further than this: the kernel allows about 6 MiB.
@@ -45,7 +47,7 @@ enum Mark {
 /// too, as far as they can be told from those of other runs. Never holds the supervisor, the
 /// calling process, or a zombie.
 pub fn descendants_of_run(run_id: &RunId, supervisor: Option<u32>) -> Vec<ProcessIdentity> {
-    processes_of_run(run_id, &Roots { supervisor, known: &[], oldest_ticks: 0 })
+    processes_of_run(run_id, &Roots { supervisor, known: &[], oldest_ticks: 0, last_attempt: None })
 }
 
 /// Where the search for a run's processes starts.
@@ -57,6 +59,9 @@ pub(crate) struct Roots<'a> {
     pub(crate) known: &'a [u32],
     /// What started before this, in ticks since boot, cannot belong to the run.
     pub(crate) oldest_ticks: u64,
+    /// What carries the mark of a later attempt is somebody else's: another supervisor has the run
+    /// by now.
+    pub(crate) last_attempt: Option<u32>,
 }
 
 /// As [`descendants_of_run`], from given roots.
@@ -66,8 +71,10 @@ pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<Process
     let mut table = processes(roots.oldest_ticks);
     table.retain(|_, process| !process.is_dead);
     let mut environment = Vec::new();
-    let marks: BTreeMap<u32, Mark> =
-        table.keys().map(|&pid| (pid, mark_of(pid, run_id, &mut environment))).collect();
+    let marks: BTreeMap<u32, Mark> = table
+        .keys()
+        .map(|&pid| (pid, mark_of(pid, run_id, &mut environment, roots.last_attempt)))
+        .collect();
     let mut found: BTreeSet<u32> = roots.known.iter().copied().collect();
     found.extend(marks.iter().filter(|(_, mark)| **mark == Mark::Ours).map(|(pid, _)| *pid));
     if let Some(supervisor) = roots.supervisor {
@@ -159,7 +166,7 @@ fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
             has_ended |= Some(process.session) != own_session;
             continue;
         }
-        let is_ours = match mark_of(pid, run_id, &mut environment) {
+        let is_ours = match mark_of(pid, run_id, &mut environment, None) {
             Mark::Ours => true,
             Mark::Helper | Mark::ForeignHelper | Mark::Foreign => false,
             Mark::None => is_our_orphan(&process, own, &sessions),
@@ -169,7 +176,7 @@ fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
         }
     }
     let members = below(roots, |pid| {
-        let mark = mark_of(pid, run_id, &mut environment);
+        let mark = mark_of(pid, run_id, &mut environment, None);
         (mark != Mark::ForeignHelper).then(|| children_of(pid))
     });
     // Members that were alive a moment ago may have forked before they ended, too.
@@ -239,7 +246,7 @@ pub(super) fn children_of(pid: u32) -> Vec<u32> {
     children
 }
 
-fn mark_of(pid: u32, run_id: &RunId, environment: &mut Vec<u8>) -> Mark {
+fn mark_of(pid: u32, run_id: &RunId, environment: &mut Vec<u8>, last_attempt: Option<u32>) -> Mark {
     environment.clear();
     let read = File::open(format!("/proc/{pid}/environ"))
         .and_then(|file| file.take(ENVIRONMENT_BYTES).read_to_end(environment));
@@ -253,7 +260,12 @@ fn mark_of(pid: u32, run_id: &RunId, environment: &mut Vec<u8>) -> Mark {
     match (value_of(HELPER_MARK).map(is_this), value_of(RUN_MARK).map(is_this)) {
         (Some(true), _) => Mark::Helper,
         (Some(false), _) => Mark::ForeignHelper,
-        (None, Some(true)) => Mark::Ours,
+        (None, Some(true)) => {
+            let attempt = value_of(ATTEMPT_MARK).and_then(|value| str::from_utf8(value).ok());
+            let attempt: Option<u32> = attempt.and_then(|attempt| attempt.parse().ok());
+            let is_later = last_attempt.zip(attempt).is_some_and(|(last, attempt)| attempt > last);
+            if is_later { Mark::Foreign } else { Mark::Ours }
+        }
         (None, Some(false)) => Mark::Foreign,
         (None, None) => Mark::None,
     }
