@@ -8,10 +8,10 @@ use std::time::Instant;
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::supervise::Orders;
-use errand_engine::worker::{Until, work};
+use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
-use errand_store::sqlite::{Options, Sqlite};
+use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Holder, Pending, Registry};
 use tokio::sync::watch;
 
@@ -71,7 +71,8 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
     }
     let (_told, orders) = watch::channel(Orders::default());
     let started = Instant::now();
-    let done = work(engine, 2, Until::Empty, orders).await?;
+    let options = Options { until: Until::Empty, ..Options::new("bench", 2) };
+    let done = work(engine, options, orders).await?;
     let taken = started.elapsed();
     if done != u64::from(RUNS) {
         return Err(format!("{done} of {RUNS} runs were carried out").into());
@@ -82,7 +83,7 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
 fn engine(folder: &Path, arguments: &Arguments) -> Result<Engine, Failure> {
     let registry = Registry::at(folder.join("worker").join(".errand"));
     std::fs::create_dir_all(registry.root())?;
-    let store = Sqlite::open(&registry, Options::CREATE)?;
+    let store = Sqlite::open(&registry, sqlite::Options::CREATE)?;
     let surroundings = Surroundings {
         registry,
         environment: BTreeMap::new(),
