@@ -5,6 +5,7 @@ mod commands;
 mod config;
 mod context;
 mod failure;
+mod log;
 mod moment;
 mod printer;
 mod render;

@@ -1,14 +1,23 @@
 //! Who calls, and what that caller may do.
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Route, Scope};
+use errand_engine::keys::Denied;
+use tokio::time::Instant;
 
 use crate::Gateway;
+use crate::door::Whose;
 use crate::refusal::Refusal;
+use crate::server::Peer;
 
 /// Who calls.
 #[derive(Clone, Debug)]
@@ -19,12 +28,17 @@ pub(crate) struct Caller {
     pub(crate) scopes: Vec<Scope>,
     /// The public part of the key; `None` where no key is asked for.
     pub(crate) key_id: Option<String>,
+    /// What the key is called.
+    pub(crate) key_name: Option<String>,
+    /// Where the request comes from, where that is known.
+    pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Caller {
     /// Whoever reaches a gateway that asks for no key.
     pub(crate) fn anyone() -> Self {
-        Self { namespace: None, scopes: Scope::ALL.to_vec(), key_id: None }
+        let scopes = Scope::ALL.to_vec();
+        Self { namespace: None, scopes, key_id: None, key_name: None, peer: None }
     }
 
     /// The namespace as it is kept.
@@ -37,14 +51,50 @@ impl Caller {
         self.key_id.as_ref().map_or_else(|| "api".to_owned(), |key| format!("key:{key}"))
     }
 
-    fn may(&self, scope: Scope) -> bool {
-        self.scopes.contains(&scope)
+    /// How the audit log names whoever did something.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor {
+            key: self.key_id.clone(),
+            name: self.key_name.clone(),
+            from: self.peer.map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string()),
+        }
+    }
+
+    /// Refuses a caller whose key does not allow what is asked.
+    ///
+    /// # Errors
+    ///
+    /// `scope_missing`.
+    pub(crate) fn must(&self, scope: Scope, what: &str) -> Result<(), Refusal> {
+        if self.scopes.contains(&scope) {
+            return Ok(());
+        }
+        let detail = format!("{what} needs the scope {scope}");
+        Err(Refusal::new(ErrorCode::ScopeMissing, detail))
+    }
+
+    /// Refuses a caller of another namespace than the default one, where something concerns the
+    /// whole server.
+    ///
+    /// # Errors
+    ///
+    /// `scope_missing`.
+    pub(crate) fn must_operate(&self, what: &str) -> Result<(), Refusal> {
+        if self.namespace.is_none() {
+            return Ok(());
+        }
+        let detail = format!("{what} needs the scope admin in the namespace default");
+        Err(Refusal::new(ErrorCode::ScopeMissing, detail))
     }
 }
 
-/// The route that a request is for; among the request's extensions.
+/// The route that a request is for; among the extensions of request and answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked(pub(crate) &'static Route);
+
+/// The public part of the key that a request has; among the answer's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Known(pub(crate) String);
 
 /// Lets through who may, and says who it is.
 pub(crate) async fn guard(
@@ -53,24 +103,105 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     request.extensions_mut().insert(Asked(route));
-    if let Some(scope) = route.scope {
-        let caller = match identify(&gateway, &request) {
-            Ok(caller) => caller,
-            Err(refusal) => return refusal.into_response(),
-        };
-        if !caller.may(scope) {
-            let detail = format!("{} needs the scope {}", route.id, scope.as_str());
-            return Refusal::new(ErrorCode::ScopeMissing, detail).into_response();
+    let mut known = None;
+    let mut response = if let Some(scope) = route.scope {
+        let peer = request.extensions().get::<Peer>().map(|Peer(address)| *address);
+        match identify(&gateway, request.headers(), peer).await {
+            Ok(caller) => {
+                known = caller.key_id.clone().map(Known);
+                match caller.must(scope, route.id) {
+                    Ok(()) => {
+                        request.extensions_mut().insert(caller);
+                        next.run(request).await
+                    }
+                    Err(refusal) => refusal.into_response(),
+                }
+            }
+            Err(refusal) => refusal.into_response(),
         }
-        request.extensions_mut().insert(caller);
+    } else {
+        next.run(request).await
+    };
+    response.extensions_mut().insert(Asked(route));
+    if let Some(known) = known {
+        response.extensions_mut().insert(known);
     }
-    next.run(request).await
+    response
 }
 
-/// Who sent the request.
-#[expect(clippy::unnecessary_wraps, reason = "keys are refused here once there are keys")]
-fn identify(_gateway: &Gateway, _request: &Request) -> Result<Caller, Refusal> {
-    Ok(Caller::anyone())
+/// Who sent a request with these headers. Whoever asks too often is refused.
+///
+/// # Errors
+///
+/// `key_missing`, `key_invalid`, `key_expired`, `rate_limited`, or what the registry says.
+pub(crate) async fn identify(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    peer: Option<SocketAddr>,
+) -> Result<Caller, Refusal> {
+    let found = recognise(gateway, headers).await;
+    let whose = match &found {
+        Ok(Caller { key_id: Some(key), .. }) => Some(Whose::Key(key.clone())),
+        Ok(_) | Err(_) => peer.map(|peer| Whose::Address(peer.ip())),
+    };
+    if let Some(whose) = whose
+        && let Err(wait) = gateway.rates().take(whose, Instant::now())
+    {
+        return Err(limited(wait));
+    }
+    found.map(|caller| Caller { peer, ..caller })
+}
+
+async fn recognise(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let engine = gateway.engine();
+    let Some(given) = headers.get(header::AUTHORIZATION) else {
+        return match gateway.lock().is_locked_now(engine).await {
+            Ok(false) => Ok(Caller::anyone()),
+            Ok(true) => Err(unauthorised(ErrorCode::KeyMissing, "the request has no API key")),
+            Err(error) => Err(error.into()),
+        };
+    };
+    // Whoever shows a key is checked, also where none is asked for.
+    let text = given.to_str().ok().and_then(bearer);
+    let Some(text) = text else {
+        return Err(unauthorised(ErrorCode::KeyInvalid, "write Authorization: Bearer errand_…"));
+    };
+    let key = match gateway.verifier().verify(engine, text).await {
+        Ok(key) => key,
+        Err(Denied::Unknown) => {
+            return Err(unauthorised(ErrorCode::KeyInvalid, "no such API key"));
+        }
+        Err(Denied::Expired { at }) => {
+            let detail = format!("the API key was good until {at}");
+            return Err(unauthorised(ErrorCode::KeyExpired, &detail));
+        }
+        Err(Denied::Unavailable(error)) => return Err(error.into()),
+    };
+    Ok(Caller {
+        namespace: key.namespace.clone(),
+        scopes: key.scopes.iter().copied().collect(),
+        key_id: Some(key.public.clone()),
+        key_name: Some(key.name.clone()),
+        peer: None,
+    })
+}
+
+/// What follows `Bearer`, in whatever case that is written.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, text) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+fn unauthorised(code: ErrorCode, detail: &str) -> Refusal {
+    let challenge = HeaderValue::from_static("Bearer realm=\"errand\"");
+    Refusal::new(code, detail).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+fn limited(wait: Duration) -> Refusal {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let detail = format!("too many requests; try again in {seconds} s");
+    Refusal::new(ErrorCode::RateLimited, detail)
+        .with_header(header::RETRY_AFTER, HeaderValue::from(seconds))
 }
 
 impl FromRequestParts<Gateway> for Caller {
@@ -79,6 +210,6 @@ impl FromRequestParts<Gateway> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Refusal> {
         let caller = parts.extensions.get::<Self>().cloned();
         // Only where a route that is open to anyone asks who calls.
-        caller.ok_or_else(|| Refusal::new(ErrorCode::TokenInvalid, "nobody said who calls"))
+        caller.ok_or_else(|| Refusal::new(ErrorCode::KeyMissing, "nobody said who calls"))
     }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use errand_api::gateway::{openapi, routes};
 use errand_engine::Engine;
+use errand_engine::keys::Verifier;
 use jsonschema::Validator;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::Config;
+use crate::door::{Lock, Rates};
 use crate::feed::Feeds;
 use crate::hub::Hub;
+use crate::metrics::Metrics;
 
 /// A gateway on one registry. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -28,11 +31,16 @@ struct Inner {
     bodies: HashMap<&'static str, Validator>,
     openapi: Value,
     closing: watch::Sender<bool>,
+    lock: Lock,
+    verifier: Verifier,
+    rates: Rates,
+    metrics: Metrics,
 }
 
 impl Gateway {
-    /// Puts the parts together. To be served by [`crate::Bound::serve`].
-    pub fn new(engine: Engine, config: Config) -> Self {
+    /// Puts the parts together. To be served by [`crate::Bound::serve`]. Whether keys are asked for
+    /// is the lock's to say.
+    pub fn new(engine: Engine, config: Config, lock: Lock) -> Self {
         let mut bodies = HashMap::new();
         for route in routes::all() {
             let schema = openapi::body_schema(route);
@@ -42,6 +50,10 @@ impl Gateway {
         }
         Self {
             inner: Arc::new(Inner {
+                lock,
+                verifier: Verifier::default(),
+                rates: Rates::new(config.requests_per_second, config.burst),
+                metrics: Metrics::default(),
                 engine,
                 config,
                 hub: Hub::new(),
@@ -81,6 +93,26 @@ impl Gateway {
     /// The `OpenAPI` document.
     pub(crate) fn openapi(&self) -> &Value {
         &self.inner.openapi
+    }
+
+    /// Whether keys are asked for.
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.inner.lock
+    }
+
+    /// What checks keys.
+    pub(crate) fn verifier(&self) -> &Verifier {
+        &self.inner.verifier
+    }
+
+    /// How often who may ask.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.inner.rates
+    }
+
+    /// What is counted of requests.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     /// Tells everybody who waits that the gateway is about to end.

@@ -6,20 +6,25 @@
 
 mod auth;
 mod config;
+mod door;
 mod extract;
 mod feed;
 mod follow;
 mod gateway;
 mod hub;
 mod leave;
+mod metrics;
 mod record;
 mod refusal;
 mod router;
 mod routes;
 mod server;
 mod sse;
+mod tls;
 
 pub use config::Config;
+pub use door::{ListenOpen, Lock};
 pub use gateway::Gateway;
 pub use router::router;
-pub use server::{BindError, Bound};
+pub use server::{BindError, Bound, StartError};
+pub use tls::TlsError;

@@ -11,6 +11,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Method, Route, all};
 
 use crate::auth::guard;
+use crate::door::outermost;
 use crate::refusal::Refusal;
 use crate::{Gateway, routes};
 
@@ -48,6 +49,7 @@ pub fn router(gateway: &Gateway) -> Router {
     router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn_with_state(gateway.clone(), outermost))
         .with_state(gateway.clone())
 }
 

@@ -16,14 +16,16 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use crate::door::ListenOpen;
+use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
 
-/// Connections that are served at the same time; further ones wait in the system's queue.
-const CONNECTIONS: usize = 8_192;
-/// How long a client may take to send the head of a request.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// After an accept that failed, for want of files for instance.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the connection's library wants at least.
+const SMALLEST_BUFFER: usize = 8 * 1024;
+/// How often a client that keeps an HTTP/2 connection is asked whether it is still there.
+const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long requests may take to end once the server is told to.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -54,9 +56,32 @@ impl BindError {
 
 /// Who is at the other end of a connection; among the request's extensions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(
-    #[expect(dead_code, reason = "limits by address will look at it")] pub(crate) SocketAddr,
-);
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Why the server does not begin.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// It would be open to whoever reaches it.
+    #[error(transparent)]
+    Open(#[from] ListenOpen),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl StartError {
+    /// The stable code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Bind(error) => error.code(),
+            Self::Open(_) => ErrorCode::ListenOpen,
+            Self::Tls(_) => ErrorCode::TlsInvalid,
+        }
+    }
+}
 
 /// A gateway with its address. Clients may connect already; they are served by [`Bound::serve`].
 #[derive(Debug)]
@@ -64,6 +89,7 @@ pub struct Bound {
     gateway: Gateway,
     socket: std::net::TcpListener,
     address: SocketAddr,
+    tls: Option<Acceptor>,
 }
 
 impl Bound {
@@ -71,14 +97,16 @@ impl Bound {
     ///
     /// # Errors
     ///
-    /// [`BindError`]; nothing is bound.
-    pub fn bind(gateway: Gateway) -> Result<Self, BindError> {
+    /// [`StartError`]; nothing is bound.
+    pub fn bind(gateway: Gateway) -> Result<Self, StartError> {
         let address = gateway.config().listen;
+        gateway.lock().check(address)?;
+        let tls = gateway.config().tls.clone().map(Acceptor::new).transpose()?;
         let failed = |source| BindError { address, source };
         let socket = std::net::TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { gateway, socket, address })
+        Ok(Self { gateway, socket, address, tls })
     }
 
     /// The address in force: with the port that the system chose.
@@ -94,7 +122,8 @@ impl Bound {
     /// If the socket cannot be used on this runtime.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         let socket = TcpListener::from_std(self.socket)?;
-        let gateway = self.gateway;
+        let (gateway, tls) = (self.gateway, self.tls);
+        let most = gateway.config().connections;
         let router = router(&gateway);
         let mut background = JoinSet::new();
         background.spawn(gateway.hub().clone().listen(gateway.engine().store().changes()));
@@ -105,11 +134,20 @@ impl Bound {
                 biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
-                accepted = socket.accept(), if connections.len() < CONNECTIONS => match accepted {
+                accepted = socket.accept(), if connections.len() < most => match accepted {
                     Ok((stream, peer)) => {
                         // Without it answers wait for acknowledgements; they come all the same.
                         drop(stream.set_nodelay(true));
-                        connections.spawn(converse(stream, peer, router.clone(), gateway.clone()));
+                        let (router, gateway) = (router.clone(), gateway.clone());
+                        match tls.clone() {
+                            None => connections.spawn(converse(stream, peer, router, gateway)),
+                            Some(tls) => connections.spawn(async move {
+                                // Who does not speak TLS, or too slowly, is not served.
+                                if let Some(stream) = tls.accept(stream).await {
+                                    converse(stream, peer, router, gateway).await;
+                                }
+                            }),
+                        };
                     }
                     // A connection that was reset before it was accepted, or no free file: it passes.
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
@@ -139,8 +177,18 @@ where
         router.clone().oneshot(request)
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT);
-    builder.http2().timer(TokioTimer::new());
+    let config = gateway.config();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(config.head_timeout)
+        .max_buf_size(config.head_limit_bytes.max(SMALLEST_BUFFER));
+    let head_limit = u32::try_from(config.head_limit_bytes).unwrap_or(u32::MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(head_limit)
+        .keep_alive_interval(Some(PING_EVERY));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     // A client that breaks off has nothing to be told.

@@ -128,6 +128,19 @@ pub struct Claim {
     pub offer: Offer,
 }
 
+/// Runs of one namespace in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Whose; `None`: the default namespace's.
+    pub namespace: Option<String>,
+    /// Those that any worker with room may claim.
+    pub ready: u64,
+    /// Those that are not to be claimed yet.
+    pub delayed: u64,
+    /// Since when the one is ready that waits longest; `None`: none is.
+    pub oldest_ready_at: Option<Timestamp>,
+}
+
 /// What became of leases that were to last longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {

@@ -10,7 +10,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored,
+    Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
 use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore};
@@ -120,6 +120,16 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error>;
+
+    /// How many runs wait in the queue, by namespace: as far as `self` counts them, else nothing.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+        let _ = now;
+        Ok(Vec::new())
+    }
 
     /// Hears of what is committed from now on, by this process and, as far as that can be known, by
     /// others.

@@ -121,6 +121,7 @@ fn value(reader: &mut Reader, at: &At<'_>, kind: Kind) -> Option<Value> {
         }
         Kind::Whole(low, high) => reader.whole(at, low..=high).map(Value::Number),
         Kind::Duration => reader.duration_ms(at).map(Value::Number),
+        Kind::Delay => reader.delay_ms(at).map(Value::Number),
         Kind::Bytes => memory_bytes(reader, at).map(Value::Number),
         Kind::Cpu => cpu_millis(reader, at).map(Value::Number),
         Kind::Texts | Kind::Paths => Some(Value::Texts(reader.texts(at))),

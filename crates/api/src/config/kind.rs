@@ -22,6 +22,8 @@ pub enum Kind {
     Whole(u64, u64),
     /// A duration above zero.
     Duration,
+    /// A duration that may be zero.
+    Delay,
     /// An amount of memory or a size of a file.
     Bytes,
     /// Cores, in thousandths.
@@ -84,7 +86,8 @@ impl Kind {
                 Ok(number) if (low..=high).contains(&number) => Ok(Value::Number(number)),
                 Ok(_) | Err(_) => refuse(format!("a whole number from {low} to {high}")),
             },
-            Self::Duration => read_duration(text),
+            Self::Duration => read_duration(text, 1),
+            Self::Delay => read_duration(text, 0),
             Self::Bytes => match parse_memory(text) {
                 Some(bytes @ 1..) => Ok(Value::Number(bytes)),
                 Some(0) | None => refuse("a whole number and a unit, such as 512Mi".to_owned()),
@@ -106,13 +109,14 @@ impl Kind {
     }
 }
 
-fn read_duration(text: &str) -> Result<Value, Unreadable> {
+fn read_duration(text: &str, least: u64) -> Result<Value, Unreadable> {
     let length = parse_duration(text)
         .map_err(|error| Unreadable { reason: format!("{error}: {}", MalformedDuration::HINT) })?;
     match u64::try_from(length.as_millis()) {
-        Ok(millis @ 1..=MAX_DURATION_MS) => Ok(Value::Number(millis)),
+        Ok(millis) if (least..=MAX_DURATION_MS).contains(&millis) => Ok(Value::Number(millis)),
         Ok(_) | Err(_) => {
-            Err(Unreadable { reason: "a duration above zero, at most 366 days".to_owned() })
+            let above = if least > 0 { " above zero" } else { "" };
+            Err(Unreadable { reason: format!("a duration{above}, at most 366 days") })
         }
     }
 }

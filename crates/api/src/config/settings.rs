@@ -20,16 +20,18 @@ pub struct Settings {
     pub database: Option<String>,
     /// Folders whose agents are registered.
     pub agents: Vec<PathBuf>,
+    /// `None`: the machine's, with the process's number.
+    pub worker_name: Option<String>,
     /// `None`: one per core.
     pub slots: Option<u32>,
     /// What the worker says of itself.
     pub labels: BTreeMap<String, String>,
-    /// Zero: whatever the machine has.
-    pub resources: Resources,
+    /// What runs may ask for; `None`: nobody counts.
+    pub resources: Option<Resources>,
     /// How long a worker that is not heard of keeps its runs.
     pub lease: Duration,
-    /// How often leases are renewed.
-    pub heartbeat: Duration,
+    /// How long runs may go on once the worker is told to end.
+    pub drain_timeout: Duration,
     /// What clients may do at most.
     pub limits: Limits,
     /// By the name of the namespace.
@@ -100,14 +102,6 @@ pub enum LogFormat {
 /// Settings that do not go together.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Contradiction {
-    /// A lease that ends before it can be renewed.
-    #[error("heartbeat is {heartbeat:?}, which is more than half of lease, {lease:?}")]
-    Heartbeat {
-        /// How often leases are renewed.
-        heartbeat: Duration,
-        /// How long they last.
-        lease: Duration,
-    },
     /// A certificate without its key, or the other way round.
     #[error("tls.cert and tls.key are only of use together")]
     HalfTls,
@@ -121,29 +115,24 @@ impl Settings {
     /// [`Contradiction`].
     pub fn of<'v>(value: impl Fn(&str) -> Option<&'v Value>) -> Result<Self, Contradiction> {
         let from = Values(value);
-        let settings = Self {
+        Ok(Self {
             listen: from.text("listen").unwrap_or_default(),
             metrics_listen: from.text("metrics_listen"),
             database: from.text("database"),
             agents: from.texts("agents").into_iter().map(PathBuf::from).collect(),
+            worker_name: from.text("worker_name"),
             slots: from.number("slots").map(saturated),
             labels: from.words("labels"),
             resources: from.resources(),
             lease: from.duration("lease"),
-            heartbeat: from.duration("heartbeat"),
+            drain_timeout: from.duration("drain_timeout"),
             limits: from.limits(),
             namespaces: from.namespaces(),
             callbacks_allow: from.texts("callbacks.allow"),
             otlp: from.otlp(),
             tls: from.tls()?,
             log: from.log(),
-        };
-        let Self { heartbeat, lease, .. } = settings;
-        // One renewal may be lost, and the lease still holds.
-        if heartbeat.saturating_mul(2) > lease {
-            return Err(Contradiction::Heartbeat { heartbeat, lease });
-        }
-        Ok(settings)
+        })
     }
 }
 
@@ -197,12 +186,18 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
         }
     }
 
-    fn resources(&self) -> Resources {
-        Resources {
-            cpu_millis: self.number("resources.cpu").unwrap_or(0),
-            memory_bytes: self.number("resources.memory").unwrap_or(0),
-            gpu: self.number("resources.gpu").unwrap_or(0),
-        }
+    /// All three, once one of them is given: what is not limited does not limit.
+    fn resources(&self) -> Option<Resources> {
+        let (cpu, memory, gpu) = (
+            self.number("resources.cpu"),
+            self.number("resources.memory"),
+            self.number("resources.gpu"),
+        );
+        [cpu, memory, gpu].iter().any(Option::is_some).then(|| Resources {
+            cpu_millis: cpu.unwrap_or(u64::MAX),
+            memory_bytes: memory.unwrap_or(u64::MAX),
+            gpu: gpu.unwrap_or(0),
+        })
     }
 
     fn limits(&self) -> Limits {

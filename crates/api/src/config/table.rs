@@ -62,11 +62,19 @@ pub const SETTINGS: &[Setting] = &[
         "folders whose agents are registered at the start and when they change",
     ),
     plain(
+        "worker_name",
+        "worker-name",
+        &["ERRAND_WORKER_NAME"],
+        Kind::Text,
+        "the worker's name; without it the machine's, with the process's number",
+    )
+    .worker(),
+    plain(
         "slots",
         "slots",
         &["ERRAND_SLOTS"],
         Kind::Whole(0, 10_000),
-        "runs that the worker executes at once; without it one per core",
+        "runs that the worker executes at once; without it one for each core, at least 4",
     )
     .worker(),
     plain(
@@ -82,7 +90,7 @@ pub const SETTINGS: &[Setting] = &[
         "cpu",
         &["ERRAND_CPU"],
         Kind::Cpu,
-        "cores that the worker gives to runs",
+        "cores that runs may ask for, such as 4 or 500m; without any of these three, none are counted",
     )
     .worker(),
     plain(
@@ -90,7 +98,7 @@ pub const SETTINGS: &[Setting] = &[
         "memory",
         &["ERRAND_MEMORY"],
         Kind::Bytes,
-        "memory that the worker gives to runs",
+        "memory that runs may ask for, such as 16Gi",
     )
     .worker(),
     plain(
@@ -98,10 +106,9 @@ pub const SETTINGS: &[Setting] = &[
         "gpu",
         &["ERRAND_GPU"],
         Kind::Whole(0, 1_024),
-        "graphics processors that the worker gives to runs",
+        "graphics processors that runs may ask for",
     )
-    .worker()
-    .or("0"),
+    .worker(),
     plain(
         "lease",
         "lease",
@@ -112,14 +119,14 @@ pub const SETTINGS: &[Setting] = &[
     .worker()
     .or("15s"),
     plain(
-        "heartbeat",
-        "heartbeat",
-        &["ERRAND_HEARTBEAT"],
-        Kind::Duration,
-        "how often a worker renews its leases",
+        "drain_timeout",
+        "drain-timeout",
+        &["ERRAND_DRAIN_TIMEOUT"],
+        Kind::Delay,
+        "on SIGTERM, how long runs may go on by themselves before their agents are asked to end",
     )
     .worker()
-    .or("5s"),
+    .or("0s"),
     plain(
         "limits.requests_per_second",
         "requests-per-second",
@@ -127,7 +134,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Whole(1, 1_000_000),
         "requests that one API key may make, over time",
     )
-    .or("1000"),
+    .or("5000"),
     plain(
         "limits.burst",
         "burst",
@@ -135,7 +142,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Whole(1, 1_000_000),
         "requests that it may make at once",
     )
-    .or("2000"),
+    .or("10000"),
     plain(
         "limits.connections",
         "max-connections",

@@ -4,17 +4,51 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::routes::{Answer, Area, Method, Route, Scope};
+use crate::error_code::ErrorCode;
+
+/// The media type of metrics.
+pub const METRICS_MEDIA_TYPE: &str = "application/openmetrics-text";
 
 /// What the gateway tells of itself.
 pub const AREA: Area = Area {
     name: "meta",
     says: "What the gateway tells of itself.",
-    routes: &[Route::new("get_openapi", Method::Get, "/openapi.json", Scope::RunsRead)
-        .open()
-        .says("This document.")
-        .answers(&[Answer::json::<AnyObject>(200, "OpenAPI 3.1.")])],
+    routes: &[
+        Route::new("get_openapi", Method::Get, "/openapi.json", Scope::RunsRead)
+            .open()
+            .says("This document.")
+            .answers(&[Answer::json::<AnyObject>(200, "OpenAPI 3.1.")]),
+        Route::new("get_healthz", Method::Get, "/healthz", Scope::RunsRead)
+            .open()
+            .says("Whether the process lives.")
+            .answers(&[Answer::json::<Health>(200, "It does.")]),
+        Route::new("get_readyz", Method::Get, "/readyz", Scope::RunsRead)
+            .open()
+            .says("Whether requests can be served: the store answers, and the server is not ending.")
+            .answers(&[Answer::json::<Health>(200, "They can.")])
+            .errors(&[ErrorCode::ShuttingDown, ErrorCode::RegistryBusy]),
+        Route::new("get_metrics", Method::Get, "/metrics", Scope::Admin)
+            .says("What this process counted, for Prometheus. Only for keys of the namespace default.")
+            .answers(&[Answer::bytes(200, METRICS_MEDIA_TYPE, "OpenMetrics 1.0 text.")]),
+    ],
 };
 
 /// A JSON object.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AnyObject(serde_json::Map<String, serde_json::Value>);
+
+/// How a server stands.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct Health {
+    /// `alive` or `ready`.
+    pub status: String,
+    /// The version of the program.
+    pub version: String,
+}
+
+impl Health {
+    /// This program's answer.
+    pub fn new(status: &str) -> Self {
+        Self { status: status.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}

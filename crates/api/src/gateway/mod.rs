@@ -5,6 +5,7 @@
 //! Deliberately absent: carrying anything out. The gateway has a handler for each route of the
 //! table, and none beside it; a test holds the two together.
 
+pub mod access;
 pub mod agent;
 pub mod meta;
 pub mod openapi;

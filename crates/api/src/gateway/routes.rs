@@ -230,7 +230,7 @@ pub struct Area {
 
 /// The whole table, by area.
 pub const fn areas() -> &'static [Area] {
-    &[super::run::AREA, super::agent::AREA, super::meta::AREA]
+    &[super::run::AREA, super::agent::AREA, super::access::AREA, super::meta::AREA]
 }
 
 /// The whole table.

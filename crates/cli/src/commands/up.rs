@@ -4,20 +4,28 @@
 //! started it; the gateway has a thread and a runtime of its own.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
+use errand_api::agent_file::MalformedAddress;
+use errand_api::audit::Action;
 use errand_api::error_code::ErrorCode;
-use errand_engine::Engine;
 use errand_engine::supervise::Orders;
-use errand_gateway::{Bound, Config, Gateway};
+use errand_engine::{Engine, audit};
+use errand_gateway::{Bound, Config, Gateway, Lock, StartError};
 use tokio::sync::{oneshot, watch};
 
-use super::worker;
+use super::{keys, worker};
+use crate::config::{Configuration, ServerFlags};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::log;
 
-/// Where the gateway listens unless said.
-const LISTEN: &str = "127.0.0.1:7070";
+/// What is said where no key is asked for.
+const OPEN: &str = "warning: this server is open: there is no API key, so whoever is at this machine \
+    may do everything\nhint: `errand keys create --name me --scope \
+    runs:read,runs:write,approvals:decide,admin` makes one, and locks the door";
+/// What to do about a server that others reach.
+const MAKE_A_KEY: &str = "make a key first: `errand keys create --name me --scope \
+    runs:read,runs:write,approvals:decide,admin`; or listen on 127.0.0.1";
 
 /// Arguments of `errand up`.
 #[derive(Debug, clap::Args)]
@@ -27,43 +35,60 @@ Examples:
   errand up --listen 127.0.0.1:0 --slots 8    on a port that is free, eight runs at a time
   errand up --agents agents                   with every agent below the folder `agents`")]
 pub(crate) struct Args {
-    /// Where to listen; port 0 picks one
-    #[arg(long, value_name = "ADDRESS", default_value = LISTEN)]
-    listen: SocketAddr,
-    /// A folder whose agents are registered, at start and when they change; may be given again
-    #[arg(long, value_name = "DIR")]
-    agents: Vec<PathBuf>,
     #[command(flatten)]
-    worker: worker::Flags,
-    /// Another registry than the folder's: postgres://…
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
+    flags: ServerFlags,
 }
 
 /// Serves until it is told to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let usher = worker::listen()?;
-    let options = worker::options(&args.worker)?;
-    let engine = context.engine_for_server(args.database.as_deref())?;
-    let mut config = Config::new(args.listen);
-    for folder in args.agents {
+    let configuration = Configuration::load(context, &args.flags)?;
+    let settings = configuration.settings()?;
+    log::begin(&settings.log);
+    let options = worker::options(&settings)?;
+    let config = Config::of(&settings).map_err(|error| {
+        let hint = MalformedAddress::HINT;
+        Failure::new(ErrorCode::ListenAddressInvalid, error.to_string()).hint(hint)
+    })?;
+    for folder in &config.agents {
         if !folder.is_dir() {
-            let message = format!("--agents {}: no such folder", folder.display());
-            return Err(Failure::new(ErrorCode::Usage, message));
+            let message = format!("agents: there is no folder {}", folder.display());
+            return Err(Failure::new(ErrorCode::ConfigInvalid, message));
         }
-        config.agents.push(context.cwd.join(folder));
     }
+    let engine = context.engine_for_server(settings.database.as_deref())?;
+    let lock = Lock::of(&engine).await?;
+    let is_locked = lock.is_locked();
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (end, ended) = oneshot::channel();
-    let door = Door::open(&engine, config, usher.orders(), ended)?;
-    context.printer.line(&format!("listening on http://{}", door.address))?;
-    context.printer.note(
-        "no key is asked for: whoever reaches this address on this machine may do everything",
-    );
+    let gateway = Gateway::new(engine.clone(), config, lock);
+    let door = Door::open(gateway, usher.orders(), ended)?;
+    began(context, &engine, &configuration).await?;
+    context.printer.line(&format!("listening on {scheme}://{}", door.address))?;
+    if !is_locked {
+        context.printer.note(OPEN);
+    }
     let worked = worker::work(context, &engine, options, &usher).await;
     drop(end);
     door.close()?;
     worked?;
     Ok(0)
+}
+
+/// Records with what the server was started.
+async fn began(
+    context: &Context,
+    engine: &Engine,
+    configuration: &Configuration,
+) -> Result<(), Failure> {
+    let deed = audit::Deed {
+        namespace: None,
+        action: Action::ServerStarted,
+        object: &engine.holder().host,
+        by: &keys::actor(context),
+        detail: configuration.to_json(),
+    };
+    Ok(audit::record(engine, deed).await?)
 }
 
 /// The thread of the gateway.
@@ -75,15 +100,19 @@ struct Door {
 impl Door {
     /// Binds the address, and serves until `ended` or the orders to end come.
     fn open(
-        engine: &Engine,
-        config: Config,
+        gateway: Gateway,
         orders: watch::Receiver<Orders>,
         ended: oneshot::Receiver<()>,
     ) -> Result<Self, Failure> {
-        let bound = Bound::bind(Gateway::new(engine.clone(), config)).map_err(|error| {
-            Failure::new(error.code(), error.to_string())
-                .because(&error)
-                .hint("choose another address with --listen; port 0 picks one that is free")
+        let bound = Bound::bind(gateway).map_err(|error| {
+            let hint = match &error {
+                StartError::Bind(_) => {
+                    "choose another address with --listen; port 0 picks one that is free"
+                }
+                StartError::Open(_) => MAKE_A_KEY,
+                StartError::Tls(_) => "`errand config show` tells which files are meant",
+            };
+            Failure::new(error.code(), error.to_string()).because(&error).hint(hint)
         })?;
         let address = bound.address();
         let thread = std::thread::Builder::new()

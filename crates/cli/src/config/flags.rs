@@ -17,6 +17,8 @@ pub(crate) struct Flags<const WORKER: bool> {
 
 /// The flags of a server with its worker.
 pub(crate) type ServerFlags = Flags<false>;
+/// The flags of a worker.
+pub(crate) type WorkerFlags = Flags<true>;
 
 const FILE: &str = "config";
 
@@ -38,8 +40,11 @@ impl<const WORKER: bool> Args for Flags<WORKER> {
                  [env: ERRAND_CONFIG]"
             ));
         flagged(WORKER).fold(command.arg(file), |command, (setting, flag)| {
+            // The name that a worker's own name had first.
+            let alias = (setting.path == "worker_name").then_some("name");
             command.arg(
                 Arg::new(setting.path)
+                    .visible_aliases(alias)
                     .long(flag)
                     .value_name(value_name(setting.kind))
                     .action(if is_repeated(setting.kind) {
@@ -86,7 +91,7 @@ const fn value_name(kind: Kind) -> &'static str {
         Kind::Paths => "DIR",
         Kind::Choice(_) => "WORD",
         Kind::Whole(_, _) => "N",
-        Kind::Duration => "DURATION",
+        Kind::Duration | Kind::Delay => "DURATION",
         Kind::Bytes => "SIZE",
         Kind::Cpu => "CORES",
         Kind::Words => "KEY=WORD",

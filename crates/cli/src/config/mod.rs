@@ -6,5 +6,5 @@ mod flags;
 mod resolve;
 mod show;
 
-pub(crate) use flags::ServerFlags;
+pub(crate) use flags::{ServerFlags, WorkerFlags};
 pub(crate) use resolve::Configuration;

@@ -65,14 +65,9 @@ impl Configuration {
 
     /// What it comes down to.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
-        Settings::of(|path| self.value(path)).map_err(|error| {
-            let text = error.to_string();
-            match error {
-                Contradiction::Heartbeat { .. } => Failure::new(ErrorCode::ConfigInvalid, text)
-                    .hint("a lease should outlast two heartbeats at least"),
-                Contradiction::HalfTls => Failure::new(ErrorCode::TlsInvalid, text)
-                    .hint("give both --tls-cert and --tls-key"),
-            }
+        Settings::of(|path| self.value(path)).map_err(|error| match error {
+            Contradiction::HalfTls => Failure::new(ErrorCode::TlsInvalid, error.to_string())
+                .hint("give both --tls-cert and --tls-key"),
         })
     }
 

@@ -44,7 +44,7 @@ impl InForce {
         match masked(self, value) {
             Value::Text(text) => text,
             Value::Number(number) => match self.setting.kind {
-                Kind::Duration => in_units(number, LENGTHS, "ms"),
+                Kind::Duration | Kind::Delay => in_units(number, LENGTHS, "ms"),
                 Kind::Bytes => in_units(number, SIZES, "B"),
                 Kind::Cpu => in_units(number, &[("", 1_000)], "m"),
                 Kind::Text

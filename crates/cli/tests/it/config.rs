@@ -38,7 +38,7 @@ fn flags_come_before_the_environment_before_the_file_before_defaults() {
     let environment = json!({ "kind": "environment", "name": "ERRAND_SLOTS" });
     assert_eq!(of("slots"), (json!(3), environment));
     assert_eq!(of("lease"), (json!(30_000), line(3)));
-    assert_eq!(of("heartbeat"), (json!(5_000), json!({ "kind": "default" })));
+    assert_eq!(of("drain_timeout"), (json!(0), json!({ "kind": "default" })));
     assert_eq!(of("agents").0, json!([sandbox.path("team")]), "beside the file that names it");
     assert_eq!(of("database"), (Value::Null, json!({ "kind": "default" })));
 }
@@ -78,7 +78,6 @@ fn what_cannot_be_understood_or_does_not_go_together_is_refused() {
         drop(sandbox.errand(words).run().refuses(2, complaint));
     };
     refused(&["--slots", "many"], "--slots cannot be understood: a whole number");
-    refused(&["--lease", "5s"], "more than half of lease");
     refused(&["--tls-cert", "c.pem"], "error[tls_invalid]");
     refused(&["--log-level", "loud"], "one of: off, error");
     let bad = sandbox.errand(["config", "check"]).env("ERRAND_LEASE", "soon").run();

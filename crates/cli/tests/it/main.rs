@@ -6,6 +6,7 @@
     reason = "a test ends where its expectation does"
 )]
 
+mod access;
 mod agent_commands;
 mod bad_input;
 mod bom;

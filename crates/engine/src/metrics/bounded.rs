@@ -46,12 +46,12 @@ pub struct Bounded<K, V> {
 
 impl<K: Ord + Clone + Overflow, V> Bounded<K, V> {
     /// At most so many names, and one for all others.
-    pub(super) const fn new(limit: usize) -> Self {
+    pub const fn new(limit: usize) -> Self {
         Self { limit, values: Mutex::new(BTreeMap::new()) }
     }
 
     /// The value of that name, which `make` makes the first time.
-    pub(super) fn of(&self, name: K, make: impl FnOnce() -> V) -> Arc<V> {
+    pub fn of(&self, name: K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let has_place = values.len() < self.limit || values.contains_key(&name);
         let name = if has_place { name } else { name.overflow() };

@@ -15,7 +15,7 @@ use errand_store::{
     DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease,
     Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup, Session,
     SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, Store, Stored, Turn,
-    Usage, UsageQuery,
+    Usage, UsageQuery, Waiting,
 };
 use tokio::time::Instant;
 
@@ -238,6 +238,10 @@ impl Store for Metered {
 
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
         self.inner.expired(now, limit).await
+    }
+
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+        self.inner.waiting(now).await
     }
 
     fn changes(&self) -> Changes {

@@ -6,8 +6,13 @@
 //! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
 
 mod follow_runs;
+mod get_healthz;
+mod get_metrics;
 mod get_openapi;
+mod get_readyz;
 mod get_run;
+mod keys;
+mod list_audit;
 mod list_events;
 mod list_runs;
 
@@ -15,9 +20,30 @@ use crate::router::{Handled, handled};
 
 /// Every handler, by the name of its route in the table.
 pub(crate) fn handlers() -> Vec<Handled> {
-    let mut all = vec![handled("get_openapi", get_openapi::get_openapi)];
+    let mut all = meta();
     all.extend(runs());
+    all.extend(access());
     all
+}
+
+/// Those that tell of the gateway itself.
+fn meta() -> Vec<Handled> {
+    vec![
+        handled("get_openapi", get_openapi::get_openapi),
+        handled("get_healthz", get_healthz::get_healthz),
+        handled("get_readyz", get_readyz::get_readyz),
+        handled("get_metrics", get_metrics::get_metrics),
+    ]
+}
+
+/// Those of administrators.
+fn access() -> Vec<Handled> {
+    vec![
+        handled("list_keys", keys::list_keys),
+        handled("create_key", keys::create_key),
+        handled("revoke_key", keys::revoke_key),
+        handled("list_audit", list_audit::list_audit),
+    ]
 }
 
 /// Those of runs.

@@ -15,7 +15,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored,
+    Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
@@ -77,6 +77,10 @@ impl Store for Sqlite {
 
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
         self.read("looks for lost runs", |connection| read::expired(connection, now, limit))
+    }
+
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+        self.read("counts what waits", |connection| read::waiting(connection, now))
     }
 
     fn changes(&self) -> Changes {

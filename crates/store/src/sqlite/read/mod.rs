@@ -10,6 +10,7 @@ mod lookup;
 mod question;
 mod session;
 mod usage;
+mod waiting;
 
 pub(super) use bom::boms;
 pub(super) use dead_letter::{dead_letter, dead_letters};
@@ -24,6 +25,7 @@ pub(super) use session::{
     session_summary, sessions, turn,
 };
 pub(super) use usage::{day_standing, usage};
+pub(super) use waiting::waiting;
 
 use errand_model::event::RunKind;
 

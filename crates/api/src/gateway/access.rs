@@ -1,0 +1,103 @@
+//! API keys and the audit log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use crate::audit::Entry;
+use crate::error_code::ErrorCode;
+
+/// Routes for administrators of a namespace.
+pub const AREA: Area = Area {
+    name: "access",
+    says: "API keys and the audit log of the caller's namespace.",
+    routes: &[
+        Route::new("list_keys", Method::Get, "/v1/keys", Scope::Admin)
+            .says("The keys of the namespace, the oldest first, without their secrets.")
+            .answers(&[Answer::json::<KeyList>(200, "All of them.")]),
+        Route::new("create_key", Method::Post, "/v1/keys", Scope::Admin)
+            .says("Makes a key of the namespace. The answer is the only place where it is shown.")
+            .takes(Body::json::<KeyRequest>())
+            .answers(&[Answer::json::<NewKey>(201, "It was made.")])
+            .errors(&[ErrorCode::KeyConflict, ErrorCode::KeyNotMade]),
+        Route::new("revoke_key", Method::Delete, "/v1/keys/{key}", Scope::Admin)
+            .says("Takes a key back, by its public part or its name. Servers refuse it within seconds.")
+            .answers(&[Answer::json::<KeyRecord>(200, "It was taken back.")])
+            .errors(&[ErrorCode::KeyNotFound]),
+        Route::new("list_audit", Method::Get, "/v1/audit", Scope::Admin)
+            .says("What administrators of the namespace did, newest first, a page at a time.")
+            .query::<AuditQuery>()
+            .answers(&[Answer::json::<AuditPage>(200, "A page.")]),
+    ],
+};
+
+/// A key that is wanted.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRequest {
+    /// What to call it; no other key of the namespace may be called so.
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+    /// What it allows. Nobody can give away what the own key does not allow.
+    #[schemars(length(min = 1))]
+    pub scopes: Vec<Scope>,
+    /// How long it is good, in seconds; without it: until it is revoked.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 3_155_760_000_u64))]
+    pub expires_in_seconds: Option<u64>,
+}
+
+/// A key, without its secret.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct KeyRecord {
+    /// The public part: the eight characters after `errand_`.
+    pub public: String,
+    /// What its maker called it.
+    pub name: String,
+    /// Whose things it opens.
+    pub namespace: String,
+    /// What it allows.
+    pub scopes: Vec<Scope>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// From when on it is not taken any more; `null`: never.
+    pub expires_at_ms: Option<i64>,
+}
+
+/// All keys.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct KeyList {
+    /// The oldest first.
+    pub keys: Vec<KeyRecord>,
+}
+
+/// A key that was made.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct NewKey {
+    /// The key itself. It is not shown again.
+    pub key: String,
+    /// What is kept of it.
+    pub record: KeyRecord,
+}
+
+/// Which entries of the audit log.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditQuery {
+    /// Entries on the page.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+    /// Where the page begins: `next_cursor` of the one before.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// A page of the audit log.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct AuditPage {
+    /// The newest first.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `null`: this was the last.
+    pub next_cursor: Option<String>,
+}

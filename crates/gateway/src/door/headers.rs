@@ -1,0 +1,28 @@
+//! What every answer says of itself: that nobody should keep it, guess its type, or show it in a
+//! page.
+
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue};
+
+const ALWAYS: &[(HeaderName, &str)] = &[
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+];
+/// A year: what browsers expect.
+const TRANSPORT: &str = "max-age=31536000";
+
+/// Adds what the handler did not say itself.
+pub(super) fn add(headers: &mut HeaderMap, is_tls: bool) {
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if is_tls {
+        let value = HeaderValue::from_static(TRANSPORT);
+        headers.entry(STRICT_TRANSPORT_SECURITY).or_insert(value);
+    }
+}

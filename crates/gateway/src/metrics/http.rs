@@ -1,0 +1,61 @@
+//! What is counted of requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use errand_engine::metrics::{Bounded, Counter, Histogram, SECONDS_SHORT};
+
+/// Routes and statuses that are counted apart; more than there are.
+const ROUTES: usize = 2_000;
+
+/// What happened at the door of this process.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    /// Answers, by route and status.
+    pub(crate) answers: Bounded<(String, String), Counter>,
+    /// Seconds until the head of the answer, by route.
+    pub(crate) durations: Bounded<&'static str, Histogram>,
+    /// Streams that are open.
+    streams: Arc<AtomicU64>,
+}
+
+/// A stream that is open for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<AtomicU64>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            answers: Bounded::new(ROUTES),
+            durations: Bounded::new(ROUTES),
+            streams: Arc::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
+        let name = (route.to_owned(), status.to_string());
+        self.answers.of(name, Counter::default).add(1);
+        self.durations.of(route, || Histogram::new(SECONDS_SHORT)).observe(took);
+    }
+
+    /// Counts a stream for as long as what is returned lives.
+    pub(crate) fn open(&self) -> Open {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(&self.streams))
+    }
+
+    /// Streams that are open.
+    pub(crate) fn streaming(&self) -> u64 {
+        self.streams.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,40 @@
+//! What this process uses, as the kernel tells it.
+
+use std::fs;
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    /// Resident memory.
+    pub(super) resident_bytes: u64,
+    /// Time on processors, in milliseconds.
+    pub(super) cpu_millis: u64,
+    /// Open files.
+    pub(super) open_fds: u64,
+}
+
+/// What this process uses; zero where that cannot be known.
+pub(super) fn used() -> Used {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident_kib: u64 = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    let open_fds = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    Used {
+        resident_bytes: resident_kib * 1024,
+        cpu_millis: cpu_millis().unwrap_or(0),
+        open_fds: u64::try_from(open_fds).unwrap_or(u64::MAX),
+    }
+}
+
+/// User and system time, from `/proc/self/stat`, which counts hundredths of a second.
+fn cpu_millis() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name before it may hold anything, spaces and parentheses too.
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
+    Some(user.saturating_add(system).saturating_mul(10))
+}

@@ -1,0 +1,315 @@
+//! Everything that is counted, as Prometheus reads it (`OpenMetrics` 1.0 text).
+//!
+//! Names are for ever, as dashboards are made of them. Each ends with its unit.
+
+use std::fmt;
+use std::sync::Arc;
+
+use errand_engine::metrics::{Counter, Histogram, Metrics as Engine, STATUSES};
+use errand_model::{DEFAULT_NAMESPACE, Timestamp};
+use errand_store::Waiting;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process;
+use crate::Gateway;
+
+/// What is rendered.
+#[derive(Debug)]
+struct All {
+    engine: Arc<Engine>,
+    gateway: Option<Gateway>,
+    waiting: Vec<Waiting>,
+    now: Timestamp,
+}
+
+/// The text. `gateway`: `None` in a process that has none.
+pub(crate) fn render(
+    engine: &errand_engine::Engine,
+    gateway: Option<Gateway>,
+    waiting: Vec<Waiting>,
+) -> Result<String, fmt::Error> {
+    let all = All { engine: Arc::clone(engine.metrics()), gateway, waiting, now: engine.now() };
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(all));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+impl Collector for All {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Writer { encoder: &mut encoder };
+        queue(&mut to, &self.waiting, self.now)?;
+        runs(&mut to, &self.engine)?;
+        attempts(&mut to, &self.engine)?;
+        models(&mut to, &self.engine)?;
+        store(&mut to, &self.engine)?;
+        if let Some(gateway) = &self.gateway {
+            http(&mut to, gateway)?;
+        }
+        itself(&mut to)
+    }
+}
+
+/// Writes one metric after the other.
+struct Writer<'e, 'd> {
+    encoder: &'e mut DescriptorEncoder<'d>,
+}
+
+impl Writer<'_, '_> {
+    fn describe(
+        &mut self,
+        (name, help): (&str, &str),
+        unit: Option<&Unit>,
+        kind: MetricType,
+        write: impl FnOnce(MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        write(self.encoder.encode_descriptor(name, help, unit, kind)?)
+    }
+
+    /// A counter without labels.
+    fn counter(&mut self, name: (&str, &str), value: u64) -> fmt::Result {
+        self.describe(name, None, MetricType::Counter, |mut to| count(&mut to, value))
+    }
+
+    /// A counter for each of some labels.
+    fn counters<S: EncodeLabelSet>(
+        &mut self,
+        name: (&str, &str),
+        values: impl IntoIterator<Item = (S, u64)>,
+    ) -> fmt::Result {
+        self.describe(name, None, MetricType::Counter, |mut to| {
+            values
+                .into_iter()
+                .try_for_each(|(labels, value)| count(&mut to.encode_family(&labels)?, value))
+        })
+    }
+
+    /// A gauge for each of some labels.
+    fn gauges<S: EncodeLabelSet>(
+        &mut self,
+        name: (&str, &str),
+        unit: Option<&Unit>,
+        values: impl IntoIterator<Item = (S, f64)>,
+    ) -> fmt::Result {
+        self.describe(name, unit, MetricType::Gauge, |mut to| {
+            values
+                .into_iter()
+                .try_for_each(|(labels, value)| to.encode_family(&labels)?.encode_gauge(&value))
+        })
+    }
+
+    /// A gauge without labels.
+    fn gauge(&mut self, name: (&str, &str), unit: Option<&Unit>, value: f64) -> fmt::Result {
+        self.describe(name, unit, MetricType::Gauge, |mut to| to.encode_gauge(&value))
+    }
+
+    /// Seconds for each of some labels.
+    fn seconds<S: EncodeLabelSet>(
+        &mut self,
+        name: (&str, &str),
+        values: impl IntoIterator<Item = (S, Arc<Histogram>)>,
+    ) -> fmt::Result {
+        self.describe(name, Some(&Unit::Seconds), MetricType::Histogram, |mut to| {
+            values.into_iter().try_for_each(|(labels, histogram)| {
+                buckets(&mut to.encode_family(&labels)?, &histogram)
+            })
+        })
+    }
+
+    /// Seconds without labels.
+    fn seconds_of(&mut self, name: (&str, &str), histogram: &Histogram) -> fmt::Result {
+        let unit = Some(&Unit::Seconds);
+        self.describe(name, unit, MetricType::Histogram, |mut to| buckets(&mut to, histogram))
+    }
+}
+
+fn count(to: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    let none: Option<&Exemplar<NoLabelSet, u64>> = None;
+    to.encode_counter(&value, none)
+}
+
+fn buckets(to: &mut MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {
+    let snapshot = histogram.snapshot();
+    let bounds = snapshot.bounds.iter().copied().chain([f64::MAX]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.counts.iter().copied()).collect();
+    let count = snapshot.counts.iter().sum();
+    to.encode_histogram::<NoLabelSet>(snapshot.sum.as_secs_f64(), count, &buckets, None)
+}
+
+/// A count as a gauge has it. Exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "gauges of this format are floats")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+fn queue(to: &mut Writer<'_, '_>, waiting: &[Waiting], now: Timestamp) -> fmt::Result {
+    let name = |it: &Waiting| {
+        let namespace = it.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        [("namespace", namespace)]
+    };
+    to.gauges(
+        ("errand_queue_ready_runs", "Runs that any worker with room may claim"),
+        None,
+        waiting.iter().map(|it| (name(it), float(it.ready))),
+    )?;
+    to.gauges(
+        ("errand_queue_delayed_runs", "Runs that wait for their time"),
+        None,
+        waiting.iter().map(|it| (name(it), float(it.delayed))),
+    )?;
+    to.gauges(
+        ("errand_queue_oldest_ready", "How long the run waits that waits longest"),
+        Some(&Unit::Seconds),
+        waiting.iter().map(|it| {
+            let since = it.oldest_ready_at.map(|at| now.since(at)).unwrap_or_default();
+            (name(it), since.as_secs_f64())
+        }),
+    )
+}
+
+fn runs(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
+    to.counter(("errand_runs_admitted", "Runs that were admitted"), engine.admitted.get())?;
+    let statuses = STATUSES.iter().zip(&engine.transitions);
+    to.counters(
+        ("errand_runs_transitions", "How often runs came to a status"),
+        statuses.map(|(status, counter)| ([("status", *status)], counter.get())),
+    )?;
+    to.counters(
+        ("errand_runs_requeued", "How often runs went back into the queue"),
+        by_name("reason", engine.requeued.all()),
+    )?;
+    to.counter(
+        ("errand_runs_dead_lettered", "Runs whose attempts are spent"),
+        engine.dead_lettered.get(),
+    )?;
+    to.seconds(
+        ("errand_run_duration", "From admission to the end of a run"),
+        engine.durations.all().into_iter().map(|((agent, status), histogram)| {
+            ([("agent", agent), ("status", status.to_owned())], histogram)
+        }),
+    )?;
+    to.seconds_of(
+        ("errand_claim_latency", "From when a run could be claimed until it was"),
+        &engine.claim_latency,
+    )
+}
+
+fn by_name<K: Into<String>>(
+    label: &'static str,
+    all: Vec<(K, Arc<Counter>)>,
+) -> impl Iterator<Item = ([(&'static str, String); 1], u64)> {
+    all.into_iter().map(move |(name, counter)| ([(label, name.into())], counter.get()))
+}
+
+fn attempts(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
+    to.counter(("errand_attempts_started", "Attempts that began"), engine.attempts.get())?;
+    to.counters(
+        ("errand_attempts_failed", "Attempts that failed, by error code"),
+        by_name("code", engine.attempts_failed.all()),
+    )?;
+    to.counter(
+        ("errand_leases_lost", "Leases that this process held and lost"),
+        engine.leases_lost.get(),
+    )?;
+    to.counter(
+        ("errand_leases_renewed", "Leases that this process renewed"),
+        engine.leases_renewed.get(),
+    )?;
+    to.counter(
+        ("errand_leases_taken_over", "Leases taken from holders that were lost"),
+        engine.leases_taken.get(),
+    )
+}
+
+fn models(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
+    let models = engine.models.all();
+    let name = |(provider, model): &(String, String)| {
+        [("provider", provider.clone()), ("model", model.clone())]
+    };
+    to.counters(
+        ("errand_model_calls", "Calls of models"),
+        models.iter().map(|(of, used)| (name(of), used.calls.get())),
+    )?;
+    let tokens = models.iter().flat_map(|(of, used)| {
+        let kinds = [
+            ("input", &used.input),
+            ("cached_input", &used.cached),
+            ("output", &used.output),
+            ("reasoning_output", &used.reasoning),
+        ];
+        let [provider, model] = name(of);
+        kinds.map(|(kind, counter)| {
+            ([provider.clone(), model.clone(), ("kind", kind.to_owned())], counter.get())
+        })
+    });
+    to.counters(
+        ("errand_model_tokens", "Tokens: input contains cached_input, output reasoning_output"),
+        tokens,
+    )?;
+    to.counters(
+        ("errand_model_cost_micro_usd", "What calls cost, in millionths of a US dollar"),
+        models.iter().map(|(of, used)| (name(of), used.micro_usd.get())),
+    )?;
+    to.counters(
+        ("errand_model_calls_unpriced", "Calls whose cost is not known"),
+        models.iter().map(|(of, used)| (name(of), used.unpriced.get())),
+    )
+}
+
+fn store(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
+    to.seconds_of(
+        ("errand_store_commit", "How long the store took to make a change durable"),
+        &engine.commits,
+    )?;
+    to.counter(
+        ("errand_store_commits_failed", "Changes that the store refused or could not make"),
+        engine.commits_failed.get(),
+    )
+}
+
+fn http(to: &mut Writer<'_, '_>, gateway: &Gateway) -> fmt::Result {
+    let metrics = gateway.metrics();
+    to.counters(
+        ("errand_http_requests", "Answers by route and status"),
+        metrics.answers.all().into_iter().map(|((route, status), counter)| {
+            ([("route", route), ("status", status)], counter.get())
+        }),
+    )?;
+    to.seconds(
+        ("errand_http_request_duration", "Until the head of the answer"),
+        metrics
+            .durations
+            .all()
+            .into_iter()
+            .map(|(route, histogram)| ([("route", route)], histogram)),
+    )?;
+    to.gauge(
+        ("errand_http_streams", "Streams of events that are open"),
+        None,
+        float(metrics.streaming()),
+    )
+}
+
+fn itself(to: &mut Writer<'_, '_>) -> fmt::Result {
+    let used = process::used();
+    to.gauge(
+        ("process_resident_memory", "Resident memory of this process"),
+        Some(&Unit::Bytes),
+        float(used.resident_bytes),
+    )?;
+    to.describe(
+        ("process_cpu", "Time on processors"),
+        Some(&Unit::Seconds),
+        MetricType::Counter,
+        |mut to| {
+            let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+            to.encode_counter(&(float(used.cpu_millis) / 1_000.0), none)
+        },
+    )?;
+    to.gauge(("process_open_fds", "Open files"), None, float(used.open_fds))
+}

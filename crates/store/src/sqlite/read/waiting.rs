@@ -1,0 +1,43 @@
+//! What waits in the queue, counted.
+
+use std::collections::BTreeMap;
+
+use errand_model::Timestamp;
+use errand_model::placement::Class;
+use rusqlite::{Connection, params};
+
+use crate::Waiting;
+use crate::sqlite::failure::Failure;
+use crate::sqlite::row::{damaged, number};
+
+const BY_CLASS: &str = "SELECT class, sum(ready_at_ms <= ?1), sum(ready_at_ms > ?1), \
+     min(ready_at_ms) FROM queue GROUP BY class";
+
+/// [`crate::Store::waiting`].
+pub(in crate::sqlite) fn waiting(
+    connection: &Connection,
+    now: Timestamp,
+) -> Result<Vec<Waiting>, Failure> {
+    let mut by_namespace: BTreeMap<Option<String>, Waiting> = BTreeMap::new();
+    let mut statement = connection.prepare_cached(BY_CLASS)?;
+    let mut rows = statement.query(params![now.as_millis()])?;
+    while let Some(row) = rows.next()? {
+        let key: String = row.get(0)?;
+        let class = Class::from_key(&key)
+            .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
+        let oldest = Timestamp::from_millis(row.get(3)?);
+        let namespace = class.namespace;
+        let of = by_namespace.entry(namespace.clone()).or_insert(Waiting {
+            namespace,
+            ready: 0,
+            delayed: 0,
+            oldest_ready_at: None,
+        });
+        of.ready += number(row.get(1)?);
+        of.delayed += number(row.get(2)?);
+        if oldest <= now {
+            of.oldest_ready_at = Some(of.oldest_ready_at.map_or(oldest, |it| it.min(oldest)));
+        }
+    }
+    Ok(by_namespace.into_values().collect())
+}
