@@ -10,6 +10,7 @@ mod output;
 mod runs;
 mod steps;
 mod store;
+mod stream;
 mod usage;
 mod worker;
 
@@ -68,5 +69,10 @@ pub(crate) const ALL: &[Section] = &[
     },
     Section { name: "usage", about: "sums over a hundred thousand runs", measure: usage::measure },
     Section { name: "listener", about: "a wake by a request", measure: listener::measure },
+    Section {
+        name: "stream",
+        about: "streams of events: the first, tokens, a thousand clients",
+        measure: stream::measure,
+    },
     Section { name: "worker", about: "short runs through two slots", measure: worker::measure },
 ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -31,8 +31,33 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
         [] => mixed(),
         [mode, steps] if mode == "steps" => ten(steps.parse()?),
         [mode] if mode == "resume" => resume(),
+        [mode, tokens, every] if mode == "tokens" => tell(tokens.parse()?, every.parse()?),
         _ => Err("an agent takes no such words".into()),
     }
+}
+
+/// So many parts of an output, each of them the time at which it is said, at an even pace.
+fn tell(tokens: u32, every_us: u32) -> Result<(), Failure> {
+    let mut client = Client::unix(&variable("ERRAND_API")?, &variable("ERRAND_TOKEN")?)?;
+    let every = Duration::from_micros(every_us.into());
+    let mut next = Instant::now();
+    for _ in 0..tokens {
+        next += every;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        let now = monotonic()?.as_nanos();
+        let body = json!({ "text": format!("{now} ") }).to_string();
+        let (status, answer) = client.post("/agent/v1/output", &body)?;
+        if status != 200 {
+            return Err(format!("answered {status}: {answer}").into());
+        }
+    }
+    Ok(())
+}
+
+/// The time on a clock that all processes of the machine share, and that nobody sets.
+pub(crate) fn monotonic() -> Result<Duration, Failure> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Ok(Duration::new(now.tv_sec.try_into()?, now.tv_nsec.try_into()?))
 }
 
 /// So many steps one after the other, behind a gate where there is one.

@@ -5,6 +5,7 @@
 
 mod ci;
 mod cyclonedx;
+mod grpc;
 mod packages;
 mod reference;
 mod shell;

@@ -11,6 +11,7 @@ mod extract;
 mod feed;
 mod follow;
 mod gateway;
+mod grpc;
 mod hub;
 mod leave;
 mod metrics;

@@ -68,6 +68,11 @@ impl Refusal {
         self
     }
 
+    /// The document that says so.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
     /// The stable code.
     pub(crate) fn code(&self) -> &str {
         &self.problem.code

@@ -13,7 +13,7 @@ use errand_api::gateway::routes::{Method, Route, all};
 use crate::auth::guard;
 use crate::door::outermost;
 use crate::refusal::Refusal;
-use crate::{Gateway, routes};
+use crate::{Gateway, grpc, routes};
 
 /// Makes a route answer with what handles it.
 type Attach = Box<dyn FnOnce(MethodFilter) -> MethodRouter<Gateway> + Send>;
@@ -46,11 +46,11 @@ pub fn router(gateway: &Gateway) -> Router {
         let layer = from_fn_with_state(state, guard);
         router = router.route(route.path, attach(filter(route.method)).layer(layer));
     }
-    router
+    let rest = router
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(from_fn_with_state(gateway.clone(), outermost))
-        .with_state(gateway.clone())
+        .with_state(gateway.clone());
+    grpc::beside(gateway, rest).layer(from_fn_with_state(gateway.clone(), outermost))
 }
 
 const fn filter(method: Method) -> MethodFilter {

@@ -22,6 +22,7 @@ mod examples;
 mod exporting;
 mod foreground;
 mod forks;
+mod grpc;
 mod keys;
 mod listeners;
 mod listing;

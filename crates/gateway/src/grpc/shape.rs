@@ -1,0 +1,150 @@
+//! From messages to what REST takes, and from what it answers to messages.
+
+use errand_api::record::Record;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tonic::Status;
+
+use super::proto;
+use crate::feed::{Frame, Told};
+
+/// A run as REST's body has it. Fields that are empty are not there.
+///
+/// # Errors
+///
+/// If a field that holds JSON does not.
+pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
+    let mut body = Map::new();
+    let texts = [
+        ("agent", run.agent),
+        ("version", run.version),
+        ("kind", run.kind),
+        ("name", run.name),
+        ("session_id", run.session_id),
+        ("on_busy", run.on_busy),
+        ("callback_url", run.callback_url),
+        ("scheduled_at", run.scheduled_at),
+    ];
+    for (name, text) in texts {
+        // Whoever leaves the agent out is told so by REST.
+        if !text.is_empty() {
+            body.insert(name.to_owned(), text.into());
+        }
+    }
+    for (name, pairs) in [("labels", run.labels), ("env", run.env), ("affinity", run.affinity)] {
+        if !pairs.is_empty() {
+            body.insert(name.to_owned(), json!(pairs));
+        }
+    }
+    for (name, text) in [("input", run.input_json), ("budgets", run.budgets_json)] {
+        if let Some(value) = document(name, &text)? {
+            body.insert(name.to_owned(), value);
+        }
+    }
+    if let Some(priority) = run.priority {
+        body.insert("priority".to_owned(), priority.into());
+    }
+    let mut timeouts = Map::new();
+    for (name, text) in [("run", run.run_timeout), ("queue", run.queue_timeout)] {
+        if !text.is_empty() {
+            timeouts.insert(name.to_owned(), text.into());
+        }
+    }
+    if !timeouts.is_empty() {
+        body.insert("timeouts".to_owned(), timeouts.into());
+    }
+    Ok(body.into())
+}
+
+/// The JSON in a field; `None` if it is empty.
+///
+/// # Errors
+///
+/// If it is no JSON.
+pub(super) fn document(name: &str, text: &str) -> Result<Option<Value>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(text).map(Some).map_err(|error| {
+        use errand_api::error_code::ErrorCode;
+        use errand_api::gateway::problem::Problem;
+        let detail = format!("{name}_json is no JSON: {error}");
+        let mut problem = Problem::new(ErrorCode::RequestMalformed, detail);
+        problem.pointer = Some(format!("/{name}"));
+        super::call::status(&problem)
+    })
+}
+
+/// A record as a message.
+pub(super) fn run(record: Record) -> proto::Run {
+    let record_json = text(&record);
+    let output_json = if record.output.is_null() { String::new() } else { text(&record.output) };
+    proto::Run {
+        run_id: record.run_id.to_string(),
+        name: record.name.unwrap_or_default(),
+        namespace: record.namespace,
+        kind: text(&record.kind).trim_matches('"').to_owned(),
+        status: record.status,
+        agent: Some(proto::Agent {
+            name: record.agent.name,
+            version: record.agent.version,
+            digest: record.agent.digest.to_string(),
+        }),
+        labels: record.labels.into_iter().collect(),
+        session_id: record.session_id.unwrap_or_default(),
+        created_at_ms: record.created_at_ms.as_millis(),
+        started_at_ms: record.started_at_ms.map(errand_model::Timestamp::as_millis),
+        stopped_at_ms: record.stopped_at_ms.map(errand_model::Timestamp::as_millis),
+        exit_code: record.exit_code,
+        attempt: record.attempt,
+        output_json,
+        last_error: record.last_error.map(|error| proto::Failure {
+            code: error.code,
+            message: error.message,
+            step: error.step.unwrap_or_default(),
+        }),
+        record_json,
+    }
+}
+
+/// What a stream tells as a message.
+pub(super) fn item(frame: &Frame) -> proto::StreamItem {
+    let seq = |id: Option<&String>| id.and_then(|id| id.parse().ok()).unwrap_or(0);
+    let told = match &frame.told {
+        Told::Event(event) => proto::stream_item::Told::Event(proto::Event {
+            run_id: event.run_id.to_string(),
+            seq: event.seq,
+            at_ms: event.at.as_millis(),
+            attempt: event.attempt,
+            r#type: event.kind.clone(),
+            data_json: event.data.clone(),
+            hash: event.hash.to_string(),
+        }),
+        Told::Output(part) => proto::stream_item::Told::Output(proto::Output {
+            attempt: part.attempt,
+            offset: part.offset,
+            text: part.text.clone(),
+        }),
+        Told::Log(part) => proto::stream_item::Told::Log(proto::Log {
+            attempt: part.attempt,
+            stream: part.stream.to_owned(),
+            text: part.text.clone(),
+        }),
+        Told::Lagged(lagged) => proto::stream_item::Told::Lagged(proto::Lagged {
+            missed: lagged.missed,
+            last_seq: seq(Some(&lagged.last_event_id)),
+        }),
+        Told::End(end) => proto::stream_item::Told::End(proto::End {
+            reason: end.reason.as_str().to_owned(),
+            last_seq: seq(end.last_event_id.as_ref()),
+            retry_ms: end.retry_ms.unwrap_or(0),
+            run: end.run.clone().map(run),
+        }),
+    };
+    proto::StreamItem { told: Some(told) }
+}
+
+/// As JSON. What is shown has no maps with other keys than strings: this cannot fail.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

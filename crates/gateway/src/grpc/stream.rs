@@ -1,0 +1,25 @@
+//! A run that is followed, as a stream of messages.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, stream};
+use tonic::Status;
+
+use super::{proto, shape};
+use crate::follow::Follow;
+use crate::leave::Leave;
+
+/// What the streaming calls answer with.
+pub(super) type Items = Pin<Box<dyn Stream<Item = Result<proto::StreamItem, Status>> + Send>>;
+
+/// Streams what is told to the end. HTTP/2 itself keeps the connection alive.
+pub(super) fn items(follow: Follow, leave: Option<Leave>) -> Items {
+    let state = (Box::new(follow), leave);
+    Box::pin(stream::unfold(state, async |(mut follow, mut leave)| {
+        let frame = follow.next().await?;
+        if let (true, Some(leave)) = (follow.is_over(), &mut leave) {
+            leave.stay();
+        }
+        Some((Ok(shape::item(&frame)), (follow, leave)))
+    }))
+}
