@@ -4,6 +4,7 @@
 use errand_model::budget::LimitName;
 use errand_model::spend::Measure;
 use errand_model::{MalformedDuration, parse_duration};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::agent_file::parse_micro_usd;
@@ -55,6 +56,16 @@ pub fn parse_limit(text: &str) -> Result<(LimitName, u64), MalformedLimit> {
             .map_err(|_| MalformedDuration::HINT),
     };
     Ok((limit, allowed.map_err(|hint| malformed(hint.to_owned()))?))
+}
+
+/// A limit and its value as the agent file has them.
+pub fn spelled(limit: LimitName, value: u64) -> (&'static str, Value) {
+    let written = match limit.measure() {
+        Measure::Tokens | Measure::ToolCalls => Value::from(value),
+        Measure::CostMicroUsd => Value::from(crate::record::usd(value)),
+        Measure::WallTimeMs => Value::from(format!("{value}ms")),
+    };
+    (spoken_name(limit), written)
 }
 
 /// The text is no limit.

@@ -228,6 +228,15 @@ codes! {
     SignatureInvalid = "signature_invalid", ERRAND_FAILED, "the signature of a request does not hold";
     ScheduleInvalid = "schedule_invalid", USAGE, "a schedule cannot be defined like that";
     ScheduleNotFound = "schedule_not_found", ERRAND_FAILED, "there is no such schedule";
+    // Servers.
+    ServerUrlInvalid = "server_url_invalid", USAGE, "the address of a server cannot be read";
+    ServerUnreachable = "server_unreachable", ERRAND_FAILED, "the server does not answer";
+    NotAServer = "not_a_server", ERRAND_FAILED, "who answers is no errand server";
+    ServerNewer = "server_newer", ERRAND_FAILED, "the server knows more than this version";
+    ContextNotFound = "context_not_found", USAGE, "there is no context of that name";
+    ContextInvalid = "context_invalid", USAGE, "a context, or its key file, cannot be used";
+    OnlyLocal = "only_local", USAGE, "the command works on the registry of this machine only";
+    RangeUnsatisfiable = "range_unsatisfiable", ERRAND_FAILED, "the part that is wanted is not there";
 
     // Everything else.
     ArchiveInvalid = "archive_invalid", ERRAND_FAILED, "the file is no export of a run";

@@ -109,6 +109,10 @@ impl ErrorCode {
             | Self::ParcelInvalid
             | Self::ParcelSymlinkEscapes
             | Self::ParcelFileUnsupported
+            | Self::ServerUrlInvalid
+            | Self::ContextNotFound
+            | Self::ContextInvalid
+            | Self::OnlyLocal
             | Self::AnswerInvalid
             | Self::ArtifactInvalid
             | Self::OutputInvalid
@@ -127,7 +131,11 @@ impl ErrorCode {
             | Self::ArchiveDamaged
             | Self::ArchiveNewer => 422,
             Self::NotAvailableYet => 501,
-            Self::AgentApiUnreachable => 502,
+            Self::RangeUnsatisfiable => 416,
+            Self::AgentApiUnreachable
+            | Self::ServerUnreachable
+            | Self::NotAServer
+            | Self::ServerNewer => 502,
             Self::RegistryBusy
             | Self::RegistryReadOnly
             | Self::DiskFull

@@ -18,6 +18,10 @@ pub(crate) struct Cli {
     /// The registry's folder; by default the nearest `.errand` here or above [env: ERRAND_ROOT]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
+    /// The server that does it, or the name of a context; `local` is this machine
+    /// [env: ERRAND_SERVER, ERRAND_API_KEY]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
+    pub(crate) server: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -113,6 +117,16 @@ pub(crate) enum Command {
     /// List what administrators did
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    /// Pack an agent's folder and register it with the server
+    Push(commands::push::Args),
+    /// Registered agents of the server
+    #[command(subcommand)]
+    Agents(commands::agents::Command),
+    /// List the workers of the server, and what they do
+    Workers(commands::workers::Args),
+    /// Servers under names, and which of them commands go to
+    #[command(subcommand)]
+    Context(commands::context::Command),
     /// Check and mend the registry
     #[command(subcommand)]
     Registry(commands::registry::Command),

@@ -8,17 +8,17 @@ use std::sync::Arc;
 use errand_agent::{SystemClock, os};
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
-use errand_model::RunId;
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
+use crate::contexts::Contexts;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::printer::Printer;
+use crate::remote::{Remote, Target};
 
 /// What follows the runtime folder in the path of a run's socket: `/errand/<id>.<attempt>.sock`.
 const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
-/// Runs that a shortened id may fit before the message stops naming them.
-const NAMED_MATCHES: u32 = 6;
 
 /// The process that a command runs in.
 #[derive(Debug)]
@@ -27,24 +27,43 @@ pub(crate) struct Context {
     pub(crate) cwd: PathBuf,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     root: Option<PathBuf>,
+    /// Whether `--root` said so, and not the environment.
+    is_root_typed: bool,
+    /// What `--server` says.
+    server: Option<String>,
     program: PathBuf,
     identity: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
 }
 
 impl Context {
-    pub(crate) fn from_process(root: Option<PathBuf>, printer: Printer) -> Result<Self, Failure> {
+    pub(crate) fn from_process(
+        root: Option<PathBuf>,
+        server: Option<String>,
+        printer: Printer,
+    ) -> Result<Self, Failure> {
         let cwd = std::env::current_dir()
             .map_err(|error| Failure::io("find the folder", Path::new("."), &error))?;
         let program = std::env::current_exe()
             .map_err(|error| Failure::internal("cannot find this program", &error))?;
         let environment: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
+        let is_root_typed = root.is_some();
         let root = root
             .or_else(|| environment.get(OsStr::new("ERRAND_ROOT")).map(PathBuf::from))
             .filter(|root| !root.as_os_str().is_empty())
             .map(|root| cwd.join(root));
         let (identity, runtime_dir) = (None, None);
-        Ok(Self { printer, cwd, environment, root, program, identity, runtime_dir })
+        Ok(Self {
+            printer,
+            cwd,
+            environment,
+            root,
+            is_root_typed,
+            server,
+            program,
+            identity,
+            runtime_dir,
+        })
     }
 
     /// The same for a helper, which was told what its launcher knows.
@@ -54,6 +73,8 @@ impl Context {
             cwd: self.cwd.clone(),
             environment: self.environment.clone(),
             root: Some(root),
+            is_root_typed: true,
+            server: None,
             program: self.program.clone(),
             identity: Some(identity),
             runtime_dir: Some(runtime_dir),
@@ -118,6 +139,81 @@ impl Context {
         })
     }
 
+    /// The file with the user's contexts.
+    pub(crate) fn contexts_file(&self) -> PathBuf {
+        self.config_dir().join("contexts.json")
+    }
+
+    /// What `--server` says.
+    pub(crate) fn typed_server(&self) -> Option<&str> {
+        self.server.as_deref()
+    }
+
+    /// The server that commands go to; `None`: they are for the registry of this machine.
+    ///
+    /// `--root` and `--server` win over the environment, and that over the context in use.
+    pub(crate) fn server(&self) -> Result<Option<Target>, Failure> {
+        if self.is_root_typed {
+            return Ok(None);
+        }
+        let said = self.server.as_deref().or_else(|| self.variable("ERRAND_SERVER")?.to_str());
+        let contexts = || Contexts::read(&self.contexts_file());
+        let key = self.variable("ERRAND_API_KEY").and_then(OsStr::to_str).map(str::to_owned);
+        if let Some(said) = said {
+            if said.contains("://") {
+                return Target::new(said, key, None).map(Some);
+            }
+            return self.named(&contexts()?, said, key);
+        }
+        if self.root.is_some() {
+            return Ok(None);
+        }
+        let contexts = contexts()?;
+        self.named(&contexts, &contexts.used, key)
+    }
+
+    /// The client for the server that commands go to.
+    pub(crate) fn remote(&self) -> Result<Option<Remote>, Failure> {
+        let Some(target) = self.server()? else { return Ok(None) };
+        if let (Some(name), None) = (&target.context, &self.server) {
+            // Nobody typed it: nobody shall be surprised by it.
+            self.printer.note(&format!("context {name}: {}", target.url));
+        }
+        Remote::connect(target).map(Some)
+    }
+
+    #[expect(clippy::unused_self, reason = "contexts are those of the user of this process")]
+    fn named(
+        &self,
+        contexts: &Contexts,
+        name: &str,
+        key: Option<String>,
+    ) -> Result<Option<Target>, Failure> {
+        let Some(server) = contexts.named(name)? else { return Ok(None) };
+        let key = match key {
+            Some(key) => Some(key),
+            None => server.key()?,
+        };
+        Target::new(&server.server, key, Some(name.to_owned())).map(Some)
+    }
+
+    /// Where the command is carried out: by a server, or on the registry that is there.
+    pub(crate) fn place(&self) -> Result<Place, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(Place::There(remote)),
+            None => self.engine().map(Place::Here),
+        }
+    }
+
+    /// The same; `None` where there is no registry.
+    pub(crate) fn place_if_any(&self) -> Result<Option<Place>, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(Some(Place::There(remote))),
+            None if self.registry().is_none() => Ok(None),
+            None => self.engine().map(Place::Here).map(Some),
+        }
+    }
+
     /// The engine on the registry that is there.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let Some(registry) = self.registry() else {
@@ -152,60 +248,4 @@ impl Context {
         let clock = Arc::new(SystemClock);
         Ok(Engine::new(Inner { surroundings: self.surroundings(), store, clock, holder }))
     }
-
-    /// The run that `text` means: a whole id, any unique part of one, or a name.
-    ///
-    /// Of several runs of that name it is the one that lives, or the newest.
-    pub(crate) async fn resolve(&self, engine: &Engine, text: &str) -> Result<RunId, Failure> {
-        let found = engine.store().find(text, NAMED_MATCHES).await?;
-        if found.len() > 1
-            && let Some(run_id) = one_of_name(engine, &found, text).await?
-        {
-            let note = format!("several runs have the name {text:?}; {run_id} is meant");
-            self.printer.note(&note);
-            return Ok(run_id);
-        }
-        Self::only(found, text)
-    }
-
-    /// The one run that `text` can mean: for what cannot be undone.
-    pub(crate) async fn resolve_strictly(
-        &self,
-        engine: &Engine,
-        text: &str,
-    ) -> Result<RunId, Failure> {
-        Self::only(engine.store().find(text, NAMED_MATCHES).await?, text)
-    }
-
-    fn only(mut found: Vec<RunId>, text: &str) -> Result<RunId, Failure> {
-        if found.len() > 1 {
-            let ids: Vec<_> = found.iter().map(|id| format!("  {id}")).collect();
-            let message = format!("{text:?} fits several runs:\n{}", ids.join("\n"));
-            return Err(Failure::new(ErrorCode::RunAmbiguous, message)
-                .hint("use more of the id: any part that is in only one of them"));
-        }
-        found.pop().ok_or_else(|| {
-            Failure::new(ErrorCode::RunNotFound, format!("no run has the id or name {text:?}"))
-                .hint("`errand ps -a` lists all runs")
-        })
-    }
-}
-
-/// Of runs that all have the name `text`, newest first: the one that lives, or the newest.
-async fn one_of_name(
-    engine: &Engine,
-    found: &[RunId],
-    text: &str,
-) -> Result<Option<RunId>, Failure> {
-    let mut live = Vec::new();
-    for run_id in found {
-        let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
-        if stored.run.spec.name.as_deref() != Some(text) {
-            return Ok(None);
-        }
-        if !stored.run.status.is_terminal() {
-            live.push(run_id.clone());
-        }
-    }
-    Ok(if live.len() > 1 { None } else { live.pop().or_else(|| found.first().cloned()) })
 }

@@ -4,11 +4,15 @@ mod args;
 mod commands;
 mod config;
 mod context;
+mod contexts;
 mod failure;
 mod log;
 mod moment;
+mod place;
 mod printer;
+mod remote;
 mod render;
+mod target;
 mod yaml;
 
 use std::process::ExitCode;
@@ -38,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
-    let context = Context::from_process(cli.root, printer.clone())?;
+    let context = Context::from_process(cli.root, cli.server, printer.clone())?;
     // One thread: a helper is small, and a supervised process must be started by a thread that
     // lives as long as it.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -8,12 +8,15 @@ use std::path::Path;
 use errand_agent::parcel::{self, Content, Parcel, ParcelFile, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::bom::{self, Bom, NamedPart, PackagedContent, PackagedFile, Subject};
-use errand_model::Digest;
-use errand_model::event::AgentRef;
+use errand_model::event::{AgentRef, EventBody};
+use errand_model::{Digest, RunId};
 use errand_store::BomGeneration;
 use serde_json::Value;
 
 use crate::{Engine, Error, brief};
+
+/// Events that are read at once.
+const PAGE: u32 = 5_000;
 
 /// The inventory of a parcel.
 ///
@@ -107,4 +110,29 @@ pub fn content(engine: &Engine, digest: &Digest) -> Result<Value, Error> {
     let bytes = engine.blobs().get(digest)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Error::Payload { reason: format!("{digest} is no inventory: {error}") })
+}
+
+/// The inventory that an attempt of a run has pinned: its generation and its digest.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn pinned(
+    engine: &Engine,
+    run_id: &RunId,
+    attempt: u32,
+) -> Result<Option<(u64, Digest)>, Error> {
+    let mut after = 0;
+    loop {
+        let events = engine.store().events(run_id, after, PAGE).await?;
+        let Some(last) = events.last() else { return Ok(None) };
+        after = last.seq;
+        for event in events.iter().filter(|event| event.attempt == attempt) {
+            if event.kind == "bom.pinned"
+                && let Ok(EventBody::BomPinned(pinned)) = event.body()
+            {
+                return Ok(Some((pinned.generation, pinned.digest)));
+            }
+        }
+    }
 }

@@ -37,6 +37,7 @@ mod schema;
 pub mod service;
 pub mod sessions;
 pub mod supervise;
+pub mod view;
 pub mod wait;
 pub mod worker;
 

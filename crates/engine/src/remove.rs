@@ -7,7 +7,7 @@ use errand_agent::os::{self, Liveness};
 use errand_agent::workspace::Workspaces;
 use errand_model::event::CancelCause;
 use errand_model::{RunId, Timestamp};
-use errand_store::{DeadLetterFilter, Filter, Page, Removal, Stored};
+use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
@@ -72,13 +72,18 @@ pub struct PrunePlan {
     pub dead_letters: usize,
 }
 
-/// The runs that ended before `before`, but for dead letters that nobody settled.
+/// The runs of those namespaces that ended before `before`, but for dead letters that nobody settled.
 ///
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn plan_prune(engine: &Engine, before: Timestamp) -> Result<PrunePlan, Error> {
-    let filter = Filter { ended_before: Some(before), ..Filter::default() };
+pub async fn plan_prune(
+    engine: &Engine,
+    whose: &Namespaces,
+    before: Timestamp,
+) -> Result<PrunePlan, Error> {
+    let namespaces = whose.clone();
+    let filter = Filter { namespaces, ended_before: Some(before), ..Filter::default() };
     let mut plan = PrunePlan::default();
     let mut page = Page { after: None, limit: PAGE };
     loop {

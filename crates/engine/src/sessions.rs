@@ -42,15 +42,20 @@ pub struct ShownRun {
     pub is_rolled_back: bool,
 }
 
-/// All sessions, the one used last first; with `unused_since` those that were not used after that.
+/// All sessions of those namespaces, the one used last first; with `unused_since` those that were
+/// not used after that.
 ///
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn list(engine: &Engine, unused_since: Option<Timestamp>) -> Result<Vec<Session>, Error> {
+pub async fn list(
+    engine: &Engine,
+    whose: &Namespaces,
+    unused_since: Option<Timestamp>,
+) -> Result<Vec<Session>, Error> {
     let mut all: Vec<Session> = Vec::new();
     let mut page =
-        SessionPage { namespaces: Namespaces::All, unused_since, after: None, limit: PAGE };
+        SessionPage { namespaces: whose.clone(), unused_since, after: None, limit: PAGE };
     loop {
         let sessions = engine.store().sessions(&page).await?;
         let Some(last) = sessions.last() else { return Ok(all) };
@@ -68,9 +73,7 @@ pub async fn show(engine: &Engine, session_id: &str, last: u32) -> Result<Option
     let store = engine.store();
     let Some(session) = store.session_summary(session_id).await? else { return Ok(None) };
     let state = store.session(session_id).await?.map_or(Value::Null, |found| found.state);
-    let messages = store.session_messages(session_id, None, last).await?;
-    let messages =
-        messages.into_iter().map(|found| (seen(engine, &found.content), found)).map(swap);
+    let messages = history(engine, session_id, None, last).await?;
     let results = store.session_results(session_id, engine.now()).await?;
     let results = results.into_iter().map(|found| (seen(engine, &found.result), found)).map(swap);
     let undone = store.session_rollbacks(session_id).await?;
@@ -82,8 +85,24 @@ pub async fn show(engine: &Engine, session_id: &str, last: u32) -> Result<Option
         status: stored.run.status.name(),
         created_at: stored.run.created_at,
     });
-    let (messages, results) = (messages.collect(), results.collect());
+    let results = results.collect();
     Ok(Some(Shown { session, state, messages, results, runs: runs.collect() }))
+}
+
+/// Messages of a session that have a number below `before`, at most `limit`, oldest first, each with
+/// its content as JSON.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn history(
+    engine: &Engine,
+    session_id: &str,
+    before: Option<u64>,
+    limit: u32,
+) -> Result<Vec<(SessionMessage, Value)>, Error> {
+    let messages = engine.store().session_messages(session_id, before, limit).await?;
+    Ok(messages.into_iter().map(|found| (seen(engine, &found.content), found)).map(swap).collect())
 }
 
 fn swap<A, B>((a, b): (A, B)) -> (B, A) {

@@ -78,6 +78,11 @@ impl Refusal {
         &self.problem.code
     }
 
+    /// What is wrong in this case.
+    pub(crate) fn detail(&self) -> &str {
+        &self.problem.detail
+    }
+
     /// Everything that is wrong with a file that was sent.
     fn of_file(code: ErrorCode, problems: &Problems) -> Self {
         let count = problems.problems.len() + problems.omitted;

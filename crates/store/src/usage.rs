@@ -46,6 +46,25 @@ pub enum UsageBy {
     Label(String),
 }
 
+impl UsageBy {
+    /// What a word means: `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or `label=KEY`.
+    pub fn of_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "run" => Self::Run,
+            "agent" => Self::Agent,
+            "model" => Self::Model,
+            "session" => Self::Session,
+            "day" => Self::Day,
+            "step" => Self::Step,
+            "tool" => Self::Tool,
+            _ => match word.strip_prefix("label=") {
+                Some(label) if !label.is_empty() => Self::Label(label.to_owned()),
+                Some(_) | None => return None,
+            },
+        })
+    }
+}
+
 /// What was asked for, and all of it together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

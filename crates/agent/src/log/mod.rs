@@ -6,6 +6,7 @@
 
 mod follow;
 mod frame;
+mod incoming;
 pub mod marker;
 mod parse;
 mod reader;
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
+pub use incoming::Incoming;
 pub use reader::{Counted, Line, Part, Query, Reader};
 pub use segments::{Limits, older, remove};
 pub use writer::Writer;

@@ -7,8 +7,16 @@
 
 pub mod access;
 pub mod agent;
+pub mod dead_letter;
+pub mod file;
 pub mod meta;
 pub mod openapi;
+pub mod people;
 pub mod problem;
+pub mod proof;
+pub mod prune;
 pub mod routes;
 pub mod run;
+pub mod run_find;
+pub mod session;
+pub mod usage;

@@ -230,7 +230,19 @@ pub struct Area {
 
 /// The whole table, by area.
 pub const fn areas() -> &'static [Area] {
-    &[super::run::AREA, super::agent::AREA, super::access::AREA, super::meta::AREA]
+    &[
+        super::run::AREA,
+        super::run_find::AREA,
+        super::prune::AREA,
+        super::proof::AREA,
+        super::people::AREA,
+        super::dead_letter::AREA,
+        super::session::AREA,
+        super::usage::AREA,
+        super::agent::AREA,
+        super::access::AREA,
+        super::meta::AREA,
+    ]
 }
 
 /// The whole table.

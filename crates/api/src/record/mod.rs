@@ -237,13 +237,14 @@ pub struct RecordCounters {
 }
 
 /// A named output file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordArtifact {
     /// Its name, unique in the run.
     pub name: String,
     /// `artifact://<run-id>/<name>`.
     pub uri: String,
     /// The content's digest.
+    #[schemars(with = "String")]
     pub digest: Digest,
     /// How many bytes.
     pub size_bytes: u64,

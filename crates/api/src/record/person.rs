@@ -6,6 +6,7 @@ use errand_model::event::{
 };
 use errand_model::run::{Approval, Inquiry, Reply, Run, Status, Verdict};
 use errand_model::{Digest, Payload, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,7 +79,7 @@ pub(super) fn inputs(run: &Run) -> Vec<RecordInput> {
 }
 
 /// An approval that an agent asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordApproval {
     /// Unique in its run.
     pub approval_id: String,
@@ -89,22 +90,27 @@ pub struct RecordApproval {
     /// To what.
     pub target: String,
     /// Of exactly what would be done.
+    #[schemars(with = "String")]
     pub digest: Digest,
     /// For the person who decides.
     pub summary: Option<String>,
     /// The step for which it is asked.
     pub step: Option<String>,
     /// When it was asked first.
+    #[schemars(with = "i64")]
     pub requested_at_ms: Timestamp,
     /// When `default` counts, if ever.
+    #[schemars(with = "Option<i64>")]
     pub deadline_ms: Option<Timestamp>,
     /// `approve`, `reject` or `cancel`: what counts if nobody decides in time.
+    #[schemars(with = "String")]
     pub default: DeadlineDefault,
     /// Whether the agent ends meanwhile.
     pub park: bool,
     /// Who decided.
     pub decided_by: Option<String>,
     /// When.
+    #[schemars(with = "Option<i64>")]
     pub decided_at_ms: Option<Timestamp>,
     /// What that person added.
     pub comment: Option<String>,
@@ -159,7 +165,7 @@ impl RecordApproval {
 }
 
 /// A question that an agent asked.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordInput {
     /// Unique in its run.
     pub input_id: String,
@@ -172,8 +178,10 @@ pub struct RecordInput {
     /// The step for which it is asked.
     pub step: Option<String>,
     /// When it was asked first.
+    #[schemars(with = "i64")]
     pub requested_at_ms: Timestamp,
     /// After that nobody can answer any more.
+    #[schemars(with = "Option<i64>")]
     pub deadline_ms: Option<Timestamp>,
     /// Whether the agent ends meanwhile.
     pub park: bool,
@@ -182,6 +190,7 @@ pub struct RecordInput {
     /// Who answered.
     pub answered_by: Option<String>,
     /// When it was answered, or expired.
+    #[schemars(with = "Option<i64>")]
     pub answered_at_ms: Option<Timestamp>,
 }
 

@@ -11,7 +11,7 @@ mod summary;
 use std::time::Duration;
 
 use errand_model::{RunId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use build::Builder;
 pub use summary::{Share, Summary};
@@ -20,7 +20,7 @@ pub use summary::{Share, Summary};
 pub const TRACE_SCHEMA: u32 = 1;
 
 /// A run on a time axis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trace {
     /// [`TRACE_SCHEMA`].
     pub schema: u32,
@@ -37,14 +37,14 @@ pub struct Trace {
 }
 
 /// Something that took time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// What it is.
     pub kind: SpanKind,
     /// What it is called.
     pub name: String,
     /// More about it, for people: why an attempt was made, what a step executes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When it began.
     #[serde(rename = "started_at_ms")]
@@ -55,15 +55,15 @@ pub struct Span {
     /// How it stands.
     pub outcome: Outcome,
     /// What went wrong.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Tokens and money of all model calls in it.
     pub usage: Usage,
     /// What is in it, by its beginning.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
     /// What is in it and not listed.
-    #[serde(skip_serializing_if = "Rest::is_empty")]
+    #[serde(default, skip_serializing_if = "Rest::is_empty")]
     pub rest: Rest,
 }
 
@@ -75,7 +75,7 @@ impl Span {
 }
 
 /// What a span is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpanKind {
     /// The whole run.
@@ -99,7 +99,7 @@ pub enum SpanKind {
 }
 
 /// How a span stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It ended well.
@@ -113,7 +113,7 @@ pub enum Outcome {
 }
 
 /// Tokens and money.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Model calls.
     pub model_calls: u64,
@@ -142,7 +142,7 @@ impl Usage {
 }
 
 /// Spans that are only summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
     /// How many, at any depth.
     pub spans: u64,

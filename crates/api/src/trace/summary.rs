@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Span, SpanKind};
 
 /// What took the most. Work that was tried again counts together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Summary {
     /// The whole run, from its admission to its end.
     pub duration_ms: u64,
@@ -22,7 +22,7 @@ pub struct Summary {
 }
 
 /// A part of a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// Whose: `step build`, `model openai/gpt-4o-mini`.
     pub name: String,

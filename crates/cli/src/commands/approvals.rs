@@ -3,15 +3,16 @@
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
+use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
 use errand_api::record::{RecordApproval, RecordInput};
-use errand_engine::people::{self, Listed, Question};
+use errand_engine::{Engine, people, view};
 use errand_model::Timestamp;
-use errand_store::Questions;
-use serde::Serialize;
+use errand_store::{Namespaces, Questions};
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::{relative, spoken};
+use crate::place::Place;
 use crate::render;
 
 /// How much of a digest is shown: enough to tell it from others at a glance.
@@ -38,61 +39,33 @@ pub(crate) struct Args {
 /// Does it.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let Command::Ls(args) = command;
-    let engine = match context.engine() {
-        Ok(engine) => engine,
+    let list = match context.place() {
+        Ok(Place::Here(engine)) => here(context, &engine, args.all).await?,
+        Ok(Place::There(remote)) => remote.questions(args.all).await?,
         // No registry: nobody asked anything, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
-            return show(context, &args, &[]);
+            QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() }
         }
         Err(failure) => return Err(failure),
     };
-    for error in people::expire_due(&engine).await? {
-        // One run that cannot be brought up to date must not hide the others.
-        context.printer.failure(&error.into());
+    if args.json {
+        context.printer.json(&list)?;
+    } else {
+        context.printer.line(&table(&list, args.all))?;
     }
-    let which = if args.all { Questions::All } else { Questions::Open };
-    show(context, &args, &people::list(&engine, which).await?)
-}
-
-#[derive(Debug, Serialize)]
-struct Document<'a> {
-    schema: u32,
-    approvals: Vec<Row<'a, &'a RecordApproval>>,
-    inputs: Vec<Row<'a, &'a RecordInput>>,
-}
-
-#[derive(Debug, Serialize)]
-struct Row<'a, T> {
-    run_id: &'a str,
-    run_name: Option<&'a str>,
-    agent: &'a str,
-    #[serde(flatten)]
-    question: T,
-}
-
-fn show(context: &Context, args: &Args, listed: &[Listed]) -> Result<u8, Failure> {
-    if !args.json {
-        context.printer.line(&table(listed, args.all))?;
-        return Ok(0);
-    }
-    let (mut approvals, mut inputs) = (Vec::new(), Vec::new());
-    for of in listed {
-        let (run_id, run_name) = (of.run_id.as_str(), of.run_name.as_deref());
-        let agent = of.agent.as_str();
-        match &of.question {
-            Question::Approval(question) => {
-                approvals.push(Row { run_id, run_name, agent, question: question.as_ref() });
-            }
-            Question::Input(question) => {
-                inputs.push(Row { run_id, run_name, agent, question: question.as_ref() });
-            }
-        }
-    }
-    context.printer.json(&Document { schema: 1, approvals, inputs })?;
     Ok(0)
 }
 
-fn table(listed: &[Listed], all: bool) -> String {
+async fn here(context: &Context, engine: &Engine, all: bool) -> Result<QuestionList, Failure> {
+    for error in people::expire_due(engine).await? {
+        // One run that cannot be brought up to date must not hide the others.
+        context.printer.failure(&error.into());
+    }
+    let which = if all { Questions::All } else { Questions::Open };
+    Ok(view::questions(people::list(engine, which, &Namespaces::All).await?))
+}
+
+fn table(list: &QuestionList, all: bool) -> String {
     use errand_agent::Clock as _;
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
@@ -103,48 +76,55 @@ fn table(listed: &[Listed], all: bool) -> String {
         header.push("STATUS");
     }
     table.set_header(header);
-    for row in listed {
-        let mut cells = cells(row, now);
+    let approvals = list
+        .approvals
+        .iter()
+        .map(|of| (of.question.requested_at_ms, approval(of, now), of.question.status.clone()));
+    let inputs = list
+        .inputs
+        .iter()
+        .map(|of| (of.question.requested_at_ms, input(of, now), of.question.status.clone()));
+    let mut rows: Vec<_> = approvals.chain(inputs).collect();
+    rows.sort_by_key(|(asked_at, ..)| *asked_at);
+    for (_, mut cells, status) in rows {
         if all {
-            cells.push(match &row.question {
-                Question::Approval(approval) => approval.status.clone(),
-                Question::Input(input) => input.status.clone(),
-            });
+            cells.push(status);
         }
         table.add_row(cells);
     }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+    render::lines(&mut table)
 }
 
-fn cells(row: &Listed, now: Timestamp) -> Vec<String> {
-    let deadline = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| relative(at, now));
-    let (run, agent) = (row.run_id.to_string(), render::one_line(&row.agent));
-    match &row.question {
-        Question::Approval(approval) => vec![
-            run,
-            agent,
-            approval.approval_id.clone(),
-            render::one_line(&approval.action),
-            render::one_line(&approval.target),
-            approval.summary.as_deref().map_or("-".to_owned(), render::one_line),
-            approval.digest.as_str().chars().take(DIGEST_CHARS).collect(),
-            spoken(now.since(approval.requested_at_ms)),
-            deadline(approval.deadline_ms),
-        ],
-        Question::Input(input) => vec![
-            run,
-            agent,
-            input.input_id.clone(),
-            "input".to_owned(),
-            "-".to_owned(),
-            render::one_line(&input.prompt),
-            "-".to_owned(),
-            spoken(now.since(input.requested_at_ms)),
-            deadline(input.deadline_ms),
-        ],
-    }
+fn deadline(at: Option<Timestamp>, now: Timestamp) -> String {
+    at.map_or("-".to_owned(), |at| relative(at, now))
+}
+
+fn approval(of: &OfRun<RecordApproval>, now: Timestamp) -> Vec<String> {
+    let asked = &of.question;
+    vec![
+        of.run_id.to_string(),
+        render::one_line(&of.agent),
+        asked.approval_id.clone(),
+        render::one_line(&asked.action),
+        render::one_line(&asked.target),
+        asked.summary.as_deref().map_or("-".to_owned(), render::one_line),
+        asked.digest.as_str().chars().take(DIGEST_CHARS).collect(),
+        spoken(now.since(asked.requested_at_ms)),
+        deadline(asked.deadline_ms, now),
+    ]
+}
+
+fn input(of: &OfRun<RecordInput>, now: Timestamp) -> Vec<String> {
+    let asked = &of.question;
+    vec![
+        of.run_id.to_string(),
+        render::one_line(&of.agent),
+        asked.input_id.clone(),
+        "input".to_owned(),
+        "-".to_owned(),
+        render::one_line(&asked.prompt),
+        "-".to_owned(),
+        spoken(now.since(asked.requested_at_ms)),
+        deadline(asked.deadline_ms, now),
+    ]
 }

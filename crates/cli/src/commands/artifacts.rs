@@ -1,14 +1,14 @@
 //! `errand artifacts`: the named output files of a run.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::{record_file, wait};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::target::Target;
 
 /// Arguments of `errand artifacts`.
 #[derive(Debug, clap::Args)]
@@ -32,9 +32,9 @@ pub(crate) struct Args {
 
 /// Lists artifacts, or prints one.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let record = record_file::record(&engine, &wait::load(&engine, &run_id).await?);
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let record = place.record(&run_id).await?;
     let Some(name) = &args.name else {
         if args.json {
             context.printer.json(&record.artifacts)?;
@@ -51,19 +51,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         Failure::new(ErrorCode::ArtifactNotFound, message)
             .hint(format!("`errand artifacts {run_id}` lists them"))
     })?;
-    let blobs = engine.blobs();
-    let (mut content, _) = blobs.open(&artifact.digest).map_err(errand_engine::Error::from)?;
-    match &args.output {
-        None => {
-            let mut stdout = io::stdout().lock();
-            io::copy(&mut content, &mut stdout)
-                .and_then(|_| stdout.flush())
-                .map_err(|error| Failure::stdout(&error))?;
+    match &place {
+        Place::Here(engine) => {
+            let blobs = engine.blobs();
+            let (mut content, _) =
+                blobs.open(&artifact.digest).map_err(errand_engine::Error::from)?;
+            let mut target = Target::open(args.output.as_deref())?;
+            io::copy(&mut content, &mut target).map_err(|error| target.unwritten(&error))?;
+            target.flush().map_err(|error| target.unwritten(&error))?;
         }
-        Some(path) => {
-            let unwritten = |error: io::Error| Failure::io("write", path, &error);
-            let mut file = File::create(path).map_err(unwritten)?;
-            io::copy(&mut content, &mut file).map_err(unwritten)?;
+        Place::There(remote) => {
+            let mut target = Target::open(args.output.as_deref())?;
+            remote.artifact(&run_id, artifact, &mut target).await?;
         }
     }
     Ok(0)

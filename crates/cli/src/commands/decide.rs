@@ -9,6 +9,7 @@ use serde_json::json;
 use super::stop::decider;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand approve` and `errand reject`.
 #[derive(Debug, clap::Args)]
@@ -51,20 +52,23 @@ pub(crate) async fn run(
         comment: args.comment,
         digest,
     };
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let decided = ask::decide(&engine, &run_id, &decide).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let approval_id = match &place {
+        Place::Here(engine) => ask::decide(engine, &run_id, &decide).await?.request.approval_id,
+        Place::There(remote) => remote.decide(&run_id, &decide).await?,
+    };
     if args.json {
         context.printer.json(&json!({
             "schema": 1,
             "run_id": run_id,
-            "approval_id": decided.request.approval_id,
-            "decision": decided.verdict.as_ref().map(|verdict| verdict.decision),
+            "approval_id": approval_id,
+            "decision": decide.verdict,
             "decided_by": decide.by,
             "comment": decide.comment,
         }))?;
     } else {
-        context.printer.line(&decided.request.approval_id)?;
+        context.printer.line(&approval_id)?;
     }
     Ok(0)
 }

@@ -5,9 +5,13 @@ use std::path::PathBuf;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Error;
 use errand_engine::export::{self, Wanted};
+use errand_model::RunId;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::Remote;
+use crate::target::Target;
 
 /// Arguments of `errand export`.
 #[derive(Debug, clap::Args)]
@@ -29,13 +33,21 @@ pub(crate) struct Args {
 
 /// Exports a run: record, journal, brief, parcel, artifacts and blobs, log.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let engine = match &place {
+        Place::Here(engine) => engine,
+        Place::There(remote) => {
+            there(remote, &run_id, &args).await?;
+            context.printer.note(&format!("run {run_id} is in {}", args.output.display()));
+            return Ok(0);
+        }
+    };
     let wanted = if args.live { Wanted::Any } else { Wanted::Over };
     let written = if args.output.as_os_str() == "-" {
-        export::write(&engine, &run_id, wanted, std::io::stdout().lock()).await
+        export::write(engine, &run_id, wanted, std::io::stdout().lock()).await
     } else {
-        export::write_file(&engine, &run_id, wanted, &args.output).await
+        export::write_file(engine, &run_id, wanted, &args.output).await
     };
     if let Err(Error::Live { run_id }) = &written {
         return Err(Failure::new(ErrorCode::RunLive, format!("run {run_id} is not over"))
@@ -44,4 +56,27 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     written?;
     context.printer.note(&format!("run {run_id} is in {}", args.output.display()));
     Ok(0)
+}
+
+/// A file gets its name once it is whole.
+async fn there(remote: &Remote, run_id: &RunId, args: &Args) -> Result<(), Failure> {
+    if args.output.as_os_str() == "-" {
+        return remote.export(run_id, args.live, &mut Target::open(None)?).await;
+    }
+    let mut part = args.output.as_os_str().to_owned();
+    part.push(format!(".{}.part", std::process::id()));
+    let part = PathBuf::from(part);
+    let written = match Target::open(Some(&part)) {
+        Ok(mut target) => remote.export(run_id, args.live, &mut target).await,
+        Err(failure) => Err(failure),
+    };
+    let renamed = written.and_then(|()| {
+        std::fs::rename(&part, &args.output)
+            .map_err(|error| Failure::io("write", &args.output, &error))
+    });
+    if renamed.is_err() {
+        // It may never have been made; the first error is the one to tell.
+        drop(std::fs::remove_file(&part));
+    }
+    renamed
 }

@@ -2,10 +2,12 @@
 
 use errand_engine::again;
 
+use super::away::{Away, typed_input};
 use super::run::carry_on;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand fork`.
 #[derive(Debug, clap::Args)]
@@ -32,12 +34,21 @@ pub(crate) struct Args {
 
 /// Forks a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let mut submission = again::fork(&engine, &run_id, &args.from_step).await?;
-    if let Some(input) = &args.input {
-        submission.input = Some(submit::payload(input)?);
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    match &place {
+        Place::Here(engine) => {
+            let mut submission = again::fork(engine, &run_id, &args.from_step).await?;
+            if let Some(input) = &args.input {
+                submission.input = Some(submit::payload(input)?);
+            }
+            submission.wishes.detached = args.detach;
+            carry_on(context, engine, submission, args.json).await
+        }
+        Place::There(remote) => {
+            let input = args.input.as_deref().map(typed_input).transpose()?;
+            let record = remote.fork(&run_id, &args.from_step, input).await?;
+            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
+        }
     }
-    submission.wishes.detached = args.detach;
-    carry_on(context, &engine, submission, args.json).await
 }

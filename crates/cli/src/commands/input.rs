@@ -7,6 +7,7 @@ use super::stop::decider;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand input`.
 #[derive(Debug, clap::Args)]
@@ -40,9 +41,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             .hint("quote JSON for the shell, such as '{\"page\": 7}'; text is '\"text\"'")
     })?;
     let provide = Provide { input_id: args.input, answer, by: decider(context, args.by)? };
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let provided = ask::provide(&engine, &run_id, &provide).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let provided = match &place {
+        Place::Here(engine) => ask::provide(engine, &run_id, &provide).await?,
+        Place::There(remote) => remote.provide(&run_id, &provide).await?,
+    };
     context.printer.line(&provided)?;
     Ok(0)
 }

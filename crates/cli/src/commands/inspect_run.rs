@@ -1,11 +1,10 @@
 //! `errand inspect-run`: everything that is known of a run.
 
-use errand_api::record::manifest;
-use errand_engine::{reconcile, record_file, sessions, wait};
+use errand_engine::view;
 
-use super::usage;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand inspect-run`.
 #[derive(Debug, clap::Args)]
@@ -28,19 +27,23 @@ enum Form {
 
 /// Prints the record of a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
-    let mut record = record_file::record(&engine, &stored);
-    record.waits_behind = sessions::waits_behind(&engine, &stored).await?;
-    record.usage.by_step = usage::by_step(&engine, &stored.run).await?;
-    match args.output {
-        Form::Json => context.printer.json(&record)?,
-        Form::Yaml => {
-            let value = serde_json::to_value(manifest(&stored.run, stored.head, &record))
-                .map_err(|error| Failure::internal("cannot write the manifest", &error))?;
-            context.printer.bytes(crate::yaml::document(&value).as_bytes())?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let value = match (&place, args.output) {
+        (Place::Here(engine), Form::Json) => {
+            context.printer.json(&view::record(engine, &run_id).await?)?;
+            return Ok(0);
         }
-    }
+        (Place::There(remote), Form::Json) => {
+            context.printer.json(&remote.record(&run_id).await?)?;
+            return Ok(0);
+        }
+        (Place::Here(engine), Form::Yaml) => {
+            serde_json::to_value(view::manifest(engine, &run_id).await?)
+                .map_err(|error| Failure::internal("cannot write the manifest", &error))?
+        }
+        (Place::There(remote), Form::Yaml) => remote.manifest(&run_id).await?,
+    };
+    context.printer.bytes(crate::yaml::document(&value).as_bytes())?;
     Ok(0)
 }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use errand_agent::Clock as _;
 use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow, marker};
 use errand_api::error_code::ErrorCode;
-use errand_engine::wait;
-use errand_model::Timestamp;
+use errand_engine::{Engine, wait};
 use errand_model::event::RunKind;
+use errand_model::{RunId, Timestamp};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::{LogAsk, Remote};
 
 /// Output is handed on in pieces of this size.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -62,9 +64,8 @@ fn since(text: &str) -> Result<Since, String> {
 
 /// Shows a log.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let path = engine.registry().run_log(&run_id);
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
     let since = args.since.map(|since| match since {
         Since::At(at) => at,
         Since::Ago(ago) => {
@@ -72,10 +73,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             Timestamp::from_millis(now - i64::try_from(ago.as_millis()).unwrap_or(now))
         }
     });
+    let (kind, attempts) = match &place {
+        Place::Here(engine) => {
+            let run = wait::load(engine, &run_id).await?.run;
+            (run.spec.kind, run.last_attempt_number())
+        }
+        Place::There(remote) => {
+            let record = remote.record(&run_id).await?;
+            (record.kind, record.attempt)
+        }
+    };
     // What a service has to say is when it was woken: the output is in the logs of its wakes.
-    let run = wait::load(&engine, &run_id).await?.run;
-    let is_service = run.spec.kind == RunKind::Service;
-    let attempts = run.last_attempt_number();
+    let is_service = kind == RunKind::Service;
     if let Some(number) = args.attempt.filter(|number| !(1..=attempts).contains(number)) {
         let message = format!("run {run_id} has no attempt {number}");
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
@@ -83,14 +92,27 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     let args = Args { system: args.system || is_service, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
+    let query = Query { tail: args.tail, since, counted };
+    match &place {
+        Place::Here(engine) => here(context, engine, &run_id, (&args, query)).await,
+        Place::There(remote) => there(context, remote, &run_id, (&args, query)).await,
+    }
+}
+
+async fn here(
+    context: &Context,
+    engine: &Engine,
+    run_id: &RunId,
+    (args, query): (&Args, Query),
+) -> Result<u8, Failure> {
+    let path = engine.registry().run_log(run_id);
     let unreadable = |error: io::Error| Failure::io("read", &path, &error);
-    let mut reader =
-        Reader::open(&path, Query { tail: args.tail, since, counted }).map_err(unreadable)?;
-    let mut screen = Screen::new(&args);
+    let mut reader = Reader::open(&path, query).map_err(unreadable)?;
+    let mut screen = Screen::new(args);
     if args.follow {
         let ended = async {
             // A run that is gone has ended too.
-            drop(wait::until_over(&engine, &run_id, None).await);
+            drop(wait::until_over(engine, run_id, None).await);
         };
         let mut failed = None;
         let followed = follow(&mut reader, ended, |followed| {
@@ -112,9 +134,23 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
+async fn there(
+    context: &Context,
+    remote: &Remote,
+    run_id: &RunId,
+    (args, query): (&Args, Query),
+) -> Result<u8, Failure> {
+    let mut screen = Screen::new(args);
+    remote.log(run_id, LogAsk { query, follow: args.follow }, |piece| screen.take(piece)).await?;
+    if !screen.has_shown && !args.follow {
+        context.printer.note(&format!("run {run_id} has no log"));
+    }
+    Ok(0)
+}
+
 /// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
 #[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
-struct Screen {
+pub(super) struct Screen {
     with_time: bool,
     with_system: bool,
     /// The only attempt to be shown, and the one whose lines come.
@@ -126,6 +162,19 @@ struct Screen {
 }
 
 impl Screen {
+    /// What an agent printed, and nothing else, as it comes.
+    pub(super) fn of_output() -> Self {
+        Self {
+            with_time: false,
+            with_system: false,
+            attempt: None,
+            at_attempt: 1,
+            out: Vec::with_capacity(BUFFER_BYTES),
+            err: Vec::new(),
+            has_shown: false,
+        }
+    }
+
     fn new(args: &Args) -> Self {
         Self {
             with_time: args.timestamps,
@@ -138,7 +187,7 @@ impl Screen {
         }
     }
 
-    fn take(&mut self, followed: Followed<'_>) -> io::Result<()> {
+    pub(super) fn take(&mut self, followed: Followed<'_>) -> io::Result<()> {
         match followed {
             Followed::Line(line) => self.line(&line),
             Followed::Idle => self.flush(),

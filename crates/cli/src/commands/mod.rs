@@ -1,14 +1,17 @@
 //! One file per command.
 
 pub(crate) mod agent;
+pub(crate) mod agents;
 pub(crate) mod approvals;
 pub(crate) mod artifacts;
 pub(crate) mod audit;
+mod away;
 pub(crate) mod bom;
 pub(crate) mod build;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
+pub(crate) mod context;
 pub(crate) mod decide;
 pub(crate) mod dlq;
 pub(crate) mod events;
@@ -26,6 +29,7 @@ pub(crate) mod pause;
 pub(crate) mod prices;
 pub(crate) mod prune;
 pub(crate) mod ps;
+pub(crate) mod push;
 mod reference;
 pub(crate) mod registry;
 pub(crate) mod replay;
@@ -47,7 +51,9 @@ pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
 pub(crate) mod worker;
+pub(crate) mod workers;
 
+use errand_api::error_code::ErrorCode;
 use errand_model::event::ApprovalVerdict;
 
 use crate::args::Command;
@@ -56,6 +62,7 @@ use crate::failure::Failure;
 
 /// Carries a command out. Returns the exit code.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    refuse_afar(context, &command)?;
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
@@ -97,6 +104,10 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Keys(command) => keys::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,
         Command::Sessions(command) => sessions::run(context, command).await,
+        Command::Push(args) => push::run(context, args).await,
+        Command::Agents(command) => agents::run(context, command).await,
+        Command::Workers(args) => workers::run(context, &args).await,
+        Command::Context(command) => context::run(context, command),
         Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),
         Command::Agent(command) => agent::run(context, command).await,
@@ -104,4 +115,27 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Man(args) => man::run(context, &args),
         Command::Internal(command) => internal::run(context, command).await,
     }
+}
+
+/// Refuses what only makes sense on the registry of this machine, where a server is meant.
+fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
+    let is_local = matches!(
+        command,
+        Command::Serve(_)
+            | Command::Registry(_)
+            | Command::Secret(_)
+            | Command::Import(_)
+            | Command::Build(_)
+            | Command::Prices(_)
+    );
+    // What an agent asks of its own run, whatever its environment says of servers.
+    let is_agent = matches!(command, Command::Agent(_)) && context.typed_server().is_some();
+    if !is_local && !is_agent {
+        return Ok(());
+    }
+    let Some(target) = context.server()? else { return Ok(()) };
+    let what = format!("this works on this machine only, and not over {}", target.url);
+    Err(Failure::new(ErrorCode::OnlyLocal, what).hint(
+        "add `--server local` for the registry here; `errand push` brings agents to a server",
+    ))
 }

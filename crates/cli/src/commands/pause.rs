@@ -5,6 +5,7 @@ use errand_engine::ask;
 use super::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand pause`.
 #[derive(Debug, clap::Args)]
@@ -16,13 +17,14 @@ pub(crate) struct Args {
 
 /// Pauses runs and prints their ids. Returns once nothing of them executes anything.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let mut ids = Vec::new();
-    for run in &args.runs {
-        ids.push(context.resolve(&engine, run).await?);
-    }
-    for run_id in ids {
-        ask::pause(&engine, &run_id, user(context)).await?;
+    let place = context.place()?;
+    for run_id in place.resolve_all(context, &args.runs).await? {
+        match &place {
+            Place::Here(engine) => {
+                ask::pause(engine, &run_id, user(context)).await?;
+            }
+            Place::There(remote) => remote.pause(&run_id).await?,
+        }
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)

@@ -5,9 +5,12 @@ use std::time::Duration;
 use errand_agent::Clock as _;
 use errand_engine::remove::{plan_prune, remove};
 use errand_model::Timestamp;
+use errand_store::Namespaces;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::Remote;
 
 /// Arguments of `errand prune`.
 #[derive(Debug, clap::Args)]
@@ -28,14 +31,15 @@ fn age(text: &str) -> Result<Duration, String> {
 
 /// Removes runs that are over and prints their ids.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    if context.registry().is_none() {
-        return Ok(0);
-    }
-    let engine = context.engine()?;
+    let Some(place) = context.place_if_any()? else { return Ok(0) };
     let now = errand_agent::SystemClock.now();
     let age = args.older_than.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let before = Timestamp::from_millis(now.as_millis().saturating_sub(age).saturating_add(1));
-    let plan = plan_prune(&engine, before).await?;
+    let engine = match place {
+        Place::Here(engine) => engine,
+        Place::There(remote) => return there(context, &remote, before, args.dry_run).await,
+    };
+    let plan = plan_prune(&engine, &Namespaces::All, before).await?;
     let verb = if args.dry_run { "would be removed" } else { "removed" };
     for stored in &plan.runs {
         if !args.dry_run {
@@ -44,13 +48,30 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.line(stored.run.id.as_str())?;
     }
     context.printer.note(&format!("{} runs {verb}", plan.runs.len()));
-    if plan.dead_letters > 0 {
-        let (count, noun) = match plan.dead_letters {
-            1 => (1, "dead letter"),
-            many => (many, "dead letters"),
-        };
+    note_dead_letters(context, plan.dead_letters);
+    Ok(0)
+}
+
+async fn there(
+    context: &Context,
+    remote: &Remote,
+    before: Timestamp,
+    dry_run: bool,
+) -> Result<u8, Failure> {
+    let pruned = remote.prune(before, dry_run).await?;
+    for run_id in &pruned.run_ids {
+        context.printer.line(run_id.as_str())?;
+    }
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    context.printer.note(&format!("{} runs {verb}", pruned.run_ids.len()));
+    note_dead_letters(context, pruned.dead_letters);
+    Ok(0)
+}
+
+fn note_dead_letters(context: &Context, count: usize) {
+    if count > 0 {
+        let noun = if count == 1 { "dead letter" } else { "dead letters" };
         let note = format!("{count} {noun} kept: `errand dlq` lists, redrives and discards them");
         context.printer.note(&note);
     }
-    Ok(0)
 }

@@ -6,12 +6,14 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
 use errand_api::record::Record;
 use errand_engine::{Engine, reconcile, record_file, sessions};
+use errand_model::RunId;
 use errand_model::event::RunKind;
 use errand_store::{Filter, Page, Stored};
 
 use super::submit::pairs;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::render;
 
 /// Runs that are read at once.
@@ -47,15 +49,18 @@ pub(crate) struct Args {
 /// Lists runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let filter = filter(&args)?;
-    let engine = match context.engine() {
-        Ok(engine) => engine,
-        // No registry, or one that its first run is about to make: no runs, and that is no failure.
-        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
-            return show(context, &args, &[]);
+    let records = match context.place() {
+        Ok(Place::Here(engine)) => records(context, &engine, &filter, &args).await?,
+        Ok(Place::There(remote)) => {
+            let is_shown = |record: &Record| {
+                is_shown(&args, &filter, (record.parent_run_id.as_ref(), record.kind))
+            };
+            remote.records(&filter, args.last, is_shown).await?
         }
+        // No registry, or one that its first run is about to make: no runs, and that is no failure.
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
-    let records = records(context, &engine, &filter, &args).await?;
     show(context, &args, &records)
 }
 
@@ -125,7 +130,8 @@ async fn records(
             if records.len() >= wanted {
                 return Ok(records);
             }
-            if !is_shown(args, filter, &stored) {
+            let spec = &stored.run.spec;
+            if !is_shown(args, filter, (spec.parent_run_id.as_ref(), spec.kind)) {
                 continue;
             }
             let stored = reconciled(context, engine, stored).await;
@@ -143,12 +149,12 @@ async fn records(
 }
 
 /// The wakes of services are shown where all runs are, and where they are asked for.
-fn is_shown(args: &Args, filter: &Filter, stored: &Stored) -> bool {
+fn is_shown(args: &Args, filter: &Filter, (parent, kind): (Option<&RunId>, RunKind)) -> bool {
     args.all
         || args.wakes
         || filter.parent_run_id.is_some()
-        || stored.run.spec.parent_run_id.is_none()
-        || stored.run.spec.kind == RunKind::Service
+        || parent.is_none()
+        || kind == RunKind::Service
 }
 
 /// A run that cannot be reconciled is shown as it is kept: it must not hide the others.

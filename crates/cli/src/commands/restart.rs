@@ -7,6 +7,7 @@ use errand_engine::ask::{Restarted, restart};
 use super::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand restart`.
 #[derive(Debug, clap::Args)]
@@ -26,25 +27,30 @@ pub(crate) struct Args {
 
 /// Restarts a run and prints its id: its own while it lives, a new one once it is over.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
-    let run_id = match restart(&engine, &run_id, user(context), grace).await? {
-        Restarted::Attempt(stored) => {
-            let attempt = stored.run.last_attempt_number();
-            context.printer.note(&format!("run {run_id} is at attempt {attempt}"));
-            run_id
+    let record = match &place {
+        Place::Here(engine) => {
+            let restarted = restart(engine, &run_id, user(context), grace).await?;
+            let new = match restarted {
+                Restarted::Attempt(stored) => stored.run.id.clone(),
+                Restarted::Run(new) => new,
+            };
+            super::run::record(engine, &new).await?
         }
-        Restarted::Run(new) => {
-            context.printer.note(&format!("run {run_id} is over; a new run does the same again"));
-            new
-        }
+        Place::There(remote) => remote.restart(&run_id, grace).await?,
     };
-    if args.json {
-        context.printer.json(&super::run::record(&engine, &run_id).await?)?;
+    if record.run_id == run_id {
+        context.printer.note(&format!("run {run_id} is at attempt {}", record.attempt));
     } else {
-        context.printer.line(run_id.as_str())?;
+        context.printer.note(&format!("run {run_id} is over; a new run does the same again"));
+    }
+    if args.json {
+        context.printer.json(&record)?;
+    } else {
+        context.printer.line(record.run_id.as_str())?;
     }
     Ok(0)
 }

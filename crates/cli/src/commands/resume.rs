@@ -1,11 +1,13 @@
 //! `errand resume`: a paused run goes on.
 
-use errand_engine::ask;
+use errand_engine::{Engine, ask};
+use errand_model::RunId;
 use errand_model::budget::LimitName;
 
 use super::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand resume`.
 #[derive(Debug, clap::Args)]
@@ -24,24 +26,32 @@ pub(crate) struct Args {
 
 /// Lets paused runs go on, and prints their ids.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let mut ids = Vec::new();
-    for run in &args.runs {
-        ids.push(context.resolve(&engine, run).await?);
-    }
-    for run_id in ids {
+    let place = context.place()?;
+    for run_id in place.resolve_all(context, &args.runs).await? {
         let by = user(context);
-        let mut goes_on = true;
-        if !args.raise.is_empty() {
-            let name = by.clone().unwrap_or_else(|| "somebody".to_owned());
-            let raised = ask::raise(&engine, &run_id, &args.raise, name).await?;
-            // One that is not held has what it needs.
-            goes_on = ask::is_held(&raised.run);
-        }
-        if goes_on {
-            ask::resume(&engine, &run_id, by).await?;
+        match &place {
+            Place::Here(engine) => here(engine, &run_id, &args.raise, by).await?,
+            Place::There(remote) => remote.resume(&run_id, &args.raise).await?,
         }
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
+}
+
+async fn here(
+    engine: &Engine,
+    run_id: &RunId,
+    raise: &[(LimitName, u64)],
+    by: Option<String>,
+) -> Result<(), Failure> {
+    if !raise.is_empty() {
+        let name = by.clone().unwrap_or_else(|| "somebody".to_owned());
+        let raised = ask::raise(engine, run_id, raise, name).await?;
+        // One that is not held has what it needs.
+        if !ask::is_held(&raised.run) {
+            return Ok(());
+        }
+    }
+    ask::resume(engine, run_id, by).await?;
+    Ok(())
 }

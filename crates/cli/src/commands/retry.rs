@@ -2,9 +2,11 @@
 
 use errand_engine::again;
 
+use super::away::Away;
 use super::run::carry_on;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand retry`.
 #[derive(Debug, clap::Args)]
@@ -24,9 +26,17 @@ pub(crate) struct Args {
 
 /// Tries a run again.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let mut submission = again::retry(&engine, &run_id).await?;
-    submission.wishes.detached = args.detach;
-    carry_on(context, &engine, submission, args.json).await
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    match &place {
+        Place::Here(engine) => {
+            let mut submission = again::retry(engine, &run_id).await?;
+            submission.wishes.detached = args.detach;
+            carry_on(context, engine, submission, args.json).await
+        }
+        Place::There(remote) => {
+            let record = remote.retry(&run_id).await?;
+            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
+        }
+    }
 }

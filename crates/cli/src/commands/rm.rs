@@ -4,6 +4,7 @@ use errand_engine::remove::{remove, remove_by_force};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand rm`.
 #[derive(Debug, clap::Args)]
@@ -18,16 +19,16 @@ pub(crate) struct Args {
 
 /// Removes runs and prints their ids. All are looked up before the first is removed.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
+    let place = context.place()?;
     let mut ids = Vec::new();
     for run in &args.runs {
-        ids.push(context.resolve_strictly(&engine, run).await?);
+        ids.push(place.resolve_strictly(run).await?);
     }
     for run_id in ids {
-        if args.force {
-            remove_by_force(&engine, &run_id).await?;
-        } else {
-            remove(&engine, &run_id).await?;
+        match &place {
+            Place::Here(engine) if args.force => remove_by_force(engine, &run_id).await?,
+            Place::Here(engine) => remove(engine, &run_id).await?,
+            Place::There(remote) => remote.remove(&run_id, args.force).await?,
         }
         context.printer.line(run_id.as_str())?;
     }

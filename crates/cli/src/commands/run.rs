@@ -7,7 +7,7 @@ use errand_agent::process::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;
-use errand_engine::admit::{self, Submission};
+use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::again;
 use errand_engine::launch::{self, Ready};
 use errand_engine::supervise::{Company, Usher, supervise};
@@ -19,6 +19,7 @@ use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
+use super::away;
 use super::submit::{self, Checked, Common};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -96,7 +97,10 @@ impl From<Busy> for OnBusy {
 /// Runs an agent.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let (detached, json) = (args.common.detach, args.common.json);
-    let checked = check(context, args)?;
+    if let Some(remote) = context.remote()? {
+        return away::run(context, &remote, args).await;
+    }
+    let checked = check(context, &args)?;
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, detached).await?;
     let submission = checked.pack(&engine)?;
@@ -138,25 +142,44 @@ async fn refuse_own_session(
         .hint("leave the new run behind with -d: it begins when this one is over"))
 }
 
-fn check(context: &Context, args: Args) -> Result<Checked, Failure> {
-    let source = submit::read_agent(&args.common.path)?;
-    let (kind, payload) = match (&args.job, &args.heartbeat) {
-        (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
-        (None, Some(payload)) => (RunKind::Heartbeat, payload.as_deref()),
-        (None, None) => (RunKind::Job, None),
-    };
-    let mut wishes = submit::wishes(context, &args.common)?;
-    wishes.timeout = args.timeout;
-    wishes.queue_timeout = args.queue_timeout;
-    let on_busy = args.on_busy.map_or(OnBusy::default(), Into::into);
-    wishes.session_turn = wishes.session_id.as_ref().map(|_| on_busy);
-    wishes.budgets = args.budgets;
-    wishes.dedup = args.dedup && !args.force;
-    if args.idempotency_key.as_deref() == Some("") {
-        return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));
+/// What was typed, but for the agent.
+pub(super) struct Asked {
+    pub(super) kind: RunKind,
+    pub(super) input: Option<Vec<u8>>,
+    pub(super) wishes: Wishes,
+}
+
+impl Args {
+    pub(super) const fn common(&self) -> &Common {
+        &self.common
     }
-    wishes.idempotency_key = args.idempotency_key;
-    let input = payload.map(submit::payload).transpose()?;
+
+    /// Reads and checks what was typed, but for the agent.
+    pub(super) fn asked(&self, context: &Context) -> Result<Asked, Failure> {
+        let (kind, payload) = match (&self.job, &self.heartbeat) {
+            (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
+            (None, Some(payload)) => (RunKind::Heartbeat, payload.as_deref()),
+            (None, None) => (RunKind::Job, None),
+        };
+        let mut wishes = submit::wishes(context, &self.common)?;
+        wishes.timeout = self.timeout;
+        wishes.queue_timeout = self.queue_timeout;
+        let on_busy = self.on_busy.map_or(OnBusy::default(), Into::into);
+        wishes.session_turn = wishes.session_id.as_ref().map(|_| on_busy);
+        wishes.budgets.clone_from(&self.budgets);
+        wishes.dedup = self.dedup && !self.force;
+        if self.idempotency_key.as_deref() == Some("") {
+            return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));
+        }
+        wishes.idempotency_key.clone_from(&self.idempotency_key);
+        let input = payload.map(submit::payload).transpose()?;
+        Ok(Asked { kind, input, wishes })
+    }
+}
+
+fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
+    let source = submit::read_agent(&args.common.path)?;
+    let Asked { kind, input, wishes } = args.asked(context)?;
     Checked { source, kind, input, wishes, service: None }.check(context)
 }
 
@@ -235,7 +258,7 @@ pub(crate) async fn foreground(
         Ok(lease) => show(context, engine, &usher, &run_id, lease).await?,
         Err(existing) => return follow(context, engine, &existing, json).await,
     };
-    report(context, engine, &stored, json)
+    report_stored(context, engine, &stored, json)
 }
 
 async fn show(
@@ -291,21 +314,40 @@ async fn follow(
     context.printer.note(&format!("run {run_id} does the same and stands in for this one"));
     match wait::until_over(engine, run_id, None).await? {
         wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored) => {
-            report(context, engine, &stored, json)
+            report_stored(context, engine, &stored, json)
         }
     }
 }
 
-fn report(context: &Context, engine: &Engine, stored: &Stored, json: bool) -> Result<u8, Failure> {
-    let record = record_file::record(engine, stored);
-    if json {
-        context.printer.json(&record)?;
-    }
+fn report_stored(
+    context: &Context,
+    engine: &Engine,
+    stored: &Stored,
+    json: bool,
+) -> Result<u8, Failure> {
     let was_interrupted =
         matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
-    let code = if was_interrupted { exit_code::INTERRUPTED } else { exit_code_of(&record) };
+    let record = record_file::record(engine, stored);
+    show_record(context, &record, json)?;
+    report(context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
+}
+
+/// The record of a run in the foreground, where it is asked for.
+pub(super) fn show_record(context: &Context, record: &Record, json: bool) -> Result<(), Failure> {
+    if json { context.printer.json(record) } else { Ok(()) }
+}
+
+/// What is told of a run in the foreground at its end. Returns the exit code: its own, unless it was
+/// interrupted.
+pub(super) fn report(
+    context: &Context,
+    record: &Record,
+    interrupted: Option<u8>,
+) -> Result<u8, Failure> {
+    use errand_agent::Clock as _;
+    let code = interrupted.unwrap_or_else(|| exit_code_of(record));
     if record.status == "paused" {
-        let what = render::status(&record, engine.now());
+        let what = render::status(record, errand_agent::SystemClock.now());
         context.printer.note(&format!("run {} is {what}", record.run_id));
         context.printer.note(
             "hint: `errand approvals ls` tells more; `errand approve`, `errand reject` or \

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Stop};
-use errand_engine::{reconcile, wait};
+use errand_engine::{Engine, reconcile, wait};
+use errand_model::RunId;
 use errand_model::event::CancelCause;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand stop`.
 #[derive(Debug, clap::Args)]
@@ -26,30 +28,34 @@ pub(crate) struct Args {
 
 /// Ends runs and prints their ids. Returns once nothing of them lives.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let mut ids = Vec::new();
-    for run in &args.runs {
-        ids.push(context.resolve(&engine, run).await?);
-    }
+    let place = context.place()?;
+    let ids = place.resolve_all(context, &args.runs).await?;
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
     let ask = Stop { cause: CancelCause::Stopped, by: user(context), grace };
     for run_id in ids {
-        let before = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
-        if before.run.status.is_terminal() {
-            context.printer.note(&format!("run {run_id} is {} already", before.run.status.name()));
-        } else {
-            let ended = ask::stop(&engine, &run_id, &ask).await?;
-            let status = ended.run.status.name();
-            if status != "cancelled" {
-                context
-                    .printer
-                    .note(&format!("run {run_id} was {status} before it could be stopped"));
-            }
+        let (was_over, status) = match &place {
+            Place::Here(engine) => here(engine, &run_id, &ask).await?,
+            Place::There(remote) => remote.stop(&run_id, &ask).await?,
+        };
+        if was_over {
+            context.printer.note(&format!("run {run_id} is {status} already"));
+        } else if status != "cancelled" {
+            context.printer.note(&format!("run {run_id} was {status} before it could be stopped"));
         }
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
+}
+
+/// Whether the run was over already, and how it ended.
+async fn here(engine: &Engine, run_id: &RunId, ask: &Stop) -> Result<(bool, String), Failure> {
+    let before = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    if before.run.status.is_terminal() {
+        return Ok((true, before.run.status.name().to_owned()));
+    }
+    let ended = ask::stop(engine, run_id, ask).await?;
+    Ok((false, ended.run.status.name().to_owned()))
 }
 
 /// Who asks, for the record.

@@ -1,22 +1,21 @@
 //! `errand usage`: what calls used.
 
-use errand_store::Namespaces;
 use std::str::FromStr;
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_api::record::usd;
 use errand_api::usage::{USAGE_SCHEMA, Usage, UsageSums};
-use errand_engine::Engine;
-use errand_model::Timestamp;
+use errand_engine::{Engine, view};
 use errand_model::price::Day;
-use errand_model::run::Run;
-use errand_store::{UsageBy, UsageQuery, UsageRow};
+use errand_model::{RunId, Timestamp};
+use errand_store::{Namespaces, UsageBy, UsageQuery};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::UsageAsk;
 use crate::render;
 
 /// Arguments of `errand usage`.
@@ -63,23 +62,9 @@ impl FromStr for By {
     type Err = String;
 
     fn from_str(typed: &str) -> Result<Self, String> {
-        let by = match typed {
-            "run" => UsageBy::Run,
-            "agent" => UsageBy::Agent,
-            "model" => UsageBy::Model,
-            "session" => UsageBy::Session,
-            "day" => UsageBy::Day,
-            "step" => UsageBy::Step,
-            "tool" => UsageBy::Tool,
-            _ => match typed.strip_prefix("label=") {
-                Some(label) if !label.is_empty() => UsageBy::Label(label.to_owned()),
-                Some(_) | None => {
-                    return Err(
-                        "write run, agent, model, session, day, step, tool or label=KEY".to_owned()
-                    );
-                }
-            },
-        };
+        let by = UsageBy::of_word(typed).ok_or_else(|| {
+            "write run, agent, model, session, day, step, tool or label=KEY".to_owned()
+        })?;
         Ok(Self { by, typed: typed.to_owned() })
     }
 }
@@ -116,35 +101,28 @@ fn since(text: &str) -> Result<Since, String> {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let now = errand_agent::SystemClock.now();
     let (since, until) = (args.since.map(|it| it.day(now)), args.until.map(|it| it.day(now)));
-    let mut found = errand_store::Usage::default();
-    match context.engine() {
-        Ok(engine) => {
+    let mut usage = match context.place() {
+        Ok(place) => {
             let run_id = match &args.run {
-                Some(text) => Some(context.resolve(&engine, text).await?),
+                Some(text) => Some(place.resolve(context, text).await?),
                 None => None,
             };
-            let query = UsageQuery {
-                namespaces: Namespaces::All,
-                by: args.by.by,
-                since,
-                until,
-                agent: args.agent,
-                run_id,
-            };
-            found = engine.store().usage(&query).await?;
+            match place {
+                Place::Here(engine) => here(&engine, &args, run_id, (since, until)).await?,
+                Place::There(remote) => {
+                    let (by, agent) = (args.by.typed.as_str(), args.agent.as_deref());
+                    let days = (since, until);
+                    remote.usage(&UsageAsk { by, agent, run_id: run_id.as_ref(), days }).await?
+                }
+            }
         }
         // No registry: nothing was used, and that is no failure.
-        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {}
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
+            document(&args, errand_store::Usage::default(), (since, until))
+        }
         Err(failure) => return Err(failure),
-    }
-    let usage = Usage {
-        schema: USAGE_SCHEMA,
-        by: args.by.typed,
-        since: since.map(|day| day.to_string()),
-        until: until.map(|day| day.to_string()),
-        rows: found.rows.into_iter().take(args.top.unwrap_or(usize::MAX)).map(sums).collect(),
-        total: sums(found.total),
     };
+    usage.rows.truncate(args.top.unwrap_or(usize::MAX));
     if args.json {
         context.printer.json(&usage)?;
     } else {
@@ -153,37 +131,35 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What the steps of a run used; nothing where no call was reported.
-pub(crate) async fn by_step(engine: &Engine, run: &Run) -> Result<Vec<UsageSums>, Failure> {
-    if run.counters.model_calls + run.counters.tool_calls == 0 {
-        return Ok(Vec::new());
-    }
-    let (by, run_id) = (UsageBy::Step, Some(run.id.clone()));
+async fn here(
+    engine: &Engine,
+    args: &Args,
+    run_id: Option<RunId>,
+    days: (Option<Day>, Option<Day>),
+) -> Result<Usage, Failure> {
     let query = UsageQuery {
         namespaces: Namespaces::All,
-        by,
-        since: None,
-        until: None,
-        agent: None,
+        by: args.by.by.clone(),
+        since: days.0,
+        until: days.1,
+        agent: args.agent.clone(),
         run_id,
     };
-    Ok(engine.store().usage(&query).await?.rows.into_iter().map(sums).collect())
+    Ok(document(args, engine.store().usage(&query).await?, days))
 }
 
-fn sums(row: UsageRow) -> UsageSums {
-    UsageSums {
-        key: row.key,
-        runs: row.runs,
-        model_calls: row.model_calls,
-        unpriced_calls: row.unpriced_calls,
-        tool_calls: row.tool_calls,
-        input_tokens: row.input_tokens,
-        output_tokens: row.output_tokens,
-        cached_tokens: row.cached_tokens,
-        reasoning_tokens: row.reasoning_tokens,
-        cost_micro_usd: row.cost_micro_usd,
-        cost_usd: row.cost_micro_usd.map(usd),
-        wall_time_ms: row.wall_time_ms,
+fn document(
+    args: &Args,
+    found: errand_store::Usage,
+    (since, until): (Option<Day>, Option<Day>),
+) -> Usage {
+    Usage {
+        schema: USAGE_SCHEMA,
+        by: args.by.typed.clone(),
+        since: since.map(|day| day.to_string()),
+        until: until.map(|day| day.to_string()),
+        rows: found.rows.into_iter().map(view::usage_sums).collect(),
+        total: view::usage_sums(found.total),
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::evidence::{self, Finding, Place, Problem, Verified};
-use errand_engine::export;
-use serde_json::{Value, json};
+use errand_api::verification::Verification;
+use errand_engine::{evidence, export, view};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand verify`.
 #[derive(Debug, clap::Args)]
@@ -34,18 +34,25 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let Some(name) = &args.run else { return all(context, args.json).await };
     let path = Path::new(name);
     let verified = if path.is_file() {
-        export::verify_file(path)?
+        view::verification(name, &export::verify_file(path)?)
     } else {
-        let engine = context.engine()?;
-        let run_id = context.resolve(&engine, name).await?;
-        evidence::verify_run(&engine, &run_id).await?
+        let place = context.place()?;
+        let run_id = place.resolve(context, name).await?;
+        match &place {
+            Place::Here(engine) => {
+                view::verification(name, &evidence::verify_run(engine, &run_id).await?)
+            }
+            Place::There(remote) => {
+                Verification { source: name.clone(), ..remote.verify(&run_id).await? }
+            }
+        }
     };
     if args.json {
-        context.printer.json(&document(name, &verified))?;
-    } else if verified.findings.is_empty() {
-        context.printer.line(&line(name, &verified))?;
+        context.printer.json(&verified)?;
+    } else if verified.unbroken {
+        context.printer.line(&line(&verified))?;
     }
-    match broken(name, &verified) {
+    match broken(&verified) {
         Some(failure) => Err(failure),
         None => Ok(0),
     }
@@ -53,26 +60,37 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 
 /// Verifies all runs: one line each, and what is wrong.
 async fn all(context: &Context, json: bool) -> Result<u8, Failure> {
-    let engine = context.engine()?;
     let mut documents = Vec::new();
     let (mut runs, mut broken_runs) = (0_u64, 0_u64);
-    evidence::verify_all(&engine, |verified| {
+    let mut take = |verified: Verification| {
         runs += 1;
-        broken_runs += u64::from(!verified.findings.is_empty());
-        let name = verified.run_id.as_str();
+        broken_runs += u64::from(!verified.unbroken);
         if json {
-            documents.push(document(name, &verified));
+            documents.push(verified);
             return Ok(());
         }
-        if verified.findings.is_empty() {
-            return context.printer.line(&line(name, &verified));
+        if verified.unbroken {
+            return context.printer.line(&line(&verified));
         }
+        let name = &verified.source;
         verified
             .findings
             .iter()
-            .try_for_each(|finding| context.printer.line(&format!("{name}: {finding}")))
-    })
-    .await?;
+            .try_for_each(|found| context.printer.line(&format!("{name}: {}", found.message)))
+    };
+    match context.place()? {
+        Place::Here(engine) => {
+            evidence::verify_all(&engine, |verified| {
+                take(view::verification(verified.run_id.as_str(), &verified))
+            })
+            .await?;
+        }
+        Place::There(remote) => {
+            for run_id in remote.run_ids().await? {
+                take(remote.verify(&run_id).await?)?;
+            }
+        }
+    }
     if json {
         context.printer.json(&documents)?;
     }
@@ -84,45 +102,18 @@ async fn all(context: &Context, json: bool) -> Result<u8, Failure> {
     Err(Failure::new(ErrorCode::JournalBroken, what))
 }
 
-fn line(name: &str, verified: &Verified) -> String {
-    let sealed = if verified.is_sealed { "sealed" } else { "not over yet" };
-    format!("{name}: {} events, unbroken, {sealed}", verified.events)
+fn line(verified: &Verification) -> String {
+    let sealed = if verified.sealed { "sealed" } else { "not over yet" };
+    format!("{}: {} events, unbroken, {sealed}", verified.source, verified.events)
 }
 
-fn document(source: &str, verified: &Verified) -> Value {
-    json!({
-        "schema": 1,
-        "source": source,
-        "run_id": verified.run_id,
-        "events": verified.events,
-        "sealed": verified.is_sealed,
-        "hash": verified.hash,
-        "unbroken": verified.findings.is_empty(),
-        "findings": verified.findings.iter().map(finding).collect::<Vec<_>>(),
-    })
-}
-
-fn finding(finding: &Finding) -> Value {
-    let path = match &finding.place {
-        Place::Registry => None,
-        Place::File(path) => Some(path.display().to_string()),
-        Place::Export(entry) => Some(entry.clone()),
-    };
-    json!({
-        "place": finding.place.name(),
-        "path": path,
-        "event": finding.problem.seq(),
-        "what": finding.problem.name(),
-        "message": finding.to_string(),
-    })
-}
-
-fn broken(name: &str, verified: &Verified) -> Option<Failure> {
+fn broken(verified: &Verification) -> Option<Failure> {
     let first = verified.findings.first()?;
-    let what = format!("the journal of {name} is not what was written: {first}");
+    let name = &verified.source;
+    let what = format!("the journal of {name} is not what was written: {}", first.message);
     let mut failure = Failure::new(ErrorCode::JournalBroken, what);
     for further in verified.findings.iter().skip(1) {
-        failure = failure.hint(format!("also: {further}"));
+        failure = failure.hint(format!("also: {}", further.message));
     }
     Some(match hint(verified) {
         Some(hint) => failure.hint(hint),
@@ -131,17 +122,19 @@ fn broken(name: &str, verified: &Verified) -> Option<Failure> {
 }
 
 /// What can be done where one of the two copies is whole.
-fn hint(verified: &Verified) -> Option<&'static str> {
+fn hint(verified: &Verification) -> Option<&'static str> {
     let [only] = verified.findings.as_slice() else { return None };
-    match (&only.place, &only.problem) {
-        (Place::Registry, Problem::Event(_)) => Some(
+    // An event, and not a blob that it names or what stands beside the journal.
+    let is_event = only.event.is_some() && !only.what.starts_with("blob_");
+    match only.place.as_str() {
+        "registry" if is_event => Some(
             "its file (runs/<run-id>.events.jsonl) has the journal whole; `errand registry rebuild` \
              makes the registry anew from the files",
         ),
-        (Place::File(_), Problem::Event(_)) => Some(
+        "file" if is_event => Some(
             "the registry has the journal whole; a process that was killed leaves the end of the \
              file out: `errand registry check --repair` adds what is missing",
         ),
-        (Place::Registry | Place::File(_) | Place::Export(_), _) => None,
+        _ => None,
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 use crate::render::exit_code_of;
 
 /// Arguments of `errand wait`.
@@ -27,24 +28,26 @@ pub(crate) struct Args {
 
 /// Waits. The exit code is that of the last run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let mut ids = Vec::new();
-    for run in &args.runs {
-        ids.push(context.resolve(&engine, run).await?);
-    }
+    let place = context.place()?;
+    let ids = place.resolve_all(context, &args.runs).await?;
     let deadline = args.timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
     let mut last = 0;
     let mut records = Vec::new();
     for run_id in &ids {
-        let stored = match wait::until_over(&engine, run_id, deadline).await? {
-            Waited::Reached(stored) => stored,
-            Waited::TimedOut(stored) => {
-                let status = stored.run.status.name();
-                return Err(Failure::new(ErrorCode::WaitTimedOut, format!("run {run_id} is still {status}"))
-                    .hint("it goes on: wait again, follow it with `errand logs -f`, or end it with `errand stop`"));
+        let record = match &place {
+            Place::Here(engine) => {
+                let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
+                    wait::until_over(engine, run_id, deadline).await?;
+                record_file::record(engine, &stored)
             }
+            Place::There(remote) => remote.wait(run_id, deadline).await?,
         };
-        let record = record_file::record(&engine, &stored);
+        if !record.is_terminal() {
+            let what = format!("run {run_id} is still {}", record.status);
+            return Err(Failure::new(ErrorCode::WaitTimedOut, what).hint(
+                "it goes on: wait again, follow it with `errand logs -f`, or end it with `errand stop`",
+            ));
+        }
         last = exit_code_of(&record);
         if args.json {
             records.push(record);

@@ -37,13 +37,17 @@ pub enum Question {
     Input(Box<RecordInput>),
 }
 
-/// Questions of all runs, oldest first.
+/// Questions of all runs of those namespaces, oldest first.
 ///
 /// # Errors
 ///
 /// If the registry fails.
-pub async fn list(engine: &Engine, which: Questions) -> Result<Vec<Listed>, Error> {
-    let asked = engine.store().questions(which, &Namespaces::All, LIST_LIMIT).await?;
+pub async fn list(
+    engine: &Engine,
+    which: Questions,
+    whose: &Namespaces,
+) -> Result<Vec<Listed>, Error> {
+    let asked = engine.store().questions(which, whose, LIST_LIMIT).await?;
     Ok(asked.into_iter().filter_map(listed).collect())
 }
 

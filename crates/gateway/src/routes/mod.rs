@@ -5,6 +5,10 @@
 //! caller's key and its scope when a handler is called; an extractor of `crate::extract` has checked
 //! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
 
+mod approvals;
+mod by;
+mod dead_letters;
+mod find_runs;
 mod follow_runs;
 mod get_healthz;
 mod get_metrics;
@@ -15,6 +19,10 @@ mod keys;
 mod list_audit;
 mod list_events;
 mod list_runs;
+mod proofs;
+mod prune_runs;
+mod sessions;
+mod usage;
 
 use crate::router::{Handled, handled};
 
@@ -23,6 +31,8 @@ pub(crate) fn handlers() -> Vec<Handled> {
     let mut all = meta();
     all.extend(runs());
     all.extend(access());
+    all.extend(beside_runs());
+    all.extend(dead_letters_and_sessions());
     all
 }
 
@@ -53,5 +63,39 @@ fn runs() -> Vec<Handled> {
         handled("list_runs", list_runs::list_runs),
         handled("list_events", list_events::list_events),
         handled("follow_runs", follow_runs::follow_runs),
+    ]
+}
+
+/// Those of what runs leave, ask and use.
+fn beside_runs() -> Vec<Handled> {
+    vec![
+        handled("find_runs", find_runs::find_runs),
+        handled("prune_runs", prune_runs::prune_runs),
+        handled("get_manifest", proofs::get_manifest),
+        handled("get_comparison", proofs::get_comparison),
+        handled("list_approvals", approvals::list_approvals),
+        handled("decide_approval", approvals::decide_approval),
+        handled("decide_only_approval", approvals::decide_only_approval),
+        handled("provide_input", approvals::provide_input),
+        handled("get_usage", usage::get_usage),
+    ]
+}
+
+/// Those of dead letters and of sessions.
+fn dead_letters_and_sessions() -> Vec<Handled> {
+    vec![
+        handled("list_dead_letters", dead_letters::list_dead_letters),
+        handled("get_dead_letter", dead_letters::get_dead_letter),
+        handled("redrive_dead_letter", dead_letters::redrive_dead_letter),
+        handled("discard_dead_letter", dead_letters::discard_dead_letter),
+        handled("redrive_dead_letters", dead_letters::redrive_dead_letters),
+        handled("discard_dead_letters", dead_letters::discard_dead_letters),
+        handled("list_sessions", sessions::list_sessions),
+        handled("create_session", sessions::create_session),
+        handled("get_session", sessions::get_session),
+        handled("delete_session", sessions::delete_session),
+        handled("get_session_history", sessions::get_session_history),
+        handled("get_session_state", sessions::get_session_state),
+        handled("put_session_state", sessions::put_session_state),
     ]
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     let from = subject::find(context, from, None).await?;
     let to = subject::find(context, to, None).await?;
-    let found = diff(&from.document(), &to.document());
+    let found = diff(&from.document, &to.document);
     if json {
         context.printer.json(&json!({
             "schema": 1, "from": side(&from), "to": side(&to),

@@ -1,10 +1,11 @@
 //! `errand bom ls`: the generations of an agent's inventory.
 
 use errand_api::error_code::ErrorCode;
-use serde_json::json;
+use errand_engine::view;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand bom ls`.
 #[derive(Debug, clap::Args)]
@@ -21,24 +22,26 @@ pub(crate) struct Args {
 
 /// Lists generations, the latest first.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let boms = match context.engine() {
-        Ok(engine) => engine.store().boms(&args.agent, args.last.unwrap_or(u32::MAX)).await?,
+    let boms = match context.place() {
+        Ok(Place::Here(engine)) => {
+            view::boms(engine.store().boms(&args.agent, args.last.unwrap_or(u32::MAX)).await?)
+        }
+        Ok(Place::There(remote)) => remote.boms(&args.agent, args.last).await?,
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
     if args.json {
-        let rows = boms.iter().map(|bom| {
-            json!({
-                "agent": bom.agent, "generation": bom.generation, "digest": bom.digest,
-                "created_at_ms": bom.at,
-            })
-        });
-        context.printer.json(&rows.collect::<Vec<_>>())?;
+        context.printer.json(&boms)?;
         return Ok(0);
     }
     context.printer.line(&format!("{:>10}  {:<24}  DIGEST", "GENERATION", "SINCE"))?;
     for bom in &boms {
-        let line = format!("{:>10}  {:<24}  {}", bom.generation, bom.at.to_string(), bom.digest);
+        let line = format!(
+            "{:>10}  {:<24}  {}",
+            bom.generation,
+            bom.created_at_ms.to_string(),
+            bom.digest
+        );
         context.printer.line(&line)?;
     }
     Ok(0)

@@ -55,6 +55,6 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     let of = args.of.as_deref().unwrap_or_default();
     let found = subject::find(context, of, args.attempt).await?;
-    context.printer.json(&found.document())?;
+    context.printer.json(&found.document)?;
     Ok(0)
 }

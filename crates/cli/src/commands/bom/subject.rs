@@ -4,33 +4,43 @@ use std::path::Path;
 
 use errand_agent::parcel;
 use errand_api::bom::document;
+use errand_api::bom_page::BomGeneration;
 use errand_api::error_code::ErrorCode;
-use errand_engine::{Engine, bom, wait};
-use errand_model::event::EventBody;
+use errand_engine::{Engine, bom, view, wait};
 use errand_model::{Digest, RunId};
 use errand_store::BlobError;
 use serde_json::Value;
 
 use crate::context::Context;
 use crate::failure::Failure;
-
-/// Events that are read at once.
-const PAGE: u32 = 5_000;
+use crate::place::Place;
+use crate::remote::Bom;
 
 /// An inventory and what it is called.
 #[derive(Debug)]
 pub(super) struct Found {
     /// `agent@generation`, or what was typed.
     pub(super) name: String,
-    content: Value,
+    pub(super) document: Value,
     pub(super) digest: Digest,
     pub(super) generation: Option<u64>,
 }
 
 impl Found {
-    /// The whole document.
-    pub(super) fn document(&self) -> Value {
-        document(&self.content, &self.digest, self.generation)
+    /// One of this machine's registry.
+    fn here(name: String, content: &Value, digest: Digest, generation: Option<u64>) -> Self {
+        let document = document(content, &digest, generation);
+        Self { name, document, digest, generation }
+    }
+
+    /// One of a server.
+    fn there(name: Option<String>, bom: Bom) -> Self {
+        let Bom { document, digest, generation } = bom;
+        let component = document.pointer("/metadata/component/name").and_then(Value::as_str);
+        let agent = component.unwrap_or_default();
+        let of_agent = || generation.map(|generation| format!("{agent}@{generation}"));
+        let name = name.or_else(of_agent).unwrap_or_else(|| agent.to_owned());
+        Self { name, document, digest, generation }
     }
 }
 
@@ -43,16 +53,46 @@ pub(super) async fn find(
     if is_path(text) {
         return of_path(context, text).await;
     }
-    let engine = context.engine()?;
-    if let Ok(digest) = text.parse::<Digest>() {
-        let content = kept(&engine, &digest)?;
-        return Ok(Found { name: text.to_owned(), content, digest, generation: None });
+    let place = context.place()?;
+    let by_digest = text.parse::<Digest>().ok();
+    let engine = match &place {
+        Place::Here(engine) => engine,
+        Place::There(remote) => {
+            if by_digest.is_some() {
+                let what = "an inventory of a server is not named by its digest";
+                return Err(Failure::new(ErrorCode::OnlyLocal, what)
+                    .hint("name a run, or AGENT@GENERATION: `errand bom ls AGENT` lists those"));
+            }
+            if let Some((agent, generation)) = generation(text) {
+                let bom = remote.bom_generation(agent, generation).await?;
+                return Ok(Found::there(Some(text.to_owned()), bom));
+            }
+            let run_id = place.resolve(context, text).await?;
+            return Ok(Found::there(None, remote.bom(&run_id, attempt).await?));
+        }
+    };
+    if let Some(digest) = by_digest {
+        let content = kept(engine, &digest)?;
+        return Ok(Found::here(text.to_owned(), &content, digest, None));
     }
     if let Some((agent, generation)) = generation(text) {
-        return of_generation(&engine, agent, generation).await;
+        let boms = view::boms(engine.store().boms(agent, u32::MAX).await?);
+        let digest = of_agent(&boms, agent, generation)?;
+        let content = kept(engine, &digest)?;
+        return Ok(Found::here(text.to_owned(), &content, digest, Some(generation)));
     }
-    let run_id = context.resolve(&engine, text).await?;
-    of_run(context, &engine, &run_id, attempt).await
+    let run_id = place.resolve(context, text).await?;
+    of_run(context, engine, &run_id, attempt).await
+}
+
+/// The digest of that generation.
+fn of_agent(boms: &[BomGeneration], agent: &str, generation: u64) -> Result<Digest, Failure> {
+    let found = boms.iter().find(|bom| bom.generation == generation);
+    found.map(|bom| bom.digest.clone()).ok_or_else(|| {
+        let message = format!("there is no generation {generation} of the agent {agent:?}");
+        Failure::new(ErrorCode::BomNotFound, message)
+            .hint(format!("`errand bom ls {agent}` lists those that there are"))
+    })
 }
 
 /// What is written as a path, or is the folder of an agent.
@@ -70,8 +110,10 @@ fn generation(text: &str) -> Option<(&str, u64)> {
 async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     let plan = parcel::plan(Path::new(text))?;
     let taken = bom::of_plan(&plan)?;
-    let latest = match context.engine() {
-        Ok(engine) => engine.store().boms(&plan.agent().name, 1).await?.pop(),
+    let name = plan.agent().name.as_str();
+    let latest = match context.place() {
+        Ok(Place::Here(engine)) => view::boms(engine.store().boms(name, 1).await?).pop(),
+        Ok(Place::There(remote)) => remote.boms(name, Some(1)).await?.pop(),
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => None,
         Err(failure) => return Err(failure),
     };
@@ -80,10 +122,9 @@ async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
         Some(latest) => latest.generation + 1,
         None => 1,
     };
-    let content = serde_json::from_str(&taken.content)
+    let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
-    let generation = Some(generation);
-    Ok(Found { name: text.to_owned(), content, digest: taken.digest, generation })
+    Ok(Found::here(text.to_owned(), &content, taken.digest, Some(generation)))
 }
 
 /// What was kept under a digest.
@@ -104,18 +145,6 @@ fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
     Err(Failure::new(code, message).hint(hint))
 }
 
-async fn of_generation(engine: &Engine, agent: &str, generation: u64) -> Result<Found, Failure> {
-    let all = engine.store().boms(agent, u32::MAX).await?;
-    let found = all.into_iter().find(|bom| bom.generation == generation).ok_or_else(|| {
-        let message = format!("there is no generation {generation} of the agent {agent:?}");
-        Failure::new(ErrorCode::BomNotFound, message)
-            .hint(format!("`errand bom ls {agent}` lists those that there are"))
-    })?;
-    let content = kept(engine, &found.digest)?;
-    let name = format!("{agent}@{generation}");
-    Ok(Found { name, content, digest: found.digest, generation: Some(generation) })
-}
-
 /// The inventory that a run has pinned.
 async fn of_run(
     context: &Context,
@@ -127,13 +156,13 @@ async fn of_run(
     let agent = &stored.run.spec.agent;
     let last = stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone()));
     let pinned = match attempt {
-        Some(attempt) => pinned(engine, run_id, attempt).await?,
+        Some(attempt) => bom::pinned(engine, run_id, attempt).await?,
         None => last,
     };
     if let Some((generation, digest)) = pinned {
         let content = kept(engine, &digest)?;
         let name = format!("{}@{generation}", agent.name);
-        return Ok(Found { name, content, digest, generation: Some(generation) });
+        return Ok(Found::here(name, &content, digest, Some(generation)));
     }
     if let Some(attempt) = attempt {
         let message = format!("attempt {attempt} of run {run_id} has no inventory");
@@ -144,28 +173,7 @@ async fn of_run(
     context.printer.note(&format!("run {run_id} has pinned no inventory: this is its parcel's"));
     let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
     let taken = bom::of_parcel(&parcel)?;
-    let content = serde_json::from_str(&taken.content)
+    let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
-    Ok(Found { name: run_id.to_string(), content, digest: taken.digest, generation: None })
-}
-
-/// What the journal says that an attempt has pinned.
-async fn pinned(
-    engine: &Engine,
-    run_id: &RunId,
-    attempt: u32,
-) -> Result<Option<(u64, Digest)>, Failure> {
-    let mut after = 0;
-    loop {
-        let events = engine.store().events(run_id, after, PAGE).await?;
-        let Some(last) = events.last() else { return Ok(None) };
-        after = last.seq;
-        for event in events.iter().filter(|event| event.attempt == attempt) {
-            if event.kind == "bom.pinned"
-                && let Ok(EventBody::BomPinned(pinned)) = event.body()
-            {
-                return Ok(Some((pinned.generation, pinned.digest)));
-            }
-        }
-    }
+    Ok(Found::here(run_id.to_string(), &content, taken.digest, None))
 }

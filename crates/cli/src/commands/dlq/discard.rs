@@ -1,12 +1,14 @@
 //! `errand dlq discard`.
 
 use errand_agent::Clock as _;
+use errand_model::RunId;
 use errand_store::Discard;
 
 use super::chosen;
 use crate::commands::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand dlq discard`.
 #[derive(Debug, clap::Args)]
@@ -28,17 +30,14 @@ pub(crate) struct Args {
 /// Takes dead letters off the list and prints their ids. One that cannot be discarded does not
 /// keep the others from it.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
+    let place = context.place()?;
     let mut discarded = Vec::new();
     let mut code = 0;
-    for run_id in chosen(context, &engine, &args.runs, args.agent.as_ref()).await? {
-        let at = errand_agent::SystemClock.now();
-        let discard = Discard { run_id: run_id.clone(), by: user(context), at };
-        match engine.store().discard(discard).await {
+    for run_id in chosen(&place, &args.runs, args.agent.as_ref()).await? {
+        match discard(context, &place, &run_id).await {
             Ok(()) if args.json => discarded.push(run_id),
             Ok(()) => context.printer.line(run_id.as_str())?,
-            Err(error) => {
-                let failure = Failure::from(error);
+            Err(failure) => {
                 context.printer.failure(&failure);
                 code = failure.exit_code();
             }
@@ -48,4 +47,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.json(&discarded)?;
     }
     Ok(code)
+}
+
+async fn discard(context: &Context, place: &Place, run_id: &RunId) -> Result<(), Failure> {
+    match place {
+        Place::Here(engine) => {
+            let at = errand_agent::SystemClock.now();
+            let discard = Discard { run_id: run_id.clone(), by: user(context), at };
+            Ok(engine.store().discard(discard).await?)
+        }
+        Place::There(remote) => remote.discard(run_id, user(context)).await,
+    }
 }

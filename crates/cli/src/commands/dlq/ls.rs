@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
+use errand_api::dead_letter::DeadLetter;
 use errand_api::error_code::ErrorCode;
+use errand_engine::view;
 use errand_model::Timestamp;
-use errand_store::{DeadLetter, DeadLetterFilter, Fate};
+use errand_store::DeadLetterFilter;
 
-use super::{all, document, fate};
+use super::{Ask, fate};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
+use crate::place::Place;
 use crate::render::one_line;
 
 /// Arguments of `errand dlq ls`.
@@ -43,23 +46,23 @@ pub(crate) struct Args {
 
 /// Lists dead letters.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let letters = match context.engine() {
-        Ok(engine) => {
-            let filter = DeadLetterFilter {
+    let letters = match context.place() {
+        Ok(place) => {
+            let ask = Ask {
                 settled: args.all,
                 agent: args.agent.clone(),
                 code: args.code.clone(),
                 since: args.since.map(ago),
-                ..DeadLetterFilter::default()
+                limit: args.last,
             };
-            all(&engine, &filter, args.last.unwrap_or(usize::MAX)).await?
+            letters(&place, &ask).await?
         }
         // No registry: no runs, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
     if args.json {
-        context.printer.json(&letters.iter().map(document).collect::<Vec<_>>())?;
+        context.printer.json(&letters)?;
     } else if args.quiet {
         for letter in &letters {
             context.printer.line(letter.run_id.as_str())?;
@@ -68,6 +71,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.line(&table(&letters, args.all))?;
     }
     Ok(0)
+}
+
+/// Dead letters that fit, newest run first.
+pub(super) async fn letters(place: &Place, ask: &Ask) -> Result<Vec<DeadLetter>, Failure> {
+    match place {
+        Place::Here(engine) => {
+            let filter = DeadLetterFilter {
+                settled: ask.settled,
+                agent: ask.agent.clone(),
+                code: ask.code.clone(),
+                since: ask.since,
+                ..DeadLetterFilter::default()
+            };
+            let limit = ask.limit.unwrap_or(usize::MAX);
+            Ok(view::dead_letters(engine, &filter, None, limit).await?)
+        }
+        Place::There(remote) => remote.dead_letters(ask).await,
+    }
 }
 
 /// The moment that long ago.
@@ -82,7 +103,7 @@ fn table(letters: &[DeadLetter], with_state: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     let mut header = vec!["RUN ID", "AGENT", "ATTEMPTS", "ERROR", "STEP", "DIED"];
-    let is_mixed = with_state || letters.iter().any(|letter| letter.fate != Fate::Open);
+    let is_mixed = with_state || letters.iter().any(|letter| letter.state != "open");
     if is_mixed {
         header.push("STATE");
     }
@@ -92,9 +113,9 @@ fn table(letters: &[DeadLetter], with_state: bool) -> String {
             letter.run_id.to_string(),
             letter.agent.clone(),
             letter.attempts.to_string(),
-            format!("{}: {}", letter.code, one_line(&letter.message)),
-            one_line(letter.step.as_deref().unwrap_or("-")),
-            relative(letter.at, now),
+            format!("{}: {}", letter.error.code, one_line(&letter.error.message)),
+            one_line(letter.error.step.as_deref().unwrap_or("-")),
+            relative(letter.dead_at_ms, now),
         ];
         if is_mixed {
             row.push(fate(letter, now));

@@ -5,16 +5,14 @@ mod ls;
 mod redrive;
 mod show;
 
-use errand_engine::Engine;
+use errand_api::dead_letter::DeadLetter;
 use errand_model::{RunId, Timestamp};
-use errand_store::{DeadLetter, DeadLetterFilter, Fate, Page};
-use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::failure::Failure;
-
-/// Dead letters that are read at once.
-const PAGE: u32 = 1_000;
+use crate::moment::relative;
+use crate::place::Place;
+use crate::remote::DeadLetterAsk as Ask;
 
 /// What can be done with dead letters.
 #[derive(Debug, clap::Subcommand)]
@@ -39,76 +37,31 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     }
 }
 
-/// All dead letters that fit, newest run first; at most `limit`.
-async fn all(
-    engine: &Engine,
-    filter: &DeadLetterFilter,
-    limit: usize,
-) -> Result<Vec<DeadLetter>, Failure> {
-    let mut found = Vec::new();
-    let mut page = Page { after: None, limit: PAGE };
-    loop {
-        let letters = engine.store().dead_letters(filter, &page).await?;
-        let is_last = letters.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-        page.after = letters.last().map(|letter| letter.run_id.clone());
-        found.extend(letters);
-        if is_last || found.len() >= limit {
-            found.truncate(limit);
-            return Ok(found);
-        }
-    }
-}
-
 /// What `--all`, or the runs that were named, mean: oldest first for all.
 async fn chosen(
-    context: &Context,
-    engine: &Engine,
+    place: &Place,
     runs: &[String],
     agent: Option<&String>,
 ) -> Result<Vec<RunId>, Failure> {
     if runs.is_empty() {
-        let filter = DeadLetterFilter { agent: agent.cloned(), ..DeadLetterFilter::default() };
-        let letters = all(engine, &filter, usize::MAX).await?;
+        let ask = Ask { agent: agent.cloned(), ..Ask::default() };
+        let letters = ls::letters(place, &ask).await?;
         return Ok(letters.into_iter().rev().map(|letter| letter.run_id).collect());
     }
     let mut ids = Vec::new();
     for run in runs {
-        ids.push(context.resolve_strictly(engine, run).await?);
+        ids.push(place.resolve_strictly(run).await?);
     }
     Ok(ids)
 }
 
-/// A dead letter as a JSON object.
-fn document(letter: &DeadLetter) -> Value {
-    let (state, redriven_as, settled_at, by) = match &letter.fate {
-        Fate::Open => ("open", None, None, None),
-        Fate::Redriven { run_id, at } => ("redriven", Some(run_id), Some(at), None),
-        Fate::Discarded { at, by } => ("discarded", None, Some(at), by.as_ref()),
-    };
-    json!({
-        "schema": 1,
-        "run_id": letter.run_id,
-        "name": letter.name,
-        "agent": letter.agent,
-        "dead_at_ms": letter.at,
-        "attempts": letter.attempts,
-        "error": { "code": letter.code, "message": letter.message, "step": letter.step },
-        "state": state,
-        "redriven_as": redriven_as,
-        "settled_at_ms": settled_at,
-        "discarded_by": by,
-    })
-}
-
 /// What became of it, for people.
 fn fate(letter: &DeadLetter, now: Timestamp) -> String {
-    use crate::moment::relative;
-    match &letter.fate {
-        Fate::Open => "open".to_owned(),
-        Fate::Redriven { run_id, at } => format!("redriven {} as {run_id}", relative(*at, now)),
-        Fate::Discarded { at, by: Some(by) } => {
-            format!("discarded {} by {by}", relative(*at, now))
-        }
-        Fate::Discarded { at, by: None } => format!("discarded {}", relative(*at, now)),
+    let Some(at) = letter.settled_at_ms else { return letter.state.clone() };
+    let settled = format!("{} {}", letter.state, relative(at, now));
+    match (&letter.redriven_as, &letter.discarded_by) {
+        (Some(run_id), _) => format!("{settled} as {run_id}"),
+        (None, Some(by)) => format!("{settled} by {by}"),
+        (None, None) => settled,
     }
 }

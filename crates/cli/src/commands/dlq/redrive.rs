@@ -1,11 +1,13 @@
 //! `errand dlq redrive`.
 
+use errand_api::dead_letter::Redriven;
 use errand_engine::again::{self, Redrive};
-use serde_json::json;
+use errand_model::RunId;
 
 use super::chosen;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand dlq redrive`.
 #[derive(Debug, clap::Args)]
@@ -37,20 +39,15 @@ pub(crate) struct Args {
 /// Redrives dead letters and prints the ids of their new runs. One that cannot be redriven does
 /// not keep the others from it.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
+    let place = context.place()?;
     let how = Redrive { from_start: args.from_start, again: args.again };
     let mut redriven = Vec::new();
     let mut code = 0;
-    for run_id in chosen(context, &engine, &args.runs, args.agent.as_ref()).await? {
-        let started = match again::redrive(&engine, &run_id, how).await {
-            Ok(submission) => again::start(&engine, submission).await,
-            Err(error) => Err(error),
-        };
-        match started {
-            Ok(new) if args.json => redriven.push(json!({ "run_id": run_id, "redriven_as": new })),
+    for run_id in chosen(&place, &args.runs, args.agent.as_ref()).await? {
+        match redrive(&place, &run_id, how).await {
+            Ok(redriven_as) if args.json => redriven.push(Redriven { run_id, redriven_as }),
             Ok(new) => context.printer.line(new.as_str())?,
-            Err(error) => {
-                let failure = Failure::from(error);
+            Err(failure) => {
                 context.printer.failure(&failure);
                 code = failure.exit_code();
             }
@@ -60,4 +57,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.json(&redriven)?;
     }
     Ok(code)
+}
+
+async fn redrive(place: &Place, run_id: &RunId, how: Redrive) -> Result<RunId, Failure> {
+    match place {
+        Place::Here(engine) => {
+            let submission = again::redrive(engine, run_id, how).await?;
+            Ok(again::start(engine, submission).await?)
+        }
+        Place::There(remote) => remote.redrive(run_id, how).await,
+    }
 }

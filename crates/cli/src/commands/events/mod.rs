@@ -5,10 +5,12 @@ mod line;
 mod show;
 
 use errand_engine::{Engine, wait};
-use errand_model::RunId;
+use errand_model::{Event, RunId};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::Remote;
 use kinds::Kinds;
 
 /// Events that are read at once.
@@ -39,30 +41,52 @@ pub(crate) struct Args {
 
 /// Shows a journal, in order and without gaps.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let view = View { context, engine: &engine, run_id, kinds: Kinds(args.types), json: args.json };
-    let mut seen = view.show_after(0).await?;
-    if !args.follow {
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let view = View { context, run_id, kinds: Kinds(args.types), json: args.json };
+    match &place {
+        Place::Here(engine) => here(engine, &view, args.follow).await,
+        Place::There(remote) => there(remote, &view, args.follow).await,
+    }
+}
+
+async fn here(engine: &Engine, view: &View<'_>, is_following: bool) -> Result<u8, Failure> {
+    let mut seen = view.show_after(engine, 0).await?;
+    if !is_following {
         return Ok(0);
     }
     loop {
         let before = seen;
-        let more = wait::until(&engine, &view.run_id, None, |stored| {
+        let more = wait::until(engine, &view.run_id, None, |stored| {
             stored.head.seq > before || stored.run.status.is_terminal()
         });
         let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) = more.await?;
-        seen = view.show_after(seen).await?;
+        seen = view.show_after(engine, seen).await?;
         if stored.run.status.is_terminal() && seen >= stored.head.seq {
             return Ok(0);
         }
     }
 }
 
+async fn there(remote: &Remote, view: &View<'_>, is_following: bool) -> Result<u8, Failure> {
+    let mut seen = 0;
+    loop {
+        let page = remote.events(&view.run_id, seen, PAGE).await?;
+        seen = page.events.last().map_or(seen, |last| last.seq);
+        view.show(&page.events)?;
+        if page.has_more {
+            continue;
+        }
+        if !is_following || page.is_over {
+            return Ok(0);
+        }
+        remote.news(&view.run_id, seen).await?;
+    }
+}
+
 /// What is shown, and how.
 struct View<'a> {
     context: &'a Context,
-    engine: &'a Engine,
     run_id: RunId,
     kinds: Kinds,
     json: bool,
@@ -70,19 +94,21 @@ struct View<'a> {
 
 impl View<'_> {
     /// Shows what comes after event `after`. Returns the number of the last event looked at.
-    async fn show_after(&self, mut after: u64) -> Result<u64, Failure> {
+    async fn show_after(&self, engine: &Engine, mut after: u64) -> Result<u64, Failure> {
         loop {
-            let events = self.engine.store().events(&self.run_id, after, PAGE).await?;
+            let events = engine.store().events(&self.run_id, after, PAGE).await?;
             let Some(last) = events.last() else { return Ok(after) };
             after = last.seq;
-            let mut text = String::new();
-            for event in events.iter().filter(|event| self.kinds.has(&event.kind)) {
-                text.push_str(&if self.json { event.to_json_line() } else { line::of(event) });
-                text.push('\n');
-            }
-            if !text.is_empty() {
-                self.context.printer.bytes(text.as_bytes())?;
-            }
+            self.show(&events)?;
         }
+    }
+
+    fn show(&self, events: &[Event]) -> Result<(), Failure> {
+        let mut text = String::new();
+        for event in events.iter().filter(|event| self.kinds.has(&event.kind)) {
+            text.push_str(&if self.json { event.to_json_line() } else { line::of(event) });
+            text.push('\n');
+        }
+        if text.is_empty() { Ok(()) } else { self.context.printer.bytes(text.as_bytes()) }
     }
 }

@@ -7,13 +7,18 @@ mod strict;
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::Parcel;
-use errand_engine::{Engine, replay};
+use errand_engine::{Engine, replay, view};
+use errand_model::RunId;
 
+use super::away::Away;
+use super::push;
 use super::run::carry_on;
 use super::stop::user;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::Remote;
 
 /// How a run is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -62,25 +67,61 @@ pub(crate) struct Args {
 /// Replays a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     check(&args)?;
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    match &place {
+        Place::Here(engine) => here(context, engine, &run_id, &args).await,
+        Place::There(remote) => there(context, remote, &run_id, &args).await,
+    }
+}
+
+async fn here(
+    context: &Context,
+    engine: &Engine,
+    run_id: &RunId,
+    args: &Args,
+) -> Result<u8, Failure> {
     match args.policy {
         Policy::Inspect => {
-            let narrative = replay::inspect(&engine, &run_id).await?;
-            inspect::show(context, &narrative, args.json)
+            let story = view::story(replay::inspect(engine, run_id).await?);
+            inspect::show(context, &story, args.json)
         }
         Policy::Strict => {
-            let agent = agent(&engine, args.agent.as_deref())?;
-            let submission = replay::strict(&engine, &run_id, agent).await?;
-            strict::run(context, &engine, submission, args.json).await
+            let agent = agent(engine, args.agent.as_deref())?;
+            let submission = replay::strict(engine, run_id, agent).await?;
+            strict::run(context, engine, submission, args.json).await
         }
         Policy::Live => {
             let by =
                 args.allow_effects.then(|| user(context).unwrap_or_else(|| "unknown".to_owned()));
-            let agent = agent(&engine, args.agent.as_deref())?;
-            let mut submission = replay::live(&engine, &run_id, by, agent).await?;
+            let agent = agent(engine, args.agent.as_deref())?;
+            let mut submission = replay::live(engine, run_id, by, agent).await?;
             submission.wishes.detached = args.detach;
-            carry_on(context, &engine, submission, args.json).await
+            carry_on(context, engine, submission, args.json).await
+        }
+    }
+}
+
+async fn there(
+    context: &Context,
+    remote: &Remote,
+    run_id: &RunId,
+    args: &Args,
+) -> Result<u8, Failure> {
+    let agent = match &args.agent {
+        Some(path) => Some(push::push(remote, path).await?.reference()),
+        None => None,
+    };
+    match args.policy {
+        Policy::Inspect => inspect::show(context, &remote.story(run_id).await?, args.json),
+        Policy::Strict => {
+            let record = remote.replay_strictly(run_id, agent).await?;
+            remote.wait(&record.run_id, None).await?;
+            strict::show(context, &remote.comparison(&record.run_id).await?, args.json)
+        }
+        Policy::Live => {
+            let record = remote.replay_live(run_id, agent, args.allow_effects).await?;
+            Away { context, remote, detached: args.detach, json: args.json }.carry_on(record).await
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `errand replay --policy strict`.
 
 use errand_api::exit_code;
+use errand_api::story::Comparison;
 use errand_engine::admit::{self, Submission};
 use errand_engine::supervise::{Company, Usher, supervise};
-use errand_engine::{Engine, again, replay};
-use errand_model::RunId;
+use errand_engine::{Engine, again, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;
-use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -20,7 +19,6 @@ pub(super) async fn run(
     as_json: bool,
 ) -> Result<u8, Failure> {
     again::check(engine, &submission)?;
-    let of = submission.origin.clone();
     // Signals are listened for before there is a run that they could be about.
     let usher =
         Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
@@ -33,36 +31,30 @@ pub(super) async fn run(
     };
     let company = Company { orders: usher.orders(), tee: None, ready: None };
     let stored = supervise(engine, &run_id, lease, company).await?;
-    let result = replay::result(engine, &run_id).await?;
-    let is_same = result.is_same;
-    if as_json {
-        let document = json!({
-            "schema": 1,
-            "policy": "strict",
-            "run_id": of,
-            "replay_run_id": run_id,
-            "identical": is_same,
-            "status": stored.run.status.name(),
-            "divergence": result.divergence,
-            "error": result.error,
-            "compared": result.compared,
-        });
-        context.printer.json(&document)?;
-    } else {
-        context.printer.line(&text(&result, of.as_ref(), &run_id))?;
-    }
     let was_interrupted =
         matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
-    Ok(match (was_interrupted, is_same, &result.divergence) {
-        (true, ..) => exit_code::INTERRUPTED,
-        (false, true, _) => exit_code::SUCCESS,
-        (false, false, Some(_)) => exit_code::REJECTED,
-        (false, false, None) => exit_code::ERRAND_FAILED,
+    let result = view::comparison(engine, &run_id).await?;
+    let code = show(context, &result, as_json)?;
+    Ok(if was_interrupted { exit_code::INTERRUPTED } else { code })
+}
+
+/// Shows what came of it. Returns the exit code.
+pub(super) fn show(context: &Context, result: &Comparison, as_json: bool) -> Result<u8, Failure> {
+    if as_json {
+        context.printer.json(result)?;
+    } else {
+        context.printer.line(&text(result))?;
+    }
+    Ok(match (result.identical, &result.divergence) {
+        (true, _) => exit_code::SUCCESS,
+        (false, Some(_)) => exit_code::REJECTED,
+        (false, None) => exit_code::ERRAND_FAILED,
     })
 }
 
-fn text(result: &replay::Outcome, of: Option<&RunId>, run_id: &RunId) -> String {
-    let of = of.map_or_else(String::new, ToString::to_string);
+fn text(result: &Comparison) -> String {
+    let run_id = &result.replay_run_id;
+    let of = result.run_id.as_ref().map_or_else(String::new, ToString::to_string);
     if let Some(diverged) = &result.divergence {
         return format!("replay {run_id} differs from run {of}\n\n{}", difference(diverged));
     }

@@ -3,13 +3,14 @@
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_engine::sessions;
-use errand_store::Session;
-use serde_json::{Value, json};
+use errand_api::session::{SESSION_SCHEMA, SessionList, SessionSummary};
+use errand_engine::{sessions, view};
+use errand_store::Namespaces;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
+use crate::place::Place;
 use crate::render;
 
 /// Arguments of `errand sessions ls`.
@@ -25,15 +26,19 @@ pub(crate) struct Args {
 
 /// Lists sessions.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let found = match context.engine() {
-        Ok(engine) => sessions::list(&engine, None).await?,
+    let found = match context.place() {
+        Ok(Place::Here(engine)) => {
+            let found = sessions::list(&engine, &Namespaces::All, None).await?;
+            found.into_iter().map(view::session_summary).collect()
+        }
+        Ok(Place::There(remote)) => remote.sessions(None).await?,
         // No registry, or one that its first run is about to make: no sessions, and no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
     if args.json {
-        let sessions: Vec<Value> = found.iter().map(summary).collect();
-        context.printer.json(&json!({ "schema": 1, "sessions": sessions }))?;
+        let (schema, next_cursor) = (SESSION_SCHEMA, None);
+        context.printer.json(&SessionList { schema, sessions: found, next_cursor })?;
     } else if args.quiet {
         for session in &found {
             context.printer.line(&session.session_id)?;
@@ -44,20 +49,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A session's line as JSON.
-pub(super) fn summary(session: &Session) -> Value {
-    json!({
-        "session_id": session.session_id,
-        "revision": session.revision,
-        "used_at_ms": session.used_at,
-        "messages": session.messages,
-        "results": session.results,
-        "runs": session.runs,
-        "live_runs": session.live_runs,
-    })
-}
-
-fn table(sessions: &[Session]) -> String {
+fn table(sessions: &[SessionSummary]) -> String {
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -70,7 +62,7 @@ fn table(sessions: &[Session]) -> String {
             session.revision.to_string(),
             session.runs.to_string(),
             session.live_runs.to_string(),
-            relative(session.used_at, now),
+            relative(session.used_at_ms, now),
         ]);
     }
     for column in table.column_iter_mut() {

@@ -7,18 +7,12 @@ mod tree;
 
 use std::ffi::OsStr;
 
-use errand_api::trace::{Builder, Trace};
-use errand_engine::{Engine, reconcile, wait};
-use errand_model::RunId;
-use errand_store::{Filter, Page, Stored};
+use errand_engine::view;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
-/// Events that are read at once.
-const PAGE: u32 = 5_000;
-/// Runs that this one started whose own record is looked at: the newest.
-const CHILD_LIMIT: u32 = 1_000;
 /// Lines of a trace where nobody said otherwise.
 const DEFAULT_LIMIT: usize = 50;
 /// Columns where there is no terminal.
@@ -54,9 +48,12 @@ pub(crate) struct Args {
 
 /// Draws a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let engine = context.engine()?;
-    let run_id = context.resolve(&engine, &args.run).await?;
-    let trace = trace(&engine, &run_id).await?;
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let trace = match &place {
+        Place::Here(engine) => view::trace(engine, &run_id).await?,
+        Place::There(remote) => remote.trace(&run_id).await?,
+    };
     let trace = if args.all { trace } else { trace.shortened(args.limit) };
     if args.json {
         context.printer.json(&trace)?;
@@ -65,41 +62,6 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.bytes(layout::draw(&trace, width).as_bytes())?;
     }
     Ok(0)
-}
-
-async fn trace(engine: &Engine, run_id: &RunId) -> Result<Trace, Failure> {
-    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
-    let run = &stored.run;
-    let agent = &run.spec.agent;
-    let name = match &run.spec.name {
-        Some(name) => format!("{name} ({}@{})", agent.name, agent.version),
-        None => format!("{}@{}", agent.name, agent.version),
-    };
-    let mut builder = Builder::new(name, run.created_at);
-    let mut after = 0;
-    // A live run grows meanwhile: the tree is of the moment that was looked at.
-    while after < stored.head.seq {
-        let events = engine.store().events(run_id, after, PAGE).await?;
-        let Some(last) = events.last() else { break };
-        after = last.seq;
-        for event in events.iter().filter(|event| event.seq <= stored.head.seq) {
-            builder.push(event);
-        }
-    }
-    let now = engine.now();
-    for child in children(engine, run_id).await? {
-        builder.child(&child.run, now);
-    }
-    Ok(builder.finish(run_id, &run.status, now))
-}
-
-async fn children(engine: &Engine, run_id: &RunId) -> Result<Vec<Stored>, Failure> {
-    let filter = Filter { parent_run_id: Some(run_id.clone()), ..Filter::default() };
-    let page = Page { after: None, limit: CHILD_LIMIT };
-    let (mut children, _) = engine.store().list(&filter, &page).await?;
-    // Damaged ones are left out: `ps` tells of them.
-    children.reverse();
-    Ok(children)
 }
 
 /// How wide the terminal is.

@@ -1,0 +1,119 @@
+//! A log that comes in pieces from somewhere else, put back together line by line.
+
+use std::io;
+
+use super::Stream;
+use super::parse::parse;
+use super::reader::{Line, Part};
+
+/// Text without newline is shown in pieces of this length.
+const TORN_BYTES: usize = 1_024 * 1_024;
+
+/// Lines of a log as they arrive.
+#[derive(Debug, Default)]
+pub struct Incoming {
+    /// A line of which the end has not come.
+    rest: Vec<u8>,
+    /// By stream: whether a line of it was begun and has no end yet.
+    is_begun: [bool; 3],
+    /// The stream of the last line shown, if it has no end yet.
+    open: Option<Stream>,
+}
+
+impl Incoming {
+    /// Takes what came next, and shows what it makes whole.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `show` returns.
+    pub fn push(
+        &mut self,
+        bytes: &[u8],
+        mut show: impl FnMut(Line<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            let (line, behind) = (&rest[..end], &rest[end + 1..]);
+            rest = behind;
+            if self.rest.is_empty() {
+                show(self.line(line))?;
+            } else {
+                let mut whole = std::mem::take(&mut self.rest);
+                whole.extend_from_slice(line);
+                show(self.line(&whole))?;
+            }
+        }
+        self.rest.extend_from_slice(rest);
+        if self.rest.len() >= TORN_BYTES { self.finish(show) } else { Ok(()) }
+    }
+
+    /// Shows what has no end, since nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `show` returns.
+    pub fn finish(&mut self, mut show: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let torn = std::mem::take(&mut self.rest);
+        show(self.line(&torn))
+    }
+
+    fn line<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
+        let parsed = parse(line);
+        let stream = parsed.map(|parsed| parsed.stream);
+        let interrupts = self.open.is_some() && self.open != stream;
+        let Some(parsed) = parsed else {
+            self.open = None;
+            return Line { at: "", stream: None, text: line, part: Part::Whole, interrupts };
+        };
+        let is_begun = &mut self.is_begun[match parsed.stream {
+            Stream::Stdout => 0,
+            Stream::Stderr => 1,
+            Stream::System => 2,
+        }];
+        let part = match (*is_begun, parsed.is_part) {
+            (false, false) => Part::Whole,
+            (false, true) => Part::Start,
+            (true, true) => Part::Middle,
+            (true, false) => Part::End,
+        };
+        *is_begun = parsed.is_part;
+        self.open = stream.filter(|_| parsed.is_part);
+        let at = std::str::from_utf8(parsed.at).unwrap_or("?");
+        Line { at, stream, text: parsed.text, part, interrupts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(log: &[u8], piece: usize) -> Vec<u8> {
+        let mut incoming = Incoming::default();
+        let mut out = Vec::new();
+        let mut show = |line: Line<'_>| {
+            line.render(true, &mut out);
+            Ok(())
+        };
+        for bytes in log.chunks(piece) {
+            incoming.push(bytes, &mut show).unwrap();
+        }
+        incoming.finish(&mut show).unwrap();
+        out
+    }
+
+    #[test]
+    fn however_a_log_is_cut_its_lines_come_back_whole() {
+        let at = "2026-11-21T02:19:55.123456789Z";
+        let log = format!(
+            "{at} stdout F one\n{at} stdout P tw\n{at} stderr F no\n{at} stdout F o\ndamaged\n\
+             {at} stderr F three"
+        );
+        let expect = format!("{at} one\n{at} tw\n{at} no\no\ndamaged\n{at} three\n").into_bytes();
+        for piece in 1..log.len() {
+            assert_eq!(shown(log.as_bytes(), piece), expect, "in pieces of {piece}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Failed runs whose attempts are spent.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use crate::dead_letter::{DeadLetter, DeadLetterDetail, Redriven};
+use crate::error_code::ErrorCode;
+
+/// What may be wrong with a dead letter.
+const UNSETTLED: &[ErrorCode] =
+    &[ErrorCode::RunNotFound, ErrorCode::DeadLetterNotFound, ErrorCode::DeadLetterSettled];
+
+/// Failed runs whose attempts are spent.
+pub const AREA: Area = Area {
+    name: "dead letters",
+    says: "Failed runs whose attempts are spent: looked at, done again, let go.",
+    routes: &[
+        Route::new("list_dead_letters", Method::Get, "/v1/dead-letters", Scope::RunsRead)
+            .says("Lists dead letters, newest run first.")
+            .query::<DeadLetterQuery>()
+            .answers(&[Answer::json::<DeadLetterPage>(200, "A page of them.")]),
+        Route::new("get_dead_letter", Method::Get, "/v1/dead-letters/{run_id}", Scope::RunsRead)
+            .says("Everything that is kept of a dead letter.")
+            .query::<TailQuery>()
+            .answers(&[Answer::json::<DeadLetterDetail>(200, "Input, checkpoint, errors, log.")])
+            .errors(UNSETTLED),
+        Route::new(
+            "redrive_dead_letter",
+            Method::Post,
+            "/v1/dead-letters/{run_id}/redrive",
+            Scope::RunsWrite,
+        )
+        .says("Does a dead letter again, as a new run.")
+        .takes(Body::maybe_json::<RedriveLetter>())
+        .answers(&[Answer::json::<Redriven>(202, "The new run is queued.")])
+        .errors(UNSETTLED),
+        Route::new(
+            "discard_dead_letter",
+            Method::Post,
+            "/v1/dead-letters/{run_id}/discard",
+            Scope::RunsWrite,
+        )
+        .says("Takes a dead letter off the list; its run is kept.")
+        .takes(Body::maybe_json::<DiscardLetter>())
+        .answers(&[Answer::empty(204, "It is off the list.")])
+        .errors(UNSETTLED),
+        Route::new(
+            "redrive_dead_letters",
+            Method::Post,
+            "/v1/dead-letters/redrive",
+            Scope::RunsWrite,
+        )
+        .says("Does many dead letters again, oldest first.")
+        .takes(Body::json::<RedriveLetters>())
+        .answers(&[Answer::json::<RedrivenLetters>(202, "The new runs are queued.")]),
+        Route::new(
+            "discard_dead_letters",
+            Method::Post,
+            "/v1/dead-letters/discard",
+            Scope::RunsWrite,
+        )
+        .says("Takes many dead letters off the list, oldest first.")
+        .takes(Body::json::<DiscardLetters>())
+        .answers(&[Answer::json::<DiscardedLetters>(200, "They are off the list.")]),
+    ],
+};
+
+/// Which dead letters to list. All that is given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeadLetterQuery {
+    /// Whether those are meant too that were redriven or discarded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+    /// Only runs of that agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Only runs whose last error has that code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Only runs that died then or later: epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// At most so many; 50 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next_cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A page of dead letters, newest run first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetterPage {
+    /// The dead letters.
+    pub dead_letters: Vec<DeadLetter>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// How much of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TailQuery {
+    /// So many lines from the end of the log; 20 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub tail: Option<u32>,
+}
+
+/// How a dead letter is done again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedriveLetter {
+    /// Begin from the start, as if nothing had been done; otherwise completed steps and the last
+    /// checkpoint are taken over.
+    #[serde(default)]
+    pub from_start: bool,
+    /// Even if it was redriven or discarded already.
+    #[serde(default)]
+    pub again: bool,
+}
+
+/// Who lets a dead letter go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardLetter {
+    /// Who, beside the key that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 150))]
+    pub by: Option<String>,
+}
+
+/// Which dead letters are done again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedriveLetters {
+    /// Only runs of that agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Only runs whose last error has that code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// At most so many; 100 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Option<u32>,
+    /// Begin from the start, as if nothing had been done.
+    #[serde(default)]
+    pub from_start: bool,
+}
+
+/// What became of dead letters that were to be done again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedrivenLetters {
+    /// Those that are.
+    pub redriven: Vec<Redriven>,
+    /// Those that cannot be.
+    pub refused: Vec<RefusedLetter>,
+}
+
+/// Which dead letters are let go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardLetters {
+    /// Only runs of that agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Only runs whose last error has that code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// At most so many; 100 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub limit: Option<u32>,
+    /// Who, beside the key that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 150))]
+    pub by: Option<String>,
+}
+
+/// What became of dead letters that were to be let go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiscardedLetters {
+    /// Those that are.
+    pub discarded: Vec<String>,
+    /// Those that cannot be.
+    pub refused: Vec<RefusedLetter>,
+}
+
+/// A dead letter with which nothing was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedLetter {
+    /// Which.
+    pub run_id: String,
+    /// The stable code.
+    pub code: String,
+    /// Why.
+    pub detail: String,
+}

@@ -1,0 +1,121 @@
+//! Files of runs: artifacts, logs, inventories, exports.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::routes::{Answer, Area, Header, Method, Route, Scope};
+use crate::bom_page::BomPage;
+use crate::error_code::ErrorCode;
+use crate::record::RecordArtifact;
+
+/// Which part is wanted.
+const RANGE: Header = Header { name: "Range", says: "Which bytes are wanted: `bytes=0-99`." };
+/// What it is called.
+const ETAG: Header = Header { name: "ETag", says: "The digest of the content, in quotes." };
+
+/// Files of runs.
+pub const AREA: Area = Area {
+    name: "files",
+    says: "Files of runs: artifacts, logs, inventories, exports.",
+    routes: &[
+        Route::new("list_artifacts", Method::Get, "/v1/runs/{run_id}/artifacts", Scope::RunsRead)
+            .says("Lists the files that a run put out.")
+            .answers(&[Answer::json::<Artifacts>(200, "All of them.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new(
+            "get_artifact",
+            Method::Get,
+            "/v1/runs/{run_id}/artifacts/{name}",
+            Scope::RunsRead,
+        )
+        .says("A file that a run put out; slashes in its name are written as %2F.")
+        .headers(&[RANGE])
+        .answers(&[
+            Answer::bytes(200, "application/octet-stream", "All of it.").with(&[ETAG]),
+            Answer::bytes(206, "application/octet-stream", "The part that is wanted.")
+                .with(&[ETAG]),
+        ])
+        .errors(&[
+            ErrorCode::RunNotFound,
+            ErrorCode::ArtifactNotFound,
+            ErrorCode::RangeUnsatisfiable,
+        ]),
+        Route::new("get_log", Method::Get, "/v1/runs/{run_id}/log", Scope::RunsRead)
+            .says("What a run printed: lines of a time, a stream, F or P, and text.")
+            .query::<LogQuery>()
+            .headers(&[RANGE])
+            .answers(&[
+                Answer::bytes(200, "text/plain", "The lines."),
+                Answer::bytes(206, "text/plain", "The part that is wanted, of the whole log."),
+            ])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
+        Route::new("get_bom", Method::Get, "/v1/runs/{run_id}/bom", Scope::RunsRead)
+            .says("The inventory of a run's agent: CycloneDX 1.6.")
+            .query::<BomQuery>()
+            .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::BomNotFound]),
+        Route::new("list_boms", Method::Get, "/v1/boms/{agent}", Scope::RunsRead)
+            .says("Lists the generations of an agent's inventory, the latest first.")
+            .query::<BomsQuery>()
+            .answers(&[Answer::json::<BomPage>(200, "The generations.")]),
+        Route::new(
+            "get_bom_generation",
+            Method::Get,
+            "/v1/boms/{agent}/{generation}",
+            Scope::RunsRead,
+        )
+        .says("One generation of an agent's inventory: CycloneDX 1.6.")
+        .answers(&[Answer::json::<CycloneDx>(200, "The inventory.").with(&[ETAG])])
+        .errors(&[ErrorCode::BomNotFound]),
+    ],
+};
+
+/// The files that a run put out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Artifacts {
+    /// By name.
+    pub artifacts: Vec<RecordArtifact>,
+}
+
+/// Which lines of a log. Without any of it, the log is a file of which parts can be asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    /// Only so many lines from the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
+    /// Only what was printed then or later: epoch milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
+    /// Whether errand's own lines count for `tail`; they do unless said. They are sent anyway.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<bool>,
+    /// Whether it goes on until the run ends. Sent as events if `text/event-stream` is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<bool>,
+}
+
+/// Which inventory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BomQuery {
+    /// That of an earlier attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub attempt: Option<u32>,
+}
+
+/// How many generations.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BomsQuery {
+    /// At most so many, the latest; 1,000 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10000))]
+    pub last: Option<u32>,
+}
+
+/// An inventory.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct CycloneDx(pub serde_json::Map<String, Value>);

@@ -1,0 +1,163 @@
+//! What agents ask people.
+
+use errand_model::event::ApprovalVerdict;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use crate::error_code::ErrorCode;
+use crate::question::QuestionList;
+
+/// What may be wrong with a decision.
+const UNDECIDABLE: &[ErrorCode] = &[
+    ErrorCode::RunNotFound,
+    ErrorCode::QuestionNotFound,
+    ErrorCode::QuestionAmbiguous,
+    ErrorCode::QuestionDecided,
+    ErrorCode::QuestionExpired,
+    ErrorCode::DigestMismatch,
+    ErrorCode::AnswerInvalid,
+    ErrorCode::RunNotLive,
+];
+
+/// What agents ask people.
+pub const AREA: Area = Area {
+    name: "people",
+    says: "What agents ask people: approvals and questions.",
+    routes: &[
+        Route::new("list_approvals", Method::Get, "/v1/approvals", Scope::RunsRead)
+            .says("Lists what people are asked, across all runs, oldest first.")
+            .query::<QuestionQuery>()
+            .answers(&[Answer::json::<QuestionList>(200, "Approvals and questions.")]),
+        Route::new(
+            "decide_approval",
+            Method::Post,
+            "/v1/runs/{run_id}/approvals/{approval_id}",
+            Scope::ApprovalsDecide,
+        )
+        .says("Decides an approval, once.")
+        .takes(Body::json::<DecideApproval>())
+        .answers(&[Answer::json::<Decided>(200, "The decision is durable, and the run goes on.")])
+        .errors(UNDECIDABLE),
+        Route::new(
+            "decide_only_approval",
+            Method::Post,
+            "/v1/runs/{run_id}/approvals",
+            Scope::ApprovalsDecide,
+        )
+        .says("Decides the only open approval of a run.")
+        .takes(Body::json::<DecideApproval>())
+        .answers(&[Answer::json::<Decided>(200, "The decision is durable, and the run goes on.")])
+        .errors(UNDECIDABLE),
+        Route::new(
+            "provide_input",
+            Method::Post,
+            "/v1/runs/{run_id}/input",
+            Scope::ApprovalsDecide,
+        )
+        .says("Answers what a run asks.")
+        .takes(Body::json::<ProvideInput>())
+        .answers(&[Answer::json::<Provided>(200, "The answer is durable, and the run goes on.")])
+        .errors(UNDECIDABLE),
+    ],
+};
+
+/// Which questions to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuestionQuery {
+    /// Whether those are meant too that are decided, answered or expired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+}
+
+/// Yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It may be done.
+    Approve,
+    /// It may not.
+    Reject,
+}
+
+impl From<ApprovalVerdict> for Verdict {
+    fn from(verdict: ApprovalVerdict) -> Self {
+        match verdict {
+            ApprovalVerdict::Approve => Self::Approve,
+            ApprovalVerdict::Reject => Self::Reject,
+        }
+    }
+}
+
+impl From<Verdict> for ApprovalVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Approve => Self::Approve,
+            Verdict::Reject => Self::Reject,
+        }
+    }
+}
+
+/// The decision about what an agent wants to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecideApproval {
+    /// Yes or no.
+    pub decision: Verdict,
+    /// A word for the agent and the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub comment: Option<String>,
+    /// Decide only if this is the digest of what would be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub digest: Option<String>,
+    /// Who decides, beside the key that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 150))]
+    pub by: Option<String>,
+}
+
+/// A decision that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Decided {
+    /// Of which run.
+    pub run_id: String,
+    /// About what.
+    pub approval_id: String,
+    /// Yes or no.
+    pub decision: Verdict,
+    /// Who decided, as the record has it.
+    pub decided_by: String,
+    /// What that person added.
+    pub comment: Option<String>,
+}
+
+/// The answer to what an agent asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProvideInput {
+    /// Which question: needed where the run asks several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_id: Option<String>,
+    /// The answer; it fits the schema of the question.
+    #[schemars(extend("x-nullable" = true))]
+    pub answer: Value,
+    /// Who answers, beside the key that was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 150))]
+    pub by: Option<String>,
+}
+
+/// An answer that was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Provided {
+    /// Of which run.
+    pub run_id: String,
+    /// To what.
+    pub input_id: String,
+    /// Who answered, as the record has it.
+    pub answered_by: String,
+}

@@ -1,0 +1,29 @@
+//! What a run did, told in other ways than by its record.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::routes::{Answer, Area, Method, Route, Scope};
+use crate::error_code::ErrorCode;
+use crate::story::Comparison;
+
+/// What a run did, told in other ways.
+pub const AREA: Area = Area {
+    name: "proof",
+    says: "What a run did, told in other ways than by its record.",
+    routes: &[
+        Route::new("get_manifest", Method::Get, "/v1/runs/{run_id}/manifest", Scope::RunsRead)
+            .says("A run as a manifest: kind Run, with metadata, spec and status.")
+            .answers(&[Answer::json::<ManifestDocument>(200, "The manifest.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("get_comparison", Method::Get, "/v1/runs/{run_id}/comparison", Scope::RunsRead)
+            .says("What came of a strict replay that is over.")
+            .answers(&[Answer::json::<Comparison>(200, "What was compared, and what differs.")])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ReplayRefused]),
+    ],
+};
+
+/// A manifest.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ManifestDocument(pub serde_json::Map<String, Value>);

@@ -1,0 +1,36 @@
+//! What people are asked, across all runs: what `errand approvals ls --json` prints.
+
+use errand_model::RunId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{RecordApproval, RecordInput};
+
+/// The version of the shape of [`QuestionList`].
+pub const QUESTIONS_SCHEMA: u32 = 1;
+
+/// Questions of many runs, each list with the oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QuestionList {
+    /// [`QUESTIONS_SCHEMA`].
+    pub schema: u32,
+    /// May this be done?
+    pub approvals: Vec<OfRun<RecordApproval>>,
+    /// What is the answer?
+    pub inputs: Vec<OfRun<RecordInput>>,
+}
+
+/// A question, and who asks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OfRun<T> {
+    /// Which run.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// The run's name.
+    pub run_name: Option<String>,
+    /// The name of its agent.
+    pub agent: String,
+    /// What is asked, and what became of it.
+    #[serde(flatten)]
+    pub question: T,
+}

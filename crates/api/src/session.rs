@@ -1,0 +1,123 @@
+//! What outlives the runs of a conversation: what `errand sessions ls --json` and `sessions show
+//! --json` print.
+
+use errand_model::{Digest, RunId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of the shape of [`SessionList`] and [`SessionDetail`].
+pub const SESSION_SCHEMA: u32 = 1;
+
+/// Sessions, the one used last first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionList {
+    /// [`SESSION_SCHEMA`].
+    pub schema: u32,
+    /// The sessions.
+    pub sessions: Vec<SessionSummary>,
+    /// Where the list goes on; absent: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A session and how much is in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionSummary {
+    /// Its name.
+    pub session_id: String,
+    /// How often its state was changed.
+    pub revision: u64,
+    /// When a run last began in it or changed it.
+    #[schemars(with = "i64")]
+    pub used_at_ms: Timestamp,
+    /// Messages that are kept.
+    pub messages: u64,
+    /// Results of tools that are kept.
+    pub results: u64,
+    /// Runs that are there.
+    pub runs: u64,
+    /// Of these, runs that are not over.
+    pub live_runs: u64,
+}
+
+/// Everything that is known of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionDetail {
+    /// [`SESSION_SCHEMA`].
+    pub schema: u32,
+    /// Its name.
+    pub session_id: String,
+    /// How often its state was changed.
+    pub revision: u64,
+    /// When a run last began in it or changed it.
+    #[schemars(with = "i64")]
+    pub used_at_ms: Timestamp,
+    /// Its state document; `null`: it has none.
+    pub state: Value,
+    /// How many messages are kept.
+    pub total_messages: u64,
+    /// The newest of them, oldest first.
+    pub messages: Vec<Message>,
+    /// Results of tools that did not expire, newest first.
+    pub results: Vec<ToolResult>,
+    /// How many runs there are.
+    pub total_runs: u64,
+    /// Of these, runs that are not over.
+    pub live_runs: u64,
+    /// The newest of them, newest first.
+    pub runs: Vec<SessionRun>,
+}
+
+/// A message of a session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Message {
+    /// Its place in the history; grows.
+    pub number: u64,
+    /// The run that appended it.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// Who says it.
+    pub role: String,
+    /// What.
+    pub content: Value,
+    /// When it was appended.
+    #[schemars(with = "i64")]
+    pub at_ms: Timestamp,
+}
+
+/// What a tool gave for an input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ToolResult {
+    /// The tool.
+    pub tool: String,
+    /// The digest of the canonical JSON of what the tool was given.
+    #[schemars(with = "String")]
+    pub key: Digest,
+    /// The run that kept it.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// What it gave.
+    pub result: Value,
+    /// When it was kept.
+    #[schemars(with = "i64")]
+    pub at_ms: Timestamp,
+    /// From then on it counts no more; `null`: it counts for as long as the session is there.
+    #[schemars(with = "Option<i64>")]
+    pub expires_at_ms: Option<Timestamp>,
+}
+
+/// A run of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRun {
+    /// Which.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// One of the six statuses.
+    pub status: String,
+    /// When it was admitted.
+    #[schemars(with = "i64")]
+    pub created_at_ms: Timestamp,
+    /// Whether what it changed in the session was undone.
+    pub rolled_back: bool,
+}

@@ -1,0 +1,193 @@
+//! A run that a server carries out, shown as if it were done here.
+
+use std::path::Path;
+
+use errand_agent::log::{Counted, Query};
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
+use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest, RunTimeouts};
+use errand_api::record::Record;
+use errand_engine::admit::Wishes;
+use errand_engine::ask::Stop;
+use errand_model::RunId;
+use errand_model::budget::LimitName;
+use errand_model::event::{self, CancelCause};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::logs::Screen;
+use super::run::{self, Asked};
+use super::stop::user;
+use super::{push, submit};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::remote::{self, LogAsk, Remote};
+
+/// How long an agent has to end by itself once its command was interrupted.
+const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Runs an agent: one that is registered, or the one at a path, which is pushed first.
+pub(super) async fn run(
+    context: &Context,
+    remote: &Remote,
+    args: run::Args,
+) -> Result<u8, Failure> {
+    let (detached, json) = (args.common().detach, args.common().json);
+    let asked = args.asked(context)?;
+    let path = &args.common().path;
+    let agent = if is_path(path) {
+        push::push(remote, path).await?.reference()
+    } else {
+        path.display().to_string()
+    };
+    let wanted = request(agent, &asked)?;
+    let record = remote.start(&wanted, asked.wishes.idempotency_key.as_deref()).await?;
+    Away { context, remote, detached, json }.carry_on(record).await
+}
+
+/// Whether a folder or a file is meant, and not the name of a registered agent.
+fn is_path(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.contains('/') || text.starts_with('.') || path.exists()
+}
+
+fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
+    let Wishes { name, labels, env, session_id, session_turn, .. } = &asked.wishes;
+    let wishes = &asked.wishes;
+    if wishes.dedup {
+        return Err(Failure::new(ErrorCode::OnlyLocal, "--dedup works on this machine only")
+            .hint("--idempotency-key works everywhere"));
+    }
+    let duration =
+        |limit: Option<std::time::Duration>| limit.map(|it| format!("{}ms", it.as_millis()));
+    let timeouts =
+        RunTimeouts { run: duration(wishes.timeout), queue: duration(wishes.queue_timeout) };
+    let has_timeouts = timeouts.run.is_some() || timeouts.queue.is_some();
+    Ok(RunRequest {
+        agent,
+        input: asked.input.as_deref().map(input).transpose()?,
+        kind: (asked.kind == event::RunKind::Heartbeat).then_some(RunKind::Heartbeat),
+        name: name.clone(),
+        session_id: session_id.clone(),
+        on_busy: session_turn.filter(|_| session_id.is_some()).map(on_busy),
+        labels: labels.clone(),
+        env: env.clone(),
+        timeouts: has_timeouts.then_some(timeouts),
+        budgets: budgets(&wishes.budgets)?,
+        ..RunRequest::default()
+    })
+}
+
+/// What the agent is given, as JSON: a document as it is, anything else as text.
+pub(super) fn input(bytes: &[u8]) -> Result<Value, Failure> {
+    if let Ok(document) = serde_json::from_slice(bytes) {
+        return Ok(document);
+    }
+    let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
+        Failure::new(ErrorCode::PayloadUnreadable, "the payload is neither JSON nor UTF-8 text")
+            .hint("bytes of another kind cannot be given to a run of a server: send them encoded")
+    })?;
+    Ok(Value::String(text))
+}
+
+const fn on_busy(turn: event::OnBusy) -> OnBusy {
+    match turn {
+        event::OnBusy::Enqueue => OnBusy::Enqueue,
+        event::OnBusy::Reject => OnBusy::Reject,
+        event::OnBusy::Interrupt => OnBusy::Interrupt,
+        event::OnBusy::Rollback => OnBusy::Rollback,
+    }
+}
+
+fn budgets(limits: &[(LimitName, u64)]) -> Result<Option<RunBudgets>, Failure> {
+    let Some(written) = remote::budgets(limits) else { return Ok(None) };
+    serde_json::from_value(written)
+        .map(Some)
+        .map_err(|error| Failure::internal("cannot send the budgets", &error))
+}
+
+/// A run that was started on a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Away<'a> {
+    pub(super) context: &'a Context,
+    pub(super) remote: &'a Remote,
+    pub(super) detached: bool,
+    pub(super) json: bool,
+}
+
+impl Away<'_> {
+    /// Leaves it, or shows its output until it ends.
+    pub(super) async fn carry_on(self, record: Record) -> Result<u8, Failure> {
+        let Away { context, json, .. } = self;
+        if !self.detached {
+            return self.foreground(&record.run_id).await;
+        }
+        if json {
+            context.printer.json(&record)?;
+        } else {
+            context.printer.line(record.run_id.as_str())?;
+        }
+        Ok(0)
+    }
+
+    async fn foreground(self, run_id: &RunId) -> Result<u8, Failure> {
+        let unheard = |error| Failure::internal("cannot listen for signals", &error);
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        let mut was_interrupted = false;
+        let shown = self.show(run_id);
+        let mut shown = std::pin::pin!(shown);
+        let record = loop {
+            let told = tokio::select! {
+                ended = &mut shown => break ended?,
+                told = interrupt.recv() => told,
+                told = terminate.recv() => told,
+            };
+            if told.is_some() {
+                let grace = if was_interrupted { std::time::Duration::ZERO } else { GRACE };
+                was_interrupted = true;
+                let by = user(self.context);
+                let stop = Stop { cause: CancelCause::Interrupted, by, grace };
+                // The output goes on meanwhile, and a second signal is heard.
+                let stopping = self.remote.stop(run_id, &stop);
+                tokio::select! {
+                    ended = &mut shown => break ended?,
+                    stopped = stopping => drop(stopped?),
+                    _ = interrupt.recv() => {}
+                }
+            }
+        };
+        let was_interrupted = was_interrupted && record.status == "cancelled";
+        run::show_record(self.context, &record, self.json)?;
+        run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
+    }
+
+    /// Shows what the agent prints until the run is over, or waits for a person with no agent there.
+    async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
+        let mut screen = Screen::of_output();
+        let query = Query { tail: None, since: None, counted: Counted::Output };
+        let ask = LogAsk { query, follow: true };
+        let log = self.remote.log(run_id, ask, |piece| screen.take(piece));
+        let mut log = std::pin::pin!(log);
+        let settled = self.remote.settled(run_id);
+        let mut settled = std::pin::pin!(settled);
+        tokio::select! {
+            told = &mut log => {
+                told?;
+                settled.await
+            }
+            record = &mut settled => {
+                let record = record?;
+                if record.is_terminal() {
+                    log.await?;
+                }
+                Ok(record)
+            }
+        }
+    }
+}
+
+/// The payload that was typed, as a run of a server is given it.
+pub(super) fn typed_input(text: &str) -> Result<Value, Failure> {
+    input(&submit::payload(text)?)
+}

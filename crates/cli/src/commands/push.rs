@@ -1,0 +1,62 @@
+//! `errand push`: an agent's folder becomes a registered agent of a server.
+
+use std::path::{Path, PathBuf};
+
+use errand_agent::parcel;
+use errand_api::error_code::ErrorCode;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::remote::{Agent, Remote};
+
+/// Arguments of `errand push`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  errand --server https://errand.example.org push agents/review
+  errand --server https://errand.example.org run review --job @task.json")]
+pub(crate) struct Args {
+    /// The agent: its folder, or its agent file
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Replace another content that is registered under the same version
+    #[arg(short, long)]
+    force: bool,
+    /// Print what was registered as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Packs, sends and registers; prints the agent's name and version.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let remote = server(context)?;
+    let agent = send(&remote, &args.path, args.force).await?;
+    if args.json {
+        context.printer.json(&agent)?;
+    } else {
+        context.printer.line(&agent.reference())?;
+    }
+    Ok(0)
+}
+
+/// Registers the agent at `path`, so that it can be run there.
+pub(super) async fn push(remote: &Remote, path: &Path) -> Result<Agent, Failure> {
+    send(remote, path, false).await.map_err(|failure| {
+        if failure.code() == ErrorCode::AgentConflict {
+            return failure.hint("`errand push --force` replaces it");
+        }
+        failure
+    })
+}
+
+async fn send(remote: &Remote, path: &Path, force: bool) -> Result<Agent, Failure> {
+    remote.push(&parcel::plan(path)?, force).await
+}
+
+/// The server that is meant; for commands that only a server can carry out.
+pub(super) fn server(context: &Context) -> Result<Remote, Failure> {
+    context.remote()?.ok_or_else(|| {
+        Failure::new(ErrorCode::Usage, "this needs a server")
+            .hint("name one with --server URL, ERRAND_SERVER or `errand context use`; `errand up` starts one")
+    })
+}

@@ -1,0 +1,117 @@
+//! Where a command is carried out: on the registry of this machine, or by a server. The one seam
+//! between the two; what is shown is the same.
+
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::run_find::FoundRun;
+use errand_api::record::Record;
+use errand_engine::{Engine, record_file, wait};
+use errand_model::RunId;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::remote::Remote;
+
+/// Runs that a shortened id may fit before the message stops naming them.
+pub(crate) const NAMED_MATCHES: u32 = 6;
+
+/// Where a command is carried out.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The registry of this machine.
+    Here(Engine),
+    /// A server.
+    There(Remote),
+}
+
+impl Place {
+    /// The run that `text` means: a whole id, any unique part of one, or a name.
+    ///
+    /// Of several runs of that name it is the one that lives, or the newest.
+    pub(crate) async fn resolve(&self, context: &Context, text: &str) -> Result<RunId, Failure> {
+        let found = self.find(text).await?;
+        if let Some(meant) = one_of_name(&found, text) {
+            let note = format!("several runs have the name {text:?}; {meant} is meant");
+            context.printer.note(&note);
+            return Ok(meant);
+        }
+        only(&found, text)
+    }
+
+    /// The runs that `texts` mean, in that order.
+    pub(crate) async fn resolve_all(
+        &self,
+        context: &Context,
+        texts: &[String],
+    ) -> Result<Vec<RunId>, Failure> {
+        let mut ids = Vec::new();
+        for text in texts {
+            ids.push(self.resolve(context, text).await?);
+        }
+        Ok(ids)
+    }
+
+    /// The one run that `text` can mean: for what cannot be undone.
+    pub(crate) async fn resolve_strictly(&self, text: &str) -> Result<RunId, Failure> {
+        only(&self.find(text).await?, text)
+    }
+
+    async fn find(&self, text: &str) -> Result<Vec<FoundRun>, Failure> {
+        let engine = match self {
+            Self::Here(engine) => engine,
+            Self::There(remote) => return remote.find(text).await,
+        };
+        let ids = engine.store().find(text, NAMED_MATCHES).await?;
+        let mut found = Vec::new();
+        let is_several = ids.len() > 1;
+        for run_id in ids {
+            // One alone is meant whatever it is, even if its record is damaged.
+            let stored = if is_several { engine.store().load(&run_id).await? } else { None };
+            found.push(FoundRun {
+                run_id,
+                name: stored.as_ref().and_then(|it| it.run.spec.name.clone()),
+                is_live: stored.is_some_and(|it| !it.run.status.is_terminal()),
+            });
+        }
+        Ok(found)
+    }
+
+    /// The record of a run as it is kept.
+    pub(crate) async fn record(&self, run_id: &RunId) -> Result<Record, Failure> {
+        match self {
+            Self::Here(engine) => {
+                Ok(record_file::record(engine, &wait::load(engine, run_id).await?))
+            }
+            Self::There(remote) => remote.record(run_id).await,
+        }
+    }
+}
+
+fn only(found: &[FoundRun], text: &str) -> Result<RunId, Failure> {
+    match found {
+        [one] => Ok(one.run_id.clone()),
+        [] => {
+            Err(Failure::new(ErrorCode::RunNotFound, format!("no run has the id or name {text:?}"))
+                .hint("`errand ps -a` lists all runs"))
+        }
+        several => {
+            let ids: Vec<_> = several.iter().map(|found| format!("  {}", found.run_id)).collect();
+            let message = format!("{text:?} fits several runs:\n{}", ids.join("\n"));
+            Err(Failure::new(ErrorCode::RunAmbiguous, message)
+                .hint("use more of the id: any part that is in only one of them"))
+        }
+    }
+}
+
+/// Of several runs that all have the name `text`, newest first: the one that lives, or the newest.
+fn one_of_name(found: &[FoundRun], text: &str) -> Option<RunId> {
+    let is_named = |found: &FoundRun| found.name.as_deref() == Some(text);
+    if found.len() < 2 || !found.iter().all(is_named) {
+        return None;
+    }
+    let mut live = found.iter().filter(|found| found.is_live);
+    match (live.next(), live.next()) {
+        (Some(_), Some(_)) => None,
+        (Some(one), None) => Some(one.run_id.clone()),
+        (None, _) => found.first().map(|newest| newest.run_id.clone()),
+    }
+}

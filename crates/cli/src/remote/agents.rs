@@ -1,0 +1,111 @@
+//! Registered agents, and the workers that carry runs out.
+
+use std::path::Path;
+
+use errand_agent::parcel::{Content, Plan};
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Remote;
+use crate::failure::Failure;
+
+/// How an agent's folder is sent.
+const ARCHIVE: &str = "application/x-tar";
+
+/// A version of a registered agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Agent {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) digest: String,
+    /// What else the server says of it.
+    #[serde(flatten)]
+    rest: serde_json::Map<String, Value>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Agents {
+    agents: Vec<Agent>,
+    #[serde(default)]
+    next_cursor: Option<String>,
+}
+
+impl Agent {
+    /// What names this version and no other.
+    pub(crate) fn reference(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+
+    /// What it does, for people.
+    pub(crate) fn description(&self) -> Option<&str> {
+        self.rest.get("description")?.as_str()
+    }
+}
+
+impl Remote {
+    /// Registers what an agent's folder holds; with `force` also in the place of another content.
+    pub(crate) async fn push(&self, plan: &Plan, force: bool) -> Result<Agent, Failure> {
+        let archive =
+            archive(plan).map_err(|error| Failure::io("read", &plan.source().folder, &error))?;
+        let request = self.request(Method::POST, &["agents"]).query(&[("force", force)]);
+        self.ask(request.header("Content-Type", ARCHIVE).body(archive)).await
+    }
+
+    /// All registered agents by name, each in its current version.
+    pub(crate) async fn agents(&self) -> Result<Vec<Agent>, Failure> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let query: Vec<_> =
+                cursor.take().map(|cursor| ("cursor", cursor)).into_iter().collect();
+            let page: Agents = self.query(&["agents"], &query).await?;
+            all.extend(page.agents);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Everything about an agent: `name` or `name@version`.
+    pub(crate) async fn agent(&self, name: &str) -> Result<Value, Failure> {
+        self.get(&["agents", name]).await
+    }
+
+    /// Forgets an agent, or one version of it; runs of it are kept.
+    pub(crate) async fn remove_agent(&self, name: &str) -> Result<(), Failure> {
+        self.send(self.request(Method::DELETE, &["agents", name])).await?;
+        Ok(())
+    }
+
+    /// The workers, and what they do.
+    pub(crate) async fn workers(&self) -> Result<Value, Failure> {
+        self.get(&["workers"]).await
+    }
+}
+
+/// The files that a parcel would have, and nothing else of the folder.
+fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
+    let folder = &plan.source().folder;
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in plan.files() {
+        let mut header = tar::Header::new_gnu();
+        header.set_mtime(0);
+        match &file.content {
+            Content::File { executable, size_bytes, .. } => {
+                header.set_size(*size_bytes);
+                header.set_mode(if *executable { 0o755 } else { 0o644 });
+                let content = std::fs::File::open(folder.join(&file.path))?;
+                archive.append_data(&mut header, &file.path, content)?;
+            }
+            Content::Link { target } => {
+                header.set_entry_type(tar::EntryType::Symlink);
+                header.set_size(0);
+                header.set_mode(0o777);
+                archive.append_link(&mut header, &file.path, Path::new(target))?;
+            }
+        }
+    }
+    archive.into_inner()
+}

@@ -1,0 +1,59 @@
+//! What a server says if it does not do what it was asked.
+
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::problem::Problem;
+use reqwest::Response;
+use reqwest::header::CONTENT_TYPE;
+
+use super::Url;
+use crate::failure::Failure;
+
+/// The longest answer of something else that is looked at.
+const SHOWN_BYTES: usize = 64 * 1024;
+
+/// An answer that is no success, as a command tells it.
+pub(super) async fn refused(url: &Url, response: Response) -> Failure {
+    let status = response.status();
+    let media_type = response.headers().get(CONTENT_TYPE);
+    let is_problem = media_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.starts_with(Problem::MEDIA_TYPE));
+    let body = match response.bytes().await {
+        Ok(body) if is_problem && body.len() <= SHOWN_BYTES => body,
+        Ok(_) | Err(_) => return not_a_server(url, &format!("it answers with HTTP {status}")),
+    };
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => of_problem(url, problem),
+        Err(error) => not_a_server(url, &format!("it answers with HTTP {status}")).because(&error),
+    }
+}
+
+/// Whoever answers is no server of this program.
+pub(super) fn not_a_server(url: &Url, why: &str) -> Failure {
+    Failure::new(ErrorCode::NotAServer, format!("{url} is not an errand server: {why}"))
+        .hint("the address is that of the server, without /v1")
+}
+
+fn of_problem(url: &Url, problem: Problem) -> Failure {
+    let Ok(code) = problem.code.parse::<ErrorCode>() else {
+        let what = format!("{} ({})", problem.detail, problem.code);
+        return Failure::new(ErrorCode::ServerNewer, what).hint(format!(
+            "{url} knows an error that this version does not: use the newer errand"
+        ));
+    };
+    let mut failure = Failure::new(code, problem.detail);
+    for found in &problem.problems {
+        failure = failure.hint(format!("also: {}", found.message));
+    }
+    match (problem.hint, code) {
+        (Some(hint), _) => failure.hint(hint),
+        (None, ErrorCode::TokenInvalid) => failure.hint(
+            "set ERRAND_API_KEY, or `errand context add NAME --server URL --key-file FILE`; \
+             `errand keys create` on the server makes a key",
+        ),
+        (None, ErrorCode::ScopeMissing) => {
+            failure.hint("use a key that allows it: `errand keys create --scope …` on the server")
+        }
+        (None, _) => failure,
+    }
+}

@@ -1,0 +1,142 @@
+//! The client: built when the first command needs it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use errand_api::error_code::ErrorCode;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Url;
+use super::answer;
+use crate::failure::Failure;
+
+/// How long a connection may take to be made.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How often a connection on which nothing is said is looked at.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Which server is meant, and how it was chosen.
+#[derive(Debug)]
+pub(crate) struct Target {
+    /// Where it is.
+    pub(crate) url: Url,
+    /// The key to show it.
+    key: Option<String>,
+    /// The context that names it; `None`: its address was given.
+    pub(crate) context: Option<String>,
+}
+
+impl Target {
+    /// Reads the address.
+    pub(crate) fn new(
+        url: &str,
+        key: Option<String>,
+        context: Option<String>,
+    ) -> Result<Self, Failure> {
+        Ok(Self { url: Url::parse(url)?, key, context })
+    }
+}
+
+/// A server, and the key that it is shown.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    client: Client,
+    target: Target,
+}
+
+impl Remote {
+    /// Builds the client. Nothing is sent yet.
+    pub(crate) fn connect(target: Target) -> Result<Self, Failure> {
+        // Another part of the program may have installed it: they are all the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = Client::builder()
+            .connect_timeout(CONNECT_LIMIT)
+            .tcp_keepalive(KEEPALIVE)
+            .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Failure::internal("cannot make an HTTP client", &error))?;
+        Ok(Self { client, target })
+    }
+
+    /// Where it is.
+    pub(super) const fn url(&self) -> &Url {
+        &self.target.url
+    }
+
+    /// A request about something below `/v1`.
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let path: Vec<&str> = ["v1"].into_iter().chain(path.iter().copied()).collect();
+        let request = self.client.request(method, self.target.url.to(&path));
+        match &self.target.key {
+            Some(key) => request.header(AUTHORIZATION, format!("Bearer {key}")),
+            None => request,
+        }
+    }
+
+    /// Sends it. Whatever the server refuses is a failure.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(answer::refused(&self.target.url, response).await)
+    }
+
+    /// Sends it and reads the JSON of the answer.
+    pub(super) async fn ask<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, Failure> {
+        let response = self.send(request).await?;
+        let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            answer::not_a_server(&self.target.url, "its answer cannot be read").because(&error)
+        })
+    }
+
+    /// Something to look at.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
+        self.ask(self.request(Method::GET, path)).await
+    }
+
+    /// The same with parameters.
+    pub(super) async fn query<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, Failure> {
+        self.ask(self.request(Method::GET, path).query(query)).await
+    }
+
+    /// Something to do.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Failure> {
+        self.ask(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// Why nothing came back.
+    pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let what = format!("the server {} does not answer", self.target.url);
+        let failure = Failure::new(ErrorCode::ServerUnreachable, what);
+        // Its own text has the address again; what went wrong is below it.
+        let failure = match error.source() {
+            Some(source) => failure.because(source),
+            None => failure.because(error),
+        };
+        let hint = match &self.target.context {
+            Some(name) => format!(
+                "is it running? context {name:?} says where: `errand context ls`, and \
+                 `--server local` is this machine"
+            ),
+            None => "is it running, and is that its address? `errand up` starts one".to_owned(),
+        };
+        failure.hint(hint)
+    }
+}

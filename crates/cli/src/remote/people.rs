@@ -1,0 +1,47 @@
+//! Questions to people.
+
+use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
+use errand_api::question::QuestionList;
+use errand_engine::ask::{Decide, Provide};
+use errand_model::RunId;
+
+use super::Remote;
+use crate::failure::Failure;
+
+impl Remote {
+    /// What people are asked: what is open, or all that there ever was.
+    pub(crate) async fn questions(&self, all: bool) -> Result<QuestionList, Failure> {
+        self.query(&["approvals"], &[("all", all.to_string())]).await
+    }
+
+    /// Decides an approval. Returns its id.
+    pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<String, Failure> {
+        let body = DecideApproval {
+            decision: decide.verdict.into(),
+            comment: decide.comment.clone(),
+            digest: decide.digest.as_ref().map(ToString::to_string),
+            by: Some(decide.by.clone()),
+        };
+        let run_id = run_id.as_str();
+        let decided: Decided = match &decide.approval_id {
+            Some(id) => self.post(&["runs", run_id, "approvals", id], &body).await?,
+            None => self.post(&["runs", run_id, "approvals"], &body).await?,
+        };
+        Ok(decided.approval_id)
+    }
+
+    /// Answers a question. Returns its id.
+    pub(crate) async fn provide(
+        &self,
+        run_id: &RunId,
+        provide: &Provide,
+    ) -> Result<String, Failure> {
+        let body = ProvideInput {
+            input_id: provide.input_id.clone(),
+            answer: provide.answer.clone(),
+            by: Some(provide.by.clone()),
+        };
+        let provided: Provided = self.post(&["runs", run_id.as_str(), "input"], &body).await?;
+        Ok(provided.input_id)
+    }
+}

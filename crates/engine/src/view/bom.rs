@@ -1,0 +1,14 @@
+//! The generations of an agent's inventory.
+
+use errand_api::bom_page::BomGeneration;
+
+/// Generations as documents, in the order in which they are given.
+pub fn boms(found: Vec<errand_store::BomGeneration>) -> Vec<BomGeneration> {
+    let document = |bom: errand_store::BomGeneration| BomGeneration {
+        agent: bom.agent,
+        generation: bom.generation,
+        digest: bom.digest,
+        created_at_ms: bom.at,
+    };
+    found.into_iter().map(document).collect()
+}

@@ -1,0 +1,23 @@
+//! What the registry knows, as the documents of the API: the same for the terminal and over HTTP.
+//!
+//! Deliberately absent: whose the things are. Whoever asks for another one's says which.
+
+mod bom;
+mod dead_letter;
+mod question;
+mod record;
+mod session;
+mod story;
+mod trace;
+mod usage;
+mod verification;
+
+pub use bom::boms;
+pub use dead_letter::{dead_letter, dead_letter_detail, dead_letters};
+pub use question::questions;
+pub use record::{manifest, record};
+pub use session::{messages, session, session_summary};
+pub use story::{comparison, story};
+pub use trace::trace;
+pub use usage::{usage_by_step, usage_sums};
+pub use verification::verification;

@@ -1,0 +1,22 @@
+//! Questions to people.
+
+use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
+
+use crate::people::{Listed, Question};
+
+/// Questions of all runs, each kind by itself, in the order in which they are given.
+pub fn questions(listed: Vec<Listed>) -> QuestionList {
+    let mut list =
+        QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() };
+    for Listed { run_id, run_name, agent, question } in listed {
+        match question {
+            Question::Approval(question) => {
+                list.approvals.push(OfRun { run_id, run_name, agent, question: *question });
+            }
+            Question::Input(question) => {
+                list.inputs.push(OfRun { run_id, run_name, agent, question: *question });
+            }
+        }
+    }
+    list
+}

@@ -1,0 +1,35 @@
+//! A run's record with everything that the registry adds to it.
+
+use errand_api::record::{Manifest, Record, manifest as manifest_of};
+use errand_model::RunId;
+use errand_store::Stored;
+
+use super::usage_by_step;
+use crate::{Engine, Error, reconcile, record_file, sessions, wait};
+
+/// The record of a run as it is now, with the run it waits behind and its usage by step.
+///
+/// # Errors
+///
+/// [`errand_store::Error::NoRun`]; if the registry fails.
+pub async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Error> {
+    Ok(whole(engine, run_id).await?.1)
+}
+
+/// The same as a manifest: kind Run, with metadata, spec and status.
+///
+/// # Errors
+///
+/// As [`record`].
+pub async fn manifest(engine: &Engine, run_id: &RunId) -> Result<Manifest, Error> {
+    let (stored, record) = whole(engine, run_id).await?;
+    Ok(manifest_of(&stored.run, stored.head, &record))
+}
+
+async fn whole(engine: &Engine, run_id: &RunId) -> Result<(Stored, Record), Error> {
+    let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    let mut record = record_file::record(engine, &stored);
+    record.waits_behind = sessions::waits_behind(engine, &stored).await?;
+    record.usage.by_step = usage_by_step(engine, &stored.run).await?;
+    Ok((stored, record))
+}

@@ -1,0 +1,66 @@
+//! What outlives the runs of a conversation.
+
+use errand_api::session::{
+    Message, SESSION_SCHEMA, SessionDetail, SessionRun, SessionSummary, ToolResult,
+};
+use errand_store::{Session, SessionMessage};
+use serde_json::Value;
+
+use crate::sessions::Shown;
+
+/// A session and how much is in it.
+pub fn session_summary(session: Session) -> SessionSummary {
+    SessionSummary {
+        session_id: session.session_id,
+        revision: session.revision,
+        used_at_ms: session.used_at,
+        messages: session.messages,
+        results: session.results,
+        runs: session.runs,
+        live_runs: session.live_runs,
+    }
+}
+
+/// Messages, each with its content, in the order in which they are given.
+pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
+    let message = |(message, content): (SessionMessage, Value)| Message {
+        number: message.number,
+        run_id: message.run_id,
+        role: message.role,
+        content,
+        at_ms: message.at,
+    };
+    messages.into_iter().map(message).collect()
+}
+
+/// Everything that is known of a session.
+pub fn session(shown: Shown) -> SessionDetail {
+    let Shown { session, state, messages, results, runs } = shown;
+    let results = results.into_iter().map(|(kept, result)| ToolResult {
+        tool: kept.tool,
+        key: kept.input_digest,
+        run_id: kept.run_id,
+        result,
+        at_ms: kept.at,
+        expires_at_ms: kept.expires_at,
+    });
+    let runs = runs.into_iter().map(|run| SessionRun {
+        run_id: run.run_id,
+        status: run.status.to_owned(),
+        created_at_ms: run.created_at,
+        rolled_back: run.is_rolled_back,
+    });
+    SessionDetail {
+        schema: SESSION_SCHEMA,
+        session_id: session.session_id,
+        revision: session.revision,
+        used_at_ms: session.used_at,
+        state,
+        total_messages: session.messages,
+        messages: self::messages(messages),
+        results: results.collect(),
+        total_runs: session.runs,
+        live_runs: session.live_runs,
+        runs: runs.collect(),
+    }
+}

@@ -1,0 +1,34 @@
+//! Whether a run is what was written.
+
+use errand_api::verification::{VERIFICATION_SCHEMA, Verification, VerificationFinding};
+
+use crate::evidence::{Finding, Place, Verified};
+
+/// What was verified; `source` is what was named.
+pub fn verification(source: &str, verified: &Verified) -> Verification {
+    Verification {
+        schema: VERIFICATION_SCHEMA,
+        source: source.to_owned(),
+        run_id: verified.run_id.clone(),
+        events: verified.events,
+        sealed: verified.is_sealed,
+        hash: verified.hash.clone(),
+        unbroken: verified.findings.is_empty(),
+        findings: verified.findings.iter().map(finding).collect(),
+    }
+}
+
+fn finding(finding: &Finding) -> VerificationFinding {
+    let path = match &finding.place {
+        Place::Registry => None,
+        Place::File(path) => Some(path.display().to_string()),
+        Place::Export(entry) => Some(entry.clone()),
+    };
+    VerificationFinding {
+        place: finding.place.name().to_owned(),
+        path,
+        event: finding.problem.seq(),
+        what: finding.problem.name(),
+        message: finding.to_string(),
+    }
+}

@@ -1,0 +1,94 @@
+//! `/v1/approvals` and what answers them: what agents ask people.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::people::{
+    DecideApproval, Decided, ProvideInput, Provided, QuestionQuery, Verdict,
+};
+use errand_api::question::QuestionList;
+use errand_engine::ask::{self, Decide, Provide};
+use errand_engine::{people, view};
+use errand_model::{Digest, RunId};
+use errand_store::{Namespaces, Questions};
+
+use super::by::by;
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::{JsonBody, OneRun, Params, Query};
+use crate::refusal::Refusal;
+
+/// Answers with what people are asked.
+pub(crate) async fn list_approvals(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Query(query): Query<QuestionQuery>,
+) -> Result<Json<QuestionList>, Refusal> {
+    let which = if query.all.unwrap_or_default() { Questions::All } else { Questions::Open };
+    let whose = Namespaces::One(caller.namespace);
+    let listed = people::list(gateway.engine(), which, &whose).await?;
+    Ok(Json(view::questions(listed)))
+}
+
+/// Decides the approval that the path names.
+pub(crate) async fn decide_approval(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+    OneRun(stored): OneRun,
+    JsonBody(body): JsonBody<DecideApproval>,
+) -> Result<Json<Decided>, Refusal> {
+    let approval_id = Some(params.get("approval_id")?.to_owned());
+    decide(&gateway, &caller, (&stored.run.id, approval_id), body).await
+}
+
+/// Decides the only approval that is open.
+pub(crate) async fn decide_only_approval(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    OneRun(stored): OneRun,
+    JsonBody(body): JsonBody<DecideApproval>,
+) -> Result<Json<Decided>, Refusal> {
+    decide(&gateway, &caller, (&stored.run.id, None), body).await
+}
+
+async fn decide(
+    gateway: &Gateway,
+    caller: &Caller,
+    (run_id, approval_id): (&RunId, Option<String>),
+    body: DecideApproval,
+) -> Result<Json<Decided>, Refusal> {
+    let digest =
+        body.digest.map(Digest::try_from).transpose().map_err(|error| {
+            Refusal::field(ErrorCode::RequestInvalid, "/digest", error.to_string())
+        })?;
+    let decided_by = by(caller, body.by.as_deref());
+    let decide = Decide {
+        approval_id,
+        verdict: body.decision.into(),
+        by: decided_by.clone(),
+        comment: body.comment.clone(),
+        digest,
+    };
+    let approval = Box::pin(ask::decide(gateway.engine(), run_id, &decide)).await?;
+    Ok(Json(Decided {
+        run_id: run_id.to_string(),
+        approval_id: approval.request.approval_id,
+        decision: Verdict::from(decide.verdict),
+        decided_by,
+        comment: body.comment,
+    }))
+}
+
+/// Answers what a run asks.
+pub(crate) async fn provide_input(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    OneRun(stored): OneRun,
+    JsonBody(body): JsonBody<ProvideInput>,
+) -> Result<Json<Provided>, Refusal> {
+    let answered_by = by(&caller, body.by.as_deref());
+    let provide = Provide { input_id: body.input_id, answer: body.answer, by: answered_by.clone() };
+    let input_id = Box::pin(ask::provide(gateway.engine(), &stored.run.id, &provide)).await?;
+    Ok(Json(Provided { run_id: stored.run.id.to_string(), input_id, answered_by }))
+}

@@ -1,0 +1,180 @@
+//! `/v1/dead-letters`: failed runs whose attempts are spent.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use errand_api::dead_letter::{DeadLetterDetail, Redriven};
+use errand_api::gateway::dead_letter::{
+    DeadLetterPage, DeadLetterQuery, DiscardLetter, DiscardLetters, DiscardedLetters,
+    RedriveLetter, RedriveLetters, RedrivenLetters, RefusedLetter, TailQuery,
+};
+use errand_engine::admit::{self, Submission};
+use errand_engine::again::{self, Redrive};
+use errand_engine::view;
+use errand_model::{RunId, Timestamp};
+use errand_store::Admitted;
+use errand_store::{DeadLetterFilter, Discard, Namespaces};
+
+use super::by::by;
+use super::list_runs::page_limit;
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::{JsonBody, OneRun, Query};
+use crate::refusal::Refusal;
+
+/// Dead letters on a page unless said.
+const LIMIT: u32 = 50;
+/// Dead letters on a page at most.
+const LARGEST_LIMIT: u32 = 500;
+/// Dead letters that are settled at once unless said.
+const BULK: u32 = 100;
+/// Dead letters that are settled at once at most.
+const LARGEST_BULK: u32 = 1_000;
+/// Lines of the log that are shown unless said.
+const LOG_LINES: u32 = 20;
+
+/// Answers with a page.
+pub(crate) async fn list_dead_letters(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Query(query): Query<DeadLetterQuery>,
+) -> Result<Json<DeadLetterPage>, Refusal> {
+    let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let after = query.cursor.as_deref().map(cursor).transpose()?;
+    let filter = DeadLetterFilter {
+        settled: query.all.unwrap_or_default(),
+        since: query.since_ms.map(Timestamp::from_millis),
+        ..filter(&caller, query.agent, query.code)
+    };
+    // One more than is shown tells whether there is another page.
+    let mut found = view::dead_letters(gateway.engine(), &filter, after, limit + 1).await?;
+    let has_more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| has_more).map(|last| last.run_id.to_string());
+    Ok(Json(DeadLetterPage { dead_letters: found, next_cursor }))
+}
+
+fn cursor(text: &str) -> Result<RunId, Refusal> {
+    text.parse().map_err(|_| Refusal::parameter("cursor", format!("{text:?} is no cursor")))
+}
+
+fn filter(caller: &Caller, agent: Option<String>, code: Option<String>) -> DeadLetterFilter {
+    let namespaces = Namespaces::One(caller.namespace.clone());
+    DeadLetterFilter { namespaces, agent, code, ..DeadLetterFilter::default() }
+}
+
+/// Answers with everything that is kept of one.
+pub(crate) async fn get_dead_letter(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    Query(query): Query<TailQuery>,
+) -> Result<Json<DeadLetterDetail>, Refusal> {
+    let tail = usize::try_from(query.tail.unwrap_or(LOG_LINES).min(10_000)).unwrap_or(0);
+    let found = view::dead_letter_detail(gateway.engine(), &stored.run.id, tail).await?;
+    Ok(Json(found))
+}
+
+/// Does one again.
+pub(crate) async fn redrive_dead_letter(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    JsonBody(body): JsonBody<RedriveLetter>,
+) -> Result<(StatusCode, Json<Redriven>), Refusal> {
+    let how = Redrive { from_start: body.from_start, again: body.again };
+    let redriven = redrive(&gateway, &stored.run.id, how).await?;
+    Ok((StatusCode::ACCEPTED, Json(redriven)))
+}
+
+async fn redrive(gateway: &Gateway, run_id: &RunId, how: Redrive) -> Result<Redriven, Refusal> {
+    let submission = again::redrive(gateway.engine(), run_id, how).await?;
+    let redriven_as = queue(gateway, submission).await?;
+    Ok(Redriven { run_id: run_id.clone(), redriven_as })
+}
+
+/// Admits a run that does another one again, for any worker to claim.
+async fn queue(gateway: &Gateway, mut submission: Submission) -> Result<RunId, Refusal> {
+    submission.wishes.placement.get_or_insert_default();
+    again::check(gateway.engine(), &submission)?;
+    let (run_id, admitted) = Box::pin(admit::admit(gateway.engine(), submission)).await?;
+    Ok(match admitted {
+        Admitted::Created => run_id,
+        Admitted::Existing(existing) => existing,
+    })
+}
+
+/// Takes one off the list.
+pub(crate) async fn discard_dead_letter(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    OneRun(stored): OneRun,
+    JsonBody(body): JsonBody<DiscardLetter>,
+) -> Result<StatusCode, Refusal> {
+    discard(&gateway, stored.run.id.clone(), by(&caller, body.by.as_deref())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn discard(gateway: &Gateway, run_id: RunId, by: String) -> Result<(), Refusal> {
+    let at = gateway.engine().now();
+    Ok(gateway.engine().store().discard(Discard { run_id, by: Some(by), at }).await?)
+}
+
+/// Open dead letters, oldest first.
+async fn chosen(
+    gateway: &Gateway,
+    filter: DeadLetterFilter,
+    limit: Option<u32>,
+) -> Result<Vec<RunId>, Refusal> {
+    let limit = limit.unwrap_or(BULK);
+    if limit == 0 || limit > LARGEST_BULK {
+        let detail = format!("limit is {limit}, and has to be from 1 to {LARGEST_BULK}");
+        return Err(Refusal::parameter("limit", detail));
+    }
+    let found = view::dead_letters(gateway.engine(), &filter, None, usize::MAX).await?;
+    let oldest = found.into_iter().rev().map(|letter| letter.run_id);
+    Ok(oldest.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
+}
+
+/// Does many again. One that cannot be does not keep the others from it.
+pub(crate) async fn redrive_dead_letters(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(body): JsonBody<RedriveLetters>,
+) -> Result<(StatusCode, Json<RedrivenLetters>), Refusal> {
+    let how = Redrive { from_start: body.from_start, again: false };
+    let mut done = RedrivenLetters { redriven: Vec::new(), refused: Vec::new() };
+    let filter = filter(&caller, body.agent, body.code);
+    for run_id in chosen(&gateway, filter, body.limit).await? {
+        match redrive(&gateway, &run_id, how).await {
+            Ok(redriven) => done.redriven.push(redriven),
+            Err(refusal) => done.refused.push(refused(&run_id, &refusal)),
+        }
+    }
+    Ok((StatusCode::ACCEPTED, Json(done)))
+}
+
+/// Takes many off the list.
+pub(crate) async fn discard_dead_letters(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(body): JsonBody<DiscardLetters>,
+) -> Result<Json<DiscardedLetters>, Refusal> {
+    let who = by(&caller, body.by.as_deref());
+    let mut done = DiscardedLetters { discarded: Vec::new(), refused: Vec::new() };
+    let filter = filter(&caller, body.agent, body.code);
+    for run_id in chosen(&gateway, filter, body.limit).await? {
+        match discard(&gateway, run_id.clone(), who.clone()).await {
+            Ok(()) => done.discarded.push(run_id.to_string()),
+            Err(refusal) => done.refused.push(refused(&run_id, &refusal)),
+        }
+    }
+    Ok(Json(done))
+}
+
+fn refused(run_id: &RunId, refusal: &Refusal) -> RefusedLetter {
+    RefusedLetter {
+        run_id: run_id.to_string(),
+        code: refusal.code().to_owned(),
+        detail: refusal.detail().to_owned(),
+    }
+}

@@ -1,0 +1,42 @@
+//! What a run did, told in other ways than by its record.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::error_code::ErrorCode;
+use errand_api::story::Comparison;
+use errand_engine::{reconcile, view};
+use serde_json::Value;
+
+use crate::Gateway;
+use crate::extract::OneRun;
+use crate::refusal::Refusal;
+
+/// Answers with the manifest.
+pub(crate) async fn get_manifest(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+) -> Result<Json<Value>, Refusal> {
+    let manifest = Box::pin(view::manifest(gateway.engine(), &stored.run.id)).await?;
+    serde_json::to_value(manifest).map(Json).map_err(|error| {
+        tracing::error!("a document cannot be written: {error}");
+        Refusal::new(ErrorCode::Internal, "the server could not do it; its log says why")
+    })
+}
+
+/// Answers with what came of a strict replay.
+pub(crate) async fn get_comparison(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+) -> Result<Json<Comparison>, Refusal> {
+    let run_id = stored.run.id.clone();
+    let stored = Box::pin(reconcile::reconcile(gateway.engine(), *stored)).await?;
+    if !stored.run.status.is_terminal() {
+        let detail = format!("run {run_id} is {}", stored.run.status.name());
+        return Err(Refusal::new(ErrorCode::RunLive, detail));
+    }
+    if stored.run.spec.replay.is_none() {
+        let detail = format!("run {run_id} is no strict replay");
+        return Err(Refusal::new(ErrorCode::ReplayRefused, detail));
+    }
+    Ok(Json(Box::pin(view::comparison(gateway.engine(), &run_id)).await?))
+}

@@ -1,0 +1,75 @@
+//! `GET /v1/usage`: what calls used.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::gateway::usage::UsageQuery as Asked;
+use errand_api::usage::{USAGE_SCHEMA, Usage};
+use errand_engine::view;
+use errand_model::price::Day;
+use errand_model::{RunId, unscoped};
+use errand_store::{Namespaces, UsageBy, UsageQuery};
+
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::Query;
+use crate::refusal::Refusal;
+
+/// Answers with sums.
+pub(crate) async fn get_usage(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Usage>, Refusal> {
+    let typed = asked.by.unwrap_or_else(|| "agent".to_owned());
+    let by = UsageBy::of_word(&typed).ok_or_else(|| {
+        Refusal::parameter("by", format!("{typed:?} is nothing to sum up by"))
+            .hint("run, agent, model, session, day, step, tool, label=KEY")
+    })?;
+    let is_session = by == UsageBy::Session;
+    let (since, until) = (day("since", asked.since)?, day("until", asked.until)?);
+    let query = UsageQuery {
+        namespaces: Namespaces::One(caller.namespace.clone()),
+        by,
+        since,
+        until,
+        agent: asked.agent,
+        run_id: run(&gateway, &caller, asked.run_id).await?,
+    };
+    let found = gateway.engine().store().usage(&query).await?;
+    let mut rows: Vec<_> = found.rows.into_iter().map(view::usage_sums).collect();
+    if is_session {
+        for row in &mut rows {
+            row.key = row.key.take().map(|it| unscoped(caller.namespace(), &it).to_owned());
+        }
+    }
+    Ok(Json(Usage {
+        schema: USAGE_SCHEMA,
+        by: typed,
+        since: since.map(|day| day.to_string()),
+        until: until.map(|day| day.to_string()),
+        rows,
+        total: view::usage_sums(found.total),
+    }))
+}
+
+fn day(name: &str, text: Option<String>) -> Result<Option<Day>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| {
+        Refusal::parameter(name, format!("{text:?} is no day")).hint("write 2025-03-31")
+    })
+}
+
+/// The run that is meant, if it is the caller's.
+async fn run(
+    gateway: &Gateway,
+    caller: &Caller,
+    text: Option<String>,
+) -> Result<Option<RunId>, Refusal> {
+    let Some(text) = text else { return Ok(None) };
+    let run_id: RunId = text
+        .parse()
+        .map_err(|_| Refusal::parameter("run_id", format!("{text:?} is no run's id")))?;
+    let stored = gateway.engine().store().load(&run_id).await?;
+    let is_own = stored.is_some_and(|stored| stored.run.spec.namespace == caller.namespace);
+    if is_own { Ok(Some(run_id)) } else { Err(Refusal::no_run(&text)) }
+}
