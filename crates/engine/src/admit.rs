@@ -142,6 +142,32 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Checks an agent as far as that does not depend on the machine that will run it.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
+    check_supported(agent)?;
+    schema::check_schemas(agent)?;
+    crate::brief::check(agent, files)
+}
+
+/// The same for a run that a worker of another machine may carry out: what is there of programs and
+/// secrets, nobody knows here.
+///
+/// # Errors
+///
+/// What is wrong.
+pub fn check_elsewhere(draft: &Draft<'_>) -> Result<(), Error> {
+    check_supported(draft.agent)?;
+    crate::brief::check(draft.agent, draft.files)?;
+    match draft.kind {
+        RunKind::Job => schema::check_input(draft.agent, draft.input),
+        RunKind::Heartbeat | RunKind::Service => Ok(()),
+    }
+}
+
 /// What this version runs: processes with the `command` harness.
 fn check_supported(agent: &Agent) -> Result<(), Error> {
     let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });

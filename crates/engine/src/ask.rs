@@ -14,7 +14,7 @@ pub use decide::{Decide, decide};
 pub use hold::{is_held, pause, raise, resume};
 pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};
-pub use stop::{Stop, stop};
+pub use stop::{Stop, begin_stop, stop};
 
 use crate::engine::random;
 use crate::{Engine, Error, reconcile};

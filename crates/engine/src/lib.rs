@@ -4,6 +4,7 @@
 
 pub mod admit;
 pub mod again;
+pub mod agents;
 pub mod ask;
 pub mod audit;
 pub mod bom;
@@ -39,6 +40,7 @@ pub mod sessions;
 pub mod supervise;
 pub mod view;
 pub mod wait;
+pub mod wishes;
 pub mod worker;
 
 pub use engine::{Engine, Inner, Surroundings};

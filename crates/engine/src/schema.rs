@@ -5,6 +5,21 @@ use serde_json::Value;
 
 use crate::Error;
 
+/// Checks that the schemas of an agent are some.
+///
+/// # Errors
+///
+/// [`Error::Schema`] for the first that is none.
+pub(crate) fn check_schemas(agent: &Agent) -> Result<(), Error> {
+    let schemas = [("input_schema", &agent.input_schema), ("output_schema", &agent.output_schema)];
+    for (field, schema) in schemas {
+        let Some(schema) = schema else { continue };
+        jsonschema::draft202012::new(schema)
+            .map_err(|error| Error::Schema { field, reason: error.to_string() })?;
+    }
+    Ok(())
+}
+
 /// Checks a job's input.
 ///
 /// # Errors

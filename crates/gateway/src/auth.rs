@@ -12,6 +12,7 @@ use errand_api::audit::Actor;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Route, Scope};
 use errand_engine::keys::Denied;
+use errand_model::scoped;
 use tokio::time::Instant;
 
 use crate::Gateway;
@@ -85,6 +86,19 @@ impl Caller {
         }
         let detail = format!("{what} needs the scope admin in the namespace default");
         Err(Refusal::new(ErrorCode::ScopeMissing, detail))
+    }
+
+    /// A session of the caller's namespace, as it is kept.
+    ///
+    /// # Errors
+    ///
+    /// If the name could be taken for a session of another namespace.
+    pub(crate) fn session(&self, session: &str) -> Result<String, Refusal> {
+        if session.contains('/') {
+            let detail = format!("{session:?} is no session: names have no slash here");
+            return Err(Refusal::new(ErrorCode::NameInvalid, detail));
+        }
+        Ok(scoped(self.namespace(), session))
     }
 }
 

@@ -29,6 +29,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folders whose agents' folders are registered, at start and when they change.
     pub agents: Vec<PathBuf>,
+    /// Whether workers of other machines may carry runs out: what programs and secrets there are,
+    /// is not known here then.
+    pub workers_elsewhere: bool,
     /// The largest body that is read.
     pub body_limit_bytes: usize,
     /// The largest agent's folder that is read.
@@ -57,6 +60,7 @@ impl Config {
         Self {
             listen,
             agents: Vec::new(),
+            workers_elsewhere: false,
             body_limit_bytes: BODY_LIMIT_BYTES,
             archive_limit_bytes: ARCHIVE_LIMIT_BYTES,
             heartbeat: HEARTBEAT,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use errand_api::gateway::{openapi, routes};
 use errand_engine::Engine;
+use errand_engine::agents::{Parcel, Version};
 use errand_engine::keys::Verifier;
 use jsonschema::Validator;
 use serde_json::Value;
@@ -15,6 +16,8 @@ use crate::door::{Lock, Rates};
 use crate::feed::Feeds;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::parcels::Parcels;
+use crate::refusal::Refusal;
 
 /// A gateway on one registry. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,6 +38,7 @@ struct Inner {
     verifier: Verifier,
     rates: Rates,
     metrics: Metrics,
+    parcels: Parcels,
 }
 
 impl Gateway {
@@ -61,6 +65,7 @@ impl Gateway {
                 bodies,
                 openapi: openapi::document(),
                 closing: watch::Sender::new(false),
+                parcels: Parcels::default(),
             }),
         }
     }
@@ -113,6 +118,11 @@ impl Gateway {
     /// What is counted of requests.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
+    }
+
+    /// The parcel of a version, read at most once.
+    pub(crate) fn parcel(&self, version: &Version) -> Result<Arc<Parcel>, Refusal> {
+        self.inner.parcels.open(self.engine(), version)
     }
 
     /// Tells everybody who waits that the gateway is about to end.

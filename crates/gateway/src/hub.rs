@@ -19,6 +19,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Changes of other processes wake everybody, and no more often than this.
 const ELSEWHERE_EVERY: Duration = Duration::from_millis(20);
 
+/// What was heard of a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How often something was heard.
+    pub(crate) count: u64,
+    /// Whether it is said to be over.
+    pub(crate) is_over: bool,
+}
+
 /// Who follows which run.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
@@ -27,7 +36,7 @@ pub(crate) struct Hub {
 
 #[derive(Debug)]
 struct Inner {
-    runs: Mutex<HashMap<RunId, watch::Sender<u64>>>,
+    runs: Mutex<HashMap<RunId, watch::Sender<Seen>>>,
     all: watch::Sender<u64>,
 }
 
@@ -41,7 +50,7 @@ impl Hub {
     pub(crate) fn follow(&self, run_id: &RunId) -> Follower {
         let all = self.inner.all.subscribe();
         let mut runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = runs.entry(run_id.clone()).or_insert_with(|| watch::Sender::new(0));
+        let sender = runs.entry(run_id.clone()).or_default();
         let run = sender.subscribe();
         drop(runs);
         Follower { run: Some(run), all, run_id: run_id.clone(), hub: self.clone() }
@@ -52,10 +61,13 @@ impl Hub {
         self.inner.all.subscribe()
     }
 
-    fn wake(&self, run_id: &RunId) {
+    fn wake(&self, run_id: &RunId, is_over: bool) {
         let runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = runs.get(run_id) {
-            run.send_modify(|count| *count = count.wrapping_add(1));
+            run.send_modify(|seen| {
+                seen.count = seen.count.wrapping_add(1);
+                seen.is_over |= is_over;
+            });
         }
     }
 
@@ -70,7 +82,7 @@ impl Hub {
         loop {
             tokio::select! {
                 change = changes.recv() => match change {
-                    Ok(Change::Run { run_id, .. }) => self.wake(&run_id),
+                    Ok(Change::Run { run_id, is_over, .. }) => self.wake(&run_id, is_over),
                     Ok(Change::Queued | Change::Asked { .. }) => {}
                     Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => {
                         self.wake_all();
@@ -91,7 +103,7 @@ impl Hub {
 /// Somebody who follows a run.
 #[derive(Debug)]
 pub(crate) struct Follower {
-    run: Option<watch::Receiver<u64>>,
+    run: Option<watch::Receiver<Seen>>,
     all: watch::Receiver<u64>,
     run_id: RunId,
     hub: Hub,
@@ -106,6 +118,23 @@ impl Follower {
             // Both senders live as long as the hub, which this holds.
             _ = run.changed() => {}
             _ = self.all.changed() => {}
+        }
+    }
+}
+
+impl Follower {
+    /// Returns when the run may be over: what is heard of it before that wakes nobody.
+    pub(crate) async fn over(&mut self) {
+        let Some(run) = &mut self.run else { return };
+        loop {
+            tokio::select! {
+                heard = run.changed() => {
+                    if heard.is_err() || run.borrow_and_update().is_over {
+                        return;
+                    }
+                }
+                _ = self.all.changed() => return,
+            }
         }
     }
 }

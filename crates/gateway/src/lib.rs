@@ -4,6 +4,7 @@
 
 #![expect(dead_code, unused_imports, reason = "routes that use it follow")]
 
+mod again;
 mod auth;
 mod config;
 mod door;
@@ -15,12 +16,15 @@ mod grpc;
 mod hub;
 mod leave;
 mod metrics;
+mod over;
+mod parcels;
 mod record;
 mod refusal;
 mod router;
 mod routes;
 mod server;
 mod sse;
+mod submit;
 mod tls;
 
 pub use config::Config;

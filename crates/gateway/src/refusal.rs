@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use errand_api::agent_file::Problems;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::{FileProblem, Problem};
-use errand_engine::{Error as EngineError, code};
+use errand_engine::{Error as EngineError, agents, code};
 use errand_model::RunId;
 use errand_store::Error as StoreError;
 
@@ -48,6 +48,14 @@ impl Refusal {
     pub(crate) fn in_line(mut self, line: usize, column: usize) -> Self {
         (self.problem.line, self.problem.column) = (Some(line), Some(column));
         self
+    }
+
+    /// The same for a value that stands in a parameter.
+    pub(crate) fn coded_as_parameter(self) -> Self {
+        let Problem { detail, hint, pointer, .. } = *self.problem;
+        let mut problem = Problem::new(ErrorCode::ParameterInvalid, detail);
+        (problem.hint, problem.pointer) = (hint, pointer);
+        Self { problem: Box::new(problem), headers: self.headers }
     }
 
     /// What to do about it.
@@ -124,6 +132,20 @@ impl From<EngineError> for Refusal {
             return refusal.at(if *place == "environment" { "/env" } else { "/input" });
         }
         refusal
+    }
+}
+
+impl From<agents::Error> for Refusal {
+    fn from(error: agents::Error) -> Self {
+        match error {
+            agents::Error::Engine(error) => error.into(),
+            agents::Error::NotFound { .. }
+            | agents::Error::Conflict { .. }
+            | agents::Error::Damaged { .. } => {
+                let code = error.code();
+                Self::new(code, detail(code, &error))
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub use namespace::{DEFAULT_NAMESPACE, MalformedNamespace, parse_namespace, scop
 pub use payload::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
 pub use process::ProcessIdentity;
 pub use tamper::{Tampered, Tampering, diagnose};
-pub use time::Timestamp;
+pub use time::{MalformedTimestamp, Timestamp};
 
 /// When an event was decided, and by which attempt; 0: by none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

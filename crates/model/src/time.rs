@@ -3,9 +3,11 @@
 //! Deliberately absent: a clock. Whoever decides is told what time it is.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
 #[derive(
@@ -41,6 +43,26 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+}
+
+impl FromStr for Timestamp {
+    type Err = MalformedTimestamp;
+
+    /// Reads RFC 3339, with an offset; parts of a millisecond are cut off.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parsed = chrono::DateTime::parse_from_rfc3339(text);
+        parsed
+            .map(|time| Self(time.timestamp_millis()))
+            .map_err(|_| MalformedTimestamp { text: text.to_owned() })
+    }
+}
+
+/// The text is no moment.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{text:?} is no time, such as 2026-03-01T09:00:00Z")]
+pub struct MalformedTimestamp {
+    /// What was given.
+    pub text: String,
 }
 
 impl fmt::Display for Timestamp {

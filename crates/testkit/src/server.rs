@@ -1,5 +1,6 @@
 //! A server process, `errand up`, and a client for it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -84,5 +85,24 @@ impl Server {
     #[must_use]
     pub fn send(&self, request: &Request) -> Response {
         request.send(&self.address)
+    }
+
+    /// Registers the agent in a folder; returns the answer.
+    #[must_use]
+    pub fn push(&self, folder: &Path) -> Response {
+        self.send(&Self::push_request(folder, ""))
+    }
+
+    /// Returns the request that registers the agent in a folder, with this query (`?force=true`).
+    pub fn push_request(folder: &Path, query: &str) -> Request {
+        let packed = std::process::Command::new("tar")
+            .arg("-C")
+            .arg(folder)
+            .args(["-cf", "-", "."])
+            .output()
+            .expect("tar packs the folder");
+        assert!(packed.status.success(), "{packed:?}");
+        Request::post(&format!("/v1/agents{query}"), packed.stdout)
+            .header("Content-Type", "application/x-tar")
     }
 }

@@ -1,7 +1,165 @@
 //! Registered agents: what they are called, and which versions of them there are.
 
-use super::routes::Area;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::routes::{Answer, Area, Body, Header, Method, Route, Scope};
+use crate::error_code::ErrorCode;
+
+/// The media type in which an agent's folder is sent.
+pub const ARCHIVE_MEDIA_TYPE: &str = "application/x-tar";
+
+/// A version of a registered agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentVersion {
+    /// The agent.
+    pub name: String,
+    /// The version.
+    pub version: String,
+    /// Its parcel's digest: what really runs.
+    pub digest: String,
+    /// What the agent does, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// When this content was registered, in milliseconds since 1970.
+    pub registered_at_ms: i64,
+    /// Where it came from, for people.
+    pub source: String,
+    /// Whether runs that name no version get this one; where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_current: Option<bool>,
+    /// What became of it when it was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<PushOutcome>,
+    /// The checked definition, with every default filled in; where one agent is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("type" = "object"))]
+    pub definition: Option<Value>,
+}
+
+/// What became of a version when it was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PushOutcome {
+    /// It is new.
+    Created,
+    /// It has other content now.
+    Replaced,
+    /// It was registered already.
+    Same,
+}
+
+/// How an agent is to be registered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushQuery {
+    /// Whether a version that is registered with other content is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+    /// Where it comes from, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub source: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageQuery {
+    /// At most so many; 50 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next_cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A page of agents by name, each as its current version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentPage {
+    /// The agents.
+    pub agents: Vec<AgentVersion>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A page of an agent's versions, by version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionPage {
+    /// The versions.
+    pub versions: Vec<AgentVersion>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Where what was registered is found.
+const LOCATION: Header = Header { name: "Location", says: "The path of the version." };
+
+/// What may be wrong with an agent's folder.
+const REFUSED: &[ErrorCode] = &[
+    ErrorCode::AgentFileInvalid,
+    ErrorCode::AgentFileMissing,
+    ErrorCode::AgentUnsupported,
+    ErrorCode::AgentConflict,
+    ErrorCode::SchemaInvalid,
+    ErrorCode::ParcelInvalid,
+    ErrorCode::ParcelTooLarge,
+    ErrorCode::ParcelSymlinkEscapes,
+    ErrorCode::ParcelFileUnsupported,
+];
 
 /// Routes about agents.
-pub const AREA: Area =
-    Area { name: "agents", says: "Registered agents and their versions.", routes: &[] };
+pub const AREA: Area = Area {
+    name: "agents",
+    says: "Registered agents and their versions.",
+    routes: &[
+        Route::new("push_agent", Method::Post, "/v1/agents", Scope::Admin)
+            .says("Registers a version of an agent: the body is a tar archive of its folder.")
+            .query::<PushQuery>()
+            .takes(Body::Bytes(ARCHIVE_MEDIA_TYPE))
+            .answers(&[
+                Answer::json::<AgentVersion>(201, "It is registered.").with(&[LOCATION]),
+                Answer::json::<AgentVersion>(200, "It was registered already.").with(&[LOCATION]),
+            ])
+            .errors(REFUSED),
+        Route::new("list_agents", Method::Get, "/v1/agents", Scope::RunsRead)
+            .says("Lists agents by name, each as its current version.")
+            .query::<PageQuery>()
+            .answers(&[Answer::json::<AgentPage>(200, "A page of them.")]),
+        Route::new("get_agent", Method::Get, "/v1/agents/{agent}", Scope::RunsRead)
+            .says("The current version of an agent.")
+            .answers(&[Answer::json::<AgentVersion>(200, "With its definition.")])
+            .errors(&[ErrorCode::AgentNotFound]),
+        Route::new("list_versions", Method::Get, "/v1/agents/{agent}/versions", Scope::RunsRead)
+            .says("Lists the versions of an agent.")
+            .query::<PageQuery>()
+            .answers(&[Answer::json::<VersionPage>(200, "A page of them.")])
+            .errors(&[ErrorCode::AgentNotFound]),
+        Route::new(
+            "get_version",
+            Method::Get,
+            "/v1/agents/{agent}/versions/{version}",
+            Scope::RunsRead,
+        )
+        .says("One version of an agent.")
+        .answers(&[Answer::json::<AgentVersion>(200, "With its definition.")])
+        .errors(&[ErrorCode::AgentNotFound]),
+        Route::new("delete_agent", Method::Delete, "/v1/agents/{agent}", Scope::Admin)
+            .says("Forgets an agent with all its versions; its runs stay.")
+            .answers(&[Answer::empty(204, "It is forgotten.")])
+            .errors(&[ErrorCode::AgentNotFound]),
+        Route::new(
+            "delete_version",
+            Method::Delete,
+            "/v1/agents/{agent}/versions/{version}",
+            Scope::Admin,
+        )
+        .says("Forgets one version of an agent; its runs stay.")
+        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .errors(&[ErrorCode::AgentNotFound]),
+    ],
+};

@@ -10,6 +10,7 @@ use errand_agent::parcel::{self, Parcel, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
+use errand_engine::wishes::{self, Unsettable};
 use errand_engine::{Engine, service};
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
@@ -18,8 +19,6 @@ use crate::failure::Failure;
 
 /// The largest payload.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
-/// The longest name of a run.
-const NAME_LIMIT_CHARS: usize = 128;
 
 /// What `run` and `serve` have in common.
 #[derive(Debug, clap::Args)]
@@ -107,15 +106,12 @@ fn utf8(path: &Path) -> Result<String, Failure> {
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
-    let is_good = !name.is_empty()
-        && name.chars().count() <= NAME_LIMIT_CHARS
-        && !name.chars().any(char::is_control)
-        && name.trim() == name;
-    if is_good {
+    if wishes::is_name(name) {
         return Ok(());
     }
     Err(Failure::new(ErrorCode::NameInvalid, format!("{name:?} cannot be a name")).hint(format!(
-        "1 to {NAME_LIMIT_CHARS} characters without control characters or blanks at the ends"
+        "1 to {} characters without control characters or blanks at the ends",
+        wishes::NAME_LIMIT_CHARS
     )))
 }
 
@@ -138,21 +134,18 @@ pub(crate) fn pairs(
 fn variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let env = pairs(given, "--env", ErrorCode::EnvInvalid)?;
     for (name, value) in &env {
-        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-            && !name.starts_with(|first: char| first.is_ascii_digit());
-        if !is_name || value.contains('\0') {
-            return Err(Failure::new(
-                ErrorCode::EnvInvalid,
-                format!("--env {name:?} cannot be set"),
-            )
-            .hint("names have letters, digits and _, and values no NUL"));
-        }
-        if name.starts_with("ERRAND_") {
-            return Err(Failure::new(
-                ErrorCode::EnvInvalid,
-                format!("--env {name} is errand's own"),
-            )
-            .hint("choose a name that does not begin with ERRAND_"));
+        match wishes::check_variable(name, value) {
+            Ok(()) => {}
+            Err(Unsettable::Malformed) => {
+                let message = format!("--env {name:?} cannot be set");
+                return Err(Failure::new(ErrorCode::EnvInvalid, message)
+                    .hint("names have letters, digits and _, and values no NUL"));
+            }
+            Err(Unsettable::Own) => {
+                let message = format!("--env {name} is errand's own");
+                return Err(Failure::new(ErrorCode::EnvInvalid, message)
+                    .hint("choose a name that does not begin with ERRAND_"));
+            }
         }
     }
     Ok(env)

@@ -22,6 +22,8 @@ mod examples;
 mod exporting;
 mod foreground;
 mod forks;
+mod gateway_agents;
+mod gateway_runs;
 mod grpc;
 mod keys;
 mod listeners;

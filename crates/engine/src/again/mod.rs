@@ -36,6 +36,19 @@ pub(crate) fn submission(engine: &Engine, old: &Run) -> Result<Submission, Error
     with_parcel(engine, old, parcel, old.spec.agent.path.clone())
 }
 
+/// The same again from the start, for a run that is over.
+///
+/// # Errors
+///
+/// [`Error::Live`]; if its parcel or its input is not there any more.
+pub async fn anew(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
+    let stored = reconciled(engine, run_id).await?;
+    if !stored.run.status.is_terminal() {
+        return Err(Error::Live { run_id: run_id.clone() });
+    }
+    submission(engine, &stored.run)
+}
+
 /// The same for another parcel, which was built from `source`.
 pub(crate) fn with_parcel(
     engine: &Engine,

@@ -61,6 +61,34 @@ pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored
     wait::load(engine, run_id).await
 }
 
+/// Asks for the end of a run and does not wait for it: the request is durable when this returns. The
+/// run as it is then; one that nobody supervises is over.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored, Error> {
+    for _ in 0..TRIES {
+        let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        let attempted = if stored.lease.is_some() {
+            let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
+            ask(engine, &stored, RequestKind::Cancel { cause, by, grace }).await.map(|()| None)
+        } else {
+            by_hand(engine, &stored, stop).await
+        };
+        match attempted {
+            Ok(Some(ended)) => return Ok(ended),
+            Ok(None) => return wait::load(engine, run_id).await,
+            Err(error) if rest::is_race(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    wait::load(engine, run_id).await
+}
+
 /// Asks the supervisor, and waits until it has done it. `None`: it was killed instead.
 async fn by_supervisor(
     engine: &Engine,

@@ -5,24 +5,41 @@
 //! caller's key and its scope when a handler is called; an extractor of `crate::extract` has checked
 //! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
 
+mod agents;
 mod approvals;
 mod by;
+mod cancel_run;
+mod create_run;
 mod dead_letters;
+mod delete_run;
+mod export_run;
 mod find_runs;
 mod follow_runs;
+mod fork_run;
 mod get_healthz;
 mod get_metrics;
 mod get_openapi;
 mod get_readyz;
 mod get_run;
+mod get_trace;
 mod keys;
 mod list_audit;
 mod list_events;
 mod list_runs;
+mod list_steps;
+mod pause_run;
 mod proofs;
 mod prune_runs;
+mod push_agent;
+mod replay_run;
+mod restart_run;
+mod resume_run;
+mod retry_run;
+mod run_and_wait;
 mod sessions;
 mod usage;
+mod verify_run;
+mod wait_for_run;
 
 use crate::router::{Handled, handled};
 
@@ -33,6 +50,7 @@ pub(crate) fn handlers() -> Vec<Handled> {
     all.extend(access());
     all.extend(beside_runs());
     all.extend(dead_letters_and_sessions());
+    all.extend(agents());
     all
 }
 
@@ -59,10 +77,38 @@ fn access() -> Vec<Handled> {
 /// Those of runs.
 fn runs() -> Vec<Handled> {
     vec![
-        handled("get_run", get_run::get_run),
-        handled("list_runs", list_runs::list_runs),
-        handled("list_events", list_events::list_events),
         handled("follow_runs", follow_runs::follow_runs),
+        handled("create_run", create_run::create_run),
+        handled("run_and_wait", run_and_wait::run_and_wait),
+        handled("list_runs", list_runs::list_runs),
+        handled("get_run", get_run::get_run),
+        handled("wait_for_run", wait_for_run::wait_for_run),
+        handled("list_events", list_events::list_events),
+        handled("list_steps", list_steps::list_steps),
+        handled("get_trace", get_trace::get_trace),
+        handled("verify_run", verify_run::verify_run),
+        handled("export_run", export_run::export_run),
+        handled("cancel_run", cancel_run::cancel_run),
+        handled("pause_run", pause_run::pause_run),
+        handled("resume_run", resume_run::resume_run),
+        handled("restart_run", restart_run::restart_run),
+        handled("retry_run", retry_run::retry_run),
+        handled("fork_run", fork_run::fork_run),
+        handled("replay_run", replay_run::replay_run),
+        handled("delete_run", delete_run::delete_run),
+    ]
+}
+
+/// Those of agents.
+fn agents() -> Vec<Handled> {
+    vec![
+        handled("push_agent", push_agent::push_agent),
+        handled("list_agents", agents::list_agents),
+        handled("get_agent", agents::get_agent),
+        handled("list_versions", agents::list_versions),
+        handled("get_version", agents::get_version),
+        handled("delete_agent", agents::delete_agent),
+        handled("delete_version", agents::delete_version),
     ]
 }
 

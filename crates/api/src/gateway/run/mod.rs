@@ -1,11 +1,24 @@
 //! Runs: started, looked at, waited for, ended.
 
+mod action;
 mod budgets;
 mod page;
 mod request;
 mod routes;
 
+use serde::{Deserialize as _, Deserializer};
+use serde_json::Value;
+
+pub use action::{
+    CancelQuery, CancelRequest, ExportQuery, ForkRequest, RemoveQuery, ReplayPolicy, ReplayRequest,
+    RestartRequest, ResumeRequest, StepPage, StepRecord, TraceQuery,
+};
 pub use budgets::{MalformedBudget, RunBudgets};
 pub use page::{AnyKind, EventPage, EventQuery, RunPage, RunQuery, RunStatus, SetQuery};
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;
+
+/// `null` is an input; a field that is not there is none.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}

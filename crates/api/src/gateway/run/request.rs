@@ -20,7 +20,7 @@ pub struct RunRequest {
     #[schemars(length(min = 1, max = 100))]
     pub version: Option<String>,
     /// What the agent is given: any JSON. Text is given as it is, without quotes.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
     /// What sort of run; a job unless said.
@@ -70,11 +70,6 @@ pub struct RunRequest {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     pub affinity: BTreeMap<String, String>,
-}
-
-/// `null` is an input; a field that is not there is none.
-fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 /// What sort of run.

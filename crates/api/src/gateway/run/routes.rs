@@ -1,9 +1,52 @@
 //! The routes about runs.
 
-use super::{EventPage, EventQuery, RunPage, RunQuery, SetQuery};
+use super::{
+    CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, ForkRequest, RemoveQuery,
+    ReplayRequest, RestartRequest, ResumeRequest, RunPage, RunQuery, RunRequest, SetQuery,
+    StepPage, TraceQuery, WaitQuery,
+};
 use crate::error_code::ErrorCode;
-use crate::gateway::routes::{Answer, Area, Header, Method, Route, Scope};
+use crate::gateway::meta::AnyObject;
+use crate::gateway::routes::{Answer, Area, Body, Header, Method, Route, Scope};
 use crate::record::Record;
+use crate::story::Story;
+use crate::verification::Verification;
+
+/// The caller's key for a request that creates something.
+const IDEMPOTENCY_KEY: Header = Header {
+    name: "Idempotency-Key",
+    says: "The same key again gives the same run, not a second one.",
+};
+/// Where what was created is found.
+const LOCATION: Header = Header { name: "Location", says: "The path of the run." };
+
+/// What may be wrong with a run that somebody wants.
+const REFUSED: &[ErrorCode] = &[
+    ErrorCode::AgentNotFound,
+    ErrorCode::AgentUnsupported,
+    ErrorCode::InputInvalid,
+    ErrorCode::PayloadTooLarge,
+    ErrorCode::NameInvalid,
+    ErrorCode::EnvInvalid,
+    ErrorCode::BudgetInvalid,
+    ErrorCode::SecretMissing,
+    ErrorCode::SecretExposed,
+    ErrorCode::SessionBusy,
+    ErrorCode::IdempotencyConflict,
+];
+
+/// What may stand in the way of a new run that does again what another did.
+const NOT_AGAIN: &[ErrorCode] = &[
+    ErrorCode::RunNotFound,
+    ErrorCode::RunLive,
+    ErrorCode::RunNotRetryable,
+    ErrorCode::ReplayEffects,
+    ErrorCode::ReplayRefused,
+    ErrorCode::StepNotFound,
+    ErrorCode::ParcelNotFound,
+    ErrorCode::InputInvalid,
+    ErrorCode::AgentNotFound,
+];
 
 /// What a client that comes again says.
 const RESUMES: &[Header] = &[Header {
@@ -16,6 +59,25 @@ pub const AREA: Area = Area {
     name: "runs",
     says: "Runs: started, looked at, waited for, ended.",
     routes: &[
+        Route::new("create_run", Method::Post, "/v1/runs", Scope::RunsWrite)
+            .says("Starts a run in the background.")
+            .headers(&[IDEMPOTENCY_KEY])
+            .takes(Body::json::<RunRequest>())
+            .answers(&[
+                Answer::json::<Record>(202, "It is queued.").with(&[LOCATION]),
+                Answer::json::<Record>(200, "The key was used for it before.").with(&[LOCATION]),
+            ])
+            .errors(REFUSED),
+        Route::new("run_and_wait", Method::Post, "/v1/runs/wait", Scope::RunsWrite)
+            .says("Starts a run and answers once it is over.")
+            .headers(&[IDEMPOTENCY_KEY])
+            .query::<WaitQuery>()
+            .takes(Body::json::<RunRequest>())
+            .answers(&[
+                Answer::json::<Record>(200, "It is over.").with(&[LOCATION]),
+                Answer::json::<Record>(202, "Time is up, and it goes on.").with(&[LOCATION]),
+            ])
+            .errors(REFUSED),
         Route::new("list_runs", Method::Get, "/v1/runs", Scope::RunsRead)
             .says("Lists runs, newest first.")
             .query::<RunQuery>()
@@ -24,6 +86,14 @@ pub const AREA: Area = Area {
         Route::new("get_run", Method::Get, "/v1/runs/{run_id}", Scope::RunsRead)
             .says("Everything that is known of a run.")
             .answers(&[Answer::json::<Record>(200, "Its record.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("wait_for_run", Method::Get, "/v1/runs/{run_id}/wait", Scope::RunsRead)
+            .says("Answers once a run is over.")
+            .query::<WaitQuery>()
+            .answers(&[
+                Answer::json::<Record>(200, "It is over."),
+                Answer::json::<Record>(202, "Time is up, and it goes on."),
+            ])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("list_events", Method::Get, "/v1/runs/{run_id}/events", Scope::RunsRead)
             .says("The journal of a run: a page, or a stream that ends with the run.")
@@ -40,5 +110,78 @@ pub const AREA: Area = Area {
             .headers(RESUMES)
             .answers(&[Answer::bytes(200, "text/event-stream", "The stream.")])
             .errors(&[ErrorCode::AcceptUnsupported, ErrorCode::LabelInvalid]),
+        Route::new("list_steps", Method::Get, "/v1/runs/{run_id}/steps", Scope::RunsRead)
+            .says("The steps of a run, by key.")
+            .answers(&[Answer::json::<StepPage>(200, "All of them.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", Scope::RunsRead)
+            .says("What a run did with its time, tokens and money, as a tree of spans.")
+            .query::<TraceQuery>()
+            .answers(&[Answer::json::<AnyObject>(200, "As `errand trace --json` prints it.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("verify_run", Method::Get, "/v1/runs/{run_id}/verify", Scope::RunsRead)
+            .says("Whether the journal of a run is what was written.")
+            .answers(&[Answer::json::<Verification>(200, "Good or bad.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("export_run", Method::Get, "/v1/runs/{run_id}/export", Scope::RunsRead)
+            .says("A run with everything that belongs to it, as `errand export` writes it.")
+            .query::<ExportQuery>()
+            .answers(&[Answer::bytes(200, "application/x-tar", "The archive.")])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive]),
+        Route::new("cancel_run", Method::Post, "/v1/runs/{run_id}/cancel", Scope::RunsWrite)
+            .says("Ends a run.")
+            .query::<CancelQuery>()
+            .takes(Body::maybe_json::<CancelRequest>())
+            .answers(&[
+                Answer::json::<Record>(202, "It is asked to end."),
+                Answer::json::<Record>(200, "It is over, and nothing of it lives."),
+            ])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunElsewhere]),
+        Route::new("pause_run", Method::Post, "/v1/runs/{run_id}/pause", Scope::RunsWrite)
+            .says("Freezes everything of a run; its time stands still.")
+            .answers(&[Answer::json::<Record>(200, "Nothing of it executes anything.")])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotLive, ErrorCode::RunLive]),
+        Route::new("resume_run", Method::Post, "/v1/runs/{run_id}/resume", Scope::RunsWrite)
+            .says("Lets a paused run go on, or allows a run more.")
+            .takes(Body::maybe_json::<ResumeRequest>())
+            .answers(&[Answer::json::<Record>(200, "It goes on.")])
+            .errors(&[
+                ErrorCode::RunNotFound,
+                ErrorCode::RunNotLive,
+                ErrorCode::RunNotPaused,
+                ErrorCode::BudgetInvalid,
+                ErrorCode::BudgetExceeded,
+            ]),
+        Route::new("restart_run", Method::Post, "/v1/runs/{run_id}/restart", Scope::RunsWrite)
+            .says("Begins a run anew: another attempt while it lives, a new run once it is over.")
+            .takes(Body::maybe_json::<RestartRequest>())
+            .answers(&[
+                Answer::json::<Record>(200, "It has another attempt, or soon will."),
+                Answer::json::<Record>(202, "A new run is queued.").with(&[LOCATION]),
+            ])
+            .errors(NOT_AGAIN),
+        Route::new("retry_run", Method::Post, "/v1/runs/{run_id}/retry", Scope::RunsWrite)
+            .says("Does a run that went wrong again from where it stopped, as a new run.")
+            .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])
+            .errors(NOT_AGAIN),
+        Route::new("fork_run", Method::Post, "/v1/runs/{run_id}/fork", Scope::RunsWrite)
+            .says("Does a run again from one of its steps on, as a new run.")
+            .takes(Body::json::<ForkRequest>())
+            .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])
+            .errors(NOT_AGAIN),
+        Route::new("replay_run", Method::Post, "/v1/runs/{run_id}/replay", Scope::RunsWrite)
+            .says("Tells what a run did, proves that its agent still does the same, or does it again.")
+            .takes(Body::maybe_json::<ReplayRequest>())
+            .answers(&[
+                Answer::json::<Story>(200, "`inspect`: what it did."),
+                Answer::json::<Record>(202, "`strict` or `live`: the new run is queued.")
+                    .with(&[LOCATION]),
+            ])
+            .errors(NOT_AGAIN),
+        Route::new("delete_run", Method::Delete, "/v1/runs/{run_id}", Scope::RunsWrite)
+            .says("Removes a run that is over, with everything that belongs to it.")
+            .query::<RemoveQuery>()
+            .answers(&[Answer::empty(204, "It is gone.")])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive]),
     ],
 };

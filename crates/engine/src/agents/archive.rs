@@ -1,0 +1,176 @@
+//! An agent's folder as one archive: unpacked where nothing of it can reach anything else.
+
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Component, Path, PathBuf};
+
+use errand_agent::parcel::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
+use tar::{Archive, Entry, EntryType};
+use thiserror::Error;
+
+use crate::Engine;
+use crate::engine::random;
+
+/// Entries of an archive that are read: files, links and folders.
+const ENTRIES_LIMIT: usize = 2 * MAX_FILES;
+
+/// What is wrong with an archive.
+#[derive(Debug, Error)]
+pub enum Malformed {
+    /// It is no archive, or it broke off.
+    #[error("the archive cannot be read")]
+    Archive(#[source] io::Error),
+    /// It holds something that no agent's folder has.
+    #[error("the archive holds {path:?}, which {reason}")]
+    Entry {
+        /// As the archive names it.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// It holds more than an agent may.
+    #[error("the archive holds {what}")]
+    TooLarge {
+        /// Too much of what.
+        what: &'static str,
+    },
+    /// The folder could not be written.
+    #[error(transparent)]
+    Engine(#[from] crate::Error),
+}
+
+/// A folder that is removed when this is dropped.
+#[derive(Debug)]
+pub struct Unpacked {
+    folder: PathBuf,
+}
+
+impl Unpacked {
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Unpacked {
+    fn drop(&mut self) {
+        // What is left over is in nobody's way.
+        drop(fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// Unpacks a tar archive into a folder of its own beside the registry's parcels.
+///
+/// # Errors
+///
+/// [`Malformed`]; nothing is left then.
+pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, Malformed> {
+    let name = format!(".upload-{:016x}", random()?);
+    let folder = engine.registry().parcels().join(name);
+    fs::create_dir_all(&folder).map_err(crate::Error::io("create", &folder))?;
+    let unpacked = Unpacked { folder };
+    let mut room = Room { entries: 0, files: 0, bytes: 0 };
+    let mut links = Vec::new();
+    let mut archive = Archive::new(archive);
+    for entry in archive.entries().map_err(Malformed::Archive)? {
+        let mut entry = entry.map_err(Malformed::Archive)?;
+        let Some(path) = place(&entry)? else { continue };
+        room.take(&entry)?;
+        let target = unpacked.folder.join(&path);
+        let kind = entry.header().entry_type();
+        if kind.is_dir() {
+            fs::create_dir_all(&target).map_err(crate::Error::io("create", &target))?;
+        } else if kind.is_file() {
+            write(&mut entry, &target)?;
+        } else {
+            links.push((link(&entry, &path)?, target));
+        }
+    }
+    // Links come last: nothing is written through one.
+    for (to, target) in links {
+        make_parent(&target)?;
+        symlink(&to, &target).map_err(crate::Error::io("create", &target))?;
+    }
+    Ok(unpacked)
+}
+
+/// What an archive may still hold.
+struct Room {
+    entries: usize,
+    files: usize,
+    bytes: u64,
+}
+
+impl Room {
+    fn take<R: Read>(&mut self, entry: &Entry<'_, R>) -> Result<(), Malformed> {
+        let too_large = |what| Err(Malformed::TooLarge { what });
+        self.entries += 1;
+        self.files += usize::from(!entry.header().entry_type().is_dir());
+        self.bytes = self.bytes.saturating_add(entry.size());
+        if self.entries > ENTRIES_LIMIT || self.files > MAX_FILES {
+            return too_large("more files than an agent may have");
+        }
+        if entry.size() > MAX_FILE_BYTES {
+            return too_large("a file larger than an agent may have");
+        }
+        if self.bytes > MAX_TOTAL_BYTES {
+            return too_large("more bytes than an agent may have");
+        }
+        Ok(())
+    }
+}
+
+/// Where an entry belongs, below the folder; `None` for the folder itself and for what only tells
+/// about the archive.
+fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, Malformed> {
+    let kind = entry.header().entry_type();
+    if kind == EntryType::XGlobalHeader {
+        return Ok(None);
+    }
+    let path = entry.path().map_err(Malformed::Archive)?;
+    let wrong =
+        |reason| Err(Malformed::Entry { path: path.to_string_lossy().into_owned(), reason });
+    if !kind.is_dir() && !kind.is_file() && !kind.is_symlink() {
+        return wrong("is no file, folder or link");
+    }
+    let mut place = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => place.push(name),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return wrong("leaves the agent's folder");
+            }
+        }
+    }
+    Ok(Some(place).filter(|place| !place.as_os_str().is_empty()))
+}
+
+/// Where a link leads. Whether it stays in the folder is checked with everything else of it.
+fn link<R: Read>(entry: &Entry<'_, R>, path: &Path) -> Result<PathBuf, Malformed> {
+    let to = entry.link_name().map_err(Malformed::Archive)?;
+    to.map(std::borrow::Cow::into_owned).ok_or_else(|| Malformed::Entry {
+        path: path.to_string_lossy().into_owned(),
+        reason: "is a link to nowhere",
+    })
+}
+
+fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), Malformed> {
+    make_parent(target)?;
+    let mode = entry.header().mode().map_err(Malformed::Archive)?;
+    let mode = if mode & 0o111 == 0 { 0o644 } else { 0o755 };
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode);
+    let mut file = options.open(target).map_err(crate::Error::io("create", target))?;
+    // Whatever the process takes away from new files.
+    let permissions = fs::Permissions::from_mode(mode);
+    file.set_permissions(permissions).map_err(crate::Error::io("create", target))?;
+    io::copy(entry, &mut file).map_err(crate::Error::io("write", target))?;
+    Ok(())
+}
+
+fn make_parent(target: &Path) -> Result<(), Malformed> {
+    let Some(parent) = target.parent() else { return Ok(()) };
+    Ok(fs::create_dir_all(parent).map_err(crate::Error::io("create", parent))?)
+}

@@ -1,0 +1,72 @@
+//! What is registered.
+
+use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+
+use super::{Error, Version, find, read};
+use crate::Engine;
+
+/// The current versions of all agents of a namespace by name, after the name `after`, at most
+/// `limit`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn list(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Version>, Error> {
+    let after = after.map(str::to_owned);
+    page(engine, DocumentKind::Agent, namespace, (String::new(), after), limit).await
+}
+
+/// All versions of an agent by version, after the version `after`, at most `limit`.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] if there is no such agent.
+pub async fn versions(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Version>, Error> {
+    current(engine, namespace, name).await?;
+    let after = after.map(|version| super::version_key(name, version));
+    let prefix = format!("{name}@");
+    page(engine, DocumentKind::AgentVersion, namespace, (prefix, after), limit).await
+}
+
+/// The current version of an agent.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn current(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<Version, Error> {
+    find(engine, namespace, name, None).await
+}
+
+async fn page(
+    engine: &Engine,
+    kind: DocumentKind,
+    namespace: Option<&str>,
+    (prefix, after): (String, Option<String>),
+    limit: u32,
+) -> Result<Vec<Version>, Error> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix,
+        order: DocumentOrder::Ascending,
+        after: after.map(|key| (namespace, key)),
+        limit,
+    };
+    engine.store().documents(&query).await?.iter().map(read).collect()
+}

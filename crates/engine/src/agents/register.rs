@@ -1,0 +1,180 @@
+//! Registering a version of an agent.
+
+use std::path::Path;
+
+use errand_agent::parcel::{self, Plan};
+use errand_api::agent_file::{self, Agent};
+use errand_api::audit::{Action, Actor};
+use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde_json::json;
+
+use super::{Body, Error, Version, read, version_key};
+use crate::{Engine, audit};
+
+/// Tries against others who register the same agent at the same time.
+const TRIES: usize = 8;
+
+/// An agent that is to be registered.
+#[derive(Clone, Debug)]
+pub struct Registration<'a> {
+    /// Whose it will be; `None`: the default namespace's.
+    pub namespace: Option<&'a str>,
+    /// Where it came from, for people.
+    pub source: String,
+    /// What happens if the version is registered with other content.
+    pub replace: Replace,
+    /// Who registers it.
+    pub by: &'a Actor,
+}
+
+/// What happens if a version is registered with other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// It is refused.
+    No,
+    /// It is replaced. Runs that began with the old one keep it.
+    Yes,
+}
+
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// There is a new version now.
+    Created,
+    /// The version has other content now.
+    Replaced,
+    /// It was registered already.
+    Same,
+}
+
+/// Reads and checks the agent in a folder; writes nothing. `shown` is how problems name its file.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, as `errand validate` says it.
+pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
+    let located = parcel::locate(folder)?;
+    // With all its problems, and under the name that its owner knows.
+    agent_file::parse_bytes(shown, &located.read()?)
+        .map_err(|problems| parcel::Error::AgentFileInvalid { problems })?;
+    let plan = parcel::plan(folder)?;
+    crate::admit::check_agent(plan.agent(), &plan.source().folder)?;
+    Ok(plan)
+}
+
+/// Keeps the parcel of a checked agent and registers it. The version is the current one then.
+///
+/// # Errors
+///
+/// [`Error::Conflict`]; nothing was registered then.
+pub async fn register(
+    engine: &Engine,
+    plan: Plan,
+    registration: Registration<'_>,
+) -> Result<(Version, Outcome), Error> {
+    let found = known(engine, registration.namespace, plan.agent()).await?;
+    refuse_other(&registration, &plan, found.as_ref())?;
+    let parcel = plan.publish(&engine.registry().parcels())?;
+    for _ in 0..TRIES {
+        let found = known(engine, registration.namespace, &parcel.agent).await?;
+        let before = found.as_ref().map(read).transpose()?;
+        let version = Version {
+            name: parcel.agent.name.clone(),
+            version: parcel.agent.version.clone(),
+            digest: parcel.digest.clone(),
+            description: parcel.agent.description.clone(),
+            registered_at: engine.now(),
+            source: registration.source.clone(),
+        };
+        let outcome = match before {
+            Some(before) if before.digest == version.digest => return Ok((before, Outcome::Same)),
+            Some(before) if registration.replace == Replace::No => {
+                return Err(conflict(&version, before));
+            }
+            Some(_) => Outcome::Replaced,
+            None => Outcome::Created,
+        };
+        match write(engine, &registration, &version, found.as_ref()).await {
+            Ok(()) => return Ok((version, outcome)),
+            Err(Error::Engine(crate::Error::Store(errand_store::Error::DocumentChanged {
+                ..
+            }))) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(crate::Error::Closed.into())
+}
+
+/// The document of that very version, if it is registered.
+async fn known(
+    engine: &Engine,
+    namespace: Option<&str>,
+    agent: &Agent,
+) -> Result<Option<Document>, Error> {
+    let key = version_key(&agent.name, &agent.version);
+    Ok(engine.store().document(DocumentKind::AgentVersion, namespace, &key).await?)
+}
+
+/// Before a parcel is written.
+fn refuse_other(
+    registration: &Registration<'_>,
+    plan: &Plan,
+    found: Option<&Document>,
+) -> Result<(), Error> {
+    let Some(before) = found.map(read).transpose()? else { return Ok(()) };
+    if registration.replace == Replace::Yes || before.digest == *plan.digest() {
+        return Ok(());
+    }
+    let Version { name, version, digest: registered, .. } = before;
+    Err(Error::Conflict { name, version, registered, given: plan.digest().clone() })
+}
+
+fn conflict(given: &Version, before: Version) -> Error {
+    let Version { name, version, digest: registered, .. } = before;
+    Error::Conflict { name, version, registered, given: given.digest.clone() }
+}
+
+async fn write(
+    engine: &Engine,
+    registration: &Registration<'_>,
+    version: &Version,
+    found: Option<&Document>,
+) -> Result<(), Error> {
+    let key = version_key(&version.name, &version.version);
+    let body = body(version).to_json();
+    let write = |kind, key: &str, expect| DocumentWrite {
+        kind,
+        namespace: registration.namespace.map(str::to_owned),
+        key: key.to_owned(),
+        expect,
+        change: DocumentChange::Put { body: body.clone(), due_at: None },
+    };
+    let expect = found.map_or(Expect::Absent, |found| Expect::Revision(found.revision));
+    let deed = audit::Deed {
+        namespace: registration.namespace,
+        action: Action::AgentRegistered,
+        object: &key,
+        by: registration.by,
+        detail: json!({ "digest": version.digest, "source": version.source }),
+    };
+    let writes = vec![
+        write(DocumentKind::AgentVersion, &key, expect),
+        write(DocumentKind::Agent, &version.name, Expect::Anything),
+        audit::write(engine, deed)?,
+    ];
+    engine.store().write_documents(writes).await?;
+    Ok(())
+}
+
+/// What is kept of a version.
+pub(super) fn body(version: &Version) -> Body {
+    Body {
+        schema: 1,
+        name: version.name.clone(),
+        version: version.version.clone(),
+        digest: version.digest.clone(),
+        description: version.description.clone(),
+        registered_at_ms: version.registered_at,
+        source: version.source.clone(),
+    }
+}

@@ -1,0 +1,62 @@
+//! Forgetting an agent. Its parcels stay: runs have pinned them.
+
+use errand_api::audit::{Action, Actor};
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde_json::json;
+
+use super::{Error, Version, version_key, versions};
+use crate::{Engine, audit};
+
+/// Versions that are looked at when an agent is removed.
+const VERSIONS_LIMIT: u32 = 10_000;
+
+/// Forgets an agent with all its versions, or one version. If that was the current one, the one
+/// registered last of the others is; if it was the only one, the agent is forgotten.
+///
+/// # Errors
+///
+/// [`Error::NotFound`]; nothing was removed then.
+pub async fn remove(
+    engine: &Engine,
+    namespace: Option<&str>,
+    (name, version): (&str, Option<&str>),
+    by: &Actor,
+) -> Result<(), Error> {
+    let all = versions(engine, namespace, name, None, VERSIONS_LIMIT).await?;
+    let (gone, left): (Vec<Version>, Vec<Version>) =
+        all.into_iter().partition(|it| version.is_none_or(|version| it.version == version));
+    if let (true, Some(version)) = (gone.is_empty(), version) {
+        return Err(Error::NotFound { reference: version_key(name, version) });
+    }
+    let write = |kind, key: &str, change| DocumentWrite {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        key: key.to_owned(),
+        expect: Expect::Anything,
+        change,
+    };
+    let mut writes: Vec<DocumentWrite> = gone
+        .iter()
+        .map(|it| {
+            let key = version_key(name, &it.version);
+            write(DocumentKind::AgentVersion, &key, DocumentChange::Remove)
+        })
+        .collect();
+    let next = left.into_iter().max_by_key(|version| version.registered_at);
+    let change = next.map_or(DocumentChange::Remove, |next| DocumentChange::Put {
+        body: super::register::body(&next).to_json(),
+        due_at: None,
+    });
+    writes.push(write(DocumentKind::Agent, name, change));
+    let object = version.map_or_else(|| name.to_owned(), |version| version_key(name, version));
+    let deed = audit::Deed {
+        namespace,
+        action: Action::AgentDeleted,
+        object: &object,
+        by,
+        detail: json!({ "versions": gone.len() }),
+    };
+    writes.push(audit::write(engine, deed)?);
+    engine.store().write_documents(writes).await?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Parcels that were opened before: what has a digest does not change.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use errand_engine::Engine;
+use errand_engine::agents::{self, Parcel, Version};
+use errand_model::Digest;
+
+use crate::refusal::Refusal;
+
+/// Parcels that are remembered: the agents of a busy server.
+const LIMIT: usize = 256;
+
+/// Parcels that were opened before.
+#[derive(Debug, Default)]
+pub(crate) struct Parcels {
+    known: Mutex<HashMap<Digest, Arc<Parcel>>>,
+}
+
+impl Parcels {
+    /// The parcel of a version.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or damaged.
+    pub(crate) fn open(&self, engine: &Engine, version: &Version) -> Result<Arc<Parcel>, Refusal> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parcel) = known.get(&version.digest) {
+            return Ok(Arc::clone(parcel));
+        }
+        drop(known);
+        let parcel = Arc::new(agents::open(engine, version)?);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= LIMIT {
+            // Rarely, and the next ones are read again: no order is worth keeping for that.
+            known.clear();
+        }
+        known.insert(version.digest.clone(), Arc::clone(&parcel));
+        Ok(parcel)
+    }
+}

@@ -1,0 +1,25 @@
+//! `GET /v1/runs/{run_id}/trace`: what a run did with its time, tokens and money.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::gateway::run::TraceQuery;
+use errand_api::trace::Trace;
+
+use super::list_runs::page_limit;
+use crate::Gateway;
+use crate::extract::{OneRun, Query};
+use crate::refusal::Refusal;
+
+/// Spans that are shown at most.
+const LARGEST_LIMIT: u32 = 100_000;
+
+/// Answers with the tree.
+pub(crate) async fn get_trace(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    Query(query): Query<TraceQuery>,
+) -> Result<Json<Trace>, Refusal> {
+    let limit = page_limit(query.limit, LARGEST_LIMIT, LARGEST_LIMIT)?;
+    let trace = errand_engine::view::trace(gateway.engine(), &stored.run.id).await?;
+    Ok(Json(trace.shortened(usize::try_from(limit).unwrap_or(usize::MAX))))
+}

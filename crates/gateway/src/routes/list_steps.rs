@@ -1,0 +1,46 @@
+//! `GET /v1/runs/{run_id}/steps`: the steps of a run.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::gateway::run::{StepPage, StepRecord};
+use errand_api::record::payload_value;
+use errand_model::step::{Step, StepState};
+use serde_json::json;
+
+use crate::Gateway;
+use crate::extract::OneRun;
+use crate::refusal::Refusal;
+
+/// Answers with all of them.
+pub(crate) async fn list_steps(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+) -> Result<Json<StepPage>, Refusal> {
+    let steps = gateway.engine().store().steps(&stored.run.id).await?;
+    Ok(Json(StepPage { steps: steps.iter().map(record).collect() }))
+}
+
+fn record(step: &Step) -> StepRecord {
+    let (status, ended_at, output, error) = match &step.state {
+        StepState::Started => ("running", None, None, None),
+        StepState::Completed(result) => {
+            let output = payload_value(result.output.as_ref());
+            ("completed", Some(result.at), Some(output), None)
+        }
+        StepState::Failed { error, exit_code, at } => {
+            let error = json!({
+                "code": error.code, "message": error.message, "exit_code": exit_code,
+            });
+            ("failed", Some(*at), None, Some(error))
+        }
+    };
+    StepRecord {
+        key: step.key.clone(),
+        status: status.to_owned(),
+        attempt: step.attempt,
+        started_at_ms: step.started_at.as_millis(),
+        ended_at_ms: ended_at.map(errand_model::Timestamp::as_millis),
+        output,
+        error,
+    }
+}

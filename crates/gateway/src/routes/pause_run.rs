@@ -1,0 +1,22 @@
+//! `POST /v1/runs/{run_id}/pause`: everything of a run is frozen.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::record::Record;
+use errand_engine::ask;
+
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::OneRun;
+use crate::record::whole_record;
+use crate::refusal::Refusal;
+
+/// Answers once nothing of it executes anything.
+pub(crate) async fn pause_run(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    OneRun(stored): OneRun,
+) -> Result<Json<Record>, Refusal> {
+    let held = ask::pause(gateway.engine(), &stored.run.id, Some(caller.name())).await?;
+    Ok(Json(whole_record(&gateway, &held).await?))
+}

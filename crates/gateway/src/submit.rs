@@ -1,0 +1,276 @@
+//! From what was asked for to a run: everything is checked before anything is created.
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest};
+use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
+use errand_engine::agents::{self, Version};
+use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
+use errand_model::budget::LimitName;
+use errand_model::event::{self, Trigger, TriggerKind};
+use errand_model::placement::{Demands, Placement};
+use errand_model::{RunId, Timestamp, parse_duration};
+use errand_store::{Admitted, Stored};
+use serde_json::Value;
+
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::refusal::Refusal;
+
+/// The header with the caller's key for a request.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest such key.
+const KEY_LIMIT_BYTES: usize = 255;
+/// The largest input.
+const INPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// A run that was asked for, and is there now.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    /// The run.
+    pub(crate) stored: Box<Stored>,
+    /// Whether it was there before.
+    pub(crate) is_old: bool,
+}
+
+/// Starts a run.
+pub(crate) async fn submit(
+    gateway: &Gateway,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: RunRequest,
+) -> Result<Submitted, Refusal> {
+    let submission = submission(gateway, caller, headers, request).await?;
+    admit(gateway, submission).await
+}
+
+/// Admits a checked submission.
+pub(crate) async fn admit(gateway: &Gateway, submission: Submission) -> Result<Submitted, Refusal> {
+    let engine = gateway.engine();
+    let (run_id, admitted) = admit::admit(engine, submission).await?;
+    let (run_id, is_old) = match admitted {
+        Admitted::Created => (run_id, false),
+        Admitted::Existing(existing) => (existing, true),
+    };
+    let stored = stored(gateway, &run_id).await?;
+    Ok(Submitted { stored: Box::new(stored), is_old })
+}
+
+/// The run as it is kept.
+pub(crate) async fn stored(gateway: &Gateway, run_id: &RunId) -> Result<Stored, Refusal> {
+    let found = gateway.engine().store().load(run_id).await?;
+    found.ok_or_else(|| Refusal::no_run(run_id.as_str()))
+}
+
+/// What is to be submitted: read, checked, and nothing created.
+async fn submission(
+    gateway: &Gateway,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: RunRequest,
+) -> Result<Submission, Refusal> {
+    let version = version(gateway, caller, &request.agent, request.version.as_deref()).await?;
+    let parcel = gateway.parcel(&version)?;
+    let kind = match request.kind {
+        None | Some(RunKind::Job) => event::RunKind::Job,
+        Some(RunKind::Heartbeat) => event::RunKind::Heartbeat,
+    };
+    let input = request.input.as_ref().map(input).transpose()?;
+    let wishes = wishes(gateway, caller, headers, request)?;
+    let submission = Submission {
+        parcel: parcel.as_ref().clone(),
+        source: version.source,
+        kind,
+        trigger: Trigger { kind: TriggerKind::Manual, source: Some(caller.name()), payload: None },
+        input,
+        wishes,
+        service: None,
+        parent: None,
+        origin: None,
+        lineage: Lineage::default(),
+    };
+    check(gateway, &submission)?;
+    Ok(submission)
+}
+
+/// Checks everything that can be checked before anything is created.
+pub(crate) fn check(gateway: &Gateway, submission: &Submission) -> Result<(), Refusal> {
+    let files = submission.parcel.files_path();
+    let draft = Draft {
+        agent: &submission.parcel.agent,
+        files: Path::new(&files),
+        kind: submission.kind,
+        input: submission.input.as_deref(),
+        env: &submission.wishes.env,
+    };
+    if gateway.config().workers_elsewhere {
+        admit::check_elsewhere(&draft)?;
+    } else {
+        admit::check(gateway.engine().surroundings(), &draft)?;
+    }
+    Ok(())
+}
+
+/// The version that a caller names: `name`, `name@version`, or both apart.
+pub(crate) async fn version(
+    gateway: &Gateway,
+    caller: &Caller,
+    reference: &str,
+    apart: Option<&str>,
+) -> Result<Version, Refusal> {
+    let (name, within) = agents::split_reference(reference);
+    if let (Some(within), Some(apart)) = (within, apart)
+        && within != apart
+    {
+        let detail = format!("{reference:?} names another version than {apart:?}");
+        return Err(Refusal::field(ErrorCode::RequestInvalid, "/version", detail));
+    }
+    let found = agents::find(gateway.engine(), caller.namespace(), name, within.or(apart)).await;
+    found.map_err(|error| Refusal::from(error).at("/agent"))
+}
+
+/// The bytes that the agent is given. Text is given as it is, unless it would read as another
+/// document then.
+pub(crate) fn input(value: &Value) -> Result<Vec<u8>, Refusal> {
+    let bytes = match value.as_str() {
+        Some(text) if serde_json::from_str::<Value>(text).is_err() => text.as_bytes().to_vec(),
+        Some(_) | None => value.to_string().into_bytes(),
+    };
+    if bytes.len() > INPUT_LIMIT_BYTES {
+        let detail = format!("the input has more than {INPUT_LIMIT_BYTES} bytes");
+        return Err(Refusal::field(ErrorCode::PayloadTooLarge, "/input", detail));
+    }
+    Ok(bytes)
+}
+
+fn wishes(
+    gateway: &Gateway,
+    caller: &Caller,
+    headers: &HeaderMap,
+    request: RunRequest,
+) -> Result<Wishes, Refusal> {
+    for (name, pointer) in [(&request.name, "/name"), (&request.session_id, "/session_id")] {
+        if let Some(name) = name.as_ref().filter(|name| !is_name(name)) {
+            let detail = format!("{name:?} cannot be a name");
+            let hint = format!(
+                "1 to {NAME_LIMIT_CHARS} characters without control characters or blanks at the \
+                 ends"
+            );
+            return Err(Refusal::field(ErrorCode::NameInvalid, pointer, detail).hint(hint));
+        }
+    }
+    for (name, value) in &request.env {
+        check_variable(name, value).map_err(|error| {
+            let detail = format!("{name:?} cannot be set: {error}");
+            Refusal::field(ErrorCode::EnvInvalid, &format!("/env/{}", escaped(name)), detail)
+        })?;
+    }
+    if request.labels.keys().any(String::is_empty) {
+        return Err(Refusal::field(ErrorCode::LabelInvalid, "/labels", "a label has no name"));
+    }
+    if request.on_busy.is_some() && request.session_id.is_none() {
+        let detail = "on_busy goes with session_id only";
+        return Err(Refusal::field(ErrorCode::RequestInvalid, "/on_busy", detail));
+    }
+    let session_id = request.session_id.as_deref();
+    let session_id = session_id
+        .map(|session| caller.session(session).map_err(|refusal| refusal.at("/session_id")))
+        .transpose()?;
+    let timeouts = request.timeouts.unwrap_or_default();
+    let not_before = request.scheduled_at.as_deref().map(moment).transpose()?;
+    let placement = Placement {
+        priority: request.priority.unwrap_or_default(),
+        not_before,
+        demands: Demands { affinity: request.affinity, ..Demands::default() },
+    };
+    Ok(Wishes {
+        name: request.name,
+        labels: request.labels,
+        env: request.env,
+        session_turn: session_id.as_ref().map(|_| on_busy(request.on_busy)),
+        session_id,
+        budgets: request.budgets.map(|it| limits(&it, "/budgets")).transpose()?.unwrap_or_default(),
+        timeout: timeouts.run.map(|text| duration(&text, "/timeouts/run")).transpose()?,
+        queue_timeout: timeouts.queue.map(|text| duration(&text, "/timeouts/queue")).transpose()?,
+        idempotency_key: idempotency_key(caller, headers)?,
+        dedup: false,
+        detached: true,
+        cwd: cwd(gateway),
+        callback_url: request.callback_url,
+        callback_events: Vec::new(),
+        namespace: caller.namespace.clone(),
+        placement: Some(placement),
+        traceparent: header(headers, "traceparent"),
+    })
+}
+
+/// Where the runs of a server begin: beside its registry.
+fn cwd(gateway: &Gateway) -> String {
+    let root = gateway.engine().registry().root();
+    root.parent().unwrap_or(root).display().to_string()
+}
+
+fn on_busy(asked: Option<OnBusy>) -> event::OnBusy {
+    match asked {
+        None | Some(OnBusy::Enqueue) => event::OnBusy::Enqueue,
+        Some(OnBusy::Reject) => event::OnBusy::Reject,
+        Some(OnBusy::Interrupt) => event::OnBusy::Interrupt,
+        Some(OnBusy::Rollback) => event::OnBusy::Rollback,
+    }
+}
+
+/// The limits that are given; `pointer` is where they stand.
+pub(crate) fn limits(
+    budgets: &RunBudgets,
+    pointer: &str,
+) -> Result<Vec<(LimitName, u64)>, Refusal> {
+    budgets.limits().map_err(|error| {
+        let pointer = format!("{pointer}/{}", error.field);
+        Refusal::field(ErrorCode::BudgetInvalid, &pointer, error.to_string())
+    })
+}
+
+/// A duration that is longer than nothing.
+pub(crate) fn duration(text: &str, pointer: &str) -> Result<Duration, Refusal> {
+    let refused = |detail: String| Refusal::field(ErrorCode::RequestInvalid, pointer, detail);
+    let duration = parse_duration(text)
+        .map_err(|error| refused(error.to_string()).hint(errand_model::MalformedDuration::HINT))?;
+    if duration.is_zero() {
+        return Err(refused("a limit is longer than nothing".to_owned()));
+    }
+    Ok(duration)
+}
+
+fn moment(text: &str) -> Result<Timestamp, Refusal> {
+    text.parse().map_err(|error: errand_model::MalformedTimestamp| {
+        Refusal::field(ErrorCode::RequestInvalid, "/scheduled_at", error.to_string())
+    })
+}
+
+/// A header, if it can be read.
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// The caller's key for this request, as it is kept: apart from those of other namespaces.
+fn idempotency_key(caller: &Caller, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let is_key = |key: &&str| !key.trim().is_empty() && key.len() <= KEY_LIMIT_BYTES;
+    let Some(key) = value.to_str().ok().filter(is_key) else {
+        let detail = format!("Idempotency-Key has 1 to {KEY_LIMIT_BYTES} visible characters");
+        return Err(Refusal::parameter("Idempotency-Key", detail));
+    };
+    // No header has a line end in it: whatever a key is, it is nobody else's.
+    Ok(Some(match caller.namespace() {
+        Some(namespace) => format!("{namespace}\n{key}"),
+        None => key.to_owned(),
+    }))
+}
+
+/// A name as a JSON pointer has it.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
