@@ -25,3 +25,4 @@ pub mod story;
 pub mod trace;
 pub mod usage;
 pub mod verification;
+pub mod worker;

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Up(commands::up::Args),
     /// Carry out queued runs, as many at once as there are slots
     Worker(commands::worker::Args),
+    /// List workers, and what they do
+    Workers(commands::workers::Args),
     /// List runs, newest first: the live ones, or all with -a
     Ps(commands::ps::Args),
     /// Show what a run printed
@@ -122,8 +124,6 @@ pub(crate) enum Command {
     /// Registered agents of the server
     #[command(subcommand)]
     Agents(commands::agents::Command),
-    /// List the workers of the server, and what they do
-    Workers(commands::workers::Args),
     /// Servers under names, and which of them commands go to
     #[command(subcommand)]
     Context(commands::context::Command),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use errand_agent::{SystemClock, os};
+use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_store::sqlite::{Options, Sqlite};
@@ -231,14 +232,18 @@ impl Context {
         self.engine_on(Arc::new(store))
     }
 
-    /// The engine for a server: on the registry of that address, or on the folder's.
-    pub(crate) fn engine_for_server(&self, database: Option<&str>) -> Result<Engine, Failure> {
-        let variable = || self.variable("ERRAND_DATABASE").and_then(OsStr::to_str);
-        match database.or_else(variable) {
+    /// The engine for a server or a worker: on the database that is configured, or the folder's.
+    pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
+        let engine = match &settings.database {
             // TODO(pg): the PostgreSQL store.
-            Some(_) => Err(Failure::new(ErrorCode::Usage, "--database is not supported yet")),
-            None => self.engine_or_create(),
-        }
+            Some(_) => {
+                return Err(Failure::new(ErrorCode::Usage, "--database is not supported yet"));
+            }
+            None => self.engine_or_create()?,
+        };
+        let limits = settings.namespaces.iter();
+        let limits = limits.filter_map(|(name, it)| Some((name.clone(), it.max_concurrent_runs?)));
+        Ok(engine.with_namespace_limits(limits.collect()))
     }
 
     fn engine_on(&self, store: Arc<dyn Store>) -> Result<Engine, Failure> {

@@ -21,7 +21,7 @@ use errand_model::{Digest, EventContext, Head, RunId};
 use errand_store::{Admission, Admitted, Lease, Pending};
 use serde_json::{Value, json};
 
-use crate::{Engine, Error, Surroundings, command_line, payload, schema, sessions};
+use crate::{Engine, Error, Surroundings, ask, command_line, payload, schema, sessions};
 
 /// A run that somebody wants.
 #[derive(Clone, Debug)]
@@ -296,21 +296,40 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         inherits,
         replay,
         session_turn: wishes.session_turn,
+        placement: wishes
+            .placement
+            .map(|placement| placed(engine, placement, agent, wishes.namespace.as_deref())),
         namespace: wishes.namespace,
-        placement: wishes.placement.map(|placement| placed(placement, agent)),
         traceparent: wishes.traceparent,
     })
 }
 
-/// A placement with what the agent needs by its file, where the caller does not say otherwise.
-fn placed(mut placement: Placement, agent: &Agent) -> Placement {
-    if placement.demands.resources.is_none() {
-        placement.demands.resources = Resources {
+/// A placement with what the agent needs by its file, where the caller does not say otherwise, and
+/// the bounds that it shares with others.
+fn placed(
+    engine: &Engine,
+    placement: Placement,
+    agent: &Agent,
+    namespace: Option<&str>,
+) -> Placement {
+    let mut placement = placement;
+    let demands = &mut placement.demands;
+    if demands.resources.is_none() {
+        demands.resources = Resources {
             cpu_millis: agent.resources.cpu_millis.unwrap_or(0),
             memory_bytes: agent.resources.memory_bytes.unwrap_or(0),
             gpu: agent.resources.gpu.into(),
         };
     }
+    // Of two limits for the same, the smaller counts.
+    let mut bound = |key: String, limit: Option<u32>| {
+        let Some(limit) = limit else { return };
+        let known = demands.concurrency.entry(key).or_insert(limit);
+        *known = limit.min(*known);
+    };
+    bound(format!("agent:{}", errand_model::scoped(namespace, &agent.name)), agent.concurrency);
+    let name = namespace.unwrap_or(errand_model::DEFAULT_NAMESPACE);
+    bound(format!("namespace:{name}"), engine.namespace_limit(namespace));
     placement
 }
 
@@ -357,6 +376,8 @@ pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Ad
     };
     if admitted == Admitted::Created {
         crate::record_file::write_quietly(engine, &run, head, None);
+        // The run is admitted whatever becomes of those before it.
+        drop(ask::supersede(engine, &run).await);
     }
     Ok((run.id, admitted))
 }

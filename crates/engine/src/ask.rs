@@ -5,6 +5,7 @@ mod hold;
 mod provide;
 mod restart;
 mod stop;
+mod supersede;
 
 use errand_agent::os::{self, Signal};
 use errand_model::RunId;
@@ -15,6 +16,7 @@ pub use hold::{is_held, pause, raise, resume};
 pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};
 pub use stop::{Stop, begin_stop, stop};
+pub(crate) use supersede::supersede;
 
 use crate::engine::random;
 use crate::{Engine, Error, reconcile};

@@ -19,6 +19,7 @@ pub struct Engine {
     inner: Arc<Inner>,
     live: Arc<Live>,
     metrics: Arc<Metrics>,
+    limits: Arc<BTreeMap<String, u32>>,
 }
 
 /// What an [`Engine`] is made of.
@@ -54,7 +55,20 @@ impl Engine {
     pub fn new(inner: Inner) -> Self {
         let metrics = Arc::new(Metrics::default());
         let store = Arc::new(Metered::new(inner.store, Arc::clone(&metrics)));
-        Self { inner: Arc::new(Inner { store, ..inner }), live: Arc::default(), metrics }
+        let (live, limits) = (Arc::default(), Arc::default());
+        Self { inner: Arc::new(Inner { store, ..inner }), live, metrics, limits }
+    }
+
+    /// The same, which admits runs so that workers carry out no more of a namespace at the same time
+    /// than it has here, by its name; what is not named is not limited.
+    #[must_use]
+    pub fn with_namespace_limits(self, limits: BTreeMap<String, u32>) -> Self {
+        Self { limits: Arc::new(limits), ..self }
+    }
+
+    /// How many runs of a namespace workers may carry out at the same time; `None`: any number.
+    pub(crate) fn namespace_limit(&self, namespace: Option<&str>) -> Option<u32> {
+        self.limits.get(namespace.unwrap_or(errand_model::DEFAULT_NAMESPACE)).copied()
     }
 
     /// What happened in this process.
@@ -99,7 +113,7 @@ impl Engine {
             holder: holder.clone(),
         };
         let (live, metrics) = (Arc::clone(&self.live), Arc::clone(&self.metrics));
-        Self { inner: Arc::new(inner), live, metrics }
+        Self { inner: Arc::new(inner), live, metrics, limits: Arc::clone(&self.limits) }
     }
 
     /// The blob store.

@@ -42,6 +42,7 @@ pub mod view;
 pub mod wait;
 pub mod wishes;
 pub mod worker;
+pub mod workers;
 
 pub use engine::{Engine, Inner, Surroundings};
 pub use error::Error;

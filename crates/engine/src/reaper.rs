@@ -48,12 +48,17 @@ pub async fn look(engine: &Engine) -> Result<Reaped, Error> {
             break;
         }
     }
-    for document in
-        engine.store().due_documents(DocumentKind::Deadline, engine.now(), BATCH).await?
-    {
+    let due = engine.store().due_documents(DocumentKind::Deadline, engine.now(), BATCH).await?;
+    for document in due {
         if apply(engine, &document).await.is_ok() {
             reaped.due += 1;
         }
+    }
+    let gone = engine.store().due_documents(DocumentKind::Worker, engine.now(), BATCH).await?;
+    for document in gone {
+        // A worker that was heard of again meanwhile stays.
+        let write = deadlines::rewrite(&document, DocumentChange::Remove);
+        drop(engine.store().write_documents(vec![write]).await);
     }
     Ok(reaped)
 }

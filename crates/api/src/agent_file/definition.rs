@@ -72,6 +72,10 @@ pub struct Agent {
     pub output_schema: Option<Value>,
     /// What the agent needs of a machine.
     pub resources: Resources,
+    /// How many runs of the agent workers carry out at the same time, all workers together; `None`:
+    /// as many as there are slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u32>,
     /// How long things may take.
     pub timeouts: Timeouts,
     /// When a failed attempt is tried again; [`RetryPolicy::NEVER`] if the file does not say.
@@ -326,6 +330,7 @@ impl Default for Agent {
             input_schema: None,
             output_schema: None,
             resources: Resources::default(),
+            concurrency: None,
             timeouts: Timeouts::default(),
             retry_policy: RetryPolicy::NEVER,
             budgets: Budgets::default(),

@@ -20,3 +20,4 @@ pub mod run;
 pub mod run_find;
 pub mod session;
 pub mod usage;
+pub mod worker;

@@ -239,6 +239,7 @@ pub const fn areas() -> &'static [Area] {
         super::dead_letter::AREA,
         super::session::AREA,
         super::usage::AREA,
+        super::worker::AREA,
         super::agent::AREA,
         super::access::AREA,
         super::meta::AREA,

@@ -112,6 +112,10 @@ pub struct Spec {
     pub output_schema: Option<AnySchema>,
     /// What the agent needs of a machine.
     pub resources: Option<Resources>,
+    /// How many runs of the agent workers carry out at the same time, all workers together: as many
+    /// as there are slots if left out.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub concurrency: Option<u32>,
     /// How long things may take.
     pub timeouts: Option<Timeouts>,
     /// When a failed attempt is tried again: never if left out.

@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             return Err(Failure::new(ErrorCode::ConfigInvalid, message));
         }
     }
-    let engine = context.engine_for_server(settings.database.as_deref())?;
+    let engine = context.engine_for_server(&settings)?;
     let lock = Lock::of(&engine).await?;
     let is_locked = lock.is_locked();
     let scheme = if config.tls.is_some() { "https" } else { "http" };

@@ -6,7 +6,7 @@ use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
 use errand_engine::supervise::Usher;
-use errand_engine::worker::{self, Options, Until};
+use errand_engine::worker::{self, Options};
 
 use crate::config::{Configuration, WorkerFlags};
 use crate::context::Context;
@@ -32,7 +32,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let settings = Configuration::load(context, &args.flags)?.settings()?;
     log::begin(&settings.log);
     let options = options(&settings)?;
-    let engine = context.engine_for_server(settings.database.as_deref())?;
+    let engine = context.engine_for_server(&settings)?;
     work(context, &engine, options, &usher).await?;
     Ok(0)
 }
@@ -72,7 +72,6 @@ pub(crate) fn options(settings: &Settings) -> Result<Options, Failure> {
         resources: settings.resources,
         lease_for: settings.lease,
         drain_timeout: settings.drain_timeout,
-        until: Until::Told,
         ..Options::new(
             settings.worker_name.clone().unwrap_or_else(own),
             settings.slots.unwrap_or_else(slots),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use errand_agent::parcel::{Content, Plan};
+use errand_api::worker::Workers;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,7 +81,7 @@ impl Remote {
     }
 
     /// The workers, and what they do.
-    pub(crate) async fn workers(&self) -> Result<Value, Failure> {
+    pub(crate) async fn workers(&self) -> Result<Workers, Failure> {
         self.get(&["workers"]).await
     }
 }

@@ -9,7 +9,7 @@ use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::Timestamp;
-use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement, Resources};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry};
@@ -89,7 +89,8 @@ impl Queue {
 /// Starts a worker with short leases.
 fn worker(sandbox: &Sandbox, more: &[&str]) -> Running {
     let words = ["worker", "--lease", "1s"];
-    let worker = sandbox.errand(words).args(more).limit(LIMIT * 4).spawn();
+    let slots: &[&str] = if more.contains(&"--slots") { &[] } else { &["--slots", "4"] };
+    let worker = sandbox.errand(words).args(slots).args(more).limit(LIMIT * 4).spawn();
     worker.wait_for_stderr("slots");
     worker
 }
@@ -134,7 +135,7 @@ fn a_worker_carries_out_what_is_queued_and_ends_when_it_is_told_to() {
     let queue = Queue::of(&sandbox);
     let agent = sandbox.agent(&Agent::shell("echo done\n"));
     let before = queue.add(&agent);
-    let worker = worker(&sandbox, &["--slots", "2", "--name", "one"]);
+    let worker = worker(&sandbox, &["--slots", "2", "--worker-name", "one"]);
     let runs: Vec<_> = std::iter::once(before).chain((0..6).map(|_| queue.add(&agent))).collect();
     for run_id in &runs {
         let record = finish(&sandbox, run_id);
@@ -321,12 +322,12 @@ fn a_run_goes_to_a_worker_that_has_what_it_needs() {
         let resources = Resources { gpu, ..Resources::default() };
         Placement { demands: Demands { resources, ..Demands::default() }, ..Placement::default() }
     };
-    let small = worker(&sandbox, &["--name", "small", "--gpu", "1"]);
+    let small = worker(&sandbox, &["--worker-name", "small", "--gpu", "1"]);
     let big = queue.add_with(&agent, needs(2), |_| {});
     let fits = queue.add_with(&agent, needs(1), |_| {});
     assert_eq!(finish(&sandbox, &fits)["status"], "completed");
     assert_eq!(record(&sandbox, &big)["status"], "pending");
-    let large = worker(&sandbox, &["--name", "large", "--gpu", "2"]);
+    let large = worker(&sandbox, &["--worker-name", "large", "--gpu", "2"]);
     assert_eq!(finish(&sandbox, &big)["status"], "completed");
     drain(small);
     drain(large);
@@ -439,4 +440,78 @@ fn a_parked_run_holds_no_slot_and_goes_on_when_it_is_decided_or_out_of_time() {
     assert_eq!(finish(&sandbox, &asked)["status"], "completed");
     assert_over(&sandbox, &asked);
     drain(worker);
+}
+
+#[test]
+fn an_agent_that_bounds_its_runs_has_no_more_at_once() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let script = "mkdir \"$HOME/alone\" || exit 9\nsleep 0.05\nrmdir \"$HOME/alone\"\n";
+    let agent = sandbox.agent(&Agent::shell(script).spec("concurrency: 1"));
+    let workers = [worker(&sandbox, &[]), worker(&sandbox, &[])];
+    let runs: Vec<_> = (0..6).map(|_| queue.add(&agent)).collect();
+    for run_id in runs {
+        let record = finish(&sandbox, &run_id);
+        assert_eq!(record["status"], "completed", "{record:#}");
+    }
+    workers.into_iter().for_each(drain);
+}
+
+#[test]
+fn a_run_that_interrupts_its_session_ends_the_one_that_holds_the_only_slot() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let in_session = |agent: &Path, on_busy| {
+        queue.add_with(agent, Placement::default(), |wishes| {
+            wishes.session_id = Some("chat".to_owned());
+            wishes.session_turn = Some(on_busy);
+        })
+    };
+    let sleeps = sandbox.agent(&sleeper());
+    let quick = sandbox.agent(&Agent::shell("echo done\n").named("quick"));
+    let worker = worker(&sandbox, &["--slots", "1"]);
+    let first = in_session(&sleeps, OnBusy::Enqueue);
+    ready(&sandbox, &first);
+    let waiting = in_session(&sleeps, OnBusy::Enqueue);
+    let last = in_session(&quick, OnBusy::Interrupt);
+    assert_eq!(finish(&sandbox, &last)["status"], "completed");
+    assert_eq!(record(&sandbox, &first)["status"], "cancelled");
+    assert_eq!(record(&sandbox, &waiting)["status"], "cancelled");
+    drain(worker);
+}
+
+#[test]
+fn workers_tell_what_they_have_and_do_until_they_end() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    let run_id = queue.add(&sandbox.agent(&sleeper()));
+    let listed = || {
+        let listed = sandbox.errand(["workers", "--json"]).run().ok().json();
+        listed["workers"].as_array().unwrap().clone()
+    };
+    assert_eq!(listed(), Vec::<Value>::new());
+    let one = worker(&sandbox, &["--worker-name", "one", "--slots", "2", "--label", "zone=eu"]);
+    ready(&sandbox, &run_id);
+    wait_until("the worker tells of its run", LIMIT, || {
+        listed().first().is_some_and(|worker| worker["busy"] == 1)
+    });
+    let told = listed().remove(0);
+    assert_eq!(told["name"], "one");
+    assert_eq!(told["slots"], 2);
+    assert_eq!(told["labels"]["zone"], "eu");
+    assert_eq!(told["runs"][0]["run_id"], *run_id);
+    assert_eq!(told["pid"], one.id());
+    let table = sandbox.errand(["workers"]).run().ok().stdout();
+    assert!(table.contains("one") && table.contains("1/2") && table.contains("zone=eu"), "{table}");
+    drain(one);
+    assert_eq!(listed(), Vec::<Value>::new(), "it said goodbye");
+    let other = worker(&sandbox, &["--worker-name", "other"]);
+    wait_until("it is listed", LIMIT, || listed().len() == 1);
+    other.kill();
+    drop(other.wait());
+    let last = worker(&sandbox, &["--worker-name", "last"]);
+    wait_until("who is not heard of is forgotten", LIMIT, || {
+        listed().iter().all(|worker| worker["name"] == "last") && listed().len() == 1
+    });
+    drain(last);
 }

@@ -32,6 +32,7 @@ pub(crate) use outcome::{chain, of_preparation};
 pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
 pub(crate) use start::start;
+pub(crate) use turn::SUPERSEDED_GRACE;
 pub use usher::{Orders, Usher};
 
 use crate::journal::Journal;

@@ -22,7 +22,7 @@ use crate::{Engine, Error, reconcile};
 /// died, and the dead write nothing.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long the agent of a run that is superseded has to end by itself.
-const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
+pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 
 /// Waits until it is the run's turn. A run that takes no turns, or had its turn already, does not
 /// wait.

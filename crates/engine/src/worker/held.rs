@@ -1,9 +1,11 @@
 //! The runs that a worker holds at the moment.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use errand_api::worker::WorkerRun;
 use errand_model::RunId;
 use errand_model::placement::Resources;
 use errand_store::Renewed;
@@ -21,6 +23,8 @@ pub(super) struct Held {
     pub(super) term: Term,
     /// What it takes of this worker.
     pub(super) takes: Resources,
+    /// What is told of it.
+    pub(super) told: WorkerRun,
     /// What its supervisor is told.
     pub(super) orders: watch::Sender<Orders>,
 }
@@ -32,6 +36,8 @@ pub(super) struct HeldRuns {
     runs: Mutex<BTreeMap<RunId, Held>>,
     /// Told when the leases are to be renewed at once, to hear what is asked of the runs.
     pub(super) look: Notify,
+    /// No more runs are claimed.
+    is_draining: AtomicBool,
 }
 
 impl HeldRuns {
@@ -49,6 +55,23 @@ impl HeldRuns {
         if runs.get(run_id).is_some_and(|held| held.epoch == epoch) {
             runs.remove(run_id);
         }
+    }
+
+    /// How many runs there are, and what is told of the first `limit` of them.
+    pub(super) fn told(&self, limit: usize) -> (usize, Vec<WorkerRun>) {
+        let runs = self.runs();
+        (runs.len(), runs.values().take(limit).map(|held| held.told.clone()).collect())
+    }
+
+    /// Whether no more runs are claimed.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// No more runs are claimed.
+    pub(super) fn close(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+        self.look.notify_one();
     }
 
     /// What is left of what the worker has.

@@ -8,11 +8,15 @@ use std::time::Duration;
 use errand_agent::os::since_boot;
 use tokio::sync::Notify;
 
+use super::Options;
 use super::held::HeldRuns;
+use super::herald::Herald;
 use crate::{Engine, Error};
 
 /// After a renewal that failed the next is tried so soon.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
+/// How long the end of a worker may take to be told.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// Renewals that are asked for follow each other no faster: each is a commit.
 const AT_ONCE_EVERY: Duration = Duration::from_millis(5);
 
@@ -24,7 +28,7 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// Begins to renew the leases of `held` every third of `lease_for`.
+    /// Begins to renew the leases of `held`, and to tell of the worker.
     ///
     /// # Errors
     ///
@@ -32,8 +36,10 @@ impl Leases {
     pub(super) fn keep(
         engine: &Engine,
         held: &Arc<HeldRuns>,
-        lease_for: Duration,
+        options: &Options,
     ) -> Result<Self, Error> {
+        let mut herald = Herald::new(engine, options, held)?;
+        let lease_for = options.lease_for;
         let stop = Arc::new(Notify::new());
         let failed = || Error::io("start a thread for the leases of", engine.registry().root());
         let runtime =
@@ -45,8 +51,9 @@ impl Leases {
             runtime.block_on(async {
                 tokio::select! {
                     () = told.notified() => {}
-                    () = keep(&engine, &held, lease_for) => {}
+                    () = keep(&engine, &held, lease_for, &mut herald) => {}
                 }
+                drop(tokio::time::timeout(FAREWELL, herald.bid_farewell(&engine)).await);
             });
         };
         let thread = std::thread::Builder::new().name("leases".to_owned()).spawn(renew);
@@ -65,11 +72,14 @@ impl Drop for Leases {
     }
 }
 
-async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration) {
-    let mut wait = lease_for / 3;
+async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration, herald: &mut Herald) {
+    let heartbeat = lease_for / 3;
+    let mut wait = Duration::ZERO;
     loop {
         drop(tokio::time::timeout(wait, held.look.notified()).await);
-        wait = if renew(engine, held, lease_for).await { lease_for / 3 } else { TRY_AGAIN_AFTER };
+        let is_renewed = renew(engine, held, lease_for).await;
+        wait = if is_renewed { heartbeat } else { TRY_AGAIN_AFTER.min(heartbeat) };
+        herald.tell(engine).await;
         tokio::time::sleep(AT_ONCE_EVERY).await;
     }
 }

@@ -6,6 +6,7 @@
 
 mod executor;
 mod held;
+mod herald;
 mod leases;
 mod pace;
 mod shift;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::os::since_boot;
+use errand_api::worker::WorkerRun;
 use errand_model::placement::Offer;
 use errand_model::run::{Run, Status};
 use errand_model::{RunId, Timestamp};
@@ -65,7 +66,7 @@ impl Shift {
         orders: watch::Receiver<Orders>,
     ) -> Result<Self, Error> {
         let held = Arc::new(HeldRuns::default());
-        let leases = Leases::keep(engine, &held, options.lease_for)?;
+        let leases = Leases::keep(engine, &held, &options)?;
         let mut reaper = JoinSet::new();
         let reaping = engine.clone();
         reaper.spawn(async move { reaper::watch(&reaping).await });
@@ -148,10 +149,12 @@ impl Shift {
         let now = Instant::now();
         match self.stage {
             Stage::Working | Stage::Finishing(_) | Stage::Draining if told > 1 => {
+                self.held.close();
                 self.stage = Stage::Ending(now + END_AT_ONCE);
                 self.held.drain(2);
             }
             Stage::Working if told == 1 => {
+                self.held.close();
                 self.stage = Stage::Finishing(now + self.options.drain_timeout);
                 self.heed_time(now);
             }
@@ -214,7 +217,15 @@ impl Shift {
         let run_id = stored.run.id.clone();
         let term = Term::until(until);
         let placement = stored.run.spec.placement.as_ref();
+        let spec = &stored.run.spec;
+        let namespace = spec.namespace.as_deref().unwrap_or(errand_model::DEFAULT_NAMESPACE);
+        let told = WorkerRun {
+            run_id: run_id.clone(),
+            namespace: namespace.to_owned(),
+            agent: spec.agent.name.clone(),
+        };
         let held = Held {
+            told,
             epoch: lease.epoch,
             term: term.clone(),
             takes: placement.map(|placement| placement.demands.resources).unwrap_or_default(),

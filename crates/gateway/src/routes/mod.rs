@@ -40,6 +40,7 @@ mod sessions;
 mod usage;
 mod verify_run;
 mod wait_for_run;
+mod workers;
 
 use crate::router::{Handled, handled};
 
@@ -124,6 +125,7 @@ fn beside_runs() -> Vec<Handled> {
         handled("decide_only_approval", approvals::decide_only_approval),
         handled("provide_input", approvals::provide_input),
         handled("get_usage", usage::get_usage),
+        handled("list_workers", workers::list_workers),
     ]
 }
 

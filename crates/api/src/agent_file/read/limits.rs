@@ -1,4 +1,4 @@
-//! Resources, timeouts and retries.
+//! Resources, concurrency, timeouts and retries.
 
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::error_code::ErrorCode;
 /// More attempts than that are a loop, not a retry.
 const MAX_RETRIES: u32 = 1_000;
 const MAX_GPUS: u32 = 1_024;
+/// More runs at once than any fleet has slots.
+const MAX_CONCURRENCY: u32 = 1_000_000;
 const DEFAULT_INITIAL_DELAY: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(30);
 
@@ -23,6 +25,8 @@ pub(super) fn read(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     if let Some(at) = spec.get("resources") {
         agent.resources = resources(reader, &at).unwrap_or_default();
     }
+    agent.concurrency =
+        spec.get("concurrency").and_then(|at| reader.whole32(&at, 1..=MAX_CONCURRENCY));
     if let Some(at) = spec.get("timeouts") {
         agent.timeouts = timeouts(reader, &at).unwrap_or_default();
     }

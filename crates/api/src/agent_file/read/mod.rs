@@ -42,6 +42,7 @@ pub(super) const SPEC_FIELDS: &[&str] = &[
     "input_schema",
     "output_schema",
     "resources",
+    "concurrency",
     "timeouts",
     "retry_policy",
     "budgets",

@@ -1,0 +1,13 @@
+//! Who carries runs out.
+
+use super::routes::{Answer, Area, Method, Route, Scope};
+use crate::worker::Workers;
+
+/// Routes about workers.
+pub const AREA: Area = Area {
+    name: "workers",
+    says: "Who carries runs out.",
+    routes: &[Route::new("list_workers", Method::Get, "/v1/workers", Scope::RunsRead)
+        .says("Lists workers, and the caller's runs that each carries out.")
+        .answers(&[Answer::json::<Workers>(200, "Those that were heard of lately, by name.")])],
+};

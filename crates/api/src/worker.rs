@@ -1,0 +1,91 @@
+//! A worker, as it tells of itself.
+
+use std::collections::BTreeMap;
+
+use errand_model::placement::Resources;
+use errand_model::{RunId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a worker has and does, as of its last heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Worker {
+    /// What it is called; two may be called the same.
+    pub name: String,
+    /// The machine.
+    pub host: String,
+    /// Its process there.
+    pub pid: u32,
+    /// How many runs it carries out at once.
+    pub slots: u32,
+    /// How many it carries out.
+    pub busy: u32,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it has; `null`: it does not count, and takes any run.
+    pub resources: Option<Amounts>,
+    /// When it began.
+    #[schemars(with = "i64")]
+    pub since_ms: Timestamp,
+    /// When it was heard of last.
+    #[schemars(with = "i64")]
+    pub seen_at_ms: Timestamp,
+    /// Whether it claims no more runs, since it is to end.
+    pub draining: bool,
+    /// Runs that it carries out: some of them, where there are many, and only those that whoever asks
+    /// may see.
+    pub runs: Vec<WorkerRun>,
+}
+
+/// A run that a worker carries out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkerRun {
+    /// Which.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// Whose.
+    pub namespace: String,
+    /// Of which agent.
+    pub agent: String,
+}
+
+/// The shape of [`Workers`].
+pub const WORKERS_SCHEMA: u32 = 1;
+
+/// All workers that were heard of lately.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Workers {
+    /// The shape of this document.
+    pub schema: u32,
+    /// By name.
+    pub workers: Vec<Worker>,
+}
+
+impl Workers {
+    /// These.
+    pub const fn of(workers: Vec<Worker>) -> Self {
+        Self { schema: WORKERS_SCHEMA, workers }
+    }
+}
+
+/// What a worker has of what runs may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Amounts {
+    /// Thousandths of a core; `null`: not counted.
+    pub cpu_millis: Option<u64>,
+    /// Bytes of memory; `null`: not counted.
+    pub memory_bytes: Option<u64>,
+    /// Graphics processors.
+    pub gpu: u64,
+}
+
+impl From<Resources> for Amounts {
+    fn from(resources: Resources) -> Self {
+        let counted = |amount: u64| Some(amount).filter(|amount| *amount != u64::MAX);
+        Self {
+            cpu_millis: counted(resources.cpu_millis),
+            memory_bytes: counted(resources.memory_bytes),
+            gpu: resources.gpu,
+        }
+    }
+}
