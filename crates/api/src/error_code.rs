@@ -227,6 +227,7 @@ codes! {
     HookDisabled = "hook_disabled", ERRAND_FAILED, "the hook takes no requests";
     SignatureInvalid = "signature_invalid", ERRAND_FAILED, "the signature of a request does not hold";
     ScheduleInvalid = "schedule_invalid", USAGE, "a schedule cannot be defined like that";
+    ScheduleConflict = "schedule_conflict", ERRAND_FAILED, "there is a schedule of that name";
     ScheduleNotFound = "schedule_not_found", ERRAND_FAILED, "there is no such schedule";
     // Servers.
     ServerUrlInvalid = "server_url_invalid", USAGE, "the address of a server cannot be read";

@@ -57,6 +57,7 @@ impl ErrorCode {
             | Self::AgentConflict
             | Self::KeyConflict
             | Self::CallbackTargetExists
+            | Self::ScheduleConflict
             | Self::TooManyDefinitions
             | Self::ChangedMeanwhile
             | Self::HookDisabled

@@ -405,6 +405,9 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Store(_)
         | EngineError::Parcel(_)
         | EngineError::Prices(_)
+        | EngineError::Agents(_)
+        | EngineError::Schedules(_)
+        | EngineError::Hooks(_)
         | EngineError::Outbox(_)
         | EngineError::Secret(_) => "",
     }

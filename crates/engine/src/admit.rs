@@ -366,7 +366,18 @@ fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wi
 ///
 /// As [`errand_store::Store::admit`].
 pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
-    let admission = admission(engine, submission)?;
+    admit_prepared(engine, admission(engine, submission)?).await
+}
+
+/// Admits what [`admission`] made, with whatever else is to happen in the same commit.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit`].
+pub async fn admit_prepared(
+    engine: &Engine,
+    admission: Admission,
+) -> Result<(RunId, Admitted), Error> {
     let (run, head) = (admission.run.clone(), admission.head);
     let admitted = loop {
         match engine.store().admit(admission.clone()).await {

@@ -132,6 +132,15 @@ pub enum Error {
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
+    /// A registered agent.
+    #[error(transparent)]
+    Agents(Box<crate::agents::Error>),
+    /// Something about the schedules of a server.
+    #[error(transparent)]
+    Schedules(#[from] crate::schedules::Error),
+    /// Something about hooks.
+    #[error(transparent)]
+    Hooks(#[from] crate::hooks::Error),
     /// Something about reports and their receivers.
     #[error(transparent)]
     Outbox(#[from] crate::outbox::Error),
@@ -209,5 +218,16 @@ impl Error {
     ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
+    }
+}
+
+impl From<crate::agents::Error> for Error {
+    fn from(error: crate::agents::Error) -> Self {
+        match error {
+            crate::agents::Error::Engine(error) => error,
+            error @ (crate::agents::Error::NotFound { .. }
+            | crate::agents::Error::Conflict { .. }
+            | crate::agents::Error::Damaged { .. }) => Self::Agents(Box::new(error)),
+        }
     }
 }

@@ -211,7 +211,7 @@ fn unauthorised(code: ErrorCode, detail: &str) -> Refusal {
     Refusal::new(code, detail).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-fn limited(wait: Duration) -> Refusal {
+pub(crate) fn limited(wait: Duration) -> Refusal {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let detail = format!("too many requests; try again in {seconds} s");
     Refusal::new(ErrorCode::RateLimited, detail)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use errand_api::agent_file::{MalformedAddress, parse_address};
 use errand_api::config::{Otlp, Settings, Tls};
+use errand_engine::outbox::AddressRule;
 
 /// The largest body that is read, unless it is an agent's folder.
 const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
@@ -50,6 +51,8 @@ pub struct Config {
     pub burst: u32,
     /// With what the server proves who it is; `None`: it does not.
     pub tls: Option<Tls>,
+    /// Where reports of runs may go beyond public addresses.
+    pub allow_callbacks: Vec<AddressRule>,
     /// Where traces go; `None`: nowhere.
     pub otlp: Option<Otlp>,
 }
@@ -60,6 +63,7 @@ impl Config {
         Self {
             listen,
             agents: Vec::new(),
+            allow_callbacks: Vec::new(),
             workers_elsewhere: false,
             body_limit_bytes: BODY_LIMIT_BYTES,
             archive_limit_bytes: ARCHIVE_LIMIT_BYTES,

@@ -7,6 +7,7 @@ use errand_api::gateway::{openapi, routes};
 use errand_engine::Engine;
 use errand_engine::agents::{Parcel, Version};
 use errand_engine::keys::Verifier;
+use errand_engine::outbox::Addresses;
 use jsonschema::Validator;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -103,6 +104,19 @@ impl Gateway {
     /// Whether keys are asked for.
     pub(crate) fn lock(&self) -> &Lock {
         &self.inner.lock
+    }
+
+    /// Where reports of runs may go. Loopback is among them where no key is asked for and nobody
+    /// else reaches the server: in development.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be known whether there are keys.
+    pub(crate) async fn callback_addresses(&self) -> Result<Addresses, Refusal> {
+        let config = self.config();
+        let is_alone = config.listen.ip().is_loopback();
+        let loopback = is_alone && !self.lock().is_locked_now(self.engine()).await?;
+        Ok(Addresses { rules: config.allow_callbacks.clone(), loopback })
     }
 
     /// What checks keys.

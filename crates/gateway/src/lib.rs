@@ -15,6 +15,7 @@ mod gateway;
 mod grpc;
 mod hub;
 mod leave;
+mod loops;
 mod metrics;
 mod over;
 mod parcels;

@@ -125,6 +125,19 @@ impl From<EngineError> for Refusal {
         }
         let detail = detail(code, &error);
         let refusal = Self::new(code, detail);
+        if let EngineError::Agents(_) = &error {
+            return refusal.at("/agent");
+        }
+        if let EngineError::Schedules(error) = &error
+            && let Some(pointer) = error.pointer()
+        {
+            return refusal.at(pointer);
+        }
+        if let EngineError::Hooks(error) = &error
+            && let Some(pointer) = error.pointer()
+        {
+            return refusal.at(pointer);
+        }
         if let EngineError::InputSchema { path, .. } = &error {
             return refusal.at(format!("/input{}", path.trim_end_matches('/')));
         }

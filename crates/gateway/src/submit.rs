@@ -19,6 +19,7 @@ use serde_json::Value;
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::refusal::Refusal;
+use crate::routes::allowed;
 
 /// The header with the caller's key for a request.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -79,6 +80,9 @@ async fn submission(
         Some(RunKind::Heartbeat) => event::RunKind::Heartbeat,
     };
     let input = request.input.as_ref().map(input).transpose()?;
+    if let Some(url) = &request.callback_url {
+        allowed(gateway, url).await.map_err(|refusal| refusal.at("/callback_url"))?;
+    }
     let wishes = wishes(gateway, caller, headers, request)?;
     let submission = Submission {
         parcel: parcel.as_ref().clone(),
@@ -171,6 +175,10 @@ fn wishes(
     if request.labels.keys().any(String::is_empty) {
         return Err(Refusal::field(ErrorCode::LabelInvalid, "/labels", "a label has no name"));
     }
+    if !request.callback_events.is_empty() && request.callback_url.is_none() {
+        let detail = "callback_events goes with callback_url only";
+        return Err(Refusal::field(ErrorCode::RequestInvalid, "/callback_events", detail));
+    }
     if request.on_busy.is_some() && request.session_id.is_none() {
         let detail = "on_busy goes with session_id only";
         return Err(Refusal::field(ErrorCode::RequestInvalid, "/on_busy", detail));
@@ -200,7 +208,7 @@ fn wishes(
         detached: true,
         cwd: cwd(gateway),
         callback_url: request.callback_url,
-        callback_events: Vec::new(),
+        callback_events: request.callback_events.into_iter().map(Into::into).collect(),
         namespace: caller.namespace.clone(),
         placement: Some(placement),
         traceparent: header(headers, "traceparent"),

@@ -179,7 +179,7 @@ pub const SETTINGS: &[Setting] = &[
         .without_flag(),
     plain(
         "callbacks.allow",
-        "callback-allow",
+        "allow-callback",
         &["ERRAND_CALLBACKS_ALLOW"],
         Kind::Texts,
         "private addresses and networks that reports may be sent to all the same",

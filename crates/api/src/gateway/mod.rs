@@ -7,8 +7,10 @@
 
 pub mod access;
 pub mod agent;
+pub mod callback;
 pub mod dead_letter;
 pub mod file;
+pub mod hook;
 pub mod meta;
 pub mod openapi;
 pub mod people;
@@ -18,6 +20,7 @@ pub mod prune;
 pub mod routes;
 pub mod run;
 pub mod run_find;
+pub mod schedule;
 pub mod session;
 pub mod usage;
 pub mod worker;

@@ -241,6 +241,9 @@ pub const fn areas() -> &'static [Area] {
         super::usage::AREA,
         super::worker::AREA,
         super::agent::AREA,
+        super::callback::AREA,
+        super::hook::AREA,
+        super::schedule::AREA,
         super::access::AREA,
         super::meta::AREA,
     ]

@@ -74,6 +74,8 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
         env: env.clone(),
         timeouts: has_timeouts.then_some(timeouts),
         budgets: budgets(&wishes.budgets)?,
+        callback_url: wishes.callback_url.clone(),
+        callback_events: wishes.callback_events.iter().map(|event| (*event).into()).collect(),
         ..RunRequest::default()
     })
 }

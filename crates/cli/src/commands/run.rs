@@ -10,10 +10,12 @@ use errand_api::record::Record;
 use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::again;
 use errand_engine::launch::{self, Ready};
+use errand_engine::outbox::CallbackUrl;
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
+use errand_model::callback::CallbackEvent;
 use errand_model::event::{CancelCause, OnBusy, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
@@ -59,6 +61,17 @@ pub(crate) struct Args {
     /// Tighten a limit, such as `cost_usd_per_run=0.50`; may be given again
     #[arg(long = "budget", value_name = "LIMIT=VALUE", value_parser = limit)]
     budgets: Vec<(LimitName, u64)>,
+    /// Report how the run ends to this URL; a server (`errand up`) on this registry delivers it
+    #[arg(long, value_name = "URL", value_parser = callback_url)]
+    callback_url: Option<String>,
+    /// Report these as well or instead, such as run.completed,approval.requested
+    #[arg(
+        long = "callback-event",
+        value_name = "TYPE",
+        value_delimiter = ',',
+        requires = "callback_url"
+    )]
+    callback_events: Vec<CallbackEvent>,
     /// The same key again gives the same run, not a second one
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
@@ -108,6 +121,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return detach(context, &engine, submission, json).await;
     }
     foreground(context, &engine, submission, json).await
+}
+
+/// Where reports may go, as far as that can be known without the server that delivers them.
+fn callback_url(text: &str) -> Result<String, String> {
+    CallbackUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A limit as the agent file names it.
@@ -172,6 +190,8 @@ impl Args {
             return Err(Failure::new(ErrorCode::Usage, "--idempotency-key is empty"));
         }
         wishes.idempotency_key.clone_from(&self.idempotency_key);
+        wishes.callback_url.clone_from(&self.callback_url);
+        wishes.callback_events.clone_from(&self.callback_events);
         let input = payload.map(submit::payload).transpose()?;
         Ok(Asked { kind, input, wishes })
     }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use errand_api::agent_file::MalformedAddress;
 use errand_api::audit::Action;
 use errand_api::error_code::ErrorCode;
+use errand_engine::outbox::{AddressRule, MalformedAddressRule};
 use errand_engine::supervise::Orders;
 use errand_engine::{Engine, audit};
 use errand_gateway::{Bound, Config, Gateway, Lock, StartError};
@@ -46,10 +47,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let settings = configuration.settings()?;
     log::begin(&settings.log);
     let options = worker::options(&settings)?;
-    let config = Config::of(&settings).map_err(|error| {
+    let mut config = Config::of(&settings).map_err(|error| {
         let hint = MalformedAddress::HINT;
         Failure::new(ErrorCode::ListenAddressInvalid, error.to_string()).hint(hint)
     })?;
+    config.allow_callbacks = allowed(&settings.callbacks_allow)?;
     for folder in &config.agents {
         if !folder.is_dir() {
             let message = format!("agents: there is no folder {}", folder.display());
@@ -73,6 +75,16 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     door.close()?;
     worked?;
     Ok(0)
+}
+
+/// Where reports may go beyond public addresses.
+fn allowed(rules: &[String]) -> Result<Vec<AddressRule>, Failure> {
+    let parse = |rule: &String| {
+        rule.parse().map_err(|error: MalformedAddressRule| {
+            Failure::new(ErrorCode::ConfigInvalid, format!("callbacks.allow: {error}"))
+        })
+    };
+    rules.iter().map(parse).collect()
 }
 
 /// Records with what the server was started.

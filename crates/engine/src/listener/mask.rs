@@ -36,7 +36,7 @@ const HARMLESS_HEADERS: &[&str] =
     &["idempotency-key", "x-hub-signature", "x-hub-signature-256", "webhook-signature"];
 
 /// Headers by lower-case name, credentials masked.
-pub(super) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
+pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut masked = BTreeMap::<String, String>::new();
     for (name, value) in headers {
         let name = name.as_str();
@@ -58,7 +58,7 @@ pub(super) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
 
 /// Path and query, and the query alone, credentials masked. A user and password before the host are
 /// left out with the host.
-pub(super) fn target(uri: &Uri) -> (String, Option<String>) {
+pub(crate) fn target(uri: &Uri) -> (String, Option<String>) {
     let query = uri.query().map(query);
     let mut target = uri.path().to_owned();
     if let Some(query) = &query {

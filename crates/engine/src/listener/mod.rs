@@ -11,7 +11,7 @@ mod check;
 mod connection;
 mod ingress;
 pub mod limit;
-mod mask;
+pub(crate) mod mask;
 mod serve;
 
 pub use bind::{Error, Listener};

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod hooks;
 mod listener;
 mod outbox;
+mod schedules;
 mod worker;

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 /// A clock that a test sets.
 #[derive(Debug)]
-struct SetClock(AtomicI64);
+pub(crate) struct SetClock(pub(crate) AtomicI64);
 
 impl Clock for SetClock {
     fn now(&self) -> Timestamp {
@@ -145,7 +145,7 @@ impl World {
     }
 }
 
-fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
+pub(crate) fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, Options::CREATE).unwrap();
     let surroundings = Surroundings {

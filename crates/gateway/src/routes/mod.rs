@@ -8,6 +8,7 @@
 mod agents;
 mod approvals;
 mod by;
+mod callbacks;
 mod cancel_run;
 mod create_run;
 mod dead_letters;
@@ -22,6 +23,7 @@ mod get_openapi;
 mod get_readyz;
 mod get_run;
 mod get_trace;
+mod hooks;
 mod keys;
 mod list_audit;
 mod list_events;
@@ -31,16 +33,20 @@ mod pause_run;
 mod proofs;
 mod prune_runs;
 mod push_agent;
+mod receive_hook;
 mod replay_run;
 mod restart_run;
 mod resume_run;
 mod retry_run;
 mod run_and_wait;
+mod schedules;
 mod sessions;
 mod usage;
 mod verify_run;
 mod wait_for_run;
 mod workers;
+
+pub(crate) use callbacks::allowed;
 
 use crate::router::{Handled, handled};
 
@@ -52,6 +58,9 @@ pub(crate) fn handlers() -> Vec<Handled> {
     all.extend(beside_runs());
     all.extend(dead_letters_and_sessions());
     all.extend(agents());
+    all.extend(callbacks());
+    all.extend(hooks());
+    all.extend(schedules());
     all
 }
 
@@ -145,5 +154,47 @@ fn dead_letters_and_sessions() -> Vec<Handled> {
         handled("get_session_history", sessions::get_session_history),
         handled("get_session_state", sessions::get_session_state),
         handled("put_session_state", sessions::put_session_state),
+    ]
+}
+
+/// Those of reports.
+fn callbacks() -> Vec<Handled> {
+    vec![
+        handled("list_deliveries", callbacks::list_deliveries),
+        handled("list_callbacks", callbacks::list_callbacks),
+        handled("redeliver_callback", callbacks::redeliver_callback),
+        handled("list_callback_targets", callbacks::list_callback_targets),
+        handled("create_callback_target", callbacks::create_callback_target),
+        handled("delete_callback_target", callbacks::delete_callback_target),
+        handled("enable_callback_target", callbacks::enable_callback_target),
+        handled("disable_callback_target", callbacks::disable_callback_target),
+        handled("rotate_callback_secret", callbacks::rotate_callback_secret),
+    ]
+}
+
+/// Those of hooks.
+fn hooks() -> Vec<Handled> {
+    vec![
+        handled("list_hooks", hooks::list_hooks),
+        handled("put_hook", hooks::put_hook),
+        handled("get_hook", hooks::get_hook),
+        handled("delete_hook", hooks::delete_hook),
+        handled("list_hook_deliveries", hooks::list_hook_deliveries),
+        handled("receive_hook", receive_hook::receive_hook),
+        handled("receive_hook_of", receive_hook::receive_hook_of),
+    ]
+}
+
+/// Those of schedules.
+fn schedules() -> Vec<Handled> {
+    vec![
+        handled("list_schedules", schedules::list_schedules),
+        handled("create_schedule", schedules::create_schedule),
+        handled("get_schedule", schedules::get_schedule),
+        handled("put_schedule", schedules::put_schedule),
+        handled("delete_schedule", schedules::delete_schedule),
+        handled("pause_schedule", schedules::pause_schedule),
+        handled("resume_schedule", schedules::resume_schedule),
+        handled("fire_schedule", schedules::fire_schedule),
     ]
 }

@@ -19,6 +19,6 @@ pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuer
 pub use routes::AREA;
 
 /// `null` is an input; a field that is not there is none.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -33,6 +33,7 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::SecretExposed,
     ErrorCode::SessionBusy,
     ErrorCode::IdempotencyConflict,
+    ErrorCode::CallbackRefused,
 ];
 
 /// What may stand in the way of a new run that does again what another did.

@@ -1,0 +1,264 @@
+//! Reports of runs to whoever asked for them, and their receivers.
+
+use errand_model::RunId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use crate::error_code::ErrorCode;
+
+/// Something of a run that is reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CallbackEvent {
+    /// It ended well.
+    #[serde(rename = "run.completed")]
+    Completed,
+    /// It failed for good.
+    #[serde(rename = "run.failed")]
+    Failed,
+    /// It was cancelled.
+    #[serde(rename = "run.cancelled")]
+    Cancelled,
+    /// It waits: for a person, an operator or more budget.
+    #[serde(rename = "run.paused")]
+    Paused,
+    /// It asks whether it may do something.
+    #[serde(rename = "approval.requested")]
+    ApprovalRequested,
+    /// It asks a question.
+    #[serde(rename = "input.requested")]
+    InputRequested,
+}
+
+impl From<CallbackEvent> for errand_model::callback::CallbackEvent {
+    fn from(event: CallbackEvent) -> Self {
+        match event {
+            CallbackEvent::Completed => Self::Completed,
+            CallbackEvent::Failed => Self::Failed,
+            CallbackEvent::Cancelled => Self::Cancelled,
+            CallbackEvent::Paused => Self::Paused,
+            CallbackEvent::ApprovalRequested => Self::ApprovalRequested,
+            CallbackEvent::InputRequested => Self::InputRequested,
+        }
+    }
+}
+
+impl From<errand_model::callback::CallbackEvent> for CallbackEvent {
+    fn from(event: errand_model::callback::CallbackEvent) -> Self {
+        match event {
+            errand_model::callback::CallbackEvent::Completed => Self::Completed,
+            errand_model::callback::CallbackEvent::Failed => Self::Failed,
+            errand_model::callback::CallbackEvent::Cancelled => Self::Cancelled,
+            errand_model::callback::CallbackEvent::Paused => Self::Paused,
+            errand_model::callback::CallbackEvent::ApprovalRequested => Self::ApprovalRequested,
+            errand_model::callback::CallbackEvent::InputRequested => Self::InputRequested,
+        }
+    }
+}
+
+/// How a report stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CallbackState {
+    /// It is tried when it is due.
+    Waiting,
+    /// Its receiver is disabled: it waits until that is enabled again.
+    Held,
+    /// Its receiver has it.
+    Delivered,
+    /// Nothing more is tried, unless somebody asks.
+    Abandoned,
+}
+
+/// A report of a run to its callback address.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Callback {
+    /// What the receiver knows it by: the header `webhook-id`.
+    pub id: String,
+    /// Of which run.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub event: CallbackEvent,
+    /// Where it goes; a query is not shown.
+    pub url: String,
+    /// How it stands.
+    pub state: CallbackState,
+    /// Why it waits, or what went wrong last.
+    pub note: Option<String>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// When it is tried next.
+    pub next_try_at_ms: Option<i64>,
+    /// The latest tries, oldest first; where one run is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<CallbackTry>,
+}
+
+/// One try to deliver a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackTry {
+    /// From 1.
+    pub number: u32,
+    /// When it began, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// How long it took; `null` while it is under way, and if whoever tried it died.
+    pub duration_ms: Option<u64>,
+    /// What the receiver answered.
+    pub status: Option<u16>,
+    /// What went wrong, where it did.
+    pub error: Option<String>,
+    /// The beginning of what the receiver said, secrets masked.
+    pub response: Option<String>,
+}
+
+/// The reports of one run, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackList {
+    /// The reports, with their tries.
+    pub callbacks: Vec<Callback>,
+}
+
+/// Which reports to list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackQuery {
+    /// Only those that stand like that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CallbackState>,
+    /// At most so many; 50 unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next_cursor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// A page of reports, those of the newest run first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackPage {
+    /// The reports, without their tries.
+    pub callbacks: Vec<Callback>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// A receiver that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackTargetRequest {
+    /// Its URL; scheme, host and port of it count.
+    #[schemars(length(min = 1, max = 2048))]
+    pub url: String,
+}
+
+/// A receiver of reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackTarget {
+    /// Scheme, host and port.
+    pub origin: String,
+    /// Whether it gets reports.
+    pub enabled: bool,
+    /// Since when it is disabled, in milliseconds since 1970.
+    pub disabled_at_ms: Option<i64>,
+    /// Why it is disabled.
+    pub disabled_because: Option<String>,
+    /// Failed tries since one worked.
+    pub failures: u32,
+    /// When the first of these was, in milliseconds since 1970.
+    pub failing_since_ms: Option<i64>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// The secret that reports are signed with: only in the answer that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// The receivers of a namespace, by origin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CallbackTargetList {
+    /// The receivers.
+    pub targets: Vec<CallbackTarget>,
+}
+
+const NO_TARGET: &[ErrorCode] = &[ErrorCode::CallbackTargetNotFound, ErrorCode::ChangedMeanwhile];
+
+/// Routes about reports.
+pub const AREA: Area = Area {
+    name: "callbacks",
+    says: "Reports of runs to whoever asked for them, and their receivers.",
+    routes: &[
+        Route::new("list_deliveries", Method::Get, "/v1/runs/{run_id}/deliveries", Scope::RunsRead)
+            .says("What was reported of a run, and how that went.")
+            .answers(&[Answer::json::<CallbackList>(200, "With each try.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("list_callbacks", Method::Get, "/v1/callbacks", Scope::RunsRead)
+            .says("Lists reports, those of the newest run first.")
+            .query::<CallbackQuery>()
+            .answers(&[Answer::json::<CallbackPage>(200, "A page of them.")]),
+        Route::new(
+            "redeliver_callback",
+            Method::Post,
+            "/v1/callbacks/{callback}/redeliver",
+            Scope::RunsWrite,
+        )
+        .says("Delivers a report again, at once and under the same id.")
+        .answers(&[Answer::json::<Callback>(202, "It is due.")])
+        .errors(&[ErrorCode::CallbackNotFound, ErrorCode::ChangedMeanwhile]),
+        Route::new("list_callback_targets", Method::Get, "/v1/callback-targets", Scope::Admin)
+            .says("Lists the receivers of reports.")
+            .answers(&[Answer::json::<CallbackTargetList>(200, "All of them.")]),
+        Route::new("create_callback_target", Method::Post, "/v1/callback-targets", Scope::Admin)
+            .says("Makes a receiver and the secret that reports to it are signed with.")
+            .takes(Body::json::<CallbackTargetRequest>())
+            .answers(&[Answer::json::<CallbackTarget>(201, "With its secret, this once.")])
+            .errors(&[
+                ErrorCode::CallbackRefused,
+                ErrorCode::CallbackTargetExists,
+                ErrorCode::TooManyDefinitions,
+            ]),
+        Route::new(
+            "delete_callback_target",
+            Method::Delete,
+            "/v1/callback-targets/{origin}",
+            Scope::Admin,
+        )
+        .says("Forgets a receiver and its secret.")
+        .answers(&[Answer::empty(204, "It is forgotten.")])
+        .errors(NO_TARGET),
+        Route::new(
+            "enable_callback_target",
+            Method::Post,
+            "/v1/callback-targets/{origin}/enable",
+            Scope::Admin,
+        )
+        .says("Lets a receiver get reports again, those that waited too.")
+        .answers(&[Answer::json::<CallbackTarget>(200, "It is enabled.")])
+        .errors(NO_TARGET),
+        Route::new(
+            "disable_callback_target",
+            Method::Post,
+            "/v1/callback-targets/{origin}/disable",
+            Scope::Admin,
+        )
+        .says("Keeps reports from a receiver: they wait until it is enabled again.")
+        .answers(&[Answer::json::<CallbackTarget>(200, "It is disabled.")])
+        .errors(NO_TARGET),
+        Route::new(
+            "rotate_callback_secret",
+            Method::Post,
+            "/v1/callback-targets/{origin}/rotate",
+            Scope::Admin,
+        )
+        .says("Gives a receiver a new secret.")
+        .answers(&[Answer::json::<CallbackTarget>(200, "With its secret, this once.")])
+        .errors(NO_TARGET),
+    ],
+};

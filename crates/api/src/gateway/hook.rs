@@ -1,0 +1,302 @@
+//! Hooks: requests from outside that fire runs.
+
+use std::collections::BTreeMap;
+
+use errand_model::RunId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::agent::PageQuery;
+use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use super::run::given;
+use crate::error_code::ErrorCode;
+
+/// The largest body of a request to a hook.
+pub const HOOK_BODY_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// A hook that somebody wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookRequest {
+    /// A registered agent: its name, or `name@version`.
+    #[schemars(length(min = 1, max = 200))]
+    pub agent: String,
+    /// How requests are signed.
+    pub signature: HookSignature,
+    /// What the agent is given: JSON with references such as `{{ body.action }}` in its strings; the
+    /// whole body unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schemars(extend("x-nullable" = true))]
+    pub input: Option<Value>,
+    /// What tells a repeated request from a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<HookDedupe>,
+    /// Which requests count; all unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<HookEvents>,
+    /// Labels of the runs; references are allowed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub labels: BTreeMap<String, String>,
+    /// The conversation that the runs belong to; references are allowed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub session_id: Option<String>,
+    /// Whether it takes requests; it does unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// How requests are signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookSignature {
+    /// Which scheme.
+    #[serde(rename = "type")]
+    pub scheme: HookScheme,
+    /// The header that has it, for `hmac_sha256` (`x-signature` unless said) and `token`
+    /// (`authorization` unless said).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub header: Option<String>,
+    /// What the header begins with, for `hmac_sha256` and `token`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub prefix: Option<String>,
+    /// The secret: never comes back. One is made up for a new hook without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 1024))]
+    pub secret: Option<String>,
+}
+
+/// How a signature is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HookScheme {
+    /// HMAC-SHA256 over the body, in hex or base64.
+    HmacSha256,
+    /// As GitHub signs: `X-Hub-Signature-256`.
+    Github,
+    /// As Standard Webhooks sign.
+    StandardWebhooks,
+    /// The secret itself, in a header.
+    Token,
+}
+
+/// Where something is in a request: one of both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub struct HookPlace {
+    /// The name of a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128))]
+    pub header: Option<String>,
+    /// A JSON pointer into the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub pointer: Option<String>,
+}
+
+/// What tells a repeated request from a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookDedupe {
+    /// Where its key is.
+    pub key: HookPlace,
+    /// For how long a second request with that key is the same one, such as `10m`; at most 30 days.
+    #[schemars(with = "crate::schema::Duration")]
+    pub window: String,
+}
+
+/// Which requests count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HookEvents {
+    /// Where the name of the event is; with `github` and `standard_webhooks` it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<HookPlace>,
+    /// The names that count; with `github` also `<event>.<action>`.
+    #[schemars(length(min = 1, max = 64))]
+    pub any_of: Vec<String>,
+}
+
+/// A hook.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Hook {
+    /// What it is called.
+    pub name: String,
+    /// Where requests go.
+    pub path: String,
+    /// Its agent: a name, or `name@version`.
+    pub agent: String,
+    /// How requests are signed; its `secret` is only in the answer that made it up.
+    pub signature: HookSignature,
+    /// What the agent is given; `null`: the whole body.
+    #[serde(default)]
+    pub input: Option<Value>,
+    /// What tells a repeated request from a new one.
+    pub dedupe: Option<HookDedupe>,
+    /// Which requests count.
+    pub events: Option<HookEvents>,
+    /// Labels of the runs.
+    pub labels: BTreeMap<String, String>,
+    /// The conversation that the runs belong to.
+    pub session_id: Option<String>,
+    /// Whether it takes requests.
+    pub enabled: bool,
+    /// When it was made, in milliseconds since 1970.
+    pub created_at_ms: i64,
+    /// When it was changed last, in milliseconds since 1970.
+    pub updated_at_ms: i64,
+}
+
+/// A page of hooks, by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HookPage {
+    /// The hooks.
+    pub hooks: Vec<Hook>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HookOutcome {
+    /// It fired a run.
+    Created,
+    /// An equal request fired a run before.
+    Coalesced,
+    /// The hook does not ask for requests like that.
+    Skipped,
+    /// It was refused.
+    Rejected,
+}
+
+/// A request to a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HookDelivery {
+    /// Its own id.
+    pub id: String,
+    /// When it came, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// What became of it.
+    pub outcome: HookOutcome,
+    /// The run that it fired, or that an equal request fired before.
+    #[schemars(with = "Option<String>")]
+    pub run_id: Option<RunId>,
+    /// Why it fired none.
+    pub reason: Option<String>,
+    /// The name of its event, where that is known.
+    pub event: Option<String>,
+    /// Who sent it.
+    pub remote: Option<String>,
+    /// How long its body was.
+    pub body_bytes: u64,
+}
+
+/// A page of requests, the latest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HookDeliveryPage {
+    /// The requests.
+    pub deliveries: Vec<HookDelivery>,
+    /// What is to be given as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HookAnswer {
+    /// Under which id it is recorded.
+    pub delivery_id: String,
+    /// What became of it.
+    pub outcome: HookOutcome,
+    /// The run that it fired, or that an equal request fired before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub run_id: Option<RunId>,
+    /// Why it fired none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+const RECEIVED: &[Answer] = &[
+    Answer::json::<HookAnswer>(202, "It fired a run."),
+    Answer::json::<HookAnswer>(200, "An equal request fired a run before, or it does not count."),
+];
+
+const NOT_RECEIVED: &[ErrorCode] = &[
+    ErrorCode::HookNotFound,
+    ErrorCode::HookDisabled,
+    ErrorCode::HookRejected,
+    ErrorCode::SignatureInvalid,
+    ErrorCode::RequestTooLarge,
+    ErrorCode::NamespaceInvalid,
+    ErrorCode::AgentNotFound,
+    ErrorCode::InputInvalid,
+    ErrorCode::ChangedMeanwhile,
+];
+
+/// Routes about hooks.
+pub const AREA: Area = Area {
+    name: "hooks",
+    says: "Requests from outside that fire runs of registered agents.",
+    routes: &[
+        Route::new("list_hooks", Method::Get, "/v1/hooks", Scope::RunsRead)
+            .says("Lists hooks by name.")
+            .query::<PageQuery>()
+            .answers(&[Answer::json::<HookPage>(200, "A page of them.")]),
+        Route::new("put_hook", Method::Put, "/v1/hooks/{hook}", Scope::Admin)
+            .says("Makes a hook of that name, or changes it.")
+            .takes(Body::json::<HookRequest>())
+            .answers(&[
+                Answer::json::<Hook>(201, "It is made; with its secret, if that was made up."),
+                Answer::json::<Hook>(200, "It is changed."),
+            ])
+            .errors(&[
+                ErrorCode::HookInvalid,
+                ErrorCode::AgentNotFound,
+                ErrorCode::TooManyDefinitions,
+                ErrorCode::ChangedMeanwhile,
+            ]),
+        Route::new("get_hook", Method::Get, "/v1/hooks/{hook}", Scope::RunsRead)
+            .says("A hook; never its secret.")
+            .answers(&[Answer::json::<Hook>(200, "The hook.")])
+            .errors(&[ErrorCode::HookNotFound]),
+        Route::new("delete_hook", Method::Delete, "/v1/hooks/{hook}", Scope::Admin)
+            .says("Forgets a hook; its runs stay.")
+            .answers(&[Answer::empty(204, "It is forgotten.")])
+            .errors(&[ErrorCode::HookNotFound, ErrorCode::ChangedMeanwhile]),
+        Route::new(
+            "list_hook_deliveries",
+            Method::Get,
+            "/v1/hooks/{hook}/deliveries",
+            Scope::RunsRead,
+        )
+        .says("What became of requests to a hook, the latest first.")
+        .query::<PageQuery>()
+        .answers(&[Answer::json::<HookDeliveryPage>(200, "A page of them.")])
+        .errors(&[ErrorCode::HookNotFound]),
+        Route::new("receive_hook", Method::Post, "/v1/hooks/{hook}", Scope::RunsWrite)
+            .open()
+            .says("Takes a request to a hook of the default namespace: its signature is the key.")
+            .takes(Body::Bytes("application/json"))
+            .answers(RECEIVED)
+            .errors(NOT_RECEIVED),
+        Route::new(
+            "receive_hook_of",
+            Method::Post,
+            "/v1/hooks/{namespace}/{hook}",
+            Scope::RunsWrite,
+        )
+        .open()
+        .says("Takes a request to a hook of a namespace: its signature is the key.")
+        .takes(Body::Bytes("application/json"))
+        .answers(RECEIVED)
+        .errors(NOT_RECEIVED),
+    ],
+};

@@ -1,0 +1,119 @@
+//! A run of a registered agent that no person asks for: a schedule's slot, a request to a hook.
+
+use std::collections::BTreeMap;
+
+use errand_model::event::{OnBusy, RunKind, Trigger};
+use errand_model::placement::Placement;
+use errand_model::scoped;
+use errand_store::DocumentWrite;
+
+use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::{Engine, Error, agents};
+
+/// A run that is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Firing {
+    /// Whose.
+    pub(crate) namespace: Option<String>,
+    /// `name`, or `name@version`.
+    pub(crate) agent: String,
+    /// Why.
+    pub(crate) trigger: Trigger,
+    /// What the agent is given; `None`: nothing, the run is a heartbeat.
+    pub(crate) input: Option<Vec<u8>>,
+    /// Labels; they win over the agent's.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// The conversation it belongs to, as the namespace calls it.
+    pub(crate) session_id: Option<String>,
+}
+
+impl Firing {
+    /// Checks it as far as that can be done without a worker.
+    ///
+    /// # Errors
+    ///
+    /// [`agents::Error::NotFound`], [`Error::InputSchema`], and whatever else is wrong with it.
+    pub(crate) async fn check(&self, engine: &Engine) -> Result<Submission, Error> {
+        let (name, version) = agents::split_reference(&self.agent);
+        let namespace = self.namespace.as_deref();
+        let version = agents::find(engine, namespace, name, version).await?;
+        let parcel = agents::open(engine, &version)?;
+        let kind = if self.input.is_some() { RunKind::Job } else { RunKind::Heartbeat };
+        let files = parcel.files_path();
+        let env = BTreeMap::new();
+        let input = self.input.as_deref();
+        let draft = Draft { agent: &parcel.agent, files: &files, kind, input, env: &env };
+        admit::check_elsewhere(&draft)?;
+        let root = engine.registry().root();
+        let session_id = self.session_id.as_ref().map(|id| scoped(namespace, id));
+        let wishes = Wishes {
+            labels: self.labels.clone(),
+            session_turn: session_id.as_ref().map(|_| OnBusy::Enqueue),
+            session_id,
+            detached: true,
+            // Where the runs of a server begin: beside its registry.
+            cwd: root.parent().unwrap_or(root).display().to_string(),
+            namespace: self.namespace.clone(),
+            placement: Some(Placement::default()),
+            ..Wishes::default()
+        };
+        Ok(Submission {
+            parcel,
+            source: version.source,
+            kind,
+            trigger: self.trigger.clone(),
+            input: self.input.clone(),
+            wishes,
+            service: None,
+            parent: None,
+            origin: None,
+            lineage: Lineage::default(),
+        })
+    }
+}
+
+/// What an agent is given for a JSON value: text as it is, unless it would read as another document
+/// then; anything else as JSON.
+pub(crate) fn input_bytes(value: &serde_json::Value) -> Vec<u8> {
+    match value.as_str() {
+        Some(text) if serde_json::from_str::<serde_json::Value>(text).is_err() => text.into(),
+        Some(_) | None => value.to_string().into_bytes(),
+    }
+}
+
+/// A JSON value as text: text as it is, anything else as JSON.
+pub(crate) fn as_text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| errand_model::canonical::to_string(value), str::to_owned)
+}
+
+/// Whether a text can be a session of a namespace's own: with a slash in it, it could be taken for
+/// one of another namespace.
+pub(crate) fn is_session(text: &str) -> bool {
+    crate::wishes::is_name(text) && !text.contains('/')
+}
+
+/// Whether something else stands where a change was to be made: somebody was faster.
+pub(crate) const fn is_changed(error: &Error) -> bool {
+    matches!(error, Error::Store(errand_store::Error::DocumentChanged { .. }))
+}
+
+/// The one document of a kind, as it is written.
+pub(crate) fn put(
+    (kind, namespace, key): (errand_store::DocumentKind, Option<&str>, String),
+    body: &impl serde::Serialize,
+    expect: errand_store::Expect,
+    due_at: Option<errand_model::Timestamp>,
+) -> DocumentWrite {
+    let body = serde_json::to_value(body).unwrap_or_default();
+    let change = errand_store::DocumentChange::Put { body, due_at };
+    DocumentWrite { kind, namespace: namespace.map(str::to_owned), key, expect, change }
+}
+
+/// Whether a text can be the name of a schedule or a hook: 1 to 63 of `a-z 0-9 - _ .`, beginning
+/// with a letter or digit.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    text.len() <= 63
+        && text.bytes().next().is_some_and(is_plain)
+        && text.bytes().all(|b| is_plain(b) || matches!(b, b'-' | b'_' | b'.'))
+}

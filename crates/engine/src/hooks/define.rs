@@ -1,0 +1,260 @@
+//! Making, changing, listing and removing hooks.
+
+use errand_agent::secret::Sealer;
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
+
+use super::hook::{Definition, Hook, Scheme, Secret, View};
+use super::reference::http_name;
+use super::{Error, template};
+use crate::firing::{is_changed, is_name, put};
+use crate::outbox::{SigningSecret, read};
+use crate::{Engine, Error as EngineError, agents};
+
+/// Hooks that one namespace may have.
+const LIMIT: u32 = 1_000;
+/// How often a change is tried again that somebody else got in the way of.
+const TRIES: usize = 16;
+/// What secrets are sealed as.
+const SEALED_AS: &str = "hook";
+/// A shorter secret is guessed.
+const SECRET_MIN_CHARS: usize = 8;
+/// No sender has a longer one.
+const SECRET_MAX_CHARS: usize = 1_024;
+/// The longest window of a dedupe key: 30 days.
+const WINDOW_LIMIT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// The largest template.
+const TEMPLATE_LIMIT_BYTES: usize = 64 * 1_024;
+/// Names that are taken by routes.
+const RESERVED: &[&str] = &["deliveries"];
+
+/// Makes a hook, or changes the one of that name. Says whether it is new, and the secret if it was
+/// made up here: it is never shown again. Without a secret, a hook that is there keeps its own.
+///
+/// # Errors
+///
+/// [`Error::Invalid`], [`Error::TooMany`]; if there is no such agent. Nothing changed then.
+pub async fn define(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+    (definition, secret): (&Definition, Option<&Secret>),
+) -> Result<(View, bool, Option<Secret>), EngineError> {
+    check(name, definition, secret)?;
+    let (agent, version) = agents::split_reference(&definition.agent);
+    agents::find(engine, namespace, agent, version).await?;
+    for _ in 0..TRIES {
+        let now = engine.now();
+        let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
+        let (created_at, kept, expect) = match &found {
+            Some(document) => {
+                let before: Hook = read(document)?;
+                let expect = Expect::Revision(document.revision);
+                (before.created_at, Some(before.sealed_secret), expect)
+            }
+            None => (now, None, Expect::Absent),
+        };
+        if found.is_none() {
+            let known = documents(engine, namespace, None, LIMIT).await?.len();
+            if u32::try_from(known).unwrap_or(u32::MAX) >= LIMIT {
+                return Err(Error::TooMany { limit: LIMIT }.into());
+            }
+        }
+        let (sealed_secret, shown) = match (secret, kept) {
+            (Some(secret), _) => (seal(engine, secret)?, None),
+            (None, Some(kept)) => (kept, None),
+            (None, None) => {
+                let made_up = Secret::new(SigningSecret::generate()?.expose());
+                (seal(engine, &made_up)?, Some(made_up))
+            }
+        };
+        let definition = definition.clone();
+        let hook = Hook { definition, sealed_secret, created_at, updated_at: now };
+        let place = (DocumentKind::Hook, namespace, name.to_owned());
+        let written = engine.store().write_documents(vec![put(place, &hook, expect, None)]).await;
+        match written.map_err(EngineError::from) {
+            Ok(()) => return Ok((hook.view(name), found.is_none(), shown)),
+            Err(error) if is_changed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}
+
+fn check(name: &str, definition: &Definition, secret: Option<&Secret>) -> Result<(), Error> {
+    let invalid =
+        |pointer: &str, reason: String| Error::Invalid { pointer: pointer.to_owned(), reason };
+    if !is_name(name) || RESERVED.contains(&name) {
+        let reason = format!(
+            "{name:?} is no name of a hook: 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with a \
+             letter or digit, and not \"deliveries\""
+        );
+        return Err(invalid("/name", reason));
+    }
+    let signature = &definition.signature;
+    let is_open = matches!(signature.scheme, Scheme::HmacSha256 | Scheme::Token);
+    if !is_open && (signature.header.is_some() || signature.prefix.is_some()) {
+        let reason = "this scheme says itself which header it uses".to_owned();
+        return Err(invalid("/signature/header", reason));
+    }
+    if let Some(header) = signature.header.as_deref().filter(|header| !http_name(header)) {
+        return Err(invalid("/signature/header", format!("{header:?} is no name of a header")));
+    }
+    if let Some(secret) = secret {
+        let (text, length) = (secret.expose(), secret.expose().chars().count());
+        let is_standard = signature.scheme == Scheme::StandardWebhooks;
+        if is_standard && text.starts_with("whsec_") && SigningSecret::parse(text).is_none() {
+            let reason = "what follows whsec_ is not base64 of 24 to 64 bytes".to_owned();
+            return Err(invalid("/signature/secret", reason));
+        }
+        if !(SECRET_MIN_CHARS..=SECRET_MAX_CHARS).contains(&length)
+            || text.chars().any(char::is_control)
+        {
+            let reason = format!(
+                "a secret has {SECRET_MIN_CHARS} to {SECRET_MAX_CHARS} characters, none of them a \
+                 control character"
+            );
+            return Err(invalid("/signature/secret", reason));
+        }
+    }
+    check_rest(definition, &invalid)
+}
+
+fn check_rest(
+    definition: &Definition,
+    invalid: &impl Fn(&str, String) -> Error,
+) -> Result<(), Error> {
+    if let Some(input) = &definition.input {
+        if input.to_string().len() > TEMPLATE_LIMIT_BYTES {
+            let reason = format!("the template has more than {TEMPLATE_LIMIT_BYTES} bytes");
+            return Err(invalid("/input", reason));
+        }
+        template::check(input)
+            .map_err(|(pointer, reason)| invalid(&format!("/input{pointer}"), reason))?;
+    }
+    if definition.labels.keys().any(String::is_empty) {
+        return Err(invalid("/labels", "a label has no name".to_owned()));
+    }
+    let texts = definition.labels.iter().map(|(name, text)| (format!("/labels/{name}"), text));
+    let session = definition.session_id.iter().map(|text| ("/session_id".to_owned(), text));
+    for (pointer, text) in texts.chain(session) {
+        template::check(&text.as_str().into()).map_err(|(_, reason)| invalid(&pointer, reason))?;
+    }
+    if let Some(dedupe) = &definition.dedupe {
+        dedupe.key.check().map_err(|reason| invalid("/dedupe/key", reason))?;
+        if dedupe.window_ms == 0 || dedupe.window_ms > WINDOW_LIMIT_MS {
+            return Err(invalid("/dedupe/window", "a window is from 1 ms to 30 days".to_owned()));
+        }
+    }
+    let Some(events) = &definition.events else { return Ok(()) };
+    if events.any_of.is_empty() {
+        return Err(invalid("/events/any_of", "it names no event".to_owned()));
+    }
+    match &events.from {
+        Some(from) => from.check().map_err(|reason| invalid("/events/from", reason)),
+        None if matches!(definition.signature.scheme, Scheme::HmacSha256 | Scheme::Token) => {
+            let reason = "this scheme does not say where the name of an event is".to_owned();
+            Err(invalid("/events/from", reason))
+        }
+        None => Ok(()),
+    }
+}
+
+fn seal(engine: &Engine, secret: &Secret) -> Result<String, EngineError> {
+    let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
+    Ok(sealer.seal(SEALED_AS, secret.expose().as_bytes())?)
+}
+
+/// The secret of a hook.
+pub(super) fn open(engine: &Engine, hook: &Hook) -> Result<Secret, EngineError> {
+    let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
+    let text = String::from_utf8(sealer.open(SEALED_AS, &hook.sealed_secret)?);
+    text.map(Secret::new)
+        .map_err(|_| EngineError::Payload { reason: "the secret of a hook is no text".to_owned() })
+}
+
+pub(super) async fn load(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(Hook, u64), EngineError> {
+    let found = engine.store().document(DocumentKind::Hook, namespace, name).await?;
+    let document = found.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
+    Ok((read(&document)?, document.revision))
+}
+
+/// A hook.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn get(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<View, EngineError> {
+    Ok(load(engine, namespace, name).await?.0.view(name))
+}
+
+/// The hooks of a namespace, by name: those after `after`, at most `limit`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn list(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<View>, EngineError> {
+    let found = documents(engine, namespace, after, limit).await?;
+    found.iter().map(|document| Ok(read::<Hook>(document)?.view(&document.key))).collect()
+}
+
+async fn documents(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Document>, EngineError> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind: DocumentKind::Hook,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: after.map(|after| (namespace, after.to_owned())),
+        limit,
+    };
+    Ok(engine.store().documents(&query).await?)
+}
+
+/// Removes a hook. The runs that it fired stay; what is recorded of its requests goes by and by.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn remove(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(), EngineError> {
+    for _ in 0..TRIES {
+        let (_, revision) = load(engine, namespace, name).await?;
+        let remove = DocumentWrite {
+            kind: DocumentKind::Hook,
+            namespace: namespace.map(str::to_owned),
+            key: name.to_owned(),
+            expect: Expect::Revision(revision),
+            change: DocumentChange::Remove,
+        };
+        match engine.store().write_documents(vec![remove]).await {
+            Ok(()) => return Ok(()),
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}

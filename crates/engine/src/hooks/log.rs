@@ -1,0 +1,143 @@
+//! What became of requests to a hook.
+//!
+//! Keys: `<hook>/r/<id>` for those that were signed well, `<hook>/x/<id>` for others, so that
+//! strangers cannot push out what counts; `<hook>/d/<digest>` for dedupe keys in their window.
+
+use std::time::Duration;
+
+use errand_model::{Digest, RunId, Timestamp};
+use errand_store::{
+    DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Namespaces,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::firing::put;
+use crate::outbox::read;
+use crate::{Engine, Error as EngineError};
+
+/// Requests of one hook that are kept; with those that were not signed well.
+const KEPT: u32 = 500;
+/// Requests that were not signed well, of one hook.
+const KEPT_STRANGERS: u32 = 50;
+/// How long any of them is kept.
+const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// One request in so many looks for those that are too many.
+const TRIM_EVERY: u64 = 16;
+/// The longest text of what was wrong.
+const REASON_LIMIT_CHARS: usize = 512;
+
+/// A request to a hook.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Its own id.
+    pub id: String,
+    /// When it came.
+    pub at_ms: Timestamp,
+    /// `created`, `coalesced`, `skipped` or `rejected`.
+    pub outcome: String,
+    /// The run that it fired, or that an equal request fired before.
+    pub run_id: Option<RunId>,
+    /// Why it fired none.
+    pub reason: Option<String>,
+    /// The name of its event, where the sender said.
+    pub event: Option<String>,
+    /// Who sent it.
+    pub remote: Option<String>,
+    /// How long its body was.
+    pub body_bytes: u64,
+}
+
+/// What a dedupe key stands for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) run_id: RunId,
+    pub(super) until: Timestamp,
+}
+
+impl Logged {
+    /// The record of a request, for a commit.
+    pub(super) fn write(mut self, (namespace, hook): (Option<&str>, &str)) -> DocumentWrite {
+        let shelf = if self.outcome == "rejected" { 'x' } else { 'r' };
+        self.reason = self.reason.map(|reason| reason.chars().take(REASON_LIMIT_CHARS).collect());
+        let place = (DocumentKind::HookDelivery, namespace, format!("{hook}/{shelf}/{}", self.id));
+        let until = self.at_ms.plus(KEPT_FOR);
+        put(place, &self, Expect::Anything, Some(until))
+    }
+}
+
+/// Where a dedupe key is kept.
+pub(super) fn known_key(hook: &str, key: &str) -> String {
+    format!("{hook}/d/{}", Digest::of(key.as_bytes()).hex())
+}
+
+/// Forgets those that are too many, now and then.
+pub(super) async fn trim(
+    engine: &Engine,
+    (namespace, hook): (Option<&str>, &str),
+) -> Result<(), EngineError> {
+    if !crate::engine::random()?.is_multiple_of(TRIM_EVERY) {
+        return Ok(());
+    }
+    for (shelf, kept) in [('r', KEPT), ('x', KEPT_STRANGERS)] {
+        let all = shelf_of(engine, (namespace, hook), (shelf, None), kept * 2).await?;
+        let old = all.into_iter().skip(usize::try_from(kept).unwrap_or(usize::MAX));
+        let removals = old.map(|(key, _)| DocumentWrite {
+            kind: DocumentKind::HookDelivery,
+            namespace: namespace.map(str::to_owned),
+            key,
+            expect: Expect::Anything,
+            change: DocumentChange::Remove,
+        });
+        let removals: Vec<_> = removals.collect();
+        if !removals.is_empty() {
+            engine.store().write_documents(removals).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The requests to a hook, the latest first: those before `before` (an id), at most `limit`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn deliveries(
+    engine: &Engine,
+    namespace: Option<&str>,
+    hook: &str,
+    (before, limit): (Option<&str>, u32),
+) -> Result<Vec<Logged>, EngineError> {
+    let mut all = Vec::new();
+    for shelf in ['r', 'x'] {
+        all.extend(shelf_of(engine, (namespace, hook), (shelf, before), limit).await?);
+    }
+    let mut all: Vec<Logged> = all.into_iter().map(|(_, logged)| logged).collect();
+    all.sort_by(|a, b| b.id.cmp(&a.id));
+    all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(all)
+}
+
+async fn shelf_of(
+    engine: &Engine,
+    (namespace, hook): (Option<&str>, &str),
+    (shelf, before): (char, Option<&str>),
+    limit: u32,
+) -> Result<Vec<(String, Logged)>, EngineError> {
+    let prefix = format!("{hook}/{shelf}/");
+    // Ids have letters and digits: this is after all of them.
+    let from = before.map_or_else(|| format!("{prefix}~"), |before| format!("{prefix}{before}"));
+    let query = DocumentQuery {
+        kind: DocumentKind::HookDelivery,
+        namespaces: Namespaces::One(namespace.map(str::to_owned)),
+        prefix: String::new(),
+        order: DocumentOrder::Descending,
+        after: Some((namespace.map(str::to_owned), from)),
+        limit,
+    };
+    let found = engine.store().documents(&query).await?;
+    found
+        .into_iter()
+        .take_while(|document| document.key.starts_with(&prefix))
+        .map(|document| Ok((document.key.clone(), read(&document)?)))
+        .collect()
+}

@@ -1,0 +1,21 @@
+//! Hooks: requests from outside that fire runs of registered agents.
+//!
+//! The signature is the authentication. What became of a request is recorded in the commit of the
+//! run that it fires, and so is what tells a repeated request from a new one: of any number of equal
+//! requests at once, one fires.
+
+mod define;
+mod error;
+mod hook;
+mod log;
+mod receive;
+mod reference;
+mod template;
+mod verify;
+
+pub use define::{define, get, list, remove};
+pub use error::Error;
+pub use hook::{Dedupe, Definition, Events, Hook, Scheme, Secret, Signature, View};
+pub use log::{Logged, deliveries};
+pub use receive::{Outcome, Received, receive};
+pub use reference::Place;

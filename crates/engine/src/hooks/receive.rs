@@ -1,0 +1,314 @@
+//! A request to a hook: checked, and turned into a run.
+
+use std::collections::BTreeMap;
+
+use errand_model::event::{Trigger, TriggerKind};
+use errand_model::{RunId, Timestamp};
+use errand_store::{DocumentKind, DocumentWrite, Expect};
+use hyper::Uri;
+use hyper::header::HeaderMap;
+use serde_json::{Value, json};
+
+use super::hook::{Definition, Events, Hook, Scheme};
+use super::log::{Known, Logged, known_key, trim};
+use super::reference::{Place, Request};
+use super::template::{render, render_text};
+use super::{Error, define, verify};
+use crate::firing::{Firing, input_bytes, is_changed, is_session, put};
+use crate::listener::mask;
+use crate::outbox::read;
+use crate::{Engine, Error as EngineError, admit};
+
+/// How often a request is looked at again after an equal one came between.
+const TRIES: usize = 32;
+/// The longest dedupe key, and name of an event.
+const KEY_LIMIT_CHARS: usize = 512;
+
+/// A request as it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Received<'a> {
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// All headers.
+    pub headers: &'a HeaderMap,
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+    /// Who sent it, for people.
+    pub remote: Option<&'a str>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It fired a run.
+    Created {
+        /// Which.
+        run_id: RunId,
+    },
+    /// An equal request fired a run before.
+    Coalesced {
+        /// Which.
+        run_id: RunId,
+    },
+    /// The hook does not ask for requests like that.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What is known of a request once it is signed well.
+struct Understood {
+    event: Option<String>,
+    dedupe: Option<(String, u64)>,
+    firing: Firing,
+}
+
+/// What is made of a request.
+enum Made {
+    Skip { event: Option<String>, reason: String },
+    Fire(Box<Understood>),
+}
+
+/// Takes a request in. What became of it is recorded when this returns, also if it is refused; only
+/// requests to hooks that there are not leave no trace.
+///
+/// # Errors
+///
+/// [`Error::NotFound`], [`Error::Disabled`], [`Error::Signature`], [`Error::Rejected`];
+/// [`EngineError::InputSchema`] and whatever else is wrong with agent and input.
+pub async fn receive(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+    received: Received<'_>,
+) -> Result<(String, Outcome), EngineError> {
+    let (hook, _) = define::load(engine, namespace, name).await?;
+    let place = (namespace, name);
+    let id = engine.new_run_id()?.to_string();
+    let blank = Logged {
+        id: id.clone(),
+        at_ms: engine.now(),
+        outcome: "rejected".to_owned(),
+        run_id: None,
+        reason: None,
+        event: None,
+        remote: received.remote.map(str::to_owned),
+        body_bytes: u64::try_from(received.body.len()).unwrap_or(u64::MAX),
+    };
+    let taken = match understand(engine, place, &hook, (&received, &id)) {
+        Ok(Made::Fire(understood)) => fire(engine, place, &understood, &blank).await,
+        Ok(Made::Skip { event, reason }) => {
+            let outcome = "skipped".to_owned();
+            let logged = Logged { outcome, event, reason: Some(reason.clone()), ..blank.clone() };
+            engine.store().write_documents(vec![logged.write(place)]).await?;
+            Ok(Outcome::Skipped { reason })
+        }
+        Err(error) => Err(error),
+    };
+    match &taken {
+        Ok(_) | Err(EngineError::Store(_)) => {}
+        Err(error) => {
+            let logged = Logged { reason: Some(error.to_string()), ..blank };
+            engine.store().write_documents(vec![logged.write(place)]).await?;
+        }
+    }
+    trim(engine, place).await?;
+    taken.map(|outcome| (id, outcome))
+}
+
+/// Checks the signature first, and looks at nothing else before.
+fn understand(
+    engine: &Engine,
+    (namespace, name): (Option<&str>, &str),
+    hook: &Hook,
+    (received, id): (&Received<'_>, &str),
+) -> Result<Made, EngineError> {
+    let definition = &hook.definition;
+    let secret = define::open(engine, hook)?;
+    let now_seconds = engine.now().as_millis().div_euclid(1_000);
+    let (headers, body) = (received.headers, received.body);
+    verify::verify(&definition.signature, secret.expose(), headers, body, now_seconds)
+        .map_err(|reason| Error::Signature { reason })?;
+    if !definition.enabled {
+        return Err(Error::Disabled { name: name.to_owned() }.into());
+    }
+    let rejected = |reason: String| Error::Rejected { reason };
+    let body: Value = serde_json::from_slice(received.body)
+        .map_err(|error| rejected(format!("the body is not JSON: {error}")))?;
+    let masked = mask::headers(received.headers);
+    let (target, _) = mask::target(received.uri);
+    let query = query(&target);
+    let request = Request {
+        raw: received.headers,
+        headers: &masked,
+        query: &query,
+        body: &body,
+        hook: name,
+        delivery_id: id,
+    };
+    let event = event_of(definition.signature.scheme, definition.events.as_ref(), &request);
+    if definition.signature.scheme == Scheme::Github && event.as_deref() == Some("ping") {
+        return Ok(Made::Skip { event, reason: "a ping".to_owned() });
+    }
+    if let Some(events) = &definition.events
+        && !counts(events, definition.signature.scheme, event.as_deref(), &body)
+    {
+        let reason = event.as_ref().map_or_else(
+            || "the request does not name its event".to_owned(),
+            |event| format!("the hook does not ask for {event}"),
+        );
+        return Ok(Made::Skip { event, reason });
+    }
+    make(&hook.definition, &request, (namespace, received.remote, &target), event)
+}
+
+/// The run of a request that counts.
+fn make(
+    definition: &Definition,
+    request: &Request<'_>,
+    (namespace, remote, target): (Option<&str>, Option<&str>, &str),
+    event: Option<String>,
+) -> Result<Made, EngineError> {
+    let rejected = |reason: String| Error::Rejected { reason };
+    let dedupe = match definition.dedupe() {
+        None => None,
+        Some(dedupe) => {
+            let key = dedupe.key.find(request).filter(|key| !key.is_empty());
+            let key =
+                key.filter(|key| key.chars().count() <= KEY_LIMIT_CHARS).ok_or_else(|| {
+                    rejected(format!("{} has no dedupe key of at most 512 characters", dedupe.key))
+                })?;
+            Some((key, dedupe.window_ms))
+        }
+    };
+    let input = match &definition.input {
+        Some(template) => render(template, request).map_err(rejected)?,
+        None => request.body.clone(),
+    };
+    let text = |text: &String| render_text(text, request).map_err(rejected);
+    let labels = definition.labels.iter().map(|(name, value)| Ok((name.clone(), text(value)?)));
+    let labels: BTreeMap<_, _> = labels.collect::<Result<_, Error>>()?;
+    let session_id = definition.session_id.as_ref().map(text).transpose()?;
+    if let Some(session) = session_id.as_ref().filter(|session| !is_session(session)) {
+        return Err(rejected(format!("{session:?} cannot be a session")).into());
+    }
+    let trigger = Trigger {
+        kind: TriggerKind::Webhook,
+        source: Some(request.hook.to_owned()),
+        payload: Some(json!({
+            "hook": request.hook,
+            "delivery_id": request.delivery_id,
+            "event": event,
+            "target": target,
+            "headers": request.headers,
+            "remote": remote,
+        })),
+    };
+    let firing = Firing {
+        namespace: namespace.map(str::to_owned),
+        agent: definition.agent.clone(),
+        trigger,
+        input: Some(input_bytes(&input)),
+        labels,
+        session_id,
+    };
+    Ok(Made::Fire(Box::new(Understood { event, dedupe, firing })))
+}
+
+/// The parameters of a masked target; the last of equal names counts.
+fn query(target: &str) -> BTreeMap<String, String> {
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let decode = |text: &str| errand_api::agent_protocol::path::decode(&text.replace('+', " "));
+    query
+        .split('&')
+        .filter_map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(name).filter(|name| !name.is_empty())?, decode(value)?))
+        })
+        .collect()
+}
+
+/// The name of the event, where it can be known.
+fn event_of(scheme: Scheme, events: Option<&Events>, request: &Request<'_>) -> Option<String> {
+    let by_scheme = match scheme {
+        Scheme::Github => Some(Place::Header("x-github-event".to_owned())),
+        Scheme::StandardWebhooks => Some(Place::Pointer("/type".to_owned())),
+        Scheme::HmacSha256 | Scheme::Token => None,
+    };
+    let place = events.and_then(|events| events.from.clone()).or(by_scheme)?;
+    place.find(request).map(|event| event.chars().take(KEY_LIMIT_CHARS).collect())
+}
+
+fn counts(events: &Events, scheme: Scheme, event: Option<&str>, body: &Value) -> bool {
+    let Some(event) = event else { return false };
+    let with_action = match (scheme, body.get("action").and_then(Value::as_str)) {
+        (Scheme::Github, Some(action)) => Some(format!("{event}.{action}")),
+        (Scheme::Github | Scheme::HmacSha256 | Scheme::StandardWebhooks | Scheme::Token, _) => None,
+    };
+    events.any_of.iter().any(|known| known == event || with_action.as_ref() == Some(known))
+}
+
+/// Fires a run unless an equal request did; run, record and dedupe key are one commit.
+async fn fire(
+    engine: &Engine,
+    place: (Option<&str>, &str),
+    understood: &Understood,
+    blank: &Logged,
+) -> Result<Outcome, EngineError> {
+    let (namespace, name) = place;
+    let event = understood.event.clone();
+    for _ in 0..TRIES {
+        let now = engine.now();
+        let known = match &understood.dedupe {
+            Some((key, _)) => known(engine, place, key).await?,
+            None => None,
+        };
+        if let Some((known, _)) = known.as_ref().filter(|(known, _)| now < known.until) {
+            let run_id = known.run_id.clone();
+            let (outcome, event) = ("coalesced".to_owned(), event.clone());
+            let logged = Logged { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
+            engine.store().write_documents(vec![logged.write(place)]).await?;
+            return Ok(Outcome::Coalesced { run_id });
+        }
+        let submission = understood.firing.check(engine).await?;
+        let mut admission = admit::admission(engine, submission)?;
+        let run_id = admission.run.id.clone();
+        let (outcome, event) = ("created".to_owned(), event.clone());
+        let logged = Logged { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };
+        admission.documents.push(logged.write(place));
+        if let Some((key, window_ms)) = &understood.dedupe {
+            let until = now.plus(std::time::Duration::from_millis(*window_ms));
+            let expect = known.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
+            let body = Known { run_id: run_id.clone(), until };
+            admission.documents.push(remember((namespace, name), key, &body, (expect, until)));
+        }
+        match admit::admit_prepared(engine, admission).await {
+            Ok(_) => return Ok(Outcome::Created { run_id }),
+            // An equal request was faster: the next look finds its run.
+            Err(error) if is_changed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}
+
+fn remember(
+    (namespace, name): (Option<&str>, &str),
+    key: &str,
+    known: &Known,
+    (expect, until): (Expect, Timestamp),
+) -> DocumentWrite {
+    let place = (DocumentKind::HookDelivery, namespace, known_key(name, key));
+    put(place, known, expect, Some(until))
+}
+
+async fn known(
+    engine: &Engine,
+    (namespace, name): (Option<&str>, &str),
+    key: &str,
+) -> Result<Option<(Known, u64)>, EngineError> {
+    let key = known_key(name, key);
+    let found = engine.store().document(DocumentKind::HookDelivery, namespace, &key).await?;
+    found.map(|document| Ok((read(&document)?, document.revision))).transpose()
+}

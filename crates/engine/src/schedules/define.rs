@@ -1,0 +1,197 @@
+//! Making, changing, pausing and removing schedules.
+
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+
+use super::Error;
+use super::read::{LIMIT, documents, load};
+use super::schedule::{Definition, Schedule, View};
+use crate::firing::{is_changed, is_name, is_session, put};
+use crate::outbox::read;
+use crate::{Engine, Error as EngineError};
+
+/// How often a change is tried again that somebody else got in the way of.
+const TRIES: usize = 16;
+
+/// What becomes of a schedule of that name that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It stays, and nothing is made.
+    Refuse,
+    /// It is changed.
+    Change,
+}
+
+/// Makes a schedule, or changes the one of that name. Says whether it is new.
+///
+/// Slots before this moment are none of it, unless cron line and time zone stay as they were.
+///
+/// # Errors
+///
+/// [`Error`]; whatever is wrong with agent and input. Nothing changed then.
+pub async fn define(
+    engine: &Engine,
+    namespace: Option<&str>,
+    (name, existing): (&str, Existing),
+    definition: &Definition,
+) -> Result<(View, bool), EngineError> {
+    if !is_name(name) {
+        let reason = format!(
+            "{name:?} is no name of a schedule: 1 to 63 of a-z, 0-9, '-', '_', '.', beginning with \
+             a letter or digit"
+        );
+        return Err(Error::Invalid { pointer: "/name", reason }.into());
+    }
+    definition.clockwork().map_err(Error::from)?;
+    if let Some(session) = definition.session_id.as_ref().filter(|session| !is_session(session)) {
+        let reason = format!("{session:?} cannot be a session: a name without a slash");
+        return Err(Error::Invalid { pointer: "/session_id", reason }.into());
+    }
+    if definition.labels.keys().any(String::is_empty) {
+        let reason = "a label has no name".to_owned();
+        return Err(Error::Invalid { pointer: "/labels", reason }.into());
+    }
+    definition.firing(namespace, name, None).check(engine).await?;
+    for _ in 0..TRIES {
+        let now = engine.now();
+        let found = engine.store().document(DocumentKind::Schedule, namespace, name).await?;
+        let (schedule, expect) = match &found {
+            Some(_) if existing == Existing::Refuse => {
+                return Err(Error::Exists { name: name.to_owned() }.into());
+            }
+            Some(document) => {
+                let before: Schedule = read(document)?;
+                let same_slots = before.definition.cron == definition.cron
+                    && before.definition.timezone == definition.timezone
+                    && before.definition.enabled == definition.enabled;
+                let since = if same_slots { before.since } else { now };
+                let schedule = Schedule { definition: definition.clone(), since, ..before };
+                (schedule, Expect::Revision(document.revision))
+            }
+            None => (fresh(engine, namespace, definition.clone()).await?, Expect::Absent),
+        };
+        match write(engine, (namespace, name), &schedule, expect).await {
+            Ok(()) => return Ok((schedule.view(name, now), found.is_none())),
+            Err(error) if is_changed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}
+
+async fn fresh(
+    engine: &Engine,
+    namespace: Option<&str>,
+    definition: Definition,
+) -> Result<Schedule, EngineError> {
+    let known = documents(engine, namespace, None, LIMIT).await?.len();
+    if u32::try_from(known).unwrap_or(u32::MAX) >= LIMIT {
+        return Err(Error::TooMany { limit: LIMIT }.into());
+    }
+    let now = engine.now();
+    Ok(Schedule {
+        definition,
+        created_at: now,
+        since: now,
+        last_slot_at: None,
+        last_run_id: None,
+        recent: Vec::new(),
+    })
+}
+
+/// Keeps a schedule from firing. Slots that pass meanwhile are never fired.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn pause(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<View, EngineError> {
+    change(engine, (namespace, name), |schedule| schedule.definition.enabled = false).await
+}
+
+/// Lets a schedule fire from its next slot on.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn resume(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<View, EngineError> {
+    let now = engine.now();
+    change(engine, (namespace, name), |schedule| {
+        if !schedule.definition.enabled {
+            (schedule.definition.enabled, schedule.since) = (true, now);
+        }
+    })
+    .await
+}
+
+/// Changes a schedule and writes it.
+pub(super) async fn change(
+    engine: &Engine,
+    (namespace, name): (Option<&str>, &str),
+    change: impl Fn(&mut Schedule) + Send + Sync,
+) -> Result<View, EngineError> {
+    for _ in 0..TRIES {
+        let (mut schedule, revision) = load(engine, namespace, name).await?;
+        change(&mut schedule);
+        let expect = Expect::Revision(revision);
+        match write(engine, (namespace, name), &schedule, expect).await {
+            Ok(()) => return Ok(schedule.view(name, engine.now())),
+            Err(error) if is_changed(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}
+
+/// Removes a schedule. The runs that it fired stay.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn remove(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(), EngineError> {
+    for _ in 0..TRIES {
+        let (_, revision) = load(engine, namespace, name).await?;
+        let remove = DocumentWrite {
+            kind: DocumentKind::Schedule,
+            namespace: namespace.map(str::to_owned),
+            key: name.to_owned(),
+            expect: Expect::Revision(revision),
+            change: DocumentChange::Remove,
+        };
+        match engine.store().write_documents(vec![remove]).await {
+            Ok(()) => return Ok(()),
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Error::Contended { name: name.to_owned() }.into())
+}
+
+/// The change that a schedule is, for a commit.
+pub(super) fn to_write(
+    (namespace, name): (Option<&str>, &str),
+    schedule: &Schedule,
+    expect: Expect,
+) -> DocumentWrite {
+    let place = (DocumentKind::Schedule, namespace, name.to_owned());
+    put(place, schedule, expect, schedule.next_slot())
+}
+
+pub(super) async fn write(
+    engine: &Engine,
+    place: (Option<&str>, &str),
+    schedule: &Schedule,
+    expect: Expect,
+) -> Result<(), EngineError> {
+    Ok(engine.store().write_documents(vec![to_write(place, schedule, expect)]).await?)
+}

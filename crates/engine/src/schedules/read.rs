@@ -1,0 +1,70 @@
+//! Looking at schedules.
+
+use errand_store::{Document, DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+
+use super::Error;
+use super::schedule::{Schedule, View};
+use crate::outbox::read;
+use crate::{Engine, Error as EngineError};
+
+/// Schedules that one namespace may have.
+pub(super) const LIMIT: u32 = 1_000;
+
+/// A schedule and its revision.
+pub(super) async fn load(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<(Schedule, u64), EngineError> {
+    let found = engine.store().document(DocumentKind::Schedule, namespace, name).await?;
+    let document = found.ok_or_else(|| Error::NotFound { name: name.to_owned() })?;
+    Ok((read(&document)?, document.revision))
+}
+
+/// A schedule.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub async fn get(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+) -> Result<View, EngineError> {
+    let (schedule, _) = load(engine, namespace, name).await?;
+    Ok(schedule.view(name, engine.now()))
+}
+
+/// The schedules of a namespace, by name: those after `after`, at most `limit`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn list(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<View>, EngineError> {
+    let now = engine.now();
+    let found = documents(engine, namespace, after, limit).await?;
+    found.iter().map(|document| Ok(read::<Schedule>(document)?.view(&document.key, now))).collect()
+}
+
+pub(super) async fn documents(
+    engine: &Engine,
+    namespace: Option<&str>,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<Document>, EngineError> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind: DocumentKind::Schedule,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: after.map(|after| (namespace, after.to_owned())),
+        limit,
+    };
+    Ok(engine.store().documents(&query).await?)
+}

@@ -1,0 +1,139 @@
+//! The loop that fires slots. Sleeps until the next one.
+
+use std::time::Duration;
+
+use errand_agent::os;
+use errand_model::Timestamp;
+use errand_store::{
+    Change, Changes, Document, DocumentChange, DocumentKind, DocumentWrite, Expect,
+};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::fire::{Seen, fire_due};
+use crate::{Engine, Error};
+
+/// Schedules that are looked at together.
+const PAGE: u32 = 256;
+/// The longest time without a look: a schedule that was made by another process is not heard of.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often what hooks no longer keep is cleared away.
+const CLEAR_EVERY: Duration = Duration::from_secs(60);
+/// Documents that are cleared away together.
+const CLEARED: u32 = 500;
+
+/// Fires the slots of all schedules of a registry.
+#[derive(Debug)]
+pub struct Scheduler {
+    engine: Engine,
+    cleared_at: Option<Timestamp>,
+}
+
+impl Scheduler {
+    /// A scheduler of the registry of `engine`; nothing happens before [`Scheduler::run`].
+    pub const fn new(engine: Engine) -> Self {
+        Self { engine, cleared_at: None }
+    }
+
+    /// Fires until `stop`. Failures of the registry are survived: it is looked at again.
+    pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
+        let mut changes = self.engine.store().changes();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let next = match self.look().await {
+                Ok(next) => next,
+                Err(error) => {
+                    tracing::error!(error = %error, "schedules cannot be fired");
+                    Next { at: None, waits: false }
+                }
+            };
+            tokio::select! {
+                () = &mut stop => return,
+                () = until(next.at) => {}
+                () = one_is_over(&mut changes), if next.waits => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Fires and skips what is due, and says when to look again.
+    ///
+    /// # Errors
+    ///
+    /// If the registry fails.
+    pub async fn look(&mut self) -> Result<Next, Error> {
+        let end = Timestamp::from_millis(i64::MAX);
+        let mut waits = false;
+        let engine = self.engine.clone();
+        let store = engine.store();
+        let found = store.due_documents(DocumentKind::Schedule, end, PAGE).await?;
+        let now = self.engine.now();
+        let is_due = |document: &&Document| document.due_at.is_some_and(|at| at <= now);
+        for document in found.iter().filter(is_due) {
+            match fire_due(&engine, document).await {
+                Ok(seen) => waits |= seen == Seen::Waits,
+                Err(Error::Store(error)) => return Err(error.into()),
+                // One schedule that cannot be read must not stop the others.
+                Err(error) => {
+                    let name = document.key.as_str();
+                    tracing::error!(schedule = name, error = %error, "a schedule cannot be fired");
+                }
+            }
+        }
+        self.clear(now).await?;
+        let first = store.due_documents(DocumentKind::Schedule, end, PAGE).await?;
+        let later = first.iter().filter_map(|document| document.due_at).find(|at| *at > now);
+        Ok(Next { at: later, waits })
+    }
+
+    /// Clears away what hooks no longer keep.
+    async fn clear(&mut self, now: Timestamp) -> Result<(), Error> {
+        if self.cleared_at.is_some_and(|at| now.since(at) < CLEAR_EVERY) {
+            return Ok(());
+        }
+        self.cleared_at = Some(now);
+        let kind = DocumentKind::HookDelivery;
+        let over = self.engine.store().due_documents(kind, now, CLEARED).await?;
+        for document in over {
+            let remove = DocumentWrite {
+                kind,
+                namespace: document.namespace,
+                key: document.key,
+                expect: Expect::Revision(document.revision),
+                change: DocumentChange::Remove,
+            };
+            match self.engine.store().write_documents(vec![remove]).await {
+                Ok(()) | Err(errand_store::Error::DocumentChanged { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Next {
+    /// The next slot; `None`: none is known.
+    pub at: Option<Timestamp>,
+    /// Whether a slot waits for the end of a run.
+    pub waits: bool,
+}
+
+async fn until(due_at: Option<Timestamp>) {
+    match due_at {
+        Some(due_at) => os::until_wall_clock(due_at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns when a run ended, or may have.
+async fn one_is_over(changes: &mut Changes) {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Run { is_over: true, .. } | Change::Elsewhere)
+            | Err(RecvError::Lagged(_)) => return,
+            Ok(Change::Run { .. } | Change::Queued | Change::Asked { .. }) => {}
+            Err(RecvError::Closed) => return std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What a server does by itself: it fires schedules and delivers reports.
+//!
+//! Any number of gateways on one registry may do so at once.
+
+use std::time::Duration;
+
+use errand_engine::outbox::{Outbox, Settings};
+use errand_engine::schedules::Scheduler;
+
+use crate::Gateway;
+
+/// How soon it is looked again whether there are keys.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Fires the slots of schedules until the gateway closes.
+pub(crate) async fn fire(gateway: Gateway) {
+    let scheduler = Scheduler::new(gateway.engine().clone());
+    Box::pin(scheduler.run(gateway.closing())).await;
+}
+
+/// Delivers reports of runs until the gateway closes.
+pub(crate) async fn report(gateway: Gateway) {
+    let addresses = loop {
+        match gateway.callback_addresses().await {
+            Ok(addresses) => break addresses,
+            Err(refusal) => {
+                tracing::error!(code = refusal.code(), "reports cannot be delivered yet");
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    };
+    let outbox = Outbox::new(gateway.engine().clone(), Settings::new(addresses));
+    Box::pin(outbox.run(gateway.closing())).await;
+}

@@ -1,0 +1,177 @@
+//! Schedules of the server.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::agent::PageQuery;
+use errand_api::gateway::schedule::{
+    FiredRun, Schedule, SchedulePage, ScheduleRequest, ScheduleSlot,
+};
+use errand_engine::schedules::{self, Definition, Existing, View};
+use errand_model::Timestamp;
+
+use super::agents::page;
+use super::create_run::location;
+use super::list_runs::page_limit;
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::{JsonBody, Params, Query};
+use crate::refusal::Refusal;
+
+/// Schedules on a page unless said.
+const LIMIT: u32 = 50;
+/// Schedules on a page at most.
+const LARGEST_LIMIT: u32 = 500;
+
+/// `GET /v1/schedules`
+pub(crate) async fn list_schedules(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<SchedulePage>, Refusal> {
+    let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
+    let (engine, namespace) = (gateway.engine(), caller.namespace());
+    let found = schedules::list(engine, namespace, query.cursor.as_deref(), limit + 1).await?;
+    let (found, next_cursor) = page(found, limit, |view| view.name.clone());
+    Ok(Json(SchedulePage { schedules: found.into_iter().map(shown).collect(), next_cursor }))
+}
+
+/// `POST /v1/schedules`
+pub(crate) async fn create_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    JsonBody(request): JsonBody<ScheduleRequest>,
+) -> Result<Response, Refusal> {
+    let name = match &request.name {
+        Some(name) => name.clone(),
+        None => gateway.engine().new_run_id()?.to_string(),
+    };
+    define(&gateway, &caller, (&name, Existing::Refuse), request).await
+}
+
+/// `PUT /v1/schedules/{schedule}`
+pub(crate) async fn put_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+    JsonBody(request): JsonBody<ScheduleRequest>,
+) -> Result<Response, Refusal> {
+    let name = params.get("schedule")?;
+    if request.name.as_ref().is_some_and(|given| given != name) {
+        let detail = "the body names another schedule than the path";
+        return Err(Refusal::field(ErrorCode::ScheduleInvalid, "/name", detail));
+    }
+    define(&gateway, &caller, (name, Existing::Change), request).await
+}
+
+async fn define(
+    gateway: &Gateway,
+    caller: &Caller,
+    (name, existing): (&str, Existing),
+    request: ScheduleRequest,
+) -> Result<Response, Refusal> {
+    let definition = Definition {
+        agent: request.agent,
+        cron: request.cron,
+        timezone: request.timezone.unwrap_or_else(|| "UTC".to_owned()),
+        input: request.input,
+        missed: request.missed.unwrap_or_default().into(),
+        overlap: request.overlap.unwrap_or_default().into(),
+        labels: request.labels,
+        session_id: request.session_id,
+        enabled: request.enabled.unwrap_or(true),
+    };
+    let (engine, namespace) = (gateway.engine(), caller.namespace());
+    let defined = schedules::define(engine, namespace, (name, existing), &definition).await;
+    let (view, is_new) = defined?;
+    if !is_new {
+        return Ok(Json(shown(view)).into_response());
+    }
+    let path = format!("/v1/schedules/{name}");
+    Ok((StatusCode::CREATED, [(header::LOCATION, path)], Json(shown(view))).into_response())
+}
+
+/// `GET /v1/schedules/{schedule}`
+pub(crate) async fn get_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Schedule>, Refusal> {
+    let name = params.get("schedule")?;
+    Ok(Json(shown(schedules::get(gateway.engine(), caller.namespace(), name).await?)))
+}
+
+/// `DELETE /v1/schedules/{schedule}`
+pub(crate) async fn delete_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<StatusCode, Refusal> {
+    let name = params.get("schedule")?;
+    schedules::remove(gateway.engine(), caller.namespace(), name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /v1/schedules/{schedule}/pause`
+pub(crate) async fn pause_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Schedule>, Refusal> {
+    let name = params.get("schedule")?;
+    Ok(Json(shown(schedules::pause(gateway.engine(), caller.namespace(), name).await?)))
+}
+
+/// `POST /v1/schedules/{schedule}/resume`
+pub(crate) async fn resume_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Json<Schedule>, Refusal> {
+    let name = params.get("schedule")?;
+    Ok(Json(shown(schedules::resume(gateway.engine(), caller.namespace(), name).await?)))
+}
+
+/// `POST /v1/schedules/{schedule}/fire`
+pub(crate) async fn fire_schedule(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let name = params.get("schedule")?;
+    let run_id = schedules::fire_now(gateway.engine(), caller.namespace(), name).await?;
+    let path = location(run_id.as_str());
+    let answer = Json(FiredRun { run_id });
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, path)], answer).into_response())
+}
+
+fn shown(view: View) -> Schedule {
+    let ms = Timestamp::as_millis;
+    let slot = |fired: schedules::Fired| ScheduleSlot {
+        slot_ms: fired.slot_ms.map(ms),
+        at_ms: fired.at_ms.as_millis(),
+        run_id: fired.run_id,
+        skipped: fired.skipped,
+        slots: fired.slots,
+    };
+    let definition = view.definition;
+    Schedule {
+        name: view.name,
+        agent: definition.agent,
+        cron: definition.cron,
+        timezone: definition.timezone,
+        input: definition.input,
+        missed: definition.missed.into(),
+        overlap: definition.overlap.into(),
+        labels: definition.labels,
+        session_id: definition.session_id,
+        enabled: definition.enabled,
+        created_at_ms: view.created_at_ms.as_millis(),
+        last_slot_at_ms: view.last_slot_at_ms.map(ms),
+        last_run_id: view.last_run_id,
+        next_fires_ms: view.next_fires_ms.into_iter().map(ms).collect(),
+        recent: view.recent.into_iter().map(slot).collect(),
+    }
+}
