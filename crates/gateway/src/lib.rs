@@ -17,6 +17,7 @@ mod hub;
 mod leave;
 mod loops;
 mod metrics;
+mod otlp;
 mod over;
 mod parcels;
 mod record;

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::door::ListenOpen;
+use crate::otlp::{Exporter, Sender};
 use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
 
@@ -26,6 +27,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const SMALLEST_BUFFER: usize = 8 * 1024;
 /// How often a client that keeps an HTTP/2 connection is asked whether it is still there.
 const PING_EVERY: Duration = Duration::from_secs(30);
+/// How long it may take to write down which traces were sent.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// How long requests may take to end once the server is told to.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -70,6 +73,9 @@ pub enum StartError {
     /// The certificate or its key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Where traces go.
+    #[error("traces cannot be sent: {0}")]
+    Traces(String),
 }
 
 impl StartError {
@@ -79,6 +85,7 @@ impl StartError {
             Self::Bind(error) => error.code(),
             Self::Open(_) => ErrorCode::ListenOpen,
             Self::Tls(_) => ErrorCode::TlsInvalid,
+            Self::Traces(_) => ErrorCode::ConfigInvalid,
         }
     }
 }
@@ -90,6 +97,7 @@ pub struct Bound {
     socket: std::net::TcpListener,
     address: SocketAddr,
     tls: Option<Acceptor>,
+    traces: Option<Sender>,
 }
 
 impl Bound {
@@ -102,11 +110,13 @@ impl Bound {
         let address = gateway.config().listen;
         gateway.lock().check(address)?;
         let tls = gateway.config().tls.clone().map(Acceptor::new).transpose()?;
+        let traces = gateway.config().otlp.as_ref().map(Sender::new).transpose();
+        let traces = traces.map_err(StartError::Traces)?;
         let failed = |source| BindError { address, source };
         let socket = std::net::TcpListener::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { gateway, socket, address, tls })
+        Ok(Self { gateway, socket, address, tls, traces })
     }
 
     /// The address in force: with the port that the system chose.
@@ -122,11 +132,15 @@ impl Bound {
     /// If the socket cannot be used on this runtime.
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         let socket = TcpListener::from_std(self.socket)?;
-        let (gateway, tls) = (self.gateway, self.tls);
+        let (gateway, tls, traces) = (self.gateway, self.tls, self.traces);
         let most = gateway.config().connections;
         let router = router(&gateway);
         let mut background = JoinSet::new();
         background.spawn(gateway.hub().clone().listen(gateway.engine().store().changes()));
+        let mut exporters = JoinSet::new();
+        if let Some(traces) = traces {
+            exporters.spawn(Exporter::new(gateway.clone(), traces).run());
+        }
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -160,6 +174,9 @@ impl Bound {
         if tokio::time::timeout(DRAIN_LIMIT, drained).await.is_err() {
             connections.shutdown().await;
         }
+        let let_go = async { while exporters.join_next().await.is_some() {} };
+        drop(tokio::time::timeout(LAST_WORD, let_go).await);
+        exporters.shutdown().await;
         background.shutdown().await;
         gateway.feeds().close();
         Ok(())

@@ -41,6 +41,8 @@ pub enum DocumentKind {
     /// A run in which something is due that nobody supervises: it is out of time in the queue, or an
     /// answer that it waits for is. The run's id.
     Deadline,
+    /// How far something went through the runs that are over.
+    Trail,
 }
 
 impl DocumentKind {
@@ -60,6 +62,7 @@ impl DocumentKind {
             Self::Worker => "worker",
             Self::Audit => "audit",
             Self::Deadline => "deadline",
+            Self::Trail => "trail",
         }
     }
 }

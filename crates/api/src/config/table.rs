@@ -189,7 +189,6 @@ pub const SETTINGS: &[Setting] = &[
         "otlp-endpoint",
         &[
             "ERRAND_OTLP_ENDPOINT",
-            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
         ],
         Kind::Text,

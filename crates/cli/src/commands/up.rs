@@ -122,6 +122,7 @@ impl Door {
                     "choose another address with --listen; port 0 picks one that is free"
                 }
                 StartError::Open(_) => MAKE_A_KEY,
+                StartError::Traces(_) => "`errand config show` tells where `otlp.endpoint` is from",
                 StartError::Tls(_) => "`errand config show` tells which files are meant",
             };
             Failure::new(error.code(), error.to_string()).because(&error).hint(hint)

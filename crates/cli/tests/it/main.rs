@@ -30,6 +30,8 @@ mod listeners;
 mod listing;
 mod logs;
 mod many;
+mod operations;
+mod otlp;
 mod output_parts;
 mod parcels;
 mod parking;

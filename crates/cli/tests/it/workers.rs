@@ -23,13 +23,13 @@ use crate::support::{
 };
 
 /// The registry of a sandbox, as whoever queues runs in it sees it.
-struct Queue {
+pub(crate) struct Queue {
     engine: Engine,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Queue {
-    fn of(sandbox: &Sandbox) -> Self {
+    pub(crate) fn of(sandbox: &Sandbox) -> Self {
         let registry = Registry::at(sandbox.registry());
         let store = Sqlite::open(&registry, Options::CREATE).unwrap();
         let surroundings = Surroundings {
@@ -47,7 +47,7 @@ impl Queue {
         Self { engine, runtime }
     }
 
-    fn add(&self, agent: &Path) -> String {
+    pub(crate) fn add(&self, agent: &Path) -> String {
         self.add_with(agent, Placement::default(), |_| {})
     }
 

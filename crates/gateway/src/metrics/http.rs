@@ -16,6 +16,10 @@ pub(crate) struct Metrics {
     pub(crate) answers: Bounded<(String, String), Counter>,
     /// Seconds until the head of the answer, by route.
     pub(crate) durations: Bounded<&'static str, Histogram>,
+    /// Spans that a collector took.
+    pub(crate) spans_sent: Counter,
+    /// Traces that were given up.
+    pub(crate) traces_dropped: Counter,
     /// Streams that are open.
     streams: Arc<AtomicU64>,
 }
@@ -35,6 +39,8 @@ impl Default for Metrics {
         Self {
             answers: Bounded::new(ROUTES),
             durations: Bounded::new(ROUTES),
+            spans_sent: Counter::default(),
+            traces_dropped: Counter::default(),
             streams: Arc::default(),
         }
     }

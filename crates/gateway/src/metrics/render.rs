@@ -135,7 +135,7 @@ fn count(to: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
 
 fn buckets(to: &mut MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {
     let snapshot = histogram.snapshot();
-    let bounds = snapshot.bounds.iter().copied().chain([f64::MAX]);
+    let bounds = snapshot.bounds.iter().copied().chain([f64::INFINITY]);
     let buckets: Vec<(f64, u64)> = bounds.zip(snapshot.counts.iter().copied()).collect();
     let count = snapshot.counts.iter().sum();
     to.encode_histogram::<NoLabelSet>(snapshot.sum.as_secs_f64(), count, &buckets, None)
@@ -287,6 +287,14 @@ fn http(to: &mut Writer<'_, '_>, gateway: &Gateway) -> fmt::Result {
             .all()
             .into_iter()
             .map(|(route, histogram)| ([("route", route)], histogram)),
+    )?;
+    to.counter(
+        ("errand_otlp_spans_sent", "Spans that a collector took"),
+        metrics.spans_sent.get(),
+    )?;
+    to.counter(
+        ("errand_otlp_traces_dropped", "Traces of runs that were given up"),
+        metrics.traces_dropped.get(),
     )?;
     to.gauge(
         ("errand_http_streams", "Streams of events that are open"),

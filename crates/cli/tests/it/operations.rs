@@ -1,0 +1,117 @@
+//! What an operator looks at: health, metrics, the log.
+
+use errand_testkit::{LIMIT, Request, Response, Sandbox, Server, wait_until};
+use serde_json::Value;
+
+use crate::access::{ALL, key};
+use crate::support::{finish, sandbox};
+use crate::workers::Queue;
+
+fn metrics(server: &Server, key: &str) -> Response {
+    let request = Request::new("GET", "/metrics");
+    server.send(&request.header("Authorization", &format!("Bearer {key}")))
+}
+
+/// An agent that calls a model, carried out by the server's own worker.
+fn queued(sandbox: &Sandbox) -> String {
+    let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30}"#;
+    let script = format!("errand agent emit model.called '{call}'\n");
+    let agent = sandbox.agent(&errand_testkit::Agent::shell(&script).named("caller"));
+    Queue::of(sandbox).add(&agent)
+}
+
+#[test]
+fn a_server_says_that_it_lives_and_whether_it_is_ready_to_anybody() {
+    let sandbox = sandbox();
+    drop(key(&sandbox, "me", ALL, &[]));
+    let server = Server::start(&sandbox, &[]);
+    assert_eq!(server.get("/healthz").expect(200).json()["status"], "alive");
+    assert_eq!(server.get("/readyz").expect(200).json()["status"], "ready");
+}
+
+#[test]
+fn metrics_tell_of_runs_models_requests_and_the_process() {
+    let sandbox = sandbox();
+    let operator = key(&sandbox, "operator", ALL, &[]);
+    let server = Server::start(&sandbox, &[]);
+    let run_id = queued(&sandbox);
+    drop(finish(&sandbox, &run_id));
+    let has = |text: &str, line: &str| text.lines().any(|it| it.starts_with(line));
+    wait_until("the end of the run is counted", LIMIT, || {
+        let text = metrics(&server, &operator).expect(200).body;
+        has(&text, r#"errand_runs_transitions_total{status="completed"} 1"#)
+    });
+    let answer = metrics(&server, &operator).expect(200);
+    let media_type = answer.header("content-type").unwrap_or_default();
+    assert!(media_type.starts_with("application/openmetrics-text; version=1.0.0"), "{media_type}");
+    let text = answer.body;
+    for line in [
+        "# HELP errand_claim_latency_seconds ",
+        "# UNIT errand_claim_latency_seconds seconds",
+        "errand_claim_latency_seconds_count 1",
+        r#"errand_run_duration_seconds_count{agent="caller",status="completed"} 1"#,
+        r#"errand_run_duration_seconds_bucket{le="+Inf",agent="caller",status="completed"} 1"#,
+        r#"errand_model_tokens_total{provider="openai",model="gpt-4o",kind="input"} 120"#,
+        r#"errand_model_calls_total{provider="openai",model="gpt-4o"} 1"#,
+        "errand_attempts_started_total 1",
+        "errand_store_commit_seconds_count ",
+        r#"errand_http_requests_total{route="get_metrics",status="200"} "#,
+        "process_resident_memory_bytes ",
+        "process_cpu_seconds_total ",
+        "process_open_fds ",
+    ] {
+        assert!(has(&text, line), "{line}\n{text}");
+    }
+    assert_eq!(text.lines().last(), Some("# EOF"));
+}
+
+#[test]
+fn what_waits_is_counted_by_namespace_and_only_operators_may_know() {
+    let sandbox = sandbox();
+    let operator = key(&sandbox, "operator", ALL, &[]);
+    let other = key(&sandbox, "other", ALL, &["--namespace", "team-a"]);
+    let server = Server::start(&sandbox, &["--slots", "0"]);
+    drop(queued(&sandbox));
+    let text = metrics(&server, &operator).expect(200).body;
+    assert!(text.contains(r#"errand_queue_ready_runs{namespace="default"} 1"#), "{text}");
+    assert_eq!(metrics(&server, &other).expect(403).json()["code"], "scope_missing");
+    assert_eq!(server.get("/metrics").status, 401);
+}
+
+#[test]
+fn each_request_is_one_line_of_json_with_its_id_and_without_secrets() {
+    let sandbox = sandbox();
+    let mine = key(&sandbox, "mine", "runs:read", &[]);
+    let server = Server::start(&sandbox, &["--log-format", "json"]);
+    let request = Request::new("GET", "/v1/runs?label=token=hunter2")
+        .header("X-Request-Id", "req-7")
+        .header("Authorization", &format!("Bearer {mine}"));
+    drop(server.send(&request).expect(200));
+    server.process().wait_for_stderr("req-7");
+    let said = server.process().stderr();
+    let line = said.lines().find(|line| line.contains("req-7")).expect("a line");
+    let line: Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["method"], "GET");
+    assert_eq!(line["path"], "/v1/runs");
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["route"], "list_runs");
+    assert_eq!(line["key"].as_str().map(str::len), Some(8));
+    assert!(line["took_us"].is_u64(), "{line}");
+    let secret = mine.rsplit('_').next().expect("a secret");
+    assert!(!said.contains(secret) && !said.contains("hunter2"), "{said}");
+    let quiet = Server::start(&sandbox, &["--log-level", "warn"]);
+    drop(quiet.get("/healthz").expect(200));
+    assert!(!quiet.process().stderr().contains("healthz"), "{}", quiet.process().stderr());
+}
+
+#[test]
+fn the_start_of_a_server_is_audited_with_its_configuration_and_no_secret() {
+    let sandbox = sandbox();
+    let header = ["--otlp-endpoint", "http://127.0.0.1:9", "--otlp-header", "x-token=hunter2"];
+    let server = Server::start(&sandbox, &header);
+    drop(server.get("/healthz").expect(200));
+    let audited = sandbox.errand(["audit", "ls", "--json"]).run().ok().stdout();
+    assert!(audited.contains("server.started") && audited.contains("--otlp-endpoint"), "{audited}");
+    assert!(!audited.contains("hunter2"), "{audited}");
+}

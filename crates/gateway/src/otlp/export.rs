@@ -1,0 +1,359 @@
+//! Sends the traces of runs that are over, in batches, again and again while the collector may come
+//! back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use errand_api::config::Otlp;
+use errand_engine::{Engine, Error};
+use errand_model::{RunId, Timestamp};
+use errand_store::{Change, Changes, Filter, Page};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use prost::Message as _;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep};
+
+use super::names;
+use super::spans::{Builder, string};
+use super::trail::Trail;
+use crate::Gateway;
+
+/// Runs whose traces wait to be sent; beyond that the oldest are given up.
+const QUEUE: usize = 10_000;
+/// Spans that are sent at once, unless one trace alone has more.
+const BATCH: usize = 512;
+/// How long runs are gathered for a batch.
+const GATHER: Duration = Duration::from_millis(250);
+/// How often it is looked whose turn it is, and what others committed.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Runs that end almost at once may become visible in another order.
+const SLACK_MS: i64 = 10_000;
+/// The statuses of runs that are over.
+const OVER: &[&str] = &["completed", "failed", "cancelled"];
+/// Runs that are looked at when it is not known which ended.
+const PAGE: u32 = 200;
+/// Events that are read at once, and all that are read of one run.
+const EVENTS: u32 = 1_000;
+const EVENTS_LIMIT: u64 = 50_000;
+/// How long the collector may take to answer.
+const TRY_LIMIT: Duration = Duration::from_secs(10);
+/// Between two tries: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+/// Tries of one batch; then it is given up.
+const TRIES: u32 = 12;
+
+/// Where traces go.
+#[derive(Debug)]
+pub(crate) struct Sender {
+    http: reqwest::Client,
+    url: String,
+    headers: reqwest::header::HeaderMap,
+}
+
+impl Sender {
+    /// A way to the collector.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address or a header; never the header's value.
+    pub(crate) fn new(to: &Otlp) -> Result<Self, String> {
+        // Whoever came first installed the same one.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let base = to.endpoint.trim_end_matches('/');
+        let url = if base.ends_with("/v1/traces") {
+            base.to_owned()
+        } else {
+            format!("{base}/v1/traces")
+        };
+        reqwest::Url::parse(&url).map_err(|error| format!("{url:?} is no address: {error}"))?;
+        let mut headers = reqwest::header::HeaderMap::new();
+        for (name, value) in &to.headers {
+            let refuse = |what: &str| format!("the header {name:?} has no sound {what}");
+            let name = reqwest::header::HeaderName::try_from(name).map_err(|_| refuse("name"))?;
+            let value = reqwest::header::HeaderValue::try_from(unescaped(value))
+                .map_err(|_| refuse("value"))?;
+            headers.insert(name, value);
+        }
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(TRY_LIMIT)
+            .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Self { http, url, headers })
+    }
+
+    /// Sends until the collector took it, or refused it, or was tried often enough.
+    async fn send(&self, body: Vec<u8>) -> Result<(), String> {
+        let mut wait = BACK_OFF.0;
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            match self.once(body.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(Failed { reason, may_pass: false }) => return Err(reason),
+                Err(Failed { reason, may_pass: true }) => said = reason,
+            }
+            sleep(wait).await;
+            wait = wait.saturating_mul(2).min(BACK_OFF.1);
+        }
+        Err(said)
+    }
+
+    async fn once(&self, body: Vec<u8>) -> Result<(), Failed> {
+        let request = self
+            .http
+            .post(&self.url)
+            .headers(self.headers.clone())
+            .header(reqwest::header::CONTENT_TYPE, "application/x-protobuf")
+            .body(body);
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Failed { reason: error.without_url().to_string(), may_pass: true })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let may_pass = matches!(status.as_u16(), 429 | 502 | 503 | 504);
+        Err(Failed { reason: format!("the collector answers {status}"), may_pass })
+    }
+}
+
+struct Failed {
+    reason: String,
+    may_pass: bool,
+}
+
+/// Values of `OTEL_EXPORTER_OTLP_HEADERS` are written as in URLs.
+fn unescaped(value: &str) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|_| *first == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Sends the trace of each run once it is over.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    gateway: Gateway,
+    sender: Sender,
+    trail: Trail,
+    queue: VecDeque<RunId>,
+    looked_at: Option<Instant>,
+}
+
+impl Exporter {
+    /// One for the registry of a gateway.
+    pub(crate) fn new(gateway: Gateway, sender: Sender) -> Self {
+        let engine = gateway.engine();
+        let holder = engine.holder();
+        let random = getrandom::u64().unwrap_or_default();
+        let trail = Trail::new(format!("{}-{random:016x}", holder.host), engine.now());
+        let (queue, looked_at) = (VecDeque::new(), None);
+        Self { gateway, sender, trail, queue, looked_at }
+    }
+
+    /// Sends until the gateway ends, and then lets another one send.
+    pub(crate) async fn run(mut self) {
+        let gateway = self.gateway.clone();
+        tokio::select! {
+            () = self.send() => {}
+            () = gateway.closing() => {}
+        }
+        self.trail.let_go(gateway.engine()).await;
+    }
+
+    async fn send(&mut self) {
+        let mut changes = self.gateway.engine().store().changes();
+        loop {
+            if let Err(error) = self.look().await {
+                tracing::warn!("traces wait, the registry fails: {error}");
+                sleep(LOOK_EVERY).await;
+                continue;
+            }
+            self.hear(&mut changes).await;
+        }
+    }
+
+    /// Waits until a run ended, or might have.
+    async fn hear(&mut self, changes: &mut Changes) {
+        let until = Instant::now() + LOOK_EVERY;
+        loop {
+            let heard = tokio::time::timeout_at(until, changes.recv()).await;
+            match heard {
+                Err(_) => return,
+                Ok(Ok(Change::Run { run_id, is_over: true, .. })) => self.wants(run_id),
+                Ok(Err(RecvError::Closed)) => return sleep(LOOK_EVERY).await,
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
+            }
+            if !self.queue.is_empty() {
+                break;
+            }
+        }
+        sleep(GATHER).await;
+        while let Ok(change) = changes.try_recv() {
+            if let Change::Run { run_id, is_over: true, .. } = change {
+                self.wants(run_id);
+            }
+        }
+    }
+
+    fn wants(&mut self, run_id: RunId) {
+        if self.trail.has(&run_id) || self.queue.contains(&run_id) {
+            return;
+        }
+        if self.queue.len() >= QUEUE {
+            self.queue.pop_front();
+            self.gateway.metrics().traces_dropped.add(1);
+        }
+        self.queue.push_back(run_id);
+    }
+
+    /// Sends what is there to be sent, if it is this gateway's turn.
+    async fn look(&mut self) -> Result<(), Error> {
+        let engine = self.gateway.engine().clone();
+        if !self.trail.keep(&engine).await? {
+            // Whoever's turn it is hears the same.
+            self.queue.clear();
+            return Ok(());
+        }
+        // Also of what nobody told: hints may be lost, and other processes commit too.
+        if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.looked_at = Some(Instant::now());
+            self.find(&engine).await?;
+        }
+        while !self.queue.is_empty() {
+            self.batch(&engine).await?;
+        }
+        self.trail.keep(&engine).await?;
+        Ok(())
+    }
+
+    /// Looks for runs that ended since the last one that was sent.
+    async fn find(&mut self, engine: &Engine) -> Result<(), Error> {
+        let not_ended_before = Some(self.trail.since(SLACK_MS));
+        let mut found = Vec::new();
+        for status in OVER {
+            let status = Some((*status).to_owned());
+            let filter = Filter { not_ended_before, status, ..Filter::default() };
+            let mut page = Page { after: None, limit: PAGE };
+            while found.len() < QUEUE {
+                let (runs, _) = engine.store().list(&filter, &page).await?;
+                let Some(last) = runs.last() else { break };
+                page.after = Some(last.run.id.clone());
+                found.extend(runs.into_iter().filter_map(|stored| {
+                    let ended_at = stored.run.status.ended_at()?;
+                    Some((ended_at, stored.run.id))
+                }));
+            }
+        }
+        found.sort();
+        for (_, run_id) in found {
+            self.wants(run_id);
+        }
+        Ok(())
+    }
+
+    /// Sends the traces of the first runs in the queue.
+    async fn batch(&mut self, engine: &Engine) -> Result<(), Error> {
+        let mut spans = Vec::new();
+        let mut ended = BTreeMap::new();
+        while spans.len() < BATCH
+            && let Some(run_id) = self.queue.pop_front()
+        {
+            if let Some((ended_at, mut trace)) = trace(engine, &run_id).await? {
+                spans.append(&mut trace);
+                ended.insert(run_id, ended_at);
+            }
+        }
+        if spans.is_empty() {
+            return Ok(());
+        }
+        let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+        match self.sender.send(request(engine, spans).encode_to_vec()).await {
+            Ok(()) => self.gateway.metrics().spans_sent.add(count),
+            Err(reason) => {
+                tracing::warn!(traces = ended.len(), "traces are given up: {reason}");
+                let dropped = u64::try_from(ended.len()).unwrap_or(u64::MAX);
+                self.gateway.metrics().traces_dropped.add(dropped);
+            }
+        }
+        for (run_id, ended_at) in ended {
+            self.trail.sent(run_id, ended_at);
+        }
+        Ok(())
+    }
+}
+
+/// The spans of a run, and when it ended; `None`: it is not over, or gone.
+async fn trace(engine: &Engine, run_id: &RunId) -> Result<Option<(Timestamp, Vec<Span>)>, Error> {
+    let stored = match engine.store().load(run_id).await {
+        Ok(Some(stored)) => stored,
+        // One that cannot be read has no trace; whoever lists it is told.
+        Ok(None) | Err(errand_store::Error::Damaged { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(ended_at) = stored.run.status.ended_at() else { return Ok(None) };
+    let mut builder = Builder::new(&stored.run);
+    let mut after = 0;
+    while after < stored.head.seq.min(EVENTS_LIMIT) {
+        let events = engine.store().events(run_id, after, EVENTS).await?;
+        let Some(last) = events.last() else { break };
+        after = last.seq;
+        events.iter().for_each(|event| builder.push(event));
+    }
+    Ok(Some((ended_at, builder.finish())))
+}
+
+fn request(engine: &Engine, spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let version = env!("CARGO_PKG_VERSION");
+    let resource = Resource {
+        attributes: vec![
+            string(names::SERVICE_NAME, "errand"),
+            string(names::SERVICE_VERSION, version),
+            string(names::SERVICE_INSTANCE_ID, engine.holder().host.as_str()),
+        ],
+        ..Resource::default()
+    };
+    let scope = InstrumentationScope {
+        name: "errand".to_owned(),
+        version: version.to_owned(),
+        ..InstrumentationScope::default()
+    };
+    let schema_url = names::SCHEMA_URL.to_owned();
+    let scope_spans = ScopeSpans { scope: Some(scope), spans, schema_url: schema_url.clone() };
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource),
+            scope_spans: vec![scope_spans],
+            schema_url,
+        }],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_values_are_unescaped_where_they_are_escaped() {
+        assert_eq!(unescaped("Basic%20abc%3D"), "Basic abc=");
+        assert_eq!(unescaped("100% sure"), "100% sure");
+    }
+}

@@ -1,0 +1,321 @@
+//! From a journal to the spans of a trace: times are those of the events.
+
+use std::collections::BTreeMap;
+
+use errand_model::accounting::{ModelCall, ToolCall};
+use errand_model::event::Event;
+use errand_model::run::{Run, Status};
+use errand_model::{DEFAULT_NAMESPACE, Timestamp};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::trace::v1::span::{Event as SpanEvent, Link, SpanKind};
+use opentelemetry_proto::tonic::trace::v1::{Span, Status as SpanStatus, status::StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ids::{Parent, SpanId, TraceId, span_of, trace_of};
+use super::names;
+
+/// Spans of one trace; what comes later is only counted.
+const SPANS: usize = 5_000;
+/// Events of the run's own span.
+const SPAN_EVENTS: usize = 128;
+
+/// Takes in the events of a run that is over, from the first on.
+#[derive(Debug)]
+pub(super) struct Builder<'r> {
+    run: &'r Run,
+    trace: TraceId,
+    root: Span,
+    spans: Vec<Span>,
+    omitted: u64,
+    attempt: Option<usize>,
+    steps: BTreeMap<String, usize>,
+}
+
+impl<'r> Builder<'r> {
+    /// The trace of a run, without any of its events yet.
+    pub(super) fn new(run: &'r Run) -> Self {
+        let parent = run.spec.traceparent.as_deref().and_then(Parent::read);
+        let trace = parent.map_or_else(|| trace_of(&run.id), |parent| parent.trace);
+        let ended_at = run.status.ended_at().unwrap_or(run.created_at);
+        let root = Span {
+            trace_id: trace.to_vec(),
+            span_id: span_of(&run.id, "run").to_vec(),
+            parent_span_id: parent.map(|parent| parent.span.to_vec()).unwrap_or_default(),
+            name: format!("{} {}", names::INVOKE_AGENT, run.spec.agent.name),
+            kind: SpanKind::Internal.into(),
+            start_time_unix_nano: nanos(run.created_at),
+            end_time_unix_nano: nanos(ended_at.max(run.created_at)),
+            attributes: of_run(run),
+            links: links(run),
+            status: outcome(&run.status),
+            ..Span::default()
+        };
+        let (spans, steps) = (Vec::new(), BTreeMap::new());
+        Self { run, trace, root, spans, omitted: 0, attempt: None, steps }
+    }
+
+    /// Takes in the next event.
+    pub(super) fn push(&mut self, event: &Event) {
+        let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
+        match event.kind.as_str() {
+            "attempt.started" => self.begin_attempt(event, &data),
+            "attempt.exited" | "attempt.failed" | "attempt.stopped" => {
+                let steps = std::mem::take(&mut self.steps);
+                for step in steps.into_values() {
+                    self.end(Some(step), event.at, &Value::Null);
+                }
+                let attempt = self.attempt.take();
+                self.end(attempt, event.at, &data);
+            }
+            "step.started" => self.begin_step(event, &data),
+            "step.completed" | "step.failed" => {
+                let step = text(&data, "key").and_then(|key| self.steps.remove(&key));
+                self.end(step, event.at, &data);
+            }
+            "model.called" => self.model_call(event, &data),
+            "tool.called" => self.tool_call(event, &data),
+            kind if kind.starts_with("run.") || kind.starts_with("approval.") => self.note(event),
+            _ => {}
+        }
+    }
+
+    /// All spans, the run's first.
+    pub(super) fn finish(mut self) -> Vec<Span> {
+        let end = self.root.end_time_unix_nano;
+        for span in &mut self.spans {
+            if span.end_time_unix_nano == 0 {
+                span.end_time_unix_nano = end.max(span.start_time_unix_nano);
+            }
+        }
+        if self.omitted > 0 {
+            self.root.attributes.push(number(names::OMITTED, self.omitted));
+        }
+        let mut all = vec![self.root];
+        all.append(&mut self.spans);
+        all
+    }
+
+    fn begin_attempt(&mut self, event: &Event, data: &Value) {
+        let attempt = u64::from(event.attempt);
+        let mut attributes = vec![number(names::ATTEMPT, attempt)];
+        attributes.extend(text(data, "reason").map(|it| string(names::ATTEMPT_REASON, it)));
+        let name = format!("attempt {attempt}");
+        let parent = self.root.span_id.clone();
+        let mut span = self.span(event, name, parent);
+        span.attributes = attributes;
+        self.attempt = self.add(span);
+    }
+
+    fn begin_step(&mut self, event: &Event, data: &Value) {
+        let Some(key) = text(data, "key") else { return };
+        let mut span = self.span(event, format!("step {key}"), self.above(None));
+        span.attributes = vec![string(names::STEP_KEY, key.clone())];
+        span.attributes.extend(text(data, "kind").map(|it| string(names::STEP_KIND, it)));
+        if let Some(step) = self.add(span) {
+            self.steps.insert(key, step);
+        }
+    }
+
+    fn model_call(&mut self, event: &Event, data: &Value) {
+        let call = ModelCall::of(data);
+        let model = call.model.clone().unwrap_or_else(|| "unknown".to_owned());
+        let name = format!("{} {model}", names::CHAT);
+        let mut span = self.call(event, data, name, call.step.as_deref());
+        span.kind = SpanKind::Client.into();
+        span.attributes = vec![
+            string(names::OPERATION, names::CHAT),
+            string(names::REQUEST_MODEL, model),
+            number(names::INPUT_TOKENS, call.tokens.input),
+            number(names::OUTPUT_TOKENS, call.tokens.output),
+        ];
+        let more = &mut span.attributes;
+        more.extend(call.provider.map(|it| string(names::PROVIDER, it)));
+        more.extend(call.agent.map(|it| string(names::AGENT_NAME, it)));
+        if call.tokens.cached > 0 {
+            more.push(number(names::CACHED_TOKENS, call.tokens.cached));
+        }
+        if call.tokens.reasoning > 0 {
+            more.push(number(names::REASONING_TOKENS, call.tokens.reasoning));
+        }
+        more.extend(call.cost_micro_usd.map(|it| number(names::COST, it)));
+        more.extend(failure_type(data).map(|it| string(names::ERROR_TYPE, it)));
+        self.add(span);
+    }
+
+    fn tool_call(&mut self, event: &Event, data: &Value) {
+        let call = ToolCall::of(data);
+        let tool = call.name.unwrap_or_else(|| "unknown".to_owned());
+        let name = format!("{} {tool}", names::EXECUTE_TOOL);
+        let mut span = self.call(event, data, name, call.step.as_deref());
+        span.attributes = vec![
+            string(names::OPERATION, names::EXECUTE_TOOL),
+            string(names::TOOL_NAME, tool),
+            string(names::TOOL_TYPE, names::FUNCTION),
+        ];
+        span.attributes.extend(call.agent.map(|it| string(names::AGENT_NAME, it)));
+        span.attributes.extend(failure_type(data).map(|it| string(names::ERROR_TYPE, it)));
+        self.add(span);
+    }
+
+    /// A call that is over when it is told of, and says how long it took.
+    fn call(&self, event: &Event, data: &Value, name: String, step: Option<&str>) -> Span {
+        let mut span = self.span(event, name, self.above(step));
+        let took_ms = data.get("duration_ms").and_then(Value::as_u64).unwrap_or(0);
+        let end = nanos(event.at);
+        span.end_time_unix_nano = end;
+        span.start_time_unix_nano = end
+            .saturating_sub(took_ms.saturating_mul(1_000_000))
+            .max(self.root.start_time_unix_nano);
+        span.status = failure_type(data).map(|_| failed(message(data)));
+        span
+    }
+
+    fn span(&self, event: &Event, name: String, parent: Vec<u8>) -> Span {
+        Span {
+            trace_id: self.trace.to_vec(),
+            span_id: self.id(event).to_vec(),
+            parent_span_id: parent,
+            name,
+            kind: SpanKind::Internal.into(),
+            start_time_unix_nano: nanos(event.at),
+            ..Span::default()
+        }
+    }
+
+    /// By the number of the event that tells of it: the same whenever the trace is made.
+    fn id(&self, event: &Event) -> SpanId {
+        span_of(&self.run.id, &event.seq.to_string())
+    }
+
+    /// The span that something is part of: its step, if that is known and open, or the attempt.
+    fn above(&self, step: Option<&str>) -> Vec<u8> {
+        let step = step.and_then(|key| self.steps.get(key)).copied();
+        let span = step.or(self.attempt).and_then(|at| self.spans.get(at));
+        span.map_or_else(|| self.root.span_id.clone(), |span| span.span_id.clone())
+    }
+
+    fn add(&mut self, span: Span) -> Option<usize> {
+        if self.spans.len() >= SPANS {
+            self.omitted += 1;
+            return None;
+        }
+        self.spans.push(span);
+        Some(self.spans.len() - 1)
+    }
+
+    fn end(&mut self, span: Option<usize>, at: Timestamp, data: &Value) {
+        let Some(span) = span.and_then(|at| self.spans.get_mut(at)) else { return };
+        span.end_time_unix_nano = nanos(at).max(span.start_time_unix_nano);
+        if let Some(kind) = failure_type(data) {
+            span.status = Some(failed(message(data)));
+            span.attributes.push(string(names::ERROR_TYPE, kind));
+        }
+    }
+
+    fn note(&mut self, event: &Event) {
+        if self.root.events.len() < SPAN_EVENTS {
+            self.root.events.push(SpanEvent {
+                time_unix_nano: nanos(event.at),
+                name: event.kind.clone(),
+                ..SpanEvent::default()
+            });
+        }
+    }
+}
+
+fn of_run(run: &Run) -> Vec<KeyValue> {
+    let spec = &run.spec;
+    let namespace = spec.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);
+    let mut attributes = vec![
+        string(names::OPERATION, names::INVOKE_AGENT),
+        string(names::AGENT_NAME, spec.agent.name.as_str()),
+        string(names::AGENT_ID, spec.agent.digest.as_str()),
+        string(names::AGENT_VERSION, spec.agent.version.as_str()),
+        string(names::RUN_ID, run.id.as_str()),
+        string(names::RUN_KIND, word(&spec.kind)),
+        string(names::RUN_STATUS, run.status.name()),
+        string(names::NAMESPACE, namespace),
+        string(names::TRIGGER, word(&spec.trigger.kind)),
+        number(names::INPUT_TOKENS, run.usage.input_tokens),
+        number(names::OUTPUT_TOKENS, run.usage.output_tokens),
+    ];
+    attributes.extend(spec.name.as_deref().map(|it| string(names::RUN_NAME, it)));
+    attributes.extend(spec.session_id.as_deref().map(|it| string(names::CONVERSATION, it)));
+    attributes.extend(run.usage.cost_micro_usd.map(|it| number(names::COST, it)));
+    if let Status::Failed { error, .. } = &run.status {
+        attributes.push(string(names::ERROR_TYPE, error.code.as_str()));
+    }
+    attributes
+}
+
+/// A child's trace leads to its parent's.
+fn links(run: &Run) -> Vec<Link> {
+    let of = |other: &errand_model::RunId| Link {
+        trace_id: trace_of(other).to_vec(),
+        span_id: span_of(other, "run").to_vec(),
+        ..Link::default()
+    };
+    [&run.spec.parent_run_id, &run.spec.origin_run_id].into_iter().flatten().map(of).collect()
+}
+
+fn outcome(status: &Status) -> Option<SpanStatus> {
+    match status {
+        Status::Failed { error, .. } => Some(failed(error.code.clone())),
+        Status::Completed { .. } => {
+            Some(SpanStatus { code: StatusCode::Ok.into(), message: String::new() })
+        }
+        Status::Cancelled { .. }
+        | Status::Pending { .. }
+        | Status::Running { .. }
+        | Status::Paused { .. } => None,
+    }
+}
+
+fn failed(message: String) -> SpanStatus {
+    SpanStatus { code: StatusCode::Error.into(), message }
+}
+
+/// What kind of failure an event tells of; `None`: none.
+fn failure_type(data: &Value) -> Option<String> {
+    let error = data.get("error").filter(|error| !error.is_null());
+    let code = error.and_then(|error| error.get("code")?.as_str()).map(str::to_owned);
+    let is_failure = error.is_some() || data.get("success") == Some(&Value::Bool(false));
+    code.or_else(|| is_failure.then(|| "error".to_owned()))
+}
+
+/// The code of a failure; its own words stay in the journal, where those who may can read them.
+fn message(data: &Value) -> String {
+    failure_type(data).unwrap_or_default()
+}
+
+fn text(data: &Value, name: &str) -> Option<String> {
+    data.get(name)?.as_str().map(str::to_owned)
+}
+
+fn nanos(at: Timestamp) -> u64 {
+    u64::try_from(at.as_millis()).unwrap_or(0).saturating_mul(1_000_000)
+}
+
+/// An attribute that is text.
+pub(super) fn string(key: &str, value: impl Into<String>) -> KeyValue {
+    attribute(key, any_value::Value::StringValue(value.into()))
+}
+
+fn number(key: &str, value: u64) -> KeyValue {
+    attribute(key, any_value::Value::IntValue(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..KeyValue::default()
+    }
+}
+
+/// The word that an enumeration's value is stored as.
+fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}

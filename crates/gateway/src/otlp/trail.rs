@@ -1,0 +1,147 @@
+//! How far traces were sent: kept in the registry, so that a restart neither loses nor doubles many,
+//! and that of several gateways one sends.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_engine::{Engine, Error};
+use errand_model::{RunId, Timestamp};
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde::{Deserialize, Serialize};
+
+/// How long a gateway that is not heard of keeps its turn.
+const TURN: Duration = Duration::from_secs(20);
+/// Its turn is prolonged when so much of it is left.
+const PROLONG_AT: Duration = Duration::from_secs(8);
+/// Runs that are remembered as sent; the oldest are forgotten.
+const REMEMBERED: usize = 4_096;
+/// Of those, the newest that are written down.
+const WRITTEN: usize = 512;
+/// The document's name.
+const KEY: &str = "otlp";
+
+/// What is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Body {
+    holder: String,
+    until_ms: Timestamp,
+    /// What ended before was over before there was a collector.
+    began_at_ms: Timestamp,
+    /// When the last run ended of which the trace was sent.
+    ended_at_ms: Timestamp,
+    sent: Vec<RunId>,
+}
+
+/// How far traces were sent.
+#[derive(Debug)]
+pub(super) struct Trail {
+    me: String,
+    revision: Option<u64>,
+    until: Timestamp,
+    began_at: Timestamp,
+    ended_at: Timestamp,
+    sent: BTreeMap<RunId, Timestamp>,
+    is_changed: bool,
+}
+
+impl Trail {
+    /// One that begins now; `me` is nobody else.
+    pub(super) fn new(me: String, now: Timestamp) -> Self {
+        let sent = BTreeMap::new();
+        let until = Timestamp::default();
+        Self { me, revision: None, until, began_at: now, ended_at: now, sent, is_changed: true }
+    }
+
+    /// Since when runs may have ended of which the trace was not sent; `slack_ms` before the last
+    /// of which it was.
+    pub(super) fn since(&self, slack_ms: i64) -> Timestamp {
+        let since = self.ended_at.as_millis().saturating_sub(slack_ms);
+        Timestamp::from_millis(since).max(self.began_at)
+    }
+
+    /// Lets another gateway have the turn at once.
+    pub(super) async fn let_go(&mut self, engine: &Engine) {
+        let now = engine.now();
+        if self.until > now {
+            // Otherwise the turn ends by itself.
+            drop(self.write(engine, now).await);
+        }
+    }
+
+    /// Whether the trace of a run was sent already.
+    pub(super) fn has(&self, run_id: &RunId) -> bool {
+        self.sent.contains_key(run_id)
+    }
+
+    /// Notes that the trace of a run was sent.
+    pub(super) fn sent(&mut self, run_id: RunId, ended_at: Timestamp) {
+        self.ended_at = self.ended_at.max(ended_at);
+        self.sent.insert(run_id, ended_at);
+        self.is_changed = true;
+        while self.sent.len() > REMEMBERED {
+            // Ids sort by admission: good enough for what is about to be forgotten.
+            self.sent.pop_first();
+        }
+    }
+
+    /// Whether it is this gateway's turn: takes it, or keeps it, and writes down how far it is.
+    ///
+    /// # Errors
+    ///
+    /// If the registry fails.
+    pub(super) async fn keep(&mut self, engine: &Engine) -> Result<bool, Error> {
+        let now = engine.now();
+        let is_mine = self.until > now;
+        if is_mine && !self.is_changed && self.until.since(now) > PROLONG_AT {
+            return Ok(true);
+        }
+        let store = engine.store();
+        if !is_mine {
+            let found = store.document(DocumentKind::Trail, None, KEY).await?;
+            self.revision = found.as_ref().map(|document| document.revision);
+            let body = found.and_then(|it| serde_json::from_value::<Body>(it.body).ok());
+            if let Some(body) = body {
+                if body.holder != self.me && body.until_ms > now {
+                    return Ok(false);
+                }
+                (self.began_at, self.ended_at) = (body.began_at_ms, body.ended_at_ms);
+                self.sent = body.sent.into_iter().map(|id| (id, body.ended_at_ms)).collect();
+            }
+        }
+        self.write(engine, now.plus(TURN)).await
+    }
+
+    async fn write(&mut self, engine: &Engine, until: Timestamp) -> Result<bool, Error> {
+        let sent = self.sent.keys().rev().take(WRITTEN).cloned().collect();
+        let body = Body {
+            holder: self.me.clone(),
+            until_ms: until,
+            began_at_ms: self.began_at,
+            ended_at_ms: self.ended_at,
+            sent,
+        };
+        let write = DocumentWrite {
+            kind: DocumentKind::Trail,
+            namespace: None,
+            key: KEY.to_owned(),
+            expect: self.revision.map_or(Expect::Absent, Expect::Revision),
+            change: DocumentChange::Put {
+                body: serde_json::to_value(body).unwrap_or_default(),
+                due_at: None,
+            },
+        };
+        match engine.store().write_documents(vec![write]).await {
+            Ok(()) => {
+                self.revision = Some(self.revision.unwrap_or(0) + 1);
+                (self.until, self.is_changed) = (until, false);
+                Ok(true)
+            }
+            // Another gateway was faster.
+            Err(errand_store::Error::DocumentChanged { .. }) => {
+                self.until = Timestamp::default();
+                Ok(false)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
