@@ -10,6 +10,7 @@ use errand_api::error_code::ErrorCode;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ use crate::otlp::{Exporter, Sender};
 use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
 
+/// A client that takes nothing of what is sent to it for so long is gone: 60 seconds.
+const TAKES_NOTHING_MS: u32 = 60_000;
 /// After an accept that failed, for want of files for instance.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What the connection's library wants at least.
@@ -152,6 +155,7 @@ impl Bound {
                     Ok((stream, peer)) => {
                         // Without it answers wait for acknowledgements; they come all the same.
                         drop(stream.set_nodelay(true));
+                        let _as_the_system_does = set_tcp_user_timeout(&stream, TAKES_NOTHING_MS);
                         let (router, gateway) = (router.clone(), gateway.clone());
                         match tls.clone() {
                             None => connections.spawn(converse(stream, peer, router, gateway)),

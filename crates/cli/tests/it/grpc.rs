@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
 
+use crate::access::key;
 use crate::output_parts::CLIENT;
 use crate::support::sandbox;
 
@@ -28,9 +29,6 @@ impl World {
             return None;
         }
         let sandbox = sandbox();
-        for agent in agents {
-            drop(sandbox.agent(agent));
-        }
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let proto = root.join("../gateway/proto");
         let generated = sandbox.path("generated");
@@ -42,7 +40,11 @@ impl World {
             .arg(format!("--grpc_python_out={}", generated.display()))
             .arg("errand/v1/runs.proto");
         drop(made.run().ok());
-        let server = Server::start(&sandbox, &["--agents", "."]);
+        let server = Server::start(&sandbox, &[]);
+        for agent in agents {
+            let answer = server.push(&sandbox.agent(agent));
+            assert!(answer.status < 300, "{answer:?}");
+        }
         Some(Self { sandbox, server, python, generated })
     }
 
@@ -126,8 +128,8 @@ fn a_run_is_started_watched_and_watched_again_from_the_middle() {
 
 #[test]
 fn runs_are_held_let_go_decided_upon_and_ended() {
-    let asks = "errand agent approve deploy --to prod\n\
-         errand agent input 'which way?' > way\nerrand agent output \"$(cat way)\"\n";
+    let asks = "errand agent approve --action deploy --target prod\n\
+         errand agent input --prompt 'which way?' > way\nerrand agent output \"$(cat way)\"\n";
     let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
     let asker = Agent::shell(asks).named("asker");
     let Some(world) = World::new(&[sleeper, asker]) else { return };
@@ -142,6 +144,18 @@ fn runs_are_held_let_go_decided_upon_and_ended() {
     assert_eq!(world.one(&["pause", run_id])["status"], "paused");
     assert_eq!(world.one(&["resume", run_id])["status"], "running");
     assert_eq!(world.one(&["cancel", run_id])["status"], "cancelled");
+    let created = world.one(&["create-asker"]);
+    let run_id = created["run_id"].as_str().unwrap();
+    status(run_id, "paused");
+    let decided = world.one(&["decide", run_id, "yes"]);
+    assert_eq!((&decided["run_id"], &decided["approved"]), (&json!(run_id), &json!(true)));
+    wait_until("it asks its question", LIMIT, || {
+        let record = &world.one(&["get", run_id])["record"];
+        record["inputs"].as_array().is_some_and(|inputs| !inputs.is_empty())
+    });
+    assert_eq!(world.one(&["provide", run_id, "\"left\""])["run_id"], run_id);
+    let waited = world.one(&["wait", run_id, "30s"]);
+    assert_eq!((&waited["status"], &waited["output"]), (&json!("completed"), &json!("\"left\"")));
     // A client that goes away, and wants its run to go with it.
     let items = world.all(&["create-and-stream", "sleeper", "null", "2", "cancel"]);
     let run_id = items[0]["data"]["run_id"].as_str().map(str::to_owned);
@@ -209,4 +223,41 @@ fn the_server_describes_itself_and_says_how_it_is() {
     assert_eq!(said[0]["none"]["status"], "NOT_FOUND");
     let watched: Vec<&Value> = said[1..].iter().map(|said| &said["watched"]).collect();
     assert_eq!(watched, ["SERVING", "NOT_SERVING"]);
+}
+
+#[test]
+fn a_key_allows_over_grpc_what_it_allows_over_rest() {
+    let Some(world) = World::new(&[Agent::shell("true").named("quick")]) else { return };
+    let created = world.one(&["create", "quick", "null"]);
+    let run_id = created["run_id"].as_str().unwrap();
+    let reader = key(&world.sandbox, "reader", "runs:read", &[]);
+    let both = "runs:read,runs:write";
+    let stranger = key(&world.sandbox, "stranger", both, &["--namespace", "team-b"]);
+    let check = |key: Option<&str>, what: &str, status: &str, code: &str| {
+        let mut command = world.command(&["allowed", run_id]);
+        if let Some(key) = key {
+            command = command.env("KEY", key);
+        }
+        let all = command.run().ok().json();
+        let refusal = &all[what];
+        assert_eq!(
+            (&refusal["status"], &refusal["code"]),
+            (&json!(status), &json!(code)),
+            "{what}: {all}"
+        );
+    };
+    wait_until("the server asks for a key", LIMIT, || world.server.get("/v1/runs").status == 401);
+    for what in ["get", "list", "stream", "cancel", "create", "create and stream"] {
+        check(None, what, "UNAUTHENTICATED", "key_missing");
+    }
+    for what in ["cancel", "create", "create and stream"] {
+        check(Some(&reader), what, "PERMISSION_DENIED", "scope_missing");
+    }
+    for what in ["get", "stream", "cancel"] {
+        check(Some(&stranger), what, "NOT_FOUND", "run_not_found");
+    }
+    let all = world.command(&["allowed", run_id]).env("KEY", &reader).run().ok().json();
+    for what in ["get", "list", "stream"] {
+        assert_eq!(all[what], json!({ "status": "OK" }), "{what}");
+    }
 }

@@ -52,6 +52,7 @@ mod sessions;
 mod steps;
 mod stop;
 mod streams;
+mod streams_live;
 mod stress;
 mod stress_checkpoints;
 mod support;

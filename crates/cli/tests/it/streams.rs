@@ -68,6 +68,8 @@ fn what_a_stream_cannot_begin_with_is_refused() {
         (target.as_str(), "-1", 400, "parameter_invalid"),
         (target.as_str(), "999", 400, "parameter_invalid"),
         (&format!("/v1/runs/{none}/events"), "0", 404, "run_not_found"),
+        (&format!("{target}?type=Step!"), "", 400, "parameter_invalid"),
+        ("/v1/events?type=a.b.c", "", 400, "parameter_invalid"),
         ("/v1/events", "7", 400, "parameter_invalid"),
         ("/v1/events?status=done", "", 400, "parameter_invalid"),
         ("/v1/events?label=x", "", 400, "label_invalid"),

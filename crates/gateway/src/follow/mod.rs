@@ -7,5 +7,5 @@ mod resume;
 
 pub(crate) use many::FollowMany;
 pub(crate) use members::{RUNS_LIMIT, Which};
-pub(crate) use one::{Follow, Wanted, has};
+pub(crate) use one::{Follow, Wanted, has, types};
 pub(crate) use resume::{At, MalformedAt};

@@ -15,6 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use crate::Gateway;
 use crate::feed::{End, EndReason, Feeds, Frame, Lagged, Told};
 use crate::record::record;
+use crate::refusal::Refusal;
 
 /// Events that a client which catches up has in memory.
 const PAGE: u32 = 32;
@@ -41,6 +42,27 @@ impl Wanted {
     pub(crate) fn has(&self, kind: &str) -> bool {
         has(&self.types, kind)
     }
+}
+
+/// Types and nouns as they are asked for: `step.*` is the noun, and commas stand between several.
+///
+/// # Errors
+///
+/// If one of them cannot be a type.
+pub(crate) fn types(given: &[String]) -> Result<Vec<String>, Refusal> {
+    let is_word = |word: &str| {
+        !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
+    };
+    let read = |text: &str| {
+        let one = text.trim().trim_end_matches(".*");
+        if one.split('.').count() <= 2 && one.split('.').all(is_word) {
+            return Ok(one.to_owned());
+        }
+        Err(Refusal::parameter("type", format!("{text:?} is no type of events")).hint(
+            "a type is written noun.verb_past, such as step.failed; step means all of a step",
+        ))
+    };
+    given.iter().flat_map(|text| text.split(',')).map(read).collect()
 }
 
 /// Whether a type is among types and nouns, of which none means all.
@@ -223,9 +245,12 @@ mod tests {
 
     #[test]
     fn a_noun_means_all_of_its_events() {
-        let types = ["step".to_owned(), "run.failed".to_owned()];
-        assert!(["step.started", "step.failed", "run.failed"].iter().all(|kind| has(&types, kind)));
-        assert!(["run.completed", "steps.started"].iter().all(|kind| !has(&types, kind)));
+        let some = ["step".to_owned(), "run.failed".to_owned()];
+        assert!(["step.started", "step.failed", "run.failed"].iter().all(|kind| has(&some, kind)));
+        assert!(["run.completed", "steps.started"].iter().all(|kind| !has(&some, kind)));
         assert!(has(&[], "anything.at_all"));
+        let given = ["step.*,run".to_owned(), "tool.called".to_owned()];
+        assert_eq!(types(&given).unwrap(), ["step", "run", "tool.called"]);
+        assert!(["", "Step", "a.b.c", "a.", "*"].iter().all(|it| types(&[(*it).into()]).is_err()));
     }
 }

@@ -1,6 +1,7 @@
 //! `errand.v1.Runs`.
 
 use axum::Router;
+use errand_api::gateway::people::{Decided, Provided, Verdict};
 use errand_api::gateway::run::RunPage;
 use errand_api::record::Record;
 use errand_model::RunId;
@@ -12,7 +13,7 @@ use super::proto::runs_server::Runs;
 use super::stream::{Items, items};
 use super::{proto, shape};
 use crate::Gateway;
-use crate::follow::{Follow, Wanted};
+use crate::follow::{Follow, Wanted, types};
 use crate::leave::Leave;
 use crate::refusal::Refusal;
 
@@ -198,28 +199,33 @@ impl Runs for Service {
     async fn decide_approval(
         &self,
         request: Request<proto::DecideApprovalRequest>,
-    ) -> Result<Response<proto::Run>, Status> {
+    ) -> Result<Response<proto::DecideApprovalResponse>, Status> {
         let (from, decide) = From::split(request);
-        let decision = if decide.approve { "approved" } else { "rejected" };
+        let decision = if decide.approve { "approve" } else { "reject" };
         let mut body = Map::from_iter([("decision".to_owned(), Value::from(decision))]);
-        let more = [
-            ("approval_id", decide.approval_id),
-            ("comment", decide.comment),
-            ("digest", decide.digest),
-        ];
-        for (name, text) in more {
+        for (name, text) in [("comment", decide.comment), ("digest", decide.digest)] {
             if !text.is_empty() {
                 body.insert(name.to_owned(), text.into());
             }
         }
-        let path = of_run(&decide.run_id, "/decide");
-        self.run(&from, Asked::post(path, Some(body.into()))).await
+        let mut path = of_run(&decide.run_id, "/approvals");
+        if !decide.approval_id.is_empty() {
+            path.push('/');
+            push_escaped(&mut path, &decide.approval_id);
+        }
+        let decided: Decided = from.ask(&self.rest, Asked::post(path, Some(body.into()))).await?;
+        Ok(Response::new(proto::DecideApprovalResponse {
+            run_id: decided.run_id,
+            approval_id: decided.approval_id,
+            approved: decided.decision == Verdict::Approve,
+            decided_by: decided.decided_by,
+        }))
     }
 
     async fn provide_input(
         &self,
         request: Request<proto::ProvideInputRequest>,
-    ) -> Result<Response<proto::Run>, Status> {
+    ) -> Result<Response<proto::ProvideInputResponse>, Status> {
         let (from, provide) = From::split(request);
         let answer = shape::document("answer", &provide.answer_json)?;
         let mut body = Map::from_iter([("answer".to_owned(), answer.unwrap_or(Value::Null))]);
@@ -227,7 +233,12 @@ impl Runs for Service {
             body.insert("input_id".to_owned(), provide.input_id.into());
         }
         let path = of_run(&provide.run_id, "/input");
-        self.run(&from, Asked::post(path, Some(body.into()))).await
+        let given: Provided = from.ask(&self.rest, Asked::post(path, Some(body.into()))).await?;
+        Ok(Response::new(proto::ProvideInputResponse {
+            run_id: given.run_id,
+            input_id: given.input_id,
+            answered_by: given.answered_by,
+        }))
     }
 
     type StreamEventsStream = Items;
@@ -241,7 +252,7 @@ impl Runs for Service {
         let record: Record = from.ask(&self.rest, Asked::get(of_run(&stream.run_id, ""))).await?;
         let wanted = Wanted {
             after: stream.after_seq,
-            types: stream.types,
+            types: types(&stream.types).map_err(|refusal| status(refusal.problem()))?,
             output: !stream.no_output,
             log: stream.log,
         };

@@ -11,7 +11,7 @@ use super::list_runs::filter;
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::extract::Query;
-use crate::follow::{At, FollowMany, Which};
+use crate::follow::{At, FollowMany, Which, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
@@ -44,7 +44,7 @@ pub(crate) async fn follow_runs(
     };
     let Filter { namespaces, agent, session_id, labels, status, .. } = filter(&caller, runs)?;
     let which = Which { namespaces, agent, session_id, labels, status };
-    let types = query.types;
+    let types = types(&query.types)?;
     let follow = FollowMany::start(&gateway, which, types, &named.unwrap_or_default()).await?;
     Ok(sse::of_many(follow, gateway.config().heartbeat))
 }

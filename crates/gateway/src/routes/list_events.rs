@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::extract::{OneRun, Query};
-use crate::follow::{Follow, Wanted, has};
+use crate::follow::{Follow, Wanted, has, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
@@ -29,16 +29,16 @@ pub(crate) async fn list_events(
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refusal> {
     if sse::is_wanted(&headers) {
-        return stream(&gateway, *stored, &headers, query);
+        return stream(&gateway, *stored, &headers, &query);
     }
-    Ok(Json(page(&gateway, &stored, query).await?).into_response())
+    Ok(Json(page(&gateway, &stored, &query).await?).into_response())
 }
 
 fn stream(
     gateway: &Gateway,
     stored: Stored,
     headers: &HeaderMap,
-    query: EventQuery,
+    query: &EventQuery,
 ) -> Result<Response, Refusal> {
     let given = sse::last_event_id(headers)?;
     let after = given.map(str::parse).transpose().map_err(|_| {
@@ -54,7 +54,7 @@ fn stream(
     }
     let wanted = Wanted {
         after,
-        types: query.types,
+        types: types(&query.types)?,
         output: query.output.unwrap_or(true),
         log: query.log.unwrap_or(false),
     };
@@ -62,9 +62,14 @@ fn stream(
     Ok(sse::of_one(follow, gateway.config().heartbeat, None))
 }
 
-async fn page(gateway: &Gateway, stored: &Stored, query: EventQuery) -> Result<EventPage, Refusal> {
+async fn page(
+    gateway: &Gateway,
+    stored: &Stored,
+    query: &EventQuery,
+) -> Result<EventPage, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let wanted = types(&query.types)?;
     let mut after = query.after.unwrap_or(0);
     let mut events: Vec<Value> = Vec::new();
     loop {
@@ -72,7 +77,7 @@ async fn page(gateway: &Gateway, stored: &Stored, query: EventQuery) -> Result<E
         let is_last = read.len() < most;
         for event in read {
             after = event.seq;
-            if has(&query.types, &event.kind) {
+            if has(&wanted, &event.kind) {
                 events.push(line(&event)?);
             }
             if events.len() == most {

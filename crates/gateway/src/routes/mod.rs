@@ -38,6 +38,7 @@ mod replay_run;
 mod restart_run;
 mod resume_run;
 mod retry_run;
+mod run_and_stream;
 mod run_and_wait;
 mod schedules;
 mod sessions;
@@ -90,6 +91,7 @@ fn runs() -> Vec<Handled> {
         handled("follow_runs", follow_runs::follow_runs),
         handled("create_run", create_run::create_run),
         handled("run_and_wait", run_and_wait::run_and_wait),
+        handled("run_and_stream", run_and_stream::run_and_stream),
         handled("list_runs", list_runs::list_runs),
         handled("get_run", get_run::get_run),
         handled("wait_for_run", wait_for_run::wait_for_run),

@@ -14,7 +14,9 @@ pub use action::{
     RestartRequest, ResumeRequest, StepPage, StepRecord, TraceQuery,
 };
 pub use budgets::{MalformedBudget, RunBudgets};
-pub use page::{AnyKind, EventPage, EventQuery, RunPage, RunQuery, RunStatus, SetQuery};
+pub use page::{
+    AnyKind, EventPage, EventQuery, FollowQuery, RunPage, RunQuery, RunStatus, SetQuery,
+};
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;
 

@@ -120,6 +120,22 @@ pub struct EventQuery {
     pub log: Option<bool>,
 }
 
+/// What of a run is told in its stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FollowQuery {
+    /// Only events of that type (`step.failed`) or noun (`step`); may be given again.
+    #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// Whether parts of the output are told as they come, before they are in the journal; they are
+    /// unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<bool>,
+    /// Whether what the agent prints is told as well; it is not unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<bool>,
+}
+
 /// Which runs to follow. All that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,9 +1,9 @@
 //! The routes about runs.
 
 use super::{
-    CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, ForkRequest, RemoveQuery,
-    ReplayRequest, RestartRequest, ResumeRequest, RunPage, RunQuery, RunRequest, SetQuery,
-    StepPage, TraceQuery, WaitQuery,
+    CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, FollowQuery, ForkRequest,
+    RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest, RunPage, RunQuery, RunRequest,
+    SetQuery, StepPage, TraceQuery, WaitQuery,
 };
 use crate::error_code::ErrorCode;
 use crate::gateway::meta::AnyObject;
@@ -77,6 +77,15 @@ pub const AREA: Area = Area {
             .answers(&[
                 Answer::json::<Record>(200, "It is over.").with(&[LOCATION]),
                 Answer::json::<Record>(202, "Time is up, and it goes on.").with(&[LOCATION]),
+            ])
+            .errors(REFUSED),
+        Route::new("run_and_stream", Method::Post, "/v1/runs/stream", Scope::RunsWrite)
+            .says("Starts a run and streams what happens, from its first event to its end.")
+            .headers(&[IDEMPOTENCY_KEY])
+            .query::<FollowQuery>()
+            .takes(Body::json::<RunRequest>())
+            .answers(&[
+                Answer::bytes(200, "text/event-stream", "The stream.").with(&[LOCATION])
             ])
             .errors(REFUSED),
         Route::new("list_runs", Method::Get, "/v1/runs", Scope::RunsRead)

@@ -3,6 +3,7 @@
 usage: client.py <address> <generated folder> <what to do> [arguments]
 """
 import json
+import os
 import sys
 
 import grpc
@@ -14,6 +15,16 @@ from errand.v1 import runs_pb2_grpc  # noqa: E402
 
 channel = grpc.insecure_channel(address)
 runs = runs_pb2_grpc.RunsStub(channel)
+if "KEY" in os.environ:
+    class WithKey(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+        def with_key(self, proceed, details, request):
+            metadata = [*(details.metadata or []), ("authorization", "Bearer " + os.environ["KEY"])]
+            return proceed(details._replace(metadata=metadata), request)
+
+        intercept_unary_unary = intercept_unary_stream = with_key
+
+    # The details that grpcio hands over are a named tuple of its own.
+    runs = runs_pb2_grpc.RunsStub(grpc.intercept_channel(channel, WithKey()))
 LIMIT = 60
 
 
@@ -59,6 +70,9 @@ if what == "create":
     again = runs.CreateRun(request, timeout=LIMIT)
     say(run_id=run.run_id, again=again.run_id, status=run.status, labels=dict(run.labels),
         agent=run.agent.name, namespace=run.namespace, record=json.loads(run.record_json))
+elif what == "create-asker":
+    run = runs.CreateRun(pb.CreateRunRequest(agent="asker"), timeout=LIMIT)
+    say(run_id=run.run_id)
 elif what == "stream":
     run_id, after, most = words
     request = pb.StreamEventsRequest(run_id=run_id, after_seq=int(after), log=True)
@@ -94,12 +108,12 @@ elif what == "resume":
     run = runs.ResumeRun(pb.ResumeRunRequest(run_id=words[0]), timeout=LIMIT)
     say(status=run.status)
 elif what == "decide":
-    run = runs.DecideApproval(
+    decided = runs.DecideApproval(
         pb.DecideApprovalRequest(run_id=words[0], approve=words[1] == "yes", comment="seen"), timeout=LIMIT)
-    say(status=run.status)
+    say(run_id=decided.run_id, approved=decided.approved, by=decided.decided_by)
 elif what == "provide":
-    run = runs.ProvideInput(pb.ProvideInputRequest(run_id=words[0], answer_json=words[1]), timeout=LIMIT)
-    say(status=run.status)
+    given = runs.ProvideInput(pb.ProvideInputRequest(run_id=words[0], answer_json=words[1]), timeout=LIMIT)
+    say(run_id=given.run_id, by=given.answered_by)
 elif what == "list":
     request = pb.ListRunsRequest(labels={"by": "grpc"}, limit=2)
     pages = []
@@ -129,6 +143,17 @@ elif what == "refusals":
         "stream after the end": refused(
             lambda: runs.StreamEvents(pb.StreamEventsRequest(run_id=run_id, after_seq=999), timeout=LIMIT)),
         "not paused": refused(lambda: runs.ResumeRun(pb.ResumeRunRequest(run_id=run_id), timeout=LIMIT)),
+    })
+elif what == "allowed":
+    run_id = words[0]
+    say(**{
+        "get": refused(lambda: runs.GetRun(pb.GetRunRequest(run_id=run_id), timeout=LIMIT)),
+        "list": refused(lambda: runs.ListRuns(pb.ListRunsRequest(), timeout=LIMIT)),
+        "stream": refused(lambda: runs.StreamEvents(pb.StreamEventsRequest(run_id=run_id), timeout=LIMIT)),
+        "cancel": refused(lambda: runs.CancelRun(pb.CancelRunRequest(run_id=run_id), timeout=LIMIT)),
+        "create": refused(lambda: runs.CreateRun(pb.CreateRunRequest(agent="quick"), timeout=LIMIT)),
+        "create and stream": refused(lambda: runs.CreateAndStream(
+            pb.CreateAndStreamRequest(run=pb.CreateRunRequest(agent="quick")), timeout=LIMIT)),
     })
 elif what == "reflection":
     from google.protobuf.descriptor_pool import DescriptorPool
