@@ -174,6 +174,36 @@ pub enum Error {
         #[source]
         source: rusqlite::Error,
     },
+    /// The URL of a database is none.
+    #[error("the database's URL is wrong: {reason}")]
+    Address {
+        /// What is wrong; never the password.
+        reason: String,
+    },
+    /// A database that another program changed, or that this one has to change first.
+    #[error("the database has schema {found}; this program needs schema {known}")]
+    OtherSchema {
+        /// Its schema; 0: none.
+        found: u32,
+        /// What this program needs.
+        known: u32,
+    },
+    /// The database could not be reached for a while, or refused to answer for now.
+    #[error("cannot reach {database}: {reason}")]
+    Unreachable {
+        /// Where it is, without the password.
+        database: String,
+        /// What happened last.
+        reason: String,
+    },
+    /// Anything else of a database server.
+    #[error("the database failed while it {doing}: {reason}")]
+    Postgres {
+        /// What it did.
+        doing: &'static str,
+        /// What the server says.
+        reason: String,
+    },
     /// A file beside the registry.
     #[error("cannot {doing} {path}", path = path.display())]
     File {

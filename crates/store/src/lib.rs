@@ -13,6 +13,7 @@ mod error;
 pub mod files;
 mod final_snapshot;
 mod journal_file;
+pub mod postgres;
 mod problem;
 mod question;
 mod rebuild;

@@ -16,6 +16,7 @@ mod command;
 mod filters;
 mod http;
 mod output;
+pub mod postgres;
 mod processes;
 mod receiver;
 mod running;

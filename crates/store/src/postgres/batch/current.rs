@@ -1,0 +1,237 @@
+//! What changes have to know of runs before anything may be changed.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use errand_model::{Head, RunId};
+
+use super::Gathered;
+use crate::Error;
+use crate::postgres::db::{Answer, Step};
+use crate::postgres::failure::Failure;
+use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
+
+/// A run under its lock.
+#[derive(Clone, Debug)]
+pub(in crate::postgres) struct Current {
+    /// Its number in this database.
+    pub(in crate::postgres) run: i64,
+    /// Its status, as the word.
+    pub(in crate::postgres) status: String,
+    pub(in crate::postgres) is_over: bool,
+    /// The last lease's number.
+    pub(in crate::postgres) epoch: u64,
+    /// `None`: it cannot be read.
+    pub(in crate::postgres) head: Option<Head>,
+    /// The number of the lease in force.
+    pub(in crate::postgres) leased: Option<u64>,
+    /// How far the stored fold goes; 0 where there is none.
+    pub(in crate::postgres) state_seq: u64,
+    /// Requests that wait.
+    pub(in crate::postgres) open_requests: u32,
+}
+
+/// [`Current`] by ids.
+pub(in crate::postgres) const CURRENT: &str = "SELECT r.run_id, r.run, r.status, r.ended_at_ms IS NOT NULL, greatest(r.epoch, l.epoch), \
+     r.head_seq, r.head_hash, l.epoch, s.seq, \
+     (SELECT count(*) FROM requests q WHERE q.run = r.run) \
+     FROM unnest($1::text[]) AS x (run_id) JOIN runs r ON r.run_id = x.run_id \
+     LEFT JOIN leases l ON l.run = r.run LEFT JOIN states s ON s.run = r.run";
+
+/// Runs by keys.
+const BY_KEY: &str = "SELECT r.run_id, r.fingerprint, x.namespace, x.key \
+     FROM unnest($1::text[], $2::text[]) AS x (namespace, key) \
+     JOIN runs r ON coalesce(r.namespace, '') = x.namespace AND r.idempotency_key = x.key";
+
+/// Runs by fingerprints, newest first.
+const BY_FINGERPRINT: &str = "SELECT r.run_id, r.fingerprint FROM runs r \
+     WHERE r.fingerprint_key = ANY($1) AND r.status NOT IN ('failed', 'cancelled') \
+     ORDER BY r.run_id DESC";
+
+/// Numbers for runs, and for requests.
+const RUN_NUMBERS: &str = "SELECT nextval('runs_run_seq') FROM generate_series(1, $1)";
+const REQUEST_NUMBERS: &str = "SELECT nextval('requests_id_seq') FROM generate_series(1, $1)";
+
+/// What a batch asks.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    runs: Vec<String>,
+    namespaces: Vec<String>,
+    keys: Vec<String>,
+    fingerprints: Vec<i64>,
+    admissions: i32,
+    requests: i32,
+}
+
+/// What it was answered.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Known {
+    runs: BTreeMap<String, Current>,
+    by_key: BTreeMap<(String, String), (RunId, Vec<u8>)>,
+    by_fingerprint: BTreeMap<Vec<u8>, RunId>,
+    run_numbers: Vec<i64>,
+    request_numbers: Vec<i64>,
+}
+
+/// Numbers that nobody else gets.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    runs: VecDeque<i64>,
+    requests: VecDeque<i64>,
+}
+
+impl Numbers {
+    pub(super) fn run(&mut self) -> Result<i64, Failure> {
+        self.runs.pop_front().ok_or(Failure::Unexpected("too few numbers for runs"))
+    }
+
+    pub(super) fn request(&mut self) -> Result<i64, Failure> {
+        self.requests.pop_front().ok_or(Failure::Unexpected("too few numbers for requests"))
+    }
+}
+
+impl Wanted {
+    pub(super) fn of(jobs: &[Gathered]) -> Self {
+        let mut wanted = Self::default();
+        for job in jobs {
+            match job {
+                Gathered::Admit { admission, .. } => wanted.admission(admission),
+                Gathered::Append { append, .. } | Gathered::AppendAtRest { append, .. } => {
+                    wanted.runs.push(append.run.id.to_string());
+                }
+                Gathered::AppendAndAdmit { parent, child, .. } => {
+                    wanted.runs.push(parent.run.id.to_string());
+                    wanted.admission(child);
+                }
+                Gathered::Take { run_id, .. } | Gathered::GiveBack { run_id, .. } => {
+                    wanted.runs.push(run_id.to_string());
+                }
+                Gathered::Ask { run_id, .. } => {
+                    wanted.runs.push(run_id.to_string());
+                    wanted.requests += 1;
+                }
+            }
+        }
+        wanted
+    }
+
+    fn admission(&mut self, admission: &crate::Admission) {
+        let spec = &admission.run.spec;
+        self.admissions += 1;
+        if let Some(key) = &spec.idempotency_key {
+            self.namespaces.push(spec.namespace.clone().unwrap_or_default());
+            self.keys.push(key.clone());
+        }
+        if admission.dedup {
+            self.fingerprints.push(fingerprint(&spec.fingerprint).1);
+        }
+    }
+
+    pub(super) fn steps(&self) -> Vec<Step<'_>> {
+        let mut steps = Vec::new();
+        if !self.runs.is_empty() {
+            steps.push(Step::Query(CURRENT, vec![&self.runs]));
+        }
+        if !self.keys.is_empty() {
+            steps.push(Step::Query(BY_KEY, vec![&self.namespaces, &self.keys]));
+        }
+        if !self.fingerprints.is_empty() {
+            steps.push(Step::Query(BY_FINGERPRINT, vec![&self.fingerprints]));
+        }
+        if self.admissions > 0 {
+            steps.push(Step::Query(RUN_NUMBERS, vec![&self.admissions]));
+        }
+        if self.requests > 0 {
+            steps.push(Step::Query(REQUEST_NUMBERS, vec![&self.requests]));
+        }
+        steps
+    }
+
+    /// Reads the answers to [`Wanted::steps`].
+    pub(super) fn read(&self, answers: Vec<Answer>) -> Result<Known, Failure> {
+        let mut known = Known::default();
+        let mut answers = answers.into_iter();
+        let mut next = |is_asked: bool| if is_asked { answers.next() } else { None };
+        if let Some(answer) = next(!self.runs.is_empty()) {
+            known.runs = read_current(&answer)?;
+        }
+        if let Some(answer) = next(!self.keys.is_empty()) {
+            for row in &answer.rows {
+                let found = (run_id(row.try_get(0)?)?, row.try_get(1)?);
+                known.by_key.insert((row.try_get(2)?, row.try_get(3)?), found);
+            }
+        }
+        if let Some(answer) = next(!self.fingerprints.is_empty()) {
+            for row in &answer.rows {
+                let newest = run_id(row.try_get(0)?)?;
+                known.by_fingerprint.entry(row.try_get(1)?).or_insert(newest);
+            }
+        }
+        if let Some(answer) = next(self.admissions > 0) {
+            known.run_numbers = read_numbers(&answer)?;
+        }
+        if let Some(answer) = next(self.requests > 0) {
+            known.request_numbers = read_numbers(&answer)?;
+        }
+        Ok(known)
+    }
+}
+
+/// Reads the answer to [`CURRENT`].
+pub(in crate::postgres) fn read_current(
+    answer: &Answer,
+) -> Result<BTreeMap<String, Current>, Failure> {
+    let mut runs = BTreeMap::new();
+    for row in &answer.rows {
+        let count: i64 = row.try_get(9)?;
+        let current = Current {
+            run: row.try_get(1)?,
+            status: row.try_get(2)?,
+            is_over: row.try_get(3)?,
+            epoch: number(row.try_get(4)?),
+            head: head(row.try_get(5)?, row.try_get(6)?),
+            leased: row.try_get::<_, Option<i64>>(7)?.map(number),
+            state_seq: row.try_get::<_, Option<i64>>(8)?.map_or(0, number),
+            open_requests: u32::try_from(count).unwrap_or(u32::MAX),
+        };
+        runs.insert(row.try_get(0)?, current);
+    }
+    Ok(runs)
+}
+
+fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
+    answer.rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+impl Known {
+    /// A run, and where its journal ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRun`], [`Error::Damaged`].
+    pub(in crate::postgres) fn run(&self, run_id: &RunId) -> Result<(&Current, Head), Failure> {
+        let Some(current) = self.runs.get(run_id.as_str()) else {
+            return Err(Error::NoRun { run_id: run_id.clone() }.into());
+        };
+        match current.head {
+            Some(head) => Ok((current, head)),
+            None => Err(damaged(run_id.as_str(), "its journal's end cannot be read").into()),
+        }
+    }
+
+    /// Who used a key, and for what.
+    pub(super) fn by_key(&self, namespace: Option<&str>, key: &str) -> Option<&(RunId, Vec<u8>)> {
+        self.by_key.get(&(namespace.unwrap_or_default().to_owned(), key.to_owned()))
+    }
+
+    /// The newest run with that fingerprint that did not go wrong.
+    pub(super) fn by_fingerprint(&self, fingerprint: &[u8]) -> Option<&RunId> {
+        self.by_fingerprint.get(fingerprint)
+    }
+
+    pub(super) fn numbers(&self) -> Numbers {
+        Numbers {
+            runs: self.run_numbers.iter().copied().collect(),
+            requests: self.request_numbers.iter().copied().collect(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The right to write a journal is taken or given back; something is asked of whoever has it.
+
+use errand_model::{RunId, Timestamp};
+
+use super::current::{Known, Numbers};
+use super::{Decided, Done, Plan};
+use crate::postgres::failure::Failure;
+use crate::postgres::row::json;
+use crate::{Change, Error, Holder, Lease, RequestKind};
+
+/// [`crate::Store::take`].
+pub(super) fn take(
+    known: &Known,
+    plan: &mut Plan<'_>,
+    (run_id, seen_epoch): (&RunId, u64),
+    holder: &Holder,
+    expires_at: Option<Timestamp>,
+) -> Result<Decided, Failure> {
+    let (current, _) = known.run(run_id)?;
+    if current.is_over {
+        return Err(Error::Sealed { run_id: run_id.clone() }.into());
+    }
+    if current.epoch != seen_epoch {
+        let (run_id, epoch) = (run_id.clone(), seen_epoch);
+        return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
+    }
+    let lease = Lease {
+        run_id: run_id.clone(),
+        epoch: current.epoch + 1,
+        holder: holder.clone(),
+        expires_at,
+    };
+    plan.take(current, &lease)?;
+    Ok((Done::Leased(lease), Vec::new()))
+}
+
+/// [`crate::Store::give_back`].
+pub(super) fn give_back(
+    known: &Known,
+    plan: &mut Plan<'_>,
+    run_id: &RunId,
+    epoch: u64,
+) -> Result<Decided, Failure> {
+    match known.run(run_id) {
+        Ok((current, _)) if current.leased == Some(epoch) => plan.give_back(current, epoch),
+        Ok(_) | Err(Failure::Refused(Error::NoRun { .. })) => {}
+        Err(failure) => return Err(failure),
+    }
+    Ok((Done::GivenBack, Vec::new()))
+}
+
+/// [`crate::Store::request`].
+pub(super) fn ask(
+    known: &Known,
+    numbers: &mut Numbers,
+    plan: &mut Plan<'_>,
+    (run_id, kind, now): (&RunId, &RequestKind, Timestamp),
+) -> Result<Decided, Failure> {
+    let (current, _) = known.run(run_id)?;
+    if current.is_over {
+        return Err(Error::Sealed { run_id: run_id.clone() }.into());
+    }
+    let id = numbers.request()?;
+    plan.requests.put(id, current.run, now.as_millis(), json(kind)?);
+    Ok((Done::Asked(id), vec![Change::Asked { run_id: run_id.clone() }]))
+}

@@ -1,0 +1,129 @@
+//! Changes of many runs' journals in one transaction.
+//!
+//! Three rounds to the server: begin and lock; look at what the locks protect; write everything,
+//! table by table, and commit. What is refused writes nothing and harms nobody else. No two changes
+//! of one batch need the same lock, so none has to know of another.
+
+mod admit;
+mod append;
+mod current;
+mod gathered;
+mod lease;
+mod plan;
+mod write;
+
+pub(super) use admit::check as check_admitted;
+pub(super) use gathered::{Done, Gathered, Outcome};
+pub(super) use plan::{Leases, Plan};
+pub(super) use write::{UNQUEUE, UNRESERVE, insert};
+
+use current::Known;
+
+use super::db::{Db, Step};
+use super::failure::{Failure, Remedy};
+use super::transact::{LOCK, NUMBER};
+use crate::Change;
+
+/// What a try came to.
+pub(super) enum Tried {
+    Committed(Vec<Outcome>),
+    /// Nothing of it was kept.
+    Failed(Failure),
+    /// The connection broke while the commit was under way: the transaction's number, and what came
+    /// of it if it was made.
+    Unknown(String, Vec<Outcome>),
+}
+
+/// What came of one change, and what others may want to hear of it.
+pub(super) type Decided = (Done, Vec<Change>);
+
+/// Does all of it, or nothing.
+pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
+    let begun = begin(db, jobs).await;
+    let (number, known) = match begun {
+        Ok(begun) => begun,
+        Err(failure) => return undo(db, failure).await,
+    };
+    let mut plan = Plan::default();
+    let outcomes = match decide(db, jobs, &known, &mut plan).await {
+        Ok(outcomes) => outcomes,
+        Err(failure) => return undo(db, failure).await,
+    };
+    match write::commit(db, &plan).await {
+        Ok(()) => Tried::Committed(outcomes),
+        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(number, outcomes),
+        Err(failure) => undo(db, failure).await,
+    }
+}
+
+/// Ends the transaction, so that the connection can be used again.
+async fn undo(db: &Db, failure: Failure) -> Tried {
+    match db.batch("ROLLBACK").await {
+        Ok(()) => Tried::Failed(failure),
+        Err(lost) if failure.remedy() == Remedy::Again => Tried::Failed(lost),
+        Err(_) => Tried::Failed(failure),
+    }
+}
+
+/// Begins the transaction, locks what the changes concern and looks at it.
+async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(String, Known), Failure> {
+    let mut names: Vec<String> = jobs.iter().flat_map(Gathered::locks).collect();
+    names.sort();
+    names.dedup();
+    let wanted = current::Wanted::of(jobs);
+    let mut steps = vec![
+        Step::Plain("BEGIN"),
+        Step::Query(NUMBER, Vec::new()),
+        Step::Query(LOCK, vec![&names]),
+    ];
+    let fixed = steps.len();
+    steps.extend(wanted.steps());
+    let mut answers = db.pipeline(&steps).await?;
+    let found = answers.split_off(fixed);
+    let number = answers
+        .get(1)
+        .and_then(|answer| answer.rows.first()?.try_get(0).ok())
+        .ok_or(Failure::Unexpected("a transaction has no number"))?;
+    Ok((number, wanted.read(found)?))
+}
+
+async fn decide<'a>(
+    db: &Db,
+    jobs: &'a [Gathered],
+    known: &Known,
+    plan: &mut Plan<'a>,
+) -> Result<Vec<Outcome>, Failure> {
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    let mut numbers = known.numbers();
+    for job in jobs {
+        let decided = match job {
+            Gathered::Admit { admission, holder, .. } => {
+                admit::admit(db, known, &mut numbers, plan, (admission, holder.as_ref())).await
+            }
+            Gathered::Append { append, .. } => append::append(db, known, plan, append).await,
+            Gathered::AppendAtRest { append, .. } => {
+                append::append_at_rest(db, known, plan, append).await
+            }
+            Gathered::AppendAndAdmit { parent, child, holder, .. } => {
+                let family = append::Family { parent, child, holder };
+                append::append_and_admit(db, known, &mut numbers, plan, family).await
+            }
+            Gathered::Take { run_id, seen_epoch, holder, expires_at, .. } => {
+                let seen = (run_id, *seen_epoch);
+                lease::take(known, plan, seen, holder, *expires_at)
+            }
+            Gathered::GiveBack { run_id, epoch, .. } => {
+                lease::give_back(known, plan, run_id, *epoch)
+            }
+            Gathered::Ask { run_id, kind, now, .. } => {
+                lease::ask(known, &mut numbers, plan, (run_id, kind, *now))
+            }
+        };
+        outcomes.push(match decided {
+            Ok((done, changes)) => Outcome { done: Ok(done), changes },
+            Err(Failure::Refused(error)) => Outcome { done: Err(error), changes: Vec::new() },
+            Err(failure) => return Err(failure),
+        });
+    }
+    Ok(outcomes)
+}

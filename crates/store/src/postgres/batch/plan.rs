@@ -1,0 +1,325 @@
+//! What a transaction is going to write, column by column: a table takes all its rows at once.
+
+use errand_model::event::Event;
+use errand_model::run::Run;
+
+use super::current::Current;
+use super::write::LEASES;
+use crate::document::DocumentWrite;
+use crate::postgres::db::{Step, Value};
+use crate::postgres::failure::Failure;
+use crate::postgres::read::kind_name;
+use crate::postgres::row::{damaged, fingerprint, integer, json, small};
+use crate::postgres::write::Grown;
+use crate::{Admission, Append, Appended, Lease, Pending};
+
+/// No more events than so many lie between a run's stored fold and the end of its journal: what a
+/// load has to fold at most, however long the journal is. A shorter journal has no stored fold: it
+/// would say the same once more.
+const FOLD_LIMIT: u64 = 64;
+
+/// From so many events on a fold is stored where one is asked for, or the run is over.
+const FOLD_FROM: u64 = 24;
+
+/// The one status in which a run may wait in the queue.
+const PENDING: &str = "pending";
+
+/// Everything that is going to be written.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Plan<'a> {
+    pub(super) runs: Runs,
+    pub(super) events: Events<'a>,
+    pub(super) heads: Heads,
+    pub(super) queue: Queue,
+    /// Runs that leave the queue.
+    pub(super) unqueued: Vec<i64>,
+    pub(super) leases: Leases,
+    /// Runs whose lease ends, or is replaced.
+    pub(super) unleased: Vec<i64>,
+    /// Leases that end without a word: the run, and the lease's number, which is the last one now.
+    pub(super) given_back: (Vec<i64>, Vec<i64>),
+    /// Runs of which nothing is promised any more.
+    pub(super) unreserved: Vec<i64>,
+    pub(super) states: States,
+    pub(super) requests: Requests,
+    /// Requests that were answered: their ids and runs.
+    pub(super) answered: (Vec<i64>, Vec<i64>),
+    /// Runs of which nothing is asked any more.
+    pub(super) unasked: Vec<i64>,
+    pub(super) documents: Vec<DocumentWrite>,
+    pub(super) grown: Vec<Grown<'a>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    pub(super) run: Vec<i64>,
+    pub(super) run_id: Vec<String>,
+    pub(super) kind: Vec<&'static str>,
+    pub(super) agent: Vec<String>,
+    pub(super) name: Vec<Option<String>>,
+    pub(super) labels: Vec<Option<String>>,
+    pub(super) session_id: Vec<Option<String>>,
+    pub(super) parent_run_id: Vec<Option<String>>,
+    pub(super) idempotency_key: Vec<Option<String>>,
+    pub(super) fingerprint: Vec<Vec<u8>>,
+    pub(super) fingerprint_key: Vec<i64>,
+    pub(super) status: Vec<String>,
+    pub(super) epoch: Vec<i64>,
+    pub(super) head_seq: Vec<i64>,
+    pub(super) head_hash: Vec<Vec<u8>>,
+    pub(super) namespace: Vec<Option<String>>,
+    pub(super) class: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Events<'a> {
+    pub(super) run: Vec<i64>,
+    pub(super) seq: Vec<i64>,
+    pub(super) at_ms: Vec<i64>,
+    pub(super) attempt: Vec<i32>,
+    pub(super) kind: Vec<&'a str>,
+    pub(super) data: Vec<&'a str>,
+    pub(super) hash: Vec<&'a [u8]>,
+}
+
+/// What changes of runs that are here already, and where their journals ended before.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    pub(super) run: Vec<i64>,
+    pub(super) seen_seq: Vec<i64>,
+    pub(super) head_seq: Vec<i64>,
+    pub(super) head_hash: Vec<Vec<u8>>,
+    pub(super) epoch: Vec<i64>,
+    pub(super) status: Vec<String>,
+    pub(super) ended_at_ms: Vec<Option<i64>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    pub(super) run: Vec<i64>,
+    pub(super) rank: Vec<i32>,
+    pub(super) ready_at_ms: Vec<i64>,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Leases {
+    pub(super) run: Vec<i64>,
+    pub(super) epoch: Vec<i64>,
+    pub(super) expires_at_ms: Vec<Option<i64>>,
+    pub(super) holder: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct States {
+    pub(super) run: Vec<i64>,
+    pub(super) seq: Vec<i64>,
+    pub(super) state: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    pub(super) id: Vec<i64>,
+    pub(super) run: Vec<i64>,
+    pub(super) at_ms: Vec<i64>,
+    pub(super) kind: Vec<String>,
+}
+
+impl Queue {
+    pub(super) fn put(&mut self, run: i64, pending: &Pending) {
+        self.run.push(run);
+        // All bits turned over: the highest priority sorts first, and none has no opposite.
+        self.rank.push(!pending.priority);
+        self.ready_at_ms.push(pending.ready_at.as_millis());
+    }
+}
+
+impl Leases {
+    pub(in crate::postgres) fn put(&mut self, run: i64, lease: &Lease) -> Result<(), Failure> {
+        self.run.push(run);
+        self.epoch.push(integer(lease.epoch));
+        self.expires_at_ms.push(lease.expires_at.map(errand_model::Timestamp::as_millis));
+        self.holder.push(json(&lease.holder)?);
+        Ok(())
+    }
+
+    /// What writes them.
+    pub(in crate::postgres) fn step(&self) -> Step<'_> {
+        let values: Vec<Value<'_>> =
+            vec![&self.run, &self.epoch, &self.expires_at_ms, &self.holder];
+        Step::Execute(LEASES, values)
+    }
+}
+
+impl Requests {
+    pub(super) fn put(&mut self, id: i64, run: i64, at_ms: i64, kind: String) {
+        self.id.push(id);
+        self.run.push(run);
+        self.at_ms.push(at_ms);
+        self.kind.push(kind);
+    }
+}
+
+impl<'a> Events<'a> {
+    fn put(&mut self, run: i64, event: &'a Event) {
+        self.run.push(run);
+        self.seq.push(integer(event.seq));
+        self.at_ms.push(event.at.as_millis());
+        self.attempt.push(small(event.attempt));
+        self.kind.push(&event.kind);
+        self.data.push(&event.data);
+        self.hash.push(event.hash.as_bytes());
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// A run begins to exist. Everything was checked.
+    pub(in crate::postgres) fn admit(
+        &mut self,
+        number: i64,
+        admission: &'a Admission,
+        epoch: u64,
+    ) -> Result<(), Failure> {
+        let run = &admission.run;
+        self.put_run(number, admission, epoch)?;
+        for event in &admission.events {
+            self.events.put(number, event);
+        }
+        if let Some(ended_at) = run.status.ended_at() {
+            // Written as a live one, so that its events can be added, and ended after that.
+            let seq = integer(admission.head.seq);
+            self.heads.run.push(number);
+            self.heads.seen_seq.push(seq);
+            self.heads.head_seq.push(seq);
+            self.heads.head_hash.push(admission.head.hash.as_bytes().to_vec());
+            self.heads.epoch.push(integer(epoch));
+            self.heads.status.push(run.status.name().to_owned());
+            self.heads.ended_at_ms.push(Some(ended_at.as_millis()));
+            if admission.head.seq >= FOLD_FROM {
+                self.states.put(number, run, admission.head.seq)?;
+            }
+        } else if let Some(pending) = &admission.queued {
+            self.queue.put(number, pending);
+        }
+        self.documents.extend(admission.documents.iter().cloned());
+        self.grown.push(Grown { number, run, events: &admission.events, is_new: true });
+        Ok(())
+    }
+
+    fn put_run(&mut self, number: i64, admission: &Admission, epoch: u64) -> Result<(), Failure> {
+        let run = &admission.run;
+        let spec = &run.spec;
+        let labels = if spec.labels.is_empty() { None } else { Some(json(&spec.labels)?) };
+        let (fingerprint, fingerprint_key) = fingerprint(&spec.fingerprint);
+        let class =
+            spec.class().to_key().map_err(|error| damaged("", format!("its class: {error}")))?;
+        let rows = &mut self.runs;
+        rows.run.push(number);
+        rows.run_id.push(run.id.to_string());
+        rows.kind.push(kind_name(spec.kind));
+        rows.agent.push(spec.agent.name.clone());
+        rows.name.push(spec.name.clone());
+        rows.labels.push(labels);
+        rows.session_id.push(spec.session_id.clone());
+        rows.parent_run_id.push(spec.parent_run_id.as_ref().map(ToString::to_string));
+        rows.idempotency_key.push(spec.idempotency_key.clone());
+        rows.fingerprint.push(fingerprint.to_vec());
+        rows.fingerprint_key.push(fingerprint_key);
+        rows.status.push(run.status.name().to_owned());
+        rows.epoch.push(integer(epoch));
+        rows.head_seq.push(integer(admission.head.seq));
+        rows.head_hash.push(admission.head.hash.as_bytes().to_vec());
+        rows.namespace.push(spec.namespace.clone());
+        rows.class.push(class);
+        Ok(())
+    }
+
+    /// A journal grows. Everything was checked.
+    pub(super) fn append(
+        &mut self,
+        append: &'a Append,
+        current: &Current,
+    ) -> Result<Appended, Failure> {
+        let (run, number) = (&append.run, current.run);
+        for event in &append.events {
+            self.events.put(number, event);
+        }
+        let status = run.status.name();
+        let ended_at = run.status.ended_at();
+        let seq = append.head.seq;
+        let heads = &mut self.heads;
+        heads.run.push(number);
+        heads.seen_seq.push(current.head.map_or(0, |head| integer(head.seq)));
+        heads.head_seq.push(integer(seq));
+        heads.head_hash.push(append.head.hash.as_bytes().to_vec());
+        heads.epoch.push(integer(current.epoch));
+        heads.status.push(status.to_owned());
+        heads.ended_at_ms.push(ended_at.map(errand_model::Timestamp::as_millis));
+        let is_wanted = append.snapshot || ended_at.is_some();
+        let behind = seq.saturating_sub(current.state_seq);
+        if behind >= FOLD_LIMIT || (is_wanted && behind >= FOLD_FROM) {
+            self.states.put(number, run, seq)?;
+        }
+        for id in &append.answered {
+            self.answered.0.push(*id);
+            self.answered.1.push(number);
+        }
+        self.place(append, current);
+        self.documents.extend(append.documents.iter().cloned());
+        self.grown.push(Grown { number, run, events: &append.events, is_new: false });
+        let answered = u32::try_from(append.answered.len()).unwrap_or(u32::MAX);
+        let is_over = run.status.is_terminal();
+        let open = if is_over { 0 } else { current.open_requests.saturating_sub(answered) };
+        Ok(Appended { open_requests: open })
+    }
+
+    /// Brings lease, queue and requests in line with how the run is now.
+    fn place(&mut self, append: &Append, current: &Current) {
+        let run = current.run;
+        let is_over = append.run.status.is_terminal();
+        if (append.release || is_over) && current.leased.is_some() {
+            self.unleased.push(run);
+        }
+        if is_over && current.open_requests > 0 {
+            self.unasked.push(run);
+        }
+        let is_pending = append.run.status.name() == PENDING;
+        match &append.requeue {
+            Some(pending) if is_pending => {
+                self.unqueued.push(run);
+                self.queue.put(run, pending);
+            }
+            Some(_) | None if current.status == PENDING && !is_pending => self.unqueued.push(run),
+            Some(_) | None => {}
+        }
+    }
+
+    /// A new lease is in force: the run is out of the queue, every older lease is void.
+    pub(super) fn take(&mut self, current: &Current, lease: &Lease) -> Result<(), Failure> {
+        let run = current.run;
+        if current.leased.is_some() {
+            self.unleased.push(run);
+        }
+        if current.status == PENDING {
+            self.unqueued.push(run);
+        }
+        // What was promised under an older lease, nobody settles any more.
+        self.unreserved.push(run);
+        self.leases.put(run, lease)
+    }
+
+    /// A lease ends, and nothing else.
+    pub(super) fn give_back(&mut self, current: &Current, epoch: u64) {
+        self.unleased.push(current.run);
+        self.given_back.0.push(current.run);
+        self.given_back.1.push(integer(epoch));
+    }
+}
+
+impl States {
+    fn put(&mut self, run: i64, state: &Run, seq: u64) -> Result<(), Failure> {
+        self.run.push(run);
+        self.seq.push(integer(seq));
+        self.state.push(json(state)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! A plan is written: a statement a table, all of them sent at once.
+
+use super::Plan;
+use crate::Admission;
+use crate::postgres::db::{Db, Step, Value};
+use crate::postgres::failure::Failure;
+use crate::postgres::write::{project, write_documents};
+
+const RUNS: &str = "INSERT INTO runs (run, run_id, kind, agent, name, labels, session_id, \
+     parent_run_id, idempotency_key, fingerprint, fingerprint_key, status, epoch, head_seq, \
+     head_hash, namespace, class) \
+     SELECT run, run_id, kind, agent, name, labels, session_id, parent_run_id, \
+     CASE WHEN key IS NOT NULL AND EXISTS (SELECT 1 FROM runs o \
+     WHERE coalesce(o.namespace, '') = coalesce(x.namespace, '') AND o.idempotency_key = key) \
+     THEN NULL ELSE key END, \
+     fingerprint, fingerprint_key, status, epoch, head_seq, head_hash, namespace, class \
+     FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], \
+     $7::text[], $8::text[], $9::text[], $10::bytea[], $11::bigint[], $12::text[], $13::bigint[], \
+     $14::bigint[], $15::bytea[], $16::text[], $17::text[]) \
+     AS x (run, run_id, kind, agent, name, labels, session_id, parent_run_id, key, fingerprint, \
+     fingerprint_key, status, epoch, head_seq, head_hash, namespace, class)";
+
+const EVENTS: &str = "INSERT INTO events (run, seq, at_ms, attempt, type, data, hash) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::text[], \
+     $6::text[], $7::bytea[])";
+
+/// Fails unless it changed as many runs as there are: one that did not end where it was seen to end,
+/// or is over, was written by somebody who had not locked it.
+const HEADS: &str = "WITH changed AS (UPDATE runs r SET head_seq = x.head_seq, \
+     head_hash = x.head_hash, epoch = x.epoch, status = x.status, ended_at_ms = x.ended_at_ms \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], \
+     $7::bigint[]) AS x (run, seen_seq, head_seq, head_hash, epoch, status, ended_at_ms) \
+     WHERE r.run = x.run AND r.head_seq = x.seen_seq AND r.ended_at_ms IS NULL RETURNING 1) \
+     SELECT 1 / (CASE WHEN count(*) = cardinality($1) THEN 1 ELSE 0 END) FROM changed";
+
+const QUEUE: &str = "INSERT INTO queue (run, rank, ready_at_ms, ring, class) \
+     SELECT x.run, x.rank, x.ready_at_ms, g.current, r.class \
+     FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS x (run, rank, ready_at_ms) \
+     JOIN runs r ON r.run = x.run JOIN rings g ON g.name = 'queue'";
+
+pub(super) const LEASES: &str = "INSERT INTO leases \
+     (run, epoch, expires_at_ms, holder, ring, class) \
+     SELECT x.run, x.epoch, x.expires_at_ms, x.holder, g.current, r.class \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) \
+     AS x (run, epoch, expires_at_ms, holder) \
+     JOIN runs r ON r.run = x.run JOIN rings g ON g.name = 'leases'";
+
+const STATES: &str = "INSERT INTO states (run, seq, state) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]) \
+     ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, state = excluded.state";
+
+const REQUESTS: &str = "INSERT INTO requests (id, run, at_ms, kind) \
+     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
+
+const ANSWERED: &str = "DELETE FROM requests q USING unnest($1::bigint[], $2::bigint[]) \
+     AS x (id, run) WHERE q.id = x.id AND q.run = x.run";
+
+const GIVEN_BACK: &str = "UPDATE runs r SET epoch = x.epoch \
+     FROM unnest($1::bigint[], $2::bigint[]) AS x (run, epoch) \
+     WHERE r.run = x.run AND r.epoch < x.epoch";
+
+pub(in crate::postgres) const UNQUEUE: &str = "DELETE FROM queue WHERE run = ANY($1)";
+const UNLEASE: &str = "DELETE FROM leases WHERE run = ANY($1)";
+pub(in crate::postgres) const UNRESERVE: &str = "DELETE FROM reservations WHERE run = ANY($1)";
+const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
+
+/// Writes a plan and commits it.
+pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
+    let is_simple =
+        plan.documents.is_empty() && !plan.grown.iter().any(|grown| grown.has_projections());
+    if is_simple {
+        return send(db, plan, Some("COMMIT")).await;
+    }
+    apply(db, plan).await?;
+    db.batch("COMMIT").await
+}
+
+/// Writes a plan; what follows from it, too.
+async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
+    send(db, plan, None).await?;
+    if !plan.documents.is_empty() {
+        write_documents(db, &plan.documents).await?;
+    }
+    project(db, &plan.grown).await
+}
+
+/// Writes a run that was kept elsewhere, in the transaction under way. Everything was checked, and
+/// its locks are held.
+pub(in crate::postgres) async fn insert(
+    db: &Db,
+    admission: &Admission,
+    epoch: u64,
+) -> Result<(), Failure> {
+    const NUMBER: &str = "SELECT nextval('runs_run_seq')";
+    let Some(row) = db.query_first(NUMBER, &[]).await? else {
+        return Err(Failure::Unexpected("too few numbers for runs"));
+    };
+    let mut plan = Plan::default();
+    plan.admit(row.try_get(0)?, admission, epoch)?;
+    apply(db, &plan).await
+}
+
+/// Sends all statements that there is something for.
+async fn send<'a>(db: &Db, plan: &'a Plan<'_>, end: Option<&'a str>) -> Result<(), Failure> {
+    let mut steps = Steps(Vec::new());
+    steps.put(UNQUEUE, vec![&plan.unqueued], !plan.unqueued.is_empty());
+    steps.put(UNLEASE, vec![&plan.unleased], !plan.unleased.is_empty());
+    steps.put(UNRESERVE, vec![&plan.unreserved], !plan.unreserved.is_empty());
+    steps.put(UNASK, vec![&plan.unasked], !plan.unasked.is_empty());
+    let (ids, of) = &plan.answered;
+    steps.put(ANSWERED, vec![ids, of], !ids.is_empty());
+    steps.put(RUNS, runs(plan), !plan.runs.run.is_empty());
+    steps.put(EVENTS, events(plan), !plan.events.run.is_empty());
+    let (given_back, epochs) = &plan.given_back;
+    steps.put(GIVEN_BACK, vec![given_back, epochs], !given_back.is_empty());
+    let states = &plan.states;
+    steps.put(STATES, vec![&states.run, &states.seq, &states.state], !states.run.is_empty());
+    let leases = &plan.leases;
+    let values: Vec<Value<'_>> =
+        vec![&leases.run, &leases.epoch, &leases.expires_at_ms, &leases.holder];
+    steps.put(LEASES, values, !leases.run.is_empty());
+    let queue = &plan.queue;
+    steps.put(QUEUE, vec![&queue.run, &queue.rank, &queue.ready_at_ms], !queue.run.is_empty());
+    let asked = &plan.requests;
+    let values: Vec<Value<'_>> = vec![&asked.id, &asked.run, &asked.at_ms, &asked.kind];
+    steps.put(REQUESTS, values, !asked.run.is_empty());
+    steps.put(HEADS, heads(plan), !plan.heads.run.is_empty());
+    if let Some(end) = end {
+        steps.0.push(Step::Plain(end));
+    }
+    db.pipeline(&steps.0).await?;
+    Ok(())
+}
+
+struct Steps<'a>(Vec<Step<'a>>);
+
+impl<'a> Steps<'a> {
+    fn put(&mut self, sql: &'a str, values: Vec<Value<'a>>, is_wanted: bool) {
+        if is_wanted {
+            self.0.push(Step::Execute(sql, values));
+        }
+    }
+}
+
+fn runs<'a>(plan: &'a Plan<'_>) -> Vec<Value<'a>> {
+    let rows = &plan.runs;
+    vec![
+        &rows.run,
+        &rows.run_id,
+        &rows.kind,
+        &rows.agent,
+        &rows.name,
+        &rows.labels,
+        &rows.session_id,
+        &rows.parent_run_id,
+        &rows.idempotency_key,
+        &rows.fingerprint,
+        &rows.fingerprint_key,
+        &rows.status,
+        &rows.epoch,
+        &rows.head_seq,
+        &rows.head_hash,
+        &rows.namespace,
+        &rows.class,
+    ]
+}
+
+fn events<'a>(plan: &'a Plan<'_>) -> Vec<Value<'a>> {
+    let rows = &plan.events;
+    vec![&rows.run, &rows.seq, &rows.at_ms, &rows.attempt, &rows.kind, &rows.data, &rows.hash]
+}
+
+fn heads<'a>(plan: &'a Plan<'_>) -> Vec<Value<'a>> {
+    let rows = &plan.heads;
+    vec![
+        &rows.run,
+        &rows.seen_seq,
+        &rows.head_seq,
+        &rows.head_hash,
+        &rows.epoch,
+        &rows.status,
+        &rows.ended_at_ms,
+    ]
+}

@@ -1,0 +1,186 @@
+//! Gathers changes of journals while a commit is under way, and has them committed together.
+//!
+//! A commit costs a sync of the server's disk, whether it holds one change or a hundred.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::{Gathered, Outcome, Tried, attempt};
+use super::connect::Purpose;
+use super::db::Db;
+use super::driver::Driver;
+use super::failure::{Failure, Remedy};
+use super::patience::Patience;
+use super::{Postgres, Shared};
+use crate::Error;
+
+/// Changes that wait; more of them wait in their callers.
+const INBOX_LIMIT: usize = 1024;
+
+/// Changes in one transaction: bounds how long the first of them waits for the others, and how many
+/// locks one transaction holds.
+const BATCH_LIMIT: usize = 128;
+
+/// After a commit of several changes their callers are about to send the next ones. So long is
+/// waited for them, once, where fewer than half are there.
+const GATHER_FOR: Duration = Duration::from_micros(50);
+
+const DOING: &str = "writes";
+
+/// The way to whoever gathers.
+#[derive(Debug)]
+pub(super) struct Coalescer {
+    inbox: mpsc::Sender<Gathered>,
+}
+
+impl Coalescer {
+    pub(super) fn start(shared: &Arc<Shared>, driver: &Driver) -> Self {
+        let (inbox, messages) = mpsc::channel(INBOX_LIMIT);
+        let worker = Worker { shared: Arc::clone(shared), db: None };
+        driver.handle().begin(worker.run(messages));
+        Self { inbox }
+    }
+}
+
+impl Postgres {
+    /// Has a change gathered and committed, and waits for that.
+    pub(super) async fn gather<T>(
+        &self,
+        change: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Gathered,
+    ) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.coalescer.inbox.send(change(reply)).await.map_err(|_| Error::WriterGone)?;
+        answer.await.map_err(|_| Error::WriterGone)?
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    db: Option<Db>,
+}
+
+impl Worker {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Gathered>) {
+        let mut waiting = VecDeque::new();
+        let mut last_batch = 0;
+        loop {
+            if waiting.is_empty() {
+                match inbox.recv().await {
+                    Some(job) => waiting.push_back(job),
+                    None => return,
+                }
+            }
+            take_waiting(&mut inbox, &mut waiting);
+            if last_batch > 1 && waiting.len() * 2 < last_batch {
+                std::thread::sleep(GATHER_FOR);
+                take_waiting(&mut inbox, &mut waiting);
+            }
+            let batch = next_batch(&mut waiting);
+            last_batch = batch.len();
+            self.commit(batch).await;
+        }
+    }
+
+    /// Commits changes together; if the database refuses that, each by itself.
+    async fn commit(&mut self, jobs: Vec<Gathered>) {
+        match self.attempt(&jobs).await {
+            Ok(outcomes) => self.answer(jobs, outcomes),
+            Err(failure) if jobs.len() == 1 || failure.remedy() == Remedy::Reconnect => {
+                for job in jobs {
+                    job.answer(Err(failure.explain_again(&self.shared.address, DOING)));
+                }
+            }
+            Err(_) => {
+                for job in jobs {
+                    let alone = vec![job];
+                    match self.attempt(&alone).await {
+                        Ok(outcomes) => self.answer(alone, outcomes),
+                        Err(failure) => {
+                            for job in alone {
+                                let error = failure.explain_again(&self.shared.address, DOING);
+                                job.answer(Err(error));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&self, jobs: Vec<Gathered>, outcomes: Vec<Outcome>) {
+        let mut changes = Vec::new();
+        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+            changes.extend(outcome.changes);
+            job.answer(outcome.done);
+        }
+        self.shared.announce(changes);
+    }
+
+    /// Tries for as long as it may help, on one connection after the other.
+    async fn attempt(&mut self, jobs: &[Gathered]) -> Result<Vec<Outcome>, Failure> {
+        let mut patience = Patience::new();
+        loop {
+            let tried = match self.connection().await {
+                Ok(db) => attempt(db, jobs).await,
+                Err(failure) => Tried::Failed(failure),
+            };
+            let failure = match tried {
+                Tried::Committed(outcomes) => return Ok(outcomes),
+                Tried::Failed(failure) => failure,
+                Tried::Unknown(number, outcomes) => {
+                    self.db = None;
+                    match self.shared.was_committed(&number).await {
+                        Ok(true) => return Ok(outcomes),
+                        Ok(false) => continue,
+                        Err(failure) => failure,
+                    }
+                }
+            };
+            if failure.remedy() == Remedy::Reconnect {
+                self.db = None;
+            }
+            if failure.remedy() == Remedy::Again && jobs.len() > 1 {
+                // Perhaps one of them alone is in the way of the others.
+                return Err(failure);
+            }
+            patience.after(failure, &self.shared.driver).await?;
+        }
+    }
+
+    async fn connection(&mut self) -> Result<&Db, Failure> {
+        if self.db.as_ref().is_none_or(Db::is_closed) {
+            self.db = Some(self.shared.connect(Purpose::Write).await?);
+        }
+        self.db.as_ref().ok_or(Failure::Unexpected("there is no connection"))
+    }
+}
+
+fn take_waiting(inbox: &mut mpsc::Receiver<Gathered>, waiting: &mut VecDeque<Gathered>) {
+    while waiting.len() < INBOX_LIMIT {
+        let Ok(job) = inbox.try_recv() else { return };
+        waiting.push_back(job);
+    }
+}
+
+/// The next changes, in order; one that needs a lock of an earlier one waits for the next batch, and
+/// so does whatever would overtake it.
+fn next_batch(waiting: &mut VecDeque<Gathered>) -> Vec<Gathered> {
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut batch = Vec::new();
+    let mut later = VecDeque::new();
+    while let Some(job) = waiting.pop_front() {
+        let locks = job.locks();
+        let is_free = batch.len() < BATCH_LIMIT && locks.iter().all(|name| !names.contains(name));
+        names.extend(locks);
+        if is_free {
+            batch.push(job);
+        } else {
+            later.push_back(job);
+        }
+    }
+    *waiting = later;
+    batch
+}

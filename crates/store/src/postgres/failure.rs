@@ -1,0 +1,157 @@
+//! What PostgreSQL says, turned into what a caller can do about it.
+
+use tokio_postgres::error::SqlState;
+
+use super::Address;
+use crate::Error;
+
+/// Why an operation or a query did not happen.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It is refused: others in the same transaction are not concerned.
+    Refused(Error),
+    /// The database failed: nothing of the transaction is kept.
+    Database(tokio_postgres::Error),
+    /// A journal was not as it was a moment ago under its lock, which is a bug; or a connection was
+    /// not to be had.
+    Unexpected(&'static str),
+}
+
+/// What can be done about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// Nothing: the same again would fail the same way.
+    None,
+    /// The same again may work, on the same connection.
+    Again,
+    /// The same again may work, on another connection: this one is of no use.
+    Reconnect,
+}
+
+impl From<tokio_postgres::Error> for Failure {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl Failure {
+    /// What can be done about it.
+    pub(super) fn remedy(&self) -> Remedy {
+        match self {
+            Self::Refused(_) => Remedy::None,
+            Self::Unexpected(_) => Remedy::Reconnect,
+            Self::Database(error) => remedy(error),
+        }
+    }
+
+    /// The error for the caller.
+    pub(super) fn explain(self, address: &Address, doing: &'static str) -> Error {
+        let remedy = self.remedy();
+        match self {
+            Self::Refused(error) => error,
+            Self::Unexpected(reason) => {
+                Error::Unreachable { database: address.to_string(), reason: reason.to_owned() }
+            }
+            Self::Database(error) => explain(error, remedy, address, doing),
+        }
+    }
+
+    /// The same once more, for another caller that it concerns too.
+    pub(super) fn explain_again(&self, address: &Address, doing: &'static str) -> Error {
+        match self {
+            Self::Refused(_) => Error::WriterGone,
+            Self::Unexpected(reason) => {
+                Error::Unreachable { database: address.to_string(), reason: (*reason).to_owned() }
+            }
+            Self::Database(error) if remedy(error) == Remedy::None => {
+                Error::Postgres { doing, reason: text(error) }
+            }
+            Self::Database(error) => {
+                Error::Unreachable { database: address.to_string(), reason: text(error) }
+            }
+        }
+    }
+}
+
+fn remedy(error: &tokio_postgres::Error) -> Remedy {
+    let Some(state) = error.code() else {
+        // Not said by the server: the connection broke, or there was none. What cannot be read of a
+        // row is no reason to ask again.
+        let of_the_caller = error.is_closed() || is_about_the_connection(error);
+        return if of_the_caller { Remedy::Reconnect } else { Remedy::None };
+    };
+    let is_shutting_down = [
+        &SqlState::ADMIN_SHUTDOWN,
+        &SqlState::CRASH_SHUTDOWN,
+        &SqlState::CANNOT_CONNECT_NOW,
+        &SqlState::TOO_MANY_CONNECTIONS,
+        &SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+        &SqlState::READ_ONLY_SQL_TRANSACTION,
+    ];
+    let passes = [
+        &SqlState::T_R_SERIALIZATION_FAILURE,
+        &SqlState::T_R_DEADLOCK_DETECTED,
+        &SqlState::LOCK_NOT_AVAILABLE,
+        &SqlState::OUT_OF_MEMORY,
+        &SqlState::INSUFFICIENT_RESOURCES,
+        // A statement that was prepared before the schema changed.
+        &SqlState::FEATURE_NOT_SUPPORTED,
+    ];
+    if is_shutting_down.contains(&state) || state.code().starts_with("08") {
+        Remedy::Reconnect
+    } else if passes.contains(&state) {
+        Remedy::Again
+    } else {
+        Remedy::None
+    }
+}
+
+/// Whether a failure that the server did not report is one of the way to it.
+fn is_about_the_connection(error: &tokio_postgres::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if cause.is::<std::io::Error>() {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+fn explain(
+    error: tokio_postgres::Error,
+    remedy: Remedy,
+    address: &Address,
+    doing: &'static str,
+) -> Error {
+    let reason = text(&error);
+    let database = address.to_string();
+    match (remedy, error.code()) {
+        (_, Some(state)) if *state == SqlState::DISK_FULL => Error::Full { path: database.into() },
+        (_, Some(state)) if *state == SqlState::READ_ONLY_SQL_TRANSACTION => {
+            Error::ReadOnly { path: database.into() }
+        }
+        (Remedy::None, _) => Error::Postgres { doing, reason },
+        (Remedy::Again | Remedy::Reconnect, _) => Error::Unreachable { database, reason },
+    }
+}
+
+/// What happened, in the words of whoever knows most about it.
+pub(super) fn text(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return format!("{} ({})", said.message(), said.code().code());
+    }
+    let mut said = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        said = format!("{said}: {cause}");
+        source = cause.source();
+    }
+    said
+}

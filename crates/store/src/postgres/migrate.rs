@@ -1,0 +1,75 @@
+//! From an older schema to the current one.
+
+use super::db::{Db, Step};
+use super::failure::Failure;
+use crate::Error;
+
+/// Every change of the schema in order: its name and its SQL. The schema's version is how many of
+/// them were made. One that was released never changes.
+const MIGRATIONS: &[(&str, &str)] =
+    &[("server", include_str!("../../migrations/server/postgres.sql"))];
+
+/// Where it is noted which changes were made.
+const NOTES: &str = "CREATE TABLE IF NOT EXISTS errand_migrations (\
+     version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
+     made_at TIMESTAMPTZ NOT NULL DEFAULT now())";
+
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('errand migrate', 0))";
+
+/// What was done to a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// The version before; 0: there was none.
+    pub from: u32,
+    /// The version now.
+    pub to: u32,
+}
+
+/// The schema that this program needs.
+pub fn known_version() -> u32 {
+    u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
+}
+
+/// Refuses a database with another schema.
+pub(super) async fn check(db: &Db) -> Result<(), Failure> {
+    const IS_THERE: &str = "SELECT to_regclass('errand_migrations') IS NOT NULL";
+    let is_there = db.query_first(IS_THERE, &[]).await?;
+    let found = match is_there {
+        Some(row) if row.try_get(0)? => version(db).await?,
+        Some(_) | None => 0,
+    };
+    let known = known_version();
+    if found == known { Ok(()) } else { Err(Error::OtherSchema { found, known }.into()) }
+}
+
+/// Makes all changes that were not made yet. Another process may do so at the same time: one waits
+/// for the other.
+pub(super) async fn migrate(db: &Db) -> Result<Migrated, Failure> {
+    db.batch("BEGIN").await?;
+    db.query(LOCK, &[]).await?;
+    db.batch(NOTES).await?;
+    let (from, to) = (version(db).await?, known_version());
+    if from > to {
+        return Err(Error::OtherSchema { found: from, known: to }.into());
+    }
+    for (index, (name, sql)) in
+        MIGRATIONS.iter().enumerate().skip(usize::try_from(from).unwrap_or(0))
+    {
+        db.batch(sql).await?;
+        let version = i32::try_from(index + 1).unwrap_or(i32::MAX);
+        let note = "INSERT INTO errand_migrations (version, name) VALUES ($1, $2)";
+        db.pipeline(&[Step::Execute(note, vec![&version, name])]).await?;
+    }
+    db.batch("COMMIT").await?;
+    Ok(Migrated { from, to })
+}
+
+async fn version(db: &Db) -> Result<u32, Failure> {
+    let row =
+        db.query_first("SELECT coalesce(max(version), 0) FROM errand_migrations", &[]).await?;
+    let version: i32 = match row {
+        Some(row) => row.try_get(0)?,
+        None => 0,
+    };
+    Ok(u32::try_from(version).unwrap_or(0))
+}

@@ -1,0 +1,109 @@
+//! The registry in PostgreSQL, shared by any number of machines.
+//!
+//! Each process has one thread that owns its connections (`driver.rs`). What writes the journals of
+//! runs is gathered there and committed together (`coalescer.rs`, `batch/`); any other change is a
+//! transaction of its own (an operation in `write/`), any question a function in `read/`.
+//!
+//! Whoever changes something has locked it first, by name, in a statement of its own: what is read
+//! after that is what the lock protects. A commit of which nobody heard whether it was made, because
+//! the connection broke, is asked for by its number on the next one: nothing is done twice.
+
+mod address;
+mod announce;
+mod ask;
+mod batch;
+mod coalescer;
+mod connect;
+mod db;
+mod document_store;
+mod driver;
+mod failure;
+mod migrate;
+mod patience;
+mod pool;
+mod read;
+mod row;
+mod session_store;
+mod store;
+mod tls;
+mod transact;
+mod write;
+
+use std::sync::Arc;
+
+use tokio::sync::broadcast;
+
+pub use address::Address;
+use ask::ask;
+use coalescer::Coalescer;
+use connect::Purpose;
+use driver::Driver;
+pub use migrate::{Migrated, known_version};
+use pool::Pool;
+
+use crate::change::CHANGES_LIMIT;
+use crate::{Change, Error};
+
+/// A registry in PostgreSQL.
+#[derive(Debug)]
+pub struct Postgres {
+    shared: Arc<Shared>,
+    coalescer: Coalescer,
+    // Last: what the others began is finished by its thread.
+    driver: Driver,
+}
+
+/// What all that works on one registry has in common.
+#[derive(Debug)]
+struct Shared {
+    address: Address,
+    pool: Pool,
+    changes: broadcast::Sender<Change>,
+    driver: driver::Handle,
+}
+
+impl Postgres {
+    /// Opens the registry that a URL names (`postgres://user@host:5432/database`). It has to have
+    /// the schema that this program knows: see [`Postgres::migrate`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if the URL is none; [`Error::Unreachable`]; [`Error::OtherSchema`];
+    /// [`Error::Postgres`].
+    pub fn open(url: &str) -> Result<Self, Error> {
+        let address = Address::parse(url)?;
+        let driver = Driver::start(&address)?;
+        let shared = Arc::new(Shared {
+            pool: Pool::new(),
+            changes: broadcast::Sender::new(CHANGES_LIMIT),
+            driver: driver.handle(),
+            address,
+        });
+        let opening = Arc::clone(&shared);
+        driver.block(
+            async move { migrate::check(&opening.connect(Purpose::Read).await?).await },
+            &shared.address,
+        )?;
+        let coalescer = Coalescer::start(&shared, &driver);
+        Ok(Self { shared, coalescer, driver })
+    }
+
+    /// Brings the schema of a database up to date; makes it in an empty one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Postgres::open`]; [`Error::OtherSchema`] only if the schema is newer.
+    pub fn migrate(url: &str) -> Result<Migrated, Error> {
+        let address = Address::parse(url)?;
+        let driver = Driver::start(&address)?;
+        let handle = driver.handle();
+        let to = address.clone();
+        driver.block(
+            async move {
+                let db = connect::connect(&to, &handle, Purpose::Read).await?;
+                migrate::migrate(&db).await
+            },
+            &address,
+        )
+    }
+}

@@ -1,0 +1,42 @@
+//! What can be asked: functions on a connection.
+//!
+//! Each question is one statement where it can be, so that what it sees is one state; where it takes
+//! several, what is missing because a run was removed in between is looked for again.
+
+mod bom;
+mod dead_letter;
+mod document;
+mod evidence;
+mod find;
+mod lease;
+mod list;
+mod load;
+mod question;
+mod session;
+mod usage;
+
+pub(super) use bom::boms;
+pub(super) use dead_letter::dead_letters;
+pub(super) use document::{document, documents, due_documents};
+pub(super) use evidence::{evidence, run_ids, scan};
+pub(super) use find::find;
+pub(super) use lease::{expired, requests};
+pub(super) use list::list;
+pub(super) use load::{COLUMNS, Partial, Range, complete, events_after, load, load_numbers, steps};
+pub(super) use question::questions;
+pub(super) use session::{
+    session, session_length, session_messages, session_result, session_results, session_rollbacks,
+    session_summary, sessions, turn,
+};
+pub(super) use usage::{day_standing, usage};
+
+use errand_model::event::RunKind;
+
+/// The word that a kind is stored as.
+pub(super) const fn kind_name(kind: RunKind) -> &'static str {
+    match kind {
+        RunKind::Job => "job",
+        RunKind::Heartbeat => "heartbeat",
+        RunKind::Service => "service",
+    }
+}

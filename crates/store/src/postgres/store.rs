@@ -1,0 +1,213 @@
+//! The store's methods, each one operation or question.
+
+use async_trait::async_trait;
+use errand_model::event::Event;
+use errand_model::price::Day;
+use errand_model::step::Step;
+use errand_model::{Digest, RunId, Timestamp};
+
+use super::batch::Gathered;
+use super::write::{ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, Renew, Reserve};
+use super::{Postgres, ask, read};
+use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
+use crate::question::{Asked, Questions};
+use crate::row::{
+    Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
+    Page, Renewed, Request, RequestKind, Stored,
+};
+use crate::{
+    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
+    UsageQuery,
+};
+
+#[async_trait]
+impl Store for Postgres {
+    async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        let admission = Box::new(admission);
+        let (admitted, _) =
+            self.gather(|reply| Gathered::Admit { admission, holder: None, reply }).await?;
+        Ok(admitted)
+    }
+
+    async fn admit_held(
+        &self,
+        admission: Admission,
+        holder: Holder,
+    ) -> Result<(Admitted, Option<Lease>), Error> {
+        let (admission, holder) = (Box::new(admission), Some(holder));
+        self.gather(|reply| Gathered::Admit { admission, holder, reply }).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, Error> {
+        let append = Box::new(append);
+        self.gather(|reply| Gathered::Append { append, reply }).await
+    }
+
+    async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        let append = Box::new(append);
+        self.gather(|reply| Gathered::AppendAtRest { append, reply }).await
+    }
+
+    async fn append_and_admit(
+        &self,
+        parent: Append,
+        child: Admission,
+        holder: Holder,
+    ) -> Result<Lease, Error> {
+        let (parent, child) = (Box::new(parent), Box::new(child));
+        self.gather(|reply| Gathered::AppendAndAdmit { parent, child, holder, reply }).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
+        if claim.limit == 0 {
+            return Ok(Vec::new());
+        }
+        self.shared.write(ClaimRuns(claim)).await
+    }
+
+    async fn take(
+        &self,
+        run_id: &RunId,
+        seen_epoch: u64,
+        holder: Holder,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Lease, Error> {
+        let run_id = run_id.clone();
+        self.gather(|reply| Gathered::Take { run_id, seen_epoch, holder, expires_at, reply }).await
+    }
+
+    async fn give_back(&self, run_id: &RunId, epoch: u64) -> Result<(), Error> {
+        let run_id = run_id.clone();
+        self.gather(|reply| Gathered::GiveBack { run_id, epoch, reply }).await
+    }
+
+    async fn renew(&self, leases: Vec<(RunId, u64)>, until: Timestamp) -> Result<Renewed, Error> {
+        if leases.is_empty() {
+            return Ok(Renewed::default());
+        }
+        self.shared.write(Renew { leases, until }).await
+    }
+
+    async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
+        ask!(self, "looks for lost runs", |db| read::expired(db, now, limit))
+    }
+
+    fn changes(&self) -> Changes {
+        self.shared.listen()
+    }
+
+    async fn load(&self, run_id: &RunId) -> Result<Option<Stored>, Error> {
+        ask!(self, "loads a run", |db| read::load(db, run_id))
+    }
+
+    async fn events(&self, run_id: &RunId, after: u64, limit: u32) -> Result<Vec<Event>, Error> {
+        let range = read::Range { from: after, limit: i64::from(limit) };
+        ask!(self, "reads a journal", |db| read::events_after(db, run_id, range))
+    }
+
+    async fn list(&self, filter: &Filter, page: &Page) -> Result<(Vec<Stored>, Vec<Error>), Error> {
+        ask!(self, "lists runs", |db| read::list(db, filter, page))
+    }
+
+    async fn find(&self, part: &str, limit: u32) -> Result<Vec<RunId>, Error> {
+        ask!(self, "looks for a run", |db| read::find(db, part, limit))
+    }
+
+    async fn evidence(&self, run_id: &RunId) -> Result<Option<Evidence>, Error> {
+        ask!(self, "looks at a run", |db| read::evidence(db, run_id))
+    }
+
+    async fn run_ids(&self, after: Option<&RunId>, limit: u32) -> Result<Vec<RunId>, Error> {
+        ask!(self, "lists runs", |db| read::run_ids(db, after, limit))
+    }
+
+    async fn scan(
+        &self,
+        run_id: &RunId,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Event>, Error> {
+        ask!(self, "reads a journal", |db| read::scan(db, run_id, after, limit))
+    }
+
+    async fn import(&self, run: Admission) -> Result<Admitted, Error> {
+        self.shared.write(Import(run)).await
+    }
+
+    async fn steps(&self, run_id: &RunId) -> Result<Vec<Step>, Error> {
+        ask!(self, "reads steps", |db| read::steps(db, run_id))
+    }
+
+    async fn request(
+        &self,
+        run_id: &RunId,
+        kind: RequestKind,
+        now: Timestamp,
+    ) -> Result<i64, Error> {
+        let (run_id, kind) = (run_id.clone(), Box::new(kind));
+        self.gather(|reply| Gathered::Ask { run_id, kind, now, reply }).await
+    }
+
+    async fn requests(&self, run_id: &RunId) -> Result<Vec<Request>, Error> {
+        ask!(self, "reads requests", |db| read::requests(db, run_id))
+    }
+
+    async fn questions(
+        &self,
+        which: Questions,
+        namespaces: &Namespaces,
+        limit: u32,
+    ) -> Result<Vec<Asked>, Error> {
+        ask!(self, "lists questions", |db| read::questions(db, which, namespaces, limit))
+    }
+
+    async fn put_bom(
+        &self,
+        agent: &str,
+        digest: &Digest,
+        now: Timestamp,
+    ) -> Result<BomGeneration, Error> {
+        self.shared.write(PutBom { agent: agent.to_owned(), digest: digest.clone(), now }).await
+    }
+
+    async fn boms(&self, agent: &str, limit: u32) -> Result<Vec<BomGeneration>, Error> {
+        ask!(self, "reads inventories", |db| read::boms(db, agent, limit))
+    }
+
+    async fn reserve(&self, reservation: DayReservation) -> Result<DayReserved, Error> {
+        self.shared.write(Reserve(reservation)).await
+    }
+
+    async fn release(&self, run_id: &RunId, ids: Vec<String>) -> Result<(), Error> {
+        self.shared.write(Release { run_id: run_id.clone(), ids }).await
+    }
+
+    async fn day_standing(&self, agent: &str, day: Day) -> Result<DayStanding, Error> {
+        ask!(self, "reads a budget", |db| read::day_standing(db, agent, day))
+    }
+
+    async fn usage(&self, query: &UsageQuery) -> Result<Usage, Error> {
+        ask!(self, "sums up usage", |db| read::usage(db, query))
+    }
+
+    async fn dead_letters(
+        &self,
+        filter: &DeadLetterFilter,
+        page: &Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        ask!(self, "lists dead letters", |db| read::dead_letters(db, filter, page))
+    }
+
+    async fn discard(&self, discard: Discard) -> Result<(), Error> {
+        self.shared.write(DiscardDeadLetter(discard)).await
+    }
+
+    async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
+        self.shared.write(Remove { run_id: run_id.clone(), even_live }).await
+    }
+
+    async fn sync_files(&self, _: &RunId) -> Result<(), Error> {
+        // There are none: the database is on another machine.
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! A worker takes what is ready.
+//!
+//! Rows of the queue are locked before they are looked at again, and rows that another worker has
+//! locked are passed over: two workers never wait for each other, and never get the same run. A run
+//! that somebody changes at the moment is left for later. Only claims that have to respect a shared
+//! bound take turns.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use errand_model::Timestamp;
+use errand_model::placement::{Class, Ready, UnderLease, choose};
+
+use super::Operation;
+use crate::postgres::batch::{Leases, UNQUEUE, UNRESERVE};
+use crate::postgres::db::{Db, Step};
+use crate::postgres::failure::Failure;
+use crate::postgres::read;
+use crate::postgres::row::damaged;
+use crate::{Claim, Error, Lease, Stored};
+
+/// The lock of claims that have to respect a shared bound.
+const BOUNDS: &str = "SELECT pg_advisory_xact_lock(hashtextextended('shared bounds', 0))";
+
+/// The classes and ranks of which runs wait, best first within a class: a walk from each to the
+/// next, however many runs there are of each.
+const GROUPS: &str = "WITH RECURSIVE groups (class, rank) AS ( \
+     (SELECT class, rank FROM queue ORDER BY class, rank LIMIT 1) \
+     UNION ALL SELECT n.class, n.rank FROM groups g, LATERAL (SELECT q.class, q.rank FROM queue q \
+     WHERE (q.class, q.rank) > (g.class, g.rank) ORDER BY q.class, q.rank LIMIT 1) n) \
+     SELECT class, rank FROM groups";
+
+/// The best runs of one class and rank; those that would only wait for their turn in their session
+/// take nobody's slot.
+macro_rules! ready {
+    ($lock:literal) => {
+        concat!(
+            "SELECT q.run, q.ready_at_ms FROM queue q \
+             LEFT JOIN session_turns t ON t.run = q.run \
+             WHERE q.class = $1 AND q.rank = $2 AND q.ready_at_ms <= $3 \
+             AND (t.run IS NULL OR t.has_begun OR NOT t.waits OR NOT EXISTS \
+             (SELECT 1 FROM session_turns a WHERE a.session_id = t.session_id \
+             AND a.run <> t.run AND (a.has_begun OR a.run < t.run))) \
+             ORDER BY q.ready_at_ms, q.run LIMIT $4 ",
+            $lock
+        )
+    };
+}
+const READY: &str = ready!("");
+const READY_LOCKED: &str = ready!("FOR UPDATE OF q SKIP LOCKED");
+
+/// Of these runs, those that are still in the queue and that nobody else claims.
+const LOCK_ROWS: &str = "SELECT run FROM queue WHERE run = ANY($1) FOR UPDATE SKIP LOCKED";
+
+/// Of these runs, those that nobody changes at the moment; nobody does from now on.
+const LOCK_RUNS: &str = "SELECT r.run FROM unnest($1::bigint[]) AS x (run) \
+     JOIN runs r ON r.run = x.run \
+     WHERE pg_try_advisory_xact_lock(hashtextextended(r.run_id, 0))";
+
+/// What is under lease, counted.
+const UNDER_LEASE: &str = "SELECT class, count(*) FROM leases GROUP BY class";
+
+/// How often is chosen again when others were faster.
+const TRIES: u32 = 3;
+
+/// [`crate::Store::claim`].
+pub(in crate::postgres) struct ClaimRuns(pub(in crate::postgres) Claim);
+
+#[async_trait]
+impl Operation for ClaimRuns {
+    type Output = Vec<(Stored, Lease)>;
+
+    const DOING: &'static str = "claims runs";
+
+    fn locks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    async fn run(&self, db: &Db) -> Result<Self::Output, Failure> {
+        let runs = self.chosen(db).await?;
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.grant(db, &runs).await
+    }
+}
+
+impl ClaimRuns {
+    /// The numbers of the runs to claim, in order; their rows in the queue are locked.
+    async fn chosen(&self, db: &Db) -> Result<Vec<i64>, Failure> {
+        let groups = groups(db).await?;
+        let is_plain = groups.keys().all(String::is_empty);
+        if is_plain {
+            let ranks = groups.get("").map(Vec::as_slice).unwrap_or_default();
+            let ready = self.ready_of(db, ("", ranks), READY_LOCKED).await?;
+            return Ok(ready.into_iter().map(|(_, _, run)| run).collect());
+        }
+        let mut classes = Vec::new();
+        for (key, ranks) in &groups {
+            let class = Class::from_key(key)
+                .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
+            classes.push((class, key.as_str(), ranks.as_slice()));
+        }
+        if classes.iter().any(|(class, _, _)| !class.demands.concurrency.is_empty()) {
+            db.query(BOUNDS, &[]).await?;
+        }
+        let mut locked = Vec::new();
+        for _ in 0..TRIES {
+            let wanted = self.choose(db, &classes).await?;
+            let rows = db.query(LOCK_ROWS, &[&wanted]).await?;
+            let got: Vec<i64> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+            locked = wanted.iter().copied().filter(|run| got.contains(run)).collect();
+            if !locked.is_empty() || wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(locked)
+    }
+
+    /// The best choice by what is there and under lease now.
+    async fn choose(
+        &self,
+        db: &Db,
+        classes: &[(Class, &str, &[i32])],
+    ) -> Result<Vec<i64>, Failure> {
+        let mut ready = Vec::new();
+        for (class, key, ranks) in classes {
+            let runs = self.ready_of(db, (key, ranks), READY).await?;
+            ready.push(Ready { class: class.clone(), runs });
+        }
+        let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
+        Ok(choose(&ready, &under_lease(db).await?, &self.0.offer, limit))
+    }
+
+    /// The best runs of one class: rank by rank, so that many runs which are not ready yet cost
+    /// nothing.
+    async fn ready_of(
+        &self,
+        db: &Db,
+        (class, ranks): (&str, &[i32]),
+        sql: &str,
+    ) -> Result<Vec<(i32, Timestamp, i64)>, Failure> {
+        let limit = usize::try_from(self.0.limit).unwrap_or(usize::MAX);
+        let now = self.0.now.as_millis();
+        let mut found = Vec::new();
+        for rank in ranks {
+            let left = i64::try_from(limit.saturating_sub(found.len())).unwrap_or(i64::MAX);
+            if left == 0 {
+                break;
+            }
+            for row in db.query(sql, &[&class, rank, &now, &left]).await? {
+                found.push((!*rank, Timestamp::from_millis(row.try_get(1)?), row.try_get(0)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts leases in force for those of the runs that nobody changes at the moment.
+    async fn grant(&self, db: &Db, runs: &[i64]) -> Result<Vec<(Stored, Lease)>, Failure> {
+        let free: Vec<i64> = db
+            .query(LOCK_RUNS, &[&runs])
+            .await?
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<Result<_, _>>()?;
+        let mut loaded = read::load_numbers(db, &free).await?;
+        let mut leases = Leases::default();
+        let (mut claimed, mut granted, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for run in runs.iter().copied().filter(|run| free.contains(run)) {
+            match loaded.remove(&run) {
+                Some(Ok(stored)) if stored.lease.is_none() && !stored.run.status.is_terminal() => {
+                    let claim = self.lease(stored);
+                    leases.put(run, &claim.1)?;
+                    granted.push(run);
+                    claimed.push(claim);
+                }
+                // One that cannot be read must not keep the others waiting: it is still listed,
+                // with what is wrong, and can be removed.
+                Some(Ok(_) | Err(Error::Damaged { .. })) | None => unreadable.push(run),
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+        let gone: Vec<i64> = granted.iter().chain(&unreadable).copied().collect();
+        let mut steps = vec![Step::Execute(UNQUEUE, vec![&gone])];
+        if !granted.is_empty() {
+            steps.push(Step::Execute(UNRESERVE, vec![&granted]));
+            steps.push(leases.step());
+        }
+        db.pipeline(&steps).await?;
+        Ok(claimed)
+    }
+
+    fn lease(&self, mut stored: Stored) -> (Stored, Lease) {
+        let lease = Lease {
+            run_id: stored.run.id.clone(),
+            epoch: stored.epoch + 1,
+            holder: self.0.holder.clone(),
+            expires_at: self.0.lease_for.map(|length| self.0.now.plus(length)),
+        };
+        stored.epoch = lease.epoch;
+        stored.lease = Some(lease.clone());
+        (stored, lease)
+    }
+}
+
+/// The ranks of which runs wait, best first, by class.
+async fn groups(db: &Db) -> Result<BTreeMap<String, Vec<i32>>, Failure> {
+    let mut groups: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for row in db.query(GROUPS, &[]).await? {
+        groups.entry(row.try_get(0)?).or_default().push(row.try_get(1)?);
+    }
+    Ok(groups)
+}
+
+async fn under_lease(db: &Db) -> Result<UnderLease, Failure> {
+    let mut counted = UnderLease::default();
+    for row in db.query(UNDER_LEASE, &[]).await? {
+        let count = u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX);
+        // What cannot be read counts for nobody; it was never written.
+        let Ok(class) = Class::from_key(row.try_get(0)?) else { continue };
+        *counted.by_namespace.entry(class.namespace).or_default() += count;
+        for key in class.demands.concurrency.into_keys() {
+            *counted.by_key.entry(key).or_default() += count;
+        }
+    }
+    Ok(counted)
+}

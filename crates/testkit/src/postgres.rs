@@ -1,0 +1,344 @@
+//! Throwaway PostgreSQL: one server that all tests of a run share, with a database for each test; or
+//! a server of a test's own, to be restarted and killed.
+//!
+//! The shared server is started by the first test that needs it and watched by a little shell, which
+//! stops and removes it once no test has used it for a while: tests run in processes of their own, and
+//! none of them is the last one.
+
+use std::fs::{self, File, OpenOptions};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+use tempfile::TempDir;
+
+/// Where Debian keeps the programs of a server.
+const PROGRAMS: &str = "/usr/lib/postgresql";
+
+/// For tests: what a crash of the machine would lose does not matter.
+const FAST: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off";
+
+/// What every server is started with.
+const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
+     -c shared_buffers=64MB -c max_connections=300 -c logging_collector=off";
+
+/// Stops and removes a server that nobody has used for some seconds. `$1` is its folder, `$2` the
+/// command that stops it.
+const GUARDIAN: &str = "idle=0; while [ $idle -lt 3 ]; do sleep 4; \
+     if flock -x -n \"$1/users\" true; then idle=$((idle+1)); else idle=0; fi; done; \
+     exec 9>>\"$1.lock\"; flock -x 9; sh -c \"$2\"; rm -rf \"$1\"";
+
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A server of a test's own. Ends with it.
+#[derive(Debug)]
+pub struct Server {
+    folder: TempDir,
+    port: u16,
+    settings: String,
+}
+
+/// How a server treats what it was told is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// As it comes: for measuring, and for tests that kill the server.
+    Full,
+    /// Nothing is synced.
+    None,
+}
+
+impl Server {
+    /// Starts a server with further settings (`-c max_connections=5`).
+    pub fn start(durability: Durability, settings: &str) -> Self {
+        let folder = TempDir::with_prefix("errand-pg-").expect("a folder for PostgreSQL");
+        let fast = if durability == Durability::None { FAST } else { "" };
+        let settings = format!("{SETTINGS} {fast} {settings}");
+        make(folder.path());
+        let port = start(folder.path(), &settings);
+        Self { folder, port, settings }
+    }
+
+    /// The URL of its first database.
+    pub fn url(&self) -> String {
+        url(self.port, "postgres")
+    }
+
+    /// Stops it as an operator would (`fast`: sessions are ended) and starts it again.
+    pub fn restart(&self) {
+        self.stop("fast");
+        self.resume();
+    }
+
+    /// Kills it as a crash would (`immediate`: nothing is written any more).
+    pub fn crash(&self) {
+        self.stop("immediate");
+    }
+
+    /// Starts it again after [`Server::crash`].
+    pub fn resume(&self) {
+        let port = format!("{} -c port={}", self.settings, self.port);
+        let started = control(self.folder.path(), &["-o", &port, "start"]);
+        assert!(started, "PostgreSQL does not start again: {}", log(self.folder.path()));
+    }
+
+    /// Has SQL done, and returns what it prints, unaligned.
+    pub fn psql(&self, sql: &str) -> String {
+        psql(&self.url(), sql)
+    }
+
+    fn stop(&self, mode: &str) {
+        assert!(control(self.folder.path(), &["-m", mode, "stop"]), "PostgreSQL does not stop");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have been stopped by the test.
+        control(self.folder.path(), &["-m", "immediate", "stop"]);
+    }
+}
+
+/// A database of a test's own, on the server that all tests share. Goes with it.
+#[derive(Debug)]
+pub struct Database {
+    name: String,
+    port: u16,
+    /// Held for as long as the server is used.
+    _users: File,
+}
+
+impl Database {
+    /// An empty one.
+    pub fn empty() -> Self {
+        let (port, users) = shared();
+        let name = new_name();
+        psql(&url(port, "postgres"), &format!("CREATE DATABASE {name}"));
+        Self { name, port, _users: users }
+    }
+
+    /// A copy of a database that `prepare` made: it is called with the URL of an empty one, once a
+    /// run for each `key`.
+    pub fn prepared(key: &str, prepare: impl FnOnce(&str)) -> Self {
+        let (port, users) = shared();
+        let admin = url(port, "postgres");
+        let template = template(key);
+        {
+            let _guard = lock(&folder().with_extension("lock"));
+            let exists = format!("SELECT 1 FROM pg_database WHERE datname = '{template}'");
+            if psql(&admin, &exists).is_empty() {
+                let half_done = format!("{template}_new");
+                psql(&admin, &format!("DROP DATABASE IF EXISTS {half_done} WITH (FORCE)"));
+                psql(&admin, &format!("CREATE DATABASE {half_done}"));
+                prepare(&url(port, &half_done));
+                psql(&admin, &format!("ALTER DATABASE {half_done} RENAME TO {template}"));
+            }
+        }
+        let name = new_name();
+        psql(&admin, &format!("CREATE DATABASE {name} TEMPLATE {template}"));
+        Self { name, port, _users: users }
+    }
+
+    /// Its URL.
+    pub fn url(&self) -> String {
+        url(self.port, &self.name)
+    }
+
+    /// Has SQL done, and returns what it prints, unaligned.
+    pub fn psql(&self, sql: &str) -> String {
+        psql(&self.url(), sql)
+    }
+
+    /// What PostgreSQL says to SQL that it refuses.
+    pub fn psql_refuses(&self, sql: &str) -> String {
+        let output = run_psql(&self.url(), sql);
+        assert!(!output.status.success(), "PostgreSQL does it: {sql}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        // Without it the server goes all the same.
+        drop(run_psql(&url(self.port, "postgres"), &drop_it));
+    }
+}
+
+fn new_name() -> String {
+    format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A name for the template of `key`: FNV-1a, to keep it short.
+fn template(key: &str) -> String {
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("template_{:016x}", key.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
+}
+
+fn url(port: u16, database: &str) -> String {
+    format!("postgres://postgres@127.0.0.1:{port}/{database}")
+}
+
+/// Where the shared server is: the same for all tests of one user, whatever their `TMPDIR` is.
+fn folder() -> PathBuf {
+    PathBuf::from(format!("/tmp/errand-postgres-{}", rustix::process::getuid().as_raw()))
+}
+
+/// The port of the shared server, and the file that says that it is used.
+fn shared() -> (u16, File) {
+    let folder = folder();
+    let _guard = lock(&folder.with_extension("lock"));
+    let port = folder.join("port");
+    if let Some(running) = running(&folder) {
+        return (running, use_it(&folder));
+    }
+    drop(fs::remove_dir_all(&folder));
+    fs::create_dir_all(&folder).expect("a folder for PostgreSQL");
+    make(&folder);
+    let number = start(&folder, &format!("{SETTINGS} {FAST}"));
+    fs::write(&port, number.to_string()).expect("the port of PostgreSQL");
+    let users = use_it(&folder);
+    guard(&folder);
+    (number, users)
+}
+
+fn running(folder: &Path) -> Option<u16> {
+    let port = fs::read_to_string(folder.join("port")).ok()?.parse().ok()?;
+    control(folder, &["status"]).then_some(port)
+}
+
+fn use_it(folder: &Path) -> File {
+    let users = open(&folder.join("users"));
+    flock(&users, FlockOperation::LockShared).expect("the server's list of users");
+    users
+}
+
+fn lock(path: &Path) -> File {
+    let file = open(path);
+    flock(&file, FlockOperation::LockExclusive).expect("the lock of PostgreSQL");
+    file
+}
+
+fn open(path: &Path) -> File {
+    let opened = OpenOptions::new().create(true).append(true).open(path);
+    opened.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
+}
+
+fn guard(folder: &Path) {
+    let data = folder.join("data");
+    let stop = format!(
+        "cd / && {} -D {} -m immediate -w stop",
+        as_user(&program("pg_ctl")).join(" "),
+        data.display()
+    );
+    let path = folder.display().to_string();
+    // Its environment names no folder of this run: it is meant to outlive it, for some seconds.
+    let guardian = Command::new("setsid")
+        .args(["sh", "-c", GUARDIAN, "sh", &path, &stop])
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    guardian.expect("setsid, which comes with Debian");
+}
+
+/// Makes a cluster in a folder.
+fn make(folder: &Path) {
+    let is_root = rustix::process::getuid().is_root();
+    if is_root {
+        let mut chown = Command::new("chown");
+        chown.arg("postgres").arg(folder);
+        assert!(quietly(&mut chown), "there is no user `postgres`: install postgresql");
+    }
+    let data = folder.join("data").display().to_string();
+    let made = run_as(
+        "initdb",
+        &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N"],
+    );
+    assert!(made, "initdb failed in {}", folder.display());
+}
+
+/// Starts a cluster on a free port.
+fn start(folder: &Path, settings: &str) -> u16 {
+    for _ in 0..5 {
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let port = free.expect("a free port").port();
+        if control(folder, &["-o", &format!("{settings} -c port={port}"), "start"]) {
+            return port;
+        }
+    }
+    panic!("PostgreSQL does not start: {}", log(folder));
+}
+
+fn control(folder: &Path, args: &[&str]) -> bool {
+    let data = folder.join("data").display().to_string();
+    let log = folder.join("data/log").display().to_string();
+    let mut all = vec!["-D", data.as_str(), "-l", log.as_str(), "-w", "-t", "60"];
+    all.extend(args);
+    run_as("pg_ctl", &all)
+}
+
+fn log(folder: &Path) -> String {
+    fs::read_to_string(folder.join("data/log")).unwrap_or_default()
+}
+
+fn run_as(name: &str, args: &[&str]) -> bool {
+    let words = as_user(&program(name));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).args(args);
+    quietly(&mut command)
+}
+
+/// A server does not run as root.
+fn as_user(program: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    if rustix::process::getuid().is_root() {
+        words.extend(["runuser", "-u", "postgres", "--"].map(str::to_owned));
+    }
+    words.push(program.to_owned());
+    words
+}
+
+fn quietly(command: &mut Command) -> bool {
+    let status = command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The newest of what is installed.
+fn program(name: &str) -> String {
+    let versions = fs::read_dir(PROGRAMS).into_iter().flatten().flatten();
+    let newest = versions
+        .map(|version| version.path().join("bin").join(name))
+        .filter(|path| path.exists())
+        .max();
+    match newest {
+        Some(path) => path.display().to_string(),
+        None => panic!("there is no {name} in {PROGRAMS}: `apt-get install postgresql`"),
+    }
+}
+
+fn psql(url: &str, sql: &str) -> String {
+    let output = run_psql(url, sql);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "psql failed: {errors}\n{sql}");
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+fn run_psql(url: &str, sql: &str) -> std::process::Output {
+    let output = Command::new(program("psql"))
+        .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql, url])
+        .stdin(Stdio::null())
+        .output();
+    output.expect("psql")
+}
