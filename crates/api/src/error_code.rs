@@ -92,6 +92,11 @@ codes! {
     RegistryDamaged = "registry_damaged", ERRAND_FAILED, "the registry is damaged";
     RegistryBusy = "registry_busy", ERRAND_FAILED, "the registry stayed locked by other processes";
     RegistryReadOnly = "registry_read_only", ERRAND_FAILED, "the registry cannot be written";
+    DatabaseUrlInvalid = "database_url_invalid", USAGE, "the URL of the database is wrong";
+    DatabaseNotMigrated = "database_not_migrated", ERRAND_FAILED, "the database has an older schema, or none";
+    DatabaseNewer = "database_newer", ERRAND_FAILED, "the database has a newer schema";
+    DatabaseUnreachable = "database_unreachable", ERRAND_FAILED, "the database could not be reached";
+    DatabaseFailed = "database_failed", ERRAND_FAILED, "the database refused what was asked of it";
     RecordDamaged = "record_damaged", ERRAND_FAILED, "the record of a run is damaged";
     RecordForeign = "record_foreign", ERRAND_FAILED, "a record points outside of its registry";
     DiskFull = "disk_full", ERRAND_FAILED, "the disk is full";

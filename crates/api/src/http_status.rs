@@ -139,6 +139,7 @@ impl ErrorCode {
             | Self::ServerNewer => 502,
             Self::RegistryBusy
             | Self::RegistryReadOnly
+            | Self::DatabaseUnreachable
             | Self::DiskFull
             | Self::ShuttingDown
             | Self::SupervisorStopped => 503,
@@ -146,6 +147,10 @@ impl ErrorCode {
             Self::RegistryNotFound
             | Self::RegistryNewer
             | Self::RegistryDamaged
+            | Self::DatabaseUrlInvalid
+            | Self::DatabaseNotMigrated
+            | Self::DatabaseNewer
+            | Self::DatabaseFailed
             | Self::RecordDamaged
             | Self::RecordForeign
             | Self::IoFailed

@@ -127,6 +127,8 @@ pub(crate) enum Command {
     /// Servers under names, and which of them commands go to
     #[command(subcommand)]
     Context(commands::context::Command),
+    /// Bring the schema of a PostgreSQL database up to date
+    Migrate(commands::migrate::Args),
     /// Check and mend the registry
     #[command(subcommand)]
     Registry(commands::registry::Command),

@@ -9,6 +9,7 @@ use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
+use errand_store::postgres::Postgres;
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
@@ -235,10 +236,7 @@ impl Context {
     /// The engine for a server or a worker: on the database that is configured, or the folder's.
     pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
         let engine = match &settings.database {
-            // TODO(pg): the PostgreSQL store.
-            Some(_) => {
-                return Err(Failure::new(ErrorCode::Usage, "--database is not supported yet"));
-            }
+            Some(url) => self.engine_on(Arc::new(Postgres::open(url)?))?,
             None => self.engine_or_create()?,
         };
         let limits = settings.namespaces.iter();

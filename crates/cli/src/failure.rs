@@ -259,6 +259,15 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::ReadOnly { .. } => "",
         StoreError::Busy { .. } => "try again; `errand ps` shows who is at work",
         StoreError::File { .. } => "",
+        StoreError::Address { .. } => "it looks like postgres://user:password@host:5432/database",
+        StoreError::OtherSchema { found, known } if found < known => {
+            "`errand migrate --database <url>` brings it up to date; nothing is lost"
+        }
+        StoreError::OtherSchema { .. } => "use the errand that migrated it, or a newer one",
+        StoreError::Unreachable { .. } => {
+            "look whether the server runs and is reached from here, and try again"
+        }
+        StoreError::Postgres { .. } => "the server's own log tells more",
         StoreError::Database { .. } | StoreError::WriterGone => "",
     }
 }

@@ -84,6 +84,11 @@ pub fn of_store(error: &StoreError) -> ErrorCode {
         StoreError::ReadOnly { .. } => ErrorCode::RegistryReadOnly,
         StoreError::Busy { .. } => ErrorCode::RegistryBusy,
         StoreError::File { source, .. } => ErrorCode::of_io(source),
+        StoreError::Address { .. } => ErrorCode::DatabaseUrlInvalid,
+        StoreError::OtherSchema { found, known } if found < known => ErrorCode::DatabaseNotMigrated,
+        StoreError::OtherSchema { .. } => ErrorCode::DatabaseNewer,
+        StoreError::Unreachable { .. } => ErrorCode::DatabaseUnreachable,
+        StoreError::Postgres { .. } => ErrorCode::DatabaseFailed,
         StoreError::Database { .. } | StoreError::WriterGone => ErrorCode::Internal,
     }
 }

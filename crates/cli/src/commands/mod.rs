@@ -25,6 +25,7 @@ pub(crate) mod internal;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod migrate;
 pub(crate) mod pause;
 pub(crate) mod prices;
 pub(crate) mod prune;
@@ -108,6 +109,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Push(args) => push::run(context, args).await,
         Command::Agents(command) => agents::run(context, command).await,
         Command::Context(command) => context::run(context, command),
+        Command::Migrate(args) => migrate::run(context, &args),
         Command::Registry(command) => registry::run(context, &command),
         Command::Explain(args) => explain::run(context, &args),
         Command::Agent(command) => agent::run(context, command).await,

@@ -30,6 +30,7 @@ mod listeners;
 mod listing;
 mod logs;
 mod many;
+mod migrate;
 mod operations;
 mod otlp;
 mod output_parts;
