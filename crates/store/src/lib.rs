@@ -15,6 +15,7 @@ mod final_snapshot;
 mod journal_file;
 pub mod postgres;
 mod problem;
+mod projection;
 mod question;
 mod rebuild;
 mod registry;

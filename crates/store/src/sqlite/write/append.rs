@@ -262,9 +262,7 @@ pub(super) fn insert_events(
             event.data,
             event.hash.as_bytes(),
         ])?;
-        if event.kind == super::bom::PINNED {
-            super::bom::pinned(connection, run, event)?;
-        }
+        super::bom::pinned(connection, run, event)?;
         question::follow(connection, run, event)?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use rusqlite::{Connection, params};
 
 use super::Operation;
 use crate::BomGeneration;
+use crate::projection::{self, Pinned};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
 use crate::sqlite::row::{fingerprint, integer};
@@ -48,25 +49,12 @@ fn insert(connection: &Connection, bom: &BomGeneration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The event by which a run pins a generation.
-pub(super) const PINNED: &str = "bom.pinned";
-
-/// What [`PINNED`] says, as far as it matters here.
-#[derive(serde::Deserialize)]
-struct Pinned {
-    generation: u64,
-    digest: Digest,
-}
-
 /// Takes in a generation from the journal of a run that pinned it. Most often it is known: it is
 /// not where the registry is made anew, or the run comes from another one.
 pub(super) fn pinned(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
     const SQL: &str = "INSERT OR IGNORE INTO boms (agent, generation, digest, at_ms) \
          SELECT iif(namespace IS NULL, agent, namespace || '/' || agent), ?2, ?3, ?4 FROM runs WHERE run = ?1";
-    // What cannot be read is the fold's to refuse.
-    let Ok(Pinned { generation, digest }) = serde_json::from_str(&event.data) else {
-        return Ok(());
-    };
+    let Some(Pinned { generation, digest }) = projection::pinned(event) else { return Ok(()) };
     let (digest, _) = fingerprint(&digest);
     let at = event.at.as_millis();
     connection.prepare_cached(SQL)?.execute(params![run, integer(generation), digest, at])?;

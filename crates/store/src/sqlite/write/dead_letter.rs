@@ -1,19 +1,15 @@
 //! Dead letters: noted with the event that makes one, discarded on demand.
 
 use errand_model::event::Event;
-use errand_model::run::{Run, Status};
+use errand_model::run::Run;
 use rusqlite::{Connection, params};
 
 use super::Operation;
+use crate::projection::{self, STEP_EVENTS, StepEvent, died};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::read;
 use crate::sqlite::row::integer;
 use crate::{Admission, Discard, Error, Fate};
-
-/// The event that makes one.
-const DEAD_LETTERED: &str = "run.dead_lettered";
-/// Steps' events that are looked at, from the end, for the step that failed.
-const STEP_EVENTS: u32 = 64;
 
 /// [`crate::Store::discard`].
 pub(in crate::sqlite) struct DiscardDeadLetter(pub(in crate::sqlite) Discard);
@@ -71,28 +67,18 @@ pub(super) fn note(
 ) -> Result<(), Failure> {
     const SQL: &str = "INSERT OR REPLACE INTO dead_letters \
          (run, seq, at_ms, attempts, code, message, step) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let Some(event) = events.iter().rev().find(|event| event.kind == DEAD_LETTERED) else {
-        return Ok(());
-    };
-    let error = match &run.status {
-        Status::Failed { error, .. } => Some(error),
-        Status::Pending { .. }
-        | Status::Running { .. }
-        | Status::Paused { .. }
-        | Status::Completed { .. }
-        | Status::Cancelled { .. } => None,
-    };
-    let step = match error.and_then(|error| error.step.clone()) {
-        Some(step) => Some(step),
-        None => failing_step(connection, number, run.last_attempt_number())?,
+    let Some(died) = died(run, events) else { return Ok(()) };
+    let step = match died.step {
+        Some(step) => Some(step.to_owned()),
+        None => failing_step(connection, number, died.attempts)?,
     };
     connection.prepare_cached(SQL)?.execute(params![
         number,
-        integer(event.seq),
-        event.at.as_millis(),
-        run.last_attempt_number(),
-        error.map_or("", |error| error.code.as_str()),
-        error.map_or("", |error| error.message.as_str()),
+        integer(died.seq),
+        died.at.as_millis(),
+        died.attempts,
+        died.code,
+        died.message,
         step,
     ])?;
     Ok(())
@@ -109,16 +95,11 @@ fn failing_step(
          ORDER BY seq DESC LIMIT ?2";
     let mut statement = connection.prepare_cached(SQL)?;
     let mut rows = statement.query(params![run, STEP_EVENTS])?;
-    let mut completed: Vec<String> = Vec::new();
+    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (of, kind, key): (u32, String, Option<String>) =
-            (row.get(0)?, row.get(1)?, row.get(2)?);
-        let Some(key) = key.filter(|_| of == attempt) else { return Ok(None) };
-        if kind == "step.completed" {
-            completed.push(key);
-        } else if !completed.contains(&key) {
-            return Ok(Some(key));
-        }
+        let kind: String = row.get(1)?;
+        let is_completion = kind == "step.completed";
+        found.push(StepEvent { attempt: row.get(0)?, is_completion, key: row.get(2)? });
     }
-    Ok(None)
+    Ok(projection::failing_step(found, attempt))
 }

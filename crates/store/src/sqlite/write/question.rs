@@ -2,19 +2,10 @@
 
 use errand_model::event::Event;
 use rusqlite::{Connection, params};
-use serde::Deserialize;
 
+use crate::projection::{Question, question};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::integer;
-
-/// What all events about a question have.
-#[derive(Deserialize)]
-struct About {
-    #[serde(alias = "approval_id", alias = "input_id")]
-    question_id: String,
-    #[serde(default)]
-    deadline_ms: Option<i64>,
-}
 
 /// Takes one event in.
 pub(super) fn follow(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
@@ -27,21 +18,18 @@ pub(super) fn follow(connection: &Connection, run: i64, event: &Event) -> Result
     const END: &str = "UPDATE questions SET answered_seq = ?2 \
          WHERE run = ?1 AND answered_seq IS NULL";
     let seq = integer(event.seq);
-    match event.kind.as_str() {
-        "approval.requested" | "input.requested" => {
-            let Ok(about) = serde_json::from_str::<About>(&event.data) else { return Ok(()) };
+    match question(event) {
+        Some(Question::Asked { id, deadline_ms }) => {
             let at = event.at.as_millis();
-            let values = params![run, about.question_id, seq, at, about.deadline_ms];
-            connection.prepare_cached(ASK)?.execute(values)?;
+            connection.prepare_cached(ASK)?.execute(params![run, id, seq, at, deadline_ms])?;
         }
-        "approval.decided" | "input.provided" | "input.expired" => {
-            let Ok(about) = serde_json::from_str::<About>(&event.data) else { return Ok(()) };
-            connection.prepare_cached(ANSWER)?.execute(params![run, about.question_id, seq])?;
+        Some(Question::Answered { id }) => {
+            connection.prepare_cached(ANSWER)?.execute(params![run, id, seq])?;
         }
-        "run.completed" | "run.failed" | "run.cancelled" => {
+        Some(Question::Ended) => {
             connection.prepare_cached(END)?.execute(params![run, seq])?;
         }
-        _ => {}
+        None => {}
     }
     Ok(())
 }

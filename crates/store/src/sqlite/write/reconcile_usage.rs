@@ -6,7 +6,8 @@ use errand_model::run::Run;
 use errand_model::spend::Amounts;
 use rusqlite::{Connection, params};
 
-use super::usage::{Additions, add_to_day};
+use super::usage::add_to_day;
+use crate::projection::Additions;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
 
@@ -27,20 +28,7 @@ pub(super) fn reconcile(
         journal.take(&kind, &data, Timestamp::from_millis(row.get(2)?));
     }
     let kept = kept(connection, run_number)?;
-    let mut wanted: Vec<(i64, Amounts)> = Vec::new();
-    for (key, sums) in &journal.rows {
-        let is_tool = key.kind == "tool";
-        wanted.push((
-            key.day,
-            Amounts {
-                tokens: sums.tokens.total(),
-                cost_micro_usd: sums.cost_micro_usd,
-                tool_calls: if is_tool { sums.calls } else { 0 },
-                wall_time_ms: 0,
-            },
-        ));
-    }
-    let wanted = by_day(wanted);
+    let wanted: Vec<_> = journal.calls_by_day().into_iter().collect();
     if wanted == kept {
         return Ok(());
     }
@@ -50,14 +38,14 @@ pub(super) fn reconcile(
         take_from_day(connection, agent, *day, *amounts)?;
     }
     // Adds to the days as well.
-    journal.write(connection, run_number, agent)
+    super::usage::write(connection, run_number, agent, journal)
 }
 
 /// What was kept of the run's calls, by day.
 fn kept(connection: &Connection, run: i64) -> Result<Vec<(i64, Amounts)>, Failure> {
     const KEPT: &str = "SELECT day, sum(input_tokens + output_tokens), sum(cost_micro_usd), \
          sum(iif(kind = 'tool', calls, 0)) FROM usage WHERE run = ?1 AND kind <> 'time' \
-         GROUP BY day";
+         GROUP BY day ORDER BY day";
     let mut statement = connection.prepare_cached(KEPT)?;
     let mut rows = statement.query([run])?;
     let mut kept = Vec::new();
@@ -70,16 +58,7 @@ fn kept(connection: &Connection, run: i64) -> Result<Vec<(i64, Amounts)>, Failur
         };
         kept.push((row.get(0)?, amounts));
     }
-    Ok(by_day(kept))
-}
-
-fn by_day(parts: Vec<(i64, Amounts)>) -> Vec<(i64, Amounts)> {
-    let mut days = std::collections::BTreeMap::new();
-    for (day, amounts) in parts {
-        let sum: &mut Amounts = days.entry(day).or_default();
-        *sum = sum.plus(amounts);
-    }
-    days.into_iter().collect()
+    Ok(kept)
 }
 
 fn take_from_day(

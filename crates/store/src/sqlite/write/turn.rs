@@ -5,11 +5,10 @@ use errand_model::event::OnBusy;
 use errand_model::run::Run;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::projection::{begins, takes_turns};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
 use crate::{Admission, Append, Error};
-
-const ATTEMPT_STARTED: &str = "attempt.started";
 
 /// Refuses a run that is not to wait while another has the turn, or waits for it.
 pub(super) fn check_admission(
@@ -18,10 +17,7 @@ pub(super) fn check_admission(
 ) -> Result<(), Failure> {
     const HOLDER: &str = "SELECT r.run_id FROM session_turns t JOIN runs r ON r.run = t.run \
          WHERE t.session_id = ?1 ORDER BY t.has_begun DESC, t.run LIMIT 1";
-    let spec = &admission.run.spec;
-    let (Some(OnBusy::Reject), Some(session_id)) = (spec.session_turn, &spec.session_id) else {
-        return Ok(());
-    };
+    let Some((session_id, OnBusy::Reject)) = takes_turns(&admission.run) else { return Ok(()) };
     let holder: Option<String> =
         connection.prepare_cached(HOLDER)?.query_row([session_id], |row| row.get(0)).optional()?;
     match holder {
@@ -39,9 +35,7 @@ pub(super) fn check_beginning(
 ) -> Result<(), Failure> {
     const OTHER: &str = "SELECT r.run_id FROM session_turns t JOIN runs r ON r.run = t.run \
          WHERE t.session_id = ?1 AND t.has_begun = 1 AND t.run <> ?2 LIMIT 1";
-    let spec = &append.run.spec;
-    let (Some(_), Some(session_id), true) = (spec.session_turn, &spec.session_id, begins(append))
-    else {
+    let Some((session_id, _)) = takes_turns(&append.run).filter(|_| begins(&append.events)) else {
         return Ok(());
     };
     let other: Option<String> = connection
@@ -52,10 +46,6 @@ pub(super) fn check_beginning(
         Some(other) => Err(busy(session_id, other)),
         None => Ok(()),
     }
-}
-
-fn begins(append: &Append) -> bool {
-    append.events.iter().any(|event| event.kind == ATTEMPT_STARTED)
 }
 
 fn busy(session_id: &str, holder: String) -> Failure {
@@ -69,7 +59,7 @@ fn busy(session_id: &str, holder: String) -> Failure {
 pub(super) fn line_up(connection: &Connection, number: i64, run: &Run) -> Result<(), Failure> {
     const SQL: &str =
         "INSERT INTO session_turns (run, session_id, waits, has_begun) VALUES (?1, ?2, ?3, ?4)";
-    if let (Some(on_busy), Some(session_id)) = (run.spec.session_turn, &run.spec.session_id)
+    if let Some((session_id, on_busy)) = takes_turns(run)
         && !run.status.is_terminal()
     {
         let has_begun = !run.attempts.is_empty();
@@ -92,7 +82,7 @@ pub(super) fn move_on(
     }
     if append.run.status.is_terminal() {
         connection.prepare_cached(LEAVE)?.execute([number])?;
-    } else if begins(append) {
+    } else if begins(&append.events) {
         connection.prepare_cached(BEGIN)?.execute([number])?;
     }
     Ok(())

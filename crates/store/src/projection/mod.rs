@@ -1,0 +1,13 @@
+//! What events of a journal mean for what is kept beside it: pure, and the same for every store.
+
+mod bom;
+mod dead_letter;
+mod question;
+mod turn;
+mod usage;
+
+pub(crate) use bom::{Pinned, pinned};
+pub(crate) use dead_letter::{STEP_EVENTS, StepEvent, died, failing_step};
+pub(crate) use question::{Question, question};
+pub(crate) use turn::{begins, takes_turns};
+pub(crate) use usage::{Additions, uses_nothing};
