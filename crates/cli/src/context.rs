@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
-use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_store::postgres::Postgres;
 use errand_store::sqlite::{Options, Sqlite};

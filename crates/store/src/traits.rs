@@ -317,6 +317,27 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
     /// [`Error::Live`] if the run is not terminal and `even_live` was not said; [`Error::NoRun`].
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error>;
 
+    /// Runs that ended before a moment, but for dead letters that nobody settled: by id, which is
+    /// oldest first, those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn ended(
+        &self,
+        before: Timestamp,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunId>, Error>;
+
+    /// Forgets runs that are over, and everything that hangs on them, in one commit. Others of those
+    /// ids are left alone. Returns how many were forgotten.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error>;
+
     /// Waits until everything that was acknowledged is also in the files beside the registry, and
     /// those are synced.
     ///

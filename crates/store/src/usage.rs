@@ -74,6 +74,16 @@ pub struct Usage {
     pub total: UsageRow,
 }
 
+impl Usage {
+    /// Brings the rows into their order.
+    pub(crate) fn sort(&mut self) {
+        self.rows.sort_by(|a, b| {
+            let weight = |row: &UsageRow| (row.cost_micro_usd, row.model_calls, row.tool_calls);
+            weight(b).cmp(&weight(a)).then_with(|| a.key.cmp(&b.key))
+        });
+    }
+}
+
 /// The sums of one row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageRow {

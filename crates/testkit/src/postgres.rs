@@ -225,6 +225,7 @@ fn open(path: &Path) -> File {
     opened.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
 }
 
+#[expect(clippy::zombie_processes, reason = "it is meant to outlive this process")]
 fn guard(folder: &Path) {
     let data = folder.join("data");
     let stop = format!(

@@ -18,8 +18,12 @@ Examples:
   errand migrate --database postgres://errand@db.example/errand
   ERRAND_DATABASE=postgres://errand@db.example/errand errand migrate")]
 pub(crate) struct Args {
-    /// The database: postgres://user:password@host:5432/database, or ERRAND_DATABASE
-    #[arg(long, value_name = "URL")]
+    /// Which database.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The database: postgres://user:password@host:5432/database, or ERRAND_DATABASE"
+    )]
     database: Option<String>,
 }
 

@@ -12,15 +12,15 @@ fn a_database_is_migrated_once_and_refused_before() {
     let (sandbox, database) = (sandbox(), Database::empty());
     let url = database.url();
     let up = ["up", "--listen", "127.0.0.1:0", "--database", &url];
-    sandbox.errand(up).run().refuses(1, "`errand migrate");
+    drop(sandbox.errand(up).run().refuses(1, "`errand migrate"));
     let migrate = ["migrate", "--database", &url];
     let made = sandbox.errand(migrate).run().ok().stdout();
     assert_eq!(made, "migrated from schema 0 to 1\n");
     let again = sandbox.errand(migrate).run().ok().stdout();
     assert_eq!(again, "schema 1 is up to date\n");
     database.psql("INSERT INTO errand_migrations (version, name) VALUES (99, 'later')");
-    sandbox.errand(migrate).run().refuses(1, "the database has schema 99");
-    sandbox.errand(up).run().refuses(1, "the database has schema 99");
+    drop(sandbox.errand(migrate).run().refuses(1, "the database has schema 99"));
+    drop(sandbox.errand(up).run().refuses(1, "the database has schema 99"));
 }
 
 #[test]

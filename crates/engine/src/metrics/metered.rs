@@ -356,6 +356,19 @@ impl Store for Metered {
         self.timed(self.inner.remove(run_id, even_live)).await
     }
 
+    async fn ended(
+        &self,
+        before: Timestamp,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunId>, Error> {
+        self.inner.ended(before, after, limit).await
+    }
+
+    async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
+        self.timed(self.inner.remove_ended(run_ids)).await
+    }
+
     async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {
         self.inner.sync_files(run_id).await
     }

@@ -83,8 +83,8 @@ impl Db {
         statements.get(sql).cloned()
     }
 
-    /// Sends all statements at once, in order, and waits for all answers: the rows of each, and how
-    /// many it changed. What the first one that fails says is what went wrong.
+    /// Sends all statements at once, in order, and waits for all answers: the rows of each. What the
+    /// first one that fails says is what went wrong.
     pub(super) async fn pipeline(&self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Failure> {
         let mut prepared = Vec::with_capacity(steps.len());
         for step in steps {
@@ -97,15 +97,15 @@ impl Db {
             match (step, statement) {
                 (Step::Query(_, values), Some(statement)) => {
                     let rows = self.client.query(statement, values).await?;
-                    Ok::<Answer, Failure>(Answer { rows, changed: 0 })
+                    Ok::<Answer, Failure>(Answer { rows })
                 }
                 (Step::Execute(_, values), Some(statement)) => {
-                    let changed = self.client.execute(statement, values).await?;
-                    Ok(Answer { rows: Vec::new(), changed })
+                    self.client.execute(statement, values).await?;
+                    Ok(Answer { rows: Vec::new() })
                 }
                 (Step::Plain(sql) | Step::Query(sql, _) | Step::Execute(sql, _), _) => {
                     self.client.batch_execute(sql).await?;
-                    Ok(Answer { rows: Vec::new(), changed: 0 })
+                    Ok(Answer { rows: Vec::new() })
                 }
             }
         });
@@ -120,7 +120,7 @@ pub(super) enum Step<'a> {
     Plain(&'a str),
     /// Whose rows are wanted.
     Query(&'a str, Vec<Value<'a>>),
-    /// Of which it matters how many rows it changed.
+    /// Whose rows are not wanted.
     Execute(&'a str, Vec<Value<'a>>),
 }
 
@@ -128,5 +128,4 @@ pub(super) enum Step<'a> {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,
-    pub(super) changed: u64,
 }

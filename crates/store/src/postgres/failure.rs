@@ -58,7 +58,7 @@ impl Failure {
             Self::Unexpected(reason) => {
                 Error::Unreachable { database: address.to_string(), reason: reason.to_owned() }
             }
-            Self::Database(error) => explain(error, remedy, address, doing),
+            Self::Database(error) => explain(&error, remedy, address, doing),
         }
     }
 
@@ -125,12 +125,12 @@ fn is_about_the_connection(error: &tokio_postgres::Error) -> bool {
 }
 
 fn explain(
-    error: tokio_postgres::Error,
+    error: &tokio_postgres::Error,
     remedy: Remedy,
     address: &Address,
     doing: &'static str,
 ) -> Error {
-    let reason = text(&error);
+    let reason = text(error);
     let database = address.to_string();
     match (remedy, error.code()) {
         (_, Some(state)) if *state == SqlState::DISK_FULL => Error::Full { path: database.into() },

@@ -13,6 +13,7 @@ mod announce;
 mod ask;
 mod batch;
 mod coalescer;
+mod conditions;
 mod connect;
 mod db;
 mod document_store;
@@ -25,6 +26,7 @@ mod read;
 mod row;
 mod session_store;
 mod store;
+mod text;
 mod tls;
 mod transact;
 mod write;
@@ -50,7 +52,7 @@ pub struct Postgres {
     shared: Arc<Shared>,
     coalescer: Coalescer,
     // Last: what the others began is finished by its thread.
-    driver: Driver,
+    _driver: Driver,
 }
 
 /// What all that works on one registry has in common.
@@ -85,7 +87,7 @@ impl Postgres {
             &shared.address,
         )?;
         let coalescer = Coalescer::start(&shared, &driver);
-        Ok(Self { shared, coalescer, driver })
+        Ok(Self { shared, coalescer, _driver: driver })
     }
 
     /// Brings the schema of a database up to date; makes it in an empty one.

@@ -55,6 +55,8 @@ impl Patience {
 fn jittered(pause: Duration) -> Duration {
     let mut random = [0_u8];
     // Without chance the pause is only the same for all.
-    drop(getrandom::fill(&mut random));
+    if getrandom::fill(&mut random).is_err() {
+        return pause;
+    }
     pause.mul_f64(0.5 + f64::from(random[0]) / 512.0)
 }

@@ -7,13 +7,15 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::batch::Gathered;
-use super::write::{ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, Renew, Reserve};
+use super::write::{
+    ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
+};
 use super::{Postgres, ask, read};
 use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored,
+    Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
@@ -90,6 +92,10 @@ impl Store for Postgres {
 
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
         ask!(self, "looks for lost runs", |db| read::expired(db, now, limit))
+    }
+
+    async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
+        ask!(self, "counts what waits", |db| read::waiting(db, now))
     }
 
     fn changes(&self) -> Changes {
@@ -204,6 +210,19 @@ impl Store for Postgres {
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
         self.shared.write(Remove { run_id: run_id.clone(), even_live }).await
+    }
+
+    async fn ended(
+        &self,
+        before: Timestamp,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunId>, Error> {
+        ask!(self, "looks for old runs", |db| read::ended(db, before, after, limit))
+    }
+
+    async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
+        self.shared.write(RemoveEnded(run_ids)).await
     }
 
     async fn sync_files(&self, _: &RunId) -> Result<(), Error> {

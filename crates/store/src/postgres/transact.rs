@@ -10,6 +10,7 @@ use super::connect::Purpose;
 use super::db::{Db, Step};
 use super::failure::{Failure, Remedy};
 use super::patience::Patience;
+use super::text::indexed;
 use super::write::Operation;
 use crate::Error;
 
@@ -150,15 +151,15 @@ pub(super) fn run_lock(run_id: &errand_model::RunId) -> String {
 
 /// The name of the lock on a session's turns and history.
 pub(super) fn session_lock(session_id: &str) -> String {
-    format!("session {session_id}")
+    format!("session {}", indexed(session_id))
 }
 
 /// The name of the lock on an agent's day.
 pub(super) fn day_lock(agent: &str) -> String {
-    format!("day {agent}")
+    format!("day {}", indexed(agent))
 }
 
 /// The name of the lock on an idempotency key.
 pub(super) fn key_lock(namespace: Option<&str>, key: &str) -> String {
-    format!("key {}/{key}", namespace.unwrap_or_default())
+    format!("key {}/{}", namespace.unwrap_or_default(), indexed(key))
 }

@@ -10,4 +10,4 @@ pub(crate) use bom::{Pinned, pinned};
 pub(crate) use dead_letter::{STEP_EVENTS, StepEvent, died, failing_step};
 pub(crate) use question::{Question, question};
 pub(crate) use turn::{begins, takes_turns};
-pub(crate) use usage::{Additions, uses_nothing};
+pub(crate) use usage::{Additions, Key, Sums, uses_nothing};

@@ -30,6 +30,20 @@ pub(crate) struct Sums {
     pub(crate) wall_time_ms: u64,
 }
 
+impl Sums {
+    /// The sums of both.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.unpriced_calls += other.unpriced_calls;
+        self.tokens.input += other.tokens.input;
+        self.tokens.output += other.tokens.output;
+        self.tokens.cached += other.tokens.cached;
+        self.tokens.reasoning += other.tokens.reasoning;
+        self.cost_micro_usd += other.cost_micro_usd;
+        self.wall_time_ms += other.wall_time_ms;
+    }
+}
+
 /// What a batch of events adds.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {

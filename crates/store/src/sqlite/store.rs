@@ -8,7 +8,8 @@ use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
     Admit, AdmitHeld, AppendAndAdmit, AppendAtRest, AppendEvents, Ask, ClaimRuns,
-    DiscardDeadLetter, GiveBack, Import, PutBom, Release, Remove, Renew, Reserve, Take,
+    DiscardDeadLetter, GiveBack, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
+    Take,
 };
 use super::{Sqlite, read};
 use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
@@ -196,6 +197,19 @@ impl Store for Sqlite {
 
     async fn remove(&self, run_id: &RunId, even_live: Removal) -> Result<(), Error> {
         self.write(Remove { run_id: run_id.clone(), even_live }).await
+    }
+
+    async fn ended(
+        &self,
+        before: Timestamp,
+        after: Option<&RunId>,
+        limit: u32,
+    ) -> Result<Vec<RunId>, Error> {
+        self.read("looks for old runs", |connection| read::ended(connection, before, after, limit))
+    }
+
+    async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
+        self.write(RemoveEnded(run_ids)).await
     }
 
     async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use crate::Error;
 use crate::postgres::db::{Answer, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
+use crate::postgres::text::indexed;
 
 /// A run under its lock.
 #[derive(Clone, Debug)]
@@ -119,7 +120,7 @@ impl Wanted {
         self.admissions += 1;
         if let Some(key) = &spec.idempotency_key {
             self.namespaces.push(spec.namespace.clone().unwrap_or_default());
-            self.keys.push(key.clone());
+            self.keys.push(indexed(key).into_owned());
         }
         if admission.dedup {
             self.fingerprints.push(fingerprint(&spec.fingerprint).1);
@@ -220,7 +221,8 @@ impl Known {
 
     /// Who used a key, and for what.
     pub(super) fn by_key(&self, namespace: Option<&str>, key: &str) -> Option<&(RunId, Vec<u8>)> {
-        self.by_key.get(&(namespace.unwrap_or_default().to_owned(), key.to_owned()))
+        let key = indexed(key).into_owned();
+        self.by_key.get(&(namespace.unwrap_or_default().to_owned(), key))
     }
 
     /// The newest run with that fingerprint that did not go wrong.

@@ -10,6 +10,7 @@ use crate::postgres::db::{Step, Value};
 use crate::postgres::failure::Failure;
 use crate::postgres::read::kind_name;
 use crate::postgres::row::{damaged, fingerprint, integer, json, small};
+use crate::postgres::text::{indexed, labels};
 use crate::postgres::write::Grown;
 use crate::{Admission, Append, Appended, Lease, Pending};
 
@@ -208,20 +209,21 @@ impl<'a> Plan<'a> {
     fn put_run(&mut self, number: i64, admission: &Admission, epoch: u64) -> Result<(), Failure> {
         let run = &admission.run;
         let spec = &run.spec;
-        let labels = if spec.labels.is_empty() { None } else { Some(json(&spec.labels)?) };
+        let labels = labels(&spec.labels)?;
         let (fingerprint, fingerprint_key) = fingerprint(&spec.fingerprint);
         let class =
             spec.class().to_key().map_err(|error| damaged("", format!("its class: {error}")))?;
+        let kept = |text: Option<&str>| text.map(|text| indexed(text).into_owned());
         let rows = &mut self.runs;
         rows.run.push(number);
         rows.run_id.push(run.id.to_string());
         rows.kind.push(kind_name(spec.kind));
-        rows.agent.push(spec.agent.name.clone());
-        rows.name.push(spec.name.clone());
+        rows.agent.push(indexed(&spec.agent.name).into_owned());
+        rows.name.push(kept(spec.name.as_deref()));
         rows.labels.push(labels);
-        rows.session_id.push(spec.session_id.clone());
+        rows.session_id.push(kept(spec.session_id.as_deref()));
         rows.parent_run_id.push(spec.parent_run_id.as_ref().map(ToString::to_string));
-        rows.idempotency_key.push(spec.idempotency_key.clone());
+        rows.idempotency_key.push(kept(spec.idempotency_key.as_deref()));
         rows.fingerprint.push(fingerprint.to_vec());
         rows.fingerprint_key.push(fingerprint_key);
         rows.status.push(run.status.name().to_owned());

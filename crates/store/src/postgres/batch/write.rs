@@ -66,8 +66,8 @@ const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
 
 /// Writes a plan and commits it.
 pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let is_simple =
-        plan.documents.is_empty() && !plan.grown.iter().any(|grown| grown.has_projections());
+    let is_simple = plan.documents.is_empty()
+        && !plan.grown.iter().any(super::super::write::Grown::has_projections);
     if is_simple {
         return send(db, plan, Some("COMMIT")).await;
     }

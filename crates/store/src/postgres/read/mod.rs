@@ -6,6 +6,7 @@
 mod bom;
 mod dead_letter;
 mod document;
+mod ended;
 mod evidence;
 mod find;
 mod lease;
@@ -14,23 +15,29 @@ mod load;
 mod question;
 mod session;
 mod usage;
+mod waiting;
 
 pub(super) use bom::boms;
-pub(super) use dead_letter::dead_letters;
+pub(super) use dead_letter::{dead_letter, dead_letters};
 pub(super) use document::{document, documents, due_documents};
+pub(super) use ended::ended;
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use find::find;
 pub(super) use lease::{expired, requests};
 pub(super) use list::list;
-pub(super) use load::{COLUMNS, Partial, Range, complete, events_after, load, load_numbers, steps};
+pub(super) use load::{Range, events_after, load, load_numbers, steps};
 pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,
     session_summary, sessions, turn,
 };
 pub(super) use usage::{day_standing, usage};
+pub(super) use waiting::waiting;
 
 use errand_model::event::RunKind;
+
+use super::conditions::Conditions;
+use crate::Namespaces;
 
 /// The word that a kind is stored as.
 pub(super) const fn kind_name(kind: RunKind) -> &'static str {
@@ -38,5 +45,14 @@ pub(super) const fn kind_name(kind: RunKind) -> &'static str {
         RunKind::Job => "job",
         RunKind::Heartbeat => "heartbeat",
         RunKind::Service => "service",
+    }
+}
+
+/// The condition that a run (as `r`) is one of those.
+fn in_namespaces(all: &mut Conditions, namespaces: &Namespaces) {
+    match namespaces {
+        Namespaces::All => {}
+        Namespaces::One(None) => all.also("r.namespace IS NULL"),
+        Namespaces::One(Some(namespace)) => all.with_text("r.namespace = ?", namespace),
     }
 }

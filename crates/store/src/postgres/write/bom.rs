@@ -1,13 +1,16 @@
 //! The next generation of an agent's inventory.
 
 use async_trait::async_trait;
+use errand_model::{Digest, Timestamp};
 
-use super::Grown;
-use super::Operation;
+use super::{Grown, Operation};
 use crate::BomGeneration;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
-use errand_model::{Digest, Timestamp};
+use crate::postgres::read;
+use crate::postgres::row::{fingerprint, integer};
+use crate::postgres::text::indexed;
+use crate::projection::{Pinned, pinned};
 
 /// [`crate::Store::put_bom`].
 pub(in crate::postgres) struct PutBom {
@@ -20,18 +23,57 @@ pub(in crate::postgres) struct PutBom {
 impl Operation for PutBom {
     type Output = BomGeneration;
 
-    const DOING: &'static str = "adds an inventory";
+    const DOING: &'static str = "keeps an inventory";
 
     fn locks(&self) -> Vec<String> {
-        Vec::new()
+        vec![format!("bom {}", indexed(&self.agent))]
     }
 
-    async fn run(&self, _: &Db) -> Result<Self::Output, Failure> {
-        Err(Failure::Refused(crate::Error::WriterGone))
+    async fn run(&self, db: &Db) -> Result<BomGeneration, Failure> {
+        const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) \
+             VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+        loop {
+            let latest = read::boms(db, &self.agent, 1).await?.pop();
+            if let Some(latest) = latest.as_ref().filter(|latest| latest.digest == self.digest) {
+                return Ok(latest.clone());
+            }
+            let next = BomGeneration {
+                agent: self.agent.clone(),
+                generation: latest.map_or(1, |latest| latest.generation + 1),
+                digest: self.digest.clone(),
+                at: self.now,
+            };
+            let (digest, _) = fingerprint(&next.digest);
+            let agent = indexed(&next.agent);
+            let generation = integer(next.generation);
+            let at = next.at.as_millis();
+            // A run that came from elsewhere may have brought that generation with it just now.
+            if db.execute(SQL, &[&agent, &generation, &digest.as_slice(), &at]).await? > 0 {
+                return Ok(next);
+            }
+        }
     }
 }
 
-/// Writes what follows from the events of runs.
-pub(super) async fn project(_: &Db, _: &[Grown<'_>]) -> Result<(), Failure> {
+/// Takes in generations from the journals of runs that pinned them. Most often they are known: not
+/// where a run comes from another registry.
+pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
+    const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) SELECT * FROM \
+         unnest($1::text[], $2::bigint[], $3::bytea[], $4::bigint[]) \
+         ORDER BY 1, 2 ON CONFLICT DO NOTHING";
+    let (mut agents, mut generations, mut digests, mut at_ms) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for Grown { run, events, .. } in grown {
+        for event in *events {
+            let Some(Pinned { generation, digest }) = pinned(event) else { continue };
+            agents.push(indexed(&run.spec.agent_key()).into_owned());
+            generations.push(integer(generation));
+            digests.push(fingerprint(&digest).0.to_vec());
+            at_ms.push(event.at.as_millis());
+        }
+    }
+    if !agents.is_empty() {
+        db.execute(SQL, &[&agents, &generations, &digests, &at_ms]).await?;
+    }
     Ok(())
 }

@@ -73,3 +73,26 @@ pub(in crate::sqlite) fn expired(
     }
     Ok(found)
 }
+
+/// See [`crate::Store::ended`].
+pub(in crate::sqlite) fn ended(
+    connection: &Connection,
+    before: Timestamp,
+    after: Option<&RunId>,
+    limit: u32,
+) -> Result<Vec<RunId>, Failure> {
+    // A run that ended before a moment was made before it too: later ones are not looked at.
+    const SQL: &str = "SELECT r.run_id FROM runs r LEFT JOIN dead_letters d ON d.run = r.run \
+         WHERE r.run_id > ?2 AND r.run_id < ?3 AND r.ended_at_ms < ?1 \
+         AND (d.run IS NULL OR d.discarded_at_ms IS NOT NULL OR EXISTS \
+         (SELECT 1 FROM repeats a WHERE a.origin = r.run_id AND (a.upto IS NULL OR a.upto >= d.seq))) \
+         ORDER BY r.run_id LIMIT ?4";
+    let (after, end) = (after.map_or("", RunId::as_str), RunId::new(before, 0));
+    let mut statement = connection.prepare_cached(SQL)?;
+    let mut rows = statement.query(params![before.as_millis(), after, end.as_str(), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(RunId::try_from(row.get::<_, String>(0)?).ok());
+    }
+    Ok(found)
+}

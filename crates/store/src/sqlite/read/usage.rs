@@ -278,10 +278,8 @@ impl Sums {
             };
             rows.push(UsageRow { key: Some(key), ..sum.finish() });
         }
-        rows.sort_by(|a, b| {
-            let weight = |row: &UsageRow| (row.cost_micro_usd, row.model_calls, row.tool_calls);
-            weight(b).cmp(&weight(a)).then_with(|| a.key.cmp(&b.key))
-        });
-        Usage { rows, total: self.total.finish() }
+        let mut usage = Usage { rows, total: self.total.finish() };
+        usage.sort();
+        usage
     }
 }

@@ -26,7 +26,7 @@ pub(super) use dead_letter::DiscardDeadLetter;
 pub(super) use document::WriteDocuments;
 pub(super) use import::Import;
 pub(super) use lease::{GiveBack, Renew, Take, put as put_lease};
-pub(super) use remove::Remove;
+pub(super) use remove::{Remove, RemoveEnded};
 pub(super) use request::Ask;
 pub(super) use reserve::{Release, Reserve};
 use rusqlite::Connection;

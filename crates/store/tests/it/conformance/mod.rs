@@ -7,6 +7,7 @@ pub(crate) mod boms;
 pub(crate) mod changing;
 pub(crate) mod children;
 pub(crate) mod claiming;
+pub(crate) mod crowds;
 pub(crate) mod dead_letters;
 pub(crate) mod documents;
 pub(crate) mod importing;
@@ -14,6 +15,7 @@ pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod listing;
 pub(crate) mod namespaces;
+pub(crate) mod odd_text;
 pub(crate) mod placing;
 pub(crate) mod questions;
 pub(crate) mod removing;
@@ -82,6 +84,11 @@ macro_rules! conforms {
                 a_dead_letter_is_redriven_once
                 one_of_many_redrives_wins
                 a_discarded_dead_letter_is_kept_and_not_listed;
+            crowds:
+                of_many_who_are_not_to_wait_one_is_admitted
+                never_are_two_under_way_in_a_session
+                a_history_has_no_gap_whoever_writes_it
+                of_redrives_in_many_processes_one_wins;
             documents:
                 a_document_is_what_was_put_last
                 documents_change_together_or_not_at_all
@@ -111,20 +118,26 @@ macro_rules! conforms {
                 usage_is_summed_by_namespace
                 questions_and_dead_letters_are_listed_by_namespace
                 sessions_are_listed_by_namespace;
+            odd_text:
+                any_text_is_kept_and_found_again
+                long_text_is_kept_and_found_again
+                what_people_write_is_kept_too;
             placing:
                 namespaces_are_served_evenly
                 a_run_that_nobody_here_can_take_holds_no_other_up
                 a_shared_bound_holds_among_many_claimers
                 a_run_beyond_its_bound_holds_no_other_up
                 runs_whose_lease_is_over_are_found
-                a_renewal_says_of_what_something_is_asked;
+                a_renewal_says_of_what_something_is_asked
+                what_waits_is_counted_by_namespace;
             questions:
                 open_questions_are_listed_oldest_first
                 of_many_who_write_a_run_at_rest_one_does
                 a_run_that_somebody_holds_is_not_at_rest;
             removing:
                 a_live_run_is_removed_only_on_purpose
-                nothing_of_a_removed_run_is_left;
+                nothing_of_a_removed_run_is_left
+                old_runs_are_removed_in_parts;
             requests:
                 requests_wait_in_order_until_they_are_answered
                 nothing_is_asked_of_a_run_that_is_over;

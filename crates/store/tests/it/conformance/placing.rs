@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_model::event::{RunCreated, RunKind};
 use errand_model::placement::{Demands, Offer, Placement, Resources};
 use errand_model::{RunId, Timestamp};
-use errand_store::{Claim, Pending, Store};
+use errand_store::{Claim, Pending, Store, Waiting};
 use tokio::task::JoinSet;
 
 use super::StoreFactory;
@@ -185,4 +185,31 @@ pub(crate) async fn a_renewal_says_of_what_something_is_asked(factory: &impl Sto
     assert_eq!(renewed.asked, [leases[1].0.clone()]);
     assert_eq!(renewed.lost, [leases[3].0.clone()]);
     assert_eq!(store.renew(Vec::new(), until).await.unwrap(), errand_store::Renewed::default());
+}
+
+pub(crate) async fn what_waits_is_counted_by_namespace(factory: &impl StoreFactory) {
+    let store = factory.open();
+    assert_eq!(store.waiting(START).await.unwrap(), []);
+    let later = START.plus(Duration::from_secs(9));
+    for (namespace, ready_at) in [(None, START), (Some("team"), later), (Some("team"), later)] {
+        let spec = RunCreated {
+            namespace: namespace.map(str::to_owned),
+            placement: Some(Placement::default()),
+            ..created(RunKind::Job)
+        };
+        let (_, mut admission) = Writer::new(spec);
+        admission.queued = Some(Pending { priority: 0, ready_at });
+        store.admit(admission).await.unwrap();
+    }
+    waiting(&*store, Some("team"), 0, bound("agent:a", 1)).await;
+    let counted = |namespace: Option<&str>, ready, delayed| Waiting {
+        namespace: namespace.map(str::to_owned),
+        ready,
+        delayed,
+        oldest_ready_at: Some(START),
+    };
+    let expected = [counted(None, 1, 0), counted(Some("team"), 1, 2)];
+    assert_eq!(factory.open().waiting(START).await.unwrap(), expected);
+    let expected = [counted(None, 1, 0), counted(Some("team"), 3, 0)];
+    assert_eq!(store.waiting(later).await.unwrap(), expected);
 }

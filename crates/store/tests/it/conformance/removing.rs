@@ -1,9 +1,10 @@
 //! Runs are forgotten.
 
-use errand_store::{Error, Filter, Page, Removal, RequestKind};
+use errand_store::{Discard, Error, Filter, Page, Removal, RequestKind};
 
 use super::StoreFactory;
 use super::appending::started;
+use super::dead_letters::died;
 use crate::world::{START, new_id};
 
 pub(crate) async fn a_live_run_is_removed_only_on_purpose(factory: &impl StoreFactory) {
@@ -37,4 +38,36 @@ pub(crate) async fn nothing_of_a_removed_run_is_left(factory: &impl StoreFactory
     let all = Page { after: None, limit: 9 };
     let (left, _) = store.list(&Filter::default(), &all).await.unwrap();
     assert_eq!(left.into_iter().map(|stored| stored.run).collect::<Vec<_>>(), [other.run]);
+}
+
+pub(crate) async fn old_runs_are_removed_in_parts(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let mut over = Vec::new();
+    for _ in 0..5 {
+        let mut writer = started(&*store).await;
+        store.append(writer.complete()).await.unwrap();
+        over.push(writer);
+    }
+    let live = started(&*store).await.run.id;
+    let letter = died(&*store, "post").await.run.id;
+    let settled = died(&*store, "post").await.run.id;
+    let discard = Discard { run_id: settled.clone(), by: None, at: START };
+    store.discard(discard).await.unwrap();
+    let ended_at = over[0].run.status.ended_at().unwrap();
+    let day = std::time::Duration::from_secs(86_400);
+    assert_eq!(store.ended(ended_at, None, 9).await.unwrap(), []);
+    let mut old: Vec<_> = over.iter().map(|writer| writer.run.id.clone()).collect();
+    old.push(settled.clone());
+    let first = store.ended(ended_at.plus(day), None, 4).await.unwrap();
+    assert_eq!(first, old[..4]);
+    let rest = store.ended(ended_at.plus(day), first.last(), 4).await.unwrap();
+    assert_eq!(rest, old[4..]);
+    let all = [first, vec![live.clone(), new_id()]].concat();
+    assert_eq!(store.remove_ended(all.clone()).await.unwrap(), 4);
+    assert_eq!(store.remove_ended(all).await.unwrap(), 0);
+    assert_eq!(store.remove_ended(Vec::new()).await.unwrap(), 0);
+    assert_eq!(store.events(&old[0], 0, 9).await.unwrap(), []);
+    assert_eq!(store.ended(ended_at.plus(day), None, 9).await.unwrap(), old[4..]);
+    let left = store.run_ids(None, 9).await.unwrap();
+    assert_eq!(left, [old[4].clone(), live, letter, settled]);
 }

@@ -1,0 +1,37 @@
+//! What waits in the queue, counted.
+
+use std::collections::BTreeMap;
+
+use errand_model::Timestamp;
+use errand_model::placement::Class;
+
+use crate::Waiting;
+use crate::postgres::db::Db;
+use crate::postgres::failure::Failure;
+use crate::postgres::row::{damaged, number};
+
+/// See [`crate::Store::waiting`].
+pub(in crate::postgres) async fn waiting(db: &Db, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
+    const BY_CLASS: &str = "SELECT class, count(*) FILTER (WHERE ready_at_ms <= $1), \
+         count(*) FILTER (WHERE ready_at_ms > $1), min(ready_at_ms) FROM queue GROUP BY class";
+    let mut by_namespace: BTreeMap<Option<String>, Waiting> = BTreeMap::new();
+    for row in db.query(BY_CLASS, &[&now.as_millis()]).await? {
+        let key: &str = row.try_get(0)?;
+        let class = Class::from_key(key)
+            .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
+        let oldest = Timestamp::from_millis(row.try_get(3)?);
+        let namespace = class.namespace;
+        let of = by_namespace.entry(namespace.clone()).or_insert(Waiting {
+            namespace,
+            ready: 0,
+            delayed: 0,
+            oldest_ready_at: None,
+        });
+        of.ready += number(row.try_get(1)?);
+        of.delayed += number(row.try_get(2)?);
+        if oldest <= now {
+            of.oldest_ready_at = Some(of.oldest_ready_at.map_or(oldest, |it| it.min(oldest)));
+        }
+    }
+    Ok(by_namespace.into_values().collect())
+}
