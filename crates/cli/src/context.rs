@@ -8,7 +8,7 @@ use std::sync::Arc;
 use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
 use errand_engine::{Engine, Inner, Surroundings};
-use errand_store::postgres::Postgres;
+use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
@@ -235,7 +235,9 @@ impl Context {
     /// The engine for a server or a worker: on the database that is configured, or the folder's.
     pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
         let engine = match &settings.database {
-            Some(url) => self.engine_on(Arc::new(Postgres::open(url)?))?,
+            Some(url) => {
+                self.engine_on(Arc::new(Postgres::open(url, postgres::Options::DEFAULT)?))?
+            }
             None => self.engine_or_create()?,
         };
         let limits = settings.namespaces.iter();

@@ -63,11 +63,24 @@ CREATE TABLE states (
 
 -- Which partition of a ring takes new rows.
 CREATE TABLE rings (
-    name    TEXT     PRIMARY KEY,
-    current SMALLINT NOT NULL
+    -- When that changed last.
+    turned_at_ms BIGINT   NOT NULL,
+    current      SMALLINT NOT NULL,
+    name         TEXT     PRIMARY KEY
 ) WITH (fillfactor = 10);
 
-INSERT INTO rings (name, current) VALUES ('queue', 0), ('leases', 0);
+INSERT INTO rings (turned_at_ms, current, name) VALUES (0, 0, 'queue'), (0, 0, 'leases'), (0, 0, 'commits');
+
+-- A mark of each of the last transactions: whoever loses its connection while one is committed finds
+-- out by its mark whether it was.
+CREATE TABLE commits (
+    mark BIGINT   NOT NULL,
+    ring SMALLINT NOT NULL
+) PARTITION BY LIST (ring);
+
+CREATE TABLE commits_0 PARTITION OF commits FOR VALUES IN (0) WITH (autovacuum_enabled = off);
+CREATE TABLE commits_1 PARTITION OF commits FOR VALUES IN (1) WITH (autovacuum_enabled = off);
+CREATE TABLE commits_2 PARTITION OF commits FOR VALUES IN (2) WITH (autovacuum_enabled = off);
 
 -- At most one row a run, in whichever partition: who writes one has locked the run.
 CREATE TABLE leases (

@@ -1,7 +1,7 @@
 //! Where runs are kept: the journal, its projections, leases, the queue, requests, blobs.
 //!
-//! [`Store`] is the seam: SQLite today, PostgreSQL as a second implementation, one conformance suite
-//! for both. Each method is one atomic step; no transaction leaves this crate, and nothing is
+//! [`Store`] is the seam: SQLite in a folder, PostgreSQL for many machines, one conformance suite for
+//! both. Each method is one atomic step; no transaction leaves this crate, and nothing is
 //! decided here: what may happen to a run is the model's business.
 
 mod blob;
@@ -22,6 +22,7 @@ mod registry;
 mod removed_sessions;
 mod row;
 mod session;
+mod shared;
 pub mod sqlite;
 mod traits;
 mod usage;
@@ -51,6 +52,7 @@ pub use session::{
     MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
     SessionResult, SessionState, SessionStore, Turn,
 };
+pub use shared::{LOG_BYTES, LOG_PART_BYTES, LogPart, ReadSeek, SharedBlobs, SharedLogs};
 pub use traits::{Removal, Store};
 pub use usage::{
     DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageQuery, UsageRow,

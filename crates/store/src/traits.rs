@@ -1,5 +1,7 @@
 //! The seam between what is decided and where it is kept.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
@@ -13,7 +15,7 @@ use crate::row::{
     Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
-use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore};
+use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore, SharedBlobs, SharedLogs};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
@@ -337,6 +339,12 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
     ///
     /// Only those that any method has.
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error>;
+
+    /// Blobs that other machines reach; `None`: the registry's folder is the place for them.
+    fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>>;
+
+    /// Logs that other machines reach; `None`: the registry's folder is the place for them.
+    fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>>;
 
     /// Waits until everything that was acknowledged is also in the files beside the registry, and
     /// those are synced.

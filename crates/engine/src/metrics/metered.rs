@@ -14,8 +14,8 @@ use errand_store::{
     DayReserved, DayStanding, DeadLetter, DeadLetterFilter, Discard, Document, DocumentKind,
     DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease,
     Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup, Session,
-    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, Store, Stored, Turn,
-    Usage, UsageQuery, Waiting,
+    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
+    SharedLogs, Store, Stored, Turn, Usage, UsageQuery, Waiting,
 };
 use tokio::time::Instant;
 
@@ -367,6 +367,14 @@ impl Store for Metered {
 
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
         self.timed(self.inner.remove_ended(run_ids)).await
+    }
+
+    fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {
+        self.inner.shared_blobs()
+    }
+
+    fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>> {
+        self.inner.shared_logs()
     }
 
     async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {

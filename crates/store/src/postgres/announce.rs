@@ -1,16 +1,75 @@
-//! Telling others in this process what was committed.
+//! Telling others what was committed: in this process at once, in others by `NOTIFY`.
+//!
+//! Other processes get a hint at most once in [`PAUSE`], from a connection of its own and after the
+//! commits: a notification inside of a transaction has all commits of the server wait for each
+//! other. Hints that are lost (a connection breaks, too much happens) are only a delay: whoever
+//! listens also looks by itself now and then.
 
-use super::Shared;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use errand_model::RunId;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+use tokio_postgres::Notification;
+
+use super::connect::{Purpose, connect_listening};
+use super::db::Db;
+use super::failure::Failure;
+use super::{Notices, Shared};
 use crate::{Change, Changes};
+
+/// Between two notifications of one process, at least.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// After a connection could not be had, or broke.
+const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+
+/// Runs that one notification names; of more it says only that there are some. PostgreSQL takes
+/// 8,000 bytes.
+const NAMED_LIMIT: usize = 150;
+
+/// Notifications that were received and not passed on yet. Further ones are lost.
+const RECEIVED_LIMIT: usize = 1_024;
+
+/// Where notifications are sent.
+const NOTIFY: &str = "SELECT pg_notify('errand', $1)";
+
+/// What other processes have not been told yet.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Waiting>,
+    /// Something is to be told, or somebody wants to hear.
+    stirred: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    runs: BTreeMap<RunId, (u64, bool)>,
+    asked: BTreeSet<RunId>,
+    is_queued: bool,
+    is_more: bool,
+}
 
 impl Shared {
     /// Hears of what is committed from now on.
     pub(super) fn listen(&self) -> Changes {
-        self.changes.subscribe()
+        let changes = self.changes.subscribe();
+        self.outbox.stirred.notify_one();
+        changes
     }
 
     /// Tells what was committed.
     pub(super) fn announce(&self, changes: Vec<Change>) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if changes.is_empty() {
+            return;
+        }
+        if self.notices == Notices::Send {
+            self.outbox.put(&changes);
+        }
         if self.changes.receiver_count() == 0 {
             return;
         }
@@ -18,5 +77,187 @@ impl Shared {
             // The last listener may have gone just now.
             drop(self.changes.send(change));
         }
+    }
+}
+
+impl Outbox {
+    fn put(&self, changes: &[Change]) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            let is_full = waiting.runs.len() + waiting.asked.len() >= NAMED_LIMIT;
+            match change {
+                Change::Queued => waiting.is_queued = true,
+                Change::Run { .. } | Change::Asked { .. } if is_full => waiting.is_more = true,
+                Change::Run { run_id, seq, is_over } => {
+                    waiting.runs.insert(run_id.clone(), (*seq, *is_over));
+                }
+                Change::Asked { run_id } => {
+                    waiting.asked.insert(run_id.clone());
+                }
+                Change::Elsewhere => {}
+            }
+        }
+        drop(waiting);
+        self.stirred.notify_one();
+    }
+
+    /// What is to be told, as one text; `None`: nothing.
+    fn take(&self) -> Option<String> {
+        let waiting = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *waiting)
+        };
+        let mut words = Vec::new();
+        if waiting.is_queued {
+            words.push("q".to_owned());
+        }
+        if waiting.is_more {
+            words.push("e".to_owned());
+        }
+        for (run_id, (seq, is_over)) in waiting.runs {
+            words.push(format!("r:{run_id}:{seq}:{}", u8::from(is_over)));
+        }
+        words.extend(waiting.asked.into_iter().map(|run_id| format!("a:{run_id}")));
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+}
+
+/// What a notification says. Words that are not understood are a newer program's.
+fn read(text: &str) -> Vec<Change> {
+    text.split(' ').map(|word| read_word(word).unwrap_or(Change::Elsewhere)).collect()
+}
+
+fn read_word(word: &str) -> Option<Change> {
+    let mut parts = word.split(':');
+    let run_id = |text: Option<&str>| RunId::try_from(text?.to_owned()).ok();
+    match parts.next()? {
+        "q" => Some(Change::Queued),
+        "r" => Some(Change::Run {
+            run_id: run_id(parts.next())?,
+            seq: parts.next()?.parse().ok()?,
+            is_over: parts.next()? == "1",
+        }),
+        "a" => Some(Change::Asked { run_id: run_id(parts.next())? }),
+        _ => None,
+    }
+}
+
+/// Sends and receives notifications until the registry is closed. Connects when there is something
+/// to tell, or somebody listens.
+pub(super) async fn herald(shared: Arc<Shared>) {
+    tokio::select! {
+        () = shared.outbox.stirred.notified() => {}
+        () = shared.driver.closed() => return,
+    }
+    let mut is_first = true;
+    while !shared.driver.is_closing() {
+        if let Ok(mut line) = Line::open(&shared).await {
+            if !is_first {
+                // Nobody knows what was missed.
+                drop(shared.changes.send(Change::Elsewhere));
+            }
+            line.serve(&shared).await;
+        }
+        is_first = false;
+        tokio::select! {
+            () = tokio::time::sleep(RECONNECT_AFTER) => {}
+            () = shared.driver.closed() => {}
+        }
+    }
+}
+
+/// A connection on which notifications are sent and received.
+struct Line {
+    db: Db,
+    /// The number of our own session: what it says, we know.
+    own: i32,
+    received: mpsc::Receiver<Notification>,
+}
+
+impl Line {
+    async fn open(shared: &Shared) -> Result<Self, Failure> {
+        let (sender, received) = mpsc::channel(RECEIVED_LIMIT);
+        let db =
+            connect_listening(&shared.address, &shared.driver, Purpose::Read, Some(sender)).await?;
+        let row = db.query_first("SELECT pg_backend_pid()", &[]).await?;
+        let own = row.map_or(Ok(0), |row| row.try_get(0))?;
+        db.batch("LISTEN errand").await?;
+        Ok(Self { db, own, received })
+    }
+
+    /// Returns when the connection broke, or the registry is closed and everything was told.
+    async fn serve(&mut self, shared: &Shared) {
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                notification = self.received.recv() => {
+                    let Some(notification) = notification else { return };
+                    self.pass_on(shared, &notification);
+                }
+                () = tell_from(shared, next) => {
+                    let Some(text) = shared.outbox.take() else { continue };
+                    if self.db.query(NOTIFY, &[&text]).await.is_err() {
+                        return;
+                    }
+                    next = Instant::now() + PAUSE;
+                }
+                () = shared.driver.closed() => {
+                    if let Some(text) = shared.outbox.take() {
+                        // Only a hint.
+                        drop(self.db.query(NOTIFY, &[&text]).await);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    fn pass_on(&self, shared: &Shared, notification: &Notification) {
+        if notification.process_id() == self.own || shared.changes.receiver_count() == 0 {
+            return;
+        }
+        for change in read(notification.payload()) {
+            // The last listener may have gone just now.
+            drop(shared.changes.send(change));
+        }
+    }
+}
+
+/// Returns once something is to be told, but not before `next`.
+async fn tell_from(shared: &Shared, next: Instant) {
+    tokio::time::sleep_until(next).await;
+    shared.outbox.stirred.notified().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_heard() {
+        let run_id = RunId::new(errand_model::Timestamp::from_millis(1_800_000_000_000), 7);
+        let changes = vec![
+            Change::Queued,
+            Change::Run { run_id: run_id.clone(), seq: 9, is_over: true },
+            Change::Asked { run_id },
+        ];
+        let outbox = Outbox::default();
+        outbox.put(&changes);
+        assert_eq!(read(&outbox.take().unwrap()), changes);
+        assert_eq!(outbox.take(), None);
+        assert_eq!(read("z:1"), [Change::Elsewhere]);
+    }
+
+    #[test]
+    fn however_much_happens_a_notification_is_bounded() {
+        let outbox = Outbox::default();
+        for number in 0..1_000 {
+            let at = errand_model::Timestamp::from_millis(1_800_000_000_000 + number);
+            let (run_id, seq) = (RunId::new(at, 7), u64::MAX);
+            outbox.put(&[Change::Run { run_id, seq, is_over: false }]);
+        }
+        let text = outbox.take().unwrap();
+        assert!(text.len() < 8_000, "{} bytes", text.len());
+        assert!(read(&text).contains(&Change::Elsewhere));
     }
 }

@@ -130,9 +130,9 @@ impl Worker {
             let failure = match tried {
                 Tried::Committed(outcomes) => return Ok(outcomes),
                 Tried::Failed(failure) => failure,
-                Tried::Unknown(number, outcomes) => {
+                Tried::Unknown(mark, outcomes) => {
                     self.db = None;
-                    match self.shared.was_committed(&number).await {
+                    match self.shared.was_committed(&mark).await {
                         Ok(true) => return Ok(outcomes),
                         Ok(false) => continue,
                         Err(failure) => failure,

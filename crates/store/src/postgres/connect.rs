@@ -1,7 +1,11 @@
 //! From an address to a connection that may be trusted.
 
-use tokio_postgres::NoTls;
+use std::future::poll_fn;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc;
 use tokio_postgres::config::SslMode;
+use tokio_postgres::{AsyncMessage, Connection, NoTls, Notification};
 
 use super::Address;
 use super::db::Db;
@@ -38,6 +42,16 @@ pub(super) async fn connect(
     driver: &Handle,
     purpose: Purpose,
 ) -> Result<Db, Failure> {
+    connect_listening(address, driver, purpose, None).await
+}
+
+/// Connects; what others notify goes to `notified`.
+pub(super) async fn connect_listening(
+    address: &Address,
+    driver: &Handle,
+    purpose: Purpose,
+    notified: Option<mpsc::Sender<Notification>>,
+) -> Result<Db, Failure> {
     let mut config = address.config().clone();
     if config.get_application_name().is_none() {
         config.application_name("errand");
@@ -47,13 +61,11 @@ pub(super) async fn connect(
     }
     let client = if config.get_ssl_mode() == SslMode::Disable {
         let (client, connection) = config.connect(NoTls).await?;
-        // Its end is noticed by whoever uses it next.
-        driver.keep(async move { drop(connection.await) }).await?;
+        driver.keep(carry(connection, notified)).await?;
         client
     } else {
         let (client, connection) = config.connect(address.tls().connector()?).await?;
-        // As above.
-        driver.keep(async move { drop(connection.await) }).await?;
+        driver.keep(carry(connection, notified)).await?;
         client
     };
     let db = Db::new(client);
@@ -62,6 +74,20 @@ pub(super) async fn connect(
         db.batch(BY_KEY).await?;
     }
     Ok(db)
+}
+
+/// Carries what a connection says until it ends, which whoever uses it next notices.
+async fn carry<S, T>(mut connection: Connection<S, T>, notified: Option<mpsc::Sender<Notification>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+        if let (AsyncMessage::Notification(notification), Some(notified)) = (message, &notified) {
+            // What there is no room for is lost: it was only a hint.
+            drop(notified.try_send(notification));
+        }
+    }
 }
 
 /// How long a connection may take to come about.

@@ -50,6 +50,14 @@ impl Failure {
         }
     }
 
+    /// Whether the server refused a number that is too large, or too small.
+    pub(super) fn is_out_of_range(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::Unexpected(_) => false,
+            Self::Database(error) => error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE),
+        }
+    }
+
     /// The error for the caller.
     pub(super) fn explain(self, address: &Address, doing: &'static str) -> Error {
         let remedy = self.remedy();

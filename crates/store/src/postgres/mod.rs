@@ -23,8 +23,10 @@ mod migrate;
 mod patience;
 mod pool;
 mod read;
+mod ring;
 mod row;
 mod session_store;
+mod shared_files;
 mod store;
 mod text;
 mod tls;
@@ -32,6 +34,7 @@ mod transact;
 mod write;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::broadcast;
 
@@ -61,7 +64,32 @@ struct Shared {
     address: Address,
     pool: Pool,
     changes: broadcast::Sender<Change>,
+    outbox: announce::Outbox,
+    /// Transactions that this process committed.
+    commits: AtomicU64,
+    notices: Notices,
     driver: driver::Handle,
+}
+
+/// How to open a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether other processes are told of what this one commits.
+    pub notices: Notices,
+}
+
+impl Options {
+    /// As servers and workers do.
+    pub const DEFAULT: Self = Self { notices: Notices::Send };
+}
+
+/// Whether other processes are told of what this one commits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notices {
+    /// Soon after each commit.
+    Send,
+    /// They look by themselves: for measuring what the telling costs.
+    Skip,
 }
 
 impl Postgres {
@@ -72,12 +100,15 @@ impl Postgres {
     ///
     /// [`Error::Address`] if the URL is none; [`Error::Unreachable`]; [`Error::OtherSchema`];
     /// [`Error::Postgres`].
-    pub fn open(url: &str) -> Result<Self, Error> {
+    pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let address = Address::parse(url)?;
         let driver = Driver::start(&address)?;
         let shared = Arc::new(Shared {
             pool: Pool::new(),
             changes: broadcast::Sender::new(CHANGES_LIMIT),
+            outbox: announce::Outbox::default(),
+            commits: AtomicU64::new(0),
+            notices: options.notices,
             driver: driver.handle(),
             address,
         });
@@ -87,6 +118,8 @@ impl Postgres {
             &shared.address,
         )?;
         let coalescer = Coalescer::start(&shared, &driver);
+        driver.handle().begin(announce::herald(Arc::clone(&shared)));
+        driver.handle().begin(ring::keep_turning(Arc::clone(&shared)));
         Ok(Self { shared, coalescer, _driver: driver })
     }
 

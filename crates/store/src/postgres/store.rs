@@ -1,5 +1,7 @@
 //! The store's methods, each one operation or question.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
@@ -7,6 +9,7 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::batch::Gathered;
+use super::shared_files::Files;
 use super::write::{
     ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
 };
@@ -18,8 +21,8 @@ use crate::row::{
     Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::{
-    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
-    UsageQuery,
+    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
+    SharedLogs, Store, Usage, UsageQuery,
 };
 
 #[async_trait]
@@ -223,6 +226,14 @@ impl Store for Postgres {
 
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
         self.shared.write(RemoveEnded(run_ids)).await
+    }
+
+    fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {
+        Some(Arc::new(Files(Arc::clone(&self.shared))))
+    }
+
+    fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>> {
+        Some(Arc::new(Files(Arc::clone(&self.shared))))
     }
 
     async fn sync_files(&self, _: &RunId) -> Result<(), Error> {

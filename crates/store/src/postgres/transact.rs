@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Shared;
 use super::connect::Purpose;
-use super::db::{Db, Step};
+use super::db::{Answer, Db, Step};
 use super::failure::{Failure, Remedy};
 use super::patience::Patience;
 use super::text::indexed;
@@ -18,11 +18,40 @@ use crate::Error;
 pub(super) const LOCK: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name";
 
-/// Gives the transaction its number.
-pub(super) const NUMBER: &str = "SELECT pg_current_xact_id()::text";
+/// Gives the transaction its mark, by which it is found again if it was committed, and its number.
+pub(super) const MARK: &str = "INSERT INTO commits (mark, ring) \
+     SELECT $1, current FROM rings WHERE name = 'commits' RETURNING pg_current_xact_id()::text";
 
-/// What has become of a transaction.
+/// Whether a transaction is under way.
 const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
+
+/// Whether a transaction with that mark was committed.
+const IS_MARKED: &str = "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = $1)";
+
+/// A transaction, for whoever asks later what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Mark {
+    /// Chance makes it the only one of its kind.
+    pub(super) mark: i64,
+    /// Its number. After a crash of the server another one may have it.
+    pub(super) number: String,
+}
+
+impl Mark {
+    /// A new mark.
+    pub(super) fn draw() -> Result<i64, Failure> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).map_err(|_| Failure::Unexpected("there is no chance"))?;
+        Ok(i64::from_le_bytes(bytes))
+    }
+
+    /// What [`MARK`] was answered.
+    pub(super) fn read(mark: i64, answer: Option<&Answer>) -> Result<Self, Failure> {
+        let number = answer.and_then(|answer| answer.rows.first()?.try_get(0).ok());
+        let number = number.ok_or(Failure::Unexpected("a transaction has no number"))?;
+        Ok(Self { mark, number })
+    }
+}
 
 /// What a try came to.
 enum Tried<T> {
@@ -30,7 +59,7 @@ enum Tried<T> {
     /// Nothing of it was kept.
     Failed(Failure),
     /// The connection broke while the commit was under way.
-    Unknown(String, T),
+    Unknown(Mark, T),
 }
 
 impl Shared {
@@ -71,7 +100,7 @@ impl Shared {
             let failure = match tried {
                 Tried::Committed(output) => return Ok(self.tell(operation, output)),
                 Tried::Failed(failure) => failure,
-                Tried::Unknown(number, output) => match self.was_committed(&number).await {
+                Tried::Unknown(mark, output) => match self.was_committed(&mark).await {
                     Ok(true) => return Ok(self.tell(operation, output)),
                     Ok(false) => continue,
                     Err(failure) => failure,
@@ -88,12 +117,12 @@ impl Shared {
         output
     }
 
-    /// Whether the transaction of that number was committed; waits until that is known.
-    pub(super) async fn was_committed(&self, number: &str) -> Result<bool, Failure> {
+    /// Whether a transaction was committed whose connection broke; waits until that is known.
+    pub(super) async fn was_committed(&self, mark: &Mark) -> Result<bool, Failure> {
         let mut patience = Patience::new();
         loop {
             let asked = match self.connect(Purpose::Write).await {
-                Ok(db) => status(&db, number).await,
+                Ok(db) => became(&db, mark).await,
                 Err(failure) => Err(failure),
             };
             let failure = match asked {
@@ -107,21 +136,32 @@ impl Shared {
     }
 }
 
-async fn status(db: &Db, number: &str) -> Result<Option<bool>, Failure> {
-    let Some(row) = db.query_first(STATUS, &[&number]).await? else { return Ok(Some(false)) };
-    let status: Option<&str> = row.try_get(0)?;
-    Ok(match status {
-        Some("committed") => Some(true),
-        Some("in progress") => None,
-        Some(_) | None => Some(false),
-    })
+/// What became of a transaction; `None`: it is under way.
+async fn became(db: &Db, mark: &Mark) -> Result<Option<bool>, Failure> {
+    match db.query_first(STATUS, &[&mark.number]).await {
+        Ok(row) => {
+            let status: Option<String> = row.map_or(Ok(None), |row| row.try_get(0))?;
+            if status.as_deref() == Some("in progress") {
+                return Ok(None);
+            }
+        }
+        // After a crash: so many transactions there were not, it is gone.
+        Err(failure) if failure.is_out_of_range() => {}
+        Err(failure) => return Err(failure),
+    }
+    let row = db.query_first(IS_MARKED, &[&mark.mark]).await?;
+    Ok(Some(row.map_or(Ok(false), |row| row.try_get(0))?))
 }
 
 async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     let mut names = operation.locks();
     names.sort();
     names.dedup();
-    let mut begin = vec![Step::Plain("BEGIN"), Step::Query(NUMBER, Vec::new())];
+    let drawn = match Mark::draw() {
+        Ok(drawn) => drawn,
+        Err(failure) => return Tried::Failed(failure),
+    };
+    let mut begin = vec![Step::Plain("BEGIN"), Step::Query(MARK, vec![&drawn])];
     if !names.is_empty() {
         begin.push(Step::Query(LOCK, vec![&names]));
     }
@@ -129,9 +169,9 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
         Ok(begun) => begun,
         Err(failure) => return Tried::Failed(failure),
     };
-    let number = begun.get(1).and_then(|answer| answer.rows.first()?.try_get(0).ok());
-    let Some(number): Option<String> = number else {
-        return Tried::Failed(Failure::Unexpected("a transaction has no number"));
+    let mark = match Mark::read(drawn, begun.get(1)) {
+        Ok(mark) => mark,
+        Err(failure) => return Tried::Failed(failure),
     };
     let output = match operation.run(db).await {
         Ok(output) => output,
@@ -139,7 +179,7 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     };
     match db.batch("COMMIT").await {
         Ok(()) => Tried::Committed(output),
-        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(number, output),
+        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(mark, output),
         Err(failure) => Tried::Failed(failure),
     }
 }

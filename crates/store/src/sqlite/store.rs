@@ -1,5 +1,7 @@
 //! The store's methods, each one operation or query.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use errand_model::event::Event;
 use errand_model::price::Day;
@@ -19,8 +21,8 @@ use crate::row::{
     Page, Renewed, Request, RequestKind, Stored, Waiting,
 };
 use crate::{
-    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, Store, Usage,
-    UsageQuery,
+    Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
+    SharedLogs, Store, Usage, UsageQuery,
 };
 
 #[async_trait]
@@ -210,6 +212,14 @@ impl Store for Sqlite {
 
     async fn remove_ended(&self, run_ids: Vec<RunId>) -> Result<u64, Error> {
         self.write(RemoveEnded(run_ids)).await
+    }
+
+    fn shared_blobs(&self) -> Option<Arc<dyn SharedBlobs>> {
+        None
+    }
+
+    fn shared_logs(&self) -> Option<Arc<dyn SharedLogs>> {
+        None
     }
 
     async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {

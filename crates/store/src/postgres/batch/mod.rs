@@ -21,7 +21,7 @@ use current::Known;
 
 use super::db::{Db, Step};
 use super::failure::{Failure, Remedy};
-use super::transact::{LOCK, NUMBER};
+use super::transact::{LOCK, MARK, Mark};
 use crate::Change;
 
 /// What a try came to.
@@ -29,9 +29,9 @@ pub(super) enum Tried {
     Committed(Vec<Outcome>),
     /// Nothing of it was kept.
     Failed(Failure),
-    /// The connection broke while the commit was under way: the transaction's number, and what came
+    /// The connection broke while the commit was under way: its mark, and what came
     /// of it if it was made.
-    Unknown(String, Vec<Outcome>),
+    Unknown(Mark, Vec<Outcome>),
 }
 
 /// What came of one change, and what others may want to hear of it.
@@ -40,7 +40,7 @@ pub(super) type Decided = (Done, Vec<Change>);
 /// Does all of it, or nothing.
 pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
     let begun = begin(db, jobs).await;
-    let (number, known) = match begun {
+    let (mark, known) = match begun {
         Ok(begun) => begun,
         Err(failure) => return undo(db, failure).await,
     };
@@ -51,7 +51,7 @@ pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
     };
     match write::commit(db, &plan).await {
         Ok(()) => Tried::Committed(outcomes),
-        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(number, outcomes),
+        Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(mark, outcomes),
         Err(failure) => undo(db, failure).await,
     }
 }
@@ -66,25 +66,23 @@ async fn undo(db: &Db, failure: Failure) -> Tried {
 }
 
 /// Begins the transaction, locks what the changes concern and looks at it.
-async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(String, Known), Failure> {
+async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, Known), Failure> {
     let mut names: Vec<String> = jobs.iter().flat_map(Gathered::locks).collect();
     names.sort();
     names.dedup();
+    let drawn = Mark::draw()?;
     let wanted = current::Wanted::of(jobs);
     let mut steps = vec![
         Step::Plain("BEGIN"),
-        Step::Query(NUMBER, Vec::new()),
+        Step::Query(MARK, vec![&drawn]),
         Step::Query(LOCK, vec![&names]),
     ];
     let fixed = steps.len();
     steps.extend(wanted.steps());
     let mut answers = db.pipeline(&steps).await?;
     let found = answers.split_off(fixed);
-    let number = answers
-        .get(1)
-        .and_then(|answer| answer.rows.first()?.try_get(0).ok())
-        .ok_or(Failure::Unexpected("a transaction has no number"))?;
-    Ok((number, wanted.read(found)?))
+    let mark = Mark::read(drawn, answers.get(1))?;
+    Ok((mark, wanted.read(found)?))
 }
 
 async fn decide<'a>(

@@ -1,9 +1,15 @@
 //! What is special about PostgreSQL.
 
+mod changes;
+mod files;
+mod history;
+mod outages;
+mod schema;
+
 use std::sync::Arc;
 
 use errand_store::Store;
-use errand_store::postgres::Postgres;
+use errand_store::postgres::{Options, Postgres};
 use errand_testkit::postgres::Database;
 
 use crate::conformance::{StoreFactory, conforms};
@@ -21,7 +27,7 @@ impl Fresh {
     }
 
     pub(crate) fn open_postgres(&self) -> Postgres {
-        Postgres::open(&self.0.url()).unwrap()
+        Postgres::open(&self.0.url(), Options::DEFAULT).unwrap()
     }
 }
 

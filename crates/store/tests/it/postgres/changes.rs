@@ -1,0 +1,66 @@
+//! What one process commits, others hear of.
+
+use std::time::Duration;
+
+use errand_store::{Change, Changes, RequestKind, Store as _};
+
+use crate::world::{START, Writer, holder, queued};
+
+/// Waits until `wanted` is heard; other things may be heard before.
+async fn hears(changes: &mut Changes, wanted: &Change) {
+    let heard = tokio::time::timeout(Duration::from_secs(20), async {
+        while changes.recv().await.unwrap() != *wanted {}
+    });
+    assert!(heard.await.is_ok(), "nobody told of {wanted:?}");
+}
+
+#[tokio::test]
+async fn another_process_hears_what_was_committed() {
+    let fresh = super::Fresh::new();
+    let (here, there) = (fresh.open_postgres(), fresh.open_postgres());
+    let mut changes = there.changes();
+    // Whoever begins to listen may miss the first: it is told that there was something, or looks.
+    let (mut writer, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    here.admit(admission).await.unwrap();
+    let run_id = writer.run.id.clone();
+    let listening = tokio::time::timeout(Duration::from_secs(20), async {
+        loop {
+            here.request(&run_id, RequestKind::Pause { by: None }, START).await.unwrap();
+            let soon = tokio::time::timeout(Duration::from_millis(100), changes.recv());
+            if soon.await.is_ok() {
+                return;
+            }
+        }
+    });
+    listening.await.unwrap();
+    writer.epoch = here.take(&run_id, 0, holder(1), None).await.unwrap().epoch;
+    let start = writer.start();
+    let seq = start.head.seq;
+    here.append(start).await.unwrap();
+    hears(&mut changes, &Change::Run { run_id: run_id.clone(), seq, is_over: false }).await;
+    here.request(&run_id, RequestKind::Pause { by: None }, START).await.unwrap();
+    hears(&mut changes, &Change::Asked { run_id: run_id.clone() }).await;
+    let end = writer.complete();
+    let seq = end.head.seq;
+    here.append(end).await.unwrap();
+    hears(&mut changes, &Change::Run { run_id, seq, is_over: true }).await;
+    let (_, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    here.admit(admission).await.unwrap();
+    hears(&mut changes, &Change::Queued).await;
+}
+
+#[tokio::test]
+async fn whoever_commits_hears_it_once_and_at_once() {
+    let fresh = super::Fresh::new();
+    let store = fresh.open_postgres();
+    let mut changes = store.changes();
+    let (writer, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    store.admit(admission).await.unwrap();
+    let run = Change::Run { run_id: writer.run.id, seq: 1, is_over: false };
+    assert_eq!(changes.try_recv().unwrap(), run);
+    assert_eq!(changes.try_recv().unwrap(), Change::Queued);
+    assert!(changes.try_recv().is_err());
+}
