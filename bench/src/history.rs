@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use errand_model::event::{
-    AgentRef, EventBody, ProcessUsage, RunCreated, RunKind, Timeouts, Trigger, TriggerKind,
+    AgentRef, EventBody, ProcessUsage, RunCreated, RunKind, StepCompleted, StepStarted, Timeouts,
+    Trigger, TriggerKind,
 };
 use errand_model::retry::{Backoff, RetryPolicy};
 use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Run, StartAttempt};
@@ -133,4 +134,80 @@ pub(crate) fn done(
         answered: Vec::new(),
         documents: Vec::new(),
     })
+}
+
+/// Writes the journal of a run step by step.
+pub(crate) struct Writer {
+    run: Run,
+    head: Head,
+    epoch: u64,
+}
+
+impl Writer {
+    pub(crate) const fn new(run: Run, head: Head, epoch: u64) -> Self {
+        Self { run, head, epoch }
+    }
+
+    /// The attempt begins.
+    pub(crate) fn start(&mut self) -> Result<Append, Failure> {
+        let start =
+            StartAttempt { epoch: self.epoch, supervisor: nobody(), host: "bench".to_owned() };
+        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        self.decide(&[Command::from(start), Command::from(up)])
+    }
+
+    /// A step, its beginning and end in one.
+    pub(crate) fn step(&mut self, number: u32) -> Append {
+        let key = format!("step-{number}");
+        let started = StepStarted { key: key.clone(), kind: None, fingerprint: None, detail: None };
+        let completed = StepCompleted {
+            key,
+            output: Some(Payload::Text("done".to_owned())),
+            stderr: None,
+            duration: Duration::from_millis(1),
+        };
+        let at = now();
+        let bodies = [EventBody::StepStarted(started), EventBody::StepCompleted(completed)];
+        let events = bodies.iter().map(|body| self.head.seal(&self.run.id, at, 1, body)).collect();
+        self.append(events)
+    }
+
+    /// The run is done.
+    pub(crate) fn end(&mut self) -> Result<Append, Failure> {
+        let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
+        let end = EndAttempt {
+            attempt: 1,
+            outcome: Outcome::Exited { output: None },
+            exit_code: Some(0),
+            signal: None,
+            usage,
+        };
+        self.decide(&[Command::from(end)])
+    }
+
+    fn decide(&mut self, commands: &[Command]) -> Result<Append, Failure> {
+        let (at, mut events) = (now(), Vec::new());
+        for command in commands {
+            for body in self.run.decide(command, at)?.events {
+                self.run.apply(EventContext { at, attempt: 1 }, &body)?;
+                events.push(self.head.seal(&self.run.id, at, 1, &body));
+            }
+        }
+        Ok(self.append(events))
+    }
+
+    fn append(&self, events: Vec<Event>) -> Append {
+        Append {
+            run: self.run.clone(),
+            head: self.head,
+            events,
+            steps: Vec::new(),
+            fence: Fence { epoch: self.epoch },
+            snapshot: false,
+            release: false,
+            requeue: None,
+            answered: Vec::new(),
+            documents: Vec::new(),
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod listener;
 mod listing;
 mod memory;
 mod output;
+mod postgres;
 mod runs;
 mod steps;
 mod store;
@@ -66,6 +67,11 @@ pub(crate) const ALL: &[Section] = &[
         name: "store",
         about: "the registry alone, from one process",
         measure: store::measure,
+    },
+    Section {
+        name: "postgres",
+        about: "the registry in PostgreSQL, against one-row commits on the same server",
+        measure: postgres::measure,
     },
     Section { name: "usage", about: "sums over a hundred thousand runs", measure: usage::measure },
     Section { name: "listener", about: "a wake by a request", measure: listener::measure },

@@ -15,6 +15,11 @@ struct Package {
 /// What the tests of the whole workspace need. One line per package, so that a later part adds a line.
 const PACKAGES: &[Package] = &[
     Package { program: "git", debian: "git", reason: "worktree and clone workspaces, code-review" },
+    Package {
+        program: "pg_ctlcluster",
+        debian: "postgresql",
+        reason: "the registry in PostgreSQL",
+    },
     Package { program: "python3", debian: "python3-minimal", reason: "agents written in Python" },
 ];
 
