@@ -25,6 +25,7 @@ pub mod launch;
 pub mod lease;
 pub mod listener;
 mod live;
+pub mod log;
 pub mod metrics;
 pub mod outbox;
 pub mod payload;

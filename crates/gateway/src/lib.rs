@@ -20,6 +20,7 @@ mod metrics;
 mod otlp;
 mod over;
 mod parcels;
+mod ranges;
 mod record;
 mod refusal;
 mod router;

@@ -34,6 +34,11 @@ impl Request {
         Self { body: body.into(), ..Self::new("POST", target) }
     }
 
+    /// A PUT with this body.
+    pub fn put(target: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { body: body.into(), ..Self::new("PUT", target) }
+    }
+
     /// Adds a header. `Host`, `Content-Length` and `Connection` are added on sending.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -178,7 +178,7 @@ impl Reader {
     }
 
     /// Tells whether a line without end at the end of the log is still being written.
-    pub(super) fn set_following(&mut self, is_following: bool) {
+    pub fn set_following(&mut self, is_following: bool) {
         self.is_following = is_following;
     }
 

@@ -235,6 +235,7 @@ pub const fn areas() -> &'static [Area] {
         super::run_find::AREA,
         super::prune::AREA,
         super::proof::AREA,
+        super::file::AREA,
         super::people::AREA,
         super::dead_letter::AREA,
         super::session::AREA,

@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             return Ok(0);
         }
         (Place::There(remote), Form::Json) => {
-            context.printer.json(&remote.record(&run_id).await?)?;
+            context.printer.json(&remote.inspect(&run_id).await?)?;
             return Ok(0);
         }
         (Place::Here(engine), Form::Yaml) => {

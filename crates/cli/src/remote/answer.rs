@@ -47,10 +47,11 @@ fn of_problem(url: &Url, problem: Problem) -> Failure {
     }
     match (problem.hint, code) {
         (Some(hint), _) => failure.hint(hint),
-        (None, ErrorCode::TokenInvalid) => failure.hint(
-            "set ERRAND_API_KEY, or `errand context add NAME --server URL --key-file FILE`; \
+        (None, ErrorCode::KeyMissing | ErrorCode::KeyInvalid | ErrorCode::KeyExpired) => failure
+            .hint(
+                "set ERRAND_API_KEY, or `errand context add NAME --server URL --key-file FILE`; \
              `errand keys create` on the server makes a key",
-        ),
+            ),
         (None, ErrorCode::ScopeMissing) => {
             failure.hint("use a key that allows it: `errand keys create --scope …` on the server")
         }

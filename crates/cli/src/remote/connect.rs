@@ -121,6 +121,12 @@ impl Remote {
         self.ask(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Whether a failure is that nothing came back.
+    #[expect(clippy::unused_self, reason = "it is about answers of this server")]
+    pub(super) fn is_unreachable(&self, failure: &Failure) -> bool {
+        failure.code() == ErrorCode::ServerUnreachable
+    }
+
     /// Why nothing came back.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
         let what = format!("the server {} does not answer", self.target.url);

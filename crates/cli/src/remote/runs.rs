@@ -18,8 +18,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::Remote;
 use super::answer::not_a_server;
+use super::{More, Remote, UsageAsk};
 use crate::failure::Failure;
 
 /// Runs that are asked for at once.
@@ -63,6 +63,17 @@ impl Remote {
         self.get(&["runs", run_id.as_str()]).await
     }
 
+    /// The same with its usage by step.
+    pub(crate) async fn inspect(&self, run_id: &RunId) -> Result<Record, Failure> {
+        let mut record = self.record(run_id).await?;
+        if record.counters.model_calls + record.counters.tool_calls > 0 {
+            let (agent, days) = (None, (None, None));
+            let ask = UsageAsk { by: "step", agent, run_id: Some(run_id), days };
+            record.usage.by_step = self.usage(&ask).await?.rows;
+        }
+        Ok(record)
+    }
+
     /// The same as a manifest.
     pub(crate) async fn manifest(&self, run_id: &RunId) -> Result<Value, Failure> {
         self.get(&["runs", run_id.as_str(), "manifest"]).await
@@ -93,10 +104,10 @@ impl Remote {
         }
     }
 
-    /// The ids of all runs, newest first.
+    /// The ids of all runs, oldest first.
     pub(crate) async fn run_ids(&self) -> Result<Vec<RunId>, Failure> {
         let all = self.records(&Filter::default(), None, |_| true).await?;
-        Ok(all.into_iter().map(|record| record.run_id).collect())
+        Ok(all.into_iter().rev().map(|record| record.run_id).collect())
     }
 
     /// Waits until the run is over; at most until `deadline`. Returns it as it is then.
@@ -120,27 +131,20 @@ impl Remote {
     pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
         let mut seen = 0;
         loop {
+            // What may settle a run: it was paused, or ended; an attempt of it was.
+            self.follow(run_id, seen, |event| {
+                seen = event.seq;
+                let may =
+                    event.kind.starts_with("run.paused") || event.kind.starts_with("attempt.");
+                Ok(if may { More::Enough } else { More::Wanted })
+            })
+            .await?;
             let record = self.record(run_id).await?;
             let is_resting = record.status == "paused"
                 && record.attempts.last().is_none_or(|last| last.stopped_at_ms.is_some());
             if record.is_terminal() || is_resting {
                 return Ok(record);
             }
-            seen = self.news(run_id, seen).await?;
-        }
-    }
-
-    /// Waits until there are events after number `after`. Returns the number of the last.
-    pub(crate) async fn news(&self, run_id: &RunId, after: u64) -> Result<u64, Failure> {
-        loop {
-            let page = self.events(run_id, after, 1_000).await?;
-            if let Some(last) = page.events.last() {
-                return Ok(last.seq);
-            }
-            if page.is_over {
-                return Ok(after);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -42,6 +42,7 @@ mod people;
 mod places;
 mod recovery;
 mod reference;
+mod remote;
 mod remove;
 mod replays;
 mod retries;

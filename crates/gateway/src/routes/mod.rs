@@ -14,6 +14,7 @@ mod create_run;
 mod dead_letters;
 mod delete_run;
 mod export_run;
+mod files;
 mod find_runs;
 mod follow_runs;
 mod fork_run;
@@ -137,6 +138,12 @@ fn beside_runs() -> Vec<Handled> {
         handled("provide_input", approvals::provide_input),
         handled("get_usage", usage::get_usage),
         handled("list_workers", workers::list_workers),
+        handled("list_artifacts", files::list_artifacts),
+        handled("get_artifact", files::get_artifact),
+        handled("get_log", files::get_log),
+        handled("get_bom", files::get_bom),
+        handled("list_boms", files::list_boms),
+        handled("get_bom_generation", files::get_bom_generation),
     ]
 }
 

@@ -10,7 +10,7 @@ use errand_model::{Event, RunId};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
-use crate::remote::Remote;
+use crate::remote::{More, Remote};
 use kinds::Kinds;
 
 /// Events that are read at once.
@@ -77,10 +77,14 @@ async fn there(remote: &Remote, view: &View<'_>, is_following: bool) -> Result<u
         if page.has_more {
             continue;
         }
-        if !is_following || page.is_over {
-            return Ok(0);
+        if is_following && !page.is_over {
+            let follow = remote.follow(&view.run_id, seen, |event| {
+                view.show(std::slice::from_ref(event))?;
+                Ok(More::Wanted)
+            });
+            follow.await?;
         }
-        remote.news(&view.run_id, seen).await?;
+        return Ok(0);
     }
 }
 

@@ -1,0 +1,168 @@
+//! The events of a run as they happen, over server-sent events.
+//!
+//! A connection that breaks is made again after the last event that came: nothing is left out, and
+//! nothing comes twice.
+
+use std::time::Duration;
+
+use errand_model::{Event, RunId};
+use futures_util::StreamExt as _;
+use reqwest::Method;
+use reqwest::header::ACCEPT;
+
+use super::Remote;
+use super::answer::not_a_server;
+use crate::failure::Failure;
+
+/// How often a stream that broke is asked for again before that is a failure.
+const TRIES: u32 = 20;
+/// How long before it is asked for again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest event that is read: more than any journal takes.
+const EVENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// Whether more is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum More {
+    /// The stream goes on.
+    Wanted,
+    /// It has told what was to be known.
+    Enough,
+}
+
+impl Remote {
+    /// Hands on the events after number `after` until the run is over, or no more is wanted.
+    pub(crate) async fn follow(
+        &self,
+        run_id: &RunId,
+        mut after: u64,
+        mut take: impl FnMut(&Event) -> Result<More, Failure>,
+    ) -> Result<(), Failure> {
+        let mut tries = 0;
+        loop {
+            let before = after;
+            match self.stream_events(run_id, &mut after, &mut take).await {
+                Ok(Ended::Over) => return Ok(()),
+                Ok(Ended::Broken) => {}
+                // What is refused is refused again.
+                Err(failure) if !self.is_unreachable(&failure) || tries >= TRIES => {
+                    return Err(failure);
+                }
+                Err(_) => {}
+            }
+            tries = if after > before { 0 } else { tries + 1 };
+            if tries > TRIES {
+                return Err(not_a_server(self.url(), "its stream of events ends without an end"));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn stream_events(
+        &self,
+        run_id: &RunId,
+        after: &mut u64,
+        take: &mut impl FnMut(&Event) -> Result<More, Failure>,
+    ) -> Result<Ended, Failure> {
+        let request = self.request(Method::GET, &["runs", run_id.as_str(), "events"]);
+        let request =
+            request.query(&[("after", after.to_string()), ("output", "false".to_owned())]);
+        let request = request.header(ACCEPT, "text/event-stream");
+        let mut body = self.send(request).await?.bytes_stream();
+        let mut frames = Frames::default();
+        while let Some(bytes) = body.next().await {
+            frames.push(&bytes.map_err(|error| self.unreachable(&error))?);
+            while let Some(frame) = frames.next() {
+                if frame.name == "end" {
+                    // A server that ends says so too, and the run goes on.
+                    let is_over = frame.data.contains("\"reason\":\"over\"")
+                        || frame.data.contains("\"reason\":\"removed\"");
+                    return Ok(if is_over { Ended::Over } else { Ended::Broken });
+                }
+                if !frame.name.contains('.') {
+                    continue;
+                }
+                let event = Event::from_json_line(&frame.data).map_err(|error| {
+                    not_a_server(self.url(), "an event of it cannot be read").because(&error)
+                })?;
+                *after = event.seq;
+                if take(&event)? == More::Enough {
+                    return Ok(Ended::Over);
+                }
+            }
+            if frames.rest.len() > EVENT_LIMIT_BYTES {
+                return Err(not_a_server(self.url(), "an event of it is too long"));
+            }
+        }
+        Ok(Ended::Broken)
+    }
+}
+
+/// How a stream ended.
+enum Ended {
+    /// Nothing more is to be told.
+    Over,
+    /// There is more, on another connection.
+    Broken,
+}
+
+/// One event of a stream.
+#[derive(Debug, PartialEq, Eq)]
+struct Frame {
+    name: String,
+    data: String,
+}
+
+/// A stream of events, put together from what comes.
+#[derive(Debug, Default)]
+struct Frames {
+    rest: Vec<u8>,
+}
+
+impl Frames {
+    fn push(&mut self, bytes: &[u8]) {
+        self.rest.extend_from_slice(bytes);
+    }
+
+    /// The next event that is whole; comments are none.
+    fn next(&mut self) -> Option<Frame> {
+        loop {
+            let end = self.rest.windows(2).position(|pair| pair == b"\n\n")?;
+            let block: Vec<u8> = self.rest.drain(..end + 2).collect();
+            let text = String::from_utf8_lossy(&block);
+            let mut frame = Frame { name: String::new(), data: String::new() };
+            for line in text.lines() {
+                if let Some(name) = line.strip_prefix("event: ") {
+                    name.clone_into(&mut frame.name);
+                } else if let Some(data) = line.strip_prefix("data: ") {
+                    frame.data.push_str(data);
+                }
+            }
+            if !frame.name.is_empty() {
+                return Some(frame);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_a_stream_is_cut_its_events_come_back_whole() {
+        let stream = b": heartbeat\n\nid: 1\nevent: run.created\ndata: {\"a\":1}\n\nevent: end\ndata: {}\n\n";
+        for piece in 1..stream.len() {
+            let mut frames = Frames::default();
+            let mut seen = Vec::new();
+            for bytes in stream.chunks(piece) {
+                frames.push(bytes);
+                while let Some(frame) = frames.next() {
+                    seen.push((frame.name, frame.data));
+                }
+            }
+            let expect = [("run.created", "{\"a\":1}"), ("end", "{}")];
+            assert_eq!(seen, expect.map(|(name, data)| (name.to_owned(), data.to_owned())));
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What a run printed, as bytes for somebody else: the lines of its log, in its own format.
+//!
+//! Read as they are asked for, so that whoever reads slowly makes nobody wait and nothing grow.
+//! Deliberately absent: logs of runs on machines that do not share the registry's folder.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::time::Duration;
+
+use errand_agent::log::{Counted, Part, Query, Reader, older};
+use errand_agent::os::watch::Watch;
+use errand_model::{RunId, Timestamp};
+use tokio::time::timeout;
+
+use crate::{Engine, Error, reconcile};
+
+/// Lines are handed on in pieces of about this size.
+const PIECE_BYTES: usize = 64 * 1024;
+/// A log that is followed is looked at this often even if nothing changes: its run may be over.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Which lines are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// Only that many from the end.
+    pub tail: Option<usize>,
+    /// Only lines written at this time or later.
+    pub since: Option<Timestamp>,
+    /// Whether `tail` counts only what the agent printed. Other lines are handed on all the same.
+    pub output_only: bool,
+}
+
+/// Lines of a log, a piece at a time.
+#[derive(Debug)]
+pub struct Log {
+    engine: Engine,
+    run_id: RunId,
+    reader: Reader,
+    watch: Option<Watch>,
+    /// Whether it goes on until the run is over.
+    is_following: bool,
+    has_ended: bool,
+}
+
+impl Log {
+    /// Opens the log of a run; one that has none yet is empty.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn open(engine: &Engine, run_id: &RunId, lines: Lines) -> Result<Self, Error> {
+        let path = engine.registry().run_log(run_id);
+        let counted = if lines.output_only { Counted::Output } else { Counted::All };
+        let query = Query { tail: lines.tail, since: lines.since, counted };
+        let reader = Reader::open(&path, query).map_err(Error::io("read", path))?;
+        let (engine, run_id) = (engine.clone(), run_id.clone());
+        Ok(Self { engine, run_id, reader, watch: None, is_following: false, has_ended: true })
+    }
+
+    /// The same, going on until the run is over.
+    #[must_use]
+    pub fn following(mut self) -> Self {
+        self.watch = Watch::new().ok();
+        (self.is_following, self.has_ended) = (true, false);
+        self
+    }
+
+    /// The next lines; `None` where the log ends for good.
+    ///
+    /// # Errors
+    ///
+    /// If the log or the registry cannot be read.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        loop {
+            self.watch_files();
+            self.reader.set_following(!self.has_ended);
+            let piece = self.piece().map_err(Error::io("read", self.reader.path()))?;
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
+            if self.has_ended {
+                return Ok(None);
+            }
+            // Looked at before the log is read for the last time: nothing is left out.
+            self.has_ended = self.is_over().await?;
+            if !self.has_ended {
+                match &mut self.watch {
+                    Some(watch) => drop(timeout(LOOK_EVERY, watch.changed()).await),
+                    None => tokio::time::sleep(LOOK_EVERY).await,
+                }
+            }
+        }
+    }
+
+    /// Watched before it is read: nothing can be written in between unnoticed.
+    fn watch_files(&mut self) {
+        if let Some(watch) = &mut self.watch
+            && watch.file(self.reader.path()).is_err_and(|it| it.kind() != io::ErrorKind::NotFound)
+        {
+            // What cannot be watched is looked at now and then.
+            self.watch = None;
+        }
+    }
+
+    async fn is_over(&self) -> Result<bool, Error> {
+        let Some(stored) = self.engine.store().load(&self.run_id).await? else { return Ok(true) };
+        let stored = reconcile::reconcile(&self.engine, stored).await?;
+        Ok(stored.run.status.is_terminal())
+    }
+
+    fn piece(&mut self) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE_BYTES {
+            let Some(line) = self.reader.next_line()? else { break };
+            if let Some(stream) = line.stream {
+                let is_whole = matches!(line.part, Part::Whole | Part::End);
+                let flag = if is_whole { "F" } else { "P" };
+                piece.extend_from_slice(format!("{} {stream} {flag} ", line.at).as_bytes());
+            }
+            piece.extend_from_slice(line.text);
+            piece.push(b'\n');
+        }
+        Ok(piece)
+    }
+}
+
+/// All of a log, byte by byte, as its files have it.
+#[derive(Debug)]
+pub struct Whole {
+    /// The oldest first, each with its length.
+    segments: Vec<(File, u64)>,
+    size_bytes: u64,
+}
+
+impl Whole {
+    /// Opens the log of a run as it is now; one that has none is empty.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn open(engine: &Engine, run_id: &RunId) -> Result<Self, Error> {
+        let path = engine.registry().run_log(run_id);
+        let mut paths: Vec<_> = older(&path).into_iter().rev().map(|(_, path)| path).collect();
+        paths.push(path);
+        let mut whole = Self { segments: Vec::new(), size_bytes: 0 };
+        for path in paths {
+            let opened = open_if_there(&path).map_err(Error::io("read", &path))?;
+            let Some((file, size_bytes)) = opened else { continue };
+            whole.size_bytes += size_bytes;
+            whole.segments.push((file, size_bytes));
+        }
+        Ok(whole)
+    }
+
+    /// How long it is.
+    pub const fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Bytes from `offset` on, at most `limit`; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        let mut before = 0;
+        for (file, size_bytes) in &mut self.segments {
+            if offset < before + *size_bytes {
+                let within = offset - before;
+                let left = (*size_bytes - within).min(u64::try_from(limit).unwrap_or(u64::MAX));
+                file.seek(SeekFrom::Start(within))?;
+                let mut bytes = Vec::new();
+                file.take(left).read_to_end(&mut bytes)?;
+                return Ok(bytes);
+            }
+            before += *size_bytes;
+        }
+        Ok(Vec::new())
+    }
+}
+
+fn open_if_there(path: &Path) -> io::Result<Option<(File, u64)>> {
+    match File::open(path) {
+        Ok(file) => {
+            let size_bytes = file.metadata()?.len();
+            Ok(Some((file, size_bytes)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

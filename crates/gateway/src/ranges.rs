@@ -1,0 +1,135 @@
+//! Parts of something long (RFC 9110, section 14): one range, or all of it.
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use errand_api::error_code::ErrorCode;
+use futures_util::stream;
+
+use crate::refusal::Refusal;
+
+/// Bytes are sent in pieces of this size.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What can be read from any place.
+pub(crate) trait Content: Send + 'static {
+    /// How long it is.
+    fn size_bytes(&self) -> u64;
+
+    /// Bytes from `offset` on, at most `limit`.
+    fn read(&mut self, offset: u64, limit: usize) -> std::io::Result<Vec<u8>>;
+}
+
+/// Answers with the part that is asked for. Ranges of another form are ignored, as they may be.
+pub(crate) fn answer(headers: &HeaderMap, content: impl Content) -> Result<Response, Refusal> {
+    let size = content.size_bytes();
+    let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(one_range);
+    let (status, from, to) = match asked {
+        None => (StatusCode::OK, 0, size),
+        Some(range) => {
+            let (from, to) = range.within(size).ok_or_else(|| unsatisfiable(size))?;
+            (StatusCode::PARTIAL_CONTENT, from, to)
+        }
+    };
+    let mut response = (status, body(content, from, to)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(to - from));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let range = format!("bytes {from}-{}/{size}", to.saturating_sub(1));
+        if let Ok(range) = HeaderValue::from_str(&range) {
+            headers.insert(CONTENT_RANGE, range);
+        }
+    }
+    Ok(response)
+}
+
+fn unsatisfiable(size: u64) -> Refusal {
+    let refusal = Refusal::new(
+        ErrorCode::RangeUnsatisfiable,
+        format!("there are {size} bytes, and none in the part that is wanted"),
+    )
+    .at("Range");
+    match HeaderValue::from_str(&format!("bytes */{size}")) {
+        Ok(range) => refusal.with_header(CONTENT_RANGE, range),
+        Err(_) => refusal,
+    }
+}
+
+fn body(content: impl Content, from: u64, to: u64) -> Body {
+    let pieces = stream::try_unfold((content, from), move |(mut content, at)| async move {
+        let left = usize::try_from(to.saturating_sub(at)).unwrap_or(PIECE_BYTES);
+        if left == 0 {
+            return Ok::<_, std::io::Error>(None);
+        }
+        let piece = content.read(at, left.min(PIECE_BYTES))?;
+        if piece.is_empty() {
+            // Shorter than it was: the client sees that the answer broke off.
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        let next = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        Ok(Some((Bytes::from(piece), (content, next))))
+    });
+    Body::from_stream(pieces)
+}
+
+/// One range of bytes, as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// From that byte on, up to and with the other one.
+    From(u64, Option<u64>),
+    /// So many from the end.
+    Last(u64),
+}
+
+impl Asked {
+    /// The bytes that are there: the first, and the one behind the last.
+    fn within(self, size: u64) -> Option<(u64, u64)> {
+        let (from, to) = match self {
+            Self::From(from, to) => (from, to.map_or(size, |to| to.saturating_add(1).min(size))),
+            Self::Last(count) => (size.saturating_sub(count), size),
+        };
+        (from < to).then_some((from, to))
+    }
+}
+
+/// The one range of a header; `None` for several, or what cannot be read.
+fn one_range(value: &str) -> Option<Asked> {
+    let (from, to) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
+    match (from, to) {
+        ("", count) => Some(Asked::Last(count.parse().ok()?)),
+        (from, "") => Some(Asked::From(from.parse().ok()?, None)),
+        (from, to) => {
+            let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+            (from <= to).then_some(Asked::From(from, Some(to)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_what_is_there_of_what_was_asked_for() {
+        for (asked, expect) in [
+            ("bytes=0-3", Some((0, 4))),
+            ("bytes=4-", Some((4, 10))),
+            ("bytes=-3", Some((7, 10))),
+            ("bytes=-30", Some((0, 10))),
+            ("bytes=8-30", Some((8, 10))),
+            ("bytes=10-", None),
+            ("bytes=-0", None),
+        ] {
+            assert_eq!(one_range(asked).unwrap().within(10), expect, "{asked}");
+        }
+    }
+
+    #[test]
+    fn several_ranges_and_other_units_are_as_if_none_was_asked_for() {
+        for asked in ["", "bytes", "bytes=", "bytes=-", "bytes=3-1", "bytes=0-1,3-4", "lines=1-2"] {
+            assert_eq!(one_range(asked), None, "{asked}");
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Files of runs: artifacts, logs, inventories.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use errand_api::bom::document;
+use errand_api::bom_page::BomPage;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LogQuery};
+use errand_engine::log::{Lines, Log, Whole};
+use errand_engine::{Error as EngineError, bom, record_file, view};
+use errand_model::{Digest, Timestamp, scoped, unscoped};
+use futures_util::stream;
+
+use crate::Gateway;
+use crate::auth::Caller;
+use crate::extract::{OneRun, Params, Query};
+use crate::ranges::{self, Content};
+use crate::refusal::Refusal;
+use crate::sse;
+
+/// The media type of a log.
+const LOG_TYPE: &str = "text/plain; charset=utf-8";
+/// The media type of what has none.
+const BYTES_TYPE: &str = "application/octet-stream";
+/// Generations that are listed unless said.
+const GENERATIONS: u32 = 1_000;
+
+/// Answers with the list of a run's artifacts.
+pub(crate) async fn list_artifacts(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+) -> Json<Artifacts> {
+    Json(Artifacts { artifacts: record_file::record(gateway.engine(), &stored).artifacts })
+}
+
+/// Answers with an artifact, or the part of it that is wanted.
+pub(crate) async fn get_artifact(
+    State(gateway): State<Gateway>,
+    params: Params,
+    OneRun(stored): OneRun,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let name = params.get("name")?;
+    let record = record_file::record(gateway.engine(), &stored);
+    let found = record.artifacts.into_iter().find(|artifact| artifact.name == name);
+    let artifact = found.ok_or_else(|| {
+        let detail = format!("run {} has no artifact {name:?}", stored.run.id);
+        Refusal::new(ErrorCode::ArtifactNotFound, detail)
+    })?;
+    let tag = tag(&artifact.digest);
+    if is_known(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+    }
+    let (file, size_bytes) =
+        gateway.engine().blobs().open(&artifact.digest).map_err(EngineError::from)?;
+    let mut response = ranges::answer(&headers, Blob { file, size_bytes })?;
+    let headers = response.headers_mut();
+    headers.insert(ETAG, tag);
+    let media_type = artifact.media_type.as_deref().unwrap_or(BYTES_TYPE);
+    let media_type =
+        HeaderValue::from_str(media_type).unwrap_or_else(|_| HeaderValue::from_static(BYTES_TYPE));
+    headers.insert(CONTENT_TYPE, media_type);
+    headers.insert(CONTENT_DISPOSITION, disposition(&artifact.name));
+    Ok(response)
+}
+
+/// A file to be saved, never shown: an agent may have written anything into it.
+fn disposition(name: &str) -> HeaderValue {
+    let base = name.rsplit('/').next().unwrap_or(name);
+    let plain: String = base
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') { c } else { '_' })
+        .collect();
+    let exact: String = base
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect();
+    let value = format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{exact}");
+    HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
+}
+
+/// The entity tag of a content.
+fn tag(digest: &Digest) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{digest}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
+}
+
+/// Whether the client has it already.
+fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let given = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    let (Some(given), Ok(tag)) = (given, tag.to_str()) else { return false };
+    given.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|it| it == "*" || it == tag)
+}
+
+/// A blob of the registry.
+struct Blob {
+    file: File,
+    size_bytes: u64,
+}
+
+impl Content for Blob {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
+        (&self.file).take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+impl Content for Whole {
+    fn size_bytes(&self) -> u64 {
+        Self::size_bytes(self)
+    }
+
+    fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
+        Self::read(self, offset, limit)
+    }
+}
+
+/// Answers with a log: as a file of which parts can be asked for, or its lines as they are wanted.
+pub(crate) async fn get_log(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    headers: HeaderMap,
+    Query(query): Query<LogQuery>,
+) -> Result<Response, Refusal> {
+    let (engine, run_id) = (gateway.engine(), &stored.run.id);
+    let mut response = if query == LogQuery::default() {
+        ranges::answer(&headers, Whole::open(engine, run_id)?)?
+    } else {
+        let lines = Lines {
+            tail: query.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
+            since: query.since_ms.map(Timestamp::from_millis),
+            output_only: !query.system.unwrap_or(true),
+        };
+        let log = Log::open(engine, run_id, lines)?;
+        let is_following = query.follow.unwrap_or_default();
+        let log = if is_following { log.following() } else { log };
+        if is_following && sse::is_wanted(&headers) {
+            return Ok(events(&gateway, log));
+        }
+        Body::from_stream(pieces(&gateway, log)).into_response()
+    };
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LOG_TYPE));
+    Ok(response)
+}
+
+/// The pieces of a log until it ends, or the gateway does.
+fn pieces(
+    gateway: &Gateway,
+    log: Log,
+) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + use<> {
+    let state = (Box::new(log), gateway.clone());
+    stream::unfold(state, |(mut log, gateway)| async move {
+        let piece = tokio::select! {
+            piece = log.next() => piece,
+            () = gateway.closing() => Ok(None),
+        };
+        match piece {
+            Ok(None) => None,
+            Ok(Some(piece)) => Some((Ok(Bytes::from(piece)), (log, gateway))),
+            Err(error) => {
+                tracing::warn!("a log cannot be read: {error}");
+                Some((Err(io::Error::other("the log cannot be read")), (log, gateway)))
+            }
+        }
+    })
+}
+
+/// The same as server-sent events: one for each line, and `end`.
+fn events(gateway: &Gateway, log: Log) -> Response {
+    use futures_util::StreamExt as _;
+    let lines = pieces(gateway, log).filter_map(|piece| async move {
+        let piece = piece.ok()?;
+        let mut text = String::new();
+        for line in String::from_utf8_lossy(&piece).lines() {
+            // A carriage return would end a line of the stream.
+            text.push_str("event: line\ndata: ");
+            text.push_str(&line.replace('\r', "\\r"));
+            text.push_str("\n\n");
+        }
+        Some(Ok::<_, Infallible>(Bytes::from(text)))
+    });
+    let end = stream::once(async { Ok(Bytes::from_static(b"event: end\ndata: {}\n\n")) });
+    let mut response = Body::from_stream(lines.chain(end)).into_response();
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
+    response
+}
+
+/// Answers with the inventory that a run has pinned.
+pub(crate) async fn get_bom(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    Query(query): Query<BomQuery>,
+) -> Result<Response, Refusal> {
+    let run_id = &stored.run.id;
+    let pinned = match query.attempt {
+        Some(attempt) => bom::pinned(gateway.engine(), run_id, attempt).await?,
+        None => stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone())),
+    };
+    let (generation, digest) = pinned.ok_or_else(|| {
+        let detail = format!("run {run_id} has pinned no inventory");
+        Refusal::new(ErrorCode::BomNotFound, detail)
+            .hint("an attempt has one from its beginning on")
+    })?;
+    inventory(&gateway, generation, &digest)
+}
+
+fn inventory(gateway: &Gateway, generation: u64, digest: &Digest) -> Result<Response, Refusal> {
+    let content = bom::content(gateway.engine(), digest)?;
+    let document = document(&content, digest, Some(generation));
+    Ok(([(ETAG, tag(digest))], Json(document)).into_response())
+}
+
+/// Answers with the generations of an agent's inventory.
+pub(crate) async fn list_boms(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+    Query(query): Query<BomsQuery>,
+) -> Result<Json<BomPage>, Refusal> {
+    let agent = scoped(caller.namespace(), params.get("agent")?);
+    let last = query.last.unwrap_or(GENERATIONS);
+    let mut boms = view::boms(gateway.engine().store().boms(&agent, last).await?);
+    for bom in &mut boms {
+        bom.agent = unscoped(caller.namespace(), &bom.agent).to_owned();
+    }
+    Ok(Json(BomPage { boms }))
+}
+
+/// Answers with one generation of an agent's inventory.
+pub(crate) async fn get_bom_generation(
+    State(gateway): State<Gateway>,
+    caller: Caller,
+    params: Params,
+) -> Result<Response, Refusal> {
+    let (agent, text) = (params.get("agent")?, params.get("generation")?);
+    let kept = scoped(caller.namespace(), agent);
+    let none = || {
+        let detail = format!("there is no generation {text} of the agent {agent:?}");
+        Refusal::new(ErrorCode::BomNotFound, detail)
+    };
+    let generation: u64 = text.parse().map_err(|_| none())?;
+    // In the default namespace, what is before a slash is another namespace.
+    let is_own = caller.namespace().is_some() || !agent.contains('/');
+    let all = gateway.engine().store().boms(&kept, u32::MAX).await?;
+    let found = all.into_iter().find(|bom| is_own && bom.generation == generation);
+    inventory(&gateway, generation, &found.ok_or_else(none)?.digest)
+}
