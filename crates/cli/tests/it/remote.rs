@@ -43,7 +43,7 @@ fn plain(text: &str) -> String {
                 members.values_mut().for_each(strip);
             }
             Value::Array(items) => items.iter_mut().for_each(strip),
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     serde_json::from_str::<Value>(text).map_or_else(
