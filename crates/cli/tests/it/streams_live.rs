@@ -324,3 +324,37 @@ fn a_client_that_breaks_off_harms_nobody() {
     stream.set_limit(Duration::from_secs(30));
     assert!(stream.any(|told| told.event == "attempt.running"));
 }
+
+#[test]
+fn a_stream_goes_on_where_it_was_after_the_server_was_killed() {
+    let sandbox = sandbox();
+    let script =
+        "if [ -e \"$HOME/once\" ]; then exit 0; fi\ntouch \"$HOME/once\"\nexec sleep 600\n";
+    let server = serve(&sandbox, &[Agent::shell(script).named("twice")]);
+    let run_id = start(&server, &json!({ "agent": "twice" }));
+    let mut last = 0;
+    let stream = Sse::get(server.address(), &events_of(&run_id), None);
+    for told in stream {
+        last = told.seq().unwrap();
+        if told.event == "attempt.running" {
+            break;
+        }
+    }
+    server.process().kill();
+    drop(server.into_process().wait());
+    let server = Server::start(&sandbox, &[]);
+    let mut stream = Sse::get(server.address(), &events_of(&run_id), Some(&last.to_string()));
+    let end = loop {
+        let told = stream.next().unwrap();
+        match told.seq() {
+            Some(seq) => {
+                assert_eq!(seq, last + 1, "no gap and no repeat");
+                last = seq;
+            }
+            None if told.event == "end" => break told,
+            None => {}
+        }
+    };
+    assert_eq!(end.json()["run"]["status"], "completed");
+    assert_eq!(end.json()["run"]["attempt"], 2);
+}
