@@ -8,6 +8,7 @@ mod cyclonedx;
 mod grpc;
 mod packages;
 mod reference;
+mod schemathesis;
 mod shell;
 mod test;
 mod tidy;

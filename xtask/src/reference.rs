@@ -16,6 +16,7 @@ const PAGES: &[Page] = &[
     Page { file: "cli.md", arguments: &["internal", "reference", "commands"] },
     Page { file: "error-codes.md", arguments: &["internal", "reference", "error-codes"] },
     Page { file: "exit-codes.md", arguments: &["internal", "reference", "exit-codes"] },
+    Page { file: "openapi.json", arguments: &["internal", "reference", "openapi"] },
     Page { file: "agent-file.schema.json", arguments: &["schema"] },
 ];
 

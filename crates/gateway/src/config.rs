@@ -88,6 +88,7 @@ impl Config {
         let bytes = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         Ok(Self {
             agents: settings.agents.clone(),
+            workers_elsewhere: settings.database.is_some(),
             body_limit_bytes: bytes(limits.body_bytes),
             head_limit_bytes: bytes(limits.header_bytes),
             head_timeout: limits.header_timeout,

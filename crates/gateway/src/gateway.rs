@@ -33,6 +33,7 @@ struct Inner {
     hub: Hub,
     feeds: Feeds,
     bodies: HashMap<&'static str, Validator>,
+    queries: HashMap<&'static str, Validator>,
     openapi: Value,
     closing: watch::Sender<bool>,
     lock: Lock,
@@ -46,12 +47,15 @@ impl Gateway {
     /// Puts the parts together. To be served by [`crate::Bound::serve`]. Whether keys are asked for
     /// is the lock's to say.
     pub fn new(engine: Engine, config: Config, lock: Lock) -> Self {
-        let mut bodies = HashMap::new();
+        let (mut bodies, mut queries) = (HashMap::new(), HashMap::new());
         for route in routes::all() {
             let schema = openapi::body_schema(route);
             // A schema that does not compile checks nothing: a test compiles all of them.
             let validator = schema.and_then(|it| jsonschema::draft202012::new(&it).ok());
             bodies.extend(validator.map(|validator| (route.id, validator)));
+            let schema = openapi::query_schema(route);
+            let validator = schema.and_then(|it| jsonschema::draft202012::new(&it).ok());
+            queries.extend(validator.map(|validator| (route.id, validator)));
         }
         Self {
             inner: Arc::new(Inner {
@@ -64,6 +68,7 @@ impl Gateway {
                 hub: Hub::new(),
                 feeds: Feeds::default(),
                 bodies,
+                queries,
                 openapi: openapi::document(),
                 closing: watch::Sender::new(false),
                 parcels: Parcels::default(),
@@ -94,6 +99,11 @@ impl Gateway {
     /// What checks the JSON that a route takes.
     pub(crate) fn body_of(&self, route: &str) -> Option<&Validator> {
         self.inner.bodies.get(route)
+    }
+
+    /// What checks the query of a route.
+    pub(crate) fn query_of(&self, route: &str) -> Option<&Validator> {
+        self.inner.queries.get(route)
     }
 
     /// The `OpenAPI` document.

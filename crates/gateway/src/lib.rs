@@ -10,6 +10,7 @@ mod config;
 mod door;
 mod extract;
 mod feed;
+mod folders;
 mod follow;
 mod gateway;
 mod grpc;

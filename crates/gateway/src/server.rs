@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::door::ListenOpen;
+use crate::folders::Folders;
 use crate::otlp::{Exporter, Sender};
 use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
@@ -144,6 +145,7 @@ impl Bound {
         if let Some(traces) = traces {
             exporters.spawn(Exporter::new(gateway.clone(), traces).run());
         }
+        watch_folders(&gateway, &mut background).await;
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
@@ -185,6 +187,16 @@ impl Bound {
         gateway.feeds().close();
         Ok(())
     }
+}
+
+/// Registers the agents of folders before the first request is answered, and then as they change.
+async fn watch_folders(gateway: &Gateway, background: &mut JoinSet<()>) {
+    if gateway.config().agents.is_empty() {
+        return;
+    }
+    let mut folders = Folders::default();
+    folders.look(gateway).await;
+    background.spawn(folders.watch(gateway.clone()));
 }
 
 /// Serves one connection, HTTP/1 or HTTP/2, until it ends or the gateway does.

@@ -31,12 +31,15 @@ pub const AREA: Area = Area {
     ],
 };
 
+/// A text without control characters that is not blank.
+const PRINTED: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u007f-\\u009f\\s][^\\u0000-\\u001f\\u007f-\\u009f]*$";
+
 /// A key that is wanted.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     /// What to call it; no other key of the namespace may be called so.
-    #[schemars(length(min = 1, max = 100))]
+    #[schemars(length(min = 1, max = 100), extend("pattern" = PRINTED))]
     pub name: String,
     /// What it allows. Nobody can give away what the own key does not allow.
     #[schemars(length(min = 1))]
@@ -81,15 +84,15 @@ pub struct NewKey {
 }
 
 /// Which entries of the audit log.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// Entries on the page.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
     /// Where the page begins: `next_cursor` of the one before.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 

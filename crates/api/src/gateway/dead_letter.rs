@@ -88,6 +88,7 @@ pub struct DeadLetterQuery {
     pub limit: Option<u32>,
     /// Where the page before ended: its `next_cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub cursor: Option<String>,
 }
 

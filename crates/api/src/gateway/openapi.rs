@@ -14,6 +14,9 @@ use crate::schema::without_null;
 /// Where schemas are in the document.
 const SCHEMAS: &str = "/components/schemas";
 
+/// The media type of bytes of which nothing is said: what a route takes besides its own.
+pub const ANY_BYTES: &str = "application/octet-stream";
+
 /// The whole document.
 pub fn document() -> Value {
     let (mut requests, mut answers) = (generator(), generator());
@@ -57,6 +60,11 @@ pub fn body_schema(route: &Route) -> Option<Value> {
         fields.insert("components".to_owned(), json!({ "schemas": schemas }));
     }
     Some(whole)
+}
+
+/// The schema of a route's query, complete in itself; `None` if it has none.
+pub fn query_schema(route: &Route) -> Option<Value> {
+    Some(inline(route.query?))
 }
 
 /// The route of that name.
@@ -228,7 +236,7 @@ fn body(route: &Route, generator: &mut SchemaGenerator) -> Option<Value> {
         })),
         Body::Bytes(media_type) => Some(json!({
             "required": true,
-            "content": { media_type: {} },
+            "content": { media_type: {}, ANY_BYTES: {} },
         })),
     }
 }
@@ -262,10 +270,15 @@ fn path_parameter(name: &str) -> Value {
     json!({ "name": name, "in": "path", "required": true, "schema": schema })
 }
 
+/// The schema of a type without references.
+fn inline(schema: SchemaOf) -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
+    request_schema(&mut SchemaGenerator::new(settings), schema).to_value()
+}
+
 /// The fields of a query's type, each as a parameter.
 fn query_parameters(query: SchemaOf) -> Vec<Value> {
-    let settings = SchemaSettings::draft2020_12().with(|it| it.inline_subschemas = true);
-    let schema = request_schema(&mut SchemaGenerator::new(settings), query).to_value();
+    let schema = inline(query);
     let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
     let Some(fields) = schema.get("properties").and_then(Value::as_object) else {
         return Vec::new();

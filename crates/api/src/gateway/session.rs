@@ -82,6 +82,7 @@ pub struct SessionsQuery {
     pub limit: Option<u32>,
     /// Where the page before ended: its `next_cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^-?[0-9]{1,15}\\."))]
     pub cursor: Option<String>,
 }
 

@@ -18,14 +18,17 @@ pub(crate) enum Page {
     ErrorCodes,
     /// All exit codes.
     ExitCodes,
+    /// The description of the gateway's API.
+    Openapi,
 }
 
-/// Returns a page as Markdown.
+/// Returns a page as Markdown; the description of the API as JSON.
 pub(crate) fn page(page: Page) -> Result<String, std::fmt::Error> {
     match page {
         Page::Commands => commands(),
         Page::ErrorCodes => error_codes(),
         Page::ExitCodes => exit_codes(),
+        Page::Openapi => Ok(format!("{:#}", errand_api::gateway::openapi::document())),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use errand_testkit::{Agent, Request, Server};
+use errand_testkit::{Agent, LIMIT, Request, Server, wait_until};
 use serde_json::json;
 
 use crate::support::sandbox;
@@ -110,4 +110,22 @@ fn an_archive_cannot_reach_out_of_its_folder() {
     let parcels = sandbox.registry().join("parcels");
     let left = fs::read_dir(parcels).map(Iterator::count).unwrap_or_default();
     assert_eq!(left, 0, "nothing is left of what was refused");
+}
+
+#[test]
+fn the_agents_of_a_folder_are_registered_at_start_and_when_they_change() {
+    let sandbox = sandbox();
+    let agents = sandbox.path("agents");
+    Agent::shell("echo 1").named("one").write_below(&agents);
+    fs::write(agents.join("README"), "no agent").unwrap();
+    let server = Server::start(&sandbox, &["--agents", agents.to_str().unwrap()]);
+    let output = |agent: &str| {
+        let answer = server.post("/v1/runs/wait", &json!({ "agent": agent }));
+        (answer.status == 200).then(|| answer.json()["output"].clone())
+    };
+    assert_eq!(output("one"), Some(json!(1)), "it is there when the server listens");
+    Agent::shell("echo 2").named("two").write_below(&agents);
+    wait_until("a new agent is found", LIMIT, || output("two") == Some(json!(2)));
+    Agent::shell("echo 3").named("one").write_below(&agents);
+    wait_until("a changed agent is found", LIMIT, || output("one") == Some(json!(3)));
 }

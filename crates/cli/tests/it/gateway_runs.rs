@@ -100,8 +100,9 @@ fn a_client_that_goes_away_takes_its_run_along_only_if_it_said_so() {
     for (on_disconnect, expected) in [("continue", "running"), ("cancel", "cancelled")] {
         let body = json!({ "agent": "sleeper", "on_disconnect": on_disconnect }).to_string();
         let request = format!(
-            "POST /v1/runs/wait HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+            "POST /v1/runs/wait HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
+            server.address(),
             body.len()
         );
         let mut stream = std::net::TcpStream::connect(server.address()).unwrap();

@@ -27,7 +27,7 @@ fn what_is_not_there_and_what_is_not_answered_is_a_problem_with_a_code() {
         ("GET", "/v1/runs/01234567890123456789", 404, "run_not_found"),
         ("GET", "/v1/runs?nonsense=1", 400, "parameter_invalid"),
         ("GET", "/v1/runs?limit=0", 400, "parameter_invalid"),
-        ("GET", "/v1/runs?label=x", 400, "label_invalid"),
+        ("GET", "/v1/runs?label=x", 400, "parameter_invalid"),
     ] {
         let answer = server.send(&Request::new(method, target)).expect(status);
         assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{target}");

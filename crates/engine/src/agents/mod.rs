@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-pub use errand_agent::parcel::{Parcel, Plan};
+pub use errand_agent::parcel::{ALWAYS_IGNORED, Parcel, Plan};
 
 pub use archive::{Malformed, Unpacked, unpack};
 pub use find::{find, open, split_reference};

@@ -53,7 +53,10 @@ pub enum Outcome {
 ///
 /// Everything that is wrong with it, as `errand validate` says it.
 pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
-    let located = parcel::locate(folder)?;
+    let located = parcel::locate(folder).map_err(|error| {
+        let is_missing = matches!(error, parcel::Error::AgentFileMissing { .. });
+        if is_missing { parcel::Error::AgentFileMissing { path: shown.into() } } else { error }
+    })?;
     // With all its problems, and under the name that its owner knows.
     agent_file::parse_bytes(shown, &located.read()?)
         .map_err(|problems| parcel::Error::AgentFileInvalid { problems })?;

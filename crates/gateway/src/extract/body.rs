@@ -4,6 +4,7 @@
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use errand_api::error_code::ErrorCode;
+use errand_api::gateway::openapi::ANY_BYTES;
 use errand_api::gateway::routes::{Body, Route};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jsonschema::error::ValidationErrorKind;
@@ -43,7 +44,10 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
         {
             return Err(misfit(&error));
         }
-        read(&bytes).map(Self)
+        // A number such as 5.0 is whole to a schema, and not to a type.
+        read(&bytes)
+            .or_else(|refusal| serde_json::from_value(whole(value)).map_err(|_| refusal))
+            .map(Self)
     }
 }
 
@@ -74,6 +78,26 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     })
 }
 
+/// Up to here every whole number is a floating point number of its own.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// The same with whole numbers written without a point.
+fn whole(value: Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let is_whole = |it: &f64| it.fract() == 0.0 && it.abs() <= LARGEST_WHOLE;
+            let written = number.as_f64().filter(is_whole).map(|it| format!("{it:.0}"));
+            let read = written.and_then(|text| serde_json::from_str(&text).ok());
+            Value::Number(read.unwrap_or(number))
+        }
+        Value::Array(items) => items.into_iter().map(whole).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, whole(value))).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value,
+    }
+}
+
 impl FromRequest<Gateway> for Bytes {
     type Rejection = Refusal;
 
@@ -81,7 +105,7 @@ impl FromRequest<Gateway> for Bytes {
         let route = route(&request)?;
         let (parts, body) = request.into_parts();
         if let Body::Bytes(expected) = route.body {
-            check_media_type(&parts.headers, |media_type| media_type == expected)
+            check_media_type(&parts.headers, |it| it == expected || it == ANY_BYTES)
                 .map_err(|refusal| refusal.hint(format!("send it as {expected}")))?;
         }
         bounded(body, &parts.headers, gateway.config().archive_limit_bytes).await.map(Self)

@@ -2,24 +2,41 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use jsonschema::Validator;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::values::{self, Misread};
 use crate::Gateway;
+use crate::auth::Asked;
 use crate::refusal::Refusal;
 
 /// The query as a `T`, which denies fields that it does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequestParts<Gateway> for Query<T> {
+impl<T: DeserializeOwned + Serialize> FromRequestParts<Gateway> for Query<T> {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Refusal> {
         let pairs = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
             .map_err(|error| Refusal::parameter("query", error.body_text()))?;
-        read(pairs.0).map(Self)
+        let query: T = read(pairs.0)?;
+        let route = parts.extensions.get::<Asked>().map(|Asked(route)| route.id);
+        if let Some(validator) = route.and_then(|route| gateway.query_of(route)) {
+            check(validator, &query)?;
+        }
+        Ok(Self(query))
     }
+}
+
+/// Holds what was read against the schema that the table of routes has for it.
+fn check(validator: &Validator, query: &impl Serialize) -> Result<(), Refusal> {
+    let value = serde_json::to_value(query).unwrap_or_default();
+    let Some(error) = validator.iter_errors(&value).next() else { return Ok(()) };
+    let pointer = error.instance_path().to_string();
+    let name = pointer.split('/').nth(1).unwrap_or("query");
+    Err(Refusal::parameter(name, format!("{name}: {error}")))
 }
 
 /// Reads pairs as a `T`.

@@ -20,6 +20,9 @@ pub use page::{
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;
 
+/// What the id of a run looks like, as a regular expression.
+pub const RUN_ID: &str = "^[0-9abcdefghjkmnpqrstvwxyz]{20}$";
+
 /// `null` is an input; a field that is not there is none.
 pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)

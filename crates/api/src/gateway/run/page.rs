@@ -24,12 +24,14 @@ pub struct RunQuery {
     pub session_id: Option<String>,
     /// Only runs with that label, `key=value`; may be given again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(inner(regex(pattern = "^[^=]+=")))]
     pub label: Vec<String>,
     /// Only runs of that kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<AnyKind>,
     /// Only children of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub parent_run_id: Option<String>,
     /// Whether only runs are meant that are not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +42,7 @@ pub struct RunQuery {
     pub limit: Option<u32>,
     /// Where the page before ended: its `next_cursor`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub cursor: Option<String>,
 }
 

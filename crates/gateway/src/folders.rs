@@ -1,0 +1,150 @@
+//! Folders whose agents are registered: at start, and when they change.
+//!
+//! A folder is looked at by what the file system says of its files; only one in which something
+//! changed is read, and its content decides. Whoever edits a folder means the version that it names:
+//! that is replaced. Deliberately absent: forgetting an agent whose folder is gone.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use errand_api::agent_file::FILE_NAME;
+use errand_api::audit::Actor;
+use errand_engine::agents::{self, ALWAYS_IGNORED, Outcome, Plan, Registration, Replace};
+use tokio::task::spawn_blocking;
+
+use crate::Gateway;
+
+/// How often folders are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Files of one agent that are looked at; more than a parcel may have.
+const FILES_LIMIT: usize = 20_000;
+
+/// What is known of folders.
+#[derive(Debug, Default)]
+pub(crate) struct Folders {
+    seen: HashMap<PathBuf, u64>,
+}
+
+impl Folders {
+    /// Registers what is new or changed. What is wrong with an agent is logged once, and the others
+    /// are registered all the same.
+    pub(crate) async fn look(&mut self, gateway: &Gateway) {
+        let (roots, seen) = (gateway.config().agents.clone(), std::mem::take(&mut self.seen));
+        let looked = spawn_blocking(move || changed(&roots, seen)).await;
+        let Ok((seen, changed)) = looked else { return };
+        self.seen = seen;
+        for (folder, checked) in changed {
+            let registered = match checked {
+                Ok(plan) => register(gateway, &folder, plan).await,
+                Err(error) => Err(error),
+            };
+            match registered {
+                Ok(Some(reference)) => {
+                    tracing::info!("{reference} is registered from {}", folder.display());
+                }
+                Ok(None) => {}
+                Err(error) => tracing::warn!("{} is not registered: {error}", folder.display()),
+            }
+        }
+    }
+
+    /// Looks again and again, until dropped.
+    pub(crate) async fn watch(mut self, gateway: Gateway) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            self.look(&gateway).await;
+        }
+    }
+}
+
+/// An agent's folder in which something changed, and its agent.
+type Changed = (PathBuf, Result<Plan, agents::Error>);
+
+/// The folders as they are now, and those that are not as they were seen.
+fn changed(
+    roots: &[PathBuf],
+    mut seen: HashMap<PathBuf, u64>,
+) -> (HashMap<PathBuf, u64>, Vec<Changed>) {
+    let mut now = HashMap::new();
+    let mut changed = Vec::new();
+    for folder in roots.iter().flat_map(|root| agent_folders(root)) {
+        let looks = looks(&folder);
+        if seen.remove(&folder) != Some(looks) {
+            let shown = folder.join(FILE_NAME).display().to_string();
+            let checked = agents::check(&folder, &shown);
+            changed.push((folder.clone(), checked));
+        }
+        now.insert(folder, looks);
+    }
+    (now, changed)
+}
+
+/// The agents' folders directly below `root`, by name; or `root` itself, if it is one.
+fn agent_folders(root: &Path) -> Vec<PathBuf> {
+    if root.join(FILE_NAME).is_file() {
+        return vec![root.to_owned()];
+    }
+    let Ok(entries) = fs::read_dir(root) else { return Vec::new() };
+    let mut folders: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|folder| folder.join(FILE_NAME).is_file())
+        .collect();
+    folders.sort();
+    folders
+}
+
+/// A number that changes when a file of the folder does.
+fn looks(folder: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut folders = vec![folder.to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        entries.sort();
+        for path in entries {
+            let is_ignored = |name: &OsStr| ALWAYS_IGNORED.iter().any(|ignored| name == *ignored);
+            if path.file_name().is_some_and(is_ignored) || files >= FILES_LIMIT {
+                continue;
+            }
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            files += 1;
+            if metadata.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            path.hash(&mut hasher);
+            (metadata.mtime(), metadata.mtime_nsec(), metadata.size()).hash(&mut hasher);
+            (metadata.ino(), metadata.mode()).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+/// Registers an agent; its name, unless it was registered already.
+async fn register(
+    gateway: &Gateway,
+    folder: &Path,
+    plan: Plan,
+) -> Result<Option<String>, agents::Error> {
+    let by = Actor {
+        key: None,
+        name: Some("--agents".to_owned()),
+        from: gateway.engine().holder().host.clone(),
+    };
+    let source = folder.display().to_string();
+    let registration = Registration { namespace: None, source, replace: Replace::Yes, by: &by };
+    let (version, outcome) = agents::register(gateway.engine(), plan, registration).await?;
+    Ok(match outcome {
+        Outcome::Created | Outcome::Replaced => {
+            Some(format!("{}@{}", version.name, version.version))
+        }
+        Outcome::Same => None,
+    })
+}
