@@ -195,6 +195,10 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     let now = engine.now();
     let id = engine.new_run_id()?;
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
+    if submission.wishes.placement.is_some() {
+        // Whoever claims it finds its agent.
+        crate::parcels::share(engine, &submission.parcel)?;
+    }
     if kind == RunKind::Service && submission.wishes.placement.is_some() {
         let what = "a service that any worker may claim".to_owned();
         return Err(Error::Unsupported { what });

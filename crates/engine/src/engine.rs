@@ -1,17 +1,23 @@
 //! What every part of the engine works with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_agent::Clock;
-use errand_model::{RunId, Timestamp};
+use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{Blobs, Holder, Registry, Store};
 
 use crate::Error;
 use crate::live::Live;
 use crate::metrics::{Metered, Metrics};
+
+/// The folder for copies of shared blobs: what is in it is certainly shared.
+const SHARED_COPY: &str = "blobs-shared";
+
+/// Parcels that are remembered to be shared.
+const SHARED_PARCELS: usize = 10_000;
 
 /// One registry, and what is needed to run agents on it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub struct Engine {
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     limits: Arc<BTreeMap<String, u32>>,
+    /// Parcels that are certainly shared with other machines.
+    shared_parcels: Arc<Mutex<BTreeSet<Digest>>>,
 }
 
 /// What an [`Engine`] is made of.
@@ -55,8 +63,9 @@ impl Engine {
     pub fn new(inner: Inner) -> Self {
         let metrics = Arc::new(Metrics::default());
         let store = Arc::new(Metered::new(inner.store, Arc::clone(&metrics)));
-        let (live, limits) = (Arc::default(), Arc::default());
-        Self { inner: Arc::new(Inner { store, ..inner }), live, metrics, limits }
+        let (live, limits, shared_parcels) = (Arc::default(), Arc::default(), Arc::default());
+        let inner = Arc::new(Inner { store, ..inner });
+        Self { inner, live, metrics, limits, shared_parcels }
     }
 
     /// The same, which admits runs so that workers carry out no more of a namespace at the same time
@@ -112,13 +121,30 @@ impl Engine {
             clock: clock.steadied(at_least),
             holder: holder.clone(),
         };
-        let (live, metrics) = (Arc::clone(&self.live), Arc::clone(&self.metrics));
-        Self { inner: Arc::new(inner), live, metrics, limits: Arc::clone(&self.limits) }
+        Self { inner: Arc::new(inner), ..self.clone() }
     }
 
-    /// The blob store.
+    /// The blob store. Where machines share one, the folder here is a copy of a part of it.
     pub fn blobs(&self) -> Blobs {
-        Blobs::at(self.registry().blobs())
+        match self.store().shared_blobs() {
+            None => Blobs::at(self.registry().blobs()),
+            Some(shared) => Blobs::at(self.registry().root().join(SHARED_COPY)).copying(shared),
+        }
+    }
+
+    /// Whether a parcel is known to be shared.
+    pub(crate) fn is_shared(&self, parcel: &Digest) -> bool {
+        self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner).contains(parcel)
+    }
+
+    /// Notes that a parcel is shared.
+    pub(crate) fn note_shared(&self, parcel: &Digest) {
+        let mut shared = self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        if shared.len() >= SHARED_PARCELS {
+            // It is asked again for those that are still used.
+            shared.clear();
+        }
+        shared.insert(parcel.clone());
     }
 
     /// What is around it.

@@ -3,29 +3,39 @@
 //! A blob is written once and never changes. Deliberately absent: counting who still needs it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write as _};
+use std::io::{ErrorKind, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use errand_model::Digest;
 use sha2::Digest as _;
 use thiserror::Error;
 
-use crate::files;
 use crate::registry::RegistryError;
+use crate::{SharedBlobs, files};
 
 /// How much of a stream is in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A folder of blobs: `<first two hex digits>/<the other 62>`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Blobs {
     root: PathBuf,
+    /// Where other machines find them, and this one those of others.
+    shared: Option<Arc<dyn SharedBlobs>>,
 }
 
 impl Blobs {
     /// The blobs below `root`; it and its folders are made when they are needed.
     pub const fn at(root: PathBuf) -> Self {
-        Self { root }
+        Self { root, shared: None }
+    }
+
+    /// The same as a copy of what is shared: what is kept is kept there first, and what is missing is
+    /// fetched from there.
+    #[must_use]
+    pub fn copying(self, shared: Arc<dyn SharedBlobs>) -> Self {
+        Self { shared: Some(shared), ..self }
     }
 
     /// Where the bytes of that digest are, if they are there.
@@ -72,8 +82,12 @@ impl Blobs {
 
     fn copy_in(&self, mut from: impl Read, temporary: &Path) -> Result<(Digest, u64), BlobError> {
         let failed = |source| file_error("write", temporary, source);
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(temporary).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(temporary)
+            .map_err(failed)?;
         let mut hasher = sha2::Sha256::new();
         let mut size_bytes = 0_u64;
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -96,13 +110,56 @@ impl Blobs {
             return Ok((digest, size_bytes));
         }
         file.sync_all().map_err(failed)?;
+        if let Some(shared) = &self.shared {
+            // First there: what is here is there, too.
+            file.rewind().map_err(failed)?;
+            shared.put(&digest, &mut file)?;
+        }
+        self.settle(temporary, &digest)?;
+        Ok((digest, size_bytes))
+    }
+
+    /// Gives a file its place.
+    fn settle(&self, temporary: &Path, digest: &Digest) -> Result<(), BlobError> {
+        let path = self.path(digest);
         if let Some(shard) = path.parent().filter(|shard| !shard.is_dir()) {
             make_folder(shard)?;
             files::sync_folder_of(shard)?;
         }
         files::rename(temporary, &path)?;
-        files::sync_folder_of(&path)?;
-        Ok((digest, size_bytes))
+        Ok(files::sync_folder_of(&path)?)
+    }
+
+    /// Copies a blob from where it is shared. `false`: it is not there either.
+    fn fetch(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let Some(shared) = &self.shared else { return Ok(false) };
+        make_folder(&self.root)?;
+        let temporary = files::temporary_beside(&self.root.join("blob"));
+        let fetched = self.copy_from(shared.as_ref(), digest, &temporary);
+        if !matches!(fetched, Ok(true)) {
+            drop(std::fs::remove_file(&temporary));
+        }
+        fetched
+    }
+
+    fn copy_from(
+        &self,
+        shared: &dyn SharedBlobs,
+        digest: &Digest,
+        temporary: &Path,
+    ) -> Result<bool, BlobError> {
+        let failed = |source| file_error("write", temporary, source);
+        let file = OpenOptions::new().write(true).create_new(true).open(temporary);
+        let mut hashing = Hashing { file: file.map_err(failed)?, hasher: sha2::Sha256::new() };
+        if !shared.get(digest, &mut hashing)? {
+            return Ok(false);
+        }
+        if Digest::from_hash(&hashing.hasher.finalize().into()) != *digest {
+            return Err(BlobError::Damaged { digest: digest.clone() });
+        }
+        hashing.file.sync_all().map_err(failed)?;
+        self.settle(temporary, digest)?;
+        Ok(true)
     }
 
     /// Opens a blob for reading, and says how long it is. What comes out is not checked: see
@@ -113,6 +170,9 @@ impl Blobs {
     /// [`BlobError::Missing`], [`BlobError::File`].
     pub fn open(&self, digest: &Digest) -> Result<(File, u64), BlobError> {
         let path = self.path(digest);
+        if self.shared.is_some() && !path.is_file() {
+            self.fetch(digest)?;
+        }
         let file = File::open(&path).map_err(|source| {
             if source.kind() == ErrorKind::NotFound {
                 BlobError::Missing { digest: digest.clone() }
@@ -157,6 +217,24 @@ impl Blobs {
     }
 }
 
+/// Writes to a file, and hashes what it writes.
+struct Hashing {
+    file: File,
+    hasher: sha2::Sha256,
+}
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
 fn make_folder(path: &Path) -> Result<(), BlobError> {
     std::fs::create_dir_all(path).map_err(|source| file_error("make the folder", path, source))
 }
@@ -183,4 +261,13 @@ pub enum BlobError {
     /// The operating system refused.
     #[error(transparent)]
     File(#[from] RegistryError),
+    /// What is shared cannot be reached.
+    #[error("what is shared with other machines cannot be reached")]
+    Shared(#[source] Box<crate::Error>),
+}
+
+impl From<crate::Error> for BlobError {
+    fn from(error: crate::Error) -> Self {
+        Self::Shared(Box::new(error))
+    }
 }

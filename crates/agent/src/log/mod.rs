@@ -4,6 +4,7 @@
 //! `<RFC 3339 with nanoseconds, UTC> <stdout|stderr|system> <F|P> <text>`, where `P` is a part of
 //! a line that goes on in the next line of that stream. Text is bytes and kept as it is.
 
+mod copy;
 mod follow;
 mod frame;
 mod incoming;
@@ -16,6 +17,7 @@ mod writer;
 
 use std::fmt;
 
+pub use copy::Copy;
 pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
 pub use incoming::Incoming;

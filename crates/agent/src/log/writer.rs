@@ -4,8 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::copy::Copy;
 use super::frame::system_lines;
 use super::segments::{self, Limits};
 
@@ -21,6 +22,7 @@ pub struct Writer {
     path: PathBuf,
     limits: Limits,
     current: Mutex<Current>,
+    copy: Option<Arc<Copy>>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,13 @@ impl Writer {
     /// As [`Writer::open`].
     pub fn with_limits(path: &Path, limits: Limits) -> io::Result<Self> {
         let current = Mutex::new(Current::open(path)?);
-        Ok(Self { path: path.to_owned(), limits, current })
+        Ok(Self { path: path.to_owned(), limits, current, copy: None })
+    }
+
+    /// The same, which also gives what it writes to `copy`.
+    #[must_use]
+    pub fn copied_to(self, copy: Arc<Copy>) -> Self {
+        Self { copy: Some(copy), ..self }
     }
 
     /// Where the log is: its current segment.
@@ -90,6 +98,9 @@ impl Writer {
             if current.write(&system_lines(&lost)).is_ok() {
                 current.lost_unsaid = 0;
             }
+        }
+        if let Some(copy) = &self.copy {
+            copy.add(lines);
         }
         if let Err(missing) = current.write(lines) {
             current.lost = current.lost.saturating_add(missing);

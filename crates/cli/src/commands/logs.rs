@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_agent::Clock as _;
 use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow, marker};
 use errand_api::error_code::ErrorCode;
-use errand_engine::{Engine, wait};
+use errand_engine::{Engine, logs, wait};
 use errand_model::event::RunKind;
 use errand_model::{RunId, Timestamp};
 
@@ -105,14 +105,19 @@ async fn here(
     run_id: &RunId,
     (args, query): (&Args, Query),
 ) -> Result<u8, Failure> {
-    let path = engine.registry().run_log(run_id);
+    let path = logs::path(engine, run_id)?;
     let unreadable = |error: io::Error| Failure::io("read", &path, &error);
     let mut reader = Reader::open(&path, query).map_err(unreadable)?;
     let mut screen = Screen::new(args);
     if args.follow {
         let ended = async {
             // A run that is gone has ended too.
-            drop(wait::until_over(engine, run_id, None).await);
+            tokio::select! {
+                _ = wait::until_over(engine, run_id, None) => {}
+                () = logs::keep_up(engine, run_id) => {}
+            }
+            // Its last lines are there a moment later.
+            drop(logs::path(engine, run_id));
         };
         let mut failed = None;
         let followed = follow(&mut reader, ended, |followed| {

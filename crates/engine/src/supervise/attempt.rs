@@ -19,6 +19,7 @@ use super::{Company, blame, requests, session, start};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::live::Printed;
+use crate::logs::Carrier;
 use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
@@ -67,6 +68,11 @@ pub(super) async fn run(
         Err(error) => return not_started(journal, company, &error).await,
     };
     company.say(Ready::Began);
+    let number = (&run.id, run.last_attempt_number());
+    let carrier = Carrier::of(engine, number, prepared.log_copy.as_ref()).map(Arc::new);
+    if let Some(carrier) = &carrier {
+        tasks.spawn(Arc::clone(carrier).keep_on());
+    }
     tasks.spawn(Arc::clone(&desk).keep_time());
     tasks.spawn(Arc::clone(&desk).keep_deadlines());
     let ends = Ends { desk: &desk, replayed: replayed.as_deref() };
@@ -75,7 +81,11 @@ pub(super) async fn run(
     drop(std::fs::remove_file(&prepared.files.socket));
     let (exit, stopped_for) = watched?;
     desk.finish_output().await;
-    end(engine, journal, &prepared, ends, (exit, stopped_for)).await
+    let ended = end(engine, journal, &prepared, ends, (exit, stopped_for)).await;
+    if let Some(carrier) = carrier {
+        carrier.carry();
+    }
+    ended
 }
 
 /// What stands behind the agent API.

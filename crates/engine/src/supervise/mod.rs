@@ -38,7 +38,7 @@ pub use usher::{Orders, Usher};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::lease::Term;
-use crate::{Engine, Error, lease, service, wait};
+use crate::{Engine, Error, lease, parcels, service, wait};
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
@@ -108,6 +108,10 @@ pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> 
     let Charge { stored, mut lease, term } = charge;
     let run_id = &stored.run.id.clone();
     let kind = stored.run.spec.kind;
+    if stored.run.spec.placement.is_some() {
+        // What is wrong with it is said by the attempt that needs it.
+        drop(parcels::fetch(engine, &stored.run.spec.agent.digest));
+    }
     // Schedules follow the wall clock; limits, delays and durations must not.
     let engine = &if kind == RunKind::Service {
         engine.clone()

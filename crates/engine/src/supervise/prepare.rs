@@ -18,7 +18,7 @@ use errand_model::{Digest, hex};
 use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::admit::stored_word;
-use crate::{Engine, Error, brief, command_line, environment, payload};
+use crate::{Engine, Error, brief, command_line, environment, parcels, payload};
 
 /// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
 /// file that has them anyway.
@@ -31,6 +31,8 @@ pub(super) struct Prepared {
     pub(super) spec: Spec,
     pub(super) redactor: Redactor,
     pub(super) log: Arc<log::Writer>,
+    /// What is written to the log, for other machines; `None` where nothing is shared.
+    pub(super) log_copy: Option<Arc<log::Copy>>,
     pub(super) files: AttemptFiles,
     pub(super) token: String,
     pub(super) brief: Vec<u8>,
@@ -57,6 +59,7 @@ pub(super) struct AttemptFiles {
 /// What cannot be had; the attempt then fails with it.
 pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let registry = engine.registry();
+    parcels::fetch(engine, &run.spec.agent.digest)?;
     let parcel = parcel::open(&registry.parcels(), &run.spec.agent.digest)?;
     let agent = &parcel.agent;
     let secrets = environment::secrets(engine.surroundings(), agent)?;
@@ -64,7 +67,11 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked.chain([("ERRAND_TOKEN", token.as_bytes())]));
     let log_path = registry.run_log(&run.id);
-    let log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
+    let mut log = log::Writer::open(&log_path).map_err(Error::io("open", log_path))?;
+    let log_copy = engine.store().shared_logs().map(|_| Arc::<log::Copy>::default());
+    if let Some(copy) = &log_copy {
+        log = log.copied_to(Arc::clone(copy));
+    }
     log.system(&began(run));
     let files = attempt_files(engine, run)?;
     let input = run
@@ -106,6 +113,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         spec,
         redactor,
         log: Arc::new(log),
+        log_copy,
         files,
         token,
         brief,

@@ -6,4 +6,5 @@ mod hooks;
 mod listener;
 mod outbox;
 mod schedules;
+mod shared;
 mod worker;

@@ -1,0 +1,79 @@
+//! Parcels for workers on other machines.
+//!
+//! A parcel is shared as what it is made of: its manifest, which has the parcel's digest for a name,
+//! its definition, and its files, each a blob of its own. What two versions of an agent have in common
+//! is there once.
+
+use std::fs::File;
+use std::io::Cursor;
+
+use errand_agent::parcel::{self, Arrival, Content, Listing, Parcel};
+use errand_model::Digest;
+use errand_store::{BlobError, SharedBlobs};
+
+use crate::{Engine, Error};
+
+/// Shares a parcel, if machines share anything here. One that is shared already is left alone.
+///
+/// # Errors
+///
+/// If it cannot be read, or what is shared cannot be reached.
+pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
+    let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
+    // The manifest goes last: where it is, all of the parcel is.
+    if engine.is_shared(&parcel.digest) || shared.contains(&parcel.digest)? {
+        engine.note_shared(&parcel.digest);
+        return Ok(());
+    }
+    let files = parcel.files_path();
+    for file in &parcel.files {
+        let Content::File { digest, .. } = &file.content else { continue };
+        let path = files.join(&file.path);
+        let mut from = File::open(&path).map_err(Error::io("read", path))?;
+        shared.put(digest, &mut from)?;
+    }
+    for name in [parcel::DEFINITION, parcel::MANIFEST] {
+        let path = parcel.path.join(name);
+        let bytes = std::fs::read(&path).map_err(Error::io("read", path))?;
+        shared.put(&Digest::of(&bytes), &mut Cursor::new(bytes))?;
+    }
+    engine.note_shared(&parcel.digest);
+    Ok(())
+}
+
+/// Puts a parcel in its place here that was shared elsewhere. One that is here is left alone, and so
+/// is one that nobody shared: whoever opens it says what is missing.
+///
+/// # Errors
+///
+/// If what is shared cannot be reached or is damaged, or the parcel cannot be written.
+pub(crate) fn fetch(engine: &Engine, digest: &Digest) -> Result<(), Error> {
+    let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
+    let parcels = engine.registry().parcels();
+    if parcel::open(&parcels, digest).is_ok() {
+        return Ok(());
+    }
+    let Some(manifest) = bytes(shared.as_ref(), digest)? else { return Ok(()) };
+    let listing = Listing::read(manifest, digest)?;
+    let missing = |digest: &Digest| BlobError::Missing { digest: digest.clone() };
+    let definition =
+        bytes(shared.as_ref(), &listing.definition)?.ok_or_else(|| missing(&listing.definition))?;
+    let files = listing.files.clone();
+    let Some(mut arrival) = Arrival::begin(&parcels, listing, &definition)? else { return Ok(()) };
+    let blobs = engine.blobs();
+    for file in files {
+        match &file.content {
+            Content::File { digest, .. } => {
+                let (mut from, _) = blobs.open(digest)?;
+                arrival.file(&file.path, &mut from)?;
+            }
+            Content::Link { .. } => arrival.file(&file.path, &mut std::io::empty())?,
+        }
+    }
+    Ok(arrival.finish()?)
+}
+
+fn bytes(shared: &dyn SharedBlobs, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    let mut bytes = Vec::new();
+    Ok(shared.get(digest, &mut bytes)?.then_some(bytes))
+}
