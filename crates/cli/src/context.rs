@@ -236,7 +236,10 @@ impl Context {
     pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
         let engine = match &settings.database {
             Some(url) => {
-                self.engine_on(Arc::new(Postgres::open(url, postgres::Options::DEFAULT)?))?
+                let store = Postgres::open(url, postgres::Options::DEFAULT)?;
+                // Logs, workspaces and parcels of the runs that are carried out here.
+                self.registry_or_place().create().map_err(errand_store::Error::from)?;
+                self.engine_on(Arc::new(store))?
             }
             None => self.engine_or_create()?,
         };

@@ -329,7 +329,8 @@ fn program(name: &str) -> String {
     }
 }
 
-fn psql(url: &str, sql: &str) -> String {
+/// Has SQL done by the database of that URL, and returns what it prints, unaligned.
+pub fn psql(url: &str, sql: &str) -> String {
     let output = run_psql(url, sql);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "psql failed: {errors}\n{sql}");

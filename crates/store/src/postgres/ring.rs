@@ -164,7 +164,7 @@ impl Ring {
         }
         db.batch(&format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await?;
         if self.rest == Rest::Moves {
-            let count = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT $1) AS some");
+            let count = format!("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT $1) AS few");
             let left = db.query_first(&count, &[&(MOVED_LIMIT + 1)]).await?;
             if left.map_or(Ok(0), |row| row.try_get::<_, i64>(0))? > MOVED_LIMIT {
                 return Err(Failure::Unexpected("much is left in a partition"));

@@ -4,6 +4,7 @@ mod changes;
 mod files;
 mod history;
 mod outages;
+mod rings;
 mod schema;
 
 use std::sync::Arc;

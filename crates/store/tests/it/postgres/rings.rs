@@ -1,0 +1,94 @@
+//! What is gone is cleaned away while somebody reads for a long time.
+
+use std::time::Duration;
+
+use errand_model::placement::Offer;
+use errand_store::{Claim, Removal, Store as _};
+
+use crate::world::{START, Writer, holder, queued};
+
+/// Rows of the queue and leases that were deleted and are still there. PostgreSQL counts late.
+const DEAD: &str = "SELECT coalesce(sum(n_dead_tup), 0) FROM pg_stat_user_tables \
+     WHERE relname ~ '^(queue|leases)_'";
+
+#[tokio::test]
+async fn a_pinned_snapshot_does_not_keep_what_is_gone_in_the_queue() {
+    const RUNS: usize = 1_500;
+    let fresh = super::Fresh::new();
+    let store = fresh.open_postgres();
+    // Waits for long, and has to survive the partition that it is in.
+    let (late, mut admission) = Writer::job();
+    queued(&mut admission, 0);
+    if let Some(pending) = &mut admission.queued {
+        pending.ready_at = START.plus(Duration::from_secs(9_999));
+    }
+    store.admit(admission).await.unwrap();
+    let url = fresh.0.url();
+    let pinned = std::thread::spawn(move || {
+        errand_testkit::postgres::psql(
+            &url,
+            "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM runs; SELECT pg_sleep(6)",
+        )
+    });
+    let mut made = 0;
+    while made < RUNS || !pinned.is_finished() {
+        let mut admissions = Vec::new();
+        for _ in 0..100 {
+            let (_, mut admission) = Writer::job();
+            queued(&mut admission, 0);
+            admissions.push(store.admit(admission));
+        }
+        made += admissions.len();
+        for admitted in futures(admissions).await {
+            admitted.unwrap();
+        }
+        let claim = Claim {
+            holder: holder(3),
+            limit: 100,
+            now: START,
+            lease_for: None,
+            offer: Offer::default(),
+        };
+        for (stored, lease) in store.claim(claim).await.unwrap() {
+            store.give_back(&stored.run.id, lease.epoch).await.unwrap();
+        }
+    }
+    pinned.join().unwrap();
+    let cleaned = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            // Only who writes cleans up.
+            store
+                .request(&late.run.id, errand_store::RequestKind::Pause { by: None }, START)
+                .await
+                .unwrap();
+            if fresh.0.psql(DEAD).parse::<u64>().unwrap() < 1_000 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    cleaned.await.unwrap();
+    assert_eq!(fresh.0.psql("SELECT count(*) FROM queue"), "1");
+    assert!(
+        fresh.0.psql("SELECT max(turned_at_ms) FROM rings WHERE name = 'queue'") > "0".to_owned()
+    );
+    store.remove(&late.run.id, Removal::Any).await.unwrap();
+}
+
+/// All of them at once.
+async fn futures<T>(waiting: Vec<impl Future<Output = T>>) -> Vec<T> {
+    let mut waiting: Vec<_> = waiting.into_iter().map(Box::pin).collect();
+    let mut done = Vec::new();
+    std::future::poll_fn(|context| {
+        waiting.retain_mut(|future| match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => {
+                done.push(output);
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if waiting.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    done
+}
