@@ -83,6 +83,16 @@ impl Db {
         statements.get(sql).cloned()
     }
 
+    /// Prepares what a pipeline needs, so that it is sent the moment it is begun.
+    pub(super) async fn prepare(&self, steps: &[Step<'_>]) -> Result<(), Failure> {
+        for step in steps {
+            if let Step::Query(sql, _) | Step::Execute(sql, _) = step {
+                self.prepared(sql).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends all statements at once, in order, and waits for all answers: the rows of each. What the
     /// first one that fails says is what went wrong.
     pub(super) async fn pipeline(&self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Failure> {

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
+
 use super::Shared;
 use super::connect::Purpose;
 use super::db::{Answer, Db, Step};
@@ -165,15 +167,16 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     if !names.is_empty() {
         begin.push(Step::Query(LOCK, vec![&names]));
     }
-    let begun = match db.pipeline(&begin).await {
-        Ok(begun) => begun,
-        Err(failure) => return Tried::Failed(failure),
-    };
-    let mark = match Mark::read(drawn, begun.get(1)) {
+    if let Err(failure) = db.prepare(&begin).await {
+        return Tried::Failed(failure);
+    }
+    // What the operation asks first goes behind the beginning, and is answered after it.
+    let (begun, output) = join(db.pipeline(&begin), operation.run(db)).await;
+    let mark = match begun.and_then(|begun| Mark::read(drawn, begun.get(1))) {
         Ok(mark) => mark,
         Err(failure) => return Tried::Failed(failure),
     };
-    let output = match operation.run(db).await {
+    let output = match output {
         Ok(output) => output,
         Err(failure) => return Tried::Failed(failure),
     };

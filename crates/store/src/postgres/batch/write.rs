@@ -1,5 +1,7 @@
 //! A plan is written: a statement a table, all of them sent at once.
 
+use futures_util::future::try_join3;
+
 use super::Plan;
 use crate::Admission;
 use crate::postgres::db::{Db, Step, Value};
@@ -69,19 +71,23 @@ pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
     let is_simple = plan.documents.is_empty()
         && !plan.grown.iter().any(super::super::write::Grown::has_projections);
     if is_simple {
-        return send(db, plan, Some("COMMIT")).await;
+        return db.pipeline(&steps(plan, Some("COMMIT"))).await.map(drop);
     }
     apply(db, plan).await?;
     db.batch("COMMIT").await
 }
 
-/// Writes a plan; what follows from it, too.
+/// Writes a plan; what follows from it, too. All of it is sent at once, the plan first: what follows
+/// may look at what the plan wrote.
 async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    send(db, plan, None).await?;
-    if !plan.documents.is_empty() {
-        write_documents(db, &plan.documents).await?;
-    }
-    project(db, &plan.grown).await
+    let steps = steps(plan, None);
+    // Otherwise what follows would overtake what has to be prepared first.
+    db.prepare(&steps).await?;
+    let written = async { db.pipeline(&steps).await.map(drop) };
+    let documents = async {
+        if plan.documents.is_empty() { Ok(()) } else { write_documents(db, &plan.documents).await }
+    };
+    try_join3(written, documents, project(db, &plan.grown)).await.map(drop)
 }
 
 /// Writes a run that was kept elsewhere, in the transaction under way. Everything was checked, and
@@ -100,8 +106,8 @@ pub(in crate::postgres) async fn insert(
     apply(db, &plan).await
 }
 
-/// Sends all statements that there is something for.
-async fn send<'a>(db: &Db, plan: &'a Plan<'_>, end: Option<&'a str>) -> Result<(), Failure> {
+/// All statements that there is something for.
+fn steps<'a>(plan: &'a Plan<'_>, end: Option<&'a str>) -> Vec<Step<'a>> {
     let mut steps = Steps(Vec::new());
     steps.put(UNQUEUE, vec![&plan.unqueued], !plan.unqueued.is_empty());
     steps.put(UNLEASE, vec![&plan.unleased], !plan.unleased.is_empty());
@@ -128,8 +134,7 @@ async fn send<'a>(db: &Db, plan: &'a Plan<'_>, end: Option<&'a str>) -> Result<(
     if let Some(end) = end {
         steps.0.push(Step::Plain(end));
     }
-    db.pipeline(&steps.0).await?;
-    Ok(())
+    steps.0
 }
 
 struct Steps<'a>(Vec<Step<'a>>);

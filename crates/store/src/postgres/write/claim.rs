@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use errand_model::Timestamp;
 use errand_model::placement::{Class, Ready, UnderLease, choose};
+use futures_util::future::try_join;
 
 use super::Operation;
 use crate::postgres::batch::{Leases, UNQUEUE, UNRESERVE};
@@ -157,13 +158,13 @@ impl ClaimRuns {
 
     /// Puts leases in force for those of the runs that nobody changes at the moment.
     async fn grant(&self, db: &Db, runs: &[i64]) -> Result<Vec<(Stored, Lease)>, Failure> {
-        let free: Vec<i64> = db
-            .query(LOCK_RUNS, &[&runs])
-            .await?
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<Result<_, _>>()?;
-        let mut loaded = read::load_numbers(db, &free).await?;
+        let locking = [Step::Query(LOCK_RUNS, vec![&runs])];
+        db.prepare(&locking).await?;
+        // Sent behind the locks: what is loaded is what they protect.
+        let (locked, mut loaded) =
+            try_join(db.pipeline(&locking), read::load_numbers(db, runs)).await?;
+        let rows = locked.iter().flat_map(|answer| &answer.rows);
+        let free: Vec<i64> = rows.map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         let mut leases = Leases::default();
         let (mut claimed, mut granted, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
         for run in runs.iter().copied().filter(|run| free.contains(run)) {

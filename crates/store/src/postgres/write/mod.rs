@@ -27,6 +27,7 @@ pub(super) use document::{
 };
 use errand_model::event::Event;
 use errand_model::run::Run;
+use futures_util::future::{try_join, try_join3};
 pub(super) use import::Import;
 pub(super) use remove::Remove;
 pub(super) use remove_ended::RemoveEnded;
@@ -106,10 +107,16 @@ pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure>
     if grown.is_empty() {
         return Ok(());
     }
-    usage::project(db, &grown).await?;
-    session_events::project(db, &grown).await?;
-    turn::project(db, &grown).await?;
-    question::project(db, &grown).await?;
-    dead_letter::project(db, &grown).await?;
-    bom::project(db, &grown).await
+    // Each part has tables of its own: they need not wait for each other.
+    let journals = try_join3(
+        usage::project(db, &grown),
+        session_events::project(db, &grown),
+        turn::project(db, &grown),
+    );
+    let listed = try_join3(
+        question::project(db, &grown),
+        dead_letter::project(db, &grown),
+        bom::project(db, &grown),
+    );
+    try_join(journals, listed).await.map(drop)
 }
