@@ -110,6 +110,15 @@ pub(crate) enum Command {
     /// List, show and remove what outlives the runs of a conversation
     #[command(subcommand)]
     Sessions(commands::sessions::Command),
+    /// Slots of time that fire runs of registered agents
+    #[command(subcommand)]
+    Schedules(commands::schedules::Command),
+    /// Requests from outside that fire runs of registered agents
+    #[command(subcommand)]
+    Hooks(commands::hooks::Command),
+    /// Reports of runs to whoever asked for them, and their receivers
+    #[command(subcommand)]
+    Callbacks(commands::callbacks::Command),
     /// Show or check how a server and a worker are configured
     #[command(subcommand)]
     Config(commands::config::Command),

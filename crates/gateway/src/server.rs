@@ -146,6 +146,8 @@ impl Bound {
             exporters.spawn(Exporter::new(gateway.clone(), traces).run());
         }
         watch_folders(&gateway, &mut background).await;
+        background.spawn(crate::loops::fire(gateway.clone()));
+        background.spawn(crate::loops::report(gateway.clone()));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

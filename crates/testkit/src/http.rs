@@ -39,6 +39,12 @@ impl Request {
         Self { body: body.into(), ..Self::new("PUT", target) }
     }
 
+    /// Changes the method.
+    pub fn method(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.method);
+        self
+    }
+
     /// Adds a header. `Host`, `Content-Length` and `Connection` are added on sending.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod away;
 pub(crate) mod bom;
 pub(crate) mod build;
+pub(crate) mod callbacks;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
@@ -18,6 +19,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod fork;
+pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod input;
 pub(crate) mod inspect_run;
@@ -39,6 +41,7 @@ pub(crate) mod resume;
 pub(crate) mod retry;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod schedules;
 pub(crate) mod schema;
 pub(crate) mod secret;
 pub(crate) mod serve;
@@ -102,6 +105,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Export(args) => export::run(context, args).await,
         Command::Import(args) => import::run(context, args).await,
         Command::Verify(args) => verify::run(context, args).await,
+        Command::Schedules(command) => schedules::run(context, command).await,
+        Command::Hooks(command) => hooks::run(context, command).await,
+        Command::Callbacks(command) => callbacks::run(context, command).await,
         Command::Config(command) => config::run(context, command),
         Command::Keys(command) => keys::run(context, command).await,
         Command::Audit(command) => audit::run(context, command).await,

@@ -14,6 +14,7 @@ mod log;
 mod people;
 mod runs;
 mod sessions;
+mod triggers;
 mod url;
 
 pub(crate) use agents::Agent;

@@ -60,5 +60,6 @@ mod stress;
 mod stress_checkpoints;
 mod support;
 mod trace;
+mod triggers;
 mod workers;
 mod workspaces;

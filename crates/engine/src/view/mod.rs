@@ -3,9 +3,12 @@
 //! Deliberately absent: whose the things are. Whoever asks for another one's says which.
 
 mod bom;
+mod callback;
 mod dead_letter;
+mod hook;
 mod question;
 mod record;
+mod schedule;
 mod session;
 mod story;
 mod trace;
@@ -13,9 +16,12 @@ mod usage;
 mod verification;
 
 pub use bom::boms;
+pub use callback::{callback, callback_state, callback_target};
 pub use dead_letter::{dead_letter, dead_letter_detail, dead_letters};
+pub use hook::{hook, hook_definition, hook_delivery};
 pub use question::questions;
 pub use record::{manifest, record};
+pub use schedule::{schedule, schedule_definition};
 pub use session::{messages, session, session_summary};
 pub use story::{comparison, story};
 pub use trace::trace;

@@ -4,12 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use errand_api::gateway::callback::{
-    Callback, CallbackList, CallbackPage, CallbackQuery, CallbackState, CallbackTarget,
-    CallbackTargetList, CallbackTargetRequest, CallbackTry,
+    Callback, CallbackList, CallbackPage, CallbackQuery, CallbackTarget, CallbackTargetList,
+    CallbackTargetRequest,
 };
-use errand_engine::outbox::{
-    self, CallbackUrl, Delivery, EntryState, Logged, SigningSecret, TargetView,
-};
+use errand_engine::outbox::{self, CallbackUrl, EntryState};
+use errand_engine::view;
 
 use super::agents::page;
 use super::list_runs::page_limit;
@@ -31,7 +30,7 @@ pub(crate) async fn list_deliveries(
 ) -> Result<Json<CallbackList>, Refusal> {
     let (engine, namespace) = (gateway.engine(), caller.namespace());
     let found = outbox::deliveries(engine, namespace, &stored.run.id).await?;
-    Ok(Json(CallbackList { callbacks: found.into_iter().map(shown).collect() }))
+    Ok(Json(CallbackList { callbacks: found.into_iter().map(view::callback).collect() }))
 }
 
 /// `GET /v1/callbacks`
@@ -41,11 +40,14 @@ pub(crate) async fn list_callbacks(
     Query(query): Query<CallbackQuery>,
 ) -> Result<Json<CallbackPage>, Refusal> {
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
-    let states: Vec<EntryState> = query.state.into_iter().map(state).collect();
+    let states: Vec<EntryState> = query.state.into_iter().map(view::callback_state).collect();
     let which = (states.as_slice(), query.cursor.as_deref(), limit + 1);
     let found = outbox::entries(gateway.engine(), caller.namespace(), which).await?;
     let (found, next_cursor) = page(found, limit, |logged| logged.id.clone());
-    Ok(Json(CallbackPage { callbacks: found.into_iter().map(shown).collect(), next_cursor }))
+    Ok(Json(CallbackPage {
+        callbacks: found.into_iter().map(view::callback).collect(),
+        next_cursor,
+    }))
 }
 
 /// `POST /v1/callbacks/{callback}/redeliver`
@@ -56,7 +58,7 @@ pub(crate) async fn redeliver_callback(
 ) -> Result<(StatusCode, Json<Callback>), Refusal> {
     let id = params.get("callback")?;
     let due = outbox::redeliver(gateway.engine(), caller.namespace(), id).await?;
-    Ok((StatusCode::ACCEPTED, Json(shown(due))))
+    Ok((StatusCode::ACCEPTED, Json(view::callback(due))))
 }
 
 /// `GET /v1/callback-targets`
@@ -65,7 +67,7 @@ pub(crate) async fn list_callback_targets(
     caller: Caller,
 ) -> Result<Json<CallbackTargetList>, Refusal> {
     let found = outbox::targets(gateway.engine(), caller.namespace()).await?;
-    let targets = found.into_iter().map(|view| target(view, None)).collect();
+    let targets = found.into_iter().map(|it| view::callback_target(it, None)).collect();
     Ok(Json(CallbackTargetList { targets }))
 }
 
@@ -76,8 +78,8 @@ pub(crate) async fn create_callback_target(
     JsonBody(request): JsonBody<CallbackTargetRequest>,
 ) -> Result<(StatusCode, Json<CallbackTarget>), Refusal> {
     let url = allowed(&gateway, &request.url).await.map_err(|refusal| refusal.at("/url"))?;
-    let (view, secret) = outbox::add_target(gateway.engine(), caller.namespace(), &url).await?;
-    Ok((StatusCode::CREATED, Json(target(view, Some(&secret)))))
+    let (made, secret) = outbox::add_target(gateway.engine(), caller.namespace(), &url).await?;
+    Ok((StatusCode::CREATED, Json(view::callback_target(made, Some(&secret)))))
 }
 
 /// `DELETE /v1/callback-targets/{origin}`
@@ -98,8 +100,8 @@ pub(crate) async fn enable_callback_target(
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
     let origin = params.get("origin")?;
-    let view = outbox::enable(gateway.engine(), caller.namespace(), origin).await?;
-    Ok(Json(target(view, None)))
+    let made = outbox::enable(gateway.engine(), caller.namespace(), origin).await?;
+    Ok(Json(view::callback_target(made, None)))
 }
 
 /// `POST /v1/callback-targets/{origin}/disable`
@@ -109,8 +111,8 @@ pub(crate) async fn disable_callback_target(
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
     let (origin, why) = (params.get("origin")?, format!("disabled by {}", caller.name()));
-    let view = outbox::disable(gateway.engine(), caller.namespace(), origin, &why).await?;
-    Ok(Json(target(view, None)))
+    let made = outbox::disable(gateway.engine(), caller.namespace(), origin, &why).await?;
+    Ok(Json(view::callback_target(made, None)))
 }
 
 /// `POST /v1/callback-targets/{origin}/rotate`
@@ -120,8 +122,8 @@ pub(crate) async fn rotate_callback_secret(
     params: Params,
 ) -> Result<Json<CallbackTarget>, Refusal> {
     let origin = params.get("origin")?;
-    let (view, secret) = outbox::rotate(gateway.engine(), caller.namespace(), origin).await?;
-    Ok(Json(target(view, Some(&secret))))
+    let (made, secret) = outbox::rotate(gateway.engine(), caller.namespace(), origin).await?;
+    Ok(Json(view::callback_target(made, Some(&secret))))
 }
 
 /// A URL to which reports may go, as far as that can be known before it is called.
@@ -130,58 +132,4 @@ pub(crate) async fn allowed(gateway: &Gateway, url: &str) -> Result<CallbackUrl,
     let url = CallbackUrl::parse(url).map_err(refused)?;
     url.check(&gateway.callback_addresses().await?).map_err(refused)?;
     Ok(url)
-}
-
-fn state(state: CallbackState) -> EntryState {
-    match state {
-        CallbackState::Waiting => EntryState::Waiting,
-        CallbackState::Held => EntryState::Held,
-        CallbackState::Delivered => EntryState::Delivered,
-        CallbackState::Abandoned => EntryState::Abandoned,
-    }
-}
-
-fn shown(logged: Logged) -> Callback {
-    Callback {
-        id: logged.id,
-        run_id: logged.run_id,
-        event: logged.event.into(),
-        url: logged.url,
-        state: match logged.state {
-            EntryState::Waiting => CallbackState::Waiting,
-            EntryState::Held => CallbackState::Held,
-            EntryState::Delivered => CallbackState::Delivered,
-            EntryState::Abandoned => CallbackState::Abandoned,
-        },
-        note: logged.note,
-        tries: logged.tries,
-        at_ms: logged.at_ms.as_millis(),
-        next_try_at_ms: logged.next_try_at_ms.map(errand_model::Timestamp::as_millis),
-        deliveries: logged.deliveries.into_iter().map(one_try).collect(),
-    }
-}
-
-fn one_try(delivery: Delivery) -> CallbackTry {
-    CallbackTry {
-        number: delivery.number,
-        at_ms: delivery.at.as_millis(),
-        duration_ms: delivery.duration_ms,
-        status: delivery.status,
-        error: delivery.error,
-        response: delivery.response,
-    }
-}
-
-fn target(view: TargetView, secret: Option<&SigningSecret>) -> CallbackTarget {
-    CallbackTarget {
-        origin: view.origin,
-        enabled: view.enabled,
-        disabled_at_ms: view.disabled.as_ref().map(|disabled| disabled.at.as_millis()),
-        disabled_because: view.disabled.map(|disabled| disabled.why),
-        failures: view.failures,
-        failing_since_ms: view.failing_since.map(errand_model::Timestamp::as_millis),
-        last_error: view.last_error,
-        created_at_ms: view.created_at.as_millis(),
-        secret: secret.map(SigningSecret::expose),
-    }
 }

@@ -3,16 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use errand_api::error_code::ErrorCode;
 use errand_api::gateway::agent::PageQuery;
-use errand_api::gateway::hook::{
-    Hook, HookDedupe, HookDelivery, HookDeliveryPage, HookEvents, HookOutcome, HookPage, HookPlace,
-    HookRequest, HookScheme, HookSignature,
-};
-use errand_engine::hooks::{
-    self, Dedupe, Definition, Events, Logged, Place, Scheme, Secret, Signature, View,
-};
-use errand_model::parse_duration;
+use errand_api::gateway::hook::{Hook, HookDeliveryPage, HookPage, HookRequest};
+use errand_engine::{hooks, view};
 
 use super::agents::page;
 use super::list_runs::page_limit;
@@ -35,8 +28,8 @@ pub(crate) async fn list_hooks(
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let (engine, namespace) = (gateway.engine(), caller.namespace());
     let found = hooks::list(engine, namespace, query.cursor.as_deref(), limit + 1).await?;
-    let (found, next_cursor) = page(found, limit, |view| view.name.clone());
-    let hooks = found.into_iter().map(|view| shown(&caller, view, None)).collect();
+    let (found, next_cursor) = page(found, limit, |found| found.name.clone());
+    let hooks = found.into_iter().map(|it| view::hook(namespace, it, None)).collect();
     Ok(Json(HookPage { hooks, next_cursor }))
 }
 
@@ -48,13 +41,13 @@ pub(crate) async fn put_hook(
     JsonBody(request): JsonBody<HookRequest>,
 ) -> Result<(StatusCode, Json<Hook>), Refusal> {
     let name = params.get("hook")?;
-    let secret = request.signature.secret.clone().map(Secret::new);
-    let definition = definition(request)?;
+    let (definition, secret) =
+        view::hook_definition(request).map_err(errand_engine::Error::from)?;
     let (engine, namespace) = (gateway.engine(), caller.namespace());
-    let (view, is_new, made_up) =
+    let (defined, is_new, made_up) =
         hooks::define(engine, namespace, name, (&definition, secret.as_ref())).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
-    Ok((status, Json(shown(&caller, view, made_up.as_ref()))))
+    Ok((status, Json(view::hook(namespace, defined, made_up.as_ref()))))
 }
 
 /// `GET /v1/hooks/{hook}`
@@ -64,8 +57,8 @@ pub(crate) async fn get_hook(
     params: Params,
 ) -> Result<Json<Hook>, Refusal> {
     let name = params.get("hook")?;
-    let view = hooks::get(gateway.engine(), caller.namespace(), name).await?;
-    Ok(Json(shown(&caller, view, None)))
+    let found = hooks::get(gateway.engine(), caller.namespace(), name).await?;
+    Ok(Json(view::hook(caller.namespace(), found, None)))
 }
 
 /// `DELETE /v1/hooks/{hook}`
@@ -91,109 +84,6 @@ pub(crate) async fn list_hook_deliveries(
     let which = (query.cursor.as_deref(), limit + 1);
     let found = hooks::deliveries(engine, namespace, name, which).await?;
     let (found, next_cursor) = page(found, limit, |logged| logged.id.clone());
-    let deliveries = found.into_iter().map(delivery).collect();
+    let deliveries = found.into_iter().map(view::hook_delivery).collect();
     Ok(Json(HookDeliveryPage { deliveries, next_cursor }))
-}
-
-fn definition(request: HookRequest) -> Result<Definition, Refusal> {
-    let dedupe = request.dedupe.map(|dedupe| {
-        let window = parse_duration(&dedupe.window).map_err(|error| {
-            Refusal::field(ErrorCode::HookInvalid, "/dedupe/window", error.to_string())
-        })?;
-        let window_ms = u64::try_from(window.as_millis()).unwrap_or(u64::MAX);
-        Ok::<_, Refusal>(Dedupe { key: place(dedupe.key, "/dedupe/key")?, window_ms })
-    });
-    let events = request.events.map(|events| {
-        let from = events.from.map(|from| place(from, "/events/from")).transpose()?;
-        Ok::<_, Refusal>(Events { from, any_of: events.any_of })
-    });
-    let signature = Signature {
-        scheme: match request.signature.scheme {
-            HookScheme::HmacSha256 => Scheme::HmacSha256,
-            HookScheme::Github => Scheme::Github,
-            HookScheme::StandardWebhooks => Scheme::StandardWebhooks,
-            HookScheme::Token => Scheme::Token,
-        },
-        header: request.signature.header.map(|header| header.to_lowercase()),
-        prefix: request.signature.prefix,
-    };
-    Ok(Definition {
-        agent: request.agent,
-        signature,
-        input: request.input,
-        dedupe: dedupe.transpose()?,
-        events: events.transpose()?,
-        labels: request.labels,
-        session_id: request.session_id,
-        enabled: request.enabled.unwrap_or(true),
-    })
-}
-
-fn place(place: HookPlace, pointer: &str) -> Result<Place, Refusal> {
-    match (place.header, place.pointer) {
-        (Some(header), None) => Ok(Place::Header(header.to_lowercase())),
-        (None, Some(pointer)) => Ok(Place::Pointer(pointer)),
-        (Some(_), Some(_)) | (None, None) => {
-            let detail = "it is either a header or a pointer";
-            Err(Refusal::field(ErrorCode::HookInvalid, pointer, detail))
-        }
-    }
-}
-
-fn shown(caller: &Caller, view: View, secret: Option<&Secret>) -> Hook {
-    let place = |place: Place| match place {
-        Place::Header(header) => HookPlace { header: Some(header), pointer: None },
-        Place::Pointer(pointer) => HookPlace { header: None, pointer: Some(pointer) },
-    };
-    let definition = view.definition;
-    Hook {
-        path: match caller.namespace() {
-            Some(namespace) => format!("/v1/hooks/{namespace}/{}", view.name),
-            None => format!("/v1/hooks/{}", view.name),
-        },
-        name: view.name,
-        agent: definition.agent,
-        signature: HookSignature {
-            scheme: match definition.signature.scheme {
-                Scheme::HmacSha256 => HookScheme::HmacSha256,
-                Scheme::Github => HookScheme::Github,
-                Scheme::StandardWebhooks => HookScheme::StandardWebhooks,
-                Scheme::Token => HookScheme::Token,
-            },
-            header: definition.signature.header,
-            prefix: definition.signature.prefix,
-            secret: secret.map(|secret| secret.expose().to_owned()),
-        },
-        input: definition.input,
-        dedupe: definition.dedupe.map(|dedupe| HookDedupe {
-            key: place(dedupe.key),
-            window: format!("{}ms", dedupe.window_ms),
-        }),
-        events: definition
-            .events
-            .map(|events| HookEvents { from: events.from.map(place), any_of: events.any_of }),
-        labels: definition.labels,
-        session_id: definition.session_id,
-        enabled: definition.enabled,
-        created_at_ms: view.created_at_ms.as_millis(),
-        updated_at_ms: view.updated_at_ms.as_millis(),
-    }
-}
-
-fn delivery(logged: Logged) -> HookDelivery {
-    HookDelivery {
-        id: logged.id,
-        at_ms: logged.at_ms.as_millis(),
-        outcome: match logged.outcome.as_str() {
-            "created" => HookOutcome::Created,
-            "coalesced" => HookOutcome::Coalesced,
-            "skipped" => HookOutcome::Skipped,
-            _ => HookOutcome::Rejected,
-        },
-        run_id: logged.run_id,
-        reason: logged.reason,
-        event: logged.event,
-        remote: logged.remote,
-        body_bytes: logged.body_bytes,
-    }
 }

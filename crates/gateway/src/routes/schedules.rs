@@ -6,11 +6,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::agent::PageQuery;
-use errand_api::gateway::schedule::{
-    FiredRun, Schedule, SchedulePage, ScheduleRequest, ScheduleSlot,
-};
-use errand_engine::schedules::{self, Definition, Existing, View};
-use errand_model::Timestamp;
+use errand_api::gateway::schedule::{FiredRun, Schedule, SchedulePage, ScheduleRequest};
+use errand_engine::schedules::{self, Existing};
+use errand_engine::view;
 
 use super::agents::page;
 use super::create_run::location;
@@ -34,8 +32,11 @@ pub(crate) async fn list_schedules(
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let (engine, namespace) = (gateway.engine(), caller.namespace());
     let found = schedules::list(engine, namespace, query.cursor.as_deref(), limit + 1).await?;
-    let (found, next_cursor) = page(found, limit, |view| view.name.clone());
-    Ok(Json(SchedulePage { schedules: found.into_iter().map(shown).collect(), next_cursor }))
+    let (found, next_cursor) = page(found, limit, |found| found.name.clone());
+    Ok(Json(SchedulePage {
+        schedules: found.into_iter().map(view::schedule).collect(),
+        next_cursor,
+    }))
 }
 
 /// `POST /v1/schedules`
@@ -72,25 +73,16 @@ async fn define(
     (name, existing): (&str, Existing),
     request: ScheduleRequest,
 ) -> Result<Response, Refusal> {
-    let definition = Definition {
-        agent: request.agent,
-        cron: request.cron,
-        timezone: request.timezone.unwrap_or_else(|| "UTC".to_owned()),
-        input: request.input,
-        missed: request.missed.unwrap_or_default().into(),
-        overlap: request.overlap.unwrap_or_default().into(),
-        labels: request.labels,
-        session_id: request.session_id,
-        enabled: request.enabled.unwrap_or(true),
-    };
+    let definition = view::schedule_definition(request);
     let (engine, namespace) = (gateway.engine(), caller.namespace());
     let defined = schedules::define(engine, namespace, (name, existing), &definition).await;
-    let (view, is_new) = defined?;
+    let (defined, is_new) = defined?;
     if !is_new {
-        return Ok(Json(shown(view)).into_response());
+        return Ok(Json(view::schedule(defined)).into_response());
     }
     let path = format!("/v1/schedules/{name}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, path)], Json(shown(view))).into_response())
+    Ok((StatusCode::CREATED, [(header::LOCATION, path)], Json(view::schedule(defined)))
+        .into_response())
 }
 
 /// `GET /v1/schedules/{schedule}`
@@ -100,7 +92,7 @@ pub(crate) async fn get_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(shown(schedules::get(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(view::schedule(schedules::get(gateway.engine(), caller.namespace(), name).await?)))
 }
 
 /// `DELETE /v1/schedules/{schedule}`
@@ -121,7 +113,7 @@ pub(crate) async fn pause_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(shown(schedules::pause(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(view::schedule(schedules::pause(gateway.engine(), caller.namespace(), name).await?)))
 }
 
 /// `POST /v1/schedules/{schedule}/resume`
@@ -131,7 +123,7 @@ pub(crate) async fn resume_schedule(
     params: Params,
 ) -> Result<Json<Schedule>, Refusal> {
     let name = params.get("schedule")?;
-    Ok(Json(shown(schedules::resume(gateway.engine(), caller.namespace(), name).await?)))
+    Ok(Json(view::schedule(schedules::resume(gateway.engine(), caller.namespace(), name).await?)))
 }
 
 /// `POST /v1/schedules/{schedule}/fire`
@@ -145,33 +137,4 @@ pub(crate) async fn fire_schedule(
     let path = location(run_id.as_str());
     let answer = Json(FiredRun { run_id });
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, path)], answer).into_response())
-}
-
-fn shown(view: View) -> Schedule {
-    let ms = Timestamp::as_millis;
-    let slot = |fired: schedules::Fired| ScheduleSlot {
-        slot_ms: fired.slot_ms.map(ms),
-        at_ms: fired.at_ms.as_millis(),
-        run_id: fired.run_id,
-        skipped: fired.skipped,
-        slots: fired.slots,
-    };
-    let definition = view.definition;
-    Schedule {
-        name: view.name,
-        agent: definition.agent,
-        cron: definition.cron,
-        timezone: definition.timezone,
-        input: definition.input,
-        missed: definition.missed.into(),
-        overlap: definition.overlap.into(),
-        labels: definition.labels,
-        session_id: definition.session_id,
-        enabled: definition.enabled,
-        created_at_ms: view.created_at_ms.as_millis(),
-        last_slot_at_ms: view.last_slot_at_ms.map(ms),
-        last_run_id: view.last_run_id,
-        next_fires_ms: view.next_fires_ms.into_iter().map(ms).collect(),
-        recent: view.recent.into_iter().map(slot).collect(),
-    }
 }

@@ -1,0 +1,277 @@
+//! `errand hooks`: requests from outside that fire runs. A server (`errand up`) on the registry
+//! takes them.
+
+use clap::Subcommand;
+use comfy_table::{ContentArrangement, Table, presets};
+use errand_agent::Clock as _;
+use errand_api::error_code::ErrorCode;
+use errand_api::gateway::hook::{
+    Hook, HookDedupe, HookDelivery, HookEvents, HookPlace, HookRequest, HookScheme, HookSignature,
+};
+use errand_engine::{Engine, hooks, view};
+use errand_model::Timestamp;
+use serde_json::json;
+
+use super::submit::{pairs, payload};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::moment::relative;
+use crate::place::Place;
+use crate::render;
+
+/// The most hooks that a namespace has.
+const LIMIT: u32 = 1_000;
+/// Requests that are shown.
+const SHOWN: u32 = 100;
+
+/// What can be done with hooks.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List hooks
+    Ls(Ls),
+    /// Make a hook, or change the one of that name; prints its path, and the secret if it was made up
+    Add(Box<Add>),
+    /// Forget hooks; their runs are kept
+    Rm(Names),
+    /// What became of the latest requests to a hook
+    Deliveries(Deliveries),
+}
+
+/// Arguments of `errand hooks ls`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ls {
+    /// Print the list as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `errand hooks add`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  errand hooks add github --agent review --type github --secret @secret.txt \\
+      --event pull_request.opened --input '{\"number\": \"{{ body.number }}\"}'
+  errand hooks add alerts --agent triage --type token --dedupe /alert/id --window 10m")]
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
+pub(crate) struct Add {
+    /// What to call it: the last part of its path
+    name: String,
+    /// A registered agent: NAME or NAME@VERSION
+    #[arg(long)]
+    agent: String,
+    /// How requests are signed: hmac_sha256, github, standard_webhooks or token
+    #[arg(long = "type", value_name = "SCHEME", value_parser = scheme)]
+    scheme: HookScheme,
+    /// The secret: @FILE, or - for stdin; without it one is made up
+    #[arg(long, value_name = "SECRET", value_parser = secret_place)]
+    secret: Option<String>,
+    /// The header that has the signature, for hmac_sha256 and token
+    #[arg(long, value_name = "NAME")]
+    header: Option<String>,
+    /// What that header begins with
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// What the agent is given: JSON with references, or @FILE with it; the whole body unless said
+    #[arg(long, value_name = "JSON")]
+    input: Option<String>,
+    /// What tells a repeated request: a JSON pointer (/id), or the name of a header
+    #[arg(long, value_name = "PLACE")]
+    dedupe: Option<String>,
+    /// For how long such a request is the same one
+    #[arg(long, value_name = "DURATION", default_value = "1d", requires = "dedupe")]
+    window: String,
+    /// Only this event, such as push; may be given again
+    #[arg(long = "event", value_name = "NAME")]
+    events: Vec<String>,
+    /// Where the name of the event is: a JSON pointer, or the name of a header
+    #[arg(long, value_name = "PLACE", requires = "events")]
+    event_from: Option<String>,
+    /// A label of the runs; may be given again
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    labels: Vec<String>,
+    /// The conversation that the runs belong to
+    #[arg(long, value_name = "SESSION")]
+    session: Option<String>,
+    /// Make it without letting it take requests
+    #[arg(long)]
+    disabled: bool,
+    /// Print the hook as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Names of hooks.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Names {
+    /// The hooks
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Arguments of `errand hooks deliveries`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Deliveries {
+    /// The hook
+    name: String,
+    /// Print the list as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+fn scheme(text: &str) -> Result<HookScheme, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "hmac_sha256, github, standard_webhooks or token".to_owned())
+}
+
+/// A secret is never an argument itself: others see those.
+fn secret_place(text: &str) -> Result<String, String> {
+    if text == "-" || text.starts_with('@') {
+        return Ok(text.to_owned());
+    }
+    Err("give it as @FILE, or as - on stdin: other users see the arguments of programs".to_owned())
+}
+
+/// Does it.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    match command {
+        Command::Ls(args) => ls(context, &args).await?,
+        Command::Add(args) => add(context, *args).await?,
+        Command::Rm(args) => {
+            let place = context.place()?;
+            for name in &args.names {
+                match &place {
+                    Place::Here(engine) => hooks::remove(engine, None, name).await?,
+                    Place::There(remote) => remote.remove_hook(name).await?,
+                }
+                context.printer.line(name)?;
+            }
+        }
+        Command::Deliveries(args) => deliveries(context, &args).await?,
+    }
+    Ok(0)
+}
+
+async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
+    let found: Vec<Hook> = match context.place() {
+        Ok(Place::Here(engine)) => {
+            let found = hooks::list(&engine, None, None, LIMIT).await?;
+            found.into_iter().map(|it| view::hook(None, it, None)).collect()
+        }
+        Ok(Place::There(remote)) => remote.hooks().await?,
+        // No registry: no hooks, and that is no failure.
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
+        Err(failure) => return Err(failure),
+    };
+    if args.json {
+        return context.printer.json(&json!({ "schema": 1, "hooks": found }));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["HOOK", "PATH", "AGENT", "SIGNATURE", "ENABLED"]);
+    for hook in &found {
+        let scheme = serde_json::to_value(hook.signature.scheme).unwrap_or_default();
+        table.add_row([
+            hook.name.clone(),
+            hook.path.clone(),
+            render::one_line(&hook.agent),
+            scheme.as_str().unwrap_or_default().to_owned(),
+            hook.enabled.to_string(),
+        ]);
+    }
+    context.printer.line(&render::lines(&mut table))
+}
+
+async fn add(context: &Context, args: Add) -> Result<(), Failure> {
+    let (name, as_json) = (args.name.clone(), args.json);
+    let wanted = wanted(args)?;
+    let made = match context.remote()? {
+        Some(remote) => remote.put_hook(&name, &wanted).await?,
+        None => define(&context.engine_or_create()?, &name, wanted).await?,
+    };
+    if as_json {
+        return context.printer.json(&made);
+    }
+    context.printer.line(&made.path)?;
+    if let Some(secret) = &made.signature.secret {
+        context.printer.line(secret)?;
+        context.printer.note("keep the secret in a safe place: it is not shown again");
+    }
+    Ok(())
+}
+
+fn wanted(args: Add) -> Result<HookRequest, Failure> {
+    let text = |text: &String| {
+        let bytes = payload(text)?;
+        String::from_utf8(bytes).map(|text| text.trim_end().to_owned()).map_err(|_| {
+            Failure::new(ErrorCode::PayloadUnreadable, "what was given is not UTF-8 text")
+        })
+    };
+    let template = |given: &String| {
+        serde_json::from_str(&text(given)?).map_err(|error| {
+            Failure::new(ErrorCode::HookInvalid, format!("--input is not JSON: {error}"))
+        })
+    };
+    let any_of = args.events;
+    Ok(HookRequest {
+        agent: args.agent,
+        signature: HookSignature {
+            scheme: args.scheme,
+            header: args.header,
+            prefix: args.prefix,
+            secret: args.secret.as_ref().map(text).transpose()?,
+        },
+        input: args.input.as_ref().map(template).transpose()?,
+        dedupe: args
+            .dedupe
+            .map(|place| HookDedupe { key: parse_place(place), window: args.window }),
+        events: (!any_of.is_empty())
+            .then(|| HookEvents { from: args.event_from.map(parse_place), any_of }),
+        labels: pairs(&args.labels, "--label", ErrorCode::LabelInvalid)?,
+        session_id: args.session,
+        enabled: Some(!args.disabled),
+    })
+}
+
+fn parse_place(text: String) -> HookPlace {
+    if text.starts_with('/') {
+        HookPlace { header: None, pointer: Some(text) }
+    } else {
+        HookPlace { header: Some(text), pointer: None }
+    }
+}
+
+async fn define(engine: &Engine, name: &str, wanted: HookRequest) -> Result<Hook, Failure> {
+    let (definition, secret) = view::hook_definition(wanted).map_err(errand_engine::Error::from)?;
+    let (made, _, made_up) =
+        hooks::define(engine, None, name, (&definition, secret.as_ref())).await?;
+    Ok(view::hook(None, made, made_up.as_ref()))
+}
+
+async fn deliveries(context: &Context, args: &Deliveries) -> Result<(), Failure> {
+    let found: Vec<HookDelivery> = match context.place()? {
+        Place::Here(engine) => {
+            drop(hooks::get(&engine, None, &args.name).await?);
+            let found = hooks::deliveries(&engine, None, &args.name, (None, SHOWN)).await?;
+            found.into_iter().map(view::hook_delivery).collect()
+        }
+        Place::There(remote) => remote.hook_deliveries(&args.name).await?,
+    };
+    if args.json {
+        return context.printer.json(&json!({ "schema": 1, "deliveries": found }));
+    }
+    let now = errand_agent::SystemClock.now();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["CAME", "OUTCOME", "EVENT", "RUN", "WHY"]);
+    for delivery in &found {
+        let outcome = serde_json::to_value(delivery.outcome).unwrap_or_default();
+        table.add_row([
+            relative(Timestamp::from_millis(delivery.at_ms), now),
+            outcome.as_str().unwrap_or_default().to_owned(),
+            delivery.event.as_deref().map_or_else(String::new, render::one_line),
+            delivery.run_id.as_ref().map_or_else(String::new, ToString::to_string),
+            delivery.reason.as_deref().map_or_else(String::new, render::one_line),
+        ]);
+    }
+    context.printer.line(&render::lines(&mut table))
+}

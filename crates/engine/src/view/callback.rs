@@ -1,0 +1,63 @@
+//! Reports of runs, and their receivers.
+
+use errand_api::gateway::callback::{Callback, CallbackState, CallbackTarget, CallbackTry};
+use errand_model::Timestamp;
+
+use crate::outbox::{Delivery, EntryState, Logged, SigningSecret, TargetView};
+
+/// A report, with its tries where they are known.
+pub fn callback(logged: Logged) -> Callback {
+    Callback {
+        id: logged.id,
+        run_id: logged.run_id,
+        event: logged.event.into(),
+        url: logged.url,
+        state: match logged.state {
+            EntryState::Waiting => CallbackState::Waiting,
+            EntryState::Held => CallbackState::Held,
+            EntryState::Delivered => CallbackState::Delivered,
+            EntryState::Abandoned => CallbackState::Abandoned,
+        },
+        note: logged.note,
+        tries: logged.tries,
+        at_ms: logged.at_ms.as_millis(),
+        next_try_at_ms: logged.next_try_at_ms.map(Timestamp::as_millis),
+        deliveries: logged.deliveries.into_iter().map(one_try).collect(),
+    }
+}
+
+fn one_try(delivery: Delivery) -> CallbackTry {
+    CallbackTry {
+        number: delivery.number,
+        at_ms: delivery.at.as_millis(),
+        duration_ms: delivery.duration_ms,
+        status: delivery.status,
+        error: delivery.error,
+        response: delivery.response,
+    }
+}
+
+/// A receiver; with its secret for the one who made it.
+pub fn callback_target(view: TargetView, secret: Option<&SigningSecret>) -> CallbackTarget {
+    CallbackTarget {
+        origin: view.origin,
+        enabled: view.enabled,
+        disabled_at_ms: view.disabled.as_ref().map(|disabled| disabled.at.as_millis()),
+        disabled_because: view.disabled.map(|disabled| disabled.why),
+        failures: view.failures,
+        failing_since_ms: view.failing_since.map(Timestamp::as_millis),
+        last_error: view.last_error,
+        created_at_ms: view.created_at.as_millis(),
+        secret: secret.map(SigningSecret::expose),
+    }
+}
+
+/// How a report stands, as the outbox has it.
+pub const fn callback_state(state: CallbackState) -> EntryState {
+    match state {
+        CallbackState::Waiting => EntryState::Waiting,
+        CallbackState::Held => EntryState::Held,
+        CallbackState::Delivered => EntryState::Delivered,
+        CallbackState::Abandoned => EntryState::Abandoned,
+    }
+}
