@@ -34,7 +34,7 @@ const WINDOW_PER_TARGET: usize = 64;
 const LATER: Duration = Duration::from_secs(2);
 /// How long an entry belongs to whoever tries it: a little longer than a try can take. If it died,
 /// somebody else tries then.
-const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 15);
+const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 5);
 /// How often entries of a disabled receiver are looked at, should nobody have freed them when it
 /// was enabled.
 const HELD_FOR: Duration = Duration::from_secs(10 * 60);
