@@ -34,6 +34,7 @@ mod tls;
 pub use config::Config;
 pub use door::{ListenOpen, Lock};
 pub use gateway::Gateway;
+pub use metrics::serve_metrics;
 pub use router::router;
 pub use server::{BindError, Bound, StartError};
 pub use tls::TlsError;

@@ -45,6 +45,12 @@ impl Request {
         self
     }
 
+    /// The same with this body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Adds a header. `Host`, `Content-Length` and `Connection` are added on sending.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));

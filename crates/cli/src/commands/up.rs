@@ -70,6 +70,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if !is_locked {
         context.printer.note(OPEN);
     }
+    let _metrics = worker::metrics(context, &engine, &settings)?;
     let worked = worker::work(context, &engine, options, &usher).await;
     drop(end);
     door.close()?;

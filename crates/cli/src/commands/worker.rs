@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use errand_api::agent_file::parse_address;
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
 use errand_engine::supervise::Usher;
 use errand_engine::worker::{self, Options};
+use tokio::task::JoinSet;
 
 use crate::config::{Configuration, WorkerFlags};
 use crate::context::Context;
@@ -33,8 +35,29 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     log::begin(&settings.log);
     let options = options(&settings)?;
     let engine = context.engine_for_server(&settings)?;
+    let _metrics = metrics(context, &engine, &settings)?;
     work(context, &engine, options, &usher).await?;
     Ok(0)
+}
+
+/// Serves metrics for as long as what is returned lives, if an address is set for that.
+pub(crate) fn metrics(
+    context: &Context,
+    engine: &Engine,
+    settings: &Settings,
+) -> Result<JoinSet<std::io::Result<()>>, Failure> {
+    let mut door = JoinSet::new();
+    let Some(address) = &settings.metrics_listen else { return Ok(door) };
+    let refused = |reason: &dyn std::error::Error| {
+        let message = format!("metrics_listen: cannot listen on {address}");
+        Failure::new(ErrorCode::ListenAddressInvalid, message).because(reason)
+    };
+    let address = parse_address(address).map_err(|error| refused(&error))?;
+    let socket = std::net::TcpListener::bind(address).map_err(|error| refused(&error))?;
+    let address = socket.local_addr().map_err(|error| refused(&error))?;
+    door.spawn(errand_gateway::serve_metrics(engine.clone(), socket));
+    context.printer.note(&format!("metrics are at http://{address}/metrics"));
+    Ok(door)
 }
 
 /// Listens for the signals that a worker obeys.

@@ -31,6 +31,7 @@ mod listing;
 mod logs;
 mod many;
 mod migrate;
+mod namespaces;
 mod openapi;
 mod operations;
 mod otlp;

@@ -115,3 +115,22 @@ fn the_start_of_a_server_is_audited_with_its_configuration_and_no_secret() {
     assert!(audited.contains("server.started") && audited.contains("--otlp-endpoint"), "{audited}");
     assert!(!audited.contains("hunter2"), "{audited}");
 }
+
+#[test]
+fn a_worker_serves_its_metrics_on_an_address_of_its_own_without_a_key() {
+    let sandbox = sandbox();
+    drop(key(&sandbox, "me", ALL, &[]));
+    let run_id = queued(&sandbox);
+    let worker = sandbox.errand(["worker", "--metrics-listen", "127.0.0.1:0"]).spawn();
+    worker.wait_for_stderr("/metrics");
+    drop(finish(&sandbox, &run_id));
+    let said = worker.stderr();
+    let address = said.split_once("http://").and_then(|(_, rest)| rest.split_once('/'));
+    let address = address.expect("an address").0;
+    wait_until("the run is counted", LIMIT, || {
+        let text = Request::new("GET", "/metrics").send(address).expect(200).body;
+        text.contains("errand_runs_transitions_total{status=\"completed\"} 1")
+    });
+    drop(Request::new("GET", "/healthz").send(address).expect(200));
+    assert_eq!(Request::new("GET", "/v1/runs").send(address).status, 404);
+}

@@ -1,17 +1,14 @@
 //! `GET /metrics`: what this process counted.
 
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::error_code::ErrorCode;
 
 use crate::Gateway;
 use crate::auth::Caller;
-use crate::metrics;
+use crate::metrics::{self, MEDIA_TYPE};
 use crate::refusal::Refusal;
-
-const MEDIA_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Answers with the text.
 pub(crate) async fn get_metrics(
