@@ -63,6 +63,15 @@ impl Request {
         Response::read(address, &self.bytes(address), self.limit)
     }
 
+    /// The same where nobody may listen.
+    ///
+    /// # Errors
+    ///
+    /// If there is no connection.
+    pub fn try_send(&self, address: &str) -> std::io::Result<Response> {
+        Response::try_read(address, &self.bytes(address), self.limit)
+    }
+
     /// The bytes of it.
     pub(crate) fn bytes(&self, address: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n", self.method, self.target);
@@ -96,8 +105,12 @@ pub struct Response {
 
 impl Response {
     fn read(address: &str, request: &[u8], limit: Duration) -> Self {
-        let mut stream = TcpStream::connect(address)
-            .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"));
+        Self::try_read(address, request, limit)
+            .unwrap_or_else(|error| panic!("cannot connect to {address}: {error}"))
+    }
+
+    fn try_read(address: &str, request: &[u8], limit: Duration) -> std::io::Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(limit)).expect("a time limit for reading");
         stream.set_write_timeout(Some(limit)).expect("a time limit for writing");
         // A server may answer and close before it has read all: the answer counts.
@@ -105,7 +118,7 @@ impl Response {
         let mut bytes = Vec::new();
         // The same: a reset after the answer loses nothing that was read.
         drop(stream.read_to_end(&mut bytes));
-        Self::parse(&bytes)
+        Ok(Self::parse(&bytes))
     }
 
     fn parse(bytes: &[u8]) -> Self {

@@ -59,6 +59,7 @@ mod streams;
 mod streams_live;
 mod stress;
 mod stress_checkpoints;
+mod stress_fleet;
 mod support;
 mod trace;
 mod triggers;
