@@ -307,8 +307,7 @@ fn cpu_seconds() -> f64 {
 
 /// How much the server has written to its log, in bytes.
 fn wal_of(server: &Server) -> Result<f64, Failure> {
-    // Pages that are written whole after a checkpoint are the checkpoint's, not the runs'.
-    let sql = "SELECT wal_bytes - wal_fpi * 8192 FROM pg_stat_wal, pg_sleep(1.1)";
+    let sql = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn";
     Ok(server.psql(sql).parse()?)
 }
 

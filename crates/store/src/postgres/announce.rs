@@ -1,8 +1,8 @@
 //! Telling others what was committed: in this process at once, in others by `NOTIFY`.
 //!
-//! Other processes get a hint at most once in [`PAUSE`], from a connection of its own and after the
-//! commits: a notification inside of a transaction has all commits of the server wait for each
-//! other. Hints that are lost (a connection breaks, too much happens) are only a delay: whoever
+//! Other processes get a hint from a connection of its own and after the commits, under load at most
+//! once in [`PAUSE`]: a notification inside of a transaction has all commits of the server wait for
+//! each other. Hints that are lost (a connection breaks, too much happens) are only a delay: whoever
 //! listens also looks by itself now and then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +21,11 @@ use super::failure::Failure;
 use super::{Notices, Shared};
 use crate::{Change, Changes};
 
-/// Between two notifications of one process, at least.
+/// Between two notifications of one process, at least, after one that told of several changes.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// The same after one that told of a single run: whoever waits for that one waits no longer.
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
 /// After a connection could not be had, or broke.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
@@ -199,7 +202,7 @@ impl Line {
                     if self.db.query(NOTIFY, &[&text]).await.is_err() {
                         return;
                     }
-                    next = Instant::now() + PAUSE;
+                    next = Instant::now() + pause_after(&text);
                 }
                 () = shared.driver.closed() => {
                     if let Some(text) = shared.outbox.take() {
@@ -221,6 +224,12 @@ impl Line {
             drop(shared.changes.send(change));
         }
     }
+}
+
+/// How long nothing is told after that.
+fn pause_after(text: &str) -> Duration {
+    let runs = text.split(' ').filter(|word| *word != "q").count();
+    if runs > 1 { PAUSE } else { SHORT_PAUSE }
 }
 
 /// Returns once something is to be told, but not before `next`.
