@@ -36,5 +36,5 @@ fn what_is_not_there_and_what_is_not_answered_is_a_problem_with_a_code() {
         assert_eq!(problem["status"], status, "{method} {target}");
     }
     let answer = server.send(&Request::new("PUT", "/v1/runs")).expect(405);
-    assert_eq!(answer.header("allow"), Some("GET,HEAD"));
+    assert_eq!(answer.header("allow"), Some("POST,GET,HEAD"));
 }
