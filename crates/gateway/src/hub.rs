@@ -56,11 +56,6 @@ impl Hub {
         Follower { run: Some(run), all, run_id: run_id.clone(), hub: self.clone() }
     }
 
-    /// Follows everything.
-    pub(crate) fn follow_all(&self) -> watch::Receiver<u64> {
-        self.inner.all.subscribe()
-    }
-
     fn wake(&self, run_id: &RunId, is_over: bool) {
         let runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(run) = runs.get(run_id) {

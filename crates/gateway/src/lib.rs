@@ -2,8 +2,6 @@
 //!
 //! Deliberately absent: decisions about runs (the model), carrying them out (the engine), SQL.
 
-#![expect(dead_code, unused_imports, reason = "routes that use it follow")]
-
 mod again;
 mod auth;
 mod config;

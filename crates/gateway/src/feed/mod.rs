@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 use crate::Gateway;
 
-pub(crate) use frame::{End, EndReason, Frame, Lagged, LiveLog, LiveOutput, Told};
+pub(crate) use frame::{End, EndReason, Frame, Lagged, Told};
 pub(crate) use reader::is_last;
 
 /// Frames that a client may be behind before it has to read the store: a second of a fast model. Of
@@ -51,12 +51,6 @@ impl Feeds {
         let reader = reader::Reader::new(gateway.clone(), run_id.clone(), seq, frames);
         feeds.spawn(reader.run());
         receiver
-    }
-
-    /// How many runs are watched, and by how many clients.
-    pub(crate) fn watched(&self) -> (usize, usize) {
-        let runs = self.runs();
-        (runs.len(), runs.values().map(broadcast::Sender::receiver_count).sum())
     }
 
     /// Does something that no answer waits for. It is given up when the gateway ends.

@@ -6,6 +6,6 @@ mod one;
 mod resume;
 
 pub(crate) use many::FollowMany;
-pub(crate) use members::{RUNS_LIMIT, Which};
+pub(crate) use members::Which;
 pub(crate) use one::{Follow, Wanted, has, types};
-pub(crate) use resume::{At, MalformedAt};
+pub(crate) use resume::At;

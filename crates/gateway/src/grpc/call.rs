@@ -126,6 +126,7 @@ const fn code(status: u16) -> Code {
     match status {
         400 | 406 | 413 | 415 | 422 => Code::InvalidArgument,
         401 => Code::Unauthenticated,
+        416 => Code::OutOfRange,
         403 => Code::PermissionDenied,
         404 | 410 => Code::NotFound,
         405 | 501 => Code::Unimplemented,
