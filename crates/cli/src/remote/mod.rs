@@ -1,7 +1,7 @@
 //! A server that carries commands out, and how it is spoken to.
 //!
 //! One file per area of its API. Requests and answers are the types of `errand-api`; what the server
-//! refuses becomes the same [`Failure`] that a command on this machine would have ended with.
+//! refuses becomes the same `Failure` that a command on this machine would have ended with.
 //! Deliberately absent: anything that is shown. A command without a server builds nothing of this.
 
 mod agents;

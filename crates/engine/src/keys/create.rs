@@ -39,7 +39,7 @@ pub struct Created {
 ///
 /// # Errors
 ///
-/// [`Error`]; nothing was made then.
+/// [`enum@Error`]; nothing was made then.
 pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created, Error> {
     let NewKey { name, namespace, scopes, lasts } = new;
     check(&name, &scopes)?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// like.
 pub(super) const KEPT_TRIES: u32 = 50;
 
-/// One report: an event of a run, for one receiver. Key: [`key`].
+/// One report: an event of a run, for one receiver. Key: `key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// Of which run.
@@ -53,7 +53,7 @@ pub enum EntryState {
     Abandoned,
 }
 
-/// One try to deliver a report. Key: [`try_key`].
+/// One try to deliver a report. Key: `try_key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// From 1, by entry.
