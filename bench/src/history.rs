@@ -83,6 +83,9 @@ pub(crate) fn admission_with(
         namespace: None,
         placement: None,
         traceparent: None,
+        plan: None,
+        member: None,
+        handoffs: BTreeMap::new(),
     };
     change(&mut spec);
     let mut head = Head::EMPTY;
@@ -159,12 +162,19 @@ impl Writer {
     /// A step, its beginning and end in one.
     pub(crate) fn step(&mut self, number: u32) -> Append {
         let key = format!("step-{number}");
-        let started = StepStarted { key: key.clone(), kind: None, fingerprint: None, detail: None };
+        let started = StepStarted {
+            key: key.clone(),
+            kind: None,
+            fingerprint: None,
+            detail: None,
+            run_id: None,
+        };
         let completed = StepCompleted {
             key,
             output: Some(Payload::Text("done".to_owned())),
             stderr: None,
             duration: Duration::from_millis(1),
+            usage: None,
         };
         let at = now();
         let bodies = [EventBody::StepStarted(started), EventBody::StepCompleted(completed)];

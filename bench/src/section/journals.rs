@@ -114,10 +114,11 @@ fn step(number: u64) -> [EventBody; 2] {
         kind: Some("command".to_owned()),
         fingerprint: None,
         detail: None,
+        run_id: None,
     };
     let output = Some(Payload::Text("the answer of a step, such as it is".to_owned()));
     let duration = Duration::from_millis(7);
-    let completed = StepCompleted { key, output, stderr: None, duration };
+    let completed = StepCompleted { key, output, stderr: None, duration, usage: None };
     [EventBody::StepStarted(started), EventBody::StepCompleted(completed)]
 }
 

@@ -64,8 +64,9 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
             parent: None,
             origin: None,
             lineage: Lineage::default(),
+            member: None,
         };
-        let mut admission = admit::admission(engine, submission)?;
+        let mut admission = admit::admission(engine, submission).await?;
         admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
         engine.store().admit(admission).await?;
     }

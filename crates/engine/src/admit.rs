@@ -9,6 +9,7 @@ use errand_agent::workspace::Workspaces;
 use errand_api::agent_file::{Agent, Harness, Target};
 use errand_model::budget::{LimitName, Limits};
 use errand_model::callback::CallbackEvent;
+use errand_model::coordination::Membership;
 use errand_model::event::{
     AgentRef, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy, RunCreated,
     RunKind, ServiceSpec, Timeouts, Trigger,
@@ -21,7 +22,9 @@ use errand_model::{Digest, EventContext, Head, RunId};
 use errand_store::{Admission, Admitted, Lease, Pending};
 use serde_json::{Value, json};
 
-use crate::{Engine, Error, Surroundings, ask, command_line, payload, schema, sessions};
+use crate::{
+    Engine, Error, Surroundings, ask, command_line, coordinate, payload, schema, sessions,
+};
 
 /// A run that somebody wants.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub struct Submission {
     pub origin: Option<RunId>,
     /// What it has of that one, and how it repeats it.
     pub lineage: Lineage,
+    /// Set for a run that is a step of a coordinator.
+    pub member: Option<Box<Membership>>,
 }
 
 /// What a run has of the run that it repeats.
@@ -191,7 +196,8 @@ fn check_supported(agent: &Agent) -> Result<(), Error> {
 /// # Errors
 ///
 /// If the blob store cannot be written, or the system gives no randomness.
-pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, Error> {
+pub async fn admission(engine: &Engine, submission: Submission) -> Result<Admission, Error> {
+    let parts = coordinate::resolve(engine, &submission).await?;
     let now = engine.now();
     let id = engine.new_run_id()?;
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
@@ -205,6 +211,7 @@ pub fn admission(engine: &Engine, submission: Submission) -> Result<Admission, E
     }
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
+    coordinate::take_part(&id, &mut created, parts);
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());
@@ -248,6 +255,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         parent,
         origin,
         lineage,
+        member,
     } = submission;
     let Lineage { heritage, replay, .. } = lineage;
     let repeats_only = replay.as_ref().is_some_and(|it| it.policy == ReplayPolicy::Strict);
@@ -285,11 +293,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             queue: wishes.queue_timeout.or(agent.timeouts.queue_ms.map(Duration::from_millis)),
             approval: agent.timeouts.approval_ms.map(Duration::from_millis),
         },
-        retry: if kind == RunKind::Service || repeats_only {
-            RetryPolicy::NEVER
-        } else {
-            agent.retry_policy.clone()
-        },
+        retry: retry(agent, kind, repeats_only),
         service,
         launcher: Some(engine.holder().process.clone()),
         idempotency_key: wishes.idempotency_key,
@@ -305,7 +309,19 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             .map(|placement| placed(engine, placement, agent, wishes.namespace.as_deref())),
         namespace: wishes.namespace,
         traceparent: wishes.traceparent,
+        plan: None,
+        member,
+        handoffs: BTreeMap::new(),
     })
+}
+
+/// When a failed attempt is tried again: a service never ends by itself, and a strict replay does not
+/// do anything a second time.
+fn retry(agent: &Agent, kind: RunKind, repeats_only: bool) -> RetryPolicy {
+    if kind == RunKind::Service || repeats_only {
+        return RetryPolicy::NEVER;
+    }
+    agent.retry_policy.clone()
 }
 
 /// A placement with what the agent needs by its file, where the caller does not say otherwise, and
@@ -370,7 +386,7 @@ fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wi
 ///
 /// As [`errand_store::Store::admit`].
 pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
-    admit_prepared(engine, admission(engine, submission)?).await
+    admit_prepared(engine, admission(engine, submission).await?).await
 }
 
 /// Admits what [`admission`] made, with whatever else is to happen in the same commit.
@@ -406,7 +422,7 @@ pub async fn admit_held(
     engine: &Engine,
     submission: Submission,
 ) -> Result<(RunId, Result<Lease, RunId>), Error> {
-    let admission = admission(engine, submission)?;
+    let admission = admission(engine, submission).await?;
     let (run, head) = (admission.run.clone(), admission.head);
     let (admitted, lease) = loop {
         match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {

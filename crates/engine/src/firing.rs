@@ -67,6 +67,7 @@ impl Firing {
             service: None,
             parent: None,
             origin: None,
+            member: None,
             lineage: Lineage::default(),
         })
     }

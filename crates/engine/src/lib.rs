@@ -11,6 +11,7 @@ pub mod bom;
 pub mod brief;
 pub mod code;
 mod command_line;
+pub mod coordinate;
 mod deadlines;
 mod engine;
 pub mod environment;

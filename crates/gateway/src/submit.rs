@@ -94,6 +94,7 @@ async fn submission(
         service: None,
         parent: None,
         origin: None,
+        member: None,
         lineage: Lineage::default(),
     };
     check(gateway, &submission)?;

@@ -2,13 +2,14 @@
 //!
 //! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
 //! `step` what makes a completed step final, `accounting` what is counted of calls and `price` what
-//! they cost, `chain` what makes a journal tamper-evident.
+//! they cost, `coordination` is runs that are made of runs, `chain` what makes a journal tamper-evident.
 
 pub mod accounting;
 pub mod budget;
 pub mod callback;
 pub mod canonical;
 mod chain;
+pub mod coordination;
 mod cron;
 mod duration;
 pub mod event;

@@ -132,6 +132,7 @@ pub fn complete(
                 output,
                 stderr,
                 duration: now.since(step.started_at),
+                usage: None,
             })))
         }
     }
@@ -159,6 +160,7 @@ pub fn fail(
             error,
             exit_code,
             duration: now.since(step.started_at),
+            usage: None,
         })),
     }
 }

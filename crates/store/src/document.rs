@@ -43,6 +43,11 @@ pub enum DocumentKind {
     Deadline,
     /// How far something went through the runs that are over.
     Trail,
+    /// What a coordinator is to hear: `<coordinator>/<what it is about>`. Gone once it heard it.
+    Turn,
+    /// A message for a child of a coordinator that waits for it: `<child>/<number>`. Gone once the
+    /// child has it.
+    Inbox,
 }
 
 impl DocumentKind {
@@ -63,6 +68,8 @@ impl DocumentKind {
             Self::Audit => "audit",
             Self::Deadline => "deadline",
             Self::Trail => "trail",
+            Self::Turn => "turn",
+            Self::Inbox => "inbox",
         }
     }
 }

@@ -236,6 +236,7 @@ impl Checked {
             service: self.service,
             parent: None,
             origin: None,
+            member: None,
             lineage: Lineage::default(),
         })
     }

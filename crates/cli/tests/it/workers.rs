@@ -75,6 +75,7 @@ impl Queue {
             service: None,
             parent: None,
             origin: None,
+            member: None,
             lineage: Lineage::default(),
         };
         let (run_id, _) = self.runtime.block_on(admit::admit(&self.engine, submission)).unwrap();

@@ -87,6 +87,7 @@ pub(crate) fn with_parcel(
         service: service(old),
         parent: spec.parent_run_id.clone(),
         origin: Some(old.id.clone()),
+        member: None,
         lineage: Lineage::default(),
     })
 }

@@ -272,7 +272,7 @@ async fn fire(
             return Ok(Outcome::Coalesced { run_id });
         }
         let submission = understood.firing.check(engine).await?;
-        let mut admission = admit::admission(engine, submission)?;
+        let mut admission = admit::admission(engine, submission).await?;
         let run_id = admission.run.id.clone();
         let (outcome, event) = ("created".to_owned(), event.clone());
         let logged = Logged { outcome, event, run_id: Some(run_id.clone()), ..blank.clone() };

@@ -117,7 +117,7 @@ async fn fire(
     (slot, revision): (Option<Timestamp>, u64),
 ) -> Result<RunId, EngineError> {
     let submission = schedule.definition.firing(namespace, name, slot).check(engine).await?;
-    let mut admission = admit::admission(engine, submission)?;
+    let mut admission = admit::admission(engine, submission).await?;
     let run_id = admission.run.id.clone();
     let mut moved_on = schedule.clone();
     moved_on.note(Fired {

@@ -208,7 +208,7 @@ impl Wakes {
     }
 
     async fn fire(&mut self, wake: Wake) -> Result<(), Error> {
-        let child = admit::admission(&self.engine, self.submission(&wake))?;
+        let child = admit::admission(&self.engine, self.submission(&wake)).await?;
         let run_id = child.run.id.clone();
         let fired = WakeFired {
             reason: wake.reason,
@@ -271,6 +271,7 @@ impl Wakes {
             service: None,
             parent: Some(self.journal.run_id().clone()),
             origin: None,
+            member: None,
             lineage: Lineage::default(),
         }
     }

@@ -278,6 +278,7 @@ impl Backend for Desk {
             kind: begin.kind,
             fingerprint: begin.fingerprint,
             detail: begin.detail.map(|detail| self.shown_detail(&detail)),
+            run_id: None,
         };
         let mut done = None;
         let recorded = self.journal.record_start(|_, steps| {

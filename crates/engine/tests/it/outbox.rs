@@ -91,6 +91,7 @@ impl World {
             service: None,
             parent: None,
             origin: None,
+            member: None,
             lineage: Lineage::default(),
         };
         admit::admit(&self.engine, submission).await.unwrap().0

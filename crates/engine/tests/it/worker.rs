@@ -49,9 +49,10 @@ async fn queue(engine: &Engine, agent: &Path, cwd: &Path) {
         service: None,
         parent: None,
         origin: None,
+        member: None,
         lineage: Lineage::default(),
     };
-    let mut admission = admit::admission(engine, submission).unwrap();
+    let mut admission = admit::admission(engine, submission).await.unwrap();
     admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
     engine.store().admit(admission).await.unwrap();
 }

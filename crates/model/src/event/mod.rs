@@ -3,6 +3,7 @@
 //! Stored names are for ever: never rename or reuse one, add one.
 
 mod attempt;
+mod coordination;
 mod limit;
 mod person;
 mod reported;
@@ -19,6 +20,10 @@ use thiserror::Error;
 pub use attempt::{
     AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
     ProcessUsage, Stage, StopReason,
+};
+pub use coordination::{
+    AgentUsage, ChildUsage, ChildWaiting, CoordinationBegan, HandoffRequested, MessageDelivered,
+    MessageReceived, MessageSent, MessageType,
 };
 pub use limit::{
     BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
@@ -276,6 +281,18 @@ event_bodies! {
     OutputDelta(OutputDelta) = "output.delta",
     /// A named output file is durable.
     ArtifactCreated(ArtifactCreated) = "artifact.created",
+    /// How much a coordinator has to do is known.
+    CoordinationBegan(CoordinationBegan) = "coordination.began",
+    /// A message was said by an agent, or routed by its coordinator.
+    MessageSent(MessageSent) = "message.sent",
+    /// Messages reached an agent.
+    MessageDelivered(MessageDelivered) = "message.delivered",
+    /// The agent got the message that it asked for.
+    MessageReceived(MessageReceived) = "message.received",
+    /// A child waits for a person, or does not any more.
+    ChildWaiting(ChildWaiting) = "child.waiting",
+    /// The agent hands its run over to another one.
+    HandoffRequested(HandoffRequested) = "handoff.requested",
     /// A service's listener has its address.
     ListenerBound(ListenerBound) = "listener.bound",
     /// A wake of a service became a run.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::ServiceSpec;
 use crate::budget::Limits;
 use crate::callback::CallbackEvent;
+use crate::coordination::{Membership, Plan};
 use crate::placement::{Class, Placement};
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
@@ -150,6 +151,15 @@ pub struct RunCreated {
     /// What is reported to `callback_url`; empty: how the run ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_events: Vec<CallbackEvent>,
+    /// Set for a coordinator: which agents, and how they work together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Box<Plan>>,
+    /// Set for a run that is a step of a coordinator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<Box<Membership>>,
+    /// Agents that it may be handed over to, by the names that its agent file has for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub handoffs: BTreeMap<String, AgentRef>,
 }
 
 impl RunCreated {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
-use crate::{Digest, Payload};
+use super::{ChildUsage, Failure};
+use crate::{Digest, Payload, RunId};
 
 /// `step.started`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,9 @@ pub struct StepStarted {
     /// What will be done, for people, such as a command line: masked and bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// The run that does it, for a step that is another agent's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
 }
 
 /// `step.completed`.
@@ -33,6 +36,9 @@ pub struct StepCompleted {
     /// From begin to completion.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
+    /// What it used, for a step that is another agent's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ChildUsage>,
 }
 
 /// `step.failed`.
@@ -47,6 +53,9 @@ pub struct StepFailed {
     /// From begin to failure.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
+    /// What it used, for a step that is another agent's run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ChildUsage>,
 }
 
 /// `checkpoint.saved`.

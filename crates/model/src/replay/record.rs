@@ -163,6 +163,7 @@ impl Record {
                 kind: done.kind.clone(),
                 fingerprint: done.fingerprint.clone(),
                 detail: done.detail.clone(),
+                run_id: None,
             };
             self.start(attempt, &started);
             let (output, stderr) = (done.output.clone(), done.stderr.clone());

@@ -58,6 +58,7 @@ impl Run {
     /// The run that `run.created` begins.
     pub fn create(id: RunId, at: Timestamp, created: RunCreated) -> Self {
         let service = created.service.as_ref().map(new_service);
+        let coordination = created.plan.as_ref().map(|_| Box::default());
         Self {
             id,
             spec: created,
@@ -81,6 +82,8 @@ impl Run {
             paused: std::time::Duration::ZERO,
             budget: crate::budget::BudgetState::default(),
             bom: None,
+            coordination,
+            handoff: None,
         }
     }
 
@@ -163,7 +166,14 @@ impl Run {
             EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
                 self.apply_service(context.at, event);
             }
+            EventBody::CoordinationBegan(_)
+            | EventBody::MessageSent(_)
+            | EventBody::MessageDelivered(_)
+            | EventBody::MessageReceived(_)
+            | EventBody::ChildWaiting(_)
+            | EventBody::HandoffRequested(_) => {}
         }
+        self.apply_coordination(context, event);
         self.tick(context.at, event);
         Ok(())
     }
@@ -207,10 +217,16 @@ impl Run {
             EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
                 live && self.service.is_some() && by_attempt()?
             }
+            EventBody::CoordinationBegan(_)
+            | EventBody::MessageDelivered(_)
+            | EventBody::ChildWaiting(_) => live && self.coordination.is_some() && by_attempt()?,
             EventBody::AttemptRunning(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)
             | EventBody::AttemptStopped(_)
+            | EventBody::MessageSent(_)
+            | EventBody::MessageReceived(_)
+            | EventBody::HandoffRequested(_)
             | EventBody::StepStarted(_)
             | EventBody::StepCompleted(_)
             | EventBody::StepFailed(_)

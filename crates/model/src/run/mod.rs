@@ -6,6 +6,7 @@
 mod apply;
 mod approve;
 mod cancel;
+mod coordinate;
 mod end_attempt;
 mod expire;
 mod fold;

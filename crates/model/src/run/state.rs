@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::LOSS_LIMIT;
 use crate::budget::BudgetState;
+use crate::coordination::Coordination;
 use crate::event::{
     ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested, Failure,
-    InputRequested, PauseReason, ProcessUsage, RequeueReason, RestartRequested, RunCreated,
-    ScheduleSpec, Stage, StopReason,
+    HandoffRequested, InputRequested, PauseReason, ProcessUsage, RequeueReason, RestartRequested,
+    RunCreated, ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
 
@@ -67,6 +68,12 @@ pub struct Run {
     /// The inventory that is in effect.
     #[serde(default)]
     pub bom: Option<BomRef>,
+    /// How a coordinator stands; `None` for other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordination: Option<Box<Coordination>>,
+    /// To whom it was handed over, once that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<Box<HandoffRequested>>,
 }
 
 /// An approval that was asked for.

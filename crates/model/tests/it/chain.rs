@@ -9,8 +9,13 @@ use errand_model::{Payload, Timestamp};
 #[test]
 fn a_completed_step_is_served_and_never_begun_again() {
     let now = Timestamp::from_millis(1_000);
-    let started =
-        StepStarted { key: "fetch".to_owned(), kind: None, fingerprint: None, detail: None };
+    let started = StepStarted {
+        key: "fetch".to_owned(),
+        kind: None,
+        fingerprint: None,
+        detail: None,
+        run_id: None,
+    };
     let mut steps = Steps::default();
     let Ok(Begin::Run(event)) = begin(None, started.clone()) else { panic!("a new step runs") };
     steps.apply(now, 1, &event);

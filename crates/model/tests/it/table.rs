@@ -147,7 +147,13 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
 
 fn commands() -> Vec<(&'static str, Command)> {
     let exited = Outcome::Exited { output: Some(Payload::Text("done".to_owned())) };
-    let step = StepStarted { key: "a".to_owned(), kind: None, fingerprint: None, detail: None };
+    let step = StepStarted {
+        key: "a".to_owned(),
+        kind: None,
+        fingerprint: None,
+        detail: None,
+        run_id: None,
+    };
     vec![
         ("start attempt", start(9)),
         ("start attempt, old lease", start(0)),
@@ -269,6 +275,7 @@ fn events() -> Vec<EventBody> {
             kind: None,
             fingerprint: None,
             detail: None,
+            run_id: None,
         }),
         EventBody::CheckpointSaved(CheckpointSaved { state: Payload::Text("s".to_owned()) }),
     ]

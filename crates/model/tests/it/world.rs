@@ -62,6 +62,9 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         namespace: None,
         placement: None,
         traceparent: None,
+        plan: None,
+        member: None,
+        handoffs: BTreeMap::new(),
     }
 }
 

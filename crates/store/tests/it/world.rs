@@ -82,6 +82,9 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         namespace: None,
         placement: None,
         traceparent: None,
+        plan: None,
+        member: None,
+        handoffs: BTreeMap::new(),
     }
 }
 
@@ -168,8 +171,13 @@ impl Writer {
     }
 
     pub(crate) fn begin_step(&mut self, key: &str) -> Append {
-        let started =
-            StepStarted { key: key.to_owned(), kind: None, fingerprint: None, detail: None };
+        let started = StepStarted {
+            key: key.to_owned(),
+            kind: None,
+            fingerprint: None,
+            detail: None,
+            run_id: None,
+        };
         self.append(&[EventBody::StepStarted(started)])
     }
 
@@ -179,6 +187,7 @@ impl Writer {
             output: Some(Payload::Text("done".to_owned())),
             stderr: None,
             duration: Duration::from_millis(5),
+            usage: None,
         };
         self.append(&[EventBody::StepCompleted(completed)])
     }

@@ -40,6 +40,7 @@ impl Backend for Replayed {
                 .detail
                 .as_deref()
                 .map(|it| self.translate.text(&self.desk.shown_detail(it))),
+            run_id: None,
         };
         let served = self.compare(|record| record.begin(&asked)).await?;
         let within = self.compare(|record| Ok(record.within(&asked.key))).await?;

@@ -1,0 +1,30 @@
+//! Runs whose steps are other agents' runs.
+//!
+//! A coordinator has no process and holds no lease while its children work: whatever happens to them
+//! is left for it as a document, in the commit in which it happens, and whoever finds that lets it
+//! take a turn.
+
+mod resolve;
+
+use errand_model::RunId;
+use errand_model::event::RunCreated;
+use errand_model::placement::Placement;
+
+pub(crate) use resolve::{Parts, resolve};
+
+/// The label that binds a family of runs to the process that works for it: the id of the coordinator
+/// at its top, where it was not placed by whoever wanted it.
+pub const FAMILY: &str = "errand.dev/family";
+
+/// Makes a run the coordinator that its agent is. One that nobody placed is carried out by a worker
+/// of its own.
+pub(crate) fn take_part(id: &RunId, created: &mut RunCreated, parts: Parts) {
+    let Parts { plan, handoffs } = parts;
+    created.handoffs = handoffs;
+    created.plan = plan;
+    if created.plan.is_some() && created.placement.is_none() {
+        let mut placement = Placement::default();
+        placement.demands.affinity.insert(FAMILY.to_owned(), id.to_string());
+        created.placement = Some(placement);
+    }
+}

@@ -1,0 +1,68 @@
+//! Runs whose steps are other agents' runs: what is to be done, what became of it, what comes next.
+//!
+//! A coordinator is no process. It is the fold of its journal, and takes a turn whenever it hears
+//! something: [`crate::run::Run::turn`] is the one function that decides what follows.
+
+mod condition;
+mod plan;
+mod state;
+mod turn;
+
+pub use condition::{Condition, Test, When};
+pub use plan::{
+    Aggregation, Chain, Edge, FanOut, Join, Link, Node, OnFailure, Pattern, Plan, Workflow,
+};
+pub use state::{Coordination, LiveChild};
+pub use turn::{
+    ChildEnded, ChildOutcome, ChildSaid, Delivery, Finish, Material, News, Said, Start, Turn,
+};
+
+use crate::RunId;
+use serde::{Deserialize, Serialize};
+
+/// Ends a workflow: what is sent there is its output.
+pub const END: &str = "__end__";
+/// Whoever sends it.
+pub const SELF: &str = "__self__";
+/// The agent before in a chain; in a workflow whoever wrote to the agent that sends it.
+pub const PREV: &str = "__prev__";
+/// The agent after in a chain; in a workflow all nodes that the sender has edges to.
+pub const NEXT: &str = "__next__";
+/// Who the run's own input is from.
+pub const START: &str = "__start__";
+/// Who messages are from that no agent sent.
+pub const COORDINATOR: &str = "__coordinator__";
+/// Names that stand for a role instead of an agent.
+pub const ROLES: [&str; 4] = [END, SELF, PREV, NEXT];
+
+/// Agents that one plan may have.
+pub const AGENTS_LIMIT: usize = 256;
+/// Children that one coordinator may start.
+pub const CHILDREN_LIMIT: u32 = 10_000;
+/// How deep coordinators may be in each other.
+pub const DEPTH_LIMIT: u32 = 8;
+/// Children that one turn starts.
+pub const STARTS_PER_TURN: usize = 128;
+/// The bound on messages where nothing else is said.
+pub const DEFAULT_MAX_MESSAGES: u32 = 100;
+/// How often a run may be handed over.
+pub const HANDOFF_LIMIT: u32 = 16;
+
+/// Whose step a run is. Part of `run.created`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The coordinator.
+    pub coordinator: RunId,
+    /// The key of its step there.
+    pub key: String,
+    /// Its name in the plan.
+    pub name: String,
+    /// How many coordinators are above it; from 1.
+    pub depth: u32,
+    /// What it may send messages to, besides itself and whoever wrote to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sends_to: Vec<String>,
+    /// Who wrote to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<String>,
+}

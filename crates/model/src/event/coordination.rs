@@ -1,0 +1,143 @@
+//! Events of coordinated runs: what was said, and to whom it was handed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::run::TokenUsage;
+use crate::{Payload, RunId};
+
+/// What a message between agents is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MessageType {
+    /// Work to do.
+    Task,
+    /// What came of it.
+    Result,
+    /// A verdict on a result, or the question for one.
+    Validation,
+    /// Something went wrong.
+    Error,
+    /// For the coordination itself: pause, resume, cancel.
+    Control,
+}
+
+impl MessageType {
+    /// The stored word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Task => "TASK",
+            Self::Result => "RESULT",
+            Self::Validation => "VALIDATION",
+            Self::Error => "ERROR",
+            Self::Control => "CONTROL",
+        }
+    }
+}
+
+/// `message.sent`: in the journal of the coordinator once it is routed, and in the journal of the
+/// agent's own run if the agent sent it itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageSent {
+    /// Unique in the coordinated run. One that an agent sent itself has the same id in both journals:
+    /// `<run-id>/<seq>` of the agent's run; others count: `m1`, `m2`, …
+    pub id: String,
+    /// A name within the plan; `__start__` for the run's own input, `__coordinator__` for what the
+    /// coordination says itself.
+    pub from: String,
+    /// A name within the plan, or `__end__`. In the agent's own journal: as the agent said it.
+    pub to: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: MessageType,
+    /// What was said.
+    pub payload: Payload,
+    /// The step that sent it: its key in the coordinator's journal; `None`: no step did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// `message.delivered`: messages reached an agent, each once. In the coordinator's journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageDelivered {
+    /// Which, by id.
+    pub ids: Vec<String>,
+    /// The step that got them: as the input it began with, or since it asked for the next one.
+    pub step: String,
+}
+
+/// `message.received`: the agent asked for the next message and got this one. In the journal of the
+/// agent's run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MessageReceived {
+    /// As in [`MessageSent`].
+    pub id: String,
+    /// Who sent it.
+    pub from: String,
+    /// The agent's own name within the plan.
+    pub to: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: MessageType,
+    /// What was said.
+    pub payload: Payload,
+}
+
+/// `handoff.requested`: the agent hands its run over to another agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandoffRequested {
+    /// The agent, as the agent file of this one names it.
+    pub to: String,
+    /// What was done, and what is left to do, for the other agent and for people.
+    pub summary: String,
+    /// What the other agent is given; `None`: what this run was given.
+    pub input: Option<Payload>,
+    /// Names of artifacts of this run that the other one gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<String>,
+    /// The run of the other agent. It begins when this one ends well.
+    pub run_id: RunId,
+}
+
+/// `coordination.began`: how much there is to do is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinationBegan {
+    /// Into how many items the input is partitioned; `None`: it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
+}
+
+/// `child.waiting`: a child of a coordinator waits for a person, or does not any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildWaiting {
+    /// Its step.
+    pub key: String,
+    /// What it waits for; `None`: for nothing any more.
+    pub reason: Option<super::PauseReason>,
+}
+
+/// What a child used, all that it started included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildUsage {
+    /// By agent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_agent: BTreeMap<String, AgentUsage>,
+}
+
+/// What the runs of one agent used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentUsage {
+    /// How many runs.
+    pub runs: u64,
+    /// Tokens and money.
+    #[serde(flatten)]
+    pub tokens: TokenUsage,
+    /// `model.called`.
+    pub model_calls: u64,
+    /// `tool.called`.
+    pub tool_calls: u64,
+    /// Milliseconds that their processes lived, pauses not counted.
+    pub wall_ms: u64,
+}
