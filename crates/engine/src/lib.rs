@@ -19,6 +19,7 @@ mod error;
 pub mod evidence;
 pub mod export;
 mod firing;
+mod follow_up;
 pub mod hooks;
 mod journal;
 pub mod keys;

@@ -12,7 +12,9 @@ use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
 
-use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file, rest, supervise, wait};
+use crate::{
+    Engine, Error, deadlines, follow_up, launch, lease, record_file, rest, supervise, wait,
+};
 
 /// How long processes that outlived their supervisor have to end by themselves.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
@@ -131,7 +133,7 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         let (mut head, attempt) = (stored.head, stored.run.last_attempt_number());
         let events: Vec<Event> =
             bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-        commit(engine, append(run, head, events, lease)).await?;
+        commit(engine, append(engine, (run, head, events), lease)).await?;
     }
     if dispatches && !goes_back {
         // The run waits for another attempt: a helper of its own takes it from here.
@@ -228,13 +230,13 @@ fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Opti
             return Ok(None);
         }
     }
-    Ok(run.status.is_terminal().then(|| append(run, head, snapshot.events, lease)))
+    Ok(run.status.is_terminal().then(|| append(engine, (run, head, snapshot.events), lease)))
 }
 
-fn append(run: Run, head: Head, events: Vec<Event>, lease: &Lease) -> Append {
+fn append(engine: &Engine, (run, head, events): (Run, Head, Vec<Event>), lease: &Lease) -> Append {
     let requeue = lease::place_of(&run);
     let release = run.is_at_rest() || requeue.is_some();
-    let mut documents = outbox::documents(&run, &events);
+    let mut documents = follow_up::documents(engine, &run, &events);
     documents.extend(release.then(|| deadlines::watched(&run)).flatten());
     Append {
         run,

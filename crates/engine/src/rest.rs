@@ -7,7 +7,7 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
 use errand_store::{Append, Fence, Stored};
 
-use crate::{Engine, Error, deadlines, launch, lease, outbox, record_file};
+use crate::{Engine, Error, deadlines, follow_up, launch, lease, record_file};
 
 /// Whether nobody holds the run, so that whoever decides something writes its journal.
 pub(crate) fn is_free(stored: &Stored) -> bool {
@@ -33,7 +33,7 @@ pub(crate) async fn command(
     if decision.events.is_empty() {
         return Ok(decision);
     }
-    let mut append = append(stored, &decision, now)?;
+    let mut append = append(engine, stored, &decision, now)?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
         let lease = lease::take(engine, &stored.run, stored.epoch).await?;
@@ -58,6 +58,7 @@ pub(crate) async fn command(
 ///
 /// [`Error`] for a decision whose events do not fold, which is a bug.
 pub(crate) fn append(
+    engine: &Engine,
     stored: &Stored,
     decision: &Decision,
     now: Timestamp,
@@ -68,7 +69,7 @@ pub(crate) fn append(
     let events: Vec<Event> = decision.events.iter().map(seal).collect();
     let run = stored.run.clone().apply_all(EventContext { at: now, attempt }, &decision.events)?;
     let requeue = lease::place_of(&run);
-    let mut documents = outbox::documents(&run, &events);
+    let mut documents = follow_up::documents(engine, &run, &events);
     documents.extend(deadlines::watched(&run));
     Ok(Append {
         run,

@@ -130,7 +130,7 @@ async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option
     let now = engine.now();
     let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
     let decision = stored.run.decide(&cancel.into(), now)?;
-    let mut append = rest::append(&stored, &decision, now)?;
+    let mut append = rest::append(engine, &stored, &decision, now)?;
     append.fence = Fence { epoch: lease.epoch };
     let (run, head) = (append.run.clone(), append.head);
     engine.store().append(append).await?;

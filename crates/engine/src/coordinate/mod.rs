@@ -4,6 +4,7 @@
 //! is left for it as a document, in the commit in which it happens, and whoever finds that lets it
 //! take a turn.
 
+pub(crate) mod report;
 mod resolve;
 
 use errand_model::RunId;

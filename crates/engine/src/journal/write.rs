@@ -7,7 +7,7 @@ use errand_store::{Append, Fence, Store};
 
 use super::Journal;
 use super::state::State;
-use crate::{Error, deadlines, lease, outbox, record_file};
+use crate::{Error, deadlines, follow_up, lease, record_file};
 
 /// How long the registry may refuse to be written before the run is given up to whoever
 /// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
@@ -59,12 +59,12 @@ impl Journal {
         (!state.batch.events.is_empty()).then(|| self.next_append(&mut state))
     }
 
-    /// What is to be written next, with the run exactly as it is after it.
+    /// What is to be written next, with the run exactly as it is after it. What follows from it is
+    /// found out when it is written, since that may need the blob store.
     pub(super) fn next_append(&self, state: &mut State) -> Append {
         let batch = std::mem::take(&mut state.batch);
         let goes_back = state.lets_go.then(|| lease::place_of(&state.run)).flatten();
-        let mut documents = outbox::documents(&state.run, &batch.events);
-        documents.extend(state.lets_go.then(|| deadlines::watched(&state.run)).flatten());
+        let watched = state.lets_go.then(|| deadlines::watched(&state.run)).flatten();
         Append {
             run: state.run.clone(),
             head: state.head,
@@ -75,7 +75,7 @@ impl Journal {
             release: state.lets_go,
             requeue: goes_back,
             answered: batch.answered,
-            documents,
+            documents: watched.into_iter().collect(),
         }
     }
 
@@ -90,6 +90,8 @@ impl Journal {
     {
         let engine = &self.shared.engine;
         let deadline = tokio::time::Instant::now() + GIVE_UP_AFTER;
+        let mut append = append;
+        append.documents.extend(follow_up::documents(engine, &append.run, &append.events));
         let written = loop {
             if self.shared.term.is_over() {
                 return Err(self.lease_over());

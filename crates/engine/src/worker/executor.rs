@@ -11,7 +11,7 @@ use errand_store::{Append, Fence};
 use tokio::sync::watch;
 
 use crate::supervise::{self, Charge, Company, Orders};
-use crate::{Engine, Error, deadlines, lease, outbox, record_file};
+use crate::{Engine, Error, deadlines, follow_up, lease, record_file};
 
 /// A run that is being carried out. Gives it as it was left.
 pub type CarriedOut = Pin<Box<dyn Future<Output = Result<Run, Error>> + Send>>;
@@ -103,7 +103,7 @@ async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Er
     if term.is_over() {
         return Err(Error::LeaseOver { run_id: run.id });
     }
-    let mut documents = outbox::documents(&run, &events);
+    let mut documents = follow_up::documents(engine, &run, &events);
     documents.extend(deadlines::watched(&run));
     let append = Append {
         requeue: lease::place_of(&run),

@@ -1,0 +1,179 @@
+//! What a run that is a step of a coordinator tells it: written in the commit in which it happens.
+//!
+//! Deliberately absent: what the coordinator makes of it.
+
+use std::collections::BTreeMap;
+
+use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, News, Said};
+use errand_model::event::{
+    AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent, PauseReason,
+};
+use errand_model::run::Run;
+use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
+use errand_store::{Blobs, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde_json::Value;
+
+use crate::{admit, payload};
+
+/// What is longer goes to the blob store, and the coordinator is told where.
+const KEPT_BYTES: usize = 4 * 1024;
+/// Of what is longer, the coordinator sees nothing but the digest: no condition on its payload holds.
+const SEEN_BYTES: usize = 64 * 1024;
+/// What is longer is not read for the sake of its canonical digest: the digest of its bytes stands
+/// in.
+const READ_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What `events` leave for the coordinator of `run`, which is the run after them. Nothing for a run
+/// that is nobody's step.
+///
+/// No more than about 100 KiB each, whatever was said. What cannot be put into the blob store stays
+/// in the document: nothing may keep an event from being written.
+pub(crate) fn documents(blobs: &Blobs, run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
+    let Some(member) = &run.spec.member else { return Vec::new() };
+    let of = |event: &Event| {
+        let (what, news) = news(blobs, run, event)?;
+        let key = format!("{}/{}/{what}", member.coordinator, run.id);
+        Some(document(run, key, &news, event.at))
+    };
+    events.iter().filter_map(of).collect()
+}
+
+/// News for the coordinator whose step `run` is. Whatever was left under that key is replaced.
+pub(super) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> DocumentWrite {
+    DocumentWrite {
+        kind: DocumentKind::Turn,
+        namespace: run.spec.namespace.clone(),
+        key,
+        expect: Expect::Anything,
+        change: DocumentChange::Put {
+            body: serde_json::to_value(news).unwrap_or_default(),
+            due_at: Some(at),
+        },
+    }
+}
+
+/// What an event is to the coordinator, and under which name it is left.
+fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
+    // What is nothing to a coordinator is not even read.
+    if !MATTERS.contains(&event.kind.as_str()) {
+        return None;
+    }
+    let body = event.body().ok()?;
+    if let EventBody::MessageSent(sent) = &body {
+        return Some((event.seq.to_string(), said(blobs, run, sent)));
+    }
+    if let EventBody::RunPaused(paused) = &body {
+        // Held by an operator it waits for nobody: it is let go on when it is.
+        let reason = Some(paused.reason).filter(|reason| *reason != PauseReason::Operator);
+        let news = News::Waits { run_id: run.id.clone(), reason };
+        return Some((format!("waits-{}", event.seq), news));
+    }
+    if let EventBody::RunResumed(_) = &body {
+        let news = News::Waits { run_id: run.id.clone(), reason: None };
+        return Some((format!("waits-{}", event.seq), news));
+    }
+    let outcome = outcome(blobs, run, &body)?;
+    let ended = ChildEnded { run_id: run.id.clone(), outcome, usage: usage(run, event.at) };
+    Some(("ended".to_owned(), News::Ended(ended)))
+}
+
+/// The events that are something to a coordinator.
+const MATTERS: [&str; 6] =
+    ["message.sent", "run.paused", "run.resumed", "run.completed", "run.failed", "run.cancelled"];
+
+/// How the run ended, if that event is its end.
+fn outcome(blobs: &Blobs, run: &Run, body: &EventBody) -> Option<ChildOutcome> {
+    if let EventBody::RunCompleted(completed) = body {
+        if let Some(handoff) = run.handoff.as_deref()
+            && let Some(outcome) = handed_over(run, handoff)
+        {
+            return Some(outcome);
+        }
+        return Some(ChildOutcome::Completed(so_said(blobs, completed.output.as_ref())));
+    }
+    if let EventBody::RunFailed(failed) = body {
+        return Some(ChildOutcome::Failed { error: failed.error.clone() });
+    }
+    if let EventBody::RunCancelled(cancelled) = body {
+        return Some(ChildOutcome::Cancelled { reason: admit::stored_word(&cancelled.cause) });
+    }
+    None
+}
+
+fn handed_over(run: &Run, handoff: &HandoffRequested) -> Option<ChildOutcome> {
+    let agent = run.spec.handoffs.get(&handoff.to)?;
+    Some(ChildOutcome::HandedOver { to: handoff.run_id.clone(), agent: agent.name.clone() })
+}
+
+/// A message, for whoever routes it.
+fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
+    News::Said(ChildSaid {
+        run_id: run.id.clone(),
+        id: sent.id.clone(),
+        to: sent.to.clone(),
+        kind: sent.kind,
+        said: so_said(blobs, Some(&sent.payload)),
+    })
+}
+
+/// What was said, in its three forms.
+fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
+    let Some(kept) = kept else {
+        return Said { payload: None, value: Value::Null, digest: Digest::of(b"null") };
+    };
+    let unseen = |blob: &Blob| Said {
+        payload: Some(kept.clone()),
+        value: Value::Null,
+        digest: blob.digest.clone(),
+    };
+    if let Payload::Blob(blob) = kept
+        && blob.size_bytes > READ_BYTES
+    {
+        return unseen(blob);
+    }
+    let value = match (payload::to_json(blobs, kept), kept) {
+        (Ok(value), _) => value,
+        // Whoever needs it will find out that it is gone.
+        (Err(_), Payload::Blob(blob)) => return unseen(blob),
+        (Err(_), Payload::Json(_) | Payload::Text(_) | Payload::Base64(_)) => Value::Null,
+    };
+    let text = canonical::to_string(&value);
+    let payload = if text.len() > KEPT_BYTES { elsewhere(blobs, kept) } else { kept.clone() };
+    let digest = Digest::of(text.as_bytes());
+    let value = if text.len() > SEEN_BYTES { Value::Null } else { value };
+    Said { payload: Some(payload), value, digest }
+}
+
+/// The same in the blob store, if that can be written.
+fn elsewhere(blobs: &Blobs, kept: &Payload) -> Payload {
+    let encoding = match kept {
+        Payload::Json(_) => Encoding::Json,
+        Payload::Text(_) => Encoding::Text,
+        Payload::Base64(_) => Encoding::Binary,
+        Payload::Blob(_) => return kept.clone(),
+    };
+    let Ok(bytes) = payload::to_bytes(blobs, kept) else { return kept.clone() };
+    let Ok(digest) = blobs.put(&bytes) else { return kept.clone() };
+    let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    Payload::Blob(Blob { digest, size_bytes, encoding })
+}
+
+/// What it used, and all that it started: a coordinator's own figures are the sums of its children's,
+/// and counted with them.
+fn usage(run: &Run, now: Timestamp) -> ChildUsage {
+    let mut by_agent: BTreeMap<String, AgentUsage> = BTreeMap::new();
+    let mut own = AgentUsage { runs: 1, ..AgentUsage::default() };
+    if let Some(coordination) = &run.coordination {
+        by_agent.clone_from(&coordination.usage);
+    } else {
+        own.tokens = run.usage;
+        own.model_calls = run.counters.model_calls;
+        own.tool_calls = run.counters.tool_calls;
+        own.wall_ms = run.spent(now).wall_time_ms;
+    }
+    by_agent
+        .entry(run.spec.agent.name.clone())
+        .and_modify(|known| known.runs = known.runs.saturating_add(1))
+        .or_insert(own);
+    ChildUsage { by_agent }
+}
