@@ -78,7 +78,7 @@ impl Hub {
             tokio::select! {
                 change = changes.recv() => match change {
                     Ok(Change::Run { run_id, is_over, .. }) => self.wake(&run_id, is_over),
-                    Ok(Change::Queued | Change::Asked { .. }) => {}
+                    Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
                     Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => {
                         self.wake_all();
                         tokio::time::sleep(ELSEWHERE_EVERY).await;

@@ -124,6 +124,16 @@ pub struct Offer {
     pub labels: BTreeMap<String, String>,
     /// What is free; `None`: it does not count, and takes any run.
     pub free: Option<Resources>,
+    /// Whether it takes only runs that ask for its labels: none that any worker could take.
+    pub only: bool,
+}
+
+impl Offer {
+    /// Whether the worker has all labels that are asked for; and some are, if it takes nothing else.
+    pub fn has_labels_of(&self, demands: &Demands) -> bool {
+        let has = |(name, value)| self.labels.get(name).is_some_and(|label| label == value);
+        demands.affinity.iter().all(has) && !(self.only && demands.affinity.is_empty())
+    }
 }
 
 /// Runs under lease, counted.
@@ -180,10 +190,7 @@ pub fn choose<T: Clone>(
 
 /// Whether a worker may take a run now.
 fn fits(demands: &Demands, count: &UnderLease, offer: &Offer, free: Option<Resources>) -> bool {
-    let has_labels = demands
-        .affinity
-        .iter()
-        .all(|(name, value)| offer.labels.get(name).is_some_and(|label| label == value));
+    let has_labels = offer.has_labels_of(demands);
     let has_room = free.is_none_or(|free| free.without(demands.resources).is_some());
     let is_free = demands
         .concurrency
@@ -231,7 +238,8 @@ mod tests {
         };
         let queue =
             [ready("a", needs_gpu, &[(9, 0, 1)]), ready("a", Demands::default(), &[(0, 5, 2)])];
-        let offer = Offer { labels: BTreeMap::new(), free: Some(Resources::default()) };
+        let offer =
+            Offer { labels: BTreeMap::new(), free: Some(Resources::default()), only: false };
         assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [2]);
     }
 
@@ -259,10 +267,25 @@ mod tests {
         let queue = [ready("a", demands, &[(0, 0, 1), (0, 1, 2)])];
         let free = Some(Resources { memory_bytes: 3, ..Resources::default() });
         let here = BTreeMap::from([("zone".to_owned(), "eu".to_owned())]);
-        let offer = Offer { labels: here, free };
+        let offer = Offer { labels: here, free, only: false };
         assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [1]);
-        let elsewhere = Offer { labels: BTreeMap::new(), free };
+        let elsewhere = Offer { labels: BTreeMap::new(), free, only: false };
         assert_eq!(choose(&queue, &UnderLease::default(), &elsewhere, 4), [0_u32; 0]);
+    }
+
+    #[test]
+    fn a_worker_that_takes_only_what_asks_for_it_leaves_everything_else() {
+        let label = |value: &str| BTreeMap::from([("family".to_owned(), value.to_owned())]);
+        let asks = |value| Demands { affinity: label(value), ..Demands::default() };
+        let queue = [
+            ready("a", Demands::default(), &[(9, 0, 1)]),
+            ready("a", asks("mine"), &[(0, 0, 2)]),
+            ready("a", asks("other"), &[(5, 0, 3)]),
+        ];
+        let offer = Offer { labels: label("mine"), free: None, only: true };
+        assert_eq!(choose(&queue, &UnderLease::default(), &offer, 4), [2]);
+        let anyone = Offer { only: false, ..offer };
+        assert_eq!(choose(&queue, &UnderLease::default(), &anyone, 4), [1, 2]);
     }
 
     #[test]

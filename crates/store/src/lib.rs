@@ -10,6 +10,7 @@ mod check;
 mod dead_letter;
 mod document;
 mod error;
+mod fence;
 pub mod files;
 mod final_snapshot;
 mod journal_file;

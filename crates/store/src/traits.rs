@@ -74,6 +74,23 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
         holder: Holder,
     ) -> Result<Lease, Error>;
 
+    /// Appends to a parent's journal and admits all children, in one commit: all of it happens or
+    /// nothing. Nobody holds the parent, as for [`Store::append_at_rest`]; or whoever holds it lets
+    /// go of its lease with these events. Children that are `queued` wait in the queue. Events that
+    /// were appended already, by the same lease, are not appended again, and their children are
+    /// there: the answer is the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::append_at_rest`] for the parent: [`Error::Conflict`] where its journal moved on,
+    /// [`Error::DocumentChanged`] for documents of any of them; [`Error::IdempotencyConflict`] for a
+    /// child for which another run would stand in.
+    async fn append_and_admit_all(
+        &self,
+        parent: Append,
+        children: Vec<Admission>,
+    ) -> Result<Appended, Error>;
+
     /// Claims up to `limit` queued runs that are ready and that the worker can take, as
     /// [`errand_model::placement::choose`] chooses. What a claim would go beyond a shared bound with
     /// is left in the queue, also if several workers claim at the same time.

@@ -203,6 +203,22 @@ impl Store for Metered {
         Ok(lease)
     }
 
+    async fn append_and_admit_all(
+        &self,
+        parent: Append,
+        children: Vec<Admission>,
+    ) -> Result<Appended, Error> {
+        let of_parent = Facts::of(&parent.run, &parent.events);
+        let of_children: Vec<Facts> =
+            children.iter().map(|child| Facts::of(&child.run, &child.events)).collect();
+        let appended = self.timed(self.inner.append_and_admit_all(parent, children)).await?;
+        self.metrics.saw(of_parent);
+        for facts in of_children {
+            self.metrics.saw(facts);
+        }
+        Ok(appended)
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
         let now = claim.now;
         let claimed = self.timed(self.inner.claim(claim)).await?;

@@ -360,7 +360,7 @@ async fn heard(changes: &mut Changes) {
     loop {
         match changes.recv().await {
             Ok(Change::Run { .. } | Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
-            Ok(Change::Queued | Change::Asked { .. }) => {}
+            Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
             // The store is gone: the next look says so.
             Err(RecvError::Closed) => return std::future::pending().await,
         }

@@ -132,7 +132,13 @@ async fn one_is_over(changes: &mut Changes) {
         match changes.recv().await {
             Ok(Change::Run { is_over: true, .. } | Change::Elsewhere)
             | Err(RecvError::Lagged(_)) => return,
-            Ok(Change::Run { .. } | Change::Queued | Change::Asked { .. }) => {}
+            Ok(
+                Change::Run { .. }
+                | Change::Queued
+                | Change::Asked { .. }
+                | Change::Turn
+                | Change::Inbox { .. },
+            ) => {}
             Err(RecvError::Closed) => return std::future::pending().await,
         }
     }

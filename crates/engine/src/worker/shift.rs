@@ -192,6 +192,7 @@ impl Shift {
         let offer = Offer {
             labels: self.options.labels.clone(),
             free: self.options.resources.map(|all| self.held.left_of(all)),
+            only: false,
         };
         let lease_for = Some(self.options.lease_for);
         let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };
@@ -270,7 +271,8 @@ impl Shift {
         match change {
             Ok(Change::Queued | Change::Elsewhere) => self.pace.now(),
             Ok(Change::Asked { run_id }) => self.held.ask(&run_id),
-            Ok(Change::Run { .. }) | Err(RecvError::Closed) => {}
+            Ok(Change::Run { .. } | Change::Turn | Change::Inbox { .. })
+            | Err(RecvError::Closed) => {}
             Err(RecvError::Lagged(_)) => {
                 self.pace.now();
                 self.held.look.notify_one();
@@ -281,7 +283,7 @@ impl Shift {
             match change {
                 Change::Queued | Change::Elsewhere => self.pace.now(),
                 Change::Asked { run_id } => self.held.ask(&run_id),
-                Change::Run { .. } => {}
+                Change::Run { .. } | Change::Turn | Change::Inbox { .. } => {}
             }
         }
     }

@@ -122,7 +122,7 @@ impl FollowMany {
         };
         match heard {
             Ok(Change::Run { run_id, .. }) => self.note(run_id),
-            Ok(Change::Queued | Change::Asked { .. }) => {}
+            Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
             Ok(Change::Elsewhere) | Err(RecvError::Lagged(_)) => self.look().await?,
             Err(RecvError::Closed) => {
                 sleep_until(self.look_at).await;

@@ -40,6 +40,11 @@ const RECEIVED_LIMIT: usize = 1_024;
 /// Where notifications are sent.
 const NOTIFY: &str = "SELECT pg_notify('errand', $1)";
 
+/// Words of a notification that name no run.
+const QUEUED: &str = "q";
+const TURN: &str = "t";
+const MORE: &str = "e";
+
 /// What other processes have not been told yet.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -52,8 +57,9 @@ pub(super) struct Outbox {
 struct Waiting {
     runs: BTreeMap<RunId, (u64, bool)>,
     asked: BTreeSet<RunId>,
-    is_queued: bool,
-    is_more: bool,
+    messages: BTreeSet<RunId>,
+    /// The words for what concerns no run in particular.
+    words: BTreeSet<&'static str>,
 }
 
 impl Shared {
@@ -87,15 +93,26 @@ impl Outbox {
     fn put(&self, changes: &[Change]) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
-            let is_full = waiting.runs.len() + waiting.asked.len() >= NAMED_LIMIT;
+            let named = waiting.runs.len() + waiting.asked.len() + waiting.messages.len();
+            let is_full = named >= NAMED_LIMIT;
             match change {
-                Change::Queued => waiting.is_queued = true,
-                Change::Run { .. } | Change::Asked { .. } if is_full => waiting.is_more = true,
+                Change::Queued => {
+                    waiting.words.insert(QUEUED);
+                }
+                Change::Turn => {
+                    waiting.words.insert(TURN);
+                }
+                Change::Run { .. } | Change::Asked { .. } | Change::Inbox { .. } if is_full => {
+                    waiting.words.insert(MORE);
+                }
                 Change::Run { run_id, seq, is_over } => {
                     waiting.runs.insert(run_id.clone(), (*seq, *is_over));
                 }
                 Change::Asked { run_id } => {
                     waiting.asked.insert(run_id.clone());
+                }
+                Change::Inbox { run_id } => {
+                    waiting.messages.insert(run_id.clone());
                 }
                 Change::Elsewhere => {}
             }
@@ -110,17 +127,12 @@ impl Outbox {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *waiting)
         };
-        let mut words = Vec::new();
-        if waiting.is_queued {
-            words.push("q".to_owned());
-        }
-        if waiting.is_more {
-            words.push("e".to_owned());
-        }
+        let mut words: Vec<String> = waiting.words.into_iter().map(str::to_owned).collect();
         for (run_id, (seq, is_over)) in waiting.runs {
             words.push(format!("r:{run_id}:{seq}:{}", u8::from(is_over)));
         }
         words.extend(waiting.asked.into_iter().map(|run_id| format!("a:{run_id}")));
+        words.extend(waiting.messages.into_iter().map(|run_id| format!("i:{run_id}")));
         (!words.is_empty()).then(|| words.join(" "))
     }
 }
@@ -134,12 +146,14 @@ fn read_word(word: &str) -> Option<Change> {
     let mut parts = word.split(':');
     let run_id = |text: Option<&str>| RunId::try_from(text?.to_owned()).ok();
     match parts.next()? {
-        "q" => Some(Change::Queued),
+        QUEUED => Some(Change::Queued),
         "r" => Some(Change::Run {
             run_id: run_id(parts.next())?,
             seq: parts.next()?.parse().ok()?,
             is_over: parts.next()? == "1",
         }),
+        TURN => Some(Change::Turn),
+        "i" => Some(Change::Inbox { run_id: run_id(parts.next())? }),
         "a" => Some(Change::Asked { run_id: run_id(parts.next())? }),
         _ => None,
     }
@@ -228,7 +242,7 @@ impl Line {
 
 /// How long nothing is told after that.
 fn pause_after(text: &str) -> Duration {
-    let runs = text.split(' ').filter(|word| *word != "q").count();
+    let runs = text.split(' ').filter(|word| ![QUEUED, TURN].contains(word)).count();
     if runs > 1 { PAUSE } else { SHORT_PAUSE }
 }
 
@@ -247,8 +261,10 @@ mod tests {
         let run_id = RunId::new(errand_model::Timestamp::from_millis(1_800_000_000_000), 7);
         let changes = vec![
             Change::Queued,
+            Change::Turn,
             Change::Run { run_id: run_id.clone(), seq: 9, is_over: true },
-            Change::Asked { run_id },
+            Change::Asked { run_id: run_id.clone() },
+            Change::Inbox { run_id },
         ];
         let outbox = Outbox::default();
         outbox.put(&changes);

@@ -24,6 +24,10 @@ const INBOX_LIMIT: usize = 1024;
 /// locks one transaction holds.
 const BATCH_LIMIT: usize = 128;
 
+/// Locks of one transaction, but for those of one change that needs more: the server has room for so
+/// many of all its sessions together.
+const LOCKS_LIMIT: usize = 1024;
+
 /// After a commit of several changes their callers are about to send the next ones. So long is
 /// waited for them, once, where fewer than half are there.
 const GATHER_FOR: Duration = Duration::from_micros(50);
@@ -173,7 +177,9 @@ fn next_batch(waiting: &mut VecDeque<Gathered>) -> Vec<Gathered> {
     let mut later = VecDeque::new();
     while let Some(job) = waiting.pop_front() {
         let locks = job.locks();
-        let is_free = batch.len() < BATCH_LIMIT && locks.iter().all(|name| !names.contains(name));
+        let has_room = batch.is_empty() || names.len() + locks.len() <= LOCKS_LIMIT;
+        let is_free =
+            has_room && batch.len() < BATCH_LIMIT && locks.iter().all(|name| !names.contains(name));
         names.extend(locks);
         if is_free {
             batch.push(job);

@@ -63,6 +63,15 @@ impl Store for Postgres {
         self.gather(|reply| Gathered::AppendAndAdmit { parent, child, holder, reply }).await
     }
 
+    async fn append_and_admit_all(
+        &self,
+        parent: Append,
+        children: Vec<Admission>,
+    ) -> Result<Appended, Error> {
+        let parent = Box::new(parent);
+        self.gather(|reply| Gathered::AppendAndAdmitAll { parent, children, reply }).await
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {
         if claim.limit == 0 {
             return Ok(Vec::new());

@@ -5,6 +5,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::failure::Failure;
+use crate::fence::Standing;
 use crate::{Error, Holder, Lease};
 
 /// A count or number as SQLite keeps it. Ours never come near the bound.
@@ -96,6 +97,12 @@ impl Current {
             Some(None) => Err(damaged(run_id.as_str(), "its journal's end cannot be read").into()),
             Some(Some(current)) => Ok(current),
         }
+    }
+
+    /// As the rules for writers want to know it.
+    pub(super) const fn standing(&self) -> Standing {
+        let Self { epoch, leased, is_over, head, .. } = *self;
+        Standing { epoch, leased, is_over, head }
     }
 }
 

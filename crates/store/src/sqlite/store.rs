@@ -9,9 +9,9 @@ use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
 use super::write::{
-    Admit, AdmitHeld, AppendAndAdmit, AppendAtRest, AppendEvents, Ask, ClaimRuns,
-    DiscardDeadLetter, GiveBack, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
-    Take,
+    Admit, AdmitHeld, AppendAndAdmit, AppendAndAdmitAll, AppendAtRest, AppendEvents, Ask,
+    ClaimRuns, DiscardDeadLetter, GiveBack, Import, PutBom, Release, Remove, RemoveEnded, Renew,
+    Reserve, Take,
 };
 use super::{Sqlite, read};
 use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
@@ -54,6 +54,14 @@ impl Store for Sqlite {
         holder: Holder,
     ) -> Result<Lease, Error> {
         self.write(AppendAndAdmit { parent, child, holder }).await
+    }
+
+    async fn append_and_admit_all(
+        &self,
+        parent: Append,
+        children: Vec<Admission>,
+    ) -> Result<Appended, Error> {
+        self.write(AppendAndAdmitAll { parent, children }).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<(Stored, Lease)>, Error> {

@@ -2,14 +2,15 @@
 
 use errand_model::Head;
 
-use super::append::verify;
 use super::current::{Known, Numbers};
 use super::{Decided, Done, Plan};
+use crate::change::of_admission;
+use crate::fence::verify;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::fingerprint;
 use crate::postgres::write::{check_admission, check_documents, check_redrive};
-use crate::{Admission, Admitted, Change, Error, Holder, Lease};
+use crate::{Admission, Admitted, Error, Holder, Lease};
 
 /// The number of a run's first lease.
 const FIRST_EPOCH: u64 = 1;
@@ -28,7 +29,7 @@ pub(super) async fn admit<'a>(
     check(db, admission).await?;
     check_redrive(db, admission).await?;
     let lease = put(numbers, plan, admission, holder)?;
-    Ok((Done::Admitted(Admitted::Created, lease), changes(admission)))
+    Ok((Done::Admitted(Admitted::Created, lease), of_admission(admission)))
 }
 
 /// The run that stands in for the one to be admitted, if any does.
@@ -53,9 +54,14 @@ pub(super) fn existing(known: &Known, admission: &Admission) -> Result<Option<Ad
 }
 
 /// Refuses a journal that does not hold, and a run that would have to wait and is not to.
-pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
+pub(super) async fn check_run(db: &Db, admission: &Admission) -> Result<(), Failure> {
     verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)?;
-    check_admission(db, admission).await?;
+    check_admission(db, admission).await
+}
+
+/// As [`check_run`]; and documents that are not as expected.
+pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
+    check_run(db, admission).await?;
     if !admission.documents.is_empty() {
         check_documents(db, &admission.documents).await?;
     }
@@ -81,16 +87,4 @@ pub(super) fn put<'a>(
     };
     plan.leases.put(number, &lease)?;
     Ok(Some(lease))
-}
-
-/// What others may want to hear of an admission.
-pub(super) fn changes(admission: &Admission) -> Vec<Change> {
-    let run = &admission.run;
-    let grown = Change::Run {
-        run_id: run.id.clone(),
-        seq: admission.head.seq,
-        is_over: run.status.is_terminal(),
-    };
-    let queued = admission.queued.as_ref().map(|_| Change::Queued);
-    std::iter::once(grown).chain(queued).collect()
 }

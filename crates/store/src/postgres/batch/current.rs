@@ -6,6 +6,7 @@ use errand_model::{Head, RunId};
 
 use super::Gathered;
 use crate::Error;
+use crate::fence::Standing;
 use crate::postgres::db::{Answer, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, fingerprint, head, number, run_id};
@@ -102,6 +103,10 @@ impl Wanted {
                 Gathered::AppendAndAdmit { parent, child, .. } => {
                     wanted.runs.push(parent.run.id.to_string());
                     wanted.admission(child);
+                }
+                Gathered::AppendAndAdmitAll { parent, children, .. } => {
+                    wanted.runs.push(parent.run.id.to_string());
+                    children.iter().for_each(|child| wanted.admission(child));
                 }
                 Gathered::Take { run_id, .. } | Gathered::GiveBack { run_id, .. } => {
                     wanted.runs.push(run_id.to_string());
@@ -204,17 +209,20 @@ fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
 }
 
 impl Known {
-    /// A run, and where its journal ends.
+    /// A run, and how it stands.
     ///
     /// # Errors
     ///
     /// [`Error::NoRun`], [`Error::Damaged`].
-    pub(in crate::postgres) fn run(&self, run_id: &RunId) -> Result<(&Current, Head), Failure> {
+    pub(in crate::postgres) fn run(&self, run_id: &RunId) -> Result<(&Current, Standing), Failure> {
         let Some(current) = self.runs.get(run_id.as_str()) else {
             return Err(Error::NoRun { run_id: run_id.clone() }.into());
         };
         match current.head {
-            Some(head) => Ok((current, head)),
+            Some(head) => {
+                let Current { epoch, leased, is_over, .. } = *current;
+                Ok((current, Standing { epoch, leased, is_over, head }))
+            }
             None => Err(damaged(run_id.as_str(), "its journal's end cannot be read").into()),
         }
     }

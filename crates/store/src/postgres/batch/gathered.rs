@@ -29,6 +29,8 @@ pub(in crate::postgres) enum Gathered {
         holder: Holder,
         reply: Reply<Lease>,
     },
+    /// [`crate::Store::append_and_admit_all`].
+    AppendAndAdmitAll { parent: Box<Append>, children: Vec<Admission>, reply: Reply<Appended> },
     /// [`crate::Store::take`].
     Take {
         run_id: RunId,
@@ -72,6 +74,11 @@ impl Gathered {
                 locks.extend(admission_locks(child));
                 locks
             }
+            Self::AppendAndAdmitAll { parent, children, .. } => {
+                let mut locks = append_locks(parent);
+                locks.extend(children.iter().flat_map(admission_locks));
+                locks
+            }
             Self::Take { run_id, .. }
             | Self::GiveBack { run_id, .. }
             | Self::Ask { run_id, .. } => vec![run_lock(run_id)],
@@ -85,12 +92,12 @@ impl Gathered {
                 Done::Admitted(admitted, lease) => Some((admitted, lease)),
                 Done::Appended(_) | Done::Leased(_) | Done::GivenBack | Done::Asked(_) => None,
             }),
-            Self::Append { reply, .. } | Self::AppendAtRest { reply, .. } => {
-                tell(reply, done, |done| match done {
-                    Done::Appended(appended) => Some(appended),
-                    Done::Admitted(..) | Done::Leased(_) | Done::GivenBack | Done::Asked(_) => None,
-                });
-            }
+            Self::Append { reply, .. }
+            | Self::AppendAtRest { reply, .. }
+            | Self::AppendAndAdmitAll { reply, .. } => tell(reply, done, |done| match done {
+                Done::Appended(appended) => Some(appended),
+                Done::Admitted(..) | Done::Leased(_) | Done::GivenBack | Done::Asked(_) => None,
+            }),
             Self::AppendAndAdmit { reply, .. } | Self::Take { reply, .. } => {
                 tell(reply, done, |done| match done {
                     Done::Leased(lease) => Some(lease),

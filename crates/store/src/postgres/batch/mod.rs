@@ -106,6 +106,10 @@ async fn decide<'a>(
                 let family = append::Family { parent, child, holder };
                 append::append_and_admit(db, known, &mut numbers, plan, family).await
             }
+            Gathered::AppendAndAdmitAll { parent, children, .. } => {
+                let family = (parent.as_ref(), children.as_slice());
+                append::append_and_admit_all(db, known, &mut numbers, plan, family).await
+            }
             Gathered::Take { run_id, seen_epoch, holder, expires_at, .. } => {
                 let seen = (run_id, *seen_epoch);
                 lease::take(known, plan, seen, holder, *expires_at)

@@ -90,7 +90,7 @@ impl ClaimRuns {
     /// The numbers of the runs to claim, in order; their rows in the queue are locked.
     async fn chosen(&self, db: &Db) -> Result<Vec<i64>, Failure> {
         let groups = groups(db).await?;
-        let is_plain = groups.keys().all(String::is_empty);
+        let is_plain = !self.0.offer.only && groups.keys().all(String::is_empty);
         if is_plain {
             let ranks = groups.get("").map(Vec::as_slice).unwrap_or_default();
             let ready = self.ready_of(db, ("", ranks), READY_LOCKED).await?;
@@ -100,7 +100,9 @@ impl ClaimRuns {
         for (key, ranks) in &groups {
             let class = Class::from_key(key)
                 .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
-            classes.push((class, key.as_str(), ranks.as_slice()));
+            if self.0.offer.has_labels_of(&class.demands) {
+                classes.push((class, key.as_str(), ranks.as_slice()));
+            }
         }
         if classes.iter().any(|(class, _, _)| !class.demands.concurrency.is_empty()) {
             db.query(BOUNDS, &[]).await?;

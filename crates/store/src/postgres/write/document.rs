@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use errand_model::Timestamp;
 
 use super::Operation;
-use crate::Error;
+use crate::change::of_documents;
 use crate::document::{DocumentChange, DocumentWrite, Expect};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
+use crate::{Change, Error};
 
 /// [`crate::DocumentStore::write_documents`].
 pub(in crate::postgres) struct WriteDocuments(pub(in crate::postgres) Vec<DocumentWrite>);
@@ -29,6 +30,10 @@ impl Operation for WriteDocuments {
     async fn run(&self, db: &Db) -> Result<(), Failure> {
         check(db, &self.0).await?;
         write(db, &self.0).await
+    }
+
+    fn changes(&self, (): &()) -> Vec<Change> {
+        of_documents(&self.0, None)
     }
 }
 

@@ -5,8 +5,10 @@ use errand_model::event::{Event, RunCreated};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
-use super::append::{insert_events, put_state, verify};
+use super::append::{insert_events, put_state};
 use super::{dead_letter, document, session_events, turn};
+use crate::change::of_admission;
+use crate::fence::verify;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{damaged, fingerprint, integer, json};
@@ -39,7 +41,7 @@ impl Operation for Admit {
     }
 
     fn changes(&self, output: &Admitted) -> Vec<Change> {
-        if *output == Admitted::Created { changes(&self.0) } else { Vec::new() }
+        if *output == Admitted::Created { of_admission(&self.0) } else { Vec::new() }
     }
 }
 
@@ -69,7 +71,7 @@ impl Operation for AdmitHeld {
     }
 
     fn changes(&self, output: &Self::Output) -> Vec<Change> {
-        if output.0 == Admitted::Created { changes(&self.0) } else { Vec::new() }
+        if output.0 == Admitted::Created { of_admission(&self.0) } else { Vec::new() }
     }
 }
 
@@ -122,7 +124,8 @@ fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
 pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
     turn::check_admission(connection, admission)?;
     document::check(connection, &admission.documents)?;
-    verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)
+    verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)?;
+    Ok(())
 }
 
 /// Writes the run. Everything was checked.
@@ -207,18 +210,6 @@ pub(super) fn insert_held(
 /// The events of one admission, for whoever journals it.
 pub(super) fn events(admission: &Admission) -> &[Event] {
     &admission.events
-}
-
-/// What others may want to hear of an admission.
-pub(super) fn changes(admission: &Admission) -> Vec<Change> {
-    let run = &admission.run;
-    let grown = Change::Run {
-        run_id: run.id.clone(),
-        seq: admission.head.seq,
-        is_over: run.status.is_terminal(),
-    };
-    let queued = admission.queued.as_ref().map(|_| Change::Queued);
-    std::iter::once(grown).chain(queued).collect()
 }
 
 /// What the run has in common with others that wait, as the text by which it is found.

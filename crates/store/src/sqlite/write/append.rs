@@ -2,13 +2,14 @@
 
 use errand_model::event::Event;
 use errand_model::run::Run;
-use errand_model::{Head, RunId};
 use rusqlite::{Connection, params};
 
 use super::{Operation, admit, dead_letter, document, question, session_events, turn, usage};
+use crate::change::{of_admission, of_append, of_family};
+use crate::fence::check_keys;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
-use crate::sqlite::row::{Current, damaged, integer, json};
+use crate::sqlite::row::{Current, integer, json};
 use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
 
 /// No more events than so many lie between a run's stored fold and the end of its journal: what a
@@ -26,10 +27,10 @@ impl Operation for AppendEvents {
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
         let current = Current::of(connection, &self.0.run.id)?;
-        if is_made(&self.0, &current) {
+        if current.standing().is_made(&self.0) {
             return Ok(Appended { open_requests: current.open_requests });
         }
-        check(&self.0, &current)?;
+        current.standing().check_held(&self.0)?;
         turn::check_beginning(connection, &self.0, current.run)?;
         document::check(connection, &self.0.documents)?;
         write(connection, &self.0, &current)
@@ -40,7 +41,7 @@ impl Operation for AppendEvents {
     }
 
     fn changes(&self, _: &Appended) -> Vec<Change> {
-        changes(&self.0)
+        of_append(&self.0)
     }
 }
 
@@ -52,14 +53,10 @@ impl Operation for AppendAtRest {
 
     fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
         let current = Current::of(connection, &self.0.run.id)?;
-        if is_made(&self.0, &current) {
+        if current.standing().is_made(&self.0) {
             return Ok(Appended { open_requests: current.open_requests });
         }
-        if current.leased.is_some() {
-            let (run_id, epoch) = (self.0.run.id.clone(), self.0.fence.epoch);
-            return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
-        }
-        check_head(&self.0, &current)?;
+        current.standing().check_at_rest(&self.0)?;
         document::check(connection, &self.0.documents)?;
         write(connection, &self.0, &current)
     }
@@ -69,7 +66,7 @@ impl Operation for AppendAtRest {
     }
 
     fn changes(&self, _: &Appended) -> Vec<Change> {
-        changes(&self.0)
+        of_append(&self.0)
     }
 }
 
@@ -85,13 +82,9 @@ impl Operation for AppendAndAdmit {
 
     fn run(&self, connection: &Connection) -> Result<Lease, Failure> {
         let current = Current::of(connection, &self.parent.run.id)?;
-        check(&self.parent, &current)?;
+        current.standing().check_held(&self.parent)?;
         document::check(connection, &self.parent.documents)?;
-        if let Some(crate::Admitted::Existing(run_id)) = admit::existing(connection, &self.child)? {
-            let key = self.child.run.spec.idempotency_key.clone().unwrap_or_default();
-            return Err(Error::IdempotencyConflict { key, run_id }.into());
-        }
-        admit::check(connection, &self.child)?;
+        check_child(connection, &self.child)?;
         write(connection, &self.parent, &current)?;
         admit::insert_held(connection, &self.child, &self.holder)
     }
@@ -102,73 +95,60 @@ impl Operation for AppendAndAdmit {
     }
 
     fn changes(&self, _: &Lease) -> Vec<Change> {
-        let mut all = changes(&self.parent);
-        all.extend(admit::changes(&self.child));
+        let mut all = of_append(&self.parent);
+        all.extend(of_admission(&self.child));
         all
     }
 }
 
-/// What others may want to hear of an append.
-fn changes(append: &Append) -> Vec<Change> {
-    let run = &append.run;
-    let is_over = run.status.is_terminal();
-    let grown = Change::Run { run_id: run.id.clone(), seq: append.head.seq, is_over };
-    let is_free = append.requeue.is_some() || (is_over && run.spec.placement.is_some());
-    std::iter::once(grown).chain(is_free.then_some(Change::Queued)).collect()
+/// [`crate::Store::append_and_admit_all`].
+pub(in crate::sqlite) struct AppendAndAdmitAll {
+    pub(in crate::sqlite) parent: Append,
+    pub(in crate::sqlite) children: Vec<Admission>,
 }
 
-/// Whether these very events were appended already, by a commit of which its caller does not know:
-/// the disk can fail after it. The hash says that all of the journal is the same.
-fn is_made(append: &Append, current: &Current) -> bool {
-    append.head == current.head && append.fence.epoch == current.epoch && !append.events.is_empty()
-}
+impl Operation for AppendAndAdmitAll {
+    type Output = Appended;
 
-/// Refuses whoever was superseded, is late, or does not continue the journal.
-fn check(append: &Append, current: &Current) -> Result<(), Failure> {
-    let epoch = append.fence.epoch;
-    if epoch == current.epoch && !current.is_over && current.leased != Some(epoch) {
-        let run_id = append.run.id.clone();
-        return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
-    }
-    check_head(append, current)
-}
-
-/// Refuses whoever is late, whether a lease is in force or not.
-fn check_head(append: &Append, current: &Current) -> Result<(), Failure> {
-    let run_id = &append.run.id;
-    let epoch = append.fence.epoch;
-    if epoch != current.epoch {
-        let fenced = Error::Fenced { run_id: run_id.clone(), epoch, current: current.epoch };
-        return Err(fenced.into());
-    }
-    if current.is_over {
-        return Err(Error::Sealed { run_id: run_id.clone() }.into());
-    }
-    let expected = append.events.first().map_or(append.head.seq, |first| first.seq - 1);
-    if expected != current.head.seq {
-        let found = current.head.seq;
-        return Err(Error::Conflict { run_id: run_id.clone(), expected, found }.into());
-    }
-    verify(run_id, current.head, &append.events, append.head)
-}
-
-/// Refuses events that do not hold together: a bug of whoever made them, caught before it is kept.
-pub(super) fn verify(
-    run_id: &RunId,
-    mut head: Head,
-    events: &[Event],
-    end: Head,
-) -> Result<(), Failure> {
-    for event in events {
-        if event.run_id != *run_id {
-            return Err(damaged(run_id.as_str(), "an event of another run").into());
+    fn run(&self, connection: &Connection) -> Result<Appended, Failure> {
+        let current = Current::of(connection, &self.parent.run.id)?;
+        if current.standing().is_made(&self.parent) {
+            return Ok(Appended { open_requests: current.open_requests });
         }
-        head.verify(event).map_err(|broken| damaged(run_id.as_str(), broken.to_string()))?;
+        current.standing().check_released(&self.parent)?;
+        turn::check_beginning(connection, &self.parent, current.run)?;
+        document::check(connection, &self.parent.documents)?;
+        check_keys(&self.children)?;
+        for child in &self.children {
+            check_child(connection, child)?;
+        }
+        let appended = write(connection, &self.parent, &current)?;
+        for child in &self.children {
+            admit::insert(connection, child, 0)?;
+            session_events::project(connection, &child.events)?;
+        }
+        Ok(appended)
     }
-    if head == end && !events.is_empty() {
-        return Ok(());
+
+    fn journal(&self, _: &Appended, files: &mut Files) {
+        files.add(&self.parent.events);
+        for child in &self.children {
+            files.add(admit::events(child));
+        }
     }
-    Err(damaged(run_id.as_str(), "its events do not lead to the head that was given").into())
+
+    fn changes(&self, _: &Appended) -> Vec<Change> {
+        of_family(&self.parent, &self.children)
+    }
+}
+
+/// Refuses a child that cannot be admitted together with its parent's events.
+fn check_child(connection: &Connection, child: &Admission) -> Result<(), Failure> {
+    if let Some(crate::Admitted::Existing(run_id)) = admit::existing(connection, child)? {
+        let key = child.run.spec.idempotency_key.clone().unwrap_or_default();
+        return Err(Error::IdempotencyConflict { key, run_id }.into());
+    }
+    admit::check(connection, child)
 }
 
 /// Writes what was checked.

@@ -42,6 +42,9 @@ impl ClaimRuns {
         for key in classes(connection)? {
             let class = Class::from_key(&key)
                 .map_err(|error| damaged("", format!("the class {key:?} in the queue: {error}")))?;
+            if !self.0.offer.has_labels_of(&class.demands) {
+                continue;
+            }
             let runs = self.ready_of(connection, &key)?;
             groups.push(Ready { class, runs });
         }

@@ -4,10 +4,11 @@ use errand_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
-use crate::Error;
+use crate::change::of_documents;
 use crate::document::{DocumentChange, DocumentWrite, Expect};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{integer, number};
+use crate::{Change, Error};
 
 /// [`crate::DocumentStore::write_documents`].
 pub(in crate::sqlite) struct WriteDocuments(pub(in crate::sqlite) Vec<DocumentWrite>);
@@ -18,6 +19,10 @@ impl Operation for WriteDocuments {
     fn run(&self, connection: &Connection) -> Result<(), Failure> {
         check(connection, &self.0)?;
         write(connection, &self.0)
+    }
+
+    fn changes(&self, (): &()) -> Vec<Change> {
+        of_documents(&self.0, None)
     }
 }
 

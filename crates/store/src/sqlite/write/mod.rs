@@ -19,7 +19,7 @@ mod turn;
 mod usage;
 
 pub(super) use admit::{Admit, AdmitHeld, insert};
-pub(super) use append::{AppendAndAdmit, AppendAtRest, AppendEvents, put_state};
+pub(super) use append::{AppendAndAdmit, AppendAndAdmitAll, AppendAtRest, AppendEvents, put_state};
 pub(super) use bom::PutBom;
 pub(super) use claim::ClaimRuns;
 pub(super) use dead_letter::DiscardDeadLetter;

@@ -63,7 +63,11 @@ pub(crate) async fn nothing_is_heard_of_what_was_refused(factory: &impl StoreFac
     }
     let refused = |change: &Change| match change {
         Change::Run { run_id, seq, .. } => *run_id == unsound.run.id || *seq > 1,
-        Change::Queued | Change::Asked { .. } | Change::Elsewhere => false,
+        Change::Queued
+        | Change::Asked { .. }
+        | Change::Turn
+        | Change::Inbox { .. }
+        | Change::Elsewhere => false,
     };
     assert!(!heard.iter().any(refused), "{heard:?}");
 }

@@ -10,6 +10,7 @@ pub(crate) mod claiming;
 pub(crate) mod crowds;
 pub(crate) mod dead_letters;
 pub(crate) mod documents;
+pub(crate) mod families;
 pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
@@ -99,6 +100,15 @@ macro_rules! conforms {
                 a_run_is_admitted_with_its_documents_or_not_at_all
                 of_many_who_fire_a_slot_one_admits_its_run
                 events_are_appended_with_their_documents_or_not_at_all;
+            families:
+                a_hundred_children_are_admitted_with_their_parent
+                whoever_holds_the_parent_lets_go_with_its_children
+                a_family_is_refused_as_a_whole
+                a_turn_whose_answer_was_lost_is_made_once
+                of_many_who_make_a_turn_one_does
+                many_families_grow_at_once
+                a_worker_that_takes_only_what_asks_for_it_leaves_everything_else
+                news_and_messages_are_heard;
             leases:
                 one_of_many_takers_wins
                 a_taken_run_is_out_of_the_queue

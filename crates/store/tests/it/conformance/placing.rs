@@ -78,7 +78,7 @@ pub(crate) async fn a_run_that_nobody_here_can_take_holds_no_other_up(factory: &
     let second = waiting(&*store, None, 5, needs_memory).await.run.id;
     let plain = waiting(&*store, None, 0, Demands::default()).await.run.id;
     let free = Some(Resources { memory_bytes: 5, ..Resources::default() });
-    let offer = Offer { labels: label("eu"), free };
+    let offer = Offer { labels: label("eu"), free, only: false };
     assert_eq!(claimed(&*store, 9, offer.clone()).await, [first, plain]);
     let free = Some(Resources { memory_bytes: 2, ..Resources::default() });
     let full = Offer { free, ..offer.clone() };
@@ -86,7 +86,7 @@ pub(crate) async fn a_run_that_nobody_here_can_take_holds_no_other_up(factory: &
     // One for which nothing counts takes whatever its labels allow.
     let boundless = Offer { free: None, ..offer };
     assert_eq!(claimed(&*store, 9, boundless).await, [gpu_run, second]);
-    let us = Offer { labels: label("us"), free: None };
+    let us = Offer { labels: label("us"), free: None, only: false };
     assert_eq!(claimed(&*store, 99, us).await, elsewhere);
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use errand_store::{Change, Changes, RequestKind, Store as _};
+use errand_store::{
+    Change, Changes, DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect,
+    RequestKind, Store as _,
+};
 
 use crate::world::{START, Writer, holder, queued};
 
@@ -49,6 +52,18 @@ async fn another_process_hears_what_was_committed() {
     queued(&mut admission, 0);
     here.admit(admission).await.unwrap();
     hears(&mut changes, &Change::Queued).await;
+    let message = DocumentWrite {
+        kind: DocumentKind::Inbox,
+        namespace: None,
+        key: format!("{}/1", writer.run.id),
+        expect: Expect::Absent,
+        change: DocumentChange::Put { body: serde_json::json!(1), due_at: Some(START) },
+    };
+    let key = format!("{}/a/ended", writer.run.id);
+    let news = DocumentWrite { kind: DocumentKind::Turn, key, ..message.clone() };
+    here.write_documents(vec![message, news]).await.unwrap();
+    hears(&mut changes, &Change::Turn).await;
+    hears(&mut changes, &Change::Inbox { run_id: writer.run.id }).await;
 }
 
 #[tokio::test]
