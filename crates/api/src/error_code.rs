@@ -61,6 +61,7 @@ codes! {
     Usage = "usage", USAGE, "the command line cannot be understood";
     AgentFileInvalid = "agent_file_invalid", USAGE, "the agent file has problems";
     AgentFileMissing = "agent_file_missing", USAGE, "there is no agent file";
+    NestingTooDeep = "nesting_too_deep", USAGE, "coordinators are in each other too deep";
     AgentUnsupported = "agent_unsupported", USAGE, "the agent asks for something this version cannot do";
     SchemaInvalid = "schema_invalid", USAGE, "a JSON Schema of the agent cannot be compiled";
     PayloadUnreadable = "payload_unreadable", USAGE, "the payload cannot be read";

@@ -96,6 +96,7 @@ impl ErrorCode {
             Self::AgentFileInvalid
             | Self::AgentFileMissing
             | Self::AgentUnsupported
+            | Self::NestingTooDeep
             | Self::SchemaInvalid
             | Self::PayloadUnreadable
             | Self::InputInvalid

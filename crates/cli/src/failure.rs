@@ -366,6 +366,17 @@ impl From<EngineError> for Failure {
     }
 }
 
+/// What to do about an agent that another one names.
+fn member_hint(error: &EngineError) -> &'static str {
+    if matches!(error, EngineError::Agents(_)) {
+        return "register it with `errand push`, or name its folder by path";
+    }
+    if matches!(error, EngineError::Parcel(_)) {
+        return "send it again with `errand push`, or build this agent again";
+    }
+    engine_hint(error)
+}
+
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::InputSchema { .. } => "give a payload that fits `input_schema` with --job",
@@ -394,6 +405,10 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))
         | EngineError::NotReplayable(errand_model::replay::NotReplayable::Unknown(_)) => "",
         EngineError::ReplayEffects { .. } => "add --allow-effects if that is what you want",
+        EngineError::Member { source, .. } => member_hint(source),
+        EngineError::NestedTooDeep { .. } => {
+            "an agent that is deep in a coordinator leads back to it"
+        }
         EngineError::Workspace(_) => "",
         EngineError::Listener(_) => "",
         EngineError::Schedule(_) => "",

@@ -128,8 +128,11 @@ pub struct Draft<'a> {
 pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     check_supported(draft.agent)?;
     crate::prices::check(&around.registry)?;
-    let search_path = crate::environment::search_path(around);
-    command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
+    check_kind(draft)?;
+    if draft.agent.coordinator.is_none() {
+        let search_path = crate::environment::search_path(around);
+        command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
+    }
     crate::brief::check(draft.agent, draft.files)?;
     for secret in crate::environment::secrets(around, draft.agent)? {
         let exposed = |place| Err(Error::SecretExposed { place, name: secret.name.clone() });
@@ -166,6 +169,7 @@ pub fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
 /// What is wrong.
 pub fn check_elsewhere(draft: &Draft<'_>) -> Result<(), Error> {
     check_supported(draft.agent)?;
+    check_kind(draft)?;
     crate::brief::check(draft.agent, draft.files)?;
     match draft.kind {
         RunKind::Job => schema::check_input(draft.agent, draft.input),
@@ -173,11 +177,19 @@ pub fn check_elsewhere(draft: &Draft<'_>) -> Result<(), Error> {
     }
 }
 
-/// What this version runs: processes with the `command` harness.
+/// A service is one agent that wakes: each of its wakes would have to be a coordinator.
+fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
+    if draft.kind == RunKind::Service && draft.agent.coordinator.is_some() {
+        return Err(Error::Unsupported { what: "a coordinator as a service".to_owned() });
+    }
+    Ok(())
+}
+
+/// What this version runs: processes with the `command` harness, and coordinators.
 fn check_supported(agent: &Agent) -> Result<(), Error> {
     let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
     if agent.coordinator.is_some() {
-        return unsupported("a coordinator");
+        return Ok(());
     }
     match agent.harness {
         Harness::Command => {}

@@ -21,6 +21,8 @@ impl Error {
             Self::Unanswerable(error) => error.code(),
             Self::Listener(error) => error.code(),
             Self::Agents(error) => error.code(),
+            Self::Member { source, .. } => source.code(),
+            Self::NestedTooDeep { .. } => ErrorCode::NestingTooDeep,
             Self::Outbox(error) => error.code(),
             Self::Schedules(error) => error.code(),
             Self::Hooks(error) => error.code(),

@@ -132,6 +132,24 @@ pub enum Error {
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
+    /// An agent that another one names, for its coordinator or to hand over to.
+    #[error("the agent {agent}, which this one names")]
+    Member {
+        /// As the agent file names it.
+        agent: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Self>,
+    },
+    /// Too many coordinators in each other.
+    #[error(
+        "{agent} would be more than {limit} coordinators deep",
+        limit = errand_model::coordination::DEPTH_LIMIT
+    )]
+    NestedTooDeep {
+        /// The agent that was to run.
+        agent: String,
+    },
     /// A registered agent.
     #[error(transparent)]
     Agents(Box<crate::agents::Error>),
@@ -208,6 +226,9 @@ impl Error {
         | Self::Parcel(errand_agent::parcel::Error::AgentFileInvalid { problems }) = self
         {
             return Some(problems);
+        }
+        if let Self::Member { source, .. } = self {
+            return source.file_problems();
         }
         None
     }

@@ -82,11 +82,6 @@ pub(crate) fn input_bytes(value: &serde_json::Value) -> Vec<u8> {
     }
 }
 
-/// A JSON value as text: text as it is, anything else as JSON.
-pub(crate) fn as_text(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| errand_model::canonical::to_string(value), str::to_owned)
-}
-
 /// Whether a text can be a session of a namespace's own: with a slash in it, it could be taken for
 /// one of another namespace.
 pub(crate) fn is_session(text: &str) -> bool {

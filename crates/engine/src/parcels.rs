@@ -25,6 +25,10 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
         engine.note_shared(&parcel.digest);
         return Ok(());
     }
+    // Those that it names by path are there before it is.
+    for digest in parcel.agent.named_agents().filter_map(|member| member.digest.as_ref()) {
+        share(engine, &parcel::open(&engine.registry().parcels(), digest)?)?;
+    }
     let files = parcel.files_path();
     for file in &parcel.files {
         let Content::File { digest, .. } = &file.content else { continue };

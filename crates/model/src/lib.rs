@@ -2,7 +2,7 @@
 //!
 //! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
 //! `step` what makes a completed step final, `accounting` what is counted of calls and `price` what
-//! they cost, `coordination` is runs that are made of runs, `chain` what makes a journal tamper-evident.
+//! they cost, `coordination` is runs that are made of runs, `template` how inputs are put together, `chain` what makes a journal tamper-evident.
 
 pub mod accounting;
 pub mod budget;
@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod spend;
 pub mod step;
 mod tamper;
+pub mod template;
 mod time;
 
 pub use chain::{Broken, Hash, Head, MalformedHash};

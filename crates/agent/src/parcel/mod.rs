@@ -6,6 +6,9 @@
 //! - `definition.json`: the normalised definition, canonical JSON,
 //! - `manifest.json`: what is in it, canonical JSON; its sha-256 is the parcel's digest.
 //!
+//! An agent that names others by path is packed after them, and its definition has the digests of
+//! their parcels.
+//!
 //! The digest covers path, content and executability of every file, the target of every link, and
 //! the definition: nothing of owner, time or umask, so that it is the same on every machine.
 //! Deliberately absent: empty folders, `.git`, `.errand` and `__pycache__` at any depth, and what
@@ -14,12 +17,14 @@
 mod arrive;
 mod error;
 mod manifest;
+mod members;
 mod pack;
 mod publish;
 mod source;
 mod stored;
 mod survey;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use errand_api::agent_file::Agent;
@@ -77,22 +82,27 @@ const TRIES: usize = 3;
 pub struct Plan {
     source: Source,
     packed: pack::Packed,
+    members: Vec<Self>,
 }
 
-/// Reads and checks the agent at `path`: a folder with an `agent.yaml`, or the agent file itself.
+/// Reads and checks the agent at `path`: a folder with an `agent.yaml`, or the agent file itself. So
+/// are the agents that it names by path.
 ///
 /// # Errors
 ///
 /// [`Error`]: whatever is wrong with the source.
 pub fn plan(path: &Path) -> Result<Plan, Error> {
-    let source = locate(path)?;
-    let mut tries = 1;
-    loop {
-        match pack::pack(&source) {
-            Err(Error::SourceChanged { .. }) if tries < TRIES => tries += 1,
-            packed => return Ok(Plan { packed: packed?, source }),
-        }
-    }
+    members::plan(&locate(path)?)
+}
+
+/// The same for an agent whose members by path are parcels already: `pinned` has their digests by
+/// what the agent file has for them.
+///
+/// # Errors
+///
+/// [`Error`]: whatever is wrong with the source; a member that is not pinned is.
+pub fn plan_pinned(path: &Path, pinned: &BTreeMap<String, Digest>) -> Result<Plan, Error> {
+    members::plan_pinned(&locate(path)?, pinned)
 }
 
 impl Plan {
@@ -116,8 +126,14 @@ impl Plan {
         &self.packed.manifest.files
     }
 
+    /// Agents that it names by path, and those that they name, each once: every one comes before
+    /// those that name it. They have no members of their own here.
+    pub fn members(&self) -> &[Self] {
+        &self.members
+    }
+
     /// Builds the parcel, or finds it: if it exists already, nothing is written. One whose manifest
-    /// or definition is damaged is replaced.
+    /// or definition is damaged is replaced. Those of its members are built first.
     ///
     /// Any number of processes may build the same parcel at once. What was built is on the disk
     /// when this returns.
@@ -126,6 +142,9 @@ impl Plan {
     ///
     /// [`Error::SourceChanged`] if the source is no longer what was planned, [`Error::Io`].
     pub fn publish(self, parcels_root: &Path) -> Result<Parcel, Error> {
+        for member in self.members {
+            member.publish(parcels_root)?;
+        }
         let packed = self.packed;
         let path = stored::path_of(parcels_root, &packed.digest);
         let found = open(parcels_root, &packed.digest);

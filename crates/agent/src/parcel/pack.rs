@@ -12,7 +12,7 @@ use sha2::Digest as _;
 
 use super::error::Error;
 use super::manifest::{Content, Manifest, ParcelFile, canonical_json};
-use super::source::{self, Source};
+use super::source::Source;
 use super::survey::{Found, FoundKind, survey};
 
 /// Read and written at once.
@@ -29,15 +29,19 @@ pub(super) struct Packed {
     pub(super) manifest_json: String,
 }
 
-pub(super) fn pack(source: &Source) -> Result<Packed, Error> {
-    let (agent, agent_file_digest) = source::read(source)?;
+/// Packs a folder whose agent file, with that digest, defines `agent`.
+pub(super) fn pack(
+    source: &Source,
+    agent: Agent,
+    agent_file_digest: &Digest,
+) -> Result<Packed, Error> {
     let found = survey(&source.folder)?;
     let mut files = Vec::with_capacity(found.len());
     let mut chunk = vec![0; CHUNK_BYTES];
     for file in found {
         files.push(hash_found(&source.folder, file, &mut chunk)?);
     }
-    check_agent_file(source, &files, &agent_file_digest)?;
+    check_agent_file(source, &files, agent_file_digest)?;
     let encode = |error: serde_json::Error| Error::Io {
         action: "encode the definition of",
         path: source.agent_file.clone(),

@@ -4,8 +4,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use errand_api::agent_file::{self, Agent, FILE_NAME};
-use errand_model::Digest;
+use errand_api::agent_file::FILE_NAME;
 
 use super::error::Error;
 
@@ -59,7 +58,7 @@ fn is_missing(error: &io::Error) -> bool {
 
 impl Source {
     /// The bytes of the agent file, at most one more than an agent file may have: enough for
-    /// [`agent_file::parse_bytes`] to refuse it.
+    /// [`parse_bytes`](errand_api::agent_file::parse_bytes) to refuse it.
     ///
     /// # Errors
     ///
@@ -73,12 +72,4 @@ impl Source {
         file.take(LIMIT).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         Ok(bytes)
     }
-}
-
-/// The definition and the digest of the bytes that it was read from.
-pub(super) fn read(source: &Source) -> Result<(Agent, Digest), Error> {
-    let bytes = source.read()?;
-    let agent = agent_file::parse_bytes(&source.agent_file.display().to_string(), &bytes)
-        .map_err(|problems| Error::AgentFileInvalid { problems })?;
-    Ok((agent, Digest::of(&bytes)))
 }

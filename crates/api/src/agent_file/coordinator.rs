@@ -1,98 +1,62 @@
-//! Runs whose steps are other agents' runs.
+//! Runs whose steps are other agents' runs, and runs that others carry on.
 
 use std::collections::BTreeMap;
 
+use errand_model::Digest;
+use errand_model::coordination::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// How the agents of a coordinated run work together.
-///
-/// An agent is named by its registered name, or by a path relative to the agent file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Coordinator {
-    /// The output of each is the input of the next.
-    Chain {
-        /// In this order, at least one.
-        agents: Vec<String>,
-    },
-    /// All at once.
-    FanOut {
-        /// At least one.
-        agents: Vec<String>,
-        /// How their outputs become one.
-        aggregation: Aggregation,
-        /// How long each may take; no limit of its own if absent.
-        timeout_per_agent_ms: Option<u64>,
-        /// How many run at once; all if absent.
-        max_parallel: Option<u32>,
-    },
-    /// A graph driven by messages.
-    Workflow {
-        /// The node that gets the input.
-        start: String,
-        /// The bound on messages, and so on loops.
-        max_messages: u32,
-        /// Nodes by name.
-        graph: BTreeMap<String, Node>,
-    },
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coordinator {
+    /// Who takes part, by name within the coordinator.
+    pub agents: BTreeMap<String, Member>,
+    /// How they work together.
+    pub pattern: Pattern,
 }
 
 impl Coordinator {
-    /// The bound on messages where the file names none.
-    pub const DEFAULT_MAX_MESSAGES: u32 = 100;
     /// The largest bound on messages that may be set.
     pub const LARGEST_MAX_MESSAGES: u32 = 100_000;
-    /// Names in `outputs_to` that stand for a role instead of a node.
-    pub const ROLES: [&str; 4] = ["__end__", "__self__", "__prev__", "__next__"];
 }
 
-/// How outputs become one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Aggregation {
-    /// One object of all.
-    #[default]
-    MergeAll,
-    /// The first that succeeds; the others are cancelled.
-    FirstSuccess,
-    /// What most of them say.
-    Majority,
-    /// A list of all.
-    Collect,
-}
-
-/// One node of a workflow.
+/// An agent that another agent file names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Node {
-    /// The agent; by default the one that has the node's name.
+pub struct Member {
+    /// A registered name, `name@version`, or a path relative to the agent file.
     pub agent: String,
-    /// Where its messages go.
-    pub outputs_to: Vec<Edge>,
+    /// The parcel of an agent that is named by a path: known once that is built, and so covered by
+    /// the digest of the agent that names it. `None` for a registered one, whose version is looked up
+    /// when a run is admitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
-/// One edge of a workflow.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Edge {
-    /// A node, or one of [`Coordinator::ROLES`].
-    pub to: String,
-    /// The only type of message that takes this edge; any if absent.
-    pub when_type: Option<MessageType>,
+impl Member {
+    /// Whether the agent is named by a path.
+    pub fn is_path(&self) -> bool {
+        is_path(&self.agent)
+    }
 }
 
-/// What a message between agents is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MessageType {
-    /// Work to do.
-    Task,
-    /// What came of it.
-    Result,
-    /// A verdict on a result.
-    Validation,
-    /// Something went wrong.
-    Error,
-    /// For the coordination itself.
-    Control,
+/// Whether a text that names an agent is a path: it has a slash, or is `.` or `..`.
+pub fn is_path(agent: &str) -> bool {
+    agent.contains('/') || matches!(agent, "." | "..")
+}
+
+/// What an agent is called where the file gives it no name: a registered one by its own name, one
+/// with a path by the last folder, or by its file if that is not `agent.yaml`. `None`: the path does
+/// not tell.
+pub(super) fn default_name(agent: &str) -> Option<String> {
+    if !is_path(agent) {
+        return Some(agent.split('@').next().unwrap_or(agent).to_owned());
+    }
+    let mut parts = agent.rsplit('/').filter(|part| !part.is_empty() && *part != ".");
+    let last = match parts.next()? {
+        super::FILE_NAME => parts.next()?,
+        last => last.strip_suffix(".yaml").or(last.strip_suffix(".yml")).unwrap_or(last),
+    };
+    (last != "..").then(|| last.to_owned())
 }

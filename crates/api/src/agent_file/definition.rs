@@ -13,7 +13,7 @@ use errand_model::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Member};
 use super::listen::Listen;
 
 /// The `apiVersion` that this version reads.
@@ -90,6 +90,23 @@ pub struct Agent {
     pub listen: Option<Listen>,
     /// Set for a run whose steps are other agents' runs.
     pub coordinator: Option<Coordinator>,
+    /// Agents that a run of this one may be handed over to, by the names that it has for them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub handoffs: BTreeMap<String, Member>,
+}
+
+impl Agent {
+    /// Other agents that the file names: those of its coordinator and those it may hand over to.
+    pub fn named_agents(&self) -> impl Iterator<Item = &Member> {
+        let coordinated = self.coordinator.iter().flat_map(|it| it.agents.values());
+        coordinated.chain(self.handoffs.values())
+    }
+
+    /// The same, to be pinned.
+    pub fn named_agents_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        let coordinated = self.coordinator.iter_mut().flat_map(|it| it.agents.values_mut());
+        coordinated.chain(self.handoffs.values_mut())
+    }
 }
 
 /// How errand drives an agent.
@@ -338,6 +355,7 @@ impl Default for Agent {
             schedules: Vec::new(),
             listen: None,
             coordinator: None,
+            handoffs: BTreeMap::new(),
         }
     }
 }

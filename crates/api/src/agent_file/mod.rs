@@ -2,6 +2,7 @@
 
 mod coordinator;
 mod definition;
+mod known;
 mod listen;
 mod problem;
 mod read;
@@ -9,7 +10,7 @@ pub(crate) mod reader;
 mod suggest;
 pub(crate) mod yaml;
 
-pub use coordinator::{Aggregation, Coordinator, Edge, MessageType, Node};
+pub use coordinator::{Coordinator, Member, is_path};
 pub use definition::{
     API_VERSION, Agent, Budgets, DEFAULT_VERSION, Dependency, Harness, KIND, McpServer, Model,
     ModelName, Resources, Schedule, Target, Timeouts, Tool, Workspace,
@@ -18,6 +19,7 @@ pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
+pub use known::{Known, Unknown};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
 pub use problem::{Excerpt, Problem, Problems};
 pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
@@ -41,8 +43,21 @@ pub fn parse(source_name: &str, text: &str) -> Result<Agent, Problems> {
 ///
 /// [`Problems`]: everything that is wrong with it.
 pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
+    parse_knowing(source_name, bytes, &mut |_| Ok(()))
+}
+
+/// The same where something is known of the agents that the file names: each is asked for in `known`.
+///
+/// # Errors
+///
+/// [`Problems`]: everything that is wrong with it, agents that are not known included.
+pub fn parse_knowing(
+    source_name: &str,
+    bytes: &[u8],
+    known: &mut Known<'_>,
+) -> Result<Agent, Problems> {
     let problems = match yaml::load(bytes) {
-        Ok(root) => match read::agent(&root) {
+        Ok(root) => match read::agent(&root, known) {
             Ok(agent) => return Ok(agent),
             Err(problems) => problems,
         },

@@ -62,6 +62,16 @@ const MAX_PROBLEMS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
+    /// Other agents that the file names, in its order.
+    pub(crate) agents: Vec<NamedAgent>,
+}
+
+/// Where another agent is named.
+#[derive(Debug)]
+pub(crate) struct NamedAgent {
+    pub(crate) agent: String,
+    pub(crate) place: Place,
+    pub(crate) path: String,
 }
 
 impl Reader {
@@ -96,6 +106,16 @@ impl Reader {
             hint,
             excerpt: None,
         });
+    }
+
+    /// Remembers where another agent is named.
+    pub(crate) fn names_agent(&mut self, at: &At<'_>, agent: &str) {
+        self.names_agent_at(at.node.place, &at.path, agent);
+    }
+
+    pub(crate) fn names_agent_at(&mut self, place: Place, path: &str, agent: &str) {
+        let (agent, path) = (agent.to_owned(), path.to_owned());
+        self.agents.push(NamedAgent { agent, place, path });
     }
 
     fn is_full(&self) -> bool {

@@ -1,12 +1,16 @@
 //! From the names in an agent file to the agents that are pinned in a run.
 
 use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
 
-use errand_model::coordination::Plan;
+use errand_agent::parcel;
+use errand_api::agent_file::Member;
+use errand_model::Digest;
+use errand_model::coordination::{DEPTH_LIMIT, Plan};
 use errand_model::event::AgentRef;
 
 use crate::admit::Submission;
-use crate::{Engine, Error};
+use crate::{Engine, Error, agents, parcels};
 
 /// What other agents have to do with a run.
 #[derive(Clone, Debug, Default)]
@@ -17,12 +21,101 @@ pub(crate) struct Parts {
     pub(crate) handoffs: BTreeMap<String, AgentRef>,
 }
 
-/// Finds every agent that the agent file names.
+/// Finds every agent that the agent file names: one with a path by the digest that its parcel was
+/// built with, a registered one in the run's namespace.
 ///
 /// # Errors
 ///
-/// If one of them is not there.
+/// [`Error::Member`] if one of them is not there; [`Error::NestedTooDeep`].
 pub(crate) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
-    let _ = (engine.now(), &submission.parcel);
-    std::future::ready(Ok(Parts::default())).await
+    let agent = &submission.parcel.agent;
+    let depth = submission.member.as_ref().map_or(0, |member| member.depth);
+    // Its children would be one deeper.
+    let is_too_deep = depth >= DEPTH_LIMIT && agent.coordinator.is_some();
+    if depth > DEPTH_LIMIT || is_too_deep {
+        return Err(Error::NestedTooDeep { agent: agent.name.clone() });
+    }
+    let mut parts = Parts::default();
+    if let Some(coordinator) = &agent.coordinator {
+        let agents = Box::pin(pin(engine, submission, &coordinator.agents)).await?;
+        parts.plan = Some(Box::new(Plan { agents, pattern: coordinator.pattern.clone() }));
+    }
+    if !agent.handoffs.is_empty() {
+        parts.handoffs = Box::pin(pin(engine, submission, &agent.handoffs)).await?;
+    }
+    Ok(parts)
+}
+
+async fn pin(
+    engine: &Engine,
+    submission: &Submission,
+    members: &BTreeMap<String, Member>,
+) -> Result<BTreeMap<String, AgentRef>, Error> {
+    // Often one agent has many names.
+    let mut known: BTreeMap<&str, AgentRef> = BTreeMap::new();
+    let mut pinned = BTreeMap::new();
+    for (name, member) in members {
+        let found = match known.get(member.agent.as_str()) {
+            Some(found) => found.clone(),
+            None => Box::pin(find(engine, submission, member)).await.map_err(|error| {
+                Error::Member { agent: member.agent.clone(), source: Box::new(error) }
+            })?,
+        };
+        known.insert(&member.agent, found.clone());
+        pinned.insert(name.clone(), found);
+    }
+    Ok(pinned)
+}
+
+async fn find(
+    engine: &Engine,
+    submission: &Submission,
+    member: &Member,
+) -> Result<AgentRef, Error> {
+    if let Some(digest) = &member.digest {
+        return of_parcel(engine, digest, source(&submission.source, &member.agent));
+    }
+    let (name, version) = agents::split_reference(&member.agent);
+    let namespace = submission.wishes.namespace.as_deref();
+    let found = agents::find(engine, namespace, name, version).await?;
+    // It can be opened, too: nobody has to find out later.
+    of_parcel(engine, &found.digest, found.source)
+}
+
+fn of_parcel(engine: &Engine, digest: &Digest, path: String) -> Result<AgentRef, Error> {
+    parcels::fetch(engine, digest)?;
+    let parcel = parcel::open(&engine.registry().parcels(), digest)?;
+    let (name, version) = (parcel.agent.name, parcel.agent.version);
+    Ok(AgentRef { name, version, digest: parcel.digest, path })
+}
+
+/// Where a member was built from, for people.
+fn source(of: &str, member: &str) -> String {
+    let of = Path::new(of);
+    if !of.is_absolute() {
+        return format!("{member} of {}", of.display());
+    }
+    let is_file = of.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+    let folder = if is_file { of.parent().unwrap_or(of) } else { of };
+    let mut path = PathBuf::new();
+    for part in folder.join(member).components() {
+        match part {
+            Component::ParentDir => drop(path.pop()),
+            Component::CurDir => {}
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => path.push(part),
+        }
+    }
+    path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source;
+
+    #[test]
+    fn a_member_comes_from_beside_the_agent_that_names_it() {
+        assert_eq!(source("/a/team", "../researcher"), "/a/researcher");
+        assert_eq!(source("/a/team/agent.yaml", "./b/c.yaml"), "/a/team/b/c.yaml");
+        assert_eq!(source("pushed from host", "../x"), "../x of pushed from host");
+    }
 }

@@ -132,7 +132,7 @@ fn check_rest(
             return Err(invalid("/input", reason));
         }
         template::check(input)
-            .map_err(|(pointer, reason)| invalid(&format!("/input{pointer}"), reason))?;
+            .map_err(|it| invalid(&format!("/input{}", it.pointer), it.reason))?;
     }
     if definition.labels.keys().any(String::is_empty) {
         return Err(invalid("/labels", "a label has no name".to_owned()));
@@ -140,7 +140,7 @@ fn check_rest(
     let texts = definition.labels.iter().map(|(name, text)| (format!("/labels/{name}"), text));
     let session = definition.session_id.iter().map(|text| ("/session_id".to_owned(), text));
     for (pointer, text) in texts.chain(session) {
-        template::check(&text.as_str().into()).map_err(|(_, reason)| invalid(&pointer, reason))?;
+        template::check(&text.as_str().into()).map_err(|it| invalid(&pointer, it.reason))?;
     }
     if let Some(dedupe) = &definition.dedupe {
         dedupe.key.check().map_err(|reason| invalid("/dedupe/key", reason))?;

@@ -5,6 +5,7 @@
 
 mod condition;
 mod plan;
+mod reference;
 mod state;
 mod turn;
 
@@ -12,6 +13,7 @@ pub use condition::{Condition, Test, When};
 pub use plan::{
     Aggregation, Chain, Edge, FanOut, Join, Link, Node, OnFailure, Pattern, Plan, Workflow,
 };
+pub use reference::Reference;
 pub use state::{Coordination, LiveChild};
 pub use turn::{
     ChildEnded, ChildOutcome, ChildSaid, Delivery, Finish, Material, News, Said, Start, Turn,

@@ -17,6 +17,7 @@ pub(crate) use quantity::{micro_usd, parse_micro_usd};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 
 use super::definition::{API_VERSION, Agent, KIND};
+use super::known::Known;
 use super::problem::Problem;
 use super::reader::{At, Object, Reader};
 use super::yaml::{Kind, Node};
@@ -50,12 +51,19 @@ pub(super) const SPEC_FIELDS: &[&str] = &[
     "schedules",
     "listen",
     "coordinator",
+    "handoffs",
 ];
 
-/// The agent that `root` defines, or everything that is wrong with it.
-pub(super) fn agent(root: &Node) -> Result<Agent, Vec<Problem>> {
+/// The agent that `root` defines, or everything that is wrong with it. What it says of other agents
+/// is held against what `known` knows of them.
+pub(super) fn agent(root: &Node, known: &mut Known<'_>) -> Result<Agent, Vec<Problem>> {
     let mut reader = Reader::default();
     let agent = document(&mut reader, &At { node: root, path: String::new() });
+    for named in std::mem::take(&mut reader.agents) {
+        if let Err(unknown) = known(&named.agent) {
+            reader.report_at(named.place, &named.path, unknown.message, unknown.hint);
+        }
+    }
     match agent {
         Some(agent) if reader.problems.is_empty() => Ok(agent),
         Some(_) | None => Err(reader.problems),
@@ -143,4 +151,7 @@ fn read_spec(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     }
     agent.listen = spec.get("listen").and_then(|at| listen::read(reader, &at));
     agent.coordinator = spec.get("coordinator").and_then(|at| coordinator::read(reader, &at));
+    if let Some(at) = spec.get("handoffs") {
+        agent.handoffs = coordinator::handoffs(reader, &at);
+    }
 }

@@ -47,6 +47,18 @@ pub(super) fn is_slug(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
 
+/// What to write where [`is_member_name`] says no.
+pub(super) const MEMBER_HINT: &str =
+    "letters, digits, '-' and '_', at most 63 characters, a letter or digit first";
+
+/// Whether `text` could be what an agent is called within a coordinator: part of the keys of steps,
+/// of references in templates, and of addresses.
+pub(super) fn is_member_name(text: &str) -> bool {
+    text.len() <= 63
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+}
+
 /// Whether `text` can stand where a program might take it for an option or for two words.
 pub(super) fn is_plain_argument(text: &str) -> bool {
     !text.starts_with('-') && !text.contains(|c: char| c.is_whitespace() || c.is_control())

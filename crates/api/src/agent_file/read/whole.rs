@@ -38,13 +38,7 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: 
 fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
     let given = spec.get("command");
     if spec.get("coordinator").is_some() {
-        if let Some(command) = given {
-            reader.report_hint(
-                &command,
-                "a coordinator runs other agents and has no command",
-                "remove command or coordinator",
-            );
-        }
+        coordinator(reader, spec);
         return;
     }
     match agent.harness {
@@ -76,3 +70,40 @@ fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
         }
     }
 }
+
+/// Reports what a run without a process of its own has no use for.
+fn coordinator(reader: &mut Reader, spec: &Object<'_>) {
+    if let Some(command) = spec.get("command") {
+        reader.report_hint(
+            &command,
+            "a coordinator runs other agents and has no command",
+            "remove command or coordinator",
+        );
+    }
+    for (field, what) in NOT_OF_A_COORDINATOR {
+        if let Some(at) = spec.get(field) {
+            let message = format!("a coordinator has no process: it has no use for {what}");
+            reader.report_hint(&at, message, format!("give {field} to its agents"));
+        }
+    }
+}
+
+/// Fields of `spec` that are for a process, and what they are.
+const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
+    ("harness", "a harness"),
+    ("target", "a target"),
+    ("workspace", "a workspace"),
+    ("model", "a model"),
+    ("skills", "skills"),
+    ("configs", "configs"),
+    ("secrets", "secrets"),
+    ("env", "an environment"),
+    ("tools", "tools"),
+    ("mcp_servers", "MCP servers"),
+    ("dependencies", "dependencies"),
+    ("resources", "resources"),
+    ("concurrency", "a bound on its processes"),
+    ("schedules", "schedules of a service"),
+    ("listen", "a listener"),
+    ("handoffs", "handoffs"),
+];
