@@ -209,9 +209,21 @@ fn check_supported(agent: &Agent) -> Result<(), Error> {
 ///
 /// If the blob store cannot be written, or the system gives no randomness.
 pub async fn admission(engine: &Engine, submission: Submission) -> Result<Admission, Error> {
+    admission_as(engine, engine.new_run_id()?, submission).await
+}
+
+/// The same for a run whose id is known before.
+///
+/// # Errors
+///
+/// As [`admission`].
+pub(crate) async fn admission_as(
+    engine: &Engine,
+    id: RunId,
+    submission: Submission,
+) -> Result<Admission, Error> {
     let parts = coordinate::resolve(engine, &submission).await?;
     let now = engine.now();
-    let id = engine.new_run_id()?;
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
     if submission.wishes.placement.is_some() {
         // Whoever claims it finds its agent.

@@ -12,6 +12,7 @@ use errand_model::RunId;
 use errand_store::{RequestKind, Stored};
 
 pub use decide::{Decide, decide};
+pub(crate) use hold::{begin_pause, begin_resume};
 pub use hold::{is_held, pause, raise, resume};
 pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};

@@ -3,6 +3,7 @@
 //! The helper gets nothing of the caller but a short list of variables and a pipe on which it says
 //! one line: that it began, or why it did not.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read as _;
@@ -18,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 
+use crate::coordinate::family;
 use crate::{Engine, Error, environment};
 
 /// How long a helper has to say that it began: longer than a registry may stay busy.
@@ -42,6 +44,15 @@ pub enum Ready {
     },
 }
 
+/// What a helper is to be for a run.
+#[derive(Clone, Debug, Default)]
+pub struct Needs {
+    /// The names of the secrets that it passes on, where they are in the environment.
+    pub secrets: Vec<String>,
+    /// Whether it works for a coordinator and all that it starts.
+    pub is_family: bool,
+}
+
 /// Starts a helper for a run whose last lease has the number `seen_epoch`, and waits until it
 /// began.
 ///
@@ -52,15 +63,15 @@ pub fn launch(
     engine: &Engine,
     run_id: &RunId,
     seen_epoch: u64,
-    secrets: &[String],
+    needs: &Needs,
 ) -> Result<Ready, Error> {
     let failed = |reason: String| Error::Helper { run_id: run_id.clone(), reason };
     let (pipe, said) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| failed(error.to_string()))?;
     let helper = Helper {
         program: &engine.surroundings().program,
-        args: arguments(engine, run_id, seen_epoch),
-        env: inherited(engine, run_id, secrets),
+        args: arguments(engine, run_id, seen_epoch, needs),
+        env: inherited(engine, run_id, &needs.secrets),
         cwd: Path::new("/"),
         stdout: said.as_fd(),
     };
@@ -75,9 +86,9 @@ pub fn launch(
     }
 }
 
-fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64) -> Vec<OsString> {
+fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64, needs: &Needs) -> Vec<OsString> {
     let around = engine.surroundings();
-    vec![
+    let mut arguments = vec![
         "internal".into(),
         "run-record".into(),
         run_id.as_str().into(),
@@ -89,7 +100,11 @@ fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64) -> Vec<OsString> 
         around.identity.clone().into(),
         "--runtime-dir".into(),
         around.runtime_dir.clone().into(),
-    ]
+    ];
+    if needs.is_family {
+        arguments.push("--family".into());
+    }
+    arguments
 }
 
 /// What a helper gets of the caller's environment: what agents may see, and the agent's secrets.
@@ -146,13 +161,26 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
 ///
 /// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
 pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
-    let digest: Option<Digest> =
-        engine.store().load(run_id).await?.map(|stored| stored.run.spec.agent.digest);
-    let secrets = digest
-        .and_then(|digest| errand_agent::parcel::open(&engine.registry().parcels(), &digest).ok())
-        .map(|parcel| parcel.agent.secrets)
-        .unwrap_or_default();
-    launch(engine, run_id, lease.epoch, &secrets).map(|_| ())
+    let stored = engine.store().load(run_id).await?;
+    let needs = stored.map(|stored| Needs::of(engine, &stored.run)).unwrap_or_default();
+    launch(engine, run_id, lease.epoch, &needs).map(|_| ())
+}
+
+impl Needs {
+    /// What a run needs of its helper, and those that it starts.
+    pub fn of(engine: &Engine, run: &Run) -> Self {
+        let plan = run.spec.plan.iter().flat_map(|plan| plan.agents.values());
+        let handoffs = run.spec.handoffs.values();
+        let agents = plan.chain(handoffs).chain([&run.spec.agent]);
+        let names = agents.flat_map(|agent| secrets_of(engine, &agent.digest));
+        let secrets = names.collect::<BTreeSet<_>>().into_iter().collect();
+        Self { secrets, is_family: family::is_top(run) }
+    }
+}
+
+fn secrets_of(engine: &Engine, digest: &Digest) -> Vec<String> {
+    let opened = errand_agent::parcel::open(&engine.registry().parcels(), digest);
+    opened.map(|parcel| parcel.agent.secrets).unwrap_or_default()
 }
 
 /// Starts a helper for a run that was at rest, and waits until its next attempt began. For whoever
@@ -162,7 +190,5 @@ pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) ->
 ///
 /// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
 pub(crate) fn carry_on(engine: &Engine, run: &Run, seen_epoch: u64) -> Result<(), Error> {
-    let opened = errand_agent::parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
-    let secrets = opened.map(|parcel| parcel.agent.secrets).unwrap_or_default();
-    launch(engine, &run.id, seen_epoch, &secrets).map(|_| ())
+    launch(engine, &run.id, seen_epoch, &Needs::of(engine, run)).map(|_| ())
 }

@@ -102,11 +102,7 @@ pub(crate) async fn take(
 /// Where a run goes that nobody holds any more: back into the queue, if any worker may claim it and
 /// it waits for an attempt.
 pub(crate) fn place_of(run: &Run) -> Option<Pending> {
-    let placement = run.spec.placement.as_ref()?;
-    let errand_model::run::Status::Pending { not_before, .. } = run.status else { return None };
-    let is_free = run.live_attempt().is_none();
-    let ready_at = placement.not_before.map_or(not_before, |first| first.max(not_before));
-    is_free.then_some(Pending { priority: placement.priority, ready_at })
+    Pending::of(run)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
 
+use crate::coordinate::family;
 use crate::{
     Engine, Error, deadlines, follow_up, launch, lease, record_file, rest, supervise, wait,
 };
@@ -82,9 +83,19 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         // Nobody is needed until a person answers, or a deadline passes.
         return stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline);
     }
-    if let Some(ends) = stored.lease.as_ref().and_then(|lease| lease.expires_at) {
+    if let Some(lease) = &stored.lease
+        && let Some(ends) = lease.expires_at
+    {
+        let is_dead = || os::liveness(&lease.holder.process) == Liveness::Dead;
+        if family::of(&stored.run).is_some() && is_here(engine, lease) && is_dead() {
+            // The one process that worked for it and all its family.
+            return false;
+        }
         // Whether its holder lives does not matter: it renews the lease, or has lost the run.
         return engine.now() <= ends;
+    }
+    if family::is_top(&stored.run) && stored.lease.is_none() {
+        return family::is_kept(engine, &stored.run);
     }
     if stored.run.spec.placement.is_some() && stored.lease.is_none() {
         // It is in the queue: somebody claims it in time, or it is out of time.
@@ -135,7 +146,7 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
             bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
         commit(engine, append(engine, (run, head, events), lease)).await?;
     }
-    if dispatches && !goes_back {
+    if dispatches && (!goes_back || family::is_top(&stored.run)) {
         // The run waits for another attempt: a helper of its own takes it from here.
         launch::hand_over(engine, run_id, lease).await?;
     }

@@ -74,6 +74,12 @@ pub(crate) fn is_transition(body: &EventBody) -> bool {
             | EventBody::CheckpointSaved(_)
             | EventBody::OutputSet(_)
             | EventBody::OutputDelta(_)
+            | EventBody::CoordinationBegan(_)
+            | EventBody::MessageSent(_)
+            | EventBody::MessageDelivered(_)
+            | EventBody::MessageReceived(_)
+            | EventBody::ChildWaiting(_)
+            | EventBody::HandoffRequested(_)
             | EventBody::Reported(_)
     )
 }

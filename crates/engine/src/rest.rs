@@ -7,7 +7,7 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
 use errand_store::{Append, Fence, Stored};
 
-use crate::{Engine, Error, deadlines, follow_up, launch, lease, record_file};
+use crate::{Engine, Error, coordinate, deadlines, follow_up, launch, lease, record_file};
 
 /// Whether nobody holds the run, so that whoever decides something writes its journal.
 pub(crate) fn is_free(stored: &Stored) -> bool {
@@ -71,6 +71,10 @@ pub(crate) fn append(
     let requeue = lease::place_of(&run);
     let mut documents = follow_up::documents(engine, &run, &events);
     documents.extend(deadlines::watched(&run));
+    if run.is_coordinating() {
+        // What it means for its children is for it to see to.
+        documents.push(coordinate::look_document(&run, now));
+    }
     Ok(Append {
         run,
         head,

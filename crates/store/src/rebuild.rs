@@ -161,7 +161,8 @@ fn whole_part(
 /// The lease under which the last attempt writes, if it is not over: reconciling needs to know
 /// whether its holder lives.
 fn lease_of(run: &Run) -> Option<Lease> {
-    if run.status.is_terminal() {
+    if run.status.is_terminal() || run.is_coordinating() {
+        // A coordinator needs nobody who holds it.
         return None;
     }
     let attempt = run.live_attempt()?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_model::event::{Event, RunKind};
 use errand_model::placement::Offer;
-use errand_model::run::Run;
+use errand_model::run::{Run, Status};
 use errand_model::step::Step;
 use errand_model::{Digest, Head, ProcessIdentity, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,17 @@ pub struct Pending {
     pub priority: i32,
     /// Not claimed before.
     pub ready_at: Timestamp,
+}
+
+impl Pending {
+    /// Where a run that nobody holds waits for a worker; `None`: it does not.
+    pub fn of(run: &Run) -> Option<Self> {
+        let placement = run.spec.placement.as_ref()?;
+        let Status::Pending { not_before, .. } = run.status else { return None };
+        let is_free = run.live_attempt().is_none();
+        let ready_at = placement.not_before.map_or(not_before, |first| first.max(not_before));
+        is_free.then_some(Self { priority: placement.priority, ready_at })
+    }
 }
 
 /// What became of an admission.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
+use errand_engine::coordinate::family;
 use errand_engine::launch::Ready;
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_model::RunId;
@@ -31,6 +32,9 @@ pub(crate) enum Command {
         identity: PathBuf,
         #[arg(long)]
         runtime_dir: PathBuf,
+        /// Work for a coordinator and all that it starts
+        #[arg(long)]
+        family: bool,
     },
     /// Print a page of the reference as Markdown
     Reference {
@@ -43,9 +47,12 @@ pub(crate) enum Command {
 /// Does what errand asked of itself.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
-        Command::RunRecord { run_id, after_lease, identity, runtime_dir } => {
+        Command::RunRecord { run_id, after_lease, identity, runtime_dir, family } => {
             let root = context.registry_or_place().root().to_owned();
             let context = context.of_helper(root, identity, runtime_dir);
+            if family {
+                return self::family(&context, &run_id).await;
+            }
             helper(&context, &run_id, after_lease).await
         }
         Command::Reference { page } => {
@@ -90,6 +97,31 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
                 if !has_said && let Ok(ready) = heard.try_recv() {
                     say(&ready);
                 }
+                ended?;
+                engine.store().sync_files(run_id).await?;
+                return Ok(0);
+            }
+        }
+    }
+}
+
+/// Works for a coordinator and all that it starts.
+async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
+    let usher =
+        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let engine = &context.engine()?;
+    let work = family::carry_out(engine, run_id, super::family::SLOTS, usher.orders());
+    let mut work = std::pin::pin!(work);
+    let mut began = std::pin::pin!(super::family::began(engine, run_id));
+    let mut has_said = false;
+    loop {
+        tokio::select! {
+            begun = &mut began, if !has_said => {
+                has_said = true;
+                begun?;
+                say(&Ready::Began);
+            }
+            ended = &mut work => {
                 ended?;
                 engine.store().sync_files(run_id).await?;
                 return Ok(0);

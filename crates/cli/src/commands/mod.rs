@@ -18,6 +18,7 @@ pub(crate) mod dlq;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
+mod family;
 pub(crate) mod fork;
 pub(crate) mod hooks;
 pub(crate) mod import;

@@ -9,7 +9,7 @@ use errand_api::exit_code;
 use errand_api::record::Record;
 use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::again;
-use errand_engine::launch::{self, Ready};
+use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
@@ -21,8 +21,8 @@ use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
-use super::away;
 use super::submit::{self, Checked, Common};
+use super::{away, family};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{self, exit_code_of};
@@ -224,15 +224,19 @@ pub(crate) async fn detach(
     submission: Submission,
     json: bool,
 ) -> Result<u8, Failure> {
-    let secrets = submission.parcel.agent.secrets.clone();
+    let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
+    let is_coordinator = submission.parcel.agent.coordinator.is_some();
     // A worker claims it: nobody here has to begin it, or to wait for it.
     let is_placed = submission.wishes.placement.is_some();
     let (run_id, admitted) = admit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
+            if is_coordinator {
+                needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
+            }
             if !is_placed {
-                begin(engine, &run_id, &secrets)?;
+                begin(engine, &run_id, &needs)?;
             }
             run_id
         }
@@ -245,8 +249,8 @@ pub(crate) async fn detach(
     Ok(0)
 }
 
-fn begin(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Result<(), Failure> {
-    match launch::launch(engine, run_id, 0, secrets)? {
+fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> {
+    match launch::launch(engine, run_id, 0, needs)? {
         Ready::Began => Ok(()),
         Ready::Failed { code, message, exit_code } => {
             let code = code.parse().unwrap_or(ErrorCode::SpawnFailed);
@@ -273,6 +277,14 @@ pub(crate) async fn foreground(
     // Signals are listened for before there is a run that they could be about.
     let usher =
         Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    if submission.parcel.agent.coordinator.is_some() {
+        let (run_id, admitted) = admit::admit(engine, submission).await?;
+        if let Admitted::Existing(existing) = admitted {
+            return follow(context, engine, &existing, json).await;
+        }
+        let stored = Box::pin(family::show(context, engine, &usher, &run_id)).await?;
+        return report_stored(context, engine, &stored, json);
+    }
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let stored = match admitted {
         Ok(lease) => show(context, engine, &usher, &run_id, lease).await?,

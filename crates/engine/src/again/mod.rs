@@ -20,7 +20,7 @@ pub use redrive::{Redrive, redrive};
 pub use retry::retry;
 
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
-use crate::launch::{self, Ready};
+use crate::launch::{self, Needs, Ready};
 use crate::{Engine, Error, payload, reconcile, wait};
 
 /// Events that are read at once.
@@ -165,13 +165,17 @@ pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
 /// Whatever admission refuses, and [`Error::Helper`].
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
     check(engine, &submission)?;
-    let secrets = submission.parcel.agent.secrets.clone();
+    let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
+    let is_coordinator = submission.parcel.agent.coordinator.is_some();
     let is_placed = submission.wishes.placement.is_some();
     let (run_id, _) = admit::admit(engine, submission).await?;
     if is_placed {
         return Ok(run_id);
     }
-    match launch::launch(engine, &run_id, 0, &secrets)? {
+    if is_coordinator {
+        needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
+    }
+    match launch::launch(engine, &run_id, 0, &needs)? {
         Ready::Began => Ok(run_id),
         Ready::Failed { code, message, .. } => {
             Err(Error::Helper { run_id, reason: format!("{message} ({code})") })

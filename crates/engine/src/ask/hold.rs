@@ -28,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// [`Unanswerable::RunOver`] if it is over; [`Error::StillLive`] if its supervisor does not do it.
 pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let command: Command = Pause { reason: PauseReason::Operator, by: by.clone() }.into();
-    let kind = RequestKind::Pause { by };
+    let kind = RequestKind::Pause { by: by.clone() };
     let held = bring_about(engine, run_id, (&command, &kind), is_held).await?;
     if let Some(lease) = held.lease.as_ref().filter(|lease| reconcile::is_here(engine, lease)) {
         let deadline = Instant::now() + LIMIT;
@@ -40,7 +40,74 @@ pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resul
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
+    for child in children(&held.run) {
+        if is_held(&held.run) {
+            let paused = Box::pin(pause(engine, &child, by.clone())).await;
+            paused.map(drop).or_else(gone)?;
+        }
+    }
     Ok(held)
+}
+
+/// The children of a coordinator that are not over.
+fn children(run: &Run) -> Vec<RunId> {
+    let coordination = run.coordination.iter();
+    coordination.flat_map(|it| it.live.values()).map(|child| child.run_id.clone()).collect()
+}
+
+/// Somebody was faster: the child is over, or goes on already.
+fn gone(error: Error) -> Result<(), Error> {
+    let is_gone = matches!(
+        error,
+        Error::Unanswerable(Unanswerable::RunOver { .. } | Unanswerable::NotPaused { .. })
+            | Error::Store(errand_store::Error::NoRun { .. })
+    );
+    if is_gone { Ok(()) } else { Err(error) }
+}
+
+/// Holds a child of a coordinator without waiting for that. Whether it is held already, or over.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn begin_pause(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+    let command: Command = Pause { reason: PauseReason::Operator, by: None }.into();
+    begin(engine, run_id, (command, RequestKind::Pause { by: None }), is_held).await
+}
+
+/// Lets a child of a coordinator go on without waiting for that. Whether it does already, or is over.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn begin_resume(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+    let goes_on =
+        |run: &Run| !matches!(run.status, Status::Paused { reason: PauseReason::Operator, .. });
+    let command: Command = Resume { by: None }.into();
+    begin(engine, run_id, (command, RequestKind::Resume { by: None }), goes_on).await
+}
+
+async fn begin(
+    engine: &Engine,
+    run_id: &RunId,
+    (command, kind): (Command, RequestKind),
+    is_so: impl Fn(&Run) -> bool + Send + Sync,
+) -> Result<bool, Error> {
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(true) };
+    if stored.run.status.is_terminal() || is_so(&stored.run) {
+        return Ok(true);
+    }
+    let asked = if rest::is_free(&stored) {
+        rest::command(engine, &stored, &command).await.map(|_| true)
+    } else {
+        ask(engine, &stored, kind).await.map(|()| false)
+    };
+    match asked {
+        // The next look says how it is.
+        Err(error) if rest::is_race(&error) => Ok(false),
+        Err(Error::Rejected(_)) => Ok(true),
+        asked => asked,
+    }
 }
 
 /// Lets a run go on that somebody held. It may still wait for a person.
@@ -58,8 +125,13 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
     let command: Command = Resume { by: by.clone() }.into();
     // One whose budget is still spent is told so at once.
     stored.run.decide(&command, engine.now())?;
-    let kind = RequestKind::Resume { by };
-    bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
+    let kind = RequestKind::Resume { by: by.clone() };
+    let let_go = bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await?;
+    for child in children(&let_go.run) {
+        let resumed = Box::pin(resume(engine, &child, by.clone())).await;
+        resumed.map(drop).or_else(gone)?;
+    }
+    Ok(let_go)
 }
 
 /// Allows a run more, whether it is held or not. Limits that are as high already stay so.

@@ -41,7 +41,9 @@ pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored
         if stored.run.status.is_terminal() {
             return Ok(stored);
         }
-        let attempted = if stored.lease.is_some() {
+        let attempted = if stored.run.is_coordinating() && stored.lease.is_none() {
+            by_turns(engine, &stored, stop).await
+        } else if stored.lease.is_some() {
             by_supervisor(engine, &stored, stop).await
         } else {
             by_hand(engine, &stored, stop).await
@@ -73,7 +75,9 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
         if stored.run.status.is_terminal() {
             return Ok(stored);
         }
-        let attempted = if stored.lease.is_some() {
+        let attempted = if stored.run.is_coordinating() && stored.lease.is_none() {
+            ask_coordinator(engine, &stored, stop).await.map(|()| None)
+        } else if stored.lease.is_some() {
             let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
             ask(engine, &stored, RequestKind::Cancel { cause, by, grace }).await.map(|()| None)
         } else {
@@ -120,6 +124,27 @@ async fn by_supervisor(
             Ok(None)
         }
     }
+}
+
+/// Asks a coordinator, which ends its children before it ends, and waits until it did.
+async fn by_turns(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
+    ask_coordinator(engine, stored, stop).await?;
+    let waits_for = stop.grace + REPORT_LIMIT;
+    let deadline = Instant::now() + waits_for;
+    match wait::until_over(engine, &stored.run.id, Some(deadline)).await? {
+        Waited::Reached(ended) => Ok(Some(*ended)),
+        Waited::TimedOut(stored) => Err(Error::StillLive {
+            run_id: stored.run.id.clone(),
+            status: stored.run.status.name(),
+            waited_ms: u64::try_from(waits_for.as_millis()).unwrap_or(u64::MAX),
+        }),
+    }
+}
+
+/// The request is durable when this returns, and the coordinator is told to look.
+async fn ask_coordinator(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<(), Error> {
+    let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
+    rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await.map(drop)
 }
 
 /// Takes the lease of a run that nobody holds, and ends it.

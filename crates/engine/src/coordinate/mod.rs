@@ -4,13 +4,27 @@
 //! is left for it as a document, in the commit in which it happens, and whoever finds that lets it
 //! take a turn.
 
+mod begin;
+mod child;
+mod document;
+mod effects;
+pub mod family;
+mod hot;
+mod look;
+mod making;
+mod material;
 pub(crate) mod report;
 mod resolve;
+mod turn;
+mod verify;
 
 use errand_model::RunId;
 use errand_model::event::RunCreated;
 use errand_model::placement::Placement;
 
+pub(crate) use begin::{begin, is_let_go, left};
+pub(crate) use document::look as look_document;
+pub(crate) use look::watch;
 pub(crate) use resolve::{Parts, resolve};
 
 /// The label that binds a family of runs to the process that works for it: the id of the coordinator

@@ -8,7 +8,7 @@ use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, News, Said
 use errand_model::event::{
     AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent, PauseReason,
 };
-use errand_model::run::Run;
+use errand_model::run::{Run, Status};
 use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
 use errand_store::{Blobs, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::Value;
@@ -60,6 +60,10 @@ fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
     }
     let body = event.body().ok()?;
     if let EventBody::MessageSent(sent) = &body {
+        if run.coordination.is_some() {
+            // What it routes among its own children.
+            return None;
+        }
         return Some((event.seq.to_string(), said(blobs, run, sent)));
     }
     if let EventBody::RunPaused(paused) = &body {
@@ -75,6 +79,24 @@ fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
     let outcome = outcome(blobs, run, &body)?;
     let ended = ChildEnded { run_id: run.id.clone(), outcome, usage: usage(run, event.at) };
     Some(("ended".to_owned(), News::Ended(ended)))
+}
+
+/// What a run that is over is to its coordinator; `None`: it is not over.
+pub(super) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
+    let outcome = match &run.status {
+        Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => return None,
+        Status::Completed { .. } => {
+            let handed = run.handoff.as_deref().and_then(|handoff| handed_over(run, handoff));
+            handed.unwrap_or_else(|| ChildOutcome::Completed(so_said(blobs, run.output.as_ref())))
+        }
+        Status::Failed { error, .. } => ChildOutcome::Failed { error: error.clone() },
+        Status::Cancelled { cause, .. } => {
+            ChildOutcome::Cancelled { reason: admit::stored_word(cause) }
+        }
+    };
+    let at = run.status.ended_at()?;
+    let ended = ChildEnded { run_id: run.id.clone(), outcome, usage: usage(run, at) };
+    Some(News::Ended(ended))
 }
 
 /// The events that are something to a coordinator.

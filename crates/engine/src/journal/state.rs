@@ -6,7 +6,7 @@ use errand_model::step::{Step, Steps};
 use errand_model::{Event, EventContext, Head, Timestamp};
 
 use super::output;
-use crate::{Error, lease, record_file};
+use crate::{Error, coordinate, lease, record_file};
 
 /// A run as it is decided so far, durable or not.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl State {
         // Without a process nobody is needed; and what any worker may claim, one does once it is due.
         let goes_back = events.iter().any(|body| matches!(body, EventBody::RunRequeued(_)))
             && lease::place_of(&self.run).is_some();
-        self.lets_go |= self.run.is_at_rest() || goes_back;
+        self.lets_go |= self.run.is_at_rest() || goes_back || coordinate::is_let_go(&self.run);
         self.closed |= self.lets_go;
         Ok(())
     }

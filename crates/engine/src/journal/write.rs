@@ -7,7 +7,7 @@ use errand_store::{Append, Fence, Store};
 
 use super::Journal;
 use super::state::State;
-use crate::{Error, deadlines, follow_up, lease, record_file};
+use crate::{Error, coordinate, deadlines, follow_up, lease, record_file};
 
 /// How long the registry may refuse to be written before the run is given up to whoever
 /// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
@@ -64,7 +64,11 @@ impl Journal {
     pub(super) fn next_append(&self, state: &mut State) -> Append {
         let batch = std::mem::take(&mut state.batch);
         let goes_back = state.lets_go.then(|| lease::place_of(&state.run)).flatten();
-        let watched = state.lets_go.then(|| deadlines::watched(&state.run)).flatten();
+        let mut left = Vec::new();
+        if state.lets_go {
+            left.extend(deadlines::watched(&state.run));
+            left.extend(coordinate::left(&state.run, self.shared.engine.now()));
+        }
         Append {
             run: state.run.clone(),
             head: state.head,
@@ -75,7 +79,7 @@ impl Journal {
             release: state.lets_go,
             requeue: goes_back,
             answered: batch.answered,
-            documents: watched.into_iter().collect(),
+            documents: left,
         }
     }
 

@@ -38,7 +38,7 @@ pub use usher::{Orders, Usher};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::lease::Term;
-use crate::{Engine, Error, lease, parcels, service, wait};
+use crate::{Engine, Error, coordinate, lease, parcels, service, wait};
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
@@ -176,13 +176,20 @@ async fn under_lease(
         }
         return Ok(Next::Over);
     }
-    let kind = journal.look(|run, _| run.spec.kind);
+    let (kind, is_coordinator) = journal.look(|run, _| (run.spec.kind, run.spec.plan.is_some()));
     match kind {
+        RunKind::Job | RunKind::Heartbeat if is_coordinator => {
+            coordinate::begin(engine, journal).await?;
+        }
         RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
         RunKind::Service => service::run(engine, journal, company).await?,
     }
-    let is_done =
-        |run: &Run| run.status.is_terminal() || run.is_at_rest() || lease::place_of(run).is_some();
+    let is_done = |run: &Run| {
+        run.status.is_terminal()
+            || run.is_at_rest()
+            || run.is_coordinating()
+            || lease::place_of(run).is_some()
+    };
     Ok(journal.look(|run, _| if is_done(run) { Next::Over } else { Next::Attempt }))
 }
 

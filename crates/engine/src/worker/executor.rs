@@ -68,7 +68,16 @@ impl fmt::Debug for InProcess {
 }
 
 impl Executor for InProcess {
-    fn carry_out(&self, engine: Engine, charge: Charge, _: watch::Receiver<Orders>) -> CarriedOut {
+    fn carry_out(
+        &self,
+        engine: Engine,
+        charge: Charge,
+        orders: watch::Receiver<Orders>,
+    ) -> CarriedOut {
+        if charge.stored.run.spec.plan.is_some() {
+            // A coordinator is no work by itself.
+            return Processes.carry_out(engine, charge, orders);
+        }
         let work = Arc::clone(&self.work);
         Box::pin(async move { at_once(&engine, charge, work.as_ref()).await })
     }

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use errand_model::RunId;
 use errand_model::placement::Resources;
 use tokio::sync::watch;
 
@@ -25,12 +26,14 @@ use crate::supervise::Orders;
 use crate::{Engine, Error};
 
 /// When a worker ends by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
     /// Only when it is told to.
     Told,
     /// As soon as nothing is queued that is due, and all slots are free.
     Empty,
+    /// Once that run is over.
+    Over(RunId),
 }
 
 /// What a worker is like.
@@ -42,6 +45,8 @@ pub struct Options {
     pub slots: u32,
     /// Its labels: it alone is given what asks for them.
     pub labels: BTreeMap<String, String>,
+    /// Whether it takes only runs that ask for one of its labels.
+    pub only: bool,
     /// What it has; `None`: it does not count, and takes any run.
     pub resources: Option<Resources>,
     /// How long its leases last; renewed every third of it.
@@ -61,6 +66,7 @@ impl Options {
             name: name.into(),
             slots,
             labels: BTreeMap::new(),
+            only: false,
             resources: None,
             lease_for: LEASE_FOR,
             drain_timeout: Duration::ZERO,

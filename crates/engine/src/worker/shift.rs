@@ -22,7 +22,7 @@ use super::{Options, Until};
 use crate::journal::may_pass;
 use crate::lease::Term;
 use crate::supervise::{Charge, Orders};
-use crate::{Engine, Error, reaper};
+use crate::{Engine, Error, coordinate, reaper};
 
 /// How long runs have to hand back what they have once the worker was told twice to end.
 const END_AT_ONCE: Duration = Duration::from_secs(2);
@@ -70,6 +70,8 @@ impl Shift {
         let mut reaper = JoinSet::new();
         let reaping = engine.clone();
         reaper.spawn(async move { reaper::watch(&reaping).await });
+        let turning = engine.clone();
+        reaper.spawn(async move { coordinate::watch(&turning).await });
         Ok(Self {
             changes: engine.store().changes(),
             engine: engine.clone(),
@@ -92,8 +94,7 @@ impl Shift {
             self.heed();
             let claimed = self.claim().await?;
             let is_told = self.stage != Stage::Working;
-            let is_empty = self.options.until == Until::Empty && claimed == 0;
-            if self.under_way.is_empty() && (is_told || is_empty) {
+            if self.under_way.is_empty() && (is_told || self.is_done(claimed).await?) {
                 return Ok(self.done);
             }
             if matches!(self.stage, Stage::Ending(at) if Instant::now() >= at) {
@@ -102,6 +103,18 @@ impl Shift {
                 return Ok(self.done);
             }
             self.wait().await;
+        }
+    }
+
+    /// Whether nothing more is to be done, with all slots free and so many runs just claimed.
+    async fn is_done(&self, claimed: usize) -> Result<bool, Error> {
+        match &self.options.until {
+            Until::Told => Ok(false),
+            Until::Empty => Ok(claimed == 0),
+            Until::Over(run_id) => {
+                let stored = self.engine.store().load(run_id).await?;
+                Ok(stored.is_none_or(|stored| stored.run.status.is_terminal()))
+            }
         }
     }
 
@@ -192,7 +205,7 @@ impl Shift {
         let offer = Offer {
             labels: self.options.labels.clone(),
             free: self.options.resources.map(|all| self.held.left_of(all)),
-            only: false,
+            only: self.options.only,
         };
         let lease_for = Some(self.options.lease_for);
         let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };

@@ -12,7 +12,10 @@ use super::connect::{Access, connect, is_there};
 use super::failure::{Failure, explain};
 use super::row::{integer, json, number};
 use super::{busy, migrate, read, write};
-use crate::{Admission, Blobs, Error, Lease, Registry, RemovedSessions, SessionState, files};
+use crate::{
+    Admission, Blobs, DocumentChange, DocumentKind, DocumentWrite, Error, Expect, Lease, Pending,
+    Registry, RemovedSessions, SessionState, files,
+};
 
 const DOING: &str = "is made anew";
 
@@ -154,10 +157,10 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
         run: run.clone(),
         head: *head,
         events: events.clone(),
-        queued: None,
+        queued: if lease.is_none() { Pending::of(run) } else { None },
         dedup: false,
         redrives: false,
-        documents: Vec::new(),
+        documents: coordinator(run).into_iter().collect(),
     };
     let number = write::insert(&transaction, &admission, run.epoch)?;
     write::put_state(&transaction, number, run, head.seq)?;
@@ -165,6 +168,20 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
         write::put_lease(&transaction, number, lease)?;
     }
     Ok(transaction.commit()?)
+}
+
+/// News of its children are not in the files: a coordinator is to look for itself.
+fn coordinator(run: &Run) -> Option<DocumentWrite> {
+    run.is_coordinating().then(|| DocumentWrite {
+        kind: DocumentKind::Turn,
+        namespace: run.spec.namespace.clone(),
+        key: format!("{}/restored", run.id),
+        expect: Expect::Anything,
+        change: DocumentChange::Put {
+            body: serde_json::json!({ "type": "look" }),
+            due_at: Some(run.created_at),
+        },
+    })
 }
 
 /// Projects the events of all journals that are about sessions.

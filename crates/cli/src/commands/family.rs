@@ -1,0 +1,129 @@
+//! A coordinator that is carried out here: its helper, and the foreground that shows what happens.
+
+use errand_engine::coordinate::family;
+use errand_engine::supervise::Usher;
+use errand_engine::{Engine, payload, wait};
+use errand_model::coordination::END;
+use errand_model::event::{EventBody, MessageSent, StepCompleted, StepFailed, StepStarted};
+use errand_model::{Event, RunId};
+use errand_store::{Change, Stored};
+use tokio::time::{Duration, timeout};
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Agents of one family that work at once: they wait more than they compute.
+pub(crate) const SLOTS: u32 = 16;
+/// Events that are read at once.
+const EVENTS: u32 = 256;
+/// How often it is looked for more where nothing is heard.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Works for a coordinator until it is over, and shows on stderr what happens meanwhile.
+pub(super) async fn show(
+    context: &Context,
+    engine: &Engine,
+    usher: &Usher,
+    run_id: &RunId,
+) -> Result<Stored, Failure> {
+    let mut shown = Shown { context, after: 0 };
+    let ended = {
+        let work = family::carry_out(engine, run_id, SLOTS, usher.orders());
+        tokio::select! {
+            ended = work => ended?,
+            failed = shown.follow(engine, run_id) => return Err(failed),
+        }
+    };
+    shown.catch_up(engine, run_id).await?;
+    if let Some(output) = &ended.run.output {
+        let mut bytes = payload::to_bytes(&engine.blobs(), output)?;
+        if bytes.last().is_some_and(|last| *last != b'\n') {
+            bytes.push(b'\n');
+        }
+        context.printer.bytes(&bytes)?;
+    }
+    Ok(ended)
+}
+
+/// How far a coordinator's journal is shown.
+struct Shown<'a> {
+    context: &'a Context,
+    after: u64,
+}
+
+impl Shown<'_> {
+    /// Shows what comes until it is dropped, or until it cannot be read.
+    async fn follow(&mut self, engine: &Engine, run_id: &RunId) -> Failure {
+        let mut changes = engine.store().changes();
+        loop {
+            if let Err(failure) = self.catch_up(engine, run_id).await {
+                return failure;
+            }
+            let heard = async {
+                loop {
+                    match changes.recv().await {
+                        Ok(Change::Run { run_id: changed, .. }) if changed != *run_id => {}
+                        Ok(
+                            Change::Run { .. }
+                            | Change::Queued
+                            | Change::Asked { .. }
+                            | Change::Turn
+                            | Change::Inbox { .. }
+                            | Change::Elsewhere,
+                        )
+                        | Err(_) => return,
+                    }
+                }
+            };
+            // Whether something was heard or not: it is looked again.
+            drop(timeout(LOOK_EVERY, heard).await);
+        }
+    }
+
+    async fn catch_up(&mut self, engine: &Engine, run_id: &RunId) -> Result<(), Failure> {
+        loop {
+            let events = engine.store().events(run_id, self.after, EVENTS).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            self.after = last.seq;
+            for event in &events {
+                self.show(event);
+            }
+        }
+    }
+
+    fn show(&self, event: &Event) {
+        // What a newer version wrote is not shown.
+        let Ok(body) = event.body() else { return };
+        if let Some(line) = line(&body) {
+            self.context.printer.note(&line);
+        }
+    }
+}
+
+/// What an event means to somebody who watches.
+fn line(body: &EventBody) -> Option<String> {
+    if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), .. }) = body {
+        Some(format!("{key} is run {run_id}"))
+    } else if let EventBody::StepCompleted(StepCompleted { key, duration, .. }) = body {
+        Some(format!("{key} is done after {}", seconds(*duration)))
+    } else if let EventBody::StepFailed(StepFailed { key, error, duration, .. }) = body {
+        Some(format!("{key} failed after {}: {}", seconds(*duration), error.message))
+    } else if let EventBody::MessageSent(MessageSent { from, to, kind, .. }) = body {
+        let to = if to == END { "the end" } else { to };
+        Some(format!("{from} -> {to}: {}", kind.word()))
+    } else {
+        None
+    }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}.{:01} s", duration.as_secs(), duration.subsec_millis() / 100)
+}
+
+/// Waits until the coordinator has begun, or is over.
+pub(super) async fn began(engine: &Engine, run_id: &RunId) -> Result<(), Failure> {
+    let has_begun =
+        |stored: &Stored| !stored.run.attempts.is_empty() || stored.run.status.is_terminal();
+    wait::until(engine, run_id, None, has_begun).await?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! A child that a coordinator starts: what it inherits, and what is checked before it exists.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_agent::parcel::{self, Parcel};
+use errand_model::Digest;
+use errand_model::Timestamp;
+use errand_model::coordination::{Membership, Start};
+use errand_model::event::{AgentRef, Failure, RunKind, Trigger, TriggerKind};
+use errand_model::placement::{Demands, Placement};
+use errand_model::run::Run;
+use errand_store::Admission;
+
+use super::material;
+use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::{Engine, Error, parcels};
+
+/// The agents of one coordinator, as they were opened for a turn.
+#[derive(Debug, Default)]
+pub(super) struct Opened(BTreeMap<Digest, Parcel>);
+
+impl Opened {
+    fn open(&mut self, engine: &Engine, agent: &AgentRef) -> Result<Parcel, Error> {
+        if let Some(parcel) = self.0.get(&agent.digest) {
+            return Ok(parcel.clone());
+        }
+        parcels::fetch(engine, &agent.digest)?;
+        let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
+        self.0.insert(agent.digest.clone(), parcel.clone());
+        Ok(parcel)
+    }
+}
+
+/// The admission of a child. The inner error says why its agent cannot be given that.
+///
+/// # Errors
+///
+/// If the registry or the blob store fails.
+pub(super) async fn admission(
+    engine: &Engine,
+    coordinator: &Run,
+    (start, opened): (&Start, &mut Opened),
+    now: Timestamp,
+) -> Result<Result<Admission, Failure>, Error> {
+    let refused = |code: &str, message: String| {
+        let (code, step) = (code.to_owned(), Some(start.key.clone()));
+        Ok(Err(Failure { code, message, step, retryable: Some(false) }))
+    };
+    let agent = coordinator.spec.plan.as_ref().and_then(|plan| plan.agents.get(&start.name));
+    let Some(agent) = agent else {
+        return refused("agent_unknown", format!("the plan has no agent {:?}", start.name));
+    };
+    let parcel = match opened.open(engine, agent) {
+        Ok(parcel) => parcel,
+        Err(error @ Error::Parcel(_)) => return refused(error.code().as_str(), error.to_string()),
+        Err(error) => return Err(error),
+    };
+    let input = match material::bytes(engine, coordinator, &start.input) {
+        Ok(input) => input,
+        Err(failure) => return Ok(Err(Failure { step: Some(start.key.clone()), ..failure })),
+    };
+    let spec = &coordinator.spec;
+    let files = parcel.files_path();
+    let draft = Draft {
+        agent: &parcel.agent,
+        files: &files,
+        kind: RunKind::Job,
+        input: input.as_deref(),
+        env: &spec.env,
+    };
+    if let Err(error) = admit::check_elsewhere(&draft) {
+        return refused(error.code().as_str(), error.to_string());
+    }
+    let wishes = wishes(coordinator, start, &parcel, now);
+    let member = Membership {
+        coordinator: coordinator.id.clone(),
+        key: start.key.clone(),
+        name: start.name.clone(),
+        depth: spec.member.as_ref().map_or(0, |member| member.depth) + 1,
+        sends_to: start.sends_to.clone(),
+        previous: start.previous.clone(),
+    };
+    let submission = Submission {
+        parcel,
+        source: agent.path.clone(),
+        kind: RunKind::Job,
+        trigger: Trigger {
+            kind: TriggerKind::Upstream,
+            source: Some(coordinator.id.to_string()),
+            payload: None,
+        },
+        input,
+        wishes,
+        service: None,
+        parent: Some(coordinator.id.clone()),
+        origin: None,
+        member: Some(Box::new(member)),
+        lineage: Lineage::default(),
+    };
+    match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
+        Ok(admission) => Ok(Ok(admission)),
+        Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness { .. })) => Err(error),
+        Err(error) => refused(error.code().as_str(), error.to_string()),
+    }
+}
+
+/// What flows down from a coordinator: labels, environment, namespace, what is left of its time.
+fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> Wishes {
+    let spec = &coordinator.spec;
+    let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
+    let left = coordinator.run_deadline().map(|deadline| deadline.since(now));
+    Wishes {
+        labels: spec.labels.clone(),
+        env: spec.env.clone(),
+        budgets: start.budgets.clone(),
+        timeout: [own_timeout, start.timeout, left].into_iter().flatten().min(),
+        detached: true,
+        cwd: spec.cwd.clone(),
+        namespace: spec.namespace.clone(),
+        placement: Some(placement(coordinator)),
+        traceparent: spec.traceparent.clone(),
+        ..Wishes::default()
+    }
+}
+
+/// Children go where their coordinator may, and need what their own agents need.
+fn placement(coordinator: &Run) -> Placement {
+    let own = coordinator.spec.placement.clone().unwrap_or_default();
+    let demands = Demands { affinity: own.demands.affinity, ..Demands::default() };
+    Placement { priority: own.priority, not_before: None, demands }
+}

@@ -1,0 +1,100 @@
+//! What is left for a coordinator to hear, as documents.
+
+use errand_model::coordination::News;
+use errand_model::run::Run;
+use errand_model::{RunId, Timestamp};
+use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
+
+/// Something was asked of it, or there is more to do.
+const LOOK: &str = "look";
+/// An attempt of it began.
+const BEGAN: &str = "began";
+/// The registry was made anew: what is known of its children may be outdated.
+const RESTORED: &str = "restored";
+/// It may be out of time.
+const DEADLINE: &str = "deadline";
+
+/// What a coordinator is to hear at a time. `about` tells it from what else it is to hear.
+pub(super) fn news(
+    (namespace, coordinator): (Option<&str>, &RunId),
+    about: &str,
+    news: &News,
+    due_at: Timestamp,
+) -> DocumentWrite {
+    DocumentWrite {
+        kind: DocumentKind::Turn,
+        namespace: namespace.map(str::to_owned),
+        key: format!("{coordinator}/{about}"),
+        expect: Expect::Anything,
+        change: DocumentChange::Put {
+            // It has string keys only, so this cannot fail.
+            body: serde_json::to_value(news).unwrap_or_default(),
+            due_at: Some(due_at),
+        },
+    }
+}
+
+/// It is to look again at that time.
+pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
+    news((run.spec.namespace.as_deref(), &run.id), LOOK, &News::Look, at)
+}
+
+/// It need not look again.
+pub(super) fn look_done(run: &Run) -> DocumentWrite {
+    DocumentWrite {
+        kind: DocumentKind::Turn,
+        namespace: run.spec.namespace.clone(),
+        key: format!("{}/{LOOK}", run.id),
+        expect: Expect::Anything,
+        change: DocumentChange::Remove,
+    }
+}
+
+/// What a coordinator whose attempt began at `now` is to hear: that it did, and later that it is out
+/// of time.
+pub(super) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
+    let owner = (run.spec.namespace.as_deref(), &run.id);
+    let mut writes = vec![news(owner, BEGAN, &News::Began { items: None }, now)];
+    writes.extend(deadline(run));
+    writes
+}
+
+/// It is to hear when it is out of time, if it has a limit.
+pub(super) fn deadline(run: &Run) -> Option<DocumentWrite> {
+    let owner = (run.spec.namespace.as_deref(), &run.id);
+    run.run_deadline().map(|at| news(owner, DEADLINE, &News::Look, at))
+}
+
+/// The same for a run whose limit may have moved since: not before `soonest`.
+pub(super) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWrite> {
+    let owner = (run.spec.namespace.as_deref(), &run.id);
+    let held_for = run.paused_until(soonest).saturating_sub(run.paused);
+    let at = run.run_deadline()?.plus(held_for).max(soonest);
+    Some(news(owner, DEADLINE, &News::Look, at))
+}
+
+/// Whether it is about being out of time.
+pub(super) fn is_deadline(document: &Document) -> bool {
+    document.key.ends_with("/deadline")
+}
+
+/// Whether what it is to hear may not be all that happened to its children.
+pub(super) fn is_incomplete(document: &Document) -> bool {
+    [BEGAN, RESTORED].iter().any(|about| document.key.split('/').nth(1) == Some(about))
+}
+
+/// Which coordinator is to hear it; `None`: nobody who can be named.
+pub(super) fn coordinator(document: &Document) -> Option<RunId> {
+    document.key.split('/').next()?.parse().ok()
+}
+
+/// It was heard: nothing more is to be done about it.
+pub(super) fn heard(document: &Document) -> DocumentWrite {
+    crate::deadlines::rewrite(document, DocumentChange::Remove)
+}
+
+/// It is to be heard later.
+pub(super) fn later(document: &Document, at: Timestamp) -> DocumentWrite {
+    let change = DocumentChange::Put { body: document.body.clone(), due_at: Some(at) };
+    crate::deadlines::rewrite(document, change)
+}

@@ -1,0 +1,77 @@
+//! What a coordinator wants of its children, done once the turn is durable. Each may be done twice.
+
+use std::time::Duration;
+
+use errand_model::RunId;
+use errand_model::coordination::Turn;
+use errand_model::event::CancelCause;
+use errand_model::run::Run;
+use tokio::task::{JoinError, JoinSet};
+
+use super::document;
+use crate::ask::{self, Stop};
+use crate::{Engine, Error};
+
+/// How long an agent has to end by itself where nobody said otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+/// Children that are told something at the same time.
+const AT_ONCE: usize = 16;
+
+/// What a child is told.
+#[derive(Clone, Copy, Debug)]
+enum Told {
+    End { grace: Duration },
+    Hold,
+    GoOn,
+}
+
+/// Whether anything is wanted of a child.
+pub(super) fn wants(turn: &Turn) -> bool {
+    !(turn.stops.is_empty() && turn.holds.is_empty() && turn.releases.is_empty())
+}
+
+/// Tells the children. Once all of them did what they were told, nobody has to look at it again.
+pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) -> Result<(), Error> {
+    if !wants(turn) {
+        return Ok(());
+    }
+    let grace = run.cancel_requested.as_ref().map_or(GRACE, |request| request.grace);
+    let ends = turn.stops.iter().map(|child| (child, Told::End { grace }));
+    let holds = turn.holds.iter().map(|child| (child, Told::Hold));
+    let go_on = turn.releases.iter().map(|child| (child, Told::GoOn));
+    let all: Vec<_> = ends.chain(holds).chain(go_on).collect();
+    let mut is_done = turn.stops.is_empty() && !turn.looks_again;
+    let mut telling = JoinSet::new();
+    for (child, told) in all {
+        if telling.len() >= AT_ONCE {
+            is_done &= is_told(telling.join_next().await.as_ref());
+        }
+        let (engine, child) = (engine.clone(), child.clone());
+        telling.spawn(async move { Box::pin(tell(&engine, &child, told)).await });
+    }
+    while !telling.is_empty() {
+        is_done &= is_told(telling.join_next().await.as_ref());
+    }
+    if is_done && run.is_coordinating() {
+        engine.store().write_documents(vec![document::look_done(run)]).await?;
+    }
+    Ok(())
+}
+
+/// Whether a child did what it was told. Whoever could not be told is told at the next look.
+const fn is_told(told: Option<&Result<Result<bool, Error>, JoinError>>) -> bool {
+    matches!(told, None | Some(Ok(Ok(true))))
+}
+
+/// `false`: it did not do it yet.
+async fn tell(engine: &Engine, child: &RunId, told: Told) -> Result<bool, Error> {
+    match told {
+        Told::End { grace } => {
+            let stop = Stop { cause: CancelCause::Parent, by: None, grace };
+            let stored = ask::begin_stop(engine, child, &stop).await?;
+            Ok(stored.run.status.is_terminal())
+        }
+        Told::Hold => ask::begin_pause(engine, child).await,
+        Told::GoOn => ask::begin_resume(engine, child).await,
+    }
+}

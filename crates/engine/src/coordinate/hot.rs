@@ -1,0 +1,81 @@
+//! The coordinators that took a turn lately: the next turn need not fold their journals again.
+//!
+//! What is kept here may be outdated: a turn that was decided from it is refused by the store, and is
+//! decided anew from what is there. Waiting coordinators are not kept: there may be any number.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use errand_model::run::Run;
+use errand_model::step::Steps;
+use errand_model::{Head, RunId, Timestamp};
+
+use crate::{Engine, Error, wait};
+
+/// Coordinators that are kept at most.
+const KEPT: usize = 32;
+
+/// A coordinator as it was after its last turn.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) run: Run,
+    pub(super) head: Head,
+    pub(super) steps: Steps,
+    /// The number of its last lease.
+    pub(super) epoch: u64,
+    /// Whether somebody holds it.
+    pub(super) is_held: bool,
+    /// When its last event was decided.
+    pub(super) last_at: Timestamp,
+}
+
+/// Coordinators that took a turn lately. Cheap to clone; all clones are one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hot {
+    known: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// With the number of the turn after which it was kept.
+    by_id: BTreeMap<RunId, (u64, Known)>,
+    turns: u64,
+}
+
+impl Hot {
+    /// The coordinator; `None`: there is no such run any more.
+    pub(super) async fn take(
+        &self,
+        engine: &Engine,
+        run_id: &RunId,
+    ) -> Result<Option<Known>, Error> {
+        if let Some((_, known)) = self.kept().by_id.remove(run_id) {
+            return Ok(Some(known));
+        }
+        let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
+        let last_at = wait::last_at(engine, &stored).await?;
+        let steps = Steps::from_stored(engine.store().steps(run_id).await?);
+        let is_held = stored.lease.is_some();
+        let errand_store::Stored { run, head, epoch, .. } = stored;
+        Ok(Some(Known { run, head, steps, epoch, is_held, last_at }))
+    }
+
+    /// Keeps it for its next turn.
+    pub(super) fn keep(&self, known: Known) {
+        let mut kept = self.kept();
+        kept.turns += 1;
+        let turn = kept.turns;
+        kept.by_id.insert(known.run.id.clone(), (turn, known));
+        if kept.by_id.len() > KEPT {
+            let oldest = kept.by_id.iter().min_by_key(|(_, (turn, _))| *turn);
+            if let Some(oldest) = oldest.map(|(run_id, _)| run_id.clone()) {
+                kept.by_id.remove(&oldest);
+            }
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // No code path panics while it holds the lock, and every change is one insert or remove.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

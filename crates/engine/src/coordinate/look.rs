@@ -1,0 +1,87 @@
+//! Whoever works also lets coordinators take their turns: a reconciler without input. Any number of
+//! processes may do this at once; two that come upon the same news are told apart by the store.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use errand_model::RunId;
+use errand_store::{Change, Changes, Document, DocumentKind};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::hot::Hot;
+use super::{document, turn};
+use crate::{Engine, Error, reaper};
+
+/// What is looked at in one go.
+const BATCH: u32 = 512;
+/// Coordinators that take their turns at the same time.
+const AT_ONCE: usize = 16;
+/// How often it is looked where nothing is heard: what another process left and could not see to.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// That something happened elsewhere is no reason to look more often.
+const ELSEWHERE_EVERY: Duration = Duration::from_millis(50);
+
+/// Lets coordinators take their turns until it is dropped.
+pub(crate) async fn watch(engine: &Engine) {
+    let hot = Hot::default();
+    let mut changes = engine.store().changes();
+    let mut last = Instant::now();
+    loop {
+        // A registry that cannot be read now may be later.
+        if matches!(look(engine, &hot).await, Ok(true)) {
+            continue;
+        }
+        let until = Instant::now() + reaper::jittered(engine, LOOK_EVERY);
+        let heard = tokio::time::timeout_at(until, heard(&mut changes)).await;
+        if matches!(heard, Ok(Heard::Elsewhere)) {
+            tokio::time::sleep_until(last + ELSEWHERE_EVERY).await;
+        }
+        last = Instant::now();
+    }
+}
+
+enum Heard {
+    Here,
+    Elsewhere,
+}
+
+/// Waits until there may be something to hear for a coordinator.
+async fn heard(changes: &mut Changes) -> Heard {
+    loop {
+        match changes.recv().await {
+            Ok(Change::Turn) | Err(RecvError::Lagged(_)) => return Heard::Here,
+            Ok(Change::Elsewhere) => return Heard::Elsewhere,
+            Ok(
+                Change::Run { .. } | Change::Queued | Change::Asked { .. } | Change::Inbox { .. },
+            ) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Looks once. Whether there is more.
+pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
+    let due = engine.store().due_documents(DocumentKind::Turn, engine.now(), BATCH).await?;
+    let is_full = u32::try_from(due.len()).is_ok_and(|count| count >= BATCH);
+    let mut by_coordinator: BTreeMap<RunId, Vec<Document>> = BTreeMap::new();
+    for found in due {
+        if let Some(coordinator) = document::coordinator(&found) {
+            by_coordinator.entry(coordinator).or_default().push(found);
+        }
+    }
+    let mut turns = JoinSet::new();
+    for (coordinator, documents) in by_coordinator {
+        if turns.len() >= AT_ONCE {
+            // What went wrong with one is found again at the next look.
+            drop(turns.join_next().await);
+        }
+        let (engine, hot) = (engine.clone(), hot.clone());
+        turns.spawn(async move {
+            drop(Box::pin(turn::take(&engine, &hot, &coordinator, &documents)).await);
+        });
+    }
+    while turns.join_next().await.is_some() {}
+    Ok(is_full)
+}

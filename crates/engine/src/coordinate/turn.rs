@@ -1,0 +1,295 @@
+//! One turn of a coordinator: what it hears, what follows from that, in one commit.
+
+use errand_model::coordination::{Delivery, Finish, News, Start, Turn};
+use errand_model::event::{Failure, ProcessUsage};
+use errand_model::run::{EndAttempt, Outcome};
+use errand_model::{RunId, Timestamp};
+use errand_store::{
+    Admission, Append, Document, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence,
+};
+use serde_json::json;
+
+use super::child::{self, Opened};
+use super::hot::{Hot, Known};
+use super::making::Making;
+use super::{document, effects, material, verify};
+use crate::{Engine, Error, follow_up, record_file, rest};
+
+/// How often a turn is decided anew since somebody was faster.
+const TRIES: usize = 8;
+/// What is for a coordinator that cannot hear it now, since no attempt of it is under way, is tried
+/// again so much later.
+const NOT_NOW: std::time::Duration = std::time::Duration::from_secs(1);
+/// How soon a coordinator looks again at what it wants of its children.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Lets a coordinator hear what is left for it, and does what follows.
+///
+/// # Errors
+///
+/// If the registry fails: everything is there still, and is found again.
+pub(super) async fn take(
+    engine: &Engine,
+    hot: &Hot,
+    run_id: &RunId,
+    documents: &[Document],
+) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let Some(known) = hot.take(engine, run_id).await? else {
+            return forget(engine, documents).await;
+        };
+        if known.run.status.is_terminal() {
+            return forget(engine, documents).await;
+        }
+        if known.is_held || !known.run.is_coordinating() {
+            return postpone(engine, documents).await;
+        }
+        let prepared = prepare(engine, known, documents).await?;
+        match commit(engine, &prepared).await {
+            Ok(()) => {
+                let Prepared { making, turn, epoch, now, .. } = prepared;
+                let Making { run, head, steps, .. } = making;
+                if !run.status.is_terminal() {
+                    let run = run.clone();
+                    let (is_held, last_at) = (false, now);
+                    hot.keep(Known { run, head, steps, epoch, is_held, last_at });
+                }
+                return effects::carry_out(engine, &run, &turn).await;
+            }
+            // Somebody else heard of it, or wrote the journal: what is known is outdated.
+            Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => return Ok(()),
+            Err(error) if rest::is_race(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A turn that is decided and not written.
+struct Prepared {
+    making: Making,
+    turn: Turn,
+    children: Vec<Admission>,
+    documents: Vec<DocumentWrite>,
+    epoch: u64,
+    /// Whether the whole fold is written with it.
+    snapshot: bool,
+    now: Timestamp,
+}
+
+async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Result<Prepared, Error> {
+    let now = engine.now().max(known.last_at);
+    let before = known.head.seq;
+    let mut making = Making::new((known.run, known.head), known.steps, now);
+    let (mut turn, mut children, mut opened) = (Turn::default(), Vec::new(), Opened::default());
+    let (mut news, mut unprepared) = heard(engine, &making, documents);
+    if documents.iter().any(document::is_incomplete) {
+        news.extend(verify::missed(engine, &making.run).await?);
+    }
+    while !news.is_empty() {
+        let next = making.run.turn(&news, &ids(engine)?, now)?;
+        making.record(&next.events)?;
+        news.clear();
+        for start in &next.starts {
+            match admit(engine, &making, (start, &mut opened), now).await? {
+                Ok(child) => children.push(child),
+                Err(error) => news.push(News::NotStarted { key: start.key.clone(), error }),
+            }
+        }
+        merge(&mut turn, next);
+    }
+    if let Some(failure) = unprepared.take() {
+        turn.finish = Some(Finish::Failed(failure));
+    }
+    if let Some(finish) = turn.finish.clone() {
+        end(engine, &mut making, &finish, now)?;
+    }
+    let documents = follow_ups(engine, (&making, &turn), documents, now);
+    let snapshot = making.is_transition || is_due(before, making.head.seq);
+    Ok(Prepared { making, turn, children, documents, epoch: known.epoch, snapshot, now })
+}
+
+async fn admit(
+    engine: &Engine,
+    making: &Making,
+    start: (&Start, &mut Opened),
+    now: Timestamp,
+) -> Result<Result<Admission, Failure>, Error> {
+    Box::pin(child::admission(engine, &making.run, start, now)).await
+}
+
+/// What the documents say, and why the coordinator cannot even begin, if it cannot.
+fn heard(engine: &Engine, making: &Making, documents: &[Document]) -> (Vec<News>, Option<Failure>) {
+    let (mut news, mut unprepared) = (Vec::new(), None);
+    for document in documents {
+        // What cannot be read was written by a newer version, and is not for this one to hear.
+        let Ok(said) = serde_json::from_value::<News>(document.body.clone()) else { continue };
+        if !matches!(said, News::Began { .. }) {
+            news.push(said);
+            continue;
+        }
+        match material::count_items(engine, &making.run) {
+            Ok(items) => news.push(News::Began { items }),
+            Err(failure) => unprepared = Some(failure),
+        }
+    }
+    (news, unprepared)
+}
+
+/// Ids for children: as many as one turn may start.
+fn ids(engine: &Engine) -> Result<Vec<RunId>, Error> {
+    (0..errand_model::coordination::STARTS_PER_TURN).map(|_| engine.new_run_id()).collect()
+}
+
+fn merge(turn: &mut Turn, next: Turn) {
+    let Turn { events, starts, deliveries, stops, holds, releases, finish, looks_again } = next;
+    turn.events.extend(events);
+    turn.starts.extend(starts);
+    turn.deliveries.extend(deliveries);
+    // What was decided last is how it is.
+    (turn.stops, turn.holds, turn.releases) = (stops, holds, releases);
+    turn.finish = finish.or(turn.finish.take());
+    turn.looks_again |= looks_again;
+}
+
+/// Ends the attempt.
+fn end(engine: &Engine, making: &mut Making, finish: &Finish, now: Timestamp) -> Result<(), Error> {
+    let Some(live) = making.run.live_attempt() else { return Ok(()) };
+    let outcome = match finish {
+        Finish::Completed(output) => match material::as_payload(engine, &making.run, output) {
+            Ok(output) => Outcome::Exited { output },
+            Err(failure) => Outcome::Failed(failure),
+        },
+        Finish::Failed(failure) => Outcome::Failed(failure.clone()),
+        Finish::Cancelled => Outcome::Drained,
+    };
+    let end = EndAttempt {
+        attempt: live.number,
+        outcome,
+        exit_code: None,
+        signal: None,
+        usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
+    };
+    making.command(&end.into())
+}
+
+/// What changes beside the journal: what was heard is gone, what follows is left.
+fn follow_ups(
+    engine: &Engine,
+    (making, turn): (&Making, &Turn),
+    documents: &[Document],
+    now: Timestamp,
+) -> Vec<DocumentWrite> {
+    let run = &making.run;
+    let mut writes: Vec<_> = documents.iter().map(document::heard).collect();
+    writes.extend(turn.deliveries.iter().map(|delivery| deliver(run, delivery, now)));
+    if run.is_coordinating() {
+        if turn.looks_again {
+            replace(&mut writes, document::look(run, now));
+        } else if effects::wants(turn) {
+            replace(&mut writes, document::look(run, now.plus(LOOK_AGAIN)));
+        }
+        // Its limit moved while it was held.
+        let was_due = documents.iter().any(document::is_deadline);
+        let deadline = was_due.then(|| document::deadline_again(run, now.plus(LOOK_AGAIN)));
+        if let Some(deadline) = deadline.flatten() {
+            replace(&mut writes, deadline);
+        }
+    }
+    writes.extend(follow_up::documents(engine, run, &making.events));
+    writes.extend(crate::deadlines::watched(run));
+    writes
+}
+
+/// Puts a change in the place of another one of the same document.
+fn replace(writes: &mut Vec<DocumentWrite>, write: DocumentWrite) {
+    let same = |other: &DocumentWrite| other.kind == write.kind && other.key == write.key;
+    match writes.iter_mut().find(|other| same(other)) {
+        Some(other) => *other = DocumentWrite { expect: other.expect, ..write },
+        None => writes.push(write),
+    }
+}
+
+/// A message where the child that waits for it finds it.
+fn deliver(run: &errand_model::run::Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
+    let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
+    let body = json!({
+        "id": id, "from": from, "to": to, "type": kind, "payload": payload,
+    });
+    DocumentWrite {
+        kind: DocumentKind::Inbox,
+        namespace: run.spec.namespace.clone(),
+        key: format!("{run_id}/{number:010}"),
+        expect: Expect::Anything,
+        change: DocumentChange::Put { body, due_at: Some(now) },
+    }
+}
+
+/// Whether a journal became so much longer that its whole fold is worth writing: after an eighth of
+/// its length, so that all folds together are in proportion to the journal.
+fn is_due(before: u64, after: u64) -> bool {
+    let mut threshold = 64_u64;
+    while threshold <= before {
+        threshold += threshold / 8;
+    }
+    after >= threshold
+}
+
+async fn commit(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
+    let Prepared { making, children, documents, epoch, snapshot, .. } = prepared;
+    if making.events.is_empty() {
+        return Ok(engine.store().write_documents(documents.clone()).await?);
+    }
+    let is_over = !making.run.is_coordinating();
+    let append = Append {
+        run: making.run.clone(),
+        head: making.head,
+        events: making.events.clone(),
+        steps: making.changed.clone(),
+        fence: Fence { epoch: *epoch },
+        snapshot: *snapshot || is_over,
+        release: true,
+        requeue: crate::lease::place_of(&making.run),
+        answered: Vec::new(),
+        documents: documents.clone(),
+    };
+    engine.store().append_and_admit_all(append, children.clone()).await?;
+    if making.is_transition {
+        record_file::write_quietly(engine, &making.run, making.head, None);
+    }
+    Ok(())
+}
+
+/// There is nobody to hear it any more.
+async fn forget(engine: &Engine, documents: &[Document]) -> Result<(), Error> {
+    write_each(engine, documents.iter().map(document::heard)).await
+}
+
+/// It is to be heard once an attempt is under way.
+async fn postpone(engine: &Engine, documents: &[Document]) -> Result<(), Error> {
+    let at = engine.now().plus(NOT_NOW);
+    write_each(engine, documents.iter().map(|document| document::later(document, at))).await
+}
+
+async fn write_each(
+    engine: &Engine,
+    writes: impl Iterator<Item = DocumentWrite> + Send,
+) -> Result<(), Error> {
+    match engine.store().write_documents(writes.collect()).await {
+        // Somebody else saw to it.
+        Err(errand_store::Error::DocumentChanged { .. }) => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_are_written_ever_more_rarely() {
+        let due = (1..10_000).filter(|seq| is_due(seq - 1, *seq)).count();
+        assert!((30..60).contains(&due), "{due}");
+        assert!(is_due(60, 70) && !is_due(64, 65));
+    }
+}
