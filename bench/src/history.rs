@@ -168,6 +168,7 @@ impl Writer {
             fingerprint: None,
             detail: None,
             run_id: None,
+            allowance: BTreeMap::new(),
         };
         let completed = StepCompleted {
             key,
@@ -175,6 +176,7 @@ impl Writer {
             stderr: None,
             duration: Duration::from_millis(1),
             usage: None,
+            digest: None,
         };
         let at = now();
         let bodies = [EventBody::StepStarted(started), EventBody::StepCompleted(completed)];

@@ -115,10 +115,12 @@ fn step(number: u64) -> [EventBody; 2] {
         fingerprint: None,
         detail: None,
         run_id: None,
+        allowance: std::collections::BTreeMap::new(),
     };
     let output = Some(Payload::Text("the answer of a step, such as it is".to_owned()));
     let duration = Duration::from_millis(7);
-    let completed = StepCompleted { key, output, stderr: None, duration, usage: None };
+    let completed =
+        StepCompleted { key, output, stderr: None, duration, usage: None, digest: None };
     [EventBody::StepStarted(started), EventBody::StepCompleted(completed)]
 }
 

@@ -133,6 +133,7 @@ pub fn complete(
                 stderr,
                 duration: now.since(step.started_at),
                 usage: None,
+                digest: None,
             })))
         }
     }

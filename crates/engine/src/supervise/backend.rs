@@ -279,6 +279,7 @@ impl Backend for Desk {
             fingerprint: begin.fingerprint,
             detail: begin.detail.map(|detail| self.shown_detail(&detail)),
             run_id: None,
+            allowance: std::collections::BTreeMap::new(),
         };
         let mut done = None;
         let recorded = self.journal.record_start(|_, steps| {

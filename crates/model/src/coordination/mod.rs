@@ -4,12 +4,26 @@
 //! something: [`crate::run::Run::turn`] is the one function that decides what follows.
 
 mod condition;
+mod control;
+mod desk;
+mod fan_out;
+mod finish;
+mod fold;
+mod graph;
+mod hear;
+mod ledger;
+mod material;
 mod plan;
 mod reference;
+mod route;
+mod share;
 mod state;
 mod turn;
+mod workflow;
 
 pub use condition::{Condition, Test, When};
+pub(crate) use desk::Desk;
+pub use ledger::Ledger;
 pub use plan::{
     Aggregation, Chain, Edge, FanOut, Join, Link, Node, OnFailure, Pattern, Plan, Workflow,
 };

@@ -1,28 +1,46 @@
 //! What became of a plan so far: part of the run's fold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::RunId;
-use crate::event::{AgentUsage, PauseReason};
+use super::ledger::{Ledger, Shared};
+use crate::budget::LimitName;
+use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseReason};
+use crate::spend::Amounts;
+use crate::{Digest, Payload, RunId, Timestamp};
 
-/// How a coordinated run stands: the fold of its `step.*`, `message.*` and `child.*` events.
+/// How a coordinated run stands: the fold of its `step.*`, `message.*`, `coordination.*` and
+/// `child.*` events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Coordination {
     /// Children that were started and are not over, by the keys of their steps.
-    pub live: BTreeMap<String, LiveChild>,
+    pub live: Ledger<LiveChild>,
     /// Children that were started, in all.
     pub started: u32,
     /// Messages that were routed.
     pub messages: u32,
     /// What all children used that are over, by agent.
     pub usage: BTreeMap<String, AgentUsage>,
+    /// Of live children, by the ids of their runs: the keys of their steps.
+    pub(crate) keys: Ledger<String>,
+    /// Steps that are done for good, by key.
+    pub(crate) done: Ledger<Done>,
+    /// All of [`Coordination::usage`] together.
+    pub(crate) spent: Amounts,
+    /// What live children may use at most, all together.
+    pub(crate) promised: Amounts,
+    /// Live children that wait for a person.
+    pub(crate) waiting: u32,
+    /// Live children that were held with the run, and are to go on.
+    pub(crate) releasing: u32,
+    /// The way through the plan.
+    pub(crate) routing: Routing,
 }
 
 /// A child that is not over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LiveChild {
     /// Its run.
     pub run_id: RunId,
@@ -31,4 +49,153 @@ pub struct LiveChild {
     /// What it waits for, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<PauseReason>,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// What it may use at most.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) allowance: BTreeMap<LimitName, u64>,
+    /// Who wrote the message that it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) previous: Option<String>,
+    /// Messages that it got: the one that it began with, and those that it asked for.
+    #[serde(default)]
+    pub(crate) got: u32,
+    /// Whether it waits for the next one.
+    #[serde(default)]
+    pub(crate) listens: bool,
+    /// What it said itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) said: Vec<Letter>,
+    /// Whether it is held, or let go on.
+    #[serde(default)]
+    pub(crate) hold: Hold,
+    /// Whether another agent said that it is to end.
+    #[serde(default)]
+    pub(crate) is_stopping: bool,
+}
+
+/// Whether a child may go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Hold {
+    /// Nobody held it.
+    #[default]
+    Free,
+    /// The whole run is held.
+    WithRun,
+    /// Another agent said so.
+    ByAgent,
+    /// It was held, and is to go on.
+    Released,
+}
+
+/// A step that is done for good.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Done {
+    /// What came of it.
+    pub(crate) output: Option<Shared<Payload>>,
+    /// The digest of that as canonical JSON, where it counts as a vote.
+    pub(crate) digest: Option<Digest>,
+    /// What was sent by it, or because of it.
+    pub(crate) said: Vec<Letter>,
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    pub(crate) id: String,
+    pub(crate) from: String,
+    pub(crate) to: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: MessageType,
+    pub(crate) payload: Shared<Payload>,
+}
+
+/// The way through the plan, which begins anew when a failed attempt is followed by another.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Routing {
+    /// Set once it began.
+    pub(crate) began: Option<CoordinationBegan>,
+    /// Set once it cannot end well any more.
+    pub(crate) failed: Option<Failure>,
+    /// Set once its output is known: the first message to `__end__`.
+    pub(crate) end: Option<End>,
+    /// Messages so far.
+    pub(crate) messages: u32,
+    /// By name: those to which something happened.
+    pub(crate) nodes: BTreeMap<String, NodeState>,
+    /// Of a fan-out.
+    pub(crate) members: Members,
+}
+
+/// The message that ends a workflow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) payload: Shared<Payload>,
+    /// Whose message it is.
+    pub(crate) step: Option<String>,
+}
+
+/// What became of a node of a workflow.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct NodeState {
+    /// How often it ran.
+    pub(crate) runs: u32,
+    /// The step that is under way.
+    pub(crate) live: Option<String>,
+    /// Messages that it did not get yet, oldest first.
+    pub(crate) queue: VecDeque<Letter>,
+    /// Its last output.
+    pub(crate) output: Option<Shared<Payload>>,
+}
+
+/// How the members of a fan-out stand.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Members {
+    /// The first place whose child was not started yet.
+    pub(crate) next: u32,
+    /// How many did well.
+    pub(crate) succeeded: u32,
+    /// How many did not.
+    pub(crate) failed: u32,
+    /// The step that did well first.
+    pub(crate) first: Option<String>,
+    /// The failure that came first.
+    pub(crate) failure: Option<MemberFailure>,
+    /// How often each output was said, by digest, where they are votes.
+    pub(crate) votes: Ledger<u32>,
+    /// How often the one was said that was said most.
+    pub(crate) most: u32,
+    /// A step that said it.
+    pub(crate) favourite: Option<String>,
+}
+
+/// A member that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MemberFailure {
+    pub(crate) key: String,
+    pub(crate) run_id: RunId,
+    pub(crate) error: Failure,
+}
+
+impl Coordination {
+    /// The name of the agent whose step has that key.
+    pub fn name_of(key: &str) -> &str {
+        split_key(key).0
+    }
+}
+
+/// The key of a step: the `number`th run, from 1, of that agent.
+pub(crate) fn key_of(name: &str, number: u32) -> String {
+    format!("{name}#{number}")
+}
+
+/// The name and the number in the key of a step.
+pub(crate) fn split_key(key: &str) -> (&str, u32) {
+    let (name, number) = key.rsplit_once('#').unwrap_or((key, "0"));
+    (name, number.parse().unwrap_or(0))
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Failure, PauseReason};
 use crate::run::TokenUsage;
+use crate::spend::Amounts;
 use crate::{Payload, RunId};
 
 /// What a message between agents is.
@@ -108,13 +110,27 @@ pub struct CoordinationBegan {
     pub items: Option<u32>,
 }
 
+/// `coordination.settled`: it cannot end well any more, and what lives of it is ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoordinationSettled {
+    /// What it will fail with.
+    pub error: Failure,
+}
+
 /// `child.waiting`: a child of a coordinator waits for a person, or does not any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildWaiting {
     /// Its step.
     pub key: String,
     /// What it waits for; `None`: for nothing any more.
-    pub reason: Option<super::PauseReason>,
+    pub reason: Option<PauseReason>,
+}
+
+/// `child.listening`: a child of a coordinator asks for the next message that is for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChildListening {
+    /// Its step.
+    pub key: String,
 }
 
 /// What a child used, all that it started included.
@@ -140,4 +156,28 @@ pub struct AgentUsage {
     pub tool_calls: u64,
     /// Milliseconds that their processes lived, pauses not counted.
     pub wall_ms: u64,
+}
+
+impl AgentUsage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            runs: self.runs.saturating_add(other.runs),
+            tokens: self.tokens.plus(&other.tokens),
+            model_calls: self.model_calls.saturating_add(other.model_calls),
+            tool_calls: self.tool_calls.saturating_add(other.tool_calls),
+            wall_ms: self.wall_ms.saturating_add(other.wall_ms),
+        }
+    }
+
+    /// As budgets count it.
+    pub fn amounts(&self) -> Amounts {
+        Amounts {
+            tokens: self.tokens.input_tokens.saturating_add(self.tokens.output_tokens),
+            cost_micro_usd: self.tokens.cost_micro_usd.unwrap_or(0),
+            tool_calls: self.tool_calls,
+            wall_time_ms: self.wall_ms,
+        }
+    }
 }

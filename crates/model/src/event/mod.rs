@@ -22,8 +22,8 @@ pub use attempt::{
     ProcessUsage, Stage, StopReason,
 };
 pub use coordination::{
-    AgentUsage, ChildUsage, ChildWaiting, CoordinationBegan, HandoffRequested, MessageDelivered,
-    MessageReceived, MessageSent, MessageType,
+    AgentUsage, ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationSettled,
+    HandoffRequested, MessageDelivered, MessageReceived, MessageSent, MessageType,
 };
 pub use limit::{
     BomPinned, BudgetExceeded, BudgetRaised, BudgetWarned, CheckbackRefused, PolicyDecided,
@@ -283,6 +283,8 @@ event_bodies! {
     ArtifactCreated(ArtifactCreated) = "artifact.created",
     /// How much a coordinator has to do is known.
     CoordinationBegan(CoordinationBegan) = "coordination.began",
+    /// A coordinator cannot end well any more.
+    CoordinationSettled(CoordinationSettled) = "coordination.settled",
     /// A message was said by an agent, or routed by its coordinator.
     MessageSent(MessageSent) = "message.sent",
     /// Messages reached an agent.
@@ -291,6 +293,8 @@ event_bodies! {
     MessageReceived(MessageReceived) = "message.received",
     /// A child waits for a person, or does not any more.
     ChildWaiting(ChildWaiting) = "child.waiting",
+    /// A child asks for the next message.
+    ChildListening(ChildListening) = "child.listening",
     /// The agent hands its run over to another one.
     HandoffRequested(HandoffRequested) = "handoff.requested",
     /// A service's listener has its address.

@@ -1,10 +1,12 @@
 //! Events of steps, checkpoints and outputs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::{ChildUsage, Failure};
+use crate::budget::LimitName;
 use crate::{Digest, Payload, RunId};
 
 /// `step.started`.
@@ -22,6 +24,9 @@ pub struct StepStarted {
     /// The run that does it, for a step that is another agent's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
+    /// What that run may spend of the budgets of this one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub allowance: BTreeMap<LimitName, u64>,
 }
 
 /// `step.completed`.
@@ -39,6 +44,9 @@ pub struct StepCompleted {
     /// What it used, for a step that is another agent's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ChildUsage>,
+    /// The digest of the canonical JSON of its output, for a step whose output is a vote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// `step.failed`.

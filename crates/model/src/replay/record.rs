@@ -164,6 +164,7 @@ impl Record {
                 fingerprint: done.fingerprint.clone(),
                 detail: done.detail.clone(),
                 run_id: None,
+                allowance: BTreeMap::new(),
             };
             self.start(attempt, &started);
             let (output, stderr) = (done.output.clone(), done.stderr.clone());

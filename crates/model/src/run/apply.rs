@@ -167,10 +167,12 @@ impl Run {
                 self.apply_service(context.at, event);
             }
             EventBody::CoordinationBegan(_)
+            | EventBody::CoordinationSettled(_)
             | EventBody::MessageSent(_)
             | EventBody::MessageDelivered(_)
             | EventBody::MessageReceived(_)
             | EventBody::ChildWaiting(_)
+            | EventBody::ChildListening(_)
             | EventBody::HandoffRequested(_) => {}
         }
         self.apply_coordination(context, event);
@@ -218,8 +220,10 @@ impl Run {
                 live && self.service.is_some() && by_attempt()?
             }
             EventBody::CoordinationBegan(_)
+            | EventBody::CoordinationSettled(_)
             | EventBody::MessageDelivered(_)
-            | EventBody::ChildWaiting(_) => live && self.coordination.is_some() && by_attempt()?,
+            | EventBody::ChildWaiting(_)
+            | EventBody::ChildListening(_) => live && self.coordination.is_some() && by_attempt()?,
             EventBody::AttemptRunning(_)
             | EventBody::AttemptExited(_)
             | EventBody::AttemptFailed(_)

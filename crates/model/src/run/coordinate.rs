@@ -1,8 +1,10 @@
 //! The turns of a coordinator: what it hears, and what follows.
 
-use super::{Rejection, Run};
-use crate::coordination::{LiveChild, News, Turn};
-use crate::event::EventBody;
+use std::collections::BTreeMap;
+
+use super::{Rejection, Run, Status};
+use crate::coordination::{Desk, News, Turn};
+use crate::event::{AgentUsage, ChildUsage, EventBody, PauseReason};
 use crate::{EventContext, RunId, Timestamp};
 
 impl Run {
@@ -14,32 +16,36 @@ impl Run {
     /// [`Rejection::Terminal`] if it is over; [`Rejection::NotNow`] if it is no coordinator, or no
     /// attempt of it is under way.
     pub fn turn(&self, news: &[News], ids: &[RunId], now: Timestamp) -> Result<Turn, Rejection> {
-        let _ = (news, ids, now);
         if self.status.is_terminal() {
             return Err(self.terminal());
         }
-        if self.coordination.is_none() || self.live_attempt().is_none() {
+        let (Some(plan), Some(state), Some(_)) =
+            (&self.spec.plan, &self.coordination, self.live_attempt())
+        else {
             return Err(self.not_now("take a turn"));
-        }
-        Ok(Turn::default())
+        };
+        Ok(Desk::new(self, plan, state, ids, now).take(news))
     }
 
-    pub(super) fn apply_coordination(&mut self, _context: EventContext, event: &EventBody) {
+    pub(super) fn apply_coordination(&mut self, context: EventContext, event: &EventBody) {
         if let EventBody::HandoffRequested(requested) = event {
             self.handoff = Some(Box::new(requested.clone()));
         }
-        let Some(coordination) = &mut self.coordination else { return };
-        if let EventBody::StepStarted(started) = event
-            && let Some(run_id) = &started.run_id
-        {
-            let name = started.key.split('#').next().unwrap_or_default().to_owned();
-            let child = LiveChild { run_id: run_id.clone(), name, waits_for: None };
-            coordination.live.insert(started.key.clone(), child);
-            coordination.started += 1;
-        } else if let EventBody::StepCompleted(completed) = event {
-            coordination.live.remove(&completed.key);
+        let (Some(plan), Some(coordination)) = (&self.spec.plan, &mut self.coordination) else {
+            return;
+        };
+        coordination.apply(plan, context.at, event);
+        let usage = if let EventBody::StepCompleted(completed) = event {
+            completed.usage.as_ref()
         } else if let EventBody::StepFailed(failed) = event {
-            coordination.live.remove(&failed.key);
+            failed.usage.as_ref()
+        } else {
+            None
+        };
+        for used in usage.iter().flat_map(|usage| usage.by_agent.values()) {
+            self.usage = self.usage.plus(&used.tokens);
+            self.counters.model_calls += used.model_calls;
+            self.counters.tool_calls += used.tool_calls;
         }
     }
 
@@ -47,5 +53,33 @@ impl Run {
     /// its children work.
     pub fn is_coordinating(&self) -> bool {
         self.coordination.is_some() && self.live_attempt().is_some()
+    }
+
+    /// What it used until `now`, by agent, as its coordinator counts it: its own calls and time, or,
+    /// if it is a coordinator itself, those of its children.
+    pub fn usage_by_agent(&self, now: Timestamp) -> ChildUsage {
+        if let Some(coordination) = &self.coordination {
+            return ChildUsage { by_agent: coordination.usage.clone() };
+        }
+        let used = AgentUsage {
+            runs: 1,
+            tokens: self.usage,
+            model_calls: self.counters.model_calls,
+            tool_calls: self.counters.tool_calls,
+            wall_ms: self.budget.watch.read(now),
+        };
+        ChildUsage { by_agent: BTreeMap::from([(self.spec.agent.name.clone(), used)]) }
+    }
+
+    /// What it waits for, if it is paused.
+    pub(crate) const fn paused_for(&self) -> Option<PauseReason> {
+        match &self.status {
+            Status::Paused { reason, .. } => Some(*reason),
+            Status::Pending { .. }
+            | Status::Running { .. }
+            | Status::Completed { .. }
+            | Status::Failed { .. }
+            | Status::Cancelled { .. } => None,
+        }
     }
 }

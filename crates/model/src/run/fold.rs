@@ -292,6 +292,20 @@ impl Service {
 }
 
 impl TokenUsage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let costs = [self.cost_micro_usd, other.cost_micro_usd];
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_tokens: self.cached_tokens.saturating_add(other.cached_tokens),
+            reasoning_tokens: self.reasoning_tokens.saturating_add(other.reasoning_tokens),
+            cost_micro_usd: costs.into_iter().flatten().reduce(u64::saturating_add),
+            unpriced_calls: self.unpriced_calls.saturating_add(other.unpriced_calls),
+        }
+    }
+
     /// Adds what one `model.called` reports; what is missing or no number counts as nothing.
     fn add(&mut self, call: &ModelCall) {
         let Tokens { input, output, cached, reasoning } = call.tokens;

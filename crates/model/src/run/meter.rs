@@ -70,7 +70,11 @@ impl Run {
             tokens: self.usage.input_tokens.saturating_add(self.usage.output_tokens),
             cost_micro_usd: self.usage.cost_micro_usd.unwrap_or(0),
             tool_calls: self.counters.tool_calls,
-            wall_time_ms: self.budget.watch.read(now),
+            // A coordinator does nothing itself: its time is that of its children.
+            wall_time_ms: match &self.coordination {
+                Some(coordination) => coordination.spent.wall_time_ms,
+                None => self.budget.watch.read(now),
+            },
         }
     }
 
@@ -143,7 +147,12 @@ impl Run {
     }
 
     /// Warnings, and what happens at limits that were not known to be exceeded.
-    fn limits(&self, spent: Amounts, day: Option<Amounts>, denied: Option<Denied>) -> Decision {
+    pub(crate) fn limits(
+        &self,
+        spent: Amounts,
+        day: Option<Amounts>,
+        denied: Option<Denied>,
+    ) -> Decision {
         let scopes = [(Scope::Run, Some(spent)), (Scope::Day, day)];
         let (mut warned, mut exceeded) = (Vec::new(), Vec::new());
         for (scope, used) in scopes {

@@ -49,8 +49,10 @@ fn millis(from: Timestamp, to: Timestamp) -> u64 {
 impl Run {
     /// Starts or stops the watch as the run stands after `event`.
     pub(super) fn tick(&mut self, at: Timestamp, event: &EventBody) {
-        // A service's supervision is no work of its agent; its wakes are runs of their own.
+        // A service's supervision is no work of its agent; its wakes are runs of their own, and so
+        // are the children of a coordinator.
         let works = self.spec.kind != RunKind::Service
+            && self.coordination.is_none()
             && self.attempts.last().is_some_and(|last| last.state == AttemptState::Running)
             && !matches!(self.status, Status::Paused { .. });
         // Of an attempt whose supervisor died nobody knows when it died: it was heard of last then.

@@ -15,6 +15,7 @@ fn a_completed_step_is_served_and_never_begun_again() {
         fingerprint: None,
         detail: None,
         run_id: None,
+        allowance: std::collections::BTreeMap::new(),
     };
     let mut steps = Steps::default();
     let Ok(Begin::Run(event)) = begin(None, started.clone()) else { panic!("a new step runs") };

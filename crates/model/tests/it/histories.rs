@@ -36,7 +36,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         1 => Just(Expire {}.into()),
         2 => attempt.clone().prop_map(leave),
         3 => (attempt, "[abc]").prop_map(|(attempt, key)| {
-            let step = StepStarted { key, kind: None, fingerprint: None, detail: None, run_id: None };
+            let step = StepStarted { key, kind: None, fingerprint: None, detail: None, run_id: None, allowance: std::collections::BTreeMap::new() };
             Report { attempt, events: vec![EventBody::StepStarted(step)] }.into()
         }),
     ]

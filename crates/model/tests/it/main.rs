@@ -4,6 +4,7 @@
 
 mod budget;
 mod chain;
+mod coordination;
 mod histories;
 mod schedule;
 mod session;

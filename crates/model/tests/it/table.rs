@@ -153,6 +153,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         fingerprint: None,
         detail: None,
         run_id: None,
+        allowance: std::collections::BTreeMap::new(),
     };
     vec![
         ("start attempt", start(9)),
@@ -276,6 +277,7 @@ fn events() -> Vec<EventBody> {
             fingerprint: None,
             detail: None,
             run_id: None,
+            allowance: std::collections::BTreeMap::new(),
         }),
         EventBody::CheckpointSaved(CheckpointSaved { state: Payload::Text("s".to_owned()) }),
     ]

@@ -177,6 +177,7 @@ impl Writer {
             fingerprint: None,
             detail: None,
             run_id: None,
+            allowance: BTreeMap::new(),
         };
         self.append(&[EventBody::StepStarted(started)])
     }
@@ -188,6 +189,7 @@ impl Writer {
             stderr: None,
             duration: Duration::from_millis(5),
             usage: None,
+            digest: None,
         };
         self.append(&[EventBody::StepCompleted(completed)])
     }

@@ -41,6 +41,7 @@ impl Backend for Replayed {
                 .as_deref()
                 .map(|it| self.translate.text(&self.desk.shown_detail(it))),
             run_id: None,
+            allowance: std::collections::BTreeMap::new(),
         };
         let served = self.compare(|record| record.begin(&asked)).await?;
         let within = self.compare(|record| Ok(record.within(&asked.key))).await?;

@@ -1,0 +1,163 @@
+//! One turn of a coordinator: a copy of its state on which the turn is tried, and what comes of it.
+
+use super::graph::Graph;
+use super::plan::{Pattern, Plan};
+use super::state::{Coordination, LiveChild};
+use super::turn::{News, Start, Turn};
+use crate::event::{EventBody, Failure, MessageDelivered, PauseReason, StepStarted};
+use crate::run::Run;
+use crate::{RunId, Timestamp};
+
+/// The turn so far.
+pub(crate) struct Desk<'a> {
+    pub(super) run: &'a Run,
+    pub(super) plan: &'a Plan,
+    /// Set for chains and workflows.
+    pub(super) graph: Option<Graph<'a>>,
+    pub(super) state: Coordination,
+    pub(super) turn: Turn,
+    pub(super) now: Timestamp,
+    /// Ids that no child has yet.
+    pub(super) ids: std::slice::Iter<'a, RunId>,
+    /// What the run waits for.
+    pub(super) paused: Option<PauseReason>,
+    /// Whether it is to be cancelled.
+    pub(super) is_cancelled: bool,
+    /// Whether there was more to do than one turn does.
+    pub(super) has_more: bool,
+}
+
+impl<'a> Desk<'a> {
+    pub(crate) fn new(
+        run: &'a Run,
+        plan: &'a Plan,
+        state: &Coordination,
+        ids: &'a [RunId],
+        now: Timestamp,
+    ) -> Self {
+        let bounded = ids.get(..super::STARTS_PER_TURN).unwrap_or(ids);
+        Self {
+            run,
+            plan,
+            graph: Graph::of(plan),
+            state: state.clone(),
+            turn: Turn::default(),
+            now,
+            ids: bounded.iter(),
+            paused: run.paused_for(),
+            is_cancelled: run.cancel_requested.is_some(),
+            has_more: false,
+        }
+    }
+
+    /// Hears all news, and decides what follows.
+    pub(crate) fn take(mut self, news: &[News]) -> Turn {
+        let mut news: Vec<&News> = news.iter().collect();
+        // What a child said it said before it ended, whatever comes first.
+        news.sort_by_key(|news| news.rank());
+        for news in news {
+            self.hear(news);
+        }
+        if self.state.routing.began.is_some() {
+            self.watch();
+            self.go_on();
+            self.wind_up();
+        }
+        self.turn
+    }
+
+    /// Records an event: the copy of the state takes it in as the run will.
+    pub(super) fn record(&mut self, event: EventBody) {
+        if let EventBody::RunPaused(paused) = &event {
+            self.paused = Some(paused.reason);
+        } else if let EventBody::RunResumed(_) = &event {
+            self.paused = None;
+        } else if let EventBody::CancelRequested(_) = &event {
+            self.is_cancelled = true;
+        }
+        self.state.apply(self.plan, self.now, &event);
+        self.turn.events.push(event);
+    }
+
+    /// Whether its result is fixed, so that nothing new begins.
+    pub(super) fn is_over(&self) -> bool {
+        let routing = &self.state.routing;
+        self.is_cancelled
+            || routing.failed.is_some()
+            || routing.end.is_some()
+            || self.verdict().is_some()
+    }
+
+    /// It cannot end well any more.
+    pub(super) fn fail(&mut self, error: Failure) {
+        if self.state.routing.failed.is_none() && self.state.routing.end.is_none() {
+            self.record(EventBody::CoordinationSettled(crate::event::CoordinationSettled {
+                error,
+            }));
+        }
+    }
+
+    pub(super) fn fail_with(&mut self, code: &str, message: String, step: Option<&str>) {
+        let step = step.map(str::to_owned);
+        let code = code.to_owned();
+        self.fail(Failure { code, message, step, retryable: None });
+    }
+
+    /// Whether somebody holds the whole run.
+    pub(super) const fn is_held(&self) -> bool {
+        matches!(self.paused, Some(PauseReason::Operator | PauseReason::Budget))
+    }
+
+    /// The live child of that run, with the key of its step.
+    pub(super) fn child(&self, run_id: &RunId) -> Option<(String, &LiveChild)> {
+        let key = self.state.keys.get(run_id.as_str())?;
+        Some((key.clone(), self.state.live.get(key)?))
+    }
+
+    /// Goes on with the plan, unless it is over or held.
+    fn go_on(&mut self) {
+        if self.is_over() || self.is_held() {
+            return;
+        }
+        match &self.plan.pattern {
+            Pattern::FanOut(fan_out) => self.start_members(fan_out),
+            Pattern::Chain(_) | Pattern::Workflow(_) => self.advance(),
+        }
+    }
+
+    /// Starts a child: there is an id for it, and a part of the budgets.
+    pub(super) fn start(&mut self, start: Start, ids: Vec<String>) {
+        if let Some(PauseReason::Approval | PauseReason::Input) = self.paused {
+            self.record(EventBody::RunResumed(crate::event::RunResumed { by: None }));
+        }
+        let agent = self.plan.agents.get(&start.name);
+        self.record(EventBody::StepStarted(StepStarted {
+            key: start.key.clone(),
+            kind: Some("agent".to_owned()),
+            fingerprint: None,
+            detail: agent.map(|agent| format!("{}@{}", agent.name, agent.version)),
+            run_id: Some(start.run_id.clone()),
+            allowance: start.budgets.iter().copied().collect(),
+        }));
+        if !ids.is_empty() {
+            let step = start.key.clone();
+            self.record(EventBody::MessageDelivered(MessageDelivered { ids, step }));
+        }
+        self.turn.starts.push(start);
+    }
+}
+
+impl News {
+    /// In which order news of one turn are heard.
+    fn rank(&self) -> (u8, u64) {
+        match self {
+            Self::Began { .. } => (0, 0),
+            Self::Said(said) => {
+                let number = said.id.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
+                (1, number.unwrap_or(0))
+            }
+            Self::Ended(_) | Self::NotStarted { .. } => (2, 0),
+            Self::Listens { .. } | Self::Waits { .. } | Self::Look => (3, 0),
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Fan-outs: all members at once, or as many as may be, and one output of all of theirs.
+
+use std::collections::BTreeMap;
+
+use super::CHILDREN_LIMIT;
+use super::desk::Desk;
+use super::hear::too_many_children;
+use super::ledger::Shared;
+use super::plan::{Aggregation, FanOut, OnFailure, Pattern};
+use super::route::child_failed;
+use super::share::Share;
+use super::state::{Coordination, Members, key_of};
+use super::turn::{Finish, Material, Start};
+use crate::Payload;
+use crate::event::Failure;
+
+/// What is known of how a fan-out ends, before all its members are over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Well.
+    Well,
+    /// One failed, and none may.
+    MemberFailed,
+    /// Too few can do well.
+    TooFew,
+    /// No output can have a majority.
+    NoMajority,
+}
+
+impl FanOut {
+    /// How many children there are.
+    pub(super) fn total(&self, items: Option<u32>) -> u32 {
+        match self.partition {
+            Some(_) => items.unwrap_or(0),
+            None => u32::try_from(self.members.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// The key of the step at a place, from 0.
+    pub(super) fn key_at(&self, place: u32) -> Option<String> {
+        let (name, number) = self.member_at(place)?;
+        Some(key_of(name, number))
+    }
+
+    /// The member at a place, and the how manieth child of it that is.
+    fn member_at(&self, place: u32) -> Option<(&str, u32)> {
+        let members = u32::try_from(self.members.len()).ok().filter(|members| *members > 0)?;
+        if self.partition.is_none() && place >= members {
+            return None;
+        }
+        let name = self.members.get(usize::try_from(place % members).ok()?)?;
+        Some((name, place / members + 1))
+    }
+
+    /// What its part of the output is called.
+    fn label_at(&self, place: u32) -> Option<String> {
+        let (name, _) = self.member_at(place)?;
+        Some(match self.partition {
+            Some(_) => format!("{name}-{}", place + 1),
+            None => name.to_owned(),
+        })
+    }
+
+    fn verdict(&self, members: &Members, total: u32) -> Option<Verdict> {
+        let Members { succeeded, failed, most, .. } = *members;
+        let open = total.saturating_sub(succeeded).saturating_sub(failed);
+        let least = match self.on_failure {
+            OnFailure::MinSuccess(least) => least,
+            OnFailure::Fail | OnFailure::Ignore => 0,
+        };
+        let is_majority = |votes: u32| u64::from(votes) * 2 > u64::from(total);
+        match self.aggregation {
+            Aggregation::FirstSuccess if succeeded > 0 => Some(Verdict::Well),
+            Aggregation::Majority if is_majority(most) => Some(Verdict::Well),
+            Aggregation::FirstSuccess if open == 0 => Some(Verdict::TooFew),
+            Aggregation::Majority if !is_majority(most.saturating_add(open)) => {
+                Some(Verdict::NoMajority)
+            }
+            Aggregation::FirstSuccess
+            | Aggregation::Majority
+            | Aggregation::MergeAll
+            | Aggregation::Collect
+                if succeeded.saturating_add(open) < least =>
+            {
+                Some(Verdict::TooFew)
+            }
+            Aggregation::FirstSuccess | Aggregation::Majority => None,
+            Aggregation::MergeAll | Aggregation::Collect => {
+                if failed > 0 && self.on_failure == OnFailure::Fail {
+                    Some(Verdict::MemberFailed)
+                } else if open > 0 {
+                    None
+                } else if succeeded == 0 && failed > 0 {
+                    Some(Verdict::TooFew)
+                } else {
+                    Some(Verdict::Well)
+                }
+            }
+        }
+    }
+
+    /// All outputs together.
+    fn output(&self, state: &Coordination, total: u32) -> Material {
+        let done = |place: u32| state.done.get(&self.key_at(place)?);
+        let payload = |shared: &Option<Shared<Payload>>| shared.as_ref().map(|it| it.get().clone());
+        let of_step = |key: Option<&String>| {
+            let done = key.and_then(|key| state.done.get(key));
+            let output = done.and_then(|done| done.output.as_ref());
+            output.map_or(Material::Nothing, |output| Material::Payload(output.get().clone()))
+        };
+        match self.aggregation {
+            Aggregation::FirstSuccess => of_step(state.routing.members.first.as_ref()),
+            Aggregation::Majority => of_step(state.routing.members.favourite.as_ref()),
+            Aggregation::MergeAll => {
+                let part = |place| Some((self.label_at(place)?, payload(&done(place)?.output)));
+                Material::Object((0..total).filter_map(part).collect::<BTreeMap<_, _>>())
+            }
+            Aggregation::Collect => {
+                let part = |place| done(place).and_then(|done| payload(&done.output));
+                Material::List((0..total).map(part).collect())
+            }
+        }
+    }
+}
+
+impl Desk<'_> {
+    /// How a fan-out ends, if that is known.
+    pub(super) fn verdict(&self) -> Option<Verdict> {
+        let Pattern::FanOut(fan_out) = &self.plan.pattern else { return None };
+        let began = self.state.routing.began?;
+        fan_out.verdict(&self.state.routing.members, fan_out.total(began.items))
+    }
+
+    /// What a fan-out ends with.
+    pub(super) fn result(&self, verdict: Verdict) -> Finish {
+        let Pattern::FanOut(fan_out) = &self.plan.pattern else { return Finish::Cancelled };
+        let items = self.state.routing.began.and_then(|began| began.items);
+        let total = fan_out.total(items);
+        let members = &self.state.routing.members;
+        let first = members.failure.as_ref();
+        let why = first.map_or_else(String::new, |failure| {
+            format!("; first {}: {}: {}", failure.key, failure.error.code, failure.error.message)
+        });
+        let (code, message) = match verdict {
+            Verdict::Well => return Finish::Completed(fan_out.output(&self.state, total)),
+            Verdict::MemberFailed => {
+                let failed = first.map(|it| child_failed(&it.key, it.run_id.as_str(), &it.error));
+                return Finish::Failed(failed.unwrap_or_else(unknown_failure));
+            }
+            Verdict::TooFew => {
+                let Members { succeeded, failed, .. } = members;
+                let message = format!("{succeeded} of {total} did well, {failed} failed{why}");
+                ("fan_out_failed", message)
+            }
+            Verdict::NoMajority => {
+                let message = format!("no output can have more than half of {total}{why}");
+                ("no_majority", message)
+            }
+        };
+        let step = first.map(|failure| failure.key.clone());
+        Finish::Failed(Failure { code: code.to_owned(), message, step, retryable: None })
+    }
+
+    /// Starts members while there is room for them.
+    pub(super) fn start_members(&mut self, fan_out: &FanOut) {
+        let items = self.state.routing.began.and_then(|began| began.items);
+        let total = fan_out.total(items);
+        loop {
+            let live = u32::try_from(self.state.live.len()).unwrap_or(u32::MAX);
+            let room = fan_out.max_parallel.unwrap_or(u32::MAX).max(1).saturating_sub(live);
+            let mut place = self.state.routing.members.next;
+            let is_done =
+                |place| fan_out.key_at(place).is_some_and(|key| self.state.done.contains_key(&key));
+            while place < total && is_done(place) {
+                place += 1;
+            }
+            if room == 0 || place >= total || !self.start_member(fan_out, place, room, total) {
+                return;
+            }
+        }
+    }
+
+    /// `false`: nothing more is to be started in this turn.
+    fn start_member(&mut self, fan_out: &FanOut, place: u32, room: u32, total: u32) -> bool {
+        let Some((name, number)) = fan_out.member_at(place) else { return false };
+        if self.state.started >= CHILDREN_LIMIT {
+            self.fail_with("too_many_children", too_many_children(), None);
+            return false;
+        }
+        if self.ids.len() == 0 {
+            self.has_more = true;
+            return false;
+        }
+        let Share::Granted(budgets) = self.share(room.min(total - place)) else { return false };
+        let Some(run_id) = self.ids.next().cloned() else { return false };
+        let timeout = match (fan_out.timeout_per_agent, self.time_left()) {
+            (Some(own), Some(left)) => Some(own.min(left)),
+            (own, left) => own.or(left),
+        };
+        let input = fan_out.partition.as_ref().map_or(Material::Input, |member| Material::Item {
+            member: member.clone(),
+            index: place,
+        });
+        let start = Start {
+            key: key_of(name, number),
+            name: name.to_owned(),
+            run_id,
+            input,
+            sends_to: Vec::new(),
+            previous: None,
+            timeout,
+            budgets,
+        };
+        self.start(start, Vec::new());
+        true
+    }
+}
+
+/// A member failed of which nothing is known: that cannot be.
+fn unknown_failure() -> Failure {
+    let message = "a member failed, and nothing is known of it: this is a bug".to_owned();
+    Failure { code: "internal".to_owned(), message, step: None, retryable: None }
+}

@@ -1,0 +1,110 @@
+//! The end of a turn: who is to end, to be held or to go on, and whether the run itself ends.
+
+use super::desk::Desk;
+use super::material;
+use super::state::{Hold, LiveChild};
+use super::turn::Finish;
+use crate::RunId;
+use crate::event::{EventBody, Failure, PauseReason, RunPaused, RunResumed};
+
+impl Desk<'_> {
+    pub(super) fn wind_up(&mut self) {
+        let is_over = self.is_over();
+        self.turn.stops = self.stops(is_over);
+        if self.state.live.is_empty() && self.paused != Some(PauseReason::Operator)
+            || self.is_cancelled && self.state.live.is_empty()
+        {
+            self.turn.finish = self.finish();
+        }
+        if self.turn.finish.is_some() {
+            return;
+        }
+        if !is_over {
+            self.roll_up();
+            self.hold_and_release();
+        }
+        let is_releasing = |child: &LiveChild| {
+            child.hold == Hold::Released && child.waits_for == Some(PauseReason::Operator)
+        };
+        self.turn.looks_again = self.has_more
+            || !self.turn.stops.is_empty()
+            || (self.state.releasing > 0 && self.state.live.values().any(is_releasing));
+    }
+
+    /// Children that are to end: all of a run that is over, but the one that said the last word.
+    fn stops(&self, is_over: bool) -> Vec<RunId> {
+        if !is_over {
+            if self.graph.is_none() {
+                return Vec::new();
+            }
+            let stopping = self.state.live.values().filter(|child| child.is_stopping);
+            return stopping.map(|child| child.run_id.clone()).collect();
+        }
+        let end = self.state.routing.end.as_ref().filter(|_| !self.is_cancelled);
+        let last = end.and_then(|end| end.step.as_ref());
+        let ends_itself = |key: &String, child: &LiveChild| last == Some(key) && !child.listens;
+        let live = self.state.live.iter().filter(|(key, child)| !ends_itself(key, child));
+        live.map(|(_, child)| child.run_id.clone()).collect()
+    }
+
+    /// How the run ends, now that nothing of it lives.
+    fn finish(&self) -> Option<Finish> {
+        if self.is_cancelled {
+            return Some(Finish::Cancelled);
+        }
+        if let Some(error) = &self.state.routing.failed {
+            return Some(Finish::Failed(error.clone()));
+        }
+        if let Some(end) = &self.state.routing.end {
+            return Some(Finish::Completed(material::of_payload(end.payload.get())));
+        }
+        if let Some(verdict) = self.verdict() {
+            return Some(self.result(verdict));
+        }
+        let is_stalled = self.graph.is_some() && !self.has_more && !self.is_held();
+        is_stalled.then(|| {
+            Finish::Failed(Failure {
+                code: "workflow_stalled".to_owned(),
+                message: self.stalled(),
+                step: None,
+                retryable: None,
+            })
+        })
+    }
+
+    /// Waits with its children if all of them wait for people, and goes on with the first.
+    fn roll_up(&mut self) {
+        let live = u32::try_from(self.state.live.len()).unwrap_or(u32::MAX);
+        let all_wait = live > 0 && self.state.waiting >= live && !self.has_more;
+        let waits_for = |child: &LiveChild| {
+            child.waits_for.filter(|it| matches!(it, PauseReason::Approval | PauseReason::Input))
+        };
+        let reason = self.state.live.values().find_map(waits_for).filter(|_| all_wait);
+        match (self.paused, reason) {
+            (None, Some(reason)) => {
+                self.record(EventBody::RunPaused(RunPaused { reason, by: None }));
+            }
+            (Some(PauseReason::Approval | PauseReason::Input), None) => {
+                self.record(EventBody::RunResumed(RunResumed { by: None }));
+            }
+            (None, None) | (Some(_), Some(_) | None) => {}
+        }
+    }
+
+    fn hold_and_release(&mut self) {
+        let is_held = self.is_held();
+        if !is_held && self.state.releasing == 0 && self.graph.is_none() {
+            return;
+        }
+        for child in self.state.live.values() {
+            let run_id = child.run_id.clone();
+            match child.hold {
+                Hold::Released if !is_held => self.turn.releases.push(run_id),
+                Hold::Free | Hold::Released if !is_held => {}
+                Hold::Free | Hold::Released | Hold::WithRun | Hold::ByAgent => {
+                    self.turn.holds.push(run_id);
+                }
+            }
+        }
+    }
+}

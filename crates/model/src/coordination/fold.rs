@@ -1,0 +1,334 @@
+//! What each event changes in the state of a coordinated run.
+
+use std::collections::BTreeMap;
+
+use super::control::Control;
+use super::ledger::Shared;
+use super::plan::{Aggregation, FanOut, Pattern, Plan};
+use super::state::{
+    Coordination, Done, End, Hold, Letter, LiveChild, MemberFailure, Members, Routing, split_key,
+};
+use super::{END, material};
+use crate::budget::LimitName;
+use crate::event::{
+    ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageDelivered, MessageSent,
+    MessageType, PauseReason, StepCompleted, StepFailed, StepStarted, StopReason,
+};
+use crate::spend::{Amounts, Measure};
+use crate::{RunId, Timestamp};
+
+/// A step that goes on as another run: no failure of the step itself.
+pub(super) const HANDED_OVER: &str = "handed_over";
+/// Attempts that end so leave their children as they are.
+const LOSSES: [&str; 2] = ["lease_lost", "helper_died"];
+
+impl Coordination {
+    /// Takes in one event of the coordinator's journal.
+    pub(crate) fn apply(&mut self, plan: &Plan, at: Timestamp, event: &EventBody) {
+        if let EventBody::CoordinationBegan(began) = event {
+            self.begin(plan, *began);
+        } else if let EventBody::CoordinationSettled(settled) = event {
+            self.routing.failed = Some(settled.error.clone());
+        } else if let EventBody::StepStarted(started) = event {
+            self.start(plan, at, started);
+        } else if let EventBody::StepCompleted(completed) = event {
+            self.complete(plan, completed);
+        } else if let EventBody::StepFailed(failed) = event {
+            self.fail(plan, failed);
+        } else if let EventBody::StepInherited(step) = event {
+            let output = step.output.clone().map(Shared::new);
+            self.done.insert(step.key.clone(), Done { output, ..Done::default() });
+        } else if let EventBody::MessageSent(sent) = event {
+            self.send(sent);
+        } else if let EventBody::MessageDelivered(delivered) = event {
+            self.deliver(delivered);
+        } else if let EventBody::ChildWaiting(waiting) = event {
+            self.wait(waiting);
+        } else if let EventBody::ChildListening(listening) = event {
+            if let Some(child) = self.live.get_mut(&listening.key) {
+                child.listens = true;
+            }
+        } else {
+            self.apply_run(event);
+        }
+    }
+
+    fn apply_run(&mut self, event: &EventBody) {
+        if let EventBody::RunPaused(paused) = event {
+            if matches!(paused.reason, PauseReason::Operator | PauseReason::Budget) {
+                self.hold_all();
+            }
+        } else if let EventBody::RunResumed(_) = event {
+            self.release_all();
+        } else if let EventBody::AttemptFailed(failed) = event {
+            if !LOSSES.contains(&failed.error.code.as_str()) {
+                self.routing.began = None;
+            }
+        } else if let EventBody::AttemptStopped(stopped) = event
+            && stopped.reason == StopReason::Restart
+        {
+            self.routing.began = None;
+        }
+    }
+
+    /// All that is not done begins anew.
+    fn begin(&mut self, plan: &Plan, began: CoordinationBegan) {
+        self.routing = Routing { began: Some(began), ..Routing::default() };
+        let Pattern::FanOut(fan_out) = &plan.pattern else { return };
+        for (key, done) in self.done.iter() {
+            self.routing.members.succeed(fan_out, key, done);
+        }
+    }
+
+    fn start(&mut self, plan: &Plan, at: Timestamp, started: &StepStarted) {
+        let Some(run_id) = &started.run_id else { return };
+        let key = &started.key;
+        self.started += 1;
+        self.promised = self.promised.plus(amounts(&started.allowance));
+        self.keys.insert(run_id.to_string(), key.clone());
+        if let Some(child) = self.live.get_mut(key) {
+            // It was handed over: the other run is in its place.
+            child.run_id = run_id.clone();
+            child.allowance = started.allowance.clone();
+            (child.got, child.listens) = (child.got.min(1), false);
+            return;
+        }
+        let (name, _) = split_key(key);
+        let child = LiveChild {
+            run_id: run_id.clone(),
+            name: name.to_owned(),
+            waits_for: None,
+            started_at: at,
+            allowance: started.allowance.clone(),
+            previous: None,
+            got: 0,
+            listens: false,
+            said: Vec::new(),
+            hold: Hold::Free,
+            is_stopping: false,
+        };
+        match &plan.pattern {
+            Pattern::FanOut(fan_out) => {
+                let members = &mut self.routing.members;
+                // Those before it are done.
+                let total = fan_out.total(self.routing.began.and_then(|began| began.items));
+                while members.next < total {
+                    members.next += 1;
+                    if fan_out.key_at(members.next - 1).as_ref() == Some(key) {
+                        break;
+                    }
+                }
+            }
+            Pattern::Chain(_) | Pattern::Workflow(_) => {
+                self.routing.nodes.entry(name.to_owned()).or_default().live = Some(key.clone());
+            }
+        }
+        self.live.insert(key.clone(), child);
+    }
+
+    fn complete(&mut self, plan: &Plan, completed: &StepCompleted) {
+        self.spend(completed.usage.as_ref());
+        let said = self.end_child(plan, &completed.key).map_or_else(Vec::new, |child| child.said);
+        let output = completed.output.clone().map(Shared::new);
+        let done = Done { output, digest: completed.digest.clone(), said };
+        match &plan.pattern {
+            Pattern::FanOut(fan_out) => {
+                self.routing.members.succeed(fan_out, &completed.key, &done);
+            }
+            Pattern::Chain(_) | Pattern::Workflow(_) => {
+                let (name, _) = split_key(&completed.key);
+                let node = self.routing.nodes.entry(name.to_owned()).or_default();
+                node.output.clone_from(&done.output);
+            }
+        }
+        self.done.insert(completed.key.clone(), done);
+    }
+
+    fn fail(&mut self, plan: &Plan, failed: &StepFailed) {
+        self.spend(failed.usage.as_ref());
+        if failed.error.code == HANDED_OVER {
+            if let Some(child) = self.live.get(&failed.key) {
+                self.keys.remove(child.run_id.as_str());
+                self.promised = self.promised.minus(amounts(&child.allowance));
+            }
+            self.wait(&ChildWaiting { key: failed.key.clone(), reason: None });
+            return;
+        }
+        let Some(child) = self.end_child(plan, &failed.key) else { return };
+        if let Pattern::FanOut(_) = &plan.pattern {
+            let members = &mut self.routing.members;
+            members.failed += 1;
+            members.failure.get_or_insert_with(|| failure(failed, child.run_id));
+        }
+    }
+
+    /// Takes a child from those that live.
+    fn end_child(&mut self, plan: &Plan, key: &str) -> Option<LiveChild> {
+        self.wait(&ChildWaiting { key: key.to_owned(), reason: None });
+        let child = self.live.remove(key)?;
+        self.keys.remove(child.run_id.as_str());
+        self.promised = self.promised.minus(amounts(&child.allowance));
+        if let Pattern::Chain(_) | Pattern::Workflow(_) = &plan.pattern
+            && let Some(node) = self.routing.nodes.get_mut(&child.name)
+        {
+            node.live = None;
+        }
+        if child.hold == Hold::Released {
+            self.releasing = self.releasing.saturating_sub(1);
+        }
+        Some(child)
+    }
+
+    fn spend(&mut self, usage: Option<&ChildUsage>) {
+        for (agent, used) in usage.iter().flat_map(|usage| &usage.by_agent) {
+            let sum = self.usage.entry(agent.clone()).or_default();
+            *sum = sum.plus(used);
+            self.spent = self.spent.plus(used.amounts());
+        }
+    }
+
+    fn send(&mut self, sent: &MessageSent) {
+        self.messages += 1;
+        self.routing.messages += 1;
+        let letter = Letter {
+            id: sent.id.clone(),
+            from: sent.from.clone(),
+            to: sent.to.clone(),
+            kind: sent.kind,
+            payload: Shared::new(sent.payload.clone()),
+        };
+        if let Some(step) = &sent.step {
+            if let Some(child) = self.live.get_mut(step) {
+                child.said.push(letter.clone());
+            } else if let Some(done) = self.done.get_mut(step) {
+                done.said.push(letter.clone());
+            }
+        }
+        if sent.kind == MessageType::Control {
+            self.control(&letter);
+        } else if sent.to == END {
+            let end = End { payload: letter.payload, step: sent.step.clone() };
+            self.routing.end.get_or_insert(end);
+        } else {
+            let node = self.routing.nodes.entry(sent.to.clone()).or_default();
+            node.queue.push_back(letter);
+        }
+    }
+
+    /// What is said to a node is for the child that it has at that moment.
+    fn control(&mut self, letter: &Letter) {
+        let node = self.routing.nodes.get(&letter.to);
+        let Some(key) = node.and_then(|node| node.live.as_ref()) else { return };
+        let Some(child) = self.live.get_mut(key) else { return };
+        let before = child.hold;
+        match Control::read(letter.payload.get()) {
+            Some(Control::Pause) => child.hold = Hold::ByAgent,
+            Some(Control::Resume) if before != Hold::Free => child.hold = Hold::Released,
+            Some(Control::Cancel) => child.is_stopping = true,
+            Some(Control::Resume) | None => {}
+        }
+        let is_releasing = |hold| u32::from(hold == Hold::Released);
+        self.releasing += is_releasing(child.hold);
+        self.releasing = self.releasing.saturating_sub(is_releasing(before));
+    }
+
+    fn deliver(&mut self, delivered: &MessageDelivered) {
+        let (name, number) = split_key(&delivered.step);
+        let node = self.routing.nodes.entry(name.to_owned()).or_default();
+        let mut previous = None;
+        for id in &delivered.ids {
+            let at = node.queue.iter().position(|letter| letter.id == *id);
+            previous = at.and_then(|at| node.queue.remove(at)).map(|letter| letter.from);
+        }
+        node.runs = node.runs.max(number);
+        if let Some(child) = self.live.get_mut(&delivered.step) {
+            if child.got == 0 {
+                child.previous = previous;
+            }
+            (child.got, child.listens) = (child.got + 1, false);
+        } else if let Some(done) = self.done.get_mut(&delivered.step) {
+            // What it said before is said again, and noted again then.
+            done.said.clear();
+            node.output.clone_from(&done.output);
+        }
+    }
+
+    fn wait(&mut self, waiting: &ChildWaiting) {
+        let Some(child) = self.live.get_mut(&waiting.key) else { return };
+        if child.waits_for.is_some() {
+            self.waiting = self.waiting.saturating_sub(1);
+        }
+        child.waits_for = waiting.reason;
+        if waiting.reason.is_some() {
+            self.waiting += 1;
+        } else if child.hold == Hold::Released {
+            child.hold = Hold::Free;
+            self.releasing = self.releasing.saturating_sub(1);
+        }
+    }
+
+    fn hold_all(&mut self) {
+        self.each_live(|child| {
+            if child.hold != Hold::ByAgent {
+                child.hold = Hold::WithRun;
+            }
+        });
+        self.releasing = 0;
+    }
+
+    fn release_all(&mut self) {
+        let mut releasing = self.releasing;
+        self.each_live(|child| {
+            if child.hold == Hold::WithRun {
+                child.hold = Hold::Released;
+                releasing += 1;
+            }
+        });
+        self.releasing = releasing;
+    }
+
+    fn each_live(&mut self, mut change: impl FnMut(&mut LiveChild)) {
+        let keys: Vec<String> = self.live.keys().cloned().collect();
+        for key in keys {
+            if let Some(child) = self.live.get_mut(&key) {
+                change(child);
+            }
+        }
+    }
+}
+
+impl Members {
+    fn succeed(&mut self, plan: &FanOut, key: &str, done: &Done) {
+        self.succeeded += 1;
+        self.first.get_or_insert_with(|| key.to_owned());
+        if plan.aggregation != Aggregation::Majority {
+            return;
+        }
+        let payload = done.output.as_ref().map(Shared::get);
+        let digest = done.digest.clone().unwrap_or_else(|| material::digest_of(payload));
+        let count = self.votes.get(digest.as_str()).map_or(0, |count| *count) + 1;
+        self.votes.insert(digest.as_str().to_owned(), count);
+        if count > self.most {
+            (self.most, self.favourite) = (count, Some(key.to_owned()));
+        }
+    }
+}
+
+fn failure(failed: &StepFailed, run_id: RunId) -> MemberFailure {
+    let error: Failure = failed.error.clone();
+    MemberFailure { key: failed.key.clone(), run_id, error }
+}
+
+/// What an allowance is, measure by measure; what is not limited is not promised.
+pub(super) fn amounts(allowance: &BTreeMap<LimitName, u64>) -> Amounts {
+    let of = |measure| {
+        let limit = LimitName::of(crate::budget::Scope::Run, measure);
+        allowance.get(&limit).copied().unwrap_or(0)
+    };
+    Amounts {
+        tokens: of(Measure::Tokens),
+        cost_micro_usd: of(Measure::CostMicroUsd),
+        tool_calls: of(Measure::ToolCalls),
+        wall_time_ms: of(Measure::WallTimeMs),
+    }
+}

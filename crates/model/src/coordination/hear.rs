@@ -1,0 +1,185 @@
+//! What a coordinator hears of its children, one by one.
+
+use super::desk::Desk;
+use super::fold::HANDED_OVER;
+use super::plan::{Aggregation, Pattern};
+use super::state::{LiveChild, key_of};
+use super::turn::{ChildEnded, ChildOutcome, News, Said};
+use super::{CHILDREN_LIMIT, START};
+use crate::RunId;
+use crate::coordination::route::Draft;
+use crate::event::{
+    ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageType,
+    PauseReason, StepCompleted, StepFailed, StepStarted,
+};
+
+/// A child that was ended from outside.
+const CHILD_CANCELLED: &str = "child_cancelled";
+
+impl Desk<'_> {
+    pub(super) fn hear(&mut self, news: &News) {
+        match news {
+            News::Began { items } => self.begin(*items),
+            News::Ended(ended) => self.end(ended),
+            News::Said(said) => self.say(said),
+            News::Listens { run_id, received } => self.listen(run_id, *received),
+            News::Waits { run_id, reason } => self.wait(run_id, *reason),
+            News::NotStarted { key, error } => {
+                if let Some(child) = self.state.live.get(key).cloned() {
+                    self.fail_child(key, &child, error, None);
+                }
+            }
+            News::Look => {}
+        }
+    }
+
+    /// After a lost worker there is nothing to begin: everything goes on where it was.
+    fn begin(&mut self, items: Option<u32>) {
+        if self.state.routing.began.is_some() || self.is_cancelled {
+            return;
+        }
+        self.record(EventBody::CoordinationBegan(CoordinationBegan { items }));
+        if let Pattern::FanOut(fan_out) = &self.plan.pattern {
+            match (&fan_out.partition, items) {
+                (Some(member), None) => {
+                    let message = format!("the member {member:?} of the input is no list");
+                    self.fail_with("input_invalid", message, None);
+                }
+                (Some(_), Some(items)) if items > CHILDREN_LIMIT => {
+                    self.fail_with("too_many_children", too_many_children(), None);
+                }
+                (Some(_) | None, Some(_) | None) => {}
+            }
+            return;
+        }
+        let Some(start) = self.graph.as_ref().map(|graph| graph.start.to_owned()) else { return };
+        self.send(Draft {
+            id: None,
+            from: START.to_owned(),
+            to: start,
+            kind: MessageType::Task,
+            payload: self.run.spec.input.clone(),
+            step: None,
+        });
+    }
+
+    fn end(&mut self, ended: &ChildEnded) {
+        let Some((key, child)) = self.child(&ended.run_id) else { return };
+        let child = child.clone();
+        let usage = Some(ended.usage.clone());
+        match &ended.outcome {
+            ChildOutcome::Completed(said) => self.complete_child(&key, &child, said, usage),
+            ChildOutcome::HandedOver { to, agent } => {
+                self.hand_over(&key, &child, usage, (to, agent));
+            }
+            ChildOutcome::Failed { error } => {
+                self.fail_child(&key, &child, error, usage);
+            }
+            ChildOutcome::Cancelled { reason } => {
+                let code = CHILD_CANCELLED.to_owned();
+                let error = Failure { code, message: reason.clone(), step: None, retryable: None };
+                self.fail_child(&key, &child, &error, usage);
+            }
+        }
+    }
+
+    fn complete_child(
+        &mut self,
+        key: &str,
+        child: &LiveChild,
+        said: &Said,
+        usage: Option<ChildUsage>,
+    ) {
+        let is_vote = matches!(
+            &self.plan.pattern,
+            Pattern::FanOut(fan_out) if fan_out.aggregation == Aggregation::Majority
+        );
+        self.record(EventBody::StepCompleted(StepCompleted {
+            key: key.to_owned(),
+            output: said.payload.clone(),
+            stderr: None,
+            duration: self.now.since(child.started_at),
+            usage,
+            digest: is_vote.then(|| said.digest.clone()),
+        }));
+        // One that wrote to others itself has said what it has to say.
+        if child.said.iter().all(|letter| letter.kind == MessageType::Control) {
+            self.route_output(key, child.previous.as_deref(), said.payload.as_ref(), &said.value);
+        }
+    }
+
+    /// Its step is not over: another run does it.
+    fn hand_over(
+        &mut self,
+        key: &str,
+        child: &LiveChild,
+        usage: Option<ChildUsage>,
+        (to, agent): (&RunId, &str),
+    ) {
+        let code = HANDED_OVER.to_owned();
+        let message = format!("run {to} of {agent} carries it on");
+        let used = super::share::used(usage.as_ref());
+        self.record(EventBody::StepFailed(StepFailed {
+            key: key.to_owned(),
+            error: Failure { code, message, step: None, retryable: None },
+            exit_code: None,
+            duration: self.now.since(child.started_at),
+            usage,
+        }));
+        let left = child
+            .allowance
+            .iter()
+            .map(|(limit, allowed)| (*limit, allowed.saturating_sub(used.of(limit.measure()))));
+        self.record(EventBody::StepStarted(StepStarted {
+            key: key.to_owned(),
+            kind: Some("agent".to_owned()),
+            fingerprint: None,
+            detail: Some(agent.to_owned()),
+            run_id: Some(to.clone()),
+            allowance: left.collect(),
+        }));
+    }
+
+    fn fail_child(
+        &mut self,
+        key: &str,
+        child: &LiveChild,
+        error: &Failure,
+        usage: Option<ChildUsage>,
+    ) {
+        self.record(EventBody::StepFailed(StepFailed {
+            key: key.to_owned(),
+            error: error.clone(),
+            exit_code: None,
+            duration: self.now.since(child.started_at),
+            usage,
+        }));
+        if self.graph.is_some() && !self.is_over() {
+            self.route_failure(key, child, error);
+        }
+    }
+
+    fn listen(&mut self, run_id: &RunId, received: u32) {
+        let Some((key, child)) = self.child(run_id) else { return };
+        if !child.listens && child.got == received + 1 {
+            self.record(EventBody::ChildListening(ChildListening { key }));
+        }
+    }
+
+    fn wait(&mut self, run_id: &RunId, reason: Option<PauseReason>) {
+        let Some((key, child)) = self.child(run_id) else { return };
+        if child.waits_for != reason {
+            self.record(EventBody::ChildWaiting(ChildWaiting { key, reason }));
+        }
+    }
+
+    /// The key of the next run of a node.
+    pub(super) fn next_key(&self, name: &str) -> (String, u32) {
+        let runs = self.state.routing.nodes.get(name).map_or(0, |node| node.runs);
+        (key_of(name, runs + 1), runs + 1)
+    }
+}
+
+pub(super) fn too_many_children() -> String {
+    format!("a coordinator starts no more than {CHILDREN_LIMIT} children")
+}

@@ -1,0 +1,44 @@
+//! Outputs and messages as JSON, as far as they are at hand, and what children are given.
+
+use serde_json::Value;
+
+use super::START;
+use super::state::Letter;
+use super::turn::Material;
+use crate::{Digest, Payload, canonical};
+
+/// What nothing is where something must be said.
+pub(super) const NOTHING: Payload = Payload::Json(Value::Null);
+
+/// A payload as JSON; `Null` where it is in the blob store, or no text.
+pub(super) fn value_of(payload: &Payload) -> Value {
+    match payload {
+        Payload::Json(value) => value.clone(),
+        Payload::Text(text) => Value::String(text.clone()),
+        Payload::Base64(_) | Payload::Blob(_) => Value::Null,
+    }
+}
+
+/// The digest of the canonical JSON of what is at hand; of a blob, its own.
+pub(super) fn digest_of(payload: Option<&Payload>) -> Digest {
+    match payload {
+        Some(Payload::Blob(blob)) => blob.digest.clone(),
+        Some(Payload::Base64(text)) => Digest::of(text.as_bytes()),
+        Some(payload @ (Payload::Json(_) | Payload::Text(_))) => of_value(&value_of(payload)),
+        None => of_value(&Value::Null),
+    }
+}
+
+fn of_value(value: &Value) -> Digest {
+    Digest::of(canonical::to_string(value).as_bytes())
+}
+
+/// What a message gives to the run that it starts.
+pub(super) fn of_letter(letter: &Letter) -> Material {
+    if letter.from == START { Material::Input } else { of_payload(letter.payload.get()) }
+}
+
+/// `null` is nothing: an agent without output says that.
+pub(super) fn of_payload(payload: &Payload) -> Material {
+    if *payload == NOTHING { Material::Nothing } else { Material::Payload(payload.clone()) }
+}
