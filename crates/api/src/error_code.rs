@@ -192,6 +192,11 @@ codes! {
     SessionBusy = "session_busy", ERRAND_FAILED, "another run uses the session";
     SessionNotFound = "session_not_found", ERRAND_FAILED, "there is no session of that name";
     BriefMissing = "brief_missing", ERRAND_FAILED, "the run has no brief";
+    NoCoordinator = "no_coordinator", ERRAND_FAILED, "the run is no part of a coordinated one";
+    MessageTargetInvalid = "message_target_invalid", USAGE, "the agent may not send messages there";
+    TooManyMessages = "too_many_messages", ERRAND_FAILED, "more messages were sent than may be";
+    HandoffInvalid = "handoff_invalid", USAGE, "the run cannot be handed over like that";
+    TooManyHandoffs = "too_many_handoffs", ERRAND_FAILED, "the run was handed over too often";
     NotAvailableYet = "not_available_yet", ERRAND_FAILED, "this version cannot do that yet";
     ShuttingDown = "shutting_down", ERRAND_FAILED, "errand is about to end";
 

@@ -66,6 +66,9 @@ impl ErrorCode {
             | Self::QuestionExpired
             | Self::DigestMismatch
             | Self::TooManyQuestions
+            | Self::NoCoordinator
+            | Self::TooManyMessages
+            | Self::TooManyHandoffs
             | Self::Fenced
             | Self::TerminalConflict
             | Self::NotInRun
@@ -116,6 +119,8 @@ impl ErrorCode {
             | Self::ContextInvalid
             | Self::OnlyLocal
             | Self::AnswerInvalid
+            | Self::MessageTargetInvalid
+            | Self::HandoffInvalid
             | Self::ArtifactInvalid
             | Self::OutputInvalid
             | Self::SecretExposed

@@ -7,6 +7,7 @@
 //! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
 
 mod fire;
+mod numbered;
 mod output;
 mod state;
 mod write;

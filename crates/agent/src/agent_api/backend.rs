@@ -13,14 +13,14 @@ use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::broadcast;
 
-use super::{Refusal, SessionBackend};
+use super::{CoordinationBackend, Refusal, SessionBackend};
 
 /// Answers the calls of one attempt. An `Ok` says that what was asked is durable.
 ///
 /// Calls come concurrently. No [`Payload`] that is returned is a `Blob`: its bytes are fetched
 /// first. Values that are handed over are the agent's, secrets and all: masking is done here.
 #[async_trait]
-pub trait Backend: SessionBackend + Send + Sync + std::fmt::Debug {
+pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt::Debug {
     /// Everything the attempt starts from. Idempotent.
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal>;
 

@@ -7,7 +7,6 @@ use errand_api::agent_protocol::{
     Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, SaveCheckpoint,
     SetOutput, limit,
 };
-use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
 use hyper::body::Incoming;
@@ -20,7 +19,8 @@ use super::control::Stream;
 use super::route::{Route, ok, ok_bytes, ok_events};
 use super::server::Context;
 use super::{
-    AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, person, session, upload,
+    AttemptResult, Backend, BeginStep, Refusal, StepBegun, StepResult, message, person, session,
+    upload,
 };
 
 /// Carries out what was asked.
@@ -90,11 +90,9 @@ pub(super) async fn carry_out(
         Route::Checkback => check_back(backend, json(request).await?).await,
         Route::Approvals => ok(&person::approve(backend, json(request).await?).await?),
         Route::Inputs => ok(&person::input(backend, json(request).await?).await?),
-        Route::Later(what, _) => Err(Refusal::new(
-            501,
-            ErrorCode::NotAvailableYet,
-            format!("{what} is not possible in this version of errand"),
-        )),
+        Route::SendMessage => ok(&message::send(backend, json(request).await?).await?),
+        Route::NextMessage => ok(&message::next(backend, request.uri().query()).await?),
+        Route::HandOver => ok(&message::hand_over(backend, json(request).await?).await?),
     }
 }
 

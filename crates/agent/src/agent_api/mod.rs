@@ -10,6 +10,7 @@ mod call;
 mod client;
 mod control;
 pub mod limit;
+mod message;
 mod person;
 mod refusal;
 mod route;
@@ -24,6 +25,7 @@ pub use backend::{
 };
 pub use bind::BindError;
 pub use client::{Client, ClientError};
+pub use message::CoordinationBackend;
 pub use refusal::Refusal;
 pub use server::{Bind, Revoke, Server};
 pub use session::{KeptResult, SessionBackend};

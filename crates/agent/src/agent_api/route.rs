@@ -36,8 +36,9 @@ pub(super) enum Route {
     Checkback,
     Approvals,
     Inputs,
-    /// Part of a later version; what it would do.
-    Later(&'static str, &'static [Method]),
+    SendMessage,
+    NextMessage,
+    HandOver,
 }
 
 impl Route {
@@ -55,10 +56,9 @@ impl Route {
             path::CHECKBACK => Self::Checkback,
             path::APPROVALS => Self::Approvals,
             path::INPUTS => Self::Inputs,
-            path::MESSAGES => Self::Later("sending a message to another agent", &[Method::POST]),
-            path::NEXT_MESSAGE => {
-                Self::Later("receiving a message of another agent", &[Method::GET])
-            }
+            path::MESSAGES => Self::SendMessage,
+            path::NEXT_MESSAGE => Self::NextMessage,
+            path::HANDOFF => Self::HandOver,
             _ => return Self::named(path),
         })
     }
@@ -95,15 +95,16 @@ impl Route {
             | Self::Artifact(_)
             | Self::Checkback
             | Self::Approvals
-            | Self::Inputs => &[Method::POST],
+            | Self::Inputs
+            | Self::SendMessage
+            | Self::HandOver => &[Method::POST],
             Self::Checkpoint | Self::Session | Self::SessionResult(_) => {
                 &[Method::GET, Method::PUT]
             }
             Self::SessionMessages => &[Method::GET, Method::POST],
             Self::Release(_) => &[Method::DELETE],
             Self::Output => &[Method::POST, Method::PUT],
-            Self::Brief | Self::Control => &[Method::GET],
-            Self::Later(_, methods) => methods,
+            Self::Brief | Self::Control | Self::NextMessage => &[Method::GET],
         }
     }
 }

@@ -201,7 +201,7 @@ fn key_of(input: &Value, key: Option<String>) -> Result<Digest, Refusal> {
 }
 
 /// The parameters of a URL's query, decoded.
-fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
+pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs
         .map(|pair| {
@@ -213,6 +213,6 @@ fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
         .collect()
 }
 
-fn unknown(name: &str, known: &str) -> Refusal {
+pub(super) fn unknown(name: &str, known: &str) -> Refusal {
     Refusal::request(format!("there is no parameter {name:?} here, but {known}"))
 }

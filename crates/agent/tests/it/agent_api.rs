@@ -5,4 +5,5 @@
 mod calls;
 mod hostile;
 mod memory;
+mod messages;
 mod sessions;

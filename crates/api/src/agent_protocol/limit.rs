@@ -19,6 +19,8 @@ pub const STEP_STDERR_BYTES: usize = 1024 * 1024;
 pub const MESSAGES_PER_APPEND: usize = 100;
 /// Bytes of one message's content, as JSON.
 pub const MESSAGE_BYTES: usize = 1024 * 1024;
+/// Messages that one run sends to other agents.
+pub const MESSAGES_PER_RUN: u32 = 1000;
 /// Bytes of the role of a message.
 pub const MESSAGE_ROLE_BYTES: usize = 32;
 /// Messages of a session that one call answers with, unless it asks for fewer.
@@ -39,6 +41,8 @@ pub const ACTION_BYTES: usize = 1024;
 pub const QUESTION_BYTES: usize = 16 * 1024;
 /// Bytes of the schema of an input: it is part of the journal.
 pub const INPUT_SCHEMA_BYTES: usize = 24 * 1024;
+/// Artifacts that one handoff names.
+pub const HANDOFF_ARTIFACTS: usize = 100;
 /// Bytes of the key of a question, and of the step that it names.
 pub const QUESTION_KEY_BYTES: usize = 200;
 /// How long a call that asks a person waits where it does not say: below the minute after which

@@ -1,4 +1,4 @@
-//! What agents of one coordinated run say to each other. Not available yet.
+//! What agents of one coordinated run say to each other.
 
 use std::time::Duration;
 
@@ -31,20 +31,48 @@ pub struct SendMessage {
     /// What sort.
     #[serde(rename = "type")]
     pub kind: MessageType,
-    /// Any JSON value.
+    /// Any JSON value. Of `CONTROL`: `action`, one of `pause`, `resume`, `cancel`; `reason?`.
     pub payload: Value,
 }
 
-/// The message is durable.
+impl From<MessageType> for errand_model::event::MessageType {
+    fn from(kind: MessageType) -> Self {
+        match kind {
+            MessageType::Task => Self::Task,
+            MessageType::Result => Self::Result,
+            MessageType::Validation => Self::Validation,
+            MessageType::Error => Self::Error,
+            MessageType::Control => Self::Control,
+        }
+    }
+}
+
+impl From<errand_model::event::MessageType> for MessageType {
+    fn from(kind: errand_model::event::MessageType) -> Self {
+        match kind {
+            errand_model::event::MessageType::Task => Self::Task,
+            errand_model::event::MessageType::Result => Self::Result,
+            errand_model::event::MessageType::Validation => Self::Validation,
+            errand_model::event::MessageType::Error => Self::Error,
+            errand_model::event::MessageType::Control => Self::Control,
+        }
+    }
+}
+
+/// The message is durable, and its coordinator routes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageAnswer {
     /// Its place in the run's journal.
     pub seq: u64,
+    /// Its id: `<run-id>/<seq>`.
+    pub id: String,
 }
 
-/// `GET /agent/v1/messages/next`, which waits up to `?timeout_ms=`.
+/// `GET /agent/v1/messages/next`, which waits up to `?timeout_ms=`; `null` if none came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Message {
+    /// Its id: the same if a later attempt gets it again.
+    pub id: String,
     /// Who sent it.
     pub from: String,
     /// Whom it is for.

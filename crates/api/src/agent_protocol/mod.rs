@@ -10,6 +10,7 @@ mod checkin;
 mod content;
 mod control;
 mod event;
+mod handoff;
 pub mod limit;
 mod message;
 mod output;
@@ -24,6 +25,7 @@ pub use checkin::{AgentSeen, Checkin, CheckinAnswer};
 pub use content::{ContentError, Encoding, payload, unpack};
 pub use control::ControlEvent;
 pub use event::{ReportEvents, ReportEventsAnswer, ReportedEvent};
+pub use handoff::{HandOver, HandOverAnswer};
 pub use message::{Message, MessageAnswer, MessageType, SendMessage};
 pub use output::{
     ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,

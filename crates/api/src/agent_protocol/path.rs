@@ -35,10 +35,12 @@ pub const CHECKBACK: &str = "/agent/v1/checkback";
 pub const APPROVALS: &str = "/agent/v1/approvals";
 /// `POST`: [`super::AskInput`] → [`super::InputAnswer`]: a long poll.
 pub const INPUTS: &str = "/agent/v1/inputs";
-/// `POST`: [`super::SendMessage`] → [`super::MessageAnswer`]. Not available yet.
+/// `POST`: [`super::SendMessage`] → [`super::MessageAnswer`].
 pub const MESSAGES: &str = "/agent/v1/messages";
-/// `GET` → [`super::Message`]. Not available yet.
+/// `GET` → [`super::Message`], or `null`: a long poll.
 pub const NEXT_MESSAGE: &str = "/agent/v1/messages/next";
+/// `POST`: [`super::HandOver`] → [`super::HandOverAnswer`].
+pub const HANDOFF: &str = "/agent/v1/handoff";
 
 /// `POST`: begin the step of that key.
 pub fn begin_step(key: &str) -> String {

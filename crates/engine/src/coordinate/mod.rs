@@ -9,6 +9,7 @@ mod child;
 mod document;
 mod effects;
 pub mod family;
+pub(crate) mod handover;
 mod hot;
 mod look;
 mod making;

@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, News, Said};
+use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, Membership, News, Said};
 use errand_model::event::{
     AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent, PauseReason,
 };
 use errand_model::run::{Run, Status};
 use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
-use errand_store::{Blobs, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use errand_store::{Blobs, Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::Value;
 
 use crate::{admit, payload};
@@ -49,6 +49,28 @@ pub(super) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> Do
             body: serde_json::to_value(news).unwrap_or_default(),
             due_at: Some(at),
         },
+    }
+}
+
+/// What `run`, which received so many messages, tells its coordinator when it waits for the next one.
+pub(crate) fn listens(
+    run: &Run,
+    member: &Membership,
+    received: u32,
+    now: Timestamp,
+) -> DocumentWrite {
+    let key = format!("{}/{}/listens-{received}", member.coordinator, run.id);
+    document(run, key, &News::Listens { run_id: run.id.clone(), received }, now)
+}
+
+/// The end of a document that nobody else writes any more.
+pub(crate) fn removal(document: &Document) -> DocumentWrite {
+    DocumentWrite {
+        kind: document.kind,
+        namespace: document.namespace.clone(),
+        key: document.key.clone(),
+        expect: Expect::Anything,
+        change: DocumentChange::Remove,
     }
 }
 

@@ -4,6 +4,7 @@ use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::step::{Step, Steps};
 use errand_model::{Event, EventContext, Head, Timestamp};
+use errand_store::DocumentWrite;
 
 use super::output;
 use crate::{Error, coordinate, lease, record_file};
@@ -29,6 +30,8 @@ pub(super) struct Batch {
     pub(super) steps: Vec<Step>,
     pub(super) answered: Vec<i64>,
     pub(super) is_transition: bool,
+    /// What changes beside the journal in the same commit.
+    pub(super) documents: Vec<DocumentWrite>,
 }
 
 impl State {

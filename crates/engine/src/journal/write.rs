@@ -64,10 +64,10 @@ impl Journal {
     pub(super) fn next_append(&self, state: &mut State) -> Append {
         let batch = std::mem::take(&mut state.batch);
         let goes_back = state.lets_go.then(|| lease::place_of(&state.run)).flatten();
-        let mut left = Vec::new();
+        let mut documents = batch.documents;
         if state.lets_go {
-            left.extend(deadlines::watched(&state.run));
-            left.extend(coordinate::left(&state.run, self.shared.engine.now()));
+            documents.extend(deadlines::watched(&state.run));
+            documents.extend(coordinate::left(&state.run, self.shared.engine.now()));
         }
         Append {
             run: state.run.clone(),
@@ -79,7 +79,7 @@ impl Journal {
             release: state.lets_go,
             requeue: goes_back,
             answered: batch.answered,
-            documents: left,
+            documents,
         }
     }
 

@@ -1,6 +1,8 @@
 //! What stands behind an attempt's agent API: its journal.
 
 mod budget;
+mod handoff;
+mod messages;
 mod output;
 mod people;
 mod session;
@@ -60,6 +62,8 @@ pub(super) struct Desk {
     said: Mutex<Said>,
     /// Masks the output's text, however it is cut.
     masking: tokio::sync::Mutex<output::Masking>,
+    /// What it sent to other agents, and received.
+    mailbox: tokio::sync::Mutex<messages::Mailbox>,
     /// Prices with the user's own among them; `None`: those that errand ships with.
     prices: Option<Arc<PriceTable>>,
     /// What calls that are under way were promised of the run's own limits.
@@ -94,6 +98,7 @@ impl Desk {
             control: broadcast::Sender::new(CONTROL_BACKLOG),
             said: Mutex::new(Said::default()),
             masking: tokio::sync::Mutex::new(output::Masking::new(&prepared.redactor)),
+            mailbox: tokio::sync::Mutex::default(),
             prices: prepared.prices.clone(),
             book: Mutex::new(Book::default()),
             ordered: Mutex::new(Vec::new()),

@@ -17,7 +17,10 @@ use errand_model::placement::Placement;
 use errand_model::run::Outcome;
 use errand_model::{Digest, Payload, ProcessIdentity, RunId, canonical};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Holder, Namespaces, Registry};
+use errand_store::{
+    DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Holder,
+    Namespaces, Registry,
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -54,8 +57,8 @@ impl World {
             key: "some#1".to_owned(),
             name: "some".to_owned(),
             depth: 1,
-            sends_to: Vec::new(),
-            previous: None,
+            sends_to: vec!["other".to_owned()],
+            previous: Some("before".to_owned()),
         };
         let cwd = self.folder.path().display().to_string();
         let placement = queued.then(Placement::default);
@@ -101,6 +104,41 @@ impl World {
             (document.key.strip_prefix(&prefix).unwrap().to_owned(), document.body)
         });
         kept.collect()
+    }
+
+    /// What the coordinator is to hear under a key, once it is there.
+    async fn hears(&self, key: &str) -> Value {
+        let limit = std::time::Instant::now() + Duration::from_secs(30);
+        loop {
+            let found = self.news().await.into_iter().find(|(known, _)| known == key);
+            if let Some((_, body)) = found {
+                return body;
+            }
+            assert!(std::time::Instant::now() < limit, "nobody said {key}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Puts a message where the child finds it.
+    async fn deliver(&self, run_id: &RunId, number: u32) {
+        let body = json!({
+            "id": format!("m{number}"), "from": "other", "to": "some", "type": "TASK",
+            "payload": { "json": { "n": number } },
+        });
+        let write = DocumentWrite {
+            kind: DocumentKind::Inbox,
+            namespace: None,
+            key: format!("{run_id}/{number:010}"),
+            expect: Expect::Absent,
+            change: DocumentChange::Put { body, due_at: None },
+        };
+        self.engine.store().write_documents(vec![write]).await.unwrap();
+    }
+
+    async fn events(&self, run_id: &RunId, kind: &str) -> Vec<Value> {
+        let events = self.engine.store().events(run_id, 0, 1000).await.unwrap();
+        let of_kind = events.iter().filter(|event| event.kind == kind);
+        of_kind.map(|event| serde_json::from_str(&event.data).unwrap()).collect()
     }
 
     /// How the only thing that the coordinator is to hear says that the child ended.
@@ -227,4 +265,103 @@ async fn a_child_that_is_held_waits_for_nobody() {
     for (_, body) in &news {
         assert_eq!(*body, json!({ "type": "waits", "run_id": run_id, "reason": null }));
     }
+}
+
+/// `call(method, path, body)` of the agent API.
+const PYTHON: &str = r#"
+import http.client, json, os, socket, sys
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ["ERRAND_API"].removeprefix("unix://"))
+def call(method, path, body=None):
+    api = Unix("errand")
+    headers = {"Authorization": "Bearer " + os.environ["ERRAND_TOKEN"]}
+    api.request(method, "/agent/v1/" + path, json.dumps(body) if body else None, headers)
+    answer = api.getresponse()
+    return answer.status, json.loads(answer.read())
+def next_one():
+    status, message = call("GET", "messages/next?timeout_ms=20000")
+    assert status == 200, message
+    return message
+"#;
+
+/// A child whose agent is a Python program.
+async fn python(world: &World, program: &str) -> RunId {
+    let path = world.folder.path().join("agent.py");
+    std::fs::write(&path, format!("{PYTHON}{program}")).unwrap();
+    world.child(&format!("[python3, {}]", path.display()), true).await
+}
+
+#[tokio::test]
+async fn what_a_child_says_is_left_for_its_coordinator_and_bounded_by_the_graph() {
+    let world = World::new();
+    let program = r#"
+said = [call("POST", "messages", {"to": to, "type": "VALIDATION", "payload": {"to": to}})
+        for to in ["other", "__prev__", "before", "__next__", "__self__", "some",
+                   "__end__", "nobody", "__start__"]]
+print(json.dumps([[status, answer.get("seq", answer.get("code"))] for status, answer in said]))
+"#;
+    let run_id = python(&world, program).await;
+    world.work(Arc::new(Processes)).await;
+    let sent = world.events(&run_id, "message.sent").await;
+    let to: Vec<&str> = sent.iter().map(|sent| sent["to"].as_str().unwrap()).collect();
+    assert_eq!(to, ["other", "__prev__", "before", "__next__", "__self__", "some"]);
+    let run = world.engine.store().load(&run_id).await.unwrap().unwrap().run;
+    let output =
+        errand_engine::payload::to_json(&world.engine.blobs(), &run.output.unwrap()).unwrap();
+    let refused = json!([422, "message_target_invalid"]);
+    assert_eq!(output.as_array().unwrap()[6..], [refused.clone(), refused.clone(), refused]);
+    for (answer, sent) in output.as_array().unwrap().iter().zip(&sent) {
+        let seq = answer[1].as_u64().unwrap();
+        assert_eq!(sent["id"], format!("{run_id}/{seq}"));
+        let heard = world.hears(&format!("{run_id}/{seq}")).await;
+        let News::Said(said) = serde_json::from_value(heard).unwrap() else {
+            unreachable!("it was said")
+        };
+        assert_eq!(
+            (said.id.as_str(), said.to.as_str()),
+            (sent["id"].as_str().unwrap(), sent["to"].as_str().unwrap())
+        );
+        assert_eq!(said.said.value, json!({ "to": sent["to"] }));
+    }
+    world.hears(&format!("{run_id}/ended")).await;
+}
+
+#[tokio::test]
+async fn a_child_asks_for_messages_and_a_later_attempt_gets_those_again_that_no_checkpoint_knows() {
+    let world = World::new();
+    let program = r#"
+if os.environ["ERRAND_ATTEMPT"] == "1":
+    next_one()
+    call("PUT", "checkpoint", {"state": {"seen": 1}})
+    next_one()
+    next_one()
+    sys.exit(1)
+print(json.dumps([next_one()["payload"]["n"] for _ in range(3)]))
+"#;
+    let run_id = python(&world, program).await;
+    let feed = async {
+        for received in 0..4 {
+            let heard = world.hears(&format!("{run_id}/listens-{received}")).await;
+            let listens = News::Listens { run_id: run_id.clone(), received };
+            assert_eq!(heard, serde_json::to_value(listens).unwrap());
+            world.deliver(&run_id, received + 1).await;
+        }
+    };
+    tokio::join!(world.work(Arc::new(Processes)), feed);
+    let received = world.events(&run_id, "message.received").await;
+    let ids: Vec<&str> = received.iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["m1", "m2", "m3", "m4"], "each is recorded once");
+    let news = world.hears(&format!("{run_id}/ended")).await;
+    assert_eq!(news["outcome"]["value"], json!([2, 3, 4]), "{news}");
+    let query = DocumentQuery {
+        kind: DocumentKind::Inbox,
+        namespaces: Namespaces::All,
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit: 10,
+    };
+    assert!(world.engine.store().documents(&query).await.unwrap().is_empty());
 }

@@ -3,6 +3,7 @@
 mod connection;
 mod endpoint;
 mod error;
+mod message;
 mod request;
 mod session;
 

@@ -191,13 +191,8 @@ async fn a_session_is_changed_only_from_its_latest_revision() {
 }
 
 #[tokio::test]
-async fn calls_of_later_versions_say_so() {
+async fn without_a_brief_there_is_none_to_read() {
     let world = World::new();
-    for (method, path) in [("POST", "/agent/v1/messages"), ("GET", "/agent/v1/messages/next")] {
-        let answer = world.request(method, path, "").await;
-        assert!(answer.starts_with("HTTP/1.1 501 "), "{answer}");
-        assert!(answer.contains("\"code\":\"not_available_yet\""), "{answer}");
-    }
     assert_eq!(refused(world.client().brief().await), (404, ErrorCode::BriefMissing));
 }
 

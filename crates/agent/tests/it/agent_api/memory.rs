@@ -12,11 +12,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_agent::agent_api::{
     AskApproval, AskInput, AttemptResult, Backend, BeginStep, Bind, Client, ControlFeed,
-    KeptResult, Refusal, Revoke, Server, SessionBackend, StepBegun, StepResult, Upload,
+    CoordinationBackend, KeptResult, Refusal, Revoke, Server, SessionBackend, StepBegun,
+    StepResult, Upload,
 };
 use errand_api::agent_protocol::{
-    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, InputAnswer, InputStatus,
-    MessagesAnswer, ReportedEvent, SessionAnswer, SessionMessage, unpack,
+    AgentSeen, ApprovalAnswer, CheckinAnswer, ControlEvent, Encoding, HandOver, HandOverAnswer,
+    InputAnswer, InputStatus, Message, MessageAnswer, MessagesAnswer, ReportedEvent, SendMessage,
+    SessionAnswer, SessionMessage, unpack,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{Failure, Reported};
@@ -45,6 +47,8 @@ pub(super) struct Kept {
     pub(super) cancelled: bool,
     pub(super) approvals: Vec<AskApproval>,
     pub(super) inputs: Vec<AskInput>,
+    pub(super) sent: Vec<SendMessage>,
+    pub(super) handoffs: Vec<HandOver>,
 }
 
 #[derive(Debug)]
@@ -195,6 +199,35 @@ impl Backend for Memory {
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
         self.kept.lock().unwrap().result = Some(result);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl CoordinationBackend for Memory {
+    async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal> {
+        let mut kept = self.kept.lock().unwrap();
+        kept.sent.push(message);
+        let seq = u64::try_from(kept.sent.len()).unwrap();
+        Ok(MessageAnswer { seq, id: format!("run/{seq}") })
+    }
+
+    /// What was sent first comes back.
+    async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal> {
+        let sent = {
+            let mut kept = self.kept.lock().unwrap();
+            (!kept.sent.is_empty()).then(|| kept.sent.remove(0))
+        };
+        let Some(SendMessage { to, kind, payload }) = sent else {
+            tokio::time::sleep(wait).await;
+            return Ok(None);
+        };
+        let (id, from) = ("run/1".to_owned(), "me".to_owned());
+        Ok(Some(Message { id, from, to, message_type: kind, payload }))
+    }
+
+    async fn hand_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal> {
+        self.kept.lock().unwrap().handoffs.push(handoff);
+        Ok(HandOverAnswer { run_id: "01hzyrun000000000001".to_owned() })
     }
 }
 

@@ -10,7 +10,9 @@ mod checkin;
 mod checkpoint;
 mod emit;
 mod fail;
+mod handoff;
 mod input;
+mod message;
 mod output;
 mod reserve;
 mod session;
@@ -46,6 +48,11 @@ pub(crate) enum Command {
     Approve(approve::Args),
     /// Ask a person a question, and print the answer
     Input(input::Args),
+    /// Send messages to other agents of a coordinated run, and receive theirs
+    #[command(subcommand)]
+    Message(message::Command),
+    /// Let another agent carry on once this run ends well, and print the id of its run
+    Handoff(handoff::Args),
     /// What outlives the run: state, history, and results of tools
     #[command(subcommand)]
     Session(session::Command),
@@ -70,6 +77,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Fail(args) => fail::run(client, args).await?,
         Command::Output(args) => output::run(client, args).await?,
         Command::Artifact(args) => artifact::run(context, client, args).await?,
+        Command::Message(command) => return message::run(context, client, command).await,
+        Command::Handoff(args) => handoff::run(context, client, args).await?,
         Command::Session(command) => return session::run(context, client, command).await,
         Command::Brief => brief::run(context, client).await?,
         Command::Checkin => checkin::run(context, client).await?,

@@ -5,6 +5,7 @@
 //! agent is killed and the run fails. The ids of the two runs are taken as one.
 
 mod backend;
+mod messages;
 mod people;
 mod session;
 mod settle;

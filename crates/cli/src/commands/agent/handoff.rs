@@ -1,0 +1,43 @@
+//! `errand agent handoff`: another agent carries on.
+
+use errand_agent::agent_api::Client;
+use errand_api::agent_protocol::HandOver;
+
+use super::{failed, json};
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Arguments of `errand agent handoff`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The other agent begins once this run ends well. The last handoff counts.
+
+Example:
+  errand agent handoff --to reviewer --summary 'Written, not proofread' --artifact report.md")]
+pub(crate) struct Args {
+    /// The agent, one of the `handoffs` of the agent file
+    #[arg(long, value_name = "NAME")]
+    to: String,
+    /// What was done, and what is left to do
+    #[arg(long, value_name = "TEXT")]
+    summary: String,
+    /// An artifact of this run that the other agent gets
+    #[arg(long = "artifact", value_name = "NAME")]
+    artifacts: Vec<String>,
+    /// What the other agent is given: a JSON document, @FILE, or - for stdin; by default what this run
+    /// was given
+    #[arg(allow_hyphen_values = true)]
+    input: Option<String>,
+}
+
+/// Hands over, and prints the id of the other agent's run.
+pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<(), Failure> {
+    let handoff = HandOver {
+        to: args.to,
+        summary: args.summary,
+        input: args.input.map(|input| json(&input)).transpose()?,
+        artifacts: args.artifacts,
+    };
+    let answer = client.hand_over(&handoff).await.map_err(failed)?;
+    context.printer.line(&answer.run_id)
+}
