@@ -30,6 +30,10 @@ pub struct OfRun<T> {
     pub run_name: Option<String>,
     /// The name of its agent.
     pub agent: String,
+    /// The run that started it: of a step the coordinator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub parent_run_id: Option<RunId>,
     /// What is asked, and what became of it.
     #[serde(flatten)]
     pub question: T,

@@ -23,6 +23,8 @@ pub struct Asked {
     pub agent: String,
     /// The run's name, if the caller gave one.
     pub name: Option<String>,
+    /// The run that started it.
+    pub parent_run_id: Option<RunId>,
     /// When it was asked first.
     pub asked_at: Timestamp,
     /// The last `approval.requested` or `input.requested` about it.

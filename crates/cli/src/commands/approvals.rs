@@ -75,20 +75,26 @@ fn table(list: &QuestionList, all: bool) -> String {
     if all {
         header.push("STATUS");
     }
+    let is_of_a_step = list.approvals.iter().any(|of| of.parent_run_id.is_some())
+        || list.inputs.iter().any(|of| of.parent_run_id.is_some());
+    if is_of_a_step {
+        header.insert(2, "PART OF");
+    }
     table.set_header(header);
-    let approvals = list
-        .approvals
-        .iter()
-        .map(|of| (of.question.requested_at_ms, approval(of, now), of.question.status.clone()));
-    let inputs = list
-        .inputs
-        .iter()
-        .map(|of| (of.question.requested_at_ms, input(of, now), of.question.status.clone()));
+    let approvals = list.approvals.iter().map(|of| {
+        (&of.question.requested_at_ms, approval(of, now), &of.question.status, &of.parent_run_id)
+    });
+    let inputs = list.inputs.iter().map(|of| {
+        (&of.question.requested_at_ms, input(of, now), &of.question.status, &of.parent_run_id)
+    });
     let mut rows: Vec<_> = approvals.chain(inputs).collect();
     rows.sort_by_key(|(asked_at, ..)| *asked_at);
-    for (_, mut cells, status) in rows {
+    for (_, mut cells, status, parent) in rows {
+        if is_of_a_step {
+            cells.insert(2, parent.as_ref().map_or("-".to_owned(), ToString::to_string));
+        }
         if all {
-            cells.push(status);
+            cells.push(status.clone());
         }
         table.add_row(cells);
     }

@@ -2,6 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Decide};
+use errand_engine::people::{self, What};
 use errand_model::Digest;
 use errand_model::event::ApprovalVerdict;
 use serde_json::json;
@@ -16,7 +17,7 @@ use crate::place::Place;
 #[command(after_help = "\
 A decision answers exactly one request, once. `errand approvals ls` lists what is open.")]
 pub(crate) struct Args {
-    /// The run
+    /// The run; or a coordinator, for the only approval that is open below it
     run: String,
     /// Which approval, by its id: needed where the run waits for several
     #[arg(long, value_name = "ID")]
@@ -54,9 +55,17 @@ pub(crate) async fn run(
     };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let approval_id = match &place {
-        Place::Here(engine) => ask::decide(engine, &run_id, &decide).await?.request.approval_id,
-        Place::There(remote) => remote.decide(&run_id, &decide).await?,
+    let (run_id, approval_id) = match &place {
+        Place::Here(engine) => {
+            let id = decide.approval_id.as_deref();
+            let run_id = people::asker(engine, &run_id, What::Approval, id).await?;
+            let approval = ask::decide(engine, &run_id, &decide).await?;
+            (run_id.to_string(), approval.request.approval_id)
+        }
+        Place::There(remote) => {
+            let decided = remote.decide(&run_id, &decide).await?;
+            (decided.run_id, decided.approval_id)
+        }
     };
     if args.json {
         context.printer.json(&json!({

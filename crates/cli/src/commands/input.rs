@@ -2,6 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Provide};
+use errand_engine::people::{self, What};
 
 use super::stop::decider;
 use super::submit;
@@ -19,7 +20,7 @@ Examples:
   errand input 01jz '\"eu\"'
   errand input 01jz @answer.json")]
 pub(crate) struct Args {
-    /// The run
+    /// The run; or a coordinator, for the only question that is open below it
     run: String,
     /// The answer: a JSON document, @FILE, or - for stdin
     #[arg(allow_hyphen_values = true)]
@@ -44,7 +45,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let provided = match &place {
-        Place::Here(engine) => ask::provide(engine, &run_id, &provide).await?,
+        Place::Here(engine) => {
+            let id = provide.input_id.as_deref();
+            let run_id = people::asker(engine, &run_id, What::Input, id).await?;
+            ask::provide(engine, &run_id, &provide).await?
+        }
         Place::There(remote) => remote.provide(&run_id, &provide).await?,
     };
     context.printer.line(&provided)?;

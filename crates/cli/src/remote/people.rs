@@ -14,8 +14,8 @@ impl Remote {
         self.query(&["approvals"], &[("all", all.to_string())]).await
     }
 
-    /// Decides an approval. Returns its id.
-    pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<String, Failure> {
+    /// Decides an approval. Returns which, and of which run.
+    pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<Decided, Failure> {
         let body = DecideApproval {
             decision: decide.verdict.into(),
             comment: decide.comment.clone(),
@@ -23,11 +23,10 @@ impl Remote {
             by: Some(decide.by.clone()),
         };
         let run_id = run_id.as_str();
-        let decided: Decided = match &decide.approval_id {
-            Some(id) => self.post(&["runs", run_id, "approvals", id], &body).await?,
-            None => self.post(&["runs", run_id, "approvals"], &body).await?,
-        };
-        Ok(decided.approval_id)
+        match &decide.approval_id {
+            Some(id) => self.post(&["runs", run_id, "approvals", id], &body).await,
+            None => self.post(&["runs", run_id, "approvals"], &body).await,
+        }
     }
 
     /// Answers a question. Returns its id.

@@ -24,6 +24,8 @@ pub struct Listed {
     pub run_name: Option<String>,
     /// The name of its agent.
     pub agent: String,
+    /// The run that started it: of a step the coordinator.
+    pub parent_run_id: Option<RunId>,
     /// What is asked, and what became of it.
     pub question: Question,
 }
@@ -75,7 +77,13 @@ fn listed(asked: Asked) -> Option<Listed> {
     } else {
         return None;
     };
-    Some(Listed { run_id: asked.run_id, run_name: asked.name, agent: asked.agent, question })
+    Some(Listed {
+        run_id: asked.run_id,
+        run_name: asked.name,
+        agent: asked.agent,
+        parent_run_id: asked.parent_run_id,
+        question,
+    })
 }
 
 /// Applies the deadlines that have passed and that nobody applied, since no process waits for them.

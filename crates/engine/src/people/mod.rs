@@ -2,11 +2,13 @@
 //!
 //! Deliberately absent: who may decide. Whoever can write the registry can.
 
+mod asker;
 mod error;
 mod expose;
 mod list;
 mod pick;
 
+pub use asker::{What, asker};
 pub use error::Unanswerable;
 pub(crate) use expose::refuse_secrets;
 pub use list::{Listed, Question, expire_due, list};

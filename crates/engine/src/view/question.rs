@@ -8,13 +8,15 @@ use crate::people::{Listed, Question};
 pub fn questions(listed: Vec<Listed>) -> QuestionList {
     let mut list =
         QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() };
-    for Listed { run_id, run_name, agent, question } in listed {
+    for Listed { run_id, run_name, agent, parent_run_id, question } in listed {
         match question {
             Question::Approval(question) => {
-                list.approvals.push(OfRun { run_id, run_name, agent, question: *question });
+                let question = *question;
+                list.approvals.push(OfRun { run_id, run_name, agent, parent_run_id, question });
             }
             Question::Input(question) => {
-                list.inputs.push(OfRun { run_id, run_name, agent, question: *question });
+                let question = *question;
+                list.inputs.push(OfRun { run_id, run_name, agent, parent_run_id, question });
             }
         }
     }

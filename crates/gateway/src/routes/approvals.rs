@@ -8,7 +8,8 @@ use errand_api::gateway::people::{
 };
 use errand_api::question::QuestionList;
 use errand_engine::ask::{self, Decide, Provide};
-use errand_engine::{people, view};
+use errand_engine::people::{self, What};
+use errand_engine::view;
 use errand_model::{Digest, RunId};
 use errand_store::{Namespaces, Questions};
 
@@ -70,7 +71,9 @@ async fn decide(
         comment: body.comment.clone(),
         digest,
     };
-    let approval = Box::pin(ask::decide(gateway.engine(), run_id, &decide)).await?;
+    let id = decide.approval_id.as_deref();
+    let run_id = people::asker(gateway.engine(), run_id, What::Approval, id).await?;
+    let approval = Box::pin(ask::decide(gateway.engine(), &run_id, &decide)).await?;
     Ok(Json(Decided {
         run_id: run_id.to_string(),
         approval_id: approval.request.approval_id,
@@ -89,6 +92,8 @@ pub(crate) async fn provide_input(
 ) -> Result<Json<Provided>, Refusal> {
     let answered_by = by(&caller, body.by.as_deref());
     let provide = Provide { input_id: body.input_id, answer: body.answer, by: answered_by.clone() };
-    let input_id = Box::pin(ask::provide(gateway.engine(), &stored.run.id, &provide)).await?;
-    Ok(Json(Provided { run_id: stored.run.id.to_string(), input_id, answered_by }))
+    let (engine, id) = (gateway.engine(), provide.input_id.as_deref());
+    let run_id = people::asker(engine, &stored.run.id, What::Input, id).await?;
+    let input_id = Box::pin(ask::provide(engine, &run_id, &provide)).await?;
+    Ok(Json(Provided { run_id: run_id.to_string(), input_id, answered_by }))
 }

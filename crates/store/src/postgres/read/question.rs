@@ -24,7 +24,7 @@ pub(in crate::postgres) async fn questions(
 ) -> Result<Vec<Asked>, Failure> {
     const SELECT: &str = "SELECT r.run_id, r.agent, r.name, q.asked_at_ms, \
          e.seq, e.at_ms, e.attempt, e.type, e.data, e.hash, \
-         a.seq, a.at_ms, a.attempt, a.type, a.data, a.hash \
+         a.seq, a.at_ms, a.attempt, a.type, a.data, a.hash, r.parent_run_id \
          FROM questions q JOIN runs r ON r.run = q.run \
          JOIN events e ON e.run = q.run AND e.seq = q.asked_seq \
          LEFT JOIN events a ON a.run = q.run AND a.seq = q.answered_seq";
@@ -50,7 +50,9 @@ pub(in crate::postgres) async fn questions(
 fn asked(row: &Row) -> Result<Asked, Failure> {
     let run_id = run_id(row.try_get(0)?)?;
     let missing = || damaged(run_id.as_str(), "the event of a question is missing");
+    let parent: Option<&str> = row.try_get(4 + 2 * EVENT_COLUMNS)?;
     Ok(Asked {
+        parent_run_id: parent.and_then(|parent| parent.parse().ok()),
         agent: row.try_get(1)?,
         name: row.try_get(2)?,
         asked_at: Timestamp::from_millis(row.try_get(3)?),

@@ -44,7 +44,7 @@ pub(in crate::sqlite) fn questions(
         event_columns!("e"),
         ", ",
         event_columns!("a"),
-        " FROM questions q JOIN runs r ON r.run = q.run \
+        ", r.parent_run_id FROM questions q JOIN runs r ON r.run = q.run \
           JOIN events e ON e.run = q.run AND e.seq = q.asked_seq \
           LEFT JOIN events a ON a.run = q.run AND a.seq = q.answered_seq",
     );
@@ -76,7 +76,9 @@ fn asked(row: &Row<'_>) -> Result<Asked, Failure> {
     let run_id: String = row.get(0)?;
     let run_id = RunId::try_from(run_id).map_err(|error| damaged(&error.text, "its id is none"))?;
     let missing = || damaged(run_id.as_str(), "the event of a question is missing");
+    let parent: Option<String> = row.get(4 + 2 * EVENT_COLUMNS)?;
     Ok(Asked {
+        parent_run_id: parent.and_then(|parent| parent.parse().ok()),
         agent: row.get(1)?,
         name: row.get(2)?,
         asked_at: Timestamp::from_millis(row.get(3)?),

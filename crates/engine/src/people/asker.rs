@@ -1,0 +1,110 @@
+//! Who asks, where a coordinator is answered.
+
+use std::collections::BTreeMap;
+
+use errand_model::RunId;
+use errand_model::coordination::{DEPTH_LIMIT, HANDOFF_LIMIT};
+use errand_store::{Namespaces, Questions};
+
+use super::{Listed, Question, Unanswerable, list};
+use crate::{Engine, Error, wait};
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// May this be done?
+    Approval,
+    /// What is the answer?
+    Input,
+}
+
+/// The run that is meant by whoever answers run `run_id`: itself; or, of a coordinator, the one run
+/// below it that asks. `id` is that of the question, where it is given.
+///
+/// # Errors
+///
+/// [`Unanswerable::Several`] if it must be said which one is meant; [`errand_store::Error::NoRun`];
+/// if the registry fails.
+pub async fn asker(
+    engine: &Engine,
+    run_id: &RunId,
+    what: What,
+    id: Option<&str>,
+) -> Result<RunId, Error> {
+    let run = wait::load(engine, run_id).await?.run;
+    if run.spec.plan.is_none() {
+        return Ok(run_id.clone());
+    }
+    let whose = Namespaces::One(run.spec.namespace.clone());
+    let mut family = Family { engine, parents: BTreeMap::new() };
+    let mut open: Vec<(RunId, String)> = Vec::new();
+    for listed in list(engine, Questions::Open, &whose).await? {
+        let Some((question, line)) = told(&listed, what) else { continue };
+        let is_meant = id.is_none_or(|id| id == question);
+        if is_meant && family.is_below(&listed, run_id).await? {
+            open.push((listed.run_id, line));
+        }
+    }
+    match open.as_slice() {
+        // Nothing is open: the coordinator's own record says what there was.
+        [] => Ok(run_id.clone()),
+        [(only, _)] => Ok(only.clone()),
+        [_, ..] => {
+            let what = match what {
+                What::Approval => "approval",
+                What::Input => "input",
+            };
+            let open = open.into_iter().map(|(_, line)| line).collect();
+            Err(Unanswerable::Several { run_id: run_id.clone(), what, open }.into())
+        }
+    }
+}
+
+/// The id of a question of that sort, and a line about it.
+fn told(listed: &Listed, wanted: What) -> Option<(String, String)> {
+    let (run_id, agent) = (&listed.run_id, &listed.agent);
+    match (&listed.question, wanted) {
+        (Question::Approval(it), What::Approval) => {
+            let about = format!("{} on {} ({})", it.action, it.target, it.digest);
+            Some((
+                it.approval_id.clone(),
+                format!("  {run_id}  {agent}  {}  {about}", it.approval_id),
+            ))
+        }
+        (Question::Input(it), What::Input) => Some((
+            it.input_id.clone(),
+            format!("  {run_id}  {agent}  {}  {}", it.input_id, it.prompt),
+        )),
+        (Question::Approval(_), What::Input) | (Question::Input(_), What::Approval) => None,
+    }
+}
+
+/// Which run started which, as far as that was looked at.
+struct Family<'e> {
+    engine: &'e Engine,
+    parents: BTreeMap<RunId, Option<RunId>>,
+}
+
+impl Family<'_> {
+    async fn is_below(&mut self, listed: &Listed, ancestor: &RunId) -> Result<bool, Error> {
+        let mut parent = listed.parent_run_id.clone();
+        for _ in 0..DEPTH_LIMIT + HANDOFF_LIMIT {
+            let Some(run_id) = parent else { return Ok(false) };
+            if run_id == *ancestor {
+                return Ok(true);
+            }
+            parent = self.parent(&run_id).await?;
+        }
+        Ok(false)
+    }
+
+    async fn parent(&mut self, run_id: &RunId) -> Result<Option<RunId>, Error> {
+        if let Some(known) = self.parents.get(run_id) {
+            return Ok(known.clone());
+        }
+        let stored = self.engine.store().load(run_id).await?;
+        let parent = stored.and_then(|stored| stored.run.spec.parent_run_id);
+        self.parents.insert(run_id.clone(), parent.clone());
+        Ok(parent)
+    }
+}
