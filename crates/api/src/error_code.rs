@@ -128,6 +128,7 @@ codes! {
     DigestMismatch = "digest_mismatch", ERRAND_FAILED, "something else would be done than was looked at";
     AnswerInvalid = "answer_invalid", USAGE, "the answer does not satisfy the schema of the question";
     RunNotPaused = "run_not_paused", ERRAND_FAILED, "nobody paused the run";
+    RunNotCoordinated = "run_not_coordinated", ERRAND_FAILED, "the run coordinates no agents";
     TooManyQuestions = "too_many_questions", ERRAND_FAILED, "the run asks more than people can answer";
 
     // How an attempt begins.

@@ -50,6 +50,7 @@ impl ErrorCode {
             | Self::RunElsewhere
             | Self::RunNotRetryable
             | Self::RunNotPaused
+            | Self::RunNotCoordinated
             | Self::DeadLetterSettled
             | Self::ReplayRefused
             | Self::ReplayEffects

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod agent_file;
 pub mod agent_protocol;
+pub mod amount;
 pub mod audit;
 pub mod bom;
 pub mod bom_page;
@@ -15,7 +16,9 @@ pub mod dead_letter;
 pub mod error_code;
 pub mod exit_code;
 pub mod gateway;
+pub mod graph;
 mod http_status;
+pub mod message;
 pub mod price_table;
 pub mod question;
 pub mod record;

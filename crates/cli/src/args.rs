@@ -81,6 +81,10 @@ pub(crate) enum Command {
     Events(commands::events::Args),
     /// Draw what a run did with its time, tokens and money
     Trace(commands::trace::Args),
+    /// Draw which agents of a coordinated run said what to whom
+    Graph(commands::graph::Args),
+    /// List what the agents of a coordinated run said to each other
+    Messages(commands::messages::Args),
     /// Sum up what calls used: tokens, cost, calls, by run, agent, model, day and more
     Usage(commands::usage::Args),
     /// Show the prices of models that are in force, and where they are from

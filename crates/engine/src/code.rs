@@ -58,6 +58,7 @@ impl Error {
             | Self::Helper { .. }
             | Self::Randomness { .. } => ErrorCode::Internal,
             Self::LeaseOver { .. } => ErrorCode::LeaseLost,
+            Self::NotCoordinated { .. } => ErrorCode::RunNotCoordinated,
         }
     }
 }

@@ -179,6 +179,12 @@ pub enum Error {
         /// Which run.
         run_id: RunId,
     },
+    /// The run coordinates no agents.
+    #[error("run {run_id} coordinates no agents, and was not handed over")]
+    NotCoordinated {
+        /// Which run.
+        run_id: RunId,
+    },
     /// The run did not end in time.
     #[error("run {run_id} is still {status} after {waited_ms} ms")]
     StillLive {

@@ -30,6 +30,10 @@ pub struct Builder {
     asked: BTreeMap<String, usize>,
     children: BTreeMap<RunId, usize>,
     inherited: Option<(usize, u64)>,
+    /// Whether its steps are runs: what they used is used by it, and no attempt holds them.
+    coordinates: bool,
+    /// Attempts so far, and whether one of them failed.
+    attempts: (u32, bool),
 }
 
 #[derive(Debug)]
@@ -54,9 +58,19 @@ impl Builder {
             asked: BTreeMap::new(),
             children: BTreeMap::new(),
             inherited: None,
+            coordinates: false,
+            attempts: (0, false),
         };
         builder.idle = builder.open(ROOT, span(SpanKind::Wait, "pending".to_owned(), created_at));
         builder
+    }
+
+    /// The same of a coordinator: its steps are runs of other agents, which go on whatever becomes of
+    /// its attempts.
+    #[must_use]
+    pub const fn of_coordinator(mut self) -> Self {
+        self.coordinates = true;
+        self
     }
 
     /// Takes in the next event. One that takes no time, or that this version does not know, changes
@@ -90,12 +104,8 @@ impl Builder {
         span.detail = Some(child.spec.agent.name.clone());
         span.to = child.status.ended_at().unwrap_or(now).max(span.from);
         (span.outcome, span.error) = outcome_of(&child.status);
-        span.usage = Usage {
-            model_calls: child.counters.model_calls,
-            input_tokens: child.usage.input_tokens,
-            output_tokens: child.usage.output_tokens,
-            cost_micro_usd: child.usage.cost_micro_usd,
-        };
+        span.run_id = Some(child.id.clone());
+        span.usage = Usage::of_run(child);
     }
 
     /// The tree of a run that stands as `status` says at `now`.
@@ -130,8 +140,15 @@ impl Builder {
         while self.nodes.len() > 1 {
             let Some(node) = self.nodes.pop() else { break };
             let Some(parent) = self.nodes.get_mut(node.parent) else { break };
-            if node.span.kind != SpanKind::ChildRun {
+            if node.span.kind != SpanKind::ChildRun || self.coordinates {
                 parent.span.usage.add(&node.span.usage);
+            }
+            // The only attempt of a coordinator is the run itself.
+            if self.coordinates
+                && node.span.kind == SpanKind::Attempt
+                && self.attempts == (1, false)
+            {
+                continue;
             }
             parent.span.children.push(node.span);
         }
@@ -148,11 +165,24 @@ impl Builder {
     }
 
     fn close_attempt(&mut self, at: Timestamp, outcome: Outcome) {
-        for step in std::mem::take(&mut self.steps).into_values() {
-            self.close(Some(step), at, Outcome::Stopped);
+        self.attempts.1 |= outcome == Outcome::Failed;
+        if !self.coordinates {
+            self.close_steps(at);
         }
         let attempt = self.attempt.take();
         self.close(attempt, at, outcome);
+    }
+
+    fn close_steps(&mut self, at: Timestamp) {
+        for step in std::mem::take(&mut self.steps).into_values() {
+            self.close(Some(step), at, Outcome::Stopped);
+        }
+    }
+
+    /// Where what the run does is.
+    fn place(&self) -> usize {
+        let attempt = if self.coordinates { None } else { self.attempt };
+        attempt.unwrap_or(ROOT)
     }
 
     fn close(&mut self, node: Option<usize>, at: Timestamp, outcome: Outcome) {
@@ -191,6 +221,7 @@ fn span(kind: SpanKind, name: String, from: Timestamp) -> Span {
     Span {
         kind,
         name,
+        run_id: None,
         detail: None,
         from,
         to: from,

@@ -2,7 +2,7 @@
 //! there.
 
 use errand_model::accounting::ModelCall;
-use errand_model::event::Event;
+use errand_model::event::{ChildUsage, Event};
 use serde_json::Value;
 
 use super::Usage;
@@ -40,6 +40,16 @@ impl Data {
             Value::Object(error) => error.get("message")?.as_str().map(str::to_owned),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => None,
         }
+    }
+
+    /// The code of an error of errand's own.
+    pub(super) fn error_code(&self) -> Option<String> {
+        self.0.get("error")?.get("code")?.as_str().map(str::to_owned)
+    }
+
+    /// What a child used, in the event of its end.
+    pub(super) fn child_usage(&self) -> Option<ChildUsage> {
+        serde_json::from_value(self.0.get("usage")?.clone()).ok()
     }
 
     /// Whether a call says that it failed.

@@ -5,15 +5,20 @@
 
 mod build;
 mod event;
+mod nest;
 mod shorten;
 mod summary;
 
 use std::time::Duration;
 
+use errand_model::event::ChildUsage;
+use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::Builder;
+pub use nest::{Nested, Place};
 pub use summary::{Share, Summary};
 
 /// The version of the shape that is printed as JSON.
@@ -43,6 +48,9 @@ pub struct Span {
     pub kind: SpanKind,
     /// What it is called.
     pub name: String,
+    /// The run that it is, for one that this one started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<RunId>,
     /// More about it, for people: why an attempt was made, what a step executes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -113,7 +121,8 @@ pub enum Outcome {
 }
 
 /// Tokens and money.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TraceUsage")]
 pub struct Usage {
     /// Model calls.
     pub model_calls: u64,
@@ -131,7 +140,31 @@ impl Usage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    fn add(&mut self, other: &Self) {
+    /// What the runs of all agents used that a child was, or started.
+    pub(crate) fn of_child(used: &ChildUsage) -> Self {
+        let mut all = Self::default();
+        for agent in used.by_agent.values() {
+            all.add(&Self {
+                model_calls: agent.model_calls,
+                input_tokens: agent.tokens.input_tokens,
+                output_tokens: agent.tokens.output_tokens,
+                cost_micro_usd: agent.tokens.cost_micro_usd,
+            });
+        }
+        all
+    }
+
+    /// What a run used so far.
+    pub(crate) fn of_run(run: &Run) -> Self {
+        Self {
+            model_calls: run.counters.model_calls,
+            input_tokens: run.usage.input_tokens,
+            output_tokens: run.usage.output_tokens,
+            cost_micro_usd: run.usage.cost_micro_usd,
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
         self.model_calls = self.model_calls.saturating_add(other.model_calls);
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);

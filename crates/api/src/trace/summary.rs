@@ -91,7 +91,9 @@ impl Sums {
             sum.1 = sum.1.saturating_add(span.usage.tokens());
             sum.2 = sum.2.saturating_add(span.usage.cost_micro_usd.unwrap_or(0));
         }
-        for child in &span.children {
+        // What a run does that this one started is told as one.
+        let within: &[Span] = if span.kind == SpanKind::ChildRun { &[] } else { &span.children };
+        for child in within {
             self.add(child, in_step || span.kind == SpanKind::Step);
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 mod family;
 pub(crate) mod fork;
+pub(crate) mod graph;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod input;
@@ -28,6 +29,7 @@ pub(crate) mod internal;
 pub(crate) mod keys;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod messages;
 pub(crate) mod migrate;
 pub(crate) mod pause;
 pub(crate) mod prices;
@@ -93,6 +95,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Resume(args) => resume::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
+        Command::Graph(args) => graph::run(context, args).await,
+        Command::Messages(args) => messages::run(context, args).await,
         Command::Trace(args) => trace::run(context, args).await,
         Command::Usage(args) => usage::run(context, args).await,
         Command::Prices(args) => prices::run(context, &args),

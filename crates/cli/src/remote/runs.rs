@@ -5,11 +5,14 @@ use std::time::Duration;
 use errand_api::gateway::prune::{PruneRuns, Pruned};
 use errand_api::gateway::run::{EventPage, RunPage, RunRequest};
 use errand_api::gateway::run_find::{FoundRun, FoundRuns};
+use errand_api::graph::Graph;
+use errand_api::message::{AnyMessage, MessagePage};
 use errand_api::record::Record;
 use errand_api::story::{Comparison, Story};
 use errand_api::trace::Trace;
 use errand_api::verification::Verification;
 use errand_engine::ask::Stop;
+use errand_engine::view::TraceAsk;
 use errand_model::budget::LimitName;
 use errand_model::event::RunKind;
 use errand_model::{Event, RunId, Timestamp};
@@ -24,6 +27,8 @@ use crate::failure::Failure;
 
 /// Runs that are asked for at once.
 const PAGE: usize = 500;
+/// Spans that a server tells at most.
+const LARGEST_TRACE: usize = 100_000;
 /// How long the server is to wait before it says that nothing happened.
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -275,8 +280,28 @@ impl Remote {
     }
 
     /// What a run did with its time.
-    pub(crate) async fn trace(&self, run_id: &RunId) -> Result<Trace, Failure> {
-        self.get(&["runs", run_id.as_str(), "trace"]).await
+    pub(crate) async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, Failure> {
+        let limit = ask.limit.clamp(1, LARGEST_TRACE).to_string();
+        let query = [("limit", limit), ("depth", ask.depth.to_string())];
+        let trace: Trace = self.query(&["runs", run_id.as_str(), "trace"], &query).await?;
+        Ok(trace.shortened(ask.limit))
+    }
+
+    /// Who said what to whom in a coordinated run.
+    pub(crate) async fn graph(&self, run_id: &RunId) -> Result<Graph, Failure> {
+        self.get(&["runs", run_id.as_str(), "graph"]).await
+    }
+
+    /// The messages of a run after that place in its journal, at most so many.
+    pub(crate) async fn messages(
+        &self,
+        run_id: &RunId,
+        (after, limit): (u64, usize),
+        kind: Option<AnyMessage>,
+    ) -> Result<MessagePage, Failure> {
+        let mut query = vec![("after", after.to_string()), ("limit", limit.to_string())];
+        query.extend(kind.map(|kind| ("type", kind.word().to_owned())));
+        self.query(&["runs", run_id.as_str(), "messages"], &query).await
     }
 
     /// Whether a run is what was written.

@@ -1,6 +1,6 @@
 //! What a run did with its time.
 
-use errand_api::trace::{Builder, Trace};
+use errand_api::trace::{Builder, Nested, Trace};
 use errand_model::RunId;
 use errand_store::{Filter, Page, Stored};
 
@@ -10,14 +10,50 @@ use crate::{Engine, Error, reconcile, wait};
 const PAGE: u32 = 5_000;
 /// Runs that this one started whose own record is looked at: the newest.
 const CHILD_LIMIT: u32 = 1_000;
+/// Journals of children that are read for one trace, if there is no other bound: what nobody can
+/// read any more need not be drawn.
+const NESTED_LIMIT: usize = 1_000;
 
-/// A run on a time axis, as it is now.
+/// How much of a run is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceAsk {
+    /// At most so many spans, those that matter most. Children whose own spans would not be among
+    /// them are not looked at.
+    pub limit: usize,
+    /// How many levels of children are looked into.
+    pub depth: u32,
+}
+
+/// A run on a time axis, as it is now. Of a coordinator with its children below it.
 ///
 /// # Errors
 ///
 /// [`errand_store::Error::NoRun`]; if the registry fails.
-pub async fn trace(engine: &Engine, run_id: &RunId) -> Result<Trace, Error> {
+pub async fn trace(engine: &Engine, run_id: &RunId, ask: TraceAsk) -> Result<Trace, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
+    if stored.run.spec.plan.is_none() {
+        return Ok(single(engine, &stored).await?.shortened(ask.limit));
+    }
+    let mut nested = Nested::new(single(engine, &stored).await?, ask.limit);
+    let mut left = NESTED_LIMIT;
+    for _ in 0..ask.depth {
+        while let Some((place, child)) = nested.next_run() {
+            let Some(fewer) = left.checked_sub(1) else { return Ok(nested.finish()) };
+            left = fewer;
+            // One that was removed, or cannot be read, is the line that its coordinator knows.
+            if let Ok(Some(child)) = engine.store().load(&child).await {
+                nested.put(place, single(engine, &child).await?);
+            }
+        }
+        if !nested.descend() {
+            break;
+        }
+    }
+    Ok(nested.finish())
+}
+
+/// A run by itself.
+async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
     let run = &stored.run;
     let agent = &run.spec.agent;
     let name = match &run.spec.name {
@@ -25,10 +61,13 @@ pub async fn trace(engine: &Engine, run_id: &RunId) -> Result<Trace, Error> {
         None => format!("{}@{}", agent.name, agent.version),
     };
     let mut builder = Builder::new(name, run.created_at);
+    if run.spec.plan.is_some() {
+        builder = builder.of_coordinator();
+    }
     let mut after = 0;
     // A live run grows meanwhile: the tree is of the moment that was looked at.
     while after < stored.head.seq {
-        let events = engine.store().events(run_id, after, PAGE).await?;
+        let events = engine.store().events(&run.id, after, PAGE).await?;
         let Some(last) = events.last() else { break };
         after = last.seq;
         for event in events.iter().filter(|event| event.seq <= stored.head.seq) {
@@ -36,10 +75,13 @@ pub async fn trace(engine: &Engine, run_id: &RunId) -> Result<Trace, Error> {
         }
     }
     let now = engine.now();
-    for child in children(engine, run_id).await? {
-        builder.child(&child.run, now);
+    // What children of a coordinator are, its journal says.
+    if run.spec.plan.is_none() {
+        for child in children(engine, &run.id).await? {
+            builder.child(&child.run, now);
+        }
     }
-    Ok(builder.finish(run_id, &run.status, now))
+    Ok(builder.finish(&run.id, &run.status, now))
 }
 
 async fn children(engine: &Engine, run_id: &RunId) -> Result<Vec<Stored>, Error> {

@@ -4,6 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::run::TraceQuery;
 use errand_api::trace::Trace;
+use errand_engine::view::{self, TraceAsk};
+use errand_model::coordination::DEPTH_LIMIT;
 
 use super::list_runs::page_limit;
 use crate::Gateway;
@@ -20,6 +22,7 @@ pub(crate) async fn get_trace(
     Query(query): Query<TraceQuery>,
 ) -> Result<Json<Trace>, Refusal> {
     let limit = page_limit(query.limit, LARGEST_LIMIT, LARGEST_LIMIT)?;
-    let trace = errand_engine::view::trace(gateway.engine(), &stored.run.id).await?;
-    Ok(Json(trace.shortened(usize::try_from(limit).unwrap_or(usize::MAX))))
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let ask = TraceAsk { limit, depth: query.depth.unwrap_or(DEPTH_LIMIT) };
+    Ok(Json(view::trace(gateway.engine(), &stored.run.id, ask).await?))
 }

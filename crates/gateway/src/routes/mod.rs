@@ -18,6 +18,7 @@ mod files;
 mod find_runs;
 mod follow_runs;
 mod fork_run;
+mod get_graph;
 mod get_healthz;
 mod get_metrics;
 mod get_openapi;
@@ -28,6 +29,7 @@ mod hooks;
 mod keys;
 mod list_audit;
 mod list_events;
+mod list_messages;
 mod list_runs;
 mod list_steps;
 mod pause_run;
@@ -98,6 +100,8 @@ fn runs() -> Vec<Handled> {
         handled("wait_for_run", wait_for_run::wait_for_run),
         handled("list_events", list_events::list_events),
         handled("list_steps", list_steps::list_steps),
+        handled("list_messages", list_messages::list_messages),
+        handled("get_graph", get_graph::get_graph),
         handled("get_trace", get_trace::get_trace),
         handled("verify_run", verify_run::verify_run),
         handled("export_run", export_run::export_run),

@@ -118,6 +118,10 @@ pub struct TraceQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub limit: Option<u32>,
+    /// How many levels of a coordinator's children are looked into; all unless said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 8))]
+    pub depth: Option<u32>,
 }
 
 /// The steps of a run.

@@ -2,6 +2,7 @@
 
 mod action;
 mod budgets;
+mod graph;
 mod page;
 mod request;
 mod routes;
@@ -14,6 +15,7 @@ pub use action::{
     RestartRequest, ResumeRequest, StepPage, StepRecord, TraceQuery,
 };
 pub use budgets::{MalformedBudget, RunBudgets};
+pub use graph::{GraphFormat, GraphQuery, MessageQuery};
 pub use page::{
     AnyKind, EventPage, EventQuery, FollowQuery, RunPage, RunQuery, RunStatus, SetQuery,
 };

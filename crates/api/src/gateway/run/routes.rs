@@ -2,12 +2,14 @@
 
 use super::{
     CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, FollowQuery, ForkRequest,
-    RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest, RunPage, RunQuery, RunRequest,
-    SetQuery, StepPage, TraceQuery, WaitQuery,
+    GraphQuery, MessageQuery, RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest, RunPage,
+    RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
 };
 use crate::error_code::ErrorCode;
 use crate::gateway::meta::AnyObject;
 use crate::gateway::routes::{Answer, Area, Body, Header, Method, Route, Scope};
+use crate::graph::Graph;
+use crate::message::MessagePage;
 use crate::record::Record;
 use crate::story::Story;
 use crate::verification::Verification;
@@ -124,6 +126,21 @@ pub const AREA: Area = Area {
             .says("The steps of a run, by key.")
             .answers(&[Answer::json::<StepPage>(200, "All of them.")])
             .errors(&[ErrorCode::RunNotFound]),
+        Route::new("list_messages", Method::Get, "/v1/runs/{run_id}/messages", Scope::RunsRead)
+            .says("What the agents of a coordinated run said to each other, in order.")
+            .query::<MessageQuery>()
+            .answers(&[Answer::json::<MessagePage>(200, "A page of them.")])
+            .errors(&[ErrorCode::RunNotFound]),
+        Route::new("get_graph", Method::Get, "/v1/runs/{run_id}/graph", Scope::RunsRead)
+            .says("The agents of a coordinated run, and the messages between them, as a graph.")
+            .query::<GraphQuery>()
+            .answers(&[
+                Answer::json::<Graph>(200, "The graph."),
+                Answer::bytes(200, "text/vnd.graphviz", "`dot`."),
+                Answer::bytes(200, "text/vnd.mermaid", "`mermaid`."),
+                Answer::bytes(200, "image/svg+xml", "`svg`."),
+            ])
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunNotCoordinated]),
         Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", Scope::RunsRead)
             .says("What a run did with its time, tokens and money, as a tree of spans.")
             .query::<TraceQuery>()

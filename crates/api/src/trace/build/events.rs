@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_model::{RunId, Timestamp};
 
 use super::super::event::Data;
-use super::super::{Outcome, SpanKind};
+use super::super::{Outcome, SpanKind, Usage};
 use super::{Builder, ROOT, span};
 
 impl Builder {
@@ -51,6 +51,7 @@ impl Builder {
         let pause = self.pause.take();
         self.close(pause, at, Outcome::Stopped);
         self.close_attempt(at, Outcome::Stopped);
+        self.close_steps(at);
         for node in std::mem::take(&mut self.asked).into_values() {
             self.close(Some(node), at, Outcome::Stopped);
         }
@@ -63,6 +64,7 @@ impl Builder {
         let outcome = match verb {
             "started" => {
                 self.close_idle(at);
+                self.attempts.0 += 1;
                 let mut attempt = span(SpanKind::Attempt, format!("attempt {number}"), at);
                 attempt.detail = data.text("reason");
                 self.attempt = self.open(ROOT, attempt);
@@ -91,12 +93,18 @@ impl Builder {
                 return;
             }
             "completed" => Outcome::Ok,
+            // Another run goes on with it.
+            "failed" if data.error_code().as_deref() == Some("handed_over") => Outcome::Ok,
+            "failed" if data.error_code().as_deref() == Some("child_cancelled") => Outcome::Stopped,
             "failed" => Outcome::Failed,
             _ => return,
         };
         let Some(step) = self.steps.remove(&key) else { return };
         if let Some(node) = self.nodes.get_mut(step) {
-            node.span.error = data.error();
+            node.span.error = data.error().filter(|_| outcome == Outcome::Failed);
+            if let Some(used) = data.child_usage() {
+                node.span.usage = Usage::of_child(&used);
+            }
         }
         self.close(Some(step), at, outcome);
     }
@@ -104,12 +112,16 @@ impl Builder {
     fn begin_step(&mut self, at: Timestamp, key: String, data: &Data) {
         let begun = self.begun.entry(key.clone()).or_default();
         *begun += 1;
-        let mut step = span(SpanKind::Step, key.clone(), at);
+        let run_id = data.text("run_id").and_then(|text| text.parse::<RunId>().ok());
+        let kind = if run_id.is_some() { SpanKind::ChildRun } else { SpanKind::Step };
+        let mut step = span(kind, key.clone(), at);
+        step.run_id = run_id;
         step.detail = match (*begun, data.text("detail").or_else(|| data.text("kind"))) {
-            (1, detail) => detail,
+            (again, Some(detail)) if again == 1 || kind == SpanKind::ChildRun => Some(detail),
+            (1, None) => None,
             (again, _) => Some(format!("try {again}")),
         };
-        let parent = self.attempt.unwrap_or(ROOT);
+        let parent = self.place();
         if let Some(node) = self.open(parent, step)
             && let Some(before) = self.steps.insert(key, node)
         {
@@ -169,8 +181,9 @@ impl Builder {
     pub(super) fn wake(&mut self, at: Timestamp, verb: &str, data: &Data) {
         let run_id = data.text("run_id").and_then(|text| text.parse::<RunId>().ok());
         if let ("fired", Some(run_id)) = (verb, run_id) {
-            let wake = span(SpanKind::ChildRun, format!("run {run_id}"), at);
-            if let Some(node) = self.open(self.attempt.unwrap_or(ROOT), wake) {
+            let mut wake = span(SpanKind::ChildRun, format!("run {run_id}"), at);
+            wake.run_id = Some(run_id.clone());
+            if let Some(node) = self.open(self.place(), wake) {
                 self.children.insert(run_id, node);
             }
         }
@@ -186,8 +199,8 @@ impl Builder {
         };
         let named = data.text("step").and_then(|key| self.steps.get(&key).copied());
         // The step that began last is the one that is talked about.
-        let parent = named.or_else(|| self.steps.values().copied().max()).or(self.attempt);
-        let parent = parent.unwrap_or(ROOT);
+        let latest = || self.steps.values().copied().max().filter(|_| !self.coordinates);
+        let parent = named.or_else(latest).unwrap_or_else(|| self.place());
         let took = Duration::from_millis(data.number("duration_ms").unwrap_or(0));
         let earliest = self.nodes.get(parent).map_or(at, |node| node.span.from);
         let from = minus(at, took).max(earliest).min(at);

@@ -44,7 +44,7 @@ const TELLING: &[Telling] = &[
     ("attempt.exited", &["exit=exit_code", "took=usage.wall_ms", "cpu=usage.cpu_ms"]),
     ("attempt.failed", &["error", "exit=exit_code", "signal=signal", "took=usage.wall_ms"]),
     ("attempt.stopped", &["reason", "exit=exit_code", "signal=signal", "took=usage.wall_ms"]),
-    ("step.started", &["key", "kind", "detail"]),
+    ("step.started", &["key", "kind", "detail", "run=run_id"]),
     ("step.completed", &["key", "took=duration_ms", "output=output"]),
     ("step.failed", &["key", "error", "exit=exit_code", "took=duration_ms"]),
     ("step.inherited", &["key", "kind", "detail", "took=duration_ms", "output=output"]),
@@ -116,8 +116,12 @@ const TELLING: &[Telling] = &[
     ),
     ("memory.accessed", &["store", "operation", "key", "took=duration_ms"]),
     ("knowledge.retrieved", &["source", "query", "results=results", "took=duration_ms"]),
-    ("message.sent", &["type", "from=from", "to=to"]),
-    ("handoff.requested", &["to=to", "reason"]),
+    ("message.sent", &["type", "from=from", "to=to", "payload=payload"]),
+    ("message.delivered", &["ids", "step=step"]),
+    ("message.received", &["type", "from=from", "payload=payload"]),
+    ("coordination.began", &["items=items"]),
+    ("child.waiting", &["key", "reason"]),
+    ("handoff.requested", &["to=to", "run=run_id", "summary", "reason"]),
 ];
 
 /// The whole line, without its end.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use errand_api::amount;
 use errand_api::trace::{Outcome, Share, Span, Summary, Trace, Usage};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use super::amount;
 use super::bar::Axis;
 use super::tree::{Line, lines};
 

@@ -1,13 +1,13 @@
 //! `errand trace`: what a run did with its time, tokens and money.
 
-mod amount;
 mod bar;
 mod layout;
 mod tree;
 
 use std::ffi::OsStr;
 
-use errand_engine::view;
+use errand_engine::view::{self, TraceAsk};
+use errand_model::coordination::DEPTH_LIMIT;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -23,7 +23,8 @@ const DEFAULT_WIDTH: usize = 100;
 #[command(after_help = "\
 A line is a span of time: the run, its attempts, their steps and the calls in them, beside each
 other on one axis. Bars are full for work and hollow for waiting; what is marked with ✗ failed,
-what ends with > goes on.
+what ends with > goes on. Steps of a coordinator are runs of other agents, with what
+these did below them as far as there is room; only those are looked at.
 
 Examples:
   errand trace review
@@ -38,6 +39,9 @@ pub(crate) struct Args {
     /// Show all spans
     #[arg(short, long, conflicts_with = "limit")]
     all: bool,
+    /// Look into so many levels of a coordinator's children
+    #[arg(long, value_name = "N", default_value_t = DEPTH_LIMIT)]
+    depth: u32,
     /// Draw so many columns; by default those of the terminal
     #[arg(short, long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(20..=1000))]
     width: Option<u16>,
@@ -50,11 +54,12 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
+    let limit = if args.all { usize::MAX } else { args.limit };
+    let ask = TraceAsk { limit, depth: args.depth.min(DEPTH_LIMIT) };
     let trace = match &place {
-        Place::Here(engine) => view::trace(engine, &run_id).await?,
-        Place::There(remote) => remote.trace(&run_id).await?,
+        Place::Here(engine) => view::trace(engine, &run_id, ask).await?,
+        Place::There(remote) => remote.trace(&run_id, ask).await?,
     };
-    let trace = if args.all { trace } else { trace.shortened(args.limit) };
     if args.json {
         context.printer.json(&trace)?;
     } else {
@@ -65,7 +70,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 }
 
 /// How wide the terminal is.
-fn width(context: &Context) -> usize {
+pub(super) fn width(context: &Context) -> usize {
     let columns = context.variable("COLUMNS").and_then(OsStr::to_str);
     let columns = columns.and_then(|text| text.parse().ok()).filter(|columns| *columns >= 20);
     let terminal = || {

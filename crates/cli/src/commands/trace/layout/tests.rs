@@ -1,4 +1,4 @@
-use errand_api::trace::Builder;
+use errand_api::trace::{Builder, Nested};
 use errand_model::event::{CancelCause, Event, Failure};
 use errand_model::run::Status;
 use errand_model::{Hash, RunId, Timestamp};
@@ -212,4 +212,73 @@ fn a_clock_that_jumps_back_harms_nobody() {
     journal.events.iter().for_each(|event| builder.push(event));
     let trace = builder.finish(&journal.run_id, &completed(200), Timestamp::from_millis(0));
     assert!(draw(&trace, 80).contains("attempt 1"));
+}
+
+/// A coordinator with two children beside each other and one after them, of which one has steps.
+fn coordinated() -> Trace {
+    let child = |number: u8| format!("01m7yb33v7t9zye2je0{number}");
+    let mut journal = Journal::new();
+    journal.add(500, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    for (at, key, number) in [(500, "spanish#1", 1), (500, "french#1", 2), (9_000, "editor#1", 3)] {
+        let detail = format!("{}@1.0.0", key.trim_end_matches("#1"));
+        let step = json!({ "key": key, "detail": detail, "run_id": child(number) });
+        journal.add(at, 1, "step.started", step);
+    }
+    let used = json!({ "by_agent": { "spanish": {
+        "runs": 1, "input_tokens": 900, "output_tokens": 100, "cached_tokens": 0,
+        "reasoning_tokens": 0, "cost_micro_usd": 2_000, "unpriced_calls": 0, "model_calls": 1,
+    } } });
+    let done = json!({ "key": "spanish#1", "duration_ms": 8_500, "usage": used });
+    journal.add(9_000, 1, "step.completed", done);
+    let failed = json!({ "key": "french#1", "error": failure("no dictionary") });
+    journal.add(5_000, 1, "step.failed", failed);
+    let running = Status::Running { since: Timestamp::from_millis(500) };
+    let mut builder = Builder::new("translate@1.0.0", Timestamp::from_millis(0)).of_coordinator();
+    let mut events: Vec<_> = journal.events.iter().collect();
+    events.sort_by_key(|event| event.at);
+    events.into_iter().for_each(|event| builder.push(event));
+    builder.finish(&journal.run_id, &running, Timestamp::from_millis(12_000))
+}
+
+/// What the last child of [`coordinated`] did so far.
+fn editor() -> Trace {
+    let mut journal = Journal::new();
+    journal.add(9_100, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
+    journal.step((9_200, 10_000), 1, "read");
+    let called = json!({
+        "provider": "openai", "model": "gpt-4o-mini", "duration_ms": 700, "step": "write",
+        "input_tokens": 400, "output_tokens": 50, "cost_micro_usd": 700,
+    });
+    journal.add(10_000, 1, "step.started", json!({ "key": "write" }));
+    journal.add(11_000, 1, "model.called", called);
+    let running = Status::Running { since: Timestamp::from_millis(9_100) };
+    let mut builder = Builder::new("editor@1.0.0", Timestamp::from_millis(9_000));
+    journal.events.iter().filter(|it| it.seq > 1).for_each(|event| builder.push(event));
+    builder.finish(&journal.run_id, &running, Timestamp::from_millis(12_000))
+}
+
+#[test]
+fn children_of_a_coordinator_are_parallel_bars_with_their_steps_below() {
+    let mut nested = Nested::new(coordinated(), 50);
+    let mut asked = Vec::new();
+    while let Some((place, run_id)) = nested.next_run() {
+        if run_id.as_str().ends_with('3') {
+            nested.put(place, editor());
+        }
+        asked.push(run_id.to_string());
+    }
+    // What goes on or failed is looked at first, the longest of them before the others.
+    let asked: Vec<&str> = asked.iter().map(|run_id| &run_id[18..]).collect();
+    assert_eq!(asked, ["02", "03", "01"]);
+    assert!(!nested.descend());
+    let trace = nested.finish();
+    assert_eq!(trace.run.usage.tokens(), 1_450, "of all children, each once");
+    insta::assert_snapshot!("coordinated", draw(&trace, 100));
+}
+
+#[test]
+fn children_that_there_is_no_room_for_are_counted_and_not_looked_at() {
+    let mut nested = Nested::new(coordinated(), 2);
+    assert!(nested.next_run().is_none());
+    insta::assert_snapshot!("coordinated_short", draw(&nested.finish(), 80));
 }

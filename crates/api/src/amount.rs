@@ -1,9 +1,9 @@
-//! Amounts in few characters.
+//! Amounts in few characters, for people.
 
 use std::time::Duration;
 
 /// `850 ms`, `12.3 s`, `2 m 03 s`, `1 h 04 m`, `3 d 04 h`.
-pub(super) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let seconds = duration.as_secs();
     match millis {
@@ -16,7 +16,7 @@ pub(super) fn duration(duration: Duration) -> String {
 }
 
 /// `950`, `12.3k`, `4.5M`.
-pub(super) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     match count {
         0..1_000 => count.to_string(),
         1_000..1_000_000 => format!("{}.{}k", count / 1_000, count % 1_000 / 100),
@@ -25,7 +25,7 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// Millionths of a dollar as `$0.0123`, `$12.34`.
-pub(super) fn money(micro_usd: u64) -> String {
+pub fn money(micro_usd: u64) -> String {
     let (whole, part) = (micro_usd / 1_000_000, micro_usd % 1_000_000);
     if whole > 0 {
         format!("${whole}.{:02}", part / 10_000)

@@ -1,0 +1,159 @@
+//! The messages of a run: what `errand messages --json` prints and the gateway lists.
+
+use errand_model::event::{Event, EventBody, MessageType};
+use errand_model::{RunId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::record::payload_value;
+
+/// A message that was sent in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SentMessage {
+    /// Its place in the run's journal: messages are listed by it.
+    pub seq: u64,
+    /// Unique in the coordinated run.
+    pub id: String,
+    /// Who sent it: a name within the plan, or `__start__` or `__coordinator__`.
+    pub from: String,
+    /// Who it is for: a name within the plan, or `__end__`.
+    pub to: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: AnyMessage,
+    /// What was said: JSON, else a string, else `{"$base64": …}` or `{"$blob": …}`.
+    pub payload: Value,
+    /// When it was routed, or sent, in milliseconds since 1970.
+    #[schemars(with = "i64")]
+    pub at_ms: Timestamp,
+    /// The step that sent it; absent where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The step that got it; absent while it waits, and where nobody gets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivered_to: Option<String>,
+    /// When that step got it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
+    pub delivered_at_ms: Option<Timestamp>,
+}
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum AnyMessage {
+    /// Work to do.
+    Task,
+    /// What came of it.
+    Result,
+    /// A verdict on a result, or the question for one.
+    Validation,
+    /// Something went wrong.
+    Error,
+    /// For the coordination itself: pause, resume, cancel.
+    Control,
+}
+
+impl AnyMessage {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Task, Self::Result, Self::Validation, Self::Error, Self::Control];
+
+    /// The word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Task => "TASK",
+            Self::Result => "RESULT",
+            Self::Validation => "VALIDATION",
+            Self::Error => "ERROR",
+            Self::Control => "CONTROL",
+        }
+    }
+}
+
+impl From<MessageType> for AnyMessage {
+    fn from(kind: MessageType) -> Self {
+        match kind {
+            MessageType::Task => Self::Task,
+            MessageType::Result => Self::Result,
+            MessageType::Validation => Self::Validation,
+            MessageType::Error => Self::Error,
+            MessageType::Control => Self::Control,
+        }
+    }
+}
+
+/// A page of a run's messages, in the order in which they were sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MessagePage {
+    /// Which run.
+    #[schemars(with = "String")]
+    pub run_id: RunId,
+    /// The messages.
+    pub messages: Vec<SentMessage>,
+    /// What is to be given as `after` for the next page; absent where the list ends for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u64>,
+    /// Whether the run is over, so that nothing follows the last page.
+    pub is_over: bool,
+}
+
+/// Reads messages out of a journal: at most so many, and what became of them.
+#[derive(Debug)]
+pub struct Reader {
+    limit: usize,
+    kind: Option<AnyMessage>,
+    messages: Vec<SentMessage>,
+    next_after: Option<u64>,
+}
+
+impl Reader {
+    /// Reads at most `limit` messages, at least one, of that type, or of any.
+    pub fn new(limit: usize, kind: Option<AnyMessage>) -> Self {
+        Self { limit: limit.max(1), kind, messages: Vec::new(), next_after: None }
+    }
+
+    /// Takes in the next event.
+    pub fn push(&mut self, event: &Event) {
+        if !event.kind.starts_with("message.") {
+            return;
+        }
+        let Ok(body) = event.body() else { return };
+        if let EventBody::MessageSent(sent) = body {
+            let kind = AnyMessage::from(sent.kind);
+            if self.kind.is_some_and(|wanted| wanted != kind) {
+                return;
+            }
+            if self.messages.len() == self.limit {
+                self.next_after = self.next_after.or_else(|| self.messages.last().map(|it| it.seq));
+                return;
+            }
+            self.messages.push(SentMessage {
+                seq: event.seq,
+                id: sent.id,
+                from: sent.from,
+                to: sent.to,
+                kind,
+                payload: payload_value(Some(&sent.payload)),
+                at_ms: event.at,
+                step: sent.step,
+                delivered_to: None,
+                delivered_at_ms: None,
+            });
+        } else if let EventBody::MessageDelivered(delivered) = body {
+            for id in &delivered.ids {
+                let sent = self.messages.iter_mut().rev().find(|message| message.id == *id);
+                if let Some(sent) = sent.filter(|sent| sent.delivered_to.is_none()) {
+                    sent.delivered_to = Some(delivered.step.clone());
+                    sent.delivered_at_ms = Some(event.at);
+                }
+            }
+        }
+    }
+
+    /// What was read of a run that is over, or not.
+    pub fn finish(self, run_id: RunId, is_over: bool) -> MessagePage {
+        MessagePage { run_id, messages: self.messages, next_after: self.next_after, is_over }
+    }
+}

@@ -1,0 +1,195 @@
+//! `errand messages`: what agents of a coordinated run said to each other.
+
+use errand_api::message::{AnyMessage, MessagePage, SentMessage};
+use errand_engine::{Engine, view, wait};
+use errand_model::RunId;
+use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr as _;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::remote::{More, Remote};
+use crate::render;
+
+/// Messages that are read at once.
+const PAGE: usize = 1_000;
+/// Characters of what was said.
+const SAID_CHARS: usize = 60;
+/// Characters of a name.
+const NAME_CHARS: usize = 24;
+
+/// Arguments of `errand messages`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A line has the time, who said it to whom, its type, and the beginning of what was said; → is the step
+that got it. Of an agent's run it lists what that agent sent itself.
+
+Examples:
+  errand messages report
+  errand messages -f report --type validation,error
+  errand messages report --json | jq -r 'select(.type == \"ERROR\").payload.message'")]
+pub(crate) struct Args {
+    /// The run
+    run: String,
+    /// Go on until the run ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Only messages of that type; may be given again
+    #[arg(short, long = "type", value_name = "TYPE", value_delimiter = ',', ignore_case = true)]
+    types: Vec<Kind>,
+    /// Print the messages as JSON, one in a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// A type of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// Work to do
+    Task,
+    /// What came of it
+    Result,
+    /// A verdict, or the question for one
+    Validation,
+    /// Something went wrong
+    Error,
+    /// For the coordination itself
+    Control,
+}
+
+impl From<Kind> for AnyMessage {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Task => Self::Task,
+            Kind::Result => Self::Result,
+            Kind::Validation => Self::Validation,
+            Kind::Error => Self::Error,
+            Kind::Control => Self::Control,
+        }
+    }
+}
+
+/// Lists messages, in order and each once.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let place = context.place()?;
+    let run_id = place.resolve(context, &args.run).await?;
+    let list = List {
+        context,
+        run_id,
+        types: args.types.into_iter().map(AnyMessage::from).collect(),
+        json: args.json,
+    };
+    match &place {
+        Place::Here(engine) => here(engine, &list, args.follow).await,
+        Place::There(remote) => there(remote, &list, args.follow).await,
+    }
+}
+
+async fn here(engine: &Engine, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
+    let mut seen = 0;
+    loop {
+        // What is new is what the next look begins behind.
+        let before = wait::load(engine, &list.run_id).await?;
+        loop {
+            let page = view::sent_messages(engine, &list.run_id, (seen, PAGE), list.kind()).await?;
+            seen = list.show(&page, seen)?;
+            if page.next_after.is_none() {
+                break;
+            }
+        }
+        if !is_following || before.run.status.is_terminal() {
+            return Ok(0);
+        }
+        let head = before.head.seq;
+        wait::until(engine, &list.run_id, None, |stored| {
+            stored.head.seq > head || stored.run.status.is_terminal()
+        })
+        .await?;
+    }
+}
+
+async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
+    let (mut seen, mut heard) = (0, 0);
+    loop {
+        let page = remote.messages(&list.run_id, (seen, PAGE), list.kind()).await?;
+        seen = list.show(&page, seen)?;
+        if page.next_after.is_some() {
+            continue;
+        }
+        if !is_following || page.is_over {
+            return Ok(0);
+        }
+        remote
+            .follow(&list.run_id, heard.max(seen), |event| {
+                heard = event.seq;
+                let is_one = event.kind == "message.sent" || event.kind.starts_with("run.");
+                Ok(if is_one { More::Enough } else { More::Wanted })
+            })
+            .await?;
+        seen = seen.max(heard.saturating_sub(1));
+    }
+}
+
+/// What is shown, and how.
+struct List<'a> {
+    context: &'a Context,
+    run_id: RunId,
+    types: Vec<AnyMessage>,
+    json: bool,
+}
+
+impl List<'_> {
+    /// The only type that is wanted, if it is one.
+    fn kind(&self) -> Option<AnyMessage> {
+        match self.types.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        }
+    }
+
+    /// Shows what is after `seen` in a page, and returns where it ends.
+    fn show(&self, page: &MessagePage, seen: u64) -> Result<u64, Failure> {
+        let is_wanted =
+            |message: &&SentMessage| self.types.is_empty() || self.types.contains(&message.kind);
+        let mut text = String::new();
+        for message in page.messages.iter().filter(is_wanted) {
+            text.push_str(&if self.json { json!(message).to_string() } else { line(message) });
+            text.push('\n');
+        }
+        if !text.is_empty() {
+            self.context.printer.bytes(text.as_bytes())?;
+        }
+        Ok(page.messages.last().map_or(seen, |last| last.seq))
+    }
+}
+
+/// `12:00:01.250Z  researcher → analyst  RESULT  {"findings": …}`.
+fn line(message: &SentMessage) -> String {
+    let at = message.at_ms.to_string();
+    let (from, to) = (name(&message.from), name(&message.to));
+    let way = format!("{from} → {to}");
+    let blanks = 30_usize.saturating_sub(way.width());
+    let got = message.delivered_to.as_deref().map(|step| format!("  → {}", name(step)));
+    format!(
+        "{at}  {way}{}  {:<10}  {}{}",
+        " ".repeat(blanks),
+        message.kind.word(),
+        said(&message.payload),
+        got.unwrap_or_default(),
+    )
+}
+
+fn name(text: &str) -> String {
+    render::at_most(text, NAME_CHARS)
+}
+
+fn said(payload: &Value) -> String {
+    let text = match payload {
+        Value::String(text) => text.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            payload.to_string()
+        }
+    };
+    render::at_most(&text, SAID_CHARS)
+}

@@ -1,0 +1,32 @@
+//! `GET /v1/runs/{run_id}/graph`: who said what to whom, as JSON, text or a picture.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use errand_api::gateway::run::{GraphFormat, GraphQuery};
+use errand_api::graph::{dot, mermaid, svg};
+use errand_engine::view;
+
+use crate::Gateway;
+use crate::extract::{OneRun, Query};
+use crate::refusal::Refusal;
+
+/// Answers with the graph in the form that is wanted.
+pub(crate) async fn get_graph(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    Query(query): Query<GraphQuery>,
+) -> Result<Response, Refusal> {
+    let graph = view::graph(gateway.engine(), &stored.run.id).await?;
+    let format = query.format.unwrap_or_default();
+    let text = match format {
+        GraphFormat::Json => return Ok(Json(graph).into_response()),
+        GraphFormat::Dot => dot(&graph),
+        GraphFormat::Mermaid => mermaid(&graph),
+        GraphFormat::Svg => svg(&graph),
+    };
+    let media_type = HeaderValue::from_static(format.media_type());
+    Ok(([(CONTENT_TYPE, media_type)], text).into_response())
+}

@@ -1,0 +1,29 @@
+//! `GET /v1/runs/{run_id}/messages`: what agents said to each other.
+
+use axum::Json;
+use axum::extract::State;
+use errand_api::gateway::run::MessageQuery;
+use errand_api::message::MessagePage;
+use errand_engine::view;
+
+use super::list_runs::page_limit;
+use crate::Gateway;
+use crate::extract::{OneRun, Query};
+use crate::refusal::Refusal;
+
+/// Messages on a page unless said.
+const LIMIT: u32 = 500;
+/// Messages on a page at most.
+const LARGEST_LIMIT: u32 = 5_000;
+
+/// Answers with a page.
+pub(crate) async fn list_messages(
+    State(gateway): State<Gateway>,
+    OneRun(stored): OneRun,
+    Query(query): Query<MessageQuery>,
+) -> Result<Json<MessagePage>, Refusal> {
+    let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
+    let part = (query.after.unwrap_or(0), usize::try_from(limit).unwrap_or(usize::MAX));
+    let (engine, run_id) = (gateway.engine(), &stored.run.id);
+    Ok(Json(view::sent_messages(engine, run_id, part, query.kind).await?))
+}
