@@ -152,6 +152,14 @@ codes! {
     HelperDied = "helper_died", ERRAND_FAILED, "the process that supervised the run died";
     SupervisorStopped = "supervisor_stopped", ERRAND_FAILED, "whoever supervised the attempt was told to go";
     LeaseLost = "lease_lost", ERRAND_FAILED, "the attempt lost its lease";
+    ChildFailed = "child_failed", ERRAND_FAILED, "an agent of a coordinator failed";
+    ChildCancelled = "child_cancelled", ERRAND_FAILED, "an agent of a coordinator was cancelled";
+    HandedOver = "handed_over", ERRAND_FAILED, "another run carries on what a step was to do";
+    WorkflowStalled = "workflow_stalled", ERRAND_FAILED, "a workflow has nothing left to do, and no output";
+    FanOutFailed = "fan_out_failed", ERRAND_FAILED, "too few members of a fan-out did well";
+    NoMajority = "no_majority", ERRAND_FAILED, "the members of a fan-out do not agree";
+    TooManyRuns = "too_many_runs", ERRAND_FAILED, "an agent of a workflow is to run more often than it may";
+    TooManyChildren = "too_many_children", ERRAND_FAILED, "a coordinator starts more runs than it may";
     Stopped = "stopped", STOPPED, "the run was stopped";
     Superseded = "superseded", STOPPED, "a newer run of its session took over";
     Interrupted = "interrupted", INTERRUPTED, "the run was interrupted";
@@ -270,6 +278,9 @@ impl ErrorCode {
         Self::HelperDied,
         Self::SupervisorStopped,
         Self::LeaseLost,
+        Self::ChildFailed,
+        Self::FanOutFailed,
+        Self::NoMajority,
     ];
 }
 

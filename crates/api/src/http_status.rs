@@ -167,6 +167,14 @@ impl ErrorCode {
             | Self::SpawnFailed
             | Self::LauncherDied
             | Self::ExitNonzero
+            | Self::ChildFailed
+            | Self::ChildCancelled
+            | Self::HandedOver
+            | Self::WorkflowStalled
+            | Self::FanOutFailed
+            | Self::NoMajority
+            | Self::TooManyRuns
+            | Self::TooManyChildren
             | Self::AgentFailed
             | Self::KilledBySignal
             | Self::TimeoutRun

@@ -85,9 +85,12 @@ impl RetryPolicy {
 }
 
 /// Codes of failures that may pass by themselves.
-const TRANSIENT: [&str; 7] = [
+const TRANSIENT: [&str; 10] = [
+    "child_failed",
     "exit_nonzero",
+    "fan_out_failed",
     "killed_by_signal",
+    "no_majority",
     "timeout_step",
     "spawn_failed",
     "helper_died",

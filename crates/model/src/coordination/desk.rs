@@ -3,7 +3,7 @@
 use super::graph::Graph;
 use super::plan::{Pattern, Plan};
 use super::state::{Coordination, LiveChild};
-use super::turn::{News, Start, Turn};
+use super::turn::{Finish, News, Start, Turn};
 use crate::event::{EventBody, Failure, MessageDelivered, PauseReason, StepStarted};
 use crate::run::Run;
 use crate::{RunId, Timestamp};
@@ -58,7 +58,7 @@ impl<'a> Desk<'a> {
         for news in news {
             self.hear(news);
         }
-        if self.state.routing.began.is_some() {
+        if self.state.routing.began.is_some() || self.is_cancelled {
             self.watch();
             self.go_on();
             self.wind_up();
@@ -116,6 +116,10 @@ impl<'a> Desk<'a> {
 
     /// Goes on with the plan, unless it is over or held.
     fn go_on(&mut self) {
+        if let Some(Finish::Failed(error)) = self.verdict().map(|verdict| self.result(verdict)) {
+            // What those that live yet come to say changes nothing of that.
+            self.fail(error);
+        }
         if self.is_over() || self.is_held() {
             return;
         }

@@ -61,7 +61,7 @@ impl Coordination {
         } else if let EventBody::RunResumed(_) = event {
             self.release_all();
         } else if let EventBody::AttemptFailed(failed) = event {
-            if !LOSSES.contains(&failed.error.code.as_str()) {
+            if self.live.is_empty() && !LOSSES.contains(&failed.error.code.as_str()) {
                 self.routing.began = None;
             }
         } else if let EventBody::AttemptStopped(stopped) = event

@@ -77,7 +77,8 @@ impl Desk<'_> {
             }
             ChildOutcome::Cancelled { reason } => {
                 let code = CHILD_CANCELLED.to_owned();
-                let error = Failure { code, message: reason.clone(), step: None, retryable: None };
+                let (message, step, retryable) = (reason.clone(), None, Some(false));
+                let error = Failure { code, message, step, retryable };
                 self.fail_child(&key, &child, &error, usage);
             }
         }

@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Command, Decision, Effect, Rejection, Run};
-use crate::event::{CancelCause, CancelRequested, EventBody, RunCancelled};
+use super::{Command, Decision, Effect, Rejection, Run, Status};
+use crate::event::{CancelCause, CancelRequested, EventBody, RunCancelled, RunResumed};
 
 /// End the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,9 @@ impl Run {
             by: cancel.by.clone(),
             grace: cancel.grace,
         });
+        if self.live_attempt().is_none() && self.has_live_children() {
+            return Ok(self.cancel_later(request));
+        }
         if self.live_attempt().is_none() {
             let cancelled = EventBody::RunCancelled(RunCancelled {
                 cause: cancel.cause,
@@ -49,6 +52,25 @@ impl Run {
             // The second request of the same kind changes nothing; a shorter grace period does.
             Some(earlier) if earlier.grace <= cancel.grace => Ok(Decision::NOTHING),
             Some(_) | None => Ok(Decision::record(vec![request]).and(stop)),
+        }
+    }
+
+    /// A coordinator whose worker was lost: its next attempt ends its children, and then itself.
+    fn cancel_later(&self, request: EventBody) -> Decision {
+        if self.cancel_requested.is_some() {
+            return Decision::NOTHING;
+        }
+        match &self.status {
+            Status::Paused { since, .. } => {
+                let resumed = EventBody::RunResumed(RunResumed { by: None });
+                let not_before = *since;
+                Decision::record(vec![request, resumed]).and(Effect::Dispatch { not_before })
+            }
+            Status::Pending { .. }
+            | Status::Running { .. }
+            | Status::Completed { .. }
+            | Status::Failed { .. }
+            | Status::Cancelled { .. } => Decision::record(vec![request]),
         }
     }
 }

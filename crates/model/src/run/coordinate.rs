@@ -55,6 +55,11 @@ impl Run {
         self.coordination.is_some() && self.live_attempt().is_some()
     }
 
+    /// Whether children of it live.
+    pub(super) fn has_live_children(&self) -> bool {
+        self.coordination.as_ref().is_some_and(|coordination| !coordination.live.is_empty())
+    }
+
     /// What it used until `now`, by agent, as its coordinator counts it: its own calls and time, or,
     /// if it is a coordinator itself, those of its children.
     pub fn usage_by_agent(&self, now: Timestamp) -> ChildUsage {

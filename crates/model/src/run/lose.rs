@@ -57,7 +57,7 @@ impl Run {
             None if self.spec.kind == RunKind::Service => Some((CancelCause::SupervisorGone, None)),
             None => None,
         };
-        if let Some((cause, by)) = cancel {
+        if let Some((cause, by)) = cancel.filter(|_| !self.has_live_children()) {
             let stopped = EventBody::AttemptStopped(AttemptStopped {
                 reason: StopReason::Cancel,
                 exit_code: None,
@@ -66,7 +66,7 @@ impl Run {
             });
             return Ok(Decision::record(vec![stopped, cancelled(cause, by, &end)]));
         }
-        if self.spec.placement.is_some() {
+        if self.spec.placement.is_some() || self.coordination.is_some() {
             return Ok(self.worker_lost(&end, now));
         }
         let failure = failure("helper_died", "the supervising process died without a report");
@@ -77,7 +77,8 @@ impl Run {
     fn worker_lost(&self, end: &EndAttempt, now: Timestamp) -> Decision {
         let failure = failure("lease_lost", "the worker died, or was out of reach for too long");
         let losses = self.losses();
-        if losses >= LOSS_LIMIT {
+        // A coordinator ends none of its workers: it is lost between two turns, if ever.
+        if losses >= LOSS_LIMIT && self.coordination.is_none() {
             return for_lost_worker(self.failed_attempt(&failure, end, now));
         }
         let failed = EventBody::AttemptFailed(AttemptFailed {
@@ -97,7 +98,8 @@ impl Run {
 
     /// No attempt lives: either nobody ever took the run, or whoever waited to retry it died.
     fn never_begun(&self, epoch: u64, now: Timestamp) -> Decision {
-        if let Some(request) = &self.cancel_requested {
+        if let Some(request) = self.cancel_requested.as_ref().filter(|_| !self.has_live_children())
+        {
             let end = EndAttempt {
                 attempt: 0,
                 outcome: Outcome::Drained,

@@ -39,6 +39,9 @@ impl Run {
             // The next attempt is on its way as it is.
             return Ok(Decision::NOTHING);
         }
+        if self.coordination.is_some() {
+            return Err(self.not_now("restart: its agents have runs of their own, restart those"));
+        }
         let stop = Effect::StopAgent { grace: restart.grace };
         match &self.restart_requested {
             // Two restarts at once give one new attempt.

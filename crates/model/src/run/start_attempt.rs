@@ -60,7 +60,9 @@ impl Run {
                 current: self.epoch,
             });
         }
-        if self.live_attempt().is_some() || self.cancel_requested.is_some() || now < not_before {
+        // A coordinator that was lost ends its children before it ends itself.
+        let is_ended = self.cancel_requested.is_some() && !self.has_live_children();
+        if self.live_attempt().is_some() || is_ended || now < not_before {
             return Err(self.not_now("start"));
         }
         let reason = match waited_for {

@@ -405,15 +405,16 @@ impl Run {
     }
 
     /// Attempts that failed. That a worker was lost is no failure of a run that any worker may claim,
-    /// up to [`LOSS_LIMIT`].
+    /// up to [`LOSS_LIMIT`], and never one of a coordinator.
     pub fn failures(&self) -> u32 {
         let losses = self.losses();
-        self.failed_attempts(|_| true) - losses.min(LOSS_LIMIT)
+        let forgiven = if self.coordination.is_some() { losses } else { losses.min(LOSS_LIMIT) };
+        self.failed_attempts(|_| true) - forgiven
     }
 
     /// How often its worker was lost, for a run that any worker may claim.
     pub fn losses(&self) -> u32 {
-        if self.spec.placement.is_none() {
+        if self.spec.placement.is_none() && self.coordination.is_none() {
             return 0;
         }
         self.failed_attempts(|failure| failure.code == "lease_lost")

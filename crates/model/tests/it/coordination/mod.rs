@@ -1,5 +1,15 @@
 //! Runs that are made of runs: what follows from what a coordinator hears.
 
+#![expect(
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test did not expect ends it"
+)]
+
+mod fan_outs;
+mod reference;
+mod workflows;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

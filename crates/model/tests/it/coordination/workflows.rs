@@ -1,0 +1,373 @@
+//! Whatever the graph, the agents and the order of the news: the model decides as the naive
+//! interpreter does, and a crash changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use errand_model::coordination::{
+    ChildEnded, ChildOutcome, ChildSaid, Condition, END, Edge, Finish, Join, Material, NEXT, News,
+    Node, PREV, Plan, SELF, Test, Turn, When, Workflow,
+};
+use errand_model::event::{EventBody, Failure, MessageType};
+use errand_model::run::Run;
+use errand_model::{Payload, RunId};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::reference::{Heard, Outcome, Reference};
+use super::{Coordinator, completed, said, usage, workflow};
+
+/// What an agent does, in this order, before it ends.
+#[derive(Clone, Debug)]
+enum Act {
+    Say(u8, MessageType, u8),
+    Listen,
+}
+
+#[derive(Clone, Debug)]
+struct Behaviour {
+    acts: Vec<Act>,
+    /// `None`: it fails.
+    output: Option<u8>,
+}
+
+fn value(what: u8) -> Value {
+    json!({"approved": what.is_multiple_of(2), "score": what % 4})
+}
+
+fn any_kind() -> impl Strategy<Value = MessageType> {
+    prop_oneof![
+        3 => Just(MessageType::Result),
+        2 => Just(MessageType::Validation),
+        1 => Just(MessageType::Task),
+        1 => Just(MessageType::Error),
+    ]
+}
+
+fn any_when() -> impl Strategy<Value = Option<When>> {
+    let condition = prop_oneof![
+        any::<bool>().prop_map(|is| ("/approved", Test::Eq(json!(is)))),
+        (0..4_u8).prop_map(|least| ("/score", Test::Gte(json!(least)))),
+        Just(("/nothing", Test::Exists(false))),
+    ];
+    let condition =
+        condition.prop_map(|(pointer, test)| vec![Condition { pointer: pointer.to_owned(), test }]);
+    let payload = prop_oneof![Just(Vec::new()), condition];
+    let when = (proptest::option::of(any_kind()), payload)
+        .prop_map(|(kind, payload)| Some(When { kind, payload }));
+    prop_oneof![3 => Just(None), 2 => when]
+}
+
+/// A place in a list of names and roles.
+fn name(nodes: usize, place: u8) -> String {
+    let roles = [END, SELF, PREV, NEXT];
+    let place = usize::from(place) % (nodes + roles.len());
+    roles.get(place).map_or_else(|| format!("n{}", place - roles.len()), |it| (*it).to_owned())
+}
+
+fn any_node(nodes: usize) -> impl Strategy<Value = Node> {
+    let edge =
+        (any::<u8>(), any_when()).prop_map(move |(to, when)| Edge { to: name(nodes, to), when });
+    let edges = proptest::collection::vec(edge, 1..4);
+    let join = prop_oneof![4 => Just(Join::Any), 1 => Just(Join::All)];
+    (edges, join, proptest::option::weighted(0.3, 1..4_u32))
+        .prop_map(|(outputs_to, join, max_runs)| Node { outputs_to, join, max_runs, input: None })
+}
+
+fn any_plan() -> impl Strategy<Value = Plan> {
+    (1..=8_usize, 1..40_u32).prop_flat_map(|(nodes, max_messages)| {
+        proptest::collection::vec(any_node(nodes), nodes).prop_map(move |list| {
+            let names: Vec<String> = (0..list.len()).map(|at| format!("n{at}")).collect();
+            let nodes: Vec<(&str, Node)> =
+                names.iter().map(String::as_str).zip(list.iter().cloned()).collect();
+            let mut plan = workflow("n0", &nodes);
+            if let errand_model::coordination::Pattern::Workflow(workflow) = &mut plan.pattern {
+                workflow.max_messages = max_messages;
+            }
+            plan
+        })
+    })
+}
+
+fn any_behaviour() -> impl Strategy<Value = Behaviour> {
+    let say = (any::<u8>(), any_kind(), any::<u8>())
+        .prop_map(|(to, kind, what)| Act::Say(to, kind, what));
+    let act = prop_oneof![2 => say, 1 => Just(Act::Listen)];
+    let output = prop_oneof![5 => any::<u8>().prop_map(Some), 1 => Just(None)];
+    (proptest::collection::vec(act, 0..3), output)
+        .prop_map(|(acts, output)| Behaviour { acts, output })
+}
+
+/// The world around a coordinator: its children, as they go on one by one.
+struct World<'a> {
+    it: Coordinator,
+    reference: Reference<'a>,
+    nodes: usize,
+    behaviours: &'a [Behaviour],
+    /// Of live children, by key: run, acts left, next number of a message, messages got.
+    live: BTreeMap<String, Child>,
+    told: Vec<News>,
+    keys: BTreeSet<String>,
+    runs: BTreeSet<RunId>,
+}
+
+struct Child {
+    run_id: RunId,
+    behaviour: Behaviour,
+    at: usize,
+    said: u32,
+    got: u32,
+    listens: bool,
+    is_stopped: bool,
+}
+
+impl<'a> World<'a> {
+    fn new(plan: &Plan, workflow: &'a Workflow, behaviours: &'a [Behaviour]) -> Self {
+        let nodes = workflow.nodes.len();
+        Self {
+            it: Coordinator::new(plan.clone(), |_| {}),
+            reference: Reference::new(workflow),
+            nodes,
+            behaviours,
+            live: BTreeMap::new(),
+            told: Vec::new(),
+            keys: BTreeSet::new(),
+            runs: BTreeSet::new(),
+        }
+    }
+
+    /// What one child does next; `None`: it waits for a message.
+    fn step(&mut self, key: &str, is_stuck: bool) -> Option<(News, Heard)> {
+        let child = self.live.get_mut(key).unwrap();
+        let run_id = child.run_id.clone();
+        if child.is_stopped {
+            self.live.remove(key);
+            let outcome = ChildOutcome::Cancelled { reason: "told so".to_owned() };
+            let heard = Heard::Failed(run_id.to_string());
+            return Some((News::Ended(ChildEnded { run_id, outcome, usage: usage(1) }), heard));
+        }
+        if child.listens {
+            if !is_stuck {
+                return None;
+            }
+            // It is tired of waiting, and ends.
+            child.at = usize::MAX;
+        }
+        let act = child.behaviour.acts.get(child.at).cloned();
+        child.at = child.at.saturating_add(1);
+        match act {
+            Some(Act::Say(to, kind, what)) => {
+                child.said += 1;
+                let (id, to) = (format!("{run_id}/{}", child.said), name(self.nodes, to));
+                let (value, said) = (value(what), said(value(what)));
+                let heard = Heard::Said { number: child.said, to: to.clone(), kind, value };
+                Some((News::Said(ChildSaid { run_id, id, to, kind, said }), heard))
+            }
+            Some(Act::Listen) => {
+                child.listens = true;
+                Some((News::Listens { run_id, received: child.got }, Heard::Listens))
+            }
+            None => {
+                let output = child.behaviour.output;
+                self.live.remove(key);
+                Some(if let Some(what) = output {
+                    (completed(run_id, value(what)), Heard::Completed(value(what)))
+                } else {
+                    let error = Failure {
+                        code: "broken".to_owned(),
+                        message: "it broke".to_owned(),
+                        step: None,
+                        retryable: None,
+                    };
+                    let heard = Heard::Failed(run_id.to_string());
+                    let outcome = ChildOutcome::Failed { error };
+                    (News::Ended(ChildEnded { run_id, outcome, usage: usage(1) }), heard)
+                })
+            }
+        }
+    }
+
+    fn take(&mut self, turn: &Turn, expect: &Outcome) {
+        let mut found = Outcome::default();
+        for start in &turn.starts {
+            let input = match &start.input {
+                Material::Input => json!("in"),
+                Material::Payload(Payload::Json(value)) => value.clone(),
+                Material::Object(parts) => parts
+                    .iter()
+                    .map(|(name, part)| match part {
+                        Some(Payload::Json(value)) => (name.clone(), value.clone()),
+                        other => panic!("{other:?}"),
+                    })
+                    .collect(),
+                other => panic!("{other:?}"),
+            };
+            found.starts.push((start.key.clone(), input));
+            assert!(self.keys.insert(start.key.clone()), "{} is started twice", start.key);
+            assert!(self.runs.insert(start.run_id.clone()), "an id is used twice");
+            let behaviour = self.behaviours[self.keys.len() % self.behaviours.len()].clone();
+            let run_id = start.run_id.clone();
+            let child = Child {
+                run_id,
+                behaviour,
+                at: 0,
+                said: 0,
+                got: 0,
+                listens: false,
+                is_stopped: false,
+            };
+            self.live.insert(start.key.clone(), child);
+        }
+        for delivery in &turn.deliveries {
+            let child = self.live.iter_mut().find(|(_, child)| child.run_id == delivery.run_id);
+            let (key, child) = child.unwrap();
+            assert!(child.listens && delivery.number == child.got + 1);
+            (child.listens, child.got) = (false, child.got + 1);
+            found.fed.push(key.clone());
+        }
+        let coordination = self.it.run.coordination.as_ref().unwrap();
+        for run_id in &turn.stops {
+            let stopped = coordination.live.iter().find(|(_, child)| child.run_id == *run_id);
+            found.stops.insert(stopped.unwrap().0.clone());
+        }
+        for key in &found.stops {
+            if let Some(child) = self.live.get_mut(key) {
+                child.is_stopped = true;
+            }
+        }
+        found.finish = turn.finish.as_ref().map(|finish| match finish {
+            Finish::Completed(Material::Payload(Payload::Json(value))) => Ok(value.clone()),
+            Finish::Failed(error) => Err(error.code.clone()),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found, *expect);
+        let names: BTreeSet<&str> =
+            coordination.live.values().map(|child| child.name.as_str()).collect();
+        assert_eq!(names.len(), coordination.live.len(), "a node runs twice at once");
+    }
+
+    /// What the journal says of messages, and how often each was delivered.
+    fn check_journal(&self) {
+        let mut delivered = BTreeSet::new();
+        let mut sent = Vec::new();
+        for event in &self.it.events {
+            let body = event.body().unwrap();
+            if let EventBody::MessageSent(it) = body {
+                let Payload::Json(value) = it.payload else { panic!("no JSON") };
+                sent.push((it.id, it.from, it.to, it.kind, value));
+            } else if let EventBody::MessageDelivered(it) = body {
+                for id in it.ids {
+                    assert!(sent.iter().any(|sent| sent.0 == id), "{id} was never sent");
+                    assert!(delivered.insert(id), "a message is delivered twice");
+                }
+            }
+        }
+        let ids: BTreeSet<_> = sent.iter().map(|sent| &sent.0).collect();
+        assert_eq!(ids.len(), sent.len());
+        let found: Vec<_> = sent
+            .iter()
+            .map(|(id, from, to, kind, value)| (from, to, kind, value, delivered.contains(id)))
+            .collect();
+        let expect: Vec<_> = self
+            .reference
+            .messages
+            .iter()
+            .map(|it| (&it.from, &it.to, &it.kind, &it.value, it.is_delivered))
+            .collect();
+        assert_eq!(found, expect);
+    }
+}
+
+/// Which children go on, how many at once, and what comes twice.
+#[derive(Clone, Debug)]
+struct Choice {
+    who: u8,
+    how_many: u8,
+    again: Option<u8>,
+    crash: bool,
+}
+
+fn any_choice() -> impl Strategy<Value = Choice> {
+    (any::<u8>(), 1..4_u8, proptest::option::weighted(0.3, any::<u8>()), any::<bool>())
+        .prop_map(|(who, how_many, again, crash)| Choice { who, how_many, again, crash })
+}
+
+fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
+    let errand_model::coordination::Pattern::Workflow(workflow) = &plan.pattern else { return };
+    let mut world = World::new(plan, workflow, behaviours);
+    let turn = world.it.began();
+    let expect = world.reference.begin(&json!("in"));
+    world.take(&turn, &expect);
+    let mut finish = turn.finish;
+    // Each child does at most four things, and is started for a message.
+    let bound = 6 * (usize::try_from(workflow.max_messages).unwrap() + 2);
+    for round in 0.. {
+        if finish.is_some() {
+            break;
+        }
+        assert!(round < bound, "it does not end");
+        let choice = &choices[round % choices.len()];
+        let (mut news, mut heard) = (Vec::new(), Vec::new());
+        for is_stuck in [false, true] {
+            let keys: Vec<String> = world.live.keys().cloned().collect();
+            for more in 0..choice.how_many {
+                if keys.is_empty() || (is_stuck && !news.is_empty()) {
+                    break;
+                }
+                let key = &keys[(usize::from(choice.who) + usize::from(more)) % keys.len()];
+                let is_told = heard.iter().any(|(told, _)| told == key);
+                if world.live.contains_key(key) && !is_told {
+                    let Some((told, meant)) = world.step(key, is_stuck) else { continue };
+                    news.push(told);
+                    heard.push((key.clone(), meant));
+                }
+            }
+            if news.is_empty() && !is_stuck {
+                // Somebody else may go on.
+                for key in &keys {
+                    if let Some((told, meant)) = world.step(key, false) {
+                        news.push(told);
+                        heard.push((key.clone(), meant));
+                        break;
+                    }
+                }
+            }
+        }
+        heard.sort_by_key(|(_, heard)| match heard {
+            Heard::Said { number, .. } => (0, *number),
+            Heard::Completed(_) | Heard::Failed(_) => (1, 0),
+            Heard::Listens => (2, 0),
+        });
+        let fresh = news.clone();
+        if let Some(again) = choice.again.filter(|_| !world.told.is_empty()) {
+            news.insert(0, world.told[usize::from(again) % world.told.len()].clone());
+            news.extend(fresh.first().cloned());
+        }
+        world.told.extend(fresh);
+        if choice.crash {
+            let folded = Run::fold(&world.it.events).unwrap();
+            assert_eq!(folded, world.it.run);
+            let text = serde_json::to_string(&folded).unwrap();
+            world.it.run = serde_json::from_str(&text).unwrap();
+            assert_eq!(folded, world.it.run);
+        }
+        let turn = world.it.turn(&news);
+        let expect = world.reference.hear(&heard);
+        world.take(&turn, &expect);
+        finish = turn.finish;
+    }
+    world.check_journal();
+    assert_eq!(Run::fold(&world.it.events).unwrap(), world.it.run);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_workflow_goes_as_the_naive_interpreter_says(
+        plan in any_plan(),
+        behaviours in proptest::collection::vec(any_behaviour(), 1..8),
+        choices in proptest::collection::vec(any_choice(), 1..12),
+    ) {
+        play(&plan, &behaviours, &choices);
+    }
+}
