@@ -7,7 +7,9 @@
 )]
 
 mod fan_outs;
+mod life;
 mod reference;
+mod rules;
 mod workflows;
 
 use std::collections::BTreeMap;
