@@ -5,9 +5,7 @@
 use std::collections::BTreeMap;
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, ChildSaid, Membership, News, Said};
-use errand_model::event::{
-    AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent, PauseReason,
-};
+use errand_model::event::{AgentUsage, ChildUsage, EventBody, HandoffRequested, MessageSent};
 use errand_model::run::{Run, Status};
 use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical};
 use errand_store::{Blobs, Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -89,9 +87,7 @@ fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
         return Some((event.seq.to_string(), said(blobs, run, sent)));
     }
     if let EventBody::RunPaused(paused) = &body {
-        // Held by an operator it waits for nobody: it is let go on when it is.
-        let reason = Some(paused.reason).filter(|reason| *reason != PauseReason::Operator);
-        let news = News::Waits { run_id: run.id.clone(), reason };
+        let news = News::Waits { run_id: run.id.clone(), reason: Some(paused.reason) };
         return Some((format!("waits-{}", event.seq), news));
     }
     if let EventBody::RunResumed(_) = &body {

@@ -23,8 +23,8 @@ pub(crate) struct Desk<'a> {
     pub(super) paused: Option<PauseReason>,
     /// Whether it is to be cancelled.
     pub(super) is_cancelled: bool,
-    /// Whether there was more to do than one turn does.
-    pub(super) has_more: bool,
+    /// Whether somebody asks it to look at everything.
+    pub(super) looks: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -46,7 +46,7 @@ impl<'a> Desk<'a> {
             ids: bounded.iter(),
             paused: run.paused_for(),
             is_cancelled: run.cancel_requested.is_some(),
-            has_more: false,
+            looks: false,
         }
     }
 
@@ -71,7 +71,7 @@ impl<'a> Desk<'a> {
         if let EventBody::RunPaused(paused) = &event {
             self.paused = Some(paused.reason);
         } else if let EventBody::RunResumed(_) = &event {
-            self.paused = None;
+            (self.paused, self.looks) = (None, true);
         } else if let EventBody::CancelRequested(_) = &event {
             self.is_cancelled = true;
         }

@@ -188,7 +188,7 @@ impl Desk<'_> {
             return false;
         }
         if self.ids.len() == 0 {
-            self.has_more = true;
+            self.turn.looks_again = true;
             return false;
         }
         let Share::Granted(budgets) = self.share(room.min(total - place)) else { return false };

@@ -23,12 +23,6 @@ impl Desk<'_> {
             self.roll_up();
             self.hold_and_release();
         }
-        let is_releasing = |child: &LiveChild| {
-            child.hold == Hold::Released && child.waits_for == Some(PauseReason::Operator)
-        };
-        self.turn.looks_again = self.has_more
-            || !self.turn.stops.is_empty()
-            || (self.state.releasing > 0 && self.state.live.values().any(is_releasing));
     }
 
     /// Children that are to end: all of a run that is over, but the one that said the last word.
@@ -61,7 +55,7 @@ impl Desk<'_> {
         if let Some(verdict) = self.verdict() {
             return Some(self.result(verdict));
         }
-        let is_stalled = self.graph.is_some() && !self.has_more && !self.is_held();
+        let is_stalled = self.graph.is_some() && !self.turn.looks_again && !self.is_held();
         is_stalled.then(|| {
             Finish::Failed(Failure {
                 code: "workflow_stalled".to_owned(),
@@ -75,7 +69,10 @@ impl Desk<'_> {
     /// Waits with its children if all of them wait for people, and goes on with the first.
     fn roll_up(&mut self) {
         let live = u32::try_from(self.state.live.len()).unwrap_or(u32::MAX);
-        let all_wait = live > 0 && self.state.waiting >= live && !self.has_more;
+        let all_wait = live > 0
+            && self.state.waiting >= live
+            && self.state.releasing == 0
+            && !self.turn.looks_again;
         let waits_for = |child: &LiveChild| {
             child.waits_for.filter(|it| matches!(it, PauseReason::Approval | PauseReason::Input))
         };
@@ -91,18 +88,26 @@ impl Desk<'_> {
         }
     }
 
+    /// Names those that are to be held and are not yet, and those that are to go on. Of the latter,
+    /// one that nobody saw held may be held yet: it is named whenever somebody looks.
     fn hold_and_release(&mut self) {
         let is_held = self.is_held();
         if !is_held && self.state.releasing == 0 && self.graph.is_none() {
             return;
         }
         for child in self.state.live.values() {
-            let run_id = child.run_id.clone();
+            let is_on_hold = child.waits_for == Some(PauseReason::Operator);
             match child.hold {
-                Hold::Released if !is_held => self.turn.releases.push(run_id),
-                Hold::Free | Hold::Released if !is_held => {}
+                Hold::Released if !is_held => {
+                    if is_on_hold || self.looks {
+                        self.turn.releases.push(child.run_id.clone());
+                    }
+                }
+                Hold::Free if !is_held => {}
                 Hold::Free | Hold::Released | Hold::WithRun | Hold::ByAgent => {
-                    self.turn.holds.push(run_id);
+                    if !is_on_hold {
+                        self.turn.holds.push(child.run_id.clone());
+                    }
                 }
             }
         }

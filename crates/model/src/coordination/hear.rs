@@ -29,7 +29,7 @@ impl Desk<'_> {
                     self.fail_child(key, &child, error, None);
                 }
             }
-            News::Look => {}
+            News::Look => self.looks = true,
         }
     }
 

@@ -127,14 +127,13 @@ pub struct Turn {
     /// Children that are to be ended, once the commit is durable. Named again in each turn for as
     /// long as they live.
     pub stops: Vec<RunId>,
-    /// Children that are to be held. Named again in each turn for as long as the run is held.
+    /// Children that are to be held: named in each turn until they say that they are.
     pub holds: Vec<RunId>,
-    /// Children that are to go on.
+    /// Children that are to go on: named until they say that they do.
     pub releases: Vec<RunId>,
     /// Nothing of it lives any more and its result is known: its attempt ends in the same commit.
     pub finish: Option<Finish>,
-    /// Somebody has to look again soon: there was more to do than one turn does, or children that
-    /// were told to end live yet.
+    /// Somebody has to look again at once: there was more to do than one turn does.
     pub looks_again: bool,
 }
 

@@ -140,7 +140,7 @@ impl Desk<'_> {
             Share::Waits => return false,
         };
         let Some(run_id) = self.ids.next().cloned() else {
-            self.has_more = true;
+            self.turn.looks_again = true;
             return false;
         };
         let last = ready.letters.last().map(|letter| letter.from.as_str());

@@ -1,10 +1,8 @@
 //! The turns of a coordinator: what it hears, and what follows.
 
-use std::collections::BTreeMap;
-
 use super::{Rejection, Run, Status};
 use crate::coordination::{Desk, News, Turn};
-use crate::event::{AgentUsage, ChildUsage, EventBody, PauseReason};
+use crate::event::{EventBody, PauseReason};
 use crate::{EventContext, RunId, Timestamp};
 
 impl Run {
@@ -58,22 +56,6 @@ impl Run {
     /// Whether children of it live.
     pub(super) fn has_live_children(&self) -> bool {
         self.coordination.as_ref().is_some_and(|coordination| !coordination.live.is_empty())
-    }
-
-    /// What it used until `now`, by agent, as its coordinator counts it: its own calls and time, or,
-    /// if it is a coordinator itself, those of its children.
-    pub fn usage_by_agent(&self, now: Timestamp) -> ChildUsage {
-        if let Some(coordination) = &self.coordination {
-            return ChildUsage { by_agent: coordination.usage.clone() };
-        }
-        let used = AgentUsage {
-            runs: 1,
-            tokens: self.usage,
-            model_calls: self.counters.model_calls,
-            tool_calls: self.counters.tool_calls,
-            wall_ms: self.budget.watch.read(now),
-        };
-        ChildUsage { by_agent: BTreeMap::from([(self.spec.agent.name.clone(), used)]) }
     }
 
     /// What it waits for, if it is paused.

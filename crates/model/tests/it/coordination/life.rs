@@ -100,10 +100,10 @@ fn a_held_coordinator_holds_its_children_and_begins_nothing() {
     assert_eq!(turn.starts[0].key, "b#1");
     it.command(&pause());
     it.turn(&[News::Look]);
-    it.waits("b#1", Some(PauseReason::Operator));
+    assert_eq!(it.waits("b#1", Some(PauseReason::Operator)).holds, []);
     it.command(&Resume { by: None }.into());
     let turn = it.turn(&[News::Look]);
-    assert_eq!((turn.releases, turn.looks_again), (vec![it.run_of("b#1")], true));
+    assert_eq!(turn.releases, [it.run_of("b#1")]);
     assert!(it.waits("b#1", None).releases.is_empty());
     it.command(&pause());
     let turn = it.completes("b#1", json!(2));
@@ -199,7 +199,7 @@ fn a_cancelled_coordinator_ends_its_children_first() {
     it.completes("a#1", json!(1));
     assert_eq!(names(&it.command(&cancel())), ["run.cancel_requested"]);
     let turn = it.turn(&[News::Look]);
-    assert_eq!((turn.stops.len(), turn.looks_again), (2, true));
+    assert_eq!(turn.stops.len(), 2);
     assert_eq!(it.is_cancelled("b#1").stops.len(), 1);
     let turn = it.is_cancelled("c#1");
     assert_eq!(turn.finish, Some(Finish::Cancelled));
@@ -356,7 +356,7 @@ fn usage_adds_up_by_agent_through_nested_coordinators() {
     let mut used = usage(10);
     used.by_agent.extend(spending(7).by_agent.into_values().map(|used| ("b".to_owned(), used)));
     it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: used.clone() })]);
-    assert_eq!(it.run.usage_by_agent(it.now), used);
+    assert_eq!(it.run.coordination.as_ref().unwrap().usage, used.by_agent);
     let spent = it.run.spent(it.now.plus(Duration::from_secs(100)));
     assert_eq!((spent.tokens, spent.wall_time_ms, spent.tool_calls), (17, 5, 1));
 }

@@ -182,7 +182,7 @@ fn a_workflow_runs_branches_at_once_and_the_first_word_to_the_end_ends_it() {
     assert_eq!(turn.starts.len(), 2);
     let other = it.run_of("c#1");
     let turn = it.completes("b#1", json!("b"));
-    assert_eq!((turn.finish, turn.stops, turn.looks_again), (None, vec![other.clone()], true));
+    assert_eq!((turn.finish, turn.stops), (None, vec![other.clone()]));
     let outcome = ChildOutcome::Cancelled { reason: "parent".to_owned() };
     let ended = News::Ended(ChildEnded { run_id: other, outcome, usage: usage(1) });
     let turn = it.turn(&[ended.clone(), ended]);
