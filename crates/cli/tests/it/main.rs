@@ -12,6 +12,7 @@ mod bad_input;
 mod bom;
 mod budgets;
 mod config;
+mod coordinators;
 mod crash;
 mod damage;
 mod dead_letters;

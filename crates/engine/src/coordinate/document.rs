@@ -78,6 +78,12 @@ pub(super) fn is_deadline(document: &Document) -> bool {
     document.key.ends_with("/deadline")
 }
 
+/// Whether it is about the coordinator itself: something was asked of it by somebody who wrote its
+/// journal.
+pub(super) fn is_own(document: &Document) -> bool {
+    document.key.split('/').count() == 2
+}
+
 /// Whether what it is to hear may not be all that happened to its children.
 pub(super) fn is_incomplete(document: &Document) -> bool {
     [BEGAN, RESTORED].iter().any(|about| document.key.split('/').nth(1) == Some(about))

@@ -43,13 +43,16 @@ struct Kept {
 }
 
 impl Hot {
-    /// The coordinator; `None`: there is no such run any more.
+    /// The coordinator; `None`: there is no such run any more. With `fresh` as it is in the store,
+    /// not as it is remembered.
     pub(super) async fn take(
         &self,
         engine: &Engine,
         run_id: &RunId,
+        fresh: bool,
     ) -> Result<Option<Known>, Error> {
-        if let Some((_, known)) = self.kept().by_id.remove(run_id) {
+        let remembered = self.kept().by_id.remove(run_id);
+        if let Some((_, known)) = remembered.filter(|_| !fresh) {
             return Ok(Some(known));
         }
         let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };

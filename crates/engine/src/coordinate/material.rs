@@ -1,9 +1,12 @@
 //! What a child is given, and what a coordinator gives: put together of what is known.
 
+use std::collections::BTreeMap;
+
 use errand_model::Payload;
 use errand_model::coordination::{Material, Pattern};
-use errand_model::event::Failure;
+use errand_model::event::{Failure, MessageType};
 use errand_model::run::Run;
+use errand_store::Blobs;
 use serde_json::{Map, Value};
 
 use crate::{Engine, payload};
@@ -96,10 +99,67 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
             Ok(Value::Object(object))
         }
         Material::List(items) => items.iter().map(part).collect::<Result<_, _>>().map(Value::Array),
-        Material::Template { .. } => {
-            Err(failure("mapping_failed", "templates cannot be filled in here".to_owned()))
+        Material::Template { template, output, from, kind, outputs } => {
+            let known = Known {
+                input: value(engine, run, &Material::Input)?,
+                output: value(engine, run, output)?,
+                from,
+                kind: *kind,
+                outputs,
+            };
+            let blobs = engine.blobs();
+            errand_model::template::render(template, |reference| known.find(&blobs, reference))
+                .map_err(|unfilled| failure("mapping_failed", unfilled.to_string()))
         }
     }
+}
+
+/// What a template may refer to.
+struct Known<'a> {
+    input: Value,
+    output: Value,
+    from: &'a str,
+    kind: MessageType,
+    outputs: &'a BTreeMap<String, Option<Payload>>,
+}
+
+impl Known<'_> {
+    /// What stands there: `input`, `output`, `from`, `type`, `outputs.<name>`, each but `from` and
+    /// `type` with members and numbers of items behind it.
+    fn find(&self, blobs: &Blobs, reference: &str) -> Result<Value, String> {
+        let (what, path) = reference.split_once('.').unwrap_or((reference, ""));
+        let missing = || format!("there is no {reference}");
+        match what {
+            "input" => below(&self.input, path).ok_or_else(missing),
+            "output" => below(&self.output, path).ok_or_else(missing),
+            "from" if path.is_empty() => Ok(self.from.into()),
+            "type" if path.is_empty() => Ok(self.kind.word().into()),
+            "outputs" => {
+                let (name, path) = path.split_once('.').unwrap_or((path, ""));
+                let known = self.outputs.get(name).ok_or_else(missing)?;
+                let known = known.as_ref().map(|known| payload::to_json(blobs, known)).transpose();
+                let known = known.map_err(|error| format!("{reference}: {error}"))?;
+                below(&known.unwrap_or_default(), path).ok_or_else(missing)
+            }
+            _ => Err(missing()),
+        }
+    }
+}
+
+/// What stands at `a.b.0` in a value; at nothing, the value itself.
+fn below(value: &Value, path: &str) -> Option<Value> {
+    let mut found = value;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        found = match found {
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => found.get(part)?,
+        };
+    }
+    Some(found.clone())
 }
 
 /// How many items there are to be given out; `None`: the input is not partitioned.

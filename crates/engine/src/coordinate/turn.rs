@@ -34,8 +34,9 @@ pub(super) async fn take(
     run_id: &RunId,
     documents: &[Document],
 ) -> Result<(), Error> {
+    let mut fresh = documents.iter().any(document::is_own);
     for _ in 0..TRIES {
-        let Some(known) = hot.take(engine, run_id).await? else {
+        let Some(known) = hot.take(engine, run_id, fresh).await? else {
             return forget(engine, documents).await;
         };
         if known.run.status.is_terminal() {
@@ -45,6 +46,11 @@ pub(super) async fn take(
             return postpone(engine, documents).await;
         }
         let prepared = prepare(engine, known, documents).await?;
+        if prepared.making.events.is_empty() && !std::mem::replace(&mut fresh, true) {
+            // What is remembered says that there is nothing to do: that is not for it to say.
+            continue;
+        }
+        fresh = true;
         match commit(engine, &prepared).await {
             Ok(()) => {
                 let Prepared { making, turn, epoch, now, .. } = prepared;

@@ -1,0 +1,344 @@
+//! Runs that are made of runs, here: no server, one process for a whole family.
+
+use std::path::{Path, PathBuf};
+
+use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use serde_json::{Value, json};
+
+use crate::support::{
+    GATE, all, assert_over, event_types, finish, open_gate, record, sandbox, signal, start,
+    wait_for_record,
+};
+
+/// An agent that answers with what a program of `jq`'s kind makes of its input: a Python expression
+/// over `given`.
+pub(crate) fn answers(name: &str, expression: &str) -> Agent {
+    let script = format!(
+        "import json, os, sys\n\
+         given = json.load(open(os.environ['ERRAND_INPUT'])) \
+         if os.path.getsize(os.environ['ERRAND_INPUT']) else None\n\
+         print(json.dumps({expression}))\n"
+    );
+    Agent::python(&script).named(name)
+}
+
+/// A coordinator over agents that lie beside it.
+pub(crate) fn coordinator(sandbox: &Sandbox, name: &str, definition: &str, more: &str) -> PathBuf {
+    let yaml = format!(
+        "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name}, version: 1.0.0 }}\n\
+         spec:\n  coordinator: {definition}\n{more}"
+    );
+    let path = sandbox.write(format!("{name}/agent.yaml"), yaml);
+    path.parent().map(Path::to_path_buf).expect("a folder")
+}
+
+fn output(sandbox: &Sandbox, agent: &Path, input: &Value) -> Value {
+    let run = sandbox.errand(["run".as_ref(), agent.as_os_str()]);
+    run.args(["--job", &input.to_string()]).run().ok().json()
+}
+
+fn children(sandbox: &Sandbox, parent: &str) -> Vec<Value> {
+    all(sandbox).into_iter().filter(|run| run["parent_run_id"] == parent).collect()
+}
+
+#[test]
+fn a_chain_gives_each_agent_what_the_one_before_gave() {
+    let sandbox = sandbox();
+    for (name, expression) in [("double", "given * 2"), ("add", "given + 1")] {
+        sandbox.agent(&answers(name, expression));
+    }
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../double, ../add] }", "");
+    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "20"]).run().ok();
+    assert_eq!(run.stdout(), "41\n");
+    let runs = all(&sandbox);
+    assert_eq!(runs.len(), 3);
+    let parent = runs.iter().find(|run| run["agent"]["name"] == "sums").expect("the chain");
+    let id = parent["run_id"].as_str().unwrap();
+    for child in runs.iter().filter(|run| run["run_id"] != parent["run_id"]) {
+        assert_eq!(child["parent_run_id"], id);
+        assert_eq!(child["trigger"]["type"], "upstream");
+        assert_eq!(child["trigger"]["source"], id);
+        assert_eq!(child["status"], "completed");
+    }
+    assert_over(&sandbox, id);
+}
+
+#[test]
+fn a_chain_may_give_an_agent_what_it_makes_of_all_that_is_known() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("split", "{'words': given.split()}"));
+    sandbox.agent(&answers("tell", "given"));
+    let mapped = "{ agent: ../tell, input: { first: '{{ output.words.0 }}', \
+        all: 'of {{ input }}', by: '{{ from }}', none: '{{ output.x | 3 }}', \
+        split: '{{ outputs.split.words }}' } }";
+    let chain = format!("{{ type: chain, agents: [../split, {mapped}] }}");
+    let chain = coordinator(&sandbox, "words", &chain, "");
+    assert_eq!(
+        output(&sandbox, &chain, &json!("a b")),
+        json!({ "first": "a", "all": "of a b", "by": "split", "none": 3, "split": ["a", "b"] })
+    );
+}
+
+#[test]
+fn a_fan_out_gives_all_the_same_and_merges_what_they_say() {
+    let sandbox = sandbox();
+    for name in ["es", "fr", "de"] {
+        sandbox.agent(&answers(name, &format!("'{name}: ' + given")));
+    }
+    let all = coordinator(&sandbox, "all", "{ type: fan_out, agents: [../es, ../fr, ../de] }", "");
+    assert_eq!(
+        output(&sandbox, &all, &json!("hi")),
+        json!({ "de": "de: hi", "es": "es: hi", "fr": "fr: hi" })
+    );
+    let parts = "{ type: fan_out, agents: [../es, ../fr], partition: items, aggregation: collect }";
+    let parts = coordinator(&sandbox, "parts", parts, "");
+    assert_eq!(
+        output(&sandbox, &parts, &json!({ "items": ["a", "b", "c"] })),
+        json!(["es: a", "fr: b", "es: c"])
+    );
+}
+
+#[test]
+fn a_workflow_goes_where_its_conditions_say() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("judge", "{'good': given['score'] > 5, 'score': given['score']}"));
+    sandbox.agent(&answers("improve", "{'score': given['score'] + 3}"));
+    let graph = "\n    type: workflow\n    start: judge\n    max_messages: 20\n    graph:\n      \
+        judge:\n        agent: ../judge\n        outputs_to:\n          \
+        - { to: __end__, when: { payload: { good: true } } }\n          \
+        - { to: improve, when: { payload: { good: false } } }\n      \
+        improve: { agent: ../improve, outputs_to: [judge] }\n";
+    let loops = coordinator(&sandbox, "loop", graph, "");
+    assert_eq!(
+        output(&sandbox, &loops, &json!({ "score": 1 })),
+        json!({ "good": true, "score": 7 })
+    );
+    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "loop").unwrap();
+    let id = top["run_id"].as_str().unwrap().to_owned();
+    // judge, improve, judge, improve, judge
+    assert_eq!(children(&sandbox, &id).len(), 5);
+    let sent = event_types(&sandbox, &id).iter().filter(|kind| *kind == "message.sent").count();
+    assert_eq!(sent, 6);
+}
+
+#[test]
+fn coordinators_are_agents_of_coordinators() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("double", "given * 2"));
+    sandbox.agent(&answers("add", "given + 1"));
+    coordinator(&sandbox, "inner", "{ type: chain, agents: [../double, ../add] }", "");
+    let outer = coordinator(
+        &sandbox,
+        "outer",
+        "{ type: fan_out, agents: [../inner, ../add], aggregation: collect }",
+        "",
+    );
+    assert_eq!(output(&sandbox, &outer, &json!(5)), json!([11, 6]));
+}
+
+#[test]
+fn a_failed_child_fails_a_chain_and_says_which() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("echo broken >&2\nexit 3\n").named("bad"));
+    sandbox.agent(&answers("add", "given + 1"));
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../bad, ../add] }", "");
+    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "1"]).run();
+    assert_ne!(run.code, Some(0));
+    assert!(run.stderr().contains("bad"), "{}", run.stderr());
+    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "sums").unwrap();
+    assert_eq!(top["status"], "failed");
+    assert_eq!(top["last_error"]["code"], "child_failed");
+}
+
+#[test]
+fn stopping_a_coordinator_ends_all_that_it_started() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
+    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("two"));
+    let both = coordinator(&sandbox, "both", "{ type: fan_out, agents: [../one, ../two] }", "");
+    let id = start(&sandbox, &both, &[]);
+    let live = wait_for("both run", LIMIT, || {
+        let live = children(&sandbox, &id);
+        (live.iter().filter(|run| run["status"] == "running").count() == 2).then_some(live)
+    });
+    drop(sandbox.errand(["stop", &id]).run().ok());
+    let top = record(&sandbox, &id);
+    assert_eq!(top["status"], "cancelled", "{top:#}");
+    for child in live {
+        let child = child["run_id"].as_str().unwrap();
+        assert_eq!(record(&sandbox, child)["status"], "cancelled");
+        assert_over(&sandbox, child);
+    }
+    assert_over(&sandbox, &id);
+}
+
+#[test]
+fn a_held_coordinator_holds_its_children_and_lets_them_go_on() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("one"));
+    let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
+    let id = start(&sandbox, &only, &[]);
+    let child = wait_for("it runs", LIMIT, || {
+        children(&sandbox, &id).into_iter().find(|run| run["status"] == "running")
+    });
+    let child = child["run_id"].as_str().unwrap();
+    drop(sandbox.errand(["pause", &id]).run().ok());
+    assert_eq!(record(&sandbox, &id)["status"], "paused");
+    assert_eq!(record(&sandbox, child)["status"], "paused");
+    open_gate(&sandbox);
+    drop(sandbox.errand(["resume", &id]).run().ok());
+    assert_eq!(finish(&sandbox, &id)["status"], "completed");
+    assert_eq!(record(&sandbox, child)["status"], "completed");
+}
+
+#[test]
+fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("first", "given + 1"));
+    sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
+    let id = start(&sandbox, &chain, &["--job", "1"]);
+    let second = wait_for("the second runs", LIMIT, || {
+        children(&sandbox, &id)
+            .into_iter()
+            .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
+    });
+    open_gate(&sandbox);
+    assert_eq!(second["pid"], record(&sandbox, second["run_id"].as_str().unwrap())["pid"]);
+    signal(&second["pid"], rustix::process::Signal::KILL);
+    let ended = finish(&sandbox, &id);
+    assert_eq!(ended["status"], "completed", "{ended:#}");
+    assert_eq!(ended["output"], 7);
+    // The first is not run again, and the second is the same run as before.
+    let runs = children(&sandbox, &id);
+    assert_eq!(runs.len(), 2, "{runs:#?}");
+    let first = runs.iter().find(|run| run["agent"]["name"] == "first").unwrap();
+    assert_eq!(first["attempt"], 1);
+    // Its helper may be about to copy the last events into the file beside the registry.
+    wait_until("its helper is gone", LIMIT, || processes_of_run(&id).is_empty());
+    assert_over(&sandbox, &id);
+}
+
+#[test]
+fn an_interrupted_coordinator_ends_all_that_it_started() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
+    let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
+    let running = sandbox.errand(["run".as_ref(), only.as_os_str()]).spawn();
+    let child = wait_for("it runs", LIMIT, || {
+        all(&sandbox)
+            .into_iter()
+            .find(|run| run["agent"]["name"] == "one" && run["status"] == "running")
+    });
+    running.interrupt();
+    assert_eq!(running.wait().code, Some(130));
+    let child = child["run_id"].as_str().unwrap();
+    wait_for_record(&sandbox, child, "it is cancelled", |run| run["status"] == "cancelled");
+    wait_until("nothing lives", LIMIT, || processes_of_run(child).is_empty());
+}
+
+#[test]
+fn what_a_coordinator_may_spend_and_how_long_flows_down() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("exec sleep 600\n").named("slow");
+    sandbox.agent(&agent);
+    let only = coordinator(
+        &sandbox,
+        "only",
+        "{ type: chain, agents: [../slow] }",
+        "  timeouts: { run: 1s }\n  budgets: { tokens_per_run: 500 }\n",
+    );
+    let id = start(&sandbox, &only, &["--label", "team=blue"]);
+    let ended = finish(&sandbox, &id);
+    assert_eq!(ended["status"], "failed", "{ended:#}");
+    let child = &children(&sandbox, &id)[0];
+    assert_eq!(child["labels"]["team"], "blue");
+    let limit = &child["budgets"]["limits"][0];
+    assert_eq!((&limit["limit"], &limit["allowed"]), (&json!("tokens_per_run"), &json!(500)));
+    assert_ne!(child["status"], "running");
+}
+
+#[test]
+fn a_coordinator_that_is_tried_again_keeps_what_is_done() {
+    let sandbox = sandbox();
+    let script = "echo run >> \"$HOME/first\"\necho 1\n";
+    sandbox.agent(&Agent::shell(script).named("first"));
+    let script = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\necho 2\n";
+    sandbox.agent(&Agent::shell(script).named("second"));
+    let definition = "{ type: chain, agents: [../first, ../second] }";
+    let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
+                 max_delay: 10ms }\n";
+    let again = coordinator(&sandbox, "again", definition, retry);
+    assert_eq!(output(&sandbox, &again, &json!(0)), 2);
+    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
+    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
+    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "again").unwrap();
+    assert_eq!(top["attempt"], 2);
+}
+
+#[test]
+fn a_failed_coordinator_that_is_run_again_takes_over_what_is_done() {
+    let sandbox = sandbox();
+    let script = "echo run >> \"$HOME/first\"\necho 1\n";
+    sandbox.agent(&Agent::shell(script).named("first"));
+    let script = "test -e \"$HOME/go\"\necho 2\n";
+    sandbox.agent(&Agent::shell(script).named("second"));
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
+    let id = start(&sandbox, &chain, &[]);
+    assert_eq!(finish(&sandbox, &id)["status"], "failed");
+    open_gate(&sandbox);
+    let again = sandbox.errand(["retry", "-d", &id]).run().ok().stdout_line();
+    let ended = finish(&sandbox, &again);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(2)), "{ended:#}");
+    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
+    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
+}
+
+#[test]
+fn an_approval_in_a_child_holds_up_what_depends_on_it_and_nothing_else() {
+    let sandbox = sandbox();
+    let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
+    sandbox.agent(&Agent::shell(script).named("asks"));
+    sandbox.agent(&Agent::shell(&format!("{GATE}echo 2\n")).named("works"));
+    let both = "{ type: fan_out, agents: [../asks, ../works], aggregation: collect }";
+    let both = coordinator(&sandbox, "both", both, "");
+    let id = start(&sandbox, &both, &[]);
+    let asks = wait_for("one asks", LIMIT, || {
+        children(&sandbox, &id)
+            .into_iter()
+            .find(|run| run["agent"]["name"] == "asks" && run["status"] == "paused")
+    });
+    // The other one works on meanwhile.
+    assert_eq!(record(&sandbox, &id)["status"], "running");
+    open_gate(&sandbox);
+    // Now all that is left waits for a person.
+    wait_for_record(&sandbox, &id, "it waits too", |run| run["status"] == "paused");
+    let asks = asks["run_id"].as_str().unwrap();
+    drop(sandbox.errand(["approve", asks]).run().ok());
+    let ended = finish(&sandbox, &id);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!([1, 2])));
+}
+
+#[test]
+fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("first", "given + 1"));
+    sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../first, ../second] }", "");
+    let id = start(&sandbox, &chain, &["--job", "1"]);
+    let second = wait_for("the second runs", LIMIT, || {
+        children(&sandbox, &id)
+            .into_iter()
+            .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
+    });
+    signal(&second["pid"], rustix::process::Signal::KILL);
+    wait_until("nothing lives", LIMIT, || processes_of_run(&id).is_empty());
+    for suffix in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));
+    }
+    drop(sandbox.errand(["registry", "rebuild"]).run().ok());
+    open_gate(&sandbox);
+    let ended = finish(&sandbox, &id);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(7)), "{ended:#}");
+    assert_eq!(children(&sandbox, &id).len(), 2);
+}
