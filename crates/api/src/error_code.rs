@@ -157,6 +157,7 @@ codes! {
     HandedOver = "handed_over", ERRAND_FAILED, "another run carries on what a step was to do";
     WorkflowStalled = "workflow_stalled", ERRAND_FAILED, "a workflow has nothing left to do, and no output";
     FanOutFailed = "fan_out_failed", ERRAND_FAILED, "too few members of a fan-out did well";
+    MappingFailed = "mapping_failed", ERRAND_FAILED, "an agent's input cannot be put together";
     NoMajority = "no_majority", ERRAND_FAILED, "the members of a fan-out do not agree";
     TooManyRuns = "too_many_runs", ERRAND_FAILED, "an agent of a workflow is to run more often than it may";
     TooManyChildren = "too_many_children", ERRAND_FAILED, "a coordinator starts more runs than it may";

@@ -169,6 +169,7 @@ impl ErrorCode {
             | Self::ExitNonzero
             | Self::ChildFailed
             | Self::ChildCancelled
+            | Self::MappingFailed
             | Self::HandedOver
             | Self::WorkflowStalled
             | Self::FanOutFailed

@@ -99,12 +99,13 @@ const TRANSIENT: [&str; 10] = [
 ];
 
 /// Codes that errand itself gives to attempts, and that do not pass by themselves.
-const PERMANENT: [&str; 14] = [
+const PERMANENT: [&str; 19] = [
     "budget_exceeded",
     "command_not_executable",
     "command_not_found",
     "internal",
     "interrupted",
+    "mapping_failed",
     "output_invalid",
     "output_too_large",
     "policy_denied",
@@ -113,6 +114,10 @@ const PERMANENT: [&str; 14] = [
     "timeout_approval",
     "timeout_queue",
     "timeout_run",
+    "too_many_children",
+    "too_many_messages",
+    "too_many_runs",
+    "workflow_stalled",
     "workspace_failed",
 ];
 

@@ -20,6 +20,7 @@ pub use redrive::{Redrive, redrive};
 pub use retry::retry;
 
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::coordinate::family;
 use crate::launch::{self, Needs, Ready};
 use crate::{Engine, Error, payload, reconcile, wait};
 
@@ -81,11 +82,13 @@ pub(crate) fn with_parcel(
             callback_url: spec.callback_url.clone(),
             callback_events: spec.callback_events.clone(),
             namespace: spec.namespace.clone(),
-            placement: spec.placement.clone(),
+            // A family's process works for no other run.
+            placement: spec.placement.clone().filter(|_| family::of(old).is_none()),
             traceparent: None,
         },
         service: service(old),
-        parent: spec.parent_run_id.clone(),
+        // It is no step of the coordinator that the old one was a step of.
+        parent: spec.parent_run_id.clone().filter(|_| spec.member.is_none()),
         origin: Some(old.id.clone()),
         member: None,
         lineage: Lineage::default(),

@@ -88,7 +88,7 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
         Material::Item { member, index } => {
             let index = usize::try_from(*index).unwrap_or(usize::MAX);
             items(engine, run, member)?.get(index).cloned().ok_or_else(|| {
-                failure("input_invalid", format!("the input's {member:?} has no item {index}"))
+                failure("mapping_failed", format!("the input's {member:?} has no item {index}"))
             })
         }
         Material::Object(members) => {
@@ -185,9 +185,9 @@ fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Value>, Failure
     };
     match found {
         Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(failure("input_invalid", format!("the input's {member:?} is not a list"))),
+        Some(_) => Err(failure("mapping_failed", format!("the input's {member:?} is not a list"))),
         None => Err(failure(
-            "input_invalid",
+            "mapping_failed",
             format!("the input is to be partitioned, and has no member {member:?}"),
         )),
     }
