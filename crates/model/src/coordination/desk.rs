@@ -1,5 +1,6 @@
 //! One turn of a coordinator: a copy of its state on which the turn is tried, and what comes of it.
 
+use super::fan_out::Verdict;
 use super::graph::Graph;
 use super::plan::{Pattern, Plan};
 use super::state::{Coordination, LiveChild};
@@ -21,10 +22,10 @@ pub(crate) struct Desk<'a> {
     pub(super) ids: std::slice::Iter<'a, RunId>,
     /// What the run waits for.
     pub(super) paused: Option<PauseReason>,
-    /// Whether it is to be cancelled.
-    pub(super) is_cancelled: bool,
     /// Whether somebody asks it to look at everything.
     pub(super) looks: bool,
+    /// Whether its result was fixed before.
+    pub(super) was_over: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -45,20 +46,21 @@ impl<'a> Desk<'a> {
             now,
             ids: bounded.iter(),
             paused: run.paused_for(),
-            is_cancelled: run.cancel_requested.is_some(),
             looks: false,
+            was_over: false,
         }
     }
 
     /// Hears all news, and decides what follows.
     pub(crate) fn take(mut self, news: &[News]) -> Turn {
+        self.was_over = self.is_over();
         let mut news: Vec<&News> = news.iter().collect();
         // What a child said it said before it ended, whatever comes first.
         news.sort_by_key(|news| news.rank());
         for news in news {
             self.hear(news);
         }
-        if self.state.routing.began.is_some() || self.is_cancelled {
+        if self.state.routing.began.is_some() || self.is_cancelled() {
             self.watch();
             self.go_on();
             self.wind_up();
@@ -72,17 +74,21 @@ impl<'a> Desk<'a> {
             self.paused = Some(paused.reason);
         } else if let EventBody::RunResumed(_) = &event {
             (self.paused, self.looks) = (None, true);
-        } else if let EventBody::CancelRequested(_) = &event {
-            self.is_cancelled = true;
         }
         self.state.apply(self.plan, self.now, &event);
         self.turn.events.push(event);
     }
 
+    /// Whether it is to be cancelled.
+    pub(super) fn is_cancelled(&self) -> bool {
+        let requested = |event: &EventBody| matches!(event, EventBody::CancelRequested(_));
+        self.run.cancel_requested.is_some() || self.turn.events.iter().any(requested)
+    }
+
     /// Whether its result is fixed, so that nothing new begins.
     pub(super) fn is_over(&self) -> bool {
         let routing = &self.state.routing;
-        self.is_cancelled
+        self.is_cancelled()
             || routing.failed.is_some()
             || routing.end.is_some()
             || self.verdict().is_some()
@@ -116,7 +122,8 @@ impl<'a> Desk<'a> {
 
     /// Goes on with the plan, unless it is over or held.
     fn go_on(&mut self) {
-        if let Some(Finish::Failed(error)) = self.verdict().map(|verdict| self.result(verdict)) {
+        let bad = self.verdict().filter(|verdict| *verdict != Verdict::Well);
+        if let Some(Finish::Failed(error)) = bad.map(|verdict| self.result(verdict)) {
             // What those that live yet come to say changes nothing of that.
             self.fail(error);
         }

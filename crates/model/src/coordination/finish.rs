@@ -12,7 +12,7 @@ impl Desk<'_> {
         let is_over = self.is_over();
         self.turn.stops = self.stops(is_over);
         if self.state.live.is_empty() && self.paused != Some(PauseReason::Operator)
-            || self.is_cancelled && self.state.live.is_empty()
+            || self.is_cancelled() && self.state.live.is_empty()
         {
             self.turn.finish = self.finish();
         }
@@ -25,7 +25,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Children that are to end: all of a run that is over, but the one that said the last word.
+    /// Children that are to end: all of a run that is over, but the one that said the last word. They
+    /// are many, and named when it comes to that, and whenever somebody looks.
     fn stops(&self, is_over: bool) -> Vec<RunId> {
         if !is_over {
             if self.graph.is_none() {
@@ -34,7 +35,10 @@ impl Desk<'_> {
             let stopping = self.state.live.values().filter(|child| child.is_stopping);
             return stopping.map(|child| child.run_id.clone()).collect();
         }
-        let end = self.state.routing.end.as_ref().filter(|_| !self.is_cancelled);
+        if self.was_over && !self.looks {
+            return Vec::new();
+        }
+        let end = self.state.routing.end.as_ref().filter(|_| !self.is_cancelled());
         let last = end.and_then(|end| end.step.as_ref());
         let ends_itself = |key: &String, child: &LiveChild| last == Some(key) && !child.listens;
         let live = self.state.live.iter().filter(|(key, child)| !ends_itself(key, child));
@@ -43,7 +47,7 @@ impl Desk<'_> {
 
     /// How the run ends, now that nothing of it lives.
     fn finish(&self) -> Option<Finish> {
-        if self.is_cancelled {
+        if self.is_cancelled() {
             return Some(Finish::Cancelled);
         }
         if let Some(error) = &self.state.routing.failed {
@@ -76,7 +80,8 @@ impl Desk<'_> {
         let waits_for = |child: &LiveChild| {
             child.waits_for.filter(|it| matches!(it, PauseReason::Approval | PauseReason::Input))
         };
-        let reason = self.state.live.values().find_map(waits_for).filter(|_| all_wait);
+        let children = all_wait.then(|| self.state.live.values());
+        let reason = children.and_then(|mut children| children.find_map(waits_for));
         match (self.paused, reason) {
             (None, Some(reason)) => {
                 self.record(EventBody::RunPaused(RunPaused { reason, by: None }));

@@ -35,7 +35,8 @@ impl Desk<'_> {
 
     /// After a lost worker there is nothing to begin: everything goes on where it was.
     fn begin(&mut self, items: Option<u32>) {
-        if self.state.routing.began.is_some() || self.is_cancelled {
+        self.looks = true;
+        if self.state.routing.began.is_some() || self.is_cancelled() {
             return;
         }
         self.record(EventBody::CoordinationBegan(CoordinationBegan { items }));

@@ -124,8 +124,8 @@ pub struct Turn {
     /// Messages that are put where the child that waits for them finds them, in that commit; their
     /// `message.delivered` is among the events.
     pub deliveries: Vec<Delivery>,
-    /// Children that are to be ended, once the commit is durable. Named again in each turn for as
-    /// long as they live.
+    /// Children that are to be ended, once the commit is durable. Named as soon as it is known, and
+    /// again whenever the coordinator is to look, for as long as they live.
     pub stops: Vec<RunId>,
     /// Children that are to be held: named in each turn until they say that they are.
     pub holds: Vec<RunId>,

@@ -145,7 +145,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
     ]
 }
 
-fn commands() -> Vec<(&'static str, Command)> {
+pub(crate) fn commands() -> Vec<(&'static str, Command)> {
     let exited = Outcome::Exited { output: Some(Payload::Text("done".to_owned())) };
     let step = StepStarted {
         key: "a".to_owned(),

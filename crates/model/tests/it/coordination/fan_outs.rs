@@ -198,6 +198,7 @@ fn play(case: &Case) {
     let (mut live, mut over, mut places, mut used) =
         (Vec::<Live>::new(), Vec::new(), BTreeSet::new(), 0);
     let mut turn = it.turn(&[News::Began { items: case.items }]);
+    let mut was_over = false;
     let mut expect = by_hand(fan_out, total, &over);
     for round in 0..100_usize {
         take(&turn, fan_out, &mut live, &mut places);
@@ -219,7 +220,8 @@ fn play(case: &Case) {
             turn = it.turn(&[News::Look]);
             continue;
         }
-        assert_eq!(turn.stops.len(), if expect.is_some() { live.len() } else { 0 });
+        let is_news = expect.is_some() && !std::mem::replace(&mut was_over, expect.is_some());
+        assert_eq!(turn.stops.len(), if is_news { live.len() } else { 0 });
         let choice = usize::from(case.order[round % case.order.len()]);
         let child = live.remove(choice % live.len());
         let luck = case.luck[child.place];

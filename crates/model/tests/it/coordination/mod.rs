@@ -6,6 +6,7 @@
     reason = "what a test did not expect ends it"
 )]
 
+mod commands;
 mod fan_outs;
 mod life;
 mod reference;

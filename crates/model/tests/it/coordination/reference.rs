@@ -68,6 +68,15 @@ impl<'a> Reference<'a> {
     }
 
     pub(crate) fn hear(&mut self, news: &[(String, Heard)]) -> Outcome {
+        let was_over = self.is_over();
+        let mut outcome = self.take(news);
+        if was_over {
+            outcome.stops.clear();
+        }
+        outcome
+    }
+
+    fn take(&mut self, news: &[(String, Heard)]) -> Outcome {
         for (key, heard) in news {
             let Some(at) = self.runs.iter().position(|run| run.key == *key && run.is_live) else {
                 continue;
