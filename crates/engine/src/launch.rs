@@ -12,6 +12,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use errand_agent::os::{Helper, StartedHelper};
+use errand_agent::parcel;
+use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 use errand_store::Lease;
@@ -172,15 +174,25 @@ impl Needs {
         let plan = run.spec.plan.iter().flat_map(|plan| plan.agents.values());
         let handoffs = run.spec.handoffs.values();
         let agents = plan.chain(handoffs).chain([&run.spec.agent]);
-        let names = agents.flat_map(|agent| secrets_of(engine, &agent.digest));
-        let secrets = names.collect::<BTreeSet<_>>().into_iter().collect();
+        let mut secrets = BTreeSet::new();
+        for agent in agents {
+            gather(engine, &agent.digest, DEPTH_LIMIT, &mut secrets);
+        }
+        let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
     }
 }
 
-fn secrets_of(engine: &Engine, digest: &Digest) -> Vec<String> {
-    let opened = errand_agent::parcel::open(&engine.registry().parcels(), digest);
-    opened.map(|parcel| parcel.agent.secrets).unwrap_or_default()
+/// The secrets of an agent and, to that depth, of those that it starts or is handed over to.
+fn gather(engine: &Engine, digest: &Digest, depth: u32, secrets: &mut BTreeSet<String>) {
+    // What is not there is said by the attempt that needs it.
+    let Ok(parcel) = parcel::open(&engine.registry().parcels(), digest) else { return };
+    secrets.extend(parcel.agent.secrets.iter().cloned());
+    if depth > 0 {
+        for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
+            gather(engine, agent, depth - 1, secrets);
+        }
+    }
 }
 
 /// Starts a helper for a run that was at rest, and waits until its next attempt began. For whoever

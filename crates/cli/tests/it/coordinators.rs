@@ -342,3 +342,14 @@ fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
     assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(7)), "{ended:#}");
     assert_eq!(children(&sandbox, &id).len(), 2);
 }
+
+#[test]
+fn what_a_coordinator_gives_has_to_be_what_it_says() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("add", "given + 1"));
+    let says = "  output_schema: { type: integer, maximum: 5 }\n";
+    let chain = coordinator(&sandbox, "sums", "{ type: chain, agents: [../add] }", says);
+    assert_eq!(output(&sandbox, &chain, &json!(4)), 5);
+    let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "5"]).run();
+    run.refuses(125, "output_schema");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use errand_agent::parcel;
 use errand_model::Payload;
 use errand_model::coordination::{Material, Pattern};
 use errand_model::event::{Failure, MessageType};
@@ -9,7 +10,7 @@ use errand_model::run::Run;
 use errand_store::Blobs;
 use serde_json::{Map, Value};
 
-use crate::{Engine, payload};
+use crate::{Engine, payload, schema};
 
 /// A failure of what is put together, and not of errand.
 fn failure(code: &str, message: String) -> Failure {
@@ -47,16 +48,41 @@ pub(super) fn bytes(
     }
 }
 
+/// The output of the run, if it is what the agent file says that it is; `None`: nothing.
+///
+/// # Errors
+///
+/// As [`bytes`], and `output_invalid`.
+pub(super) fn output(
+    engine: &Engine,
+    run: &Run,
+    material: &Material,
+) -> Result<Option<Payload>, Failure> {
+    let invalid = |message: String| failure("output_invalid", message);
+    let opened = parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
+    if let Ok(parcel) = opened
+        && parcel.agent.output_schema.is_some()
+    {
+        let value = value(engine, run, material)?;
+        match schema::check_output(&parcel.agent, &value) {
+            Ok(None) => {}
+            Ok(Some((path, reason))) => {
+                return Err(invalid(format!(
+                    "the output does not match the agent's output_schema at {path}: {reason}"
+                )));
+            }
+            Err(error) => return Err(invalid(error.to_string())),
+        }
+    }
+    as_payload(engine, run, material)
+}
+
 /// It as a payload; `None`: nothing.
 ///
 /// # Errors
 ///
 /// As [`bytes`].
-pub(super) fn as_payload(
-    engine: &Engine,
-    run: &Run,
-    material: &Material,
-) -> Result<Option<Payload>, Failure> {
+fn as_payload(engine: &Engine, run: &Run, material: &Material) -> Result<Option<Payload>, Failure> {
     match material {
         Material::Nothing => Ok(None),
         Material::Input => Ok(run.spec.input.clone()),

@@ -162,7 +162,7 @@ fn merge(turn: &mut Turn, next: Turn) {
 fn end(engine: &Engine, making: &mut Making, finish: &Finish, now: Timestamp) -> Result<(), Error> {
     let Some(live) = making.run.live_attempt() else { return Ok(()) };
     let outcome = match finish {
-        Finish::Completed(output) => match material::as_payload(engine, &making.run, output) {
+        Finish::Completed(output) => match material::output(engine, &making.run, output) {
             Ok(output) => Outcome::Exited { output },
             Err(failure) => Outcome::Failed(failure),
         },
