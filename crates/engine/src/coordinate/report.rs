@@ -157,7 +157,7 @@ fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
 }
 
 /// What was said, in its three forms.
-fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
+pub(super) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     let Some(kept) = kept else {
         return Said { payload: None, value: Value::Null, digest: Digest::of(b"null") };
     };

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::child::{self, Opened};
 use super::hot::{Hot, Known};
 use super::making::Making;
-use super::{document, effects, material, verify};
+use super::{document, effects, material, report, verify};
 use crate::{Engine, Error, follow_up, record_file, rest};
 
 /// How often a turn is decided anew since somebody was faster.
@@ -102,6 +102,10 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
                 Err(error) => news.push(News::NotStarted { key: start.key.clone(), error }),
             }
         }
+        for (key, output) in &next.recalls {
+            let said = report::so_said(&engine.blobs(), Some(output));
+            news.push(News::Recalled { key: key.clone(), said });
+        }
         merge(&mut turn, next);
     }
     if let Some(failure) = unprepared.take() {
@@ -148,7 +152,17 @@ fn ids(engine: &Engine) -> Result<Vec<RunId>, Error> {
 }
 
 fn merge(turn: &mut Turn, next: Turn) {
-    let Turn { events, starts, deliveries, stops, holds, releases, finish, looks_again } = next;
+    let Turn {
+        events,
+        starts,
+        deliveries,
+        recalls: _,
+        stops,
+        holds,
+        releases,
+        finish,
+        looks_again,
+    } = next;
     turn.events.extend(events);
     turn.starts.extend(starts);
     turn.deliveries.extend(deliveries);

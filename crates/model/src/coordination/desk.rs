@@ -1,5 +1,9 @@
 //! One turn of a coordinator: a copy of its state on which the turn is tried, and what comes of it.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
 use super::fan_out::Verdict;
 use super::graph::Graph;
 use super::plan::{Pattern, Plan};
@@ -20,6 +24,8 @@ pub(crate) struct Desk<'a> {
     pub(super) now: Timestamp,
     /// Ids that no child has yet.
     pub(super) ids: std::slice::Iter<'a, RunId>,
+    /// Outputs of steps that are done, by key, as far as they were looked into.
+    pub(super) recalled: BTreeMap<String, Value>,
     /// What the run waits for.
     pub(super) paused: Option<PauseReason>,
     /// Whether somebody asks it to look at everything.
@@ -45,6 +51,7 @@ impl<'a> Desk<'a> {
             turn: Turn::default(),
             now,
             ids: bounded.iter(),
+            recalled: BTreeMap::new(),
             paused: run.paused_for(),
             looks: false,
             was_over: false,
@@ -162,7 +169,7 @@ impl News {
     /// In which order news of one turn are heard.
     fn rank(&self) -> (u8, u64) {
         match self {
-            Self::Began { .. } => (0, 0),
+            Self::Began { .. } | Self::Recalled { .. } => (0, 0),
             Self::Said(said) => {
                 let number = said.id.rsplit_once('/').and_then(|(_, number)| number.parse().ok());
                 (1, number.unwrap_or(0))

@@ -59,7 +59,10 @@ impl Desk<'_> {
         if let Some(verdict) = self.verdict() {
             return Some(self.result(verdict));
         }
-        let is_stalled = self.graph.is_some() && !self.turn.looks_again && !self.is_held();
+        let is_stalled = self.graph.is_some()
+            && self.turn.recalls.is_empty()
+            && !self.turn.looks_again
+            && !self.is_held();
         is_stalled.then(|| {
             Finish::Failed(Failure {
                 code: "workflow_stalled".to_owned(),

@@ -25,9 +25,15 @@ impl Desk<'_> {
             News::Listens { run_id, received } => self.listen(run_id, *received),
             News::Waits { run_id, reason } => self.wait(run_id, *reason),
             News::NotStarted { key, error } => {
+                // Of what was named before in this turn the last word counts.
+                self.looks = true;
                 if let Some(child) = self.state.live.get(key).cloned() {
                     self.fail_child(key, &child, error, None);
                 }
+            }
+            News::Recalled { key, said } => {
+                self.looks = true;
+                self.recalled.insert(key.clone(), said.value.clone());
             }
             News::Look => self.looks = true,
         }

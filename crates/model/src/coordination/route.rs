@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use super::control::Control;
 use super::desk::Desk;
 use super::material::{NOTHING, value_of};
+use super::plan::Edge;
 use super::state::{LiveChild, split_key};
 use super::turn::ChildSaid;
 use super::{END, NEXT, PREV, SELF};
 use crate::Payload;
 use crate::event::{
-    CancelCause, CancelRequested, EventBody, Failure, MessageSent, MessageType, PauseReason,
-    RunPaused, RunResumed,
+    CancelCause, CancelRequested, EventBody, Failure, MessageDelivered, MessageSent, MessageType,
+    PauseReason, RunPaused, RunResumed,
 };
 
 /// How long agents have to end by themselves if another one cancels the run.
@@ -186,22 +187,29 @@ impl Desk<'_> {
     }
 
     /// What a step that is done said before is said again, in a way through the plan that began
-    /// anew. What it did not come to say is decided by its output, as far as that is at hand.
-    pub(super) fn say_again(&mut self, key: &str, ids: Vec<String>) {
+    /// anew. What it did not come to say is decided by its output; `false`: that has to be looked
+    /// into first.
+    pub(super) fn say_again(&mut self, key: &str, ids: Vec<String>) -> bool {
         let (name, _) = split_key(key);
-        let Some(done) = self.state.done.get(key).cloned() else { return };
-        let wrote = self.wrote(name, &ids);
-        let step = key.to_owned();
-        let delivered = crate::event::MessageDelivered { ids, step };
-        self.record(EventBody::MessageDelivered(delivered));
-        let mut said = done.said.iter().filter(|letter| letter.kind != MessageType::Control);
-        let Some(first) = said.next() else {
-            let output = done.output.as_ref().map(super::ledger::Shared::get);
-            let value = output.map_or(Value::Null, value_of);
-            self.route_output(key, wrote.as_deref(), output, &value);
-            return;
+        let Some(done) = self.state.done.get(key).cloned() else { return false };
+        let said = done.said.iter().filter(|letter| letter.kind != MessageType::Control);
+        let said: Vec<_> = said.collect();
+        let output = done.output.as_ref().map(super::ledger::Shared::get);
+        let value = match (self.recalled.get(key), output) {
+            (Some(value), _) => value.clone(),
+            (None, Some(blob @ Payload::Blob(_))) if said.is_empty() && self.looks_into(name) => {
+                self.turn.recalls.push((key.to_owned(), blob.clone()));
+                return false;
+            }
+            (None, output) => output.map_or(Value::Null, value_of),
         };
-        for letter in std::iter::once(first).chain(said) {
+        let wrote = self.wrote(name, &ids);
+        let delivered = MessageDelivered { ids, step: key.to_owned() };
+        self.record(EventBody::MessageDelivered(delivered));
+        if said.is_empty() {
+            self.route_output(key, wrote.as_deref(), output, &value);
+        }
+        for letter in said {
             self.send(Draft {
                 id: None,
                 from: name.to_owned(),
@@ -211,6 +219,14 @@ impl Desk<'_> {
                 step: Some(key.to_owned()),
             });
         }
+        true
+    }
+
+    /// Whether an edge of a node depends on what is said.
+    fn looks_into(&self, name: &str) -> bool {
+        let spot = self.graph.as_ref().and_then(|graph| graph.spot(name));
+        let looks = |edge: &Edge| edge.when.as_ref().is_some_and(|when| !when.payload.is_empty());
+        spot.is_some_and(|spot| spot.edges.iter().any(looks))
     }
 
     /// Who wrote the last of those messages in a node's queue.

@@ -46,6 +46,13 @@ pub enum News {
         /// Why.
         error: Failure,
     },
+    /// What a step put out that is done: the answer to [`Turn::recalls`].
+    Recalled {
+        /// The step.
+        key: String,
+        /// Its output.
+        said: Said,
+    },
     /// Nothing new: time passed, it was let go on, or there was more to do than one turn does.
     Look,
 }
@@ -124,6 +131,9 @@ pub struct Turn {
     /// Messages that are put where the child that waits for them finds them, in that commit; their
     /// `message.delivered` is among the events.
     pub deliveries: Vec<Delivery>,
+    /// Steps that another attempt or run did, whose outputs have to be looked into before they are
+    /// sent on: [`News::Recalled`] of each is to be heard in the same turn.
+    pub recalls: Vec<(String, Payload)>,
     /// Children that are to be ended, once the commit is durable. Named as soon as it is known, and
     /// again whenever the coordinator is to look, for as long as they live.
     pub stops: Vec<RunId>,

@@ -55,8 +55,7 @@ impl Desk<'_> {
                 let Some(letters) = self.next_letters(&name) else { continue };
                 let (key, _) = self.next_key(&name);
                 if self.state.done.contains_key(&key) {
-                    self.say_again(&key, ids_of(&letters));
-                    is_done = false;
+                    is_done &= !self.say_again(&key, ids_of(&letters));
                 } else {
                     ready.push(Ready { name, letters });
                 }

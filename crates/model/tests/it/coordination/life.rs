@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use errand_model::budget::{LimitName, Limits, OnExceed};
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, END, Finish, Material, News, OnFailure, Pattern, Turn,
+    ChildEnded, ChildOutcome, Condition, END, Edge, Finish, Material, News, Node, OnFailure,
+    Pattern, Test, Turn, When,
 };
 use errand_model::event::{
     CancelCause, EventBody, Failure, MessageType, PauseReason, ProcessUsage, RequeueReason,
@@ -13,7 +14,7 @@ use errand_model::event::{
 };
 use errand_model::retry::RetryPolicy;
 use errand_model::run::{Cancel, EndAttempt, Lose, Outcome, Pause, Restart, Resume, Run, Status};
-use errand_model::{EventContext, Payload};
+use errand_model::{Blob, Digest, Encoding, EventContext, Payload};
 use serde_json::json;
 
 use super::fan_outs::{fan_out, spending};
@@ -291,19 +292,44 @@ fn a_retry_begins_anew_and_runs_nothing_again_that_is_done() {
     assert_eq!(Run::fold(&it.events).unwrap(), it.run);
 }
 
+fn inherited_payload(key: &str, output: Payload) -> EventBody {
+    EventBody::StepInherited(StepInherited {
+        key: key.to_owned(),
+        kind: None,
+        fingerprint: None,
+        detail: None,
+        output: Some(output),
+        stderr: None,
+        duration: Duration::ZERO,
+    })
+}
+
+#[test]
+fn what_another_run_put_out_is_looked_into_where_an_edge_depends_on_it() {
+    let test = Test::Eq(json!(true));
+    let payload = vec![Condition { pointer: "/ok".to_owned(), test }];
+    let when = Some(When { kind: None, payload });
+    let edges = vec![Edge { to: END.to_owned(), when }];
+    let node = Node { outputs_to: edges, ..Node::default() };
+    let mut it = Coordinator::new(workflow("a", &[("a", node)]), |_| {});
+    let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.clone());
+    let (digest, encoding) = (Digest::of(b"long"), Encoding::Json);
+    let long = Payload::Blob(Blob { digest, size_bytes: 9_999, encoding });
+    let inherited = inherited_payload("a#1", long.clone());
+    run.apply(EventContext { at: it.now, attempt: 0 }, &inherited).unwrap();
+    it.run = run;
+    it.next_attempt();
+    let turn = it.began();
+    assert_eq!(types(&turn), ["coordination.began", "message.sent"]);
+    assert_eq!((turn.recalls, turn.finish), (vec![("a#1".to_owned(), long.clone())], None));
+    let said = said(json!({"ok": true}));
+    let turn = it.turn(&[News::Recalled { key: "a#1".to_owned(), said }]);
+    assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(long))));
+}
+
 #[test]
 fn a_new_run_takes_over_what_another_one_did() {
-    let inherited = |key: &str, output: serde_json::Value| {
-        EventBody::StepInherited(StepInherited {
-            key: key.to_owned(),
-            kind: None,
-            fingerprint: None,
-            detail: None,
-            output: Some(Payload::Json(output)),
-            stderr: None,
-            duration: Duration::ZERO,
-        })
-    };
+    let inherited = |key: &str, output| inherited_payload(key, Payload::Json(output));
     let mut it = Coordinator::new(chain(&["a", "b"]), |_| {});
     let mut run = Run::create(it.run.id.clone(), it.now, it.run.spec.clone());
     run.apply(EventContext { at: it.now, attempt: 0 }, &inherited("a#1", json!(7))).unwrap();
