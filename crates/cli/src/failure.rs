@@ -133,13 +133,21 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
-        let count = problems.problems.len() + problems.omitted;
-        let noun = if count == 1 { "problem" } else { "problems" };
-        let message =
-            format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts());
-        let mut failure = Self::new(ErrorCode::AgentFileInvalid, message);
-        failure.hints.push("`errand schema` prints what an agent file may say".to_owned());
-        failure
+        Self::of_files(&[problems])
+    }
+}
+
+impl Failure {
+    /// Everything that is wrong with agent files.
+    pub(crate) fn of_files(files: &[Problems]) -> Self {
+        let message = files.iter().map(|problems| {
+            let count = problems.problems.len() + problems.omitted;
+            let noun = if count == 1 { "problem" } else { "problems" };
+            format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts())
+        });
+        let message = message.collect::<Vec<_>>().join("\n");
+        Self::new(ErrorCode::AgentFileInvalid, message)
+            .hint("`errand schema` prints what an agent file may say")
     }
 }
 

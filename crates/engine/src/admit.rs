@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use errand_agent::parcel::Parcel;
+use errand_agent::parcel::{self, Parcel};
 use errand_agent::workspace::Workspaces;
 use errand_api::agent_file::{Agent, Harness, Target};
 use errand_model::budget::{LimitName, Limits};
@@ -144,8 +144,23 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
             return exposed("environment");
         }
     }
+    check_named(around, draft)?;
     if draft.kind == RunKind::Job {
         schema::check_input(draft.agent, draft.input)?;
+    }
+    Ok(())
+}
+
+/// Checks the agents that one names by path, as far as their parcels are here already. What they will
+/// be given is not known yet.
+fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
+    for named in draft.agent.named_agents() {
+        let Some(digest) = &named.digest else { continue };
+        let Ok(parcel) = parcel::open(&around.registry.parcels(), digest) else { continue };
+        let files = parcel.files_path();
+        let draft =
+            Draft { agent: &parcel.agent, files: &files, kind: RunKind::Heartbeat, ..*draft };
+        check(around, &draft).map_err(|error| error.of_member(&named.agent))?;
     }
     Ok(())
 }

@@ -239,6 +239,12 @@ impl Error {
         None
     }
 
+    /// The same, about an agent that another one names.
+    #[must_use]
+    pub fn of_member(self, agent: &str) -> Self {
+        Self::Member { agent: agent.to_owned(), source: Box::new(self) }
+    }
+
     pub(crate) fn io(
         doing: &'static str,
         path: impl Into<PathBuf>,

@@ -27,7 +27,15 @@ const FILES_LIMIT: usize = 20_000;
 /// What is known of folders.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
-    seen: HashMap<PathBuf, u64>,
+    seen: HashMap<PathBuf, Seen>,
+}
+
+/// A folder as it was seen.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    looks: u64,
+    /// The folders of agents that its agent names by path.
+    named: Vec<PathBuf>,
 }
 
 impl Folders {
@@ -68,18 +76,27 @@ type Changed = (PathBuf, Result<Plan, agents::Error>);
 /// The folders as they are now, and those that are not as they were seen.
 fn changed(
     roots: &[PathBuf],
-    mut seen: HashMap<PathBuf, u64>,
-) -> (HashMap<PathBuf, u64>, Vec<Changed>) {
+    mut seen: HashMap<PathBuf, Seen>,
+) -> (HashMap<PathBuf, Seen>, Vec<Changed>) {
     let mut now = HashMap::new();
     let mut changed = Vec::new();
     for folder in roots.iter().flat_map(|root| agent_folders(root)) {
-        let looks = looks(&folder);
-        if seen.remove(&folder) != Some(looks) {
+        let before = seen.remove(&folder);
+        let mut named = before.as_ref().map(|seen| seen.named.clone()).unwrap_or_default();
+        let mut look = looks(&folder, &named);
+        if before.is_none_or(|seen| seen.looks != look) {
             let shown = folder.join(FILE_NAME).display().to_string();
             let checked = agents::check(&folder, &shown);
+            let plan = checked.as_ref().map(Plan::members).unwrap_or_default();
+            let members: Vec<PathBuf> =
+                plan.iter().map(|member| member.source().folder.clone()).collect();
+            if members != named {
+                // How those looked before they were read, nobody knows: once more.
+                (named, look) = (members, 0);
+            }
             changed.push((folder.clone(), checked));
         }
-        now.insert(folder, looks);
+        now.insert(folder, Seen { looks: look, named });
     }
     (now, changed)
 }
@@ -99,10 +116,10 @@ fn agent_folders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// A number that changes when a file of the folder does.
-fn looks(folder: &Path) -> u64 {
+/// A number that changes when a file of the folder does, or one of the folders that its agent names.
+fn looks(folder: &Path, named: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    let mut folders = vec![folder.to_owned()];
+    let mut folders: Vec<PathBuf> = named.iter().cloned().chain([folder.to_owned()]).collect();
     let mut files = 0;
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };

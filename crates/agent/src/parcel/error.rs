@@ -73,6 +73,21 @@ pub enum Error {
         /// Which file and line, and why.
         reason: String,
     },
+    /// The list of the agents that came along with one cannot be read.
+    #[error("the list of the agents that came along cannot be read: {reason}")]
+    MembersUnreadable {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An agent that another one names by path.
+    #[error("the agent {agent}, which this one names")]
+    Member {
+        /// As the agent file names it.
+        agent: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<Self>,
+    },
     /// The folder kept changing while it was packed.
     #[error("{path} changed while the agent was packed")]
     SourceChanged {
@@ -116,7 +131,10 @@ impl Error {
             }
             Self::SymlinkEscapes { .. } => ErrorCode::ParcelSymlinkEscapes,
             Self::Unsupported { .. } => ErrorCode::ParcelFileUnsupported,
-            Self::NameNotUtf8 { .. } | Self::IgnoreFileInvalid { .. } => ErrorCode::ParcelInvalid,
+            Self::NameNotUtf8 { .. }
+            | Self::IgnoreFileInvalid { .. }
+            | Self::MembersUnreadable { .. } => ErrorCode::ParcelInvalid,
+            Self::Member { source, .. } => source.code(),
             Self::SourceChanged { .. } => ErrorCode::ParcelSourceChanged,
             Self::NotFound { .. } => ErrorCode::ParcelNotFound,
             Self::Damaged { .. } => ErrorCode::ParcelDamaged,
@@ -147,6 +165,8 @@ impl Error {
             Self::IgnoreFileInvalid { .. } => {
                 "write one pattern a line, as in .gitignore".to_owned()
             }
+            Self::MembersUnreadable { .. } => "send it with `errand push`".to_owned(),
+            Self::Member { source, .. } => return source.hint(),
             Self::SourceChanged { .. } => {
                 "try again when nothing writes to the folder any more, or name what changes in \
                  .errandignore"
@@ -157,6 +177,28 @@ impl Error {
             }
             Self::AgentFileInvalid { .. } | Self::Io { .. } => return None,
         })
+    }
+
+    /// The same, about an agent that another one names by path. What names its file already is left as
+    /// it is.
+    pub(super) fn of_member(self, agent: &str) -> Self {
+        match self {
+            Self::AgentFileInvalid { .. } | Self::Member { .. } | Self::Io { .. } => self,
+            Self::AgentFileMissing { .. }
+            | Self::TooManyFiles { .. }
+            | Self::FileTooLarge { .. }
+            | Self::TotalTooLarge { .. }
+            | Self::SymlinkEscapes { .. }
+            | Self::Unsupported { .. }
+            | Self::NameNotUtf8 { .. }
+            | Self::IgnoreFileInvalid { .. }
+            | Self::MembersUnreadable { .. }
+            | Self::SourceChanged { .. }
+            | Self::NotFound { .. }
+            | Self::Damaged { .. } => {
+                Self::Member { agent: agent.to_owned(), source: Box::new(self) }
+            }
+        }
     }
 
     /// For `map_err`: what was tried, with which path.

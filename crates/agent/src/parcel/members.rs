@@ -1,10 +1,10 @@
 //! Agents that name others by path: those are packed first, and pinned by their digests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use errand_api::agent_file::{self, Agent, Unknown, is_path};
+use errand_api::agent_file::{self, Agent, Problems, Unknown, is_path};
 use errand_model::Digest;
 use errand_model::coordination::{AGENTS_LIMIT, DEPTH_LIMIT};
 
@@ -14,6 +14,9 @@ use super::{Plan, TRIES, pack};
 
 /// Agents that are packed with one: what all coordinators in it have together.
 const MEMBERS_LIMIT: usize = 4 * AGENTS_LIMIT;
+
+/// Files with problems after which no more are looked for.
+const PROBLEMS_LIMIT: usize = 20;
 
 /// Packs an agent after those that it names.
 pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
@@ -50,6 +53,23 @@ pub(super) fn plan_pinned(
     })
 }
 
+/// Reads and checks the agent file at `path` and those that it names by path, without looking at what
+/// else is in their folders. `known` is asked for registered agents.
+///
+/// # Errors
+///
+/// [`Error::AgentFileMissing`], [`Error::Io`]. What is wrong with the files is the inner error: the
+/// file itself first.
+pub fn check(
+    path: &Path,
+    known: &mut agent_file::Known<'_>,
+) -> Result<Result<Agent, Vec<Problems>>, Error> {
+    let mut planner = Planner::default();
+    let mut problems = Vec::new();
+    let agent = planner.check(&locate(path)?, known, &mut problems)?;
+    Ok(agent.filter(|_| problems.is_empty()).ok_or(problems))
+}
+
 #[derive(Debug, Default)]
 struct Planner {
     /// Agent files that are being read, each named by the one before.
@@ -58,6 +78,8 @@ struct Planner {
     done: BTreeMap<PathBuf, Digest>,
     /// Each after those that it names.
     members: Vec<Plan>,
+    /// Agent files that were checked, where nothing is packed.
+    seen: BTreeSet<PathBuf>,
 }
 
 impl Planner {
@@ -81,7 +103,7 @@ impl Planner {
         let mut pinned: BTreeMap<String, Digest> = BTreeMap::new();
         for (name, (member, identity)) in found {
             if !self.done.contains_key(&identity) {
-                let plan = self.plan(&member)?;
+                let plan = self.plan(&member).map_err(|error| error.of_member(&name))?;
                 self.done.insert(identity.clone(), plan.digest().clone());
                 self.members.push(plan);
             }
@@ -94,11 +116,46 @@ impl Planner {
         Ok(Plan { packed, source: source.clone(), members: Vec::new() })
     }
 
+    fn check(
+        &mut self,
+        source: &Source,
+        registered: &mut agent_file::Known<'_>,
+        problems: &mut Vec<Problems>,
+    ) -> Result<Option<Agent>, Error> {
+        let own = identity(source)?;
+        self.seen.insert(own.clone());
+        self.open.push(own);
+        let mut found = BTreeMap::new();
+        let mut known = |agent: &str| {
+            if !is_path(agent) {
+                return registered(agent);
+            }
+            let (member, identity) = self.find(source, agent)?;
+            found.insert(identity, member);
+            Ok(())
+        };
+        let agent = match read(source, &mut known) {
+            Ok((agent, _)) => Some(agent),
+            Err(Error::AgentFileInvalid { problems: more }) => {
+                problems.push(more);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        for (identity, member) in found {
+            if !self.seen.contains(&identity) && problems.len() < PROBLEMS_LIMIT {
+                self.check(&member, registered, problems)?;
+            }
+        }
+        self.open.pop();
+        Ok(agent)
+    }
+
     /// The agent that another one names by path.
     fn find(&self, source: &Source, agent: &str) -> Result<(Source, PathBuf), Unknown> {
         let unknown =
             |message: String, hint: &str| Unknown { message, hint: Some(hint.to_owned()) };
-        let path = source.folder.join(agent);
+        let path = shortened(&source.folder.join(agent));
         let member = match locate(&path) {
             Ok(member) => member,
             Err(Error::AgentFileMissing { path }) => {
@@ -131,6 +188,22 @@ impl Planner {
         }
         Ok((member, identity))
     }
+}
+
+/// A path without what it takes back, as long as it leads to the same place: links may lead elsewhere.
+fn shortened(path: &Path) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let is_taken_back = part == Component::ParentDir
+            && matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if is_taken_back {
+            short.pop();
+        } else if part != Component::CurDir {
+            short.push(part);
+        }
+    }
+    let is_same = fs::canonicalize(&short).ok() == fs::canonicalize(path).ok();
+    if is_same && !short.as_os_str().is_empty() { short } else { path.to_owned() }
 }
 
 /// Once more if the folder changed meanwhile.

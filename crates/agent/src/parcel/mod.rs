@@ -20,11 +20,11 @@ mod manifest;
 mod members;
 mod pack;
 mod publish;
+mod sent;
 mod source;
 mod stored;
 mod survey;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use errand_api::agent_file::Agent;
@@ -33,6 +33,8 @@ use errand_model::Digest;
 pub use arrive::{Arrival, Listing};
 pub use error::Error;
 pub use manifest::{Content, ParcelFile};
+pub use members::check;
+pub use sent::{SENT_LIST, plan_sent, sent_folder, sent_list};
 pub use source::{Source, locate};
 pub use stored::{open, remove, verify};
 
@@ -93,16 +95,6 @@ pub struct Plan {
 /// [`Error`]: whatever is wrong with the source.
 pub fn plan(path: &Path) -> Result<Plan, Error> {
     members::plan(&locate(path)?)
-}
-
-/// The same for an agent whose members by path are parcels already: `pinned` has their digests by
-/// what the agent file has for them.
-///
-/// # Errors
-///
-/// [`Error`]: whatever is wrong with the source; a member that is not pinned is.
-pub fn plan_pinned(path: &Path, pinned: &BTreeMap<String, Digest>) -> Result<Plan, Error> {
-    members::plan_pinned(&locate(path)?, pinned)
 }
 
 impl Plan {

@@ -7,6 +7,7 @@ mod endings;
 mod following;
 mod identities;
 mod logs;
+mod members;
 mod output;
 mod parcel;
 mod secret;

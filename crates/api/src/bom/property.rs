@@ -1,10 +1,12 @@
 //! Settings as properties, each with a name in errand's own space: `errand:…`.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::digest_of;
-use crate::agent_file::{Agent, Target, Workspace};
+use crate::agent_file::{Agent, Member, Target, Workspace};
 
 /// Names and values in the order in which they were added; a name may come again.
 #[derive(Debug, Default)]
@@ -83,8 +85,20 @@ pub(super) fn of_agent(agent: &Agent) -> Value {
     }
     if let Some(coordinator) = &agent.coordinator {
         properties.add("coordinator", &digest_of(coordinator));
+        properties.add("coordinator:type", coordinator.pattern.word());
+        named(&mut properties, "coordinator:agent", &coordinator.agents);
     }
+    named(&mut properties, "handoff", &agent.handoffs);
     properties.into_value()
+}
+
+/// Other agents, each by the name that this one has for it: what the agent file has, and the parcel.
+fn named(properties: &mut Properties, what: &str, agents: &BTreeMap<String, Member>) {
+    for (name, member) in agents {
+        let digest = member.digest.as_ref().map(|digest| format!(" {digest}"));
+        let value = format!("{}{}", member.agent, digest.unwrap_or_default());
+        properties.add(&format!("{what}:{name}"), &value);
+    }
 }
 
 fn target(properties: &mut Properties, target: &Target) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 
-use super::coordinator::Coordinator;
+use super::coordinator::{Coordinator, Member};
 use super::limits::{Budgets, Resources, RetryPolicy, Timeouts};
 use super::model::{Dependency, McpServer, Model, Tool};
 use super::process::{Harness, Target, Workspace};
@@ -131,4 +131,7 @@ pub struct Spec {
     pub listen: Option<Listen>,
     /// Makes this a run whose steps are other agents' runs.
     pub coordinator: Option<Coordinator>,
+    /// Agents that a run may be handed over to when it ends well.
+    #[schemars(length(max = 256))]
+    pub handoffs: Option<Vec<Member>>,
 }

@@ -18,7 +18,10 @@ use schemars::transform::transform_subschemas;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
-pub use coordinator::{Aggregation, Coordinator, Edge, MessageType, Node, Outcome, When};
+pub use coordinator::{
+    Aggregation, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member, MessageType,
+    NamedLink, NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
+};
 pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
 pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};
 pub use model::{Dependency, McpServer, Model, ModelName, SideEffect, Tool, ToolObject};

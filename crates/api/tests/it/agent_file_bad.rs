@@ -627,7 +627,7 @@ fn schemas() {
 }
 
 #[test]
-fn models_tools_and_coordinators() {
+fn models_and_tools() {
     insta::assert_snapshot!(
         bad_specs(&[
             "model: claude",
@@ -640,7 +640,6 @@ fn models_tools_and_coordinators() {
             "mcp_servers: [{ name: a, command: [b], url: 'https://c/' }]",
             "mcp_servers: [{ name: a, url: 'ftp://c/' }]",
             "dependencies: [{ port: 0 }]",
-            "coordinator: { type: chain, agents: [b] }",
         ]),
         @r#"
     agent.yaml:6:10: spec.model: expected a mapping, found the text "claude"
@@ -661,49 +660,8 @@ fn models_tools_and_coordinators() {
     agent.yaml:6:18: spec.dependencies[0]: "agent" is missing
       hint: write agent: and the name of the agent that offers it
     agent.yaml:6:26: spec.dependencies[0].port: expected a whole number from 1 to 65535, found 0
-    agent.yaml:5:12: spec.command: a coordinator runs other agents and has no command
-      hint: remove command or coordinator
     "#
     );
-    let coordinator = |spec: &str| {
-        bad(&with_spec(&format!("  coordinator: {spec}\n")).replace("  command: [a]\n", ""))
-    };
-    let said = [
-        "{}",
-        "{ type: chian }",
-        "{ type: chain }",
-        "{ type: chain, agents: [] }",
-        "{ type: chain, agents: [a], max_parallel: 2 }",
-        "{ type: fan_out, agents: [a], max_parallel: 0, timeout_per_agent: 5 }",
-        "{ type: workflow, graph: {} }",
-        "{ type: workflow, graph: { a: { outputs_to: [b] } } }",
-        "{ type: workflow, start: z, graph: { a: { outputs_to: [__done__] } } }",
-        "{ type: workflow, graph: { a: { outputs_to: [{ to: a, when: { type: task } }] } } }",
-    ]
-    .map(coordinator);
-    insta::assert_snapshot!(said.join("\n"), @r#"
-    agent.yaml:5:16: spec.coordinator: "type" is missing
-      hint: write type: and one of chain, fan_out, workflow
-    agent.yaml:5:24: spec.coordinator.type: "chian" is not a coordinator
-      hint: did you mean "chain"? One of: chain, fan_out, workflow
-    agent.yaml:5:16: spec.coordinator: "agents" is missing
-      hint: write agents: [first, second]
-    agent.yaml:5:39: spec.coordinator.agents: there is no agent in the list
-    agent.yaml:5:44: spec.coordinator.max_parallel: unknown field "max_parallel"
-      hint: known here: type, agents
-    agent.yaml:5:60: spec.coordinator.max_parallel: expected a whole number from 1 to 4294967295, found 0
-    agent.yaml:5:82: spec.coordinator.timeout_per_agent: the duration 5 has no unit
-      hint: write 5s for seconds, 5ms for milliseconds, 5m for minutes
-    agent.yaml:5:41: spec.coordinator.graph: the graph has no node
-    agent.yaml:5:61: spec.coordinator.graph.a.outputs_to[0]: "b" is not a node of the graph
-      hint: one of: a, __end__, __self__, __prev__, __next__
-    agent.yaml:5:41: spec.coordinator.start: "z" is not a node of the graph
-      hint: one of: a
-    agent.yaml:5:71: spec.coordinator.graph.a.outputs_to[0]: "__done__" is not a node of the graph
-      hint: one of: a, __end__, __self__, __prev__, __next__
-    agent.yaml:5:84: spec.coordinator.graph.a.outputs_to[0].when.type: "task" is not a type of message
-      hint: did you mean "TASK"? One of: TASK, RESULT, VALIDATION, ERROR, CONTROL
-    "#);
 }
 
 #[test]

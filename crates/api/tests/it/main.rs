@@ -9,6 +9,7 @@
 mod agent_file;
 mod agent_file_bad;
 mod bom;
+mod coordinator;
 mod error_codes;
 mod manifest;
 mod schema;

@@ -77,14 +77,20 @@ const GOOD: &[&str] = &[
     "  mcp_servers: [{ name: a, command: [b, 1], env: { X: 1 } }]\n",
     "  model: { provider: a, name: b }\n  policies: [a.b-c_d]\n  tier: x\n",
     "  dependencies: [{ agent: a, tier: b, service: c, port: 65535 }]\n",
+    "  handoffs: []\n",
+    "  handoffs: [reviewer, ../other, { agent: ., name: myself }]\n",
 ];
 
 const GOOD_COORDINATORS: &[&str] = &[
-    "{ type: chain, agents: [a, ../b] }",
+    "{ type: chain, agents: [a, ../b, a-1@1.0.0] }",
+    "{ type: chain, agents: [a, { agent: ../b, name: c_d, input: { x: ['{{ outputs.a.b | 1 }}'] } }], max_messages: 7 }",
     "{ type: fan_out, agents: [a] }",
-    "{ type: fan_out, agents: [a], aggregation: majority, timeout_per_agent: 30s, max_parallel: 8 }",
-    "{ type: workflow, graph: { a: , b: {}, c: { agent: ../x, outputs_to: [a, __end__, { to: b }, { to: c, when: { type: TASK } }] } } }",
-    "{ type: workflow, start: b, max_messages: 5, graph: { a: { outputs_to: [b] }, b: } }",
+    "{ type: fan_out, agents: [a, { agent: a, name: b }], aggregation: majority, timeout_per_agent: 30s, max_parallel: 8 }",
+    "{ type: fan_out, agents: [a], partition: items, on_failure: ignore }",
+    "{ type: fan_out, agents: [a, b], aggregation: collect, on_failure: { min_success: 2 } }",
+    "{ type: workflow, graph: { a: { outputs_to: [c], max_runs: 2, join: all }, c: { agent: ../x, outputs_to: [a, __end__, { to: a, when: { type: ERROR } }] } } }",
+    "{ type: workflow, graph: { a: { outputs_to: [b, { to: a, when: { type: TASK } }] }, b: { outputs_to: [{ to: __end__, when: { payload: { ok: true, /x/y: { gt: 1, in: [2, 3] } } } }], input: '{{ output }}' } }, max_messages: 9 }",
+    "{ type: workflow, start: b, max_messages: 5, graph: { a: { outputs_to: [b, __end__] }, b: { outputs_to: [a] } } }",
 ];
 
 /// `spec`s that both refuse.
@@ -147,6 +153,8 @@ const BAD: &[&str] = &[
     "  mcp_servers: [{ name: a }]\n",
     "  mcp_servers: [{ name: a, command: [b], url: 'https://c' }]\n",
     "  dependencies: [{ agent: a, port: 0 }]\n",
+    "  handoffs: a\n",
+    "  handoffs: [{ agent: a, input: 1 }]\n",
 ];
 
 const BAD_COORDINATORS: &[&str] = &[
@@ -155,6 +163,17 @@ const BAD_COORDINATORS: &[&str] = &[
     "{ type: chain }",
     "{ type: chain, agents: [] }",
     "{ type: chain, agents: [a], max_parallel: 1 }",
+    "{ type: chain, agents: [{ name: a }] }",
+    "{ type: chain, agents: [{ agent: ../a, name: a.b }] }",
+    "{ type: chain, agents: [5] }",
+    "{ type: fan_out, agents: [{ agent: a, input: 1 }] }",
+    "{ type: fan_out, agents: [a], on_failure: never }",
+    "{ type: fan_out, agents: [a], on_failure: { min_success: 0 } }",
+    "{ type: workflow, graph: { a: { outputs_to: [{ to: __end__, when: {} }] } } }",
+    "{ type: workflow, graph: { a: { outputs_to: [{ to: __end__, when: { payload: { x: { more: 1 } } } }] } } }",
+    "{ type: workflow, graph: { a: { outputs_to: [{ to: __end__, when: { payload: { x: { lt: true } } } }] } } }",
+    "{ type: workflow, graph: { a: { outputs_to: [__end__], join: some } } }",
+    "{ type: workflow, graph: { a.b: { agent: a, outputs_to: [__end__] } } }",
     "{ type: fan_out, agents: [a], max_parallel: 0 }",
     "{ type: fan_out, agents: [a], aggregation: sum }",
     "{ type: workflow, graph: {} }",
@@ -247,6 +266,19 @@ fn parser_and_schema_know_the_same_fields() {
             coordinator("{ type: workflow, graph: { a: { outputs_to: [{ qqqqqqqqqqqq: 1 }] } } }"),
             "/$defs/Outcome",
         ),
+        (
+            coordinator(
+                "{ type: workflow, graph: { a: { outputs_to: [{ to: a, when: { qqqqqqqqqqqq: 1 } }] } } }",
+            ),
+            "/$defs/When",
+        ),
+        (coordinator("{ type: chain, agents: [{ qqqqqqqqqqqq: 1 }] }"), "/$defs/NamedLink"),
+        (coordinator("{ type: fan_out, agents: [{ qqqqqqqqqqqq: 1 }] }"), "/$defs/NamedMember"),
+        (
+            coordinator("{ type: fan_out, agents: [a], on_failure: { qqqqqqqqqqqq: 1 } }"),
+            "/$defs/AtLeast",
+        ),
+        (spec("handoffs: [{ qqqqqqqqqqqq: 1 }]"), "/$defs/NamedMember"),
     ];
     for (text, pointer) in cases {
         assert_eq!(known_to_parser(&text), fields(pointer), "{pointer}");
@@ -315,6 +347,7 @@ fn agents_of_page(text: &str) -> Vec<String> {
 fn places(value: &Value, pointer: &str, found: &mut Vec<String>) {
     found.push(pointer.to_owned());
     for (name, child) in value.as_object().into_iter().flatten() {
+        let name = name.replace('~', "~0").replace('/', "~1");
         places(child, &format!("{pointer}/{name}"), found);
     }
     for (index, child) in value.as_array().into_iter().flatten().enumerate() {

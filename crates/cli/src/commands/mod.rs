@@ -104,7 +104,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Container(command) => container::run(context, command).await,
         Command::Bom(args) => bom::run(context, args).await,
         Command::Build(args) => build::run(context, &args),
-        Command::Validate(args) => validate::run(context, &args),
+        Command::Validate(args) => validate::run(context, &args).await,
         Command::Schema(args) => schema::run(context, &args),
         Command::Secret(command) => secret::run(context, command),
         Command::Export(args) => export::run(context, args).await,

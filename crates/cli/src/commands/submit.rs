@@ -219,7 +219,15 @@ impl Checked {
             input: self.input.as_deref(),
             env: &self.wishes.env,
         };
-        admit::check(&context.surroundings(), &draft)?;
+        let around = context.surroundings();
+        // Those that it names by path are no parcels yet.
+        for member in self.source.plan.members() {
+            let files = &member.source().folder;
+            let draft = Draft { agent: member.agent(), files, kind: RunKind::Heartbeat, ..draft };
+            admit::check(&around, &draft)
+                .map_err(|error| error.of_member(&files.display().to_string()))?;
+        }
+        admit::check(&around, &draft)?;
         Ok(self)
     }
 

@@ -1,12 +1,16 @@
-//! `errand validate`: every problem of an agent file at once.
+//! `errand validate`: every problem of an agent file at once, and of those that it names by path.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use errand_agent::parcel;
-use errand_api::agent_file;
+use errand_api::agent_file::{Problems, Unknown};
+use errand_api::error_code::ErrorCode;
+use errand_engine::agents;
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::place::Place;
 
 /// Arguments of `errand validate`.
 #[derive(Debug, clap::Args)]
@@ -19,32 +23,82 @@ pub(crate) struct Args {
 }
 
 /// Checks an agent file.
-pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let located = parcel::locate(&args.path)?;
     let shown = located.agent_file.display().to_string();
-    let checked = agent_file::parse_bytes(&shown, &located.read()?);
-    if args.json {
-        let problems: Vec<_> = match &checked {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems
-                .problems
-                .iter()
-                .map(|problem| {
-                    serde_json::json!({
-                        "path": problem.path, "line": problem.line, "column": problem.column,
-                        "message": problem.message, "hint": problem.hint,
-                    })
-                })
-                .collect(),
-        };
-        let is_valid = problems.is_empty();
-        context.printer.json(&serde_json::json!({
-            "schema": 1, "source": shown, "valid": is_valid, "problems": problems,
-            "omitted": checked.as_ref().map_or_else(|problems| problems.omitted, |_| 0),
-        }))?;
-        return Ok(if is_valid { 0 } else { errand_api::exit_code::USAGE });
+    // Registered agents are looked up once the files told which there are.
+    let mut named = BTreeMap::new();
+    let mut note = |agent: &str| {
+        named.insert(agent.to_owned(), true);
+        Ok(())
+    };
+    let mut checked = parcel::check(&args.path, &mut note)?;
+    if !named.is_empty() {
+        look_up(context, &mut named).await?;
+        checked = parcel::check(&args.path, &mut |agent| known(&named, agent))?;
     }
-    let agent = checked?;
-    context.printer.line(&format!("{shown}: {}@{} is valid", agent.name, agent.version))?;
-    Ok(0)
+    if args.json {
+        return json(context, &shown, &checked.err().unwrap_or_default());
+    }
+    match checked {
+        Ok(agent) => {
+            context.printer.line(&format!("{shown}: {}@{} is valid", agent.name, agent.version))?;
+            Ok(0)
+        }
+        Err(problems) => Err(Failure::of_files(&problems)),
+    }
+}
+
+/// Which of the registered agents there are, if there is a registry to ask.
+async fn look_up(context: &Context, named: &mut BTreeMap<String, bool>) -> Result<(), Failure> {
+    let Some(place) = context.place_if_any()? else { return Ok(()) };
+    for (reference, is_known) in named {
+        let found: Result<(), Failure> = match &place {
+            Place::There(remote) => remote.agent(reference).await.map(drop),
+            Place::Here(engine) => {
+                let (name, version) = agents::split_reference(reference);
+                let found = agents::find(engine, None, name, version).await;
+                found.map(drop).map_err(|error| errand_engine::Error::from(error).into())
+            }
+        };
+        match found {
+            Ok(()) => {}
+            Err(failure) if failure.code() == ErrorCode::AgentNotFound => *is_known = false,
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
+}
+
+fn known(named: &BTreeMap<String, bool>, agent: &str) -> Result<(), Unknown> {
+    if named.get(agent).copied().unwrap_or(true) {
+        return Ok(());
+    }
+    Err(Unknown {
+        message: format!("no agent {agent} is registered"),
+        hint: Some("register it with `errand push`, or name its folder by path".to_owned()),
+    })
+}
+
+/// The problems of all files. Those of other files than the agent's own name theirs.
+fn json(context: &Context, shown: &str, files: &[Problems]) -> Result<u8, Failure> {
+    let all = files.iter().flat_map(|file| file.problems.iter().map(move |it| (file, it)));
+    let problems: Vec<_> = all
+        .map(|(file, problem)| {
+            let mut shown_problem = serde_json::json!({
+                "path": problem.path, "line": problem.line, "column": problem.column,
+                "message": problem.message, "hint": problem.hint,
+            });
+            if file.source_name != shown {
+                shown_problem["source"] = file.source_name.as_str().into();
+            }
+            shown_problem
+        })
+        .collect();
+    let is_valid = problems.is_empty();
+    context.printer.json(&serde_json::json!({
+        "schema": 1, "source": shown, "valid": is_valid, "problems": problems,
+        "omitted": files.iter().map(|file| file.omitted).sum::<usize>(),
+    }))?;
+    Ok(if is_valid { 0 } else { errand_api::exit_code::USAGE })
 }

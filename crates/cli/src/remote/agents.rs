@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use errand_agent::parcel::{Content, Plan};
+use errand_agent::parcel::{self, Content, Plan};
 use errand_api::worker::Workers;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -86,27 +86,52 @@ impl Remote {
     }
 }
 
-/// The files that a parcel would have, and nothing else of the folder.
+/// The files that a parcel would have, and nothing else of the folder; so of the agents that it names
+/// by path.
 fn archive(plan: &Plan) -> std::io::Result<Vec<u8>> {
-    let folder = &plan.source().folder;
     let mut archive = tar::Builder::new(Vec::new());
+    if let Some(list) = parcel::sent_list(plan)? {
+        let mut header = tar::Header::new_gnu();
+        header.set_mtime(0);
+        header.set_size(list.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, parcel::SENT_LIST, list.as_slice())?;
+    }
+    for (index, member) in plan.members().iter().enumerate() {
+        let below = parcel::sent_folder(index);
+        append(&mut archive, member, Path::new(&below))?;
+        let file = member.source().agent_file.file_name().unwrap_or_default();
+        if !member.files().iter().any(|packed| Path::new(&packed.path) == Path::new(file)) {
+            // Left out of the parcel, which is made of it all the same.
+            let place = Path::new(&below).join(file);
+            archive.append_path_with_name(&member.source().agent_file, place)?;
+        }
+    }
+    append(&mut archive, plan, Path::new(""))?;
+    archive.into_inner()
+}
+
+/// The files of one agent, below a folder of the archive.
+fn append(archive: &mut tar::Builder<Vec<u8>>, plan: &Plan, below: &Path) -> std::io::Result<()> {
+    let folder = &plan.source().folder;
     for file in plan.files() {
         let mut header = tar::Header::new_gnu();
         header.set_mtime(0);
+        let place = below.join(&file.path);
         match &file.content {
             Content::File { executable, size_bytes, .. } => {
                 header.set_size(*size_bytes);
                 header.set_mode(if *executable { 0o755 } else { 0o644 });
                 let content = std::fs::File::open(folder.join(&file.path))?;
-                archive.append_data(&mut header, &file.path, content)?;
+                archive.append_data(&mut header, place, content)?;
             }
             Content::Link { target } => {
                 header.set_entry_type(tar::EntryType::Symlink);
                 header.set_size(0);
                 header.set_mode(0o777);
-                archive.append_link(&mut header, &file.path, Path::new(target))?;
+                archive.append_link(&mut header, place, Path::new(target))?;
             }
         }
     }
-    archive.into_inner()
+    Ok(())
 }

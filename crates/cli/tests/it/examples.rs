@@ -222,3 +222,86 @@ fn the_deployment_waits_for_its_approval_without_a_process() {
     drop(sandbox.errand(["wait", &run_id]).run().ok());
     assert_eq!(record(&sandbox, &run_id)["output"]["deployed"], false);
 }
+
+/// The coordinator's record, of all runs that it led to.
+fn coordinated(sandbox: &Sandbox, agent: &str) -> serde_json::Value {
+    let runs = all(sandbox);
+    runs.iter().find(|run| run["agent"]["name"] == agent).unwrap().clone()
+}
+
+#[test]
+fn the_research_team_has_its_report_validated_before_it_ends() {
+    let sandbox = sandbox();
+    let agent = example("research-team");
+    drop(sandbox.errand(words("validate", &agent, &[])).run().ok());
+    drop(sandbox.errand(words("run", &agent, &[])).run().ok());
+    let run = coordinated(&sandbox, "research-team");
+    assert_eq!(run["status"], "completed", "{run:#}");
+    assert_eq!(run["output"]["drafts"], 2);
+    let report = run["output"]["report"].as_str().unwrap();
+    let line = "- The first estimate was 42 million. [council]";
+    assert!(report.lines().any(|it| it == line), "{report}");
+
+    let run_id = run["run_id"].as_str().unwrap();
+    let events = sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines();
+    let said: Vec<String> = events
+        .iter()
+        .filter(|event| event["type"] == "message.sent")
+        .map(|event| {
+            let word = |name: &str| event["data"][name].as_str().unwrap().to_owned();
+            format!("{} {} {}", word("from"), word("type"), word("to"))
+        })
+        .collect();
+    let expected = [
+        "__start__ TASK researcher",
+        "researcher TASK analyst",
+        "analyst RESULT writer",
+        "writer VALIDATION analyst",
+        "analyst RESULT writer",
+        "writer VALIDATION analyst",
+        "analyst RESULT writer",
+        "writer RESULT __end__",
+    ];
+    assert_eq!(said, expected);
+    // One process of the writer heard of both verdicts.
+    let writers = all(&sandbox).iter().filter(|run| run["agent"]["name"] == "writer").count();
+    assert_eq!(writers, 1);
+    drop(sandbox.errand(["verify", "--all"]).run().ok());
+}
+
+#[test]
+fn the_research_team_searches_the_texts_that_it_is_given() {
+    let sandbox = sandbox();
+    sandbox.write("texts/bridge.txt", "The bridge was built in 1931. It is green.");
+    let folder = sandbox.path("texts");
+    let question =
+        serde_json::json!({ "question": "When was the bridge built?", "folder": folder });
+    let agent = example("research-team");
+    drop(sandbox.errand(words("run", &agent, &["--job", &question.to_string()])).run().ok());
+    let run = coordinated(&sandbox, "research-team");
+    let report = "# When was the bridge built?\n\n- The bridge was built in 1931. [bridge]\n";
+    assert_eq!(run["output"]["report"], report);
+}
+
+#[test]
+fn a_text_is_translated_by_three_agents_at_once() {
+    let sandbox = sandbox();
+    let agent = example("translate");
+    drop(sandbox.errand(words("run", &agent, &["--job", "Good water and bread"])).run().ok());
+    let expected = serde_json::json!({
+        "french": { "text": "Bon eau et pain" },
+        "german": { "text": "Gut Wasser und Brot" },
+        "spanish": { "text": "Bueno agua y pan" },
+    });
+    assert_eq!(coordinated(&sandbox, "translate")["output"], expected);
+}
+
+#[test]
+fn a_table_goes_through_a_chain_of_agents() {
+    let sandbox = sandbox();
+    let agent = example("csv-report");
+    let table = "item,count\napples,3\npears,x\napples,4\n";
+    drop(sandbox.errand(words("run", &agent, &["--job", "-"])).stdin(table).run().ok());
+    let expected = serde_json::json!({ "refused": 1, "rows": 3, "sums": { "apples": 7 } });
+    assert_eq!(coordinated(&sandbox, "csv-report")["output"], expected);
+}

@@ -21,7 +21,7 @@ pub use errand_agent::parcel::{ALWAYS_IGNORED, Parcel, Plan};
 pub use archive::{Malformed, Unpacked, unpack};
 pub use find::{find, open, split_reference};
 pub use list::{current, list, versions};
-pub use register::{Outcome, Registration, Replace, check, register};
+pub use register::{Outcome, Registration, Replace, check, check_sent, register};
 pub use remove::remove;
 
 /// A version of a registered agent.

@@ -47,12 +47,30 @@ pub enum Outcome {
     Same,
 }
 
-/// Reads and checks the agent in a folder; writes nothing. `shown` is how problems name its file.
+/// Reads and checks the agent in a folder, and those that it names by path; writes nothing. `shown`
+/// is how problems name its file.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, as `errand validate` says it.
 pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
+    checked(folder, shown, parcel::plan)
+}
+
+/// The same for a folder that was sent: what its agent names by path came along.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn check_sent(folder: &Path, shown: &str) -> Result<Plan, Error> {
+    checked(folder, shown, parcel::plan_sent)
+}
+
+fn checked(
+    folder: &Path,
+    shown: &str,
+    plan: fn(&Path) -> Result<Plan, parcel::Error>,
+) -> Result<Plan, Error> {
     let located = parcel::locate(folder).map_err(|error| {
         let is_missing = matches!(error, parcel::Error::AgentFileMissing { .. });
         if is_missing { parcel::Error::AgentFileMissing { path: shown.into() } } else { error }
@@ -60,7 +78,11 @@ pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
     // With all its problems, and under the name that its owner knows.
     agent_file::parse_bytes(shown, &located.read()?)
         .map_err(|problems| parcel::Error::AgentFileInvalid { problems })?;
-    let plan = parcel::plan(folder)?;
+    let plan = plan(folder)?;
+    for member in plan.members() {
+        let checked = crate::admit::check_agent(member.agent(), &member.source().folder);
+        checked.map_err(|error| error.of_member(&member.agent().name))?;
+    }
     crate::admit::check_agent(plan.agent(), &plan.source().folder)?;
     Ok(plan)
 }
@@ -78,6 +100,8 @@ pub async fn register(
     let found = known(engine, registration.namespace, plan.agent()).await?;
     refuse_other(&registration, &plan, found.as_ref())?;
     let parcel = plan.publish(&engine.registry().parcels())?;
+    // Whoever carries on a coordinator elsewhere may need it: it is not admitted here then.
+    crate::parcels::share(engine, &parcel)?;
     for _ in 0..TRIES {
         let found = known(engine, registration.namespace, &parcel.agent).await?;
         let before = found.as_ref().map(read).transpose()?;

@@ -57,9 +57,9 @@ async fn pin(
     for (name, member) in members {
         let found = match known.get(member.agent.as_str()) {
             Some(found) => found.clone(),
-            None => Box::pin(find(engine, submission, member)).await.map_err(|error| {
-                Error::Member { agent: member.agent.clone(), source: Box::new(error) }
-            })?,
+            None => Box::pin(find(engine, submission, member))
+                .await
+                .map_err(|error| error.of_member(&member.agent))?,
         };
         known.insert(&member.agent, found.clone());
         pinned.insert(name.clone(), found);

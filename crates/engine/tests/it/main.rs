@@ -4,6 +4,7 @@
 
 mod hooks;
 mod listener;
+mod members;
 mod news;
 mod outbox;
 mod schedules;

@@ -53,7 +53,7 @@ pub(crate) async fn push_agent(
 /// Unpacks an archive and checks what is in it.
 fn plan(engine: &errand_engine::Engine, archive: &[u8]) -> Result<(Unpacked, Plan), Refusal> {
     let folder = agents::unpack(engine, archive)?;
-    let plan = agents::check(folder.folder(), FILE_NAME)?;
+    let plan = agents::check_sent(folder.folder(), FILE_NAME)?;
     Ok((folder, plan))
 }
 

@@ -1,0 +1,196 @@
+//! Coordinators at admission: their agents are found and pinned.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use errand_agent::parcel;
+use errand_api::audit::Actor;
+use errand_api::error_code::ErrorCode;
+use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
+use errand_engine::agents::{self, Registration, Replace};
+use errand_engine::{Engine, Error};
+use errand_model::RunId;
+use errand_model::coordination::{DEPTH_LIMIT, Membership, Pattern};
+use errand_model::event::{RunCreated, RunKind, Trigger, TriggerKind};
+
+use crate::outbox::{SetClock, engine};
+
+struct Place {
+    folder: tempfile::TempDir,
+    engine: Engine,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = std::sync::Arc::new(SetClock(std::sync::atomic::AtomicI64::new(0)));
+        let engine = engine(folder.path(), clock);
+        Self { folder, engine }
+    }
+
+    fn agent(&self, name: &str, version: &str, spec: &str) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = format!(
+            "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name}, version: {version} }}\n\
+             spec:\n  {spec}\n"
+        );
+        std::fs::write(folder.join("agent.yaml"), file).unwrap();
+        folder
+    }
+
+    fn worker(&self, name: &str) -> PathBuf {
+        self.agent(name, "1.0.0", "command: [/bin/true]")
+    }
+
+    async fn register(&self, namespace: Option<&str>, folder: &std::path::Path) {
+        let plan = agents::check(folder, "agent.yaml").unwrap();
+        let by = Actor { key: None, name: None, from: "test".to_owned() };
+        let source = "pushed".to_owned();
+        let registration = Registration { namespace, source, replace: Replace::No, by: &by };
+        agents::register(&self.engine, plan, registration).await.unwrap();
+    }
+
+    fn submission(&self, folder: &std::path::Path) -> Submission {
+        let parcel = parcel::build(folder, &self.engine.registry().parcels()).unwrap();
+        Submission {
+            parcel,
+            source: folder.display().to_string(),
+            kind: RunKind::Job,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: None,
+            wishes: Wishes::default(),
+            service: None,
+            parent: None,
+            origin: None,
+            member: None,
+            lineage: Lineage::default(),
+        }
+    }
+
+    async fn created(&self, submission: Submission) -> Result<RunCreated, Error> {
+        let admission = admit::admission(&self.engine, submission).await?;
+        Ok(admission.run.spec.clone())
+    }
+}
+
+#[tokio::test]
+async fn agents_are_pinned_by_path_and_by_name() {
+    let place = Place::new();
+    place.worker("near");
+    let far = place.worker("far");
+    place.register(None, &far).await;
+    place.register(None, &place.agent("far", "2.0.0", "command: [/bin/false]")).await;
+    let team = place.agent(
+        "team",
+        "1.0.0",
+        "coordinator: { type: chain, agents: [../near, far, { agent: far@1.0.0, name: old }] }",
+    );
+    let created = place.created(place.submission(&team)).await.unwrap();
+    let plan = created.plan.unwrap();
+    assert!(matches!(&plan.pattern, Pattern::Chain(chain) if chain.links.len() == 3));
+    let pinned: BTreeMap<&str, (&str, &str)> = plan
+        .agents
+        .iter()
+        .map(|(name, agent)| (name.as_str(), (agent.name.as_str(), agent.version.as_str())))
+        .collect();
+    let expected =
+        [("far", ("far", "2.0.0")), ("near", ("near", "1.0.0")), ("old", ("far", "1.0.0"))];
+    assert_eq!(pinned, BTreeMap::from(expected));
+    for agent in plan.agents.values() {
+        let parcel = parcel::open(&place.engine.registry().parcels(), &agent.digest).unwrap();
+        assert_eq!(parcel.agent.version, agent.version);
+    }
+    let near = place.folder.path().join("near");
+    assert_eq!(plan.agents["near"].path, near.display().to_string());
+    assert_eq!(plan.agents["far"].path, "pushed");
+}
+
+#[tokio::test]
+async fn what_a_run_may_be_handed_over_to_is_pinned_too() {
+    let place = Place::new();
+    place.worker("other");
+    let folder = place.agent("first", "1.0.0", "command: [/bin/true]\n  handoffs: [../other]");
+    let created = place.created(place.submission(&folder)).await.unwrap();
+    assert_eq!(created.plan, None);
+    assert_eq!(created.handoffs["other"].name, "other");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_not_registered_is_named() {
+    let place = Place::new();
+    let far = place.worker("far");
+    place.register(Some("theirs"), &far).await;
+    let team = place.agent("team", "1.0.0", "coordinator: { type: chain, agents: [far] }");
+    let error = place.created(place.submission(&team)).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::AgentNotFound);
+    assert!(error.to_string().contains("far"), "{error}");
+    // Names are those of the run's own namespace.
+    let mut submission = place.submission(&team);
+    submission.wishes.namespace = Some("theirs".to_owned());
+    assert!(place.created(submission).await.unwrap().plan.is_some());
+}
+
+#[tokio::test]
+async fn a_parcel_that_is_gone_is_found_out_before_a_run_exists() {
+    let place = Place::new();
+    let near = place.worker("near");
+    let team = place.agent("team", "1.0.0", "coordinator: { type: fan_out, agents: [../near] }");
+    let submission = place.submission(&team);
+    let digest = parcel::plan(&near).unwrap().digest().clone();
+    parcel::remove(&place.engine.registry().parcels(), &digest).unwrap();
+    let error = place.created(submission).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ParcelNotFound);
+    assert!(error.to_string().contains("../near"), "{error}");
+}
+
+#[tokio::test]
+async fn coordinators_are_in_each_other_only_so_deep() {
+    let place = Place::new();
+    let near = place.worker("near");
+    let team = place.agent("team", "1.0.0", "coordinator: { type: fan_out, agents: [../near] }");
+    let at = |folder: &PathBuf, depth: u32| {
+        let mut submission = place.submission(folder);
+        submission.member = Some(Box::new(Membership {
+            coordinator: "01m2c8w1q3k4v5x6y7z8".parse::<RunId>().unwrap(),
+            key: "a#1".to_owned(),
+            name: "a".to_owned(),
+            depth,
+            sends_to: Vec::new(),
+            previous: None,
+        }));
+        submission
+    };
+    // The last that may be a coordinator, the last that may be anything, and one too many.
+    assert!(place.created(at(&team, DEPTH_LIMIT - 1)).await.is_ok());
+    assert!(place.created(at(&near, DEPTH_LIMIT)).await.is_ok());
+    for submission in [at(&team, DEPTH_LIMIT), at(&near, DEPTH_LIMIT + 1)] {
+        let error = place.created(submission).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::NestingTooDeep);
+    }
+}
+
+#[tokio::test]
+async fn a_run_is_checked_with_the_agents_that_are_named_by_path() {
+    let place = Place::new();
+    place.agent("near", "1.0.0", "command: [no-such-program]");
+    place.agent("inner", "1.0.0", "coordinator: { type: fan_out, agents: [../near] }");
+    let team = place.agent("team", "1.0.0", "coordinator: { type: fan_out, agents: [../inner] }");
+    let submission = place.submission(&team);
+    let env = BTreeMap::new();
+    let files = submission.parcel.files_path();
+    let mut draft = Draft {
+        agent: &submission.parcel.agent,
+        files: &files,
+        kind: RunKind::Job,
+        input: None,
+        env: &env,
+    };
+    let error = admit::check(place.engine.surroundings(), &draft).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::CommandNotFound);
+    // Somebody else's machine may have it.
+    admit::check_elsewhere(&draft).unwrap();
+    draft.kind = RunKind::Service;
+    let error = admit::check_elsewhere(&draft).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::AgentUnsupported);
+}
