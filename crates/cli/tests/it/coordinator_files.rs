@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use errand_testkit::postgres::Database;
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::json;
 
@@ -161,6 +162,34 @@ fn push_sends_what_an_agent_names_by_path() {
     drop(sandbox.errand(["--server", &url, "push", "upper"]).run().ok());
     let run = server.post("/v1/runs/wait", &request).expect(200).json();
     assert_eq!(run["output"], "HELLO!", "{run}");
+}
+
+#[test]
+fn workers_of_other_machines_find_what_a_coordinator_names() {
+    let (here, elsewhere) = (sandbox(), sandbox());
+    let database = Database::empty();
+    drop(here.errand(["migrate", "--database", &database.url()]).run().ok());
+    let url = database.url();
+    let server = Server::start(&here, &["--database", &url]);
+    let worker = elsewhere.errand(["worker", "--database", &url, "--label", "zone=far"]).spawn();
+    worker.wait_for_stderr("slots");
+    drop(
+        here.agent(
+            &Agent::shell("cat \"$ERRAND_AGENT_DIR/data.txt\"")
+                .named("inside")
+                .file("data.txt", "deep"),
+        ),
+    );
+    let shout = Agent::shell("printf '%s!' \"$(cat)\"").named("loud");
+    drop(here.agent(&shout));
+    coordinator(&here, "inner", "    { type: chain, agents: [../inside] }");
+    coordinator(&here, "team", "    { type: chain, agents: [../inner, ../loud] }");
+    drop(here.errand(["--server", &server.url(), "push", "team"]).run().ok());
+    let request = json!({ "agent": "team", "affinity": { "zone": "far" } });
+    let run = server.post("/v1/runs/wait", &request).expect(200).json();
+    assert_eq!(run["output"], "deep!", "{run:#}");
+    worker.terminate();
+    drop(worker.wait().ok());
 }
 
 #[test]

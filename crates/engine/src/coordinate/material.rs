@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use errand_agent::parcel;
 use errand_model::Payload;
-use errand_model::coordination::{Material, Pattern};
+use errand_model::coordination::{Material, Pattern, Reference};
 use errand_model::event::{Failure, MessageType};
 use errand_model::run::Run;
+use errand_model::template;
 use errand_store::Blobs;
 use serde_json::{Map, Value};
 
@@ -126,15 +127,20 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
         }
         Material::List(items) => items.iter().map(part).collect::<Result<_, _>>().map(Value::Array),
         Material::Template { template, output, from, kind, outputs } => {
-            let known = Known {
-                input: value(engine, run, &Material::Input)?,
-                output: value(engine, run, output)?,
-                from,
-                kind: *kind,
-                outputs,
-            };
+            let written = template::references(template).unwrap_or_default();
+            let references = written.iter().filter_map(|written| Reference::parse(written).ok());
+            let mut known =
+                Known { input: Value::Null, output: Value::Null, from, kind: *kind, outputs };
+            // What nothing refers to may be large, and is not read.
+            for reference in references {
+                if matches!(reference, Reference::Input(_)) && known.input.is_null() {
+                    known.input = value(engine, run, &Material::Input)?;
+                } else if matches!(reference, Reference::Output(_)) && known.output.is_null() {
+                    known.output = value(engine, run, output)?;
+                }
+            }
             let blobs = engine.blobs();
-            errand_model::template::render(template, |reference| known.find(&blobs, reference))
+            template::render(template, |written| known.find(&blobs, written))
                 .map_err(|unfilled| failure("mapping_failed", unfilled.to_string()))
         }
     }
@@ -150,42 +156,24 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// What stands there: `input`, `output`, `from`, `type`, `outputs.<name>`, each but `from` and
-    /// `type` with members and numbers of items behind it.
-    fn find(&self, blobs: &Blobs, reference: &str) -> Result<Value, String> {
-        let (what, path) = reference.split_once('.').unwrap_or((reference, ""));
-        let missing = || format!("there is no {reference}");
-        match what {
-            "input" => below(&self.input, path).ok_or_else(missing),
-            "output" => below(&self.output, path).ok_or_else(missing),
-            "from" if path.is_empty() => Ok(self.from.into()),
-            "type" if path.is_empty() => Ok(self.kind.word().into()),
-            "outputs" => {
-                let (name, path) = path.split_once('.').unwrap_or((path, ""));
-                let known = self.outputs.get(name).ok_or_else(missing)?;
+    /// What stands there.
+    fn find(&self, blobs: &Blobs, written: &str) -> Result<Value, String> {
+        let missing = || format!("there is no {written}");
+        let below =
+            |value: &Value, pointer: &str| value.pointer(pointer).cloned().ok_or_else(missing);
+        match Reference::parse(written)? {
+            Reference::Input(pointer) => below(&self.input, &pointer),
+            Reference::Output(pointer) => below(&self.output, &pointer),
+            Reference::From => Ok(self.from.into()),
+            Reference::Type => Ok(self.kind.word().into()),
+            Reference::OutputOf { name, pointer } => {
+                let known = self.outputs.get(&name).ok_or_else(missing)?;
                 let known = known.as_ref().map(|known| payload::to_json(blobs, known)).transpose();
-                let known = known.map_err(|error| format!("{reference}: {error}"))?;
-                below(&known.unwrap_or_default(), path).ok_or_else(missing)
+                let known = known.map_err(|error| format!("{written}: {error}"))?;
+                below(&known.unwrap_or_default(), &pointer)
             }
-            _ => Err(missing()),
         }
     }
-}
-
-/// What stands at `a.b.0` in a value; at nothing, the value itself.
-fn below(value: &Value, path: &str) -> Option<Value> {
-    let mut found = value;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        found = match found {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Object(_) => found.get(part)?,
-        };
-    }
-    Some(found.clone())
 }
 
 /// How many items there are to be given out; `None`: the input is not partitioned.

@@ -70,7 +70,7 @@ impl Place {
 
     async fn created(&self, submission: Submission) -> Result<RunCreated, Error> {
         let admission = admit::admission(&self.engine, submission).await?;
-        Ok(admission.run.spec.clone())
+        Ok(admission.run.spec)
     }
 }
 
