@@ -25,6 +25,7 @@ mod row;
 mod session;
 mod shared;
 pub mod sqlite;
+mod stored_fold;
 mod traits;
 mod usage;
 mod verify;

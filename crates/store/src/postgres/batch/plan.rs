@@ -12,14 +12,11 @@ use crate::postgres::read::kind_name;
 use crate::postgres::row::{damaged, fingerprint, integer, json, small};
 use crate::postgres::text::{indexed, labels};
 use crate::postgres::write::Grown;
+use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Lease, Pending};
 
-/// No more events than so many lie between a run's stored fold and the end of its journal: what a
-/// load has to fold at most, however long the journal is. A shorter journal has no stored fold: it
-/// would say the same once more.
-const FOLD_LIMIT: u64 = 64;
-
-/// From so many events on a fold is stored where one is asked for, or the run is over.
+/// From so many events on a fold is stored where one is asked for, or the run is over: that of a
+/// shorter journal would say the same once more.
 const FOLD_FROM: u64 = 24;
 
 /// The one status in which a run may wait in the queue.
@@ -258,7 +255,7 @@ impl<'a> Plan<'a> {
         heads.ended_at_ms.push(ended_at.map(errand_model::Timestamp::as_millis));
         let is_wanted = append.snapshot || ended_at.is_some();
         let behind = seq.saturating_sub(current.state_seq);
-        if behind >= FOLD_LIMIT || (is_wanted && behind >= FOLD_FROM) {
+        if is_behind(run, seq, current.state_seq) || (is_wanted && behind >= FOLD_FROM) {
             self.states.put(number, run, seq)?;
         }
         for id in &append.answered {

@@ -10,11 +10,8 @@ use crate::fence::check_keys;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::sqlite::row::{Current, integer, json};
+use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
-
-/// No more events than so many lie between a run's stored fold and the end of its journal: what a
-/// load has to fold at most, however long the journal is.
-const FOLD_LIMIT: u64 = 64;
 
 /// The one status in which a run may wait in the queue.
 const PENDING: &str = "pending";
@@ -166,7 +163,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
     dead_letter::note(connection, run, &append.run, &append.events)?;
     let ended_at = append.run.status.ended_at();
     let seq = append.head.seq;
-    if append.snapshot || ended_at.is_some() || seq >= current.state_seq + FOLD_LIMIT {
+    if append.snapshot || ended_at.is_some() || is_behind(&append.run, seq, current.state_seq) {
         put_state(connection, run, &append.run, seq)?;
     }
     let mut answered = 0;
