@@ -1,6 +1,7 @@
 //! What can be measured, a file each.
 
 mod commands;
+mod coordinators;
 mod detached;
 mod journals;
 mod listener;
@@ -79,6 +80,11 @@ pub(crate) const ALL: &[Section] = &[
         name: "stream",
         about: "streams of events: the first, tokens, a thousand clients",
         measure: stream::measure,
+    },
+    Section {
+        name: "coordinators",
+        about: "runs that are made of runs: fan-outs on PostgreSQL, a crowd that waits",
+        measure: coordinators::measure,
     },
     Section { name: "worker", about: "short runs through two slots", measure: worker::measure },
 ];

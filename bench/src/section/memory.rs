@@ -75,13 +75,13 @@ fn weight_line(name: &str, kib: u64, most_kib: u32) -> Result<Line, Failure> {
 
 /// What a process has done since it began, all of its threads together.
 #[derive(Clone, Copy, Debug)]
-struct Activity {
-    cpu_ticks: u32,
+pub(super) struct Activity {
+    pub(super) cpu_ticks: u32,
     wake_ups: u32,
 }
 
 impl Activity {
-    fn of(pid: u64) -> Result<Self, Failure> {
+    pub(super) fn of(pid: u64) -> Result<Self, Failure> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         let (_, fields) = stat.rsplit_once(") ").ok_or("a process without a state")?;
         let fields: Vec<&str> = fields.split(' ').collect();

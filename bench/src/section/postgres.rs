@@ -32,8 +32,8 @@ const ROWS: u32 = 1_600;
 
 /// What the machine can do at the moment.
 #[derive(Clone, Copy)]
-struct Floor {
-    f16: f64,
+pub(super) struct Floor {
+    pub(super) f16: f64,
     t1: f64,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(lines(&rounds))
 }
 
-async fn floor(url: &str) -> Result<Floor, Failure> {
+pub(super) async fn floor(url: &str) -> Result<Floor, Failure> {
     const SQL: &str = "INSERT INTO floor (payload) VALUES ($1)";
     let payload = "x".repeat(200);
     let mut clients = Vec::new();
@@ -306,7 +306,7 @@ fn cpu_seconds() -> f64 {
 }
 
 /// How much the server has written to its log, in bytes.
-fn wal_of(server: &Server) -> Result<f64, Failure> {
+pub(super) fn wal_of(server: &Server) -> Result<f64, Failure> {
     let sql = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn";
     Ok(server.psql(sql).parse()?)
 }

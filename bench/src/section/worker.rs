@@ -12,7 +12,7 @@ use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Holder, Pending, Registry};
+use errand_store::{Holder, Pending, Registry, Store};
 use tokio::sync::watch;
 
 use crate::Failure;
@@ -85,6 +85,15 @@ fn engine(folder: &Path, arguments: &Arguments) -> Result<Engine, Failure> {
     let registry = Registry::at(folder.join("worker").join(".errand"));
     std::fs::create_dir_all(registry.root())?;
     let store = Sqlite::open(&registry, sqlite::Options::CREATE)?;
+    engine_on(Arc::new(store), registry, (folder, arguments))
+}
+
+/// An engine with a registry in which runs are kept there.
+pub(super) fn engine_on(
+    store: Arc<dyn Store>,
+    registry: Registry,
+    (folder, arguments): (&Path, &Arguments),
+) -> Result<Engine, Failure> {
     let surroundings = Surroundings {
         registry,
         environment: BTreeMap::new(),
@@ -94,6 +103,5 @@ fn engine(folder: &Path, arguments: &Arguments) -> Result<Engine, Failure> {
     };
     let process = os::own_identity()?;
     let holder = Holder { host: os::host_name(), process, worker: Some("bench".to_owned()) };
-    let (store, clock) = (Arc::new(store), Arc::new(SystemClock));
-    Ok(Engine::new(Inner { surroundings, store, clock, holder }))
+    Ok(Engine::new(Inner { surroundings, store, clock: Arc::new(SystemClock), holder }))
 }
