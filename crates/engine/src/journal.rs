@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
 
+mod end;
 mod fire;
 mod numbered;
 mod output;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::run::{Command, Decision, Run};
 use errand_model::step::Steps;
-use errand_store::{FinalSnapshot, Lease, Stored};
+use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
 
 use self::state::State;
@@ -312,47 +313,6 @@ impl Journal {
             Ok(reached) => reached.lost.clone().unwrap_or_else(|| Arc::new(Error::Closed)),
             Err(_) => Arc::new(Error::Closed),
         }
-    }
-
-    /// Records the end of an attempt. If the run is over with it, the terminal snapshot is written
-    /// and synced first, and nothing can be recorded afterwards.
-    ///
-    /// # Errors
-    ///
-    /// As [`Journal::command`]. If the snapshot was written, the run ends as it says all the same:
-    /// whoever reconciles takes it from there.
-    pub(crate) async fn end(&self, command: &Command) -> Result<Decision, Error> {
-        let now = self.shared.engine.now();
-        self.close_output()?;
-        // Everything before it must be durable: the snapshot's events follow the registry's.
-        let before = self.state().head.seq;
-        self.durable(before).await?;
-        let (decision, seq, snapshot) = {
-            let mut state = self.state();
-            self.check()?;
-            let decision = state.run.decide(command, now)?;
-            let (first, attempt) = (state.batch.events.len(), state.run.last_attempt_number());
-            let head = state.head;
-            state.take_in(&decision.events, now)?;
-            let snapshot = state.run.status.is_terminal().then(|| FinalSnapshot {
-                run_id: state.run.id.clone(),
-                attempt,
-                epoch: self.shared.epoch,
-                head_before: head,
-                events: state.batch.events[first..].to_vec(),
-            });
-            state.closed |= snapshot.is_some();
-            (decision, state.head.seq, snapshot)
-        };
-        if let Some(snapshot) = snapshot {
-            // Without it the registry alone decides; nothing is lost by going on.
-            if let Err(error) = snapshot.write(self.shared.engine.registry()) {
-                drop(error);
-            }
-        }
-        self.shared.wake.notify_one();
-        self.durable(seq).await?;
-        Ok(decision)
     }
 
     /// Refuses to go on under a lease that is not known to be in force any more.

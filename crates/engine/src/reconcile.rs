@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
 use errand_model::event::{CancelCause, EventBody};
-use errand_model::run::{Cancel, Command, Decision, Effect, Expire, Lose, Run};
+use errand_model::run::{Cancel, Command, Decision, Effect, Expire, Lose, Run, Status};
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
 
-use crate::coordinate::family;
+use crate::coordinate::{family, handover};
 use crate::{
     Engine, Error, deadlines, follow_up, launch, lease, record_file, rest, supervise, wait,
 };
@@ -133,7 +133,7 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         drop(std::fs::remove_file(supervise::socket(engine, &stored.run)));
     }
     if let Some(append) = from_snapshot(engine, &stored, lease)? {
-        return commit(engine, append).await;
+        return commit_end(engine, append).await;
     }
     let now = engine.now().max(wait::last_at(engine, &stored).await?);
     let mut verdict = Verdict { run: stored.run.clone(), bodies: Vec::new(), dispatches: false };
@@ -261,6 +261,29 @@ fn append(engine: &Engine, (run, head, events): (Run, Head, Vec<Event>), lease: 
         answered: Vec::new(),
         documents,
     }
+}
+
+/// What the dead one wrote as its last word becomes durable, and so does the run that it handed over
+/// to.
+async fn commit_end(engine: &Engine, append: Append) -> Result<(), Error> {
+    let is_completed = matches!(append.run.status, Status::Completed { .. });
+    let successor = if is_completed {
+        let at = append.run.status.ended_at().unwrap_or_else(|| engine.now());
+        handover::successor(engine, &append.run, at).await?
+    } else {
+        None
+    };
+    let Some(successor) = successor else { return commit(engine, append).await };
+    let (run, head) = (append.run.clone(), append.head);
+    let (next, next_head) = (successor.run.clone(), successor.head);
+    engine.store().append_and_admit_all(append, vec![successor]).await?;
+    record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+    record_file::write_quietly(engine, &next, next_head, None);
+    log_line(engine, &run);
+    if handover::needs_helper(&next) {
+        launch::carry_on(engine, &next, 0)?;
+    }
+    Ok(())
 }
 
 async fn commit(engine: &Engine, append: Append) -> Result<(), Error> {

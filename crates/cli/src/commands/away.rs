@@ -159,6 +159,12 @@ impl Away<'_> {
                 }
             }
         };
+        if let (true, Some(handoff)) = (record.status == "completed", &record.handoff) {
+            self.context
+                .printer
+                .note(&format!("run {run_id} is carried on by run {}", handoff.run_id));
+            return Box::pin(self.foreground(&handoff.run_id)).await;
+        }
         let was_interrupted = was_interrupted && record.status == "cancelled";
         run::show_record(self.context, &record, self.json)?;
         run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))

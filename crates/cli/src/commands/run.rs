@@ -226,13 +226,14 @@ pub(crate) async fn detach(
 ) -> Result<u8, Failure> {
     let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
     let is_coordinator = submission.parcel.agent.coordinator.is_some();
+    let hands_over = !submission.parcel.agent.handoffs.is_empty();
     // A worker claims it: nobody here has to begin it, or to wait for it.
     let is_placed = submission.wishes.placement.is_some();
     let (run_id, admitted) = admit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
-            if is_coordinator {
+            if is_coordinator || hands_over {
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {
@@ -287,9 +288,10 @@ pub(crate) async fn foreground(
     }
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let stored = match admitted {
-        Ok(lease) => show(context, engine, &usher, &run_id, lease).await?,
+        Ok(lease) => Box::pin(show(context, engine, &usher, &run_id, lease)).await?,
         Err(existing) => return follow(context, engine, &existing, json).await,
     };
+    let stored = handed_over(context, engine, stored).await?;
     report_stored(context, engine, &stored, json)
 }
 
@@ -334,6 +336,24 @@ fn print(context: &Context, chunk: &Chunk) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// The run that carries on where another process does that: waited for. Any other run as it is.
+async fn handed_over(
+    context: &Context,
+    engine: &Engine,
+    mut stored: Stored,
+) -> Result<Stored, Failure> {
+    while let (Status::Completed { .. }, Some(handoff)) =
+        (&stored.run.status, stored.run.handoff.as_deref())
+    {
+        let next = handoff.run_id.clone();
+        context.printer.note(&format!("run {} is carried on by run {next}", stored.run.id));
+        stored = match wait::until_over(engine, &next, None).await? {
+            wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored) => *stored,
+        };
+    }
+    Ok(stored)
 }
 
 /// An equal run stands in for this one: wait for it and report it.

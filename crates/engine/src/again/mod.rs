@@ -170,12 +170,13 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
     check(engine, &submission)?;
     let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
     let is_coordinator = submission.parcel.agent.coordinator.is_some();
+    let hands_over = !submission.parcel.agent.handoffs.is_empty();
     let is_placed = submission.wishes.placement.is_some();
     let (run_id, _) = admit::admit(engine, submission).await?;
     if is_placed {
         return Ok(run_id);
     }
-    if is_coordinator {
+    if is_coordinator || hands_over {
         needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
     }
     match launch::launch(engine, &run_id, 0, &needs)? {

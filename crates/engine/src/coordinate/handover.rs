@@ -1,13 +1,233 @@
 //! From a run that ended well to the run that carries on what it was to do.
+//!
+//! The other run is admitted in the commit in which the first one completes: both happen or neither.
 
-use errand_model::event::TriggerKind;
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use errand_agent::parcel;
+use errand_model::budget::{LimitName, Scope};
+use errand_model::event::{HandoffRequested, OnBusy, RunKind, Trigger, TriggerKind};
+use errand_model::placement::{Demands, Placement};
 use errand_model::run::Run;
-use serde_json::Value;
+use errand_model::spend::Measure;
+use errand_model::{Digest, Payload, Timestamp};
+use errand_store::Admission;
+use serde::{Deserialize, Serialize};
+
+use super::family;
+use crate::admit::{self, Draft, Lineage, Submission, Wishes};
+use crate::{Engine, Error, parcels, payload};
+
+/// Where the artifacts that a run gets are, in its workspace.
+const FOLDER: &str = "handoff";
+
+/// What the run that carries on is told: the payload of its trigger.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Handoff {
+    /// The agent that hands over.
+    from: String,
+    /// What was done, and what is left to do.
+    summary: String,
+    /// Files of the other run.
+    #[serde(default)]
+    artifacts: Vec<HandedArtifact>,
+    /// How often it was handed over, this time included.
+    handoff: u32,
+}
+
+/// An artifact of the run that was handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct HandedArtifact {
+    name: String,
+    /// Where it is in the workspace, once an attempt begins.
+    path: String,
+    digest: Digest,
+    size_bytes: u64,
+    /// Where it is for everybody else.
+    uri: String,
+}
+
+impl Handoff {
+    /// How a run came about, if it was handed over.
+    fn of(run: &Run) -> Option<Self> {
+        let trigger = &run.spec.trigger;
+        let payload = trigger.payload.as_ref().filter(|_| trigger.kind == TriggerKind::Upstream)?;
+        serde_json::from_value(payload.clone()).ok()
+    }
+}
 
 /// How often what a run does was handed over before.
 pub(crate) fn number(run: &Run) -> u32 {
-    let trigger = &run.spec.trigger;
-    let payload = trigger.payload.as_ref().filter(|_| trigger.kind == TriggerKind::Upstream);
-    let number = payload.and_then(|payload| payload.get("handoff")).and_then(Value::as_u64);
-    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    Handoff::of(run).map_or(0, |handoff| handoff.handoff)
+}
+
+/// The run that carries on, if it was asked for. `run` ends well at `now`, or did.
+///
+/// # Errors
+///
+/// If its agent cannot be given that, or is not there any more.
+pub(crate) async fn successor(
+    engine: &Engine,
+    run: &Run,
+    now: Timestamp,
+) -> Result<Option<Admission>, Error> {
+    let Some(requested) = run.handoff.as_deref() else { return Ok(None) };
+    let submission = submission(engine, run, requested, now)?;
+    let run_id = requested.run_id.clone();
+    Box::pin(admit::admission_as(engine, run_id, submission)).await.map(Some)
+}
+
+/// Whether the run can be handed over like that, as far as that can be known before it ends.
+///
+/// # Errors
+///
+/// As [`successor`].
+pub(crate) fn check(engine: &Engine, run: &Run, requested: &HandoffRequested) -> Result<(), Error> {
+    submission(engine, run, requested, engine.now()).map(drop)
+}
+
+fn submission(
+    engine: &Engine,
+    run: &Run,
+    requested: &HandoffRequested,
+    now: Timestamp,
+) -> Result<Submission, Error> {
+    let spec = &run.spec;
+    let agent = spec.handoffs.get(&requested.to).ok_or_else(|| Error::Unsupported {
+        what: format!("{:?}, which the agent file does not name", requested.to),
+    })?;
+    parcels::fetch(engine, &agent.digest)?;
+    let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
+    let given: Option<&Payload> = requested.input.as_ref().or(spec.input.as_ref());
+    let input = given.map(|given| payload::to_bytes(&engine.blobs(), given)).transpose()?;
+    let files = parcel.files_path();
+    let (kind, env) = (RunKind::Job, &spec.env);
+    let draft = Draft { agent: &parcel.agent, files: &files, kind, input: input.as_deref(), env };
+    admit::check_elsewhere(&draft)?;
+    let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
+    Ok(Submission {
+        wishes: wishes(run, own_timeout, now),
+        parcel,
+        source: agent.path.clone(),
+        kind,
+        trigger: trigger(run, requested),
+        input,
+        service: None,
+        parent: spec.parent_run_id.clone(),
+        origin: None,
+        lineage: Lineage::default(),
+        member: spec.member.clone(),
+    })
+}
+
+fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
+    let artifacts = requested.artifacts.iter().filter_map(|name| {
+        let artifact = run.artifacts.get(name)?;
+        Some(HandedArtifact {
+            name: name.clone(),
+            path: format!("{FOLDER}/{name}"),
+            digest: artifact.digest.clone(),
+            size_bytes: artifact.size_bytes,
+            uri: format!("artifact://{}/{name}", run.id),
+        })
+    });
+    let handoff = Handoff {
+        from: run.spec.agent.name.clone(),
+        summary: requested.summary.clone(),
+        artifacts: artifacts.collect(),
+        handoff: number(run) + 1,
+    };
+    Trigger {
+        kind: TriggerKind::Upstream,
+        source: Some(run.id.to_string()),
+        payload: serde_json::to_value(handoff).ok(),
+    }
+}
+
+/// What goes along: labels, environment, session, place, and what is left of time and budgets.
+fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
+    let spec = &run.spec;
+    // Nothing is left of what is over already, and no limit is no time at all.
+    let soonest = Duration::from_millis(1);
+    let left = run.run_deadline().map(|deadline| deadline.since(now).max(soonest));
+    Wishes {
+        name: None,
+        labels: spec.labels.clone(),
+        env: spec.env.clone(),
+        session_id: spec.session_id.clone(),
+        session_turn: spec.session_turn.map(|_| OnBusy::Enqueue),
+        budgets: budgets_left(run, now),
+        timeout: own_timeout.into_iter().chain(left).min(),
+        queue_timeout: None,
+        idempotency_key: None,
+        dedup: false,
+        detached: spec.detached,
+        cwd: spec.cwd.clone(),
+        callback_url: spec.callback_url.clone(),
+        callback_events: spec.callback_events.clone(),
+        namespace: spec.namespace.clone(),
+        placement: spec.placement.as_ref().map(place),
+        traceparent: spec.traceparent.clone(),
+    }
+}
+
+/// Where the other one goes: its own agent says what it needs there.
+fn place(placement: &Placement) -> Placement {
+    let demands = Demands { affinity: placement.demands.affinity.clone(), ..Demands::default() };
+    Placement { priority: placement.priority, not_before: None, demands }
+}
+
+/// What is left of the limits of the run.
+fn budgets_left(run: &Run, now: Timestamp) -> Vec<(LimitName, u64)> {
+    let spent = run.spent(now);
+    let measures = [
+        (Measure::Tokens, spent.tokens),
+        (Measure::CostMicroUsd, spent.cost_micro_usd),
+        (Measure::ToolCalls, spent.tool_calls),
+        (Measure::WallTimeMs, spent.wall_time_ms),
+    ];
+    let left = measures.into_iter().filter_map(|(measure, spent)| {
+        let limit = LimitName::of(Scope::Run, measure);
+        Some((limit, run.allowed(limit)?.saturating_sub(spent)))
+    });
+    left.collect()
+}
+
+/// Whether a helper of its own has to carry the other run on: no worker claims it.
+pub(crate) fn needs_helper(run: &Run) -> bool {
+    run.spec.placement.is_none() || family::is_top(run)
+}
+
+/// Puts the files that a run was handed over with into its workspace. What is there already is left
+/// alone: an earlier attempt may have changed it.
+///
+/// # Errors
+///
+/// If one of them is gone, or cannot be written.
+pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Result<(), Error> {
+    let Some(handoff) = Handoff::of(run) else { return Ok(()) };
+    let blobs = engine.blobs();
+    for artifact in &handoff.artifacts {
+        let name = Path::new(&artifact.name);
+        // Names were checked when the artifact was kept; what leaves the folder is no such name.
+        if !name.components().all(|part| matches!(part, Component::Normal(_))) {
+            continue;
+        }
+        let path = workspace.join(FOLDER).join(name);
+        if path.exists() {
+            continue;
+        }
+        let failed = |path: &Path| Error::io("write", path.to_owned());
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed(folder))?;
+        }
+        let (mut from, _) = blobs.open(&artifact.digest)?;
+        // One that is half written is not taken for a whole one by the next attempt.
+        let partial = path.with_extension("errand-partial");
+        let mut to = std::fs::File::create(&partial).map_err(failed(&partial))?;
+        std::io::copy(&mut from, &mut to).map_err(failed(&partial))?;
+        std::fs::rename(&partial, &path).map_err(failed(&path))?;
+    }
+    Ok(())
 }

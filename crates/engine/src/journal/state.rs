@@ -3,8 +3,8 @@
 use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::step::{Step, Steps};
-use errand_model::{Event, EventContext, Head, Timestamp};
-use errand_store::DocumentWrite;
+use errand_model::{Event, EventContext, Head, RunId, Timestamp};
+use errand_store::{DocumentWrite, Lease};
 
 use super::output;
 use crate::{Error, coordinate, lease, record_file};
@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// With these last events the run belongs to nobody: others write its journal from here on.
     pub(super) lets_go: bool,
+    /// The run that carries on, if this process holds it.
+    pub(super) successor: Option<(RunId, Lease)>,
 }
 
 /// Events that are decided and not durable yet.
@@ -45,6 +47,7 @@ impl State {
             output: output::Pending::default(),
             closed: false,
             lets_go: false,
+            successor: None,
         }
     }
 

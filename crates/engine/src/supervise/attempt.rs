@@ -8,6 +8,7 @@ use errand_agent::log::marker;
 use errand_agent::process::{self, Exit, Output, Running, StartError};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
+use errand_store::Admission;
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
@@ -16,6 +17,7 @@ use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
 use super::{Company, blame, requests, session, start};
+use crate::coordinate::handover;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::live::Printed;
@@ -336,6 +338,23 @@ fn freeze(engine: &Engine, journal: &Journal, running: &Running) {
     }
 }
 
+/// The run that carries on if this one ends well, where the agent asked for one. If there cannot be
+/// one, the attempt did not go well.
+async fn with_successor(
+    engine: &Engine,
+    journal: &Journal,
+    outcome: Outcome,
+) -> (Outcome, Option<Admission>) {
+    if !matches!(outcome, Outcome::Exited { .. }) {
+        return (outcome, None);
+    }
+    let run = journal.look(|run, _| run.clone());
+    match handover::successor(engine, &run, engine.now()).await {
+        Ok(successor) => (outcome, successor),
+        Err(error) => (Outcome::Failed(outcome::of_preparation(&error)), None),
+    }
+}
+
 /// Records how the attempt ended.
 async fn end(
     engine: &Engine,
@@ -362,6 +381,7 @@ async fn end(
         (Some(replayed), true) => replayed.settle(outcome, exit.code, exit.signal).await,
         (Some(_) | None, true | false) => outcome,
     };
+    let (outcome, successor) = with_successor(engine, journal, outcome).await;
     let end = EndAttempt {
         attempt: desk.attempt(),
         outcome,
@@ -374,7 +394,10 @@ async fn end(
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".to_owned(),
     };
-    let decision = journal.end(&end.into()).await?;
+    let decision = match successor {
+        Some(successor) => journal.end_with(&end.into(), successor).await?,
+        None => journal.end(&end.into()).await?,
+    };
     // The agent may have written a secret there; the record has it masked.
     let output = &prepared.files.output;
     drop(std::fs::remove_file(output).or_else(|_| std::fs::remove_dir_all(output)));

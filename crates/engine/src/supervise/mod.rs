@@ -35,10 +35,11 @@ pub(crate) use start::start;
 pub(crate) use turn::SUPERSEDED_GRACE;
 pub use usher::{Orders, Usher};
 
+use crate::coordinate::family;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::lease::Term;
-use crate::{Engine, Error, coordinate, lease, parcels, service, wait};
+use crate::{Engine, Error, coordinate, launch, lease, parcels, service, wait};
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
@@ -80,7 +81,8 @@ pub struct Charge {
     pub term: Term,
 }
 
-/// Carries a run on under `lease` until it is over, or handed back. Returns it as it is then.
+/// Carries a run on under `lease` until it is over, or handed back, and then the run that it was handed
+/// over to. Returns the last one as it is then.
 ///
 /// # Errors
 ///
@@ -92,9 +94,29 @@ pub async fn supervise(
     lease: Lease,
     company: Company,
 ) -> Result<Stored, Error> {
-    let stored = wait::load(engine, run_id).await?;
-    carry_on(engine, Charge { stored, lease, term: Term::for_life() }, company).await?;
-    wait::load(engine, run_id).await
+    let (mut run_id, mut lease, mut company) = (run_id.clone(), lease, company);
+    loop {
+        let stored = wait::load(engine, &run_id).await?;
+        let charge = Charge { stored, lease, term: Term::for_life() };
+        let (run, successor) = Box::pin(carry_through(engine, charge, &mut company)).await?;
+        let Some(successor) = successor else { break };
+        engine.store().sync_files(&run.id).await?;
+        company.note(&format!("handed over from run {} to run {}", run.id, successor.0));
+        (run_id, lease) = successor;
+    }
+    let stored = wait::load(engine, &run_id).await?;
+    begin_family(engine, &stored.run).await?;
+    Ok(stored)
+}
+
+/// Where the run was handed over to a coordinator that nobody placed, somebody has to work for that.
+async fn begin_family(engine: &Engine, run: &Run) -> Result<(), Error> {
+    let Some(handoff) = run.handoff.as_deref() else { return Ok(()) };
+    let Some(next) = engine.store().load(&handoff.run_id).await? else { return Ok(()) };
+    if family::is_top(&next.run) && next.run.attempts.is_empty() {
+        launch::carry_on(engine, &next.run, next.epoch)?;
+    }
+    Ok(())
 }
 
 /// The same for a run at hand, under a lease that may run out. One that any worker may claim is
@@ -105,6 +127,20 @@ pub async fn supervise(
 ///
 /// As [`supervise`].
 pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> Result<Run, Error> {
+    let (run, successor) = Box::pin(carry_through(engine, charge, &mut company)).await?;
+    if let Some((run_id, lease)) = successor {
+        // Whoever carries on one run only leaves the other one to a helper.
+        launch::hand_over(engine, &run_id, &lease).await?;
+    }
+    Ok(run)
+}
+
+/// Carries on one run. Also gives the run that it was handed over to, if this process holds that.
+async fn carry_through(
+    engine: &Engine,
+    charge: Charge,
+    company: &mut Company,
+) -> Result<(Run, Option<(RunId, Lease)>), Error> {
     let Charge { stored, mut lease, term } = charge;
     let run_id = &stored.run.id.clone();
     let kind = stored.run.spec.kind;
@@ -122,7 +158,7 @@ pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> 
     loop {
         let mut writer = JoinSet::new();
         writer.spawn(journal.clone().write());
-        let next = under_lease(engine, &journal, &mut company).await;
+        let next = under_lease(engine, &journal, company).await;
         writer.shutdown().await;
         if next? == Next::Over {
             break;
@@ -133,7 +169,7 @@ pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> 
         journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
     company.say(Ready::Began);
-    Ok(journal.look(|run, _| run.clone()))
+    Ok((journal.look(|run, _| run.clone()), journal.held_successor()))
 }
 
 /// The same as a task of its own: the wakes of a service are supervised by its supervisor.

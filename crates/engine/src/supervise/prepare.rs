@@ -18,6 +18,7 @@ use errand_model::{Digest, hex};
 use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::admit::stored_word;
+use crate::coordinate::handover;
 use crate::{Engine, Error, brief, command_line, environment, parcels, payload};
 
 /// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
@@ -94,6 +95,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let workspaces = Workspaces::new(registry.workspaces());
     let workspace =
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
+    handover::put_artifacts(engine, run, &workspace)?;
     let own = own_variables(engine, run, (&parcel, &workspace), &files, &token);
     let search_path = environment::search_path(engine.surroundings());
     let spec = Spec {

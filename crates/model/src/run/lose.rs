@@ -7,7 +7,7 @@ use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run, Stat
 use crate::Timestamp;
 use crate::event::{
     AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage, RequeueReason,
-    RunFailed, RunKind, StopReason,
+    RunFailed, RunKind, StopReason, TriggerKind,
 };
 
 /// So many times a run that any worker may claim survives that its worker is lost, beside what its
@@ -122,7 +122,9 @@ impl Run {
         }
         // Somebody held it before whoever found out: it waited for its turn, and nothing is lost.
         let has_waited = self.spec.session_turn.is_some() && self.spec.detached && epoch > 1;
-        if !self.attempts.is_empty() || has_waited {
+        // It was admitted when the run before it ended, and whoever was to go on with it died then.
+        let is_handed = self.spec.trigger.kind == TriggerKind::Upstream && self.spec.detached;
+        if !self.attempts.is_empty() || has_waited || is_handed {
             return Decision::NOTHING.and(Effect::Dispatch { not_before: now });
         }
         let error =

@@ -8,6 +8,7 @@ use errand_model::coordination::HANDOFF_LIMIT;
 use errand_model::event::{EventBody, HandoffRequested};
 
 use super::{Desk, refusal};
+use crate::Error;
 use crate::coordinate::handover;
 
 impl Desk {
@@ -27,9 +28,16 @@ impl Desk {
             artifacts: handoff.artifacts,
             run_id: run_id.clone(),
         };
+        let run = self.journal.look(|run, _| run.clone());
+        handover::check(&self.engine, &run, &requested).map_err(|error| invalid(&error))?;
         self.report_all(vec![EventBody::HandoffRequested(requested)]).await?;
         Ok(HandOverAnswer { run_id: run_id.to_string() })
     }
+}
+
+/// The other agent cannot be given that.
+fn invalid(error: &Error) -> Refusal {
+    Refusal::new(422, ErrorCode::HandoffInvalid, super::super::outcome::chain(error))
 }
 
 /// Whether the run can be handed over like that.
