@@ -2,7 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_api::record::Record;
+use errand_api::record::{Record, RecordChildren};
 use errand_model::Timestamp;
 use errand_model::event::{PauseReason, RunKind};
 
@@ -38,8 +38,23 @@ fn code_of(record: &Record) -> Option<ErrorCode> {
 
 /// "running 3 minutes", "exited (0) 5 minutes ago, over budget", "failed (1) 2 hours ago".
 pub(crate) fn status(record: &Record, now: Timestamp) -> String {
-    let status = standing(record, now);
+    let status = match &record.coordinator {
+        Some(coordinator) if !record.is_terminal() => {
+            format!("{}{}", standing(record, now), children(&coordinator.children))
+        }
+        Some(_) | None => standing(record, now),
+    };
     if record.usage.exceeded.is_empty() { status } else { format!("{status}, over budget") }
+}
+
+/// ", 3/10 children": those that are over, of all that there will be, or are so far.
+fn children(children: &RecordChildren) -> String {
+    let all = children.total.unwrap_or(0).max(children.started);
+    let waiting = match children.waiting {
+        0 => String::new(),
+        waiting => format!(", {waiting} waiting"),
+    };
+    if all == 0 { String::new() } else { format!(", {}/{all} children{waiting}", children.ended()) }
 }
 
 fn standing(record: &Record, now: Timestamp) -> String {
@@ -100,6 +115,9 @@ fn is_starting(record: &Record) -> bool {
 /// The trigger in a word or two.
 pub(crate) fn trigger(record: &Record) -> String {
     use errand_model::event::TriggerKind;
+    if let Some(member) = &record.member {
+        return format!("{} of {}", member.step, member.coordinator);
+    }
     let kind = match record.trigger.kind {
         TriggerKind::Manual => "manual",
         TriggerKind::Webhook => "webhook",

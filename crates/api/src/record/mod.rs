@@ -4,6 +4,7 @@
 //! for where its files are.
 
 mod attempt;
+mod coordinator;
 mod manifest;
 mod operation;
 mod person;
@@ -22,6 +23,9 @@ use serde_json::Value;
 use crate::usage::UsageSums;
 
 pub use attempt::{AttemptRecord, AttemptUsage};
+pub use coordinator::{
+    RecordChildren, RecordCoordinator, RecordHandoff, RecordMember, RecordMemberAgent,
+};
 pub use manifest::{MANIFEST_KIND, Manifest, manifest};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
 pub use person::{RecordApproval, RecordInput, RecordPause};
@@ -62,6 +66,15 @@ pub struct Record {
     pub waits_behind: Option<RunId>,
     /// The run that started it.
     pub parent_run_id: Option<RunId>,
+    /// Whose step it is; absent for a run that is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<RecordMember>,
+    /// How its children stand; absent for a run that coordinates none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordinator: Option<RecordCoordinator>,
+    /// To whom it was handed over; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<RecordHandoff>,
     /// The run it repeats.
     pub origin_run_id: Option<RunId>,
     /// Whether the caller went on without it.
@@ -214,6 +227,10 @@ pub struct RecordUsage {
     /// The same by step, the most expensive first; only in `inspect-run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_step: Vec<UsageSums>,
+    /// What the runs that a coordinator started used, by agent, the most expensive first: the parts
+    /// of the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_agent: Vec<UsageSums>,
 }
 
 /// What a run may spend.

@@ -8,6 +8,7 @@ use errand_model::run::{AttemptState, Run, Status};
 use errand_model::{Head, Payload, Timestamp, unscoped};
 use serde_json::{Value, json};
 
+use super::coordinator;
 use super::operation::operation;
 use super::person::{self, RecordPause};
 use super::{
@@ -54,6 +55,9 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         session_id: session_id(&run.spec),
         waits_behind: None,
         parent_run_id: run.spec.parent_run_id.clone(),
+        member: run.spec.member.as_deref().map(Into::into),
+        coordinator: coordinator::coordinator(run),
+        handoff: coordinator::handoff(run),
         origin_run_id: run.spec.origin_run_id.clone(),
         detached: run.spec.detached,
         host: run.attempts.last().map_or(&run.spec.host, |attempt| &attempt.host).clone(),
@@ -184,6 +188,8 @@ impl From<&Failure> for RecordError {
 
 fn usage(run: &Run) -> RecordUsage {
     let usage = &run.usage;
+    let by_agent = coordinator::usage_by_agent(run);
+    let wall_ms = by_agent.iter().map(|sums| sums.wall_time_ms).sum();
     RecordUsage {
         input_tokens: usage.input_tokens,
         output_tokens: usage.output_tokens,
@@ -191,9 +197,10 @@ fn usage(run: &Run) -> RecordUsage {
         reasoning_tokens: usage.reasoning_tokens,
         cost_usd: usage.cost_micro_usd.map(usd),
         unpriced_calls: usage.unpriced_calls,
-        wall_time_ms: run.budget.watch.spent_ms,
+        wall_time_ms: run.budget.watch.spent_ms.saturating_add(wall_ms),
         exceeded: run.budget.exceeded.iter().copied().collect(),
         by_step: Vec::new(),
+        by_agent,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
 
 use super::Record;
 
@@ -13,7 +14,12 @@ impl JsonSchema for Record {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let error = generator.subschema_for::<super::RecordError>();
-        json_schema!({
+        let coordination = [
+            ("member", generator.subschema_for::<super::RecordMember>()),
+            ("coordinator", generator.subschema_for::<super::RecordCoordinator>()),
+            ("handoff", generator.subschema_for::<super::RecordHandoff>()),
+        ];
+        let mut schema = json_schema!({
             "type": "object",
             "description": "A run. Times are epoch milliseconds, null where not known. There are \
         more fields; further ones may be added.",
@@ -67,6 +73,11 @@ impl JsonSchema for Record {
                 "artifacts": { "type": "array", "items": { "type": "object" } },
                 "parcel_digest": { "type": "string" }
             }
-        })
+        });
+        if let Some(fields) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            let coordination = coordination.map(|(name, schema)| (name.to_owned(), schema.into()));
+            fields.extend(coordination);
+        }
+        schema
     }
 }

@@ -73,16 +73,22 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             Timestamp::from_millis(now - i64::try_from(ago.as_millis()).unwrap_or(now))
         }
     });
-    let (kind, attempts) = match &place {
+    let (kind, attempts, coordinates) = match &place {
         Place::Here(engine) => {
             let run = wait::load(engine, &run_id).await?.run;
-            (run.spec.kind, run.last_attempt_number())
+            (run.spec.kind, run.last_attempt_number(), run.spec.plan.is_some())
         }
         Place::There(remote) => {
             let record = remote.record(&run_id).await?;
-            (record.kind, record.attempt)
+            (record.kind, record.attempt, record.coordinator.is_some())
         }
     };
+    if coordinates && !args.system {
+        let children = format!("`errand ps -a --filter parent={run_id}` lists them");
+        let note = format!("run {run_id} prints nothing itself, its children do: {children}");
+        context.printer.note(&note);
+        return Ok(0);
+    }
     // What a service has to say is when it was woken: the output is in the logs of its wakes.
     let is_service = kind == RunKind::Service;
     if let Some(number) = args.attempt.filter(|number| !(1..=attempts).contains(number)) {

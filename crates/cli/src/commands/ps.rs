@@ -23,13 +23,14 @@ const PAGE: u32 = 1_000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Filters: agent, kind, label, name, parent, session, status
+  errand ps -a --filter parent=report
   errand ps -a --filter status=failed --filter label=team=platform")]
 #[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {
     /// Show runs that are over too
     #[arg(short, long)]
     all: bool,
-    /// Show the wakes of services too; with -a they are shown anyway
+    /// Show the wakes of services and the steps of coordinators too; with -a they are shown anyway
     #[arg(short, long)]
     wakes: bool,
     /// Print ids only
@@ -48,8 +49,12 @@ pub(crate) struct Args {
 
 /// Lists runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let filter = filter(&args)?;
-    let records = match context.place() {
+    let (mut filter, parent) = filter(&args)?;
+    let place = context.place();
+    if let (Some(parent), Ok(place)) = (parent, &place) {
+        filter.parent_run_id = Some(place.resolve(context, &parent).await?);
+    }
+    let records = match place {
         Ok(Place::Here(engine)) => records(context, &engine, &filter, &args).await?,
         Ok(Place::There(remote)) => {
             let is_shown = |record: &Record| {
@@ -64,8 +69,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     show(context, &args, &records)
 }
 
-fn filter(args: &Args) -> Result<Filter, Failure> {
+/// Which runs are meant, and whose children, as that was typed.
+fn filter(args: &Args) -> Result<(Filter, Option<String>), Failure> {
     let mut filter = Filter { live: !args.all, ..Filter::default() };
+    let mut parent = None;
     for text in &args.filters {
         let wrong = |what: String| {
             Failure::new(ErrorCode::FilterInvalid, what)
@@ -88,11 +95,7 @@ fn filter(args: &Args) -> Result<Filter, Failure> {
                 "service" => RunKind::Service,
                 _ => return Err(wrong(format!("{value:?} is no kind (job, heartbeat, service)"))),
             }),
-            "parent" => {
-                let parent =
-                    value.parse().map_err(|_| wrong(format!("{value:?} is no run's id")))?;
-                filter.parent_run_id = Some(parent);
-            }
+            "parent" => parent = Some(value.to_owned()),
             "status" => {
                 let known = ["pending", "running", "paused", "completed", "failed", "cancelled"];
                 if !known.contains(&value) {
@@ -104,7 +107,7 @@ fn filter(args: &Args) -> Result<Filter, Failure> {
             _ => return Err(wrong(format!("there is no filter {key:?}"))),
         }
     }
-    Ok(filter)
+    Ok((filter, parent))
 }
 
 async fn records(
@@ -148,7 +151,7 @@ async fn records(
     }
 }
 
-/// The wakes of services are shown where all runs are, and where they are asked for.
+/// The wakes of services, and the steps of coordinators, are shown where all runs are, and where they are asked for.
 fn is_shown(args: &Args, filter: &Filter, (parent, kind): (Option<&RunId>, RunKind)) -> bool {
     args.all
         || args.wakes

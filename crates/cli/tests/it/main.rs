@@ -12,6 +12,7 @@ mod bad_input;
 mod bom;
 mod budgets;
 mod config;
+mod coordinated;
 mod coordinator_files;
 mod coordinators;
 mod crash;

@@ -17,6 +17,8 @@ use crate::event::{
 use crate::spend::{Amounts, Measure};
 use crate::{RunId, Timestamp};
 
+/// A child that was ended from outside.
+pub(super) const CHILD_CANCELLED: &str = "child_cancelled";
 /// A step that goes on as another run: no failure of the step itself.
 pub(super) const HANDED_OVER: &str = "handed_over";
 /// Attempts that end so leave their children as they are.
@@ -127,6 +129,7 @@ impl Coordination {
     }
 
     fn complete(&mut self, plan: &Plan, completed: &StepCompleted) {
+        self.completed += 1;
         self.spend(completed.usage.as_ref());
         let said = self.end_child(plan, &completed.key).map_or_else(Vec::new, |child| child.said);
         let output = completed.output.clone().map(Shared::new);
@@ -155,6 +158,11 @@ impl Coordination {
             return;
         }
         let Some(child) = self.end_child(plan, &failed.key) else { return };
+        if failed.error.code == CHILD_CANCELLED {
+            self.cancelled += 1;
+        } else {
+            self.failed += 1;
+        }
         if let Pattern::FanOut(_) = &plan.pattern {
             let members = &mut self.routing.members;
             members.failed += 1;

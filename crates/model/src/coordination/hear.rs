@@ -1,7 +1,7 @@
 //! What a coordinator hears of its children, one by one.
 
 use super::desk::Desk;
-use super::fold::HANDED_OVER;
+use super::fold::{CHILD_CANCELLED, HANDED_OVER};
 use super::plan::{Aggregation, Pattern};
 use super::state::{LiveChild, key_of};
 use super::turn::{ChildEnded, ChildOutcome, News, Said};
@@ -12,9 +12,6 @@ use crate::event::{
     ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageType,
     PauseReason, StepCompleted, StepFailed, StepStarted,
 };
-
-/// A child that was ended from outside.
-const CHILD_CANCELLED: &str = "child_cancelled";
 
 impl Desk<'_> {
     pub(super) fn hear(&mut self, news: &News) {

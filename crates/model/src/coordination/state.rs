@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{Ledger, Shared};
+use super::plan::{Pattern, Plan};
 use crate::budget::LimitName;
 use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseReason};
 use crate::spend::Amounts;
@@ -19,6 +20,12 @@ pub struct Coordination {
     pub live: Ledger<LiveChild>,
     /// Children that were started, in all.
     pub started: u32,
+    /// Children that did well.
+    pub completed: u32,
+    /// Children that did not.
+    pub failed: u32,
+    /// Children that were ended from outside.
+    pub cancelled: u32,
     /// Messages that were routed.
     pub messages: u32,
     /// What all children used that are over, by agent.
@@ -183,6 +190,20 @@ pub(crate) struct MemberFailure {
 }
 
 impl Coordination {
+    /// Live children that wait for a person.
+    pub const fn waiting(&self) -> u32 {
+        self.waiting
+    }
+
+    /// How many children there will be if all goes well; `None`: that is not known.
+    pub fn total(&self, plan: &Plan) -> Option<u32> {
+        match &plan.pattern {
+            Pattern::Chain(chain) => u32::try_from(chain.links.len()).ok(),
+            Pattern::FanOut(fan_out) => Some(fan_out.total(self.routing.began?.items)),
+            Pattern::Workflow(_) => None,
+        }
+    }
+
     /// The name of the agent whose step has that key.
     pub fn name_of(key: &str) -> &str {
         split_key(key).0
