@@ -130,10 +130,6 @@ pub struct Record {
     /// What the agent asked, oldest first.
     #[serde(default)]
     pub inputs: Vec<RecordInput>,
-    /// To whom its agent handed it over; absent where it did not. The other run begins when this one
-    /// ends well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handoff: Option<RecordHandoff>,
     /// Named output files.
     pub artifacts: Vec<RecordArtifact>,
     /// The inventory of its last attempt.
@@ -143,17 +139,6 @@ pub struct Record {
     /// The run as a machine needs it to rebuild a registry: not part of the contract.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "_journal")]
     pub journal: Option<JournalHead>,
-}
-
-/// To whom a run was handed over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RecordHandoff {
-    /// The agent, as the agent file names it.
-    pub to: String,
-    /// Its run.
-    pub run_id: RunId,
-    /// What was done, and what is left to do.
-    pub summary: String,
 }
 
 /// Where the journal stood when the record was written.

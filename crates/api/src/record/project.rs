@@ -13,7 +13,7 @@ use super::operation::operation;
 use super::person::{self, RecordPause};
 use super::{
     JournalHead, RECORD_SCHEMA, Record, RecordAgent, RecordArtifact, RecordBom, RecordBudgets,
-    RecordCounters, RecordError, RecordHandoff, RecordLimit, RecordUsage,
+    RecordCounters, RecordError, RecordLimit, RecordUsage,
 };
 
 /// Where a run's files are: the one thing in a record that the journal does not know.
@@ -89,11 +89,6 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         pause: RecordPause::of(&run.status),
         approvals: person::approvals(run),
         inputs: person::inputs(run),
-        handoff: run.handoff.as_ref().map(|handoff| RecordHandoff {
-            to: handoff.to.clone(),
-            run_id: handoff.run_id.clone(),
-            summary: handoff.summary.clone(),
-        }),
         artifacts: artifacts(run),
         bom: run
             .bom
