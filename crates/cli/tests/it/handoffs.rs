@@ -1,6 +1,6 @@
 //! Runs that another agent carries on.
 
-use errand_testkit::{Agent, Sandbox};
+use errand_testkit::{Agent, Sandbox, Server};
 use serde_json::{Value, json};
 
 use crate::support::{event_types, finish, sandbox, start};
@@ -130,4 +130,32 @@ fn whom_the_agent_file_does_not_name_it_cannot_hand_over_to() {
         assert!(printed.contains(part), "{part}: {printed}");
     }
     assert!(!printed.contains("reviewed"));
+}
+
+#[test]
+fn on_a_server_a_task_is_handed_over_from_queue_to_queue_and_not_for_ever() {
+    let sandbox = sandbox();
+    let server = Server::start(&sandbox, &[]);
+    let there = |words: &[&str]| sandbox.errand(["--server", &server.url()]).args(words).run();
+    let again = "errand agent handoff --to again --summary more > /dev/null 2> why && exit\n\
+                 cat why >&2; exit 9\n";
+    // It has to be there before it can be named.
+    for (version, agent) in [
+        ("1", Agent::shell("true\n").named("again")),
+        ("2", Agent::shell(again).named("again").spec("handoffs: [again]")),
+    ] {
+        let path = beside(&sandbox, &agent);
+        let file = path.join("agent.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replace("version: 1.0.0", &format!("version: {version}.0.0"));
+        std::fs::write(file, text).unwrap();
+        drop(there(&["push", path.to_str().unwrap()]).ok());
+    }
+    let ran = there(&["run", "again"]).exits(9);
+    assert!(ran.stderr().contains("too_many_handoffs"), "{}", ran.stderr());
+    let runs: Vec<Value> =
+        serde_json::from_str(&there(&["ps", "-a", "-n", "100", "--json"]).ok().stdout()).unwrap();
+    assert_eq!(runs.len(), 17, "16 handoffs");
+    let completed = runs.iter().filter(|run| run["status"] == "completed").count();
+    assert_eq!(completed, 16);
 }
