@@ -32,8 +32,8 @@ pub struct Builder {
     inherited: Option<(usize, u64)>,
     /// Whether its steps are runs: what they used is used by it, and no attempt holds them.
     coordinates: bool,
-    /// Attempts so far, and whether one of them failed.
-    attempts: (u32, bool),
+    /// Attempts so far.
+    attempts: u32,
 }
 
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Builder {
             children: BTreeMap::new(),
             inherited: None,
             coordinates: false,
-            attempts: (0, false),
+            attempts: 0,
         };
         builder.idle = builder.open(ROOT, span(SpanKind::Wait, "pending".to_owned(), created_at));
         builder
@@ -143,11 +143,8 @@ impl Builder {
             if node.span.kind != SpanKind::ChildRun || self.coordinates {
                 parent.span.usage.add(&node.span.usage);
             }
-            // The only attempt of a coordinator is the run itself.
-            if self.coordinates
-                && node.span.kind == SpanKind::Attempt
-                && self.attempts == (1, false)
-            {
+            // The only attempt of a coordinator is the run itself, which says how it ended.
+            if self.coordinates && node.span.kind == SpanKind::Attempt && self.attempts == 1 {
                 continue;
             }
             parent.span.children.push(node.span);
@@ -165,7 +162,6 @@ impl Builder {
     }
 
     fn close_attempt(&mut self, at: Timestamp, outcome: Outcome) {
-        self.attempts.1 |= outcome == Outcome::Failed;
         if !self.coordinates {
             self.close_steps(at);
         }

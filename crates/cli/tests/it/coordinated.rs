@@ -156,7 +156,7 @@ fn a_coordinated_run_is_shown_the_same_over_a_server() {
     let server = Server::start(&sandbox, &[]);
     let lines = "graph RUN|graph RUN --json|graph RUN --format svg|graph RUN --format dot\
         |messages RUN|messages RUN --json --type result|messages -f RUN|trace RUN\
-        |trace RUN --json --depth 1|trace RUN --limit 2|ps -a --filter parent=report";
+        |trace RUN --json --depth 1|trace RUN --limit 2|ps -aq --filter parent=report";
     for line in lines.split('|') {
         let line = line.replace("RUN", &run_id);
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -64,7 +64,7 @@ impl Builder {
         let outcome = match verb {
             "started" => {
                 self.close_idle(at);
-                self.attempts.0 += 1;
+                self.attempts += 1;
                 let mut attempt = span(SpanKind::Attempt, format!("attempt {number}"), at);
                 attempt.detail = data.text("reason");
                 self.attempt = self.open(ROOT, attempt);
