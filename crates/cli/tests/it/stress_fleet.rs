@@ -19,6 +19,7 @@ use errand_testkit::{Agent, Request, Running, Sandbox, Server, processes_with, w
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::storm::{Dice, number_from};
 use crate::support::sandbox;
 
 /// Runs in all, unless the environment says otherwise.
@@ -75,23 +76,6 @@ fn many_runs_survive_a_storm_on_sqlite() {
 #[test]
 fn many_runs_survive_a_storm_on_postgresql() {
     storm(Kept::Postgres);
-}
-
-#[expect(clippy::disallowed_methods, reason = "how to make the storm longer, or the same again")]
-fn number_from(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
-}
-
-/// A small generator: the moments need no better one.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
 }
 
 /// Everything that takes part in the storm.
