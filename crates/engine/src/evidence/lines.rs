@@ -82,6 +82,11 @@ impl Lines {
         self.is_behind
     }
 
+    /// Whether there is no file at all.
+    pub(super) const fn is_missing(&self) -> bool {
+        self.from.is_none()
+    }
+
     /// Compares the next event of the registry, which follows `head` there.
     pub(super) fn compare(&mut self, head: Head, event: &Event) -> Result<(), Error> {
         if self.found.is_some() {
