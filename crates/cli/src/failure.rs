@@ -408,6 +408,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         }
         EngineError::NotReplayable(
             errand_model::replay::NotReplayable::Service { .. }
+            | errand_model::replay::NotReplayable::Coordinator { .. }
             | errand_model::replay::NotReplayable::Stopped { .. },
         ) => "`errand replay` without --policy tells what it did",
         EngineError::Inherit(errand_model::inherit::NotInheritable::Unknown(_))

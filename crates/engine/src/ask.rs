@@ -20,7 +20,7 @@ pub use stop::{Stop, begin_stop, stop};
 pub(crate) use supersede::supersede;
 
 use crate::engine::random;
-use crate::{Engine, Error, reconcile};
+use crate::{Engine, Error, coordinate, reconcile};
 
 /// How often a race with a supervisor or another client is run again.
 const TRIES: usize = 16;
@@ -44,6 +44,10 @@ pub async fn ask(engine: &Engine, stored: &Stored, kind: RequestKind) -> Result<
 async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     // Loaded again: the lease may have been taken while the request was written.
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
+    if stored.run.is_coordinating() && stored.lease.is_none() {
+        // Whoever held it let go of it meanwhile.
+        return coordinate::tell(engine, &stored.run).await;
+    }
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {
         return Ok(());
     };

@@ -39,9 +39,11 @@ impl Error {
             Self::NotReplayable(NotReplayable::Live { .. })
             | Self::Live { .. }
             | Self::StillLive { .. } => ErrorCode::RunLive,
-            Self::NotReplayable(NotReplayable::Service { .. } | NotReplayable::Stopped { .. }) => {
-                ErrorCode::ReplayRefused
-            }
+            Self::NotReplayable(
+                NotReplayable::Service { .. }
+                | NotReplayable::Coordinator { .. }
+                | NotReplayable::Stopped { .. },
+            ) => ErrorCode::ReplayRefused,
             Self::Inherit(NotInheritable::Unknown(_))
             | Self::NotReplayable(NotReplayable::Unknown(_)) => ErrorCode::RegistryNewer,
             Self::ReplayEffects { .. } => ErrorCode::ReplayEffects,

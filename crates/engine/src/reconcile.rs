@@ -29,7 +29,7 @@ const TRIES: usize = 16;
 /// If the registry fails.
 pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Error> {
     for _ in 0..TRIES {
-        if stored.run.status.is_terminal() || is_supervised(engine, &stored) {
+        if stored.run.status.is_terminal() || is_carried_on(engine, &stored).await? {
             return Ok(stored);
         }
         if stored.run.is_at_rest() {
@@ -54,6 +54,27 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         }
     }
     Ok(stored)
+}
+
+/// Whether somebody lives who will carry the run on, also where that is the one process of a family.
+async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
+    let run = &stored.run;
+    if stored.lease.is_some() || run.is_at_rest() {
+        return Ok(is_supervised(engine, stored));
+    }
+    match family::of(run) {
+        Some(_) if family::is_top(run) => family::is_kept(engine, run).await,
+        Some(top) => {
+            // Nobody else looks after its family.
+            if let Ok(top) = top.parse::<RunId>()
+                && let Some(top) = engine.store().load(&top).await?
+            {
+                Box::pin(reconcile(engine, top)).await?;
+            }
+            Ok(is_supervised(engine, stored))
+        }
+        None => Ok(is_supervised(engine, stored)),
+    }
 }
 
 /// What became of the deadlines of a run that waits for people without a process.
@@ -93,9 +114,6 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         }
         // Whether its holder lives does not matter: it renews the lease, or has lost the run.
         return engine.now() <= ends;
-    }
-    if family::is_top(&stored.run) && stored.lease.is_none() {
-        return family::is_kept(engine, &stored.run);
     }
     if stored.run.spec.placement.is_some() && stored.lease.is_none() {
         // It is in the queue: somebody claims it in time, or it is out of time.

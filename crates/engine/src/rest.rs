@@ -73,7 +73,7 @@ pub(crate) fn append(
     documents.extend(deadlines::watched(&run));
     if run.is_coordinating() {
         // What it means for its children is for it to see to.
-        documents.push(coordinate::look_document(&run, now));
+        documents.push(coordinate::asked(&run, head.seq, now));
     }
     Ok(Append {
         run,

@@ -2,7 +2,7 @@
 
 use errand_engine::coordinate::family;
 use errand_engine::supervise::Usher;
-use errand_engine::{Engine, payload, wait};
+use errand_engine::{Engine, payload};
 use errand_model::coordination::END;
 use errand_model::event::{EventBody, MessageSent, StepCompleted, StepFailed, StepStarted};
 use errand_model::{Event, RunId};
@@ -118,12 +118,4 @@ fn line(body: &EventBody) -> Option<String> {
 
 fn seconds(duration: Duration) -> String {
     format!("{}.{:01} s", duration.as_secs(), duration.subsec_millis() / 100)
-}
-
-/// Waits until the coordinator has begun, or is over.
-pub(super) async fn began(engine: &Engine, run_id: &RunId) -> Result<(), Failure> {
-    let has_begun =
-        |stored: &Stored| !stored.run.attempts.is_empty() || stored.run.status.is_terminal();
-    wait::until(engine, run_id, None, has_begun).await?;
-    Ok(())
 }

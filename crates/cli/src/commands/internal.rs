@@ -110,24 +110,11 @@ async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
     let usher =
         Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = &context.engine()?;
-    let work = family::carry_out(engine, run_id, super::family::SLOTS, usher.orders());
-    let mut work = std::pin::pin!(work);
-    let mut began = std::pin::pin!(super::family::began(engine, run_id));
-    let mut has_said = false;
-    loop {
-        tokio::select! {
-            begun = &mut began, if !has_said => {
-                has_said = true;
-                begun?;
-                say(&Ready::Began);
-            }
-            ended = &mut work => {
-                ended?;
-                engine.store().sync_files(run_id).await?;
-                return Ok(0);
-            }
-        }
-    }
+    // It is in the queue of a process that lives: it begins as soon as it may.
+    say(&Ready::Began);
+    family::carry_out(engine, run_id, super::family::SLOTS, usher.orders()).await?;
+    engine.store().sync_files(run_id).await?;
+    Ok(0)
 }
 
 async fn begin(

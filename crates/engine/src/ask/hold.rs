@@ -125,13 +125,9 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
     let command: Command = Resume { by: by.clone() }.into();
     // One whose budget is still spent is told so at once.
     stored.run.decide(&command, engine.now())?;
-    let kind = RequestKind::Resume { by: by.clone() };
-    let let_go = bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await?;
-    for child in children(&let_go.run) {
-        let resumed = Box::pin(resume(engine, &child, by.clone())).await;
-        resumed.map(drop).or_else(gone)?;
-    }
-    Ok(let_go)
+    let kind = RequestKind::Resume { by };
+    // A coordinator lets its children go on: those that it held.
+    bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
 }
 
 /// Allows a run more, whether it is held or not. Limits that are as high already stay so.

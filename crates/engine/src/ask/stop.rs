@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{TRIES, ask};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, lease, reconcile, record_file, rest};
+use crate::{Engine, Error, coordinate, lease, reconcile, record_file, rest};
 
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
@@ -41,7 +41,7 @@ pub async fn stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<Stored
         if stored.run.status.is_terminal() {
             return Ok(stored);
         }
-        let attempted = if stored.run.is_coordinating() && stored.lease.is_none() {
+        let attempted = if takes_turns(&stored) {
             by_turns(engine, &stored, stop).await
         } else if stored.lease.is_some() {
             by_supervisor(engine, &stored, stop).await
@@ -75,7 +75,7 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
         if stored.run.status.is_terminal() {
             return Ok(stored);
         }
-        let attempted = if stored.run.is_coordinating() && stored.lease.is_none() {
+        let attempted = if takes_turns(&stored) {
             ask_coordinator(engine, &stored, stop).await.map(|()| None)
         } else if stored.lease.is_some() {
             let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
@@ -144,7 +144,18 @@ async fn by_turns(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Optio
 /// The request is durable when this returns, and the coordinator is told to look.
 async fn ask_coordinator(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<(), Error> {
     let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
-    rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await.map(drop)
+    let decision = rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await?;
+    if decision.events.is_empty() {
+        // It was asked before, and may not have done it yet.
+        return coordinate::tell(engine, &stored.run).await;
+    }
+    Ok(())
+}
+
+/// Whether it is a coordinator that ends its children first, and that nobody holds.
+fn takes_turns(stored: &Stored) -> bool {
+    let children = stored.run.coordination.iter().any(|it| !it.live.is_empty());
+    stored.lease.is_none() && (stored.run.is_coordinating() || children)
 }
 
 /// Takes the lease of a run that nobody holds, and ends it.

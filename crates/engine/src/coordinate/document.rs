@@ -3,10 +3,19 @@
 use errand_model::coordination::News;
 use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
-use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
 
-/// Something was asked of it, or there is more to do.
+use crate::{Engine, Error};
+
+/// There is more to do.
 const LOOK: &str = "look";
+/// Things that are heard at once: as many as children may live, and what they said.
+const ALL_LIMIT: u32 = 20_000;
+/// Something was asked of it.
+const ASKED: &str = "asked";
 /// An attempt of it began.
 const BEGAN: &str = "began";
 /// The registry was made anew: what is known of its children may be outdated.
@@ -35,19 +44,16 @@ pub(super) fn news(
 }
 
 /// It is to look again at that time.
-pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
-    news((run.spec.namespace.as_deref(), &run.id), LOOK, &News::Look, at)
+pub(super) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
+    // One a second: what is written later is never taken for what was heard before.
+    let about = format!("{LOOK}-{}", at.as_millis() / 1_000);
+    news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, at)
 }
 
-/// It need not look again.
-pub(super) fn look_done(run: &Run) -> DocumentWrite {
-    DocumentWrite {
-        kind: DocumentKind::Turn,
-        namespace: run.spec.namespace.clone(),
-        key: format!("{}/{LOOK}", run.id),
-        expect: Expect::Anything,
-        change: DocumentChange::Remove,
-    }
+/// It is to look at what was asked of it with the event of that number, or at that time.
+pub(crate) fn asked(run: &Run, number: u64, now: Timestamp) -> DocumentWrite {
+    let about = format!("{ASKED}-{number}");
+    news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, now)
 }
 
 /// What a coordinator whose attempt began at `now` is to hear: that it did, and later that it is out
@@ -89,9 +95,39 @@ pub(super) fn is_incomplete(document: &Document) -> bool {
     [BEGAN, RESTORED].iter().any(|about| document.key.split('/').nth(1) == Some(about))
 }
 
+/// Everything that is left for a coordinator to hear, due or not, in its order.
+///
+/// # Errors
+///
+/// If the registry cannot be read.
+pub(super) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Error> {
+    let query = DocumentQuery {
+        kind: DocumentKind::Turn,
+        namespaces: Namespaces::One(run.spec.namespace.clone()),
+        prefix: format!("{}/", run.id),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit: ALL_LIMIT,
+    };
+    Ok(engine.store().documents(&query).await?)
+}
+
+/// In which order things are heard: what a child said by its number, its end last.
+pub(super) fn order(document: &Document) -> (String, u64) {
+    let mut parts = document.key.split('/').skip(1);
+    let (whose, about) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let number = about.rsplit('-').next().and_then(|number| number.parse().ok());
+    (whose.to_owned(), number.unwrap_or(u64::MAX))
+}
+
 /// Which coordinator is to hear it; `None`: nobody who can be named.
 pub(super) fn coordinator(document: &Document) -> Option<RunId> {
     document.key.split('/').next()?.parse().ok()
+}
+
+/// What it says; `None`: a newer version wrote it.
+pub(super) fn said(document: &Document) -> Option<News> {
+    serde_json::from_value(document.body.clone()).ok()
 }
 
 /// It was heard: nothing more is to be done about it.

@@ -6,9 +6,8 @@ use errand_model::RunId;
 use errand_model::coordination::Turn;
 use errand_model::event::CancelCause;
 use errand_model::run::Run;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 
-use super::document;
 use crate::ask::{self, Stop};
 use crate::{Engine, Error};
 
@@ -30,48 +29,31 @@ pub(super) fn wants(turn: &Turn) -> bool {
     !(turn.stops.is_empty() && turn.holds.is_empty() && turn.releases.is_empty())
 }
 
-/// Tells the children. Once all of them did what they were told, nobody has to look at it again.
-pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) -> Result<(), Error> {
-    if !wants(turn) {
-        return Ok(());
-    }
+/// Tells the children. Who could not be told is told at the next look.
+pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) {
     let grace = run.cancel_requested.as_ref().map_or(GRACE, |request| request.grace);
     let ends = turn.stops.iter().map(|child| (child, Told::End { grace }));
     let holds = turn.holds.iter().map(|child| (child, Told::Hold));
     let go_on = turn.releases.iter().map(|child| (child, Told::GoOn));
     let all: Vec<_> = ends.chain(holds).chain(go_on).collect();
-    let mut is_done = turn.stops.is_empty() && !turn.looks_again;
     let mut telling = JoinSet::new();
     for (child, told) in all {
         if telling.len() >= AT_ONCE {
-            is_done &= is_told(telling.join_next().await.as_ref());
+            drop(telling.join_next().await);
         }
         let (engine, child) = (engine.clone(), child.clone());
-        telling.spawn(async move { Box::pin(tell(&engine, &child, told)).await });
+        telling.spawn(async move { drop(Box::pin(tell(&engine, &child, told)).await) });
     }
-    while !telling.is_empty() {
-        is_done &= is_told(telling.join_next().await.as_ref());
-    }
-    if is_done && run.is_coordinating() {
-        engine.store().write_documents(vec![document::look_done(run)]).await?;
-    }
-    Ok(())
+    while telling.join_next().await.is_some() {}
 }
 
-/// Whether a child did what it was told. Whoever could not be told is told at the next look.
-const fn is_told(told: Option<&Result<Result<bool, Error>, JoinError>>) -> bool {
-    matches!(told, None | Some(Ok(Ok(true))))
-}
-
-/// `false`: it did not do it yet.
-async fn tell(engine: &Engine, child: &RunId, told: Told) -> Result<bool, Error> {
+async fn tell(engine: &Engine, child: &RunId, told: Told) -> Result<(), Error> {
     match told {
         Told::End { grace } => {
             let stop = Stop { cause: CancelCause::Parent, by: None, grace };
-            let stored = ask::begin_stop(engine, child, &stop).await?;
-            Ok(stored.run.status.is_terminal())
+            ask::begin_stop(engine, child, &stop).await.map(drop)
         }
-        Told::Hold => ask::begin_pause(engine, child).await,
-        Told::GoOn => ask::begin_resume(engine, child).await,
+        Told::Hold => ask::begin_pause(engine, child).await.map(drop),
+        Told::GoOn => ask::begin_resume(engine, child).await.map(drop),
     }
 }

@@ -3,12 +3,13 @@
 //! another one, which goes on where the first one was.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
 use errand_model::event::CancelCause;
-use errand_model::run::Run;
-use errand_store::Stored;
+use errand_model::run::{Run, Status};
+use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces, Stored};
 use tokio::sync::watch;
 
 use super::FAMILY;
@@ -19,7 +20,7 @@ use crate::{Engine, Error, reconcile, wait};
 
 /// How long agents have to end by themselves when a person interrupts; the second time they have
 /// none.
-const INTERRUPTED_GRACE: std::time::Duration = std::time::Duration::from_secs(10);
+const INTERRUPTED_GRACE: Duration = Duration::from_secs(10);
 
 /// The coordinator at the top of the family that a run belongs to, if one process works for it.
 pub fn of(run: &Run) -> Option<&str> {
@@ -32,15 +33,41 @@ pub fn is_top(run: &Run) -> bool {
     of(run) == Some(run.id.as_str())
 }
 
+/// So long after a run began to wait for its process, that may be starting.
+const STARTING: Duration = Duration::from_secs(10);
+
 /// Whether the process lives that works for the family of which this is the top.
-pub(crate) fn is_kept(engine: &Engine, run: &Run) -> bool {
+pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
     let here = &engine.holder().host;
+    if let Status::Pending { since, .. } = run.status
+        && (engine.now().since(since) < STARTING || has_worker(engine, &run.id).await?)
+    {
+        return Ok(true);
+    }
     let (host, process) = match run.attempts.last() {
         Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),
         None => (&run.spec.host, run.spec.launcher.as_ref()),
     };
     // Processes of other machines cannot be seen from here.
-    host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive)
+    Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
+}
+
+/// Whether a worker of the family told of itself lately.
+async fn has_worker(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
+    let query = DocumentQuery {
+        kind: DocumentKind::Worker,
+        namespaces: Namespaces::All,
+        prefix: worker_name(run_id),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit: 8,
+    };
+    let known = engine.store().documents(&query).await?;
+    Ok(known.iter().any(|worker| worker.due_at.is_some_and(|gone_at| engine.now() < gone_at)))
+}
+
+fn worker_name(run_id: &RunId) -> String {
+    format!("family-{run_id}")
 }
 
 /// Works for a coordinator and all that it starts until it is over, or until told to end. An
@@ -63,7 +90,7 @@ pub async fn carry_out(
         labels: [(FAMILY.to_owned(), run_id.to_string())].into(),
         only: true,
         until: Until::Over(run_id.clone()),
-        ..Options::new(format!("family-{run_id}"), slots)
+        ..Options::new(worker_name(run_id), slots)
     };
     let work = worker::work(engine, options, told);
     tokio::select! {
@@ -78,7 +105,13 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let mut looked_at = vec![run_id.clone()];
     while let Some(run_id) = looked_at.pop() {
         let Some(stored) = engine.store().load(&run_id).await? else { continue };
-        let stored = Box::pin(reconcile::reconcile(engine, stored)).await?;
+        let waits = matches!(stored.run.status, Status::Pending { .. }) && stored.lease.is_none();
+        let stored = if is_top(&stored.run) && waits {
+            // For this very process.
+            stored
+        } else {
+            Box::pin(reconcile::reconcile(engine, stored)).await?
+        };
         let coordination = stored.run.coordination.iter();
         looked_at.extend(coordination.flat_map(|it| it.live.values()).map(|it| it.run_id.clone()));
     }
@@ -101,7 +134,7 @@ async fn obey(
         });
         if told.interrupts > interrupts {
             interrupts = told.interrupts;
-            let grace = if interrupts > 1 { std::time::Duration::ZERO } else { INTERRUPTED_GRACE };
+            let grace = if interrupts > 1 { Duration::ZERO } else { INTERRUPTED_GRACE };
             let stop = Stop { cause: CancelCause::Interrupted, by: None, grace };
             Box::pin(ask::begin_stop(engine, run_id, &stop)).await?;
         }

@@ -16,6 +16,8 @@ use crate::{Engine, Error, reaper};
 
 /// What is looked at in one go.
 const BATCH: u32 = 512;
+/// What could not be heard is tried again so much later.
+const FAILED: Duration = Duration::from_secs(5);
 /// Coordinators that take their turns at the same time.
 const AT_ONCE: usize = 16;
 /// How often it is looked where nothing is heard: what another process left and could not see to.
@@ -79,7 +81,12 @@ pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
         }
         let (engine, hot) = (engine.clone(), hot.clone());
         turns.spawn(async move {
-            drop(Box::pin(turn::take(&engine, &hot, &coordinator, &documents)).await);
+            let taken = Box::pin(turn::take(&engine, &hot, &coordinator, &documents)).await;
+            if let Err(error) = taken {
+                tracing::warn!(run_id = coordinator.as_str(), %error, "a turn failed");
+                // The others are not held up by it. Where that cannot be written, it is due again.
+                drop(turn::postpone(&engine, &documents, FAILED).await);
+            }
         });
     }
     while turns.join_next().await.is_some() {}

@@ -22,15 +22,29 @@ mod verify;
 use errand_model::RunId;
 use errand_model::event::RunCreated;
 use errand_model::placement::Placement;
+use errand_model::run::Run;
+
+use crate::{Engine, Error};
 
 pub(crate) use begin::{begin, is_let_go, left};
-pub(crate) use document::look as look_document;
+pub(crate) use document::asked;
 pub(crate) use look::watch;
 pub(crate) use resolve::{Parts, resolve};
 
 /// The label that binds a family of runs to the process that works for it: the id of the coordinator
 /// at its top, where it was not placed by whoever wanted it.
 pub const FAMILY: &str = "errand.dev/family";
+
+/// Lets a coordinator look at what is asked of it.
+///
+/// # Errors
+///
+/// If the registry cannot be written.
+pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), Error> {
+    let now = engine.now();
+    let number = u64::try_from(now.as_millis()).unwrap_or_default();
+    Ok(engine.store().write_documents(vec![asked(run, number, now)]).await?)
+}
 
 /// Makes a run the coordinator that its agent is. One that nobody placed is carried out by a worker
 /// of its own.

@@ -1,11 +1,14 @@
 //! One turn of a coordinator: what it hears, what follows from that, in one commit.
 
+use std::time::Duration;
+
 use errand_model::coordination::{Delivery, Finish, News, Start, Turn};
-use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{EndAttempt, Outcome};
+use errand_model::event::{Failure, PauseReason, ProcessUsage};
+use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume};
 use errand_model::{RunId, Timestamp};
 use errand_store::{
     Admission, Append, Document, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence,
+    RequestKind,
 };
 use serde_json::json;
 
@@ -17,11 +20,14 @@ use crate::{Engine, Error, follow_up, record_file, rest};
 
 /// How often a turn is decided anew since somebody was faster.
 const TRIES: usize = 8;
-/// What is for a coordinator that cannot hear it now, since no attempt of it is under way, is tried
-/// again so much later.
-const NOT_NOW: std::time::Duration = std::time::Duration::from_secs(1);
+/// What is for a coordinator that somebody holds is tried again so much later.
+const HELD: Duration = Duration::from_secs(1);
+/// The same where no attempt of it is under way: the next one hears all that is there.
+const NOT_NOW: Duration = Duration::from_secs(600);
+/// What cannot be read was written by a newer version: one that may come.
+const NOT_READ: Duration = Duration::from_secs(60);
 /// How soon a coordinator looks again at what it wants of its children.
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Lets a coordinator hear what is left for it, and does what follows.
 ///
@@ -35,17 +41,26 @@ pub(super) async fn take(
     documents: &[Document],
 ) -> Result<(), Error> {
     let mut fresh = documents.iter().any(document::is_own);
+    let mut documents = documents.to_vec();
     for _ in 0..TRIES {
         let Some(known) = hot.take(engine, run_id, fresh).await? else {
-            return forget(engine, documents).await;
+            return forget(engine, &documents).await;
         };
         if known.run.status.is_terminal() {
-            return forget(engine, documents).await;
+            return forget(engine, &documents).await;
         }
-        if known.is_held || !known.run.is_coordinating() {
-            return postpone(engine, documents).await;
+        if known.is_held {
+            return postpone(engine, &documents, HELD).await;
         }
-        let prepared = prepare(engine, known, documents).await?;
+        if !known.run.is_coordinating() {
+            return postpone(engine, &documents, NOT_NOW).await;
+        }
+        if documents.iter().any(document::is_incomplete) {
+            // What came while no attempt was under way, too.
+            documents = document::all(engine, &known.run).await?;
+        }
+        documents.sort_by_key(document::order);
+        let prepared = prepare(engine, known, &documents).await?;
         if prepared.making.events.is_empty() && !std::mem::replace(&mut fresh, true) {
             // What is remembered says that there is nothing to do: that is not for it to say.
             continue;
@@ -60,7 +75,8 @@ pub(super) async fn take(
                     let (is_held, last_at) = (false, now);
                     hot.keep(Known { run, head, steps, epoch, is_held, last_at });
                 }
-                return effects::carry_out(engine, &run, &turn).await;
+                effects::carry_out(engine, &run, &turn).await;
+                return Ok(());
             }
             // Somebody else heard of it, or wrote the journal: what is known is outdated.
             Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => return Ok(()),
@@ -77,6 +93,8 @@ struct Prepared {
     turn: Turn,
     children: Vec<Admission>,
     documents: Vec<DocumentWrite>,
+    /// Requests that it answers.
+    answered: Vec<i64>,
     epoch: u64,
     /// Whether the whole fold is written with it.
     snapshot: bool,
@@ -88,7 +106,11 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
     let before = known.head.seq;
     let mut making = Making::new((known.run, known.head), known.steps, now);
     let (mut turn, mut children, mut opened) = (Turn::default(), Vec::new(), Opened::default());
-    let (mut news, mut unprepared) = heard(engine, &making, documents);
+    let mut answered = Vec::new();
+    if documents.iter().any(document::is_own) {
+        answered = obey(engine, &mut making).await?;
+    }
+    let (mut news, mut unprepared) = heard(engine, &making, documents)?;
     if documents.iter().any(document::is_incomplete) {
         news.extend(verify::missed(engine, &making.run).await?);
     }
@@ -116,7 +138,8 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
     }
     let documents = follow_ups(engine, (&making, &turn), documents, now);
     let snapshot = making.is_transition || is_due(before, making.head.seq);
-    Ok(Prepared { making, turn, children, documents, epoch: known.epoch, snapshot, now })
+    let epoch = known.epoch;
+    Ok(Prepared { making, turn, children, documents, answered, epoch, snapshot, now })
 }
 
 async fn admit(
@@ -129,21 +152,51 @@ async fn admit(
 }
 
 /// What the documents say, and why the coordinator cannot even begin, if it cannot.
-fn heard(engine: &Engine, making: &Making, documents: &[Document]) -> (Vec<News>, Option<Failure>) {
+fn heard(
+    engine: &Engine,
+    making: &Making,
+    documents: &[Document],
+) -> Result<(Vec<News>, Option<Failure>), Error> {
     let (mut news, mut unprepared) = (Vec::new(), None);
     for document in documents {
-        // What cannot be read was written by a newer version, and is not for this one to hear.
-        let Ok(said) = serde_json::from_value::<News>(document.body.clone()) else { continue };
+        let Some(said) = document::said(document) else { continue };
         if !matches!(said, News::Began { .. }) {
             news.push(said);
             continue;
         }
         match material::count_items(engine, &making.run) {
             Ok(items) => news.push(News::Began { items }),
-            Err(failure) => unprepared = Some(failure),
+            Err(failure) if making.run.coordination.iter().all(|it| it.live.is_empty()) => {
+                unprepared = Some(failure);
+            }
+            // It began before: what cannot be read now may be later.
+            Err(failure) => return Err(Error::Payload { reason: failure.message }),
         }
     }
-    (news, unprepared)
+    Ok((news, unprepared))
+}
+
+/// Takes in what was asked of whoever held it when its attempt began. Returns the requests.
+async fn obey(engine: &Engine, making: &mut Making) -> Result<Vec<i64>, Error> {
+    let mut answered = Vec::new();
+    for request in engine.store().requests(&making.run.id).await? {
+        let command = match request.kind {
+            RequestKind::Cancel { cause, by, grace } => Cancel { cause, by, grace }.into(),
+            RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
+            RequestKind::Resume { by } => Resume { by }.into(),
+            RequestKind::Raise { limits, by } => Raise { limits, by }.into(),
+            // It has no process and asks nobody.
+            RequestKind::Restart { .. }
+            | RequestKind::Decide { .. }
+            | RequestKind::Provide { .. }
+            | RequestKind::Wake { .. } => continue,
+        };
+        match making.command(&command) {
+            Ok(()) | Err(Error::Rejected(_)) => answered.push(request.id),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(answered)
 }
 
 /// Ids for children: as many as one turn may start.
@@ -201,7 +254,10 @@ fn follow_ups(
     now: Timestamp,
 ) -> Vec<DocumentWrite> {
     let run = &making.run;
-    let mut writes: Vec<_> = documents.iter().map(document::heard).collect();
+    let is_heard = |document: &&Document| document::said(document).is_some();
+    let mut writes: Vec<_> = documents.iter().filter(is_heard).map(document::heard).collect();
+    let unread = documents.iter().filter(|document| !is_heard(document));
+    writes.extend(unread.map(|document| document::later(document, now.plus(NOT_READ))));
     writes.extend(turn.deliveries.iter().map(|delivery| deliver(run, delivery, now)));
     if run.is_coordinating() {
         if turn.looks_again {
@@ -210,7 +266,9 @@ fn follow_ups(
             replace(&mut writes, document::look(run, now.plus(LOOK_AGAIN)));
         }
         // Its limit moved while it was held.
-        let was_due = documents.iter().any(document::is_deadline);
+        let is_lost =
+            |document| document::is_deadline(document) || document::is_incomplete(document);
+        let was_due = documents.iter().any(is_lost);
         let deadline = was_due.then(|| document::deadline_again(run, now.plus(LOOK_AGAIN)));
         if let Some(deadline) = deadline.flatten() {
             replace(&mut writes, deadline);
@@ -256,7 +314,7 @@ fn is_due(before: u64, after: u64) -> bool {
 }
 
 async fn commit(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
-    let Prepared { making, children, documents, epoch, snapshot, .. } = prepared;
+    let Prepared { making, children, documents, answered, epoch, snapshot, .. } = prepared;
     if making.events.is_empty() {
         return Ok(engine.store().write_documents(documents.clone()).await?);
     }
@@ -270,7 +328,7 @@ async fn commit(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
         snapshot: *snapshot || is_over,
         release: true,
         requeue: crate::lease::place_of(&making.run),
-        answered: Vec::new(),
+        answered: answered.clone(),
         documents: documents.clone(),
     };
     engine.store().append_and_admit_all(append, children.clone()).await?;
@@ -286,8 +344,12 @@ async fn forget(engine: &Engine, documents: &[Document]) -> Result<(), Error> {
 }
 
 /// It is to be heard once an attempt is under way.
-async fn postpone(engine: &Engine, documents: &[Document]) -> Result<(), Error> {
-    let at = engine.now().plus(NOT_NOW);
+pub(super) async fn postpone(
+    engine: &Engine,
+    documents: &[Document],
+    by: Duration,
+) -> Result<(), Error> {
+    let at = engine.now().plus(by);
     write_each(engine, documents.iter().map(|document| document::later(document, at))).await
 }
 

@@ -2,7 +2,7 @@
 
 use errand_agent::parcel::Parcel;
 use errand_model::RunId;
-use errand_model::event::{PolicyDecided, Replay, ReplayPolicy, RunKind};
+use errand_model::event::{EventBody, PolicyDecided, Replay, ReplayPolicy, RunKind, StepStarted};
 
 use super::effects::{Call, effects};
 use crate::admit::Submission;
@@ -33,8 +33,7 @@ pub async fn live(
     if !run.status.is_terminal() {
         return Err(Error::Live { run_id: run_id.clone() });
     }
-    let events = journal(engine, run_id).await?;
-    let calls = effects(&events).map_err(errand_model::replay::NotReplayable::from)?;
+    let calls = all_effects(engine, run_id).await?;
     if !calls.is_empty() && allowed_by.is_none() {
         return Err(Error::ReplayEffects { run_id: run_id.clone(), calls: named(&calls) });
     }
@@ -45,6 +44,22 @@ pub async fn live(
     submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Live });
     submission.lineage.decided = Some(decided(&calls, allowed_by));
     Ok(submission)
+}
+
+/// What a run did that reaches outside, and all that it started as a coordinator.
+async fn all_effects(engine: &Engine, run_id: &RunId) -> Result<Vec<Call>, Error> {
+    let (mut calls, mut runs) = (Vec::new(), vec![run_id.clone()]);
+    while let Some(run_id) = runs.pop() {
+        let events = journal(engine, &run_id).await?;
+        calls.extend(effects(&events).map_err(errand_model::replay::NotReplayable::from)?);
+        for event in events.iter().filter(|event| event.kind == "step.started") {
+            let body = event.body().map_err(errand_model::replay::NotReplayable::from)?;
+            if let EventBody::StepStarted(StepStarted { run_id: Some(child), .. }) = body {
+                runs.push(child);
+            }
+        }
+    }
+    Ok(calls)
 }
 
 /// The verdict of the gate, for the new run's journal.

@@ -23,6 +23,9 @@ pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
     if run.spec.kind == RunKind::Service {
         return Err(NotReplayable::Service { run_id: run_id() });
     }
+    if run.spec.plan.is_some() {
+        return Err(NotReplayable::Coordinator { run_id: run_id() });
+    }
     if !run.status.is_terminal() {
         return Err(NotReplayable::Live { run_id: run_id(), status: run.status.name() });
     }
@@ -77,6 +80,12 @@ pub enum NotReplayable {
     /// It is a service.
     #[error("run {run_id} is a service: its wakes are the runs that can be replayed")]
     Service {
+        /// Which run.
+        run_id: RunId,
+    },
+    /// It is made of other runs.
+    #[error("run {run_id} coordinates others: its children are the runs that can be replayed")]
+    Coordinator {
         /// Which run.
         run_id: RunId,
     },
