@@ -144,7 +144,11 @@ impl Reader {
         } else if let EventBody::MessageDelivered(delivered) = body {
             for id in &delivered.ids {
                 let sent = self.messages.iter_mut().rev().find(|message| message.id == *id);
-                if let Some(sent) = sent.filter(|sent| sent.delivered_to.is_none()) {
+                let Some(sent) = sent else { continue };
+                if delivered.returned {
+                    // It was brought there, and not taken.
+                    (sent.delivered_to, sent.delivered_at_ms) = (None, None);
+                } else if sent.delivered_to.is_none() {
                     sent.delivered_to = Some(delivered.step.clone());
                     sent.delivered_at_ms = Some(event.at);
                 }

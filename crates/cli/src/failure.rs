@@ -314,7 +314,9 @@ impl From<Unanswerable> for Failure {
             Unanswerable::NoneOpen { .. } | Unanswerable::Unknown { .. } => {
                 "`errand approvals ls` lists what is open"
             }
-            Unanswerable::Several { .. } => "name one with --approval ID, or with --input ID",
+            Unanswerable::Several { .. } => {
+                "name one with --approval ID or --input ID, or the run that asked"
+            }
             Unanswerable::Decided { .. } => "`errand approvals ls -a` shows the decision",
             Unanswerable::Expired { .. } => "",
             Unanswerable::OtherDigest { .. } => {

@@ -35,7 +35,31 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     }
     remove_files(engine, &stored).await?;
     engine.store().remove(run_id, Removal::Terminal).await?;
-    outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await
+    outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await?;
+    remove_steps(engine, &stored).await
+}
+
+/// The runs that were the steps of a coordinator mean nothing without it.
+async fn remove_steps(engine: &Engine, coordinator: &Stored) -> Result<(), Error> {
+    if coordinator.run.coordination.is_none() {
+        return Ok(());
+    }
+    let parent_run_id = Some(coordinator.run.id.clone());
+    let filter = Filter { parent_run_id, ..Filter::default() };
+    let mut page = Page { after: None, limit: PAGE };
+    loop {
+        let (steps, _) = engine.store().list(&filter, &page).await?;
+        let Some(last) = steps.last() else { return Ok(()) };
+        page.after = Some(last.run.id.clone());
+        for step in steps.iter().filter(|step| step.run.spec.member.is_some()) {
+            match Box::pin(remove(engine, &step.run.id)).await {
+                // One that somebody else removed, or that lives yet, is left to them.
+                Ok(())
+                | Err(Error::Live { .. } | Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
 }
 
 /// Removes a run even if it lives, or its record is damaged: it is killed first.

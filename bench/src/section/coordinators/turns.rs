@@ -194,5 +194,5 @@ fn ended_well(run_id: RunId) -> News {
         digest: Digest::of(b"done"),
     };
     let (outcome, usage) = (ChildOutcome::Completed(said), ChildUsage::default());
-    News::Ended(ChildEnded { run_id, outcome, usage })
+    News::Ended(ChildEnded { run_id, outcome, usage, received: None })
 }

@@ -56,7 +56,10 @@ exit code of the agent, error:<code> for an error code of its own.",
             { "enum": [
                 "exit_nonzero", "killed_by_signal", "timeout_step", "spawn_failed",
                 "workspace_failed", "output_invalid", "helper_died", "supervisor_stopped",
-                "lease_lost"
+                "lease_lost",
+                "child_failed",
+                "fan_out_failed",
+                "no_majority"
             ] },
             { "pattern": "^exit:0*([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$" },
             { "pattern": "^error:[a-z][a-z0-9_]*$" }

@@ -165,6 +165,12 @@ impl Away<'_> {
                 .note(&format!("run {run_id} is carried on by run {}", handoff.run_id));
             return Box::pin(self.foreground(&handoff.run_id)).await;
         }
+        if record.coordinator.is_some() && record.status == "completed" && !self.json {
+            // Its agents print for themselves: what it gives is all there is to show.
+            let output =
+                record.output.as_str().map_or_else(|| record.output.to_string(), Into::into);
+            self.context.printer.line(&output)?;
+        }
         let was_interrupted = was_interrupted && record.status == "cancelled";
         run::show_record(self.context, &record, self.json)?;
         run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))

@@ -31,6 +31,7 @@ pub(super) async fn show(
         let work = family::carry_out(engine, run_id, SLOTS, usher.orders());
         tokio::select! {
             ended = work => ended?,
+            left = family::until_left(engine, run_id) => left?,
             failed = shown.follow(engine, run_id) => return Err(failed),
         }
     };
@@ -107,7 +108,12 @@ fn line(body: &EventBody) -> Option<String> {
     } else if let EventBody::StepCompleted(StepCompleted { key, duration, .. }) = body {
         Some(format!("{key} is done after {}", seconds(*duration)))
     } else if let EventBody::StepFailed(StepFailed { key, error, duration, .. }) = body {
-        Some(format!("{key} failed after {}: {}", seconds(*duration), error.message))
+        let took = seconds(*duration);
+        Some(match error.code.as_str() {
+            "child_cancelled" => format!("{key} was cancelled after {took}: {}", error.message),
+            "handed_over" => format!("{key} handed over after {took}: {}", error.message),
+            _ => format!("{key} failed after {took}: {}", error.message),
+        })
     } else if let EventBody::MessageSent(MessageSent { from, to, kind, .. }) = body {
         let to = if to == END { "the end" } else { to };
         Some(format!("{from} -> {to}: {}", kind.word()))

@@ -203,9 +203,8 @@ fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
             .into_iter()
             .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
     });
-    open_gate(&sandbox);
-    assert_eq!(second["pid"], record(&sandbox, second["run_id"].as_str().unwrap())["pid"]);
     signal(&second["pid"], rustix::process::Signal::KILL);
+    open_gate(&sandbox);
     let ended = finish(&sandbox, &id);
     assert_eq!(ended["status"], "completed", "{ended:#}");
     assert_eq!(ended["output"], 7);
@@ -352,4 +351,37 @@ fn what_a_coordinator_gives_has_to_be_what_it_says() {
     assert_eq!(output(&sandbox, &chain, &json!(4)), 5);
     let run = sandbox.errand(["run".as_ref(), chain.as_os_str()]).args(["--job", "5"]).run();
     drop(run.refuses(125, "output_schema"));
+}
+
+#[test]
+fn a_coordinator_in_the_foreground_that_waits_for_a_person_goes_on_in_the_background() {
+    let sandbox = sandbox();
+    let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
+    sandbox.agent(&Agent::shell(script).named("asks"));
+    let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../asks] }", "");
+    let run = sandbox.errand(["run".as_ref(), only.as_os_str()]).run().exits(75);
+    assert!(run.stderr().contains("errand approvals ls"), "{}", run.stderr());
+    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "only").unwrap();
+    let id = top["run_id"].as_str().unwrap();
+    drop(sandbox.errand(["approve", id]).run().ok());
+    let ended = finish(&sandbox, id);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(1)), "{ended:#}");
+}
+
+#[test]
+fn a_coordinator_is_removed_with_its_steps_and_is_not_replayed_strictly() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("add", "given + 1"));
+    coordinator(&sandbox, "inner", "{ type: chain, agents: [../add] }", "");
+    let outer = coordinator(&sandbox, "outer", "{ type: chain, agents: [../inner] }", "");
+    assert_eq!(output(&sandbox, &outer, &json!(1)), 2);
+    let runs = all(&sandbox);
+    assert_eq!(runs.len(), 3);
+    let top = runs.iter().find(|run| run["agent"]["name"] == "outer").unwrap();
+    let id = top["run_id"].as_str().unwrap();
+    let refused = sandbox.errand(["replay", id, "--policy", "strict"]).run();
+    assert!(refused.stderr().contains("its children"), "{}", refused.stderr());
+    assert_eq!(all(&sandbox).len(), 3, "nothing was started");
+    drop(sandbox.errand(["rm", id]).run().ok());
+    assert_eq!(all(&sandbox), Vec::<Value>::new());
 }

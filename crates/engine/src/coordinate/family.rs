@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
-use errand_model::event::CancelCause;
+use errand_model::event::{CancelCause, PauseReason};
 use errand_model::run::{Run, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces, Stored};
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::FAMILY;
 use crate::ask::{self, Stop};
 use crate::supervise::Orders;
 use crate::worker::{self, Options, Until};
-use crate::{Engine, Error, reconcile, wait};
+use crate::{Engine, Error, lease, reconcile, wait};
 
 /// How long agents have to end by themselves when a person interrupts; the second time they have
 /// none.
@@ -100,6 +100,58 @@ pub async fn carry_out(
     wait::load(engine, run_id).await
 }
 
+/// Waits until nothing in a family works any more and all of it waits for people; then a helper works
+/// for it, in the background, and this process need not. The run as it waited.
+///
+/// # Errors
+///
+/// If the registry fails, or no helper can be started.
+pub async fn until_left(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
+    let mut changes = engine.store().changes();
+    loop {
+        let stored = wait::load(engine, run_id).await?;
+        if waits_for_people(&stored.run) && is_idle(engine, &stored.run).await? {
+            let lease = lease::take(engine, &stored.run, stored.epoch).await?;
+            // It goes on in another attempt, as if this process had died.
+            Box::pin(reconcile::settle(engine, run_id, &lease)).await?;
+            return Ok(stored);
+        }
+        drop(tokio::time::timeout(LOOK_EVERY, changes.recv()).await);
+    }
+}
+
+/// How often it is looked whether all wait.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+fn waits_for_people(run: &Run) -> bool {
+    let waits = matches!(
+        run.status,
+        Status::Paused { reason: PauseReason::Approval | PauseReason::Input, .. }
+    );
+    waits && run.is_coordinating()
+}
+
+/// Whether no child has a process, however deep.
+async fn is_idle(engine: &Engine, top: &Run) -> Result<bool, Error> {
+    let mut live: Vec<RunId> = children(top).collect();
+    while let Some(run_id) = live.pop() {
+        let Some(stored) = engine.store().load(&run_id).await? else { continue };
+        let run = &stored.run;
+        if run.status.is_terminal() {
+            continue;
+        }
+        if stored.lease.is_some() || !(run.is_at_rest() || waits_for_people(run)) {
+            return Ok(false);
+        }
+        live.extend(children(run));
+    }
+    Ok(true)
+}
+
+fn children(run: &Run) -> impl Iterator<Item = RunId> {
+    run.coordination.iter().flat_map(|it| it.live.values()).map(|child| child.run_id.clone())
+}
+
 /// What another process worked for that is dead goes on here, at once.
 async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let mut looked_at = vec![run_id.clone()];
@@ -112,8 +164,7 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         } else {
             Box::pin(reconcile::reconcile(engine, stored)).await?
         };
-        let coordination = stored.run.coordination.iter();
-        looked_at.extend(coordination.flat_map(|it| it.live.values()).map(|it| it.run_id.clone()));
+        looked_at.extend(children(&stored.run));
     }
     Ok(())
 }

@@ -95,8 +95,7 @@ fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
         return Some((format!("waits-{}", event.seq), news));
     }
     let outcome = outcome(blobs, run, &body)?;
-    let ended = ChildEnded { run_id: run.id.clone(), outcome, usage: usage(run, event.at) };
-    Some(("ended".to_owned(), News::Ended(ended)))
+    Some(("ended".to_owned(), ended(run, outcome, event.at)))
 }
 
 /// What a run that is over is to its coordinator; `None`: it is not over.
@@ -112,9 +111,12 @@ pub(super) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
             ChildOutcome::Cancelled { reason: admit::stored_word(cause) }
         }
     };
-    let at = run.status.ended_at()?;
-    let ended = ChildEnded { run_id: run.id.clone(), outcome, usage: usage(run, at) };
-    Some(News::Ended(ended))
+    Some(ended(run, outcome, run.status.ended_at()?))
+}
+
+fn ended(run: &Run, outcome: ChildOutcome, at: Timestamp) -> News {
+    let (usage, received) = (usage(run, at), Some(run.received));
+    News::Ended(ChildEnded { run_id: run.id.clone(), outcome, usage, received })
 }
 
 /// The events that are something to a coordinator.

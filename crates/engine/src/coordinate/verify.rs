@@ -34,5 +34,5 @@ fn gone(run_id: errand_model::RunId) -> News {
         retryable: Some(false),
     };
     let outcome = ChildOutcome::Failed { error };
-    News::Ended(ChildEnded { run_id, outcome, usage: ChildUsage::default() })
+    News::Ended(ChildEnded { run_id, outcome, usage: ChildUsage::default(), received: None })
 }

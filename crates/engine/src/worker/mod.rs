@@ -47,6 +47,8 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     /// Whether it takes only runs that ask for one of its labels.
     pub only: bool,
+    /// Whether coordinators take their turns here, beside the runs that it carries out.
+    pub turns: bool,
     /// What it has; `None`: it does not count, and takes any run.
     pub resources: Option<Resources>,
     /// How long its leases last; renewed every third of it.
@@ -67,6 +69,7 @@ impl Options {
             slots,
             labels: BTreeMap::new(),
             only: false,
+            turns: true,
             resources: None,
             lease_for: LEASE_FOR,
             drain_timeout: Duration::ZERO,

@@ -71,7 +71,9 @@ impl Shift {
         let reaping = engine.clone();
         reaper.spawn(async move { reaper::watch(&reaping).await });
         let turning = engine.clone();
-        reaper.spawn(async move { coordinate::watch(&turning).await });
+        if options.turns {
+            reaper.spawn(async move { coordinate::watch(&turning).await });
+        }
         Ok(Self {
             changes: engine.store().changes(),
             engine: engine.clone(),

@@ -66,7 +66,7 @@ impl World {
             parcel,
             source: agent.display().to_string(),
             kind: RunKind::Job,
-            trigger: Trigger { kind: TriggerKind::Upstream, source: None, payload: None },
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
             wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
             service: None,
@@ -83,7 +83,9 @@ impl World {
 
     async fn work(&self, executor: Arc<dyn Executor>) {
         let (_told, orders) = watch::channel(Orders::default());
-        let options = Options { until: Until::Empty, executor, ..Options::new("test", 1) };
+        // What is left for the coordinator is looked at, and not heard.
+        let turns = false;
+        let options = Options { until: Until::Empty, executor, turns, ..Options::new("test", 1) };
         work(&self.engine, options, orders).await.unwrap();
     }
 
@@ -254,7 +256,7 @@ async fn a_child_whose_process_is_gone_says_so_when_that_is_found() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_held_waits_for_nobody() {
+async fn a_child_that_is_held_says_so_and_that_it_goes_on() {
     let world = World::new();
     let run_id = world.child("[/bin/true]", true).await;
     ask::pause(&world.engine, &run_id, None).await.unwrap();
@@ -262,9 +264,9 @@ async fn a_child_that_is_held_waits_for_nobody() {
     let news = world.news().await;
     let keys: Vec<&str> = news.iter().map(|(key, _)| key.rsplit('/').next().unwrap()).collect();
     assert_eq!(keys, ["waits-2", "waits-3"]);
-    for (_, body) in &news {
-        assert_eq!(*body, json!({ "type": "waits", "run_id": run_id, "reason": null }));
-    }
+    let waits = |reason: Value| json!({ "type": "waits", "run_id": run_id, "reason": reason });
+    assert_eq!(news[0].1, waits("operator".into()));
+    assert_eq!(news[1].1, waits(Value::Null));
 }
 
 /// `call(method, path, body)` of the agent API.

@@ -159,7 +159,11 @@ impl<'a> Desk<'a> {
         }));
         if !ids.is_empty() {
             let step = start.key.clone();
-            self.record(EventBody::MessageDelivered(MessageDelivered { ids, step }));
+            self.record(EventBody::MessageDelivered(MessageDelivered {
+                ids,
+                step,
+                returned: false,
+            }));
         }
         self.turn.starts.push(start);
     }

@@ -25,8 +25,9 @@ impl Desk<'_> {
         }
     }
 
-    /// Children that are to end: all of a run that is over, but the one that said the last word. They
-    /// are many, and named when it comes to that, and whenever somebody looks.
+    /// Children that are to end: all of a run that is over, but the one that said the last word, for
+    /// as long as it does not wait for more. They are many, and named when it comes to that, and
+    /// whenever somebody looks.
     fn stops(&self, is_over: bool) -> Vec<RunId> {
         if !is_over {
             if self.graph.is_none() {
@@ -35,11 +36,16 @@ impl Desk<'_> {
             let stopping = self.state.live.values().filter(|child| child.is_stopping);
             return stopping.map(|child| child.run_id.clone()).collect();
         }
-        if self.was_over && !self.looks {
-            return Vec::new();
-        }
         let end = self.state.routing.end.as_ref().filter(|_| !self.is_cancelled());
         let last = end.and_then(|end| end.step.as_ref());
+        if self.was_over && !self.looks {
+            let begins_to_listen = |key: &&String| {
+                let of_it = |event: &EventBody| matches!(event, EventBody::ChildListening(listening) if listening.key == **key);
+                self.turn.events.iter().any(of_it)
+            };
+            let last = last.filter(begins_to_listen).and_then(|key| self.state.live.get(key));
+            return last.map(|child| child.run_id.clone()).into_iter().collect();
+        }
         let ends_itself = |key: &String, child: &LiveChild| last == Some(key) && !child.listens;
         let live = self.state.live.iter().filter(|(key, child)| !ends_itself(key, child));
         live.map(|(_, child)| child.run_id.clone()).collect()

@@ -48,7 +48,8 @@ impl Coordination {
             self.wait(waiting);
         } else if let EventBody::ChildListening(listening) = event {
             if let Some(child) = self.live.get_mut(&listening.key) {
-                child.listens = true;
+                // It asks for the next one once it has all that came before.
+                (child.listens, child.fed) = (true, None);
             }
         } else {
             self.apply_run(event);
@@ -92,7 +93,7 @@ impl Coordination {
             // It was handed over: the other run is in its place.
             child.run_id = run_id.clone();
             child.allowance = started.allowance.clone();
-            (child.got, child.listens) = (child.got.min(1), false);
+            (child.got, child.listens, child.fed) = (child.got.min(1), false, None);
             return;
         }
         let (name, _) = split_key(key);
@@ -105,6 +106,7 @@ impl Coordination {
             previous: None,
             got: 0,
             listens: false,
+            fed: None,
             said: Vec::new(),
             hold: Hold::Free,
             is_stopping: false,
@@ -243,15 +245,24 @@ impl Coordination {
     fn deliver(&mut self, delivered: &MessageDelivered) {
         let (name, number) = split_key(&delivered.step);
         let node = self.routing.nodes.entry(name.to_owned()).or_default();
-        let mut previous = None;
+        if delivered.returned {
+            let child = self.live.get_mut(&delivered.step);
+            if let Some(letter) = child.and_then(|child| child.fed.take()) {
+                node.queue.push_front(letter);
+            }
+            return;
+        }
+        let mut last = None;
         for id in &delivered.ids {
             let at = node.queue.iter().position(|letter| letter.id == *id);
-            previous = at.and_then(|at| node.queue.remove(at)).map(|letter| letter.from);
+            last = at.and_then(|at| node.queue.remove(at));
         }
         node.runs = node.runs.max(number);
         if let Some(child) = self.live.get_mut(&delivered.step) {
             if child.got == 0 {
-                child.previous = previous;
+                child.previous = last.map(|letter| letter.from);
+            } else {
+                child.fed = last;
             }
             (child.got, child.listens) = (child.got + 1, false);
         } else if let Some(done) = self.done.get_mut(&delivered.step) {
@@ -269,7 +280,9 @@ impl Coordination {
         child.waits_for = waiting.reason;
         if waiting.reason.is_some() {
             self.waiting += 1;
-        } else if child.hold == Hold::Released {
+        }
+        // Whatever it waits for now, it is not held any more.
+        if waiting.reason != Some(PauseReason::Operator) && child.hold == Hold::Released {
             child.hold = Hold::Free;
             self.releasing = self.releasing.saturating_sub(1);
         }

@@ -9,8 +9,8 @@ use super::{CHILDREN_LIMIT, START};
 use crate::RunId;
 use crate::coordination::route::Draft;
 use crate::event::{
-    ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageType,
-    PauseReason, StepCompleted, StepFailed, StepStarted,
+    ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure,
+    MessageDelivered, MessageType, PauseReason, StepCompleted, StepFailed, StepStarted,
 };
 
 impl Desk<'_> {
@@ -71,6 +71,7 @@ impl Desk<'_> {
         let Some((key, child)) = self.child(&ended.run_id) else { return };
         let child = child.clone();
         let usage = Some(ended.usage.clone());
+        self.take_back(&key, &child, ended.received);
         match &ended.outcome {
             ChildOutcome::Completed(said) => self.complete_child(&key, &child, said, usage),
             ChildOutcome::HandedOver { to, agent } => {
@@ -85,6 +86,20 @@ impl Desk<'_> {
                 let error = Failure { code, message, step, retryable };
                 self.fail_child(&key, &child, &error, usage);
             }
+        }
+    }
+
+    /// What was brought to a child that ended before it had it is for the next run of its node.
+    fn take_back(&mut self, key: &str, child: &LiveChild, received: Option<u32>) {
+        let (Some(letter), Some(received)) = (&child.fed, received) else { return };
+        // The first that it got is what it began with.
+        if received.saturating_add(1) < child.got && !self.is_over() {
+            let (ids, step) = (vec![letter.id.clone()], key.to_owned());
+            self.record(EventBody::MessageDelivered(MessageDelivered {
+                ids,
+                step,
+                returned: true,
+            }));
         }
     }
 

@@ -204,7 +204,7 @@ impl Desk<'_> {
             (None, output) => output.map_or(Value::Null, value_of),
         };
         let wrote = self.wrote(name, &ids);
-        let delivered = MessageDelivered { ids, step: key.to_owned() };
+        let delivered = MessageDelivered { ids, step: key.to_owned(), returned: false };
         self.record(EventBody::MessageDelivered(delivered));
         if said.is_empty() {
             self.route_output(key, wrote.as_deref(), output, &value);

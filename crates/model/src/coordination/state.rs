@@ -70,6 +70,10 @@ pub struct LiveChild {
     /// Whether it waits for the next one.
     #[serde(default)]
     pub(crate) listens: bool,
+    /// The last message that it asked for and got, until it is known that it has it: it asks for no
+    /// other one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fed: Option<Letter>,
     /// What it said itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) said: Vec<Letter>,

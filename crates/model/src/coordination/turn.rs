@@ -67,6 +67,10 @@ pub struct ChildEnded {
     /// What it used, all that it started included.
     #[serde(default)]
     pub usage: ChildUsage,
+    /// How many messages it received that it asked for; `None`: that is not known, and all that were
+    /// brought to it count as received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received: Option<u32>,
 }
 
 /// How a child ended.

@@ -86,7 +86,7 @@ impl Desk<'_> {
             kind: letter.kind,
             payload: letter.payload.get().clone(),
         };
-        let delivered = MessageDelivered { ids: vec![letter.id], step: key };
+        let delivered = MessageDelivered { ids: vec![letter.id], step: key, returned: false };
         self.record(EventBody::MessageDelivered(delivered));
         self.turn.deliveries.push(delivery);
     }

@@ -60,13 +60,17 @@ pub struct MessageSent {
     pub step: Option<String>,
 }
 
-/// `message.delivered`: messages reached an agent, each once. In the coordinator's journal.
+/// `message.delivered`: messages reached an agent, each once; or did not after all, and are brought
+/// again. In the coordinator's journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageDelivered {
     /// Which, by id.
     pub ids: Vec<String>,
     /// The step that got them: as the input it began with, or since it asked for the next one.
     pub step: String,
+    /// Set: the step ended before it had them, and they are the first for the next run of its node.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub returned: bool,
 }
 
 /// `message.received`: the agent asked for the next message and got this one. In the journal of the
@@ -180,4 +184,9 @@ impl AgentUsage {
             wall_time_ms: self.wall_ms,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_false(it: &bool) -> bool {
+    !*it
 }

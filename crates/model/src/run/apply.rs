@@ -83,6 +83,7 @@ impl Run {
             budget: crate::budget::BudgetState::default(),
             bom: None,
             coordination,
+            received: 0,
             handoff: None,
         }
     }

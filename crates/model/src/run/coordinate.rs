@@ -28,6 +28,8 @@ impl Run {
     pub(super) fn apply_coordination(&mut self, context: EventContext, event: &EventBody) {
         if let EventBody::HandoffRequested(requested) = event {
             self.handoff = Some(Box::new(requested.clone()));
+        } else if let EventBody::MessageReceived(_) = event {
+            self.received = self.received.saturating_add(1);
         }
         let (Some(plan), Some(coordination)) = (&self.spec.plan, &mut self.coordination) else {
             return;
@@ -69,4 +71,9 @@ impl Run {
             | Status::Cancelled { .. } => None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+pub(super) const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

@@ -68,6 +68,9 @@ pub struct Run {
     /// The inventory that is in effect.
     #[serde(default)]
     pub bom: Option<BomRef>,
+    /// How many messages of other agents it asked for and received, in all attempts.
+    #[serde(default, skip_serializing_if = "super::coordinate::is_zero")]
+    pub received: u32,
     /// How a coordinator stands; `None` for other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordination: Option<Box<Coordination>>,

@@ -120,7 +120,9 @@ const TELLING: &[Telling] = &[
     ("message.delivered", &["ids", "step=step"]),
     ("message.received", &["type", "from=from", "payload=payload"]),
     ("coordination.began", &["items=items"]),
+    ("coordination.settled", &["error"]),
     ("child.waiting", &["key", "reason"]),
+    ("child.listening", &["key"]),
     ("handoff.requested", &["to=to", "run=run_id", "summary", "reason"]),
 ];
 

@@ -180,7 +180,7 @@ fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> News {
             },
         },
     };
-    News::Ended(ChildEnded { run_id, outcome, usage: spending(tokens) })
+    News::Ended(ChildEnded { run_id, outcome, usage: spending(tokens), received: None })
 }
 
 struct Live {

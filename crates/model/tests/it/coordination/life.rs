@@ -135,12 +135,12 @@ fn budgets_are_shared_by_those_that_start_at_once_and_what_is_left_flows_back() 
     assert_eq!(all(&it.turn(&[News::Began { items: None }])), [tokens(5), tokens(5)]);
     let outcome = ChildOutcome::Completed(said(json!(1)));
     let run_id = it.run_of("a#1");
-    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(5) });
+    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(5), received: None });
     let turn = it.turn(&[ended]);
     assert!(turn.starts.is_empty() && turn.finish.is_none(), "b may leave something");
     let outcome = ChildOutcome::Completed(said(json!(1)));
     let run_id = it.run_of("b#1");
-    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(2) });
+    let ended = News::Ended(ChildEnded { run_id, outcome, usage: spending(2), received: None });
     assert_eq!(all(&it.turn(&[ended])), [tokens(3)]);
 }
 
@@ -364,7 +364,7 @@ fn a_child_that_is_handed_over_goes_on_as_the_other_run() {
     it.began();
     let (run_id, to) = (it.run_of("a#1"), it.run.id.clone());
     let outcome = ChildOutcome::HandedOver { to: to.clone(), agent: "reviewer".to_owned() };
-    let news = News::Ended(ChildEnded { run_id, outcome, usage: usage(10) });
+    let news = News::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None });
     let turn = it.turn(&[news.clone(), news]);
     assert_eq!(types(&turn), ["step.failed", "step.started"]);
     assert!(turn.starts.is_empty() && turn.finish.is_none());
@@ -382,7 +382,7 @@ fn usage_adds_up_by_agent_through_nested_coordinators() {
     let (run_id, outcome) = (it.run_of("a#1"), ChildOutcome::Completed(said(json!(1))));
     let mut used = usage(10);
     used.by_agent.extend(spending(7).by_agent.into_values().map(|used| ("b".to_owned(), used)));
-    it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: used.clone() })]);
+    it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: used.clone(), received: None })]);
     assert_eq!(it.run.coordination.as_ref().unwrap().usage, used.by_agent);
     let spent = it.run.spent(it.now.plus(Duration::from_secs(100)));
     assert_eq!((spent.tokens, spent.wall_time_ms, spent.tool_calls), (17, 5, 1));

@@ -125,7 +125,7 @@ pub(crate) fn usage(tokens: u64) -> ChildUsage {
 
 pub(crate) fn completed(run_id: RunId, output: Value) -> News {
     let outcome = ChildOutcome::Completed(said(output));
-    News::Ended(ChildEnded { run_id, outcome, usage: usage(10) })
+    News::Ended(ChildEnded { run_id, outcome, usage: usage(10), received: None })
 }
 
 pub(crate) fn chain(names: &[&str]) -> Plan {
@@ -185,7 +185,7 @@ fn a_workflow_runs_branches_at_once_and_the_first_word_to_the_end_ends_it() {
     let turn = it.completes("b#1", json!("b"));
     assert_eq!((turn.finish, turn.stops), (None, vec![other.clone()]));
     let outcome = ChildOutcome::Cancelled { reason: "parent".to_owned() };
-    let ended = News::Ended(ChildEnded { run_id: other, outcome, usage: usage(1) });
+    let ended = News::Ended(ChildEnded { run_id: other, outcome, usage: usage(1), received: None });
     let turn = it.turn(&[ended.clone(), ended]);
     assert_eq!(types(&turn), ["step.failed"]);
     assert_eq!(turn.finish, Some(Finish::Completed(Material::Payload(Payload::Json(json!("b"))))));

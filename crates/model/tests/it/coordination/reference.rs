@@ -24,7 +24,8 @@ struct RunOfNode {
     wrote: String,
     is_live: bool,
     listens: bool,
-    got: u32,
+    /// The place of the message that it asked for last.
+    fed: Option<usize>,
     has_written: bool,
 }
 
@@ -43,10 +44,17 @@ pub(crate) struct Outcome {
 /// What is heard of a run, by its key.
 #[derive(Clone, Debug)]
 pub(crate) enum Heard {
-    Said { number: u32, to: String, kind: MessageType, value: Value },
+    Said {
+        number: u32,
+        to: String,
+        kind: MessageType,
+        value: Value,
+    },
     Completed(Value),
     Failed(String),
     Listens,
+    /// The message that was brought to it last did not reach it; what is heard next is its end.
+    Missed,
 }
 
 pub(crate) struct Reference<'a> {
@@ -71,7 +79,14 @@ impl<'a> Reference<'a> {
         let was_over = self.is_over();
         let mut outcome = self.take(news);
         if was_over {
-            outcome.stops.clear();
+            let last = self.end.as_ref().and_then(|(_, key)| key.as_ref());
+            let listens = |key: &String| {
+                let listens = |(told, heard): &(String, Heard)| {
+                    told == key && matches!(heard, Heard::Listens)
+                };
+                Some(key) == last && news.iter().any(listens)
+            };
+            outcome.stops.retain(listens);
         }
         outcome
     }
@@ -112,6 +127,11 @@ impl<'a> Reference<'a> {
                     }
                 }
                 Heard::Listens => self.runs[at].listens = true,
+                Heard::Missed => {
+                    if let Some(place) = run.fed.filter(|_| !self.is_over()) {
+                        self.messages[place].is_delivered = false;
+                    }
+                }
             }
         }
         self.follow()
@@ -245,11 +265,10 @@ impl<'a> Reference<'a> {
         for name in names {
             let live = self.runs.iter().position(|run| run.node == name && run.is_live);
             let Some(at) = live.filter(|at| self.runs[*at].listens) else { continue };
-            let open = |message: &&mut Message| message.to == name && !message.is_delivered;
-            if let Some(message) = self.messages.iter_mut().find(open) {
-                message.is_delivered = true;
-                self.runs[at].listens = false;
-                self.runs[at].got += 1;
+            let open = |message: &Message| message.to == name && !message.is_delivered;
+            if let Some(place) = self.messages.iter().position(open) {
+                self.messages[place].is_delivered = true;
+                (self.runs[at].listens, self.runs[at].fed) = (false, Some(place));
                 outcome.fed.push(self.runs[at].key.clone());
             }
         }
@@ -289,7 +308,7 @@ impl<'a> Reference<'a> {
                 wrote: said.last().unwrap().from.clone(),
                 is_live: true,
                 listens: false,
-                got: 1,
+                fed: None,
                 has_written: false,
             });
         }

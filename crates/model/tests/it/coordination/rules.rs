@@ -62,13 +62,13 @@ impl Coordinator {
     pub(super) fn fails(&mut self, key: &str) -> Turn {
         let error = crate::table::failure("exit_nonzero");
         let (run_id, outcome) = (self.run_of(key), ChildOutcome::Failed { error });
-        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3) })])
+        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3), received: None })])
     }
 
     pub(super) fn is_cancelled(&mut self, key: &str) -> Turn {
         let reason = "somebody stopped it".to_owned();
         let (run_id, outcome) = (self.run_of(key), ChildOutcome::Cancelled { reason });
-        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3) })])
+        self.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(3), received: None })])
     }
 
     pub(super) fn listens(&mut self, key: &str, received: u32) -> Turn {
@@ -338,4 +338,141 @@ fn a_child_that_could_not_be_started_failed() {
     let turn = it.turn(&[News::NotStarted { key: "a#1".to_owned(), error }]);
     assert_eq!(failed_code(&turn), "child_failed");
     assert!(message(&turn).contains("input_invalid: it broke"));
+}
+
+#[test]
+fn one_that_said_the_last_word_and_waits_for_more_is_to_end() {
+    let nodes = [("a", to(&["b", END])), ("b", to(&[END]))];
+    let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
+    it.began();
+    it.says("a#1", 1, "b", (MessageType::Task, json!(1)));
+    let (a, b) = (it.run_of("a#1"), it.run_of("b#1"));
+    let turn = it.says("a#1", 2, END, (MessageType::Result, json!("last")));
+    let only_b = std::slice::from_ref(&b);
+    assert_eq!(turn.stops, only_b, "the other one may end by itself");
+    assert_eq!(it.turn(&[News::Look]).stops, only_b);
+    let turn = it.listens("a#1", 0);
+    assert_eq!(
+        (types(&turn), &turn.stops[..]),
+        (vec!["child.listening"], std::slice::from_ref(&a))
+    );
+    assert_eq!(it.turn(&[News::Look]).stops, [a.clone(), b]);
+    assert!(it.is_cancelled("b#1").stops.is_empty(), "it was told");
+    assert_eq!(it.turn(&[News::Look]).stops, [a]);
+    assert_eq!(it.is_cancelled("a#1").finish, well(json!("last")));
+}
+
+#[test]
+fn what_was_brought_to_a_child_that_ended_before_it_had_it_starts_the_next_run() {
+    let nodes = [("a", to(&["b"])), ("b", to(&[END])), ("c", to(&[END]))];
+    let ends = |it: &mut Coordinator, received| {
+        let (run_id, outcome) = (it.run_of("b#1"), ChildOutcome::Completed(said(json!("late"))));
+        it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage: usage(1), received })])
+    };
+    let fed = || {
+        let edges = vec![edge(END, when(MessageType::Validation, Vec::new()))];
+        let mut nodes = nodes.clone();
+        nodes[1].1 = Node { outputs_to: edges, ..Node::default() };
+        let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
+        it.began();
+        it.says("a#1", 1, "b", (MessageType::Task, json!("first")));
+        it.listens("b#1", 0);
+        assert_eq!(it.says("a#1", 2, "b", (MessageType::Task, json!(2))).deliveries.len(), 1);
+        assert!(it.says("a#1", 3, "b", (MessageType::Task, json!(3))).deliveries.is_empty());
+        it
+    };
+    let mut it = fed();
+    let turn = ends(&mut it, Some(0));
+    assert_eq!(
+        types(&turn),
+        ["message.delivered", "step.completed", "step.started", "message.delivered"]
+    );
+    assert_eq!((keys(&turn), &turn.starts[0].input), (vec!["b#2"], &json(json!(2))));
+    let EventBody::MessageDelivered(returned) = &turn.events[0] else { panic!("{turn:?}") };
+    assert!(returned.returned);
+    assert_eq!(it.completes("b#2", json!(0)).starts[0].input, json(json!(3)), "in their order");
+    assert_eq!(errand_model::run::Run::fold(&it.events).unwrap(), it.run);
+    for received in [Some(1), None] {
+        let turn = ends(&mut fed(), received);
+        assert_eq!(turn.starts[0].input, json(json!(3)), "it had it: {received:?}");
+    }
+    let mut it = fed();
+    assert_eq!(types(&it.listens("b#1", 1)), ["child.listening", "message.delivered"]);
+    assert_eq!(ends(&mut it, Some(1)).starts[0].input, json(json!(3)), "only what it had not");
+}
+
+#[test]
+fn what_was_brought_to_a_child_that_was_handed_over_is_for_the_other_run() {
+    let nodes = [("a", to(&["b"])), ("b", to(&[END]))];
+    let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
+    it.began();
+    it.says("a#1", 1, "b", (MessageType::Task, json!(1)));
+    it.listens("b#1", 0);
+    it.says("a#1", 2, "b", (MessageType::Task, json!(2)));
+    let other = it.run.id.clone();
+    let outcome = ChildOutcome::HandedOver { to: other.clone(), agent: "reviewer".to_owned() };
+    let (run_id, usage, received) = (it.run_of("b#1"), usage(1), Some(0));
+    let turn = it.turn(&[News::Ended(ChildEnded { run_id, outcome, usage, received })]);
+    assert_eq!(types(&turn), ["message.delivered", "step.failed", "step.started"]);
+    let turn = it.listens("b#1", 0);
+    let delivery = &turn.deliveries[0];
+    assert_eq!((&delivery.run_id, delivery.number), (&other, 1));
+    assert_eq!(delivery.payload, Payload::Json(json!(2)));
+}
+
+#[test]
+fn a_released_child_that_waits_for_a_person_again_lets_its_coordinator_wait() {
+    let mut it = Coordinator::new(chain(&["a"]), |_| {});
+    it.began();
+    let run_id = it.run_of("a#1");
+    let waits = |reason| News::Waits { run_id: run_id.clone(), reason };
+    it.turn(&[waits(Some(PauseReason::Approval))]);
+    assert_eq!(it.run.status.name(), "paused");
+    let pause = errand_model::run::Pause { reason: PauseReason::Operator, by: None };
+    it.command(&pause.into());
+    it.turn(&[News::Look]);
+    it.turn(&[waits(Some(PauseReason::Operator))]);
+    it.command(&errand_model::run::Resume { by: None }.into());
+    assert_eq!(it.turn(&[News::Look]).releases, std::slice::from_ref(&run_id));
+    let turn = it.turn(&[waits(Some(PauseReason::Approval))]);
+    assert_eq!(types(&turn), ["child.waiting", "run.paused"]);
+    assert!(turn.releases.is_empty() && it.turn(&[News::Look]).releases.is_empty());
+    // What one child says of that is heard in the order in which it comes.
+    let turn = it.turn(&[waits(None), waits(Some(PauseReason::Input))]);
+    assert_eq!(types(&turn), ["child.waiting", "child.waiting"]);
+    let turn = it.turn(&[waits(Some(PauseReason::Approval)), waits(None)]);
+    assert_eq!(types(&turn), ["child.waiting", "child.waiting", "run.resumed"]);
+}
+
+#[test]
+fn who_is_to_end_is_named_again_once_one_that_was_to_start_could_not() {
+    let edges = vec![edge(END, when(MessageType::Validation, Vec::new()))];
+    let bounded = Node { outputs_to: edges, max_runs: Some(1), ..Node::default() };
+    let nodes = [("a", to(&["b", "c", "l"])), ("b", to(&[END])), ("c", bounded), ("l", to(&[END]))];
+    let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
+    it.began();
+    it.says("a#1", 1, "c", (MessageType::Task, json!(1)));
+    it.completes("c#1", json!("nothing"));
+    it.says("a#1", 2, "l", (MessageType::Task, json!(1)));
+    let turn = it.says("a#1", 3, NEXT, (MessageType::Task, json!(1)));
+    assert_eq!((keys(&turn), turn.stops.len()), (vec!["b#1"], 3));
+    let error = crate::table::failure("input_invalid");
+    let turn = it.turn(&[News::NotStarted { key: "b#1".to_owned(), error }]);
+    assert_eq!(turn.stops, [it.run_of("a#1"), it.run_of("l#1")]);
+}
+
+#[test]
+fn a_run_knows_how_many_messages_it_received() {
+    let mut it = Coordinator::new(chain(&["a"]), |_| {});
+    let text = |it: &Coordinator| serde_json::to_value(&it.run).unwrap();
+    assert!(text(&it).get("received").is_none());
+    let received = EventBody::MessageReceived(errand_model::event::MessageReceived {
+        id: "m1".to_owned(),
+        from: "b".to_owned(),
+        to: "a".to_owned(),
+        kind: MessageType::Task,
+        payload: Payload::Json(json!(1)),
+    });
+    it.record(&[received.clone(), received]);
+    assert_eq!((it.run.received, text(&it)["received"].clone()), (2, json!(2)));
 }

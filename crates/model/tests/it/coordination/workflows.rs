@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::reference::{Heard, Outcome, Reference};
-use super::{Coordinator, completed, said, usage, workflow};
+use super::{Coordinator, said, usage, workflow};
 
 /// What an agent does, in this order, before it ends.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ enum Act {
 #[derive(Clone, Debug)]
 struct Behaviour {
     acts: Vec<Act>,
+    /// Whether it ends before it has the first message that it asks for.
+    misses: bool,
     /// `None`: it fails.
     output: Option<u8>,
 }
@@ -93,8 +95,8 @@ fn any_behaviour() -> impl Strategy<Value = Behaviour> {
         .prop_map(|(to, kind, what)| Act::Say(to, kind, what));
     let act = prop_oneof![2 => say, 1 => Just(Act::Listen)];
     let output = prop_oneof![5 => any::<u8>().prop_map(Some), 1 => Just(None)];
-    (proptest::collection::vec(act, 0..3), output)
-        .prop_map(|(acts, output)| Behaviour { acts, output })
+    (proptest::collection::vec(act, 0..3), proptest::bool::weighted(0.3), output)
+        .prop_map(|(acts, misses, output)| Behaviour { acts, misses, output })
 }
 
 /// The world around a coordinator: its children, as they go on one by one.
@@ -110,6 +112,7 @@ struct World<'a> {
     runs: BTreeSet<RunId>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each may hold without the others")]
 struct Child {
     run_id: RunId,
     behaviour: Behaviour,
@@ -117,6 +120,7 @@ struct Child {
     said: u32,
     got: u32,
     listens: bool,
+    missed: bool,
     is_stopped: bool,
 }
 
@@ -136,14 +140,12 @@ impl<'a> World<'a> {
     }
 
     /// What one child does next; `None`: it waits for a message.
-    fn step(&mut self, key: &str, is_stuck: bool) -> Option<(News, Heard)> {
+    fn step(&mut self, key: &str, is_stuck: bool) -> Option<(News, Vec<Heard>)> {
         let child = self.live.get_mut(key).unwrap();
         let run_id = child.run_id.clone();
         if child.is_stopped {
-            self.live.remove(key);
             let outcome = ChildOutcome::Cancelled { reason: "told so".to_owned() };
-            let heard = Heard::Failed(run_id.to_string());
-            return Some((News::Ended(ChildEnded { run_id, outcome, usage: usage(1) }), heard));
+            return Some(self.end(key, outcome, Heard::Failed(run_id.to_string())));
         }
         if child.listens {
             if !is_stuck {
@@ -160,30 +162,33 @@ impl<'a> World<'a> {
                 let (id, to) = (format!("{run_id}/{}", child.said), name(self.nodes, to));
                 let (value, said) = (value(what), said(value(what)));
                 let heard = Heard::Said { number: child.said, to: to.clone(), kind, value };
-                Some((News::Said(ChildSaid { run_id, id, to, kind, said }), heard))
+                Some((News::Said(ChildSaid { run_id, id, to, kind, said }), vec![heard]))
             }
             Some(Act::Listen) => {
                 child.listens = true;
-                Some((News::Listens { run_id, received: child.got }, Heard::Listens))
+                Some((News::Listens { run_id, received: child.got }, vec![Heard::Listens]))
             }
-            None => {
-                let output = child.behaviour.output;
-                self.live.remove(key);
-                Some(if let Some(what) = output {
-                    (completed(run_id, value(what)), Heard::Completed(value(what)))
-                } else {
-                    let error = Failure {
-                        code: "broken".to_owned(),
-                        message: "it broke".to_owned(),
-                        step: None,
-                        retryable: None,
-                    };
-                    let heard = Heard::Failed(run_id.to_string());
-                    let outcome = ChildOutcome::Failed { error };
-                    (News::Ended(ChildEnded { run_id, outcome, usage: usage(1) }), heard)
-                })
-            }
+            None => Some(if let Some(what) = child.behaviour.output {
+                let outcome = ChildOutcome::Completed(said(value(what)));
+                self.end(key, outcome, Heard::Completed(value(what)))
+            } else {
+                let error = Failure {
+                    code: "broken".to_owned(),
+                    message: "it broke".to_owned(),
+                    step: None,
+                    retryable: None,
+                };
+                self.end(key, ChildOutcome::Failed { error }, Heard::Failed(run_id.to_string()))
+            }),
         }
+    }
+
+    fn end(&mut self, key: &str, outcome: ChildOutcome, heard: Heard) -> (News, Vec<Heard>) {
+        let child = self.live.remove(key).unwrap();
+        let missed = child.missed.then_some(Heard::Missed);
+        let (run_id, received) = (child.run_id, Some(child.got));
+        let ended = ChildEnded { run_id, outcome, usage: usage(1), received };
+        (News::Ended(ended), missed.into_iter().chain([heard]).collect())
     }
 
     fn take(&mut self, turn: &Turn, expect: &Outcome) {
@@ -213,6 +218,7 @@ impl<'a> World<'a> {
                 said: 0,
                 got: 0,
                 listens: false,
+                missed: false,
                 is_stopped: false,
             };
             self.live.insert(start.key.clone(), child);
@@ -221,7 +227,12 @@ impl<'a> World<'a> {
             let child = self.live.iter_mut().find(|(_, child)| child.run_id == delivery.run_id);
             let (key, child) = child.unwrap();
             assert!(child.listens && delivery.number == child.got + 1);
-            (child.listens, child.got) = (false, child.got + 1);
+            child.listens = false;
+            if child.behaviour.misses {
+                (child.missed, child.at) = (true, usize::MAX);
+            } else {
+                child.got += 1;
+            }
             found.fed.push(key.clone());
         }
         let coordination = self.it.run.coordination.as_ref().unwrap();
@@ -256,6 +267,10 @@ impl<'a> World<'a> {
                 sent.push((it.id, it.from, it.to, it.kind, value));
             } else if let EventBody::MessageDelivered(it) = body {
                 for id in it.ids {
+                    if it.returned {
+                        assert!(delivered.remove(&id), "{id} is not there to be returned");
+                        continue;
+                    }
                     assert!(sent.iter().any(|sent| sent.0 == id), "{id} was never sent");
                     assert!(delivered.insert(id), "a message is delivered twice");
                 }
@@ -318,7 +333,7 @@ fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
                 if world.live.contains_key(key) && !is_told {
                     let Some((told, meant)) = world.step(key, is_stuck) else { continue };
                     news.push(told);
-                    heard.push((key.clone(), meant));
+                    heard.extend(meant.into_iter().map(|meant| (key.clone(), meant)));
                 }
             }
             if news.is_empty() && !is_stuck {
@@ -326,7 +341,7 @@ fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
                 for key in &keys {
                     if let Some((told, meant)) = world.step(key, false) {
                         news.push(told);
-                        heard.push((key.clone(), meant));
+                        heard.extend(meant.into_iter().map(|meant| (key.clone(), meant)));
                         break;
                     }
                 }
@@ -334,7 +349,7 @@ fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
         }
         heard.sort_by_key(|(_, heard)| match heard {
             Heard::Said { number, .. } => (0, *number),
-            Heard::Completed(_) | Heard::Failed(_) => (1, 0),
+            Heard::Missed | Heard::Completed(_) | Heard::Failed(_) => (1, 0),
             Heard::Listens => (2, 0),
         });
         let fresh = news.clone();
