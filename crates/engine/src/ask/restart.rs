@@ -39,6 +39,10 @@ pub async fn restart(
     if stored.run.status.is_terminal() {
         return again(engine, &stored).await.map(Restarted::Run);
     }
+    if stored.run.coordination.is_some() {
+        let reason = "is a coordinator without a process of its own: restart one of its children";
+        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+    }
     let before = stored.run.last_attempt_number();
     if rest::is_free(&stored) {
         // Nobody reads requests there.

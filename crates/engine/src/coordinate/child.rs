@@ -6,11 +6,12 @@ use std::time::Duration;
 use errand_agent::parcel::{self, Parcel};
 use errand_model::Digest;
 use errand_model::Timestamp;
-use errand_model::coordination::{Membership, Start};
+use errand_model::coordination::{Material, Membership, Start};
 use errand_model::event::{AgentRef, Failure, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement};
 use errand_model::run::Run;
 use errand_store::Admission;
+use serde_json::Value;
 
 use super::material;
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
@@ -18,17 +19,43 @@ use crate::{Engine, Error, parcels};
 
 /// The agents of one coordinator, as they were opened for a turn.
 #[derive(Debug, Default)]
-pub(super) struct Opened(BTreeMap<Digest, Parcel>);
+pub(super) struct Opened {
+    parcels: BTreeMap<Digest, Parcel>,
+    /// The lists in the coordinator's input whose items are given out, by member.
+    items: BTreeMap<String, Vec<Value>>,
+}
 
 impl Opened {
     fn open(&mut self, engine: &Engine, agent: &AgentRef) -> Result<Parcel, Error> {
-        if let Some(parcel) = self.0.get(&agent.digest) {
+        if let Some(parcel) = self.parcels.get(&agent.digest) {
             return Ok(parcel.clone());
         }
         parcels::fetch(engine, &agent.digest)?;
         let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
-        self.0.insert(agent.digest.clone(), parcel.clone());
+        self.parcels.insert(agent.digest.clone(), parcel.clone());
         Ok(parcel)
+    }
+
+    /// What a child is given. A list is read once, however many of its items are given out.
+    fn input(
+        &mut self,
+        engine: &Engine,
+        coordinator: &Run,
+        input: &Material,
+    ) -> Result<Option<Vec<u8>>, Failure> {
+        let Material::Item { member, index } = input else {
+            return material::bytes(engine, coordinator, input);
+        };
+        if !self.items.contains_key(member) {
+            let items = material::items(engine, coordinator, member)?;
+            self.items.insert(member.clone(), items);
+        }
+        let index = usize::try_from(*index).unwrap_or(usize::MAX);
+        match self.items.get(member).and_then(|items| items.get(index)) {
+            Some(item) => Ok(Some(errand_model::canonical::to_string(item).into_bytes())),
+            // It says what is missing.
+            None => material::bytes(engine, coordinator, input),
+        }
     }
 }
 
@@ -56,7 +83,7 @@ pub(super) async fn admission(
         Err(error @ Error::Parcel(_)) => return refused(error.code().as_str(), error.to_string()),
         Err(error) => return Err(error),
     };
-    let input = match material::bytes(engine, coordinator, &start.input) {
+    let input = match opened.input(engine, coordinator, &start.input) {
         Ok(input) => input,
         Err(failure) => return Ok(Err(Failure { step: Some(start.key.clone()), ..failure })),
     };

@@ -189,7 +189,12 @@ pub(super) fn count_items(engine: &Engine, run: &Run) -> Result<Option<u32>, Fai
     Ok(Some(u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
-fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Value>, Failure> {
+/// The list in the input whose items are given out.
+///
+/// # Errors
+///
+/// If there is none.
+pub(super) fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Value>, Failure> {
     let input = value(engine, run, &Material::Input)?;
     let found = match input {
         Value::Object(mut object) => object.remove(member),
