@@ -1,11 +1,11 @@
 //! The published schema of `CycloneDX`, against which a test holds the inventories of agents.
 //!
-//! It comes out of a Python package that ships it, so that no copy of it is kept here. A machine
-//! that cannot reach the package index can run all other tests: what was left out is said.
+//! It comes out of a Python package that ships it, so that no copy of it is kept here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use crate::python::{self, Installed};
 use crate::{Failure, packages, shell};
 
 /// The package that holds the schemas.
@@ -16,41 +16,18 @@ const PLACE: &str = "cyclonedx/schema/_res";
 const FILES: [&str; 3] =
     ["bom-1.6.SNAPSHOT.schema.json", "spdx.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json"];
 
+const SKIPPED: &str = "inventories were not validated against the schema of CycloneDX 1.6, which \
+                       could not be installed";
+
 /// Puts the schemas where the tests look for them: `cyclonedx/` in cargo's folder for files of
 /// tests. Does nothing where they are.
 pub(crate) fn install() -> Installed {
-    let folder = target().join("tmp/cyclonedx");
+    let folder = python::folder("cyclonedx");
     if FILES.iter().all(|name| folder.join(name).is_file()) {
         return Installed::Yes;
     }
-    shell::say(&format!("missing: the schema of CycloneDX 1.6 (from the package {PACKAGE})"));
-    match fetch(&folder) {
-        Ok(()) => Installed::Yes,
-        Err(failure) => {
-            shell::say(&format!("  it cannot be had: {failure}"));
-            Installed::No
-        }
-    }
-}
-
-/// Whether the schemas are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Installed {
-    Yes,
-    No,
-}
-
-impl Installed {
-    /// Says what was not tested, where something was not.
-    pub(crate) fn say_what_was_skipped(self) {
-        if self == Self::No {
-            shell::say(
-                "SKIPPED: inventories were not validated against the schema of CycloneDX 1.6, \
-                 which could not be installed",
-            );
-        }
-    }
+    let missing = format!("the schema of CycloneDX 1.6 (from the package {PACKAGE})");
+    python::install(&missing, SKIPPED, || fetch(&folder))
 }
 
 fn fetch(folder: &Path) -> Result<(), Failure> {
@@ -78,10 +55,4 @@ fn fetch(folder: &Path) -> Result<(), Failure> {
     }
     fs::remove_dir_all(&download)?;
     Ok(())
-}
-
-/// The folder that cargo builds into.
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| shell::root().join("target"), |folder| shell::root().join(folder))
 }

@@ -1,0 +1,71 @@
+//! What tests need of the Python package index, in cargo's folder for files of tests.
+//!
+//! A machine that cannot reach the index can run all other tests: what was left out is said.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Failure, packages, shell};
+
+/// Whether something is there that a test needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Installed {
+    Yes,
+    /// What was not tested without it.
+    No(&'static str),
+}
+
+impl Installed {
+    /// Says what was not tested, where something was not.
+    pub(crate) fn say_what_was_skipped(self) {
+        if let Self::No(skipped) = self {
+            shell::say(&format!("SKIPPED: {skipped}"));
+        }
+    }
+}
+
+/// Fetches what is `missing`. Where that cannot be had, `skipped` says what is not tested.
+pub(crate) fn install(
+    missing: &str,
+    skipped: &'static str,
+    fetch: impl FnOnce() -> Result<(), Failure>,
+) -> Installed {
+    shell::say(&format!("missing: {missing}"));
+    match fetch() {
+        Ok(()) => Installed::Yes,
+        Err(failure) => {
+            shell::say(&format!("  it cannot be had: {failure}"));
+            Installed::No(skipped)
+        }
+    }
+}
+
+/// The folder of that name among cargo's files of tests.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| shell::root().join("target"), |folder| shell::root().join(folder));
+    target.join("tmp").join(name)
+}
+
+/// Whether a virtual environment is there, whole.
+pub(crate) fn is_ready(folder: &Path) -> bool {
+    folder.join("ready").is_file()
+}
+
+/// Makes a virtual environment with those packages.
+pub(crate) fn environment(folder: &Path, wanted: &[&str]) -> Result<(), Failure> {
+    // What an interrupted run left there.
+    drop(fs::remove_dir_all(folder));
+    let path = folder.to_string_lossy().into_owned();
+    if shell::run(shell::tool("python3", &["-m", "venv", &path])).is_err() {
+        packages::install(&["python3-venv"])?;
+        shell::run(shell::tool("python3", &["-m", "venv", &path]))?;
+    }
+    let python = folder.join("bin/python").to_string_lossy().into_owned();
+    let mut args = vec!["-m", "pip", "install", "--quiet"];
+    args.extend(wanted);
+    shell::run(shell::tool(&python, &args))?;
+    fs::write(folder.join("ready"), "")?;
+    Ok(())
+}
