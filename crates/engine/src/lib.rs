@@ -30,6 +30,7 @@ mod live;
 pub mod log;
 pub mod logs;
 pub mod metrics;
+mod named;
 pub mod outbox;
 mod parcels;
 pub mod payload;

@@ -1,17 +1,14 @@
 //! Making, changing, listing and removing hooks.
 
 use errand_agent::secret::Sealer;
-use errand_store::{
-    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
-    Namespaces,
-};
+use errand_store::{DocumentKind, Expect};
 
 use super::hook::{Definition, Hook, Scheme, Secret, View};
 use super::reference::http_name;
 use super::{Error, template};
 use crate::firing::{is_changed, is_name, put};
 use crate::outbox::{SigningSecret, read};
-use crate::{Engine, Error as EngineError, agents};
+use crate::{Engine, Error as EngineError, agents, named};
 
 /// Hooks that one namespace may have.
 const LIMIT: u32 = 1_000;
@@ -57,7 +54,8 @@ pub async fn define(
             None => (now, None, Expect::Absent),
         };
         if found.is_none() {
-            let known = documents(engine, namespace, None, LIMIT).await?.len();
+            let known =
+                named::list(engine, DocumentKind::Hook, namespace, (None, LIMIT)).await?.len();
             if u32::try_from(known).unwrap_or(u32::MAX) >= LIMIT {
                 return Err(Error::TooMany { limit: LIMIT }.into());
             }
@@ -209,26 +207,8 @@ pub async fn list(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<View>, EngineError> {
-    let found = documents(engine, namespace, after, limit).await?;
+    let found = named::list(engine, DocumentKind::Hook, namespace, (after, limit)).await?;
     found.iter().map(|document| Ok(read::<Hook>(document)?.view(&document.key))).collect()
-}
-
-async fn documents(
-    engine: &Engine,
-    namespace: Option<&str>,
-    after: Option<&str>,
-    limit: u32,
-) -> Result<Vec<Document>, EngineError> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind: DocumentKind::Hook,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix: String::new(),
-        order: DocumentOrder::Ascending,
-        after: after.map(|after| (namespace, after.to_owned())),
-        limit,
-    };
-    Ok(engine.store().documents(&query).await?)
 }
 
 /// Removes a hook. The runs that it fired stay; what is recorded of its requests goes by and by.
@@ -243,17 +223,9 @@ pub async fn remove(
 ) -> Result<(), EngineError> {
     for _ in 0..TRIES {
         let (_, revision) = load(engine, namespace, name).await?;
-        let remove = DocumentWrite {
-            kind: DocumentKind::Hook,
-            namespace: namespace.map(str::to_owned),
-            key: name.to_owned(),
-            expect: Expect::Revision(revision),
-            change: DocumentChange::Remove,
-        };
-        match engine.store().write_documents(vec![remove]).await {
-            Ok(()) => return Ok(()),
-            Err(errand_store::Error::DocumentChanged { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let place = (DocumentKind::Hook, namespace, name);
+        if named::remove(engine, place, revision).await? {
+            return Ok(());
         }
     }
     Err(Error::Contended { name: name.to_owned() }.into())

@@ -1,13 +1,13 @@
 //! Making, changing, pausing and removing schedules.
 
-use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use errand_store::{DocumentKind, DocumentWrite, Expect};
 
 use super::Error;
 use super::read::{LIMIT, documents, load};
 use super::schedule::{Definition, Schedule, View};
 use crate::firing::{is_changed, is_name, is_session, put};
 use crate::outbox::read;
-use crate::{Engine, Error as EngineError};
+use crate::{Engine, Error as EngineError, named};
 
 /// How often a change is tried again that somebody else got in the way of.
 const TRIES: usize = 16;
@@ -161,17 +161,9 @@ pub async fn remove(
 ) -> Result<(), EngineError> {
     for _ in 0..TRIES {
         let (_, revision) = load(engine, namespace, name).await?;
-        let remove = DocumentWrite {
-            kind: DocumentKind::Schedule,
-            namespace: namespace.map(str::to_owned),
-            key: name.to_owned(),
-            expect: Expect::Revision(revision),
-            change: DocumentChange::Remove,
-        };
-        match engine.store().write_documents(vec![remove]).await {
-            Ok(()) => return Ok(()),
-            Err(errand_store::Error::DocumentChanged { .. }) => {}
-            Err(error) => return Err(error.into()),
+        let place = (DocumentKind::Schedule, namespace, name);
+        if named::remove(engine, place, revision).await? {
+            return Ok(());
         }
     }
     Err(Error::Contended { name: name.to_owned() }.into())

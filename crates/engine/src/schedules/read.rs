@@ -1,11 +1,11 @@
 //! Looking at schedules.
 
-use errand_store::{Document, DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
+use errand_store::{Document, DocumentKind};
 
 use super::Error;
 use super::schedule::{Schedule, View};
 use crate::outbox::read;
-use crate::{Engine, Error as EngineError};
+use crate::{Engine, Error as EngineError, named};
 
 /// Schedules that one namespace may have.
 pub(super) const LIMIT: u32 = 1_000;
@@ -57,14 +57,5 @@ pub(super) async fn documents(
     after: Option<&str>,
     limit: u32,
 ) -> Result<Vec<Document>, EngineError> {
-    let namespace = namespace.map(str::to_owned);
-    let query = DocumentQuery {
-        kind: DocumentKind::Schedule,
-        namespaces: Namespaces::One(namespace.clone()),
-        prefix: String::new(),
-        order: DocumentOrder::Ascending,
-        after: after.map(|after| (namespace, after.to_owned())),
-        limit,
-    };
-    Ok(engine.store().documents(&query).await?)
+    named::list(engine, DocumentKind::Schedule, namespace, (after, limit)).await
 }

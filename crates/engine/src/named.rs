@@ -1,0 +1,55 @@
+//! Documents that people name within a namespace: looked at by name, and removed.
+
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
+
+use crate::{Engine, Error};
+
+/// The documents of a namespace, by name: those after `after`, at most `limit`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn list(
+    engine: &Engine,
+    kind: DocumentKind,
+    namespace: Option<&str>,
+    (after, limit): (Option<&str>, u32),
+) -> Result<Vec<Document>, Error> {
+    let namespace = namespace.map(str::to_owned);
+    let query = DocumentQuery {
+        kind,
+        namespaces: Namespaces::One(namespace.clone()),
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: after.map(|after| (namespace, after.to_owned())),
+        limit,
+    };
+    Ok(engine.store().documents(&query).await?)
+}
+
+/// Removes a document that is of that revision. `false`: it was changed since.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn remove(
+    engine: &Engine,
+    (kind, namespace, name): (DocumentKind, Option<&str>, &str),
+    revision: u64,
+) -> Result<bool, Error> {
+    let remove = DocumentWrite {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        key: name.to_owned(),
+        expect: Expect::Revision(revision),
+        change: DocumentChange::Remove,
+    };
+    match engine.store().write_documents(vec![remove]).await {
+        Ok(()) => Ok(true),
+        Err(errand_store::Error::DocumentChanged { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
