@@ -1,5 +1,10 @@
 //! What people see of runs that are made of runs.
 
+use errand_model::Timestamp;
+use errand_store::sqlite::{Options, Sqlite};
+use errand_store::{
+    DocumentChange, DocumentKind, DocumentStore as _, DocumentWrite, Expect, Registry,
+};
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
 
@@ -216,4 +221,56 @@ fn what_children_ask_is_decided_on_their_coordinator_if_it_is_one_thing() {
     let decided = sandbox.errand(["approve", &run_id, "--json"]).run().ok().json();
     assert_eq!(decided["run_id"], asked[1]["run_id"]);
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
+}
+
+/// What the last commit of a coordinator leaves for whoever looks next.
+fn leave_end(sandbox: &Sandbox, run_id: &str) {
+    let registry = Registry::at(sandbox.path(".errand"));
+    let store = Sqlite::open(&registry, Options::EXISTING).unwrap();
+    let ended = DocumentWrite {
+        kind: DocumentKind::Turn,
+        namespace: None,
+        key: format!("{run_id}/ended"),
+        expect: Expect::Absent,
+        change: DocumentChange::Put {
+            body: json!({ "what": "look" }),
+            due_at: Some(Timestamp::from_millis(0)),
+        },
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(store.write_documents(vec![ended])).unwrap();
+}
+
+#[test]
+fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
+    let sandbox = sandbox();
+    let run_id = report(&sandbox);
+    let files =
+        [".events.jsonl", ".json"].map(|end| sandbox.path(format!(".errand/runs/{run_id}{end}")));
+    let [events, record] = &files;
+    let whole = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
+    // As if the process had died between the last commit and these two.
+    let lines: Vec<&str> = whole[0].split_inclusive('\n').collect();
+    let behind = lines.len() - 3;
+    std::fs::write(events, lines[..behind].concat()).unwrap();
+    let last: Value = serde_json::from_str(lines[behind - 1]).unwrap();
+    let mut old: Value = serde_json::from_str(&whole[1]).unwrap();
+    old["_journal"] = json!({ "seq": last["seq"], "hash": last["hash"] });
+    old["status"] = json!("running");
+    std::fs::write(record, old.to_string()).unwrap();
+    drop(sandbox.errand(["verify", &run_id]).run().ok());
+    leave_end(&sandbox, &run_id);
+    let worker = sandbox.errand(["worker", "--slots", "1"]).spawn();
+    wait_until("the files are made good", LIMIT, || {
+        let now = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
+        now[0] == whole[0] && now[1].contains("\"completed\"")
+    });
+    worker.terminate();
+    drop(worker.wait());
+    drop(sandbox.errand(["verify", &run_id]).run().ok());
+
+    // Only the file of events: somebody took lines away.
+    std::fs::write(events, lines[..behind].concat()).unwrap();
+    let found = sandbox.errand(["verify", &run_id]).run();
+    assert!(found.refuses(125, "journal_broken").stderr().contains("removed"));
 }

@@ -20,6 +20,8 @@ const ASKED: &str = "asked";
 const BEGAN: &str = "began";
 /// The registry was made anew: what is known of its children may be outdated.
 const RESTORED: &str = "restored";
+/// It ended: its files are to say so.
+const ENDED: &str = "ended";
 /// It may be out of time.
 const DEADLINE: &str = "deadline";
 
@@ -77,6 +79,22 @@ pub(super) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWr
     let held_for = run.paused_until(soonest).saturating_sub(run.paused);
     let at = run.run_deadline()?.plus(held_for).max(soonest);
     Some(news(owner, DEADLINE, &News::Look, at))
+}
+
+/// Somebody is to look whether the files of a coordinator that ended say so.
+pub(super) fn ended(run: &Run, at: Timestamp) -> DocumentWrite {
+    news((run.spec.namespace.as_deref(), &run.id), ENDED, &News::Look, at)
+}
+
+/// They do.
+pub(super) fn is_told(run: &Run) -> DocumentWrite {
+    let at = Timestamp::default();
+    DocumentWrite { change: DocumentChange::Remove, ..ended(run, at) }
+}
+
+/// Whether it is about the files of a coordinator that ended.
+pub(super) fn is_end(document: &Document) -> bool {
+    document.key.split('/').nth(1) == Some(ENDED)
 }
 
 /// Whether it is about being out of time.

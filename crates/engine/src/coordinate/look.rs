@@ -7,6 +7,7 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_store::{Change, Changes, Document, DocumentKind};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -22,21 +23,51 @@ const FAILED: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 16;
 /// How often it is looked where nothing is heard: what another process left and could not see to.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// So long a turn may still take once its worker ends.
+const END_WITHIN: Duration = Duration::from_secs(2);
 /// That something happened elsewhere is no reason to look more often.
 const ELSEWHERE_EVERY: Duration = Duration::from_millis(50);
 
-/// Lets coordinators take their turns until it is dropped.
-pub(crate) async fn watch(engine: &Engine) {
+/// Coordinators take their turns in the background until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    looking: JoinSet<()>,
+    ends: watch::Sender<bool>,
+}
+
+impl Turns {
+    /// Lets coordinators take their turns from now on.
+    pub(crate) fn begin(engine: &Engine) -> Self {
+        let (ends, ending) = watch::channel(false);
+        let engine = engine.clone();
+        let mut looking = JoinSet::new();
+        looking.spawn(async move { take_turns(&engine, ending).await });
+        Self { looking, ends }
+    }
+
+    /// Ends it: what is under way is done whole, its files and what the children are to be told too.
+    pub(crate) async fn end(mut self) {
+        self.ends.send_replace(true);
+        let ended = self.looking.join_next();
+        // A registry that does not answer is no reason to stay: whoever looks next does it again.
+        drop(tokio::time::timeout(END_WITHIN, ended).await);
+    }
+}
+
+async fn take_turns(engine: &Engine, mut ending: watch::Receiver<bool>) {
     let hot = Hot::default();
     let mut changes = engine.store().changes();
     let mut last = Instant::now();
-    loop {
+    while !*ending.borrow_and_update() {
         // A registry that cannot be read now may be later.
         if matches!(look(engine, &hot).await, Ok(true)) {
             continue;
         }
         let until = Instant::now() + reaper::jittered(engine, LOOK_EVERY);
-        let heard = tokio::time::timeout_at(until, heard(&mut changes)).await;
+        let heard = tokio::select! {
+            heard = tokio::time::timeout_at(until, heard(&mut changes)) => heard,
+            _ = ending.changed() => return,
+        };
         if matches!(heard, Ok(Heard::Elsewhere)) {
             tokio::time::sleep_until(last + ELSEWHERE_EVERY).await;
         }

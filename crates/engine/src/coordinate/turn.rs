@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use errand_model::coordination::{Delivery, Finish, News, Start, Turn};
 use errand_model::event::{Failure, PauseReason, ProcessUsage};
-use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume};
-use errand_model::{RunId, Timestamp};
+use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume, Run};
+use errand_model::{Head, RunId, Timestamp};
 use errand_store::{
     Admission, Append, Document, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence,
     RequestKind,
@@ -26,6 +26,8 @@ const HELD: Duration = Duration::from_secs(1);
 const NOT_NOW: Duration = Duration::from_secs(600);
 /// What cannot be read was written by a newer version: one that may come.
 const NOT_READ: Duration = Duration::from_secs(60);
+/// Whether the files of one that ended say so is looked at so much later, if its writer was killed.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 /// How soon a coordinator looks again at what it wants of its children.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,9 @@ pub(super) async fn take(
             return forget(engine, &documents).await;
         };
         if known.run.status.is_terminal() {
+            if documents.iter().any(document::is_end) {
+                tell_files(engine, (&known.run, known.head)).await?;
+            }
             return forget(engine, &documents).await;
         }
         if known.is_held {
@@ -274,6 +279,9 @@ fn follow_ups(
             replace(&mut writes, deadline);
         }
     }
+    if run.status.is_terminal() {
+        writes.push(document::ended(run, now.plus(TELL_AGAIN)));
+    }
     writes.extend(follow_up::documents(engine, run, &making.events));
     writes.extend(crate::deadlines::watched(run));
     writes
@@ -289,7 +297,7 @@ fn replace(writes: &mut Vec<DocumentWrite>, write: DocumentWrite) {
 }
 
 /// A message where the child that waits for it finds it.
-fn deliver(run: &errand_model::run::Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
+fn deliver(run: &Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
     let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
     let body = json!({
         "id": id, "from": from, "to": to, "type": kind, "payload": payload,
@@ -335,6 +343,17 @@ async fn commit(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
     if making.is_transition {
         record_file::write_quietly(engine, &making.run, making.head, None);
     }
+    if making.run.status.is_terminal() {
+        // Otherwise it is found later, and seen to again.
+        drop(engine.store().write_documents(vec![document::is_told(&making.run)]).await);
+    }
+    Ok(())
+}
+
+/// Makes good what whoever ended a coordinator was killed before: its journal's file and its record.
+async fn tell_files(engine: &Engine, (run, head): (&Run, Head)) -> Result<(), Error> {
+    engine.store().sync_files(&run.id).await?;
+    record_file::write_quietly(engine, run, head, None);
     Ok(())
 }
 

@@ -221,15 +221,19 @@ impl Walk {
 }
 
 impl Walk {
-    /// Whether the file lacks the events from `seq` on because whoever had just committed them died:
-    /// they are in the terminal snapshot, which is written before, and the record, which is written
-    /// behind the file, does not know of them either.
+    /// Whether the file lacks the events from `seq` on because whoever had just committed them died,
+    /// or has not written them yet: the record, which is written behind the file, does not know of
+    /// them either. Where a supervisor ended the run, they are in the terminal snapshot too, which is
+    /// written before.
     async fn was_killed(&self, engine: &Engine, seq: u64) -> Result<bool, Error> {
         if self.witness.as_ref().is_some_and(|witness| witness.seq >= seq) {
             return Ok(false);
         }
-        let Ok(Some(snapshot)) = FinalSnapshot::read(engine.registry(), &self.run_id) else {
-            return Ok(false);
+        let snapshot = match FinalSnapshot::read(engine.registry(), &self.run_id) {
+            Ok(Some(snapshot)) => snapshot,
+            // No supervisor ended it: a coordinator, or one that was cancelled while it waited.
+            Ok(None) => return Ok(true),
+            Err(_) => return Ok(false),
         };
         let before = snapshot.head_before.seq;
         let kept = engine.store().scan(&self.run_id, Some(before), PAGE).await?;

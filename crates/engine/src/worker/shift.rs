@@ -19,10 +19,11 @@ use super::held::{Held, HeldRuns};
 use super::leases::Leases;
 use super::pace::Pace;
 use super::{Options, Until};
+use crate::coordinate::Turns;
 use crate::journal::may_pass;
 use crate::lease::Term;
 use crate::supervise::{Charge, Orders};
-use crate::{Engine, Error, coordinate, reaper};
+use crate::{Engine, Error, reaper};
 
 /// How long runs have to hand back what they have once the worker was told twice to end.
 const END_AT_ONCE: Duration = Duration::from_secs(2);
@@ -43,6 +44,8 @@ pub(super) struct Shift {
     /// How often it was told to look, and did.
     looks: u64,
     _leases: Leases,
+    /// Coordinators that take their turns here.
+    turns: Option<Turns>,
     _reaper: JoinSet<()>,
 }
 
@@ -70,10 +73,7 @@ impl Shift {
         let mut reaper = JoinSet::new();
         let reaping = engine.clone();
         reaper.spawn(async move { reaper::watch(&reaping).await });
-        let turning = engine.clone();
-        if options.turns {
-            reaper.spawn(async move { coordinate::watch(&turning).await });
-        }
+        let turns = options.turns.then(|| Turns::begin(engine));
         Ok(Self {
             changes: engine.store().changes(),
             engine: engine.clone(),
@@ -87,11 +87,20 @@ impl Shift {
             done: 0,
             looks: 0,
             _leases: leases,
+            turns,
             _reaper: reaper,
         })
     }
 
     pub(super) async fn work(mut self) -> Result<u64, Error> {
+        let done = self.until_done().await;
+        if let Some(turns) = self.turns.take() {
+            turns.end().await;
+        }
+        done
+    }
+
+    async fn until_done(&mut self) -> Result<u64, Error> {
         loop {
             self.heed();
             let claimed = self.claim().await?;

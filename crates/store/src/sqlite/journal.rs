@@ -1,8 +1,9 @@
 //! The copy of each journal as lines in a file, for followers, `jq` and rebuilding.
 //!
-//! Written by whoever committed, after the commit. A process may die in between: the next one to
-//! open the file adds what is missing, from the database. Lines may come twice or out of order
-//! when two processes do that at once: readers go by `seq`.
+//! Written by whoever committed, after the commit. A process may die in between, and several may
+//! write one journal in turn: whoever opens the file, or has it open and commits what does not follow
+//! what it wrote last, adds what is missing from the database. So every line comes in its order; it
+//! may come twice, when two processes see to it at once.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -28,15 +29,25 @@ const TAIL_BYTES: u64 = 4 * 1024;
 pub(super) struct Files {
     registry: Registry,
     /// The one that was used last is at the back.
-    open: VecDeque<(RunId, File)>,
+    open: VecDeque<Open>,
     /// What was committed and is not in its file yet, one entry a run.
     lines: Vec<Lines>,
+}
+
+/// A file that this process wrote.
+#[derive(Debug)]
+struct Open {
+    run_id: RunId,
+    file: File,
+    /// All events up to this one are in it; `None`: nobody looked yet.
+    last_seq: Option<u64>,
 }
 
 #[derive(Debug)]
 struct Lines {
     run_id: RunId,
     first_seq: u64,
+    last_seq: u64,
     text: String,
 }
 
@@ -52,18 +63,19 @@ impl Files {
         let index = known.unwrap_or(self.lines.len());
         if known.is_none() {
             let (run_id, first_seq) = (first.run_id.clone(), first.seq);
-            self.lines.push(Lines { run_id, first_seq, text: String::new() });
+            self.lines.push(Lines { run_id, first_seq, last_seq: 0, text: String::new() });
         }
         let Some(lines) = self.lines.get_mut(index) else { return };
         for event in events {
             lines.text.push_str(&event.to_json_line());
             lines.text.push('\n');
+            lines.last_seq = event.seq;
         }
     }
 
     /// The run is gone: so is its file.
     pub(super) fn forget(&mut self, run_id: &RunId) {
-        self.open.retain(|(open, _)| open != run_id);
+        self.open.retain(|open| open.run_id != *run_id);
         self.lines.retain(|lines| lines.run_id != *run_id);
     }
 
@@ -71,11 +83,13 @@ impl Files {
     /// the registry has it all the same.
     pub(super) fn flush(&mut self, connection: &Connection) {
         for lines in std::mem::take(&mut self.lines) {
-            let written = self
-                .file(connection, &lines.run_id, lines.first_seq)
-                .and_then(|mut file| Ok(file.write_all(lines.text.as_bytes())?));
+            let written = self.file(connection, &lines.run_id, lines.first_seq).and_then(|open| {
+                open.file.write_all(lines.text.as_bytes())?;
+                open.last_seq = Some(lines.last_seq);
+                Ok(())
+            });
             if written.is_err() {
-                self.open.retain(|(open, _)| *open != lines.run_id);
+                self.open.retain(|open| open.run_id != lines.run_id);
             }
         }
     }
@@ -83,7 +97,8 @@ impl Files {
     /// Makes sure that the whole journal of a run is in its file, and the file on the disk.
     pub(super) fn sync(&mut self, connection: &Connection, run_id: &RunId) -> Result<(), Error> {
         let path = self.registry.run_events(run_id);
-        let synced = self.file(connection, run_id, u64::MAX).and_then(|file| Ok(file.sync_data()?));
+        let whole = self.file(connection, run_id, u64::MAX);
+        let synced = whole.and_then(|open| Ok(open.file.sync_data()?));
         synced.map_err(|failure| match failure {
             FileFailure::File(source) => Error::File { doing: "sync", path, source },
             FileFailure::Database(failure) => {
@@ -92,29 +107,28 @@ impl Files {
         })
     }
 
-    /// The file of a run, with all events before `first_seq` in it if it was not open yet.
+    /// The file of a run, with all events before `first_seq` in it.
     fn file(
         &mut self,
         connection: &Connection,
         run_id: &RunId,
         first_seq: u64,
-    ) -> Result<&File, FileFailure> {
-        if let Some(index) = self.open.iter().position(|(open, _)| open == run_id) {
-            if let Some(used) = self.open.remove(index) {
-                self.open.push_back(used);
-            }
-        } else {
-            let path = self.registry.run_events(run_id);
-            let file = open_whole(connection, run_id, &path, first_seq)?;
-            if self.open.len() >= OPEN_LIMIT {
-                self.open.pop_front();
-            }
-            self.open.push_back((run_id.clone(), file));
+    ) -> Result<&mut Open, FileFailure> {
+        let known = self.open.iter().position(|open| open.run_id == *run_id);
+        let used = known.and_then(|index| self.open.remove(index));
+        let mut open = match used {
+            Some(open) => open,
+            None => Open::of(run_id, &self.registry.run_events(run_id))?,
+        };
+        // Somebody else wrote the journal in between, and may have died before it wrote the file.
+        if open.last_seq.is_none_or(|last| last + 1 != first_seq) {
+            open.complete(connection, first_seq)?;
         }
-        match self.open.back() {
-            Some((_, file)) => Ok(file),
-            None => Err(FileFailure::File(std::io::ErrorKind::NotFound.into())),
+        if self.open.len() >= OPEN_LIMIT {
+            self.open.pop_front();
         }
+        self.open.push_back(open);
+        self.open.back_mut().ok_or_else(|| FileFailure::File(std::io::ErrorKind::NotFound.into()))
     }
 }
 
@@ -130,32 +144,38 @@ impl From<std::io::Error> for FileFailure {
     }
 }
 
-/// Opens a journal's file for appending, adds what it lacks before `first_seq`, and closes a line
-/// that an earlier writer did not finish.
-fn open_whole(
-    connection: &Connection,
-    run_id: &RunId,
-    path: &Path,
-    first_seq: u64,
-) -> Result<File, FileFailure> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    let end = end_of(&mut file)?;
-    let mut text = String::new();
-    if end.is_torn {
-        text.push('\n');
+impl Open {
+    /// Opens a journal's file for appending.
+    fn of(run_id: &RunId, path: &Path) -> Result<Self, FileFailure> {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        Ok(Self { run_id: run_id.clone(), file, last_seq: None })
     }
-    if end.last_seq + 1 < first_seq {
-        let range = Range { from: end.last_seq, limit: i64::MAX };
-        let missing = events_after(connection, run_id, range).map_err(FileFailure::Database)?;
-        for event in missing.iter().take_while(|event| event.seq < first_seq) {
-            text.push_str(&event.to_json_line());
+
+    /// Adds what the file lacks before `first_seq`, and closes a line that an earlier writer did not
+    /// finish.
+    fn complete(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
+        let end = end_of(&mut self.file)?;
+        let mut last_seq = end.last_seq;
+        let mut text = String::new();
+        if end.is_torn {
             text.push('\n');
         }
+        if end.last_seq + 1 < first_seq {
+            let range = Range { from: end.last_seq, limit: i64::MAX };
+            let missing =
+                events_after(connection, &self.run_id, range).map_err(FileFailure::Database)?;
+            for event in missing.iter().take_while(|event| event.seq < first_seq) {
+                text.push_str(&event.to_json_line());
+                text.push('\n');
+                last_seq = event.seq;
+            }
+        }
+        if !text.is_empty() {
+            self.file.write_all(text.as_bytes())?;
+        }
+        self.last_seq = Some(last_seq);
+        Ok(())
     }
-    if !text.is_empty() {
-        file.write_all(text.as_bytes())?;
-    }
-    Ok(file)
 }
 
 /// How a journal's file ends.

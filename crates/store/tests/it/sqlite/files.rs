@@ -4,13 +4,15 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use errand_model::Digest;
 use errand_store::files::{self, Sync};
+use errand_store::sqlite::{JournalFiles, Missing, Options, Sqlite};
 use errand_store::{
-    BlobError, Blobs, FinalSnapshot, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES,
-    SnapshotError,
+    BlobError, Blobs, FinalSnapshot, JournalFile, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES,
+    SnapshotError, Store as _,
 };
 use tempfile::TempDir;
 
 use super::Fresh;
+use crate::conformance::appending::started;
 use crate::world::new_id;
 
 #[test]
@@ -130,4 +132,35 @@ fn a_snapshot_that_cannot_be_used_says_why() {
     };
     assert!(matches!(read(&document(2, run_id.as_str())), SnapshotError::Newer { found: 2, .. }));
     assert!(matches!(read(&document(1, other.as_str())), SnapshotError::Foreign { .. }));
+}
+
+#[tokio::test]
+async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_write() {
+    let fresh = Fresh::new();
+    let (one, other) = (fresh.open_sqlite(), fresh.open_sqlite());
+    // Commits, and dies before it can write the file.
+    let dying = Options { missing: Missing::Create, journal_files: JournalFiles::Skip };
+    let dying = Sqlite::open(&fresh.registry, dying).unwrap();
+    let mut writer = started(&one).await;
+    for (number, store) in [&one, &dying, &one, &other, &dying, &other, &one].iter().enumerate() {
+        store.append(writer.step(&number.to_string())).await.unwrap();
+    }
+    let path = fresh.registry.run_events(&writer.run.id);
+    let in_file = || -> Vec<u64> {
+        let text = std::fs::read(&path).unwrap();
+        let lines = JournalFile::parse(&path, &text, None);
+        assert!(lines.problems.is_empty(), "{:?}", lines.problems);
+        // As they stand, not in their order.
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let event = |line: &[u8]| -> serde_json::Value { serde_json::from_slice(line).unwrap() };
+        lines.map(|line| event(line)["seq"].as_u64().unwrap()).collect()
+    };
+    let all = |last| (1..=last).collect::<Vec<u64>>();
+    assert_eq!(in_file(), all(writer.head.seq));
+    // The last one is added on demand, also by one that has the file open.
+    let written = writer.head.seq;
+    dying.append(writer.step("last")).await.unwrap();
+    assert_eq!(in_file(), all(written));
+    one.sync_files(&writer.run.id).await.unwrap();
+    assert_eq!(in_file(), all(writer.head.seq));
 }
