@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
+use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
@@ -218,11 +219,29 @@ impl Context {
     /// The engine on the registry that is there.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let Some(registry) = self.registry() else {
+            self.check_root()?;
             let place = self.registry_or_place();
             return Err(errand_store::Error::Missing { path: place.root().to_owned() }.into());
         };
         let store = Sqlite::open(&registry, Options::EXISTING)?;
         self.engine_on(Arc::new(store))
+    }
+
+    /// Refuses a root that was named and where none can come to be: most likely a slip.
+    fn check_root(&self) -> Result<(), Failure> {
+        let Some(root) = &self.root else { return Ok(()) };
+        let problem = if root.exists() {
+            "is no folder"
+        } else if root
+            .parent()
+            .is_some_and(|parent| parent.as_os_str().is_empty() || parent.is_dir())
+        {
+            return Ok(());
+        } else {
+            "does not exist, nor the folder that it would be in"
+        };
+        let message = format!("the registry's folder {} {problem}", root.display());
+        Err(Failure::new(ErrorCode::IoFailed, message).hint("look at --root, or at ERRAND_ROOT"))
     }
 
     /// The engine on the registry that is there, or on a new one.

@@ -285,7 +285,9 @@ impl From<errand_engine::export::FileError> for Failure {
         use errand_engine::export::FileError;
         let hint = match &error {
             FileError::Io(_) | FileError::Engine(_) => "",
-            FileError::Foreign { .. } => "`errand export <run> -o <file>` writes exports",
+            FileError::Unopened { .. } | FileError::Foreign { .. } => {
+                "`errand export <run> -o <file>` writes exports"
+            }
             FileError::Damaged { .. } => EXPORT_AGAIN,
             FileError::Newer { .. } => "use the newer errand",
             FileError::Tampered { .. } => EXPORT_AGAIN,
@@ -311,9 +313,10 @@ impl From<errand_engine::export::FileError> for Failure {
 impl From<Unanswerable> for Failure {
     fn from(error: Unanswerable) -> Self {
         let hint = match &error {
-            Unanswerable::NoneOpen { .. } | Unanswerable::Unknown { .. } => {
-                "`errand approvals ls` lists what is open"
+            Unanswerable::NoneOpen { .. } => {
+                "it may still ask: `errand ps` shows what it does, `errand approvals ls` what is open"
             }
+            Unanswerable::Unknown { .. } => "`errand approvals ls` lists what is open",
             Unanswerable::Several { .. } => {
                 "name one with --approval ID or --input ID, or the run that asked"
             }

@@ -11,6 +11,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::Remote;
 
+/// The shortest part of an id that means a run where nothing can be undone: less is more likely a
+/// slip.
+const STRICT_PART_LEAST: usize = 4;
+
 /// Runs that a shortened id may fit before the message stops naming them.
 pub(crate) const NAMED_MATCHES: u32 = 6;
 
@@ -52,7 +56,16 @@ impl Place {
 
     /// The one run that `text` can mean: for what cannot be undone.
     pub(crate) async fn resolve_strictly(&self, text: &str) -> Result<RunId, Failure> {
-        only(&self.find(text).await?, text)
+        let run_id = only(&self.find(text).await?, text)?;
+        if text.len() >= STRICT_PART_LEAST || run_id.as_str() == text {
+            return Ok(run_id);
+        }
+        if self.record(&run_id).await?.name.as_deref() == Some(text) {
+            return Ok(run_id);
+        }
+        let message = format!("{text:?} is too short a part of an id for what cannot be undone");
+        Err(Failure::new(ErrorCode::RunAmbiguous, message)
+            .hint(format!("it fits {run_id} alone: say at least {STRICT_PART_LEAST} characters")))
     }
 
     async fn find(&self, text: &str) -> Result<Vec<FoundRun>, Failure> {

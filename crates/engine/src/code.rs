@@ -136,7 +136,7 @@ impl FileError {
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
-            Self::Io(error) => ErrorCode::of_io(error),
+            Self::Io(error) | Self::Unopened { source: error, .. } => ErrorCode::of_io(error),
             Self::Foreign { .. } => ErrorCode::ArchiveInvalid,
             Self::Damaged { .. } => ErrorCode::ArchiveDamaged,
             Self::Newer { .. } => ErrorCode::ArchiveNewer,

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_model::event::{CancelCause, EventBody};
-use errand_model::run::{Cancel, Command, Decision, Effect, Expire, Lose, Run, Status};
+use errand_model::event::{CancelCause, EventBody, ProcessUsage};
+use errand_model::run::{
+    Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Run, Status,
+};
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
@@ -166,6 +168,35 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
     }
     if dispatches && (!goes_back || family::is_top(&stored.run)) {
         // The run waits for another attempt: a helper of its own takes it from here.
+        launch::hand_over(engine, run_id, lease).await?;
+    }
+    Ok(())
+}
+
+/// Under a lease just taken: whoever worked for a coordinator goes, and a helper takes its place.
+pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
+    let Some(live) = stored.run.live_attempt() else {
+        return Ok(engine.store().give_back(run_id, lease.epoch).await?);
+    };
+    let now = engine.now().max(wait::last_at(engine, &stored).await?);
+    let end = EndAttempt {
+        attempt: live.number,
+        outcome: Outcome::Drained,
+        exit_code: None,
+        signal: None,
+        usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
+    };
+    let attempt = live.number;
+    let mut verdict = Verdict { run: stored.run, bodies: Vec::new(), dispatches: false };
+    verdict.take_in(&end.into(), now)?;
+    let Verdict { run, bodies, dispatches } = verdict;
+    let mut head = stored.head;
+    let events: Vec<Event> =
+        bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
+    engine.store().append(append(engine, (run.clone(), head, events), lease)).await?;
+    record_file::write_quietly(engine, &run, head, None);
+    if dispatches {
         launch::hand_over(engine, run_id, lease).await?;
     }
     Ok(())

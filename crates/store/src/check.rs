@@ -10,14 +10,15 @@ use errand_model::{Head, RunId};
 
 use crate::problem::{Problem, Report};
 use crate::sqlite::{Inspected, Sqlite};
-use crate::{Error, JournalFile, Registry, Verified, rebuild, verify};
+use crate::{Error, JournalFile, Registry, Verified, files, rebuild, verify};
 
 /// What to do about files that lack events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Only tell.
     Nothing,
-    /// Add what is missing; the database is never changed.
+    /// Add what is missing to a journal's file; one that has other events than the database, whose
+    /// journal holds, is put aside and written anew. The database is never changed.
     Files,
 }
 
@@ -45,7 +46,9 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
         };
         match store.inspect(&run_id) {
             Ok(Some(inspected)) => {
-                check_run(&run_id, &inspected, &mut report.problems);
+                let holds = check_run(&run_id, &inspected, &mut report.problems);
+                // What is broken mends nothing.
+                let repair = if holds { repair } else { Repair::Nothing };
                 check_file(registry, &run_id, &inspected.events, repair, &mut report.problems)?;
             }
             // Removed meanwhile.
@@ -66,14 +69,16 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
     Ok(report)
 }
 
-fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>) {
+/// Compares what is kept of a run with its journal. Whether the journal holds.
+fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>) -> bool {
     let mut head = Head::EMPTY;
     for event in &inspected.events {
         if let Err(broken) = head.verify(event) {
             problems.push(Problem::Chain { run_id: run_id.clone(), broken });
-            return;
+            return false;
         }
     }
+    let is_whole = inspected.head == Some(head);
     let mut differs = |what: &str| {
         let (run_id, what) = (run_id.to_string(), what.to_owned());
         problems.push(Problem::Projection { run_id, what });
@@ -101,6 +106,7 @@ fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>)
             problems.push(Problem::Fold { run_id: run_id.clone(), reason });
         }
     }
+    is_whole
 }
 
 /// Compares a run's file with its journal; nothing is ever taken out of a file.
@@ -126,7 +132,11 @@ fn check_file(
             Ok(index) if file.events.get(index) == Some(event) => {}
             Ok(_) => {
                 problems.push(Problem::FileDiffers { run_id: run_id.clone(), seq: event.seq });
-                return Ok(());
+                return if repair == Repair::Files {
+                    write_anew(registry, run_id, events)
+                } else {
+                    Ok(())
+                };
             }
             Err(_) => {
                 missing += 1;
@@ -153,6 +163,22 @@ fn check_file(
         .open(&path)
         .and_then(|mut file| file.write_all(format!("{start}{lines}").as_bytes()))
         .map_err(|source| Error::File { doing: "mend", path, source })
+}
+
+/// Puts a journal's file aside that does not have the events that were written, and writes it anew.
+fn write_anew(registry: &Registry, run_id: &RunId, events: &[Event]) -> Result<(), Error> {
+    let path = registry.run_events(run_id);
+    let aside = registry.run_events_damaged(run_id);
+    // What was put aside first is closest to whoever changed it.
+    if !aside.exists() {
+        files::rename(&path, &aside)?;
+    }
+    let mut lines = String::new();
+    for event in events {
+        event.write_json_line(&mut lines);
+        lines.push('\n');
+    }
+    Ok(files::write_atomic(&path, lines.as_bytes(), files::Sync::Yes)?)
 }
 
 /// What `errand verify` says of one run of the registry.

@@ -97,7 +97,7 @@ pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<
 
 /// Other files and folders of a run.
 fn is_ours(suffix: &str) -> bool {
-    matches!(suffix, "final.json" | "session.json" | "log" | "d" | "sock")
+    matches!(suffix, "final.json" | "session.json" | "log" | "d" | "sock" | "events.jsonl.damaged")
         || suffix.starts_with("log.")
 }
 

@@ -84,6 +84,11 @@ impl Registry {
         self.run_file(run_id, "events.jsonl")
     }
 
+    /// Such a copy that had other events than the registry, put aside by a repair.
+    pub fn run_events_damaged(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "events.jsonl.damaged")
+    }
+
     /// The run's terminal snapshot.
     pub fn run_final(&self, run_id: &RunId) -> PathBuf {
         self.run_file(run_id, "final.json")

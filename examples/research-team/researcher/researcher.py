@@ -30,7 +30,7 @@ def read_texts(given):
     folder = pathlib.Path(given.get("folder") or pathlib.Path(os.environ["ERRAND_AGENT_DIR"]) / "notes")
     files = sorted(folder.glob("*.txt"))
     if not files:
-        sys.exit(f"there is no .txt file in {folder}")
+        sys.exit(f"there is no .txt file in {folder.absolute()}")
     return {file.stem: file.read_text() for file in files}
 
 

@@ -140,6 +140,10 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
     {
         return Some(error);
     }
+    if let Status::Completed { .. } = &run.status {
+        // What went wrong before is with its attempt.
+        return None;
+    }
     run.attempts.iter().rev().find_map(|attempt| match &attempt.state {
         AttemptState::Failed(_, error) => Some(error.into()),
         AttemptState::Starting(_)

@@ -9,6 +9,7 @@ use errand_model::{Event, RunId};
 use errand_store::{Change, Stored};
 use tokio::time::{Duration, timeout};
 
+use super::held_up;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -33,6 +34,7 @@ pub(super) async fn show(
             ended = work => ended?,
             left = family::until_left(engine, run_id) => left?,
             failed = shown.follow(engine, run_id) => return Err(failed),
+            never = held_up::tell_interrupts(context, usher, run_id) => match never {},
         }
     };
     shown.catch_up(engine, run_id).await?;

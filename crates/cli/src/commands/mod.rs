@@ -21,6 +21,7 @@ pub(crate) mod export;
 mod family;
 pub(crate) mod fork;
 pub(crate) mod graph;
+mod held_up;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod input;

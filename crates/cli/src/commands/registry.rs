@@ -19,7 +19,8 @@ pub(crate) enum Command {
     },
     /// Check settings, journals, and the files beside the registry
     Check {
-        /// Add events that are missing in the files beside the registry
+        /// Add events that are missing in the files beside the registry; files that have other
+        /// events than it are put aside (.events.jsonl.damaged) and written anew
         #[arg(long)]
         repair: bool,
         /// Print the report as JSON
@@ -34,6 +35,7 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
         let path = context.registry_or_place().root().to_owned();
         Failure::from(errand_store::Error::Missing { path })
     })?;
+    let mut hint = "";
     let (report, verb, json) = match *command {
         Command::Rebuild { json } => {
             complete_files(&registry)?;
@@ -55,10 +57,21 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
                 ));
             }
             let repair = if repair { Repair::Files } else { Repair::Nothing };
+            hint = match repair {
+                Repair::Nothing => {
+                    "`errand registry check --repair` mends files from a registry that is sound; \
+                     `errand registry rebuild` makes a registry from files that are"
+                }
+                Repair::Files => "check again: what is still told could not be mended from here",
+            };
             (check(&registry, &store, repair)?, "checked", json)
         }
     };
-    show(context, &report, verb, json)
+    let code = show(context, &report, verb, json)?;
+    if code != 0 && !json && !hint.is_empty() {
+        context.printer.note(&format!("hint: {hint}"));
+    }
+    Ok(code)
 }
 
 /// What a database that can still be read knows, and the files do not, goes into the files first.

@@ -22,7 +22,10 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let mut ids = Vec::new();
     for run in &args.runs {
-        ids.push(place.resolve_strictly(run).await?);
+        let run_id = place.resolve_strictly(run).await?;
+        if !ids.contains(&run_id) {
+            ids.push(run_id);
+        }
     }
     for run_id in ids {
         match &place {

@@ -22,7 +22,7 @@ use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
 
 use super::submit::{self, Checked, Common};
-use super::{away, family};
+use super::{away, family, held_up};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{self, exit_code_of};
@@ -306,6 +306,8 @@ async fn show(
     let company = Company { orders: usher.orders(), tee: Some(tee), ready: None };
     let supervision = supervise(engine, run_id, lease, company);
     let mut supervision = std::pin::pin!(supervision);
+    let mut interrupted = std::pin::pin!(held_up::tell_interrupts(context, usher, run_id));
+    let mut telling = std::pin::pin!(held_up::tell(context, engine, run_id));
     let mut shown: Result<(), Failure> = Ok(());
     loop {
         tokio::select! {
@@ -324,6 +326,8 @@ async fn show(
                 }
                 return Ok(ended?);
             }
+            never = &mut telling => match never {},
+            never = &mut interrupted => match never {},
         }
     }
 }
@@ -407,14 +411,25 @@ pub(super) fn report(
         );
         return Ok(code);
     }
+    if record.status == "cancelled" {
+        context.printer.note(&format!("run {} is cancelled", record.run_id));
+    }
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
         let failure =
             Failure::new(error.code.parse().unwrap_or(ErrorCode::ExitNonzero), &error.message)
-                .hint(format!(
-                    "run {}: `errand logs` and `errand inspect-run` tell more",
-                    record.run_id
-                ));
+                .hint(where_more(record));
         context.printer.failure(&failure);
     }
     Ok(code)
+}
+
+/// Where there is more about a run that failed.
+fn where_more(record: &Record) -> String {
+    let run_id = &record.run_id;
+    if record.coordinator.is_some() {
+        return format!(
+            "`errand trace {run_id}` shows which step failed, `errand logs` of its run why"
+        );
+    }
+    format!("run {run_id}: `errand logs` and `errand inspect-run` tell more")
 }

@@ -37,7 +37,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         view::verification(name, &export::verify_file(path)?)
     } else {
         let place = context.place()?;
-        let run_id = place.resolve(context, name).await?;
+        let run_id = match place.resolve(context, name).await {
+            Err(failure) if failure.code() == ErrorCode::RunNotFound && is_like_path(name) => {
+                let message = format!("there is no file {name}, and no run of that id or name");
+                return Err(Failure::new(ErrorCode::RunNotFound, message));
+            }
+            found => found?,
+        };
         match &place {
             Place::Here(engine) => {
                 view::verification(name, &evidence::verify_run(engine, &run_id).await?)
@@ -137,4 +143,9 @@ fn hint(verified: &Verification) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Whether a person may have meant a file.
+fn is_like_path(name: &str) -> bool {
+    name.contains(['/', '.'])
 }

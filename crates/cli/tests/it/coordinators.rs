@@ -366,6 +366,7 @@ fn a_coordinator_in_the_foreground_that_waits_for_a_person_goes_on_in_the_backgr
     drop(sandbox.errand(["approve", id]).run().ok());
     let ended = finish(&sandbox, id);
     assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(1)), "{ended:#}");
+    assert_eq!(ended["attempts"][0]["status"], "stopped", "nothing was lost: {ended:#}");
 }
 
 #[test]

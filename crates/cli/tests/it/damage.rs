@@ -158,6 +158,30 @@ fn damaged_rows_of_one_run_are_said_and_leave_the_others_alone() {
 }
 
 #[test]
+fn a_changed_file_beside_a_sound_registry_is_put_aside_and_written_anew() {
+    for command in [["registry", "check", "--repair"].as_slice(), &["registry", "rebuild"]] {
+        let sandbox = sandbox();
+        let ids = three(&sandbox);
+        let before = listing(&sandbox);
+        let path = sandbox.registry().join(format!("runs/{}.events.jsonl", ids[1]));
+        let whole = std::fs::read_to_string(&path).unwrap();
+        let changed = whole.replacen("test-agent", "evil-agent", 1);
+        std::fs::write(&path, &changed).unwrap();
+        let found = sandbox.errand(["registry", "check"]).run().exits(1);
+        assert!(found.stderr().contains("registry check --repair"), "{}", found.describe());
+        drop(sandbox.errand(command).run());
+        drop(sandbox.errand(["registry", "check"]).run().ok());
+        drop(sandbox.errand(["verify", &ids[1]]).run().ok());
+        assert_eq!(listing(&sandbox), before);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+        let aside = path.with_extension("jsonl.damaged");
+        assert_eq!(std::fs::read_to_string(&aside).unwrap(), changed);
+        drop(sandbox.errand(["rm", &ids[1]]).run().ok());
+        assert!(!aside.exists(), "it goes with its run");
+    }
+}
+
+#[test]
 fn a_damaged_projection_is_made_anew_from_the_journal() {
     let sandbox = sandbox();
     let ids = three(&sandbox);

@@ -30,6 +30,18 @@ fn rm_with_force_stops_a_live_run_first() {
 }
 
 #[test]
+fn rm_wants_more_than_a_slip_of_an_id_and_takes_a_run_once() {
+    let sandbox = sandbox();
+    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &["--name", "x"]);
+    finish(&sandbox, &run_id);
+    let tail = &run_id[run_id.len() - 3..];
+    drop(sandbox.errand(["inspect-run", tail]).run().ok());
+    drop(sandbox.errand(["rm", tail]).run().refuses(125, "run_ambiguous"));
+    let removed = sandbox.errand(["rm", "x", &run_id]).run().ok();
+    assert_eq!(removed.stdout().trim_end(), run_id);
+}
+
+#[test]
 fn prune_shows_first_what_it_would_remove() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));

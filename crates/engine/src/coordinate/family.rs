@@ -112,8 +112,7 @@ pub async fn until_left(engine: &Engine, run_id: &RunId) -> Result<Stored, Error
         let stored = wait::load(engine, run_id).await?;
         if waits_for_people(&stored.run) && is_idle(engine, &stored.run).await? {
             let lease = lease::take(engine, &stored.run, stored.epoch).await?;
-            // It goes on in another attempt, as if this process had died.
-            Box::pin(reconcile::settle(engine, run_id, &lease)).await?;
+            Box::pin(reconcile::hand_on(engine, run_id, &lease)).await?;
             return Ok(stored);
         }
         drop(tokio::time::timeout(LOOK_EVERY, changes.recv()).await);

@@ -1,6 +1,8 @@
 //! Why a file is no export that can be used.
 
+use std::fs::File;
 use std::io;
+use std::path::{Path, PathBuf};
 
 use errand_model::RunId;
 use thiserror::Error;
@@ -13,6 +15,14 @@ pub enum FileError {
     /// It cannot be read.
     #[error("the file cannot be read")]
     Io(#[from] io::Error),
+    /// It cannot be opened, or is no file.
+    #[error("{} cannot be opened", .path.display())]
+    Unopened {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// It is neither an export nor a journal.
     #[error("the file is neither an export nor a journal: {reason}")]
     Foreign {
@@ -54,4 +64,18 @@ pub enum FileError {
     /// Something else.
     #[error(transparent)]
     Engine(#[from] crate::Error),
+}
+
+/// Opens a file that was named by whoever wants it read.
+///
+/// # Errors
+///
+/// [`FileError::Unopened`]; so is a folder.
+pub(super) fn open(path: &Path) -> Result<File, FileError> {
+    let unopened = |source| FileError::Unopened { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unopened)?;
+    if file.metadata().map_err(unopened)?.is_dir() {
+        return Err(unopened(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok(file)
 }

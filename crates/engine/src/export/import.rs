@@ -34,7 +34,7 @@ pub enum Imported {
 ///
 /// [`FileError`]; the run is then not there. What belongs to digests (blobs, a parcel) may be.
 pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError> {
-    let mut file = File::open(path)?;
+    let mut file = super::error::open(path)?;
     let mut contents = read(&file, Keep::Events)?;
     let run_id = contents.manifest.run_id.clone();
     if !contents.journal.is_over {

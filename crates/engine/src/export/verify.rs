@@ -17,7 +17,7 @@ use crate::evidence::{Finding, Lines, Place, Problem, Verified};
 /// [`FileError`] if it is none, or an export that was changed elsewhere than in its journal and its
 /// blobs: what is found there is a finding.
 pub fn verify_file(path: &Path) -> Result<Verified, FileError> {
-    let mut file = File::open(path)?;
+    let mut file = super::error::open(path)?;
     if BufReader::new(&mut file).fill_buf()?.first() == Some(&b'{') {
         file.seek(SeekFrom::Start(0))?;
         return verify_lines(path, file);

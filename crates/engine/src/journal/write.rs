@@ -67,7 +67,9 @@ impl Journal {
         let mut documents = batch.documents;
         if state.lets_go {
             documents.extend(deadlines::watched(&state.run));
-            documents.extend(coordinate::left(&state.run, self.shared.engine.now()));
+            // Not later than the events with which it is written: it is due when they are heard of.
+            let at = batch.events.last().map_or_else(|| self.shared.engine.now(), |last| last.at);
+            documents.extend(coordinate::left(&state.run, at));
         }
         Append {
             run: state.run.clone(),

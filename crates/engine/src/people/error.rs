@@ -6,8 +6,8 @@ use thiserror::Error;
 /// Why a question cannot be answered like this. Nothing changed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Unanswerable {
-    /// The run asks nothing of that kind.
-    #[error("run {run_id} never asked for an {what}")]
+    /// The run, which lives, asked nothing of that kind so far.
+    #[error("run {run_id} has asked for no {what} yet")]
     NoneOpen {
         /// Which run.
         run_id: RunId,
@@ -15,7 +15,7 @@ pub enum Unanswerable {
         what: &'static str,
     },
     /// There is no such question.
-    #[error("run {run_id} never asked for an {what} with the id {id:?}")]
+    #[error("run {run_id} asked for no {what} with the id {id:?}")]
     Unknown {
         /// Which run.
         run_id: RunId,
@@ -87,7 +87,7 @@ pub enum Unanswerable {
         status: &'static str,
     },
     /// Nobody paused the run.
-    #[error("run {run_id} is {status}: nobody paused it")]
+    #[error("run {run_id} is {status}, and not by `pause`")]
     NotPaused {
         /// Which run.
         run_id: RunId,
