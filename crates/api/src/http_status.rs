@@ -154,6 +154,7 @@ impl ErrorCode {
             Self::RegistryNotFound
             | Self::RegistryNewer
             | Self::RegistryDamaged
+            | Self::RegistryElsewhere
             | Self::DatabaseUrlInvalid
             | Self::DatabaseNotMigrated
             | Self::DatabaseNewer

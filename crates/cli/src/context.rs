@@ -251,13 +251,23 @@ impl Context {
         self.engine_on(Arc::new(store))
     }
 
+    /// The engine on a server's database.
+    pub(crate) fn engine_on_database(&self, url: &str) -> Result<Engine, Failure> {
+        let store = Postgres::open(url, postgres::Options::DEFAULT)?;
+        self.engine_on(Arc::new(store))
+    }
+
     /// The engine for a server or a worker: on the database that is configured, or the folder's.
     pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
         let engine = match &settings.database {
             Some(url) => {
                 let store = Postgres::open(url, postgres::Options::DEFAULT)?;
                 // Logs, workspaces and parcels of the runs that are carried out here.
-                self.registry_or_place().create().map_err(errand_store::Error::from)?;
+                let registry = self.registry_or_place();
+                registry.create().map_err(errand_store::Error::from)?;
+                registry
+                    .note_elsewhere()
+                    .map_err(|error| Failure::io("write in", registry.root(), &error))?;
                 self.engine_on(Arc::new(store))?
             }
             None => self.engine_or_create()?,

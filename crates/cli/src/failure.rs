@@ -259,6 +259,10 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Missing { .. } => {
             "`errand run` creates one; `errand registry rebuild` makes one from the files of runs"
         }
+        StoreError::Elsewhere { .. } => {
+            "`errand --server URL` asks the server; `errand keys` and `errand audit` take \
+             --database URL; --root DIR names another folder"
+        }
         StoreError::Lost { .. } => {
             "`errand registry rebuild` makes it anew from the files of the runs; nothing is lost"
         }

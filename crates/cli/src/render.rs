@@ -67,6 +67,12 @@ fn standing(record: &Record, now: Timestamp) -> String {
         "pending" if record.attempt > 0 && !is_starting(record) => {
             format!("waiting, attempt {} follows", record.attempt + 1)
         }
+        "pending" if record.ready_at_ms.is_some_and(|at| at > now) => {
+            format!("due {}", relative(record.ready_at_ms.unwrap_or(now), now))
+        }
+        "pending" if record.ready_at_ms.is_some() => {
+            format!("queued {}", spoken(now.since(record.created_at_ms)))
+        }
         "pending" => format!("starting {}", spoken(now.since(record.created_at_ms))),
         "paused" => paused(record, now),
         "running" => {
@@ -77,6 +83,8 @@ fn standing(record: &Record, now: Timestamp) -> String {
         "cancelled" => match code_of(record) {
             Some(ErrorCode::TimeoutQueue) => format!("timed out before it began{ended}"),
             Some(ErrorCode::Superseded) => format!("superseded{ended}"),
+            Some(ErrorCode::TimeoutApproval) => format!("stopped undecided{ended}"),
+            Some(ErrorCode::BudgetExceeded) => format!("stopped, out of budget{ended}"),
             _ => format!("stopped{ended}"),
         },
         _ => format!("failed ({}){ended}", exit_code_of(record)),

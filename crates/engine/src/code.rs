@@ -82,6 +82,7 @@ pub fn of_store(error: &StoreError) -> ErrorCode {
         StoreError::SessionBusy { .. } | StoreError::SessionInUse { .. } => ErrorCode::SessionBusy,
         StoreError::Damaged { .. } => ErrorCode::RecordDamaged,
         StoreError::Newer { .. } => ErrorCode::RegistryNewer,
+        StoreError::Elsewhere { .. } => ErrorCode::RegistryElsewhere,
         StoreError::Corrupt { .. } | StoreError::Lost { .. } => ErrorCode::RegistryDamaged,
         StoreError::Missing { .. } => ErrorCode::RegistryNotFound,
         StoreError::Beside(_) => ErrorCode::RecordForeign,

@@ -141,6 +141,12 @@ pub enum Error {
         /// Where one was looked for.
         path: PathBuf,
     },
+    /// The runs whose files are here are in a database of a server.
+    #[error("the runs of {root} are in a database, and not in this folder", root = root.display())]
+    Elsewhere {
+        /// The registry's folder.
+        root: PathBuf,
+    },
     /// The database is gone, but the files of its runs are here: it can be rebuilt from them.
     #[error("the registry {path} is gone, but the files of its runs are here", path = path.display())]
     Lost {

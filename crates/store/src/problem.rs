@@ -15,6 +15,11 @@ pub struct Report {
     pub runs: u64,
     /// Sessions that were looked at, or restored.
     pub sessions: u64,
+    /// Keys, agents, schedules, hooks, callbacks and entries of the audit log that a rebuild brought
+    /// over from the old registry.
+    pub definitions: u64,
+    /// Why some of them may be missing, if they may.
+    pub definitions_lost: Option<String>,
     /// What is wrong, run by run; empty if all is well.
     pub problems: Vec<Problem>,
 }

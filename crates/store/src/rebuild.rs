@@ -57,6 +57,7 @@ pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
         }
     }
     report.sessions = rebuilt.count_sessions()?;
+    (report.definitions, report.definitions_lost) = rebuilt.carry_over()?;
     rebuilt.put_in_place(now)?;
     Ok(report)
 }

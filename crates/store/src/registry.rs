@@ -12,6 +12,9 @@ pub const FOLDER: &str = ".errand";
 pub const SOCKET_PATH_LIMIT_BYTES: usize = 107;
 
 const GITIGNORE: &str = "*\n";
+/// For people who find the file.
+const ELSEWHERE: &str = "A server or worker with --database keeps files of its runs in this folder.\n\
+    The runs are in the database: `errand --server URL` shows them.\n";
 const PRIVATE: u32 = 0o700;
 
 /// The folder in which one registry and all that belongs to it lies.
@@ -62,6 +65,29 @@ impl Registry {
     /// The SQLite database.
     pub fn database(&self) -> PathBuf {
         self.root.join("registry.db")
+    }
+
+    /// Says in a file that the runs whose files come to be here are in a database, so that nobody
+    /// takes these for all that is left of a registry.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn note_elsewhere(&self) -> std::io::Result<()> {
+        let path = self.elsewhere();
+        if self.database().exists() || path.exists() {
+            return Ok(());
+        }
+        std::fs::write(path, ELSEWHERE)
+    }
+
+    /// Whether the runs whose files are here are in a database.
+    pub fn is_elsewhere(&self) -> bool {
+        self.elsewhere().exists()
+    }
+
+    fn elsewhere(&self) -> PathBuf {
+        self.root.join("in-a-database")
     }
 
     /// The folder with the files of runs.

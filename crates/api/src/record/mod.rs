@@ -87,6 +87,9 @@ pub struct Record {
     pub process_group_id: Option<u32>,
     /// When it was admitted.
     pub created_at_ms: Timestamp,
+    /// From when on a worker may claim it, while it waits in the queue.
+    #[serde(default)]
+    pub ready_at_ms: Option<Timestamp>,
     /// When its first attempt reported in.
     pub started_at_ms: Option<Timestamp>,
     /// When it became terminal.

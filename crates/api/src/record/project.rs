@@ -64,6 +64,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         pid: supervisor.map(|(pid, _)| pid),
         process_group_id: supervisor.map(|(_, group)| group),
         created_at_ms: run.created_at,
+        ready_at_ms: ready_at(run),
         started_at_ms: run.started_at,
         stopped_at_ms: run.status.ended_at(),
         duration_ms: run.status.ended_at().and_then(|at| run.duration(at)).map(millis),
@@ -153,6 +154,22 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
     })
 }
 
+/// From when on a worker may claim it.
+fn ready_at(run: &Run) -> Option<Timestamp> {
+    match &run.status {
+        Status::Pending { not_before, .. } if run.live_attempt().is_none() => {
+            let wanted = run.spec.placement.as_ref()?.not_before;
+            Some(wanted.map_or(*not_before, |wanted| wanted.max(*not_before)))
+        }
+        Status::Pending { .. }
+        | Status::Running { .. }
+        | Status::Paused { .. }
+        | Status::Completed { .. }
+        | Status::Failed { .. }
+        | Status::Cancelled { .. } => None,
+    }
+}
+
 /// Why a run was cancelled, where nobody who looks at it asked for that.
 fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
     let (code, message) = match cause {
@@ -165,12 +182,19 @@ fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
             let by = by.unwrap_or("a newer one");
             ("superseded", format!("run {by} took its place in the session"))
         }
-        CancelCause::Stopped
-        | CancelCause::Interrupted
-        | CancelCause::ApprovalDeadline
-        | CancelCause::Budget
-        | CancelCause::Parent
-        | CancelCause::SupervisorGone => return None,
+        CancelCause::ApprovalDeadline => {
+            ("timeout_approval", "nobody decided within the time that it had".to_owned())
+        }
+        CancelCause::Budget => {
+            let spent: Vec<&str> = run.budget.exceeded.iter().map(|name| name.word()).collect();
+            ("budget_exceeded", format!("it was over its budget: {}", spent.join(", ")))
+        }
+        CancelCause::Parent => {
+            ("stopped", "the run that started it did not need it any more".to_owned())
+        }
+        CancelCause::Stopped | CancelCause::Interrupted | CancelCause::SupervisorGone => {
+            return None;
+        }
     };
     Some(RecordError { code: code.to_owned(), message, step: None })
 }

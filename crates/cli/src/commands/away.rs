@@ -1,5 +1,6 @@
 //! A run that a server carries out, shown as if it were done here.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use errand_agent::log::{Counted, Query};
@@ -18,10 +19,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::logs::Screen;
 use super::run::{self, Asked};
 use super::stop::user;
-use super::{push, submit};
+use super::{family, push, submit};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::remote::{self, LogAsk, Remote};
+use crate::remote::{self, LogAsk, More, Remote};
 
 /// How long an agent has to end by itself once its command was interrupted.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -176,6 +177,23 @@ impl Away<'_> {
         run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
     }
 
+    /// Tells what a coordinator's agents do, as it happens, until it is dropped.
+    async fn tell(self, run_id: &RunId) -> Infallible {
+        // What cannot be heard is not told: the run goes on, and so does what it prints.
+        if let Ok(record) = self.remote.record(run_id).await
+            && record.coordinator.is_some()
+        {
+            let told = self.remote.follow(run_id, 0, |event| {
+                if let Some(line) = event.body().ok().and_then(|body| family::line(&body)) {
+                    self.context.printer.note(&line);
+                }
+                Ok(More::Wanted)
+            });
+            drop(told.await);
+        }
+        std::future::pending().await
+    }
+
     /// Shows what the agent prints until the run is over, or waits for a person with no agent there.
     async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
         let mut screen = Screen::of_output();
@@ -185,7 +203,9 @@ impl Away<'_> {
         let mut log = std::pin::pin!(log);
         let settled = self.remote.settled(run_id);
         let mut settled = std::pin::pin!(settled);
+        let mut told = std::pin::pin!(self.tell(run_id));
         tokio::select! {
+            never = &mut told => match never {},
             told = &mut log => {
                 told?;
                 settled.await

@@ -25,7 +25,7 @@ pub(super) async fn show(
     context: &Context,
     engine: &Engine,
     usher: &Usher,
-    run_id: &RunId,
+    (run_id, json): (&RunId, bool),
 ) -> Result<Stored, Failure> {
     let mut shown = Shown { context, after: 0 };
     let ended = {
@@ -38,7 +38,8 @@ pub(super) async fn show(
         }
     };
     shown.catch_up(engine, run_id).await?;
-    if let Some(output) = &ended.run.output {
+    // The record has it too.
+    if let Some(output) = ended.run.output.as_ref().filter(|_| !json) {
         let mut bytes = payload::to_bytes(&engine.blobs(), output)?;
         if bytes.last().is_some_and(|last| *last != b'\n') {
             bytes.push(b'\n');
@@ -104,7 +105,7 @@ impl Shown<'_> {
 }
 
 /// What an event means to somebody who watches.
-fn line(body: &EventBody) -> Option<String> {
+pub(super) fn line(body: &EventBody) -> Option<String> {
     if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), .. }) = body {
         Some(format!("{key} is run {run_id}"))
     } else if let EventBody::StepCompleted(StepCompleted { key, duration, .. }) = body {
@@ -112,6 +113,9 @@ fn line(body: &EventBody) -> Option<String> {
     } else if let EventBody::StepFailed(StepFailed { key, error, duration, .. }) = body {
         let took = seconds(*duration);
         Some(match error.code.as_str() {
+            "child_cancelled" if error.message == "parent" => {
+                format!("{key} was cancelled after {took}: it was not needed any more")
+            }
             "child_cancelled" => format!("{key} was cancelled after {took}: {}", error.message),
             "handed_over" => format!("{key} handed over after {took}: {}", error.message),
             _ => format!("{key} failed after {took}: {}", error.message),
@@ -125,5 +129,8 @@ fn line(body: &EventBody) -> Option<String> {
 }
 
 fn seconds(duration: Duration) -> String {
+    if duration < Duration::from_millis(100) {
+        return format!("{} ms", duration.as_millis());
+    }
     format!("{}.{:01} s", duration.as_secs(), duration.subsec_millis() / 100)
 }

@@ -13,6 +13,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod container;
 pub(crate) mod context;
+pub(crate) mod database;
 pub(crate) mod decide;
 pub(crate) mod dlq;
 pub(crate) mod events;
@@ -141,10 +142,18 @@ fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
             | Command::Import(_)
             | Command::Build(_)
             | Command::Prices(_)
+            // Of another registry than the one that was meant they would be worse than nothing.
+            | Command::Keys(_)
+            | Command::Audit(_)
     );
+    // What is about this machine alone: a context in use does not mean it.
+    let is_here = matches!(
+        command,
+        Command::Up(_) | Command::Worker(_) | Command::Config(_) | Command::Migrate(_)
+    ) && context.typed_server().is_some_and(|server| server != "local");
     // What an agent asks of its own run, whatever its environment says of servers.
     let is_agent = matches!(command, Command::Agent(_)) && context.typed_server().is_some();
-    if !is_local && !is_agent {
+    if !is_local && !is_agent && !is_here {
         return Ok(());
     }
     let Some(target) = context.server()? else { return Ok(()) };

@@ -1,6 +1,6 @@
 //! `errand ps`: which runs there are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
@@ -73,6 +73,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 fn filter(args: &Args) -> Result<(Filter, Option<String>), Failure> {
     let mut filter = Filter { live: !args.all, ..Filter::default() };
     let mut parent = None;
+    let mut known: BTreeSet<&str> = BTreeSet::new();
     for text in &args.filters {
         let wrong = |what: String| {
             Failure::new(ErrorCode::FilterInvalid, what)
@@ -80,6 +81,10 @@ fn filter(args: &Args) -> Result<(Filter, Option<String>), Failure> {
         };
         let (key, value) =
             text.split_once('=').ok_or_else(|| wrong(format!("--filter {text:?} is no pair")))?;
+        // A run has many labels, and one of everything else.
+        if !["label", "kind"].contains(&key) && !known.insert(key) {
+            return Err(wrong(format!("--filter {key}= is given more than once")));
+        }
         match key {
             "agent" => filter.agent = Some(value.to_owned()),
             "name" => filter.name = Some(value.to_owned()),

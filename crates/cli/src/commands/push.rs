@@ -41,7 +41,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 
 /// Registers the agent at `path`, so that it can be run there.
 pub(super) async fn push(remote: &Remote, path: &Path) -> Result<Agent, Failure> {
-    send(remote, path, false).await.map_err(|failure| {
+    let plan = parcel::plan(path)?;
+    let agent = plan.agent();
+    // What is there already need not be sent, nor may everybody send it.
+    if let Ok(known) = remote.version(&agent.name, &agent.version).await
+        && known.digest == plan.digest().to_string()
+    {
+        return Ok(known);
+    }
+    remote.push(&plan, false).await.map_err(|failure| {
         if failure.code() == ErrorCode::AgentConflict {
             return failure.hint("`errand push --force` replaces it");
         }

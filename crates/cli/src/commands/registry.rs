@@ -39,7 +39,15 @@ pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
     let (report, verb, json) = match *command {
         Command::Rebuild { json } => {
             complete_files(&registry)?;
-            (rebuild(&registry, errand_agent::SystemClock.now())?, "restored", json)
+            let report = rebuild(&registry, errand_agent::SystemClock.now())?;
+            if let Some(reason) = &report.definitions_lost {
+                context.printer.note(&format!(
+                    "warning: keys, agents, schedules, hooks, callbacks and the audit log are in no \
+                     file, and may be lost ({reason})\nhint: look at them before `errand up`: a \
+                     server without keys is open"
+                ));
+            }
+            (report, "restored", json)
         }
         Command::Check { repair, json } => {
             let store = Sqlite::open(&registry, Options::EXISTING)?;
@@ -92,7 +100,9 @@ fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
     if json {
         context.printer.json(&serde_json::json!({
-            "schema": 1, "runs": report.runs, "sessions": report.sessions, "problems": problems,
+            "schema": 1, "runs": report.runs, "sessions": report.sessions,
+            "definitions": report.definitions, "definitions_lost": report.definitions_lost,
+            "problems": problems,
         }))?;
     } else {
         for problem in &problems {

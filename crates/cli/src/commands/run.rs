@@ -283,23 +283,24 @@ pub(crate) async fn foreground(
         if let Admitted::Existing(existing) = admitted {
             return follow(context, engine, &existing, json).await;
         }
-        let stored = Box::pin(family::show(context, engine, &usher, &run_id)).await?;
+        let stored = Box::pin(family::show(context, engine, &usher, (&run_id, json))).await?;
         return report_stored(context, engine, &stored, json);
     }
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let stored = match admitted {
-        Ok(lease) => Box::pin(show(context, engine, &usher, &run_id, lease)).await?,
+        Ok(lease) => Box::pin(show(context, engine, &usher, (&run_id, json), lease)).await?,
         Err(existing) => return follow(context, engine, &existing, json).await,
     };
     let stored = handed_over(context, engine, stored).await?;
     report_stored(context, engine, &stored, json)
 }
 
+/// With `json`, stdout is for the record alone.
 async fn show(
     context: &Context,
     engine: &Engine,
     usher: &Usher,
-    run_id: &RunId,
+    (run_id, json): (&RunId, bool),
     lease: Lease,
 ) -> Result<Stored, Failure> {
     let (tee, mut chunks) = mpsc::channel::<Chunk>(TEE_CHUNKS);
@@ -315,16 +316,21 @@ async fn show(
             Some(chunk) = chunks.recv() => {
                 // A reader that went away does not end the run: its log has everything.
                 if shown.is_ok() {
-                    shown = print(context, &chunk);
+                    shown = print(context, &chunk, json);
                 }
             }
             ended = &mut supervision => {
                 while let Ok(chunk) = chunks.try_recv() {
                     if shown.is_ok() {
-                        shown = print(context, &chunk);
+                        shown = print(context, &chunk, json);
                     }
                 }
-                return Ok(ended?);
+                let ended = ended?;
+                return match shown {
+                    // The log has everything; but who wanted it here did not get it.
+                    Err(failure) if !failure.is_broken_pipe() => Err(failure),
+                    Ok(()) | Err(_) => Ok(ended),
+                };
             }
             never = &mut telling => match never {},
             never = &mut interrupted => match never {},
@@ -332,10 +338,10 @@ async fn show(
     }
 }
 
-fn print(context: &Context, chunk: &Chunk) -> Result<(), Failure> {
+fn print(context: &Context, chunk: &Chunk, json: bool) -> Result<(), Failure> {
     match chunk.stream {
-        Stream::Stdout => context.printer.bytes(&chunk.bytes),
-        Stream::Stderr | Stream::System => {
+        Stream::Stdout if !json => context.printer.bytes(&chunk.bytes),
+        Stream::Stdout | Stream::Stderr | Stream::System => {
             context.printer.stderr(&chunk.bytes);
             Ok(())
         }

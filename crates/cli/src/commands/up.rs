@@ -26,7 +26,8 @@ const OPEN: &str = "warning: this server is open: there is no API key, so whoeve
     runs:read,runs:write,approvals:decide,admin` makes one, and locks the door";
 /// What to do about a server that others reach.
 const MAKE_A_KEY: &str = "make a key first: `errand keys create --name me --scope \
-    runs:read,runs:write,approvals:decide,admin`; or listen on 127.0.0.1";
+    runs:read,runs:write,approvals:decide,admin` (and --database URL, where the server has one); or \
+    listen on 127.0.0.1";
 
 /// Arguments of `errand up`.
 #[derive(Debug, clap::Args)]

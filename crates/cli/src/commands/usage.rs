@@ -107,6 +107,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                 Some(text) => Some(place.resolve(context, text).await?),
                 None => None,
             };
+            if let Some(run_id) = &run_id
+                && place.record(run_id).await?.coordinator.is_some()
+            {
+                context.printer.note(&format!(
+                    "the agents of run {run_id} are runs of their own: `errand inspect-run` has their \
+                     sum by agent, `errand ps -a --filter parent={run_id}` lists them"
+                ));
+            }
             match place {
                 Place::Here(engine) => here(&engine, &args, run_id, (since, until)).await?,
                 Place::There(remote) => {

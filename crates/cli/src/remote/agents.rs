@@ -74,6 +74,11 @@ impl Remote {
         self.get(&["agents", name]).await
     }
 
+    /// A version of an agent.
+    pub(crate) async fn version(&self, name: &str, version: &str) -> Result<Agent, Failure> {
+        self.get(&["agents", name, "versions", version]).await
+    }
+
     /// Forgets an agent, or one version of it; runs of it are kept.
     pub(crate) async fn remove_agent(&self, name: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, &["agents", name])).await?;

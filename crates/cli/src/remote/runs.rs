@@ -43,6 +43,9 @@ pub(crate) struct Events {
     pub(crate) is_over: bool,
 }
 
+/// How often it is looked whether all agents of a coordinator wait for people.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
 impl Remote {
     /// Starts a run.
     pub(crate) async fn start(
@@ -135,22 +138,45 @@ impl Remote {
     /// Waits until the run is over, or waits for a person with no agent there.
     pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
         let mut seen = 0;
+        let mut looks_again = false;
         loop {
-            // What may settle a run: it was paused, or ended; an attempt of it was.
-            self.follow(run_id, seen, |event| {
-                seen = event.seq;
-                let may =
-                    event.kind.starts_with("run.paused") || event.kind.starts_with("attempt.");
-                Ok(if may { More::Enough } else { More::Wanted })
-            })
-            .await?;
+            if std::mem::take(&mut looks_again) {
+                // What its agents do is not among its own events.
+                tokio::time::sleep(LOOK_AGAIN).await;
+            } else {
+                // What may settle a run: it was paused, or ended; an attempt of it was.
+                self.follow(run_id, seen, |event| {
+                    seen = event.seq;
+                    let may =
+                        event.kind.starts_with("run.paused") || event.kind.starts_with("attempt.");
+                    Ok(if may { More::Enough } else { More::Wanted })
+                })
+                .await?;
+            }
             let record = self.record(run_id).await?;
-            let is_resting = record.status == "paused"
-                && record.attempts.last().is_none_or(|last| last.stopped_at_ms.is_some());
-            if record.is_terminal() || is_resting {
+            if record.is_terminal() || Box::pin(self.rests(&record)).await? {
                 return Ok(record);
             }
+            looks_again = record.status == "paused" && record.coordinator.is_some();
         }
+    }
+
+    /// Whether a run waits for people and none of its agents is there, however deep.
+    async fn rests(&self, record: &Record) -> Result<bool, Failure> {
+        if record.status != "paused" {
+            return Ok(false);
+        }
+        if record.coordinator.is_none() {
+            return Ok(record.attempts.last().is_none_or(|last| last.stopped_at_ms.is_some()));
+        }
+        let live =
+            Filter { live: true, parent_run_id: Some(record.run_id.clone()), ..Filter::default() };
+        for child in self.records(&live, None, |_| true).await? {
+            if !Box::pin(self.rests(&child)).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Events after number `after`, at most so many.

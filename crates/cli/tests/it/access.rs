@@ -1,5 +1,6 @@
 //! The door of a server: who is let in, to what, how often; what every answer says of itself.
 
+use errand_testkit::postgres::{self, Durability};
 use errand_testkit::{LIMIT, Request, Response, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
 
@@ -222,4 +223,33 @@ fn with_a_certificate_the_server_speaks_tls_and_reads_a_new_one_when_it_changes(
     let words = ["up", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key"];
     let refused = sandbox.errand(words).arg(other).run();
     drop(refused.refuses(2, "error[tls_invalid]"));
+}
+
+#[test]
+fn the_keys_of_a_server_are_in_its_database_and_not_in_the_folder() {
+    let sandbox = sandbox();
+    let database = postgres::Server::start(Durability::None, "");
+    let url = database.url();
+    drop(sandbox.errand(["migrate", "--database", &url]).run().ok());
+    let words = ["keys", "create", "--name", "me", "--scope", "runs:read", "--database", &url];
+    let key = sandbox.errand(words).run().ok().stdout().trim_end().to_owned();
+    let up = ["up", "--listen", "127.0.0.1:0", "--database", &url];
+    let server = Server::of(sandbox.errand(up).limit(LIMIT).spawn());
+    drop(server.send(&Request::new("GET", "/v1/runs")).expect(401));
+    drop(get(&server, "/v1/runs", &key).expect(200));
+    let listed = sandbox.errand(["keys", "ls"]).env("ERRAND_DATABASE", &url).run().ok();
+    assert!(listed.stdout().contains("runs:read"), "{}", listed.describe());
+    let audit = sandbox.errand(["audit", "ls", "--database", &url]).run().ok().stdout();
+    let made = audit.lines().find(|line| line.contains("key.created")).expect(&audit);
+    assert!(!made.contains("  -  "), "somebody made it: {made}");
+    // What lies in the folder is not taken for what is left of a registry.
+    drop(sandbox.errand(["ps"]).run().refuses(125, "registry_elsewhere"));
+    drop(
+        sandbox
+            .errand(["--server", "local", "keys", "ls"])
+            .run()
+            .refuses(125, "registry_elsewhere"),
+    );
+    let other = ["--server", "http://127.0.0.1:9", "keys", "revoke", "me"];
+    drop(sandbox.errand(other).run().refuses(2, "only_local"));
 }

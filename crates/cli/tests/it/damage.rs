@@ -182,6 +182,28 @@ fn a_changed_file_beside_a_sound_registry_is_put_aside_and_written_anew() {
 }
 
 #[test]
+fn a_rebuild_brings_keys_schedules_and_the_audit_log_over_or_warns() {
+    let sandbox = sandbox();
+    drop(three(&sandbox));
+    let words = ["keys", "create", "--name", "me", "--scope", "admin"];
+    drop(sandbox.errand(words).run().ok());
+    let shown = || {
+        let listed = |words: &[&str]| sandbox.errand(words).run().ok().stdout();
+        (listed(&["keys", "ls"]), listed(&["audit", "ls"]))
+    };
+    let before = shown();
+    assert!(before.0.contains("me") && before.1.contains("key"), "{before:?}");
+    let rebuilt = sandbox.errand(["registry", "rebuild"]).run().ok();
+    assert!(!rebuilt.stderr().contains("warning"), "{}", rebuilt.describe());
+    assert_eq!(shown(), before);
+    for suffix in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));
+    }
+    let rebuilt = sandbox.errand(["registry", "rebuild"]).run().ok();
+    assert!(rebuilt.stderr().contains("without keys is open"), "{}", rebuilt.describe());
+}
+
+#[test]
 fn a_damaged_projection_is_made_anew_from_the_journal() {
     let sandbox = sandbox();
     let ids = three(&sandbox);

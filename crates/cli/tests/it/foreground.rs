@@ -187,3 +187,25 @@ fn wait_prints_one_exit_code_per_run_and_gives_up_with_124() {
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());
     assert_eq!(sandbox.errand(["wait", &run_id]).run().exits(143).stdout(), "143\n");
 }
+
+#[test]
+fn with_json_stdout_is_the_record_and_nothing_else() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("echo said; echo '{}'"));
+    let run = sandbox.errand(["run", "--json"]).args([agent]).run().ok();
+    assert_eq!(run.json()["status"], "completed");
+    assert!(run.stderr().contains("said"), "{}", run.describe());
+}
+
+#[test]
+fn a_run_in_the_foreground_says_what_it_waits_for() {
+    let sandbox = sandbox();
+    let script = "errand agent approve --action pay --target shop > /dev/null; echo paid";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let run = sandbox.errand(["run"]).args([agent]).spawn();
+    run.wait_for_stderr("waits for approval of pay");
+    run.wait_for_stderr("errand approve");
+    let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    drop(sandbox.errand(["approve", &run_id]).run().ok());
+    assert_eq!(run.wait().ok().stdout(), "paid\n");
+}

@@ -41,7 +41,7 @@ fn the_other_agent_gets_summary_artifacts_and_input_and_the_foreground_follows_i
     let writer = beside(&sandbox, &writer(HANDS_OVER));
     let args = ["run", "--json", "--label", "team=books", "--session", "s1"];
     let ran = sandbox.errand(args).args([&writer]).run().exits(7);
-    assert!(ran.stdout().contains("handed"), "{}", ran.stdout());
+    assert!(ran.stderr().contains("handed"), "{}", ran.describe());
     let all: Vec<Value> =
         serde_json::from_str(&sandbox.errand(["ps", "-a", "--json"]).run().ok().stdout()).unwrap();
     let of = |name: &str| all.iter().find(|run| run["agent"]["name"] == name).unwrap();
@@ -59,7 +59,7 @@ fn the_other_agent_gets_summary_artifacts_and_input_and_the_foreground_follows_i
     let artifact = &trigger["payload"]["artifacts"][0];
     assert_eq!(artifact["name"], "out/report.md");
     assert_eq!(artifact["digest"], first["artifacts"][0]["digest"]);
-    let printed = ran.stdout();
+    let printed = ran.stderr();
     let seen = printed.lines().find(|line| line.starts_with("{\"trigger\"")).unwrap();
     let seen: Value = serde_json::from_str(seen).unwrap();
     assert_eq!(seen["file"], "draft\n");
@@ -122,7 +122,7 @@ fn whom_the_agent_file_does_not_name_it_cannot_hand_over_to() {
         errand agent handoff --to reviewer --summary ' ' 2>> why || echo $?; cat why\n";
     let path = beside(&sandbox, &writer(script));
     let ran = sandbox.errand(["run"]).args([&path]).run().ok();
-    let printed = ran.stdout();
+    let printed = ran.stderr();
     assert!(printed.starts_with("2\n2\n2\n"), "{printed}");
     for part in
         ["handoff_invalid", "no \"boss\"", "it names reviewer", "no artifact \"none\"", "summary"]

@@ -1,6 +1,7 @@
 //! What lists show, and the names that container tools use.
 
-use errand_testkit::{Agent, stable};
+use errand_testkit::{Agent, Server, stable};
+use serde_json::json;
 
 use crate::support::{all, finish, run, sandbox, sleeper, start, start_ready};
 
@@ -143,4 +144,26 @@ fn a_part_of_an_id_that_fits_several_runs_names_them() {
     }
     drop(sandbox.errand(["rm", &ids[0][..4]]).run().refuses(125, "run_ambiguous"));
     assert_eq!(all(&sandbox).len(), 2);
+}
+
+#[test]
+fn a_filter_that_can_hold_only_once_is_refused_twice() {
+    let sandbox = sandbox();
+    let twice = ["ps", "-a", "-f", "status=completed", "-f", "status=failed"];
+    drop(sandbox.errand(twice).run().refuses(2, "filter_invalid"));
+    let labels = ["ps", "-a", "-f", "label=a=1", "-f", "label=b=2"];
+    drop(sandbox.errand(labels).run().ok());
+}
+
+#[test]
+fn a_run_that_waits_in_the_queue_is_not_said_to_start() {
+    let sandbox = sandbox();
+    let server = Server::start(&sandbox, &["--slots", "0"]);
+    let agent = sandbox.agent(&Agent::shell("true").named("quick"));
+    drop(sandbox.errand(["--server", &server.url(), "push"]).args([agent]).run().ok());
+    drop(server.post("/v1/runs", &json!({ "agent": "quick" })).expect(202));
+    let later = json!({ "agent": "quick", "scheduled_at": "2100-01-01T00:00:00Z" });
+    drop(server.post("/v1/runs", &later).expect(202));
+    let shown = sandbox.errand(["ps"]).run().ok().stdout();
+    assert!(shown.contains("queued ") && shown.contains("due in "), "{shown}");
 }

@@ -17,12 +17,20 @@ pub(crate) async fn list_steps(
     OneRun(stored): OneRun,
 ) -> Result<Json<StepPage>, Refusal> {
     let steps = gateway.engine().store().steps(&stored.run.id).await?;
-    Ok(Json(StepPage { steps: steps.iter().map(record).collect() }))
+    // A coordinator's steps go on whatever becomes of its attempt, until it is over.
+    let live = stored.run.live_attempt().map(|attempt| attempt.number);
+    let goes_on = |step: &Step| {
+        live == Some(step.attempt)
+            || (stored.run.coordination.is_some() && !stored.run.status.is_terminal())
+    };
+    let records = steps.iter().map(|step| record(step, goes_on(step)));
+    Ok(Json(StepPage { steps: records.collect() }))
 }
 
-fn record(step: &Step) -> StepRecord {
+fn record(step: &Step, goes_on: bool) -> StepRecord {
     let (status, ended_at, output, error) = match &step.state {
-        StepState::Started => ("running", None, None, None),
+        StepState::Started if goes_on => ("running", None, None, None),
+        StepState::Started => ("interrupted", None, None, None),
         StepState::Completed(result) => {
             let output = payload_value(result.output.as_ref());
             ("completed", Some(result.at), Some(output), None)

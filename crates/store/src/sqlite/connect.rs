@@ -147,6 +147,9 @@ pub(crate) fn is_there(path: &Path) -> bool {
 pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, Error> {
     let path = registry.database();
     if !is_there(&path) {
+        if registry.is_elsewhere() {
+            return Err(Error::Elsewhere { root: registry.root().to_owned() });
+        }
         // Looked at again last: another process may have made it, and runs in it, meanwhile.
         if has_run_files(registry) && !is_there(&path) {
             return Err(Error::Lost { path });

@@ -5,6 +5,7 @@
 //! An operation is a value in `write/`, a query a function in `read/`.
 
 mod busy;
+mod carry_over;
 mod connect;
 mod document_store;
 mod failure;

@@ -8,6 +8,7 @@ use errand_model::run::Run;
 use errand_model::{Head, Payload, Timestamp};
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::carry_over::carry_over;
 use super::connect::{Access, connect, is_there};
 use super::failure::{Failure, explain};
 use super::row::{integer, json, number};
@@ -39,7 +40,7 @@ pub(crate) struct Rebuilt {
     path: PathBuf,
     connection: Connection,
     /// Keeps others from writing to the old database, if it can still be locked.
-    _old: Option<Connection>,
+    old: Option<Connection>,
 }
 
 impl Rebuilt {
@@ -52,7 +53,7 @@ impl Rebuilt {
             .map_err(|failure| failure.explain(&path, DOING))?;
         // Nothing is acknowledged before the file as a whole is synced.
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(failed)?;
-        Ok(Self { registry: registry.clone(), path, connection, _old: old })
+        Ok(Self { registry: registry.clone(), path, connection, old })
     }
 
     /// Adds a run, or nothing of it.
@@ -66,6 +67,15 @@ impl Rebuilt {
         let Self { registry, path, connection, .. } = self;
         sessions(connection, &Blobs::at(registry.blobs()), removed)
             .map_err(|failure| failure.explain(path, DOING))
+    }
+
+    /// Brings over what no file has. How much that is, and why it may not be all.
+    pub(crate) fn carry_over(&mut self) -> Result<(u64, Option<String>), Error> {
+        let Self { old, path, connection, .. } = self;
+        let Some(old) = old else {
+            return Ok((0, Some("the old registry is gone, or is none".to_owned())));
+        };
+        carry_over(old, connection).map_err(|failure| failure.explain(path, DOING))
     }
 
     /// How many sessions there are.

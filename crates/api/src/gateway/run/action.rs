@@ -136,13 +136,13 @@ pub struct StepPage {
 pub struct StepRecord {
     /// Its key.
     pub key: String,
-    /// `running`, `completed` or `failed`.
+    /// `running`, `completed`, `failed`, or `interrupted`: its attempt ended before it did.
     pub status: String,
     /// The attempt that began it last.
     pub attempt: u32,
     /// When it was begun last, in milliseconds since 1970.
     pub started_at_ms: i64,
-    /// When it ended; absent while it is under way.
+    /// When it ended; absent while it is under way, and where it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at_ms: Option<i64>,
     /// What it led to, in the record's form; absent unless it was completed.

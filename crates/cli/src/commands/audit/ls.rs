@@ -7,6 +7,7 @@ use errand_engine::audit::{self, Listed};
 use errand_model::DEFAULT_NAMESPACE;
 use serde_json::{Value, json};
 
+use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::one_line;
@@ -23,6 +24,8 @@ pub(crate) struct Args {
     /// Show at most so many, the newest
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     last: usize,
+    #[command(flatten)]
+    database: Database,
     /// Print the list as one JSON object
     #[arg(long)]
     json: bool,
@@ -32,7 +35,7 @@ pub(crate) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = errand_model::parse_namespace(&args.namespace)
         .map_err(|error| Failure::new(ErrorCode::NamespaceInvalid, error.to_string()))?;
-    let found = match context.engine() {
+    let found = match args.database.engine(context) {
         Ok(engine) => newest(&engine, namespace.as_deref(), args.last).await?,
         // No registry: nothing was done, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),

@@ -6,6 +6,7 @@ mod sequence;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use errand_api::error_code::ErrorCode;
 use errand_api::graph::{Graph, dot, mermaid, svg};
 use errand_engine::view;
 
@@ -74,8 +75,25 @@ impl Format {
     }
 }
 
+/// Kinds of pictures that people expect a file to be by its name, and that this does not draw.
+const NOT_DRAWN: [&str; 5] = ["png", "jpg", "jpeg", "pdf", "webp"];
+
+/// Refuses to write text into a file whose name promises a picture.
+fn check_name(path: &Path) -> Result<(), Failure> {
+    let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
+    if !NOT_DRAWN.contains(&extension) {
+        return Ok(());
+    }
+    let message = format!("a graph cannot be drawn as {extension}");
+    Err(Failure::new(ErrorCode::Usage, message)
+        .hint("name a file .svg, .dot, .mmd or .json; `errand graph RUN --format dot | dot -Tpng`"))
+}
+
 /// Draws a graph.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    if let (Some(path), None) = (&args.output, args.format) {
+        check_name(path)?;
+    }
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
     let graph = match &place {

@@ -7,6 +7,7 @@ use errand_engine::keys::{self, NewKey};
 use serde_json::json;
 
 use super::{actor, document, namespace};
+use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -25,6 +26,8 @@ pub(crate) struct Args {
     /// How long it is good, such as 90d; without it: until it is revoked
     #[arg(long, value_name = "DURATION", value_parser = crate::commands::submit::duration)]
     expires: Option<Duration>,
+    #[command(flatten)]
+    database: Database,
     /// Print the key and what is kept of it as JSON
     #[arg(long)]
     json: bool,
@@ -33,7 +36,7 @@ pub(crate) struct Args {
 /// Makes a key.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = namespace(&args.namespace)?;
-    let engine = context.engine_or_create()?;
+    let engine = args.database.engine_or_create(context)?;
     let new = NewKey {
         name: args.name,
         namespace,

@@ -8,6 +8,7 @@ use errand_model::Timestamp;
 use serde_json::{Value, json};
 
 use super::{document, namespace};
+use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     /// Only keys of that namespace
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
+    #[command(flatten)]
+    database: Database,
     /// Print the list as one JSON object
     #[arg(long)]
     json: bool,
@@ -27,7 +30,7 @@ pub(crate) struct Args {
 /// Lists keys.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = args.namespace.as_deref().map(namespace).transpose()?;
-    let found = match context.engine() {
+    let found = match args.database.engine(context) {
         Ok(engine) => keys::list(&engine, namespace.as_ref()).await?,
         // No registry: no keys, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),

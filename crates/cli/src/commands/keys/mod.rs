@@ -37,7 +37,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 /// Who types this, for the audit log.
 pub(crate) fn actor(context: &Context) -> Actor {
-    Actor { key: None, name: super::stop::user(context), from: os::host_name() }
+    // A user without a name has a number.
+    let name = super::stop::decider(context, None).ok();
+    Actor { key: None, name, from: os::host_name() }
 }
 
 /// A key as JSON.

@@ -3,6 +3,7 @@
 use errand_engine::keys;
 
 use super::{actor, namespace};
+use crate::commands::database::Database;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -12,6 +13,8 @@ pub(crate) struct Args {
     /// Their public parts (the eight characters after errand_), or their names
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
+    #[command(flatten)]
+    database: Database,
     /// Only keys of that namespace
     #[arg(long, value_name = "NAME")]
     namespace: Option<String>,
@@ -20,7 +23,7 @@ pub(crate) struct Args {
 /// Takes keys back, and prints their public parts.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = args.namespace.as_deref().map(namespace).transpose()?;
-    let engine = context.engine()?;
+    let engine = args.database.engine(context)?;
     for which in &args.keys {
         let key = keys::revoke(&engine, which, namespace.as_ref(), &actor(context)).await?;
         context.printer.line(&key.public)?;

@@ -1,0 +1,43 @@
+//! Which registry an administrator means: the one of the folder, or that of a server's database.
+
+use std::ffi::OsStr;
+
+use errand_engine::Engine;
+
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Where the registry is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Database {
+    /// Which database.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server's database, where it has one: postgres://…, or ERRAND_DATABASE"
+    )]
+    database: Option<String>,
+}
+
+impl Database {
+    /// The registry that is there.
+    pub(crate) fn engine(&self, context: &Context) -> Result<Engine, Failure> {
+        match self.url(context) {
+            Some(url) => context.engine_on_database(url),
+            None => context.engine(),
+        }
+    }
+
+    /// The registry that is there, or a new one of the folder.
+    pub(crate) fn engine_or_create(&self, context: &Context) -> Result<Engine, Failure> {
+        match self.url(context) {
+            Some(url) => context.engine_on_database(url),
+            None => context.engine_or_create(),
+        }
+    }
+
+    fn url<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
+        let variable = || context.variable("ERRAND_DATABASE").and_then(OsStr::to_str);
+        self.database.as_deref().or_else(variable)
+    }
+}

@@ -1,0 +1,60 @@
+//! What no file beside the database has, brought from the old one into the one made anew: keys,
+//! agents, schedules, hooks, callbacks, the audit log.
+//!
+//! Deliberately absent: what is only true for a while. Workers tell of themselves again, and what
+//! coordinators are to hear is found out again.
+
+use rusqlite::{Connection, params};
+
+use super::failure::Failure;
+use crate::DocumentKind;
+
+/// What is brought over.
+const LASTING: [DocumentKind; 12] = [
+    DocumentKind::Agent,
+    DocumentKind::AgentVersion,
+    DocumentKind::Parcel,
+    DocumentKind::ApiKey,
+    DocumentKind::Schedule,
+    DocumentKind::Hook,
+    DocumentKind::HookDelivery,
+    DocumentKind::Callback,
+    DocumentKind::CallbackDelivery,
+    DocumentKind::CallbackTarget,
+    DocumentKind::Deadline,
+    DocumentKind::Audit,
+];
+
+/// Copies it, as far as it can be read. How much that is, and why there is no more of it.
+pub(super) fn carry_over(
+    old: &Connection,
+    new: &mut Connection,
+) -> Result<(u64, Option<String>), Failure> {
+    const READ: &str =
+        "SELECT namespace, key, revision, due_at_ms, body FROM documents WHERE kind = ?1";
+    // What was made with the runs is as their journals tell.
+    const WRITE: &str = "INSERT INTO documents (kind, namespace, key, revision, due_at_ms, body) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, namespace, key) DO NOTHING";
+    let transaction = new.transaction()?;
+    let mut copied = 0;
+    for kind in LASTING {
+        let read = (|| {
+            let mut statement = old.prepare(READ)?;
+            let mut rows = statement.query([kind.word()])?;
+            while let Some(row) = rows.next()? {
+                let (namespace, key): (String, String) = (row.get(0)?, row.get(1)?);
+                let (revision, due_at): (i64, Option<i64>) = (row.get(2)?, row.get(3)?);
+                let body: String = row.get(4)?;
+                let values = params![kind.word(), namespace, key, revision, due_at, body];
+                copied += u64::try_from(transaction.execute(WRITE, values)?).unwrap_or(0);
+            }
+            Ok::<_, rusqlite::Error>(())
+        })();
+        if let Err(error) = read {
+            transaction.commit()?;
+            return Ok((copied, Some(error.to_string())));
+        }
+    }
+    transaction.commit()?;
+    Ok((copied, None))
+}
