@@ -53,7 +53,7 @@ pub fn processes_with(text: impl AsRef<OsStr>) -> Vec<Process> {
     find(text.as_ref().as_bytes())
 }
 
-/// Says whether a process of that pid exists and is no zombie.
+/// Says whether a process of that pid exists and one of its threads still lives.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
     parent_if_alive(pid).is_some()
@@ -94,7 +94,7 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty() && text.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Returns the parent of a process that is no zombie.
+/// Returns the parent of a process that has not ended yet.
 fn parent_if_alive(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, parentheses included.
@@ -102,7 +102,9 @@ fn parent_if_alive(pid: u32) -> Option<u32> {
     let mut fields = rest.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
-    (!matches!(state, "Z" | "X")).then_some(parent)
+    let threads: u32 = fields.nth(15)?.parse().ok()?;
+    // The first thread of a process may end before the others: that is a zombie that lives.
+    (!matches!(state, "Z" | "X") || threads > 1).then_some(parent)
 }
 
 fn open(pid: u32) -> Option<OwnedFd> {
