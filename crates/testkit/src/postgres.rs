@@ -5,7 +5,9 @@
 //! stops and removes it once no test has used it for a while: tests run in processes of their own, and
 //! none of them is the last one.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
+use std::hash::BuildHasher as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -26,9 +28,19 @@ const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories
 
 /// Stops and removes a server that nobody has used for some seconds. `$1` is its folder, `$2` the
 /// command that stops it.
-const GUARDIAN: &str = "idle=0; while [ $idle -lt 3 ]; do sleep 4; \
-     if flock -x -n \"$1/users\" true; then idle=$((idle+1)); else idle=0; fi; done; \
-     exec 9>>\"$1.lock\"; flock -x 9; sh -c \"$2\"; rm -rf \"$1\"";
+///
+/// It looks once more when it has the lock: whoever began to use the server while it waited for that
+/// keeps it.
+const GUARDIAN: &str = "idle=0; while [ -d \"$1\" ]; do sleep 4; \
+     if flock -x -n \"$1/users\" true; then idle=$((idle+1)); else idle=0; fi; \
+     [ $idle -ge 3 ] || continue; \
+     exec 9>>\"$1.lock\"; flock -x 9; \
+     if flock -x -n \"$1/users\" true; then sh -c \"$2\"; rm -rf \"$1\"; fi; \
+     exec 9>&-; idle=0; done";
+
+/// Ports for servers. None that the system gives to whoever asks for any: a server that is started
+/// again finds its own one free.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
@@ -263,11 +275,19 @@ fn make(folder: &Path) {
     assert!(made, "initdb failed in {}", folder.display());
 }
 
+/// A port of [`PORTS`] that is free at the moment, one of them as good as another.
+fn free_port() -> u16 {
+    let count = u64::from(PORTS.end - PORTS.start);
+    let any = || PORTS.start + u16::try_from(RandomState::new().hash_one(0) % count).unwrap_or(0);
+    let free =
+        (0..1_000).map(|_| any()).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    free.expect("a free port")
+}
+
 /// Starts a cluster on a free port.
 fn start(folder: &Path, settings: &str) -> u16 {
     for _ in 0..5 {
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-        let port = free.expect("a free port").port();
+        let port = free_port();
         if control(folder, &["-o", &format!("{settings} -c port={port}"), "start"]) {
             return port;
         }
