@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use serde_json::Value;
 
 use crate::{LIMIT, Request};
@@ -88,6 +89,13 @@ impl Sse {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Has the system keep no more than some 64 KiB of what comes and is not read yet: what a server
+    /// sends to a reader who is slow waits in the server.
+    pub fn keep_little(&self) {
+        let kept = set_socket_recv_buffer_size(self.reader.get_ref(), 32 * 1_024);
+        kept.expect("a size for what is not read yet");
     }
 
     /// How long one thing may take to come.

@@ -202,6 +202,7 @@ fn a_reader_that_is_slow_is_told_and_costs_little() {
     let server = serve(&sandbox, &[Agent::python(&script).named("teller")]);
     let run_id = start(&server, &json!({ "agent": "teller", "env": { "GATE": gate } }));
     let mut slow = Sse::get(server.address(), &events_of(&run_id), None);
+    slow.keep_little();
     assert!(slow.any(|told| told.event == "attempt.running"));
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
     // Until it has said everything nothing of it is read.
