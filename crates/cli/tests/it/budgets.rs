@@ -4,7 +4,7 @@ use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
-    all, event_types, finish, record, run, sandbox, signal, start, wait_for_record,
+    all, event_types, finish, kill, record, run, sandbox, start, wait_for_record,
 };
 
 /// The data of a run's events of one type.
@@ -189,6 +189,14 @@ fn time_is_a_budget_too() {
     assert!(types.contains(&"budget.warned".to_owned()), "{types:?}");
 }
 
+/// Days are those of UTC. A test that spends what one has waits for the next one when little is left.
+fn let_the_day_last() {
+    use errand_agent::Clock as _;
+    const DAY_MS: i64 = 24 * 3_600 * 1_000;
+    let left_ms = || DAY_MS - errand_agent::SystemClock.now().as_millis().rem_euclid(DAY_MS);
+    wait_until("the next day", LIMIT * 2, || left_ms() > 40_000);
+}
+
 /// Asks for 30 tokens until it is refused, and uses what it got.
 const SPENDER: &str = r#"set +e
     while id=$(errand agent reserve model --tokens 30 2>/dev/null); do
@@ -197,6 +205,7 @@ const SPENDER: &str = r#"set +e
 
 #[test]
 fn ten_runs_at_once_never_spend_more_than_their_agents_day_has() {
+    let_the_day_last();
     let sandbox = sandbox();
     let agent = sandbox
         .agent(&Agent::shell(SPENDER).named("spender").spec("budgets: { tokens_per_day: 1000 }"));
@@ -212,6 +221,7 @@ fn ten_runs_at_once_never_spend_more_than_their_agents_day_has() {
 
 #[test]
 fn what_was_promised_to_a_run_that_was_killed_is_given_back() {
+    let_the_day_last();
     let sandbox = sandbox();
     let budget = "budgets: { tokens_per_day: 100 }";
     let hoarder = "errand agent reserve model --tokens 100\nexec sleep 600";
@@ -224,7 +234,7 @@ fn what_was_promised_to_a_run_that_was_killed_is_given_back() {
         "errand agent reserve model --tokens 100 >/dev/null 2>&1 && echo granted || echo denied";
     let asks = sandbox.agent(&Agent::shell(asks).named("twin").spec(budget));
     assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "denied\n");
-    signal(&record(&sandbox, &first)["pid"], rustix::process::Signal::KILL);
+    kill(&record(&sandbox, &first)["pid"]);
     assert_eq!(run(&sandbox, &asks, &[]).run().ok().stdout(), "granted\n");
     assert_eq!(finish(&sandbox, &first)["status"], "failed");
 }
@@ -253,6 +263,7 @@ fn a_run_is_held_by_its_budget() {
 
 #[test]
 fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
+    let_the_day_last();
     let sandbox = sandbox();
     let agent = Agent::shell("exec sleep 600")
         .named("slow")
@@ -267,5 +278,6 @@ fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
     let again = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &again)["status"], "cancelled");
     let total = usage(&sandbox, &["--agent", "slow"])["total"]["wall_time_ms"].as_u64().unwrap();
-    assert!((800..5_000).contains(&total), "about a second: {total} ms");
+    // Not a second for each, however late a busy machine ends them.
+    assert!((800..20_000).contains(&total), "about a second: {total} ms");
 }

@@ -6,7 +6,7 @@ use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_unt
 use serde_json::{Value, json};
 
 use crate::support::{
-    GATE, all, assert_over, event_types, finish, open_gate, record, sandbox, signal, start,
+    GATE, all, assert_over, event_types, finish, kill, open_gate, record, sandbox, start,
     wait_for_record,
 };
 
@@ -203,7 +203,7 @@ fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
             .into_iter()
             .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
     });
-    signal(&second["pid"], rustix::process::Signal::KILL);
+    kill(&second["pid"]);
     open_gate(&sandbox);
     let ended = finish(&sandbox, &id);
     assert_eq!(ended["status"], "completed", "{ended:#}");
@@ -245,7 +245,7 @@ fn what_a_coordinator_may_spend_and_how_long_flows_down() {
         &sandbox,
         "only",
         "{ type: chain, agents: [../slow] }",
-        "  timeouts: { run: 1s }\n  budgets: { tokens_per_run: 500 }\n",
+        "  timeouts: { run: 4s }\n  budgets: { tokens_per_run: 500 }\n",
     );
     let id = start(&sandbox, &only, &["--label", "team=blue"]);
     let ended = finish(&sandbox, &id);
@@ -330,7 +330,7 @@ fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
             .into_iter()
             .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
     });
-    signal(&second["pid"], rustix::process::Signal::KILL);
+    kill(&second["pid"]);
     wait_until("nothing lives", LIMIT, || processes_of_run(&id).is_empty());
     for suffix in ["", "-wal", "-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));

@@ -1,16 +1,9 @@
 //! Whatever is killed, the record is right afterwards.
 
-use errand_testkit::{LIMIT, is_alive, processes_of_run, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
+use errand_testkit::{LIMIT, processes_of_run, wait_until};
+use rustix::process::Signal;
 
-use crate::support::{all, assert_over, record, sandbox, sleeper, start_ready};
-
-/// Kills a process, and waits until it is dead: a signal is only sent when `kill` returns.
-fn kill(pid: &serde_json::Value) {
-    let pid = i32::try_from(pid.as_i64().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
-    wait_until("it is dead", LIMIT, || !is_alive(u32::try_from(pid).unwrap()));
-}
+use crate::support::{all, assert_over, kill, record, sandbox, sleeper, start_ready};
 
 #[test]
 fn ps_sees_to_a_run_whose_helper_was_killed() {
@@ -161,7 +154,7 @@ fn a_stop_that_the_killed_helper_never_read_counts_all_the_same() {
         let asked = sandbox.tool("python3", ["-S", "-c", script]).arg(&database).run().ok();
         asked.stdout_line() == "1"
     });
-    signal(&helper, Signal::KILL);
+    kill(&helper);
     drop(stopping.wait().ok());
     assert_eq!(record(&sandbox, &run_id)["status"], "cancelled");
     assert_over(&sandbox, &run_id);

@@ -1,8 +1,8 @@
 //! The journal and the record, for people.
 
-use errand_testkit::{Agent, LIMIT, wait_until};
+use errand_testkit::Agent;
 
-use crate::support::{finish, log, sandbox, start};
+use crate::support::{finish, ready, sandbox, start};
 
 #[test]
 fn events_are_lines_for_people_and_can_be_chosen() {
@@ -42,7 +42,7 @@ fn following_ends_by_itself_with_the_run() {
     let agent = Agent::shell("echo ready; read line < \"$HOME/gate\"");
     drop(sandbox.tool("sh", ["-c", "mkfifo \"$HOME/gate\""]).run().ok());
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
-    wait_until("the agent is ready", LIMIT, || log(&sandbox, &run_id).contains("ready"));
+    ready(&sandbox, &run_id);
     let following = sandbox.errand(["events", "-f", &run_id, "--type", "run"]).spawn();
     drop(sandbox.tool("sh", ["-c", "echo go > \"$HOME/gate\""]).run().ok());
     let shown = following.wait().ok().stdout();

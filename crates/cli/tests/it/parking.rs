@@ -3,12 +3,11 @@
 use std::time::{Duration, Instant};
 
 use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, processes_of_run, wait_until};
-use rustix::process::Signal;
 use serde_json::json;
 
 use crate::people::{every, open, paused, refused};
 use crate::support::{
-    assert_over, event_types, finish, log, pid, record, sandbox, signal, start, wait_for_record,
+    assert_over, event_types, finish, kill, log, pid, record, sandbox, start, wait_for_record,
 };
 
 /// Counts a side effect, asks, and does another one when it may.
@@ -148,8 +147,7 @@ fn a_question_outlives_the_helper_that_waited_for_its_answer() {
     let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script).spec(retry)), &[]);
     let waiting = paused(&sandbox, &run_id);
     let helper = waiting["pid"].clone();
-    signal(&helper, Signal::KILL);
-    wait_until("the helper is dead", LIMIT, || !is_alive(pid(&helper)));
+    kill(&helper);
     drop(sandbox.errand(["approve", &run_id]).run().ok());
     let record = finish(&sandbox, &run_id);
     assert_eq!(record["status"], "completed", "{record:#}");

@@ -105,9 +105,9 @@ fn a_paused_run_can_be_stopped() {
 #[test]
 fn the_time_of_a_paused_run_and_of_its_step_stands_still() {
     let sandbox = sandbox();
-    let script = format!("echo ready\nerrand agent step slow --timeout 1s -- sh -c '{GATE}'\n");
+    let script = format!("echo ready\nerrand agent step slow --timeout 5s -- sh -c '{GATE}'\n");
     let script = script.replace("\"$HOME/go\"", "\\\"$HOME/go\\\"").replace("\\\"", "\"");
-    let agent = sandbox.agent(&Agent::shell(&script).spec("timeouts: { run: 2s }"));
+    let agent = sandbox.agent(&Agent::shell(&script).spec("timeouts: { run: 6s }"));
     let run_id = start_ready(&sandbox, &agent);
     wait_for_record(&sandbox, &run_id, "the step began", |_| {
         crate::support::event_types(&sandbox, &run_id).contains(&"step.started".to_owned())
@@ -115,7 +115,7 @@ fn the_time_of_a_paused_run_and_of_its_step_stands_still() {
     pause(&sandbox, &run_id);
     let began = Instant::now();
     // Time passes: more of it than the limits of the step and of the run.
-    wait_until("the limits passed", LIMIT, || began.elapsed() > Duration::from_secs(3));
+    wait_until("the limits passed", LIMIT, || began.elapsed() > Duration::from_millis(6_500));
     assert_eq!(record(&sandbox, &run_id)["status"], "paused");
     open_gate(&sandbox);
     resume(&sandbox, &run_id);
@@ -152,8 +152,7 @@ fn a_pause_outlives_the_helper() {
     let run_id = start_ready(&sandbox, &agent);
     pause(&sandbox, &run_id);
     let helper = record(&sandbox, &run_id)["pid"].clone();
-    crate::support::signal(&helper, rustix::process::Signal::KILL);
-    wait_until("the helper is dead", LIMIT, || !is_alive(pid(&helper)));
+    crate::support::kill(&helper);
     assert_eq!(record(&sandbox, &run_id)["status"], "paused");
     assert_eq!(processes_of_run(&run_id), [], "nothing of it runs until it is resumed");
     open_gate(&sandbox);

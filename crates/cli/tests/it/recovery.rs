@@ -3,11 +3,8 @@
 use std::path::PathBuf;
 
 use errand_testkit::{Agent, LIMIT, Running, Sandbox, wait_until};
-use rustix::process::Signal;
 
-use crate::support::{
-    GATE, assert_over, open_gate, pid, record, sandbox, signal, start, wait_for_record,
-};
+use crate::support::{GATE, assert_over, kill, open_gate, record, sandbox, start};
 
 /// Holds the registry's write lock until it is dropped.
 fn lock(sandbox: &Sandbox) -> Running {
@@ -31,16 +28,12 @@ fn between(sandbox: &Sandbox) -> String {
     let script = format!("echo ready\n{GATE}echo '{{\"n\": 7}}' > \"$ERRAND_OUTPUT\"\n");
     let agent = sandbox.agent(&Agent::shell(&script));
     let run_id = crate::support::start_ready(sandbox, &agent);
-    // The agent may be ready before the registry knows that it lives.
-    let running =
-        wait_for_record(sandbox, &run_id, "it runs", |record| record["status"] == "running");
-    let helper = running["pid"].clone();
+    let helper = record(sandbox, &run_id)["pid"].clone();
     let locked = lock(sandbox);
     open_gate(sandbox);
     let path = final_file(sandbox, &run_id);
     wait_until("the snapshot is written", LIMIT, || path.exists());
-    signal(&helper, Signal::KILL);
-    wait_until("the helper is dead", LIMIT, || !errand_testkit::is_alive(pid(&helper)));
+    kill(&helper);
     drop(locked);
     run_id
 }

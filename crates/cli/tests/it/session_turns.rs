@@ -5,11 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
-use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    GATE, all, assert_over, finish, log, open_gate, record, run, sandbox, signal, sleeper, start,
+    GATE, all, assert_over, finish, kill, open_gate, ready, record, run, sandbox, sleeper, start,
     start_ready, wait_for_record,
 };
 
@@ -39,7 +38,7 @@ fn in_talk(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
 /// Starts an agent that says `ready`, and waits until it does.
 fn hold(sandbox: &Sandbox, agent: &Path) -> String {
     let run_id = in_talk(sandbox, agent, &[]);
-    wait_until("the agent is ready", LIMIT, || log(sandbox, &run_id).contains("ready"));
+    ready(sandbox, &run_id);
     run_id
 }
 
@@ -175,7 +174,7 @@ fn the_turn_of_a_killed_helper_goes_to_the_next() {
     let first = hold(&sandbox, &holder);
     let second = wait_behind(&sandbox, &quick, &[]);
     let third = wait_behind(&sandbox, &quick, &[]);
-    signal(&record(&sandbox, &first)["pid"], Signal::KILL);
+    kill(&record(&sandbox, &first)["pid"]);
     // Nobody but those who wait looks at it.
     drop(sandbox.errand(["wait", &second, &third]).run().ok());
     assert_eq!(record(&sandbox, &first)["last_error"]["code"], "helper_died");
@@ -190,7 +189,7 @@ fn a_run_whose_helper_was_killed_while_it_waited_goes_all_the_same() {
     let second = wait_behind(&sandbox, &agent, &[]);
     let third = wait_behind(&sandbox, &agent, &[]);
     let killed = record(&sandbox, &second)["pid"].clone();
-    signal(&killed, Signal::KILL);
+    kill(&killed);
     let has_another = |record: &Value| record["pid"].is_u64() && record["pid"] != killed;
     wait_for_record(&sandbox, &second, "another helper waits in its place", has_another);
     open_gate(&sandbox);
@@ -228,7 +227,7 @@ fn a_run_that_is_not_to_wait_is_refused_and_not_created() {
     }
     assert_eq!(all(&sandbox).len(), 1);
     // A run that nobody supervises any more has no turn.
-    signal(&record(&sandbox, &first)["pid"], Signal::KILL);
+    kill(&record(&sandbox, &first)["pid"]);
     wait_until("nothing of it lives", LIMIT, || processes_of_run(&first).is_empty());
     drop(run(&sandbox, &quick, &reject).run().ok());
     assert_eq!(all(&sandbox).len(), 2);
@@ -282,9 +281,9 @@ fn the_time_of_a_run_does_not_begin_while_it_waits() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
     hold(&sandbox, &holder);
+    let second = wait_behind(&sandbox, &quick, &["--timeout", "3s"]);
     let begun = Instant::now();
-    let second = wait_behind(&sandbox, &quick, &["--timeout", "400ms"]);
-    wait_until("its limit is long over", LIMIT, || begun.elapsed() > Duration::from_secs(1));
+    wait_until("its limit is long over", LIMIT, || begun.elapsed() > Duration::from_secs(3));
     assert_eq!(record(&sandbox, &second)["status"], "pending");
     open_gate(&sandbox);
     assert_eq!(finish(&sandbox, &second)["status"], "completed");

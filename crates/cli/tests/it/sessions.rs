@@ -5,7 +5,7 @@ use std::path::Path;
 use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
 use serde_json::{Value, json};
 
-use crate::support::{all, assert_over, event_types, finish, log, record, run, sandbox, start};
+use crate::support::{all, assert_over, event_types, finish, ready, record, run, sandbox, start};
 
 const IN_TALK: [&str; 2] = ["--session", "talk"];
 
@@ -151,7 +151,7 @@ fn spoilt(sandbox: &Sandbox) -> (String, String) {
     drop(in_talk(sandbox, &good, &[]).ok());
     let good = newest(sandbox);
     let bad = start(sandbox, &bad, &IN_TALK);
-    wait_until("it has done its worst", LIMIT, || log(sandbox, &bad).contains("ready"));
+    ready(sandbox, &bad);
     (good, bad)
 }
 
@@ -236,7 +236,7 @@ fn sessions_are_listed_removed_and_pruned() {
 
     let holder = sandbox.agent(&Agent::shell("echo ready; exec sleep 600").named("holder"));
     let live = start(&sandbox, &holder, &["--session", "one"]);
-    wait_until("it is under way", LIMIT, || log(&sandbox, &live).contains("ready"));
+    ready(&sandbox, &live);
     let refused = sandbox.errand(["sessions", "rm", "one"]).run().refuses(125, "session_busy");
     assert!(refused.stderr().contains(&live), "{}", refused.describe());
     drop(sandbox.errand(["sessions", "rm", "two", "none"]).run().refuses(125, "session_not_found"));
@@ -262,8 +262,8 @@ fn a_session_that_a_dead_run_had_can_be_removed() {
     let sandbox = sandbox();
     let holder = sandbox.agent(&Agent::shell("echo ready; exec sleep 600"));
     let live = start(&sandbox, &holder, &IN_TALK);
-    wait_until("it is under way", LIMIT, || log(&sandbox, &live).contains("ready"));
-    crate::support::signal(&record(&sandbox, &live)["pid"], rustix::process::Signal::KILL);
+    ready(&sandbox, &live);
+    crate::support::kill(&record(&sandbox, &live)["pid"]);
     wait_until("nothing of it lives", LIMIT, || processes_of_run(&live).is_empty());
     drop(sandbox.errand(["sessions", "rm", "talk"]).run().ok());
     assert_eq!(finish(&sandbox, &live)["status"], "failed");

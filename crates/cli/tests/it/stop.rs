@@ -2,7 +2,9 @@
 
 use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
 
-use crate::support::{assert_over, finish, log, record, sandbox, sleeper, start, start_ready};
+use crate::support::{
+    assert_over, finish, log, ready, record, sandbox, sleeper, start, start_ready,
+};
 
 #[test]
 fn stop_ends_the_helper_and_every_process_of_the_run() {
@@ -92,7 +94,7 @@ fn interrupting_a_foreground_run_cancels_it() {
 #[test]
 fn a_run_that_takes_too_long_fails_with_124() {
     let sandbox = sandbox();
-    let agent = sandbox.agent(&sleeper().spec("timeouts: { run: 300ms }"));
+    let agent = sandbox.agent(&sleeper().spec("timeouts: { run: 3s }"));
     let output = sandbox.errand(["run".as_ref(), agent.as_os_str()]).run().exits(124);
     assert!(output.stdout().contains("ready"));
     let run = &crate::support::all(&sandbox)[0];
@@ -158,8 +160,8 @@ fn a_run_that_was_started_by_an_agent_is_a_run_of_its_own() {
     let inner = log(&sandbox, &outer).lines().next().unwrap().to_owned();
     drop(sandbox.errand(["stop", "--force", &outer]).run().ok());
     assert_over(&sandbox, &outer);
+    ready(&sandbox, &inner);
     assert_eq!(record(&sandbox, &inner)["status"], "running");
-    wait_until("it prints", LIMIT, || log(&sandbox, &inner).contains("ready"));
     drop(sandbox.errand(["stop", "--force", &inner]).run().ok());
     assert_over(&sandbox, &inner);
 }

@@ -26,8 +26,20 @@ pub(crate) fn start(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
 /// Starts an agent of [`sleeper`]'s kind and waits until it is ready.
 pub(crate) fn start_ready(sandbox: &Sandbox, agent: &Path) -> String {
     let run_id = start(sandbox, agent, &[]);
-    wait_until("the agent is ready", LIMIT, || log(sandbox, &run_id).contains("ready"));
+    ready(sandbox, &run_id);
     run_id
+}
+
+/// Waits until the agent of a run says `ready` and the journal has it that it lives.
+///
+/// The one does not follow from the other: what an agent prints first may be in its log before the
+/// event with its process id is written.
+pub(crate) fn ready(sandbox: &Sandbox, run_id: &str) {
+    wait_until("the agent is ready", LIMIT, || log(sandbox, run_id).contains("ready"));
+    wait_for_record(sandbox, run_id, "the journal has it that the agent lives", |record| {
+        let last = record["attempts"].as_array().and_then(|attempts| attempts.last());
+        last.is_some_and(|attempt| attempt["status"] != "starting")
+    });
 }
 
 pub(crate) fn record(sandbox: &Sandbox, run_id: &str) -> Value {
@@ -113,6 +125,13 @@ pub(crate) fn pid(of: &Value) -> u32 {
 pub(crate) fn signal(of: &Value, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid(of)).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Kills the process whose id a record names, and waits until it is dead: a signal is only sent when
+/// `kill` returns, and until it is heard whoever looks sees a process that lives.
+pub(crate) fn kill(of: &Value) {
+    signal(of, rustix::process::Signal::KILL);
+    wait_until("the process is dead", LIMIT, || !errand_testkit::is_alive(pid(of)));
 }
 
 /// Lets agents go on that wait with [`GATE`].

@@ -3,7 +3,7 @@
 use errand_testkit::{Agent, LIMIT, wait_until};
 use serde_json::Value;
 
-use crate::support::{finish, log, record, sandbox, start};
+use crate::support::{finish, ready, record, sandbox, start};
 
 /// All spans below one, with the names of those that they are in.
 fn paths(span: &Value, above: &str, found: &mut Vec<String>) {
@@ -70,7 +70,7 @@ fn a_live_run_is_traced_while_it_lives() {
     let sandbox = sandbox();
     let agent = Agent::shell("errand agent step one -- true; echo ready; exec sleep 600");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
-    wait_until("the agent is ready", LIMIT, || log(&sandbox, &run_id).contains("ready"));
+    ready(&sandbox, &run_id);
     let drawn = sandbox.errand(["trace", &run_id]).run().ok().stdout();
     assert!(drawn.contains("one") && drawn.contains("━>"), "{drawn}");
     let trace = sandbox.errand(["trace", &run_id, "--json"]).run().ok().json();
