@@ -68,7 +68,7 @@ fn a_failing_step_ends_with_the_code_of_its_command_and_is_run_again() {
 fn a_step_that_takes_too_long_is_ended_with_its_whole_group() {
     let sandbox = sandbox();
     let script = "
-        errand agent step slow --timeout 200ms -- sh -c 'sleep 300 & echo $! >pid; sleep 300'
+        errand agent step slow --timeout 2s -- sh -c 'sleep 300 & echo $! >pid; sleep 300'
         echo $?
         errand agent step stubborn --timeout 200ms -- sh -c 'trap \"\" TERM; sleep 300'; echo $?
         process=/proc/$(cat pid); tries=0

@@ -245,6 +245,8 @@ fn leave_end(sandbox: &Sandbox, run_id: &str) {
 fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
+    // The run is over before its processes are: they see to its files, and note that they did.
+    wait_until("nothing of the family lives", LIMIT, || sandbox.processes().is_empty());
     let files =
         [".events.jsonl", ".json"].map(|end| sandbox.path(format!(".errand/runs/{run_id}{end}")));
     let [events, record] = &files;

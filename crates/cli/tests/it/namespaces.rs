@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use errand_api::access::Scope;
 use errand_api::gateway::routes::{Body, Method, Route, all};
-use errand_testkit::{Agent, Request, Response, Sandbox, Server};
+use errand_testkit::{Agent, LIMIT, Request, Response, Sandbox, Server};
 use serde_json::{Value, json};
 
 use crate::access::{ALL, key};
@@ -89,13 +89,19 @@ fn with(server: &Server, request: Request, key: &str) -> Response {
 /// The head and the first moments of a stream that never ends.
 fn beginning(server: &Server, target: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
-    stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
     let head = format!(
         "GET {target} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\
          Authorization: Bearer {key}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).expect("it is sent");
     let mut bytes = Vec::new();
+    stream.set_read_timeout(Some(LIMIT)).expect("a limit");
+    while !bytes.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("the head");
+        bytes.extend(byte);
+    }
+    stream.set_read_timeout(Some(Duration::from_millis(500))).expect("a limit");
     // Ends with the time limit, which is no error here.
     drop(stream.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()

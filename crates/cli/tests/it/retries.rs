@@ -187,19 +187,22 @@ fn waited_ms(record: &Value) -> i64 {
 
 #[test]
 fn a_helper_that_dies_while_it_waits_is_replaced_and_the_delay_is_kept() {
-    for drain in [false, true] {
+    let both = [false, true].map(|drain| {
         let sandbox = sandbox();
-        let run_id = waiting(&sandbox, 3_000);
+        let run_id = waiting(&sandbox, 5_000);
         let helper = record(&sandbox, &run_id)["pid"].clone();
         assert_eq!(errand_testkit::processes_of_run(&run_id), [], "nobody works meanwhile");
         signal(&helper, if drain { Signal::TERM } else { Signal::KILL });
         wait_until("the helper is gone", LIMIT, || !is_alive(pid(&helper)));
         drop(sandbox.errand(["ps"]).run().ok());
+        (sandbox, run_id)
+    });
+    for (sandbox, run_id) in both {
         let record = finish(&sandbox, &run_id);
         assert_eq!(record["status"], "completed", "{record:#}");
         assert_eq!(attempts(&record), 2);
         // Up to a quarter is taken off so that runs spread.
-        assert!(waited_ms(&record) >= 2_250, "{record:#}");
+        assert!(waited_ms(&record) >= 3_750, "{record:#}");
         assert_over(&sandbox, &run_id);
     }
 }
@@ -230,9 +233,9 @@ fn a_retry_that_could_only_begin_after_the_runs_time_is_none() {
 fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process() {
     let sandbox = sandbox();
     let policy =
-        "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 300ms, max_delay: 300ms }";
+        "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 3s, max_delay: 3s }";
     let script = "[ \"$ERRAND_ATTEMPT\" = 1 ] || touch \"$HOME/again\"\nexit 3";
-    let agent = Agent::shell(script).spec(policy).spec("timeouts: { run: 1500ms }");
+    let agent = Agent::shell(script).spec(policy).spec("timeouts: { run: 6s }");
     let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
     let failed = wait_for_record(&sandbox, &run_id, "the first attempt failed", |record| {
         record["attempts"][0]["status"] == "failed"
@@ -241,7 +244,7 @@ fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process()
     let started_at = failed["started_at_ms"].as_i64().unwrap();
     wait_until("its time is up", LIMIT, || {
         use errand_agent::Clock as _;
-        errand_agent::SystemClock.now().as_millis() > started_at + 1_600
+        errand_agent::SystemClock.now().as_millis() > started_at + 6_100
     });
     signal(&failed["pid"], Signal::CONT);
     let record = finish(&sandbox, &run_id);
@@ -255,12 +258,15 @@ fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process()
 fn time_that_is_up_names_the_step_that_was_under_way() {
     let sandbox = sandbox();
     let script = "errand agent step z-first -- true\nerrand agent step b-second -- sleep 600";
-    let agent = Agent::shell(script).spec("timeouts: { run: 1s }");
-    let record = ran(&sandbox, &agent);
-    let error = &record["last_error"];
-    assert_eq!((&error["code"], &error["step"]), (&json!("timeout_run"), &json!("b-second")));
-    let agent = Agent::shell(script).spec("timeouts: { step: 300ms }").named("per-step");
-    let record = ran(&sandbox, &agent);
-    let error = &record["last_error"];
-    assert_eq!((&error["code"], &error["step"]), (&json!("timeout_step"), &json!("b-second")));
+    let begin = |name: &str, limits: &str| {
+        let agent = Agent::shell(script).named(name).spec(&format!("timeouts: {limits}"));
+        start(&sandbox, &sandbox.agent(&agent), &[])
+    };
+    let both = [("run", "{ run: 4s }"), ("step", "{ step: 3s }")]
+        .map(|(name, limits)| (format!("timeout_{name}"), begin(name, limits)));
+    for (code, run_id) in both {
+        let record = finish(&sandbox, &run_id);
+        let error = &record["last_error"];
+        assert_eq!((&error["code"], &error["step"]), (&json!(code), &json!("b-second")));
+    }
 }

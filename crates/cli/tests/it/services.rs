@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    GATE, address, assert_over, command, event_types, log, open_gate, pid, record, sandbox, serve,
-    signal, wait_for_record, wakes,
+    GATE, address, assert_over, command, event_types, kill, log, open_gate, pid, record, sandbox,
+    serve, signal, wait_for_record, wakes,
 };
 
 /// A schedule line that is due only at a time that no test sees.
@@ -97,12 +97,16 @@ fn a_service_survives_idle_waits_without_waking_up_and_then_still_answers() {
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap();
         line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
     };
-    // What is measured is that nothing happens: that takes time, and nothing to wait for.
-    std::thread::sleep(Duration::from_millis(500));
-    let before = switches();
-    std::thread::sleep(Duration::from_millis(1_500));
-    let woken = switches() - before;
-    assert!(woken <= 3, "an idle service woke up {woken} times in 1.5 seconds");
+    // What is measured is that nothing happens: that takes time, and nothing to wait for. What the
+    // service does once after its start, and reading pages that a busy machine dropped, may fall
+    // into a window or two; what it does again and again falls into all of them.
+    let windows = std::iter::repeat_with(|| {
+        let before = switches();
+        std::thread::sleep(Duration::from_millis(1_500));
+        switches() - before
+    });
+    let woken: Vec<u64> = windows.take(10).take_while(|woken| *woken > 3).collect();
+    assert!(woken.len() < 10, "an idle service woke up {woken:?} times in 1.5 seconds each");
     assert_eq!(Request::post("/", "hello").send(&address).status, 202);
     assert_eq!(record(&sandbox, &service)["status"], "running");
     stop(&sandbox, &service, &[]);
@@ -245,13 +249,14 @@ fn slots_that_passed_while_the_service_was_down_are_fired_as_the_agent_file_says
     });
     // Slots pass by themselves.
     std::thread::sleep(Duration::from_millis(3_200));
-    let [once, all] = services.map(|old| {
-        let new = sandbox.errand(["restart", &old]).run().ok().stdout_line();
+    let [once, all] = [(&services[0], 1), (&services[1], 3)].map(|(old, least)| {
+        let new = sandbox.errand(["restart", old]).run().ok().stdout_line();
         assert_eq!(record(&sandbox, &new)["origin_run_id"], old.as_str());
-        wait_until("it fired what it missed", LIMIT, || !fired(&sandbox, &new).is_empty());
+        let missed = || fired(&sandbox, &new).len();
+        wait_until("it fired what it missed", LIMIT, || missed() >= least);
         stop(&sandbox, &new, &[]);
         let has_skipped = event_types(&sandbox, &new).iter().any(|kind| kind == "wake.skipped");
-        let (before, after) = (fired(&sandbox, &old), fired(&sandbox, &new));
+        let (before, after) = (fired(&sandbox, old), fired(&sandbox, &new));
         assert_each_once(&[&before[..], &after[..]].concat());
         let gap_ms = after[0].1 - before.last().unwrap().1;
         (gap_ms, after.len(), has_skipped)
@@ -265,7 +270,10 @@ fn slots_that_passed_while_the_service_was_down_are_fired_as_the_agent_file_says
 fn wakes_overlap_only_where_the_agent_file_allows_it() {
     let sandbox = sandbox();
     let [skip, queue, allow] = ["skip", "queue", "allow"].map(|policy| {
-        let spec = format!("schedules: [{{ cron: \"* * * * * *\", overlap: {policy} }}]");
+        // A slot that a busy machine looks at too late is not skipped for that.
+        let spec = format!(
+            "schedules: [{{ cron: \"* * * * * *\", missed: fire_all, overlap: {policy} }}]"
+        );
         let agent = Agent::shell(&format!("echo begun\n{GATE}")).named(policy).spec(&spec);
         serve(&sandbox, &sandbox.agent(&agent), &[])
     });
@@ -274,6 +282,7 @@ fn wakes_overlap_only_where_the_agent_file_allows_it() {
         event_types(&sandbox, service).iter().filter(|kind| *kind == "wake.skipped").count()
     };
     wait_until("a wake is skipped", LIMIT, || skipped(&skip) >= 1);
+    wait_until("the first in the queue is fired", LIMIT, || !wakes(&sandbox, &queue).is_empty());
     assert_eq!((wakes(&sandbox, &skip).len(), wakes(&sandbox, &queue).len()), (1, 1));
     assert_eq!((skipped(&queue), skipped(&allow)), (0, 0));
     open_gate(&sandbox);
@@ -305,7 +314,7 @@ fn a_slot_fires_at_most_once_although_the_helper_is_killed_while_it_fires() {
         let service = services.last().unwrap().clone();
         let helper = record(&sandbox, &service)["pid"].clone();
         std::thread::sleep(until_next_second() + Duration::from_millis(offset_ms));
-        signal(&helper, Signal::KILL);
+        kill(&helper);
         let again = sandbox.errand(["restart", &service]).run().ok().stdout_line();
         services.push(again);
     }

@@ -90,7 +90,7 @@ fn a_step_whose_time_is_up_ends_with_all_its_processes() {
 fn a_run_whose_time_is_up_names_the_step_it_was_in() {
     let sandbox = sandbox();
     let agent =
-        Agent::shell("errand agent step fetch-all -- sleep 600\n").spec("timeouts: { run: 400ms }");
+        Agent::shell("errand agent step fetch-all -- sleep 600\n").spec("timeouts: { run: 3s }");
     let agent = sandbox.agent(&agent);
     drop(run(&sandbox, &agent, &[]).run().exits(124));
     let record = all(&sandbox).remove(0);
