@@ -142,7 +142,9 @@ async fn what_is_left_behind_ends_soon_after_the_leader() {
 #[tokio::test]
 async fn a_leak_that_ends_by_itself_is_waited_for_and_its_output_kept() {
     let place = Place::new();
-    let mut running = place.shell("(sleep 0.05; echo late) & echo early");
+    // The pipe ends when the leader does.
+    let mut running =
+        place.shell("mkfifo gate; (read nothing < gate; echo late) & exec 9> gate; echo early");
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 0));
     assert_eq!(exit.stdout.bytes, b"early\nlate\n");

@@ -173,7 +173,12 @@ fn who_asks_too_often_is_told_when_to_come_again() {
     let mine = key(&sandbox, "mine", "runs:read", &[]);
     let other = key(&sandbox, "other", "runs:read", &[]);
     let server = Server::start(&sandbox, &["--requests-per-second", "1", "--burst", "2"]);
-    let answers: Vec<_> = (0..4).map(|_| get(&server, "/v1/runs", &mine)).collect();
+    // All at once: one after the other they may take a second each.
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let ask = || get(&server, "/v1/runs", &mine);
+        let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|asked| asked.join().expect("an answer")).collect()
+    });
     let limited = answers.iter().find(|answer| answer.status == 429).expect("a refusal");
     assert_eq!(code(limited), "rate_limited");
     assert_eq!(limited.header("retry-after"), Some("1"));

@@ -8,7 +8,7 @@ use errand_store::{
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
 
-use crate::support::{all, finish, record, sandbox, start, wait_for_record};
+use crate::support::{all, finish, nobody_left, record, sandbox, start, wait_for_record};
 
 /// Writes the folder of a coordinator; returns its path.
 fn coordinator(sandbox: &Sandbox, name: &str, coordinator: &str) -> std::path::PathBuf {
@@ -245,8 +245,8 @@ fn leave_end(sandbox: &Sandbox, run_id: &str) {
 fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
-    // The run is over before its processes are: they see to its files, and note that they did.
-    wait_until("nothing of the family lives", LIMIT, || sandbox.processes().is_empty());
+    // They see to the files of the run, and note that they did.
+    nobody_left(&sandbox);
     let files =
         [".events.jsonl", ".json"].map(|end| sandbox.path(format!(".errand/runs/{run_id}{end}")));
     let [events, record] = &files;

@@ -6,8 +6,8 @@ use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_unt
 use serde_json::{Value, json};
 
 use crate::support::{
-    GATE, all, assert_over, event_types, finish, kill, open_gate, record, sandbox, start,
-    wait_for_record,
+    GATE, all, assert_over, event_types, finish, kill, nobody_left, open_gate, record, sandbox,
+    start, wait_for_record,
 };
 
 /// An agent that answers with what a program of `jq`'s kind makes of its input: a Python expression
@@ -214,7 +214,7 @@ fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
     let first = runs.iter().find(|run| run["agent"]["name"] == "first").unwrap();
     assert_eq!(first["attempt"], 1);
     // Its helper may be about to copy the last events into the file beside the registry.
-    wait_until("its helper is gone", LIMIT, || processes_of_run(&id).is_empty());
+    nobody_left(&sandbox);
     assert_over(&sandbox, &id);
 }
 
@@ -331,7 +331,7 @@ fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
             .find(|run| run["agent"]["name"] == "second" && run["status"] == "running")
     });
     kill(&second["pid"]);
-    wait_until("nothing lives", LIMIT, || processes_of_run(&id).is_empty());
+    nobody_left(&sandbox);
     for suffix in ["", "-wal", "-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));
     }

@@ -2,7 +2,7 @@
 
 use errand_testkit::{Agent, Sandbox};
 
-use crate::support::{all, finish, record, sandbox, start};
+use crate::support::{all, finish, nobody_left, record, sandbox, start};
 
 /// Three finished runs; returns their ids, oldest first.
 fn three(sandbox: &Sandbox) -> Vec<String> {
@@ -11,6 +11,7 @@ fn three(sandbox: &Sandbox) -> Vec<String> {
     for run_id in &ids {
         assert_eq!(finish(sandbox, run_id)["status"], "completed");
     }
+    nobody_left(sandbox);
     ids
 }
 

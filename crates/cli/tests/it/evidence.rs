@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use errand_testkit::{Agent, Sandbox};
 use serde_json::Value;
 
-use crate::support::{event_types, finish, sandbox, start};
+use crate::support::{event_types, finish, nobody_left, sandbox, start};
 
 /// Makes copies of a registry, each tampered with in one way, and prints what is to be found:
 /// `[[folder, kind, event, what], …]`. What is done is the Python of `tampering`.
@@ -140,6 +140,7 @@ fn recorded(sandbox: &Sandbox) -> String {
     let agent = sandbox.agent(&Agent::shell(script));
     let run_id = start(sandbox, &agent, &[]);
     assert_eq!(finish(sandbox, &run_id)["status"], "completed");
+    nobody_left(sandbox);
     run_id
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use errand_testkit::{Agent, Sandbox, wait_until};
 
-use crate::support::{finish, record, sandbox, start};
+use crate::support::{finish, nobody_left, record, sandbox, start};
 
 /// A finished run with everything that an export can hold.
 fn recorded(sandbox: &Sandbox) -> String {
@@ -21,6 +21,7 @@ fn recorded(sandbox: &Sandbox) -> String {
     std::os::unix::fs::symlink("docs/guide.md", agent.join("link.md")).unwrap();
     let run_id = start(sandbox, &agent, &["--idempotency-key", "one"]);
     assert_eq!(finish(sandbox, &run_id)["status"], "completed");
+    nobody_left(sandbox);
     run_id
 }
 
@@ -69,6 +70,7 @@ fn an_imported_run_is_the_run_that_was_exported_and_is_exported_again_byte_for_b
     let restarted = there.errand(["restart", &run_id]).run().ok().stdout_line();
     assert_eq!(finish(&there, &restarted)["status"], "completed");
     drop(there.errand(["rm", &restarted]).run().ok());
+    nobody_left(&there);
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
         drop(std::fs::remove_file(there.registry().join(name)));
     }

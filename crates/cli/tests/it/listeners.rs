@@ -151,7 +151,7 @@ fn an_address_in_use_is_said_and_leaves_no_service_behind() {
     assert!(refused.stderr().contains("listen_address_in_use"), "{}", refused.describe());
     drop(refused.exits(125));
     assert!(all(&sandbox).iter().all(|run| run["status"] == "failed"));
-    assert_eq!(sandbox.processes(), []);
+    crate::support::nobody_left(&sandbox);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use errand_testkit::{Agent, Server, stable};
 use serde_json::json;
 
-use crate::support::{all, finish, run, sandbox, sleeper, start, start_ready};
+use crate::support::{all, finish, ready, run, sandbox, sleeper, start, start_ready};
 
 #[test]
 fn ps_shows_live_runs_newest_first_and_all_with_a() {
@@ -14,6 +14,7 @@ fn ps_shows_live_runs_newest_first_and_all_with_a() {
     finish(&sandbox, &failed);
     let agent = sandbox.agent(&sleeper());
     let live = start(&sandbox, &agent, &["--name", "the live one"]);
+    ready(&sandbox, &live);
     let stopped = start(&sandbox, &agent, &[]);
     drop(sandbox.errand(["stop", "--force", &stopped]).run().ok());
 

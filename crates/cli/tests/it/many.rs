@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use errand_testkit::Agent;
+use errand_testkit::{Agent, LIMIT};
 
-use crate::support::{all, assert_over, sandbox, start};
+use crate::support::{all, assert_over, nobody_left, sandbox, start};
 
 #[test]
 fn a_hundred_detached_runs_at_once_all_end_right() {
@@ -24,7 +24,7 @@ fn a_hundred_detached_runs_at_once_all_end_right() {
             .collect();
         starters.into_iter().flat_map(|starter| starter.join().unwrap()).collect()
     });
-    drop(sandbox.errand(["wait"]).args(&ids).run().ok());
+    drop(sandbox.errand(["wait"]).args(&ids).limit(LIMIT * 3).run().ok());
     let runs = all(&sandbox);
     assert_eq!(runs.len(), 100);
     assert!(runs.iter().all(|run| run["status"] == "completed"));
@@ -41,7 +41,7 @@ fn a_hundred_detached_runs_at_once_all_end_right() {
         assert_over(&sandbox, run_id);
     }
     drop(sandbox.errand(["registry", "check"]).run().ok());
-    assert_eq!(sandbox.processes(), []);
+    nobody_left(&sandbox);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn fifty_runs_that_record_steps_disturb_nobody_who_lists_them() {
     let script = "i=0; while [ $i -lt 5 ]; do errand agent step \"s$i\" -- true; i=$((i+1)); done";
     let agent = sandbox.agent(&Agent::shell(script));
     let ids: Vec<String> = (0..50).map(|_| start(&sandbox, &agent, &[])).collect();
-    let waiting = sandbox.errand(["wait"]).args(&ids).spawn();
+    let waiting = sandbox.errand(["wait"]).args(&ids).limit(LIMIT * 3).spawn();
     let mut waiting = waiting;
     while waiting.is_running() {
         let listed = sandbox.errand(["ps"]).run().ok();

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, processes_of_run, wait_until};
+use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_until};
 use serde_json::json;
 
 use crate::people::{every, open, paused, refused};
 use crate::support::{
-    assert_over, event_types, finish, kill, log, pid, record, sandbox, start, wait_for_record,
+    assert_over, event_types, finish, kill, log, nobody_left, record, sandbox, start,
+    wait_for_record,
 };
 
 /// Counts a side effect, asks, and does another one when it may.
@@ -28,16 +29,12 @@ fn effects(sandbox: &Sandbox) -> String {
 /// Starts the agent and waits until it is parked: no process of the run lives, no helper either.
 fn park(sandbox: &Sandbox, agent: &std::path::Path) -> String {
     let run_id = start(sandbox, agent, &[]);
-    let began = record(sandbox, &run_id);
     let parked = wait_for_record(sandbox, &run_id, "the run is parked", |record| {
         record["status"] == "paused" && record["pid"].is_null()
     });
     assert_eq!(parked["attempts"][0]["status"], "stopped", "{parked:#}");
     assert_eq!(processes_of_run(&run_id), []);
-    if !began["pid"].is_null() {
-        let helper = pid(&began["pid"]);
-        wait_until("the helper is gone", LIMIT, || !is_alive(helper));
-    }
+    nobody_left(sandbox);
     run_id
 }
 
@@ -194,6 +191,7 @@ fn a_rebuilt_registry_knows_its_questions() {
     let sandbox = sandbox();
     let run_id = park(&sandbox, &sandbox.agent(&parker("--summary s")));
     let before = every(&sandbox);
+    nobody_left(&sandbox);
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(name)));
     }
@@ -221,7 +219,7 @@ fn three_hundred_parked_runs_wait_for_nothing_but_their_decisions() {
             record["status"] == "paused" && record["pid"].is_null()
         });
     }
-    wait_until("no process is left", LIMIT, || sandbox.processes().is_empty());
+    nobody_left(&sandbox);
     let listed = open(&sandbox);
     assert_eq!(listed["approvals"].as_array().unwrap().len(), ids.len());
     let asked: Vec<_> = listed["approvals"]
@@ -235,5 +233,5 @@ fn three_hundred_parked_runs_wait_for_nothing_but_their_decisions() {
     drop(sandbox.errand(["approve", one]).run().ok());
     assert_eq!(finish(&sandbox, one)["status"], "completed");
     assert_eq!(open(&sandbox)["approvals"].as_array().unwrap().len(), ids.len() - 1);
-    wait_until("no process is left", LIMIT, || sandbox.processes().is_empty());
+    nobody_left(&sandbox);
 }

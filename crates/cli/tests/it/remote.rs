@@ -104,7 +104,7 @@ fn whatever_is_looked_at_is_shown_the_same_over_a_server() {
         };
         // Ages are shown in seconds: between two questions one may have passed, but not each time.
         let mut answers = ask();
-        for _ in 0..2 {
+        for _ in 0..20 {
             if is_same(&answers) {
                 break;
             }
@@ -278,10 +278,9 @@ fn parts_of_artifacts_and_logs_are_had_by_range_and_tag() {
 #[test]
 fn a_server_that_cannot_be_reached_or_is_none_is_told_as_such() {
     let sandbox = sandbox();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let url = format!("http://{nobody}");
     let ps = |server: &str| sandbox.errand(["--server", server, "ps"]).run();
-    drop(ps(&url).refuses(125, "error[server_unreachable]"));
+    // A port that was free a moment ago may be another test's by now.
+    drop(ps("http://127.0.0.1:1").refuses(125, "error[server_unreachable]"));
     for wrong in ["127.0.0.1:80", "ftp://a", "http://u:p@a", "http://"] {
         assert_eq!(ps(wrong).code, Some(2), "{wrong}");
     }

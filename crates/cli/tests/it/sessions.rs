@@ -206,6 +206,7 @@ fn the_same_session_is_there_after_a_rebuild() {
     drop(in_talk(&sandbox, &plain, &["--job", "and so on"]).ok());
     let before = shown(&sandbox, "talk");
     assert_eq!(before["state"].as_str().unwrap().len(), 40_000);
+    crate::support::nobody_left(&sandbox);
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(name)));
     }

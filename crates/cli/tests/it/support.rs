@@ -134,6 +134,12 @@ pub(crate) fn kill(of: &Value) {
     wait_until("the process is dead", LIMIT, || !errand_testkit::is_alive(pid(of)));
 }
 
+/// Waits until no process of the sandbox lives: a run is over before its helper is, which sees to
+/// the files of the run last. Whoever changes them, or takes the registry away, waits for that.
+pub(crate) fn nobody_left(sandbox: &Sandbox) {
+    wait_until("no process of the sandbox lives", LIMIT, || sandbox.processes().is_empty());
+}
+
 /// Lets agents go on that wait with [`GATE`].
 pub(crate) fn open_gate(sandbox: &Sandbox) {
     std::fs::write(sandbox.root().join("home/go"), "").unwrap();

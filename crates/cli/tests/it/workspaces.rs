@@ -37,7 +37,7 @@ fn a_worktree_where_there_is_no_repository_fails_and_says_so() {
     let refused = run(&sandbox, &sandbox.agent(&agent), &[]).run();
     assert!(refused.stderr().contains("repository"), "{}", refused.describe());
     drop(refused.exits(125));
-    assert_eq!(sandbox.processes(), []);
+    crate::support::nobody_left(&sandbox);
 }
 
 #[test]
