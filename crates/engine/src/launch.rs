@@ -20,6 +20,7 @@ use errand_store::Lease;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
 
 use crate::coordinate::family;
 use crate::{Engine, Error, environment};
@@ -164,8 +165,17 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
 /// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
 pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     let stored = engine.store().load(run_id).await?;
-    let needs = stored.map(|stored| Needs::of(engine, &stored.run)).unwrap_or_default();
-    launch(engine, run_id, lease.epoch, &needs).map(|_| ())
+    let (engine, run_id, seen_epoch) = (engine.clone(), run_id.clone(), lease.epoch);
+    // It takes as long as the helper likes, and this thread may have others to see to.
+    let mut launching = JoinSet::new();
+    launching.spawn_blocking(move || {
+        let needs = stored.map(|stored| Needs::of(&engine, &stored.run)).unwrap_or_default();
+        launch(&engine, &run_id, seen_epoch, &needs).map(drop)
+    });
+    match launching.join_next().await {
+        Some(Ok(launched)) => launched,
+        Some(Err(_)) | None => Err(Error::Closed),
+    }
 }
 
 impl Needs {

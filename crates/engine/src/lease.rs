@@ -18,6 +18,10 @@ use crate::Engine;
 /// that a run whose worker is lost does not wait for long.
 pub const LEASE_FOR: Duration = Duration::from_secs(15);
 
+/// How long whoever only brings a run up to date may hold it: longer than a helper has to say that it
+/// began.
+const BORROWED_FOR: Duration = Duration::from_secs(60);
+
 /// Until when a lease is known to be in force. Cheap to clone; all clones are the same term.
 #[derive(Clone, Debug)]
 pub struct Term {
@@ -97,6 +101,32 @@ pub(crate) async fn take(
 ) -> Result<Lease, errand_store::Error> {
     let expires_at = run.spec.placement.is_some().then(|| engine.now().plus(LEASE_FOR));
     engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
+}
+
+/// Takes the lease of a run that this process does not carry on: only to write what became of it. It
+/// ends by itself, however long this process lives.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::take`].
+pub(crate) async fn borrow(
+    engine: &Engine,
+    run: &Run,
+    seen_epoch: u64,
+) -> Result<Lease, errand_store::Error> {
+    let lasts = if run.spec.placement.is_some() { LEASE_FOR } else { BORROWED_FOR };
+    let expires_at = Some(engine.now().plus(lasts));
+    engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
+}
+
+/// Gives back what was borrowed and could not be used, so that whoever looks next tries again.
+pub(crate) async fn give_back(engine: &Engine, run: &Run, lease: &Lease) {
+    if run.spec.placement.is_some() {
+        // It is not in the queue any more: whoever looks for leases that ran out brings it back.
+        return;
+    }
+    // It ends by itself otherwise.
+    drop(engine.store().give_back(&run.id, lease.epoch).await);
 }
 
 /// Where a run goes that nobody holds any more: back into the queue, if any worker may claim it and

@@ -44,6 +44,7 @@ pub mod replay;
 mod rest;
 pub mod schedules;
 mod schema;
+mod see_through;
 pub mod service;
 pub mod sessions;
 pub mod supervise;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_model::{RunId, Timestamp};
 use errand_store::{Document, DocumentChange, DocumentKind};
 
-use crate::{Engine, Error, deadlines, lease, reconcile};
+use crate::{Engine, Error, deadlines, reconcile};
 
 /// How often it is looked: with what follows, a run whose worker is lost is running elsewhere within
 /// a second of the end of its lease.
@@ -87,10 +87,12 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     if !stored.lease.as_ref().and_then(|lease| lease.expires_at).is_some_and(is_over) {
         return Ok(false);
     }
-    match lease::take(engine, &stored.run, stored.epoch).await {
-        Ok(lease) => Box::pin(reconcile::settle(engine, run_id, &lease)).await.map(|()| true),
-        Err(errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
+    match reconcile::take_and_settle(engine, &stored).await {
+        Ok(()) => Ok(true),
+        Err(Error::Store(
+            errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. },
+        )) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -15,6 +15,7 @@ use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
 
 use crate::coordinate::{family, handover};
+use crate::see_through::see_through;
 use crate::{
     Engine, Error, deadlines, follow_up, launch, lease, record_file, rest, supervise, wait,
 };
@@ -42,13 +43,13 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
             continue;
         }
         let run_id = stored.run.id.clone();
-        let taken = lease::take(engine, &stored.run, stored.epoch).await;
-        match taken {
-            // Rare, and large: kept out of every future that waits for a run.
-            Ok(lease) => Box::pin(settle(engine, &run_id, &lease)).await?,
-            Err(errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. }) => {}
-            Err(errand_store::Error::ReadOnly { .. }) => return Ok(stored),
-            Err(error) => return Err(error.into()),
+        match take_and_settle(engine, &stored).await {
+            Ok(()) => {}
+            Err(Error::Store(
+                errand_store::Error::Fenced { .. } | errand_store::Error::Sealed { .. },
+            )) => {}
+            Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(stored),
+            Err(error) => return Err(error),
         }
         match engine.store().load(&run_id).await? {
             Some(fresh) => stored = fresh,
@@ -56,6 +57,26 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
         }
     }
     Ok(stored)
+}
+
+/// Takes the lease of a run that nobody supervises, and settles it. Once begun it is seen through,
+/// and a lease with which nothing could be done is given back: this process may live for long.
+///
+/// # Errors
+///
+/// [`errand_store::Error::Fenced`] if somebody was faster; as [`settle`].
+pub(crate) async fn take_and_settle(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+    let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
+    // Rare, and large: kept out of every future that waits for a run.
+    let work = Box::pin(async move {
+        let lease = lease::borrow(&engine, &run, seen_epoch).await?;
+        let settled = settle(&engine, &run.id, &lease).await;
+        if settled.is_err() {
+            lease::give_back(&engine, &run, &lease).await;
+        }
+        settled
+    });
+    see_through(work).await
 }
 
 /// Whether somebody lives who will carry the run on, also where that is the one process of a family.
@@ -110,8 +131,9 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         && let Some(ends) = lease.expires_at
     {
         let is_dead = || os::liveness(&lease.holder.process) == Liveness::Dead;
-        if family::of(&stored.run).is_some() && is_here(engine, lease) && is_dead() {
-            // The one process that worked for it and all its family.
+        let is_private = stored.run.spec.placement.is_none() || family::of(&stored.run).is_some();
+        if is_private && is_here(engine, lease) && is_dead() {
+            // The one process that worked for it and all its family, or looked after it.
             return false;
         }
         // Whether its holder lives does not matter: it renews the lease, or has lost the run.

@@ -36,7 +36,7 @@ pub(crate) async fn command(
     let mut append = append(engine, stored, &decision, now)?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
-        let lease = lease::take(engine, &stored.run, stored.epoch).await?;
+        let lease = lease::borrow(engine, &stored.run, stored.epoch).await?;
         append.fence = Fence { epoch: lease.epoch };
         engine.store().append(append.clone()).await?;
     } else {

@@ -6,10 +6,11 @@ use errand_agent::os::{self, Signal};
 use errand_model::RunId;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
-use errand_store::{Fence, RequestKind, Stored};
+use errand_store::{Fence, Lease, RequestKind, Stored};
 use tokio::time::Instant;
 
 use super::{TRIES, ask};
+use crate::see_through::see_through;
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, coordinate, lease, reconcile, record_file, rest};
 
@@ -108,8 +109,9 @@ async fn by_supervisor(
         Waited::Reached(ended) => Ok(Some(*ended)),
         Waited::TimedOut(stored) => {
             let Some(lease) = &stored.lease else { return Ok(None) };
-            if stored.run.spec.placement.is_some() {
-                // Its worker has other runs too: it is not killed for one of them.
+            if stored.run.spec.placement.is_some() || lease.expires_at.is_some() {
+                // Its worker has other runs too, and whoever only looks after it has other work: it
+                // is not killed for one of them.
                 let waited_ms = u64::try_from((stop.grace + report_limit).as_millis());
                 let (run_id, status) = (run_id.clone(), stored.run.status.name());
                 let waited_ms = waited_ms.unwrap_or(u64::MAX);
@@ -160,16 +162,33 @@ fn takes_turns(stored: &Stored) -> bool {
 
 /// Takes the lease of a run that nobody holds, and ends it.
 async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option<Stored>, Error> {
-    let run_id = &stored.run.id;
-    let lease = lease::take(engine, &stored.run, stored.epoch).await?;
+    let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
+    let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
+    let work = Box::pin(async move {
+        let lease = lease::borrow(&engine, &run, seen_epoch).await?;
+        let ended = end(&engine, &run.id, &lease, cancel).await;
+        if ended.is_err() {
+            lease::give_back(&engine, &run, &lease).await;
+        }
+        ended
+    });
+    see_through(work).await.map(Some)
+}
+
+/// Ends a run under a lease just taken.
+async fn end(
+    engine: &Engine,
+    run_id: &RunId,
+    lease: &Lease,
+    cancel: Cancel,
+) -> Result<Stored, Error> {
     let stored = wait::load(engine, run_id).await?;
     let now = engine.now();
-    let cancel = Cancel { cause: stop.cause, by: stop.by.clone(), grace: stop.grace };
     let decision = stored.run.decide(&cancel.into(), now)?;
     let mut append = rest::append(engine, &stored, &decision, now)?;
     append.fence = Fence { epoch: lease.epoch };
     let (run, head) = (append.run.clone(), append.head);
     engine.store().append(append).await?;
     record_file::write_quietly(engine, &run, head, None);
-    Ok(Some(wait::load(engine, run_id).await?))
+    wait::load(engine, run_id).await
 }

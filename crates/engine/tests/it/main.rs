@@ -7,6 +7,7 @@ mod listener;
 mod members;
 mod news;
 mod outbox;
+mod reconcile;
 mod schedules;
 mod shared;
 mod worker;

@@ -1,0 +1,178 @@
+//! Runs whose supervisor is dead, as a process finds them that lives on.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use errand_agent::{SystemClock, os, parcel};
+use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::{Engine, Error, Inner, Surroundings, reconcile};
+use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::run::{AttemptUp, Command, Run, StartAttempt, Status};
+use errand_model::{EventContext, ProcessIdentity, RunId};
+use errand_store::sqlite::{self, Sqlite};
+use errand_store::{Append, Fence, Holder, Lease, Registry, Stored};
+
+struct World {
+    folder: tempfile::TempDir,
+    /// What dead processes were.
+    dead: Engine,
+    /// This process.
+    living: Engine,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let own = os::own_identity().unwrap();
+        let mut other = own.clone();
+        other.start_ticks += 1;
+        let dead = engine(folder.path(), other, std::env::current_exe().unwrap());
+        // No helper can be started.
+        let living = engine(folder.path(), own, folder.path().join("nowhere"));
+        Self { folder, dead, living }
+    }
+
+    /// A run that a dead process holds, before its first attempt.
+    async fn held(&self) -> (Stored, Lease) {
+        let agent = self.folder.path().join("agent");
+        std::fs::create_dir_all(&agent).unwrap();
+        let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: some }\nspec:\n  \
+             command: [/bin/true]\n  retry_policy: { max_retries: 3, initial_delay: 1ms }\n";
+        std::fs::write(agent.join("agent.yaml"), file).unwrap();
+        let parcel = parcel::build(&agent, &self.dead.registry().parcels()).unwrap();
+        let cwd = self.folder.path().display().to_string();
+        let submission = Submission {
+            parcel,
+            source: agent.display().to_string(),
+            kind: RunKind::Job,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: None,
+            wishes: Wishes { cwd, detached: true, ..Wishes::default() },
+            service: None,
+            parent: None,
+            origin: None,
+            member: None,
+            lineage: Lineage::default(),
+        };
+        let admission = admit::admission(&self.dead, submission).await.unwrap();
+        let run_id = admission.run.id.clone();
+        let (_, lease) =
+            self.dead.store().admit_held(admission, self.dead.holder().clone()).await.unwrap();
+        (self.load(&run_id).await, lease.unwrap())
+    }
+
+    /// A run whose supervisor died in its first attempt.
+    async fn begun(&self) -> Stored {
+        let (stored, lease) = self.held().await;
+        let supervisor = self.dead.holder().process.clone();
+        let host = self.dead.holder().host.clone();
+        let start = StartAttempt { epoch: lease.epoch, supervisor, host };
+        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        let (mut run, mut head, mut events) = (stored.run, stored.head, Vec::new());
+        for command in [Command::from(start), Command::from(up)] {
+            let now = self.dead.now();
+            for body in run.decide(&command, now).unwrap().events {
+                run.apply(EventContext { at: now, attempt: 1 }, &body).unwrap();
+                events.push(head.seal(&run.id, now, 1, &body));
+            }
+        }
+        let run_id = run.id.clone();
+        let append = append((run, head, events), &lease);
+        self.dead.store().append(append).await.unwrap();
+        self.load(&run_id).await
+    }
+
+    async fn load(&self, run_id: &RunId) -> Stored {
+        self.living.store().load(run_id).await.unwrap().unwrap()
+    }
+}
+
+fn append(
+    (run, head, events): (Run, errand_model::Head, Vec<errand_model::Event>),
+    lease: &Lease,
+) -> Append {
+    Append {
+        run,
+        head,
+        events,
+        steps: Vec::new(),
+        fence: Fence { epoch: lease.epoch },
+        snapshot: true,
+        release: false,
+        requeue: None,
+        answered: Vec::new(),
+        documents: Vec::new(),
+    }
+}
+
+fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
+    let registry = Registry::at(root.join(".errand"));
+    let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
+    let surroundings = Surroundings {
+        registry,
+        environment: BTreeMap::new(),
+        program,
+        identity: root.join("identity.txt"),
+        runtime_dir: root.join("run"),
+    };
+    let holder = Holder { host: os::host_name(), process, worker: None };
+    Engine::new(Inner {
+        surroundings,
+        store: Arc::new(store),
+        clock: Arc::new(SystemClock),
+        holder,
+    })
+}
+
+#[tokio::test]
+async fn a_run_whose_helper_cannot_be_started_is_held_by_nobody_and_tried_again() {
+    let world = World::new();
+    let stored = world.begun().await;
+    let run_id = stored.run.id.clone();
+    let first = reconcile::reconcile(&world.living, stored).await;
+    assert!(matches!(first, Err(Error::Helper { .. })), "{first:?}");
+    let waits = world.load(&run_id).await;
+    assert!(matches!(waits.run.status, Status::Pending { .. }), "{:?}", waits.run.status);
+    assert_eq!(waits.lease, None);
+    let second = reconcile::reconcile(&world.living, waits).await;
+    assert!(matches!(second, Err(Error::Helper { .. })), "{second:?}");
+}
+
+#[tokio::test]
+async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
+    let world = World::new();
+    let stored = world.begun().await;
+    let run_id = stored.run.id.clone();
+    // As one that died in the middle of it.
+    let other = world.dead.holder().clone();
+    let soon = world.living.now().plus(Duration::from_secs(600));
+    world.dead.store().take(&run_id, stored.epoch, other, Some(soon)).await.unwrap();
+    assert!(!reconcile::is_supervised(&world.living, &world.load(&run_id).await));
+    // And one that lives, and forgot it.
+    let (own, past) = (world.living.holder().clone(), world.living.now());
+    world.living.store().take(&run_id, stored.epoch + 1, own, Some(past)).await.unwrap();
+    while world.living.now() <= past {
+        std::thread::yield_now();
+    }
+    assert!(!reconcile::is_supervised(&world.living, &world.load(&run_id).await));
+}
+
+#[tokio::test]
+async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() {
+    let world = World::new();
+    let (stored, _) = world.held().await;
+    let run_id = stored.run.id.clone();
+    let asked = reconcile::reconcile(&world.living, stored);
+    assert!(tokio::time::timeout(Duration::ZERO, asked).await.is_err(), "it takes a commit");
+    let limit = Instant::now() + Duration::from_secs(30);
+    loop {
+        let stored = world.load(&run_id).await;
+        if stored.run.status.is_terminal() {
+            break;
+        }
+        assert!(Instant::now() < limit, "{:?} {:?}", stored.run.status, stored.lease);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
