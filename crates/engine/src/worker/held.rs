@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use errand_api::worker::WorkerRun;
@@ -41,16 +41,21 @@ pub(super) struct HeldRuns {
 }
 
 impl HeldRuns {
-    /// Notes a run, and returns what its supervisor listens to.
-    pub(super) fn add(&self, run_id: RunId, held: Held) -> watch::Receiver<Orders> {
+    /// Notes a run for as long as what is returned lives, and returns what its supervisor listens to.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        run_id: RunId,
+        held: Held,
+    ) -> (watch::Receiver<Orders>, Listed) {
         let orders = held.orders.subscribe();
+        let listed = Listed { runs: Arc::clone(self), run_id: run_id.clone(), epoch: held.epoch };
         self.runs().insert(run_id, held);
-        orders
+        (orders, listed)
     }
 
     /// Forgets a run that was under way under that lease. It may have been claimed again meanwhile:
     /// that is another lease, and stays.
-    pub(super) fn remove(&self, run_id: &RunId, epoch: u64) {
+    fn remove(&self, run_id: &RunId, epoch: u64) {
         let mut runs = self.runs();
         if runs.get(run_id).is_some_and(|held| held.epoch == epoch) {
             runs.remove(run_id);
@@ -123,5 +128,20 @@ impl HeldRuns {
     fn runs(&self) -> MutexGuard<'_, BTreeMap<RunId, Held>> {
         // No code path panics while it holds the lock, and every change is one insert or remove.
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A run is under way here as long as this lives: its supervisor has it. Where that ends without a
+/// word, its lease is renewed no more.
+#[derive(Debug)]
+pub(super) struct Listed {
+    runs: Arc<HeldRuns>,
+    run_id: RunId,
+    epoch: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.runs.remove(&self.run_id, self.epoch);
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use errand_agent::os::since_boot;
 use errand_api::worker::WorkerRun;
+use errand_model::Timestamp;
 use errand_model::placement::Offer;
 use errand_model::run::{Run, Status};
-use errand_model::{RunId, Timestamp};
 use errand_store::{Change, Changes, Claim, Holder, Lease, Stored};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
@@ -35,7 +35,7 @@ pub(super) struct Shift {
     orders: watch::Receiver<Orders>,
     changes: Changes,
     held: Arc<HeldRuns>,
-    under_way: JoinSet<(RunId, u64, Result<Run, Error>)>,
+    under_way: JoinSet<Result<Run, Error>>,
     pace: Pace,
     /// When runs that this worker gave back are due again.
     due: BTreeSet<Timestamp>,
@@ -256,20 +256,21 @@ impl Shift {
             takes: placement.map(|placement| placement.demands.resources).unwrap_or_default(),
             orders: watch::Sender::new(Orders::default()),
         };
-        let orders = self.held.add(run_id.clone(), held);
-        let epoch = lease.epoch;
+        let (orders, listed) = self.held.add(run_id, held);
         let charge = Charge { stored, lease, term };
         let carried_out = self.options.executor.carry_out(self.engine.clone(), charge, orders);
-        self.under_way.spawn(async move { (run_id, epoch, carried_out.await) });
+        self.under_way.spawn(async move {
+            let _listed = listed;
+            carried_out.await
+        });
     }
 
     /// A run is not under way here any more.
-    fn ended(&mut self, ended: Result<(RunId, u64, Result<Run, Error>), JoinError>) {
+    fn ended(&mut self, ended: Result<Result<Run, Error>, JoinError>) {
         self.done += 1;
-        // A supervisor that panicked left a lease that nobody renews: the run is brought back.
-        let Ok((run_id, epoch, result)) = ended else { return };
-        self.held.remove(&run_id, epoch);
         self.pace.now();
+        // A supervisor that panicked left a lease that nobody renews: the run is brought back.
+        let Ok(result) = ended else { return };
         // What went wrong with one run is in its record; the others go on.
         let Ok(run) = result else { return };
         if let Status::Pending { not_before, .. } = run.status {

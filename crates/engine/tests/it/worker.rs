@@ -1,18 +1,21 @@
 //! A worker with slots: every queued run is carried out once, and ends well.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
-use errand_engine::supervise::Orders;
-use errand_engine::worker::{Options, Until, work};
+use errand_engine::supervise::{Charge, Orders};
+use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
-use errand_model::run::Status;
+use errand_model::placement::Placement;
+use errand_model::run::{Outcome, Status};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Filter, Holder, Page, Pending, Registry};
+use errand_store::{Admission, Filter, Holder, Page, Pending, Registry};
 use tokio::sync::watch;
 
 const RUNS: u32 = 40;
@@ -38,6 +41,17 @@ fn engine(root: &Path) -> Engine {
 }
 
 async fn queue(engine: &Engine, agent: &Path, cwd: &Path) {
+    let mut admission = admission(engine, agent, cwd, None).await;
+    admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
+    engine.store().admit(admission).await.unwrap();
+}
+
+async fn admission(
+    engine: &Engine,
+    agent: &Path,
+    cwd: &Path,
+    placement: Option<Placement>,
+) -> Admission {
     let parcel = parcel::build(agent, &engine.registry().parcels()).unwrap();
     let submission = Submission {
         parcel,
@@ -45,26 +59,29 @@ async fn queue(engine: &Engine, agent: &Path, cwd: &Path) {
         kind: RunKind::Job,
         trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
         input: None,
-        wishes: Wishes { cwd: cwd.display().to_string(), ..Wishes::default() },
+        wishes: Wishes { cwd: cwd.display().to_string(), placement, ..Wishes::default() },
         service: None,
         parent: None,
         origin: None,
         member: None,
         lineage: Lineage::default(),
     };
-    let mut admission = admit::admission(engine, submission).await.unwrap();
-    admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
-    engine.store().admit(admission).await.unwrap();
+    admit::admission(engine, submission).await.unwrap()
+}
+
+fn agent(folder: &Path) -> PathBuf {
+    let agent = folder.join("agent");
+    std::fs::create_dir(&agent).unwrap();
+    let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: nothing }\n\
+                spec: { command: [/bin/true] }\n";
+    std::fs::write(agent.join("agent.yaml"), file).unwrap();
+    agent
 }
 
 #[tokio::test]
 async fn two_slots_carry_out_every_queued_run_once() {
     let folder = tempfile::tempdir().unwrap();
-    let agent = folder.path().join("agent");
-    std::fs::create_dir(&agent).unwrap();
-    let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: nothing }\n\
-                spec: { command: [/bin/true] }\n";
-    std::fs::write(agent.join("agent.yaml"), file).unwrap();
+    let agent = agent(folder.path());
     let engine = engine(folder.path());
     for _ in 0..RUNS {
         queue(&engine, &agent, folder.path()).await;
@@ -83,4 +100,45 @@ async fn two_slots_carry_out_every_queued_run_once() {
         let events = engine.store().events(&stored.run.id, 0, 100).await.unwrap();
         assert!(errand_store::verify(&events).unwrap().is_sealed);
     }
+}
+
+/// Panics with the first run that it is given.
+#[derive(Debug, Default)]
+struct PanicsOnce(AtomicBool);
+
+impl Executor for PanicsOnce {
+    fn carry_out(
+        &self,
+        engine: Engine,
+        charge: Charge,
+        orders: watch::Receiver<Orders>,
+    ) -> CarriedOut {
+        if self.0.swap(true, Ordering::SeqCst) {
+            let does_well = InProcess::new(|_| Outcome::Exited { output: None });
+            return does_well.carry_out(engine, charge, orders);
+        }
+        Box::pin(async { unreachable!("a bug in what supervises a run") })
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_supervisor_panicked_is_brought_back_while_its_worker_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(folder.path());
+    let engine = engine(folder.path());
+    let placement = Some(Placement::default());
+    let admission = admission(&engine, &agent, folder.path(), placement).await;
+    let run_id = admission.run.id.clone();
+    engine.store().admit(admission).await.unwrap();
+    let (_told, orders) = watch::channel(Orders::default());
+    let options = Options {
+        until: Until::Over(run_id.clone()),
+        lease_for: Duration::from_millis(500),
+        executor: Arc::new(PanicsOnce::default()),
+        ..Options::new("test", 1)
+    };
+    let done = tokio::time::timeout(Duration::from_secs(30), work(&engine, options, orders)).await;
+    assert_eq!(done.expect("its lease ran out").unwrap(), 2);
+    let stored = engine.store().load(&run_id).await.unwrap().unwrap();
+    assert!(matches!(stored.run.status, Status::Completed { .. }), "{:?}", stored.run.status);
 }
