@@ -132,7 +132,23 @@ pub(crate) const fn may_pass(error: &errand_store::Error) -> bool {
             | errand_store::Error::ReadOnly { .. }
             // Gone for as long as somebody makes it anew from the files beside it.
             | errand_store::Error::Missing { .. }
+            // Away for longer than a call waits for it.
+            | errand_store::Error::Unreachable { .. }
             | errand_store::Error::Lost { .. }
             | errand_store::Error::Database { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_be_reached_for_long_may_be_back_later() {
+        let away = errand_store::Error::Unreachable {
+            database: "postgres://somewhere".to_owned(),
+            reason: "connection refused".to_owned(),
+        };
+        assert!(may_pass(&away));
+    }
 }

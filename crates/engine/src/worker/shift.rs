@@ -43,6 +43,8 @@ pub(super) struct Shift {
     done: u64,
     /// How often it was told to look, and did.
     looks: u64,
+    /// Whether the registry could not say at the last look what there is.
+    is_cut_off: bool,
     _leases: Leases,
     /// Coordinators that take their turns here.
     turns: Option<Turns>,
@@ -86,6 +88,7 @@ impl Shift {
             stage: Stage::Working,
             done: 0,
             looks: 0,
+            is_cut_off: false,
             _leases: leases,
             turns,
             _reaper: reaper,
@@ -117,15 +120,17 @@ impl Shift {
         }
     }
 
-    /// Whether nothing more is to be done, with all slots free and so many runs just claimed.
+    /// Whether nothing more is to be done, with all slots free and so many runs just claimed. Not as
+    /// long as the registry does not say.
     async fn is_done(&self, claimed: usize) -> Result<bool, Error> {
         match &self.options.until {
             Until::Told => Ok(false),
-            Until::Empty => Ok(claimed == 0),
-            Until::Over(run_id) => {
-                let stored = self.engine.store().load(run_id).await?;
-                Ok(stored.is_none_or(|stored| stored.run.status.is_terminal()))
-            }
+            Until::Empty => Ok(claimed == 0 && !self.is_cut_off),
+            Until::Over(run_id) => match self.engine.store().load(run_id).await {
+                Ok(found) => Ok(found.is_none_or(|found| found.run.status.is_terminal())),
+                Err(error) if may_pass(&error) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
         }
     }
 
@@ -222,11 +227,13 @@ impl Shift {
         let claim = Claim { holder, limit: free, now: engine.now(), lease_for, offer };
         // From before the request on: the leases last at least until then.
         let until = since_boot() + self.options.lease_for;
-        let claimed = match engine.store().claim(claim).await {
-            Ok(claimed) => claimed,
-            Err(error) if may_pass(&error) => Vec::new(),
+        let (claimed, is_cut_off) = match engine.store().claim(claim).await {
+            Ok(claimed) => (claimed, false),
+            // It is looked again after a pause.
+            Err(error) if may_pass(&error) => (Vec::new(), true),
             Err(error) => return Err(error.into()),
         };
+        self.is_cut_off = is_cut_off;
         let count = claimed.len();
         for (stored, lease) in claimed {
             self.begin_run(stored, lease, until);

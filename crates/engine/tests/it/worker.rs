@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::ask::{self, Stop};
 use errand_engine::supervise::{Charge, Orders};
 use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
-use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
 use errand_model::run::{Outcome, Status};
 use errand_store::sqlite::{self, Sqlite};
@@ -141,4 +142,31 @@ async fn a_run_whose_supervisor_panicked_is_brought_back_while_its_worker_goes_o
     assert_eq!(done.expect("its lease ran out").unwrap(), 2);
     let stored = engine.store().load(&run_id).await.unwrap().unwrap();
     assert!(matches!(stored.run.status, Status::Completed { .. }), "{:?}", stored.run.status);
+}
+
+#[tokio::test]
+async fn a_worker_outlives_a_registry_that_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let agent = agent(folder.path());
+    let engine = engine(folder.path());
+    // Nobody claims it.
+    let admission = admission(&engine, &agent, folder.path(), None).await;
+    let run_id = admission.run.id.clone();
+    engine.store().admit(admission).await.unwrap();
+    let database = engine.registry().database();
+    let away = folder.path().join("away");
+    std::fs::rename(&database, &away).unwrap();
+    assert!(engine.store().load(&run_id).await.is_err());
+    let (_told, orders) = watch::channel(Orders::default());
+    let options = Options { until: Until::Over(run_id.clone()), ..Options::new("test", 1) };
+    let worked = work(&engine, options, orders);
+    let mut worked = std::pin::pin!(worked);
+    let early = tokio::time::timeout(Duration::from_secs(1), &mut worked).await;
+    assert!(early.is_err(), "{early:?}");
+    std::fs::rename(&away, &database).unwrap();
+    let stop = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    let over = async { ask::stop(&engine, &run_id, &stop).await.unwrap() };
+    let both = async { tokio::join!(worked, over) };
+    let (worked, _) = tokio::time::timeout(Duration::from_secs(30), both).await.unwrap();
+    assert_eq!(worked.unwrap(), 0);
 }
