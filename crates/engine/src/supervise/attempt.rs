@@ -85,7 +85,7 @@ pub(super) async fn run(
     desk.finish_output().await;
     let ended = end(engine, journal, &prepared, ends, (exit, stopped_for)).await;
     if let Some(carrier) = carrier {
-        carrier.carry();
+        carrier.finish().await;
     }
     ended
 }
