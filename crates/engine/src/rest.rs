@@ -5,7 +5,7 @@
 
 use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
-use errand_store::{Append, Fence, Stored};
+use errand_store::{Append, Fence, RequestKind, Stored};
 
 use crate::{Engine, Error, coordinate, deadlines, follow_up, launch, lease, record_file};
 
@@ -34,6 +34,7 @@ pub(crate) async fn command(
         return Ok(decision);
     }
     let mut append = append(engine, stored, &decision, now)?;
+    append.answered = answered(engine, stored, command).await?;
     if stored.lease.is_some() {
         // A holder that died before it could let go.
         let lease = lease::borrow(engine, &stored.run, stored.epoch).await?;
@@ -49,6 +50,33 @@ pub(crate) async fn command(
         launch::carry_on(engine, &append.run, append.fence.epoch)?;
     }
     Ok(decision)
+}
+
+/// Requests that a command makes up for: left with a supervisor that let go of the run before it
+/// read them. Unanswered they would be done when the next one comes, whatever was decided since.
+async fn answered(engine: &Engine, stored: &Stored, command: &Command) -> Result<Vec<i64>, Error> {
+    if stored.open_requests == 0 {
+        return Ok(Vec::new());
+    }
+    let open = engine.store().requests(&stored.run.id).await?;
+    Ok(open.into_iter().filter(|open| makes_up_for(command, &open.kind)).map(|it| it.id).collect())
+}
+
+fn makes_up_for(command: &Command, kind: &RequestKind) -> bool {
+    match kind {
+        RequestKind::Cancel { .. } => matches!(command, Command::Cancel(_)),
+        RequestKind::Restart { .. } => matches!(command, Command::Restart(_)),
+        RequestKind::Pause { .. } | RequestKind::Resume { .. } => {
+            matches!(command, Command::Pause(_) | Command::Resume(_))
+        }
+        RequestKind::Raise { limits, .. } => {
+            matches!(command, Command::Raise(raise) if raise.limits == *limits)
+        }
+        // The id of the decision tells whether it was made.
+        RequestKind::Decide { .. } | RequestKind::Provide { .. } | RequestKind::Wake { .. } => {
+            false
+        }
+    }
 }
 
 /// What a decision leaves in a journal that nobody supervises, under the last lease that the run

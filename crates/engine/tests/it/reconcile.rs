@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::ask;
 use errand_engine::{Engine, Error, Inner, Surroundings, reconcile};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::placement::Placement;
 use errand_model::run::{AttemptUp, Command, Run, StartAttempt, Status};
 use errand_model::{EventContext, ProcessIdentity, RunId};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Append, Fence, Holder, Lease, Registry, Stored};
+use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKind, Stored};
 
 struct World {
     folder: tempfile::TempDir,
@@ -34,8 +36,7 @@ impl World {
         Self { folder, dead, living }
     }
 
-    /// A run that a dead process holds, before its first attempt.
-    async fn held(&self) -> (Stored, Lease) {
+    async fn admission(&self, placement: Option<Placement>) -> Admission {
         let agent = self.folder.path().join("agent");
         std::fs::create_dir_all(&agent).unwrap();
         let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: some }\nspec:\n  \
@@ -49,14 +50,19 @@ impl World {
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd, detached: true, ..Wishes::default() },
+            wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
             service: None,
             parent: None,
             origin: None,
             member: None,
             lineage: Lineage::default(),
         };
-        let admission = admit::admission(&self.dead, submission).await.unwrap();
+        admit::admission(&self.dead, submission).await.unwrap()
+    }
+
+    /// A run that a dead process holds, before its first attempt.
+    async fn held(&self) -> (Stored, Lease) {
+        let admission = self.admission(None).await;
         let run_id = admission.run.id.clone();
         let (_, lease) =
             self.dead.store().admit_held(admission, self.dead.holder().clone()).await.unwrap();
@@ -175,4 +181,19 @@ async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() 
         assert!(Instant::now() < limit, "{:?} {:?}", stored.run.status, stored.lease);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_pause_that_was_done_by_hand_is_not_done_again() {
+    let world = World::new();
+    let admission = world.admission(Some(Placement::default())).await;
+    let run_id = admission.run.id.clone();
+    world.dead.store().admit(admission).await.unwrap();
+    // Left with a worker that gave the run back before it read it.
+    let pause = RequestKind::Pause { by: None };
+    world.living.store().request(&run_id, pause, world.living.now()).await.unwrap();
+    ask::pause(&world.living, &run_id, None).await.unwrap();
+    let resumed = ask::resume(&world.living, &run_id, None).await.unwrap();
+    assert!(matches!(resumed.run.status, Status::Pending { .. }), "{:?}", resumed.run.status);
+    assert_eq!(world.load(&run_id).await.open_requests, 0);
 }
