@@ -32,7 +32,15 @@ const TRIES: usize = 16;
 /// If the registry fails.
 pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Error> {
     for _ in 0..TRIES {
-        if stored.run.status.is_terminal() || is_carried_on(engine, &stored).await? {
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        if cancel_if_asked(engine, &stored).await? {
+            let Some(fresh) = engine.store().load(&stored.run.id).await? else { return Ok(stored) };
+            stored = fresh;
+            continue;
+        }
+        if is_carried_on(engine, &stored).await? {
             return Ok(stored);
         }
         if stored.run.is_at_rest() {
@@ -98,6 +106,28 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
         }
         None => Ok(is_supervised(engine, stored)),
     }
+}
+
+/// Ends a run that nobody holds, if its end was asked of a supervisor that let go of it before it read
+/// that. Returns whether to look again.
+async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
+    let is_left = stored.open_requests > 0 && stored.lease.is_none() && rest::is_free(stored);
+    if !is_left || stored.run.is_coordinating() {
+        // A coordinator looks for itself.
+        return Ok(false);
+    }
+    for request in engine.store().requests(&stored.run.id).await? {
+        let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
+        return match rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await {
+            Ok(decision) => Ok(!decision.events.is_empty()),
+            Err(error) if rest::is_race(&error) => Ok(true),
+            Err(Error::Rejected(_) | Error::Store(errand_store::Error::ReadOnly { .. })) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        };
+    }
+    Ok(false)
 }
 
 /// What became of the deadlines of a run that waits for people without a process.

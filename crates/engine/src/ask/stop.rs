@@ -86,7 +86,13 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
         };
         match attempted {
             Ok(Some(ended)) => return Ok(ended),
-            Ok(None) => return wait::load(engine, run_id).await,
+            Ok(None) => {
+                let fresh = wait::load(engine, run_id).await?;
+                // Whoever was asked may have let go of it before reading that: it is looked again.
+                if fresh.lease.is_some() || takes_turns(&fresh) {
+                    return Ok(fresh);
+                }
+            }
             Err(error) if rest::is_race(&error) => {}
             Err(error) => return Err(error),
         }

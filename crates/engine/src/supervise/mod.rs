@@ -39,7 +39,7 @@ use crate::coordinate::family;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::lease::Term;
-use crate::{Engine, Error, coordinate, launch, lease, parcels, service, wait};
+use crate::{Engine, Error, coordinate, launch, lease, parcels, reconcile, service, wait};
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
@@ -169,6 +169,14 @@ async fn carry_through(
         journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
     company.say(Ready::Began);
+    let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
+    if journal.look(|run, _| is_left(run))
+        && let Ok(Some(left)) = engine.store().load(run_id).await
+        && left.open_requests > 0
+    {
+        // Asked in its last moments, when nobody read it any more. Whoever looks next does it else.
+        drop(Box::pin(reconcile::reconcile(engine, left)).await);
+    }
     Ok((journal.look(|run, _| run.clone()), journal.held_successor()))
 }
 

@@ -9,9 +9,9 @@ use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask;
 use errand_engine::{Engine, Error, Inner, Surroundings, reconcile};
-use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{AttemptUp, Command, Run, StartAttempt, Status};
+use errand_model::run::{AttemptUp, Command, Pause, Run, StartAttempt, Status};
 use errand_model::{EventContext, ProcessIdentity, RunId};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKind, Stored};
@@ -181,6 +181,44 @@ async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() 
         assert!(Instant::now() < limit, "{:?} {:?}", stored.run.status, stored.lease);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+fn cancel() -> RequestKind {
+    RequestKind::Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO }
+}
+
+#[tokio::test]
+async fn an_end_that_was_asked_while_the_run_came_to_rest_is_not_forgotten() {
+    let world = World::new();
+    let (stored, lease) = world.held().await;
+    let run_id = stored.run.id.clone();
+    world.living.store().request(&run_id, cancel(), world.living.now()).await.unwrap();
+    // Its supervisor, which has not heard of that, lets go of it.
+    let now = world.dead.now();
+    let pause = Pause { reason: PauseReason::Operator, by: None };
+    let decision = stored.run.decide(&pause.into(), now).unwrap();
+    let mut head = stored.head;
+    let events = decision.events.iter().map(|body| head.seal(&run_id, now, 0, body)).collect();
+    let context = EventContext { at: now, attempt: 0 };
+    let run = stored.run.apply_all(context, &decision.events).unwrap();
+    let append = Append { release: true, ..append((run, head, events), &lease) };
+    world.dead.store().append(append).await.unwrap();
+    let rests = world.load(&run_id).await;
+    assert!(rests.run.is_at_rest() && rests.open_requests == 1, "{rests:?}");
+    let seen = reconcile::reconcile(&world.living, rests).await.unwrap();
+    assert!(matches!(seen.run.status, Status::Cancelled { .. }), "{:?}", seen.run.status);
+}
+
+#[tokio::test]
+async fn an_end_that_was_asked_of_a_run_back_in_the_queue_needs_no_worker() {
+    let world = World::new();
+    let admission = world.admission(Some(Placement::default())).await;
+    let run_id = admission.run.id.clone();
+    world.dead.store().admit(admission).await.unwrap();
+    world.living.store().request(&run_id, cancel(), world.living.now()).await.unwrap();
+    let queued = world.load(&run_id).await;
+    let seen = reconcile::reconcile(&world.living, queued).await.unwrap();
+    assert!(matches!(seen.run.status, Status::Cancelled { .. }), "{:?}", seen.run.status);
 }
 
 #[tokio::test]
