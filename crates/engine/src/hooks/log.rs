@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{
-    DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect, Namespaces,
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,10 +82,10 @@ pub(super) async fn trim(
     for (shelf, kept) in [('r', KEPT), ('x', KEPT_STRANGERS)] {
         let all = shelf_of(engine, (namespace, hook), (shelf, None), kept * 2).await?;
         let old = all.into_iter().skip(usize::try_from(kept).unwrap_or(usize::MAX));
-        let removals = old.map(|(key, _)| DocumentWrite {
+        let removals = old.map(|document| DocumentWrite {
             kind: DocumentKind::HookDelivery,
             namespace: namespace.map(str::to_owned),
-            key,
+            key: document.key,
             expect: Expect::Anything,
             change: DocumentChange::Remove,
         });
@@ -109,9 +110,11 @@ pub async fn deliveries(
 ) -> Result<Vec<Logged>, EngineError> {
     let mut all = Vec::new();
     for shelf in ['r', 'x'] {
-        all.extend(shelf_of(engine, (namespace, hook), (shelf, before), limit).await?);
+        for document in shelf_of(engine, (namespace, hook), (shelf, before), limit).await? {
+            let logged: Logged = read(&document)?;
+            all.push(logged);
+        }
     }
-    let mut all: Vec<Logged> = all.into_iter().map(|(_, logged)| logged).collect();
     all.sort_by(|a, b| b.id.cmp(&a.id));
     all.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     Ok(all)
@@ -122,7 +125,7 @@ async fn shelf_of(
     (namespace, hook): (Option<&str>, &str),
     (shelf, before): (char, Option<&str>),
     limit: u32,
-) -> Result<Vec<(String, Logged)>, EngineError> {
+) -> Result<Vec<Document>, EngineError> {
     let prefix = format!("{hook}/{shelf}/");
     // Ids have letters and digits: this is after all of them.
     let from = before.map_or_else(|| format!("{prefix}~"), |before| format!("{prefix}{before}"));
@@ -135,9 +138,5 @@ async fn shelf_of(
         limit,
     };
     let found = engine.store().documents(&query).await?;
-    found
-        .into_iter()
-        .take_while(|document| document.key.starts_with(&prefix))
-        .map(|document| Ok((document.key.clone(), read(&document)?)))
-        .collect()
+    Ok(found.into_iter().take_while(|document| document.key.starts_with(&prefix)).collect())
 }

@@ -8,6 +8,7 @@ use errand_engine::hooks::{
 };
 use errand_engine::{Engine, Error, payload};
 use errand_model::RunId;
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use hyper::Uri;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
@@ -148,6 +149,25 @@ async fn what_is_refused_is_recorded_and_fires_nothing() {
         .find(|delivery| delivery.reason.as_ref().is_some_and(|reason| reason.contains("body.a")));
     let missing = first.and_then(|delivery| delivery.reason.clone()).unwrap_or_default();
     assert!(missing.contains("body.a is not in the request"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_request_is_answered_whatever_is_wrong_with_the_log_of_older_ones() {
+    let world = World::new(NOW).await;
+    define(&world.engine, &definition(Scheme::Token)).await;
+    let broken = DocumentWrite {
+        kind: DocumentKind::HookDelivery,
+        namespace: None,
+        key: "mine/x/0".to_owned(),
+        expect: Expect::Absent,
+        change: DocumentChange::Put { body: json!("of another version"), due_at: None },
+    };
+    world.engine.store().write_documents(vec![broken]).await.unwrap();
+    // One in sixteen looks whether the log is too long.
+    for _ in 0..160 {
+        let refused = send(&world.engine, "/v1/hooks/mine", &[], "no JSON").await.unwrap_err();
+        assert!(!matches!(refused, Error::Payload { .. } | Error::Store(_)), "{refused}");
+    }
 }
 
 #[tokio::test]
