@@ -19,6 +19,7 @@ use super::entry::{Delivery, Entry, EntryState};
 use super::settle::{Tried, settle};
 use super::target::Target;
 use super::{Addresses, CallbackUrl, report, target};
+use crate::journal::may_pass;
 use crate::{Engine, Error};
 
 /// Tries under way at once in this process.
@@ -199,7 +200,7 @@ impl Outbox {
         lines: &mut BTreeMap<Place, VecDeque<Ready>>,
     ) -> Result<(), Error> {
         let places: Vec<Place> = lines.keys().cloned().collect();
-        let mut targets: BTreeMap<Place, Target> = BTreeMap::new();
+        let mut targets: BTreeMap<Place, Option<Target>> = BTreeMap::new();
         loop {
             let mut began = false;
             for place in &places {
@@ -211,17 +212,29 @@ impl Outbox {
                 let target = match targets.get(place) {
                     Some(target) => target.clone(),
                     None => {
-                        let (namespace, origin) = (place.0.as_deref(), &place.1);
-                        let (target, _) =
-                            target::find_or_create(&self.engine, namespace, origin).await?;
+                        let target = self.receiver(place).await?;
                         targets.insert(place.clone(), target.clone());
                         target
                     }
                 };
-                self.begin(place, ready, target).await?;
+                if let Some(target) = target {
+                    self.begin(place, ready, target).await?;
+                }
             }
             if !began {
                 return Ok(());
+            }
+        }
+    }
+
+    /// The receiver; `None` for one that cannot be had, which keeps no other one from its reports.
+    async fn receiver(&self, (namespace, origin): &Place) -> Result<Option<Target>, Error> {
+        match target::find_or_create(&self.engine, namespace.as_deref(), origin).await {
+            Ok((target, _)) => Ok(Some(target)),
+            Err(Error::Store(error)) if may_pass(&error) => Err(error.into()),
+            Err(error) => {
+                tracing::error!(receiver = origin, error = %error, "a receiver cannot be read");
+                Ok(None)
             }
         }
     }

@@ -105,8 +105,12 @@ async fn save(
 /// Whether the run that was fired last is not over.
 async fn is_busy(engine: &Engine, schedule: &Schedule) -> Result<bool, EngineError> {
     let Some(run_id) = &schedule.last_run_id else { return Ok(false) };
-    let found = engine.store().load(run_id).await?;
-    Ok(found.is_some_and(|stored| !stored.run.status.is_terminal()))
+    match engine.store().load(run_id).await {
+        Ok(found) => Ok(found.is_some_and(|stored| !stored.run.status.is_terminal())),
+        // Nobody carries on what cannot be read.
+        Err(errand_store::Error::Damaged { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Admits the run of a slot in the commit that moves the schedule on.

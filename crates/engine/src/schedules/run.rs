@@ -10,6 +10,7 @@ use errand_store::{
 use tokio::sync::broadcast::error::RecvError;
 
 use super::fire::{Seen, fire_due};
+use crate::journal::may_pass;
 use crate::{Engine, Error};
 
 /// Schedules that are looked at together.
@@ -71,7 +72,7 @@ impl Scheduler {
         for document in found.iter().filter(is_due) {
             match fire_due(&engine, document).await {
                 Ok(seen) => waits |= seen == Seen::Waits,
-                Err(Error::Store(error)) => return Err(error.into()),
+                Err(Error::Store(error)) if may_pass(&error) => return Err(error.into()),
                 // One schedule that cannot be read must not stop the others.
                 Err(error) => {
                     let name = document.key.as_str();

@@ -22,7 +22,9 @@ use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKin
 use errand_model::run::{Cancel, Command as RunCommand, Pause};
 use errand_model::{Event, EventContext, RunId, Timestamp};
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Append, Fence, Holder, Registry};
+use errand_store::{
+    Append, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence, Holder, Registry,
+};
 use errand_testkit::{Reaction, Received, Receiver};
 use serde_json::Value;
 
@@ -216,6 +218,28 @@ async fn the_end_of_a_run_is_reported_once_and_signed_as_python_signs_it() {
     assert_eq!((logged.state, logged.tries), (EntryState::Delivered, 1));
     assert_eq!(logged.deliveries[0].status, Some(204));
     assert!(!logged.url.contains("secret"), "{}", logged.url);
+}
+
+#[tokio::test]
+async fn a_receiver_that_cannot_be_read_keeps_no_other_from_its_reports() {
+    let (world, broken, other) = (World::new(), Receiver::start(), Receiver::start());
+    let url = CallbackUrl::parse(&broken.url("/")).unwrap();
+    let damage = DocumentWrite {
+        kind: DocumentKind::CallbackTarget,
+        namespace: None,
+        key: url.origin(),
+        expect: Expect::Absent,
+        change: DocumentChange::Put { body: Value::Null, due_at: None },
+    };
+    world.engine.store().write_documents(vec![damage]).await.unwrap();
+    let unlucky = world.cancelled(&broken.url("/")).await;
+    let run_id = world.cancelled(&other.url("/")).await;
+    let unluckier = world.cancelled(&broken.url("/")).await;
+    world.deliver(&development()).await;
+    assert_eq!(world.only(&run_id).await.state, EntryState::Delivered);
+    for waits in [unlucky, unluckier] {
+        assert_eq!(world.only(&waits).await.state, EntryState::Waiting);
+    }
 }
 
 #[tokio::test]
@@ -498,7 +522,7 @@ async fn the_secret_of_a_receiver_is_not_in_the_registry() {
     let kept = world
         .engine
         .store()
-        .document(errand_store::DocumentKind::CallbackTarget, None, &view.origin)
+        .document(DocumentKind::CallbackTarget, None, &view.origin)
         .await
         .unwrap()
         .unwrap();

@@ -10,7 +10,7 @@ use errand_api::audit::Actor;
 use errand_engine::agents::{self, Registration, Replace};
 use errand_engine::schedules::{self, Definition, Existing, Scheduler};
 use errand_engine::{Engine, Error};
-use errand_model::event::{CancelCause, Missed, Overlap, TriggerKind};
+use errand_model::event::{AttemptRunning, CancelCause, EventBody, Missed, Overlap, TriggerKind};
 use errand_model::run::Cancel;
 use errand_model::{Event, EventContext, RunId, Timestamp};
 use errand_store::{Append, Fence, Filter, Page, Stored};
@@ -73,6 +73,33 @@ impl World {
         schedules::define(&self.engine, None, ("mine", Existing::Change), definition)
             .await
             .unwrap();
+    }
+
+    /// Its journal does not fold any more.
+    async fn damage(&self, run_id: &RunId) {
+        let store = self.engine.store();
+        let stored = store.load(run_id).await.unwrap().unwrap();
+        let holder = self.engine.holder().clone();
+        let lease = store.take(run_id, stored.epoch, holder, None).await.unwrap();
+        let (now, mut head) = (self.engine.now(), stored.head);
+        // There was no attempt that it could be about.
+        let restarted =
+            EventBody::AttemptRunning(AttemptRunning { process: None, process_group_id: None });
+        let append = Append {
+            run: stored.run.clone(),
+            events: vec![head.seal(run_id, now, 7, &restarted)],
+            head,
+            steps: Vec::new(),
+            fence: Fence { epoch: lease.epoch },
+            snapshot: false,
+            release: true,
+            requeue: None,
+            answered: Vec::new(),
+            documents: Vec::new(),
+        };
+        store.append(append).await.unwrap();
+        let loaded = store.load(run_id).await;
+        assert!(matches!(loaded, Err(errand_store::Error::Damaged { .. })), "{loaded:?}");
     }
 
     async fn end(&self, run_id: &RunId) {
@@ -162,6 +189,25 @@ async fn a_slot_fires_a_run_that_knows_which_schedule_and_slot_it_is_of() {
     let view = schedules::get(&world.engine, None, "mine").await.unwrap();
     assert_eq!(view.last_run_id.as_ref(), Some(&runs[0].run.id));
     assert_eq!(view.next_fires_ms.len(), 5);
+}
+
+#[tokio::test]
+async fn a_run_that_is_damaged_stops_no_schedule() {
+    let world = World::new("2026-06-01T11:59:30Z").await;
+    let skips = Definition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") };
+    world.define(&skips).await;
+    schedules::define(&world.engine, None, ("other", Existing::Change), &skips).await.unwrap();
+    world.pass(Duration::from_secs(30));
+    world.look().await;
+    let runs = world.runs().await;
+    assert_eq!(runs.len(), 2);
+    for stored in &runs {
+        world.damage(&stored.run.id).await;
+    }
+    world.pass(Duration::from_secs(60));
+    let next = world.look().await;
+    assert_eq!(next.at, Some(at("2026-06-01T12:02:00Z")));
+    assert_eq!(world.runs().await.len(), 2, "beside the damaged ones");
 }
 
 #[tokio::test]
