@@ -15,6 +15,7 @@ mod config;
 mod coordinated;
 mod coordinator_files;
 mod coordinators;
+mod coordinators_anew;
 mod crash;
 mod damage;
 mod dead_letters;

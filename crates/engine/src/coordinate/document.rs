@@ -110,7 +110,17 @@ pub(super) fn is_own(document: &Document) -> bool {
 
 /// Whether what it is to hear may not be all that happened to its children.
 pub(super) fn is_incomplete(document: &Document) -> bool {
-    [BEGAN, RESTORED].iter().any(|about| document.key.split('/').nth(1) == Some(about))
+    document.key.split('/').nth(1) == Some(BEGAN) || is_restored(document)
+}
+
+/// Whether it says that the registry was made anew.
+pub(super) fn is_restored(document: &Document) -> bool {
+    document.key.split('/').nth(1) == Some(RESTORED)
+}
+
+/// It is to look once more what it missed since the registry was made anew.
+pub(super) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
+    news((run.spec.namespace.as_deref(), &run.id), RESTORED, &News::Look, now)
 }
 
 /// Everything that is left for a coordinator to hear, due or not, in its order.
@@ -128,6 +138,39 @@ pub(super) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Err
         limit: ALL_LIMIT,
     };
     Ok(engine.store().documents(&query).await?)
+}
+
+/// What a coordinator hears in one turn: what is due, and what it would not hear any more later.
+///
+/// Of a run nothing is heard any more once its end was, and nothing before it is known: what it said
+/// before its end, and the end of the run that was handed over to it, are heard with it, due or not.
+///
+/// # Errors
+///
+/// If the registry cannot be read.
+pub(super) async fn together(
+    engine: &Engine,
+    run: &Run,
+    mut due: Vec<Document>,
+) -> Result<Vec<Document>, Error> {
+    if due.iter().any(is_incomplete) {
+        // What came while no attempt was under way, too.
+        return all(engine, run).await;
+    }
+    let Some(coordination) = &run.coordination else { return Ok(due) };
+    // Its members write to nobody.
+    let is_fan_out = run.spec.plan.as_ref().is_some_and(|plan| plan.is_fan_out());
+    let needs_more = |document: &Document| {
+        let mut parts = document.key.split('/').skip(1);
+        let (Some(whose), Some(about)) = (parts.next(), parts.next()) else { return false };
+        let is_live = whose.parse().is_ok_and(|whose| coordination.is_live(&whose));
+        !is_live || about == ENDED && !is_fan_out
+    };
+    if due.iter().any(needs_more) {
+        due.retain(is_own);
+        due.extend(all(engine, run).await?.into_iter().filter(|document| !is_own(document)));
+    }
+    Ok(due)
 }
 
 /// In which order things are heard: what a child said by its number, its end last.

@@ -11,6 +11,7 @@ mod effects;
 pub mod family;
 pub(crate) mod handover;
 mod hot;
+mod inbox;
 mod look;
 mod making;
 mod material;

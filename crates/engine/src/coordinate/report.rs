@@ -73,7 +73,7 @@ pub(crate) fn removal(document: &Document) -> DocumentWrite {
 }
 
 /// What an event is to the coordinator, and under which name it is left.
-fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
+pub(super) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
     // What is nothing to a coordinator is not even read.
     if !MATTERS.contains(&event.kind.as_str()) {
         return None;

@@ -2,20 +2,16 @@
 
 use std::time::Duration;
 
-use errand_model::coordination::{Delivery, Finish, News, Start, Turn};
+use errand_model::coordination::{ChildEnded, ChildOutcome, Finish, News, Start, Turn};
 use errand_model::event::{Failure, PauseReason, ProcessUsage};
 use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume, Run};
 use errand_model::{Head, RunId, Timestamp};
-use errand_store::{
-    Admission, Append, Document, DocumentChange, DocumentKind, DocumentWrite, Expect, Fence,
-    RequestKind,
-};
-use serde_json::json;
+use errand_store::{Admission, Append, Document, DocumentWrite, Fence, RequestKind};
 
 use super::child::{self, Opened};
 use super::hot::{Hot, Known};
 use super::making::Making;
-use super::{document, effects, material, report, verify};
+use super::{document, effects, inbox, material, report, verify};
 use crate::{Engine, Error, follow_up, record_file, rest};
 
 /// How often a turn is decided anew since somebody was faster.
@@ -60,10 +56,7 @@ pub(super) async fn take(
         if !known.run.is_coordinating() {
             return postpone(engine, &documents, NOT_NOW).await;
         }
-        if documents.iter().any(document::is_incomplete) {
-            // What came while no attempt was under way, too.
-            documents = document::all(engine, &known.run).await?;
-        }
+        documents = document::together(engine, &known.run, documents).await?;
         documents.sort_by_key(document::order);
         let prepared = prepare(engine, known, &documents).await?;
         if prepared.making.events.is_empty() && !std::mem::replace(&mut fresh, true) {
@@ -116,9 +109,14 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
         answered = obey(engine, &mut making).await?;
     }
     let (mut news, mut unprepared) = heard(engine, &making, documents)?;
-    if documents.iter().any(document::is_incomplete) {
+    if documents.iter().any(document::is_restored) {
+        let lost = verify::lost(engine, &making.run).await?;
+        news.extend(lost.news);
+        turn.deliveries.extend(lost.deliveries);
+    } else if documents.iter().any(document::is_incomplete) {
         news.extend(verify::missed(engine, &making.run).await?);
     }
+    let looks_on = documents.iter().any(document::is_restored) && news.iter().any(is_handover);
     while !news.is_empty() {
         let next = making.run.turn(&news, &ids(engine)?, now)?;
         making.record(&next.events)?;
@@ -141,7 +139,11 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
     if let Some(finish) = turn.finish.clone() {
         end(engine, &mut making, &finish, now)?;
     }
-    let documents = follow_ups(engine, (&making, &turn), documents, now);
+    let mut documents = follow_ups(engine, (&making, &turn), documents, now);
+    if looks_on && making.run.is_coordinating() {
+        // The run that carries on may be over, too.
+        replace(&mut documents, document::restored(&making.run, now));
+    }
     let snapshot = making.is_transition || is_due(before, making.head.seq);
     let epoch = known.epoch;
     Ok(Prepared { making, turn, children, documents, answered, epoch, snapshot, now })
@@ -165,7 +167,8 @@ fn heard(
     let (mut news, mut unprepared) = (Vec::new(), None);
     for document in documents {
         let Some(said) = document::said(document) else { continue };
-        if !matches!(said, News::Began { .. }) {
+        // That it began may have been lost with the old registry.
+        if !matches!(said, News::Began { .. }) && !document::is_restored(document) {
             news.push(said);
             continue;
         }
@@ -179,6 +182,11 @@ fn heard(
         }
     }
     Ok((news, unprepared))
+}
+
+/// Whether another run carries on what a child was to do.
+const fn is_handover(news: &News) -> bool {
+    matches!(news, News::Ended(ChildEnded { outcome: ChildOutcome::HandedOver { .. }, .. }))
 }
 
 /// Takes in what was asked of whoever held it when its attempt began. Returns the requests.
@@ -214,6 +222,7 @@ fn merge(turn: &mut Turn, next: Turn) {
         events,
         starts,
         deliveries,
+        unread,
         recalls: _,
         stops,
         holds,
@@ -224,6 +233,7 @@ fn merge(turn: &mut Turn, next: Turn) {
     turn.events.extend(events);
     turn.starts.extend(starts);
     turn.deliveries.extend(deliveries);
+    turn.unread.extend(unread);
     // What was decided last is how it is.
     (turn.stops, turn.holds, turn.releases) = (stops, holds, releases);
     turn.finish = finish.or(turn.finish.take());
@@ -263,7 +273,8 @@ fn follow_ups(
     let mut writes: Vec<_> = documents.iter().filter(is_heard).map(document::heard).collect();
     let unread = documents.iter().filter(|document| !is_heard(document));
     writes.extend(unread.map(|document| document::later(document, now.plus(NOT_READ))));
-    writes.extend(turn.deliveries.iter().map(|delivery| deliver(run, delivery, now)));
+    writes.extend(turn.deliveries.iter().map(|delivery| inbox::put(run, delivery, now)));
+    writes.extend(turn.unread.iter().map(|(child, number)| inbox::removal(run, child, *number)));
     if run.is_coordinating() {
         if turn.looks_again {
             replace(&mut writes, document::look(run, now));
@@ -293,21 +304,6 @@ fn replace(writes: &mut Vec<DocumentWrite>, write: DocumentWrite) {
     match writes.iter_mut().find(|other| same(other)) {
         Some(other) => *other = DocumentWrite { expect: other.expect, ..write },
         None => writes.push(write),
-    }
-}
-
-/// A message where the child that waits for it finds it.
-fn deliver(run: &Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
-    let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
-    let body = json!({
-        "id": id, "from": from, "to": to, "type": kind, "payload": payload,
-    });
-    DocumentWrite {
-        kind: DocumentKind::Inbox,
-        namespace: run.spec.namespace.clone(),
-        key: format!("{run_id}/{number:010}"),
-        expect: Expect::Anything,
-        change: DocumentChange::Put { body, due_at: Some(now) },
     }
 }
 

@@ -10,4 +10,5 @@ mod outbox;
 mod reconcile;
 mod schedules;
 mod shared;
+mod turns;
 mod worker;

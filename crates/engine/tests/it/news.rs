@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-fn engine(root: &Path, process: ProcessIdentity) -> Engine {
+pub(crate) fn engine(root: &Path, process: ProcessIdentity) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
     let surroundings = Surroundings {

@@ -64,8 +64,17 @@ impl<'a> Desk<'a> {
         let mut news: Vec<&News> = news.iter().collect();
         // What a child said it said before it ended, whatever comes first.
         news.sort_by_key(|news| news.rank());
-        for news in news {
-            self.hear(news);
+        while !news.is_empty() {
+            // A run that another one was handed over to is known once that one's end was heard.
+            let (known, rest): (Vec<_>, Vec<_>) =
+                news.into_iter().partition(|news| self.is_known(news));
+            if known.is_empty() {
+                break;
+            }
+            for news in known {
+                self.hear(news);
+            }
+            news = rest;
         }
         if self.state.routing.began.is_some() || self.is_cancelled() {
             self.watch();
@@ -73,6 +82,11 @@ impl<'a> Desk<'a> {
             self.wind_up();
         }
         self.turn
+    }
+
+    /// Whether whoever it is about is a child that lives.
+    fn is_known(&self, news: &News) -> bool {
+        news.of().is_none_or(|run_id| self.state.is_live(run_id))
     }
 
     /// Records an event: the copy of the state takes it in as the run will.

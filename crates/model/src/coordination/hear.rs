@@ -91,10 +91,13 @@ impl Desk<'_> {
 
     /// What was brought to a child that ended before it had it is for the next run of its node.
     fn take_back(&mut self, key: &str, child: &LiveChild, received: Option<u32>) {
-        let (Some(letter), Some(received)) = (&child.fed, received) else { return };
-        // The first that it got is what it began with.
-        if received.saturating_add(1) < child.got && !self.is_over() {
-            let (ids, step) = (vec![letter.id.clone()], key.to_owned());
+        // It asks for no other one before it has the last, so no more than that one can be left.
+        if let Some(number) = child.got.checked_sub(1).filter(|number| *number > 0) {
+            self.turn.unread.push((child.run_id.clone(), number));
+        }
+        let missed = received.and_then(|received| child.not_received(received));
+        if let Some(missed) = missed.filter(|_| !self.is_over()) {
+            let (ids, step) = (vec![missed.id], key.to_owned());
             self.record(EventBody::MessageDelivered(MessageDelivered {
                 ids,
                 step,

@@ -169,6 +169,11 @@ pub struct Edge {
 }
 
 impl Plan {
+    /// Whether all run at once, and nobody writes to anybody.
+    pub const fn is_fan_out(&self) -> bool {
+        matches!(self.pattern, Pattern::FanOut(_))
+    }
+
     /// What one of its agents may send messages to, besides itself and whoever wrote to it.
     pub fn outputs_of(&self, name: &str) -> Vec<String> {
         match &self.pattern {

@@ -130,7 +130,7 @@ impl Desk<'_> {
     pub(super) fn say(&mut self, said: &ChildSaid) {
         let Some((key, child)) = self.child(&said.run_id) else { return };
         let Some(graph) = &self.graph else { return };
-        if child.said.iter().any(|letter| letter.id == said.id) {
+        if child.has_said(&said.id) {
             return;
         }
         let (name, wrote) = (child.name.clone(), child.previous.clone());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::{Ledger, Shared};
 use super::plan::{Pattern, Plan};
+use super::turn::Delivery;
 use crate::budget::LimitName;
 use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseReason};
 use crate::spend::Amounts;
@@ -193,7 +194,36 @@ pub(crate) struct MemberFailure {
     pub(crate) error: Failure,
 }
 
+impl LiveChild {
+    /// Whether a message of it was heard and sent on.
+    pub fn has_said(&self, id: &str) -> bool {
+        self.said.iter().any(|letter| letter.id == id)
+    }
+
+    /// The message that was brought to it and that it does not have, if it received that many of those
+    /// that it asked for.
+    pub fn not_received(&self, received: u32) -> Option<Delivery> {
+        // The first that it got is what it began with.
+        let number = self.got.checked_sub(1).filter(|number| received < *number)?;
+        let letter = self.fed.as_ref()?;
+        Some(Delivery {
+            run_id: self.run_id.clone(),
+            number,
+            id: letter.id.clone(),
+            from: letter.from.clone(),
+            to: self.name.clone(),
+            kind: letter.kind,
+            payload: letter.payload.get().clone(),
+        })
+    }
+}
+
 impl Coordination {
+    /// Whether a run is a child that is not over, as far as is known.
+    pub fn is_live(&self, run_id: &RunId) -> bool {
+        self.keys.contains_key(run_id.as_str())
+    }
+
     /// Live children that wait for a person.
     pub const fn waiting(&self) -> u32 {
         self.waiting

@@ -57,6 +57,20 @@ pub enum News {
     Look,
 }
 
+impl News {
+    /// The child that it is from; `None`: it is from none.
+    pub const fn of(&self) -> Option<&RunId> {
+        match self {
+            Self::Ended(ended) => Some(&ended.run_id),
+            Self::Said(said) => Some(&said.run_id),
+            Self::Listens { run_id, .. } | Self::Waits { run_id, .. } => Some(run_id),
+            Self::Began { .. } | Self::NotStarted { .. } | Self::Recalled { .. } | Self::Look => {
+                None
+            }
+        }
+    }
+}
+
 /// A child is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChildEnded {
@@ -135,6 +149,9 @@ pub struct Turn {
     /// Messages that are put where the child that waits for them finds them, in that commit; their
     /// `message.delivered` is among the events.
     pub deliveries: Vec<Delivery>,
+    /// Messages that were brought to children that are over, by child and number: whatever is left of
+    /// them is for nobody any more.
+    pub unread: Vec<(RunId, u32)>,
     /// Steps that another attempt or run did, whose outputs have to be looked into before they are
     /// sent on: [`News::Recalled`] of each is to be heard in the same turn.
     pub recalls: Vec<(String, Payload)>,

@@ -180,9 +180,11 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
     Ok(transaction.commit()?)
 }
 
-/// News of its children are not in the files: a coordinator is to look for itself.
+/// News of its children are not in the files: a coordinator is to look for itself, now or as soon as
+/// its next attempt begins.
 fn coordinator(run: &Run) -> Option<DocumentWrite> {
-    run.is_coordinating().then(|| DocumentWrite {
+    let is_coordinator = run.coordination.is_some() && !run.status.is_terminal();
+    is_coordinator.then(|| DocumentWrite {
         kind: DocumentKind::Turn,
         namespace: run.spec.namespace.clone(),
         key: format!("{}/restored", run.id),

@@ -32,6 +32,9 @@ use crate::{Error, payload};
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// But never later than that.
 const LOOK_AGAIN_AT_MOST: Duration = Duration::from_millis(500);
+/// Its coordinator is told again that the agent waits once it waited so long: that may have been lost,
+/// with a registry that was made anew since.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// Events that are read at once.
 const PAGE: u32 = 500;
 
@@ -46,8 +49,9 @@ pub(super) struct Mailbox {
     received: u32,
     /// Messages that it sent, in all attempts.
     sent: u32,
-    /// How many it had received when its coordinator was told that it waits for another one.
-    asked: Option<u32>,
+    /// How many it had received when its coordinator was told that it waits for another one, and when
+    /// that was.
+    asked: Option<(u32, Instant)>,
 }
 
 #[async_trait]
@@ -212,20 +216,23 @@ impl Desk {
         removed.map_err(|error| refusal(&error.into()))
     }
 
-    /// Tells its coordinator that it waits for a message, once for each.
+    /// Tells its coordinator that it waits for a message, once for each unless it waits long.
     async fn ask_for_more(
         &self,
         mailbox: &mut Mailbox,
         member: &Membership,
     ) -> Result<(), Refusal> {
-        if mailbox.asked == Some(mailbox.received) {
+        let knows = |(received, at): (u32, Instant)| {
+            received == mailbox.received && at.elapsed() < ASK_AGAIN
+        };
+        if mailbox.asked.is_some_and(knows) {
             return Ok(());
         }
         let now = self.engine.now();
         let ask = self.journal.look(|run, _| report::listens(run, member, mailbox.received, now));
         let asked = self.engine.store().write_documents(vec![ask]).await;
         asked.map_err(|error| refusal(&error.into()))?;
-        mailbox.asked = Some(mailbox.received);
+        mailbox.asked = Some((mailbox.received, Instant::now()));
         Ok(())
     }
 

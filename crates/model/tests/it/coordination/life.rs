@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use errand_model::budget::{LimitName, Limits, OnExceed};
 use errand_model::coordination::{
-    ChildEnded, ChildOutcome, Condition, END, Edge, Finish, Material, News, Node, OnFailure,
-    Pattern, Test, Turn, When,
+    ChildEnded, ChildOutcome, ChildSaid, Condition, END, Edge, Finish, Material, News, Node,
+    OnFailure, Pattern, Test, Turn, When,
 };
 use errand_model::event::{
     CancelCause, EventBody, Failure, MessageType, PauseReason, ProcessUsage, RequeueReason,
@@ -373,6 +373,37 @@ fn a_child_that_is_handed_over_goes_on_as_the_other_run() {
     assert_eq!(it.run_of("a#1"), to);
     assert_eq!(it.completes("a#1", json!(2)).starts[0].key, "b#1");
     assert_eq!(it.run.usage.input_tokens, 20);
+}
+
+#[test]
+fn what_the_run_says_that_a_child_was_handed_over_to_is_heard_after_that() {
+    let nodes = [("a", to(&["b"])), ("b", to(&[END]))];
+    let mut it = Coordinator::new(workflow("a", &nodes), |_| {});
+    it.began();
+    let (run_id, other) = (it.run_of("a#1"), it.run.id.clone());
+    let said = News::Said(ChildSaid {
+        run_id: other.clone(),
+        id: format!("{other}/3"),
+        to: "b".to_owned(),
+        kind: MessageType::Task,
+        said: said(json!("from the other")),
+    });
+    let ended = super::completed(other.clone(), json!("unheard"));
+    let outcome = ChildOutcome::HandedOver { to: other, agent: "reviewer".to_owned() };
+    let news = News::Ended(ChildEnded { run_id, outcome, usage: usage(1), received: None });
+    let turn = it.turn(&[said, ended, news]);
+    assert_eq!(
+        types(&turn),
+        [
+            "step.failed",
+            "step.started",
+            "message.sent",
+            "step.completed",
+            "step.started",
+            "message.delivered"
+        ]
+    );
+    assert_eq!(turn.starts[0].input, Material::Payload(Payload::Json(json!("from the other"))));
 }
 
 #[test]

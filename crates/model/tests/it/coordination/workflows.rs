@@ -108,6 +108,8 @@ struct World<'a> {
     /// Of live children, by key: run, acts left, next number of a message, messages got.
     live: BTreeMap<String, Child>,
     told: Vec<News>,
+    /// Messages that were brought and not taken yet, by child and number.
+    inbox: BTreeSet<(RunId, u32)>,
     keys: BTreeSet<String>,
     runs: BTreeSet<RunId>,
 }
@@ -134,6 +136,7 @@ impl<'a> World<'a> {
             behaviours,
             live: BTreeMap::new(),
             told: Vec::new(),
+            inbox: BTreeSet::new(),
             keys: BTreeSet::new(),
             runs: BTreeSet::new(),
         }
@@ -223,19 +226,27 @@ impl<'a> World<'a> {
             };
             self.live.insert(start.key.clone(), child);
         }
+        for unread in &turn.unread {
+            self.inbox.remove(unread);
+        }
+        let coordination = self.it.run.coordination.as_ref().unwrap();
         for delivery in &turn.deliveries {
             let child = self.live.iter_mut().find(|(_, child)| child.run_id == delivery.run_id);
             let (key, child) = child.unwrap();
             assert!(child.listens && delivery.number == child.got + 1);
             child.listens = false;
+            let known = coordination.live.get(key).unwrap();
+            assert_eq!(known.not_received(child.got).as_ref(), Some(delivery));
+            assert_eq!(known.not_received(delivery.number), None);
+            assert!(self.inbox.insert((delivery.run_id.clone(), delivery.number)));
             if child.behaviour.misses {
                 (child.missed, child.at) = (true, usize::MAX);
             } else {
                 child.got += 1;
+                self.inbox.remove(&(delivery.run_id.clone(), delivery.number));
             }
             found.fed.push(key.clone());
         }
-        let coordination = self.it.run.coordination.as_ref().unwrap();
         for run_id in &turn.stops {
             let stopped = coordination.live.iter().find(|(_, child)| child.run_id == *run_id);
             found.stops.insert(stopped.unwrap().0.clone());
@@ -371,6 +382,7 @@ fn play(plan: &Plan, behaviours: &[Behaviour], choices: &[Choice]) {
         finish = turn.finish;
     }
     world.check_journal();
+    assert!(world.inbox.is_empty(), "nobody takes these any more: {:?}", world.inbox);
     assert_eq!(Run::fold(&world.it.events).unwrap(), world.it.run);
 }
 

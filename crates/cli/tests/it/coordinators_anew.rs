@@ -1,0 +1,142 @@
+//! What is said among agents survives the registry: all of it is in journals.
+
+use errand_store::sqlite::{Options, Sqlite};
+use errand_store::{
+    DocumentKind, DocumentOrder, DocumentQuery, DocumentStore as _, Namespaces, Registry,
+};
+use errand_testkit::{Agent, LIMIT, Sandbox, processes_of_run, wait_for, wait_until};
+use serde_json::{Value, json};
+
+use crate::coordinators::{answers, coordinator};
+use crate::support::{GATE, all, event_types, finish, open_gate, sandbox, signal, start};
+
+/// A workflow of `a`, which runs `script`, and `b`.
+fn pair(sandbox: &Sandbox, script: &str, b: &Agent) -> String {
+    sandbox.agent(&Agent::shell(script).named("a"));
+    sandbox.agent(b);
+    let graph = "{ type: workflow, start: a, max_messages: 20, graph: { \
+        a: { agent: ../a, outputs_to: [b] }, b: { agent: ../b, outputs_to: [__end__] } } }";
+    start(sandbox, &coordinator(sandbox, "pair", graph, ""), &[])
+}
+
+/// Says `n` to `b`.
+fn say(n: u32) -> String {
+    format!("errand agent message send --to b --type TASK '{{\"n\": {n}}}' >/dev/null || exit 9\n")
+}
+
+fn child(sandbox: &Sandbox, name: &str) -> Option<Value> {
+    all(sandbox).into_iter().find(|run| run["member"]["name"] == name)
+}
+
+fn id(run: &Value) -> &str {
+    run["run_id"].as_str().unwrap()
+}
+
+/// Takes the events of a run away from the first on of which `is_late` says so, as if all had stopped
+/// before it.
+fn cut(sandbox: &Sandbox, run_id: &str, is_late: impl Fn(&Value) -> bool) {
+    let path = sandbox.registry().join(format!("runs/{run_id}.events.jsonl"));
+    let text = std::fs::read_to_string(&path).unwrap();
+    let is_kept = |line: &&str| !is_late(&serde_json::from_str(line).unwrap());
+    let kept: String = text.split_inclusive('\n').take_while(is_kept).collect();
+    assert!(kept.len() < text.len(), "nothing is late in {text}");
+    std::fs::write(path, kept).unwrap();
+}
+
+/// Takes all files of a run away: it was not begun yet.
+fn forget(sandbox: &Sandbox, run_id: &str) {
+    for entry in std::fs::read_dir(sandbox.registry().join("runs")).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.file_name().unwrap().to_string_lossy().starts_with(run_id) {
+            continue;
+        }
+        let removed = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        removed.unwrap();
+    }
+}
+
+/// Makes the registry anew from nothing but the files of runs.
+fn rebuild(sandbox: &Sandbox) {
+    for suffix in ["", "-wal", "-shm"] {
+        drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));
+    }
+    drop(sandbox.errand(["registry", "rebuild"]).run().ok());
+}
+
+/// Keys of messages that nobody took.
+fn unread(sandbox: &Sandbox) -> Vec<String> {
+    let store = Sqlite::open(&Registry::at(sandbox.registry()), Options::EXISTING).unwrap();
+    let query = DocumentQuery {
+        kind: DocumentKind::Inbox,
+        namespaces: Namespaces::All,
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit: 100,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let documents = runtime.block_on(store.documents(&query)).unwrap();
+    documents.into_iter().map(|document| document.key).collect()
+}
+
+#[test]
+fn what_an_agent_said_before_the_registry_was_lost_reaches_the_other_one() {
+    let sandbox = sandbox();
+    let run_id = pair(&sandbox, &format!("{}echo 2\n", say(1)), &answers("b", "given"));
+    let undisturbed = finish(&sandbox, &run_id);
+    assert_eq!(undisturbed["output"], json!({ "n": 1 }), "{undisturbed:#}");
+    wait_until("nothing lives", LIMIT, || processes_of_run(&run_id).is_empty());
+    // As if its coordinator had heard nothing of the first one yet.
+    let (a, b) = (child(&sandbox, "a").unwrap(), child(&sandbox, "b").unwrap());
+    cut(&sandbox, &run_id, |event| event["type"] == "message.sent" && event["data"]["from"] == "a");
+    forget(&sandbox, id(&b));
+    rebuild(&sandbox);
+    let ended = finish(&sandbox, &run_id);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!({ "n": 1 })));
+    assert_eq!(child(&sandbox, "a").unwrap()["run_id"], a["run_id"], "it is not run again");
+    assert_eq!(all(&sandbox).len(), 3);
+}
+
+#[test]
+fn a_message_that_an_agent_did_not_have_yet_is_brought_again_after_the_registry_was_lost() {
+    let sandbox = sandbox();
+    let b = "errand agent message next > \"$HOME/second\" || exit 9\n";
+    let b = format!("{b}{GATE}cat \"$HOME/second\"\n");
+    let a = format!("{}{}", say(1), say(2));
+    let run_id = pair(&sandbox, &a, &Agent::shell(&b).named("b"));
+    let b = wait_for("it has the second message", LIMIT, || {
+        let b = child(&sandbox, "b")?;
+        event_types(&sandbox, id(&b)).iter().any(|kind| kind == "message.received").then_some(b)
+    });
+    signal(&b["pid"], rustix::process::Signal::KILL);
+    wait_until("nothing lives", LIMIT, || processes_of_run(&run_id).is_empty());
+    // As if it had been brought there, and not been taken.
+    cut(&sandbox, id(&b), |event| event["type"] == "message.received");
+    rebuild(&sandbox);
+    open_gate(&sandbox);
+    let ended = finish(&sandbox, &run_id);
+    assert_eq!(ended["status"], "completed", "{ended:#}");
+    let output = &ended["output"];
+    assert_eq!((&output["message_type"], &output["payload"]), (&json!("TASK"), &json!({ "n": 2 })));
+    let received = event_types(&sandbox, id(&b));
+    assert_eq!(received.iter().filter(|kind| *kind == "message.received").count(), 1);
+    assert_eq!(all(&sandbox).len(), 3);
+    assert_eq!(unread(&sandbox), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_left_of_a_message_that_its_agent_never_took() {
+    let sandbox = sandbox();
+    let asks = "errand agent message next --timeout 0s || true\ntouch \"$HOME/asked\"\n";
+    let b = Agent::shell(&format!("{asks}{GATE}echo 3\n")).named("b");
+    let waits = "while [ ! -e \"$HOME/asked\" ]; do sleep 0.01; done\n";
+    let run_id = pair(&sandbox, &format!("{}{waits}{}", say(1), say(2)), &b);
+    wait_until("a message waits for it", LIMIT, || unread(&sandbox).len() == 1);
+    open_gate(&sandbox);
+    assert_eq!(finish(&sandbox, &run_id)["output"], 3);
+    assert_eq!(unread(&sandbox), Vec::<String>::new());
+}

@@ -1,0 +1,36 @@
+//! Where a child that asks for messages finds the next one: a document, until it has it.
+
+use errand_model::coordination::Delivery;
+use errand_model::run::Run;
+use errand_model::{RunId, Timestamp};
+use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
+use serde_json::json;
+
+/// A message for a child of `coordinator`.
+pub(super) fn put(coordinator: &Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
+    let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
+    let body = json!({
+        "id": id, "from": from, "to": to, "type": kind, "payload": payload,
+    });
+    let change = DocumentChange::Put { body, due_at: Some(now) };
+    write(coordinator, (run_id, *number), change)
+}
+
+/// The end of one that its child, which is over, may not have taken.
+pub(super) fn removal(coordinator: &Run, child: &RunId, number: u32) -> DocumentWrite {
+    write(coordinator, (child, number), DocumentChange::Remove)
+}
+
+fn write(
+    coordinator: &Run,
+    (child, number): (&RunId, u32),
+    change: DocumentChange,
+) -> DocumentWrite {
+    DocumentWrite {
+        kind: DocumentKind::Inbox,
+        namespace: coordinator.spec.namespace.clone(),
+        key: format!("{child}/{number:010}"),
+        expect: Expect::Anything,
+        change,
+    }
+}

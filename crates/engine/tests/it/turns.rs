@@ -1,0 +1,184 @@
+//! What coordinators hear, whenever it comes.
+
+use std::time::Duration;
+
+use errand_agent::{os, parcel};
+use errand_engine::Engine;
+use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::supervise::Orders;
+use errand_engine::worker::{Options, Until, work};
+use errand_model::RunId;
+use errand_model::event::{RunKind, Trigger, TriggerKind};
+use errand_model::placement::Placement;
+use errand_model::run::Run;
+use errand_store::{
+    Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
+    Namespaces,
+};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+/// `say(to, payload)` of the agent API.
+const PYTHON: &str = r#"
+import http.client, json, os, socket
+class Unix(http.client.HTTPConnection):
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(os.environ["ERRAND_API"].removeprefix("unix://"))
+def say(to, payload):
+    api = Unix("errand")
+    headers = {"Authorization": "Bearer " + os.environ["ERRAND_TOKEN"]}
+    body = json.dumps({"to": to, "type": "TASK", "payload": payload})
+    api.request("POST", "/agent/v1/messages", body, headers)
+    assert api.getresponse().status < 300
+"#;
+
+/// A coordinator whose children work only while its turns do not come, and the other way around.
+struct Team {
+    folder: tempfile::TempDir,
+    engine: Engine,
+    coordinator: RunId,
+}
+
+impl Team {
+    /// A workflow of agents by name; of each its program, and more of its agent file.
+    async fn begin(graph: &str, agents: &[(&str, &str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = crate::news::engine(folder.path(), os::own_identity().unwrap());
+        let coordinator = engine.new_run_id().unwrap();
+        let mut this = Self { folder, engine, coordinator };
+        for (name, program, more) in agents {
+            let path = this.folder.path().join(format!("{name}.py"));
+            std::fs::write(&path, format!("{PYTHON}{program}")).unwrap();
+            this.agent(name, &format!("command: [python3, {}]\n{more}", path.display()));
+        }
+        let spec = format!("coordinator: {{ type: workflow, max_messages: 20, {graph} }}\n");
+        this.agent("team", &spec);
+        this.coordinator = this.admit().await;
+        this.work(1, false, Until::Empty).await;
+        this
+    }
+
+    fn agent(&self, name: &str, spec: &str) {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = format!(
+            "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name} }}\nspec:\n  {spec}"
+        );
+        std::fs::write(folder.join("agent.yaml"), file).unwrap();
+    }
+
+    async fn admit(&self) -> RunId {
+        let agent = self.folder.path().join("team");
+        let parcel = parcel::build(&agent, &self.engine.registry().parcels()).unwrap();
+        let cwd = self.folder.path().display().to_string();
+        let placement = Some(Placement::default());
+        let submission = Submission {
+            parcel,
+            source: agent.display().to_string(),
+            kind: RunKind::Job,
+            trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+            input: None,
+            wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
+            service: None,
+            parent: None,
+            origin: None,
+            member: None,
+            lineage: Lineage::default(),
+        };
+        let admission = admit::admission(&self.engine, submission).await.unwrap();
+        let run_id = admission.run.id.clone();
+        self.engine.store().admit(admission).await.unwrap();
+        run_id
+    }
+
+    async fn work(&self, slots: u32, turns: bool, until: Until) {
+        let (_told, orders) = watch::channel(Orders::default());
+        let options = Options { until, turns, ..Options::new("test", slots) };
+        work(&self.engine, options, orders).await.unwrap();
+    }
+
+    /// Children work until nothing is left to do, and their coordinator hears nothing.
+    async fn children_work(&self) {
+        self.work(1, false, Until::Empty).await;
+    }
+
+    /// The coordinator hears what is due, until that is so; its children do nothing.
+    async fn hears_until(&self, is_so: impl Fn(&Run) -> bool) -> Run {
+        let limit = std::time::Instant::now() + Duration::from_secs(30);
+        let looks = async {
+            loop {
+                let run = self.run(&self.coordinator).await;
+                if is_so(&run) {
+                    return run;
+                }
+                assert!(std::time::Instant::now() < limit, "{:?}", run.coordination);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            () = self.work(0, true, Until::Told) => unreachable!("nobody told it to end"),
+            run = looks => run,
+        }
+    }
+
+    async fn run(&self, run_id: &RunId) -> Run {
+        self.engine.store().load(run_id).await.unwrap().unwrap().run
+    }
+
+    /// What is left for the coordinator to hear.
+    async fn left(&self) -> Vec<Document> {
+        let query = DocumentQuery {
+            kind: DocumentKind::Turn,
+            namespaces: Namespaces::All,
+            prefix: format!("{}/", self.coordinator),
+            order: DocumentOrder::Ascending,
+            after: None,
+            limit: 100,
+        };
+        self.engine.store().documents(&query).await.unwrap()
+    }
+
+    /// Puts off what is to be heard for an hour, but that for which `is_due` says so.
+    async fn put_off(&self, is_due: impl Fn(&str) -> bool) {
+        let at = self.engine.now().plus(Duration::from_secs(3_600));
+        let late = self.left().await.into_iter().filter(|document| !is_due(&document.key));
+        let writes: Vec<_> = late
+            .map(|document| DocumentWrite {
+                kind: document.kind,
+                namespace: document.namespace,
+                key: document.key,
+                expect: Expect::Revision(document.revision),
+                change: DocumentChange::Put { body: document.body, due_at: Some(at) },
+            })
+            .collect();
+        assert!(!writes.is_empty(), "nothing is to be put off");
+        self.engine.store().write_documents(writes).await.unwrap();
+    }
+
+    /// What the child began with whose step has that key.
+    async fn input_of(&self, run: &Run, key: &str) -> Value {
+        let child = run.coordination.as_ref().unwrap().live.get(key).unwrap();
+        let input = self.run(&child.run_id).await.spec.input.unwrap();
+        errand_engine::payload::to_json(&self.engine.blobs(), &input).unwrap()
+    }
+}
+
+fn lives(key: &'static str) -> impl Fn(&Run) -> bool {
+    move |run| run.coordination.as_ref().is_some_and(|it| it.live.contains_key(key))
+}
+
+const PAIR: &str = "start: a, graph: { a: { agent: ../a, outputs_to: [b] }, \
+                    b: { agent: ../b, outputs_to: [__end__] } }";
+
+#[tokio::test]
+async fn what_a_child_said_is_heard_before_its_end_even_if_that_is_due_first() {
+    let says = "say('b', {'n': 1})\nprint(2)\n";
+    let team = Team::begin(PAIR, &[("a", says, ""), ("b", "print(3)\n", "")]).await;
+    team.hears_until(lives("a#1")).await;
+    team.children_work().await;
+    team.put_off(|key| key.ends_with("/ended")).await;
+    let run = team.hears_until(lives("b#1")).await;
+    assert_eq!(team.input_of(&run, "b#1").await, json!({ "n": 1 }));
+    assert_eq!(team.left().await.len(), 0, "all of it was heard");
+}
