@@ -293,6 +293,51 @@ fn a_failed_coordinator_that_is_run_again_takes_over_what_is_done() {
     assert_eq!(runs.lines().count(), 1, "what is done is not done again");
 }
 
+/// A coordinator over `inner`, which is over `first`, which notes that it runs, and `second`, which
+/// fails unless `passes`.
+fn nested(sandbox: &Sandbox, passes: &str, more: &str) -> PathBuf {
+    let script = "echo run >> \"$HOME/first\"\necho 1\n";
+    sandbox.agent(&Agent::shell(script).named("first"));
+    sandbox.agent(&Agent::shell(&format!("{passes}echo 2\n")).named("second"));
+    coordinator(sandbox, "inner", "{ type: chain, agents: [../first, ../second] }", "");
+    coordinator(sandbox, "middle", "{ type: chain, agents: [../inner] }", "");
+    coordinator(sandbox, "outer", "{ type: chain, agents: [../middle] }", more)
+}
+
+fn assert_first_ran_once(sandbox: &Sandbox) {
+    let runs = std::fs::read_to_string(sandbox.root().join("home/first")).unwrap();
+    assert_eq!(runs.lines().count(), 1, "what is done is not done again");
+}
+
+#[test]
+fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_run_again_is_not_done_again() {
+    let sandbox = sandbox();
+    let outer = nested(&sandbox, "test -e \"$HOME/go\"\n", "");
+    let id = start(&sandbox, &outer, &["--job", "0"]);
+    assert_eq!(finish(&sandbox, &id)["status"], "failed");
+    // Once in vain, and from there once more.
+    let again = sandbox.errand(["retry", "-d", &id]).run().ok().stdout_line();
+    assert_eq!(finish(&sandbox, &again)["status"], "failed");
+    open_gate(&sandbox);
+    let again = sandbox.errand(["retry", "-d", &again]).run().ok().stdout_line();
+    let ended = finish(&sandbox, &again);
+    assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(2)), "{ended:#}");
+    assert_first_ran_once(&sandbox);
+    let middle = children(&sandbox, &again).remove(0);
+    assert!(middle["origin_run_id"].is_string(), "{middle:#}");
+}
+
+#[test]
+fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_tried_again_is_not_done_again() {
+    let sandbox = sandbox();
+    let passes = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\n";
+    let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
+                 max_delay: 10ms }\n";
+    let outer = nested(&sandbox, passes, retry);
+    assert_eq!(output(&sandbox, &outer, &json!(0)), 2);
+    assert_first_ran_once(&sandbox);
+}
+
 #[test]
 fn an_approval_in_a_child_holds_up_what_depends_on_it_and_nothing_else() {
     let sandbox = sandbox();

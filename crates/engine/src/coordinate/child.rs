@@ -13,7 +13,7 @@ use errand_model::run::Run;
 use errand_store::Admission;
 use serde_json::Value;
 
-use super::material;
+use super::{heritage, material};
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::{Engine, Error, parcels};
 
@@ -108,6 +108,13 @@ pub(super) async fn admission(
         sends_to: start.sends_to.clone(),
         previous: start.previous.clone(),
     };
+    let mut lineage = Lineage::default();
+    let mut origin = None;
+    if parcel.agent.coordinator.is_some() {
+        let same = (&parcel.digest, input.as_deref());
+        let found = heritage::of(engine, (coordinator, &start.key), same).await?;
+        (origin, lineage.heritage) = found.unzip();
+    }
     let submission = Submission {
         parcel,
         source: agent.path.clone(),
@@ -121,9 +128,9 @@ pub(super) async fn admission(
         wishes,
         service: None,
         parent: Some(coordinator.id.clone()),
-        origin: None,
+        origin,
         member: Some(Box::new(member)),
-        lineage: Lineage::default(),
+        lineage,
     };
     match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
         Ok(admission) => Ok(Ok(admission)),

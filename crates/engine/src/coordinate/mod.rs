@@ -10,6 +10,7 @@ mod document;
 mod effects;
 pub mod family;
 pub(crate) mod handover;
+mod heritage;
 mod hot;
 mod inbox;
 mod look;

@@ -146,6 +146,7 @@ impl Coordination {
                 node.output.clone_from(&done.output);
             }
         }
+        self.tried.remove(&completed.key);
         self.done.insert(completed.key.clone(), done);
     }
 
@@ -160,6 +161,7 @@ impl Coordination {
             return;
         }
         let Some(child) = self.end_child(plan, &failed.key) else { return };
+        self.tried.insert(failed.key.clone(), child.run_id.clone());
         if failed.error.code == CHILD_CANCELLED {
             self.cancelled += 1;
         } else {

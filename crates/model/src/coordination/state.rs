@@ -33,6 +33,8 @@ pub struct Coordination {
     pub usage: BTreeMap<String, AgentUsage>,
     /// Of live children, by the ids of their runs: the keys of their steps.
     pub(crate) keys: Ledger<String>,
+    /// Of steps that are not done, by key: the runs that tried them last, and are over.
+    pub(crate) tried: Ledger<RunId>,
     /// Steps that are done for good, by key.
     pub(crate) done: Ledger<Done>,
     /// All of [`Coordination::usage`] together.
@@ -222,6 +224,11 @@ impl Coordination {
     /// Whether a run is a child that is not over, as far as is known.
     pub fn is_live(&self, run_id: &RunId) -> bool {
         self.keys.contains_key(run_id.as_str())
+    }
+
+    /// The run that tried a step last, if it is over and the step is not done.
+    pub fn tried(&self, key: &str) -> Option<&RunId> {
+        self.tried.get(key)
     }
 
     /// Live children that wait for a person.

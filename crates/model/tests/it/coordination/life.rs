@@ -292,6 +292,27 @@ fn a_retry_begins_anew_and_runs_nothing_again_that_is_done() {
     assert_eq!(Run::fold(&it.events).unwrap(), it.run);
 }
 
+#[test]
+fn the_run_that_tried_a_step_last_is_known_until_the_step_is_done() {
+    let mut it = Coordinator::new(chain(&["a"]), retrying);
+    it.began();
+    let first = it.run_of("a#1");
+    let turn = it.fails("a#1");
+    let tried = |it: &Coordinator| it.run.coordination.as_ref().unwrap().tried("a#1").cloned();
+    assert_eq!(tried(&it), Some(first));
+    it.finishes(&turn);
+    it.next_attempt();
+    it.began();
+    let second = it.run_of("a#1");
+    let turn = it.fails("a#1");
+    assert_eq!(tried(&it), Some(second));
+    it.finishes(&turn);
+    it.next_attempt();
+    it.began();
+    it.completes("a#1", json!(1));
+    assert_eq!(tried(&it), None);
+}
+
 fn inherited_payload(key: &str, output: Payload) -> EventBody {
     EventBody::StepInherited(StepInherited {
         key: key.to_owned(),
