@@ -21,7 +21,8 @@ pub struct SentMessage {
     pub to: String,
     /// What it is.
     #[serde(rename = "type")]
-    pub kind: AnyMessage,
+    #[schemars(with = "crate::schema::AnyMessage")]
+    pub kind: MessageType,
     /// What was said: JSON, else a string, else `{"$base64": …}` or `{"$blob": …}`.
     pub payload: Value,
     /// When it was routed, or sent, in milliseconds since 1970.
@@ -37,51 +38,6 @@ pub struct SentMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub delivered_at_ms: Option<Timestamp>,
-}
-
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum AnyMessage {
-    /// Work to do.
-    Task,
-    /// What came of it.
-    Result,
-    /// A verdict on a result, or the question for one.
-    Validation,
-    /// Something went wrong.
-    Error,
-    /// For the coordination itself: pause, resume, cancel.
-    Control,
-}
-
-impl AnyMessage {
-    /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Task, Self::Result, Self::Validation, Self::Error, Self::Control];
-
-    /// The word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Task => "TASK",
-            Self::Result => "RESULT",
-            Self::Validation => "VALIDATION",
-            Self::Error => "ERROR",
-            Self::Control => "CONTROL",
-        }
-    }
-}
-
-impl From<MessageType> for AnyMessage {
-    fn from(kind: MessageType) -> Self {
-        match kind {
-            MessageType::Task => Self::Task,
-            MessageType::Result => Self::Result,
-            MessageType::Validation => Self::Validation,
-            MessageType::Error => Self::Error,
-            MessageType::Control => Self::Control,
-        }
-    }
 }
 
 /// A page of a run's messages, in the order in which they were sent.
@@ -103,14 +59,14 @@ pub struct MessagePage {
 #[derive(Debug)]
 pub struct Reader {
     limit: usize,
-    kind: Option<AnyMessage>,
+    kind: Option<MessageType>,
     messages: Vec<SentMessage>,
     next_after: Option<u64>,
 }
 
 impl Reader {
     /// Reads at most `limit` messages, at least one, of that type, or of any.
-    pub fn new(limit: usize, kind: Option<AnyMessage>) -> Self {
+    pub fn new(limit: usize, kind: Option<MessageType>) -> Self {
         Self { limit: limit.max(1), kind, messages: Vec::new(), next_after: None }
     }
 
@@ -121,8 +77,7 @@ impl Reader {
         }
         let Ok(body) = event.body() else { return };
         if let EventBody::MessageSent(sent) = body {
-            let kind = AnyMessage::from(sent.kind);
-            if self.kind.is_some_and(|wanted| wanted != kind) {
+            if self.kind.is_some_and(|wanted| wanted != sent.kind) {
                 return;
             }
             if self.messages.len() == self.limit {
@@ -134,7 +89,7 @@ impl Reader {
                 id: sent.id,
                 from: sent.from,
                 to: sent.to,
-                kind,
+                kind: sent.kind,
                 payload: payload_value(Some(&sent.payload)),
                 at_ms: event.at,
                 step: sent.step,

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
-    HandOver, HandOverAnswer, Message, MessageAnswer, MessageType, SendMessage, limit,
+    HandOver, HandOverAnswer, Message, MessageAnswer, SendMessage, limit,
 };
 use errand_model::canonical;
+use errand_model::event::MessageType;
 use serde_json::Value;
 
 use super::Refusal;

@@ -2,25 +2,10 @@
 
 use std::time::Duration;
 
+use errand_model::event::MessageType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// What sort of message it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MessageType {
-    /// Work to do.
-    Task,
-    /// What came of it.
-    Result,
-    /// A verdict on a result.
-    Validation,
-    /// It did not work out.
-    Error,
-    /// About the coordination itself.
-    Control,
-}
 
 /// `POST /agent/v1/messages`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,33 +15,10 @@ pub struct SendMessage {
     pub to: String,
     /// What sort.
     #[serde(rename = "type")]
+    #[schemars(with = "crate::schema::MessageType")]
     pub kind: MessageType,
     /// Any JSON value. Of `CONTROL`: `action`, one of `pause`, `resume`, `cancel`; `reason?`.
     pub payload: Value,
-}
-
-impl From<MessageType> for errand_model::event::MessageType {
-    fn from(kind: MessageType) -> Self {
-        match kind {
-            MessageType::Task => Self::Task,
-            MessageType::Result => Self::Result,
-            MessageType::Validation => Self::Validation,
-            MessageType::Error => Self::Error,
-            MessageType::Control => Self::Control,
-        }
-    }
-}
-
-impl From<errand_model::event::MessageType> for MessageType {
-    fn from(kind: errand_model::event::MessageType) -> Self {
-        match kind {
-            errand_model::event::MessageType::Task => Self::Task,
-            errand_model::event::MessageType::Result => Self::Result,
-            errand_model::event::MessageType::Validation => Self::Validation,
-            errand_model::event::MessageType::Error => Self::Error,
-            errand_model::event::MessageType::Control => Self::Control,
-        }
-    }
 }
 
 /// The message is durable, and its coordinator routes it.
@@ -78,6 +40,7 @@ pub struct Message {
     /// Whom it is for.
     pub to: String,
     /// What sort. Called `message_type` since it also stands in a control event.
+    #[schemars(with = "crate::schema::MessageType")]
     pub message_type: MessageType,
     /// What was said.
     pub payload: Value,

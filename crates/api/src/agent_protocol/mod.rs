@@ -26,7 +26,7 @@ pub use content::{ContentError, Encoding, payload, unpack};
 pub use control::ControlEvent;
 pub use event::{ReportEvents, ReportEventsAnswer, ReportedEvent};
 pub use handoff::{HandOver, HandOverAnswer};
-pub use message::{Message, MessageAnswer, MessageType, SendMessage};
+pub use message::{Message, MessageAnswer, SendMessage};
 pub use output::{
     ArtifactAnswer, BadArtifactName, Checkback, CheckbackStatus, CheckpointAnswer, Done,
     OutputPart, SaveCheckpoint, SetOutput, check_artifact_name,

@@ -301,3 +301,19 @@ pub enum MessageType {
     /// For the coordination itself: pause, resume, cancel.
     Control,
 }
+
+/// The same where a program says it, and not the file of an agent.
+#[derive(Clone, Copy, Debug)]
+pub struct AnyMessage;
+
+impl JsonSchema for AnyMessage {
+    fn schema_name() -> Cow<'static, str> {
+        "AnyMessage".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = MessageType::json_schema(generator);
+        schema.insert("description".to_owned(), "What a message is.".into());
+        schema
+    }
+}

@@ -19,8 +19,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 pub use coordinator::{
-    Aggregation, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member, MessageType,
-    NamedLink, NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
+    Aggregation, AnyMessage, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member,
+    MessageType, NamedLink, NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
 };
 pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
 pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};

@@ -1,6 +1,7 @@
 //! Coordinators and handoffs in agent files.
 
 use errand_api::agent_file::{Agent, Unknown, parse, parse_knowing};
+use errand_model::event::MessageType;
 
 use crate::agent_file::with_spec;
 
@@ -432,4 +433,12 @@ fn more_agents_than_there_may_be_are_refused() {
         said.contains("spec.coordinator.agents: there are 257 agents, more than 256"),
         "{said}"
     );
+}
+
+#[test]
+fn schemas_name_every_type_of_message_and_no_other() {
+    let schema = errand_api::schema::agent_file();
+    let named = schema["$defs"]["MessageType"]["oneOf"].as_array().unwrap();
+    let named: Vec<&str> = named.iter().map(|it| it["const"].as_str().unwrap()).collect();
+    assert_eq!(named, MessageType::ALL.map(MessageType::word));
 }

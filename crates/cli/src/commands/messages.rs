@@ -1,8 +1,9 @@
 //! `errand messages`: what agents of a coordinated run said to each other.
 
-use errand_api::message::{AnyMessage, MessagePage, SentMessage};
+use errand_api::message::{MessagePage, SentMessage};
 use errand_engine::{Engine, view, wait};
 use errand_model::RunId;
+use errand_model::event::MessageType;
 use serde_json::{Value, json};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -58,7 +59,7 @@ enum Kind {
     Control,
 }
 
-impl From<Kind> for AnyMessage {
+impl From<Kind> for MessageType {
     fn from(kind: Kind) -> Self {
         match kind {
             Kind::Task => Self::Task,
@@ -77,7 +78,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let list = List {
         context,
         run_id,
-        types: args.types.into_iter().map(AnyMessage::from).collect(),
+        types: args.types.into_iter().map(MessageType::from).collect(),
         json: args.json,
     };
     match &place {
@@ -135,13 +136,13 @@ async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u
 struct List<'a> {
     context: &'a Context,
     run_id: RunId,
-    types: Vec<AnyMessage>,
+    types: Vec<MessageType>,
     json: bool,
 }
 
 impl List<'_> {
     /// The only type that is wanted, if it is one.
-    fn kind(&self) -> Option<AnyMessage> {
+    fn kind(&self) -> Option<MessageType> {
         match self.types.as_slice() {
             [one] => Some(*one),
             _ => None,

@@ -6,7 +6,7 @@ use errand_api::gateway::prune::{PruneRuns, Pruned};
 use errand_api::gateway::run::{EventPage, RunPage, RunRequest};
 use errand_api::gateway::run_find::{FoundRun, FoundRuns};
 use errand_api::graph::Graph;
-use errand_api::message::{AnyMessage, MessagePage};
+use errand_api::message::MessagePage;
 use errand_api::record::Record;
 use errand_api::story::{Comparison, Story};
 use errand_api::trace::Trace;
@@ -14,7 +14,7 @@ use errand_api::verification::Verification;
 use errand_engine::ask::Stop;
 use errand_engine::view::TraceAsk;
 use errand_model::budget::LimitName;
-use errand_model::event::RunKind;
+use errand_model::event::{MessageType, RunKind};
 use errand_model::{Event, RunId, Timestamp};
 use errand_store::Filter;
 use reqwest::Method;
@@ -323,7 +323,7 @@ impl Remote {
         &self,
         run_id: &RunId,
         (after, limit): (u64, usize),
-        kind: Option<AnyMessage>,
+        kind: Option<MessageType>,
     ) -> Result<MessagePage, Failure> {
         let mut query = vec![("after", after.to_string()), ("limit", limit.to_string())];
         query.extend(kind.map(|kind| ("type", kind.word().to_owned())));

@@ -1,10 +1,10 @@
 //! Who said what to whom in a coordinated run.
 
 use errand_api::graph::{Builder, Graph, of_handoffs};
-use errand_api::message::{AnyMessage, MessagePage, Reader};
+use errand_api::message::{MessagePage, Reader};
 use errand_model::RunId;
 use errand_model::coordination::HANDOFF_LIMIT;
-use errand_model::event::{Event, TriggerKind};
+use errand_model::event::{Event, MessageType, TriggerKind};
 use errand_model::run::Run;
 use errand_store::Stored;
 
@@ -41,7 +41,7 @@ pub async fn sent_messages(
     engine: &Engine,
     run_id: &RunId,
     (after, limit): (u64, usize),
-    kind: Option<AnyMessage>,
+    kind: Option<MessageType>,
 ) -> Result<MessagePage, Error> {
     let stored = wait::load(engine, run_id).await?;
     let mut reader = Reader::new(limit, kind);

@@ -26,6 +26,10 @@ pub enum MessageType {
 }
 
 impl MessageType {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Task, Self::Result, Self::Validation, Self::Error, Self::Control];
+
     /// The stored word.
     pub const fn word(self) -> &'static str {
         match self {

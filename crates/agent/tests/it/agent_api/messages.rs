@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use errand_agent::agent_api::ClientError;
-use errand_api::agent_protocol::{HandOver, Message, MessageType, SendMessage, limit};
+use errand_api::agent_protocol::{HandOver, Message, SendMessage, limit};
+use errand_model::event::MessageType;
 use serde_json::{Value, json};
 
 use super::memory::World;

@@ -1,9 +1,8 @@
 //! What agents of a coordinated run said to each other.
 
+use errand_model::event::MessageType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::message::AnyMessage;
 
 /// Which messages of a run to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -18,7 +17,8 @@ pub struct MessageQuery {
     pub limit: Option<u32>,
     /// Only messages of that type.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
-    pub kind: Option<AnyMessage>,
+    #[schemars(with = "Option<crate::schema::AnyMessage>")]
+    pub kind: Option<MessageType>,
 }
 
 /// How a graph is wanted.

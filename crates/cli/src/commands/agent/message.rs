@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Subcommand, ValueEnum};
 use errand_agent::agent_api::{Client, ClientError};
-use errand_api::agent_protocol::{Message, MessageType, SendMessage, limit};
+use errand_api::agent_protocol::{Message, SendMessage, limit};
 use errand_api::exit_code;
+use errand_model::event::MessageType;
 use serde_json::to_value;
 
 use super::{failed, json, print, submit};

@@ -69,7 +69,7 @@ impl CoordinationBackend for Desk {
         }
         mailbox.sent += 1;
         drop(mailbox);
-        let (to, kind) = (message.to, message.kind.into());
+        let (to, kind) = (message.to, message.kind);
         let sent = |id| MessageSent {
             id,
             from: member.name.clone(),
@@ -259,7 +259,7 @@ impl Desk {
         let MessageReceived { id, from, to, kind, payload } = received;
         let payload = payload::to_json(&self.engine.blobs(), &payload)
             .map_err(|error: Error| refusal(&error))?;
-        Ok(Message { id, from, to, message_type: kind.into(), payload })
+        Ok(Message { id, from, to, message_type: kind, payload })
     }
 }
 

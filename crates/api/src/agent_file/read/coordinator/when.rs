@@ -8,14 +8,6 @@ use super::super::super::reader::{At, Reader, describe, field_of};
 use super::super::super::suggest::closest;
 use super::super::super::yaml::Kind;
 
-const MESSAGE_TYPES: &[(&str, MessageType)] = &[
-    ("TASK", MessageType::Task),
-    ("RESULT", MessageType::Result),
-    ("VALIDATION", MessageType::Validation),
-    ("ERROR", MessageType::Error),
-    ("CONTROL", MessageType::Control),
-];
-
 /// How a place of a payload is tested: the names of [`Test`].
 const TESTS: [&str; 8] = ["eq", "ne", "lt", "lte", "gt", "gte", "in", "exists"];
 
@@ -26,7 +18,8 @@ pub(super) fn read(reader: &mut Reader, at: &At<'_>) -> Option<When> {
         let hint = "write type: RESULT, payload: { approved: true }, or leave when: out";
         reader.report_hint(at, "the condition says nothing", hint);
     }
-    let kind = kind_at.and_then(|at| reader.choice(&at, "a type of message", MESSAGE_TYPES));
+    let types = MessageType::ALL.map(|kind| (kind.word(), kind));
+    let kind = kind_at.and_then(|at| reader.choice(&at, "a type of message", &types));
     let payload = payload_at.map(|at| conditions(reader, &at)).unwrap_or_default();
     Some(When { kind, payload })
 }
