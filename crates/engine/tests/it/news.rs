@@ -367,3 +367,27 @@ print(json.dumps([next_one()["payload"]["n"] for _ in range(3)]))
     };
     assert!(world.engine.store().documents(&query).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_child_that_waits_long_for_a_message_says_so_again() {
+    let world = World::new();
+    let run_id = python(&world, "print(next_one()[\"payload\"][\"n\"])\n").await;
+    let feed = async {
+        let key = format!("{run_id}/listens-0");
+        world.hears(&key).await;
+        // As if it had been lost with the registry.
+        let lost = DocumentWrite {
+            kind: DocumentKind::Turn,
+            namespace: None,
+            key: format!("{}/{key}", world.coordinator),
+            expect: Expect::Revision(1),
+            change: DocumentChange::Remove,
+        };
+        world.engine.store().write_documents(vec![lost]).await.unwrap();
+        world.hears(&key).await;
+        world.deliver(&run_id, 1).await;
+    };
+    tokio::join!(world.work(Arc::new(Processes)), feed);
+    let news = world.hears(&format!("{run_id}/ended")).await;
+    assert_eq!(news["outcome"]["value"], 1, "{news}");
+}

@@ -32,9 +32,11 @@ use crate::{Error, payload};
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// But never later than that.
 const LOOK_AGAIN_AT_MOST: Duration = Duration::from_millis(500);
-/// Its coordinator is told again that the agent waits once it waited so long: that may have been lost,
-/// with a registry that was made anew since.
+/// Its coordinator is told again that the agent waits after this long, and then after twice as long
+/// each time: that may have been lost, with a registry that was made anew since.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
+/// But never later than that.
+const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(600);
 /// Events that are read at once.
 const PAGE: u32 = 500;
 
@@ -49,9 +51,18 @@ pub(super) struct Mailbox {
     received: u32,
     /// Messages that it sent, in all attempts.
     sent: u32,
-    /// How many it had received when its coordinator was told that it waits for another one, and when
-    /// that was.
-    asked: Option<(u32, Instant)>,
+    /// When its coordinator was told that it waits for another one.
+    asked: Option<Asked>,
+}
+
+/// An agent's coordinator was told that it waits for another message.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// How many it had received.
+    received: u32,
+    at: Instant,
+    /// How long that is good for.
+    again_after: Duration,
 }
 
 #[async_trait]
@@ -222,17 +233,20 @@ impl Desk {
         mailbox: &mut Mailbox,
         member: &Membership,
     ) -> Result<(), Refusal> {
-        let knows = |(received, at): (u32, Instant)| {
-            received == mailbox.received && at.elapsed() < ASK_AGAIN
-        };
-        if mailbox.asked.is_some_and(knows) {
+        let asked = mailbox.asked.filter(|asked| asked.received == mailbox.received);
+        if asked.is_some_and(|asked| asked.at.elapsed() < asked.again_after) {
             return Ok(());
         }
         let now = self.engine.now();
         let ask = self.journal.look(|run, _| report::listens(run, member, mailbox.received, now));
-        let asked = self.engine.store().write_documents(vec![ask]).await;
-        asked.map_err(|error| refusal(&error.into()))?;
-        mailbox.asked = Some((mailbox.received, Instant::now()));
+        let written = self.engine.store().write_documents(vec![ask]).await;
+        written.map_err(|error| refusal(&error.into()))?;
+        let again_after = asked.map_or(ASK_AGAIN, |asked| asked.again_after * 2);
+        mailbox.asked = Some(Asked {
+            received: mailbox.received,
+            at: Instant::now(),
+            again_after: again_after.min(ASK_AGAIN_AT_MOST),
+        });
         Ok(())
     }
 
