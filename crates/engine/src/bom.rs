@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use errand_agent::parcel::{self, Content, Parcel, ParcelFile, Plan};
+use errand_agent::parcel::{Content, Parcel, ParcelFile, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::bom::{self, Bom, NamedPart, PackagedContent, PackagedFile, Subject};
 use errand_model::event::{AgentRef, EventBody};
@@ -13,7 +13,7 @@ use errand_model::{Digest, RunId};
 use errand_store::BomGeneration;
 use serde_json::Value;
 
-use crate::{Engine, Error, brief};
+use crate::{Engine, Error, brief, parcels};
 
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
@@ -87,7 +87,7 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
 ///
 /// If the parcel is not there, or the document or its generation cannot be kept.
 pub(crate) async fn pin(engine: &Engine, agent: &AgentRef) -> Result<BomGeneration, Error> {
-    let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
+    let parcel = parcels::open(engine, &agent.digest)?;
     let bom = of_parcel(&parcel)?;
     let blobs = engine.blobs();
     let latest = engine.store().boms(&agent.name, 1).await?.pop();

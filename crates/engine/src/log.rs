@@ -1,7 +1,7 @@
 //! What a run printed, as bytes for somebody else: the lines of its log, in its own format.
 //!
-//! Read as they are asked for, so that whoever reads slowly makes nobody wait and nothing grow.
-//! Deliberately absent: logs of runs on machines that do not share the registry's folder.
+//! Read as they are asked for, so that whoever reads slowly makes nobody wait and nothing grow. Where
+//! a run's agent may be on another machine, what is read is a copy ([`crate::logs`]).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use errand_agent::log::{Counted, Part, Query, Reader, older};
 use errand_agent::os::watch::Watch;
+use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use tokio::time::timeout;
 
-use crate::{Engine, Error, reconcile};
+use crate::{Engine, Error, logs, reconcile};
 
 /// Lines are handed on in pieces of about this size.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -48,13 +49,13 @@ impl Log {
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
-    pub fn open(engine: &Engine, run_id: &RunId, lines: Lines) -> Result<Self, Error> {
-        let path = engine.registry().run_log(run_id);
+    /// If it cannot be read, or be had from where it is.
+    pub async fn open(engine: &Engine, run: &Run, lines: Lines) -> Result<Self, Error> {
+        let path = logs::settled(engine, run).await?;
         let counted = if lines.output_only { Counted::Output } else { Counted::All };
         let query = Query { tail: lines.tail, since: lines.since, counted };
         let reader = Reader::open(&path, query).map_err(Error::io("read", path))?;
-        let (engine, run_id) = (engine.clone(), run_id.clone());
+        let (engine, run_id) = (engine.clone(), run.id.clone());
         Ok(Self { engine, run_id, reader, watch: None, is_following: false, has_ended: true })
     }
 
@@ -103,9 +104,12 @@ impl Log {
         }
     }
 
+    /// Whether nothing more is written; if so, all that was is there to be read.
     async fn is_over(&self) -> Result<bool, Error> {
         let Some(stored) = self.engine.store().load(&self.run_id).await? else { return Ok(true) };
         let stored = reconcile::reconcile(&self.engine, stored).await?;
+        // What another machine wrote is brought here, too.
+        logs::settled(&self.engine, &stored.run).await?;
         Ok(stored.run.status.is_terminal())
     }
 
@@ -139,8 +143,8 @@ impl Whole {
     /// # Errors
     ///
     /// If it cannot be read.
-    pub fn open(engine: &Engine, run_id: &RunId) -> Result<Self, Error> {
-        let path = engine.registry().run_log(run_id);
+    pub async fn open(engine: &Engine, run: &Run) -> Result<Self, Error> {
+        let path = logs::settled(engine, run).await?;
         let mut paths: Vec<_> = older(&path).into_iter().rev().map(|(_, path)| path).collect();
         paths.push(path);
         let mut whole = Self { segments: Vec::new(), size_bytes: 0 };

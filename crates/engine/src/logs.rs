@@ -4,26 +4,34 @@
 //! to the shared log a little later, and whoever reads brings a copy of that up to date first.
 
 use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use errand_agent::log::Copy;
+use errand_agent::log::{Copy, Writer, marker};
 use errand_model::RunId;
-use errand_store::{LOG_PART_BYTES, LogPart, SharedLogs};
+use errand_model::run::Run;
+use errand_store::{LOG_PART_BYTES, LogPart, Registry, SharedLogs};
 use rustix::fs::{FlockOperation, flock};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::{Engine, Error};
 
 /// How far a shared log may be behind.
 const CARRY_EVERY: Duration = Duration::from_millis(500);
 /// How long the end of an attempt waits for the rest of its log to be carried.
-const LAST_WORD: Duration = Duration::from_secs(5);
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
 /// Parts that are read at once.
 const PARTS: u32 = 32;
+/// How long after a run's end the last part of its log may come: its worker carries it at once.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Where the line is looked for with which an attempt ends.
+const TAIL_BYTES: u64 = 4 * 1024;
 
 /// Carries what an attempt writes to the shared log.
 #[derive(Debug)]
@@ -67,7 +75,7 @@ impl Carrier {
 
     /// Carries the rest. What takes too long goes on beside whatever comes next.
     pub(crate) async fn finish(self: Arc<Self>) {
-        drop(tokio::time::timeout(LAST_WORD, self.carry()).await);
+        drop(tokio::time::timeout(FINISH_WITHIN, self.carry()).await);
     }
 
     /// Carries what was written until now. The place it goes to may be away: the thread that
@@ -105,6 +113,7 @@ impl Carrier {
 }
 
 /// The file that has the log of a run, up to date: the registry's own, or a copy of the shared one.
+/// Blocks its caller: see [`up_to_date`].
 ///
 /// # Errors
 ///
@@ -112,9 +121,100 @@ impl Carrier {
 pub fn path(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Error> {
     let own = engine.registry().run_log(run_id);
     let Some(shared) = engine.store().shared_logs() else { return Ok(own) };
-    let copy = own.with_extension("shared.log");
+    let copy = copy_of(&own);
     bring(shared.as_ref(), run_id, &copy)?;
     Ok(copy)
+}
+
+/// [`path`], for those who have others to serve meanwhile.
+///
+/// # Errors
+///
+/// As [`path`].
+pub async fn up_to_date(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Error> {
+    let own = engine.registry().run_log(run_id);
+    if engine.store().shared_logs().is_none() {
+        return Ok(own);
+    }
+    let (engine, run_id) = (engine.clone(), run_id.clone());
+    let brought = tokio::task::spawn_blocking(move || path(&engine, &run_id)).await;
+    brought.map_err(|error| Error::io("write the copy of", own)(io::Error::other(error)))?
+}
+
+/// [`up_to_date`], for those who want all of a log that ends: what is carried there a moment after
+/// the run is over is waited for, at most for [`LAST_WORD`].
+///
+/// # Errors
+///
+/// As [`path`].
+pub async fn settled(engine: &Engine, run: &Run) -> Result<PathBuf, Error> {
+    let path = up_to_date(engine, &run.id).await?;
+    let (attempt, ended_at) = (run.last_attempt_number(), run.status.ended_at());
+    let Some(ended_at) = ended_at.filter(|_| attempt > 0) else { return Ok(path) };
+    if engine.store().shared_logs().is_none() {
+        return Ok(path);
+    }
+    // The end was written down by another machine's clock.
+    let deadline = Instant::now() + LAST_WORD;
+    let is_due = || engine.now().since(ended_at) < LAST_WORD && Instant::now() < deadline;
+    while is_due() && !has_end(&path, attempt) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        up_to_date(engine, &run.id).await?;
+    }
+    Ok(path)
+}
+
+/// Whether the line with which that attempt ends is among the last ones.
+fn has_end(path: &Path, attempt: u32) -> bool {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut tail = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut tail)?;
+        io::Result::Ok(tail)
+    };
+    let line = format!(" system F {}", marker::ended(attempt, ""));
+    read().is_ok_and(|tail| memchr::memmem::find(&tail, line.as_bytes()).is_some())
+}
+
+/// Says something in the log of a run that nobody here carries out.
+pub(crate) fn note(engine: &Engine, run_id: &RunId, attempt: u32, text: &str) {
+    let Ok(log) = Writer::open(&engine.registry().run_log(run_id)) else { return };
+    let Some(shared) = engine.store().shared_logs() else { return log.system(text) };
+    let copy = Arc::new(Copy::default());
+    log.copied_to(Arc::clone(&copy)).system(text);
+    // Without it nothing is lost but the line.
+    if let Ok(offset) = shared.end(run_id) {
+        let part = LogPart { attempt, at: engine.now(), offset, bytes: copy.take() };
+        drop(shared.append(run_id, part));
+    }
+}
+
+/// Removes what is here of a log that is kept elsewhere.
+///
+/// # Errors
+///
+/// Whatever keeps a file from being removed.
+pub(crate) fn forget(registry: &Registry, run_id: &RunId) -> io::Result<()> {
+    let copy = copy_of(&registry.run_log(run_id));
+    for file in [beginning_of(&copy), copy] {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The copy of a shared log, beside the place of a log of one's own.
+fn copy_of(own: &Path) -> PathBuf {
+    own.with_extension("shared.log")
+}
+
+/// The file that says where in the log its copy begins. Whoever holds its lock writes both.
+fn beginning_of(copy: &Path) -> PathBuf {
+    copy.with_extension("begin")
 }
 
 /// Keeps the file of [`path`] up to date for as long as it is polled; does nothing where the log is
@@ -125,40 +225,57 @@ pub async fn keep_up(engine: &Engine, run_id: &RunId) {
     }
     loop {
         // What cannot be reached now may be later.
-        drop(path(engine, run_id));
+        drop(up_to_date(engine, run_id).await);
         tokio::time::sleep(CARRY_EVERY).await;
     }
 }
 
-/// Appends what is new to a copy; one that does not fit any more is made anew.
+/// Appends what is new to a copy. One behind which bytes are forgotten by now is begun anew, as
+/// another file: whoever reads the old one goes on to it.
 fn bring(shared: &dyn SharedLogs, run_id: &RunId, copy: &Path) -> Result<(), Error> {
     let failed = || Error::io("write the copy of a log to", copy);
-    let mut options = File::options();
-    let opened = options.read(true).append(true).create(true).mode(0o600).open(copy);
-    let mut file = opened.map_err(failed())?;
+    let open =
+        |path: &Path| File::options().read(true).append(true).create(true).mode(0o600).open(path);
+    let mut beginning = open(&beginning_of(copy)).map_err(failed())?;
     // Of two who do so at once, one waits for the other.
-    flock(&file, FlockOperation::LockExclusive).map_err(|error| failed()(error.into()))?;
-    let mut at = file.seek(SeekFrom::End(0)).map_err(failed())?;
+    flock(&beginning, FlockOperation::LockExclusive).map_err(|error| failed()(error.into()))?;
+    let mut text = String::new();
+    beginning.read_to_string(&mut text).map_err(failed())?;
+    let mut begins_at: u64 = text.lines().last().and_then(|at| at.parse().ok()).unwrap_or(0);
+    let mut file = open(copy).map_err(failed())?;
     loop {
+        let length = file.seek(SeekFrom::End(0)).map_err(failed())?;
+        let mut at = begins_at.saturating_add(length);
         let parts = shared.read(run_id, at, PARTS)?;
         let Some(first) = parts.first() else { return Ok(()) };
-        if first.offset > at && at > 0 {
-            // What lies in between is forgotten: the copy begins where the log does now.
-            file.set_len(0).map_err(failed())?;
-            at = 0;
-            continue;
+        if first.offset > at {
+            // Whoever dies between these steps leaves an empty copy, which is begun anew again.
+            std::fs::remove_file(copy).map_err(failed())?;
+            begins_at = first_line(first);
+            beginning.write_all(format!("{begins_at}\n").as_bytes()).map_err(failed())?;
+            file = open(copy).map_err(failed())?;
+            at = begins_at;
         }
         let before = at;
         for part in parts {
+            if part.offset > at {
+                break;
+            }
             let known = usize::try_from(at.saturating_sub(part.offset)).unwrap_or(usize::MAX);
             let new = part.bytes.get(known..).unwrap_or_default();
             file.write_all(new).map_err(failed())?;
-            at = at.max(part.offset).saturating_add(u64::try_from(new.len()).unwrap_or(0));
+            at = at.saturating_add(u64::try_from(new.len()).unwrap_or(0));
         }
         if at == before {
             return Ok(());
         }
     }
+}
+
+/// Where the first line begins in a part that may begin within one.
+fn first_line(part: &LogPart) -> u64 {
+    let line = memchr::memchr(b'\n', &part.bytes).map_or(part.bytes.len(), |end| end + 1);
+    part.offset.saturating_add(u64::try_from(line).unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -243,5 +360,73 @@ mod tests {
         tokio::join!(Arc::clone(&carrier).finish(), supervises);
         let parts = shared.parts.lock().unwrap();
         assert!(String::from_utf8_lossy(&parts[0].bytes).contains("said"), "{parts:?}");
+    }
+
+    /// The newest parts of a log; older ones are forgotten.
+    #[derive(Debug, Default)]
+    struct Kept(Mutex<Vec<LogPart>>);
+
+    impl SharedLogs for Kept {
+        fn append(&self, _: &RunId, part: LogPart) -> Result<(), errand_store::Error> {
+            self.0.lock().unwrap().push(part);
+            Ok(())
+        }
+
+        fn read(
+            &self,
+            _: &RunId,
+            offset: u64,
+            limit: u32,
+        ) -> Result<Vec<LogPart>, errand_store::Error> {
+            let parts = self.0.lock().unwrap();
+            let new = parts.iter().filter(|part| part.offset + length(&part.bytes) > offset);
+            Ok(new.take(usize::try_from(limit).unwrap()).cloned().collect())
+        }
+
+        fn end(&self, _: &RunId) -> Result<u64, errand_store::Error> {
+            Ok(self.0.lock().unwrap().last().map_or(0, |part| part.offset + length(&part.bytes)))
+        }
+    }
+
+    fn length(bytes: &[u8]) -> u64 {
+        u64::try_from(bytes.len()).unwrap()
+    }
+
+    #[test]
+    fn a_copy_has_each_line_once_and_begins_anew_at_a_line_where_older_ones_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("one.shared.log");
+        let run_id: RunId = "01234567890123456789".parse().unwrap();
+        let shared = Kept::default();
+        let add = |text: &str| {
+            let (offset, bytes) = (shared.end(&run_id).unwrap(), text.as_bytes().to_vec());
+            let part =
+                LogPart { attempt: 1, at: errand_model::Timestamp::default(), offset, bytes };
+            shared.append(&run_id, part).unwrap();
+        };
+        let check = |expect: &str| {
+            for _ in 0..2 {
+                bring(&shared, &run_id, &copy).unwrap();
+                assert_eq!(std::fs::read_to_string(&copy).unwrap(), expect);
+            }
+        };
+        check("");
+        add("one\n");
+        check("one\n");
+        add("two\nth");
+        check("one\ntwo\nth");
+        for _ in 0..40 {
+            add("ree\nth");
+        }
+        let before = "one\ntwo\nth".to_owned() + &"ree\nth".repeat(40);
+        check(&before);
+        add("ree\nfo");
+        add("ur\nfive\n");
+        shared.0.lock().unwrap().drain(..43);
+        check("five\n");
+        add("six\n");
+        check("five\nsix\n");
+        std::fs::remove_file(&copy).unwrap();
+        check("five\nsix\n");
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     }
     // Those that it names by path are there before it is.
     for digest in parcel.agent.named_agents().filter_map(|member| member.digest.as_ref()) {
-        share(engine, &parcel::open(&engine.registry().parcels(), digest)?)?;
+        share(engine, &open(engine, digest)?)?;
     }
     let files = parcel.files_path();
     for file in &parcel.files {
@@ -43,6 +43,16 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     }
     engine.note_shared(&parcel.digest);
     Ok(())
+}
+
+/// Opens a parcel, wherever it was packed.
+///
+/// # Errors
+///
+/// As [`fetch`]; if it is not here and nobody shared it.
+pub(crate) fn open(engine: &Engine, digest: &Digest) -> Result<Parcel, Error> {
+    fetch(engine, digest)?;
+    Ok(parcel::open(&engine.registry().parcels(), digest)?)
 }
 
 /// Puts a parcel in its place here that was shared elsewhere. One that is here is left alone, and so

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::coordinate::{family, handover};
 use crate::see_through::see_through;
 use crate::{
-    Engine, Error, deadlines, follow_up, launch, lease, record_file, rest, supervise, wait,
+    Engine, Error, deadlines, follow_up, launch, lease, logs, record_file, rest, supervise, wait,
 };
 
 /// How long processes that outlived their supervisor have to end by themselves.
@@ -397,9 +397,6 @@ async fn commit(engine: &Engine, append: Append) -> Result<(), Error> {
 
 /// The run's log says what became of it too.
 fn log_line(engine: &Engine, run: &Run) {
-    let path = engine.registry().run_log(&run.id);
     let text = format!("run {}: found by reconciliation", run.status.name());
-    if let Ok(log) = errand_agent::log::Writer::open(&path) {
-        log.system(&text);
-    }
+    logs::note(engine, &run.id, run.last_attempt_number(), &text);
 }

@@ -11,7 +11,7 @@ use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
-use crate::{Engine, Error, outbox, reconcile, wait};
+use crate::{Engine, Error, logs, outbox, reconcile, wait};
 
 /// How long the supervisor of a run that is over may take to end.
 const SUPERVISOR_LIMIT: Duration = Duration::from_secs(2);
@@ -160,7 +160,9 @@ async fn supervisor_gone(engine: &Engine, stored: &Stored) {
 fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let registry = engine.registry();
     let log = registry.run_log(run_id);
-    errand_agent::log::remove(&log).map_err(Error::io("remove", log))?;
+    errand_agent::log::remove(&log)
+        .and_then(|()| logs::forget(registry, run_id))
+        .map_err(Error::io("remove", log))?;
     for folder in [registry.workspace(run_id), registry.run_scratch(run_id)] {
         gone(std::fs::remove_dir_all(&folder)).map_err(Error::io("remove", folder))?;
     }

@@ -34,6 +34,7 @@ mod keys;
 mod listeners;
 mod listing;
 mod logs;
+mod machines;
 mod many;
 mod messages;
 mod migrate;

@@ -8,7 +8,7 @@ mod fork;
 mod redrive;
 mod retry;
 
-use errand_agent::parcel::{self, Parcel};
+use errand_agent::parcel::Parcel;
 use errand_model::RunId;
 use errand_model::event::{Event, OnBusy, ServiceSpec};
 use errand_model::inherit::{Heritage, Upto, inherit};
@@ -22,7 +22,7 @@ pub use retry::retry;
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::coordinate::family;
 use crate::launch::{self, Needs, Ready};
-use crate::{Engine, Error, payload, reconcile, wait};
+use crate::{Engine, Error, parcels, payload, reconcile, wait};
 
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
@@ -33,7 +33,7 @@ const PAGE: u32 = 5_000;
 ///
 /// If its parcel or its input is not there any more.
 pub(crate) fn submission(engine: &Engine, old: &Run) -> Result<Submission, Error> {
-    let parcel = parcel::open(&engine.registry().parcels(), &old.spec.agent.digest)?;
+    let parcel = parcels::open(engine, &old.spec.agent.digest)?;
     with_parcel(engine, old, parcel, old.spec.agent.path.clone())
 }
 

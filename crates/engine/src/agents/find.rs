@@ -1,10 +1,10 @@
 //! From a name to a parcel.
 
-use errand_agent::parcel::{self, Parcel};
+use errand_agent::parcel::Parcel;
 use errand_store::DocumentKind;
 
 use super::{Error, Version, read, version_key};
-use crate::Engine;
+use crate::{Engine, parcels};
 
 /// `name` or `name@version`, taken apart.
 pub fn split_reference(reference: &str) -> (&str, Option<&str>) {
@@ -36,5 +36,5 @@ pub async fn find(
 ///
 /// If it is not there any more.
 pub fn open(engine: &Engine, version: &Version) -> Result<Parcel, Error> {
-    Ok(parcel::open(&engine.registry().parcels(), &version.digest)?)
+    Ok(parcels::open(engine, &version.digest)?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use errand_agent::parcel::{self, Parcel};
+use errand_agent::parcel::Parcel;
 use errand_model::Digest;
 use errand_model::Timestamp;
 use errand_model::coordination::{Material, Membership, Start};
@@ -30,8 +30,7 @@ impl Opened {
         if let Some(parcel) = self.parcels.get(&agent.digest) {
             return Ok(parcel.clone());
         }
-        parcels::fetch(engine, &agent.digest)?;
-        let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
+        let parcel = parcels::open(engine, &agent.digest)?;
         self.parcels.insert(agent.digest.clone(), parcel.clone());
         Ok(parcel)
     }

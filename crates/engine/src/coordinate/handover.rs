@@ -5,7 +5,6 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use errand_agent::parcel;
 use errand_model::budget::{LimitName, Scope};
 use errand_model::event::{HandoffRequested, OnBusy, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement};
@@ -97,8 +96,7 @@ fn submission(
     let agent = spec.handoffs.get(&requested.to).ok_or_else(|| Error::Unsupported {
         what: format!("{:?}, which the agent file does not name", requested.to),
     })?;
-    parcels::fetch(engine, &agent.digest)?;
-    let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
+    let parcel = parcels::open(engine, &agent.digest)?;
     let given: Option<&Payload> = requested.input.as_ref().or(spec.input.as_ref());
     let input = given.map(|given| payload::to_bytes(&engine.blobs(), given)).transpose()?;
     let files = parcel.files_path();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use errand_agent::parcel;
 use errand_model::Payload;
 use errand_model::coordination::{Material, Pattern, Reference};
 use errand_model::event::{Failure, MessageType};
@@ -11,7 +10,7 @@ use errand_model::template;
 use errand_store::Blobs;
 use serde_json::{Map, Value};
 
-use crate::{Engine, payload, schema};
+use crate::{Engine, parcels, payload, schema};
 
 /// A failure of what is put together, and not of errand.
 fn failure(code: &str, message: String) -> Failure {
@@ -60,7 +59,7 @@ pub(super) fn output(
     material: &Material,
 ) -> Result<Option<Payload>, Failure> {
     let invalid = |message: String| failure("output_invalid", message);
-    let opened = parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
+    let opened = parcels::open(engine, &run.spec.agent.digest);
     if let Ok(parcel) = opened
         && parcel.agent.output_schema.is_some()
     {

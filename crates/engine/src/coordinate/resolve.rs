@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use errand_agent::parcel;
 use errand_api::agent_file::Member;
 use errand_model::Digest;
 use errand_model::coordination::{DEPTH_LIMIT, Plan};
@@ -83,8 +82,7 @@ async fn find(
 }
 
 fn of_parcel(engine: &Engine, digest: &Digest, path: String) -> Result<AgentRef, Error> {
-    parcels::fetch(engine, digest)?;
-    let parcel = parcel::open(&engine.registry().parcels(), digest)?;
+    let parcel = parcels::open(engine, digest)?;
     let (name, version) = (parcel.agent.name, parcel.agent.version);
     Ok(AgentRef { name, version, digest: parcel.digest, path })
 }

@@ -16,7 +16,7 @@ use sha2::Digest as _;
 use super::manifest::{EXPORT_SCHEMA, Entry, Kind, Manifest};
 use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, RECORD};
 use crate::evidence::blobs_of;
-use crate::{Engine, Error, wait};
+use crate::{Engine, Error, parcels, wait};
 
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
@@ -73,7 +73,8 @@ pub async fn write(
         return Err(Error::Live { run_id: run_id.clone() });
     }
     let journal = journal(engine, &stored).await?;
-    let parcel = parcel::open(&engine.registry().parcels(), &stored.run.spec.agent.digest)?;
+    let parcel = parcels::open(engine, &stored.run.spec.agent.digest)?;
+    let log = crate::logs::settled(engine, &stored.run).await?;
     let io =
         |source| Error::Io { doing: "write the archive of", path: run_id.as_str().into(), source };
     let mut archive = Archive { tar: tar::Builder::new(to), entries: BTreeMap::new() };
@@ -85,12 +86,11 @@ pub async fn write(
             return Err(BlobError::Damaged { digest: digest.clone() }.into());
         }
     }
-    let registry = engine.registry();
     archive
         .optional(BRIEF, &crate::supervise::scratch(engine, &stored.run).join(BRIEF))
         .map_err(io)?;
     archive.bytes(EVENTS, journal.text.as_bytes()).map_err(io)?;
-    logs(&registry.run_log(run_id), &mut archive).map_err(io)?;
+    logs(&log, &mut archive).map_err(io)?;
     packaged(&parcel, &mut archive).map_err(io)?;
     archive.bytes(RECORD, &record(&stored)?).map_err(io)?;
     let artifacts = stored.run.artifacts.iter();

@@ -1,9 +1,8 @@
 //! What people say is recorded: it must not hold a secret.
 
-use errand_agent::parcel;
 use errand_model::run::Run;
 
-use crate::{Engine, Error, environment};
+use crate::{Engine, Error, environment, parcels};
 
 /// Refuses a text with the value of a secret of the run's agent in it, as far as the caller has
 /// these secrets.
@@ -17,7 +16,7 @@ pub(crate) fn refuse_secrets(
     place: &'static str,
     text: &str,
 ) -> Result<(), Error> {
-    let opened = parcel::open(&engine.registry().parcels(), &run.spec.agent.digest);
+    let opened = parcels::open(engine, &run.spec.agent.digest);
     let Ok(parcel) = opened else { return Ok(()) };
     if parcel.agent.secrets.is_empty() {
         return Ok(());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use errand_agent::log;
-use errand_agent::parcel::{self, Parcel};
+use errand_agent::parcel::Parcel;
 use errand_agent::process::{Input, Spec};
 use errand_agent::redact::Redactor;
 use errand_agent::workspace::{Mode, Workspaces};
@@ -60,8 +60,7 @@ pub(super) struct AttemptFiles {
 /// What cannot be had; the attempt then fails with it.
 pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let registry = engine.registry();
-    parcels::fetch(engine, &run.spec.agent.digest)?;
-    let parcel = parcel::open(&registry.parcels(), &run.spec.agent.digest)?;
+    let parcel = parcels::open(engine, &run.spec.agent.digest)?;
     let agent = &parcel.agent;
     let secrets = environment::secrets(engine.surroundings(), agent)?;
     let token = new_token()?;

@@ -142,16 +142,16 @@ pub(crate) async fn get_log(
     headers: HeaderMap,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Refusal> {
-    let (engine, run_id) = (gateway.engine(), &stored.run.id);
+    let (engine, run) = (gateway.engine(), &stored.run);
     let mut response = if query == LogQuery::default() {
-        ranges::answer(&headers, Whole::open(engine, run_id)?)?
+        ranges::answer(&headers, Whole::open(engine, run).await?)?
     } else {
         let lines = Lines {
             tail: query.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
             since: query.since_ms.map(Timestamp::from_millis),
             output_only: !query.system.unwrap_or(true),
         };
-        let log = Log::open(engine, run_id, lines)?;
+        let log = Log::open(engine, run, lines).await?;
         let is_following = query.follow.unwrap_or_default();
         let log = if is_following { log.following() } else { log };
         if is_following && sse::is_wanted(&headers) {

@@ -1,0 +1,119 @@
+//! A gateway and workers that share a PostgreSQL database and no folder: as on several machines.
+
+use errand_testkit::postgres::Database;
+use errand_testkit::{Agent, LIMIT, Output, Running, Sandbox, Server, wait_until};
+use serde_json::{Value, json};
+
+use crate::support::{GATE, open_gate, sandbox};
+
+/// What all machines reach.
+fn database() -> Database {
+    let sandbox = sandbox();
+    Database::prepared("machines", |url| {
+        drop(sandbox.errand(["migrate", "--database", url]).run().ok());
+    })
+}
+
+/// A gateway on a machine that carries out nothing.
+fn gateway(machine: &Sandbox, database: &Database) -> Server {
+    Server::start(machine, &["--slots", "0", "--database", &database.url()])
+}
+
+fn worker(machine: &Sandbox, database: &Database) -> Running {
+    let words = ["worker", "--slots", "2", "--lease", "5s", "--database"];
+    let worker = machine.errand(words).arg(database.url()).limit(LIMIT * 4).spawn();
+    worker.wait_for_stderr("slots");
+    worker
+}
+
+fn ask(server: &Server, machine: &Sandbox, words: &[&str]) -> Output {
+    machine.errand(["--server", &server.url()]).args(words).run()
+}
+
+/// Starts a run of a registered agent.
+fn start(server: &Server, name: &str) -> String {
+    let record: Value = server.post("/v1/runs", &json!({ "agent": name })).expect(202).json();
+    record["run_id"].as_str().unwrap().to_owned()
+}
+
+/// Files of a run in a machine's registry.
+fn files_of(machine: &Sandbox, run_id: &str) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(machine.registry().join("runs")) else {
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.contains(run_id)).collect()
+}
+
+#[test]
+fn the_log_of_a_run_on_another_machine_is_there_while_it_runs_and_afterwards() {
+    let (near, far, other) = (sandbox(), sandbox(), sandbox());
+    let database = database();
+    let server = gateway(&near, &database);
+    let worker = worker(&far, &database);
+    let script = format!(
+        "echo ready; echo aside >&2\n{GATE}\
+         for n in 1 2 3; do echo \"line $n\"; done\nprintf 'the end'\n"
+    );
+    let agent = Agent::shell(&script).named("talker");
+    drop(server.push(&near.agent(&agent)).expect(201));
+    let run_id = start(&server, "talker");
+    let follower =
+        near.errand(["--server", &server.url(), "logs", "-f", &run_id]).limit(LIMIT * 2).spawn();
+    wait_until("the follower sees what is said", LIMIT, || follower.stdout().contains("ready"));
+    assert_eq!(ask(&server, &near, &["logs", &run_id]).ok().stdout(), "ready\n");
+    drop(ask(&server, &near, &["export", &run_id, "--live", "-o", "live.tar"]).ok());
+    drop(near.errand(["verify", "live.tar"]).run().ok());
+
+    open_gate(&far);
+    let all = "ready\nline 1\nline 2\nline 3\nthe end";
+    let followed = follower.wait().ok();
+    assert_eq!((followed.stdout().trim_end(), followed.stderr().trim_end()), (all, "aside"));
+    // Asked for the very moment the run is over: nothing is missing.
+    drop(ask(&server, &near, &["wait", &run_id]).ok());
+    let whole = server.get(&format!("/v1/runs/{run_id}/log")).expect(200).body;
+    assert!(whole.contains("attempt 1 ended (exit code 0): run completed"), "{whole}");
+    assert_eq!(ask(&server, &near, &["logs", &run_id]).ok().stdout().trim_end(), all);
+    let log = std::fs::read_to_string(far.registry().join(format!("runs/{run_id}.log"))).unwrap();
+    assert_eq!(whole, log, "byte by byte what its worker wrote");
+
+    let file = near.path("run.tar");
+    let file = file.to_str().unwrap();
+    drop(ask(&server, &near, &["export", &run_id, "-o", file]).ok());
+    drop(other.errand(["verify", file]).run().ok());
+    drop(other.errand(["import", file]).run().ok());
+    let imported = other.errand(["logs", "--system", &run_id]).run().ok();
+    assert!(imported.stderr().contains("attempt 1 ended (exit code 0)"), "{}", imported.describe());
+    assert_eq!(imported.stdout().trim_end(), all);
+
+    drop(ask(&server, &near, &["rm", &run_id]).ok());
+    assert_eq!(files_of(&near, &run_id), [] as [String; 0], "its copy goes with it");
+    worker.terminate();
+    drop(worker.wait());
+}
+
+#[test]
+fn a_gateway_that_never_saw_an_agent_starts_it_does_it_again_and_exports_it() {
+    let machines = [sandbox(), sandbox(), sandbox(), sandbox(), sandbox()];
+    let [near, far, starts, restarts, exports] = &machines;
+    let database = database();
+    let worker = worker(far, &database);
+    let agent = Agent::shell("echo hello\n").named("hello").file("more.txt", "more");
+    let server = gateway(near, &database);
+    drop(server.push(&near.agent(&agent)).expect(201));
+
+    let server = gateway(starts, &database);
+    let run_id = start(&server, "hello");
+    drop(ask(&server, starts, &["wait", &run_id]).ok());
+
+    let server = gateway(restarts, &database);
+    let again = ask(&server, restarts, &["restart", &run_id]).ok().stdout_line();
+    drop(ask(&server, restarts, &["wait", &again]).ok());
+    assert_eq!(ask(&server, restarts, &["logs", &again]).ok().stdout(), "hello\n");
+
+    let server = gateway(exports, &database);
+    drop(ask(&server, exports, &["export", &again, "-o", "run.tar"]).ok());
+    drop(exports.errand(["verify", "run.tar"]).run().ok());
+    worker.terminate();
+    drop(worker.wait());
+}
