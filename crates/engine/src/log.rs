@@ -38,6 +38,7 @@ pub struct Log {
     engine: Engine,
     run_id: RunId,
     reader: Reader,
+    form: Form,
     watch: Option<Watch>,
     /// Whether it goes on until the run is over.
     is_following: bool,
@@ -55,8 +56,39 @@ impl Log {
         let counted = if lines.output_only { Counted::Output } else { Counted::All };
         let query = Query { tail: lines.tail, since: lines.since, counted };
         let reader = Reader::open(&path, query).map_err(Error::io("read", path))?;
+        Ok(Self::of(engine, run, reader))
+    }
+
+    /// Opens the log of a run behind its first `place` bytes; where it has no more than that, at its
+    /// end. Segments that were dropped since do not count any more.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::open`].
+    pub async fn open_at(engine: &Engine, run: &Run, place: u64) -> Result<Self, Error> {
+        let path = logs::settled(engine, run).await?;
+        let within = place.saturating_sub(logs::begins_at(engine, &run.id));
+        let reader = Reader::open_at(&path, within).map_err(Error::io("read", path))?;
+        Ok(Self::of(engine, run, reader).byte_by_byte())
+    }
+
+    fn of(engine: &Engine, run: &Run, reader: Reader) -> Self {
         let (engine, run_id) = (engine.clone(), run.id.clone());
-        Ok(Self { engine, run_id, reader, watch: None, is_following: false, has_ended: true })
+        let (form, watch) = (Form::Lines, None);
+        Self { engine, run_id, reader, form, watch, is_following: false, has_ended: true }
+    }
+
+    /// The same, byte by byte. Of the lines that are wanted, the first is where it begins: none is
+    /// left out behind it.
+    #[must_use]
+    pub const fn byte_by_byte(mut self) -> Self {
+        self.form = Form::AsWritten;
+        self
+    }
+
+    /// Where in the whole log the next byte is.
+    pub fn place(&self) -> u64 {
+        logs::begins_at(&self.engine, &self.run_id).saturating_add(self.reader.place())
     }
 
     /// The same, going on until the run is over.
@@ -114,6 +146,23 @@ impl Log {
     }
 
     fn piece(&mut self) -> io::Result<Vec<u8>> {
+        match self.form {
+            Form::Lines => self.lines(),
+            Form::AsWritten => self.bytes(),
+        }
+    }
+
+    fn bytes(&mut self) -> io::Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        while piece.len() < PIECE_BYTES
+            && let Some(line) = self.reader.next_as_written()?
+        {
+            piece.extend_from_slice(line);
+        }
+        Ok(piece)
+    }
+
+    fn lines(&mut self) -> io::Result<Vec<u8>> {
         let mut piece = Vec::new();
         while piece.len() < PIECE_BYTES {
             let Some(line) = self.reader.next_line()? else { break };
@@ -127,6 +176,15 @@ impl Log {
         }
         Ok(piece)
     }
+}
+
+/// What is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// Each line of output once, put together from its parts.
+    Lines,
+    /// The bytes of the log: whoever counts them knows where to go on.
+    AsWritten,
 }
 
 /// All of a log, byte by byte, as its files have it.

@@ -164,6 +164,19 @@ pub async fn settled(engine: &Engine, run: &Run) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
+/// Where in the log the file of [`path`] begins: not at 0 where the oldest bytes are forgotten.
+pub(crate) fn begins_at(engine: &Engine, run_id: &RunId) -> u64 {
+    if engine.store().shared_logs().is_none() {
+        return 0;
+    }
+    let beginning = beginning_of(&copy_of(&engine.registry().run_log(run_id)));
+    std::fs::read_to_string(beginning).map_or(0, |text| last_number(&text))
+}
+
+fn last_number(text: &str) -> u64 {
+    text.lines().last().and_then(|at| at.parse().ok()).unwrap_or(0)
+}
+
 /// Whether the line with which that attempt ends is among the last ones.
 fn has_end(path: &Path, attempt: u32) -> bool {
     let read = || {
@@ -241,7 +254,7 @@ fn bring(shared: &dyn SharedLogs, run_id: &RunId, copy: &Path) -> Result<(), Err
     flock(&beginning, FlockOperation::LockExclusive).map_err(|error| failed()(error.into()))?;
     let mut text = String::new();
     beginning.read_to_string(&mut text).map_err(failed())?;
-    let mut begins_at: u64 = text.lines().last().and_then(|at| at.parse().ok()).unwrap_or(0);
+    let mut begins_at = last_number(&text);
     let mut file = open(copy).map_err(failed())?;
     loop {
         let length = file.seek(SeekFrom::End(0)).map_err(failed())?;

@@ -99,8 +99,12 @@ pub struct Reader {
     start: usize,
     /// A line without end at the end of the log is being written, rather than torn.
     is_following: bool,
+    /// Whether a line as it was written was read: none is left out behind it.
+    is_begun: bool,
     /// By stream: a line of which only parts have come.
     unfinished: [Unfinished; 3],
+    /// Where in the whole log the next line is that was not read yet, in bytes.
+    place: u64,
     /// What the last answer was taken from, to be forgotten before the next.
     shown: Option<Shown>,
     /// The stream of the last line shown, if it has no end yet.
@@ -150,11 +154,46 @@ impl Reader {
                 chrono::DateTime::from_timestamp_millis(since.as_millis()).unwrap_or_default();
             time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
         });
-        let mut segments = open_segments(path)?;
-        let (index, offset) = match query.tail {
+        let segments = open_segments(path)?;
+        let start = match query.tail {
             Some(lines) => tail::start_of_last(&segments, lines, query.counted)?,
             None => (first_since(&segments, query.since)?, 0),
         };
+        Self::at(path, segments, start, since)
+    }
+
+    /// Opens the log at `path` at a [place](Self::place) that was told before, or at its end if that
+    /// is nearer.
+    ///
+    /// # Errors
+    ///
+    /// If it exists and cannot be read.
+    pub fn open_at(path: &Path, place: u64) -> io::Result<Self> {
+        let segments = open_segments(path)?;
+        let mut left = place;
+        let mut start = (0, 0);
+        for (index, segment) in segments.iter().enumerate().rev() {
+            let length = segment.metadata()?.len();
+            start = (index, left.min(length));
+            if left < length {
+                break;
+            }
+            left -= length;
+        }
+        Self::at(path, segments, start, None)
+    }
+
+    /// Opens one of the segments, which are the newest first.
+    fn at(
+        path: &Path,
+        mut segments: Vec<File>,
+        (index, offset): (usize, u64),
+        since: Option<String>,
+    ) -> io::Result<Self> {
+        let mut place = offset;
+        for older in segments.iter().skip(index + 1) {
+            place += older.metadata()?.len();
+        }
         let mut file = (index < segments.len()).then(|| segments.swap_remove(index));
         if let Some(file) = &mut file {
             file.seek(SeekFrom::Start(offset))?;
@@ -163,9 +202,11 @@ impl Reader {
             path: path.to_owned(),
             since,
             file,
+            place,
             buffer: Vec::new(),
             start: 0,
             is_following: false,
+            is_begun: false,
             unfinished: Default::default(),
             shown: None,
             open: None,
@@ -175,6 +216,36 @@ impl Reader {
     /// Where the log is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where in the whole log, in bytes, what was not read yet begins. Segments that are dropped
+    /// because the log is too long do not count any more: then it is further on than it says.
+    pub const fn place(&self) -> u64 {
+        self.place
+    }
+
+    /// The next line as it stands in the file, with its newline if it has one; `None` if there is no
+    /// more for now. To be used instead of [`Self::next_line`], not in turns with it.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read.
+    pub fn next_as_written(&mut self) -> io::Result<Option<&[u8]>> {
+        loop {
+            let Some((start, end)) = self.next_raw()? else { return Ok(None) };
+            if !self.is_begun && self.is_early(start, end) {
+                continue;
+            }
+            self.is_begun = true;
+            // Behind a line that was read, `start` is behind its newline.
+            return Ok(self.buffer.get(start..end.max(self.start)));
+        }
+    }
+
+    /// Whether a line is older than what is wanted.
+    fn is_early(&self, start: usize, end: usize) -> bool {
+        let Some(since) = &self.since else { return false };
+        parse(&self.buffer[start..end]).is_some_and(|line| line.at < since.as_bytes())
     }
 
     /// Tells whether a line without end at the end of the log is still being written.
@@ -280,6 +351,7 @@ impl Reader {
             if let Some(length) = memchr::memchr(b'\n', &self.buffer[searched..]) {
                 let line = (self.start, searched + length);
                 self.start = searched + length + 1;
+                self.has_read(self.start - line.0);
                 return Ok(Some(line));
             }
             let waiting = self.buffer.len() - self.start;
@@ -301,9 +373,14 @@ impl Reader {
         }
     }
 
+    fn has_read(&mut self, length: usize) {
+        self.place = self.place.saturating_add(u64::try_from(length).unwrap_or(0));
+    }
+
     fn take_rest(&mut self) -> Option<(usize, usize)> {
         let rest = (self.start, self.buffer.len());
         self.start = self.buffer.len();
+        self.has_read(rest.1 - rest.0);
         Some(rest)
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::log::{Followed, Limits, Query, Reader, Writer, follow};
+use errand_agent::log::{Followed, Limits, Query, Reader, Writer, follow, older};
 use errand_agent::os::watch::Watch;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -148,4 +148,45 @@ async fn a_watch_tells_of_changes_and_only_of_them() {
     std::fs::write(&path, "y").unwrap();
     timeout(LIMIT, watch.changed()).await.unwrap().unwrap();
     assert!(watch.file(&place.path("missing")).is_err());
+}
+
+#[test]
+fn a_log_read_as_it_was_written_goes_on_where_it_was_left_whatever_was_rotated() {
+    let place = Place::new();
+    let limits = Limits { segment_bytes: 300, segments: 16 };
+    let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
+    let mut read = Vec::new();
+    let mut at = 0;
+    for round in 0..40 {
+        for line in 0..round % 4 {
+            writer.system(&format!("round {round}, line {line}"));
+        }
+        // Another reader each time, which reads only a part of what is there.
+        let mut reader = Reader::open_at(&place.log_path(), at).unwrap();
+        assert_eq!(reader.place(), at);
+        for _ in 0..2 {
+            if let Some(line) = reader.next_as_written().unwrap() {
+                read.extend_from_slice(line);
+            }
+        }
+        at = reader.place();
+        assert_eq!(u64::try_from(read.len()).unwrap(), at);
+    }
+    let mut reader = Reader::open_at(&place.log_path(), at).unwrap();
+    while let Some(line) = reader.next_as_written().unwrap() {
+        read.extend_from_slice(line);
+    }
+    let mut whole = Vec::new();
+    for (_, segment) in older(&place.log_path()).into_iter().rev() {
+        whole.extend(std::fs::read(segment).unwrap());
+    }
+    whole.extend(std::fs::read(place.log_path()).unwrap());
+    assert_eq!(String::from_utf8(read).unwrap(), String::from_utf8(whole).unwrap());
+    let tail = Query { tail: Some(1), ..Query::default() };
+    let mut last = Reader::open(&place.log_path(), tail).unwrap();
+    let before = last.place();
+    let length = u64::try_from(last.next_as_written().unwrap().unwrap().len()).unwrap();
+    assert_eq!(before + length, reader.place());
+    let mut beyond = Reader::open_at(&place.log_path(), reader.place() + 7).unwrap();
+    assert_eq!((beyond.place(), beyond.next_as_written().unwrap()), (reader.place(), None));
 }

@@ -11,6 +11,13 @@ use crate::record::RecordArtifact;
 
 /// Which part is wanted.
 const RANGE: Header = Header { name: "Range", says: "Which bytes are wanted: `bytes=0-99`." };
+/// Where it begins.
+const LOG_OFFSET: Header = Header {
+    name: LOG_OFFSET_HEADER,
+    says: "How many bytes of the log come before the first one of the answer, where it is followed.",
+};
+/// The header of an answer that follows a log: whoever adds what came since knows where to go on.
+pub const LOG_OFFSET_HEADER: &str = "errand-log-offset";
 /// What it is called.
 const ETAG: Header = Header { name: "ETag", says: "The digest of the content, in quotes." };
 
@@ -46,7 +53,7 @@ pub const AREA: Area = Area {
             .query::<LogQuery>()
             .headers(&[RANGE])
             .answers(&[
-                Answer::bytes(200, "text/plain", "The lines."),
+                Answer::bytes(200, "text/plain", "The lines.").with(&[LOG_OFFSET]),
                 Answer::bytes(206, "text/plain", "The part that is wanted, of the whole log."),
             ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
@@ -91,9 +98,14 @@ pub struct LogQuery {
     /// Whether errand's own lines count for `tail`; they do unless said. They are sent anyway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
-    /// Whether it goes on until the run ends. Sent as events if `text/event-stream` is accepted.
+    /// Whether it goes on until the run ends. Sent as events if `text/event-stream` is accepted. As
+    /// text, the answer is whole only if it ends as HTTP says: it breaks off where the server ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<bool>,
+    /// Only what comes behind so many bytes of the log: where a client goes on whose connection broke.
+    /// Not with `tail` or `since_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
 }
 
 /// Which inventory.

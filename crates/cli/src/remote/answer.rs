@@ -20,6 +20,11 @@ pub(super) async fn refused(url: &Url, response: Response) -> Failure {
         .is_some_and(|value| value.starts_with(Problem::MEDIA_TYPE));
     let body = match response.bytes().await {
         Ok(body) if is_problem && body.len() <= SHOWN_BYTES => body,
+        // What stands before the server, and does not get through to it.
+        Ok(_) | Err(_) if matches!(status.as_u16(), 502..=504) => {
+            let what = format!("the server {url} does not answer: HTTP {status} came instead");
+            return Failure::new(ErrorCode::ServerUnreachable, what);
+        }
         Ok(_) | Err(_) => return not_a_server(url, &format!("it answers with HTTP {status}")),
     };
     match serde_json::from_slice::<Problem>(&body) {

@@ -1,6 +1,7 @@
 //! The client: built when the first command needs it.
 
 use std::error::Error as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
@@ -45,6 +46,8 @@ impl Target {
 pub(crate) struct Remote {
     client: Client,
     target: Target,
+    /// Whether it is known that it does not answer at the moment.
+    is_lost: AtomicBool,
 }
 
 impl Remote {
@@ -59,12 +62,17 @@ impl Remote {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Failure::internal("cannot make an HTTP client", &error))?;
-        Ok(Self { client, target })
+        Ok(Self { client, target, is_lost: AtomicBool::new(false) })
     }
 
     /// Where it is.
     pub(super) const fn url(&self) -> &Url {
         &self.target.url
+    }
+
+    /// Notes whether it answers. Returns what was known before.
+    pub(super) fn set_lost(&self, is_lost: bool) -> bool {
+        self.is_lost.swap(is_lost, Ordering::Relaxed)
     }
 
     /// A request about something below `/v1`.
@@ -119,12 +127,6 @@ impl Remote {
         body: &(impl Serialize + Sync),
     ) -> Result<T, Failure> {
         self.ask(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// Whether a failure is that nothing came back.
-    #[expect(clippy::unused_self, reason = "it is about answers of this server")]
-    pub(super) fn is_unreachable(&self, failure: &Failure) -> bool {
-        failure.code() == ErrorCode::ServerUnreachable
     }
 
     /// Why nothing came back.

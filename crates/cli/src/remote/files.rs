@@ -7,7 +7,7 @@ use errand_api::record::RecordArtifact;
 use errand_model::{Digest, RunId};
 use futures_util::StreamExt as _;
 use reqwest::header::ETAG;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
 use super::Remote;
@@ -55,20 +55,21 @@ impl Remote {
         request: RequestBuilder,
         target: &mut Target,
     ) -> Result<(), Failure> {
-        self.stream(request, |bytes| {
+        let response = self.send(request).await?;
+        self.take(response, |bytes| {
             target.write_all(bytes).map_err(|error| target.unwritten(&error))
         })
         .await?;
         target.flush().map_err(|error| target.unwritten(&error))
     }
 
-    /// Sends a request and hands on what comes, as it comes.
-    pub(super) async fn stream(
+    /// Hands on what comes of an answer, as it comes.
+    pub(super) async fn take(
         &self,
-        request: RequestBuilder,
+        response: Response,
         mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let mut body = self.send(request).await?.bytes_stream();
+        let mut body = response.bytes_stream();
         while let Some(bytes) = body.next().await {
             take(&bytes.map_err(|error| self.unreachable(&error))?)?;
         }

@@ -3,8 +3,7 @@
 //! A connection that breaks is made again after the last event that came: nothing is left out, and
 //! nothing comes twice.
 
-use std::time::Duration;
-
+use errand_api::error_code::ErrorCode;
 use errand_model::{Event, RunId};
 use futures_util::StreamExt as _;
 use reqwest::Method;
@@ -12,12 +11,9 @@ use reqwest::header::ACCEPT;
 
 use super::Remote;
 use super::answer::not_a_server;
+use super::patience::Patience;
 use crate::failure::Failure;
 
-/// How often a stream that broke is asked for again before that is a failure.
-const TRIES: u32 = 20;
-/// How long before it is asked for again.
-const PAUSE: Duration = Duration::from_millis(500);
 /// The longest event that is read: more than any journal takes.
 const EVENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
@@ -38,23 +34,22 @@ impl Remote {
         mut after: u64,
         mut take: impl FnMut(&Event) -> Result<More, Failure>,
     ) -> Result<(), Failure> {
-        let mut tries = 0;
+        let mut patience = Patience::with(self);
         loop {
             let before = after;
-            match self.stream_events(run_id, &mut after, &mut take).await {
-                Ok(Ended::Over) => return Ok(()),
-                Ok(Ended::Broken) => {}
-                // What is refused is refused again.
-                Err(failure) if !self.is_unreachable(&failure) || tries >= TRIES => {
-                    return Err(failure);
+            let streamed = self.stream_events(run_id, &mut after, &mut take).await;
+            if after > before {
+                patience.answered();
+            }
+            let broken = match streamed {
+                Ok(Ended::Over) => {
+                    patience.answered();
+                    return Ok(());
                 }
-                Err(_) => {}
-            }
-            tries = if after > before { 0 } else { tries + 1 };
-            if tries > TRIES {
-                return Err(not_a_server(self.url(), "its stream of events ends without an end"));
-            }
-            tokio::time::sleep(PAUSE).await;
+                Ok(Ended::Broken) => broken_off(self),
+                Err(failure) => failure,
+            };
+            patience.after(broken).await?;
         }
     }
 
@@ -96,6 +91,12 @@ impl Remote {
         }
         Ok(Ended::Broken)
     }
+}
+
+/// Why a stream that ended without an end is asked for again.
+fn broken_off(remote: &Remote) -> Failure {
+    let what = format!("the stream of events of {} ends without an end", remote.url());
+    Failure::new(ErrorCode::ServerUnreachable, what)
 }
 
 /// How a stream ended.

@@ -3,10 +3,12 @@
 use std::io;
 
 use errand_agent::log::{Counted, Followed, Incoming, Query};
+use errand_api::gateway::file::LOG_OFFSET_HEADER;
 use errand_model::RunId;
-use reqwest::Method;
+use reqwest::{Method, Response};
 
 use super::Remote;
+use super::patience::Patience;
 use crate::failure::Failure;
 
 /// Which lines are wanted.
@@ -19,30 +21,76 @@ pub(crate) struct LogAsk {
 }
 
 impl Remote {
-    /// Hands lines on as they come.
+    /// Hands lines on as they come. One that is followed goes on behind the last line that came
+    /// where the connection breaks.
     pub(crate) async fn log(
         &self,
         run_id: &RunId,
         ask: LogAsk,
         mut show: impl FnMut(Followed<'_>) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        let LogAsk { query: Query { tail, since, counted }, follow } = ask;
-        let mut query = vec![("follow", follow.to_string())];
-        query.extend(tail.map(|lines| ("tail", lines.to_string())));
-        query.extend(since.map(|since| ("since_ms", since.as_millis().to_string())));
-        query.push(("system", (counted == Counted::All).to_string()));
-        let request = self.request(Method::GET, &["runs", run_id.as_str(), "log"]).query(&query);
         let mut incoming = Incoming::default();
-        self.stream(request, |bytes| {
-            incoming
-                .push(bytes, |line| show(Followed::Line(line)))
-                .and_then(|()| show(Followed::Idle))
-                .map_err(|error| Failure::stdout(&error))
-        })
-        .await?;
+        let mut place = None;
+        let mut patience = Patience::with(self);
+        loop {
+            let log = Box::pin(self.open_log(run_id, ask, place)).await;
+            let broken = match log {
+                Ok(response) => {
+                    patience.answered();
+                    let begins_at = offset(&response);
+                    let mut read = 0;
+                    let end = self
+                        .take(response, |bytes| {
+                            read += u64::try_from(bytes.len()).unwrap_or(0);
+                            incoming
+                                .push(bytes, |line| show(Followed::Line(line)))
+                                .and_then(|()| show(Followed::Idle))
+                                .map_err(|error| Failure::stdout(&error))
+                        })
+                        .await;
+                    let Err(failure) = end else { break };
+                    let waiting = u64::try_from(incoming.waiting_bytes()).unwrap_or(0);
+                    incoming.forget_waiting();
+                    // Only a server that says where it began can be asked for the rest.
+                    place = begins_at.map(|begins_at| (begins_at + read).saturating_sub(waiting));
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            if place.is_none() {
+                return Err(broken);
+            }
+            patience.after(broken).await?;
+        }
         incoming
             .finish(|line| show(Followed::Line(line)))
             .and_then(|()| show(Followed::Idle))
             .map_err(|error| Failure::stdout(&error))
     }
+
+    /// Asks for the lines that are wanted, or for those behind a place.
+    async fn open_log(
+        &self,
+        run_id: &RunId,
+        ask: LogAsk,
+        place: Option<u64>,
+    ) -> Result<Response, Failure> {
+        let LogAsk { query: Query { tail, since, counted }, follow } = ask;
+        let mut query = vec![("follow", follow.to_string())];
+        match place {
+            Some(place) => query.push(("from", place.to_string())),
+            None => {
+                query.extend(tail.map(|lines| ("tail", lines.to_string())));
+                query.extend(since.map(|since| ("since_ms", since.as_millis().to_string())));
+                query.push(("system", (counted == Counted::All).to_string()));
+            }
+        }
+        let request = self.request(Method::GET, &["runs", run_id.as_str(), "log"]);
+        self.send(request.query(&query)).await
+    }
+}
+
+/// Where in the log an answer begins, in bytes.
+fn offset(response: &Response) -> Option<u64> {
+    response.headers().get(LOG_OFFSET_HEADER)?.to_str().ok()?.parse().ok()
 }

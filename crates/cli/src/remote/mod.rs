@@ -11,6 +11,7 @@ mod dead_letters;
 mod files;
 mod follow;
 mod log;
+mod patience;
 mod people;
 mod runs;
 mod sessions;

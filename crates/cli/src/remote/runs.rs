@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::answer::not_a_server;
+use super::patience::Patience;
 use super::{More, Remote, UsageAsk};
 use crate::failure::Failure;
 
@@ -124,11 +125,21 @@ impl Remote {
         run_id: &RunId,
         deadline: Option<Instant>,
     ) -> Result<Record, Failure> {
+        let mut patience = Patience::with(self);
         loop {
             let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
             let wait = left.map_or(WAIT, |left| left.min(WAIT));
             let query = [("timeout", format!("{}ms", wait.as_millis().max(1)))];
-            let record: Record = self.query(&["runs", run_id.as_str(), "wait"], &query).await?;
+            let waited = self.query::<Record>(&["runs", run_id.as_str(), "wait"], &query).await;
+            let record = match waited {
+                Ok(record) => record,
+                Err(failure) if left.is_some_and(|left| left.is_zero()) => return Err(failure),
+                Err(failure) => {
+                    patience.after(failure).await?;
+                    continue;
+                }
+            };
+            patience.answered();
             if record.is_terminal() || left.is_some_and(|left| left <= wait) {
                 return Ok(record);
             }
@@ -137,7 +148,7 @@ impl Remote {
 
     /// Waits until the run is over, or waits for a person with no agent there.
     pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
-        let mut seen = 0;
+        let (mut seen, mut patience) = (0, Patience::with(self));
         let mut looks_again = false;
         loop {
             if std::mem::take(&mut looks_again) {
@@ -153,12 +164,26 @@ impl Remote {
                 })
                 .await?;
             }
-            let record = self.record(run_id).await?;
-            if record.is_terminal() || Box::pin(self.rests(&record)).await? {
+            let (record, rests) = match Box::pin(self.standing(run_id)).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    patience.after(failure).await?;
+                    continue;
+                }
+            };
+            patience.answered();
+            if record.is_terminal() || rests {
                 return Ok(record);
             }
             looks_again = record.status == "paused" && record.coordinator.is_some();
         }
+    }
+
+    /// A run, and whether it rests.
+    async fn standing(&self, run_id: &RunId) -> Result<(Record, bool), Failure> {
+        let record = self.record(run_id).await?;
+        let rests = Box::pin(self.rests(&record)).await?;
+        Ok((record, rests))
     }
 
     /// Whether a run waits for people and none of its agents is there, however deep.

@@ -49,6 +49,7 @@ mod pausing;
 mod payload;
 mod people;
 mod places;
+mod reconnects;
 mod recovery;
 mod reference;
 mod remote;

@@ -13,11 +13,12 @@ use axum::response::{IntoResponse as _, Response};
 use errand_api::bom::document;
 use errand_api::bom_page::BomPage;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LogQuery};
+use errand_api::gateway::file::{Artifacts, BomQuery, BomsQuery, LOG_OFFSET_HEADER, LogQuery};
 use errand_engine::log::{Lines, Log, Whole};
 use errand_engine::{Error as EngineError, bom, record_file, view};
+use errand_model::run::Run;
 use errand_model::{Digest, Timestamp, scoped, unscoped};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -146,50 +147,95 @@ pub(crate) async fn get_log(
     let mut response = if query == LogQuery::default() {
         ranges::answer(&headers, Whole::open(engine, run).await?)?
     } else {
-        let lines = Lines {
-            tail: query.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
-            since: query.since_ms.map(Timestamp::from_millis),
-            output_only: !query.system.unwrap_or(true),
-        };
-        let log = Log::open(engine, run, lines).await?;
+        let mut log = lines(&gateway, run, &query).await?;
         let is_following = query.follow.unwrap_or_default();
-        let log = if is_following { log.following() } else { log };
         if is_following && sse::is_wanted(&headers) {
-            return Ok(events(&gateway, log));
+            return Ok(events(&gateway, log.following()));
         }
-        Body::from_stream(pieces(&gateway, log)).into_response()
+        if is_following {
+            log = log.byte_by_byte().following();
+        }
+        let place = log.place();
+        let mut response = Body::from_stream(pieces(&gateway, log)).into_response();
+        if is_following {
+            response.headers_mut().insert(LOG_OFFSET_HEADER, HeaderValue::from(place));
+        }
+        response
     };
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LOG_TYPE));
     Ok(response)
 }
 
-/// The pieces of a log until it ends, or the gateway does.
+/// The lines that are wanted.
+async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<Log, Refusal> {
+    let engine = gateway.engine();
+    let Some(place) = query.from else {
+        let lines = Lines {
+            tail: query.tail.map(|lines| usize::try_from(lines).unwrap_or(usize::MAX)),
+            since: query.since_ms.map(Timestamp::from_millis),
+            output_only: !query.system.unwrap_or(true),
+        };
+        return Ok(Log::open(engine, run, lines).await?);
+    };
+    if query.tail.is_some() || query.since_ms.is_some() {
+        let detail = "from says where the lines begin, and so does tail or since_ms";
+        return Err(Refusal::new(ErrorCode::ParameterInvalid, detail).at("from"));
+    }
+    Ok(Log::open_at(engine, run, place).await?)
+}
+
+/// What comes next of a log.
+enum Next {
+    /// Lines.
+    Piece(Bytes),
+    /// All of it is there.
+    End,
+    /// It goes on, but not here.
+    BrokenOff,
+}
+
+async fn next(gateway: &Gateway, log: &mut Log) -> Next {
+    let piece = tokio::select! {
+        piece = log.next() => piece,
+        () = gateway.closing() => return Next::BrokenOff,
+    };
+    match piece {
+        Ok(None) => Next::End,
+        Ok(Some(piece)) => Next::Piece(Bytes::from(piece)),
+        Err(error) => {
+            tracing::warn!("a log cannot be read: {error}");
+            Next::BrokenOff
+        }
+    }
+}
+
+/// The pieces of a log until it ends. One that goes on elsewhere ends with an error, and the answer
+/// breaks off: nobody takes it for the whole.
 fn pieces(
     gateway: &Gateway,
     log: Log,
 ) -> impl futures_util::Stream<Item = Result<Bytes, io::Error>> + use<> {
-    let state = (Box::new(log), gateway.clone());
-    stream::unfold(state, |(mut log, gateway)| async move {
-        let piece = tokio::select! {
-            piece = log.next() => piece,
-            () = gateway.closing() => Ok(None),
-        };
-        match piece {
-            Ok(None) => None,
-            Ok(Some(piece)) => Some((Ok(Bytes::from(piece)), (log, gateway))),
-            Err(error) => {
-                tracing::warn!("a log cannot be read: {error}");
-                Some((Err(io::Error::other("the log cannot be read")), (log, gateway)))
-            }
+    let state = Some((Box::new(log), gateway.clone()));
+    stream::unfold(state, |state| async move {
+        let (mut log, gateway) = state?;
+        match next(&gateway, &mut log).await {
+            Next::Piece(piece) => Some((Ok(piece), Some((log, gateway)))),
+            Next::End => None,
+            Next::BrokenOff => Some((Err(io::Error::other("the log goes on")), None)),
         }
     })
 }
 
-/// The same as server-sent events: one for each line, and `end`.
+/// The same as server-sent events: one for each line, and `end` where it ends.
 fn events(gateway: &Gateway, log: Log) -> Response {
-    use futures_util::StreamExt as _;
-    let lines = pieces(gateway, log).filter_map(|piece| async move {
-        let piece = piece.ok()?;
+    let state = Some((Box::new(log), gateway.clone()));
+    let events = stream::unfold(state, |state| async move {
+        let (mut log, gateway) = state?;
+        let piece = match next(&gateway, &mut log).await {
+            Next::Piece(piece) => piece,
+            Next::End => return Some((Bytes::from_static(b"event: end\ndata: {}\n\n"), None)),
+            Next::BrokenOff => return None,
+        };
         let mut text = String::new();
         for line in String::from_utf8_lossy(&piece).lines() {
             // A carriage return would end a line of the stream.
@@ -197,10 +243,10 @@ fn events(gateway: &Gateway, log: Log) -> Response {
             text.push_str(&line.replace('\r', "\\r"));
             text.push_str("\n\n");
         }
-        Some(Ok::<_, Infallible>(Bytes::from(text)))
+        Some((Bytes::from(text), Some((log, gateway))))
     });
-    let end = stream::once(async { Ok(Bytes::from_static(b"event: end\ndata: {}\n\n")) });
-    let mut response = Body::from_stream(lines.chain(end)).into_response();
+    let events = events.map(Ok::<_, Infallible>);
+    let mut response = Body::from_stream(events).into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(sse::MEDIA_TYPE));
     response
 }
