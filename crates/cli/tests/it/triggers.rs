@@ -52,6 +52,15 @@ fn signed(secret: &str, report: &Received) -> String {
     python(script, &[secret, id, timestamp], &report.body)
 }
 
+/// Tries to deliver a report that were successful, failed, or were the last.
+fn deliveries(server: &Server) -> [u64; 3] {
+    let text = server.get("/metrics").expect(200).body;
+    ["delivered", "failed", "abandoned"].map(|outcome| {
+        let name = format!("errand_webhook_deliveries_total{{outcome=\"{outcome}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(&name)).unwrap().parse().unwrap()
+    })
+}
+
 fn body(report: &Received) -> Value {
     serde_json::from_slice(&report.body).unwrap()
 }
@@ -83,6 +92,7 @@ fn a_run_reports_its_end_signed_with_the_secret_that_was_shown_once() {
     assert_eq!(log["callbacks"][0]["deliveries"][0]["status"], 204);
     let targets = server.get("/v1/callback-targets").expect(200).body;
     assert!(!targets.contains("whsec_"), "{targets}");
+    assert_eq!(deliveries(&server), [1, 0, 0]);
 }
 
 #[test]

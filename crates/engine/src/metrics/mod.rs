@@ -66,6 +66,8 @@ pub struct Metrics {
     pub durations: Bounded<(String, &'static str), Histogram>,
     /// What calls used, by provider and model.
     pub models: Bounded<(String, String), ModelUse>,
+    /// Tries to deliver a report of a run, by [`DELIVERIES`].
+    pub deliveries: [Counter; 3],
     /// Seconds that the store took for what changes something.
     pub commits: Histogram,
     /// Changes that the store refused or could not make.
@@ -95,6 +97,10 @@ pub struct ModelUse {
 pub const STATUSES: [&str; 6] =
     ["pending", "running", "paused", "completed", "failed", "cancelled"];
 
+/// What became of a try to deliver a report, in the order in which they are counted: its receiver has
+/// it, it is tried again later, it is given up.
+pub const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -110,6 +116,7 @@ impl Default for Metrics {
             leases_taken: Counter::default(),
             durations: Bounded::new(AGENTS * 3),
             models: Bounded::new(MODELS),
+            deliveries: Default::default(),
             commits: Histogram::new(SECONDS_SHORT),
             commits_failed: Counter::default(),
         }

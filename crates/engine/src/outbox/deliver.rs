@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Answer, Client, Message, Names, SystemNames, TRY_LIMIT};
 use super::entry::{Delivery, Entry, EntryState};
-use super::settle::{Tried, settle};
+use super::settle::{Tried, count, settle};
 use super::target::Target;
 use super::{Addresses, CallbackUrl, report, target};
 use crate::journal::may_pass;
@@ -189,6 +189,7 @@ impl Outbox {
                 let note = Some(refused.to_string());
                 let over = Entry { state: EntryState::Abandoned, note, ..entry };
                 self.write(&document, &over, None).await?;
+                count(&self.engine, EntryState::Abandoned);
                 Ok(None)
             }
         }

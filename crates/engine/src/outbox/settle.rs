@@ -32,6 +32,7 @@ pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
     let Tried { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } = tried;
     let namespace = namespace.as_deref();
     describe(&mut delivery, &answer, ended_at);
+    count(engine, after(&entry, &answer, ended_at)?.0.state);
     let mut current = entry.clone();
     for _ in 0..TRIES {
         let (next, due_at) = after(&current, &answer, ended_at)?;
@@ -78,6 +79,17 @@ pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
         Ok(_) | Err(Error::Outbox(super::Error::NoTarget { .. })) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Counts a try by what became of the report.
+pub(super) fn count(engine: &Engine, state: EntryState) {
+    let [delivered, failed, abandoned] = &engine.metrics().deliveries;
+    let counter = match state {
+        EntryState::Delivered => delivered,
+        EntryState::Waiting | EntryState::Held => failed,
+        EntryState::Abandoned => abandoned,
+    };
+    counter.add(1);
 }
 
 fn describe(delivery: &mut Delivery, answer: &Answer, ended_at: Timestamp) {

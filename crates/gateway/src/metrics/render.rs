@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use errand_engine::metrics::{Counter, Histogram, Metrics as Engine, STATUSES};
+use errand_engine::metrics::{Counter, DELIVERIES, Histogram, Metrics as Engine, STATUSES};
 use errand_model::{DEFAULT_NAMESPACE, Timestamp};
 use errand_store::Waiting;
 use prometheus_client::collector::Collector;
@@ -47,6 +47,7 @@ impl Collector for All {
         runs(&mut to, &self.engine)?;
         attempts(&mut to, &self.engine)?;
         models(&mut to, &self.engine)?;
+        webhooks(&mut to, &self.engine)?;
         store(&mut to, &self.engine)?;
         if let Some(gateway) = &self.gateway {
             http(&mut to, gateway)?;
@@ -258,6 +259,14 @@ fn models(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
     to.counters(
         ("errand_model_calls_unpriced", "Calls whose cost is not known"),
         models.iter().map(|(of, used)| (name(of), used.unpriced.get())),
+    )
+}
+
+fn webhooks(to: &mut Writer<'_, '_>, engine: &Engine) -> fmt::Result {
+    let outcomes = DELIVERIES.iter().zip(&engine.deliveries);
+    to.counters(
+        ("errand_webhook_deliveries", "Tries to report a run to its callback address"),
+        outcomes.map(|(outcome, counter)| ([("outcome", *outcome)], counter.get())),
     )
 }
 
