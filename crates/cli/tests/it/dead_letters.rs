@@ -184,3 +184,30 @@ fn an_open_dead_letter_is_not_pruned() {
     drop(sandbox.errand(["dlq", "discard", &dead]).run().ok());
     assert_eq!(sandbox.errand(["prune"]).run().ok().stdout_line(), dead);
 }
+
+#[test]
+fn of_many_that_are_redriven_only_so_many_are_under_way_at_once() {
+    let sandbox = sandbox();
+    let script = "test -e \"$HOME/mended\" || exit 4\n\
+                  echo + >> \"$HOME/effects\"\nsleep 0.3\necho - >> \"$HOME/effects\"\n";
+    let policy = "retry_policy: { max_retries: 1, backoff: none }";
+    let path = sandbox.agent(&Agent::shell(script).named("post").spec(policy));
+    for _ in 0..7 {
+        drop(run(&sandbox, &path, &[]).run().exits(4));
+    }
+    mend(&sandbox);
+    let redriven = sandbox.errand(["dlq", "redrive", "--all", "--at-once", "2"]).run().ok();
+    assert!(redriven.stderr().contains("7 dead letters: 2 at once"), "{}", redriven.describe());
+    let runs: Vec<String> = redriven.stdout().lines().map(str::to_owned).collect();
+    assert_eq!(runs.len(), 7);
+    for run_id in &runs {
+        assert_eq!(finish(&sandbox, run_id)["status"], "completed");
+    }
+    let (mut under_way, mut most) = (0, 0);
+    for effect in effects(&sandbox) {
+        under_way += if effect == "+" { 1 } else { -1 };
+        most = most.max(under_way);
+    }
+    assert_eq!((under_way, most), (0, 2));
+    assert_eq!(open_letters(&sandbox), Vec::<Value>::new());
+}

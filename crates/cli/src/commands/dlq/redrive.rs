@@ -1,13 +1,20 @@
 //! `errand dlq redrive`.
 
+use std::num::NonZeroUsize;
+
 use errand_api::dead_letter::Redriven;
 use errand_engine::again::{self, Redrive};
+use errand_engine::{Engine, Error, wait};
 use errand_model::RunId;
+use futures_util::future::select_all;
 
 use super::chosen;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+
+/// Even a machine with one core has so many under way.
+const FEWEST_AT_ONCE: usize = 4;
 
 /// Arguments of `errand dlq redrive`.
 #[derive(Debug, clap::Args)]
@@ -31,6 +38,10 @@ pub(crate) struct Args {
     /// Even if it was redriven or discarded already
     #[arg(long)]
     again: bool,
+    /// On this machine: how many of them are under way at once, the others begin as those end; one for
+    /// each core unless said, at least 4
+    #[arg(long, value_name = "N")]
+    at_once: Option<NonZeroUsize>,
     /// Print what was redriven as a JSON array
     #[arg(long)]
     json: bool,
@@ -43,10 +54,28 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let how = Redrive { from_start: args.from_start, again: args.again };
     let mut redriven = Vec::new();
     let mut code = 0;
-    for run_id in chosen(&place, &args.runs, args.agent.as_ref()).await? {
+    let letters = chosen(&place, &args.runs, args.agent.as_ref()).await?;
+    let mut pace = Pace::new(args.at_once);
+    if let Place::Here(_) = place
+        && letters.len() > pace.most
+    {
+        let (count, most) = (letters.len(), pace.most);
+        let note = format!("{count} dead letters: {most} at once, the others as those end");
+        context.printer.note(&note);
+    }
+    for run_id in letters {
+        if let Place::Here(engine) = &place {
+            pace.wait(engine).await?;
+        }
         match redrive(&place, &run_id, how).await {
-            Ok(redriven_as) if args.json => redriven.push(Redriven { run_id, redriven_as }),
-            Ok(new) => context.printer.line(new.as_str())?,
+            Ok(redriven_as) => {
+                pace.under_way.push(redriven_as.clone());
+                if args.json {
+                    redriven.push(Redriven { run_id, redriven_as });
+                } else {
+                    context.printer.line(redriven_as.as_str())?;
+                }
+            }
             Err(failure) => {
                 context.printer.failure(&failure);
                 code = failure.exit_code();
@@ -57,6 +86,38 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.json(&redriven)?;
     }
     Ok(code)
+}
+
+/// How many runs are under way at once where each has a process of its own. A server has a queue.
+struct Pace {
+    most: usize,
+    under_way: Vec<RunId>,
+}
+
+impl Pace {
+    fn new(most: Option<NonZeroUsize>) -> Self {
+        let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let most = most.map_or_else(|| cores().max(FEWEST_AT_ONCE), NonZeroUsize::get);
+        Self { most, under_way: Vec::new() }
+    }
+
+    /// Waits until there is room for one more. Who waits for a person without a process takes none.
+    async fn wait(&mut self, engine: &Engine) -> Result<(), Failure> {
+        while self.under_way.len() >= self.most {
+            let ends = self.under_way.iter().map(|run_id| {
+                Box::pin(wait::until(engine, run_id, None, |stored| {
+                    stored.run.status.is_terminal() || stored.run.is_at_rest()
+                }))
+            });
+            let (ended, place, _) = select_all(ends).await;
+            match ended {
+                Ok(_) | Err(Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(error) => return Err(error.into()),
+            }
+            self.under_way.swap_remove(place);
+        }
+        Ok(())
+    }
 }
 
 async fn redrive(place: &Place, run_id: &RunId, how: Redrive) -> Result<RunId, Failure> {
