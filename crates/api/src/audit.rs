@@ -23,6 +23,9 @@ pub enum Action {
     /// A run was removed with everything that belonged to it.
     #[serde(rename = "run.removed")]
     RunRemoved,
+    /// Runs that were over for long were removed, as a prune or the server's retention says.
+    #[serde(rename = "runs.pruned")]
+    RunsPruned,
     /// A session was removed.
     #[serde(rename = "session.removed")]
     SessionRemoved,
@@ -55,6 +58,7 @@ impl Action {
             Self::AgentRegistered => "agent.registered",
             Self::AgentDeleted => "agent.deleted",
             Self::RunRemoved => "run.removed",
+            Self::RunsPruned => "runs.pruned",
             Self::SessionRemoved => "session.removed",
             Self::HookChanged => "hook.changed",
             Self::HookDeleted => "hook.deleted",

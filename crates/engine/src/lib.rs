@@ -42,6 +42,7 @@ pub mod record_file;
 pub mod remove;
 pub mod replay;
 mod rest;
+pub mod retention;
 pub mod schedules;
 mod schema;
 mod see_through;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use errand_agent::os::{self, Liveness};
 use errand_agent::workspace::Workspaces;
 use errand_model::event::CancelCause;
+use errand_model::run::Run;
 use errand_model::{RunId, Timestamp};
 use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
@@ -97,6 +98,7 @@ pub struct PrunePlan {
 }
 
 /// The runs of those namespaces that ended before `before`, but for dead letters that nobody settled.
+/// A step of a coordinator is kept for as long as that is.
 ///
 /// # Errors
 ///
@@ -114,14 +116,59 @@ pub async fn plan_prune(
         let (runs, _) = engine.store().list(&filter, &page).await?;
         let Some(last) = runs.last() else { return Ok(plan) };
         page.after = Some(last.run.id.clone());
-        for stored in runs.into_iter().filter(|stored| stored.run.status.is_terminal()) {
-            if stored.run.dead_letter && is_open(engine, &stored).await? {
-                plan.dead_letters += 1;
-            } else {
-                plan.runs.push(stored);
+        for stored in runs {
+            match fate(engine, &stored, before).await? {
+                Fate::Forgotten => plan.runs.push(stored),
+                Fate::OpenDeadLetter => plan.dead_letters += 1,
+                Fate::Needed => {}
             }
         }
     }
+}
+
+/// What becomes of a run where old ones are removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is removed.
+    Forgotten,
+    /// Somebody has to redrive or discard it first.
+    OpenDeadLetter,
+    /// It is not over for so long, or a coordinator that it is a step of is not.
+    Needed,
+}
+
+/// Says what becomes of a run where those are removed that ended before `before`.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub(crate) async fn fate(
+    engine: &Engine,
+    stored: &Stored,
+    before: Timestamp,
+) -> Result<Fate, Error> {
+    let is_old = |run: &Run| run.status.ended_at().is_some_and(|ended_at| ended_at < before);
+    if !stored.run.status.is_terminal() || !is_old(&stored.run) {
+        return Ok(Fate::Needed);
+    }
+    let mut above = coordinator_of(&stored.run);
+    while let Some(run_id) = above {
+        let Some(coordinator) = engine.store().load(&run_id).await? else { break };
+        if !is_old(&coordinator.run) {
+            return Ok(Fate::Needed);
+        }
+        above = coordinator_of(&coordinator.run);
+    }
+    if stored.run.dead_letter && is_open(engine, stored).await? {
+        return Ok(Fate::OpenDeadLetter);
+    }
+    Ok(Fate::Forgotten)
+}
+
+/// The coordinator that a run is a step of.
+fn coordinator_of(run: &Run) -> Option<RunId> {
+    run.spec.member.as_ref()?;
+    run.spec.parent_run_id.clone()
 }
 
 /// Whether a dead letter still waits for somebody.

@@ -53,6 +53,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// Where reports of runs may go beyond public addresses.
     pub allow_callbacks: Vec<AddressRule>,
+    /// How long runs are kept that are over; `None`: until somebody removes them.
+    pub retention: Option<Duration>,
     /// Where traces go; `None`: nowhere.
     pub otlp: Option<Otlp>,
 }
@@ -74,6 +76,7 @@ impl Config {
             requests_per_second: REQUESTS_PER_SECOND,
             burst: 2 * REQUESTS_PER_SECOND,
             tls: None,
+            retention: None,
             otlp: None,
         }
     }
@@ -96,6 +99,7 @@ impl Config {
             requests_per_second: limits.requests_per_second,
             burst: limits.burst,
             tls: settings.tls.clone(),
+            retention: settings.retention,
             otlp: settings.otlp.clone(),
             ..Self::new(parse_address(&settings.listen)?)
         })

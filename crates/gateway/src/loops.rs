@@ -1,10 +1,11 @@
-//! What a server does by itself: it fires schedules and delivers reports.
+//! What a server does by itself: it fires schedules, delivers reports and forgets old runs.
 //!
 //! Any number of gateways on one registry may do so at once.
 
 use std::time::Duration;
 
 use errand_engine::outbox::{Outbox, Settings};
+use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
 
 use crate::Gateway;
@@ -31,4 +32,12 @@ pub(crate) async fn report(gateway: Gateway) {
     };
     let outbox = Outbox::new(gateway.engine().clone(), Settings::new(addresses));
     Box::pin(outbox.run(gateway.closing())).await;
+}
+
+/// Removes runs that were over for long, where the configuration says how long, until the gateway
+/// closes.
+pub(crate) async fn forget(gateway: Gateway) {
+    let Some(keep) = gateway.config().retention else { return };
+    let retention = Retention::new(gateway.engine().clone(), keep);
+    Box::pin(retention.run(gateway.closing())).await;
 }

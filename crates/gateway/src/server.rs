@@ -148,6 +148,7 @@ impl Bound {
         watch_folders(&gateway, &mut background).await;
         background.spawn(crate::loops::fire(gateway.clone()));
         background.spawn(crate::loops::report(gateway.clone()));
+        background.spawn(crate::loops::forget(gateway.clone()));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long runs may go on once the worker is told to end.
     pub drain_timeout: Duration,
+    /// How long runs are kept that are over; `None`: until somebody removes them.
+    pub retention: Option<Duration>,
     /// What clients may do at most.
     pub limits: Limits,
     /// By the name of the namespace.
@@ -126,6 +128,7 @@ impl Settings {
             resources: from.resources(),
             lease: from.duration("lease"),
             drain_timeout: from.duration("drain_timeout"),
+            retention: from.number("retention").map(Duration::from_millis),
             limits: from.limits(),
             namespaces: from.namespaces(),
             callbacks_allow: from.texts("callbacks.allow"),

@@ -128,6 +128,13 @@ pub const SETTINGS: &[Setting] = &[
     .worker()
     .or("0s"),
     plain(
+        "retention",
+        "retention",
+        &["ERRAND_RETENTION"],
+        Kind::Duration,
+        "how long runs are kept that are over; without it until somebody removes them",
+    ),
+    plain(
         "limits.requests_per_second",
         "requests-per-second",
         &["ERRAND_REQUESTS_PER_SECOND"],

@@ -55,6 +55,7 @@ mod reference;
 mod remote;
 mod remove;
 mod replays;
+mod retention;
 mod retries;
 mod secrets;
 mod server;

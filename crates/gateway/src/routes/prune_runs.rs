@@ -2,10 +2,13 @@
 
 use axum::Json;
 use axum::extract::State;
+use errand_api::audit::Action;
 use errand_api::gateway::prune::{PruneRuns, Pruned};
+use errand_engine::audit::{self, Deed};
 use errand_engine::remove::{plan_prune, remove};
 use errand_model::Timestamp;
 use errand_store::Namespaces;
+use serde_json::json;
 
 use crate::Gateway;
 use crate::auth::Caller;
@@ -21,14 +24,22 @@ pub(crate) async fn prune_runs(
     let engine = gateway.engine();
     let now = Timestamp::from_millis(engine.now().as_millis().saturating_add(1));
     let before = body.ended_before_ms.map_or(now, Timestamp::from_millis);
-    let whose = Namespaces::One(caller.namespace);
+    let whose = Namespaces::One(caller.namespace.clone());
     let plan = Box::pin(plan_prune(engine, &whose, before)).await?;
-    let mut run_ids = Vec::new();
-    for stored in plan.runs {
-        if !body.dry_run {
-            Box::pin(remove(engine, &stored.run.id)).await?;
+    let run_ids: Vec<_> = plan.runs.into_iter().map(|stored| stored.run.id).collect();
+    if !body.dry_run && !run_ids.is_empty() {
+        // Before: what is removed is never missing there, whatever becomes of the rest.
+        let deed = Deed {
+            namespace: caller.namespace(),
+            action: Action::RunsPruned,
+            object: "prune",
+            by: &caller.actor(),
+            detail: json!({ "runs": run_ids.len(), "ended_before_ms": before }),
+        };
+        audit::record(engine, deed).await?;
+        for run_id in &run_ids {
+            Box::pin(remove(engine, run_id)).await?;
         }
-        run_ids.push(stored.run.id);
     }
     Ok(Json(Pruned { run_ids, dead_letters: plan.dead_letters }))
 }

@@ -1,0 +1,116 @@
+//! A server that forgets runs which were over for long.
+
+use errand_testkit::postgres::Database;
+use errand_testkit::{Agent, LIMIT, Request, Sandbox, Server, wait_for, wait_until};
+use serde_json::{Value, json};
+
+use crate::support::{GATE, open_gate, sandbox, sleeper};
+
+fn start(server: &Server, agent: &str) -> String {
+    let record = server.post("/v1/runs", &json!({ "agent": agent })).expect(202).json();
+    record["run_id"].as_str().unwrap().to_owned()
+}
+
+fn record(server: &Server, run_id: &str) -> Option<Value> {
+    let answer = server.get(&format!("/v1/runs/{run_id}"));
+    (answer.status != 404).then(|| answer.expect(200).json())
+}
+
+fn wait_for_status(server: &Server, run_id: &str, status: &str) {
+    wait_until(&format!("the run is {status}"), LIMIT, || {
+        record(server, run_id).is_none_or(|record| record["status"] == status)
+    });
+}
+
+fn wait_until_gone(server: &Server, run_id: &str) {
+    wait_until("the run is forgotten", LIMIT, || record(server, run_id).is_none());
+}
+
+fn push(sandbox: &Sandbox, server: &Server) {
+    let dying = "retry_policy: { max_retries: 1, backoff: none }";
+    for agent in [
+        Agent::shell("echo done\n").named("quick"),
+        Agent::shell(&format!("{GATE}echo done\n")).named("gated"),
+        Agent::shell("exit 4\n").named("dying").spec(dying),
+        sleeper(),
+    ] {
+        drop(server.push(&sandbox.agent(&agent)).expect(201));
+    }
+    let yaml = "apiVersion: errand.dev/v1\nkind: Agent\n\
+                metadata: { name: team, version: 1.0.0 }\n\
+                spec: { coordinator: { type: chain, agents: [quick, gated] } }\n";
+    let file = sandbox.write("team/agent.yaml", yaml);
+    drop(server.push(file.parent().unwrap()).expect(201));
+}
+
+/// The steps of a coordinator.
+fn steps(server: &Server, run_id: &str) -> Vec<String> {
+    let listed = server.get(&format!("/v1/runs?parent_run_id={run_id}")).expect(200).json();
+    let runs = listed["runs"].as_array().unwrap();
+    runs.iter().map(|run| run["run_id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_was_over_for_long_is_forgotten_and_nothing_that_lives_or_is_needed() {
+    check(&sandbox(), &[]);
+}
+
+#[test]
+fn what_was_over_for_long_is_forgotten_on_postgresql_too() {
+    let sandbox = sandbox();
+    let database = Database::prepared("machines", |url| {
+        drop(sandbox.errand(["migrate", "--database", url]).run().ok());
+    });
+    check(&sandbox, &["--database", &database.url()]);
+}
+
+fn check(sandbox: &Sandbox, database: &[&str]) {
+    let keep = Server::start(sandbox, database);
+    push(sandbox, &keep);
+    let old = start(&keep, "quick");
+    wait_for_status(&keep, &old, "completed");
+    drop(keep);
+
+    let retention: Vec<&str> = database.iter().copied().chain(["--retention", "2s"]).collect();
+    let server = Server::start(sandbox, &retention);
+    let shown = sandbox.errand(["config", "show", "--retention", "2s"]).run().ok().stdout();
+    assert!(shown.contains("retention"), "{shown}");
+    let (living, dead) = (start(&server, "sleeper"), start(&server, "dying"));
+    let team = start(&server, "team");
+    wait_for_status(&server, &dead, "failed");
+    let step = wait_for("the first step of the team is over", LIMIT, || {
+        steps(&server, &team)
+            .into_iter()
+            .find(|step| record(&server, step).is_some_and(|step| step["status"] == "completed"))
+    });
+    // Begun after all of that was over: where it is gone, the others have been looked at.
+    let late = start(&server, "quick");
+    wait_until_gone(&server, &old);
+    wait_until_gone(&server, &late);
+    assert_eq!(record(&server, &living).unwrap()["status"], "running");
+    assert_eq!(record(&server, &dead).unwrap()["status"], "failed", "a dead letter is kept");
+    assert!(record(&server, &step).is_some(), "a step is kept for as long as its coordinator");
+    assert_eq!(record(&server, &team).unwrap()["status"], "running");
+
+    open_gate(sandbox);
+    wait_for_status(&server, &team, "completed");
+    wait_until_gone(&server, &team);
+    wait_until_gone(&server, &step);
+    assert!(record(&server, &dead).is_some());
+    let discard = Request::post(&format!("/v1/dead-letters/{dead}/discard"), "{}")
+        .header("Content-Type", "application/json");
+    drop(server.send(&discard).expect(204));
+    wait_until_gone(&server, &dead);
+    assert_eq!(record(&server, &living).unwrap()["status"], "running");
+
+    let audited = server.get("/v1/audit?limit=500").expect(200).json();
+    let pruned: Vec<&Value> = audited["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["action"] == "runs.pruned")
+        .collect();
+    let count: u64 = pruned.iter().map(|entry| entry["detail"]["runs"].as_u64().unwrap()).sum();
+    assert!((4..=6).contains(&count), "{audited:#}");
+    assert!(pruned.iter().all(|entry| entry["by"]["name"] == "retention"), "{audited:#}");
+}
