@@ -92,8 +92,10 @@ pub struct Reader {
     path: PathBuf,
     /// Time stamps before this one are left out.
     since: Option<String>,
-    /// `None` until the log exists.
+    /// `None` until the log exists, and while it rests.
     file: Option<File>,
+    /// Where it goes on after a rest.
+    resting: Option<Place>,
     buffer: Vec<u8>,
     /// `buffer[start..]` is not read yet.
     start: usize,
@@ -109,6 +111,13 @@ pub struct Reader {
     shown: Option<Shown>,
     /// The stream of the last line shown, if it has no end yet.
     open: Option<Stream>,
+}
+
+/// A place in a segment, whatever that is called by now.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    identity: (u64, u64),
+    offset: u64,
 }
 
 #[derive(Debug, Default)]
@@ -203,6 +212,7 @@ impl Reader {
             since,
             file,
             place,
+            resting: None,
             buffer: Vec::new(),
             start: 0,
             is_following: false,
@@ -251,6 +261,22 @@ impl Reader {
     /// Tells whether a line without end at the end of the log is still being written.
     pub fn set_following(&mut self, is_following: bool) {
         self.is_following = is_following;
+    }
+
+    /// Lets go of the file and of what was read ahead, until the next line is asked for.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be asked where it was read to.
+    pub fn rest(&mut self) -> io::Result<()> {
+        if let Some(mut file) = self.file.take() {
+            let metadata = file.metadata()?;
+            let ahead = u64::try_from(self.buffer.len() - self.start).unwrap_or(0);
+            let offset = file.stream_position()?.saturating_sub(ahead);
+            self.resting = Some(Place { identity: (metadata.dev(), metadata.ino()), offset });
+        }
+        (self.buffer, self.start) = (Vec::new(), 0);
+        Ok(())
     }
 
     /// The next line; `None` if there is no more for now.
@@ -387,11 +413,10 @@ impl Reader {
     /// Reads more of the current segment; what was read before moves to the front.
     fn fill(&mut self) -> io::Result<usize> {
         if self.file.is_none() {
-            match File::open(&self.path) {
-                Ok(file) => self.file = Some(file),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-                Err(error) => return Err(error),
-            }
+            self.file = match self.resting.take() {
+                Some(place) => reopen(&self.path, place)?,
+                None => open_if_there(&self.path)?,
+            };
         }
         let Some(file) = &mut self.file else {
             return Ok(0);
@@ -472,13 +497,34 @@ fn index(stream: Stream) -> usize {
     }
 }
 
+fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The segment that was read before, at the same place; the oldest one if it was dropped meanwhile.
+fn reopen(path: &Path, place: Place) -> io::Result<Option<File>> {
+    let oldest = oldest(path);
+    // One more, and upwards, since all of them may be moving on.
+    for age in 0..=oldest + 1 {
+        let Some(mut file) = open_if_there(&segment(path, age))? else { continue };
+        let metadata = file.metadata()?;
+        if (metadata.dev(), metadata.ino()) == place.identity {
+            file.seek(SeekFrom::Start(place.offset))?;
+            return Ok(Some(file));
+        }
+    }
+    open_if_there(&segment(path, oldest))
+}
+
 /// The next segment that is newer than number `age`, with its number.
 fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, File)>> {
     for newer in (0..age).rev() {
-        match File::open(segment(path, newer)) {
-            Ok(file) => return Ok(Some((newer, file))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if let Some(file) = open_if_there(&segment(path, newer))? {
+            return Ok(Some((newer, file)));
         }
     }
     Ok(None)

@@ -68,6 +68,17 @@ impl Remote {
             .map_err(|error| Failure::stdout(&error))
     }
 
+    /// Hands the log on as it comes, in its own format; a connection that breaks is not made again.
+    pub(crate) async fn raw_log(
+        &self,
+        run_id: &RunId,
+        ask: LogAsk,
+        take: impl FnMut(&[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let response = Box::pin(self.open_log(run_id, ask, None)).await?;
+        self.take(response, take).await
+    }
+
     /// Asks for the lines that are wanted, or for those behind a place.
     async fn open_log(
         &self,

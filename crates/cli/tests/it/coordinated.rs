@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::support::{all, finish, nobody_left, record, sandbox, start, wait_for_record};
 
 /// Writes the folder of a coordinator; returns its path.
-fn coordinator(sandbox: &Sandbox, name: &str, coordinator: &str) -> std::path::PathBuf {
+pub(crate) fn coordinator(sandbox: &Sandbox, name: &str, coordinator: &str) -> std::path::PathBuf {
     let yaml = format!(
         "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name}, version: 1.0.0 }}\n\
          spec:\n  coordinator: {coordinator}\n"
@@ -29,7 +29,7 @@ fn thinker(name: &str) -> Agent {
 }
 
 /// Two agents in a row and a nested pair beside the second one, which a third joins.
-fn report(sandbox: &Sandbox) -> String {
+pub(crate) fn report(sandbox: &Sandbox) -> String {
     for name in ["researcher", "analyst", "writer"] {
         drop(sandbox.agent(&thinker(name)));
     }

@@ -1,10 +1,15 @@
-//! `errand logs`: what a run printed.
+//! `errand logs`: what a run printed; of a coordinator, what its children did.
 
-use std::io::{self, Write as _};
+mod family;
+mod merged;
+mod screen;
+mod source;
+
+use std::io;
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_agent::log::{Counted, Followed, Line, Query, Reader, Stream, follow, marker};
+use errand_agent::log::{Counted, Followed, Query, Reader, follow};
 use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, logs, wait};
 use errand_model::event::RunKind;
@@ -15,11 +20,18 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::remote::{LogAsk, Remote};
 
-/// Output is handed on in pieces of this size.
-const BUFFER_BYTES: usize = 64 * 1024;
+pub(super) use screen::Screen;
 
 /// Arguments of `errand logs`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Of a coordinator it is what all its children printed, however deep: one log by time, each line behind
+the key of its step.
+
+Examples:
+  errand logs -f review
+  errand logs report --tail 100         the last lines of all children together
+  errand logs report --own              what errand itself noted about the coordinator")]
 #[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {
     /// The run: its id, a unique part of it, or its name
@@ -42,6 +54,9 @@ pub(crate) struct Args {
     /// Show errand's own lines about the run too
     #[arg(long)]
     system: bool,
+    /// Of a coordinator, show only its own log, without those of its children
+    #[arg(long)]
+    own: bool,
 }
 
 /// How far back.
@@ -83,22 +98,24 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             (record.kind, record.attempt, record.coordinator.is_some())
         }
     };
-    if coordinates && !args.system {
-        let children = format!("`errand ps -a --filter parent={run_id}` lists them");
-        let note = format!("run {run_id} prints nothing itself, its children do: {children}");
-        context.printer.note(&note);
-        return Ok(0);
-    }
     // What a service has to say is when it was woken: the output is in the logs of its wakes.
     let is_service = kind == RunKind::Service;
-    if let Some(number) = args.attempt.filter(|number| !(1..=attempts).contains(number)) {
+    let is_family = coordinates && !args.own;
+    if let Some(number) =
+        args.attempt.filter(|number| !is_family && !(1..=attempts).contains(number))
+    {
         let message = format!("run {run_id} has no attempt {number}");
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
             .hint(format!("it had {attempts} so far: `errand inspect-run {run_id}` shows them")));
     }
-    let args = Args { system: args.system || is_service, ..args };
+    // Nor does a coordinator have an agent that prints.
+    let is_silent = is_service || (coordinates && args.own);
+    let args = Args { system: args.system || is_silent, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
     let query = Query { tail: args.tail, since, counted };
+    if is_family {
+        return merged::show(context, &place, &run_id, (&args, query)).await;
+    }
     match &place {
         Place::Here(engine) => here(context, engine, &run_id, (&args, query)).await,
         Place::There(remote) => there(context, remote, &run_id, (&args, query)).await,
@@ -157,91 +174,4 @@ async fn there(
         context.printer.note(&format!("run {run_id} has no log"));
     }
     Ok(0)
-}
-
-/// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
-#[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
-pub(super) struct Screen {
-    with_time: bool,
-    with_system: bool,
-    /// The only attempt to be shown, and the one whose lines come.
-    attempt: Option<u32>,
-    at_attempt: u32,
-    out: Vec<u8>,
-    err: Vec<u8>,
-    has_shown: bool,
-}
-
-impl Screen {
-    /// What an agent printed, and nothing else, as it comes.
-    pub(super) fn of_output() -> Self {
-        Self {
-            with_time: false,
-            with_system: false,
-            attempt: None,
-            at_attempt: 1,
-            out: Vec::with_capacity(BUFFER_BYTES),
-            err: Vec::new(),
-            has_shown: false,
-        }
-    }
-
-    fn new(args: &Args) -> Self {
-        Self {
-            with_time: args.timestamps,
-            with_system: args.system,
-            attempt: args.attempt,
-            at_attempt: 1,
-            out: Vec::with_capacity(BUFFER_BYTES),
-            err: Vec::new(),
-            has_shown: false,
-        }
-    }
-
-    pub(super) fn take(&mut self, followed: Followed<'_>) -> io::Result<()> {
-        match followed {
-            Followed::Line(line) => self.line(&line),
-            Followed::Idle => self.flush(),
-        }
-    }
-
-    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
-        if line.stream == Some(Stream::System) {
-            self.at_attempt = marker::beginning(line.text).unwrap_or(self.at_attempt);
-        }
-        if self.attempt.is_some_and(|wanted| wanted != self.at_attempt) {
-            return Ok(());
-        }
-        self.has_shown = true;
-        match line.stream {
-            Some(Stream::System) if !self.with_system => return Ok(()),
-            Some(Stream::Stderr | Stream::System) => {
-                if !self.out.is_empty() {
-                    self.flush()?;
-                }
-                line.render(self.with_time, &mut self.err);
-            }
-            Some(Stream::Stdout) | None => {
-                if !self.err.is_empty() {
-                    self.flush()?;
-                }
-                line.render(self.with_time, &mut self.out);
-            }
-        }
-        if self.out.len() + self.err.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if !self.err.is_empty() {
-            io::stderr().lock().write_all(&self.err)?;
-            self.err.clear();
-        }
-        if !self.out.is_empty() {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(&self.out)?;
-            stdout.flush()?;
-            self.out.clear();
-        }
-        Ok(())
-    }
 }

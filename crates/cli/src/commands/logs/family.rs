@@ -1,0 +1,154 @@
+//! Which runs a coordinator started, however deep: as its journal and those below it tell.
+
+use std::collections::BTreeMap;
+
+use errand_model::event::{EventBody, StepCompleted, StepFailed, StepStarted};
+use errand_model::{Event, RunId, Timestamp};
+
+use super::source::Logs;
+use crate::failure::Failure;
+
+/// A coordinator and all that is below it, as far as it was looked at.
+#[derive(Debug)]
+pub(super) struct Family {
+    /// The one at the top first.
+    coordinators: Vec<Coordinator>,
+    /// Whether an agent is a coordinator itself, by its name in the plan and by what it is.
+    known: BTreeMap<(String, Option<String>), bool>,
+}
+
+#[derive(Debug)]
+struct Coordinator {
+    run_id: RunId,
+    /// Stands before the keys of its steps.
+    prefix: String,
+    /// The number of the last event that was read.
+    after: u64,
+    /// Steps that go on.
+    live: BTreeMap<String, RunId>,
+    is_over: bool,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// A run began.
+    Began(Member),
+    /// It is over: nothing is written to its log any more.
+    Ended(RunId),
+}
+
+/// A run of the family.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) run_id: RunId,
+    /// The keys of the steps that lead to it: `report#1/writer#2`.
+    pub(super) name: String,
+    pub(super) began_at: Timestamp,
+    /// Whether it has no agent that prints.
+    pub(super) coordinates: bool,
+}
+
+impl Family {
+    /// The family of that coordinator.
+    pub(super) fn of(run_id: RunId) -> Self {
+        let top = Coordinator::new(run_id, String::new());
+        Self { coordinators: vec![top], known: BTreeMap::new() }
+    }
+
+    /// Whether the coordinator at the top is over, as far as it was looked at.
+    pub(super) fn is_over(&self) -> bool {
+        self.coordinators.first().is_none_or(|top| top.is_over)
+    }
+
+    /// What happened since it was looked at last.
+    pub(super) async fn look(&mut self, logs: &Logs<'_>) -> Result<Vec<Change>, Failure> {
+        let mut changes = Vec::new();
+        let mut place = 0;
+        // Coordinators that are found on the way are looked at, too.
+        while let Some(coordinator) = self.coordinators.get_mut(place) {
+            place += 1;
+            if coordinator.is_over {
+                continue;
+            }
+            let events = logs.events(&coordinator.run_id, coordinator.after).await?;
+            let Some(last) = events.last() else { continue };
+            coordinator.after = last.seq;
+            let mut began = Vec::new();
+            for event in &events {
+                coordinator.take(event, &mut began, &mut changes);
+            }
+            self.add(logs, began, &mut changes).await?;
+            // There may be more.
+            place -= 1;
+        }
+        Ok(changes)
+    }
+
+    async fn add(
+        &mut self,
+        logs: &Logs<'_>,
+        began: Vec<(Member, (String, Option<String>))>,
+        changes: &mut Vec<Change>,
+    ) -> Result<(), Failure> {
+        for (mut member, kind) in began {
+            member.coordinates = match self.known.get(&kind) {
+                Some(known) => *known,
+                None => coordinates(logs, &member.run_id).await?,
+            };
+            self.known.insert(kind, member.coordinates);
+            if member.coordinates {
+                let prefix = format!("{}/", member.name);
+                self.coordinators.push(Coordinator::new(member.run_id.clone(), prefix));
+            }
+            changes.push(Change::Began(member));
+        }
+        Ok(())
+    }
+}
+
+impl Coordinator {
+    const fn new(run_id: RunId, prefix: String) -> Self {
+        Self { run_id, prefix, after: 0, live: BTreeMap::new(), is_over: false }
+    }
+
+    fn take(
+        &mut self,
+        event: &Event,
+        began: &mut Vec<(Member, (String, Option<String>))>,
+        changes: &mut Vec<Change>,
+    ) {
+        // What a newer version wrote is passed over.
+        let Ok(body) = event.body() else { return };
+        if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), detail, .. }) = body
+        {
+            let member = Member {
+                run_id: run_id.clone(),
+                name: format!("{}{key}", self.prefix),
+                began_at: event.at,
+                coordinates: false,
+            };
+            let name = key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name).to_owned();
+            began.push((member, (name, detail)));
+            self.live.insert(key, run_id);
+        } else if let EventBody::StepCompleted(StepCompleted { key, .. })
+        | EventBody::StepFailed(StepFailed { key, .. }) = body
+        {
+            changes.extend(self.live.remove(&key).map(Change::Ended));
+        } else if let EventBody::RunCompleted(_)
+        | EventBody::RunFailed(_)
+        | EventBody::RunCancelled(_) = body
+        {
+            self.is_over = true;
+            changes.extend(std::mem::take(&mut self.live).into_values().map(Change::Ended));
+        }
+    }
+}
+
+/// Whether a run is a coordinator: the first event of its journal says so. One that was removed is
+/// none.
+async fn coordinates(logs: &Logs<'_>, run_id: &RunId) -> Result<bool, Failure> {
+    let first = logs.events(run_id, 0).await?.into_iter().next();
+    let body = first.and_then(|event| event.body().ok());
+    Ok(matches!(body, Some(EventBody::RunCreated(created)) if created.plan.is_some()))
+}

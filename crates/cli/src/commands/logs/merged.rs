@@ -1,0 +1,363 @@
+//! The logs of a coordinator's children as one: each line behind the key of its step.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use errand_agent::log::{Line, Merged, Next, Part, Query, Reader, Stream, marker};
+use errand_agent::os::watch::Watch;
+use errand_api::error_code::ErrorCode;
+use errand_engine::{Engine, logs, wait};
+use errand_model::{RunId, Timestamp};
+use tokio::time::{Instant, sleep};
+
+use super::Args;
+use super::family::{Change, Family, Member};
+use super::screen::{BUFFER_BYTES, flush};
+use super::source::Logs;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::place::Place;
+
+/// How often it is looked whether there is more, where nothing tells.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// What several print at the same time is gathered so long: it is then in order.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often journals of a server are asked for.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// So long it is waited for what a server sends, before that is shown.
+const COME: Duration = Duration::from_millis(100);
+/// Names are padded up to this width.
+const NAME_WIDTH: usize = 40;
+
+/// Shows the logs of a family.
+pub(super) async fn show(
+    context: &Context,
+    place: &Place,
+    run_id: &RunId,
+    (args, query): (&Args, Query),
+) -> Result<u8, Failure> {
+    let (logs, engine) = match place {
+        Place::Here(engine) => (Logs::Here(engine), Some(engine)),
+        Place::There(remote) => {
+            let folder = context.variable("TMPDIR").map_or_else(|| "/tmp".into(), PathBuf::from);
+            (Logs::there(remote, query, args.follow, folder), None)
+        }
+    };
+    let mut show = Show {
+        logs,
+        family: Family::of(run_id.clone()),
+        merged: Merged::new(query),
+        screen: Screen::new(args),
+        runs: Vec::new(),
+        numbers: BTreeMap::new(),
+    };
+    if args.system {
+        show.top(run_id).await?;
+    }
+    show.look().await?;
+    if let Some(lines) = query.tail {
+        show.screen.left_out = Box::pin(show.count(query)).await?.saturating_sub(lines);
+    }
+    match engine {
+        Some(engine) if args.follow => show.follow(engine, run_id).await?,
+        None if args.follow => show.follow_there().await?,
+        Some(_) | None => {
+            show.end_all()?;
+            show.print().await?;
+        }
+    }
+    let screen = &show.screen;
+    if let Some(attempt) = args.attempt.filter(|attempt| *attempt > screen.last_attempt) {
+        let message = format!("no child of run {run_id} has an attempt {attempt}");
+        return Err(Failure::new(ErrorCode::FilterInvalid, message)
+            .hint(format!("`errand trace {run_id}` shows their attempts")));
+    }
+    if !screen.has_shown && !args.follow {
+        context.printer.note(&format!("the children of run {run_id} printed nothing"));
+    }
+    Ok(0)
+}
+
+struct Show<'a> {
+    logs: Logs<'a>,
+    family: Family,
+    merged: Merged,
+    screen: Screen,
+    /// By the number of the log.
+    runs: Vec<RunId>,
+    numbers: BTreeMap<RunId, usize>,
+}
+
+impl Show<'_> {
+    /// Adds the log of the coordinator itself, under the name of its agent.
+    async fn top(&mut self, run_id: &RunId) -> Result<(), Failure> {
+        let Some(first) = self.logs.events(run_id, 0).await?.into_iter().next() else {
+            return Ok(());
+        };
+        let name = match first.body() {
+            Ok(errand_model::event::EventBody::RunCreated(created)) => created.agent.name,
+            Ok(_) | Err(_) => run_id.to_string(),
+        };
+        self.add((run_id.clone(), name, first.at));
+        Ok(())
+    }
+
+    fn add(&mut self, (run_id, name, began_at): (RunId, String, Timestamp)) {
+        let number = self.merged.add(began_at);
+        self.numbers.insert(run_id.clone(), number);
+        self.runs.push(run_id);
+        self.screen.add(name);
+    }
+
+    /// Takes in what happened since the last time.
+    async fn look(&mut self) -> Result<(), Failure> {
+        for change in Box::pin(self.family.look(&self.logs)).await? {
+            match change {
+                Change::Began(Member { run_id, name, began_at, coordinates }) => {
+                    if !coordinates || self.screen.with_system {
+                        self.add((run_id, name, began_at));
+                    }
+                }
+                // What a server has of it is complete when it says so.
+                Change::Ended(run_id) => {
+                    if let (Logs::Here(_), Some(number)) = (&self.logs, self.numbers.get(&run_id)) {
+                        self.merged.end(*number).map_err(unreadable)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end_all(&mut self) -> Result<(), Failure> {
+        (0..self.runs.len()).try_for_each(|number| self.merged.end(number)).map_err(unreadable)
+    }
+
+    /// How many lines there are, each log being read as `query` says.
+    async fn count(&mut self, query: Query) -> Result<usize, Failure> {
+        let mut lines = 0;
+        for (number, run_id) in self.runs.iter().enumerate() {
+            let path = self.logs.whole(number, run_id).await?;
+            let mut reader = Reader::open(&path, query).map_err(unreadable)?;
+            while let Some(line) = reader.next_line().map_err(unreadable)? {
+                lines += usize::from(self.screen.is_wanted(line.stream) && begins(line.part));
+            }
+            self.logs.forget(number);
+        }
+        Ok(lines)
+    }
+
+    /// Shows what there is.
+    async fn print(&mut self) -> Result<(), Failure> {
+        loop {
+            let number = match self.merged.next_line().map_err(unreadable)? {
+                Next::Nothing => return self.screen.flush().map_err(|it| Failure::stdout(&it)),
+                Next::Line(number, line) => {
+                    self.screen.take(number, &line).map_err(|it| Failure::stdout(&it))?;
+                    continue;
+                }
+                Next::End(number) => {
+                    self.logs.forget(number);
+                    continue;
+                }
+                Next::Open(number) => number,
+            };
+            let Some(run_id) = self.runs.get(number) else { continue };
+            let path = self.logs.path(number, run_id).await?;
+            self.merged.open(number, &path).map_err(|it| Failure::io("read", &path, &it))?;
+        }
+    }
+
+    /// Goes on until the coordinator is over, on the registry of this machine.
+    async fn follow(&mut self, engine: &Engine, run_id: &RunId) -> Result<(), Failure> {
+        let mut changes = engine.store().changes();
+        let mut watch = Watch::new().map_err(unreadable)?;
+        let runs = engine.registry().runs();
+        watch.directory(&runs).map_err(|error| Failure::io("watch", &runs, &error))?;
+        // Whoever waits for a run also sees to it that it goes on.
+        let mut over = pin!(wait::until_over(engine, run_id, None));
+        let mut is_over = false;
+        loop {
+            self.look().await?;
+            let is_last = is_over || self.family.is_over();
+            if is_last {
+                self.end_all()?;
+            }
+            let is_shared = engine.store().shared_logs().is_some();
+            for (number, path) in self.merged.idle() {
+                // Watched before it is read: nothing can be written in between unnoticed.
+                if let Err(error) = watch.file(path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    return Err(Failure::io("watch", path, &error));
+                }
+                if let (true, Some(run_id)) = (is_shared, self.runs.get(number)) {
+                    // What cannot be reached now may be later.
+                    drop(logs::path(engine, run_id));
+                }
+            }
+            self.merged.look().map_err(unreadable)?;
+            self.print().await?;
+            if is_last {
+                return Ok(());
+            }
+            tokio::select! {
+                _ = &mut over, if !is_over => is_over = true,
+                _ = changes.recv() => {}
+                changed = watch.changed() => changed.map_err(unreadable)?,
+                () = sleep(LOOK_EVERY) => {}
+            }
+            if !is_over {
+                sleep(GATHER).await;
+            }
+        }
+    }
+    /// The same of a server.
+    async fn follow_there(&mut self) -> Result<(), Failure> {
+        let mut looked_at = Instant::now();
+        loop {
+            self.merged.look().map_err(unreadable)?;
+            self.print().await?;
+            let Logs::There(copies) = &mut self.logs else { return Ok(()) };
+            if self.family.is_over() && copies.has_all() {
+                return Ok(());
+            }
+            for number in copies.come(COME).await? {
+                self.merged.end(number).map_err(unreadable)?;
+            }
+            if looked_at.elapsed() >= ASK_EVERY {
+                self.look().await?;
+                looked_at = Instant::now();
+            }
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
+fn unreadable(error: io::Error) -> Failure {
+    Failure::io("read", Path::new("the logs"), &error)
+}
+
+fn begins(part: Part) -> bool {
+    matches!(part, Part::Whole | Part::Start)
+}
+
+/// Where lines of many logs go: what was printed on stdout to stdout, on stderr to stderr.
+#[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
+struct Screen {
+    with_time: bool,
+    with_system: bool,
+    attempt: Option<u32>,
+    /// The highest attempt that any of them had.
+    last_attempt: u32,
+    /// By the number of the log.
+    names: Vec<Name>,
+    width: usize,
+    /// Lines that are still to be left out.
+    left_out: usize,
+    /// The log and the stream of the last line, if it has no end yet.
+    open: Option<(usize, Option<Stream>)>,
+    has_shown: bool,
+    out: Vec<u8>,
+    err: Vec<u8>,
+}
+
+struct Name {
+    text: String,
+    at_attempt: u32,
+    /// The line that is read belongs to those that are left out.
+    is_left_out: bool,
+}
+
+impl Screen {
+    fn new(args: &Args) -> Self {
+        Self {
+            with_time: args.timestamps,
+            with_system: args.system,
+            attempt: args.attempt,
+            last_attempt: 1,
+            names: Vec::new(),
+            width: 0,
+            left_out: 0,
+            open: None,
+            has_shown: false,
+            out: Vec::with_capacity(BUFFER_BYTES),
+            err: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, text: String) {
+        self.width = self.width.max(text.len().min(NAME_WIDTH));
+        self.names.push(Name { text, at_attempt: 1, is_left_out: false });
+    }
+
+    fn is_wanted(&self, stream: Option<Stream>) -> bool {
+        stream != Some(Stream::System) || self.with_system
+    }
+
+    fn take(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
+        let is_wanted = self.is_wanted(line.stream);
+        let Some(name) = self.names.get_mut(number) else { return Ok(()) };
+        if line.stream == Some(Stream::System)
+            && let Some(attempt) = marker::beginning(line.text)
+        {
+            name.at_attempt = attempt;
+            self.last_attempt = self.last_attempt.max(attempt);
+        }
+        if !is_wanted || self.attempt.is_some_and(|wanted| wanted != name.at_attempt) {
+            return Ok(());
+        }
+        if begins(line.part) {
+            name.is_left_out = self.left_out > 0;
+            self.left_out = self.left_out.saturating_sub(1);
+        }
+        if name.is_left_out {
+            return Ok(());
+        }
+        self.line(number, line)
+    }
+
+    fn line(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
+        self.has_shown = true;
+        let this = (number, line.stream);
+        let is_broken_off = self.open.is_some_and(|open| open != this);
+        if let (true, Some((_, stream))) = (is_broken_off, self.open.take()) {
+            self.side(stream)?.push(b'\n');
+        }
+        let goes_on = self.open == Some(this) && !begins(line.part);
+        let (width, with_time) = (self.width, self.with_time);
+        let name = self.names.get(number).map(|name| name.text.clone()).unwrap_or_default();
+        let side = self.side(line.stream)?;
+        if !goes_on {
+            side.extend_from_slice(format!("{name:<width$} | ").as_bytes());
+            if with_time && !line.at.is_empty() {
+                side.extend_from_slice(line.at.as_bytes());
+                side.push(b' ');
+            }
+        }
+        side.extend_from_slice(line.text);
+        let ends = matches!(line.part, Part::Whole | Part::End);
+        if ends {
+            side.push(b'\n');
+        }
+        self.open = (!ends).then_some(this);
+        if self.out.len() + self.err.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    /// What is written to next; what was gathered for the other one comes before it.
+    fn side(&mut self, stream: Option<Stream>) -> io::Result<&mut Vec<u8>> {
+        let is_err = matches!(stream, Some(Stream::Stderr | Stream::System));
+        let other = if is_err { &self.out } else { &self.err };
+        if !other.is_empty() {
+            self.flush()?;
+        }
+        Ok(if is_err { &mut self.err } else { &mut self.out })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        flush(&mut self.out, &mut self.err)
+    }
+}

@@ -1,0 +1,102 @@
+//! Where the lines of one log go.
+
+use std::io::{self, Write as _};
+
+use errand_agent::log::{Followed, Line, Stream, marker};
+
+use super::Args;
+
+/// Output is handed on in pieces of this size.
+pub(super) const BUFFER_BYTES: usize = 64 * 1024;
+
+/// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
+#[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
+pub(in crate::commands) struct Screen {
+    with_time: bool,
+    with_system: bool,
+    /// The only attempt to be shown, and the one whose lines come.
+    attempt: Option<u32>,
+    at_attempt: u32,
+    out: Vec<u8>,
+    err: Vec<u8>,
+    pub(super) has_shown: bool,
+}
+
+impl Screen {
+    /// What an agent printed, and nothing else, as it comes.
+    pub(in crate::commands) fn of_output() -> Self {
+        Self {
+            with_time: false,
+            with_system: false,
+            attempt: None,
+            at_attempt: 1,
+            out: Vec::with_capacity(BUFFER_BYTES),
+            err: Vec::new(),
+            has_shown: false,
+        }
+    }
+
+    pub(super) fn new(args: &Args) -> Self {
+        Self {
+            with_time: args.timestamps,
+            with_system: args.system,
+            attempt: args.attempt,
+            at_attempt: 1,
+            out: Vec::with_capacity(BUFFER_BYTES),
+            err: Vec::new(),
+            has_shown: false,
+        }
+    }
+
+    pub(in crate::commands) fn take(&mut self, followed: Followed<'_>) -> io::Result<()> {
+        match followed {
+            Followed::Line(line) => self.line(&line),
+            Followed::Idle => self.flush(),
+        }
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        if line.stream == Some(Stream::System) {
+            self.at_attempt = marker::beginning(line.text).unwrap_or(self.at_attempt);
+        }
+        if self.attempt.is_some_and(|wanted| wanted != self.at_attempt) {
+            return Ok(());
+        }
+        self.has_shown = true;
+        match line.stream {
+            Some(Stream::System) if !self.with_system => return Ok(()),
+            Some(Stream::Stderr | Stream::System) => {
+                if !self.out.is_empty() {
+                    self.flush()?;
+                }
+                line.render(self.with_time, &mut self.err);
+            }
+            Some(Stream::Stdout) | None => {
+                if !self.err.is_empty() {
+                    self.flush()?;
+                }
+                line.render(self.with_time, &mut self.out);
+            }
+        }
+        if self.out.len() + self.err.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        flush(&mut self.out, &mut self.err)
+    }
+}
+
+/// Writes what was gathered: of the two only one has anything, or their order means nothing.
+pub(super) fn flush(out: &mut Vec<u8>, err: &mut Vec<u8>) -> io::Result<()> {
+    if !err.is_empty() {
+        io::stderr().lock().write_all(err)?;
+        err.clear();
+    }
+    if !out.is_empty() {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(out)?;
+        stdout.flush()?;
+        out.clear();
+    }
+    Ok(())
+}

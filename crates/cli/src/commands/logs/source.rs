@@ -1,0 +1,149 @@
+//! Where the logs of a family are: on this machine, or copies of what a server has.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use errand_agent::log::Query;
+use errand_engine::{Engine, logs};
+use errand_model::{Event, RunId};
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use crate::failure::Failure;
+use crate::remote::{LogAsk, Remote};
+
+/// Events that are read at once.
+const EVENTS: u32 = 1_000;
+
+/// Where journals and logs are read.
+#[derive(Debug)]
+pub(super) enum Logs<'a> {
+    /// The registry of this machine.
+    Here(&'a Engine),
+    /// A server.
+    There(Copies<'a>),
+}
+
+/// What a server has of logs, in files that have no name: they are gone with this process.
+#[derive(Debug)]
+pub(super) struct Copies<'a> {
+    remote: &'a Remote,
+    ask: LogAsk,
+    /// Where they are made.
+    folder: PathBuf,
+    files: BTreeMap<usize, File>,
+    /// Copies of logs that go on, each with its number.
+    coming: FuturesUnordered<LocalBoxFuture<'a, (usize, Result<(), Failure>)>>,
+}
+
+impl<'a> Logs<'a> {
+    pub(super) fn there(remote: &'a Remote, query: Query, follow: bool, folder: PathBuf) -> Self {
+        let (files, coming) = (BTreeMap::new(), FuturesUnordered::new());
+        Self::There(Copies { remote, ask: LogAsk { query, follow }, folder, files, coming })
+    }
+
+    /// Events of a run after that number; none where there is no such run.
+    pub(super) async fn events(&self, run_id: &RunId, after: u64) -> Result<Vec<Event>, Failure> {
+        match self {
+            Self::Here(engine) => Ok(engine.store().events(run_id, after, EVENTS).await?),
+            Self::There(copies) => Ok(copies.remote.events(run_id, after, EVENTS).await?.events),
+        }
+    }
+
+    /// The file that has the log of a run, or will have it.
+    pub(super) async fn path(&mut self, number: usize, run_id: &RunId) -> Result<PathBuf, Failure> {
+        match self {
+            Self::Here(engine) => Ok(logs::path(engine, run_id)?),
+            Self::There(copies) if copies.ask.follow => {
+                let (path, copy) = copies.begin(number, (run_id, true))?;
+                copies.coming.push(Box::pin(async move { (number, copy.await) }));
+                Ok(path)
+            }
+            Self::There(copies) => copies.whole(number, run_id).await,
+        }
+    }
+
+    /// The file that has the log of a run, as it is now.
+    pub(super) async fn whole(
+        &mut self,
+        number: usize,
+        run_id: &RunId,
+    ) -> Result<PathBuf, Failure> {
+        match self {
+            Self::Here(engine) => Ok(logs::path(engine, run_id)?),
+            Self::There(copies) => copies.whole(number, run_id).await,
+        }
+    }
+
+    /// That log is read to its end.
+    pub(super) fn forget(&mut self, number: usize) {
+        if let Self::There(copies) = self {
+            copies.files.remove(&number);
+        }
+    }
+}
+
+impl<'a> Copies<'a> {
+    /// A file, and what writes into it.
+    fn begin(
+        &mut self,
+        number: usize,
+        (run_id, follow): (&RunId, bool),
+    ) -> Result<(PathBuf, LocalBoxFuture<'a, Result<(), Failure>>), Failure> {
+        let file = unnamed(&self.folder)
+            .map_err(|error| Failure::io("make a file in", &self.folder, &error))?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let to = file.try_clone().map_err(|error| Failure::io("open", &path, &error))?;
+        self.files.insert(number, file);
+        let ask = LogAsk { follow, ..self.ask };
+        Ok((path, Box::pin(copy(self.remote, run_id.clone(), ask, to))))
+    }
+
+    async fn whole(&mut self, number: usize, run_id: &RunId) -> Result<PathBuf, Failure> {
+        let (path, copy) = self.begin(number, (run_id, false))?;
+        copy.await?;
+        Ok(path)
+    }
+
+    /// Copies what comes within that time. Returns the logs that came to their end.
+    pub(super) async fn come(&mut self, time: Duration) -> Result<Vec<usize>, Failure> {
+        let mut ended = Vec::new();
+        let come = async {
+            while let Some((number, copied)) = self.coming.next().await {
+                copied?;
+                ended.push(number);
+            }
+            std::future::pending().await
+        };
+        match tokio::time::timeout(time, come).await {
+            Ok(failed) => failed,
+            Err(_) => Ok(ended),
+        }
+    }
+
+    /// Whether none is being copied.
+    pub(super) fn has_all(&self) -> bool {
+        self.coming.is_empty()
+    }
+}
+
+async fn copy(remote: &Remote, run_id: RunId, ask: LogAsk, mut to: File) -> Result<(), Failure> {
+    let name = PathBuf::from(format!("the log of {run_id}"));
+    remote
+        .raw_log(&run_id, ask, |bytes| {
+            to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error))
+        })
+        .await
+}
+
+/// A file in `folder` that has no name.
+fn unnamed(folder: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = i32::try_from(rustix::fs::OFlags::TMPFILE.bits()).unwrap_or_default();
+    File::options().read(true).write(true).mode(0o600).custom_flags(flags).open(folder)
+}
