@@ -3,28 +3,47 @@
 //! Deliberately absent: forgetting one. A blob is never removed, so that what a run has pinned can
 //! be had for as long as the run is there.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use errand_agent::parcel::{Content, Parcel, ParcelFile, Plan};
+use errand_agent::parcel::{Content, ParcelFile, Plan};
 use errand_api::agent_file::Agent;
-use errand_api::bom::{self, Bom, NamedPart, PackagedContent, PackagedFile, Subject};
+use errand_api::bom::{self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject};
+use errand_model::coordination::Plan as Coordination;
 use errand_model::event::{AgentRef, EventBody};
 use errand_model::{Digest, RunId};
 use errand_store::BomGeneration;
 use serde_json::Value;
 
+use crate::agents::{Version, split_reference};
 use crate::{Engine, Error, brief, parcels};
 
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
+/// Agents of a coordinator that are listed: one in the other, they could be more than can be told.
+const AGENT_LIMIT: usize = 4_096;
 
-/// The inventory of a parcel.
+/// The inventory of a run's agent: its parcel, and of a coordinator the agents that were pinned when
+/// the run was admitted.
 ///
 /// # Errors
 ///
-/// If a skill or config of it cannot be read.
-pub fn of_parcel(parcel: &Parcel) -> Result<Bom, Error> {
-    take(&parcel.agent, &parcel.digest, &parcel.files, &parcel.files_path())
+/// If its parcel is not there, or a skill or config of it cannot be read.
+pub fn of_run(
+    engine: &Engine,
+    agent: &AgentRef,
+    plan: Option<&Coordination>,
+) -> Result<Bom, Error> {
+    let parcel = parcels::open(engine, &agent.digest)?;
+    let none = BTreeMap::new();
+    let pinned = plan.map_or(&none, |plan| &plan.agents);
+    let agents = agents(&parcel.agent, pinned, &|digest| opened(engine, digest));
+    take((&parcel.agent, agents), &parcel.digest, &parcel.files, &parcel.files_path())
+}
+
+/// What is in a parcel; `None` for one that cannot be had: its coordinator says what it is.
+fn opened(engine: &Engine, digest: &Digest) -> Option<Agent> {
+    parcels::open(engine, digest).ok().map(|parcel| parcel.agent)
 }
 
 /// The inventory that an agent's folder would have, were it packed.
@@ -33,11 +52,83 @@ pub fn of_parcel(parcel: &Parcel) -> Result<Bom, Error> {
 ///
 /// If a skill or config that it names is not there.
 pub fn of_plan(plan: &Plan) -> Result<Bom, Error> {
-    brief::check(plan.agent(), &plan.source().folder)?;
-    take(plan.agent(), plan.digest(), plan.files(), &plan.source().folder)
+    of_source(plan, &BTreeMap::new(), &|_| None)
 }
 
-fn take(agent: &Agent, parcel: &Digest, files: &[ParcelFile], folder: &Path) -> Result<Bom, Error> {
+/// The same, with the agents that a coordinator names as they are registered here now.
+///
+/// # Errors
+///
+/// As [`of_plan`].
+pub async fn of_plan_here(engine: &Engine, plan: &Plan) -> Result<Bom, Error> {
+    let mut known = BTreeMap::new();
+    for (name, member) in plan.agent().coordinator.iter().flat_map(|it| &it.agents) {
+        let (of, version) = split_reference(&member.agent);
+        // One that is not there is listed as the agent file names it.
+        if member.digest.is_none()
+            && let Ok(found) = crate::agents::find(engine, None, of, version).await
+        {
+            let Version { name: of, version, digest, .. } = found;
+            known.insert(name.clone(), AgentRef { name: of, version, digest, path: String::new() });
+        }
+    }
+    of_source(plan, &known, &|digest| opened(engine, digest))
+}
+
+fn of_source(
+    plan: &Plan,
+    pinned: &BTreeMap<String, AgentRef>,
+    elsewhere: &dyn Fn(&Digest) -> Option<Agent>,
+) -> Result<Bom, Error> {
+    brief::check(plan.agent(), &plan.source().folder)?;
+    let open = |digest: &Digest| {
+        let packed = plan.members().iter().find(|member| member.digest() == digest);
+        packed.map(|member| member.agent().clone()).or_else(|| elsewhere(digest))
+    };
+    let agents = agents(plan.agent(), pinned, &open);
+    take((plan.agent(), agents), plan.digest(), plan.files(), &plan.source().folder)
+}
+
+/// The agents of a coordinator, however deep. `pinned` are those that were looked up for it; `open`
+/// tells what is in a parcel.
+fn agents(
+    agent: &Agent,
+    pinned: &BTreeMap<String, AgentRef>,
+    open: &dyn Fn(&Digest) -> Option<Agent>,
+) -> Vec<NamedAgent> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(String::new(), agent.clone())];
+    while let Some((prefix, agent)) = waiting.pop() {
+        for (name, member) in agent.coordinator.iter().flat_map(|coordinator| &coordinator.agents) {
+            if found.len() == AGENT_LIMIT {
+                return found;
+            }
+            let pinned = pinned.get(name).filter(|_| prefix.is_empty());
+            let digest = pinned.map(|pinned| &pinned.digest).or(member.digest.as_ref());
+            let opened = digest.and_then(open);
+            let path = format!("{prefix}{name}");
+            let (named, version) = match (&opened, pinned) {
+                (Some(agent), _) => (agent.name.clone(), Some(agent.version.clone())),
+                (None, Some(pinned)) => (pinned.name.clone(), Some(pinned.version.clone())),
+                (None, None) => {
+                    let (name, version) = split_reference(&member.agent);
+                    (name.to_owned(), version.map(str::to_owned))
+                }
+            };
+            let digest = digest.cloned();
+            found.push(NamedAgent { path: path.clone(), name: named, version, digest });
+            waiting.extend(opened.map(|agent| (format!("{path}/"), agent)));
+        }
+    }
+    found
+}
+
+fn take(
+    (agent, agents): (&Agent, Vec<NamedAgent>),
+    parcel: &Digest,
+    files: &[ParcelFile],
+    folder: &Path,
+) -> Result<Bom, Error> {
     let (skills, configs) = brief::parts(agent, folder);
     let named = |parts: Vec<(String, std::path::PathBuf)>| -> Result<Vec<NamedPart>, Error> {
         let part = |(slug, full): (String, std::path::PathBuf)| {
@@ -57,6 +148,7 @@ fn take(agent: &Agent, parcel: &Digest, files: &[ParcelFile], folder: &Path) -> 
         files: files.iter().map(packaged).collect(),
         skills: named(skills)?,
         configs: named(configs)?,
+        agents,
         errand_version: env!("CARGO_PKG_VERSION"),
     }))
 }
@@ -86,9 +178,12 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
 /// # Errors
 ///
 /// If the parcel is not there, or the document or its generation cannot be kept.
-pub(crate) async fn pin(engine: &Engine, agent: &AgentRef) -> Result<BomGeneration, Error> {
-    let parcel = parcels::open(engine, &agent.digest)?;
-    let bom = of_parcel(&parcel)?;
+pub(crate) async fn pin(
+    engine: &Engine,
+    agent: &AgentRef,
+    plan: Option<&Coordination>,
+) -> Result<BomGeneration, Error> {
+    let bom = of_run(engine, agent, plan)?;
     let blobs = engine.blobs();
     let latest = engine.store().boms(&agent.name, 1).await?.pop();
     let is_kept = blobs.path(&bom.digest).is_file();

@@ -3,11 +3,16 @@
 use serde_json::{Value, json};
 
 use super::property::{self, Properties};
-use super::{NamedPart, PackagedContent, PackagedFile, Subject, digest_of, hashes, object};
+use super::{
+    NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, digest_of, hashes, object,
+};
 use crate::agent_file::{Target, Tool};
 
 /// The reference of the agent itself.
 pub(super) const AGENT_REF: &str = "agent";
+
+/// What stands before the names of an agent of a coordinator.
+pub(super) const AGENT_PREFIX: &str = "agent:";
 
 /// The agent: what the inventory is about.
 pub(super) fn agent(subject: &Subject<'_>) -> Value {
@@ -37,6 +42,7 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<Value> {
     all.extend(subject.configs.iter().map(|config| part("config", "configuration", config)));
     all.extend(agent.policies.iter().map(|name| policy(name)));
     all.extend(subject.files.iter().map(file));
+    all.extend(subject.agents.iter().map(named));
     match &agent.target {
         Target::Process => {}
         Target::Container { image } | Target::Kubernetes { image, .. } => {
@@ -111,6 +117,20 @@ fn policy(name: &str) -> Value {
         "name": name,
         "data": [{ "type": "configuration", "name": name }],
     })
+}
+
+/// An agent of a coordinator.
+fn named(agent: &NamedAgent) -> Value {
+    let mut properties = Properties::default();
+    properties.add("coordinator:member", &agent.path);
+    object([
+        ("type", json!("application")),
+        ("bom-ref", json!(format!("{AGENT_PREFIX}{}", agent.path))),
+        ("name", json!(agent.name)),
+        ("version", json!(agent.version)),
+        ("hashes", agent.digest.as_ref().map_or(Value::Null, hashes)),
+        ("properties", properties.into_value()),
+    ])
 }
 
 fn file(file: &PackagedFile) -> Value {

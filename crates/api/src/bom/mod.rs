@@ -9,6 +9,8 @@ mod diff;
 mod property;
 mod service;
 
+use std::collections::BTreeMap;
+
 use errand_model::{Digest, canonical};
 use serde_json::{Map, Value, json};
 
@@ -34,6 +36,8 @@ pub struct Subject<'a> {
     pub skills: Vec<NamedPart>,
     /// The configs that were found, in the order of the definition.
     pub configs: Vec<NamedPart>,
+    /// The agents that a coordinator is made of, however deep, in any order.
+    pub agents: Vec<NamedAgent>,
     /// The version of errand that runs the agent.
     pub errand_version: &'a str,
 }
@@ -77,6 +81,19 @@ pub struct NamedPart {
     pub digest: Digest,
 }
 
+/// An agent of a coordinator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedAgent {
+    /// The names in the coordinators that lead to it, the outermost first: `pair/analyst`.
+    pub path: String,
+    /// Its own name.
+    pub name: String,
+    /// Its version, where that is known.
+    pub version: Option<String>,
+    /// Its parcel; `None` for a registered one whose version is looked up when it is run.
+    pub digest: Option<Digest>,
+}
+
 /// An inventory without a place among the generations of its agent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bom {
@@ -91,11 +108,8 @@ pub fn build(subject: &Subject<'_>) -> Bom {
     let agent = component::agent(subject);
     let components = component::all(subject);
     let services = service::all(subject.agent);
-    let refs: Vec<Value> = components
-        .iter()
-        .chain(&services)
-        .filter_map(|item| item.get("bom-ref").cloned())
-        .collect();
+    let refs: Vec<&str> = components.iter().chain(&services).map(reference_of).collect();
+    let dependencies = dependencies(&refs);
     let mut document = Map::new();
     document.insert("$schema".to_owned(), json!(SCHEMA));
     document.insert("bomFormat".to_owned(), json!("CycloneDX"));
@@ -109,12 +123,25 @@ pub fn build(subject: &Subject<'_>) -> Bom {
     );
     document.insert("components".to_owned(), Value::Array(components));
     document.insert("services".to_owned(), Value::Array(services));
-    document.insert(
-        "dependencies".to_owned(),
-        json!([{ "ref": component::AGENT_REF, "dependsOn": refs }]),
-    );
+    document.insert("dependencies".to_owned(), dependencies);
     let content = canonical::to_string(&Value::Object(document));
     Bom { digest: Digest::of(content.as_bytes()), content }
+}
+
+/// What stands on what: agents below a coordinator on that one's part, everything else on the whole.
+fn dependencies(refs: &[&str]) -> Value {
+    let mut by_parent = BTreeMap::<&str, Vec<&str>>::new();
+    for reference in refs {
+        let parent = reference
+            .strip_prefix(component::AGENT_PREFIX)
+            .and_then(|path| path.rsplit_once('/'))
+            .and_then(|(parent, _)| reference.get(..component::AGENT_PREFIX.len() + parent.len()));
+        by_parent.entry(parent.unwrap_or(component::AGENT_REF)).or_default().push(reference);
+    }
+    let own = by_parent.remove(component::AGENT_REF).unwrap_or_default();
+    let others = by_parent.into_iter();
+    let all = std::iter::once((component::AGENT_REF, own)).chain(others);
+    all.map(|(reference, on)| json!({ "ref": reference, "dependsOn": on })).collect()
 }
 
 /// The whole document: `content` of a [`Bom`] with the serial number that its digest gives, and
@@ -168,7 +195,7 @@ fn hashes(digest: &Digest) -> Value {
 
 /// Gives every item a reference of its own, and sorts by it.
 fn in_order(mut items: Vec<Value>) -> Vec<Value> {
-    let mut seen = std::collections::BTreeMap::<String, u32>::new();
+    let mut seen = BTreeMap::<String, u32>::new();
     for item in &mut items {
         let Some(Value::String(reference)) = item.get_mut("bom-ref") else { continue };
         let count = seen.entry(reference.clone()).or_default();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use errand_api::agent_file::Agent;
 use errand_api::bom::{
-    Bom, NamedPart, PackagedContent, PackagedFile, Subject, build, diff, document,
+    Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, build, diff, document,
 };
 use errand_model::Digest;
 use serde_json::{Value, json};
@@ -33,8 +33,24 @@ fn bom_of(agent: &Agent, files: Vec<PackagedFile>) -> Bom {
         files,
         skills: agent.skills.iter().map(|slug| part(slug, "skills/code-review.md")).collect(),
         configs: agent.configs.iter().map(|slug| part(slug, "configs/style-guide.md")).collect(),
+        agents: agent.coordinator.iter().flat_map(|it| it.agents.keys()).flat_map(agents).collect(),
         errand_version: "1.0.0",
     })
+}
+
+/// An agent of a coordinator that is one itself, and the one below it, of which little is known.
+fn agents(name: &String) -> [NamedAgent; 2] {
+    let (digest, version) = (Some(Digest::of(name.as_bytes())), Some("1.0.0".to_owned()));
+    let outer = NamedAgent { path: name.clone(), name: name.clone(), version, digest };
+    let path = format!("{name}/inner");
+    [outer, NamedAgent { path, name: "inner".to_owned(), version: None, digest: None }]
+}
+
+/// A coordinator of two.
+fn team() -> Agent {
+    let text = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: team, version: 1.0.0 }\n\
+        spec:\n  coordinator: { type: chain, agents: [../first, second@2.0.0] }\n";
+    good(text)
 }
 
 fn whole(bom: &Bom) -> Value {
@@ -89,7 +105,7 @@ fn every_inventory_is_valid_by_the_published_schema() {
     let clone = "  workspace: { mode: clone, url: https://me:word@example.org/r.git?k=1 }\n";
     let agents =
         [good(FULL), good(&with_spec("")), good(&with_spec(container)), good(&with_spec(clone))];
-    for agent in &agents {
+    for agent in agents.iter().chain([&team()]) {
         let document = whole(&bom_of(agent, vec![file("a b/ü", ""), file("a.sh", "true")]));
         let errors: Vec<_> =
             schema.iter_errors(&document).map(|e| format!("{} {e}", e.instance_path())).collect();
@@ -197,4 +213,30 @@ fn what_is_named_twice_is_listed_twice() {
         .collect();
     assert!(refs.contains(&"model:anthropic/claude-sonnet-4-5"), "{refs:?}");
     assert!(refs.contains(&"model:anthropic/claude-sonnet-4-5#2"), "{refs:?}");
+}
+
+#[test]
+fn agents_of_a_coordinator_are_components_that_stand_on_each_other() {
+    let document = whole(&bom_of(&team(), Vec::new()));
+    let refs: Vec<_> = document["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| {
+            (it["bom-ref"].as_str().unwrap(), it["version"].as_str(), it["hashes"].is_array())
+        })
+        .collect();
+    let expect = [
+        ("agent:first", Some("1.0.0"), true),
+        ("agent:first/inner", None, false),
+        ("agent:second", Some("1.0.0"), true),
+        ("agent:second/inner", None, false),
+    ];
+    assert_eq!(refs, expect);
+    let dependencies = json!([
+        { "ref": "agent", "dependsOn": ["agent:first", "agent:second"] },
+        { "ref": "agent:first", "dependsOn": ["agent:first/inner"] },
+        { "ref": "agent:second", "dependsOn": ["agent:second/inner"] },
+    ]);
+    assert_eq!(document["dependencies"], dependencies);
 }

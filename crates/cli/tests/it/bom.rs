@@ -1,8 +1,9 @@
 //! Inventories: pinned by attempts, kept by digest, compared.
 
-use errand_testkit::{Agent, Sandbox};
-use serde_json::Value;
+use errand_testkit::{Agent, Sandbox, Server};
+use serde_json::{Value, json};
 
+use crate::coordinated::coordinator;
 use crate::support::{event_types, finish, record, sandbox, start};
 
 fn bom(sandbox: &Sandbox, of: &str) -> Value {
@@ -157,4 +158,60 @@ fn what_a_folder_would_be_needs_no_registry() {
     assert!(!sandbox.registry().exists(), "looking creates nothing");
     drop(sandbox.errand(["bom", "./nothing"]).run().refuses(2, "agent_file_missing"));
     drop(sandbox.errand(["bom"]).run().exits(2));
+}
+
+#[test]
+fn the_inventory_of_a_coordinator_names_the_agents_that_it_is_made_of() {
+    let sandbox = sandbox();
+    let says = |name: &str| Agent::shell("errand agent output 1\n").named(name);
+    for name in ["writer", "checker"] {
+        drop(sandbox.agent(&says(name)));
+    }
+    let registered = sandbox.agent(&says("reader"));
+    let server = Server::start(&sandbox, &[]);
+    drop(sandbox.errand(["--server", &server.url(), "push"]).arg(&registered).run().ok());
+    drop(coordinator(&sandbox, "pair", "{ type: chain, agents: [../writer, ../checker] }"));
+    let chain = "{ type: chain, agents: [reader, { agent: ../pair, name: both }, ../writer] }";
+    let folder = coordinator(&sandbox, "team", chain);
+    let run_id = start(&sandbox, &folder, &["--job", "1"]);
+    let record = finish(&sandbox, &run_id);
+    assert_eq!(record["status"], "completed", "{record:#}");
+    let document = bom(&sandbox, &run_id);
+    let agents: Vec<_> = document["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|it| it["bom-ref"].as_str().unwrap().starts_with("agent:"))
+        .map(|it| (it["bom-ref"].clone(), it["name"].clone(), it["version"].clone()))
+        .collect();
+    let expect = [
+        ("agent:both", "pair"),
+        ("agent:both/checker", "checker"),
+        ("agent:both/writer", "writer"),
+        ("agent:reader", "reader"),
+        ("agent:writer", "writer"),
+    ];
+    assert_eq!(agents, expect.map(|(of, name)| (of.into(), name.into(), "1.0.0".into())));
+    // Each digest is that of the run that the agent had.
+    for run in crate::support::all(&sandbox).iter().filter(|run| run["member"]["depth"] == 1) {
+        let of = format!("agent:{}", run["member"]["name"].as_str().unwrap());
+        let digest = run["parcel_digest"].as_str().unwrap().trim_start_matches("sha256:");
+        assert_eq!(component(&document, &of)["hashes"][0]["content"], digest, "{of}");
+    }
+    let below = json!({
+        "ref": "agent:both", "dependsOn": ["agent:both/checker", "agent:both/writer"],
+    });
+    assert_eq!(document["dependencies"][1], below);
+    // The folder is that of which the run was made, until an agent changes.
+    let words = ["bom", "--diff", &run_id, "./team"];
+    let same = sandbox.errand(words).run().ok().stdout();
+    assert!(same.ends_with("no difference\n"), "{same}");
+    drop(sandbox.agent(&says("checker").file("new.txt", "new")));
+    let differ = sandbox.errand(words).run().exits(1).stdout();
+    for changed in ["~ agent:both ", "~ agent:both/checker "] {
+        assert!(differ.contains(changed), "{differ}");
+    }
+    assert!(!differ.contains("agent:reader"), "{differ}");
+    let there = sandbox.errand(["--server", &server.url(), "bom", &run_id]).run().ok().json();
+    assert_eq!(there, document);
 }

@@ -16,15 +16,16 @@ use crate::{Engine, Error, bom};
 ///
 /// As [`Journal::command`].
 pub(crate) async fn start(engine: &Engine, journal: &Journal) -> Result<Result<(), Error>, Error> {
-    let (agent, number) =
-        journal.look(|run, _| (run.spec.agent.clone(), run.last_attempt_number() + 1));
+    let (agent, plan, number) = journal.look(|run, _| {
+        (run.spec.agent.clone(), run.spec.plan.clone(), run.last_attempt_number() + 1)
+    });
     let holder = engine.holder();
     let start = StartAttempt {
         epoch: journal.epoch(),
         supervisor: holder.process.clone(),
         host: holder.host.clone(),
     };
-    let (mut events, mut failed) = match bom::pin(engine, &agent).await {
+    let (mut events, mut failed) = match bom::pin(engine, &agent, plan.as_deref()).await {
         Ok(bom) => {
             let pinned = BomPinned { generation: bom.generation, digest: bom.digest };
             (vec![EventBody::BomPinned(pinned)], Ok(()))

@@ -262,6 +262,13 @@ pub(crate) async fn get_bom(
         Some(attempt) => bom::pinned(gateway.engine(), run_id, attempt).await?,
         None => stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone())),
     };
+    if let (None, None, Some(plan)) = (&pinned, query.attempt, &stored.run.spec.plan) {
+        // What a coordinator is made of is known before its first attempt.
+        let taken = bom::of_run(gateway.engine(), &stored.run.spec.agent, Some(plan))?;
+        let content = serde_json::from_str(&taken.content).unwrap_or_default();
+        let document = document(&content, &taken.digest, None);
+        return Ok(([(ETAG, tag(&taken.digest))], Json(document)).into_response());
+    }
     let (generation, digest) = pinned.ok_or_else(|| {
         let detail = format!("run {run_id} has pinned no inventory");
         Refusal::new(ErrorCode::BomNotFound, detail)

@@ -109,12 +109,16 @@ fn generation(text: &str) -> Option<(&str, u64)> {
 /// What the inventory of a folder would be: the latest generation if nothing changed since.
 async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     let plan = parcel::plan(Path::new(text))?;
-    let taken = bom::of_plan(&plan)?;
     let name = plan.agent().name.as_str();
-    let latest = match context.place() {
-        Ok(Place::Here(engine)) => view::boms(engine.store().boms(name, 1).await?).pop(),
-        Ok(Place::There(remote)) => remote.boms(name, Some(1)).await?.pop(),
-        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => None,
+    let (taken, latest) = match context.place() {
+        Ok(Place::Here(engine)) => {
+            let latest = view::boms(engine.store().boms(name, 1).await?).pop();
+            (bom::of_plan_here(&engine, &plan).await?, latest)
+        }
+        Ok(Place::There(remote)) => (bom::of_plan(&plan)?, remote.boms(name, Some(1)).await?.pop()),
+        Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
+            (bom::of_plan(&plan)?, None)
+        }
         Err(failure) => return Err(failure),
     };
     let generation = match latest {
@@ -170,9 +174,12 @@ async fn of_run(
             "an attempt has one from its beginning on; `errand inspect-run` lists attempts",
         ));
     }
-    context.printer.note(&format!("run {run_id} has pinned no inventory: this is its parcel's"));
-    let parcel = parcel::open(&engine.registry().parcels(), &agent.digest)?;
-    let taken = bom::of_parcel(&parcel)?;
+    // What a coordinator is made of is known before its first attempt.
+    if stored.run.spec.plan.is_none() {
+        let note = format!("run {run_id} has pinned no inventory: this is its parcel's");
+        context.printer.note(&note);
+    }
+    let taken = bom::of_run(engine, agent, stored.run.spec.plan.as_deref())?;
     let content: Value = serde_json::from_str(&taken.content)
         .map_err(|error| Failure::internal("cannot read the inventory", &error))?;
     Ok(Found::here(run_id.to_string(), &content, taken.digest, None))
