@@ -72,6 +72,17 @@ fn the_log_of_a_coordinator_is_that_of_all_its_children_in_order() {
     assert!(err.contains("first#1         | attempt 1 began"), "{err}");
     let (out, _) = shown(&["--own"]);
     assert_eq!(out, "");
+    // What is missing is said.
+    let all = crate::support::all(&sandbox);
+    let first = all.iter().find(|run| run["member"]["step"] == "first#1").unwrap();
+    let first = first["run_id"].as_str().unwrap();
+    drop(sandbox.errand(["rm", first]).run().ok());
+    let (out, err) = shown(&[]);
+    assert_eq!(lines(&out), STDOUT[1..]);
+    assert!(
+        err.contains(&format!("run {first} was removed: what first#1 printed is gone")),
+        "{err}"
+    );
     // A nested one has children of its own.
     let pair = sandbox.errand(["ps", "-aq", "--filter", "parent=team"]).run().ok().stdout();
     let pair = pair.lines().find(|it| sandbox.errand(["graph", it]).run().code == Some(0)).unwrap();

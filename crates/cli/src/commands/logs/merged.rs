@@ -75,7 +75,8 @@ pub(super) async fn show(
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
             .hint(format!("`errand trace {run_id}` shows their attempts")));
     }
-    if !screen.has_shown && !args.follow {
+    show.tell_removed(context).await?;
+    if !show.screen.has_shown && !args.follow {
         context.printer.note(&format!("the children of run {run_id} printed nothing"));
     }
     Ok(0)
@@ -127,6 +128,18 @@ impl Show<'_> {
                         self.merged.end(*number).map_err(unreadable)?;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of runs that are not there any more: what they printed is missing.
+    async fn tell_removed(&self, context: &Context) -> Result<(), Failure> {
+        let silent = self.screen.names.iter().zip(&self.runs).filter(|(name, _)| !name.is_heard);
+        for (name, run_id) in silent {
+            if self.logs.events(run_id, 0).await?.is_empty() {
+                let what = format!("run {run_id} was removed: what {} printed is gone", name.text);
+                context.printer.note(&what);
             }
         }
         Ok(())
@@ -268,6 +281,8 @@ struct Screen {
 struct Name {
     text: String,
     at_attempt: u32,
+    /// Whether there was anything in its log.
+    is_heard: bool,
     /// The line that is read belongs to those that are left out.
     is_left_out: bool,
 }
@@ -291,7 +306,7 @@ impl Screen {
 
     fn add(&mut self, text: String) {
         self.width = self.width.max(text.len().min(NAME_WIDTH));
-        self.names.push(Name { text, at_attempt: 1, is_left_out: false });
+        self.names.push(Name { text, at_attempt: 1, is_heard: false, is_left_out: false });
     }
 
     fn is_wanted(&self, stream: Option<Stream>) -> bool {
@@ -301,6 +316,7 @@ impl Screen {
     fn take(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
         let is_wanted = self.is_wanted(line.stream);
         let Some(name) = self.names.get_mut(number) else { return Ok(()) };
+        name.is_heard = true;
         if line.stream == Some(Stream::System)
             && let Some(attempt) = marker::beginning(line.text)
         {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use errand_agent::log::Query;
+use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, logs};
 use errand_model::{Event, RunId};
 use futures_util::StreamExt as _;
@@ -51,7 +52,11 @@ impl<'a> Logs<'a> {
     pub(super) async fn events(&self, run_id: &RunId, after: u64) -> Result<Vec<Event>, Failure> {
         match self {
             Self::Here(engine) => Ok(engine.store().events(run_id, after, EVENTS).await?),
-            Self::There(copies) => Ok(copies.remote.events(run_id, after, EVENTS).await?.events),
+            Self::There(copies) => match copies.remote.events(run_id, after, EVENTS).await {
+                Ok(page) => Ok(page.events),
+                Err(failure) if failure.code() == ErrorCode::RunNotFound => Ok(Vec::new()),
+                Err(failure) => Err(failure),
+            },
         }
     }
 
@@ -134,11 +139,13 @@ impl<'a> Copies<'a> {
 
 async fn copy(remote: &Remote, run_id: RunId, ask: LogAsk, mut to: File) -> Result<(), Failure> {
     let name = PathBuf::from(format!("the log of {run_id}"));
-    remote
-        .raw_log(&run_id, ask, |bytes| {
-            to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error))
-        })
-        .await
+    let write =
+        |bytes: &[u8]| to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error));
+    match remote.raw_log(&run_id, ask, write).await {
+        // It was removed.
+        Err(failure) if failure.code() == ErrorCode::RunNotFound => Ok(()),
+        copied => copied,
+    }
 }
 
 /// A file in `folder` that has no name.
