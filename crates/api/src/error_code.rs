@@ -130,6 +130,7 @@ codes! {
     AnswerInvalid = "answer_invalid", USAGE, "the answer does not satisfy the schema of the question";
     RunNotPaused = "run_not_paused", ERRAND_FAILED, "nobody paused the run";
     RunNotCoordinated = "run_not_coordinated", ERRAND_FAILED, "the run coordinates no agents";
+    ChildRemoved = "child_removed", ERRAND_FAILED, "a run that the coordinator started was removed";
     TooManyQuestions = "too_many_questions", ERRAND_FAILED, "the run asks more than people can answer";
 
     // How an attempt begins.

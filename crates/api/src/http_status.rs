@@ -51,6 +51,7 @@ impl ErrorCode {
             | Self::RunNotRetryable
             | Self::RunNotPaused
             | Self::RunNotCoordinated
+            | Self::ChildRemoved
             | Self::DeadLetterSettled
             | Self::ReplayRefused
             | Self::ReplayEffects

@@ -24,6 +24,9 @@ pub struct Verification {
     pub sealed: bool,
     /// The hash of the last event that holds.
     pub hash: String,
+    /// How many runs that it started were verified with it: those of an export.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub children: u64,
     /// Whether all is what was written.
     pub unbroken: bool,
     /// What is not.
@@ -45,4 +48,9 @@ pub struct VerificationFinding {
     pub what: String,
     /// One line for people.
     pub message: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_none(children: &u64) -> bool {
+    *children == 0
 }

@@ -61,6 +61,7 @@ impl Error {
             | Self::Randomness { .. } => ErrorCode::Internal,
             Self::LeaseOver { .. } => ErrorCode::LeaseLost,
             Self::NotCoordinated { .. } => ErrorCode::RunNotCoordinated,
+            Self::ChildRemoved { .. } => ErrorCode::ChildRemoved,
         }
     }
 }

@@ -195,6 +195,16 @@ pub enum Error {
         /// How long was waited.
         waited_ms: u64,
     },
+    /// A run that a coordinator started was removed.
+    #[error("run {child}, which was the step {step:?} below run {run_id}, was removed")]
+    ChildRemoved {
+        /// The coordinator that was to be read with all of its runs.
+        run_id: RunId,
+        /// The key of the step.
+        step: String,
+        /// The run that is not there.
+        child: RunId,
+    },
     /// A run of another machine.
     #[error("run {run_id} is supervised on {host}, not on this machine")]
     Elsewhere {

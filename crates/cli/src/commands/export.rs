@@ -1,4 +1,4 @@
-//! `errand export`: a run in one file.
+//! `errand export`: a run in one file, a coordinator with all runs that it started.
 
 use std::path::PathBuf;
 
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// Also a run that is not over, as it is now: to look at, not to import
     #[arg(long)]
     live: bool,
+    /// Of a coordinator, only the run itself, without those that it started
+    #[arg(long)]
+    own: bool,
 }
 
 /// Exports a run: record, journal, brief, parcel, artifacts and blobs, log.
@@ -43,7 +46,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             return Ok(0);
         }
     };
-    let wanted = if args.live { Wanted::Any } else { Wanted::Over };
+    let wanted = Wanted { live: args.live, own: args.own };
     let written = if args.output.as_os_str() == "-" {
         export::write(engine, &run_id, wanted, std::io::stdout().lock()).await
     } else {
@@ -60,14 +63,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 
 /// A file gets its name once it is whole.
 async fn there(remote: &Remote, run_id: &RunId, args: &Args) -> Result<(), Failure> {
+    let wanted = Wanted { live: args.live, own: args.own };
     if args.output.as_os_str() == "-" {
-        return remote.export(run_id, args.live, &mut Target::open(None)?).await;
+        return remote.export(run_id, wanted, &mut Target::open(None)?).await;
     }
     let mut part = args.output.as_os_str().to_owned();
     part.push(format!(".{}.part", std::process::id()));
     let part = PathBuf::from(part);
     let written = match Target::open(Some(&part)) {
-        Ok(mut target) => remote.export(run_id, args.live, &mut target).await,
+        Ok(mut target) => remote.export(run_id, wanted, &mut target).await,
         Err(failure) => Err(failure),
     };
     let renamed = written.and_then(|()| {

@@ -110,7 +110,12 @@ async fn all(context: &Context, json: bool) -> Result<u8, Failure> {
 
 fn line(verified: &Verification) -> String {
     let sealed = if verified.sealed { "sealed" } else { "not over yet" };
-    format!("{}: {} events, unbroken, {sealed}", verified.source, verified.events)
+    let children = match verified.children {
+        0 => String::new(),
+        1 => ", and so is the run that it started".to_owned(),
+        several => format!(", and so are the {several} runs that it started"),
+    };
+    format!("{}: {} events, unbroken, {sealed}{children}", verified.source, verified.events)
 }
 
 fn broken(verified: &Verification) -> Option<Failure> {

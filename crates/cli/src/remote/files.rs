@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use errand_api::bom_page::{BomGeneration, BomPage};
 use errand_api::record::RecordArtifact;
+use errand_engine::export::Wanted;
 use errand_model::{Digest, RunId};
 use futures_util::StreamExt as _;
 use reqwest::header::ETAG;
@@ -42,11 +43,14 @@ impl Remote {
     pub(crate) async fn export(
         &self,
         run_id: &RunId,
-        live: bool,
+        wanted: Wanted,
         target: &mut Target,
     ) -> Result<(), Failure> {
         let request = self.request(Method::GET, &["runs", run_id.as_str(), "export"]);
-        let request = request.query(&[("live", live)]);
+        let request = request.query(&[("live", wanted.live)]);
+        // An older server does not know it.
+        let own = wanted.own.then_some(("own", true));
+        let request = request.query(own.as_slice());
         self.stream_into(request, target).await
     }
 

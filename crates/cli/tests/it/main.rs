@@ -24,6 +24,7 @@ mod events;
 mod evidence;
 mod examples;
 mod exporting;
+mod family_exports;
 mod family_logs;
 mod foreground;
 mod forks;

@@ -16,6 +16,8 @@ pub struct Verified {
     pub is_sealed: bool,
     /// The hash of the last event that holds.
     pub hash: String,
+    /// How many runs that it started were verified with it: those of an export.
+    pub children: u64,
     /// What is wrong: at most one event a place, the first one; empty if all is what was written.
     pub findings: Vec<Finding>,
 }

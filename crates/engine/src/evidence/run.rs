@@ -59,6 +59,7 @@ pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Err
         events: walk.head.seq,
         is_sealed: walk.is_over,
         hash: walk.head.hash.to_string(),
+        children: 0,
         findings: walk.findings,
     })
 }
@@ -289,7 +290,7 @@ pub async fn verify_all<E: From<Error>>(
             let place = Place::File(engine.registry().run_events(&run_id));
             let findings = vec![Finding { place, problem: Problem::RunMissing }];
             let hash = Head::EMPTY.hash.to_string();
-            take(Verified { run_id, events: 0, is_sealed: false, hash, findings })?;
+            take(Verified { run_id, events: 0, is_sealed: false, hash, children: 0, findings })?;
         }
     }
     Ok(())

@@ -3,17 +3,20 @@
 use std::collections::BTreeMap;
 
 use errand_model::{Digest, RunId};
+use errand_store::Stored;
 use serde::{Deserialize, Serialize};
 
-/// The version of the archive's layout.
+/// The version of the archive's layout, of one run.
 pub const EXPORT_SCHEMA: u32 = 1;
+/// The same, of a coordinator and its children.
+pub const FAMILY_SCHEMA: u32 = 2;
 
 /// The last entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// [`EXPORT_SCHEMA`].
+    /// [`EXPORT_SCHEMA`], or [`FAMILY_SCHEMA`] where there are children.
     pub(super) schema: u32,
-    /// Which run.
+    /// Which run; of a family the one at the top.
     pub(super) run_id: RunId,
     /// How many events its journal has.
     pub(super) events: u64,
@@ -21,8 +24,34 @@ pub(super) struct Manifest {
     pub(super) hash: String,
     /// The named output files, with the digests of their blobs.
     pub(super) artifacts: BTreeMap<String, Digest>,
+    /// The runs that it started, however deep.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) children: BTreeMap<RunId, Member>,
     /// All other entries, by name.
     pub(super) entries: BTreeMap<String, Entry>,
+}
+
+/// One run of a family.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Member {
+    /// As of the run at the top.
+    pub(super) events: u64,
+    /// As of the run at the top.
+    pub(super) hash: String,
+    /// As of the run at the top.
+    pub(super) artifacts: BTreeMap<String, Digest>,
+}
+
+impl Member {
+    /// A run as it is.
+    pub(super) fn of(stored: &Stored) -> Self {
+        let artifacts = stored.run.artifacts.iter();
+        Self {
+            events: stored.head.seq,
+            hash: stored.head.hash.to_string(),
+            artifacts: artifacts.map(|(name, file)| (name.clone(), file.digest.clone())).collect(),
+        }
+    }
 }
 
 /// One entry.

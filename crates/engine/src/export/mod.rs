@@ -10,18 +10,28 @@
 //! - `parcel/…`: the agent as it was
 //! - `record.json`: the record, as the journal gives it
 //!
+//! Of a coordinator there is also all of its family, the runs that it started, however deep:
+//!
+//! - `parcels/<hex>/…`: the other agents, each once
+//! - `runs/<id>/…`: of each run what stands above of the one at the top
+//!
 //! Deliberately absent: sessions, which belong to other runs too; secrets; workspaces.
 
+mod archive;
+mod check;
 mod error;
+mod family;
 mod import;
+mod journal;
 mod manifest;
+mod place;
 mod read;
 mod verify;
 mod write;
 
 pub use error::FileError;
 pub use import::{Imported, import};
-pub use manifest::EXPORT_SCHEMA;
+pub use manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA};
 pub use verify::verify_file;
 pub use write::{Wanted, write, write_file};
 
@@ -32,4 +42,6 @@ const EVENTS: &str = "events.jsonl";
 const LOG: &str = "log";
 const MANIFEST: &str = "manifest.json";
 const PARCEL: &str = "parcel/";
+const PARCELS: &str = "parcels/";
 const RECORD: &str = "record.json";
+const RUNS: &str = "runs/";

@@ -7,7 +7,7 @@ use std::path::Path;
 use errand_model::Head;
 
 use super::FileError;
-use super::read::{Keep, read};
+use super::read::read;
 use crate::evidence::{Finding, Lines, Place, Problem, Verified};
 
 /// Verifies an export or a journal's file.
@@ -22,18 +22,26 @@ pub fn verify_file(path: &Path) -> Result<Verified, FileError> {
         file.seek(SeekFrom::Start(0))?;
         return verify_lines(path, file);
     }
-    match read(&file, Keep::Nothing) {
+    match read(&file) {
         Ok(contents) => Ok(Verified {
+            children: u64::try_from(contents.manifest.children.len()).unwrap_or(u64::MAX),
             run_id: contents.manifest.run_id,
-            events: contents.journal.head.seq,
-            is_sealed: contents.journal.is_over,
-            hash: contents.journal.head.hash.to_string(),
+            events: contents.manifest.events,
+            is_sealed: contents.runs.values().all(|journal| journal.is_over),
+            hash: contents.manifest.hash,
             findings: Vec::new(),
         }),
         Err(FileError::Tampered { run_id, finding }) => {
             let events = finding.problem.seq().map_or(0, |seq| seq.saturating_sub(1));
             let hash = String::new();
-            Ok(Verified { run_id, events, is_sealed: false, hash, findings: vec![*finding] })
+            Ok(Verified {
+                run_id,
+                events,
+                is_sealed: false,
+                hash,
+                children: 0,
+                findings: vec![*finding],
+            })
         }
         Err(error) => Err(error),
     }
@@ -48,5 +56,6 @@ fn verify_lines(path: &Path, file: File) -> Result<Verified, FileError> {
     let place = Place::File(path.to_owned());
     let found = lines.found().map(|told| Finding { place, problem: Problem::Event(told) });
     let findings = found.into_iter().collect();
-    Ok(Verified { run_id, events: head.seq, is_sealed, hash: head.hash.to_string(), findings })
+    let hash = head.hash.to_string();
+    Ok(Verified { run_id, events: head.seq, is_sealed, hash, children: 0, findings })
 }

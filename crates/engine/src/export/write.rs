@@ -1,40 +1,37 @@
 //! An export is written.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::{self, Content, Parcel};
 use errand_api::record::{Places, project};
-use errand_model::{Digest, Head, RunId};
+use errand_model::{Digest, RunId};
 use errand_store::{BlobError, Stored};
-use sha2::Digest as _;
 
-use super::manifest::{EXPORT_SCHEMA, Entry, Kind, Manifest};
-use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, RECORD};
-use crate::evidence::blobs_of;
+use super::archive::Archive;
+use super::family::{self, Family};
+use super::manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA, Kind, Manifest, Member};
+use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
 use crate::{Engine, Error, parcels, wait};
 
-/// Events that are read at once.
-const PAGE: u32 = 5_000;
-
-/// Which runs may be exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Only one that is over: nobody else may have another journal of it.
-    Over,
-    /// One that lives too, as it is now: to look at, it cannot be imported.
-    Any,
+/// What may be exported, and how much of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Also a run that is not over, as it is now: to look at, it cannot be imported. One that is over
+    /// has the same journal for everybody, for ever.
+    pub live: bool,
+    /// Only the run itself: of a coordinator nothing of its children.
+    pub own: bool,
 }
 
 /// Writes a run into a new file; an old one of that name is replaced only by a whole one.
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if the run is not over and has to be; if it cannot be read, is not what was
+/// [`Error::Live`] if the run, or a child of it, is not over and has to be; [`Error::ChildRemoved`] if
+/// a child is not there any more; if something cannot be read, is not what was
 /// written, or the file not be written.
 pub async fn write_file(
     engine: &Engine,
@@ -68,17 +65,11 @@ pub async fn write(
     wanted: Wanted,
     to: impl Write,
 ) -> Result<(), Error> {
-    let stored = wait::load(engine, run_id).await?;
-    if wanted == Wanted::Over && !stored.run.status.is_terminal() {
-        return Err(Error::Live { run_id: run_id.clone() });
-    }
-    let journal = journal(engine, &stored).await?;
-    let parcel = parcels::open(engine, &stored.run.spec.agent.digest)?;
-    let log = crate::logs::settled(engine, &stored.run).await?;
+    let family = Family::of(engine, run_id, wanted).await?;
     let io =
         |source| Error::Io { doing: "write the archive of", path: run_id.as_str().into(), source };
-    let mut archive = Archive { tar: tar::Builder::new(to), entries: BTreeMap::new() };
-    for digest in &journal.blobs {
+    let mut archive = Archive::new(to);
+    for digest in &family.blobs {
         let (blob, size_bytes) = engine.blobs().open(digest)?;
         let name = format!("{BLOBS}{}", digest.hex());
         let written = archive.stream(&name, Kind::File, blob, size_bytes).map_err(io)?;
@@ -86,50 +77,82 @@ pub async fn write(
             return Err(BlobError::Damaged { digest: digest.clone() }.into());
         }
     }
-    archive
-        .optional(BRIEF, &crate::supervise::scratch(engine, &stored.run).join(BRIEF))
-        .map_err(io)?;
-    archive.bytes(EVENTS, journal.text.as_bytes()).map_err(io)?;
-    logs(&log, &mut archive).map_err(io)?;
-    packaged(&parcel, &mut archive).map_err(io)?;
-    archive.bytes(RECORD, &record(&stored)?).map_err(io)?;
-    let artifacts = stored.run.artifacts.iter();
+    let top = again(engine, &family, run_id).await?;
+    let part = Part { engine, stored: &top, prefix: "" };
+    part.files(&mut archive).await?;
+    let own = &top.run.spec.agent.digest;
+    packaged(engine, (own, PARCEL), &mut archive)?;
+    for digest in family.parcels.iter().filter(|digest| *digest != own) {
+        let prefix = format!("{PARCELS}{}/", digest.hex());
+        packaged(engine, (digest, &prefix), &mut archive)?;
+    }
+    part.record(&mut archive)?;
+    let mut children = BTreeMap::new();
+    for child in family.runs.keys().filter(|child| *child != run_id) {
+        let stored = again(engine, &family, child).await?;
+        let prefix = format!("{RUNS}{child}/");
+        let part = Part { engine, stored: &stored, prefix: &prefix };
+        part.files(&mut archive).await?;
+        part.record(&mut archive)?;
+        children.insert(child.clone(), Member::of(&stored));
+    }
+    let Member { events, hash, artifacts } = Member::of(&top);
     let manifest = Manifest {
-        schema: EXPORT_SCHEMA,
+        schema: if children.is_empty() { EXPORT_SCHEMA } else { FAMILY_SCHEMA },
         run_id: run_id.clone(),
-        events: stored.head.seq,
-        hash: stored.head.hash.to_string(),
-        artifacts: artifacts.map(|(name, file)| (name.clone(), file.digest.clone())).collect(),
+        events,
+        hash,
+        artifacts,
+        children,
         entries: std::mem::take(&mut archive.entries),
     };
     archive.bytes(MANIFEST, &pretty(&manifest)?).map_err(io)?;
     archive.tar.into_inner().and_then(|mut to| to.flush()).map_err(io)
 }
 
-/// The journal's lines up to the stored head, and the blobs that they name.
-struct Journal {
-    text: String,
-    blobs: BTreeSet<Digest>,
+/// A run of the family as it was looked at.
+async fn again(engine: &Engine, family: &Family, run_id: &RunId) -> Result<Stored, Error> {
+    match family.runs.get(run_id) {
+        Some(Some(live)) => Ok((**live).clone()),
+        Some(None) | None => wait::load(engine, run_id).await,
+    }
 }
 
-async fn journal(engine: &Engine, stored: &Stored) -> Result<Journal, Error> {
-    let run_id = &stored.run.id;
-    let mut journal = Journal { text: String::new(), blobs: BTreeSet::new() };
-    let mut head = Head::EMPTY;
-    while head.seq < stored.head.seq {
-        let events = engine.store().events(run_id, head.seq, PAGE).await?;
-        let damaged = |reason| errand_store::Error::Damaged { run_id: run_id.to_string(), reason };
-        if events.is_empty() {
-            return Err(damaged(format!("event {} is missing", head.seq + 1)).into());
-        }
-        for event in events.iter().take_while(|event| event.seq <= stored.head.seq) {
-            head.verify(event).map_err(|broken| damaged(broken.to_string()))?;
-            event.write_json_line(&mut journal.text);
-            journal.text.push('\n');
-            journal.blobs.extend(blobs_of(event));
-        }
+/// One run of an export.
+struct Part<'a> {
+    engine: &'a Engine,
+    stored: &'a Stored,
+    /// Where its entries are.
+    prefix: &'a str,
+}
+
+impl Part<'_> {
+    /// Everything but the record, which other entries may stand before.
+    async fn files(&self, archive: &mut Archive<impl Write>) -> Result<(), Error> {
+        let Self { engine, stored, prefix } = self;
+        let io = |source| self.failed(source);
+        let log = crate::logs::settled(engine, &stored.run).await?;
+        let brief = crate::supervise::scratch(engine, &stored.run).join(BRIEF);
+        archive.optional(&format!("{prefix}{BRIEF}"), &brief).map_err(io)?;
+        let mut text = String::new();
+        family::journal(engine, stored, |event| {
+            event.write_json_line(&mut text);
+            text.push('\n');
+        })
+        .await?;
+        archive.bytes(&format!("{prefix}{EVENTS}"), text.as_bytes()).map_err(io)?;
+        logs(&log, prefix, archive).map_err(io)
     }
-    Ok(journal)
+
+    fn record(&self, archive: &mut Archive<impl Write>) -> Result<(), Error> {
+        let name = format!("{}{RECORD}", self.prefix);
+        archive.bytes(&name, &record(self.stored)?).map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        let path = self.stored.run.id.as_str().into();
+        Error::Io { doing: "write the archive of", path, source }
+    }
 }
 
 /// The record as the journal alone gives it: nothing of this machine.
@@ -146,20 +169,31 @@ fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
 }
 
 /// The log and its older segments, by the bytes of their names.
-fn logs(log: &Path, archive: &mut Archive<impl Write>) -> io::Result<()> {
+fn logs(log: &Path, prefix: &str, archive: &mut Archive<impl Write>) -> io::Result<()> {
     let mut segments = BTreeMap::from([(LOG.to_owned(), log.to_owned())]);
     for (age, path) in errand_agent::log::older(log) {
         segments.insert(format!("{LOG}.{age}"), path);
     }
-    segments.iter().try_for_each(|(name, path)| archive.optional(name, path))
+    let mut segments = segments.iter();
+    segments.try_for_each(|(name, path)| archive.optional(&format!("{prefix}{name}"), path))
 }
 
-fn packaged(parcel: &Parcel, archive: &mut Archive<impl Write>) -> io::Result<()> {
+/// A parcel, below `prefix`.
+fn packaged(
+    engine: &Engine,
+    (digest, prefix): (&Digest, &str),
+    archive: &mut Archive<impl Write>,
+) -> Result<(), Error> {
+    let parcel = parcels::open(engine, digest)?;
+    files_of(&parcel, prefix, archive).map_err(Error::io("pack", &parcel.path))
+}
+
+fn files_of(parcel: &Parcel, prefix: &str, archive: &mut Archive<impl Write>) -> io::Result<()> {
     let definition = parcel.path.join(parcel::DEFINITION);
-    archive.optional(&format!("{PARCEL}{}", parcel::DEFINITION), &definition)?;
+    archive.optional(&format!("{prefix}{}", parcel::DEFINITION), &definition)?;
     let files = parcel.files_path();
     for file in &parcel.files {
-        let name = format!("{PARCEL}{}/{}", parcel::FILES, file.path);
+        let name = format!("{prefix}{}/{}", parcel::FILES, file.path);
         match &file.content {
             Content::Link { target } => archive.link(&name, target)?,
             Content::File { executable, size_bytes, digest } => {
@@ -173,108 +207,5 @@ fn packaged(parcel: &Parcel, archive: &mut Archive<impl Write>) -> io::Result<()
         }
     }
     let manifest = parcel.path.join(parcel::MANIFEST);
-    archive.optional(&format!("{PARCEL}{}", parcel::MANIFEST), &manifest)
-}
-
-struct Archive<W: Write> {
-    tar: tar::Builder<W>,
-    entries: BTreeMap<String, Entry>,
-}
-
-impl<W: Write> Archive<W> {
-    fn bytes(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let size_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.stream(name, Kind::File, bytes, size_bytes).map(drop)
-    }
-
-    /// A file that may not be there; one that grows meanwhile is taken as long as it was.
-    fn optional(&mut self, name: &str, path: &Path) -> io::Result<()> {
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let size_bytes = file.metadata()?.len();
-        self.stream(name, Kind::File, file, size_bytes).map(drop)
-    }
-
-    fn stream(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        from: impl Read,
-        size_bytes: u64,
-    ) -> io::Result<Digest> {
-        let mut header = header(kind, size_bytes);
-        let mut hashing = Hashing::new(from.take(size_bytes));
-        self.tar.append_data(&mut header, name, &mut hashing)?;
-        if hashing.size_bytes != size_bytes {
-            let reason = format!("{name} became shorter while it was read");
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, reason));
-        }
-        let digest = Digest::from_hash(&hashing.hash.finalize().into());
-        self.entries.insert(name.to_owned(), Entry { kind, digest: digest.clone(), size_bytes });
-        Ok(digest)
-    }
-
-    fn link(&mut self, name: &str, target: &str) -> io::Result<()> {
-        let mut header = header(Kind::Link, 0);
-        header.set_entry_type(tar::EntryType::Symlink);
-        self.tar.append_link(&mut header, name, target)?;
-        let digest = Digest::of(target.as_bytes());
-        self.entries.insert(name.to_owned(), Entry { kind: Kind::Link, digest, size_bytes: 0 });
-        Ok(())
-    }
-}
-
-/// What stands before the bytes of an entry.
-pub(super) fn beginning(
-    name: &str,
-    kind: Kind,
-    size_bytes: u64,
-    target: Option<&[u8]>,
-) -> io::Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(Vec::new());
-    let mut header = header(kind, size_bytes);
-    match target {
-        Some(target) => {
-            header.set_entry_type(tar::EntryType::Symlink);
-            tar.append_link(&mut header, name, OsStr::from_bytes(target))?;
-        }
-        None => tar.append_data(&mut header, name, io::empty())?,
-    }
-    Ok(tar.get_ref().clone())
-}
-
-/// Nothing of this machine, nothing of now.
-fn header(kind: Kind, size_bytes: u64) -> tar::Header {
-    let mut header = tar::Header::new_gnu();
-    header.set_size(size_bytes);
-    header.set_mode(kind.mode());
-    header.set_uid(0);
-    header.set_gid(0);
-    header.set_mtime(0);
-    header
-}
-
-/// Passes bytes on, and hashes and counts them.
-pub(super) struct Hashing<R> {
-    from: R,
-    pub(super) hash: sha2::Sha256,
-    pub(super) size_bytes: u64,
-}
-
-impl<R> Hashing<R> {
-    pub(super) fn new(from: R) -> Self {
-        Self { from, hash: sha2::Sha256::new(), size_bytes: 0 }
-    }
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.from.read(buffer)?;
-        self.hash.update(&buffer[..read]);
-        self.size_bytes += u64::try_from(read).unwrap_or(0);
-        Ok(read)
-    }
+    archive.optional(&format!("{prefix}{}", parcel::MANIFEST), &manifest)
 }

@@ -13,6 +13,7 @@ pub fn verification(source: &str, verified: &Verified) -> Verification {
         events: verified.events,
         sealed: verified.is_sealed,
         hash: verified.hash.clone(),
+        children: verified.children,
         unbroken: verified.findings.is_empty(),
         findings: verified.findings.iter().map(finding).collect(),
     }

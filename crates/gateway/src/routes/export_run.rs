@@ -28,7 +28,8 @@ pub(crate) async fn export_run(
     OneRun(stored): OneRun,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Refusal> {
-    let wanted = if query.live == Some(true) { Wanted::Any } else { Wanted::Over };
+    let is_set = |flag: Option<bool>| flag == Some(true);
+    let wanted = Wanted { live: is_set(query.live), own: is_set(query.own) };
     let run_id = stored.run.id.clone();
     let name = format!("attachment; filename=\"{run_id}.tar\"");
     let engine = gateway.engine().clone();

@@ -108,6 +108,9 @@ pub struct ExportQuery {
     /// Whether a run that is not over is exported as it is now: to look at, not to import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
+    /// Whether of a coordinator only its own run is exported, without those that it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<bool>,
 }
 
 /// How much of a timeline is shown.

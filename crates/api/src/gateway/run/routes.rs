@@ -154,7 +154,7 @@ pub const AREA: Area = Area {
             .says("A run with everything that belongs to it, as `errand export` writes it.")
             .query::<ExportQuery>()
             .answers(&[Answer::bytes(200, "application/x-tar", "The archive.")])
-            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive]),
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ChildRemoved]),
         Route::new("cancel_run", Method::Post, "/v1/runs/{run_id}/cancel", Scope::RunsWrite)
             .says("Ends a run.")
             .query::<CancelQuery>()

@@ -1,0 +1,147 @@
+//! What an export of a coordinator is made of: itself, and all runs that it started, however deep.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use errand_agent::parcel;
+use errand_api::agent_file::Agent;
+use errand_model::event::{EventBody, StepStarted};
+use errand_model::{Digest, Event, RunId};
+use errand_store::Stored;
+
+use super::write::Wanted;
+use crate::evidence::blobs_of;
+use crate::{Engine, Error, parcels, wait};
+
+/// Events that are read at once.
+const PAGE: u32 = 5_000;
+
+/// The runs of an export, and what they stand on.
+#[derive(Debug, Default)]
+pub(super) struct Family {
+    /// All runs. One that is over is read again where it is wanted: it stays what it is.
+    pub(super) runs: BTreeMap<RunId, Option<Box<Stored>>>,
+    /// What their journals name.
+    pub(super) blobs: BTreeSet<Digest>,
+    /// The parcels of their agents.
+    pub(super) parcels: BTreeSet<Digest>,
+}
+
+impl Family {
+    /// Looks at a run, and unless it is wanted alone at those that it started.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ChildRemoved`], [`Error::Live`]; if a journal is not what was written.
+    pub(super) async fn of(engine: &Engine, run_id: &RunId, wanted: Wanted) -> Result<Self, Error> {
+        let mut family = Self::default();
+        let mut named = BTreeSet::new();
+        let mut waiting = family.take(engine, wait::load(engine, run_id).await?, wanted).await?;
+        named.extend(waiting.1);
+        while let Some((step, child)) = waiting.0.pop() {
+            if family.runs.contains_key(&child) {
+                continue;
+            }
+            let Some(stored) = engine.store().load(&child).await? else {
+                return Err(Error::ChildRemoved { run_id: run_id.clone(), step, child });
+            };
+            let (below, more) = family.take(engine, stored, wanted).await?;
+            waiting.0.extend(below);
+            named.extend(more);
+        }
+        family.close(engine, named)?;
+        Ok(family)
+    }
+
+    /// Takes in a run. Returns the steps that are runs, and the agents that its plan names.
+    async fn take(
+        &mut self,
+        engine: &Engine,
+        stored: Stored,
+        wanted: Wanted,
+    ) -> Result<(Vec<(String, RunId)>, Vec<Digest>), Error> {
+        let (run_id, spec) = (stored.run.id.clone(), &stored.run.spec);
+        let is_over = stored.run.status.is_terminal();
+        if !is_over && !wanted.live {
+            return Err(Error::Live { run_id });
+        }
+        let plan = spec.plan.as_ref().filter(|_| !wanted.own);
+        let agents = plan.iter().flat_map(|plan| plan.agents.values());
+        let named = agents.map(|agent| agent.digest.clone()).collect();
+        self.parcels.insert(spec.agent.digest.clone());
+        let coordinates = plan.is_some();
+        let mut children = Vec::new();
+        journal(engine, &stored, |event| {
+            self.blobs.extend(blobs_of(event));
+            children.extend(child(event).filter(|_| coordinates));
+        })
+        .await?;
+        // What lives goes on meanwhile: all of the export is of this moment.
+        self.runs.insert(run_id, (!is_over).then(|| Box::new(stored)));
+        Ok((children, named))
+    }
+
+    /// Adds the agents of the plans, and those that are packed with them, as far as they are here:
+    /// such as never ran are not missed by anything that is in the export.
+    fn close(&mut self, engine: &Engine, named: BTreeSet<Digest>) -> Result<(), Error> {
+        let mut waiting: Vec<Digest> = named.into_iter().collect();
+        let mut seen = BTreeSet::new();
+        while let Some(digest) = waiting.pop() {
+            if !seen.insert(digest.clone()) {
+                continue;
+            }
+            parcels::fetch(engine, &digest)?;
+            match parcel::open(&engine.registry().parcels(), &digest) {
+                Ok(parcel) => {
+                    waiting.extend(members(&parcel.agent));
+                    self.parcels.insert(digest);
+                }
+                Err(_) if !self.parcels.contains(&digest) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The step of a coordinator that an event begins, and the run that it is.
+pub(super) fn child(event: &Event) -> Option<(String, RunId)> {
+    if event.kind != "step.started" {
+        return None;
+    }
+    let Ok(EventBody::StepStarted(StepStarted { key, run_id, .. })) = event.body() else {
+        return None;
+    };
+    Some((key, run_id?))
+}
+
+/// The agents that are packed with a coordinator.
+pub(super) fn members(agent: &Agent) -> impl Iterator<Item = Digest> + '_ {
+    let agents = agent.coordinator.iter().flat_map(|coordinator| coordinator.agents.values());
+    agents.filter_map(|member| member.digest.clone())
+}
+
+/// Hands on the events of a run up to where it was looked at, each of them verified.
+///
+/// # Errors
+///
+/// [`errand_store::Error::Damaged`] if one does not hold.
+pub(super) async fn journal(
+    engine: &Engine,
+    stored: &Stored,
+    mut take: impl FnMut(&Event) + Send,
+) -> Result<(), Error> {
+    let run_id = &stored.run.id;
+    let mut head = errand_model::Head::EMPTY;
+    while head.seq < stored.head.seq {
+        let events = engine.store().events(run_id, head.seq, PAGE).await?;
+        let damaged = |reason| errand_store::Error::Damaged { run_id: run_id.to_string(), reason };
+        if events.is_empty() {
+            return Err(damaged(format!("event {} is missing", head.seq + 1)).into());
+        }
+        for event in events.iter().take_while(|event| event.seq <= stored.head.seq) {
+            head.verify(event).map_err(|broken| damaged(broken.to_string()))?;
+            take(event);
+        }
+    }
+    Ok(())
+}

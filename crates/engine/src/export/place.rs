@@ -1,0 +1,81 @@
+//! What the names of entries mean.
+
+use std::io::Read;
+
+use errand_agent::parcel;
+use errand_model::{Digest, RunId};
+
+use super::manifest::Kind;
+use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
+
+/// Where an entry belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place<'n> {
+    /// `manifest.json`.
+    Manifest,
+    /// A blob.
+    Blob(Digest),
+    /// A file of a run; `None`: of the one at the top.
+    Run(Option<RunId>, &'n str),
+    /// A file of a parcel; `None`: of the agent of the run at the top.
+    Parcel(Option<Digest>, &'n str),
+}
+
+/// Where an entry of that name belongs; `None` for a name that errand never gives.
+pub(super) fn place(name: &str) -> Option<Place<'_>> {
+    let is_plain = name.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
+    if !is_plain {
+        return None;
+    }
+    if name == MANIFEST {
+        return Some(Place::Manifest);
+    }
+    if let Some(hex) = name.strip_prefix(BLOBS) {
+        return digest(hex).map(Place::Blob);
+    }
+    if let Some(file) = name.strip_prefix(PARCEL) {
+        return is_packed(file).then_some(Place::Parcel(None, file));
+    }
+    if let Some(rest) = name.strip_prefix(PARCELS) {
+        let (hex, file) = rest.split_once('/')?;
+        return is_packed(file).then_some(Place::Parcel(Some(digest(hex)?), file));
+    }
+    let (run_id, file) = match name.strip_prefix(RUNS) {
+        Some(rest) => {
+            let (id, file) = rest.split_once('/')?;
+            let run_id: RunId = id.parse().ok()?;
+            // One run has one name.
+            (Some(run_id).filter(|run_id| run_id.as_str() == id)?.into(), file)
+        }
+        None => (None, name),
+    };
+    let is_file = matches!(file, BRIEF | EVENTS | LOG | RECORD) || log_age(file).is_some();
+    is_file.then_some(Place::Run(run_id, file))
+}
+
+fn is_packed(file: &str) -> bool {
+    let below = file.strip_prefix(parcel::FILES).is_some_and(|path| path.starts_with('/'));
+    below || matches!(file, parcel::DEFINITION | parcel::MANIFEST)
+}
+
+fn digest(hex: &str) -> Option<Digest> {
+    format!("sha256:{hex}").parse().ok()
+}
+
+/// The number of an older segment of the log.
+pub(super) fn log_age(name: &str) -> Option<usize> {
+    let age = name.strip_prefix(LOG)?.strip_prefix('.')?;
+    age.parse().ok().filter(|number: &usize| *number > 0 && number.to_string() == age)
+}
+
+/// The kind that an entry's header says; `None` for what errand never writes.
+pub(super) fn kind_of<R: Read>(entry: &tar::Entry<'_, R>) -> Option<Kind> {
+    let header = entry.header();
+    let kind = match (header.entry_type(), header.mode().ok()?) {
+        (tar::EntryType::Regular, 0o644) => Kind::File,
+        (tar::EntryType::Regular, 0o755) => Kind::Executable,
+        (tar::EntryType::Symlink, 0o777) => Kind::Link,
+        _ => return None,
+    };
+    Some(kind)
+}
