@@ -5,16 +5,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use errand_agent::log::{Copy, Writer, marker};
-use errand_model::RunId;
 use errand_model::run::Run;
+use errand_model::{RunId, Timestamp};
 use errand_store::{LOG_PART_BYTES, LogPart, Registry, SharedLogs};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, flock, futimens};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -30,6 +30,16 @@ const PARTS: u32 = 32;
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// Between two looks for it.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What follows the run's id in the name of a copy.
+const COPY: &str = "shared.log";
+/// The same of the file beside it that says where in the log it begins.
+const BEGINNING: &str = ".shared.begins";
+/// What is shared is asked for what is new this often at most, however many follow a log.
+const ASK_EVERY: Duration = Duration::from_millis(150);
+/// A copy that nobody looked at for so long is removed.
+const IDLE: Duration = Duration::from_hours(1);
+/// The moment of the call, as the operating system writes it down.
+const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
 /// Where the line is looked for with which an attempt ends.
 const TAIL_BYTES: u64 = 4 * 1024;
 
@@ -122,7 +132,7 @@ pub fn path(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Error> {
     let own = engine.registry().run_log(run_id);
     let Some(shared) = engine.store().shared_logs() else { return Ok(own) };
     let copy = copy_of(&own);
-    bring(shared.as_ref(), run_id, &copy)?;
+    bring(shared.as_ref(), run_id, &copy, engine.now())?;
     Ok(copy)
 }
 
@@ -211,23 +221,23 @@ pub(crate) fn note(engine: &Engine, run_id: &RunId, attempt: u32, text: &str) {
 /// Whatever keeps a file from being removed.
 pub(crate) fn forget(registry: &Registry, run_id: &RunId) -> io::Result<()> {
     let copy = copy_of(&registry.run_log(run_id));
-    for file in [beginning_of(&copy), copy] {
-        match std::fs::remove_file(file) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+    let beginning = beginning_of(&copy);
+    if !beginning.exists() {
+        return Ok(());
     }
-    Ok(())
+    let _locked = locked(&beginning)?;
+    gone(&copy)?;
+    gone(&beginning)
 }
 
 /// The copy of a shared log, beside the place of a log of one's own.
 fn copy_of(own: &Path) -> PathBuf {
-    own.with_extension("shared.log")
+    own.with_extension(COPY)
 }
 
 /// The file that says where in the log its copy begins. Whoever holds its lock writes both.
 fn beginning_of(copy: &Path) -> PathBuf {
-    copy.with_extension("begin")
+    copy.with_extension("begins")
 }
 
 /// Keeps the file of [`path`] up to date for as long as it is polled; does nothing where the log is
@@ -243,19 +253,98 @@ pub async fn keep_up(engine: &Engine, run_id: &RunId) {
     }
 }
 
+/// Removes copies that nobody looked at for [`IDLE`]: who asks again gets another one.
+///
+/// # Errors
+///
+/// If the folder cannot be read, or a file not be removed.
+pub fn sweep(engine: &Engine) -> io::Result<()> {
+    let entries = match std::fs::read_dir(engine.registry().runs()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let beginning = entry?.path();
+        if beginning.as_os_str().as_encoded_bytes().ends_with(BEGINNING.as_bytes()) {
+            let locked = locked(&beginning)?;
+            if looked_at(&locked)?.is_none_or(|at| engine.now().since(at) >= IDLE) {
+                // This one last: as long as it is there, who waits for its lock waits for the right one.
+                gone(&beginning.with_extension("log"))?;
+                gone(&beginning)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn gone(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Opens the file that says where a copy begins, and waits for its lock: of two who do so at once, one
+/// waits for the other.
+fn locked(beginning: &Path) -> io::Result<File> {
+    loop {
+        let file = appended(beginning)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        let (held, found) = (file.metadata()?, std::fs::metadata(beginning));
+        // It may have been removed while its lock was waited for.
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
+fn appended(path: &Path) -> io::Result<File> {
+    File::options().read(true).append(true).create(true).mode(0o600).open(path)
+}
+
+/// When a copy was last brought up to date; `None`: it never was.
+fn looked_at(beginning: &File) -> io::Result<Option<Timestamp>> {
+    let found = beginning.metadata()?;
+    let millis = found.mtime().saturating_mul(1_000).saturating_add(found.mtime_nsec() / 1_000_000);
+    Ok((found.len() > 0).then(|| Timestamp::from_millis(millis)))
+}
+
+/// Brings a copy up to date, unless somebody just did: many may follow one log.
+fn bring(
+    shared: &dyn SharedLogs,
+    run_id: &RunId,
+    copy: &Path,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let failed = || Error::io("write the copy of a log to", copy);
+    let mut beginning = locked(&beginning_of(copy)).map_err(failed())?;
+    let before = looked_at(&beginning).map_err(failed())?;
+    if before.is_some_and(|at| at <= now && now.since(at) < ASK_EVERY) {
+        return Ok(());
+    }
+    append_new(shared, run_id, copy, &mut beginning)?;
+    if before.is_none() {
+        let nothing = beginning.metadata().is_ok_and(|found| found.len() == 0);
+        let text: &[u8] = if nothing { b"0\n" } else { b"" };
+        beginning.write_all(text).map_err(failed())?;
+    }
+    let times = Timestamps { last_access: NOW, last_modification: NOW };
+    futimens(&beginning, &times).map_err(|error| failed()(error.into()))
+}
+
 /// Appends what is new to a copy. One behind which bytes are forgotten by now is begun anew, as
 /// another file: whoever reads the old one goes on to it.
-fn bring(shared: &dyn SharedLogs, run_id: &RunId, copy: &Path) -> Result<(), Error> {
+fn append_new(
+    shared: &dyn SharedLogs,
+    run_id: &RunId,
+    copy: &Path,
+    beginning: &mut File,
+) -> Result<(), Error> {
     let failed = || Error::io("write the copy of a log to", copy);
-    let open =
-        |path: &Path| File::options().read(true).append(true).create(true).mode(0o600).open(path);
-    let mut beginning = open(&beginning_of(copy)).map_err(failed())?;
-    // Of two who do so at once, one waits for the other.
-    flock(&beginning, FlockOperation::LockExclusive).map_err(|error| failed()(error.into()))?;
     let mut text = String::new();
     beginning.read_to_string(&mut text).map_err(failed())?;
     let mut begins_at = last_number(&text);
-    let mut file = open(copy).map_err(failed())?;
+    let mut file = appended(copy).map_err(failed())?;
     loop {
         let length = file.seek(SeekFrom::End(0)).map_err(failed())?;
         let mut at = begins_at.saturating_add(length);
@@ -266,7 +355,7 @@ fn bring(shared: &dyn SharedLogs, run_id: &RunId, copy: &Path) -> Result<(), Err
             std::fs::remove_file(copy).map_err(failed())?;
             begins_at = first_line(first);
             beginning.write_all(format!("{begins_at}\n").as_bytes()).map_err(failed())?;
-            file = open(copy).map_err(failed())?;
+            file = appended(copy).map_err(failed())?;
             at = begins_at;
         }
         let before = at;
@@ -413,13 +502,14 @@ mod tests {
         let shared = Kept::default();
         let add = |text: &str| {
             let (offset, bytes) = (shared.end(&run_id).unwrap(), text.as_bytes().to_vec());
-            let part =
-                LogPart { attempt: 1, at: errand_model::Timestamp::default(), offset, bytes };
+            let part = LogPart { attempt: 1, at: Timestamp::default(), offset, bytes };
             shared.append(&run_id, part).unwrap();
         };
+        // Long after the copy was looked at last: the files have the time of the machine.
+        let later = Timestamp::from_millis(4_102_444_800_000);
         let check = |expect: &str| {
             for _ in 0..2 {
-                bring(&shared, &run_id, &copy).unwrap();
+                bring(&shared, &run_id, &copy, later).unwrap();
                 assert_eq!(std::fs::read_to_string(&copy).unwrap(), expect);
             }
         };
@@ -441,5 +531,10 @@ mod tests {
         check("five\nsix\n");
         std::fs::remove_file(&copy).unwrap();
         check("five\nsix\n");
+        let looked_at = looked_at(&locked(&beginning_of(&copy)).unwrap()).unwrap().unwrap();
+        add("seven\n");
+        bring(&shared, &run_id, &copy, looked_at).unwrap();
+        let text = std::fs::read_to_string(&copy).unwrap();
+        assert_eq!(text, "five\nsix\n", "somebody just asked");
     }
 }

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use errand_engine::logs;
 use errand_engine::outbox::{Outbox, Settings};
 use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
@@ -12,6 +13,8 @@ use crate::Gateway;
 
 /// How soon it is looked again whether there are keys.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is looked whether copies of logs are still needed.
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
 
 /// Fires the slots of schedules until the gateway closes.
 pub(crate) async fn fire(gateway: Gateway) {
@@ -32,6 +35,26 @@ pub(crate) async fn report(gateway: Gateway) {
     };
     let outbox = Outbox::new(gateway.engine().clone(), Settings::new(addresses));
     Box::pin(outbox.run(gateway.closing())).await;
+}
+
+/// Removes copies of logs that nobody looks at any more, until the gateway closes.
+pub(crate) async fn sweep(gateway: Gateway) {
+    if gateway.engine().store().shared_logs().is_none() {
+        return;
+    }
+    let mut closing = std::pin::pin!(gateway.closing());
+    loop {
+        let engine = gateway.engine().clone();
+        match tokio::task::spawn_blocking(move || logs::sweep(&engine)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "copies of logs cannot be removed"),
+            Err(error) => tracing::warn!(error = %error, "copies of logs are not looked after"),
+        }
+        tokio::select! {
+            () = &mut closing => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
 }
 
 /// Removes runs that were over for long, where the configuration says how long, until the gateway

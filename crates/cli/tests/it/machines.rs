@@ -1,5 +1,8 @@
 //! A gateway and workers that share a PostgreSQL database and no folder: as on several machines.
 
+use std::fs::File;
+use std::time::{Duration, SystemTime};
+
 use errand_testkit::postgres::Database;
 use errand_testkit::{Agent, LIMIT, Output, Running, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
@@ -85,6 +88,16 @@ fn the_log_of_a_run_on_another_machine_is_there_while_it_runs_and_afterwards() {
     let imported = other.errand(["logs", "--system", &run_id]).run().ok();
     assert!(imported.stderr().contains("attempt 1 ended (exit code 0)"), "{}", imported.describe());
     assert_eq!(imported.stdout().trim_end(), all);
+
+    // Nobody has looked at it for long: it goes, and comes back when somebody does.
+    let begins = near.registry().join(format!("runs/{run_id}.shared.begins"));
+    let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
+    File::options().append(true).open(begins).unwrap().set_modified(long_ago).unwrap();
+    let another = gateway(&near, &database);
+    wait_until("the copy is removed", LIMIT, || {
+        !files_of(&near, &run_id).iter().any(|name| name.contains(".shared."))
+    });
+    assert_eq!(ask(&another, &near, &["logs", &run_id]).ok().stdout().trim_end(), all);
 
     drop(ask(&server, &near, &["rm", &run_id]).ok());
     assert_eq!(files_of(&near, &run_id), [] as [String; 0], "its copy goes with it");
