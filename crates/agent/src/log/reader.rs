@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use errand_model::Timestamp;
 
 use super::parse::parse;
-use super::segments::{oldest, segment};
+use super::segments::{first_since, oldest, open_all, open_newer, segment};
 use super::{Stream, tail};
 
 /// Read from the file at once.
@@ -163,7 +163,7 @@ impl Reader {
                 chrono::DateTime::from_timestamp_millis(since.as_millis()).unwrap_or_default();
             time.to_rfc3339_opts(chrono::SecondsFormat::Nanos, true)
         });
-        let segments = open_segments(path)?;
+        let segments = open_all(path)?;
         let start = match query.tail {
             Some(lines) => tail::start_of_last(&segments, lines, query.counted)?,
             None => (first_since(&segments, query.since)?, 0),
@@ -178,7 +178,7 @@ impl Reader {
     ///
     /// If it exists and cannot be read.
     pub fn open_at(path: &Path, place: u64) -> io::Result<Self> {
-        let segments = open_segments(path)?;
+        let segments = open_all(path)?;
         let mut left = place;
         let mut start = (0, 0);
         for (index, segment) in segments.iter().enumerate().rev() {
@@ -496,7 +496,6 @@ fn index(stream: Stream) -> usize {
         Stream::System => 2,
     }
 }
-
 fn open_if_there(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
@@ -518,52 +517,4 @@ fn reopen(path: &Path, place: Place) -> io::Result<Option<File>> {
         }
     }
     open_if_there(&segment(path, oldest))
-}
-
-/// The next segment that is newer than number `age`, with its number.
-fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, File)>> {
-    for newer in (0..age).rev() {
-        if let Some(file) = open_if_there(&segment(path, newer))? {
-            return Ok(Some((newer, file)));
-        }
-    }
-    Ok(None)
-}
-
-/// All segments, the newest first. One that moves on while they are opened is not missed.
-fn open_segments(path: &Path) -> io::Result<Vec<File>> {
-    let mut segments: Vec<File> = Vec::new();
-    let mut known = Vec::new();
-    for age in 0..=oldest(path) + 1 {
-        match File::open(segment(path, age)) {
-            Ok(file) => {
-                let metadata = file.metadata()?;
-                let identity = (metadata.dev(), metadata.ino());
-                if !known.contains(&identity) {
-                    known.push(identity);
-                    segments.push(file);
-                }
-            }
-            // While it is rotated, a log has no current segment, or one number is left out.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(segments)
-}
-
-/// The oldest of `segments` (the newest first) that was written to since then.
-fn first_since(segments: &[File], since: Option<Timestamp>) -> io::Result<usize> {
-    let last = segments.len().saturating_sub(1);
-    let Some(since) = since else {
-        return Ok(last);
-    };
-    for (index, file) in segments.iter().enumerate().rev() {
-        let metadata = file.metadata()?;
-        let modified_ms = metadata.mtime().saturating_mul(1_000).saturating_add(999);
-        if modified_ms >= since.as_millis() {
-            return Ok(index);
-        }
-    }
-    Ok(0)
 }

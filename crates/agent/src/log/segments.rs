@@ -1,9 +1,12 @@
 //! The files that a log consists of: `<id>.log`, and older ones `<id>.log.1`, `.log.2`, …
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+use errand_model::Timestamp;
 
 /// Size from which on a new segment is begun: a quarter GiB opens in any editor that can.
 pub(super) const SEGMENT_BYTES: u64 = 256 * 1_024 * 1_024;
@@ -86,4 +89,54 @@ pub(super) fn rotate(path: &Path, limits: Limits) -> io::Result<Option<u64>> {
         }
     }
     Ok(dropped)
+}
+
+/// The next segment that is newer than number `age`, with its number.
+pub(super) fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, File)>> {
+    for newer in (0..age).rev() {
+        match File::open(segment(path, newer)) {
+            Ok(file) => return Ok(Some((newer, file))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// All segments, the newest first. One that moves on while they are opened is not missed.
+pub(super) fn open_all(path: &Path) -> io::Result<Vec<File>> {
+    let mut segments: Vec<File> = Vec::new();
+    let mut known = Vec::new();
+    for age in 0..=oldest(path) + 1 {
+        match File::open(segment(path, age)) {
+            Ok(file) => {
+                let metadata = file.metadata()?;
+                let identity = (metadata.dev(), metadata.ino());
+                if !known.contains(&identity) {
+                    known.push(identity);
+                    segments.push(file);
+                }
+            }
+            // While it is rotated, a log has no current segment, or one number is left out.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(segments)
+}
+
+/// The oldest of `segments` (the newest first) that was written to since then.
+pub(super) fn first_since(segments: &[File], since: Option<Timestamp>) -> io::Result<usize> {
+    let last = segments.len().saturating_sub(1);
+    let Some(since) = since else {
+        return Ok(last);
+    };
+    for (index, file) in segments.iter().enumerate().rev() {
+        let metadata = file.metadata()?;
+        let modified_ms = metadata.mtime().saturating_mul(1_000).saturating_add(999);
+        if modified_ms >= since.as_millis() {
+            return Ok(index);
+        }
+    }
+    Ok(0)
 }

@@ -63,7 +63,7 @@ fn who_follows_a_run_over_a_server_that_is_killed_goes_on_where_it_was() {
     process.terminate();
     drop(process.wait());
     let third = server(&sandbox, &address);
-    sandbox.write("../home/end", "");
+    std::fs::write(sandbox.root().join("home/end"), "").unwrap();
 
     let lines = |from| (from..=400).map(|n| format!("line {n}\n")).collect::<String>();
     let whole = lines(1) + "line last\n";
