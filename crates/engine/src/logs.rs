@@ -385,7 +385,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::mpsc;
 
-    use errand_agent::{SystemClock, log, os};
+    use errand_agent::{SystemClock, os};
     use errand_store::sqlite::{self, Sqlite};
     use errand_store::{Holder, Registry};
     use tokio::sync::mpsc::UnboundedSender;
@@ -442,7 +442,7 @@ mod tests {
         let (back, parts) = (Mutex::new(back), Mutex::default());
         let shared = Arc::new(Away { asked, back, parts });
         let copy = Arc::new(Copy::default());
-        let writer = log::Writer::open(&folder.path().join("log")).unwrap();
+        let writer = Writer::open(&folder.path().join("log")).unwrap();
         let writer = writer.copied_to(Arc::clone(&copy));
         writer.system("said");
         let engine = engine(folder.path());

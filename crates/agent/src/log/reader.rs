@@ -496,6 +496,7 @@ fn index(stream: Stream) -> usize {
         Stream::System => 2,
     }
 }
+
 fn open_if_there(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
         Ok(file) => Ok(Some(file)),
