@@ -21,6 +21,13 @@ use crate::{Error, Registry};
 /// Files that are open at once: a worker's slots, and a few that just ended.
 const OPEN_LIMIT: usize = 64;
 
+/// Files that could not be written, as many as are remembered: what is beyond them is added by whoever
+/// writes that run next.
+const OWED_LIMIT: usize = 4_096;
+
+/// Of these, as many as are tried again with one flush.
+const OWED_AT_ONCE: usize = 8;
+
 /// How much of a file's end is searched for its last line at first; doubles until one is found.
 const TAIL_BYTES: u64 = 4 * 1024;
 
@@ -32,6 +39,8 @@ pub(super) struct Files {
     open: VecDeque<Open>,
     /// What was committed and is not in its file yet, one entry a run.
     lines: Vec<Lines>,
+    /// Runs whose file could not be written. Some are over: nobody writes their journal again.
+    owed: VecDeque<RunId>,
 }
 
 /// A file that this process wrote.
@@ -53,7 +62,7 @@ struct Lines {
 
 impl Files {
     pub(super) const fn new(registry: Registry) -> Self {
-        Self { registry, open: VecDeque::new(), lines: Vec::new() }
+        Self { registry, open: VecDeque::new(), lines: Vec::new(), owed: VecDeque::new() }
     }
 
     /// Takes committed events of one run, for the next flush.
@@ -77,19 +86,41 @@ impl Files {
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.open.retain(|open| open.run_id != *run_id);
         self.lines.retain(|lines| lines.run_id != *run_id);
+        self.owed.retain(|owed| owed != run_id);
     }
 
-    /// Writes all lines, with one write a file. What fails is added when the file is opened next:
-    /// the registry has it all the same.
+    /// Writes all lines, with one write a file. What fails is added with a later flush: the registry
+    /// has it all the same.
     pub(super) fn flush(&mut self, connection: &Connection) {
+        self.make_good(connection);
         for lines in std::mem::take(&mut self.lines) {
             let written = self.file(connection, &lines.run_id, lines.first_seq).and_then(|open| {
                 open.file.write_all(lines.text.as_bytes())?;
                 open.last_seq = Some(lines.last_seq);
                 Ok(())
             });
+            // What the file lacked before is in it now.
+            self.owed.retain(|owed| *owed != lines.run_id);
             if written.is_err() {
                 self.open.retain(|open| open.run_id != lines.run_id);
+                if self.owed.len() < OWED_LIMIT {
+                    self.owed.push_back(lines.run_id);
+                }
+            }
+        }
+    }
+
+    /// Adds what could not be written before.
+    fn make_good(&mut self, connection: &Connection) {
+        for _ in 0..self.owed.len().min(OWED_AT_ONCE) {
+            let Some(run_id) = self.owed.pop_front() else { return };
+            // Of a run that somebody removed meanwhile nothing comes back.
+            let first = Range { from: 0, limit: 1 };
+            let is_gone =
+                matches!(events_after(connection, &run_id, first), Ok(events) if events.is_empty());
+            let is_next = self.lines.iter().any(|lines| lines.run_id == run_id);
+            if !is_gone && (is_next || self.file(connection, &run_id, u64::MAX).is_err()) {
+                self.owed.push_back(run_id);
             }
         }
     }

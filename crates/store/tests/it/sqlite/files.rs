@@ -164,3 +164,28 @@ async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_w
     one.sync_files(&writer.run.id).await.unwrap();
     assert_eq!(in_file(), all(writer.head.seq));
 }
+
+#[tokio::test]
+async fn a_file_that_could_not_be_written_is_whole_after_a_later_commit_of_any_run() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let mut ended = started(&store).await;
+    let mut other = started(&store).await;
+    // Opened anew, so that nothing is open.
+    let store = fresh.open_sqlite();
+    let path = fresh.registry.run_events(&ended.run.id);
+    let aside = path.with_extension("aside");
+    std::fs::rename(&path, &aside).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let before = ended.head.seq;
+    store.append(ended.complete()).await.unwrap();
+    std::fs::remove_dir(&path).unwrap();
+    std::fs::rename(&aside, &path).unwrap();
+    let last = |path: &std::path::Path| {
+        let text = std::fs::read(path).unwrap();
+        JournalFile::parse(path, &text, None).events.last().unwrap().seq
+    };
+    assert_eq!(last(&path), before, "it lacks the end");
+    store.append(other.step("something")).await.unwrap();
+    assert_eq!(last(&path), ended.head.seq);
+}
