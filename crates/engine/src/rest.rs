@@ -5,7 +5,8 @@
 
 use errand_model::run::{Command, Decision, Effect};
 use errand_model::{Event, EventContext, Timestamp};
-use errand_store::{Append, Fence, RequestKind, Stored};
+use errand_store::files::Sync;
+use errand_store::{Append, Fence, FinalSnapshot, RequestKind, Stored};
 
 use crate::{Engine, Error, coordinate, deadlines, follow_up, launch, lease, record_file};
 
@@ -35,6 +36,7 @@ pub(crate) async fn command(
     }
     let mut append = append(engine, stored, &decision, now)?;
     append.answered = answered(engine, stored, command).await?;
+    foretell(engine, stored, &append);
     if stored.lease.is_some() {
         // A holder that died before it could let go.
         let lease = lease::borrow(engine, &stored.run, stored.epoch).await?;
@@ -115,6 +117,24 @@ pub(crate) fn append(
         answered: Vec::new(),
         documents,
     })
+}
+
+/// Leaves beside the journal that the run ends with what is about to be committed. Nobody writes to it
+/// after that: should this process die before the file of its journal says so, a registry that is made
+/// anew from files has the end all the same, and does not carry the run out.
+pub(crate) fn foretell(engine: &Engine, stored: &Stored, append: &Append) {
+    if !append.run.status.is_terminal() {
+        return;
+    }
+    let snapshot = FinalSnapshot {
+        run_id: append.run.id.clone(),
+        attempt: stored.run.last_attempt_number(),
+        epoch: stored.run.epoch,
+        head_before: stored.head,
+        events: append.events.clone(),
+    };
+    // Many may be ended at once, and the registry has it: a loss of power may take it.
+    drop(snapshot.write(engine.registry(), Sync::No));
 }
 
 /// Whether it is for the caller to look again: somebody was faster.

@@ -1,6 +1,6 @@
-//! The last word of a run's supervisor, written before its last commit.
+//! The last word of whoever ends a run, written before its last commit.
 //!
-//! If the supervisor dies between the two, whoever finds the run takes its end from here. A
+//! If that process dies between the two, whoever finds the run takes its end from here. A
 //! snapshot that does not fit the run's journal exactly says nothing about it.
 
 use errand_model::event::Event;
@@ -35,12 +35,12 @@ pub struct FinalSnapshot {
 }
 
 impl FinalSnapshot {
-    /// Writes it, so that it survives a loss of power.
+    /// Writes it; with [`Sync::Yes`] so that it survives a loss of power.
     ///
     /// # Errors
     ///
     /// [`RegistryError::File`]; an older snapshot is then still there.
-    pub fn write(&self, registry: &Registry) -> Result<(), RegistryError> {
+    pub fn write(&self, registry: &Registry, sync: Sync) -> Result<(), RegistryError> {
         let path = registry.run_final(&self.run_id);
         let failed = |error: serde_json::Error| RegistryError::File {
             doing: "write",
@@ -61,7 +61,7 @@ impl FinalSnapshot {
         };
         let mut text = serde_json::to_vec(&document).map_err(failed)?;
         text.push(b'\n');
-        files::write_atomic(&path, &text, Sync::Yes)
+        files::write_atomic(&path, &text, sync)
     }
 
     /// Reads the snapshot of a run; `None` if there is none.

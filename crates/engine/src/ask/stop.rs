@@ -193,6 +193,7 @@ async fn end(
     let decision = stored.run.decide(&cancel.into(), now)?;
     let mut append = rest::append(engine, &stored, &decision, now)?;
     append.fence = Fence { epoch: lease.epoch };
+    rest::foretell(engine, &stored, &append);
     let (run, head) = (append.run.clone(), append.head);
     engine.store().append(append).await?;
     record_file::write_quietly(engine, &run, head, None);

@@ -2,6 +2,7 @@
 
 use errand_model::RunId;
 use errand_model::run::{Command, Decision, Status};
+use errand_store::files::Sync;
 use errand_store::{Admission, Append, FinalSnapshot, Lease, Store};
 
 use super::Journal;
@@ -118,7 +119,7 @@ impl Journal {
     fn keep(&self, snapshot: Option<FinalSnapshot>) {
         if let Some(snapshot) = snapshot {
             // Without it the registry alone decides; nothing is lost by going on.
-            drop(snapshot.write(self.shared.engine.registry()));
+            drop(snapshot.write(self.shared.engine.registry(), Sync::Yes));
         }
     }
 }

@@ -12,7 +12,7 @@ use errand_engine::{Engine, Error, Inner, Surroundings, reconcile};
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptUp, Command, Pause, Run, StartAttempt, Status};
-use errand_model::{EventContext, ProcessIdentity, RunId};
+use errand_model::{EventContext, ProcessIdentity, RunId, Timestamp};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKind, Stored};
 
@@ -234,4 +234,25 @@ async fn a_pause_that_was_done_by_hand_is_not_done_again() {
     let resumed = ask::resume(&world.living, &run_id, None).await.unwrap();
     assert!(matches!(resumed.run.status, Status::Pending { .. }), "{:?}", resumed.run.status);
     assert_eq!(world.load(&run_id).await.open_requests, 0);
+}
+
+#[tokio::test]
+async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew() {
+    let world = World::new();
+    let admission = world.admission(Some(Placement::default())).await;
+    let run_id = admission.run.id.clone();
+    world.dead.store().admit(admission).await.unwrap();
+    let journal = world.living.registry().run_events(&run_id);
+    let before = std::fs::read(&journal).unwrap();
+    let stop = ask::Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
+    ask::stop(&world.living, &run_id, &stop).await.unwrap();
+    let World { folder, dead, living } = world;
+    let registry = living.registry().clone();
+    drop((dead, living));
+    // As if the process had died between the commit and the file.
+    std::fs::write(&journal, before).unwrap();
+    errand_store::rebuild(&registry, Timestamp::from_millis(0)).unwrap();
+    let anew = engine(folder.path(), os::own_identity().unwrap(), folder.path().join("nowhere"));
+    let status = anew.store().load(&run_id).await.unwrap().unwrap().run.status;
+    assert!(matches!(status, Status::Cancelled { .. }), "{status:?}");
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use errand_model::Payload;
 use errand_model::event::{EventBody, RunKind, SessionRolledBack, SessionUpdated};
+use errand_store::files::Sync;
 use errand_store::sqlite::{Missing, Options, Sqlite};
 use errand_store::{
     Admission, DeadLetterFilter, Error, Fate, Filter, FinalSnapshot, Page, Problem,
@@ -143,7 +144,7 @@ async fn a_snapshot_that_was_not_recorded_ends_its_run() {
         head_before,
         events: end.events,
     };
-    snapshot.write(&fresh.registry).unwrap();
+    snapshot.write(&fresh.registry, Sync::Yes).unwrap();
     let read = FinalSnapshot::read(&fresh.registry, &writer.run.id).unwrap();
     assert_eq!(read, Some(snapshot));
     rebuild(&fresh.registry, START).unwrap();
