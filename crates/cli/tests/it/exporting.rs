@@ -91,6 +91,15 @@ fn a_run_is_imported_once_and_never_over_another_journal() {
     let again = there.errand(["import"]).arg(&file).run().ok();
     assert_eq!(again.stdout_line(), run_id);
     assert!(again.stderr().contains("is here already"), "{}", again.describe());
+    // One that was killed before it had written the files beside the registry.
+    let files =
+        [".events.jsonl", ".json"].map(|end| there.path(format!(".errand/runs/{run_id}{end}")));
+    let whole = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
+    for path in &files {
+        std::fs::remove_file(path).unwrap();
+    }
+    drop(there.errand(["import"]).arg(&file).run().ok());
+    assert_eq!(files.each_ref().map(|path| std::fs::read_to_string(path).unwrap()), whole);
     crate::damage::tamper(&there, "db.execute(\"update runs set head_hash = zeroblob(32)\")");
     let refused = there.errand(["import"]).arg(&file).run().exits(125);
     assert!(refused.stderr().contains("error[run_conflict]"), "{}", refused.describe());

@@ -12,7 +12,7 @@ use errand_agent::parcel::{self, Arrival};
 use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::{Digest, Event, Head, RunId};
-use errand_store::{Admission, Admitted, Registry, RemovedSessions};
+use errand_store::{Admission, Registry, RemovedSessions};
 use sha2::Digest as _;
 
 use super::archive::Hashing;
@@ -47,10 +47,12 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     }
     let mut missing = BTreeMap::new();
     for (run_id, journal) in &contents.runs {
+        // Nothing is created for what cannot be read later.
+        let run = fold(&events_of(&file, journal)?)?;
         if is_missing(engine, run_id, journal.head).await? {
-            // Nothing is created for what cannot be read later.
-            let run = fold(&events_of(&file, journal)?)?;
             missing.insert(run_id.clone(), supervise::scratch(engine, &run));
+        } else {
+            make_good(engine, &run, journal.head).await?;
         }
     }
     if missing.is_empty() {
@@ -105,12 +107,15 @@ async fn admit(engine: &Engine, events: Vec<Event>, head: Head) -> Result<(), Fi
         redrives: false,
         documents: Vec::new(),
     };
-    match engine.store().import(admission).await.map_err(Error::from)? {
-        Admitted::Existing(_) => return Ok(()),
-        Admitted::Created => {}
-    }
-    record_file::write(engine, &run, head, None)?;
-    Ok(engine.store().sync_files(&run.id).await.map_err(Error::from)?)
+    // The same of one that somebody else imported at the same time.
+    engine.store().import(admission).await.map_err(Error::from)?;
+    Ok(make_good(engine, &run, head).await?)
+}
+
+/// The files beside the registry, also where an earlier import was killed before it had written them.
+async fn make_good(engine: &Engine, run: &Run, head: Head) -> Result<(), Error> {
+    record_file::write(engine, run, head, None)?;
+    Ok(engine.store().sync_files(&run.id).await?)
 }
 
 /// The run; an event that this program cannot read was written by a newer one.
