@@ -23,29 +23,46 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// Runs looked at per page when many are pruned.
 const PAGE: u32 = 500;
 
-/// Removes a run that is over: files first, so that a full disk gets room, then the registry's
-/// rows.
+/// Removes a run that is over: files first, so that a full disk gets room, then what hangs on
+/// it, then its own rows.
 ///
 /// # Errors
 ///
 /// [`Error::Live`] if it is not over.
 pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+    let stored = removable(engine, run_id).await?;
+    remove_rest(engine, &stored).await?;
+    Ok(engine.store().remove(run_id, Removal::Terminal).await?)
+}
+
+/// The run, if [`remove`] would remove it.
+///
+/// # Errors
+///
+/// [`Error::Live`] if it is not over.
+pub async fn removable(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
-    if !stored.run.status.is_terminal() {
-        return Err(Error::Live { run_id: run_id.clone() });
+    if stored.run.status.is_terminal() {
+        Ok(stored)
+    } else {
+        Err(Error::Live { run_id: run_id.clone() })
     }
-    remove_files(engine, &stored).await?;
-    engine.store().remove(run_id, Removal::Terminal).await?;
-    outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await?;
-    remove_steps(engine, &stored).await
+}
+
+/// Removes all that hangs on a run. The run itself goes after it: until then somebody who was
+/// interrupted can do it again.
+async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+    let run = &stored.run;
+    remove_files(engine, stored).await?;
+    if run.coordination.is_some() {
+        remove_steps(engine, &run.id).await?;
+    }
+    outbox::forget(engine, run.spec.namespace.as_deref(), &run.id).await
 }
 
 /// The runs that were the steps of a coordinator mean nothing without it.
-async fn remove_steps(engine: &Engine, coordinator: &Stored) -> Result<(), Error> {
-    if coordinator.run.coordination.is_none() {
-        return Ok(());
-    }
-    let parent_run_id = Some(coordinator.run.id.clone());
+async fn remove_steps(engine: &Engine, coordinator: &RunId) -> Result<(), Error> {
+    let parent_run_id = Some(coordinator.clone());
     let filter = Filter { parent_run_id, ..Filter::default() };
     let mut page = Page { after: None, limit: PAGE };
     loop {
@@ -72,9 +89,8 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
     let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
     match stop(engine, run_id, &ask).await {
         Ok(stored) => {
-            remove_files(engine, &stored).await?;
-            engine.store().remove(run_id, Removal::Any).await?;
-            outbox::forget(engine, stored.run.spec.namespace.as_deref(), run_id).await
+            remove_rest(engine, &stored).await?;
+            Ok(engine.store().remove(run_id, Removal::Any).await?)
         }
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
@@ -82,6 +98,8 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
             os::end_run_processes(run_id, &[], Duration::ZERO)
                 .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
             remove_known_files(engine, run_id)?;
+            // Those that live, or are damaged too, stay.
+            drop(remove_steps(engine, run_id).await);
             Ok(engine.store().remove(run_id, Removal::Any).await?)
         }
         Err(error) => Err(error),

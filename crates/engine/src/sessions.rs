@@ -143,7 +143,10 @@ pub async fn remove(
     for _ in 0..TRIES {
         match engine.store().remove_session(session_id, unused_since).await {
             Ok(was_there) => {
-                if was_there {
+                // Whoever removed it may have been interrupted before it got to the files.
+                let is_gone =
+                    was_there || engine.store().session_summary(session_id).await?.is_none();
+                if is_gone {
                     forget_files(engine, session_id).await?;
                 }
                 return Ok(was_there);

@@ -277,3 +277,14 @@ fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
     let found = sandbox.errand(["verify", &run_id]).run();
     assert!(found.refuses(125, "journal_broken").stderr().contains("removed"));
 }
+
+#[test]
+fn a_coordinator_is_removed_with_its_children_also_by_force() {
+    let sandbox = sandbox();
+    let run_id = report(&sandbox);
+    let runs = || std::fs::read_dir(sandbox.path(".errand/runs")).unwrap().count();
+    assert!(runs() > 4);
+    drop(sandbox.errand(["rm", "--force", &run_id]).run().ok());
+    assert_eq!(sandbox.errand(["ps", "-a", "--json"]).run().ok().stdout().trim(), "[]");
+    assert_eq!(runs(), 0);
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask;
-use errand_engine::{Engine, Error, Inner, Surroundings, reconcile};
+use errand_engine::{Engine, Error, Inner, Surroundings, reconcile, sessions};
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptUp, Command, Pause, Run, StartAttempt, Status};
@@ -44,13 +44,14 @@ impl World {
         std::fs::write(agent.join("agent.yaml"), file).unwrap();
         let parcel = parcel::build(&agent, &self.dead.registry().parcels()).unwrap();
         let cwd = self.folder.path().display().to_string();
+        let session_id = Some("talk".to_owned());
         let submission = Submission {
             parcel,
             source: agent.display().to_string(),
             kind: RunKind::Job,
             trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
             input: None,
-            wishes: Wishes { cwd, detached: true, placement, ..Wishes::default() },
+            wishes: Wishes { cwd, detached: true, placement, session_id, ..Wishes::default() },
             service: None,
             parent: None,
             origin: None,
@@ -255,4 +256,15 @@ async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew(
     let anew = engine(folder.path(), os::own_identity().unwrap(), folder.path().join("nowhere"));
     let status = anew.store().load(&run_id).await.unwrap().unwrap().run.status;
     assert!(matches!(status, Status::Cancelled { .. }), "{status:?}");
+}
+
+#[tokio::test]
+async fn a_session_whose_removal_was_interrupted_is_removed_from_files_too() {
+    let world = World::new();
+    drop(world.held().await);
+    let noted = || std::fs::read_to_string(world.living.registry().removed_sessions());
+    assert!(noted().is_err());
+    // It is gone from the registry.
+    assert!(!sessions::remove(&world.living, "talk", None).await.unwrap());
+    assert!(noted().unwrap().contains("talk"));
 }
