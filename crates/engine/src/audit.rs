@@ -58,7 +58,7 @@ pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
     })
 }
 
-/// Records an action that is done already.
+/// Records an action that is no commit of this registry.
 ///
 /// # Errors
 ///
@@ -88,10 +88,34 @@ pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), Err
         limit: KEPT + REMOVED_AT_ONCE,
     };
     let kept = usize::try_from(KEPT).unwrap_or(usize::MAX);
-    let found = engine.store().documents(&query).await?;
-    let old: Vec<_> = found.into_iter().skip(kept).map(removal).collect();
-    if !old.is_empty() {
+    loop {
+        let found = engine.store().documents(&query).await?;
+        let old: Vec<_> = found.into_iter().skip(kept).map(removal).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
         engine.store().write_documents(old).await?;
+    }
+}
+
+/// The same for every namespace that has entries.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn prune_all(engine: &Engine) -> Result<(), Error> {
+    let mut first = DocumentQuery {
+        kind: DocumentKind::Audit,
+        namespaces: Namespaces::All,
+        prefix: String::new(),
+        order: DocumentOrder::Ascending,
+        after: None,
+        limit: 1,
+    };
+    while let Some(entry) = engine.store().documents(&first).await?.pop() {
+        prune(engine, entry.namespace.clone()).await?;
+        // Keys begin with digits: on with the next namespace.
+        first.after = Some((entry.namespace, "~".to_owned()));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::fire::{Seen, fire_due};
 use crate::journal::may_pass;
-use crate::{Engine, Error};
+use crate::{Engine, Error, audit};
 
 /// Schedules that are looked at together.
 const PAGE: u32 = 256;
@@ -19,6 +19,8 @@ const PAGE: u32 = 256;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often what hooks no longer keep is cleared away.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
+/// How often entries of the audit log are cleared away of which there are too many.
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// Documents that are cleared away together.
 const CLEARED: u32 = 500;
 
@@ -27,12 +29,13 @@ const CLEARED: u32 = 500;
 pub struct Scheduler {
     engine: Engine,
     cleared_at: Option<Timestamp>,
+    pruned_at: Option<Timestamp>,
 }
 
 impl Scheduler {
     /// A scheduler of the registry of `engine`; nothing happens before [`Scheduler::run`].
     pub const fn new(engine: Engine) -> Self {
-        Self { engine, cleared_at: None }
+        Self { engine, cleared_at: None, pruned_at: None }
     }
 
     /// Fires until `stop`. Failures of the registry are survived: it is looked at again.
@@ -86,12 +89,16 @@ impl Scheduler {
         Ok(Next { at: later, waits })
     }
 
-    /// Clears away what hooks no longer keep.
+    /// Clears away what hooks no longer keep, and what the audit log does not.
     async fn clear(&mut self, now: Timestamp) -> Result<(), Error> {
         if self.cleared_at.is_some_and(|at| now.since(at) < CLEAR_EVERY) {
             return Ok(());
         }
         self.cleared_at = Some(now);
+        if self.pruned_at.is_none_or(|at| now.since(at) >= PRUNE_EVERY) {
+            self.pruned_at = Some(now);
+            audit::prune_all(&self.engine).await?;
+        }
         let kind = DocumentKind::HookDelivery;
         let over = self.engine.store().due_documents(kind, now, CLEARED).await?;
         for document in over {

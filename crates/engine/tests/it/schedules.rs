@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use errand_api::audit::Actor;
+use errand_api::audit::{Action, Actor};
 use errand_engine::agents::{self, Registration, Replace};
+use errand_engine::audit::{self, Deed};
 use errand_engine::schedules::{self, Definition, Existing, Scheduler};
 use errand_engine::{Engine, Error};
 use errand_model::event::{AttemptRunning, CancelCause, EventBody, Missed, Overlap, TriggerKind};
@@ -208,6 +209,31 @@ async fn a_run_that_is_damaged_stops_no_schedule() {
     let next = world.look().await;
     assert_eq!(next.at, Some(at("2026-06-01T12:02:00Z")));
     assert_eq!(world.runs().await.len(), 2, "beside the damaged ones");
+}
+
+#[tokio::test]
+async fn the_audit_log_of_every_namespace_is_bounded() {
+    let world = World::new("2026-06-01T12:00:00Z").await;
+    let engine = &world.engine;
+    let (actor, beyond) = (actor(), 600);
+    for namespace in [None, Some("a"), Some("b")] {
+        let deed = || Deed {
+            namespace,
+            action: Action::AgentDeleted,
+            object: "some",
+            by: &actor,
+            detail: json!({}),
+        };
+        let count = if namespace == Some("a") { audit::KEPT + beyond } else { 3 };
+        let entries = (0..count).map(|_| audit::write(engine, deed()).unwrap()).collect();
+        engine.store().write_documents(entries).await.unwrap();
+    }
+    world.look().await;
+    for (namespace, kept) in [(None, 4), (Some("a"), audit::KEPT), (Some("b"), 3)] {
+        let left = audit::list(engine, namespace, None, audit::KEPT + beyond).await.unwrap();
+        // With the registration of the agent.
+        assert_eq!(left.len(), usize::try_from(kept).unwrap(), "{namespace:?}");
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use errand_api::audit::Action;
 use errand_api::gateway::run::RemoveQuery;
 use errand_engine::audit::{self, Deed};
-use errand_engine::remove::{remove, remove_by_force};
+use errand_engine::remove::{removable, remove, remove_by_force};
 use serde_json::json;
 
 use crate::Gateway;
@@ -21,10 +21,9 @@ pub(crate) async fn delete_run(
     Query(query): Query<RemoveQuery>,
 ) -> Result<StatusCode, Refusal> {
     let (run_id, engine) = (&stored.run.id, gateway.engine());
-    if query.force == Some(true) {
-        remove_by_force(engine, run_id).await?;
-    } else {
-        remove(engine, run_id).await?;
+    let is_forced = query.force == Some(true);
+    if !is_forced {
+        drop(Box::pin(removable(engine, run_id)).await?);
     }
     let deed = Deed {
         namespace: caller.namespace(),
@@ -33,6 +32,12 @@ pub(crate) async fn delete_run(
         by: &caller.actor(),
         detail: json!({ "agent": stored.run.spec.agent.name }),
     };
+    // First: that somebody removed it is all that is left of it.
     audit::record(engine, deed).await?;
+    if is_forced {
+        remove_by_force(engine, run_id).await?;
+    } else {
+        remove(engine, run_id).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }
