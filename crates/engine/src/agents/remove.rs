@@ -7,6 +7,8 @@ use serde_json::json;
 use super::{Error, Version, version_key, versions};
 use crate::{Engine, audit};
 
+/// Tries against others who register the same agent at the same time.
+const TRIES: usize = 8;
 /// Versions that are looked at when an agent is removed.
 const VERSIONS_LIMIT: u32 = 10_000;
 
@@ -22,24 +24,44 @@ pub async fn remove(
     (name, version): (&str, Option<&str>),
     by: &Actor,
 ) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        let current = engine.store().document(DocumentKind::Agent, namespace, name).await?;
+        let expect = current.map_or(Expect::Absent, |it| Expect::Revision(it.revision));
+        let writes = writes(engine, namespace, (name, version, expect), by).await?;
+        match engine.store().write_documents(writes).await {
+            // Somebody registered a version meanwhile.
+            Err(errand_store::Error::DocumentChanged { .. }) => {}
+            written => return Ok(written?),
+        }
+    }
+    Err(crate::Error::Closed.into())
+}
+
+/// What is to be written, if the agent is as it was expected to be.
+async fn writes(
+    engine: &Engine,
+    namespace: Option<&str>,
+    (name, version, expect): (&str, Option<&str>, Expect),
+    by: &Actor,
+) -> Result<Vec<DocumentWrite>, Error> {
     let all = versions(engine, namespace, name, None, VERSIONS_LIMIT).await?;
     let (gone, left): (Vec<Version>, Vec<Version>) =
         all.into_iter().partition(|it| version.is_none_or(|version| it.version == version));
     if let (true, Some(version)) = (gone.is_empty(), version) {
         return Err(Error::NotFound { reference: version_key(name, version) });
     }
-    let write = |kind, key: &str, change| DocumentWrite {
+    let write = |kind, key: &str, (expect, change)| DocumentWrite {
         kind,
         namespace: namespace.map(str::to_owned),
         key: key.to_owned(),
-        expect: Expect::Anything,
+        expect,
         change,
     };
     let mut writes: Vec<DocumentWrite> = gone
         .iter()
         .map(|it| {
             let key = version_key(name, &it.version);
-            write(DocumentKind::AgentVersion, &key, DocumentChange::Remove)
+            write(DocumentKind::AgentVersion, &key, (Expect::Anything, DocumentChange::Remove))
         })
         .collect();
     let next = left.into_iter().max_by_key(|version| version.registered_at);
@@ -47,7 +69,7 @@ pub async fn remove(
         body: super::register::body(&next).to_json(),
         due_at: None,
     });
-    writes.push(write(DocumentKind::Agent, name, change));
+    writes.push(write(DocumentKind::Agent, name, (expect, change)));
     let object = version.map_or_else(|| name.to_owned(), |version| version_key(name, version));
     let deed = audit::Deed {
         namespace,
@@ -57,6 +79,5 @@ pub async fn remove(
         detail: json!({ "versions": gone.len() }),
     };
     writes.push(audit::write(engine, deed)?);
-    engine.store().write_documents(writes).await?;
-    Ok(())
+    Ok(writes)
 }

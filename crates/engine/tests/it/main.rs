@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
+mod agents;
 mod hooks;
 mod listener;
 mod members;
