@@ -83,6 +83,10 @@ pub(crate) fn jittered(engine: &Engine, length: Duration) -> Duration {
 /// Takes a run from a holder that did not renew its lease. `false`: somebody was faster.
 async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(false) };
+    if stored.run.spec.placement.is_none() && stored.run.spec.host != engine.holder().host {
+        // What is left of it is on that machine.
+        return Ok(false);
+    }
     let is_over = |ends: Timestamp| engine.now() > ends;
     if !stored.lease.as_ref().and_then(|lease| lease.expires_at).is_some_and(is_over) {
         return Ok(false);

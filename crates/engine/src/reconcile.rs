@@ -160,6 +160,10 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     if let Some(lease) = &stored.lease
         && let Some(ends) = lease.expires_at
     {
+        if stored.run.spec.placement.is_none() && !is_here(engine, lease) {
+            // What is left of it is on that machine.
+            return true;
+        }
         let is_dead = || os::liveness(&lease.holder.process) == Liveness::Dead;
         let is_private = stored.run.spec.placement.is_none() || family::of(&stored.run).is_some();
         if is_private && is_here(engine, lease) && is_dead() {

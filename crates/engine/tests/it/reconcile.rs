@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask;
-use errand_engine::{Engine, Error, Inner, Surroundings, reconcile, sessions};
+use errand_engine::{Engine, Error, Inner, Surroundings, reaper, reconcile, sessions};
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
 use errand_model::run::{AttemptUp, Command, Pause, Run, StartAttempt, Status};
@@ -115,6 +115,10 @@ fn append(
 }
 
 fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
+    engine_of(root, Holder { host: os::host_name(), process, worker: None }, program)
+}
+
+fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
     let surroundings = Surroundings {
@@ -124,7 +128,6 @@ fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
         identity: root.join("identity.txt"),
         runtime_dir: root.join("run"),
     };
-    let holder = Holder { host: os::host_name(), process, worker: None };
     Engine::new(Inner {
         surroundings,
         store: Arc::new(store),
@@ -164,6 +167,24 @@ async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
         std::thread::yield_now();
     }
     assert!(!reconcile::is_supervised(&world.living, &world.load(&run_id).await));
+}
+
+#[tokio::test]
+async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
+    let world = World::new();
+    let stored = world.begun().await;
+    let run_id = stored.run.id.clone();
+    let (other, past) = (world.dead.holder().clone(), world.living.now());
+    world.dead.store().take(&run_id, stored.epoch, other, Some(past)).await.unwrap();
+    while world.living.now() <= past {
+        std::thread::yield_now();
+    }
+    let process = os::own_identity().unwrap();
+    let far = Holder { host: "elsewhere".to_owned(), process, worker: None };
+    let far = engine_of(world.folder.path(), far, world.folder.path().join("nowhere"));
+    assert!(reconcile::is_supervised(&far, &world.load(&run_id).await));
+    assert_eq!(reaper::look(&far).await.unwrap().lost, 0);
+    assert_eq!(world.load(&run_id).await.epoch, stored.epoch + 1);
 }
 
 #[tokio::test]
