@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use crate::coordinate::family;
-use crate::{Engine, Error, environment};
+use crate::{Engine, Error, environment, wait};
 
 /// How long a helper has to say that it began: longer than a registry may stay busy.
 const READY_LIMIT: Duration = Duration::from_secs(45);
@@ -164,14 +164,19 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
 ///
 /// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
 pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
-    let stored = engine.store().load(run_id).await?;
-    let (engine, run_id, seen_epoch) = (engine.clone(), run_id.clone(), lease.epoch);
-    // It takes as long as the helper likes, and this thread may have others to see to.
+    begin(engine, &wait::load(engine, run_id).await?.run, lease.epoch).await
+}
+
+/// As [`carry_on`], beside whatever else this thread has to see to: it takes as long as the helper
+/// likes.
+///
+/// # Errors
+///
+/// As [`launch`].
+pub(crate) async fn begin(engine: &Engine, run: &Run, seen_epoch: u64) -> Result<(), Error> {
+    let (engine, run) = (engine.clone(), run.clone());
     let mut launching = JoinSet::new();
-    launching.spawn_blocking(move || {
-        let needs = stored.map(|stored| Needs::of(&engine, &stored.run)).unwrap_or_default();
-        launch(&engine, &run_id, seen_epoch, &needs).map(drop)
-    });
+    launching.spawn_blocking(move || carry_on(&engine, &run, seen_epoch));
     match launching.join_next().await {
         Some(Ok(launched)) => launched,
         Some(Err(_)) | None => Err(Error::Closed),

@@ -8,6 +8,7 @@ use errand_model::{Event, EventContext, Timestamp};
 use errand_store::files::Sync;
 use errand_store::{Append, Fence, FinalSnapshot, RequestKind, Stored};
 
+use crate::see_through::see_through;
 use crate::{Engine, Error, coordinate, deadlines, follow_up, launch, lease, record_file};
 
 /// Whether nobody holds the run, so that whoever decides something writes its journal.
@@ -37,21 +38,32 @@ pub(crate) async fn command(
     let mut append = append(engine, stored, &decision, now)?;
     append.answered = answered(engine, stored, command).await?;
     foretell(engine, stored, &append);
-    if stored.lease.is_some() {
+    let is_held = stored.lease.is_some();
+    let dispatches =
+        decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+    see_through(Box::pin(write(engine.clone(), append, (is_held, dispatches)))).await?;
+    Ok(decision)
+}
+
+/// Writes what was decided, and sees to it that the run goes on if it does.
+async fn write(
+    engine: Engine,
+    mut append: Append,
+    (is_held, dispatches): (bool, bool),
+) -> Result<(), Error> {
+    if is_held {
         // A holder that died before it could let go.
-        let lease = lease::borrow(engine, &stored.run, stored.epoch).await?;
+        let lease = lease::borrow(&engine, &append.run, append.fence.epoch).await?;
         append.fence = Fence { epoch: lease.epoch };
         engine.store().append(append.clone()).await?;
     } else {
         engine.store().append_at_rest(append.clone()).await?;
     }
-    record_file::write_quietly(engine, &append.run, append.head, None);
-    let dispatches =
-        decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+    record_file::write_quietly(&engine, &append.run, append.head, None);
     if dispatches && append.requeue.is_none() {
-        launch::carry_on(engine, &append.run, append.fence.epoch)?;
+        launch::begin(&engine, &append.run, append.fence.epoch).await?;
     }
-    Ok(decision)
+    Ok(())
 }
 
 /// Requests that a command makes up for: left with a supervisor that let go of the run before it
