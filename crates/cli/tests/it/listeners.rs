@@ -166,3 +166,22 @@ fn a_restarted_service_listens_again() {
     assert_eq!(post("x").send(&second).status, 202, "{first} {second}");
     drop(sandbox.errand(["stop", &service]).run().ok());
 }
+
+#[test]
+fn a_request_that_cannot_be_kept_is_not_the_end_of_its_service() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("cat > /dev/null")
+        .spec("listen: { address: \"127.0.0.1:0\", path: /hook, max_body_bytes: 100000 }");
+    let service = serve(&sandbox, &sandbox.agent(&agent), &[]);
+    let address = address(&sandbox, &service);
+    // Too long for a journal, and there is no other place.
+    let (blobs, aside) = (sandbox.path(".errand/blobs"), sandbox.path("blobs"));
+    std::fs::rename(&blobs, &aside).unwrap();
+    std::fs::write(&blobs, "in the way").unwrap();
+    let lost = Request::post("/hook", "x".repeat(50_000)).send(&address);
+    assert!(lost.status >= 500, "{}", lost.status);
+    std::fs::remove_file(&blobs).unwrap();
+    std::fs::rename(&aside, &blobs).unwrap();
+    assert_eq!(Request::post("/hook", "hello").send(&address).status, 202);
+    assert_eq!(record(&sandbox, &service)["status"], "running");
+}

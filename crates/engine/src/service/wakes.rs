@@ -11,7 +11,7 @@ use errand_model::event::{
 use errand_model::run::{FireWake, Schedule, SkipWake, Status};
 use errand_model::schedule::{Clockwork, may_overlap};
 use errand_model::{Payload, RunId, Timestamp};
-use errand_store::{RequestKind, Stored};
+use errand_store::{Admission, RequestKind, Stored};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{Id, JoinSet};
 
@@ -52,7 +52,8 @@ struct Wake {
     source: Option<String>,
     slot: Option<Timestamp>,
     trigger: Trigger,
-    input: Option<Vec<u8>>,
+    /// An error if it cannot be had.
+    input: Result<Option<Vec<u8>>, Error>,
     reply: Option<oneshot::Sender<IngressOutcome>>,
     answered: Vec<i64>,
 }
@@ -135,7 +136,7 @@ impl Wakes {
                 self.skip(WakeReason::Schedule, Some(spec.id.clone()), (1, slot), why).await?;
                 continue;
             }
-            let input = self.bytes(spec.payload.as_ref())?;
+            let input = self.bytes(spec.payload.as_ref());
             let trigger = Trigger {
                 kind: TriggerKind::Schedule,
                 source: Some(spec.schedule_expr.clone()),
@@ -164,7 +165,7 @@ impl Wakes {
             let why = "the heartbeat before it still runs";
             self.skip(WakeReason::Heartbeat, None, (1, now), why).await?;
         } else {
-            let input = self.bytes(input.as_ref())?;
+            let input = self.bytes(input.as_ref());
             let trigger = Trigger {
                 kind: TriggerKind::Schedule,
                 source: Some(HEARTBEAT.to_owned()),
@@ -188,7 +189,7 @@ impl Wakes {
                 "method": document["method"], "path": document["path"], "remote": document["remote"],
             })),
         };
-        let input = Some(errand_model::canonical::to_string(&document).into_bytes());
+        let input = Ok(Some(errand_model::canonical::to_string(&document).into_bytes()));
         let (reason, source) = (WakeReason::Ingress, Some(listen_addr));
         let (slot, reply, answered) = (None, Some(reply), Vec::new());
         self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await
@@ -198,7 +199,7 @@ impl Wakes {
     pub(super) async fn fire_asked(&mut self) -> Result<(), Error> {
         for request in self.engine.store().requests(self.journal.run_id()).await? {
             let RequestKind::Wake { input } = request.kind else { continue };
-            let input = self.bytes(input.as_ref())?;
+            let input = self.bytes(input.as_ref());
             let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
             let (reason, answered) = (WakeReason::Manual, vec![request.id]);
             let (source, slot, reply) = (None, None, None);
@@ -208,7 +209,11 @@ impl Wakes {
     }
 
     async fn fire(&mut self, wake: Wake) -> Result<(), Error> {
-        let child = admit::admission(&self.engine, self.submission(&wake)).await?;
+        let mut wake = wake;
+        let child = match self.admission(&mut wake).await {
+            Ok(child) => child,
+            Err(error) => return self.give_up(wake, &error).await,
+        };
         let run_id = child.run.id.clone();
         let fired = WakeFired {
             reason: wake.reason,
@@ -239,7 +244,35 @@ impl Wakes {
         Ok(())
     }
 
-    fn submission(&self, wake: &Wake) -> Submission {
+    async fn admission(&self, wake: &mut Wake) -> Result<Admission, Error> {
+        let input = std::mem::replace(&mut wake.input, Ok(None))?;
+        admit::admission(&self.engine, self.submission(wake, input)).await
+    }
+
+    /// One wake that cannot be admitted is not the end of the service. Whoever waits for it is told by
+    /// the drop of the reply.
+    async fn give_up(&self, wake: Wake, error: &Error) -> Result<(), Error> {
+        let why = format!("it cannot be admitted: {}", crate::supervise::chain(error));
+        for request in &wake.answered {
+            self.journal.forget(*request);
+        }
+        let slot = match wake.reason {
+            WakeReason::Heartbeat => Some(self.engine.now()),
+            WakeReason::Schedule
+            | WakeReason::Ingress
+            | WakeReason::Manual
+            | WakeReason::Recovery => wake.slot,
+        };
+        match slot {
+            Some(slot) => self.skip(wake.reason, wake.source, (1, slot), &why).await,
+            None => {
+                self.say(&format!("a wake by {} is lost: {why}", stored_word(&wake.reason)));
+                Ok(())
+            }
+        }
+    }
+
+    fn submission(&self, wake: &Wake, input: Option<Vec<u8>>) -> Submission {
         let wishes = self.journal.look(|run, _| Wishes {
             budgets: run.spec.budgets.named().collect(),
             // The name is the service's: whoever says it means the service.
@@ -264,9 +297,9 @@ impl Wakes {
         Submission {
             parcel: self.parcel.clone(),
             source: self.journal.look(|run, _| run.spec.agent.path.clone()),
-            kind: if wake.input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
+            kind: if input.is_some() { RunKind::Job } else { RunKind::Heartbeat },
             trigger: wake.trigger.clone(),
-            input: wake.input.clone(),
+            input,
             wishes,
             service: None,
             parent: Some(self.journal.run_id().clone()),
