@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use errand_model::Timestamp;
 
 use super::parse::parse;
-use super::segments::{first_since, oldest, open_all, open_newer, segment};
+use super::segments::{first_since, oldest, open_all, open_if_there, open_newer, reopen, segment};
 use super::{Stream, tail};
 
 /// Read from the file at once.
@@ -414,7 +414,7 @@ impl Reader {
     fn fill(&mut self) -> io::Result<usize> {
         if self.file.is_none() {
             self.file = match self.resting.take() {
-                Some(place) => reopen(&self.path, place)?,
+                Some(place) => reopen(&self.path, place.identity, place.offset)?,
                 None => open_if_there(&self.path)?,
             };
         }
@@ -495,27 +495,4 @@ fn index(stream: Stream) -> usize {
         Stream::Stderr => 1,
         Stream::System => 2,
     }
-}
-
-fn open_if_there(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The segment that was read before, at the same place; the oldest one if it was dropped meanwhile.
-fn reopen(path: &Path, place: Place) -> io::Result<Option<File>> {
-    let oldest = oldest(path);
-    // One more, and upwards, since all of them may be moving on.
-    for age in 0..=oldest + 1 {
-        let Some(mut file) = open_if_there(&segment(path, age))? else { continue };
-        let metadata = file.metadata()?;
-        if (metadata.dev(), metadata.ino()) == place.identity {
-            file.seek(SeekFrom::Start(place.offset))?;
-            return Ok(Some(file));
-        }
-    }
-    open_if_there(&segment(path, oldest))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -139,4 +139,28 @@ pub(super) fn first_since(segments: &[File], since: Option<Timestamp>) -> io::Re
         }
     }
     Ok(0)
+}
+
+pub(super) fn open_if_there(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The segment that was read before (device and inode), at the same place; the oldest one if it was
+/// dropped meanwhile.
+pub(super) fn reopen(path: &Path, identity: (u64, u64), offset: u64) -> io::Result<Option<File>> {
+    let oldest = oldest(path);
+    // One more, and upwards, since all of them may be moving on.
+    for age in 0..=oldest + 1 {
+        let Some(mut file) = open_if_there(&segment(path, age))? else { continue };
+        let metadata = file.metadata()?;
+        if (metadata.dev(), metadata.ino()) == identity {
+            file.seek(SeekFrom::Start(offset))?;
+            return Ok(Some(file));
+        }
+    }
+    open_if_there(&segment(path, oldest))
 }

@@ -122,7 +122,7 @@ fn whom_the_agent_file_does_not_name_it_cannot_hand_over_to() {
         errand agent handoff --to reviewer --summary ' ' 2>> why || echo $?; cat why\n";
     let path = beside(&sandbox, &writer(script));
     let ran = sandbox.errand(["run"]).args([&path]).run().ok();
-    let printed = ran.stderr();
+    let printed = ran.stdout();
     assert!(printed.starts_with("2\n2\n2\n"), "{printed}");
     for part in
         ["handoff_invalid", "no \"boss\"", "it names reviewer", "no artifact \"none\"", "summary"]
