@@ -152,7 +152,7 @@ pub async fn up_to_date(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Erro
 }
 
 /// [`up_to_date`], for those who want all of a log that ends: what is carried there a moment after
-/// the run is over is waited for, at most for [`LAST_WORD`].
+/// the run is over is waited for, at most for two seconds.
 ///
 /// # Errors
 ///
@@ -253,7 +253,7 @@ pub async fn keep_up(engine: &Engine, run_id: &RunId) {
     }
 }
 
-/// Removes copies that nobody looked at for [`IDLE`]: who asks again gets another one.
+/// Removes copies that nobody looked at for an hour: who asks again gets another one.
 ///
 /// # Errors
 ///
