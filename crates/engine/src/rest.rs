@@ -8,6 +8,7 @@ use errand_model::{Event, EventContext, Timestamp};
 use errand_store::files::Sync;
 use errand_store::{Append, Fence, FinalSnapshot, RequestKind, Stored};
 
+use crate::coordinate::family;
 use crate::see_through::see_through;
 use crate::{Engine, Error, coordinate, deadlines, follow_up, launch, lease, record_file};
 
@@ -60,7 +61,8 @@ async fn write(
         engine.store().append_at_rest(append.clone()).await?;
     }
     record_file::write_quietly(&engine, &append.run, append.head, None);
-    if dispatches && append.requeue.is_none() {
+    // A family's own process takes what waits for it: if that is dead, another one does.
+    if dispatches && (append.requeue.is_none() || family::is_orphaned(&engine, &append.run)) {
         launch::begin(&engine, &append.run, append.fence.epoch).await?;
     }
     Ok(())

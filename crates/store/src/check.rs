@@ -146,13 +146,23 @@ fn check_file(
         }
     }
     // Lines that a killed process left unfinished are no loss where all events are there.
-    if missing == 0 {
+    if missing == 0 && file.is_in_order {
         return Ok(());
     }
+    let last = file.events.last().map_or(0, |event| event.seq);
+    // What is missing before another one was not left out by somebody who died.
+    let is_behind = file.is_in_order && usize::try_from(last) == Ok(file.events.len());
     problems.extend(file.problems);
-    problems.push(Problem::FileBehind { run_id: run_id.clone(), missing });
+    problems.push(if missing == 0 {
+        Problem::FileDisordered { run_id: run_id.clone() }
+    } else {
+        Problem::FileBehind { run_id: run_id.clone(), missing }
+    });
     if repair == Repair::Nothing {
         return Ok(());
+    }
+    if !is_behind {
+        return write_anew(registry, run_id, events);
     }
     let path = registry.run_events(run_id);
     // An empty line is none; one that was not finished is closed by it.

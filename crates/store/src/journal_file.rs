@@ -23,6 +23,8 @@ pub struct JournalFile {
     pub events: Vec<Event>,
     /// Lines that could not be used.
     pub problems: Vec<Problem>,
+    /// Whether each event stands behind those that were before it, or is another one's double.
+    pub is_in_order: bool,
 }
 
 impl JournalFile {
@@ -45,13 +47,15 @@ impl JournalFile {
             run_id: run_id.cloned(),
             events: BTreeMap::new(),
             problems: Vec::new(),
+            is_in_order: true,
         };
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             if !line.trim_ascii().is_empty() {
                 reader.line(index + 1, line);
             }
         }
-        Self { events: reader.events.into_values().collect(), problems: reader.problems }
+        let Reader { events, problems, is_in_order, .. } = reader;
+        Self { events: events.into_values().collect(), problems, is_in_order }
     }
 }
 
@@ -60,6 +64,7 @@ struct Reader {
     run_id: Option<RunId>,
     events: BTreeMap<u64, Event>,
     problems: Vec<Problem>,
+    is_in_order: bool,
 }
 
 impl Reader {
@@ -77,6 +82,8 @@ impl Reader {
         };
         let run_id = self.run_id.get_or_insert_with(|| event.run_id.clone());
         if *run_id == event.run_id {
+            let last = self.events.last_key_value().map_or(0, |(last, _)| *last);
+            self.is_in_order &= event.seq > last || self.events.contains_key(&event.seq);
             // Of two with one number the first stays: a later one cannot replace what was written.
             self.events.entry(event.seq).or_insert(event);
         } else {

@@ -97,6 +97,12 @@ pub enum Problem {
         /// How many.
         missing: u64,
     },
+    /// A run's file has all events, and not in their order.
+    #[error("the events of run {run_id} are not in order in its file")]
+    FileDisordered {
+        /// Which run.
+        run_id: RunId,
+    },
     /// A run's file has another event than the registry.
     #[error("event {seq} of run {run_id} is another one in its file")]
     FileDiffers {

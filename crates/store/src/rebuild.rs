@@ -29,9 +29,12 @@ const SESSION_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 ///
 /// # Errors
 ///
-/// [`Error::Missing`] if there are no files of runs; [`Error::Full`], [`Error::ReadOnly`],
+/// [`Error::Elsewhere`] if the runs are in a database; [`Error::Missing`] if there are no files of runs; [`Error::Full`], [`Error::ReadOnly`],
 /// [`Error::File`]. The old database, if there is one, is then still in its place.
 pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
+    if registry.is_elsewhere() && !registry.database().exists() {
+        return Err(Error::Elsewhere { root: registry.root().to_owned() });
+    }
     let mut report = Report::default();
     let found = run_files(registry, &mut report)?;
     let mut rebuilt = Rebuilt::begin(registry)?;

@@ -189,9 +189,7 @@ fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
             let spent: Vec<&str> = run.budget.exceeded.iter().map(|name| name.word()).collect();
             ("budget_exceeded", format!("it was over its budget: {}", spent.join(", ")))
         }
-        CancelCause::Parent => {
-            ("stopped", "the run that started it did not need it any more".to_owned())
-        }
+        CancelCause::Parent => ("stopped", "the run that started it ended it".to_owned()),
         CancelCause::Stopped | CancelCause::Interrupted | CancelCause::SupervisorGone => {
             return None;
         }

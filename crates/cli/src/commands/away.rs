@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::logs::Screen;
 use super::run::{self, Asked};
 use super::stop::user;
-use super::{family, push, submit};
+use super::{family, held_up, push, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::{self, LogAsk, More, Remote};
@@ -138,24 +138,38 @@ impl Away<'_> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
         let mut was_interrupted = false;
+        let lost = |failure: Failure| {
+            if failure.code() != ErrorCode::ServerUnreachable {
+                return failure;
+            }
+            failure.hint(format!(
+                "run {run_id} goes on there: `errand logs -f {run_id}` and `errand wait {run_id}` \
+                 find it again"
+            ))
+        };
         let shown = self.show(run_id);
         let mut shown = std::pin::pin!(shown);
-        let record = loop {
-            let told = tokio::select! {
-                ended = &mut shown => break ended?,
-                told = interrupt.recv() => told,
-                told = terminate.recv() => told,
-            };
-            if told.is_some() {
+        let record = 'shown: loop {
+            tokio::select! {
+                ended = &mut shown => break 'shown ended.map_err(lost)?,
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            loop {
                 let grace = if was_interrupted { std::time::Duration::ZERO } else { GRACE };
-                was_interrupted = true;
+                if !std::mem::replace(&mut was_interrupted, true) {
+                    self.context.printer.note(&held_up::told_to_end(run_id));
+                }
                 let by = user(self.context);
                 let stop = Stop { cause: CancelCause::Interrupted, by, grace };
-                // The output goes on meanwhile, and a second signal is heard.
+                // The output goes on meanwhile; whoever asks again wants it at once.
                 let stopping = self.remote.stop(run_id, &stop);
                 tokio::select! {
-                    ended = &mut shown => break ended?,
-                    stopped = stopping => drop(stopped?),
+                    ended = &mut shown => break 'shown ended.map_err(lost)?,
+                    stopped = stopping => {
+                        drop(stopped?);
+                        break;
+                    }
                     _ = interrupt.recv() => {}
                 }
             }
@@ -196,7 +210,7 @@ impl Away<'_> {
 
     /// Shows what the agent prints until the run is over, or waits for a person with no agent there.
     async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
-        let mut screen = Screen::of_output();
+        let mut screen = Screen::of_output(self.json);
         let query = Query { tail: None, since: None, counted: Counted::Output };
         let ask = LogAsk { query, follow: true };
         let log = self.remote.log(run_id, ask, |piece| screen.take(piece));

@@ -28,15 +28,23 @@ pub(super) async fn show(
     (run_id, json): (&RunId, bool),
 ) -> Result<Stored, Failure> {
     let mut shown = Shown { context, after: 0 };
+    let mut is_left = false;
     let ended = {
         let work = family::carry_out(engine, run_id, SLOTS, usher.orders());
         tokio::select! {
             ended = work => ended?,
-            left = family::until_left(engine, run_id) => left?,
+            left = family::until_left(engine, run_id) => {
+                is_left = true;
+                left?
+            }
             failed = shown.follow(engine, run_id) => return Err(failed),
             never = held_up::tell_interrupts(context, usher, run_id) => match never {},
+            never = held_up::tell(context, engine, run_id, true) => match never {},
         }
     };
+    if is_left {
+        family::hand_on(engine, &ended).await?;
+    }
     shown.catch_up(engine, run_id).await?;
     // The record has it too.
     if let Some(output) = ended.run.output.as_ref().filter(|_| !json) {
@@ -114,7 +122,7 @@ pub(super) fn line(body: &EventBody) -> Option<String> {
         let took = seconds(*duration);
         Some(match error.code.as_str() {
             "child_cancelled" if error.message == "parent" => {
-                format!("{key} was cancelled after {took}: it was not needed any more")
+                format!("{key} was cancelled after {took}: its coordinator ended it")
             }
             "child_cancelled" => format!("{key} was cancelled after {took}: {}", error.message),
             "handed_over" => format!("{key} handed over after {took}: {}", error.message),

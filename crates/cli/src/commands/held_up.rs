@@ -22,7 +22,15 @@ use crate::render;
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Tells that a run is paused, what for, and how it goes on, until it is dropped.
-pub(super) async fn tell(context: &Context, engine: &Engine, run_id: &RunId) -> Infallible {
+///
+/// Of a family nobody is told here that it waits for people: its foreground leaves it then, and says
+/// so.
+pub(super) async fn tell(
+    context: &Context,
+    engine: &Engine,
+    run_id: &RunId,
+    is_family: bool,
+) -> Infallible {
     let mut changes = engine.store().changes();
     let mut told = false;
     loop {
@@ -36,6 +44,10 @@ pub(super) async fn tell(context: &Context, engine: &Engine, run_id: &RunId) -> 
             }
             continue;
         };
+        let is_left = matches!(reason, PauseReason::Approval | PauseReason::Input);
+        if is_family && is_left {
+            continue;
+        }
         if !std::mem::replace(&mut told, true) {
             let record = record_file::record(engine, &stored);
             let what = render::status(&record, errand_agent::SystemClock.now());
@@ -43,6 +55,11 @@ pub(super) async fn tell(context: &Context, engine: &Engine, run_id: &RunId) -> 
             context.printer.note(&format!("hint: {}", way_on(*reason, run_id)));
         }
     }
+}
+
+/// What is said to whoever interrupts a run.
+pub(super) fn told_to_end(run_id: &RunId) -> String {
+    format!("run {run_id} is told to end; once more, and it is killed at once")
 }
 
 /// Tells that the run was told to end, and how it ends at once, until it is dropped.
@@ -54,9 +71,7 @@ pub(super) async fn tell_interrupts(
     let mut orders = usher.orders();
     loop {
         if orders.borrow_and_update().interrupts > 0 {
-            context
-                .printer
-                .note(&format!("run {run_id} is told to end; once more, and it is killed at once"));
+            context.printer.note(&told_to_end(run_id));
             return std::future::pending().await;
         }
         if orders.changed().await.is_err() {
@@ -77,13 +92,16 @@ async fn changed(changes: &mut Changes, run_id: &RunId) {
     }
 }
 
-fn way_on(reason: PauseReason, run_id: &RunId) -> String {
+/// How a paused run goes on.
+pub(super) fn way_on(reason: PauseReason, run_id: &RunId) -> String {
     match reason {
         PauseReason::Operator => format!("`errand resume {run_id}` lets it go on"),
         PauseReason::Approval => {
             format!("`errand approve {run_id}` or `errand reject {run_id}` decides")
         }
         PauseReason::Input => format!("`errand input {run_id} ANSWER` answers"),
-        PauseReason::Budget => format!("`errand resume --help`: more budget lets {run_id} go on"),
+        PauseReason::Budget => {
+            format!("`errand resume {run_id} --raise LIMIT=VALUE` allows more, and lets it go on")
+        }
     }
 }

@@ -100,6 +100,7 @@ async fn here(engine: &Engine, list: &List<'_>, is_following: bool) -> Result<u8
             }
         }
         if !is_following || before.run.status.is_terminal() {
+            list.note_none(seen);
             return Ok(0);
         }
         let head = before.head.seq;
@@ -119,6 +120,7 @@ async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u
             continue;
         }
         if !is_following || page.is_over {
+            list.note_none(seen);
             return Ok(0);
         }
         remote
@@ -141,6 +143,17 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    /// Says that there was nothing to show.
+    fn note_none(&self, seen: u64) {
+        if seen == 0 {
+            self.context.printer.note(&format!(
+                "run {} has no such messages (the agents of a fan-out say nothing to each other: \
+                 `errand graph` shows them)",
+                self.run_id
+            ));
+        }
+    }
+
     /// The only type that is wanted, if it is one.
     fn kind(&self) -> Option<MessageType> {
         match self.types.as_slice() {

@@ -16,7 +16,7 @@ use errand_engine::{Engine, record_file, sessions, wait};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::callback::CallbackEvent;
-use errand_model::event::{CancelCause, OnBusy, RunKind};
+use errand_model::event::{CancelCause, OnBusy, PauseReason, RunKind};
 use errand_model::run::Status;
 use errand_store::{Admitted, Lease, Stored};
 use tokio::sync::mpsc;
@@ -308,7 +308,7 @@ async fn show(
     let supervision = supervise(engine, run_id, lease, company);
     let mut supervision = std::pin::pin!(supervision);
     let mut interrupted = std::pin::pin!(held_up::tell_interrupts(context, usher, run_id));
-    let mut telling = std::pin::pin!(held_up::tell(context, engine, run_id));
+    let mut telling = std::pin::pin!(held_up::tell(context, engine, run_id, false));
     let mut shown: Result<(), Failure> = Ok(());
     loop {
         tokio::select! {
@@ -411,10 +411,17 @@ pub(super) fn report(
     if record.status == "paused" {
         let what = render::status(record, errand_agent::SystemClock.now());
         context.printer.note(&format!("run {} is {what}", record.run_id));
-        context.printer.note(
-            "hint: `errand approvals ls` tells more; `errand approve`, `errand reject` or \
-             `errand input` lets it go on, in the background",
-        );
+        let hint = match record.pause.map(|pause| pause.reason) {
+            Some(reason @ (PauseReason::Operator | PauseReason::Budget)) => {
+                held_up::way_on(reason, &record.run_id)
+            }
+            Some(PauseReason::Approval | PauseReason::Input) | None => {
+                "`errand approvals ls` tells more; `errand approve`, `errand reject` or \
+                 `errand input` lets it go on, in the background"
+                    .to_owned()
+            }
+        };
+        context.printer.note(&format!("hint: {hint}"));
         return Ok(code);
     }
     if record.status == "cancelled" {

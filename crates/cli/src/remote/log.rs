@@ -68,15 +68,39 @@ impl Remote {
             .map_err(|error| Failure::stdout(&error))
     }
 
-    /// Hands the log on as it comes, in its own format; a connection that breaks is not made again.
+    /// Hands the log on as it comes, in its own format. One that is followed goes on where the
+    /// connection breaks.
     pub(crate) async fn raw_log(
         &self,
         run_id: &RunId,
         ask: LogAsk,
-        take: impl FnMut(&[u8]) -> Result<(), Failure>,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let response = Box::pin(self.open_log(run_id, ask, None)).await?;
-        self.take(response, take).await
+        let mut place = None;
+        let mut patience = Patience::with(self);
+        loop {
+            let broken = match Box::pin(self.open_log(run_id, ask, place)).await {
+                Ok(response) => {
+                    patience.answered();
+                    let begins_at = offset(&response);
+                    let mut read = 0;
+                    let end = self
+                        .take(response, |bytes| {
+                            read += u64::try_from(bytes.len()).unwrap_or(0);
+                            take(bytes)
+                        })
+                        .await;
+                    let Err(failure) = end else { return Ok(()) };
+                    place = begins_at.map(|begins_at| begins_at + read);
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            if place.is_none() {
+                return Err(broken);
+            }
+            patience.after(broken).await?;
+        }
     }
 
     /// Asks for the lines that are wanted, or for those behind a place.

@@ -406,12 +406,19 @@ fn a_coordinator_in_the_foreground_that_waits_for_a_person_goes_on_in_the_backgr
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../asks] }", "");
     let run = sandbox.errand(["run".as_ref(), only.as_os_str()]).run().exits(75);
     assert!(run.stderr().contains("errand approvals ls"), "{}", run.stderr());
-    let top = all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "only").unwrap();
+    let top = || all(&sandbox).into_iter().find(|run| run["agent"]["name"] == "only").unwrap();
+    wait_until("it waits in the background", LIMIT, || {
+        let top = top();
+        top["status"] == "paused" && top["attempts"][1]["status"] == "running"
+    });
+    let top = top();
     let id = top["run_id"].as_str().unwrap();
     drop(sandbox.errand(["approve", id]).run().ok());
     let ended = finish(&sandbox, id);
     assert_eq!((&ended["status"], &ended["output"]), (&json!("completed"), &json!(1)), "{ended:#}");
-    assert_eq!(ended["attempts"][0]["status"], "stopped", "nothing was lost: {ended:#}");
+    let attempts = ended["attempts"].as_array().unwrap();
+    let statuses: Vec<_> = attempts.iter().map(|it| it["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["stopped", "exited"], "nothing was lost: {ended:#}");
 }
 
 #[test]
@@ -430,4 +437,23 @@ fn a_coordinator_is_removed_with_its_steps_and_is_not_replayed_strictly() {
     assert_eq!(all(&sandbox).len(), 3, "nothing was started");
     drop(sandbox.errand(["rm", id]).run().ok());
     assert_eq!(all(&sandbox), Vec::<Value>::new());
+}
+
+#[test]
+fn a_coordinator_whose_process_died_while_it_was_held_goes_on_when_it_may() {
+    let sandbox = sandbox();
+    sandbox.agent(&answers("add", "given + 1"));
+    sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("gate"));
+    let chain = coordinator(&sandbox, "held", "{ type: chain, agents: [../gate, ../add] }", "");
+    let words = ["run", "--name", "held", "--job", "1"];
+    let running = sandbox.errand(words).args([chain]).spawn();
+    running.wait_for_stderr("gate#1 is run");
+    drop(sandbox.errand(["pause", "held"]).run().ok());
+    running.wait_for_stderr("lets it go on");
+    running.kill();
+    drop(running.wait());
+    open_gate(&sandbox);
+    drop(sandbox.errand(["resume", "held"]).run().ok());
+    let waited = sandbox.errand(["wait", "held"]).run().ok();
+    assert_eq!(waited.stdout().trim(), "0");
 }

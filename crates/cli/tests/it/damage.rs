@@ -160,13 +160,22 @@ fn damaged_rows_of_one_run_are_said_and_leave_the_others_alone() {
 
 #[test]
 fn a_changed_file_beside_a_sound_registry_is_put_aside_and_written_anew() {
-    for command in [["registry", "check", "--repair"].as_slice(), &["registry", "rebuild"]] {
+    let changes: [fn(&[&str]) -> String; 4] = [
+        |lines| lines.concat().replacen("test-agent", "evil-agent", 1),
+        |lines| [&lines[..2], &lines[3..]].concat().concat(),
+        |lines| [&lines[..1], &[lines[2], lines[1]], &lines[3..]].concat().concat(),
+        |lines| lines.concat().replacen("\"seq\":2", "\"seq\":22", 1),
+    ];
+    let commands = [["registry", "check", "--repair"].as_slice(), &["registry", "rebuild"]];
+    for (command, change) in commands.into_iter().flat_map(|it| changes.map(|change| (it, change)))
+    {
         let sandbox = sandbox();
         let ids = three(&sandbox);
         let before = listing(&sandbox);
         let path = sandbox.registry().join(format!("runs/{}.events.jsonl", ids[1]));
         let whole = std::fs::read_to_string(&path).unwrap();
-        let changed = whole.replacen("test-agent", "evil-agent", 1);
+        let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+        let changed = change(&lines);
         std::fs::write(&path, &changed).unwrap();
         let found = sandbox.errand(["registry", "check"]).run().exits(1);
         assert!(found.stderr().contains("registry check --repair"), "{}", found.describe());

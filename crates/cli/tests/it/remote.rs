@@ -244,7 +244,7 @@ fn dead_letters_and_sessions_are_settled_over_a_server() {
     assert_eq!(put(&state).expect(409).json()["code"], "session_conflict");
     assert_eq!(server.get("/v1/sessions/other/state").expect(200).header("etag"), Some("\"1\""));
     assert_eq!(far(&["sessions", "rm", "chat"]).ok().stdout_line(), "chat");
-    assert_eq!(far(&["sessions", "prune"]).ok().stdout_line(), "other");
+    assert_eq!(far(&["sessions", "prune", "--all"]).ok().stdout_line(), "other");
     assert_eq!(here(&sandbox, &["sessions", "ls", "-q"]).ok().stdout(), "");
 }
 
@@ -344,4 +344,21 @@ fn an_interrupt_ends_the_run_on_the_server_and_the_command_with_130() {
     running.interrupt();
     drop(running.wait().exits(130));
     assert_eq!(all(&sandbox)[0]["status"], "cancelled");
+}
+
+#[test]
+fn a_second_interrupt_over_a_server_kills_at_once() {
+    let sandbox = sandbox();
+    let server = Server::start(&sandbox, &[]);
+    let script = "trap 'echo asked' TERM\necho ready\nwhile :; do sleep 0.01 || true; done\n";
+    let path = sandbox.agent(&Agent::shell(script)).display().to_string();
+    let running = sandbox.errand(["--server", &server.url(), "run", &path]).spawn();
+    running.wait_for_stdout("ready");
+    running.interrupt();
+    running.wait_for_stderr("once more, and it is killed at once");
+    running.wait_for_stdout("asked");
+    running.interrupt();
+    drop(running.wait().exits(130));
+    let record = all(&sandbox).remove(0);
+    assert_eq!((&record["status"], &record["signal"]), (&json!("cancelled"), &json!(9)));
 }

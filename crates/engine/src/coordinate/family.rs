@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
 use errand_model::event::{CancelCause, PauseReason};
-use errand_model::run::{Run, Status};
+use errand_model::run::{Attempt, Run, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces, Stored};
 use tokio::sync::watch;
 
@@ -50,6 +50,14 @@ pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
     };
     // Processes of other machines cannot be seen from here.
     Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
+}
+
+/// Whether a run is at the top of a family whose process was here and is dead.
+pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
+    let is_dead = |attempt: &Attempt| {
+        attempt.host == engine.holder().host && os::liveness(&attempt.supervisor) == Liveness::Dead
+    };
+    is_top(run) && run.attempts.last().is_some_and(is_dead)
 }
 
 /// Whether a worker of the family told of itself lately.
@@ -100,23 +108,32 @@ pub async fn carry_out(
     wait::load(engine, run_id).await
 }
 
-/// Waits until nothing in a family works any more and all of it waits for people; then a helper works
-/// for it, in the background, and this process need not. The run as it waited.
+/// Waits until nothing in a family works any more and all of it waits for people. The run as it
+/// waits.
 ///
 /// # Errors
 ///
-/// If the registry fails, or no helper can be started.
+/// If the registry fails.
 pub async fn until_left(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     let mut changes = engine.store().changes();
     loop {
         let stored = wait::load(engine, run_id).await?;
         if waits_for_people(&stored.run) && is_idle(engine, &stored.run).await? {
-            let lease = lease::take(engine, &stored.run, stored.epoch).await?;
-            Box::pin(reconcile::hand_on(engine, run_id, &lease)).await?;
             return Ok(stored);
         }
         drop(tokio::time::timeout(LOOK_EVERY, changes.recv()).await);
     }
+}
+
+/// A helper works for a family from now on, in the background. Nobody may work for it here any more:
+/// that one would take it back.
+///
+/// # Errors
+///
+/// If the registry fails, or no helper can be started.
+pub async fn hand_on(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+    let lease = lease::take(engine, &stored.run, stored.epoch).await?;
+    Box::pin(reconcile::hand_on(engine, &stored.run.id, &lease)).await
 }
 
 /// How often it is looked whether all wait.

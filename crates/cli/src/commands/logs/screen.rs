@@ -17,15 +17,18 @@ pub(in crate::commands) struct Screen {
     /// The only attempt to be shown, and the one whose lines come.
     attempt: Option<u32>,
     at_attempt: u32,
+    /// Whether stdout is for something else.
+    to_stderr: bool,
     out: Vec<u8>,
     err: Vec<u8>,
     pub(super) has_shown: bool,
 }
 
 impl Screen {
-    /// What an agent printed, and nothing else, as it comes.
-    pub(in crate::commands) fn of_output() -> Self {
+    /// What an agent printed, and nothing else, as it comes; `to_stderr`: all of it there.
+    pub(in crate::commands) fn of_output(to_stderr: bool) -> Self {
         Self {
+            to_stderr,
             with_time: false,
             with_system: false,
             attempt: None,
@@ -38,6 +41,7 @@ impl Screen {
 
     pub(super) fn new(args: &Args) -> Self {
         Self {
+            to_stderr: false,
             with_time: args.timestamps,
             with_system: args.system,
             attempt: args.attempt,
@@ -65,6 +69,9 @@ impl Screen {
         self.has_shown = true;
         match line.stream {
             Some(Stream::System) if !self.with_system => return Ok(()),
+            Some(Stream::Stdout) | None if self.to_stderr => {
+                line.render(self.with_time, &mut self.err);
+            }
             Some(Stream::Stderr | Stream::System) => {
                 if !self.out.is_empty() {
                     self.flush()?;

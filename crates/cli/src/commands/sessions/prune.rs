@@ -15,8 +15,16 @@ use crate::place::Place;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only sessions that no run used for so long, such as 30d
-    #[arg(long, value_name = "DURATION", value_parser = age)]
+    #[arg(
+        long,
+        value_name = "DURATION",
+        value_parser = age,
+        required_unless_present_any = ["all", "dry_run"]
+    )]
     older_than: Option<Duration>,
+    /// All that no live run uses, however young
+    #[arg(long, conflicts_with = "older_than")]
+    all: bool,
     /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
