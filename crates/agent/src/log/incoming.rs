@@ -60,16 +60,6 @@ impl Incoming {
         show(self.line(&torn))
     }
 
-    /// How many bytes came of which the end of their line did not.
-    pub fn waiting_bytes(&self) -> usize {
-        self.rest.len()
-    }
-
-    /// Forgets those: they will come again.
-    pub fn forget_waiting(&mut self) {
-        self.rest.clear();
-    }
-
     fn line<'a>(&mut self, line: &'a [u8]) -> Line<'a> {
         let parsed = parse(line);
         let stream = parsed.map(|parsed| parsed.stream);

@@ -30,46 +30,20 @@ impl Remote {
         mut show: impl FnMut(Followed<'_>) -> io::Result<()>,
     ) -> Result<(), Failure> {
         let mut incoming = Incoming::default();
-        let mut place = None;
-        let mut patience = Patience::with(self);
-        loop {
-            let log = Box::pin(self.open_log(run_id, ask, place)).await;
-            let broken = match log {
-                Ok(response) => {
-                    patience.answered();
-                    let begins_at = offset(&response);
-                    let mut read = 0;
-                    let end = self
-                        .take(response, |bytes| {
-                            read += u64::try_from(bytes.len()).unwrap_or(0);
-                            incoming
-                                .push(bytes, |line| show(Followed::Line(line)))
-                                .and_then(|()| show(Followed::Idle))
-                                .map_err(|error| Failure::stdout(&error))
-                        })
-                        .await;
-                    let Err(failure) = end else { break };
-                    let waiting = u64::try_from(incoming.waiting_bytes()).unwrap_or(0);
-                    incoming.forget_waiting();
-                    // Only a server that says where it began can be asked for the rest.
-                    place = begins_at.map(|begins_at| (begins_at + read).saturating_sub(waiting));
-                    failure
-                }
-                Err(failure) => failure,
-            };
-            if place.is_none() {
-                return Err(broken);
-            }
-            patience.after(broken).await?;
-        }
+        self.raw_log(run_id, ask, |lines| {
+            incoming
+                .push(lines, |line| show(Followed::Line(line)))
+                .and_then(|()| show(Followed::Idle))
+                .map_err(|error| Failure::stdout(&error))
+        })
+        .await?;
         incoming
             .finish(|line| show(Followed::Line(line)))
             .and_then(|()| show(Followed::Idle))
             .map_err(|error| Failure::stdout(&error))
     }
 
-    /// Hands the log on as it comes, in its own format. One that is followed goes on where the
-    /// connection breaks.
+    /// The same in the log's own format, whole lines at once.
     pub(crate) async fn raw_log(
         &self,
         run_id: &RunId,
@@ -83,15 +57,24 @@ impl Remote {
                 Ok(response) => {
                     patience.answered();
                     let begins_at = offset(&response);
-                    let mut read = 0;
+                    let (mut handed, mut waiting) = (0, Vec::new());
                     let end = self
                         .take(response, |bytes| {
-                            read += u64::try_from(bytes.len()).unwrap_or(0);
-                            take(bytes)
+                            waiting.extend_from_slice(bytes);
+                            let last = waiting.iter().rposition(|byte| *byte == b'\n');
+                            let Some(last) = last else { return Ok(()) };
+                            let rest = waiting.split_off(last + 1);
+                            let lines = std::mem::replace(&mut waiting, rest);
+                            handed += u64::try_from(lines.len()).unwrap_or(0);
+                            take(&lines)
                         })
                         .await;
-                    let Err(failure) = end else { return Ok(()) };
-                    place = begins_at.map(|begins_at| begins_at + read);
+                    let Err(failure) = end else {
+                        return if waiting.is_empty() { Ok(()) } else { take(&waiting) };
+                    };
+                    // Only a server that says where it began can be asked for the rest; what came of
+                    // a line that was cut off comes again.
+                    place = begins_at.map(|begins_at| begins_at + handed);
                     failure
                 }
                 Err(failure) => failure,
