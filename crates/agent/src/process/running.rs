@@ -62,6 +62,8 @@ pub struct Running {
     phase: Phase,
     /// Who outlived the leader and was told to end.
     stragglers: Signalled,
+    /// Processes outside of its group that were asked to end.
+    told: Vec<ProcessIdentity>,
     /// When everything has ended, how long the pipes may stay open.
     pipes_until: Option<Instant>,
 }
@@ -101,6 +103,7 @@ impl Running {
                 started_at,
                 phase: Phase::Undisturbed { exited_at: None },
                 stragglers: Signalled::default(),
+                told: Vec::new(),
                 pipes_until: None,
             }),
             Err(error) => {
@@ -149,7 +152,7 @@ impl Running {
             Phase::Undisturbed { exited_at } => {
                 self.phase = Phase::Ending { exited_at: *exited_at, kill_at };
                 if !grace.is_zero() {
-                    self.tell(Signal::Terminate);
+                    self.told = self.tell(Signal::Terminate);
                 }
             }
         }
@@ -203,6 +206,7 @@ impl Running {
 
     async fn run_to_end(&mut self) -> io::Result<Exit> {
         let mut killed_at = None;
+        let mut is_told = false;
         loop {
             let (exited_at, kill_at) = match &self.phase {
                 Phase::Over(exit) => return Ok(exit.clone()),
@@ -216,7 +220,7 @@ impl Running {
                     let text = format!("processes of run {} outlive SIGKILL", self.run_id);
                     return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                 }
-                self.tell(Signal::Kill);
+                drop(self.tell(Signal::Kill));
             }
             let look_again = kill_due.map(|_| now + LOOK_AGAIN).or(kill_at);
             let Some(exited_at) = exited_at else {
@@ -228,6 +232,10 @@ impl Running {
             let left = self.left_behind();
             if left.is_empty() {
                 return self.finish(exited_at).await;
+            }
+            if kill_at.is_some() && kill_due.is_none() && !std::mem::replace(&mut is_told, true) {
+                // While processes end, others of the same parent may be missed.
+                self.tell_missed(&left);
             }
             match look_again {
                 Some(at) => wait_gone(&left, at).await?,
@@ -252,8 +260,9 @@ impl Running {
     }
 
     /// Sends a signal to the group and to whatever of the run has left it. One that may not be
-    /// signalled does not keep the others from it: it is still there at the next look.
-    fn tell(&self, signal: Signal) {
+    /// signalled does not keep the others from it: it is still there at the next look. Returns what
+    /// it found outside of the group.
+    fn tell(&self, signal: Signal) -> Vec<ProcessIdentity> {
         let leader = self.identity.pid;
         let mut signals = vec![signal];
         if signal == Signal::Terminate {
@@ -265,11 +274,25 @@ impl Running {
         for &signal in &signals {
             let _told = os::signal_group(leader, signal);
         }
-        for process in os::processes_of_run(&self.run_id, &roots) {
-            if os::process_group_of(process.pid) != Some(leader) {
-                for &signal in &signals {
-                    let _told = os::signal(&process, signal);
-                }
+        let mut found = os::processes_of_run(&self.run_id, &roots);
+        found.retain(|process| os::process_group_of(process.pid) != Some(leader));
+        for process in &found {
+            for &signal in &signals {
+                let _told = os::signal(process, signal);
+            }
+        }
+        found
+    }
+
+    /// Asks those that are left to end that were not found when the others were asked.
+    fn tell_missed(&self, left: &[ProcessIdentity]) {
+        let is_missed = |process: &&ProcessIdentity| {
+            os::process_group_of(process.pid) != Some(self.identity.pid)
+                && !self.told.contains(process)
+        };
+        for process in left.iter().filter(is_missed) {
+            for signal in [Signal::Terminate, Signal::Continue] {
+                let _told = os::signal(process, signal);
             }
         }
     }
@@ -308,7 +331,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !matches!(self.phase, Phase::Over(_)) {
-            self.tell(Signal::Kill);
+            drop(self.tell(Signal::Kill));
             os::release_leader(self.identity.pid);
         }
     }
