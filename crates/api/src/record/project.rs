@@ -156,18 +156,12 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
 
 /// From when on a worker may claim it.
 fn ready_at(run: &Run) -> Option<Timestamp> {
-    match &run.status {
-        Status::Pending { not_before, .. } if run.live_attempt().is_none() => {
-            let wanted = run.spec.placement.as_ref()?.not_before;
-            Some(wanted.map_or(*not_before, |wanted| wanted.max(*not_before)))
-        }
-        Status::Pending { .. }
-        | Status::Running { .. }
-        | Status::Paused { .. }
-        | Status::Completed { .. }
-        | Status::Failed { .. }
-        | Status::Cancelled { .. } => None,
+    let Status::Pending { not_before, .. } = &run.status else { return None };
+    if run.live_attempt().is_some() {
+        return None;
     }
+    let wanted = run.spec.placement.as_ref()?.not_before;
+    Some(wanted.map_or(*not_before, |wanted| wanted.max(*not_before)))
 }
 
 /// Why a run was cancelled, where nobody who looks at it asked for that.

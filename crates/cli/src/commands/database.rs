@@ -37,7 +37,11 @@ impl Database {
     }
 
     fn url<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
-        let variable = || context.variable("ERRAND_DATABASE").and_then(OsStr::to_str);
-        self.database.as_deref().or_else(variable)
+        named(context, self.database.as_deref())
     }
+}
+
+/// The database that was typed, or else the one that the environment names.
+pub(super) fn named<'a>(context: &'a Context, typed: Option<&'a str>) -> Option<&'a str> {
+    typed.or_else(|| context.variable("ERRAND_DATABASE").and_then(OsStr::to_str))
 }

@@ -1,10 +1,9 @@
 //! `errand migrate`: the schema of a database is brought up to date.
 
-use std::ffi::OsStr;
-
 use errand_api::error_code::ErrorCode;
 use errand_store::postgres::Postgres;
 
+use super::database;
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -29,8 +28,7 @@ pub(crate) struct Args {
 
 /// Makes the changes that were not made yet.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let variable = || context.variable("ERRAND_DATABASE").and_then(OsStr::to_str);
-    let Some(url) = args.database.as_deref().or_else(variable) else {
+    let Some(url) = database::named(context, args.database.as_deref()) else {
         return Err(Failure::new(ErrorCode::Usage, "no database is named")
             .hint("name it with --database postgres://… or in ERRAND_DATABASE"));
     };

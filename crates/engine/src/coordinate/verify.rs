@@ -2,8 +2,8 @@
 //! begins anew, and after the registry was made anew from its files, which hold no news.
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, Delivery, LiveChild, News};
-use errand_model::event::{ChildUsage, Failure, PauseReason};
-use errand_model::run::{Run, Status};
+use errand_model::event::{ChildUsage, Failure};
+use errand_model::run::Run;
 
 use super::report;
 use crate::{Engine, Error};
@@ -46,7 +46,7 @@ pub(super) async fn lost(engine: &Engine, coordinator: &Run) -> Result<Lost, Err
             lost.news.push(ended);
             continue;
         }
-        lost.news.push(News::Waits { run_id: run.id.clone(), reason: waits_for(run) });
+        lost.news.push(News::Waits { run_id: run.id.clone(), reason: run.paused_for() });
         lost.deliveries.extend(child.not_received(run.received));
     }
     Ok(lost)
@@ -64,18 +64,6 @@ async fn unheard(engine: &Engine, child: &LiveChild, run: &Run) -> Result<Vec<Ne
             Some(last) => after = last.seq,
             None => return Ok(unheard.into_iter().map(|(_, news)| news).collect()),
         }
-    }
-}
-
-/// What a run that is not over waits for, if it does.
-const fn waits_for(run: &Run) -> Option<PauseReason> {
-    match &run.status {
-        Status::Paused { reason, .. } => Some(*reason),
-        Status::Pending { .. }
-        | Status::Running { .. }
-        | Status::Completed { .. }
-        | Status::Failed { .. }
-        | Status::Cancelled { .. } => None,
     }
 }
 

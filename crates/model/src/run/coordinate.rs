@@ -61,7 +61,7 @@ impl Run {
     }
 
     /// What it waits for, if it is paused.
-    pub(crate) const fn paused_for(&self) -> Option<PauseReason> {
+    pub const fn paused_for(&self) -> Option<PauseReason> {
         match &self.status {
             Status::Paused { reason, .. } => Some(*reason),
             Status::Pending { .. }
