@@ -16,11 +16,12 @@ use crate::commands;
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub(crate) struct Cli {
     /// The registry's folder; by default the nearest `.errand` here or above [env: ERRAND_ROOT]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     pub(crate) root: Option<PathBuf>,
     /// The server that does it, or the name of a context; `local` is this machine
     /// [env: ERRAND_SERVER, ERRAND_API_KEY]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "root")]
+    #[arg(help_heading = "Global options")]
     pub(crate) server: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     /// Remove all runs that are over
     Prune(commands::prune::Args),
     /// Show everything that is known of a run
+    #[command(alias = "inspect")]
     InspectRun(commands::inspect_run::Args),
     /// Show the journal of a run
     Events(commands::events::Args),

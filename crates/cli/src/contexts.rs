@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use errand_api::agent_file::closest;
 use errand_api::error_code::ErrorCode;
 use errand_store::files::{Sync, write_atomic};
 use serde::{Deserialize, Serialize};
@@ -77,8 +78,16 @@ impl Contexts {
             return Ok(None);
         }
         self.contexts.get(name).map(Some).ok_or_else(|| {
-            Failure::new(ErrorCode::ContextNotFound, format!("there is no context {name:?}"))
-                .hint("`errand context ls` lists them, `errand context add` adds one")
+            let failure =
+                Failure::new(ErrorCode::ContextNotFound, format!("there is no context {name:?}"));
+            let known = self.contexts.keys().map(String::as_str);
+            if name.contains([':', '/']) || name == "localhost" {
+                failure.hint(format!("for the address of a server write http://{name}"))
+            } else if let Some(meant) = closest(name, known.chain([LOCAL])) {
+                failure.hint(format!("did you mean {meant}? `errand context ls` lists them"))
+            } else {
+                failure.hint("`errand context ls` lists them, `errand context add` adds one")
+            }
         })
     }
 }

@@ -2,12 +2,10 @@
 
 use std::error::Error;
 use std::io::ErrorKind;
-use std::process::ExitCode;
 
 use errand_api::agent_file::Problems;
 use errand_api::budget::spoken_name;
 use errand_api::error_code::ErrorCode;
-use errand_api::exit_code;
 use errand_engine::people::Unanswerable;
 use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
@@ -121,14 +119,6 @@ impl Failure {
         }
         text
     }
-}
-
-/// Help and version go to stdout and are no failure; everything else is a usage error.
-pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // Nobody can be told that the terminal is gone.
-    drop(error.print());
-    let is_failure = error.use_stderr();
-    ExitCode::from(if is_failure { exit_code::USAGE } else { exit_code::SUCCESS })
 }
 
 impl From<Problems> for Failure {
@@ -278,6 +268,15 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::OtherSchema { .. } => "use the errand that migrated it, or a newer one",
         StoreError::Unreachable { .. } => {
             "look whether the server runs and is reached from here, and try again"
+        }
+        // The code that PostgreSQL gives is the last word of what it says.
+        StoreError::Postgres { reason, .. } if reason.ends_with("(3D000)") => {
+            "create the database with `createdb`, or mend the name at the end of the URL"
+        }
+        StoreError::Postgres { reason, .. }
+            if reason.ends_with("(28P01)") || reason.ends_with("(28000)") =>
+        {
+            "mend user and password in the URL, or allow them in the server's pg_hba.conf"
         }
         StoreError::Postgres { .. } => "the server's own log tells more",
         StoreError::Database { .. } | StoreError::WriterGone => "",

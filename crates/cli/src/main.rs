@@ -1,6 +1,7 @@
 //! `errand`: runs AI agents and keeps the record.
 
 mod args;
+mod command_line;
 mod commands;
 mod config;
 mod context;
@@ -17,7 +18,6 @@ mod yaml;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Cli;
@@ -26,9 +26,9 @@ use crate::failure::Failure;
 use crate::printer::Printer;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match command_line::parse() {
         Ok(cli) => cli,
-        Err(error) => return failure::usage(&error),
+        Err(code) => return code,
     };
     let printer = Printer::new();
     match start(cli, &printer) {

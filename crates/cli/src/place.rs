@@ -6,6 +6,7 @@ use errand_api::gateway::run_find::FoundRun;
 use errand_api::record::Record;
 use errand_engine::{Engine, record_file, wait};
 use errand_model::RunId;
+use errand_store::{Filter, Page};
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -33,6 +34,9 @@ impl Place {
     /// Of several runs of that name it is the one that lives, or the newest.
     pub(crate) async fn resolve(&self, context: &Context, text: &str) -> Result<RunId, Failure> {
         let found = self.find(text).await?;
+        if found.is_empty() {
+            return Err(self.not_found(text).await);
+        }
         if let Some(meant) = one_of_name(&found, text) {
             let note = format!("several runs have the name {text:?}; {meant} is meant");
             context.printer.note(&note);
@@ -66,6 +70,34 @@ impl Place {
         let message = format!("{text:?} is too short a part of an id for what cannot be undone");
         Err(Failure::new(ErrorCode::RunAmbiguous, message)
             .hint(format!("it fits {run_id} alone: say at least {STRICT_PART_LEAST} characters")))
+    }
+
+    /// The refusal of a word that names no run; says so if it names an agent.
+    async fn not_found(&self, text: &str) -> Failure {
+        let failure =
+            Failure::new(ErrorCode::RunNotFound, format!("no run has the id or name {text:?}"));
+        match self.last_run_of(text).await {
+            Ok(Some(last)) => failure
+                .hint(format!("{text:?} is an agent; its last run is {last}: name that instead")),
+            // The refusal stands, whatever else went wrong.
+            Ok(None) | Err(_) => failure.hint("`errand ps -a` lists all runs"),
+        }
+    }
+
+    /// The newest run of the agent of that name.
+    async fn last_run_of(&self, agent: &str) -> Result<Option<RunId>, Failure> {
+        let filter = Filter { agent: Some(agent.to_owned()), ..Filter::default() };
+        match self {
+            Self::Here(engine) => {
+                let (runs, _) =
+                    engine.store().list(&filter, &Page { after: None, limit: 1 }).await?;
+                Ok(runs.into_iter().next().map(|stored| stored.run.id))
+            }
+            Self::There(remote) => {
+                let records = remote.records(&filter, Some(1), |_| true).await?;
+                Ok(records.into_iter().next().map(|record| record.run_id))
+            }
+        }
     }
 
     async fn find(&self, text: &str) -> Result<Vec<FoundRun>, Failure> {

@@ -70,9 +70,10 @@ fn check_executable(program: &str, file: PathBuf) -> Result<PathBuf, Error> {
     };
     match std::fs::metadata(&file) {
         Ok(found) if found.is_dir() => Err(refuse("it is a folder")),
-        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
-            Err(refuse("no execute permission is set; make it executable, or name its interpreter"))
-        }
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => Err(refuse(
+            "no execute permission is set; `chmod +x` sets it, or name its interpreter, \
+                 such as `command: [sh, run.sh]`",
+        )),
         Ok(_) => Ok(file),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             Err(refuse("permission denied"))

@@ -35,4 +35,4 @@ pub use gateway::Gateway;
 pub use metrics::serve_metrics;
 pub use router::router;
 pub use server::{BindError, Bound, StartError};
-pub use tls::TlsError;
+pub use tls::{TlsError, check_tls};

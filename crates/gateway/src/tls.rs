@@ -37,6 +37,15 @@ pub enum TlsError {
     Pair(rustls::Error),
 }
 
+/// Checks that certificate and key can be read and belong together.
+///
+/// # Errors
+///
+/// [`TlsError`].
+pub fn check_tls(files: &Tls) -> Result<(), TlsError> {
+    read(files).map(drop)
+}
+
 /// Makes connections secret. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Acceptor {

@@ -24,6 +24,7 @@ pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse
 pub use problem::{Excerpt, Problem, Problems};
 pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
 pub use read::{parse_cpu_millis, parse_memory_bytes};
+pub use suggest::closest;
 
 /// The name of the file in an agent's folder.
 pub const FILE_NAME: &str = "agent.yaml";

@@ -1,10 +1,7 @@
 //! What someone probably meant.
 
-/// The candidate closest to `given`, if one is close enough to be meant.
-pub(super) fn closest<'a>(
-    given: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+/// Returns the candidate closest to `given`, if one is close enough to be meant.
+pub fn closest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain_given = plain(given);
     candidates
         .into_iter()

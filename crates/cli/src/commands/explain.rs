@@ -1,5 +1,6 @@
 //! `errand explain`: the page of an error code.
 
+use errand_api::agent_file::closest;
 use errand_api::error_code::ErrorCode;
 
 use crate::context::Context;
@@ -21,8 +22,11 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
         return Ok(0);
     };
     let code: ErrorCode = text.parse().map_err(|_| {
-        Failure::new(ErrorCode::Usage, format!("there is no error code {text:?}"))
-            .hint("`errand explain` lists all codes")
+        let failure = Failure::new(ErrorCode::Usage, format!("there is no error code {text:?}"));
+        match closest(text, ErrorCode::ALL.iter().map(|code| code.as_str())) {
+            Some(meant) => failure.hint(format!("did you mean `errand explain {meant}`?")),
+            None => failure.hint("`errand explain` lists all codes"),
+        }
     })?;
     context.printer.bytes(code.page().as_bytes())?;
     Ok(0)

@@ -13,13 +13,19 @@ pub(crate) struct Args {
     command: Option<String>,
 }
 
+/// Gives the page of a command the title and version that man pages have.
+fn with_title(command: clap::Command) -> clap::Command {
+    let title = format!("errand-{}", command.get_name());
+    command.name(title).version(env!("CARGO_PKG_VERSION"))
+}
+
 /// Prints a manual page in roff: `errand man | man -l -`.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let mut cli = Cli::command();
     cli.build();
     let command = match &args.command {
         None => cli,
-        Some(name) => cli.find_subcommand(name).cloned().ok_or_else(|| {
+        Some(name) => cli.find_subcommand(name).cloned().map(with_title).ok_or_else(|| {
             Failure::new(
                 errand_api::error_code::ErrorCode::Usage,
                 format!("there is no command {name:?}"),

@@ -41,7 +41,8 @@ fn commands() -> Result<String, std::fmt::Error> {
 }
 
 fn command(text: &mut String, command: &mut clap::Command, path: &str) -> std::fmt::Result {
-    write!(text, "\n## `{path}`\n\n```text\n{}```\n", command.render_long_help())?;
+    let help = crate::command_line::grouped(&command.render_long_help().to_string());
+    write!(text, "\n## `{path}`\n\n```text\n{help}```\n")?;
     for sub in command.get_subcommands_mut() {
         if sub.is_hide_set() || sub.get_name() == "help" {
             continue;

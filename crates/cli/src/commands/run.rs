@@ -1,5 +1,6 @@
 //! `errand run`: one run of an agent, in the foreground or left behind.
 
+use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::log::Stream;
@@ -8,11 +9,11 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;
 use errand_engine::admit::{self, Submission, Wishes};
-use errand_engine::again;
 use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::supervise::{Company, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
+use errand_engine::{again, agents};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::callback::CallbackEvent;
@@ -113,7 +114,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if let Some(remote) = context.remote()? {
         return away::run(context, &remote, args).await;
     }
-    let checked = check(context, &args)?;
+    let checked = match check(context, &args) {
+        Err(failure) if failure.code() == ErrorCode::AgentFileMissing => {
+            return Err(say_if_registered(context, failure, &args.common.path).await);
+        }
+        checked => checked?,
+    };
     let engine = context.engine_or_create()?;
     refuse_own_session(context, &engine, &checked, detached).await?;
     let submission = checked.pack(&engine)?;
@@ -121,6 +127,21 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return detach(context, &engine, submission, json).await;
     }
     foreground(context, &engine, submission, json).await
+}
+
+/// Adds a hint to the refusal of a path without an agent file if an agent of that name is registered
+/// with a server on this registry.
+async fn say_if_registered(context: &Context, failure: Failure, path: &Path) -> Failure {
+    let Some(reference) = path.to_str().filter(|text| !text.contains('/')) else { return failure };
+    let Ok(engine) = context.engine() else { return failure };
+    let (name, version) = agents::split_reference(reference);
+    match agents::find(&engine, None, name, version).await {
+        Ok(_) => failure.hint(format!(
+            "{name:?} is a registered agent: `errand --server URL run {reference}` runs it, \
+             `errand run ./{reference}` a folder of that name"
+        )),
+        Err(_) => failure,
+    }
 }
 
 /// Where reports may go, as far as that can be known without the server that delivers them.

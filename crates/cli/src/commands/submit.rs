@@ -1,6 +1,7 @@
 //! From what was typed to a submission: everything is checked before anything is created.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -38,8 +39,9 @@ pub(crate) struct Common {
     /// A label; may be given again
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub(crate) labels: Vec<String>,
-    /// An environment variable for the agent; may be given again
-    #[arg(long = "env", value_name = "KEY=VALUE")]
+    /// An environment variable for the agent; without a value, the one it has here; may be given
+    /// again
+    #[arg(short, long = "env", value_name = "KEY[=VALUE]")]
     pub(crate) env: Vec<String>,
     /// Print the run's record as JSON
     #[arg(long)]
@@ -81,7 +83,7 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
     Ok(Wishes {
         name: common.name.clone(),
         labels: pairs(&common.labels, "--label", ErrorCode::LabelInvalid)?,
-        env: variables(&common.env)?,
+        env: variables(context, &common.env)?,
         session_id: common.session.clone(),
         timeout: None,
         queue_timeout: None,
@@ -131,8 +133,10 @@ pub(crate) fn pairs(
     Ok(pairs)
 }
 
-fn variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
-    let env = pairs(given, "--env", ErrorCode::EnvInvalid)?;
+fn variables(context: &Context, given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
+    let given: Vec<String> =
+        given.iter().map(|text| with_own_value(context, text)).collect::<Result<_, _>>()?;
+    let env = pairs(&given, "--env", ErrorCode::EnvInvalid)?;
     for (name, value) in &env {
         match wishes::check_variable(name, value) {
             Ok(()) => {}
@@ -149,6 +153,18 @@ fn variables(given: &[String]) -> Result<BTreeMap<String, String>, Failure> {
         }
     }
     Ok(env)
+}
+
+/// Returns `KEY=VALUE` for a bare `KEY`, with the value that this process has.
+fn with_own_value(context: &Context, text: &str) -> Result<String, Failure> {
+    if text.is_empty() || text.contains('=') {
+        return Ok(text.to_owned());
+    }
+    let own = context.environment.get(OsStr::new(text)).and_then(|value| value.to_str());
+    own.map(|value| format!("{text}={value}")).ok_or_else(|| {
+        Failure::new(ErrorCode::EnvInvalid, format!("--env {text} has no value, here neither"))
+            .hint(format!("write --env {text}=VALUE, or set {text} in this shell"))
+    })
 }
 
 /// A duration as people write it.

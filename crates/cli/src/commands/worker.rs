@@ -74,7 +74,10 @@ pub(crate) async fn work(
     usher: &Usher,
 ) -> Result<(), Failure> {
     let (name, slots) = (options.name.clone(), options.slots);
-    context.printer.note(&format!("worker {name} has {slots} slots"));
+    context.printer.note(&match slots {
+        0 => format!("worker {name} has no slot: runs wait for another worker"),
+        slots => format!("worker {name} has {slots} slots"),
+    });
     let done = worker::work(engine, options, usher.orders()).await?;
     context.printer.note(&format!("worker {name} is done: {done} claims carried out"));
     Ok(())

@@ -131,6 +131,11 @@ impl Remote {
 
     /// Why nothing came back.
     pub(super) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        if speaks_other_scheme(error) {
+            let what = format!("the server {} answers in another protocol", self.target.url);
+            let hint = format!("write {}", self.target.url.with_other_scheme());
+            return Failure::new(ErrorCode::ServerUnreachable, what).hint(hint);
+        }
         let what = format!("the server {} does not answer", self.target.url);
         let failure = Failure::new(ErrorCode::ServerUnreachable, what);
         // Its own text has the address again; what went wrong is below it.
@@ -147,4 +152,26 @@ impl Remote {
         };
         failure.hint(hint)
     }
+}
+
+/// Returns whether plain HTTP came where TLS was expected, or TLS where plain HTTP was.
+fn speaks_other_scheme(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let is_plain_http = error.downcast_ref::<rustls::Error>().is_some_and(|tls| {
+            let found = rustls::InvalidMessage::InvalidContentType;
+            *tls == rustls::Error::InvalidMessage(found)
+        });
+        if is_plain_http || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+        {
+            return true;
+        }
+        // An I/O error holds another error, and names the source of that one as its own.
+        let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = match held {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    false
 }

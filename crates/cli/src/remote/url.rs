@@ -36,7 +36,21 @@ impl Url {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(refused("it ends with its path"));
         }
-        Ok(Self(url.as_str().trim_end_matches('/').to_owned()))
+        let address = url.as_str().trim_end_matches('/');
+        if let Some(server) = address.strip_suffix("/v1") {
+            let what = format!("{text:?} is no address of a server: it ends with /v1");
+            let hint = format!("leave /v1 out: {server}");
+            return Err(Failure::new(ErrorCode::ServerUrlInvalid, what).hint(hint));
+        }
+        Ok(Self(address.to_owned()))
+    }
+
+    /// Returns the same address with the other scheme, `http` or `https`.
+    pub(crate) fn with_other_scheme(&self) -> String {
+        match self.0.strip_prefix("https://") {
+            Some(rest) => format!("http://{rest}"),
+            None => self.0.replacen("http://", "https://", 1),
+        }
     }
 
     /// The address of something on the server: segments of its path, each of them as it is called.
@@ -79,7 +93,15 @@ mod tests {
 
     #[test]
     fn an_address_has_a_scheme_a_host_and_no_secrets() {
-        for text in ["", "localhost:8080", "ftp://a", "http://", "http://u:p@a", "http://a/?b=c"] {
+        for text in [
+            "",
+            "localhost:8080",
+            "ftp://a",
+            "http://",
+            "http://u:p@a",
+            "http://a/?b=c",
+            "http://a/v1/",
+        ] {
             assert!(Url::parse(text).is_err(), "{text:?}");
         }
     }

@@ -219,6 +219,9 @@ fn with_a_certificate_the_server_speaks_tls_and_reads_a_new_one_when_it_changes(
     assert!(answer.contains("strict-transport-security: max-age="), "{answer}");
     let plain = Request::new("GET", "/healthz").send(server.address());
     assert_eq!(plain.status, 0, "without TLS nothing is answered");
+    let there = format!("http://{}", server.address());
+    let hint = format!("write https://{}", server.address());
+    drop(sandbox.errand(["--server", &there, "ps"]).run().refuses(125, &hint));
     certificate("second");
     wait_until("the new certificate is in force", LIMIT, || {
         curl(&["-sS", "--cacert", "cert.pem"]).code == Some(0)
@@ -228,6 +231,10 @@ fn with_a_certificate_the_server_speaks_tls_and_reads_a_new_one_when_it_changes(
     let words = ["up", "--listen", "127.0.0.1:0", "--tls-cert", "cert.pem", "--tls-key"];
     let refused = sandbox.errand(words).arg(other).run();
     drop(refused.refuses(2, "error[tls_invalid]"));
+    let plain = Server::start(&sandbox, &[]);
+    let there = format!("https://{}", plain.address());
+    let hint = format!("write http://{}", plain.address());
+    drop(sandbox.errand(["--server", &there, "ps"]).run().refuses(125, &hint));
 }
 
 #[test]

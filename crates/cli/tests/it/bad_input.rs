@@ -22,7 +22,16 @@ fn words_that_are_not_understood() {
     let agent = "test-agent";
     let wrong: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage"),
-        (&["frobnicate"], 2, "frobnicate"),
+        (&["frobnicate"], 2, "error[usage]: there is no command \"frobnicate\""),
+        (&["rnu", agent], 2, "did you mean `errand run`?"),
+        (&["kill", "x"], 2, "`errand stop --force RUN`"),
+        (&["ps", "--no-such-flag"], 2, "error[usage]: unexpected argument '--no-such-flag'"),
+        (&["--server", "localhost:8200", "ps"], 2, "write http://localhost:8200"),
+        (
+            &["--server", "http://localhost:8200/v1", "ps"],
+            2,
+            "leave /v1 out: http://localhost:8200",
+        ),
         (&["run"], 2, "Usage"),
         (&["run", "no-such-folder"], 2, "no-such-folder"),
         (&["run", "empty"], 2, "agent.yaml"),
@@ -38,6 +47,7 @@ fn words_that_are_not_understood() {
         (&["run", agent, "--label", "novalue"], 2, "novalue"),
         (&["run", agent, "--env", "=x"], 2, "=x"),
         (&["run", agent, "--env", "A-B=x"], 2, "A-B"),
+        (&["run", agent, "-e", "SET_NOWHERE"], 2, "write --env SET_NOWHERE=VALUE"),
         (&["run", agent, "--env", "ERRAND_TOKEN=x"], 2, "ERRAND_TOKEN"),
         (&["run", agent, "--name", ""], 2, "name_invalid"),
         (&["run", agent, "--name", "a\nb"], 2, "name_invalid"),
@@ -73,6 +83,8 @@ fn words_that_are_not_understood() {
         (&["prune", "--older-than", "x"], 2, "--older-than"),
         (&["registry", "check"], 125, "registry_not_found"),
         (&["explain", "no_such_code"], 2, "no_such_code"),
+        (&["explain", "run_not_fuond"], 2, "did you mean `errand explain run_not_found`?"),
+        (&["config", "check", "--tls-cert", "none.pem", "--tls-key", "none.pem"], 2, "none.pem"),
         (&["validate", "no-such-file.yaml"], 2, "no-such-file.yaml"),
         (&["build", "empty"], 2, "agent.yaml"),
         (&["verify", "anything"], 125, "registry_not_found"),
@@ -124,4 +136,31 @@ fn a_missing_secret_is_said_before_anything_is_created() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true").spec("secrets: [NOT_SET]"));
     check(&sandbox, &["run", "test-agent"], 125, "NOT_SET");
+}
+
+#[test]
+fn the_name_of_an_agent_leads_to_its_last_run() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("true"));
+    let run_id = sandbox.errand(["run", "-d", "test-agent"]).run().ok().stdout_line();
+    let said = format!("\"test-agent\" is an agent; its last run is {run_id}");
+    drop(sandbox.errand(["logs", "test-agent"]).run().refuses(125, &said));
+}
+
+#[test]
+fn a_variable_without_a_value_is_passed_on() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("echo \"$COLOUR\""));
+    let command = sandbox.errand(["run", "test-agent", "-e", "COLOUR"]).env("COLOUR", "green");
+    assert_eq!(command.run().ok().stdout_line(), "green");
+}
+
+#[test]
+fn events_of_a_type_that_a_journal_does_not_have_are_told_as_such() {
+    let sandbox = sandbox();
+    sandbox.agent(&Agent::shell("true"));
+    let run_id = sandbox.errand(["run", "-d", "test-agent"]).run().ok().stdout_line();
+    drop(sandbox.errand(["wait", &run_id]).run().ok());
+    let output = sandbox.errand(["events", &run_id, "--type", "nosuch"]).run().ok();
+    assert!(output.stderr().contains("has the type nosuch; it has "), "{}", output.describe());
 }

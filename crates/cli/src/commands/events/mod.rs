@@ -4,6 +4,9 @@ mod kinds;
 mod line;
 mod show;
 
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
 use errand_engine::{Engine, wait};
 use errand_model::{Event, RunId};
 
@@ -43,7 +46,14 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let view = View { context, run_id, kinds: Kinds(args.types), json: args.json };
+    let view = View {
+        context,
+        run_id,
+        kinds: Kinds(args.types),
+        json: args.json,
+        left_out: RefCell::default(),
+        has_shown: Cell::new(false),
+    };
     match &place {
         Place::Here(engine) => here(engine, &view, args.follow).await,
         Place::There(remote) => there(remote, &view, args.follow).await,
@@ -53,6 +63,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 async fn here(engine: &Engine, view: &View<'_>, is_following: bool) -> Result<u8, Failure> {
     let mut seen = view.show_after(engine, 0).await?;
     if !is_following {
+        view.tell_if_nothing_matched();
         return Ok(0);
     }
     loop {
@@ -83,6 +94,8 @@ async fn there(remote: &Remote, view: &View<'_>, is_following: bool) -> Result<u
                 Ok(More::Wanted)
             });
             follow.await?;
+        } else {
+            view.tell_if_nothing_matched();
         }
         return Ok(0);
     }
@@ -94,9 +107,25 @@ struct View<'a> {
     run_id: RunId,
     kinds: Kinds,
     json: bool,
+    /// Types of the events that were looked at and not shown.
+    left_out: RefCell<BTreeSet<String>>,
+    /// Whether any event was shown.
+    has_shown: Cell<bool>,
 }
 
 impl View<'_> {
+    /// Says on stderr that the journal has no event of the types asked for, and which it has.
+    fn tell_if_nothing_matched(&self) {
+        let left_out = self.left_out.borrow();
+        if self.has_shown.get() || left_out.is_empty() {
+            return;
+        }
+        let types = left_out.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let wanted = self.kinds.0.join(", ");
+        let note = format!("no event of run {} has the type {wanted}; it has {types}", self.run_id);
+        self.context.printer.note(&note);
+    }
+
     /// Shows what comes after event `after`. Returns the number of the last event looked at.
     async fn show_after(&self, engine: &Engine, mut after: u64) -> Result<u64, Failure> {
         loop {
@@ -109,7 +138,12 @@ impl View<'_> {
 
     fn show(&self, events: &[Event]) -> Result<(), Failure> {
         let mut text = String::new();
-        for event in events.iter().filter(|event| self.kinds.has(&event.kind)) {
+        for event in events {
+            if !self.kinds.has(&event.kind) {
+                self.left_out.borrow_mut().insert(event.kind.clone());
+                continue;
+            }
+            self.has_shown.set(true);
             text.push_str(&if self.json { event.to_json_line() } else { line::of(event) });
             text.push('\n');
         }

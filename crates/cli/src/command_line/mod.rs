@@ -1,0 +1,91 @@
+//! From the words of the command line to a command, and the texts for words that are none.
+
+mod groups;
+mod habits;
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
+
+use crate::args::Cli;
+
+pub(crate) use groups::grouped;
+
+/// Commands with subcommands whose bare name lists what there is.
+const LISTED_BY_NAME: [&str; 7] =
+    ["agents", "approvals", "callbacks", "dlq", "hooks", "schedules", "sessions"];
+
+/// Parses the words that the process was started with.
+///
+/// # Errors
+///
+/// The exit code, once help, version or the refusal is printed.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&words)
+        .or_else(|error| {
+            let is_bare = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+                && words.last().is_some_and(|last| LISTED_BY_NAME.iter().any(|name| last == name));
+            if !is_bare {
+                return Err(error);
+            }
+            words.push("ls".into());
+            Cli::try_parse_from(&words)
+        })
+        .map_err(|error| report(&error))
+}
+
+/// Prints help and version to stdout, which is success, and anything else as a refusal to stderr.
+fn report(error: &clap::Error) -> ExitCode {
+    let rendered = error.render();
+    if !error.use_stderr() {
+        print(io::stdout().is_terminal(), &rendered, io::stdout());
+        return ExitCode::from(exit_code::SUCCESS);
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        print(io::stderr().is_terminal(), &rendered, io::stderr());
+        return ExitCode::from(exit_code::USAGE);
+    }
+    let text = match unknown_command(error) {
+        Some(name) => habits::refusal(&name),
+        None => with_code(&rendered.to_string()),
+    };
+    // The process ends whether or not the terminal is still there.
+    drop(io::stderr().write_all(text.as_bytes()));
+    ExitCode::from(exit_code::USAGE)
+}
+
+/// Writes help; that of errand itself lists its commands in groups.
+fn print(is_terminal: bool, rendered: &clap::builder::StyledStr, mut to: impl io::Write) {
+    let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
+    let text = if is_coloured { rendered.ansi().to_string() } else { rendered.to_string() };
+    // The process ends whether or not the reader is still there.
+    drop(to.write_all(grouped(&text).as_bytes()));
+}
+
+/// Returns the word that stands where a command of errand itself belongs.
+fn unknown_command(error: &clap::Error) -> Option<String> {
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return None;
+    }
+    let usage = error.get(ContextKind::Usage)?.to_string();
+    let is_top = usage.trim_end().ends_with("errand [OPTIONS] <COMMAND>");
+    let word = error.get(ContextKind::InvalidSubcommand)?;
+    if let ContextValue::String(name) = word
+        && is_top
+    {
+        return Some(name.clone());
+    }
+    None
+}
+
+/// Puts the code of errand's errors before a refusal of the parser.
+fn with_code(refusal: &str) -> String {
+    let text = refusal.strip_prefix("error: ").unwrap_or(refusal);
+    format!("error[{}]: {text}", ErrorCode::Usage)
+}
