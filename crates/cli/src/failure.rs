@@ -244,7 +244,8 @@ fn store_hint(error: &StoreError) -> &'static str {
         }
         StoreError::Newer { .. } => "use the newer errand, or another --root",
         StoreError::Corrupt { .. } => {
-            "`errand registry rebuild` makes it anew from the files beside it; nothing is lost"
+            "`errand registry rebuild` makes it anew from the files beside it: all runs, and keys, \
+             hooks and schedules as far as the old database can be read"
         }
         StoreError::Missing { .. } => {
             "`errand run` creates one; `errand registry rebuild` makes one from the files of runs"
@@ -254,7 +255,8 @@ fn store_hint(error: &StoreError) -> &'static str {
              --database URL; --root DIR names another folder"
         }
         StoreError::Lost { .. } => {
-            "`errand registry rebuild` makes it anew from the files of the runs; nothing is lost"
+            "`errand registry rebuild` makes it anew from the files of the runs; keys, hooks and \
+             schedules were in the database alone"
         }
         StoreError::Beside(_) => "",
         StoreError::Full { .. } => "free some space, for instance with `errand prune`",

@@ -139,8 +139,8 @@ fn hint(verified: &Verification) -> Option<&'static str> {
     let is_event = only.event.is_some() && !only.what.starts_with("blob_");
     match only.place.as_str() {
         "registry" if is_event => Some(
-            "its file (runs/<run-id>.events.jsonl) has the journal whole; `errand registry rebuild` \
-             makes the registry anew from the files",
+            "its file (runs/<run-id>.events.jsonl) has the journal whole: `errand registry rebuild` \
+             makes a registry folder anew from its files; a PostgreSQL database comes from a backup",
         ),
         "file" if is_event => Some(
             "the registry has the journal whole; a process that was killed leaves the end of the \
