@@ -7,6 +7,7 @@ mod error_pages;
 mod licences;
 mod links;
 mod migrations;
+mod openings;
 mod sizes;
 mod test_files;
 mod words;
@@ -73,6 +74,7 @@ const RULES: &[(&str, Rule)] = &[
     ("links", links::check),
     ("migrations", migrations::check),
     ("words", words::check),
+    ("openings", openings::check),
 ];
 
 /// Checks every rule.
