@@ -13,6 +13,7 @@ use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
+use crate::config;
 use crate::contexts::Contexts;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -274,6 +275,7 @@ impl Context {
         };
         let limits = settings.namespaces.iter();
         let limits = limits.filter_map(|(name, it)| Some((name.clone(), it.max_concurrent_runs?)));
+        let engine = engine.with_output_limit(settings.limits.output_bytes);
         Ok(engine.with_namespace_limits(limits.collect()))
     }
 
@@ -282,6 +284,7 @@ impl Context {
             .map_err(|error| Failure::internal("cannot tell which process this is", &error))?;
         let holder = Holder { host: os::host_name(), process, worker: None };
         let clock = Arc::new(SystemClock);
-        Ok(Engine::new(Inner { surroundings: self.surroundings(), store, clock, holder }))
+        let inner = Inner { surroundings: self.surroundings(), store, clock, holder };
+        Ok(Engine::new(inner).with_output_limit(config::output_limit(self)?))
     }
 }

@@ -20,6 +20,8 @@ const EXPORT_AGAIN: &str = "export the run again where it was run";
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: ErrorCode,
+    /// The code that an agent gave its failure, which errand does not know.
+    agents_code: Option<String>,
     message: String,
     causes: Vec<String>,
     hints: Vec<String>,
@@ -32,12 +34,21 @@ impl Failure {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
+            agents_code: None,
             message: message.into(),
             causes: Vec::new(),
             hints: Vec::new(),
             exit_code: None,
             is_broken_pipe: false,
         }
+    }
+
+    /// The failure of a run, with the code that its record has.
+    pub(crate) fn of_run(code: &str, message: &str) -> Self {
+        let known = code.parse().ok();
+        let agents_code = known.is_none().then(|| code.to_owned());
+        let failure = Self::new(known.unwrap_or(ErrorCode::ExitNonzero), message);
+        Self { agents_code, ..failure }
     }
 
     /// Errand itself went wrong.
@@ -108,7 +119,8 @@ impl Failure {
 
     /// All of it, for stderr, without the last line's end.
     pub(crate) fn render(&self) -> String {
-        let mut text = format!("error[{}]: {}", self.code, self.message);
+        let code = self.agents_code.as_deref().unwrap_or(self.code.as_str());
+        let mut text = format!("error[{code}]: {}", self.message);
         for cause in &self.causes {
             text.push_str("\n  caused by: ");
             text.push_str(cause);

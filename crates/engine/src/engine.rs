@@ -19,6 +19,10 @@ const SHARED_COPY: &str = "blobs-shared";
 /// Parcels that are remembered to be shared.
 const SHARED_PARCELS: usize = 10_000;
 
+/// The largest output of a run where nothing else is configured: large enough for documents, and small
+/// enough for whoever reads it to hold it in memory. What is larger is an artifact.
+const OUTPUT_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+
 /// One registry, and what is needed to run agents on it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -26,6 +30,7 @@ pub struct Engine {
     live: Arc<Live>,
     metrics: Arc<Metrics>,
     limits: Arc<BTreeMap<String, u32>>,
+    output_limit_bytes: u64,
     /// Parcels that are certainly shared with other machines.
     shared_parcels: Arc<Mutex<BTreeSet<Digest>>>,
 }
@@ -65,7 +70,19 @@ impl Engine {
         let store = Arc::new(Metered::new(inner.store, Arc::clone(&metrics)));
         let (live, limits, shared_parcels) = (Arc::default(), Arc::default(), Arc::default());
         let inner = Arc::new(Inner { store, ..inner });
-        Self { inner, live, metrics, limits, shared_parcels }
+        let output_limit_bytes = OUTPUT_LIMIT_BYTES;
+        Self { inner, live, metrics, limits, output_limit_bytes, shared_parcels }
+    }
+
+    /// The same, which lets the runs that it carries out have outputs of at most so many bytes.
+    #[must_use]
+    pub fn with_output_limit(self, output_limit_bytes: u64) -> Self {
+        Self { output_limit_bytes, ..self }
+    }
+
+    /// Bytes that the output of a run may have, wherever it comes from.
+    pub(crate) const fn output_limit_bytes(&self) -> u64 {
+        self.output_limit_bytes
     }
 
     /// The same, which admits runs so that workers carry out no more of a namespace at the same time

@@ -1,5 +1,7 @@
 //! Payloads: what is short stays in the event, what is long goes to the blob store.
 
+pub(crate) mod large;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use errand_model::{Blob, Encoding, INLINE_LIMIT_BYTES, Payload};
@@ -78,6 +80,17 @@ pub fn to_json(blobs: &Blobs, payload: &Payload) -> Result<Value, Error> {
             })
         }
     }
+}
+
+/// Returns how many bytes an agent is given for `payload`.
+pub fn size_bytes(payload: &Payload) -> u64 {
+    let length = match payload {
+        Payload::Json(value) => errand_model::canonical::to_string(value).len(),
+        Payload::Text(text) => text.len(),
+        Payload::Base64(text) => text.len() / 4 * 3,
+        Payload::Blob(blob) => return blob.size_bytes,
+    };
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 fn blob(blobs: &Blobs, bytes: &[u8], encoding: Encoding) -> Result<Payload, Error> {

@@ -167,7 +167,13 @@ mod tests {
     }
 
     fn failure(code: &str, retryable: Option<bool>) -> Failure {
-        Failure { code: code.to_owned(), message: String::new(), step: None, retryable }
+        Failure {
+            code: code.to_owned(),
+            message: String::new(),
+            step: None,
+            retryable,
+            stderr_tail: None,
+        }
     }
 
     fn policy(retry_on: &[&str]) -> RetryPolicy {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_api::agent_protocol::{
     ApprovalAnswer, ApprovalDefault, CheckbackStatus, CheckinAnswer, ControlEvent, InputAnswer,
-    ReportedEvent, Reserve, ReserveAnswer, StepError,
+    ReportedEvent, Reserve, ReserveAnswer, StepError, limit,
 };
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
@@ -55,6 +55,11 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     /// Takes a promise back: the call will not be made.
     async fn release(&self, _reservation_id: &str) -> Result<(), Refusal> {
         Ok(())
+    }
+
+    /// Bytes that the output of a run may have.
+    fn output_limit_bytes(&self) -> u64 {
+        limit::JSON_BODY_BYTES
     }
 
     /// Sets the output.

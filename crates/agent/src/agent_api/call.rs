@@ -7,6 +7,7 @@ use errand_api::agent_protocol::{
     Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, SaveCheckpoint,
     SetOutput, limit,
 };
+use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_model::{Digest, Payload};
 use hyper::body::Incoming;
@@ -56,7 +57,7 @@ pub(super) async fn carry_out(
             ok(&Done {})
         }
         Route::Output if puts => {
-            let SetOutput { output, encoding } = json(request).await?;
+            let SetOutput { output, encoding } = with_output(backend, request).await?;
             backend.set_output(payload(output, encoding)?).await?;
             ok(&Done {})
         }
@@ -87,7 +88,7 @@ pub(super) async fn carry_out(
             ok(&session::result(backend, &tool, request.uri().query()).await?)
         }
         Route::Control => Ok(ok_events(Stream::new(backend.control(), context.closing.clone()))),
-        Route::Checkback => check_back(backend, json(request).await?).await,
+        Route::Checkback => check_back(backend, with_output(backend, request).await?).await,
         Route::Approvals => ok(&person::approve(backend, json(request).await?).await?),
         Route::Inputs => ok(&person::input(backend, json(request).await?).await?),
         Route::SendMessage => ok(&message::send(backend, json(request).await?).await?),
@@ -105,6 +106,24 @@ async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
     body::json(request.into_body(), limit::JSON_BODY_BYTES).await
 }
 
+/// A call that brings the output of the run: as much as an output may have, and some more for the
+/// escapes of JSON.
+async fn with_output<T: DeserializeOwned>(
+    backend: &dyn Backend,
+    request: Request<Incoming>,
+) -> Result<T, Refusal> {
+    let limit_bytes = backend.output_limit_bytes();
+    let body_bytes = limit_bytes.saturating_add(limit_bytes / 4).max(limit::JSON_BODY_BYTES);
+    let read = body::json(request.into_body(), body_bytes).await;
+    read.map_err(|refusal| {
+        if refusal.code == ErrorCode::RequestTooLarge {
+            Refusal::output_too_large(limit_bytes)
+        } else {
+            refusal
+        }
+    })
+}
+
 async fn begin_step(
     backend: &dyn Backend,
     key: &str,
@@ -119,7 +138,7 @@ async fn begin_step(
         StepBegun::Run { timeout } => Ok(BeginStepAnswer::Run { timeout }),
         StepBegun::Done(result) => done(result),
         StepBegun::Failed { error, exit_code } => {
-            let Failure { code, message, step: _, retryable } = error;
+            let Failure { code, message, step: _, retryable, stderr_tail: _ } = error;
             let error = wire::StepError { code, message, retryable };
             Ok(BeginStepAnswer::Failed { error, exit_code })
         }
@@ -168,6 +187,7 @@ async fn fail_step(
         message: failed.error.message,
         step: Some(key.clone()),
         retryable: failed.error.retryable,
+        stderr_tail: None,
     };
     backend.fail_step(&key, error, failed.exit_code).await?;
     ok(&Done {})

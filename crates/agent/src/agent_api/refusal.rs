@@ -53,6 +53,15 @@ impl Refusal {
         Self { budget: Some(budget), ..refusal }
     }
 
+    /// 413: an output is larger than so many bytes, which is all that is kept.
+    pub fn output_too_large(limit_bytes: u64) -> Self {
+        let message = format!("the output has more than {limit_bytes} bytes");
+        Self::new(413, ErrorCode::OutputTooLarge, message).with_hint(
+            "hand larger results over with `errand agent artifact`, or raise limits.output \
+             (ERRAND_MAX_OUTPUT)",
+        )
+    }
+
     /// 500: errand cannot do what it should.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, ErrorCode::Internal, message)

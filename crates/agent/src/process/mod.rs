@@ -6,7 +6,11 @@
 mod pump;
 mod running;
 mod start;
+mod stderr;
+mod stdout;
 
-pub use pump::{Capture, Chunk, Output, STDOUT_CAPTURE_BYTES, Watcher};
+pub use pump::{Chunk, Output, Watcher};
 pub use running::{Exit, LEAK_GRACE, Running, STRAGGLER_GRACE, Usage};
 pub use start::{Input, Spec, StartError, start};
+pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
+pub use stdout::{STDOUT_MEMORY_BYTES, Stdout, StdoutSpool};

@@ -13,11 +13,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::stderr::Tail;
+use super::stdout::{Spooler, Stdout, StdoutSpool};
 use crate::log::{self, Framer, Stream};
 use crate::redact::{self, Redactor};
 
-/// The first bytes of stdout are kept, since the output of a run may be its stdout.
-pub const STDOUT_CAPTURE_BYTES: usize = 1_024 * 1_024;
 /// Read from a pipe at once.
 const READ_BYTES: usize = 128 * 1_024;
 /// Capacity asked for once an agent prints a lot: the most that is had without privileges.
@@ -41,6 +41,8 @@ pub struct Output {
     pub tee: Option<mpsc::Sender<Chunk>>,
     /// Whoever also wants to see the bytes, without ever slowing the agent down.
     pub watcher: Option<Arc<dyn Watcher>>,
+    /// Where stdout is kept, since the output of a run may be its stdout.
+    pub stdout: StdoutSpool,
 }
 
 /// Sees what an agent prints, with secrets masked.
@@ -58,61 +60,62 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
 }
 
-/// The start of what an agent printed to stdout, with secrets masked.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Capture {
-    /// At most [`STDOUT_CAPTURE_BYTES`].
-    pub bytes: Vec<u8>,
-    /// Whether there was more.
-    pub is_truncated: bool,
+/// What is kept of a stream beside its log.
+#[derive(Debug)]
+enum Kept {
+    Stdout(Spooler),
+    Stderr(Tail),
 }
 
-impl Capture {
-    fn push(&mut self, bytes: &[u8]) {
-        let room = STDOUT_CAPTURE_BYTES - self.bytes.len();
-        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.is_truncated |= bytes.len() > room;
-    }
+/// What is kept of the streams of an attempt that is over.
+#[derive(Debug)]
+pub(super) struct Printed {
+    pub(super) stdout: Stdout,
+    pub(super) stderr_tail: Option<String>,
 }
 
 /// The tasks that empty the pipes of one attempt; they end when their owner does.
 #[derive(Debug)]
 pub(super) struct Pumps {
-    tasks: JoinSet<Option<Capture>>,
+    tasks: JoinSet<Kept>,
     closing: watch::Sender<bool>,
-    stdout: Capture,
+    printed: Printed,
 }
 
 impl Pumps {
     pub(super) fn start(stdout: OwnedFd, stderr: OwnedFd, output: Output) -> io::Result<Self> {
         let (closing, is_closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
+        let spooler = Spooler::new(output.stdout.clone());
         let both = [
-            (Stream::Stdout, stdout, Some(Capture::default()), output.clone()),
-            (Stream::Stderr, stderr, None, output),
+            (Stream::Stdout, stdout, Kept::Stdout(spooler), output.clone()),
+            (Stream::Stderr, stderr, Kept::Stderr(Tail::default()), output),
         ];
-        for (stream, pipe, capture, output) in both {
+        for (stream, pipe, kept, output) in both {
             let pump = Pump {
                 stream,
                 pipe: crate::os::readable(pipe)?,
                 framer: Framer::new(stream),
                 redaction: output.redactor.stream(),
                 output,
-                capture,
+                kept,
                 closing: is_closing.clone(),
                 clean: Vec::new(),
                 is_pipe_large: false,
             };
             tasks.spawn(pump.run());
         }
-        Ok(Self { tasks, closing, stdout: Capture::default() })
+        let printed = Printed { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
+        Ok(Self { tasks, closing, printed })
     }
 
     /// Returns once both pipes are at their end and all was handed on. May be cancelled.
     pub(super) async fn finished(&mut self) {
         while let Some(pump) = self.tasks.join_next().await {
-            if let Ok(Some(stdout)) = pump {
-                self.stdout = stdout;
+            match pump {
+                Ok(Kept::Stdout(spooler)) => self.printed.stdout = spooler.finish(),
+                Ok(Kept::Stderr(tail)) => self.printed.stderr_tail = tail.finish(),
+                Err(_) => {}
             }
         }
     }
@@ -122,9 +125,10 @@ impl Pumps {
         self.closing.send_replace(true);
     }
 
-    /// What was captured, once finished.
-    pub(super) fn take_stdout(&mut self) -> Capture {
-        std::mem::take(&mut self.stdout)
+    /// Takes what was kept, once finished.
+    pub(super) fn take_printed(&mut self) -> Printed {
+        let nothing = Printed { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
+        std::mem::replace(&mut self.printed, nothing)
     }
 }
 
@@ -134,14 +138,14 @@ struct Pump {
     framer: Framer,
     redaction: redact::Stream,
     output: Output,
-    capture: Option<Capture>,
+    kept: Kept,
     closing: watch::Receiver<bool>,
     clean: Vec<u8>,
     is_pipe_large: bool,
 }
 
 impl Pump {
-    async fn run(mut self) -> Option<Capture> {
+    async fn run(mut self) -> Kept {
         let mut buffer = Vec::with_capacity(READ_BYTES);
         loop {
             buffer.clear();
@@ -167,7 +171,7 @@ impl Pump {
         self.hand_on().await;
         let log = &self.output.log;
         self.framer.finish(&mut |lines| log.append(lines));
-        self.capture
+        self.kept
     }
 
     /// Hands on what was read, and lets others have their turn.
@@ -189,8 +193,9 @@ impl Pump {
         }
         let log = &self.output.log;
         self.framer.push(&self.clean, &mut |lines| log.append(lines));
-        if let Some(capture) = &mut self.capture {
-            capture.push(&self.clean);
+        match &mut self.kept {
+            Kept::Stdout(spooler) => spooler.push(&self.clean),
+            Kept::Stderr(tail) => tail.push(&self.clean),
         }
         if let Some(watcher) = &self.output.watcher {
             watcher.printed(self.stream, &self.clean);

@@ -9,7 +9,8 @@ use errand_model::{ProcessIdentity, RunId};
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout_at;
 
-use super::pump::{Capture, Pumps};
+use super::pump::{Printed, Pumps};
+use super::stdout::Stdout;
 use crate::os::{self, Launched, Roots, Signal, Signalled};
 
 /// How long what an attempt leaves behind may live on after its leader, before it is ended.
@@ -23,7 +24,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// How an attempt ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Exit {
     /// The leader's exit code, if it exited.
     pub code: Option<i32>,
@@ -31,8 +32,12 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// What it used.
     pub usage: Usage,
-    /// The start of its stdout.
-    pub stdout: Capture,
+    /// What it wrote to stdout.
+    pub stdout: Stdout,
+    /// The last lines that it wrote to stderr, with secrets masked: at most
+    /// [`STDERR_TAIL_LINES`](super::STDERR_TAIL_LINES) and
+    /// [`STDERR_TAIL_BYTES`](super::STDERR_TAIL_BYTES); `None`: it wrote none.
+    pub stderr_tail: Option<String>,
     /// How many processes it left behind that had to be ended.
     pub stragglers: usize,
 }
@@ -312,6 +317,7 @@ impl Running {
         }
         let reaped = os::reap_leader(self.identity.pid)?;
         os::reap_orphans();
+        let Printed { stdout, stderr_tail } = self.pumps.take_printed();
         let exit = Exit {
             code: reaped.code,
             signal: reaped.signal,
@@ -320,7 +326,8 @@ impl Running {
                 cpu: reaped.cpu,
                 max_rss_bytes: reaped.max_rss_bytes,
             },
-            stdout: self.pumps.take_stdout(),
+            stdout,
+            stderr_tail,
             stragglers: self.stragglers.count(),
         };
         self.phase = Phase::Over(exit.clone());

@@ -21,7 +21,7 @@ async fn stop_asks_first_and_the_attempt_may_clean_up() {
     place.wait_for("ready");
     let exit = timeout(SOON, running.stop(LIMIT)).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.signal), (Some(3), None));
-    assert_eq!(exit.stdout.bytes, b"cleaned\n");
+    assert_eq!(exit.stdout.in_memory(), b"cleaned\n");
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn what_is_left_behind_ends_soon_after_the_leader() {
     ));
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 1));
-    assert_eq!(exit.stdout.bytes, b"bye\n");
+    assert_eq!(exit.stdout.in_memory(), b"bye\n");
     assert_eq!(place.living(), []);
 }
 
@@ -147,7 +147,7 @@ async fn a_leak_that_ends_by_itself_is_waited_for_and_its_output_kept() {
         place.shell("mkfifo gate; (read nothing < gate; echo late) & exec 9> gate; echo early");
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 0));
-    assert_eq!(exit.stdout.bytes, b"early\nlate\n");
+    assert_eq!(exit.stdout.in_memory(), b"early\nlate\n");
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn pipes_held_open_by_someone_else_do_not_hang_a_run() {
     let mut running = place.shell(&script);
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 0));
-    assert_eq!(exit.stdout.bytes, b"said\n");
+    assert_eq!(exit.stdout.in_memory(), b"said\n");
     let nested = place.wait_for_pid("nested");
     assert!(is_alive(&nested));
     assert_eq!(os::descendants_of_run(&place.run_id, Some(std::process::id())), []);

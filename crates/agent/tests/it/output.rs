@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use errand_agent::log::{Query, Stream};
-use errand_agent::process::{STDOUT_CAPTURE_BYTES, start};
+use errand_agent::process::{Stdout, start};
 use errand_agent::redact::Redactor;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -29,8 +29,9 @@ async fn a_secret_split_over_two_writes_is_masked_everywhere() {
             Stream::Stderr | Stream::System => teed.1.extend(chunk.bytes),
         }
     }
-    assert_eq!(exit.stdout.bytes, b"a [redacted:TOKEN] b\n");
-    assert_eq!(teed, (exit.stdout.bytes, b"correct-horse".to_vec()));
+    assert_eq!(exit.stdout.in_memory(), b"a [redacted:TOKEN] b\n");
+    assert_eq!(teed, (exit.stdout.in_memory().to_vec(), b"correct-horse".to_vec()));
+    assert_eq!(exit.stderr_tail.as_deref(), Some("correct-horse"));
     let log = fs::read_to_string(place.log_path()).unwrap();
     assert!(!log.contains("horse-battery") && log.contains("F correct-horse\n"), "{log}");
     // The text before the secret was shown while the rest was awaited.
@@ -42,7 +43,7 @@ async fn a_secret_split_over_two_writes_is_masked_everywhere() {
 async fn bytes_that_are_no_utf8_are_kept() {
     let place = Place::new();
     let exit = place.shell("printf 'a\\377\\000b\\r\\n\\n\\303'").wait().await.unwrap();
-    assert_eq!(exit.stdout.bytes, b"a\xff\0b\r\n\n\xc3");
+    assert_eq!(exit.stdout.in_memory(), b"a\xff\0b\r\n\n\xc3");
     let log = fs::read(place.log_path()).unwrap();
     let lines: Vec<&[u8]> =
         log.split(|byte| *byte == b'\n').map(|line| line.get(31..).unwrap_or_default()).collect();
@@ -68,13 +69,16 @@ async fn text_without_newline_is_in_the_log_while_the_run_lives() {
 }
 
 #[tokio::test]
-async fn much_output_is_logged_whole_and_captured_in_part() {
+async fn much_output_is_logged_and_kept_whole() {
     let place = Place::new();
     let lines = 200_000;
     let script = format!("seq {lines}; seq {lines} >&2");
     let exit = place.shell(&script).wait().await.unwrap();
-    assert!(exit.stdout.is_truncated);
-    assert_eq!(exit.stdout.bytes.len(), STDOUT_CAPTURE_BYTES);
+    let Stdout::File { size_bytes, .. } = exit.stdout else { panic!("{:?}", exit.stdout) };
+    let written: usize = (1..=lines).map(|line| line.to_string().len() + 1).sum();
+    assert_eq!(size_bytes, written as u64);
+    let last: Vec<String> = (lines - 19..=lines).map(|line| line.to_string()).collect();
+    assert_eq!(exit.stderr_tail, Some(last.join("\n")));
     let log = place.log();
     for stream in ["stdout", "stderr"] {
         let prefix = format!("{stream} F ");

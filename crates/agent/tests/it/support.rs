@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use errand_agent::log::{self, Query, Reader};
 use errand_agent::os::{self, Liveness};
-use errand_agent::process::{Input, Output, Running, Spec, StartError, start};
+use errand_agent::process::{Input, Output, Running, Spec, StartError, StdoutSpool, start};
 use errand_agent::redact::Redactor;
 use errand_model::{ProcessIdentity, RunId};
 use tempfile::TempDir;
@@ -68,7 +68,8 @@ impl Place {
 
     pub(crate) fn output(&self) -> Output {
         let log = Arc::new(log::Writer::open(&self.log_path()).unwrap());
-        Output { log, redactor: self.redactor.clone(), tee: None, watcher: None }
+        let stdout = StdoutSpool { folder: self.path("."), limit_bytes: 64 * 1024 * 1024 };
+        Output { log, redactor: self.redactor.clone(), tee: None, watcher: None, stdout }
     }
 
     pub(crate) fn start(&self, spec: &Spec) -> Result<Running, StartError> {

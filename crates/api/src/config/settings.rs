@@ -63,6 +63,8 @@ pub struct Limits {
     pub header_bytes: u64,
     /// How long a head may take to arrive.
     pub header_timeout: Duration,
+    /// The largest output of a run that is carried out here.
+    pub output_bytes: u64,
 }
 
 /// Where traces go.
@@ -211,6 +213,7 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
             body_bytes: self.number("limits.body").unwrap_or(0),
             header_bytes: self.number("limits.headers").unwrap_or(0),
             header_timeout: self.duration("limits.header_timeout"),
+            output_bytes: self.number("limits.output").unwrap_or(u64::MAX),
         }
     }
 

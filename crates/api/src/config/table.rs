@@ -182,6 +182,15 @@ pub const SETTINGS: &[Setting] = &[
         "how long a client may take to send the head of a request",
     )
     .or("10s"),
+    plain(
+        "limits.output",
+        "max-output",
+        &["ERRAND_MAX_OUTPUT"],
+        Kind::Bytes,
+        "the largest output of a run: its stdout, $ERRAND_OUTPUT, or what it sets",
+    )
+    .worker()
+    .or("64Mi"),
     plain("namespaces", "", &[], Kind::Namespaces, "what each namespace may do at most")
         .without_flag(),
     plain(

@@ -188,6 +188,10 @@ pub struct RecordError {
     pub message: String,
     /// The step at which it happened, where known.
     pub step: Option<String>,
+    /// The last lines that the agent wrote to stderr (at most 20 lines and 4 KiB), with secrets
+    /// masked: a stack trace, mostly. Absent where it wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
 }
 
 /// Tokens and money. `cost_usd` is `null` where no call's cost is known.

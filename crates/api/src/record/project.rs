@@ -188,7 +188,7 @@ fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
             return None;
         }
     };
-    Some(RecordError { code: code.to_owned(), message, step: None })
+    Some(RecordError { code: code.to_owned(), message, step: None, stderr_tail: None })
 }
 
 impl From<&Failure> for RecordError {
@@ -197,6 +197,7 @@ impl From<&Failure> for RecordError {
             code: failure.code.clone(),
             message: failure.message.clone(),
             step: failure.step.clone(),
+            stderr_tail: failure.stderr_tail.clone(),
         }
     }
 }

@@ -275,9 +275,8 @@ fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> 
     match launch::launch(engine, run_id, 0, needs)? {
         Ready::Began => Ok(()),
         Ready::Failed { code, message, exit_code } => {
-            let code = code.parse().unwrap_or(ErrorCode::SpawnFailed);
             let hint = format!("`errand inspect-run {run_id}` shows the failed run");
-            Err(Failure::new(code, message).hint(hint).exit_with(exit_code))
+            Err(Failure::of_run(&code, &message).hint(hint).exit_with(exit_code))
         }
     }
 }
@@ -449,9 +448,7 @@ pub(super) fn report(
         context.printer.note(&format!("run {} is cancelled", record.run_id));
     }
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
-        let failure =
-            Failure::new(error.code.parse().unwrap_or(ErrorCode::ExitNonzero), &error.message)
-                .hint(where_more(record));
+        let failure = Failure::of_run(&error.code, &error.message).hint(where_more(record));
         context.printer.failure(&failure);
     }
     Ok(code)

@@ -7,4 +7,4 @@ mod resolve;
 mod show;
 
 pub(crate) use flags::{ServerFlags, WorkerFlags};
-pub(crate) use resolve::Configuration;
+pub(crate) use resolve::{Configuration, output_limit};

@@ -11,6 +11,9 @@ use super::flags::{Flags, is_repeated};
 use crate::context::Context;
 use crate::failure::Failure;
 
+/// The setting with the largest output of a run.
+const OUTPUT_LIMIT: &str = "limits.output";
+
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -74,6 +77,24 @@ impl Configuration {
     /// What is in force of a setting.
     fn value(&self, path: &str) -> Option<&Value> {
         self.in_force.iter().find(|it| it.setting.path == path)?.value.as_ref()
+    }
+}
+
+/// The largest output of a run, for commands that carry out runs and have no flag for it: what the
+/// environment says, or else the file.
+///
+/// A file that cannot be read says nothing here: `errand up` and `errand config check` refuse it, and
+/// a run that has begun does not depend on it.
+pub(crate) fn output_limit(context: &Context) -> Result<u64, Failure> {
+    let Some(setting) = errand_api::config::setting(OUTPUT_LIMIT) else { return Ok(u64::MAX) };
+    let read = file::read(context, None).ok().flatten();
+    let (path, given) = match read {
+        Some(mut read) => (Some(read.path), read.given.remove(OUTPUT_LIMIT)),
+        None => (None, None),
+    };
+    match one(context, setting, None, given, path.as_deref())? {
+        (Some(Value::Number(bytes)), _) => Ok(bytes),
+        (Some(_) | None, _) => Ok(u64::MAX),
     }
 }
 

@@ -45,6 +45,7 @@ mod openapi;
 mod operations;
 mod otlp;
 mod output_parts;
+mod outputs;
 mod parcels;
 mod parking;
 mod pausing;

@@ -114,6 +114,72 @@ fn a_failed_run_names_the_step_that_failed_last() {
 }
 
 #[test]
+fn the_exit_code_and_the_message_are_the_agents_own_where_it_tolerated_a_step() {
+    let sandbox = sandbox();
+    for (script, code, expect) in [
+        ("errand agent step s --timeout 100ms -- sleep 60 || true; exit 3", 3, "exit_nonzero"),
+        ("errand agent step s -- sh -c 'exit 6' || true; exit 3", 3, "exit_nonzero"),
+        ("set -e; errand agent step s --timeout 100ms -- sleep 60", 124, "timeout_step"),
+    ] {
+        let agent = sandbox.agent(&Agent::shell(script));
+        let output = sandbox.errand(["run"]).arg(&agent).run().exits(code);
+        let run_id = sandbox
+            .errand(["ps", "-a", "-q"])
+            .run()
+            .ok()
+            .stdout()
+            .lines()
+            .next()
+            .unwrap()
+            .to_owned();
+        assert_eq!(
+            sandbox.errand(["wait", &run_id]).run().exits(code).stdout_line(),
+            code.to_string()
+        );
+        let record = record(&sandbox, &run_id);
+        assert_eq!(record["exit_code"], code, "{script}");
+        let error = &record["last_error"];
+        assert_eq!((&error["code"], &error["step"]), (&json!(expect), &json!("s")), "{script}");
+        let said = format!("the agent exited with code {code}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with(&said), "{message}");
+        assert_eq!(message == said, code == 3, "{message}");
+        assert!(
+            output.stderr().contains(&format!("error[{expect}]: {said}")),
+            "{}",
+            output.describe()
+        );
+    }
+}
+
+#[test]
+fn a_failed_run_keeps_the_last_lines_of_stderr_and_is_told_by_one_code() {
+    let sandbox = sandbox();
+    sandbox.errand(["secret", "init"]).run().ok();
+    let set = sandbox.errand(["secret", "set", "TOKEN", "--value-stdin"]).stdin("correct-horse-battery");
+    drop(set.run().ok());
+    let script = "import os, sys\n\
+        for line in range(100): print('line', line, file=sys.stderr)\n\
+        def deep(): raise ValueError(os.environ['TOKEN'])\n\
+        deep()\n";
+    let agent = Agent::python(script)
+        .spec("secrets: [TOKEN]")
+        .spec("retry_policy: { max_retries: 1, backoff: none }");
+    let run_id = start(&sandbox, &sandbox.agent(&agent), &[]);
+    let record = finish(&sandbox, &run_id);
+    let tail = record["last_error"]["stderr_tail"].as_str().unwrap();
+    assert!(tail.ends_with("ValueError: [redacted:TOKEN]") && tail.contains("Traceback"), "{tail}");
+    assert!(tail.contains("in deep") && tail.contains("line 99"), "{tail}");
+    assert_eq!(tail.lines().count(), 20, "{tail}");
+    assert_eq!(record["attempts"][0]["error"]["stderr_tail"], tail);
+    let shown = sandbox.errand(["dlq", "show", &run_id]).run().ok();
+    assert!(shown.stdout().contains("  ValueError: [redacted:TOKEN]\n"), "{}", shown.stdout());
+    let failing = Agent::shell("errand agent fail 'no such page' --code my_code; exit 4");
+    let output = sandbox.errand(["run"]).arg(sandbox.agent(&failing)).run().exits(4);
+    assert!(output.stderr().contains("error[my_code]: no such page\n"), "{}", output.stderr());
+}
+
+#[test]
 fn a_step_says_of_itself_whether_it_may_be_tried_again() {
     let script = "import os, sys, json, http.client, socket\n\
         class Local(http.client.HTTPConnection):\n\
@@ -134,7 +200,8 @@ fn a_step_says_of_itself_whether_it_may_be_tried_again() {
     let policy = "retry_policy: { max_retries: 3, backoff: none }";
     let record = ran(&sandbox, &Agent::python(script).spec(policy));
     assert_eq!(attempts(&record), 1, "{record:#}");
-    let error = json!({ "code": "declined", "message": "card declined", "step": "pay" });
+    let message = "the agent exited with code 1 after step \"pay\" failed: card declined";
+    let error = json!({ "code": "declined", "message": message, "step": "pay" });
     assert_eq!(record["last_error"], error);
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn admission(
 ) -> Result<Result<Admission, Failure>, Error> {
     let refused = |code: &str, message: String| {
         let (code, step) = (code.to_owned(), Some(start.key.clone()));
-        Ok(Err(Failure { code, message, step, retryable: Some(false) }))
+        Ok(Err(Failure { code, message, step, retryable: Some(false), stderr_tail: None }))
     };
     let agent = coordinator.spec.plan.as_ref().and_then(|plan| plan.agents.get(&start.name));
     let Some(agent) = agent else {

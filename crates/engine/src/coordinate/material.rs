@@ -14,7 +14,13 @@ use crate::{Engine, parcels, payload, schema};
 
 /// A failure of what is put together, and not of errand.
 fn failure(code: &str, message: String) -> Failure {
-    Failure { code: code.to_owned(), message, step: None, retryable: Some(false) }
+    Failure {
+        code: code.to_owned(),
+        message,
+        step: None,
+        retryable: Some(false),
+        stderr_tail: None,
+    }
 }
 
 fn unreadable(error: &crate::Error) -> Failure {

@@ -91,6 +91,7 @@ fn gone(run_id: errand_model::RunId) -> News {
         message: format!("run {run_id} was removed"),
         step: None,
         retryable: Some(false),
+        stderr_tail: None,
     };
     let outcome = ChildOutcome::Failed { error };
     News::Ended(ChildEnded { run_id, outcome, usage: ChildUsage::default(), received: None })

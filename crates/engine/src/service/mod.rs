@@ -132,7 +132,13 @@ async fn fail(
     code: &str,
     message: String,
 ) -> Result<(), Error> {
-    let failure = Failure { code: code.to_owned(), message, step: None, retryable: Some(false) };
+    let failure = Failure {
+        code: code.to_owned(),
+        message,
+        step: None,
+        retryable: Some(false),
+        stderr_tail: None,
+    };
     let end = EndAttempt {
         attempt,
         outcome: Outcome::Failed(failure.clone()),

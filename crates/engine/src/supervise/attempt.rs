@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_agent::agent_api::{Backend, Bind, BindError, Server};
 use errand_agent::log::marker;
-use errand_agent::process::{self, Exit, Output, Running, StartError};
+use errand_agent::process::{self, Exit, Output, Running, StartError, StdoutSpool};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
 use errand_store::Admission;
@@ -120,6 +120,10 @@ fn output(engine: &Engine, journal: &Journal, company: &Company, prepared: &Prep
         redactor: prepared.redactor.clone(),
         tee: company.tee.clone(),
         watcher: Some(Arc::new(watcher)),
+        stdout: StdoutSpool {
+            folder: prepared.files.folder.clone(),
+            limit_bytes: engine.output_limit_bytes(),
+        },
     }
 }
 
@@ -375,7 +379,9 @@ async fn end(
             outcome::of_exit(engine, prepared, &exit, word)
         }
         StoppedFor::Drain => Outcome::Drained,
-        StoppedFor::Deadline(failure) => Outcome::Failed(failure),
+        StoppedFor::Deadline(failure) => {
+            Outcome::Failed(Failure { stderr_tail: exit.stderr_tail.clone(), ..failure })
+        }
     };
     let outcome = match (ends.replayed, is_own) {
         (Some(replayed), true) => replayed.settle(outcome, exit.code, exit.signal).await,

@@ -388,7 +388,15 @@ impl Backend for Desk {
         self.give_back(reservation_id).await
     }
 
+    fn output_limit_bytes(&self) -> u64 {
+        self.engine.output_limit_bytes()
+    }
+
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
+        let limit = self.engine.output_limit_bytes();
+        if payload::size_bytes(&output) > limit {
+            return Err(Refusal::output_too_large(limit));
+        }
         let output = self.kept(output)?;
         self.report_all(vec![EventBody::OutputSet(OutputSet { output })]).await?;
         self.said(|said| said.output_was_set = true);

@@ -1,5 +1,8 @@
 //! The step that a failed attempt is put down to.
 
+use errand_agent::process::Exit;
+use errand_api::error_code::ErrorCode;
+use errand_api::exit_code;
 use errand_model::event::Failure;
 use errand_model::step::{Step, StepState, Steps};
 
@@ -10,6 +13,31 @@ pub(super) struct Blamed {
     pub(super) key: String,
     /// How it failed; `None`: it never ended.
     pub(super) error: Option<Failure>,
+    /// The exit code of its command, where that had one.
+    pub(super) exit_code: Option<i32>,
+}
+
+/// The exit code of a program that ends with an exception that nobody caught.
+const UNCAUGHT: i32 = 1;
+
+impl Blamed {
+    /// Returns the step's failure if the agent, which exited, ended as the step did: with the exit
+    /// code that `errand agent step` gave it, or, for a step that failed through the agent API, with
+    /// that of an uncaught exception. An agent that ends otherwise has dealt with the failure.
+    pub(super) fn handed_on(&self, exit: &Exit) -> Option<&Failure> {
+        let error = self.error.as_ref()?;
+        let given = match self.exit_code {
+            Some(code) => i32::from(exit_code::of_agent(code)),
+            None if error.code == ErrorCode::TimeoutStep.as_str() => {
+                i32::from(exit_code::TIMED_OUT)
+            }
+            None if error.code == ErrorCode::KilledBySignal.as_str() => {
+                exit.code.filter(|code| *code > i32::from(exit_code::SIGNAL_BASE))?
+            }
+            None => UNCAUGHT,
+        };
+        (exit.code == Some(given)).then_some(error)
+    }
 }
 
 /// The step of that attempt that failed last and was not begun again since; where none failed, the
@@ -17,13 +45,18 @@ pub(super) struct Blamed {
 pub(super) fn of_attempt(steps: &Steps, attempt: u32) -> Option<Blamed> {
     let of_attempt = || steps.iter().filter(|step| step.attempt == attempt);
     let failed = of_attempt().filter_map(|step| match &step.state {
-        StepState::Failed { error, at, .. } => Some((*at, step, Some(error.clone()))),
+        StepState::Failed { error, exit_code, at } => {
+            Some((*at, step, Some((error.clone(), *exit_code))))
+        }
         StepState::Started | StepState::Completed(_) => None,
     });
     let unfinished = || of_attempt().filter(|step| step.state == StepState::Started);
     let begun = || unfinished().map(|step| (step.started_at, step, None));
     let last = failed.max_by_key(|(at, _, _)| *at).or_else(|| begun().max_by_key(|(at, _, _)| *at));
-    last.map(|(_, step, error)| Blamed { key: step.key.clone(), error })
+    last.map(|(_, step, failed)| {
+        let (error, exit_code) = failed.map_or((None, None), |(error, code)| (Some(error), code));
+        Blamed { key: step.key.clone(), error, exit_code }
+    })
 }
 
 /// The step of that attempt that was begun last and is not over.

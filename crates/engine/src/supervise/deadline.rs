@@ -96,6 +96,7 @@ pub(super) fn next(
                 message: format!("step {:?} took longer than its limit of {limit:?}", step.key),
                 step: Some(step.key.clone()),
                 retryable: None,
+                stderr_tail: None,
             },
         })
     });
@@ -114,5 +115,6 @@ fn out_of_time(run: &Run, step: Option<String>) -> Failure {
         message: format!("the run took longer than its limit of {limit:?}"),
         step,
         retryable: Some(false),
+        stderr_tail: None,
     }
 }

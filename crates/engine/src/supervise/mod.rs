@@ -9,6 +9,7 @@ mod blame;
 mod deadline;
 mod outcome;
 mod prepare;
+mod produced;
 mod replay;
 mod requests;
 mod session;

@@ -26,7 +26,12 @@ pub fn dead_letter(letter: errand_store::DeadLetter) -> DeadLetter {
         agent: letter.agent,
         dead_at_ms: letter.at,
         attempts: letter.attempts,
-        error: RecordError { code: letter.code, message: letter.message, step: letter.step },
+        error: RecordError {
+            code: letter.code,
+            message: letter.message,
+            step: letter.step,
+            stderr_tail: None,
+        },
         state: state.to_owned(),
         redriven_as,
         settled_at_ms,
@@ -71,7 +76,7 @@ pub async fn dead_letter_detail(
 ) -> Result<DeadLetterDetail, Error> {
     let run = Some(run_id.clone());
     let filter = DeadLetterFilter { settled: true, run_id: run, ..DeadLetterFilter::default() };
-    let Some(letter) = dead_letters(engine, &filter, None, 1).await?.pop() else {
+    let Some(mut letter) = dead_letters(engine, &filter, None, 1).await?.pop() else {
         return Err(errand_store::Error::NoDeadLetter { run_id: run_id.clone() }.into());
     };
     let stored = wait::load(engine, run_id).await?;
@@ -84,6 +89,7 @@ pub async fn dead_letter_detail(
     let (done, left): (Vec<_>, Vec<_>) = steps.into_iter().partition(is_done);
     let keys = |steps: Vec<Step>| steps.into_iter().map(|step| step.key).collect();
     let record = record_file::record(engine, &stored);
+    letter.error.stderr_tail = record.last_error.and_then(|error| error.stderr_tail);
     Ok(DeadLetterDetail {
         letter,
         agent_version: record.agent.version,

@@ -102,6 +102,7 @@ pub(super) fn run(record: Record) -> proto::Run {
             code: error.code,
             message: error.message,
             step: error.step.unwrap_or_default(),
+            stderr_tail: error.stderr_tail.unwrap_or_default(),
         }),
         record_json,
     }

@@ -127,7 +127,7 @@ impl<'a> Desk<'a> {
     pub(super) fn fail_with(&mut self, code: &str, message: String, step: Option<&str>) {
         let step = step.map(str::to_owned);
         let code = code.to_owned();
-        self.fail(Failure { code, message, step, retryable: None });
+        self.fail(Failure { code, message, step, retryable: None, stderr_tail: None });
     }
 
     /// Whether somebody holds the whole run.

@@ -158,7 +158,14 @@ impl Desk<'_> {
             }
         };
         let step = first.map(|failure| failure.key.clone());
-        Finish::Failed(Failure { code: code.to_owned(), message, step, retryable: None })
+        let stderr_tail = first.and_then(|failure| failure.error.stderr_tail.clone());
+        Finish::Failed(Failure {
+            code: code.to_owned(),
+            message,
+            step,
+            retryable: None,
+            stderr_tail,
+        })
     }
 
     /// Starts members while there is room for them.
@@ -219,5 +226,5 @@ impl Desk<'_> {
 /// A member failed of which nothing is known: that cannot be.
 fn unknown_failure() -> Failure {
     let message = "a member failed, and nothing is known of it: this is a bug".to_owned();
-    Failure { code: "internal".to_owned(), message, step: None, retryable: None }
+    Failure { code: "internal".to_owned(), message, step: None, retryable: None, stderr_tail: None }
 }

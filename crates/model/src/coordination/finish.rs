@@ -75,6 +75,7 @@ impl Desk<'_> {
                 message: self.stalled(),
                 step: None,
                 retryable: None,
+                stderr_tail: None,
             })
         })
     }

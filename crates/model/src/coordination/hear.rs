@@ -83,7 +83,7 @@ impl Desk<'_> {
             ChildOutcome::Cancelled { reason } => {
                 let code = CHILD_CANCELLED.to_owned();
                 let (message, step, retryable) = (reason.clone(), None, Some(false));
-                let error = Failure { code, message, step, retryable };
+                let error = Failure { code, message, step, retryable, stderr_tail: None };
                 self.fail_child(&key, &child, &error, usage);
             }
         }
@@ -144,7 +144,7 @@ impl Desk<'_> {
         let used = super::share::used(usage.as_ref());
         self.record(EventBody::StepFailed(StepFailed {
             key: key.to_owned(),
-            error: Failure { code, message, step: None, retryable: None },
+            error: Failure { code, message, step: None, retryable: None, stderr_tail: None },
             exit_code: None,
             duration: self.now.since(child.started_at),
             usage,

@@ -245,5 +245,6 @@ pub(super) fn child_failed(key: &str, run_id: &str, error: &Failure) -> Failure 
         message: format!("{name} failed (run {run_id}): {}: {}", error.code, error.message),
         step: Some(key.to_owned()),
         retryable: error.retryable,
+        stderr_tail: error.stderr_tail.clone(),
     }
 }

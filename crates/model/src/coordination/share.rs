@@ -91,6 +91,7 @@ impl Desk<'_> {
                 message: format!("the run took longer than its limit of {limit:?}"),
                 step,
                 retryable: Some(false),
+                stderr_tail: None,
             });
         }
     }

@@ -354,6 +354,10 @@ pub struct Failure {
     /// What the agent said of trying again; `None`: the policy decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
+    /// The last lines that the agent wrote to stderr, with secrets masked; `None`: it wrote none, or
+    /// the failure is not of an agent's process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
 }
 
 /// `run.cancelled`: nothing of the run lives any more.

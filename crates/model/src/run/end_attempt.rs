@@ -157,6 +157,7 @@ impl Run {
                         .to_owned(),
                     step: None,
                     retryable: None,
+                    stderr_tail: None,
                 };
                 let failed = RunFailed { error, exit_code: end.exit_code, signal: end.signal };
                 Decision::record(vec![attempt, EventBody::RunFailed(failed)])

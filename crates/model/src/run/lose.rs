@@ -153,5 +153,11 @@ fn for_lost_worker(mut decision: Decision) -> Decision {
 }
 
 fn failure(code: &str, message: &str) -> Failure {
-    Failure { code: code.to_owned(), message: message.to_owned(), step: None, retryable: None }
+    Failure {
+        code: code.to_owned(),
+        message: message.to_owned(),
+        step: None,
+        retryable: None,
+        stderr_tail: None,
+    }
 }

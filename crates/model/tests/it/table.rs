@@ -20,7 +20,13 @@ use errand_model::{Digest, EventContext, Payload, Timestamp};
 use crate::world::{Journaled, process};
 
 pub(crate) fn failure(code: &str) -> Failure {
-    Failure { code: code.to_owned(), message: "it broke".to_owned(), step: None, retryable: None }
+    Failure {
+        code: code.to_owned(),
+        message: "it broke".to_owned(),
+        step: None,
+        retryable: None,
+        stderr_tail: None,
+    }
 }
 
 pub(crate) fn start(epoch: u64) -> Command {

@@ -59,6 +59,12 @@ fn text(kept: &DeadLetterDetail) -> String {
     if let Some(step) = &letter.error.step {
         lines.push(format!("step:       {step}"));
     }
+    if let Some(tail) = &letter.error.stderr_tail {
+        lines.push("stderr:".to_owned());
+        lines.extend(tail.lines().map(|line| {
+            format!("  {}", crate::render::at_most(&line.replace('\t', "    "), SHOWN_CHARS))
+        }));
+    }
     lines.push(format!("input:      {}", shown(&kept.input)));
     let saved = kept.checkpoint.as_ref().map_or_else(|| "none".to_owned(), shown);
     lines.push(format!("checkpoint: {saved}"));

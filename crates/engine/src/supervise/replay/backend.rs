@@ -98,6 +98,10 @@ impl Backend for Replayed {
         self.desk.release(reservation_id).await
     }
 
+    fn output_limit_bytes(&self) -> u64 {
+        self.desk.output_limit_bytes()
+    }
+
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
         self.desk.set_output(output).await
     }

@@ -177,6 +177,7 @@ fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> News {
                 message: "it broke".to_owned(),
                 step: None,
                 retryable: None,
+                stderr_tail: None,
             },
         },
     };

@@ -180,6 +180,7 @@ impl<'a> World<'a> {
                     message: "it broke".to_owned(),
                     step: None,
                     retryable: None,
+                    stderr_tail: None,
                 };
                 self.end(key, ChildOutcome::Failed { error }, Heard::Failed(run_id.to_string()))
             }),

@@ -79,6 +79,7 @@ pub(crate) async fn the_same_work_is_not_done_twice_unless_it_failed(factory: &i
         message: "1".to_owned(),
         step: None,
         retryable: None,
+        stderr_tail: None,
     };
     let failed = RunFailed { error, exit_code: Some(1), signal: None };
     let end = writer.append(&[EventBody::AttemptExited(exited), EventBody::RunFailed(failed)]);

@@ -34,6 +34,7 @@ pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
         message: "the agent exited with code 1".to_owned(),
         step: None,
         retryable: None,
+        stderr_tail: None,
     };
     let usage = ProcessUsage::default();
     let end = writer.append(&[

@@ -143,6 +143,7 @@ fn parked_attempts_leave_the_wait_beside_them() {
         message: "the agent exited with code 1".to_owned(),
         step: None,
         retryable: None,
+        stderr_tail: None,
     };
     let data = json!({ "error": failure(&error.message) });
     journal.add(10_000, 2, "attempt.failed", data.clone());
