@@ -155,8 +155,9 @@ fn the_exit_code_and_the_message_are_the_agents_own_where_it_tolerated_a_step() 
 #[test]
 fn a_failed_run_keeps_the_last_lines_of_stderr_and_is_told_by_one_code() {
     let sandbox = sandbox();
-    sandbox.errand(["secret", "init"]).run().ok();
-    let set = sandbox.errand(["secret", "set", "TOKEN", "--value-stdin"]).stdin("correct-horse-battery");
+    drop(sandbox.errand(["secret", "init"]).run().ok());
+    let set =
+        sandbox.errand(["secret", "set", "TOKEN", "--value-stdin"]).stdin("correct-horse-battery");
     drop(set.run().ok());
     let script = "import os, sys\n\
         for line in range(100): print('line', line, file=sys.stderr)\n\
