@@ -148,7 +148,7 @@ impl Failure {
             format!("{} has {count} {noun}\n\n{}", problems.source_name, problems.with_excerpts())
         });
         let message = message.collect::<Vec<_>>().join("\n");
-        Self::new(ErrorCode::AgentFileInvalid, message)
+        Self::new(Problems::code_of(files), message)
             .hint("`errand schema` prints what an agent file may say")
     }
 }
@@ -179,8 +179,8 @@ fn price_table(problems: &Problems) -> Failure {
 
 impl From<errand_agent::parcel::Error> for Failure {
     fn from(error: errand_agent::parcel::Error) -> Self {
-        if let errand_agent::parcel::Error::AgentFileInvalid { problems } = error {
-            return problems.into();
+        if let errand_agent::parcel::Error::AgentFileInvalid { files } = &error {
+            return Self::of_files(files);
         }
         let failure = Self::new(error.code(), error.to_string());
         let failure = match error.source() {

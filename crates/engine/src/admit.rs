@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use errand_agent::parcel::{self, Parcel};
 use errand_agent::workspace::Workspaces;
-use errand_api::agent_file::{Agent, Harness, Target};
+use errand_api::agent_file::Agent;
 use errand_model::budget::{LimitName, Limits};
 use errand_model::callback::CallbackEvent;
 use errand_model::coordination::Membership;
@@ -200,22 +200,13 @@ fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What this version runs: processes with the `command` harness, and coordinators.
+/// Refuses what this version cannot honour: a definition that an older errand packed may ask for it.
 fn check_supported(agent: &Agent) -> Result<(), Error> {
-    let unsupported = |what: &str| Err(Error::Unsupported { what: what.to_owned() });
-    if agent.coordinator.is_some() {
+    let unsupported = agent.unsupported();
+    if unsupported.is_empty() {
         return Ok(());
     }
-    match agent.harness {
-        Harness::Command => {}
-        Harness::Acp => return unsupported("the harness acp"),
-        Harness::React => return unsupported("the harness react"),
-    }
-    match agent.target {
-        Target::Process => Ok(()),
-        Target::Container { .. } => unsupported("the target container"),
-        Target::Kubernetes { .. } => unsupported("the target kubernetes"),
-    }
+    Err(Error::Unsupported { what: format!("it asks for {}", unsupported.join(", ")) })
 }
 
 /// Makes the admission of a checked submission.

@@ -3,14 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::Parcel;
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{Agent, PART_LIMIT_BYTES, Reference};
 use errand_model::run::Run;
 use serde_json::{Value, json};
 
 use crate::Error;
-
-/// The longest skill or config that is put into a brief.
-const PART_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Checks that every skill and config that the agent names is in its folder.
 ///
@@ -81,11 +78,11 @@ pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Valu
 }
 
 fn skill_places(slug: &str) -> Vec<String> {
-    vec![format!("skills/{slug}/SKILL.md"), format!("skills/{slug}.md")]
+    Reference::Skill(slug.to_owned()).places()
 }
 
 fn config_places(slug: &str) -> Vec<String> {
-    ["", ".md", ".yaml", ".json", ".toml", ".txt"].map(|end| format!("configs/{slug}{end}")).into()
+    Reference::Config(slug.to_owned()).places()
 }
 
 fn find(files: &Path, places: &[String]) -> Option<PathBuf> {

@@ -237,11 +237,12 @@ pub enum Error {
 
 impl Error {
     /// Everything that is wrong with a file that somebody wrote, where that is what it is about.
-    pub fn file_problems(&self) -> Option<&errand_api::agent_file::Problems> {
-        if let Self::Prices(problems)
-        | Self::Parcel(errand_agent::parcel::Error::AgentFileInvalid { problems }) = self
-        {
-            return Some(problems);
+    pub fn file_problems(&self) -> Option<&[errand_api::agent_file::Problems]> {
+        if let Self::Prices(problems) = self {
+            return Some(std::slice::from_ref(problems));
+        }
+        if let Self::Parcel(errand_agent::parcel::Error::AgentFileInvalid { files }) = self {
+            return Some(files);
         }
         if let Self::Member { source, .. } = self {
             return source.file_problems();

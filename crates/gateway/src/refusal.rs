@@ -91,14 +91,16 @@ impl Refusal {
         &self.problem.detail
     }
 
-    /// Everything that is wrong with a file that was sent.
-    fn of_file(code: ErrorCode, problems: &Problems) -> Self {
-        let count = problems.problems.len() + problems.omitted;
-        let noun = if count == 1 { "problem" } else { "problems" };
-        let mut refusal = Self::new(code, format!("{} has {count} {noun}", problems.source_name));
-        refusal.problem.problems = problems
-            .problems
-            .iter()
+    /// Everything that is wrong with files that were sent.
+    fn of_files(code: ErrorCode, files: &[Problems]) -> Self {
+        let each = files.iter().map(|file| {
+            let count = file.problems.len() + file.omitted;
+            let noun = if count == 1 { "problem" } else { "problems" };
+            format!("{} has {count} {noun}", file.source_name)
+        });
+        let mut refusal = Self::new(code, each.collect::<Vec<_>>().join(", "));
+        let all = files.iter().flat_map(|file| &file.problems);
+        refusal.problem.problems = all
             .map(|problem| FileProblem {
                 message: if problem.path.is_empty() {
                     problem.message.clone()
@@ -120,8 +122,8 @@ impl From<EngineError> for Refusal {
             return error.into();
         }
         let code = error.code();
-        if let Some(problems) = error.file_problems() {
-            return Self::of_file(code, problems);
+        if let Some(files) = error.file_problems() {
+            return Self::of_files(code, files);
         }
         let detail = detail(code, &error);
         let refusal = Self::new(code, detail);

@@ -19,11 +19,11 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// The agent file has problems.
-    #[error("the agent file has problems\n{problems}")]
+    /// The agent file has problems, or one that it names by path.
+    #[error("the agent file has problems\n{}", shown(files))]
     AgentFileInvalid {
-        /// All of them.
-        problems: Problems,
+        /// All of them, by file; at least one file.
+        files: Vec<Problems>,
     },
     /// More files than [`MAX_FILES`].
     #[error("the folder {} holds more than {MAX_FILES} files", folder.display())]
@@ -125,7 +125,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::AgentFileMissing { .. } => ErrorCode::AgentFileMissing,
-            Self::AgentFileInvalid { .. } => ErrorCode::AgentFileInvalid,
+            Self::AgentFileInvalid { files } => Problems::code_of(files),
             Self::TooManyFiles { .. } | Self::FileTooLarge { .. } | Self::TotalTooLarge { .. } => {
                 ErrorCode::ParcelTooLarge
             }
@@ -206,4 +206,8 @@ impl Error {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
     }
+}
+
+fn shown(files: &[Problems]) -> String {
+    files.iter().map(Problems::to_string).collect::<Vec<_>>().join("\n")
 }

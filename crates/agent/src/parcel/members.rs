@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use errand_api::agent_file::{self, Agent, Problems, Unknown, is_path};
+use errand_api::agent_file::{self, Agent, ProblemKind, Problems, Reference, Unknown, is_path};
 use errand_model::Digest;
 use errand_model::coordination::{AGENTS_LIMIT, DEPTH_LIMIT};
 
 use super::error::Error;
 use super::source::{Source, locate};
-use super::{Plan, TRIES, pack};
+use super::{Plan, TRIES, pack, reference};
 
 /// Agents that are packed with one: what all coordinators in it have together.
 const MEMBERS_LIMIT: usize = 4 * AGENTS_LIMIT;
@@ -21,9 +21,19 @@ const PROBLEMS_LIMIT: usize = 20;
 /// Packs an agent after those that it names.
 pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
     let mut planner = Planner::default();
-    let mut plan = planner.plan(source)?;
-    plan.members = planner.members;
-    Ok(plan)
+    match planner.plan(source) {
+        Ok(mut plan) => {
+            plan.members = planner.members;
+            Ok(plan)
+        }
+        // With the problems of all files, not of the first one alone.
+        Err(error @ Error::AgentFileInvalid { .. }) => {
+            let mut files = Vec::new();
+            Planner::default().check(source, &mut |_| Ok(()), &mut files)?;
+            Err(if files.is_empty() { error } else { Error::AgentFileInvalid { files } })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Packs an agent whose members were packed before.
@@ -39,6 +49,7 @@ pub(super) fn plan_pinned(
             Err(Unknown {
                 message: format!("the agent {agent} did not come with this one"),
                 hint: Some("`errand push` sends what an agent names by path".to_owned()),
+                kind: ProblemKind::Invalid,
             })
         };
         let (mut agent, digest) = read(source, &mut known)?;
@@ -53,8 +64,11 @@ pub(super) fn plan_pinned(
     })
 }
 
-/// Reads and checks the agent file at `path` and those that it names by path, without looking at what
-/// else is in their folders. `known` is asked for registered agents.
+/// Tells whether there is a registered agent.
+pub type KnownAgents<'a> = dyn FnMut(&str) -> Result<(), Unknown> + 'a;
+
+/// Reads and checks the agent file at `path` and those that it names by path, with the files of their
+/// folders that they name. `known` is asked for registered agents.
 ///
 /// # Errors
 ///
@@ -62,7 +76,7 @@ pub(super) fn plan_pinned(
 /// file itself first.
 pub fn check(
     path: &Path,
-    known: &mut agent_file::Known<'_>,
+    known: &mut KnownAgents<'_>,
 ) -> Result<Result<Agent, Vec<Problems>>, Error> {
     let mut planner = Planner::default();
     let mut problems = Vec::new();
@@ -119,7 +133,7 @@ impl Planner {
     fn check(
         &mut self,
         source: &Source,
-        registered: &mut agent_file::Known<'_>,
+        registered: &mut KnownAgents<'_>,
         problems: &mut Vec<Problems>,
     ) -> Result<Option<Agent>, Error> {
         let own = identity(source)?;
@@ -136,8 +150,8 @@ impl Planner {
         };
         let agent = match read(source, &mut known) {
             Ok((agent, _)) => Some(agent),
-            Err(Error::AgentFileInvalid { problems: more }) => {
-                problems.push(more);
+            Err(Error::AgentFileInvalid { files }) => {
+                problems.extend(files);
                 None
             }
             Err(error) => return Err(error),
@@ -153,8 +167,12 @@ impl Planner {
 
     /// The agent that another one names by path.
     fn find(&self, source: &Source, agent: &str) -> Result<(Source, PathBuf), Unknown> {
-        let unknown =
-            |message: String, hint: &str| Unknown { message, hint: Some(hint.to_owned()) };
+        let unknown = |message: String, hint: &str| Unknown {
+            message,
+            hint: Some(hint.to_owned()),
+            kind: ProblemKind::Invalid,
+        };
+        let unclear = |message: String| Unknown { message, hint: None, kind: ProblemKind::Invalid };
         let path = shortened(&source.folder.join(agent));
         let member = match locate(&path) {
             Ok(member) => member,
@@ -165,10 +183,9 @@ impl Planner {
                     "name a folder with an agent.yaml, or the file itself",
                 ));
             }
-            Err(error) => return Err(Unknown { message: error.to_string(), hint: None }),
+            Err(error) => return Err(unclear(error.to_string())),
         };
-        let identity = identity(&member)
-            .map_err(|error| Unknown { message: error.to_string(), hint: None })?;
+        let identity = identity(&member).map_err(|error| unclear(error.to_string()))?;
         if let Some(at) = self.open.iter().position(|open| *open == identity) {
             let way = self.open[at..].iter().chain([&identity]).map(|file| shown(file));
             let way = way.collect::<Vec<_>>().join(" -> ");
@@ -218,11 +235,18 @@ fn repeated(mut pack: impl FnMut() -> Result<Plan, Error>) -> Result<Plan, Error
 }
 
 /// The definition and the digest of the bytes that it was read from.
-fn read(source: &Source, known: &mut agent_file::Known<'_>) -> Result<(Agent, Digest), Error> {
+fn read(source: &Source, agents: &mut KnownAgents<'_>) -> Result<(Agent, Digest), Error> {
     let bytes = source.read()?;
     let shown = source.agent_file.display().to_string();
-    let agent = agent_file::parse_knowing(&shown, &bytes, known)
-        .map_err(|problems| Error::AgentFileInvalid { problems })?;
+    let mut known = |reference: &Reference| match reference {
+        Reference::Agent(agent) => agents(agent),
+        Reference::Skill(_)
+        | Reference::Config(_)
+        | Reference::Program(_)
+        | Reference::Script(_) => reference::look(&source.folder, reference),
+    };
+    let agent = agent_file::parse_knowing(&shown, &bytes, &mut known)
+        .map_err(|problems| Error::AgentFileInvalid { files: vec![problems] })?;
     Ok((agent, Digest::of(&bytes)))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::{self, Error};
-use errand_api::agent_file::Unknown;
+use errand_api::agent_file::{ProblemKind, Unknown};
 use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
 use tempfile::TempDir;
@@ -135,11 +135,13 @@ fn an_agent_that_contains_itself_is_refused() {
     place.agent("a", "coordinator: { type: chain, agents: [../b] }");
     place.agent("b", "coordinator: { type: chain, agents: [../c, { agent: ., name: me }] }");
     place.agent("c", "command: [sh]\n  handoffs: [../a]");
-    insta::assert_snapshot!(place.refused("a"), @r#"
+    insta::assert_snapshot!(place.refused("a"), @r"
     the agent file has problems
     b/agent.yaml:5:55: spec.coordinator.agents[1].agent: the agent contains itself: b -> b
       hint: a parcel cannot hold its own digest: name the agent by its registered name
-    "#);
+    c/agent.yaml:6:14: spec.handoffs[0]: the agent contains itself: a -> b -> c -> a
+      hint: a parcel cannot hold its own digest: name the agent by its registered name
+    ");
     place.agent("b", "coordinator: { type: chain, agents: [../c] }");
     insta::assert_snapshot!(place.refused("a"), @r#"
     the agent file has problems
@@ -185,7 +187,10 @@ fn all_files_are_checked_at_once() {
     place.agent("top", "coordinator: { type: chain, agents: [../a, ../b, d], max_messages: 0 }");
     let mut known = |agent: &str| match agent {
         "d" => Ok(()),
-        other => Err(Unknown { message: format!("no {other}"), hint: None }),
+        other => {
+            let message = format!("no {other}");
+            Err(Unknown { message, hint: None, kind: ProblemKind::Invalid })
+        }
     };
     let problems = parcel::check(&place.folder("top"), &mut known).unwrap().unwrap_err();
     let said: Vec<String> = problems.iter().map(|it| place.shortened(&it.to_string())).collect();
@@ -202,6 +207,49 @@ fn all_files_are_checked_at_once() {
     place.agent("top", "coordinator: { type: chain, agents: [../a, ../b, d] }");
     let agent = parcel::check(&place.folder("top"), &mut known).unwrap().unwrap();
     assert_eq!(agent.name, "top");
+}
+
+#[test]
+fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
+    let place = Place::new();
+    place.agent(
+        "a",
+        "command: [python3, summarise.py]\n  skills: [a, b, long]\n  configs: [c, d]\n  tier: x",
+    );
+    fs::create_dir_all(place.folder("a").join("skills/b")).unwrap();
+    fs::create_dir_all(place.folder("a").join("configs")).unwrap();
+    fs::write(place.folder("a").join("skills/b/SKILL.md"), "do").unwrap();
+    fs::write(place.folder("a").join("skills/long.md"), vec![b'x'; 1024 * 1024 + 1]).unwrap();
+    fs::write(place.folder("a").join("configs/d.toml"), "").unwrap();
+    place.agent("b", "command: [./run.sh]");
+    place.agent("top", "coordinator: { type: chain, agents: [../a, ../b] }\n  policies: [p]");
+    let said = place.refused("top");
+    insta::assert_snapshot!(said, @r#"
+    the agent file has problems
+    top/agent.yaml:6:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
+      hint: remove it; limits in `budgets` are enforced
+    a/agent.yaml:5:22: spec.command[1]: there is no summarise.py in the agent's folder, nor in an empty workspace
+      hint: create summarise.py beside this file, or name it as it is there
+    a/agent.yaml:6:12: spec.skills[0]: the skill "a" is not in the agent's folder
+      hint: create one of skills/a/SKILL.md, skills/a.md
+    a/agent.yaml:6:18: spec.skills[2]: the skill "long" is longer than 1048576 bytes: skills/long.md
+      hint: shorten it: the brief holds all of it
+    a/agent.yaml:7:13: spec.configs[0]: the config "c" is not in the agent's folder
+      hint: create one of configs/c, configs/c.md, configs/c.yaml, configs/c.json, configs/c.toml, configs/c.txt
+    a/agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
+      hint: remove it
+    b/agent.yaml:5:13: spec.command[0]: there is no file ./run.sh in the agent's folder
+      hint: a program with a relative path is looked up beside this file
+    "#);
+    // `validate` says the same.
+    let files = parcel::check(&place.folder("top"), &mut |_| Ok(())).unwrap().unwrap_err();
+    let files: Vec<String> = files.iter().map(|it| place.shortened(&it.to_string())).collect();
+    assert_eq!(said, format!("the agent file has problems\n{}", files.join("\n")));
+
+    let code = |name: &str| parcel::plan(&place.folder(name)).unwrap_err().code();
+    assert_eq!(code("b"), ErrorCode::CommandNotFound);
+    fs::write(place.folder("b").join("run.sh"), "").unwrap();
+    assert_eq!(code("b"), ErrorCode::CommandNotExecutable);
 }
 
 /// Lays out a folder as a server unpacks it.

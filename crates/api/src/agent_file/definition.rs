@@ -31,7 +31,7 @@ pub const DEFAULT_VERSION: &str = "0.0.0";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Agent {
-    /// `metadata.name`: lower-case letters, digits and dashes, at most 63 characters.
+    /// `metadata.name`: lower-case letters, digits, `-` and `_`, at most 63 characters.
     pub name: String,
     /// `metadata.version`: a semantic version; `0.0.0` if the file names none.
     pub version: String,

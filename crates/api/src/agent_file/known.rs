@@ -1,13 +1,52 @@
-//! What is known of the agents that an agent file names.
+//! What an agent file refers to outside of itself.
 
-/// Tells whether there is an agent of that registered name, or at that path as the file has it.
-pub type Known<'a> = dyn FnMut(&str) -> Result<(), Unknown> + 'a;
+use super::problem::ProblemKind;
 
-/// An agent that cannot be meant.
+/// Tells whether there is what an agent file refers to.
+pub type Known<'a> = dyn FnMut(&Reference) -> Result<(), Unknown> + 'a;
+
+/// Something outside of an agent file that the file names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// An agent: its registered name, or its path as the file has it.
+    Agent(String),
+    /// A skill by its slug.
+    Skill(String),
+    /// A config by its slug.
+    Config(String),
+    /// The program of the agent's command.
+    Program(String),
+    /// The script that the command's interpreter is to run. Only where the workspace is an empty
+    /// folder, so that no file of that name can be there.
+    Script(String),
+}
+
+impl Reference {
+    /// Files of the agent's folder, the first of which that exists is meant; empty for an agent.
+    pub fn places(&self) -> Vec<String> {
+        match self {
+            Self::Agent(_) => Vec::new(),
+            Self::Skill(slug) => {
+                vec![format!("skills/{slug}/SKILL.md"), format!("skills/{slug}.md")]
+            }
+            Self::Config(slug) => ["", ".md", ".yaml", ".json", ".toml", ".txt"]
+                .map(|end| format!("configs/{slug}{end}"))
+                .into(),
+            Self::Program(word) | Self::Script(word) => vec![word.clone()],
+        }
+    }
+}
+
+/// The longest skill or config: both are put into the brief as a whole.
+pub const PART_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// A reference that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     /// What is wrong; a lower-case fragment.
     pub message: String,
     /// What to do, where there is something to say.
     pub hint: Option<String>,
+    /// What sort of problem it is.
+    pub kind: ProblemKind,
 }

@@ -19,9 +19,9 @@ pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
-pub use known::{Known, Unknown};
+pub use known::{Known, PART_LIMIT_BYTES, Reference, Unknown};
 pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
-pub use problem::{Excerpt, Problem, Problems};
+pub use problem::{Excerpt, Problem, ProblemKind, Problems};
 pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
 pub use read::{parse_cpu_millis, parse_memory_bytes};
 pub use suggest::closest;
@@ -47,11 +47,11 @@ pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
     parse_knowing(source_name, bytes, &mut |_| Ok(()))
 }
 
-/// The same where something is known of the agents that the file names: each is asked for in `known`.
+/// The same where something is known of what the file refers to: each reference is asked for in `known`.
 ///
 /// # Errors
 ///
-/// [`Problems`]: everything that is wrong with it, agents that are not known included.
+/// [`Problems`]: everything that is wrong with it, references that lead nowhere included.
 pub fn parse_knowing(
     source_name: &str,
     bytes: &[u8],

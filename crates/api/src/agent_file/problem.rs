@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use thiserror::Error;
 
+use crate::error_code::ErrorCode;
+
 /// One thing that is wrong, where, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
@@ -18,9 +20,38 @@ pub struct Problem {
     pub message: String,
     /// What to do, where there is something to say.
     pub hint: Option<String>,
+    /// What sort of problem it is.
+    #[serde(skip)]
+    pub kind: ProblemKind,
     /// The line that it is about, where there is one.
     #[serde(skip)]
-    pub excerpt: Option<Excerpt>,
+    pub excerpt: Option<Box<Excerpt>>,
+}
+
+/// Sort of a problem.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// The file is wrong.
+    #[default]
+    Invalid,
+    /// The file asks for what this version of errand cannot do.
+    Unsupported,
+    /// The program of the command is not there.
+    ProgramMissing,
+    /// The program of the command cannot be executed.
+    ProgramNotExecutable,
+}
+
+impl ProblemKind {
+    /// The code of a problem of an agent file.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::Invalid => ErrorCode::AgentFileInvalid,
+            Self::Unsupported => ErrorCode::AgentUnsupported,
+            Self::ProgramMissing => ErrorCode::CommandNotFound,
+            Self::ProgramNotExecutable => ErrorCode::CommandNotExecutable,
+        }
+    }
 }
 
 /// Everything that is wrong with one file, at least one problem, by position.
@@ -53,9 +84,17 @@ impl Problems {
             while at.0 < problem.line {
                 at = (at.0 + 1, lines.next().map(String::from_utf8_lossy));
             }
-            problem.excerpt = at.1.as_ref().map(|line| excerpt(line, problem.column));
+            problem.excerpt = at.1.as_ref().map(|line| Box::new(excerpt(line, problem.column)));
         }
         Self { source_name: source_name.to_owned(), problems, omitted }
+    }
+
+    /// The code of the problems of agent files: their own if all are of one sort.
+    pub fn code_of(files: &[Self]) -> ErrorCode {
+        let mut kinds = files.iter().flat_map(|file| &file.problems).map(|problem| problem.kind);
+        let first = kinds.next().unwrap_or_default();
+        let is_one = kinds.all(|kind| kind == first);
+        if is_one { first.code() } else { ErrorCode::AgentFileInvalid }
     }
 
     /// All problems with the lines that they are about, for a terminal; reads without colour.
@@ -73,10 +112,10 @@ impl Problems {
 impl Problem {
     /// The problem, its place, its line and its hint; ends with a line end.
     fn shown(&self, source_name: &str) -> String {
-        let Self { path, line, column, message, hint, excerpt } = self;
+        let Self { path, line, column, message, hint, kind: _, excerpt } = self;
         let margin = " ".repeat(line.to_string().len());
         let field = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        let source = excerpt.as_ref().map(|Excerpt { text, offset }| {
+        let source = excerpt.as_deref().map(|Excerpt { text, offset }| {
             let indent = " ".repeat(*offset);
             format!("{margin} |\n{line} | {text}\n{margin} | {indent}^\n")
         });

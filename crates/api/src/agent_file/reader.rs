@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use errand_model::{MalformedDuration, parse_duration};
 use serde_json::Value;
 
-use super::problem::Problem;
+use super::known::Reference;
+use super::problem::{Problem, ProblemKind};
 use super::suggest::closest;
 use super::yaml::{Entry, Kind, Node, Place};
 
@@ -62,14 +63,14 @@ const MAX_PROBLEMS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
-    /// Other agents that the file names, in its order.
-    pub(crate) agents: Vec<NamedAgent>,
+    /// What the file refers to, in the order in which it was read.
+    pub(crate) references: Vec<PlacedReference>,
 }
 
-/// Where another agent is named.
+/// A reference and where it stands.
 #[derive(Debug)]
-pub(crate) struct NamedAgent {
-    pub(crate) agent: String,
+pub(crate) struct PlacedReference {
+    pub(crate) reference: Reference,
     pub(crate) place: Place,
     pub(crate) path: String,
 }
@@ -88,6 +89,20 @@ impl Reader {
         self.report_at(at.node.place, &at.path, message, Some(hint.into()));
     }
 
+    /// Reports what is well written and cannot be honoured.
+    pub(crate) fn report_unsupported(
+        &mut self,
+        at: &At<'_>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let before = self.problems.len();
+        self.report_hint(at, message, hint);
+        for problem in &mut self.problems[before..] {
+            problem.kind = ProblemKind::Unsupported;
+        }
+    }
+
     pub(crate) fn report_at(
         &mut self,
         place: Place,
@@ -104,18 +119,18 @@ impl Reader {
             column: place.column,
             message: message.into(),
             hint,
+            kind: ProblemKind::Invalid,
             excerpt: None,
         });
     }
 
-    /// Remembers where another agent is named.
-    pub(crate) fn names_agent(&mut self, at: &At<'_>, agent: &str) {
-        self.names_agent_at(at.node.place, &at.path, agent);
+    /// Remembers where the file refers to something.
+    pub(crate) fn refers_to(&mut self, at: &At<'_>, reference: Reference) {
+        self.refers_to_at(at.node.place, &at.path, reference);
     }
 
-    pub(crate) fn names_agent_at(&mut self, place: Place, path: &str, agent: &str) {
-        let (agent, path) = (agent.to_owned(), path.to_owned());
-        self.agents.push(NamedAgent { agent, place, path });
+    pub(crate) fn refers_to_at(&mut self, place: Place, path: &str, reference: Reference) {
+        self.references.push(PlacedReference { reference, place, path: path.to_owned() });
     }
 
     fn is_full(&self) -> bool {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 
-use super::problem::Problem;
+use super::problem::{Problem, ProblemKind};
 
 /// Larger files are refused: an agent file is written by hand.
 pub(crate) const MAX_FILE_BYTES: usize = 1024 * 1024;
@@ -32,6 +32,7 @@ impl Place {
             column: self.column,
             message: message.into(),
             hint: hint.map(str::to_owned),
+            kind: ProblemKind::Invalid,
             excerpt: None,
         }
     }

@@ -6,9 +6,9 @@ use schemars::JsonSchema;
 
 use super::coordinator::{Coordinator, Member};
 use super::limits::{Budgets, Resources, RetryPolicy, Timeouts};
-use super::model::{Dependency, McpServer, Model, Tool};
+use super::model::{McpServer, Model, Tool};
 use super::process::{Harness, Target, Workspace};
-use super::scalar::{AnySchema, Word};
+use super::scalar::{AnySchema, Refused, Word};
 use super::service::{Listen, Schedule};
 
 /// An agent: a named, versioned definition of what errand runs.
@@ -55,8 +55,8 @@ pub enum Kind {
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Metadata {
-    /// Lower-case letters, digits and dashes.
-    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    /// Lower-case letters, digits, `-` and `_`, a letter or digit first and last.
+    #[schemars(length(max = 63), regex(pattern = "^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// A semantic version; `0.0.0` if left out.
     #[schemars(regex(
@@ -74,7 +74,7 @@ pub struct Spec {
     /// What the agent does, for people.
     #[schemars(length(min = 1))]
     pub description: Option<String>,
-    /// How errand drives the agent: `command` if left out.
+    /// How errand drives the agent: `command` if left out, and the only one in this version.
     pub harness: Option<Harness>,
     /// Program and arguments. A relative path is looked up in the agent's folder first.
     #[schemars(length(min = 1), extend("examples" = [["python3", "review.py"], ["./run.sh"]]))]
@@ -83,12 +83,14 @@ pub struct Spec {
     pub target: Option<Target>,
     /// The directory that an attempt works in: a fresh one if left out.
     pub workspace: Option<Workspace>,
-    /// The model that the `react` harness calls.
+    /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call it.
     pub model: Option<Model>,
-    /// Skills by name.
+    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, which
+    /// have to be there. The brief holds their text.
     #[schemars(extend("uniqueItems" = true))]
     pub skills: Option<Vec<String>>,
-    /// Configs by name.
+    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the agent's
+    /// folder, which have to be there. The brief holds their text.
     #[schemars(extend("uniqueItems" = true))]
     pub configs: Option<Vec<String>>,
     /// Names of secrets, set in the environment of the agent and masked everywhere: from the
@@ -98,14 +100,17 @@ pub struct Spec {
     /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
     #[schemars(extend("propertyNames" = { "pattern": "^(?!ERRAND_)[A-Za-z_][A-Za-z0-9_]*$" }))]
     pub env: Option<BTreeMap<String, Word>>,
-    /// Tools that the agent may call.
+    /// Tools that the agent calls, for its inventory (`errand bom`) alone: errand neither runs them nor
+    /// keeps the agent from calling others.
     pub tools: Option<Vec<Tool>>,
-    /// MCP servers that serve the agent more tools.
+    /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not start
+    /// or reach them.
     pub mcp_servers: Option<Vec<McpServer>>,
-    /// The kind of place that the agent is dispatched to.
-    pub tier: Option<String>,
-    /// Services of other agents that must be there first.
-    pub dependencies: Option<Vec<Dependency>>,
+    /// Not supported by this version of errand, and refused: runs are not dispatched to tiers.
+    pub tier: Option<Refused>,
+    /// Not supported by this version of errand, and refused: it does not start or wait for services
+    /// of other agents.
+    pub dependencies: Option<Refused>,
     /// What the input must be.
     pub input_schema: Option<AnySchema>,
     /// What the output will be.
@@ -122,9 +127,8 @@ pub struct Spec {
     pub retry_policy: Option<RetryPolicy>,
     /// Limits on tokens, money and calls.
     pub budgets: Option<Budgets>,
-    /// Policies by name.
-    #[schemars(extend("uniqueItems" = true))]
-    pub policies: Option<Vec<String>>,
+    /// Not supported by this version of errand, and refused: nothing would enforce them.
+    pub policies: Option<Refused>,
     /// Cron lines that wake the agent when it is served.
     pub schedules: Option<Vec<Schedule>>,
     /// The HTTP listener that wakes the agent when it is served.

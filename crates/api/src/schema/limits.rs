@@ -8,11 +8,12 @@ use super::scalar::{Cpu, Duration, Memory, RetryOn};
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Resources {
-    /// Cores.
+    /// Cores, for placement on workers alone: errand does not keep an agent from using more.
     pub cpu: Option<Cpu>,
-    /// Memory.
+    /// Memory of the agent's processes together, for placement on workers and enforced: an attempt
+    /// that uses more is ended with `out_of_memory`.
     pub memory: Option<Memory>,
-    /// Whole GPUs.
+    /// Whole GPUs, for placement on workers alone: errand hands no device to the agent.
     #[schemars(range(max = 1024))]
     pub gpu: Option<u32>,
 }

@@ -24,9 +24,9 @@ pub use coordinator::{
 };
 pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
 pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};
-pub use model::{Dependency, McpServer, Model, ModelName, SideEffect, Tool, ToolObject};
+pub use model::{McpServer, Model, ModelName, SideEffect, Tool, ToolObject};
 pub use process::{Harness, Target, Workspace};
-pub use scalar::{AnySchema, Cpu, Duration, Memory, RetryOn, Word};
+pub use scalar::{AnySchema, Cpu, Duration, Memory, Refused, RetryOn, Word};
 pub use service::{Listen, Missed, Overlap, Schedule};
 
 /// Where the schema says that it lives.

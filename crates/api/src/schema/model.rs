@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 
 use super::scalar::{AnySchema, Word};
 
-/// A model and what to fall back to.
+/// The model that an agent uses.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Model {
@@ -14,7 +14,7 @@ pub struct Model {
     pub provider: String,
     /// The provider's name for it.
     pub name: String,
-    /// Tried in this order when the first does not answer.
+    /// Others that the agent uses when the first does not answer.
     pub fallback: Option<Vec<ModelName>>,
 }
 
@@ -28,7 +28,7 @@ pub struct ModelName {
     pub name: String,
 }
 
-/// A tool that the agent may call: its name, or more about it.
+/// A tool that the agent calls: its name, or more about it.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
 pub enum Tool {
@@ -38,7 +38,7 @@ pub enum Tool {
     Object(ToolObject),
 }
 
-/// A tool that the agent may call.
+/// A tool that the agent calls.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct ToolObject {
@@ -51,7 +51,7 @@ pub struct ToolObject {
     pub command: Option<Vec<Word>>,
     /// What its arguments must be.
     pub input_schema: Option<AnySchema>,
-    /// What a call can do to the world; left out, it is treated as the worst.
+    /// What a call can do to the world.
     pub side_effect: Option<SideEffect>,
 }
 
@@ -90,19 +90,4 @@ pub struct McpServer {
     pub url: Option<String>,
     /// Environment of a server on stdio.
     pub env: Option<BTreeMap<String, Word>>,
-}
-
-/// A service of another agent that must be there first.
-#[derive(Clone, Debug, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Dependency {
-    /// The tier where it runs; this agent's own if left out.
-    pub tier: Option<String>,
-    /// The agent that offers it.
-    pub agent: String,
-    /// The service's name; the agent's name if left out.
-    pub service: Option<String>,
-    /// The service's port.
-    #[schemars(range(min = 1))]
-    pub port: Option<u16>,
 }

@@ -2,36 +2,22 @@
 
 use schemars::JsonSchema;
 
-/// How errand drives the agent.
+/// How errand drives the agent. The harnesses `acp` and `react` are not supported by this version,
+/// and refused.
 #[derive(Clone, Copy, Debug, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum Harness {
     /// Any program: payload on stdin and in `$ERRAND_INPUT`, output from `$ERRAND_OUTPUT` or stdout.
     Command,
-    /// A coding agent that speaks the Agent Client Protocol on stdio.
-    Acp,
-    /// A model-and-tools loop that errand itself drives.
-    React,
 }
 
-/// Where the agent's process lives.
+/// Where the agent's process lives. The targets `container` and `kubernetes` are not supported by this
+/// version, and refused.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Target {
     /// A process of this machine.
     Process {},
-    /// A container of Docker or Podman.
-    Container {
-        /// The image reference.
-        image: String,
-    },
-    /// A pod.
-    Kubernetes {
-        /// The namespace; the cluster's default if left out.
-        namespace: Option<String>,
-        /// The image reference.
-        image: String,
-    },
 }
 
 /// The directory that an attempt works in.

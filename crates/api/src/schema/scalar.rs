@@ -71,6 +71,11 @@ exit code of the agent, error:<code> for an error code of its own.",
         "description": "Text; a number or a truth value is taken as it is written.",
         "type": ["string", "number", "boolean"]
     };
+    /// A field that must not be there.
+    Refused = {
+        "description": "Not supported by this version of errand, and refused.",
+        "not": {}
+    };
     /// A JSON Schema.
     AnySchema = {
         "description": "A JSON Schema 2020-12.",

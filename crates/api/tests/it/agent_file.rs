@@ -34,15 +34,12 @@ spec:
   env: { TZ: UTC, RETRIES: 3, VERBOSE: true, EMPTY: "" }
   tools: [read_file, { name: post_comment, side_effect: communication, command: [./post.sh] }]
   mcp_servers: [{ name: github, command: [gh-mcp, --stdio] }, { name: web, url: https://mcp.example/ }]
-  tier: terminal
-  dependencies: [{ agent: indexer, service: search, port: 8080 }]
   input_schema: { type: object, required: [path], properties: { path: { type: string } } }
   output_schema: { type: [object, "null"], additionalProperties: false }
   resources: { cpu: "1", memory: 2Gi, gpu: 0 }
   timeouts: { run: 1h, step: 5m, queue: 10m, approval: 30m }
   retry_policy: { max_retries: 3, backoff: exponential, initial_delay: 1s, max_delay: 30s, retry_on: [exit_nonzero] }
   budgets: { tokens_per_run: 200000, cost_usd_per_run: 2.0, cost_usd_per_day: 25, tool_calls_per_run: 100, on_exceed: deny_call }
-  policies: [no-external-send]
   schedules: [{ cron: "0 */5 * * * *", timezone: Europe/Berlin, input: { deep: [1, 2.5, null] }, missed: fire_once, overlap: skip }]
   listen: { address: 0.0.0.0:8080, path: /hook, methods: [POST, PUT], secret: WEBHOOK_SECRET, max_body_bytes: 8192, max_header_bytes: 4096 }
 "#;
@@ -194,15 +191,8 @@ fn a_file_that_says_all_of_it_is_read_whole() {
           "env": {}
         }
       ],
-      "tier": "terminal",
-      "dependencies": [
-        {
-          "tier": null,
-          "agent": "indexer",
-          "service": "search",
-          "port": 8080
-        }
-      ],
+      "tier": null,
+      "dependencies": [],
       "input_schema": {
         "properties": {
           "path": {
@@ -248,9 +238,7 @@ fn a_file_that_says_all_of_it_is_read_whole() {
         "tool_calls_per_run": 100,
         "on_exceed": "deny_call"
       },
-      "policies": [
-        "no-external-send"
-      ],
+      "policies": [],
       "schedules": [
         {
           "cron": "0 */5 * * * *",
@@ -338,10 +326,32 @@ fn words_that_look_like_numbers_stay_as_they_are_written() {
 }
 
 #[test]
-fn a_container_may_leave_the_command_to_its_image() {
-    let text = with_spec("  target: { type: container, image: ghcr.io/acme/review:1 }\n")
-        .replace("  command: [a]\n", "");
-    assert!(good(&text).command.is_empty());
+fn a_stored_definition_names_what_this_version_cannot_honour() {
+    let agent = good(FULL);
+    assert!(agent.unsupported().is_empty());
+    let mut stored = serde_json::to_value(&agent).unwrap();
+    stored["tier"] = "terminal".into();
+    stored["policies"] = serde_json::json!(["no-external-send"]);
+    stored["harness"] = "react".into();
+    stored["target"] = serde_json::json!({ "type": "container", "image": "a" });
+    stored["dependencies"] =
+        serde_json::json!([{ "agent": "indexer", "tier": null, "service": null, "port": 6667 }]);
+    let old: Agent = serde_json::from_value(stored).unwrap();
+    let named =
+        ["`policies`", "`dependencies`", "`tier`", "the harness react", "the target container"];
+    assert_eq!(old.unsupported(), named);
+}
+
+#[test]
+fn names_of_agents_may_have_underscores() {
+    for name in ["spanish_translator", "a", "a_b-c", "9_9"] {
+        let text = with_spec("").replace("name: a }", &format!("name: {name:?} }}"));
+        assert_eq!(good(&text).name, name);
+    }
+    for name in ["_a", "a_", "A_b", "a.b", "a b", "a@b"] {
+        let text = with_spec("").replace("name: a }", &format!("name: {name:?} }}"));
+        assert!(parse("agent.yaml", &text).is_err(), "{name}");
+    }
 }
 
 #[test]

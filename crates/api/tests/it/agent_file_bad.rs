@@ -1,4 +1,5 @@
-use errand_api::agent_file::{parse, parse_bytes};
+use errand_api::agent_file::{Problems, Reference, parse, parse_bytes, parse_knowing};
+use errand_api::error_code::ErrorCode;
 
 use crate::agent_file::{FULL, with_spec};
 
@@ -48,7 +49,7 @@ spec:
     agent.yaml:4:1: command: unknown field "command"
       hint: it belongs under spec
     agent.yaml:6:9: metadata.name: "Code_Review" cannot be an agent's name
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
+      hint: lower-case letters, digits, '-' and '_', at most 63 characters, a letter or digit first and last
     agent.yaml:7:12: metadata.version: "1.2" is not a semantic version
       hint: write three numbers, such as 1.2.0 or 1.2.0-rc.1
     agent.yaml:8:3: metadata.label: unknown field "label"
@@ -260,8 +261,8 @@ fn what_must_be_there_is_asked_for() {
       hint: write command: [python3, main.py]; a relative path is looked up beside this file first
     agent.yaml:3:9: metadata: expected a mapping, found nothing
     agent.yaml:4:5: spec: expected a mapping, found nothing
-    agent.yaml:4:7: spec: "model" is missing: the react harness calls one
-      hint: write model: { provider: anthropic, name: … }
+    agent.yaml:4:17: spec.harness: the harness react is not supported by this version of errand
+      hint: write harness: command, or leave it out
     "#);
 }
 
@@ -272,7 +273,7 @@ fn names_and_versions() {
     let long = format!("name: {}", "a".repeat(64));
     let said = [
         "name: -a",
-        "name: a_b",
+        "name: a_",
         "name: Ünicode",
         "name: ''",
         "name: 5",
@@ -287,17 +288,17 @@ fn names_and_versions() {
     .map(metadata);
     insta::assert_snapshot!(said.join("\n"), @r#"
     agent.yaml:3:19: metadata.name: "-a" cannot be an agent's name
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
-    agent.yaml:3:19: metadata.name: "a_b" cannot be an agent's name
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
+      hint: lower-case letters, digits, '-' and '_', at most 63 characters, a letter or digit first and last
+    agent.yaml:3:19: metadata.name: "a_" cannot be an agent's name
+      hint: lower-case letters, digits, '-' and '_', at most 63 characters, a letter or digit first and last
     agent.yaml:3:19: metadata.name: "Ünicode" cannot be an agent's name
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
+      hint: lower-case letters, digits, '-' and '_', at most 63 characters, a letter or digit first and last
     agent.yaml:3:19: metadata.name: the text is empty
     agent.yaml:3:19: metadata.name: expected text, found the number 5
       hint: put it in quotes: "5"
     agent.yaml:3:19: metadata.name: expected text, found a list
     agent.yaml:3:19: metadata.name: "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" cannot be an agent's name
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
+      hint: lower-case letters, digits, '-' and '_', at most 63 characters, a letter or digit first and last
     agent.yaml:3:31: metadata.version: "1" is not a semantic version
       hint: write three numbers, such as 1.2.0 or 1.2.0-rc.1
     agent.yaml:3:31: metadata.version: "v1.0.0" is not a semantic version
@@ -329,7 +330,6 @@ fn commands_and_surroundings() {
             "env: { A: \"x\\0y\" }",
             "secrets: [token, A, A, ERRAND_X]",
             "secrets: [A]\n  env: { A: plain }",
-            "tier: ''",
         ]),
         @r#"
     agent.yaml:6:12: spec.harness: expected a harness, found a list
@@ -343,6 +343,8 @@ fn commands_and_surroundings() {
       hint: write image: registry.example/name@sha256:… or name:tag
     agent.yaml:6:37: spec.target.image: "--privileged" cannot be an image reference
       hint: no spaces, and no dash at the beginning
+    agent.yaml:6:19: spec.target.type: the target kubernetes is not supported by this version of errand
+      hint: write target: { type: process }, or leave it out
     agent.yaml:6:52: spec.target.namespace: "My_Space" cannot be a namespace
       hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
     agent.yaml:6:22: spec.workspace.mode: "worktre" is not a workspace mode
@@ -366,7 +368,6 @@ fn commands_and_surroundings() {
     agent.yaml:6:26: spec.secrets[3]: ERRAND_X is reserved: errand sets what begins with ERRAND_
     agent.yaml:7:8: spec.env: A is both a secret and a plain variable
       hint: remove it from env: the secret is set in the environment
-    agent.yaml:6:9: spec.tier: the text is empty
     "#
     );
     let command = |command: &str| bad(&with_spec("").replace("[a]", command));
@@ -414,7 +415,6 @@ fn limits() {
             "budgets: { cost_usd_per_run: 0.0000001 }",
             "budgets: { cost_usd_per_run: \"2\" }",
             "budgets: { on_exceed: stop }",
-            "policies: [\"no external\"]",
         ]),
         @r#"
     agent.yaml:6:20: spec.timeouts.run: the duration 10 has no unit
@@ -475,8 +475,6 @@ fn limits() {
       hint: write a number with at most six decimals, such as 2.50
     agent.yaml:6:25: spec.budgets.on_exceed: "stop" is not what happens when a budget is spent
       hint: one of: deny_call, pause, cancel
-    agent.yaml:6:14: spec.policies[0]: "no external" cannot be a policy
-      hint: letters, digits, '-', '_' and '.', at most 128 characters
     "#
     );
 }
@@ -639,7 +637,6 @@ fn models_and_tools() {
             "mcp_servers: [{ name: a }]",
             "mcp_servers: [{ name: a, command: [b], url: 'https://c/' }]",
             "mcp_servers: [{ name: a, url: 'ftp://c/' }]",
-            "dependencies: [{ port: 0 }]",
         ]),
         @r#"
     agent.yaml:6:10: spec.model: expected a mapping, found the text "claude"
@@ -657,9 +654,6 @@ fn models_and_tools() {
       hint: remove one of them
     agent.yaml:6:33: spec.mcp_servers[0].url: "ftp://c/" is not a URL
       hint: begin with https:// or http://
-    agent.yaml:6:18: spec.dependencies[0]: "agent" is missing
-      hint: write agent: and the name of the agent that offers it
-    agent.yaml:6:26: spec.dependencies[0].port: expected a whole number from 1 to 65535, found 0
     "#
     );
 }
@@ -678,5 +672,69 @@ fn no_cut_and_no_flip_of_a_good_file_is_a_panic() {
             bytes[at] = byte;
             let _any = parse_bytes("agent.yaml", &bytes);
         }
+    }
+}
+
+#[test]
+fn promises_that_nothing_keeps_are_refused_by_name() {
+    let problems = parse(
+        "agent.yaml",
+        &with_spec(
+            "  harness: react\n  target: { image: a, type: container }\n  tier: terminal\n  policies: \
+             [no-external-send]\n  dependencies: [{ agent: scuttlebot, service: irc, port: 6667 }]\n",
+        ),
+    )
+    .unwrap_err();
+    insta::assert_snapshot!(problems, @r"
+    agent.yaml:6:12: spec.harness: the harness react is not supported by this version of errand
+      hint: write harness: command, or leave it out
+    agent.yaml:7:29: spec.target.type: the target container is not supported by this version of errand
+      hint: write target: { type: process }, or leave it out
+    agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
+      hint: remove it
+    agent.yaml:9:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them
+      hint: remove it; limits in `budgets` are enforced
+    agent.yaml:10:17: spec.dependencies: `dependencies` is not supported by this version of errand: errand does not start or wait for services of other agents
+      hint: remove it; the agent itself can wait for what it needs
+    ");
+    assert_eq!(Problems::code_of(&[problems]), ErrorCode::AgentUnsupported);
+    let mixed = parse("agent.yaml", &with_spec("  tier: a\n  env: 5\n")).unwrap_err();
+    assert_eq!(mixed.problems.len(), 2);
+    assert_eq!(Problems::code_of(&[mixed]), ErrorCode::AgentFileInvalid);
+}
+
+#[test]
+fn files_that_the_command_needs_are_asked_for() {
+    let asked = |spec: &str| {
+        let mut asked = Vec::new();
+        let mut known = |reference: &Reference| {
+            asked.push(reference.clone());
+            Ok(())
+        };
+        let text = with_spec("").replace("command: [a]", spec);
+        parse_knowing("agent.yaml", text.as_bytes(), &mut known).unwrap();
+        asked
+    };
+    let program = |name: &str| Reference::Program(name.to_owned());
+    let script = |name: &str| Reference::Script(name.to_owned());
+    let cases = [
+        (
+            "command: [python3, -B, src/main.py, other.py]",
+            vec![program("python3"), script("src/main.py")],
+        ),
+        ("command: [/usr/bin/python3.12, main.py]", vec![script("main.py")]),
+        ("command: [./run.sh, x.py]", vec![program("./run.sh")]),
+        ("command: [sh, -c, 'python3 a.py']", vec![program("sh")]),
+        ("command: [python3, -m, tool, a.py]", vec![program("python3")]),
+        ("command: [cat, notes.py]", vec![program("cat")]),
+        ("command: [bash, /opt/run.sh]", vec![program("bash")]),
+        ("command: [python3, main.py]\n  workspace: { mode: cwd }", vec![program("python3")]),
+        (
+            "command: [a]\n  skills: [s]\n  configs: [c]",
+            vec![Reference::Skill("s".to_owned()), Reference::Config("c".to_owned()), program("a")],
+        ),
+    ];
+    for (spec, expected) in cases {
+        assert_eq!(asked(spec), expected, "{spec}");
     }
 }

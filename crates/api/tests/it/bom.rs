@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use errand_api::agent_file::Agent;
+use errand_api::agent_file::{Agent, Dependency, Target};
 use errand_api::bom::{
     Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject, build, diff, document,
 };
@@ -58,6 +58,20 @@ fn whole(bom: &Bom) -> Value {
     document(&content, &bom.digest, Some(3))
 }
 
+/// A definition with everything, also with what only older errands packed.
+fn full_agent() -> Agent {
+    let mut agent = good(FULL);
+    agent.tier = Some("terminal".to_owned());
+    agent.dependencies = vec![Dependency {
+        tier: None,
+        agent: "indexer".to_owned(),
+        service: Some("search".to_owned()),
+        port: Some(8080),
+    }];
+    agent.policies = vec!["no-external-send".to_owned()];
+    agent
+}
+
 /// An agent with everything that an inventory can hold.
 fn full() -> Value {
     let link = PackagedContent::Link { target: "review.py".to_owned() };
@@ -66,7 +80,7 @@ fn full() -> Value {
         file("post.sh", "true"),
         PackagedFile { path: "main".to_owned(), content: link },
     ];
-    whole(&bom_of(&good(FULL), files))
+    whole(&bom_of(&full_agent(), files))
 }
 
 /// The published schema, if the tooling of the tests could install it.
@@ -101,10 +115,10 @@ impl jsonschema::Retrieve for Folder {
 #[test]
 fn every_inventory_is_valid_by_the_published_schema() {
     let Some(schema) = schema() else { return };
-    let container = "  target: { type: container, image: ghcr.io/acme/agent:1 }\n";
+    let mut container = good(&with_spec(""));
+    container.target = Target::Container { image: "ghcr.io/acme/agent:1".to_owned() };
     let clone = "  workspace: { mode: clone, url: https://me:word@example.org/r.git?k=1 }\n";
-    let agents =
-        [good(FULL), good(&with_spec("")), good(&with_spec(container)), good(&with_spec(clone))];
+    let agents = [full_agent(), good(&with_spec("")), container, good(&with_spec(clone))];
     for agent in agents.iter().chain([&team()]) {
         let document = whole(&bom_of(agent, vec![file("a b/ü", ""), file("a.sh", "true")]));
         let errors: Vec<_> =
@@ -149,7 +163,7 @@ fn an_inventory_names_everything_and_no_value_of_a_secret() {
 
 #[test]
 fn equal_content_has_an_equal_digest_and_serial_number() {
-    let agent = good(FULL);
+    let agent = full_agent();
     let (one, other) = (file("a", "1"), file("b", "2"));
     let bom = bom_of(&agent, vec![one.clone(), other.clone()]);
     assert_eq!(bom, bom_of(&agent, vec![other, one.clone()]), "files come in any order");
@@ -169,10 +183,13 @@ fn credentials_in_addresses_are_left_out() {
 
 #[test]
 fn a_difference_names_what_was_added_removed_and_changed() {
-    let before = bom_of(&good(FULL), vec![file("same", ""), file("old", ""), file("changed", "1")]);
+    let Agent { policies, tier, dependencies, .. } = full_agent();
+    let before =
+        bom_of(&full_agent(), vec![file("same", ""), file("old", ""), file("changed", "1")]);
     let text = FULL.replace("version: 1.2.0", "version: 1.3.0").replace("gpt-4o-mini", "gpt-5");
     let text = text.replace("TZ: UTC", "TZ: CET").replace("step: 5m", "step: 6m");
-    let after = bom_of(&good(&text), vec![file("same", ""), file("new", ""), file("changed", "2")]);
+    let after = Agent { policies, tier, dependencies, ..good(&text) };
+    let after = bom_of(&after, vec![file("same", ""), file("new", ""), file("changed", "2")]);
     let found = diff(&whole(&before), &whole(&after));
     let names = |items: &[errand_api::bom::Item]| -> Vec<String> {
         items.iter().map(|item| item.reference.clone()).collect()

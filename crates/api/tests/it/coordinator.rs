@@ -1,6 +1,6 @@
 //! Coordinators and handoffs in agent files.
 
-use errand_api::agent_file::{Agent, Unknown, parse, parse_knowing};
+use errand_api::agent_file::{Agent, ProblemKind, Reference, Unknown, parse, parse_knowing};
 use errand_model::event::MessageType;
 
 use crate::agent_file::with_spec;
@@ -288,15 +288,19 @@ fn every_mistake_in_a_graph_is_told_at_its_place() {
     insta::assert_snapshot!(said.join("\n"), @r#"
     agent.yaml:5:61: spec.coordinator.graph.a.outputs_to[0]: "b" is not a node of the graph
       hint: one of: a, __end__, __self__, __prev__, __next__
+    agent.yaml:5:41: spec.coordinator.graph: no path leads from the start to __end__
+      hint: write outputs_to: [__end__] on the node whose output is the result
     agent.yaml:5:43: spec.coordinator.graph.a.b: "a.b" cannot be the name of a node
       hint: letters, digits, '-' and '_', at most 63 characters, a letter or digit first
-    agent.yaml:5:62: spec.coordinator.graph.spanish_translator: no agent can have the name "spanish_translator"
-      hint: write agent: and its name or path
+    agent.yaml:5:62: spec.coordinator.graph.spanish_translator: no message reaches "spanish_translator"
+      hint: name it in another node's outputs_to, or write start: spanish_translator
     agent.yaml:5:61: spec.coordinator.graph.a.outputs_to[0]: "__done__" is not a node of the graph
       hint: one of: a, __end__, __self__, __prev__, __next__
     agent.yaml:5:80: spec.coordinator.graph.a.outputs_to[2]: "__end__" is listed twice
     agent.yaml:5:89: spec.coordinator.graph.a.outputs_to[3]: "__end__" is also listed without a condition
       hint: a message would take both edges: remove one
+    agent.yaml:5:43: spec.coordinator.graph.a: the loop a -> a has no bound
+      hint: write max_messages beside graph, or max_runs on one of these nodes
     agent.yaml:5:84: spec.coordinator.graph.a.outputs_to[0].when.type: "task" is not a type of message
       hint: did you mean "TASK"? One of: TASK, RESULT, VALIDATION, ERROR, CONTROL
     agent.yaml:5:115: spec.coordinator.graph.a.outputs_to[1].when: the condition says nothing
@@ -319,6 +323,24 @@ fn every_mistake_in_a_graph_is_told_at_its_place() {
       hint: one of: any, all
     agent.yaml:5:70: spec.coordinator.graph.a.max_runs: expected a whole number from 1 to 100000, found 0
     agent.yaml:5:80: spec.coordinator.graph.a.input: the template cannot be read: "outputs.z": no agent here has the name "z"
+    "#);
+    let at_once = bad(
+        "coordinator: { type: workflow, graph: { draft: { outputs_to: [chek] }, check: { outputs_to: [draft, \
+         elsewhere] }, lonely: { outputs_to: [lonely] }, stuck: { outputs_to: [lonely] } } }",
+    );
+    insta::assert_snapshot!(at_once, @r#"
+    agent.yaml:5:43: spec.coordinator.graph.draft: the loop draft -> check -> draft has no bound
+      hint: write max_messages beside graph, or max_runs on one of these nodes
+    agent.yaml:5:65: spec.coordinator.graph.draft.outputs_to[0]: "chek" is not a node of the graph
+      hint: did you mean "check"?
+    agent.yaml:5:103: spec.coordinator.graph.check.outputs_to[1]: "elsewhere" is not a node of the graph
+      hint: one of: draft, check, lonely, stuck, __end__, __self__, __prev__, __next__
+    agent.yaml:5:117: spec.coordinator.graph.lonely: no message reaches "lonely"
+      hint: name it in another node's outputs_to, or write start: lonely
+    agent.yaml:5:117: spec.coordinator.graph.lonely: the loop lonely -> lonely has no bound
+      hint: write max_messages beside graph, or max_runs on one of these nodes
+    agent.yaml:5:151: spec.coordinator.graph.stuck: no message reaches "stuck"
+      hint: name it in another node's outputs_to, or write start: stuck
     "#);
     let start =
         bad("coordinator: { type: workflow, start: z, graph: { a: { outputs_to: [__end__] } } }");
@@ -406,10 +428,11 @@ fn agents_that_are_not_known_are_told_with_everything_else() {
          ../x, outputs_to: [__end__] }\n      c: { outputs_to: [] }",
     );
     let mut asked = Vec::new();
-    let mut known = |agent: &str| {
-        asked.push(agent.to_owned());
+    let mut known = |reference: &Reference| {
+        let Reference::Agent(agent) = reference else { return Ok(()) };
+        asked.push(agent.clone());
         let hint = Some("look again".to_owned());
-        Err(Unknown { message: format!("there is no {agent}"), hint })
+        Err(Unknown { message: format!("there is no {agent}"), hint, kind: ProblemKind::Invalid })
     };
     let problems = parse_knowing("agent.yaml", text.as_bytes(), &mut known).unwrap_err();
     assert_eq!(asked, ["a", "../x", "c"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use errand_agent::parcel;
-use errand_api::agent_file::{Problems, Unknown};
+use errand_api::agent_file::{ProblemKind, Problems, Unknown};
 use errand_api::error_code::ErrorCode;
 use errand_engine::agents;
 
@@ -77,6 +77,7 @@ fn known(named: &BTreeMap<String, bool>, agent: &str) -> Result<(), Unknown> {
     Err(Unknown {
         message: format!("no agent {agent} is registered"),
         hint: Some("register it with `errand push`, or name its folder by path".to_owned()),
+        kind: ProblemKind::Invalid,
     })
 }
 
@@ -87,7 +88,7 @@ fn json(context: &Context, shown: &str, files: &[Problems]) -> Result<u8, Failur
         .map(|(file, problem)| {
             let mut shown_problem = serde_json::json!({
                 "path": problem.path, "line": problem.line, "column": problem.column,
-                "message": problem.message, "hint": problem.hint,
+                "message": problem.message, "hint": problem.hint, "code": problem.kind.code().as_str(),
             });
             if file.source_name != shown {
                 shown_problem["source"] = file.source_name.as_str().into();

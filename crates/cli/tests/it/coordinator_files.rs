@@ -129,6 +129,30 @@ fn a_run_is_refused_if_one_of_its_agents_could_not_run() {
 }
 
 #[test]
+fn validate_build_and_run_report_the_same_problems_at_once() {
+    let sandbox = sandbox();
+    let head = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: a }\nspec:\n";
+    let promises = "  command: [cat]\n  policies: [no-external-send]\n  tier: terminal\n  \
+                    dependencies: [{ agent: scuttlebot, service: irc, port: 6667 }]\n";
+    let missing = "  command: [python3, summarise.py]\n  skills: [a, b]\n  configs: [c]\n";
+    let cases = [
+        (promises, "agent_unsupported", ["agent.yaml:6:13", "agent.yaml:7:9", "agent.yaml:8:17"]),
+        (missing, "agent_file_invalid", ["agent.yaml:5:22", "agent.yaml:6:15", "agent.yaml:7:13"]),
+    ];
+    for (spec, code, places) in cases {
+        drop(sandbox.write("a/agent.yaml", format!("{head}{spec}")));
+        let all = ["validate", "build", "run"].map(|verb| said(&sandbox, &[verb, "a"], 2));
+        assert_eq!(all[0], all[1]);
+        assert_eq!(all[0], all[2]);
+        assert!(all[0].contains(&format!("error[{code}]")), "{}", all[0]);
+        for place in places {
+            assert!(all[0].contains(place), "{place}: {}", all[0]);
+        }
+        assert!(!sandbox.registry().exists(), "something was created");
+    }
+}
+
+#[test]
 fn a_coordinator_is_no_service() {
     let sandbox = sandbox();
     drop(sandbox.agent(&Agent::shell("cat").named("good")));

@@ -42,6 +42,28 @@ fn children(sandbox: &Sandbox, parent: &str) -> Vec<Value> {
 }
 
 #[test]
+fn names_of_agents_with_underscores_are_names_of_members_and_folders() {
+    let sandbox = sandbox();
+    let names = ["spanish_translator", "french_translator", "german_translator"];
+    for name in names {
+        sandbox.agent(&answers(name, &format!("given + ' ({})'", &name[..2])));
+    }
+    let definition = "{ type: fan_out, agents: [../spanish_translator, ../french_translator, \
+                      ../german_translator], aggregation: merge_all }";
+    let fan_out = coordinator(&sandbox, "all_translators", definition, "");
+    let merged = output(&sandbox, &fan_out, &json!("hello"));
+    let expected = json!({
+        "spanish_translator": "hello (sp)",
+        "french_translator": "hello (fr)",
+        "german_translator": "hello (ge)",
+    });
+    assert_eq!(merged, expected);
+    let one = sandbox.errand(["ps", "-a", "--json", "--filter", "agent=spanish_translator"]).run();
+    let one = one.ok().json();
+    assert_eq!(one.as_array().map(Vec::len), Some(1), "{one}");
+}
+
+#[test]
 fn a_chain_gives_each_agent_what_the_one_before_gave() {
     let sandbox = sandbox();
     for (name, expression) in [("double", "given * 2"), ("add", "given + 1")] {

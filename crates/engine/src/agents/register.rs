@@ -77,14 +77,24 @@ fn checked(
     })?;
     // With all its problems, and under the name that its owner knows.
     agent_file::parse_bytes(shown, &located.read()?)
-        .map_err(|problems| parcel::Error::AgentFileInvalid { problems })?;
-    let plan = plan(folder)?;
+        .map_err(|problems| parcel::Error::AgentFileInvalid { files: vec![problems] })?;
+    let here = located.agent_file.display().to_string();
+    let plan = plan(folder).map_err(|error| renamed(error, &here, shown))?;
     for member in plan.members() {
         let checked = crate::admit::check_agent(member.agent(), &member.source().folder);
         checked.map_err(|error| error.of_member(&member.agent().name))?;
     }
     crate::admit::check_agent(plan.agent(), &plan.source().folder)?;
     Ok(plan)
+}
+
+/// The same error, about the file under the name that its owner knows.
+fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
+    let parcel::Error::AgentFileInvalid { mut files } = error else { return error };
+    for file in files.iter_mut().filter(|file| file.source_name == here) {
+        shown.clone_into(&mut file.source_name);
+    }
+    parcel::Error::AgentFileInvalid { files }
 }
 
 /// Keeps the parcel of a checked agent and registers it. The version is the current one then.

@@ -1,9 +1,9 @@
-//! Budgets and policies.
+//! Budgets.
 
 use super::super::OnExceed;
 use super::super::definition::{Agent, Budgets};
 use super::super::reader::{At, Object, Reader};
-use super::{model, quantity};
+use super::quantity;
 
 const ON_EXCEED: &[(&str, OnExceed)] =
     &[("deny_call", OnExceed::DenyCall), ("pause", OnExceed::Pause), ("cancel", OnExceed::Cancel)];
@@ -23,9 +23,6 @@ const FIELDS: &[&str] = &[
 pub(super) fn read(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     if let Some(at) = spec.get("budgets") {
         agent.budgets = budgets(reader, &at).unwrap_or_default();
-    }
-    if let Some(at) = spec.get("policies") {
-        agent.policies = model::slugs(reader, &at, "a policy");
     }
 }
 

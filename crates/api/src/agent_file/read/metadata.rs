@@ -14,10 +14,14 @@ pub(super) fn read(reader: &mut Reader, at: &At<'_>, agent: &mut Agent) {
     if let Some(at) = fields.require(reader, "name", "write name: my-agent")
         && let Some(name) = reader.text(&at)
     {
-        if names::is_dns_label(&name) {
+        if names::is_agent_name(&name) {
             agent.name = name;
         } else {
-            reader.report_hint(&at, format!("{name:?} cannot be an agent's name"), names::DNS_HINT);
+            reader.report_hint(
+                &at,
+                format!("{name:?} cannot be an agent's name"),
+                names::AGENT_HINT,
+            );
         }
     }
     if let Some(at) = fields.get("version")

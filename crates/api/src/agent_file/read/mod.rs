@@ -9,6 +9,7 @@ mod metadata;
 mod model;
 mod names;
 mod process;
+mod promises;
 pub(crate) mod quantity;
 mod schedules;
 mod whole;
@@ -54,14 +55,18 @@ pub(super) const SPEC_FIELDS: &[&str] = &[
     "handoffs",
 ];
 
-/// The agent that `root` defines, or everything that is wrong with it. What it says of other agents
-/// is held against what `known` knows of them.
+/// The agent that `root` defines, or everything that is wrong with it. What it refers to is held
+/// against what `known` knows of it.
 pub(super) fn agent(root: &Node, known: &mut Known<'_>) -> Result<Agent, Vec<Problem>> {
     let mut reader = Reader::default();
     let agent = document(&mut reader, &At { node: root, path: String::new() });
-    for named in std::mem::take(&mut reader.agents) {
-        if let Err(unknown) = known(&named.agent) {
-            reader.report_at(named.place, &named.path, unknown.message, unknown.hint);
+    for placed in std::mem::take(&mut reader.references) {
+        if let Err(unknown) = known(&placed.reference) {
+            let before = reader.problems.len();
+            reader.report_at(placed.place, &placed.path, unknown.message, unknown.hint);
+            for problem in &mut reader.problems[before..] {
+                problem.kind = unknown.kind;
+            }
         }
     }
     match agent {
@@ -94,6 +99,7 @@ fn document(reader: &mut Reader, root: &At<'_>) -> Option<Agent> {
         && let Some(spec) = reader.object(&at, SPEC_FIELDS)
     {
         read_spec(reader, &spec, &mut agent);
+        promises::check(reader, &spec, &agent);
         whole::check(reader, &at, &spec, &agent);
     }
     Some(agent)

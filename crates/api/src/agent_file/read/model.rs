@@ -1,7 +1,8 @@
 //! Models, tools and what else an agent refers to by name.
 
 use super::super::SideEffect;
-use super::super::definition::{Agent, Dependency, McpServer, Model, ModelName, Tool};
+use super::super::definition::{Agent, McpServer, Model, ModelName, Tool};
+use super::super::known::Reference;
 use super::super::reader::{At, Object, Reader};
 use super::super::yaml::Kind;
 use super::{json_schema, names, process};
@@ -11,10 +12,10 @@ const TOOL_FIELDS: &[&str] = &["name", "description", "command", "input_schema",
 pub(super) fn read(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     agent.model = spec.get("model").and_then(|at| model(reader, &at));
     if let Some(at) = spec.get("skills") {
-        agent.skills = slugs(reader, &at, "a skill");
+        agent.skills = slugs(reader, &at, "a skill", Reference::Skill);
     }
     if let Some(at) = spec.get("configs") {
-        agent.configs = slugs(reader, &at, "a config");
+        agent.configs = slugs(reader, &at, "a config", Reference::Config);
     }
     if let Some(at) = spec.get("tools") {
         agent.tools = tools(reader, &at);
@@ -22,21 +23,22 @@ pub(super) fn read(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     if let Some(at) = spec.get("mcp_servers") {
         agent.mcp_servers = mcp_servers(reader, &at);
     }
-    agent.tier = spec.get("tier").and_then(|at| slug(reader, &at, "a tier"));
-    if let Some(at) = spec.get("dependencies") {
-        let items = reader.list(&at);
-        agent.dependencies = items.iter().filter_map(|item| dependency(reader, item)).collect();
-    }
 }
 
-/// A list of names, each at most once.
-pub(super) fn slugs(reader: &mut Reader, at: &At<'_>, what: &str) -> Vec<String> {
+/// A list of names of files, each at most once.
+fn slugs(
+    reader: &mut Reader,
+    at: &At<'_>,
+    what: &str,
+    reference: fn(String) -> Reference,
+) -> Vec<String> {
     let mut slugs = Vec::new();
     for item in reader.list(at) {
         if let Some(name) = slug(reader, &item, what) {
             if slugs.contains(&name) {
                 reader.report(&item, format!("{name:?} is listed twice"));
             } else {
+                reader.refers_to(&item, reference(name.clone()));
                 slugs.push(name);
             }
         }
@@ -163,18 +165,4 @@ fn http_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     }
     reader.report_hint(at, format!("{url:?} is not a URL"), "begin with https:// or http://");
     None
-}
-
-fn dependency(reader: &mut Reader, at: &At<'_>) -> Option<Dependency> {
-    let fields = reader.object(at, &["tier", "agent", "service", "port"])?;
-    let agent = fields
-        .require(reader, "agent", "write agent: and the name of the agent that offers it")
-        .and_then(|at| slug(reader, &at, "an agent's name"));
-    let tier = fields.get("tier").and_then(|at| slug(reader, &at, "a tier"));
-    let service = fields.get("service").and_then(|at| slug(reader, &at, "a service"));
-    let port = fields
-        .get("port")
-        .and_then(|at| reader.whole32(&at, 1..=u32::from(u16::MAX)))
-        .and_then(|port| u16::try_from(port).ok());
-    Some(Dependency { tier, agent: agent?, service, port })
 }

@@ -14,6 +14,20 @@ pub(super) fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+/// What to write where [`is_agent_name`] says no.
+pub(super) const AGENT_HINT: &str = "lower-case letters, digits, '-' and '_', at most 63 \
+                                     characters, a letter or digit first and last";
+
+/// Whether `text` could be the name of an agent: a part of addresses, and of `name@version`.
+pub(super) fn is_agent_name(text: &str) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && bytes.iter().all(|byte| is_plain(byte) || b"-_".contains(byte))
+        && bytes.first().is_some_and(is_plain)
+        && bytes.last().is_some_and(is_plain)
+}
+
 /// Whether `text` could be a label's key.
 pub(super) fn is_label_key(text: &str) -> bool {
     !text.is_empty()

@@ -42,7 +42,7 @@ fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
         return;
     }
     match agent.harness {
-        Harness::Command | Harness::Acp => {
+        Harness::Command => {
             if given.is_none() && matches!(agent.target, Target::Process) {
                 reader.report_hint(
                     at,
@@ -52,22 +52,8 @@ fn command(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
                 );
             }
         }
-        Harness::React => {
-            if let Some(command) = given {
-                reader.report_hint(
-                    &command,
-                    "errand itself drives the react harness: it has no command",
-                    "remove command, or write harness: command",
-                );
-            }
-            if spec.get("model").is_none() {
-                reader.report_hint(
-                    at,
-                    "\"model\" is missing: the react harness calls one",
-                    "write model: { provider: anthropic, name: … }",
-                );
-            }
-        }
+        // Refused as a whole.
+        Harness::Acp | Harness::React => {}
     }
 }
 
@@ -100,7 +86,6 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("env", "an environment"),
     ("tools", "tools"),
     ("mcp_servers", "MCP servers"),
-    ("dependencies", "dependencies"),
     ("resources", "resources"),
     ("concurrency", "a bound on its processes"),
     ("schedules", "schedules of a service"),

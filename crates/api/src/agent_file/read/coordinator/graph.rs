@@ -10,14 +10,35 @@ use super::super::super::yaml::Entry;
 /// Where messages can go from each node, `__self__` and `__prev__` resolved.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
+/// What is known of a graph beside its nodes.
+pub(super) struct Knowledge<'a> {
+    /// Whether the workflow's `start` is what the file says.
+    pub(super) is_start_known: bool,
+    /// Nodes with edges that could not be read: they may lead anywhere.
+    pub(super) open: BTreeSet<&'a str>,
+    /// Whether the file bounds the number of messages.
+    pub(super) has_max: bool,
+}
+
 /// Reports nodes that no message reaches, nodes from which none reaches `__end__`, and loops without
-/// a bound. The nodes and edges themselves are good.
-pub(super) fn check(reader: &mut Reader, at: &At<'_>, workflow: &Workflow, has_max: bool) {
+/// a bound, as far as that is known.
+pub(super) fn check<'a>(
+    reader: &mut Reader,
+    at: &At<'a>,
+    workflow: &'a Workflow,
+    known: &Knowledge<'a>,
+) {
     let entries = reader.entries(at).unwrap_or_default();
     let edges = edges(workflow);
-    let reached = reachable(&workflow.start, &edges);
-    let ending = reachable(END, &reversed(&edges));
-    if !ending.contains(workflow.start.as_str()) {
+    let reached = match known.is_start_known {
+        true => reachable(&workflow.start, &edges),
+        false => edges.keys().copied().collect(),
+    };
+    let mut to_end = reversed(&edges);
+    to_end.entry(END).or_default().extend(known.open.iter().copied());
+    let ending = reachable(END, &to_end);
+    let does_end = !known.is_start_known || ending.contains(workflow.start.as_str());
+    if !does_end {
         let hint = "write outputs_to: [__end__] on the node whose output is the result";
         reader.report_hint(at, "no path leads from the start to __end__", hint);
     }
@@ -30,13 +51,13 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, workflow: &Workflow, has_m
         if !reached.contains(name) {
             let hint = format!("name it in another node's outputs_to, or write start: {name}");
             report(&format!("no message reaches {name:?}"), hint);
-        } else if !ending.contains(name) && ending.contains(workflow.start.as_str()) {
+        } else if !ending.contains(name) && does_end {
             let hint = "write outputs_to: [__end__], another node, or __prev__ if it answers \
                         whoever writes to it";
             report(&format!("no path leads from {name:?} to __end__"), hint.to_owned());
         }
     }
-    if !has_max {
+    if !known.has_max {
         loops(reader, at, (workflow, &edges), entries);
     }
 }

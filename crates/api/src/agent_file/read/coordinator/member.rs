@@ -3,6 +3,7 @@
 use errand_model::coordination::AGENTS_LIMIT;
 
 use super::super::super::coordinator::{Member, default_name, is_path};
+use super::super::super::known::Reference;
 use super::super::super::reader::{At, Object, Reader};
 use super::super::super::yaml::Kind;
 use super::super::names;
@@ -116,7 +117,7 @@ fn name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
 pub(super) fn agent(reader: &mut Reader, at: &At<'_>) -> Option<String> {
     let agent = reader.text(at)?;
     if check(reader, at, &agent) {
-        reader.names_agent(at, &agent);
+        reader.refers_to(at, Reference::Agent(agent.clone()));
         return Some(agent);
     }
     None
@@ -133,7 +134,7 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, agent: &str) -> bool {
         return true;
     }
     let (name, version) = agent.split_once('@').unwrap_or((agent, "0"));
-    if names::is_dns_label(name) && names::is_plain_argument(version) && !version.is_empty() {
+    if names::is_agent_name(name) && names::is_plain_argument(version) && !version.is_empty() {
         return true;
     }
     reader.report_hint(at, format!("{agent:?} cannot be an agent"), AGENT_HINT);

@@ -1,11 +1,12 @@
 //! Workflows: nodes and edges.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::coordination::{Edge, Join, Node, Pattern, ROLES, Workflow};
 use errand_model::event::MessageType;
 
 use super::super::super::coordinator::{Coordinator, Member};
+use super::super::super::known::Reference;
 use super::super::super::reader::{At, Object, Reader, field_of};
 use super::super::super::suggest::closest;
 use super::super::super::yaml::{Entry, Kind};
@@ -27,75 +28,92 @@ pub(super) fn read(reader: &mut Reader, at: &At<'_>) -> Option<Coordinator> {
     }
     member::bound(reader, &graph_at, entries.len());
     let names: Vec<&str> = entries.iter().map(|entry| entry.key.as_str()).collect();
-    let before = reader.problems.len();
     let (mut agents, mut nodes) = (Members::new(), BTreeMap::new());
+    let mut open = BTreeSet::new();
     for entry in entries {
         let field = field_of(&graph_at, entry);
         if !names::is_member_name(&entry.key) {
             let message = format!("{:?} cannot be the name of a node", entry.key);
             let hint = Some(names::MEMBER_HINT.to_owned());
             reader.report_at(entry.key_place, &field.path, message, hint);
-        } else if let Some((member, node)) = node(reader, &field, entry, &names) {
-            agents.insert(entry.key.clone(), member);
-            nodes.insert(entry.key.clone(), node);
         }
+        let read = node(reader, &field, entry, &names);
+        if read.has_unknown_edges {
+            open.insert(entry.key.as_str());
+        }
+        agents.extend(read.member.map(|member| (entry.key.clone(), member)));
+        nodes.insert(entry.key.clone(), read.node);
     }
+    let first = names.first()?;
     let start = match fields.get("start") {
-        None => (*names.first()?).to_owned(),
-        Some(at) => node_name(reader, &at, &names, &[])?,
+        None => Some((*first).to_owned()),
+        Some(at) => node_name(reader, &at, &names, &[]),
     };
+    let is_start_known = start.is_some();
+    let start = start.unwrap_or_else(|| (*first).to_owned());
     let workflow = Workflow { start, max_messages, nodes };
-    if reader.problems.len() == before {
-        let is_bounded = fields.get("max_messages").is_some();
-        graph::check(reader, &graph_at, &workflow, is_bounded);
-    }
+    let has_max = fields.get("max_messages").is_some();
+    let known = graph::Knowledge { is_start_known, open, has_max };
+    graph::check(reader, &graph_at, &workflow, &known);
     Some(Coordinator { agents, pattern: Pattern::Workflow(workflow) })
 }
 
-fn node(reader: &mut Reader, at: &At<'_>, entry: &Entry, names: &[&str]) -> Option<(Member, Node)> {
+/// A node as far as it could be read.
+#[derive(Default)]
+struct ReadNode {
+    member: Option<Member>,
+    node: Node,
+    /// Whether it has edges of which nothing is known.
+    has_unknown_edges: bool,
+}
+
+fn node(reader: &mut Reader, at: &At<'_>, entry: &Entry, names: &[&str]) -> ReadNode {
+    let known = ["agent", "outputs_to", "join", "max_runs", "input"];
     let fields = match &at.node.kind {
         Kind::Null => None,
         Kind::Bool { .. }
         | Kind::Number { .. }
         | Kind::Text { .. }
         | Kind::List(_)
-        | Kind::Map(_) => {
-            Some(reader.object(at, &["agent", "outputs_to", "join", "max_runs", "input"])?)
-        }
+        | Kind::Map(_) => match reader.object(at, &known) {
+            Some(fields) => Some(fields),
+            None => return ReadNode { has_unknown_edges: true, ..ReadNode::default() },
+        },
     };
     let agent = match fields.as_ref().and_then(|fields| fields.get("agent")) {
         Some(at) => member::agent(reader, &at),
         None => agent_of_that_name(reader, at, entry),
     };
-    let node = fields.map(|fields| rest(reader, &fields, names)).unwrap_or_default();
-    Some((Member { agent: agent?, digest: None }, node))
+    let (node, has_unknown_edges) =
+        fields.map(|fields| rest(reader, &fields, names)).unwrap_or_default();
+    let member = agent.map(|agent| Member { agent, digest: None });
+    ReadNode { member, node, has_unknown_edges }
 }
 
 /// The agent of a node that names none: it has the node's name.
 fn agent_of_that_name(reader: &mut Reader, at: &At<'_>, entry: &Entry) -> Option<String> {
-    if !names::is_dns_label(&entry.key) {
+    if !names::is_agent_name(&entry.key) {
         let message = format!("no agent can have the name {:?}", entry.key);
         let hint = Some("write agent: and its name or path".to_owned());
         reader.report_at(entry.key_place, &at.path, message, hint);
         return None;
     }
-    reader.names_agent_at(entry.key_place, &at.path, &entry.key);
+    reader.refers_to_at(entry.key_place, &at.path, Reference::Agent(entry.key.clone()));
     Some(entry.key.clone())
 }
 
-fn rest(reader: &mut Reader, fields: &Object<'_>, names: &[&str]) -> Node {
-    let outputs_to = fields.get("outputs_to").map(|at| edges(reader, &at, names));
+/// The node, and whether some of its edges could not be read.
+fn rest(reader: &mut Reader, fields: &Object<'_>, names: &[&str]) -> (Node, bool) {
+    let (outputs_to, has_unknown_edges) =
+        fields.get("outputs_to").map(|at| edges(reader, &at, names)).unwrap_or_default();
     let join = fields.get("join").and_then(|at| reader.choice(&at, "a join", JOINS));
     let max_runs = fields.get("max_runs").and_then(|at| reader.whole32(&at, 1..=LARGEST_MAX_RUNS));
-    Node {
-        outputs_to: outputs_to.unwrap_or_default(),
-        join: join.unwrap_or_default(),
-        max_runs,
-        input: input(reader, fields, names),
-    }
+    let input = input(reader, fields, names);
+    (Node { outputs_to, join: join.unwrap_or_default(), max_runs, input }, has_unknown_edges)
 }
 
-fn edges(reader: &mut Reader, at: &At<'_>, names: &[&str]) -> Vec<Edge> {
+/// The edges, and whether some could not be read.
+fn edges(reader: &mut Reader, at: &At<'_>, names: &[&str]) -> (Vec<Edge>, bool) {
     let items = reader.list(at);
     let read = items.iter().map(|item| (item, edge(reader, item, names)));
     let read: Vec<_> = read.filter_map(|(item, edge)| Some((item, edge?))).collect();
@@ -110,7 +128,9 @@ fn edges(reader: &mut Reader, at: &At<'_>, names: &[&str]) -> Vec<Edge> {
             reader.report_hint(item, message, "a message would take both edges: remove one");
         }
     }
-    read.into_iter().map(|(_, edge)| edge).collect()
+    let is_list = matches!(at.node.kind, Kind::List(_));
+    let has_unknown = !is_list || read.len() < items.len();
+    (read.into_iter().map(|(_, edge)| edge).collect(), has_unknown)
 }
 
 /// A node's name alone, or a mapping with a condition.
@@ -126,16 +146,19 @@ fn edge(reader: &mut Reader, at: &At<'_>, names: &[&str]) -> Option<Edge> {
     Some(Edge { to: to?, when })
 }
 
+/// The name of a node or role. One that there is not is reported and taken for the one that was
+/// probably meant, so that its other problems can be told at once.
 fn node_name(reader: &mut Reader, at: &At<'_>, names: &[&str], roles: &[&str]) -> Option<String> {
     let name = reader.text(at)?;
     if names.contains(&name.as_str()) || roles.contains(&name.as_str()) {
         return Some(name);
     }
     let all = || names.iter().chain(roles).copied();
-    let hint = match closest(&name, all()) {
+    let meant = closest(&name, all());
+    let hint = match meant {
         Some(meant) => format!("did you mean {meant:?}?"),
         None => format!("one of: {}", all().collect::<Vec<_>>().join(", ")),
     };
     reader.report_hint(at, format!("{name:?} is not a node of the graph"), hint);
-    None
+    meant.map(str::to_owned)
 }

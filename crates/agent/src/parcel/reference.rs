@@ -1,0 +1,86 @@
+//! Files of an agent's folder that its agent file names.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Component, Path};
+
+use errand_api::agent_file::{PART_LIMIT_BYTES, ProblemKind, Reference, Unknown};
+
+/// Looks for a file that an agent file names in the agent's folder. Agents are not looked for.
+///
+/// # Errors
+///
+/// [`Unknown`]: the file is not there, or is of no use.
+pub(super) fn look(folder: &Path, reference: &Reference) -> Result<(), Unknown> {
+    match reference {
+        Reference::Agent(_) => Ok(()),
+        Reference::Skill(slug) => part(folder, reference, &format!("the skill {slug:?}")),
+        Reference::Config(slug) => part(folder, reference, &format!("the config {slug:?}")),
+        Reference::Program(program) => executable(folder, program),
+        Reference::Script(script) => {
+            if is_file(folder, script) {
+                return Ok(());
+            }
+            Err(unknown(
+                format!("there is no {script} in the agent's folder, nor in an empty workspace"),
+                format!("create {script} beside this file, or name it as it is there"),
+            ))
+        }
+    }
+}
+
+/// A file whose text goes into the brief.
+fn part(folder: &Path, reference: &Reference, what: &str) -> Result<(), Unknown> {
+    let places = reference.places();
+    let mut too_long = None;
+    for place in &places {
+        match fs::metadata(folder.join(place)) {
+            Ok(found) if found.is_file() && found.len() <= PART_LIMIT_BYTES => return Ok(()),
+            Ok(found) if found.is_file() => too_long = too_long.or(Some(place)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    if let Some(place) = too_long {
+        return Err(unknown(
+            format!("{what} is longer than {PART_LIMIT_BYTES} bytes: {place}"),
+            "shorten it: the brief holds all of it".to_owned(),
+        ));
+    }
+    let hint = format!("create one of {}", places.join(", "));
+    Err(unknown(format!("{what} is not in the agent's folder"), hint))
+}
+
+/// The program of a command, where it is named by a relative path. One that is only a word may be on
+/// the search path of the machine that runs it.
+fn executable(folder: &Path, program: &str) -> Result<(), Unknown> {
+    if !is_file(folder, program) {
+        if !program.contains('/') {
+            return Ok(());
+        }
+        return Err(Unknown {
+            message: format!("there is no file {program} in the agent's folder"),
+            hint: Some("a program with a relative path is looked up beside this file".to_owned()),
+            kind: ProblemKind::ProgramMissing,
+        });
+    }
+    match fs::metadata(folder.join(program)) {
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => Err(Unknown {
+            message: format!("the program {program} has no execute permission"),
+            hint: Some(format!("chmod +x {program}, or name its interpreter first")),
+            kind: ProblemKind::ProgramNotExecutable,
+        }),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether a word names a file below the folder.
+fn is_file(folder: &Path, word: &str) -> bool {
+    let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    !word.starts_with('-')
+        && Path::new(word).components().all(is_inside)
+        && folder.join(word).is_file()
+}
+
+fn unknown(message: String, hint: String) -> Unknown {
+    Unknown { message, hint: Some(hint), kind: ProblemKind::Invalid }
+}
