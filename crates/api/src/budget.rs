@@ -33,6 +33,18 @@ pub fn spoken_amount(measure: Measure, amount: u64) -> String {
     }
 }
 
+/// Says that a limit is spent: `tokens_per_run is spent (800 of 1000)`.
+pub fn spoken_spent(limit: LimitName, used: u64, allowed: u64) -> String {
+    let measure = limit.measure();
+    let (used, allowed) = match measure {
+        Measure::Tokens | Measure::ToolCalls => (used.to_string(), allowed.to_string()),
+        Measure::CostMicroUsd | Measure::WallTimeMs => {
+            (spoken_amount(measure, used), spoken_amount(measure, allowed))
+        }
+    };
+    format!("{} is spent ({used} of {allowed})", spoken_name(limit))
+}
+
 /// Reads `cost_usd_per_run=0.50`: a limit's name in the agent file and its value, as there.
 ///
 /// # Errors

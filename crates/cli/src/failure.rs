@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use errand_api::agent_file::Problems;
-use errand_api::budget::spoken_name;
+use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
 use errand_engine::people::Unanswerable;
 use errand_engine::{Error as EngineError, code};
@@ -155,15 +155,22 @@ impl Failure {
 
 /// A limit that holds a run, or that cannot be raised.
 fn of_budget(rejection: &Rejection) -> Option<Failure> {
-    let (code, hint) = if let Rejection::BudgetSpent { limit, .. } = rejection {
-        let hint = format!("allow more with --raise {}=…", spoken_name(*limit));
-        (ErrorCode::BudgetExceeded, hint)
-    } else if let Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } = rejection {
-        let hint = "`errand inspect-run` shows the limits in force under `budgets`".to_owned();
-        (ErrorCode::BudgetInvalid, hint)
-    } else {
-        return None;
-    };
+    if let Rejection::BudgetSpent { run_id, limit, used, allowed } = rejection {
+        let message = format!(
+            "{}: raise it with --raise {}=N",
+            spoken_spent(*limit, *used, *allowed),
+            spoken_name(*limit)
+        );
+        let hint = format!("`errand inspect-run {run_id}` shows what run {run_id} used");
+        return Some(Failure::new(ErrorCode::BudgetExceeded, message).hint(hint));
+    }
+    let (code, hint) =
+        if let Rejection::NoSuchLimit { .. } | Rejection::NotRaised { .. } = rejection {
+            let hint = "`errand inspect-run` shows the limits in force under `budgets`".to_owned();
+            (ErrorCode::BudgetInvalid, hint)
+        } else {
+            return None;
+        };
     Some(Failure::new(code, rejection.to_string()).hint(hint))
 }
 

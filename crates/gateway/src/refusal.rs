@@ -4,10 +4,12 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use errand_api::agent_file::Problems;
+use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::{FileProblem, Problem};
 use errand_engine::{Error as EngineError, agents, code};
 use errand_model::RunId;
+use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
 /// Why a request is refused.
@@ -124,6 +126,14 @@ impl From<EngineError> for Refusal {
         let code = error.code();
         if let Some(files) = error.file_problems() {
             return Self::of_files(code, files);
+        }
+        if let EngineError::Rejected(Rejection::BudgetSpent { run_id, limit, used, allowed }) =
+            &error
+        {
+            let name = spoken_name(*limit);
+            return Self::new(code, spoken_spent(*limit, *used, *allowed)).about(run_id).hint(format!(
+                "raise it: {{\"raise\": {{\"{name}\": N}}}}; --raise {name}=N on the command line"
+            ));
         }
         let detail = detail(code, &error);
         let refusal = Self::new(code, detail);

@@ -1,6 +1,6 @@
 //! What calls cost, what runs may spend, and what happens at the end of it.
 
-use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
+use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -249,7 +249,8 @@ fn a_run_is_held_by_its_budget() {
     assert_eq!(events(&sandbox, &run_id, "run.paused")[0]["reason"], "budget");
     let resume = |more: &[&str]| sandbox.errand(["resume", &run_id]).args(more).run();
     drop(resume(&[]).refuses(125, "error[budget_exceeded]"));
-    drop(resume(&["--raise", "tokens_per_run=120"]).refuses(125, "--raise tokens_per_run=…"));
+    let spent = "tokens_per_run is spent (150 of 120): raise it with --raise tokens_per_run=N";
+    drop(resume(&["--raise", "tokens_per_run=120"]).refuses(125, spent));
     drop(resume(&["--raise", "tokens_per_run=5"]).refuses(2, "error[budget_invalid]"));
     drop(resume(&["--raise", "tool_calls_per_run=5"]).refuses(2, "has no limit"));
     drop(resume(&["--raise", "tokens_per_run=400000"]).ok());
@@ -259,6 +260,29 @@ fn a_run_is_held_by_its_budget() {
     assert_eq!(raised.last().unwrap()["allowed"], 400_000);
     let limits = &record["budgets"]["limits"];
     assert_eq!(limits[0], json!({ "limit": "tokens_per_run", "allowed": 400_000, "used": 150 }));
+}
+
+#[test]
+fn a_run_whose_call_has_no_room_is_not_resumed_before_it_has() {
+    let sandbox = sandbox();
+    let script = called(800) + "errand agent reserve model --tokens 400 > /dev/null; echo went on";
+    let agent = Agent::shell(&script)
+        .named("held")
+        .spec("budgets: { tokens_per_run: 1000, on_exceed: pause }");
+    let server = Server::start(&sandbox, &[]);
+    assert_eq!(server.push(&sandbox.agent(&agent)).status, 201);
+    let run_id = server.post("/v1/runs", &json!({ "agent": "held" })).json()["run_id"].clone();
+    let run_id = run_id.as_str().unwrap();
+    wait_for_record(&sandbox, run_id, "it is held", |record| record["status"] == "paused");
+    let spent = "tokens_per_run is spent (800 of 1000)";
+    drop(sandbox.errand(["resume", run_id]).run().refuses(125, spent));
+    let problem = server.post(&format!("/v1/runs/{run_id}/resume"), &json!({})).expect(409).json();
+    assert_eq!((&problem["code"], &problem["detail"]), (&json!("budget_exceeded"), &json!(spent)));
+    let away = sandbox.errand(["--server", &server.url(), "resume", run_id]).run();
+    drop(away.refuses(125, spent));
+    assert_eq!(record(&sandbox, run_id)["status"], "paused");
+    drop(sandbox.errand(["resume", run_id, "--raise", "tokens_per_run=1200"]).run().ok());
+    assert_eq!(finish(&sandbox, run_id)["status"], "completed");
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use errand_agent::os;
 use errand_model::RunId;
-use errand_model::budget::LimitName;
+use errand_model::budget::{LimitName, Scope};
 use errand_model::event::PauseReason;
-use errand_model::run::{Command, Pause, Raise, Resume, Run, Status};
+use errand_model::price::Day;
+use errand_model::run::{Command, Denied, Pause, Raise, Rejection, Resume, Run, Status};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
@@ -114,7 +115,8 @@ async fn begin(
 ///
 /// # Errors
 ///
-/// [`Unanswerable::NotPaused`] if nobody held it, [`Unanswerable::RunOver`] if it is over.
+/// [`Unanswerable::NotPaused`] if nobody held it, [`Unanswerable::RunOver`] if it is over;
+/// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     people::over(&stored.run)?;
@@ -125,9 +127,26 @@ pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resu
     let command: Command = Resume { by: by.clone() }.into();
     // One whose budget is still spent is told so at once.
     stored.run.decide(&command, engine.now())?;
+    refuse_spent_day(engine, &stored.run).await?;
     let kind = RequestKind::Resume { by };
     // A coordinator lets its children go on: those that it held.
     bring_about(engine, run_id, (&command, &kind), |run| !is_held(run)).await
+}
+
+/// Refuses to let a run go on that is held by a limit of the day of which nothing is left.
+async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
+    if run.caps(Scope::Day).is_unlimited() {
+        return Ok(());
+    }
+    let today = Day::of(engine.now());
+    let standing = engine.store().day_standing(&run.spec.agent.name, today).await?;
+    match run.day_still_spent(standing.used) {
+        Some(Denied { limit, used, allowed }) => {
+            let run_id = run.id.clone();
+            Err(Rejection::BudgetSpent { run_id, limit, used, allowed }.into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Allows a run more, whether it is held or not. Limits that are as high already stay so.

@@ -87,11 +87,20 @@ pub enum Unanswerable {
         status: &'static str,
     },
     /// Nobody paused the run.
-    #[error("run {run_id} is {status}, and not by `pause`")]
+    #[error("run {run_id} {}: there is nothing to resume", standing(status))]
     NotPaused {
         /// Which run.
         run_id: RunId,
         /// How it stands.
         status: &'static str,
     },
+}
+
+/// How a run stands that nobody holds.
+fn standing(status: &str) -> String {
+    match status {
+        "paused" => "waits for a person, and nobody paused it".to_owned(),
+        "pending" => "waits for its next attempt, and nobody paused it".to_owned(),
+        _ => format!("is {status}"),
+    }
 }

@@ -111,12 +111,26 @@ impl Run {
         self.budget.watch.shows_at(due)
     }
 
-    /// A limit of the run itself that was exceeded at some time and leaves nothing now.
+    /// A limit of the run itself that was exceeded at some time and leaves nothing now, or that left
+    /// no room for the call at which the run is held: that is denied again until somebody allows
+    /// more.
     pub fn still_spent(&self, now: Timestamp) -> Option<Denied> {
         let spent = self.spent(now);
+        let is_held = matches!(self.status, Status::Paused { reason: PauseReason::Budget, .. });
         self.budget.exceeded.iter().find_map(|limit| {
             let allowed = self.allowed(*limit).filter(|_| limit.scope() == Scope::Run)?;
             let used = spent.of(limit.measure());
+            let is_spent = used >= allowed || (is_held && self.budget.spent.contains(limit));
+            is_spent.then_some(Denied { limit: *limit, used, allowed })
+        })
+    }
+
+    /// A limit of the day that holds the run, if it leaves nothing after `used` of today.
+    pub fn day_still_spent(&self, used: Amounts) -> Option<Denied> {
+        let is_held = matches!(self.status, Status::Paused { reason: PauseReason::Budget, .. });
+        let spent = self.budget.spent.iter().filter(|limit| limit.scope() == Scope::Day);
+        spent.filter(|_| is_held).find_map(|limit| {
+            let (allowed, used) = (self.allowed(*limit)?, used.of(limit.measure()));
             (used >= allowed).then_some(Denied { limit: *limit, used, allowed })
         })
     }

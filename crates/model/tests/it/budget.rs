@@ -98,6 +98,37 @@ fn a_run_is_held_until_it_may_spend_more() {
 }
 
 #[test]
+fn a_run_held_at_a_call_without_room_is_held_until_somebody_allows_more() {
+    let mut journaled = working(tokens(1_000, OnExceed::Pause));
+    said(&mut journaled, 800);
+    let denied = Denied { limit: LimitName::TokensPerRun, used: 800, allowed: 1_000 };
+    let meter = Meter { attempt: 1, day: None, denied: Some(denied) };
+    journaled.command(&meter.into()).unwrap();
+    let resume = Resume { by: None }.into();
+    let refused = journaled.command(&resume).unwrap_err();
+    assert!(
+        matches!(refused, Rejection::BudgetSpent { used: 800, allowed: 1_000, .. }),
+        "{refused}"
+    );
+    let limits = vec![(LimitName::TokensPerRun, 1_200)];
+    journaled.command(&Raise { limits, by: "ann".to_owned() }.into()).unwrap();
+    journaled.command(&resume).unwrap();
+    assert!(matches!(journaled.run.status, Status::Running { .. }));
+}
+
+#[test]
+fn a_run_held_by_its_day_is_held_as_long_as_nothing_is_left_of_the_day() {
+    let limits = Limits { tokens_per_day: Some(10), ..tokens(100, OnExceed::Pause) };
+    let mut journaled = working(limits);
+    let used = |tokens| Amounts { tokens, ..Amounts::ZERO };
+    assert_eq!(journaled.run.day_still_spent(used(11)), None, "nothing holds it");
+    journaled.command(&Meter { attempt: 1, day: Some(used(11)), denied: None }.into()).unwrap();
+    let spent = Denied { limit: LimitName::TokensPerDay, used: 10, allowed: 10 };
+    assert_eq!(journaled.run.day_still_spent(used(10)), Some(spent));
+    assert_eq!(journaled.run.day_still_spent(used(3)), None, "of the next day");
+}
+
+#[test]
 fn a_run_is_cancelled_by_its_budget() {
     let mut journaled = working(tokens(100, OnExceed::Cancel));
     let (events, effects) = said(&mut journaled, 150);
