@@ -22,7 +22,7 @@ pub enum Repair {
     Files,
 }
 
-/// Goes through a whole registry. Problems that were repaired are told too.
+/// Goes through a whole registry. What was mended is told apart from what is still wrong.
 ///
 /// # Errors
 ///
@@ -49,7 +49,11 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
                 let holds = check_run(&run_id, &inspected, &mut report.problems);
                 // What is broken mends nothing.
                 let repair = if holds { repair } else { Repair::Nothing };
-                check_file(registry, &run_id, &inspected.events, repair, &mut report.problems)?;
+                let mut found = Vec::new();
+                match check_file(registry, &run_id, &inspected.events, repair, &mut found)? {
+                    FileState::Mended => report.mended.append(&mut found),
+                    FileState::AsFound => report.problems.append(&mut found),
+                }
             }
             // Removed meanwhile.
             Ok(None) => {}
@@ -109,6 +113,13 @@ fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>)
     is_whole
 }
 
+/// Whether a file is still as it was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileState {
+    AsFound,
+    Mended,
+}
+
 /// Compares a run's file with its journal; nothing is ever taken out of a file.
 fn check_file(
     registry: &Registry,
@@ -116,12 +127,12 @@ fn check_file(
     events: &[Event],
     repair: Repair,
     problems: &mut Vec<Problem>,
-) -> Result<(), Error> {
+) -> Result<FileState, Error> {
     let file = match JournalFile::read(registry, run_id) {
         Ok(file) => file,
         Err(error) => {
             problems.push(error.into());
-            return Ok(());
+            return Ok(FileState::AsFound);
         }
     };
     let has_torn_line = !file.problems.is_empty();
@@ -133,9 +144,9 @@ fn check_file(
             Ok(_) => {
                 problems.push(Problem::FileDiffers { run_id: run_id.clone(), seq: event.seq });
                 return if repair == Repair::Files {
-                    write_anew(registry, run_id, events)
+                    write_anew(registry, run_id, events).map(|()| FileState::Mended)
                 } else {
-                    Ok(())
+                    Ok(FileState::AsFound)
                 };
             }
             Err(_) => {
@@ -147,7 +158,7 @@ fn check_file(
     }
     // Lines that a killed process left unfinished are no loss where all events are there.
     if missing == 0 && file.is_in_order {
-        return Ok(());
+        return Ok(FileState::AsFound);
     }
     let last = file.events.last().map_or(0, |event| event.seq);
     // What is missing before another one was not left out by somebody who died.
@@ -159,10 +170,10 @@ fn check_file(
         Problem::FileBehind { run_id: run_id.clone(), missing }
     });
     if repair == Repair::Nothing {
-        return Ok(());
+        return Ok(FileState::AsFound);
     }
     if !is_behind {
-        return write_anew(registry, run_id, events);
+        return write_anew(registry, run_id, events).map(|()| FileState::Mended);
     }
     let path = registry.run_events(run_id);
     // An empty line is none; one that was not finished is closed by it.
@@ -172,6 +183,7 @@ fn check_file(
         .create(true)
         .open(&path)
         .and_then(|mut file| file.write_all(format!("{start}{lines}").as_bytes()))
+        .map(|()| FileState::Mended)
         .map_err(|source| Error::File { doing: "mend", path, source })
 }
 

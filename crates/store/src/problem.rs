@@ -22,6 +22,8 @@ pub struct Report {
     pub definitions_lost: Option<String>,
     /// What is wrong, run by run; empty if all is well.
     pub problems: Vec<Problem>,
+    /// What was wrong, and was mended.
+    pub mended: Vec<Problem>,
 }
 
 /// One thing that is wrong. The others are not concerned by it.

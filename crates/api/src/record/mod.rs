@@ -87,7 +87,8 @@ pub struct Record {
     pub process_group_id: Option<u32>,
     /// When it was admitted.
     pub created_at_ms: Timestamp,
-    /// From when on a worker may claim it, while it waits in the queue.
+    /// From when on a worker may claim it, while it waits in the queue; when its next attempt begins,
+    /// while it waits for that.
     #[serde(default)]
     pub ready_at_ms: Option<Timestamp>,
     /// When its first attempt reported in.

@@ -154,13 +154,16 @@ pub(super) fn last_error(run: &Run) -> Option<RecordError> {
     })
 }
 
-/// From when on a worker may claim it.
+/// From when on a worker may claim it, or its next attempt begins.
 fn ready_at(run: &Run) -> Option<Timestamp> {
     let Status::Pending { not_before, .. } = &run.status else { return None };
     if run.live_attempt().is_some() {
         return None;
     }
-    let wanted = run.spec.placement.as_ref()?.not_before;
+    let Some(placement) = run.spec.placement.as_ref() else {
+        return (!run.attempts.is_empty()).then_some(*not_before);
+    };
+    let wanted = placement.not_before;
     Some(wanted.map_or(*not_before, |wanted| wanted.max(*not_before)))
 }
 

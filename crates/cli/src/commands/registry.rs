@@ -29,7 +29,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Checks or rebuilds. Exit code 1 if something is wrong.
+/// Checks or rebuilds. Exit code 1 if something is wrong that was not mended.
 pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
     let registry = context.registry().ok_or_else(|| {
         let path = context.registry_or_place().root().to_owned();
@@ -98,22 +98,34 @@ fn complete_files(registry: &Registry) -> Result<(), Failure> {
 
 fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8, Failure> {
     let problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    let mended: Vec<String> = report.mended.iter().map(ToString::to_string).collect();
     if json {
         context.printer.json(&serde_json::json!({
             "schema": 1, "runs": report.runs, "sessions": report.sessions,
             "definitions": report.definitions, "definitions_lost": report.definitions_lost,
-            "problems": problems,
+            "problems": problems, "mended": mended,
         }))?;
     } else {
+        for problem in &mended {
+            context.printer.line(&format!("mended: {problem}"))?;
+        }
         for problem in &problems {
             context.printer.line(&format!("problem: {problem}"))?;
         }
         let found = if problems.is_empty() {
             "all is well".to_owned()
         } else {
-            format!("{} problems", problems.len())
+            counted(problems.len(), "problem")
+        };
+        let found = match mended.len() {
+            0 => found,
+            count => format!("{} mended, {found}", counted(count, "problem")),
         };
         context.printer.line(&format!("{} runs {verb}, {found}", report.runs))?;
     }
     Ok(u8::from(!problems.is_empty()))
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

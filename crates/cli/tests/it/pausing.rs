@@ -133,6 +133,9 @@ fn a_run_that_waits_for_its_retry_is_held_without_a_process() {
         record["status"] == "pending" && record["attempts"][0]["status"] == "failed"
     });
     let helper = pid(&waiting["pid"]);
+    let ps = sandbox.errand(["ps"]).run().ok().stdout();
+    let due = ps.lines().nth(1).and_then(|row| row.trim_end().rsplit_once(" in "));
+    assert!(due.is_some_and(|(_, due)| due.ends_with("minutes")), "{ps}");
     pause(&sandbox, &run_id);
     wait_until("the helper is gone", LIMIT, || !is_alive(helper));
     assert_eq!(record(&sandbox, &run_id)["status"], "paused");
@@ -181,7 +184,10 @@ fn a_decision_does_not_undo_a_pause() {
 fn what_is_over_cannot_be_paused_and_what_is_not_paused_cannot_be_resumed() {
     let sandbox = sandbox();
     let run_id = start_ready(&sandbox, &sandbox.agent(&sleeper()));
-    refused(&sandbox.errand(["resume", &run_id]).run().exits(125), "run_not_paused");
+    let running = sandbox.errand(["resume", &run_id]).run().exits(125);
+    refused(&running, "run_not_paused");
+    let said = format!("run {run_id} is running: there is nothing to resume");
+    assert!(running.stderr().contains(&said), "{}", running.describe());
     pause(&sandbox, &run_id);
     pause(&sandbox, &run_id);
     drop(sandbox.errand(["stop", "--force", &run_id]).run().ok());

@@ -1,7 +1,5 @@
 //! A value of an event in few words.
 
-use std::time::Duration;
-
 use errand_model::Timestamp;
 use serde_json::Value;
 
@@ -46,7 +44,11 @@ fn time(millis: u64) -> String {
     if millis >= MOMENT_FROM {
         return Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX)).to_string();
     }
-    format!("{}s", Duration::from_millis(millis).as_secs_f64())
+    let (seconds, rest) = (millis / 1_000, millis % 1_000);
+    if rest == 0 {
+        return format!("{seconds}s");
+    }
+    format!("{seconds}.{}s", format!("{rest:03}").trim_end_matches('0'))
 }
 
 fn dollars(micro: u64) -> String {

@@ -220,7 +220,9 @@ async fn a_check_finds_and_mends_what_files_lack() {
     let first_line = whole.lines().next().unwrap();
     let mut file = std::fs::File::create(&path).unwrap();
     write!(file, "{first_line}\n{{\"run_id\":\"").unwrap();
-    let found = check(&fresh.registry, &store, Repair::Files).unwrap().problems;
+    let report = check(&fresh.registry, &store, Repair::Files).unwrap();
+    assert!(report.problems.is_empty(), "{report:?}");
+    let found = report.mended;
     assert!(
         matches!(
             &found[..],

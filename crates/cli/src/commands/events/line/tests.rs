@@ -49,7 +49,7 @@ fn lines_tell_what_matters() {
         line(
             1,
             "attempt.failed",
-            &json!({ "error": error, "exit_code": 3, "usage": { "wall_ms": 1_250 } }),
+            &json!({ "error": error, "exit_code": 3, "usage": { "wall_ms": 1_372 } }),
         ),
         line(
             1,
