@@ -21,6 +21,8 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
             let is_timeout = matches!(code, Some(ErrorCode::TimeoutRun | ErrorCode::TimeoutStep));
             match (record.exit_code, record.signal) {
                 _ if is_timeout => exit_code::TIMED_OUT,
+                // It is errand that ended it.
+                (None, _) if code == Some(ErrorCode::DiskFull) => exit_code::ERRAND_FAILED,
                 // An agent that exited well and failed all the same: its output was refused.
                 (Some(0), _) => exit_code::ERRAND_FAILED,
                 (Some(code), _) => exit_code::of_agent(code),
@@ -138,8 +140,17 @@ pub(crate) fn trigger(record: &Record) -> String {
     }
 }
 
-/// When a service is woken next, or where it listens.
+/// When the next attempt of a run begins whose last one is over.
+fn next_attempt_at(record: &Record) -> Option<Timestamp> {
+    let waits = record.status == "pending" && record.attempt > 0 && !is_starting(record);
+    record.ready_at_ms.filter(|_| waits)
+}
+
+/// When a service is woken next, or where it listens; when the next attempt of a run begins.
 pub(crate) fn next_wake(record: &Record, now: Timestamp) -> String {
+    if let Some(at) = next_attempt_at(record).filter(|at| *at > now) {
+        return relative(at, now);
+    }
     if record.kind != RunKind::Service || record.is_terminal() {
         return String::new();
     }

@@ -12,8 +12,12 @@ use crate::export::FileError;
 use crate::people::Unanswerable;
 
 impl Error {
-    /// The stable code.
+    /// The stable code. A full disk has its own, whatever was being done.
     pub fn code(&self) -> ErrorCode {
+        if is_full_disk(self) { ErrorCode::DiskFull } else { self.own_code() }
+    }
+
+    fn own_code(&self) -> ErrorCode {
         match self {
             Self::Store(error) => of_store(error),
             Self::Parcel(error) => error.code(),
@@ -52,6 +56,9 @@ impl Error {
             Self::Elsewhere { .. } => ErrorCode::RunElsewhere,
             Self::Payload { .. } => ErrorCode::PayloadUnreadable,
             Self::Io { source, .. } => ErrorCode::of_io(source),
+            Self::JournalLost { source } if source.code() == ErrorCode::DiskFull => {
+                ErrorCode::DiskFull
+            }
             Self::Closed | Self::JournalLost { .. } => ErrorCode::Fenced,
             Self::Blob(_)
             | Self::Step(_)
@@ -64,6 +71,21 @@ impl Error {
             Self::ChildRemoved { .. } => ErrorCode::ChildRemoved,
         }
     }
+}
+
+/// Whether an error is about a full disk, or a quota that is used up, itself or by its cause.
+pub(crate) fn is_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| ErrorCode::of_io(io) == ErrorCode::DiskFull)
+            || matches!(error.downcast_ref(), Some(StoreError::Full { .. }))
+        {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The stable code of an error of the registry.

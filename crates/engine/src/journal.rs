@@ -8,6 +8,7 @@
 
 mod end;
 mod fire;
+mod full_disk;
 mod numbered;
 mod output;
 mod state;
@@ -25,6 +26,7 @@ use tokio::sync::{Notify, watch};
 use self::state::State;
 pub(crate) use self::write::may_pass;
 use crate::lease::Term;
+use crate::reserve::DiskReserve;
 use crate::{Engine, Error};
 
 /// The start of a step is not waited for under a lease that lasts at least so long yet: until it is
@@ -88,7 +90,9 @@ impl Journal {
     /// As [`Journal::open`].
     pub(crate) async fn reopen(&self, stored: Stored, lease: &Lease) -> Result<Self, Error> {
         let known = {
-            let state = self.state();
+            let mut state = self.state();
+            // The next attempt sets its own aside, in the same file.
+            drop(state.reserve.take());
             (state.head == stored.head).then(|| state.steps.clone())
         };
         let (engine, term) = (&self.shared.engine, self.shared.term.clone());
@@ -105,11 +109,20 @@ impl Journal {
         steps: Steps,
     ) -> Self {
         let durable = Durable { seq: stored.head.seq, lost: None };
+        // A coordinator has no agent whose end is to be recorded.
+        let reserve = stored
+            .run
+            .spec
+            .plan
+            .is_none()
+            .then(|| DiskReserve::take(engine.registry(), &stored.run.id));
+        let mut state = State::new(stored.run, stored.head, steps);
+        state.reserve = reserve.flatten();
         let shared = Shared {
             engine: engine.clone(),
-            run_id: stored.run.id.clone(),
+            run_id: state.run.id.clone(),
             epoch: lease.epoch,
-            state: Mutex::new(State::new(stored.run, stored.head, steps)),
+            state: Mutex::new(state),
             wake: Notify::new(),
             term,
             wake_soon: Notify::new(),

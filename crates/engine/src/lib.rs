@@ -41,6 +41,7 @@ pub mod reconcile;
 pub mod record_file;
 pub mod remove;
 pub mod replay;
+mod reserve;
 mod rest;
 pub mod retention;
 pub mod schedules;

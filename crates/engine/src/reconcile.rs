@@ -10,6 +10,7 @@ use errand_model::event::{CancelCause, EventBody, ProcessUsage};
 use errand_model::run::{
     Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Run, Status,
 };
+use errand_model::step::Steps;
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
 use tokio::task::JoinSet;
@@ -17,7 +18,8 @@ use tokio::task::JoinSet;
 use crate::coordinate::{family, handover};
 use crate::see_through::see_through;
 use crate::{
-    Engine, Error, deadlines, follow_up, launch, lease, logs, record_file, rest, supervise, wait,
+    Engine, Error, deadlines, follow_up, launch, lease, logs, record_file, reserve, rest,
+    supervise, wait,
 };
 
 /// How long processes that outlived their supervisor have to end by themselves.
@@ -208,8 +210,10 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         drop(std::fs::remove_file(supervise::scratch(engine, &stored.run).join("output")));
         drop(std::fs::remove_file(supervise::socket(engine, &stored.run)));
     }
-    if let Some(append) = from_snapshot(engine, &stored, lease)? {
-        return commit_end(engine, append).await;
+    let snapshot = from_snapshot(engine, &stored, lease).await?;
+    reserve::free(engine.registry(), run_id);
+    if let Some(append) = snapshot {
+        return follow_snapshot(engine, append, lease).await;
     }
     let now = engine.now().max(wait::last_at(engine, &stored).await?);
     let mut verdict = Verdict { run: stored.run.clone(), bodies: Vec::new(), dispatches: false };
@@ -263,15 +267,12 @@ async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     let known: Vec<_> =
         run.live_attempt().and_then(|live| live.process.clone()).into_iter().collect();
     let path = engine.registry().run_log(&run.id);
-    if run.spec.placement.is_none() {
-        return os::end_run_processes(&run.id, &known, STRAY_GRACE)
-            .map(|_| ())
-            .map_err(Error::io("end the processes of", path));
-    }
-    // Its worker has lost it, and may live: nothing of it is waited for. Others are supervised by
-    // this thread meanwhile.
+    // A worker that has lost it may live: nothing of it is waited for.
+    let is_placed = run.spec.placement.is_some();
+    let grace = if is_placed { Duration::ZERO } else { STRAY_GRACE };
+    // Others are supervised, or served, by this thread meanwhile.
     let (run_id, mut ending) = (run.id.clone(), JoinSet::new());
-    ending.spawn_blocking(move || os::end_run_processes(&run_id, &known, Duration::ZERO));
+    ending.spawn_blocking(move || os::end_run_processes(&run_id, &known, grace));
     match ending.join_next().await {
         Some(Ok(ended)) => ended.map(|_| ()).map_err(Error::io("end the processes of", path)),
         Some(Err(_)) | None => Ok(()),
@@ -326,7 +327,11 @@ fn has_dispatch(decision: &Decision) -> bool {
 }
 
 /// What the dead helper wrote as its last word, if it fits the run exactly.
-fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Option<Append>, Error> {
+async fn from_snapshot(
+    engine: &Engine,
+    stored: &Stored,
+    lease: &Lease,
+) -> Result<Option<Append>, Error> {
     // A snapshot that is damaged or of another run says nothing about this one.
     let Ok(Some(snapshot)) = FinalSnapshot::read(engine.registry(), &stored.run.id) else {
         return Ok(None);
@@ -339,14 +344,33 @@ fn from_snapshot(engine: &Engine, stored: &Stored, lease: &Lease) -> Result<Opti
     }
     let mut run: Run = stored.run.clone();
     let mut head: Head = stored.head;
+    let mut known = Steps::from_stored(engine.store().steps(&run.id).await?);
+    let mut steps = Vec::new();
     for event in &snapshot.events {
         let Ok(body) = event.body() else { return Ok(None) };
         let context = EventContext { at: event.at, attempt: event.attempt };
         if head.verify(event).is_err() || run.apply(context, &body).is_err() {
             return Ok(None);
         }
+        steps.extend(known.apply(event.at, event.attempt, &body).cloned());
     }
-    Ok(run.status.is_terminal().then(|| append(engine, (run, head, snapshot.events), lease)))
+    let is_end = run.status.is_terminal()
+        || (stored.run.live_attempt().is_some() && run.live_attempt().is_none());
+    Ok(is_end.then(|| Append { steps, ..append(engine, (run, head, snapshot.events), lease) }))
+}
+
+/// What the dead helper wrote as its last word becomes durable, and the run goes on if it does.
+async fn follow_snapshot(engine: &Engine, append: Append, lease: &Lease) -> Result<(), Error> {
+    let run = append.run.clone();
+    if run.status.is_terminal() {
+        return commit_end(engine, append).await;
+    }
+    let goes_back = append.requeue.is_some();
+    commit(engine, append).await?;
+    if matches!(run.status, Status::Pending { .. }) && (!goes_back || family::is_top(&run)) {
+        launch::hand_over(engine, &run.id, lease).await?;
+    }
+    Ok(())
 }
 
 fn append(engine: &Engine, (run, head, events): (Run, Head, Vec<Event>), lease: &Lease) -> Append {

@@ -235,6 +235,7 @@ fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         registry.run_socket(run_id, &engine.surroundings().runtime_dir),
         registry.run_session(run_id),
         registry.run_final(run_id),
+        registry.run_reserve(run_id),
         registry.run_events(run_id),
         registry.run_events_damaged(run_id),
         // The record goes last: as long as it is there, a rebuild knows the run.

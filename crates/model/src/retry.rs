@@ -85,8 +85,9 @@ impl RetryPolicy {
 }
 
 /// Codes of failures that may pass by themselves.
-const TRANSIENT: [&str; 10] = [
+const TRANSIENT: [&str; 11] = [
     "child_failed",
+    "disk_full",
     "exit_nonzero",
     "fan_out_failed",
     "killed_by_signal",

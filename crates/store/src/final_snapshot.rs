@@ -3,6 +3,10 @@
 //! If that process dies between the two, whoever finds the run takes its end from here. A
 //! snapshot that does not fit the run's journal exactly says nothing about it.
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
 use errand_model::event::Event;
 use errand_model::{Head, RunId};
 use serde::{Deserialize, Serialize};
@@ -30,7 +34,7 @@ pub struct FinalSnapshot {
     pub epoch: u64,
     /// Where the journal ended before.
     pub head_before: Head,
-    /// What follows; the last event is a terminal one.
+    /// What follows; the last event is a terminal one, or the last attempt ends with them.
     pub events: Vec<Event>,
 }
 
@@ -42,9 +46,32 @@ impl FinalSnapshot {
     /// [`RegistryError::File`]; an older snapshot is then still there.
     pub fn write(&self, registry: &Registry, sync: Sync) -> Result<(), RegistryError> {
         let path = registry.run_final(&self.run_id);
+        files::write_atomic(&path, &self.text(&path)?, sync)
+    }
+
+    /// Writes it into space that a file at `reserve` holds, which becomes the snapshot: a full disk
+    /// does not matter. What the file holds beyond the snapshot is free then.
+    ///
+    /// # Errors
+    ///
+    /// [`RegistryError::File`]; an older snapshot is then still there.
+    pub fn write_into(&self, registry: &Registry, reserve: &Path) -> Result<(), RegistryError> {
+        let path = registry.run_final(&self.run_id);
+        let text = self.text(&path)?;
+        let replaced = || {
+            let mut file = File::options().write(true).open(reserve)?;
+            file.write_all(&text)?;
+            file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX))?;
+            file.sync_data()?;
+            std::fs::rename(reserve, &path)
+        };
+        replaced().map_err(|source| RegistryError::File { doing: "write", path, source })
+    }
+
+    fn text(&self, path: &Path) -> Result<Vec<u8>, RegistryError> {
         let failed = |error: serde_json::Error| RegistryError::File {
             doing: "write",
-            path: path.clone(),
+            path: path.to_path_buf(),
             source: error.into(),
         };
         let mut events = Vec::with_capacity(self.events.len());
@@ -61,7 +88,7 @@ impl FinalSnapshot {
         };
         let mut text = serde_json::to_vec(&document).map_err(failed)?;
         text.push(b'\n');
-        files::write_atomic(&path, &text, sync)
+        Ok(text)
     }
 
     /// Reads the snapshot of a run; `None` if there is none.

@@ -101,8 +101,9 @@ pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<
 
 /// Other files and folders of a run.
 fn is_ours(suffix: &str) -> bool {
-    matches!(suffix, "final.json" | "session.json" | "log" | "d" | "sock" | "events.jsonl.damaged")
-        || suffix.starts_with("log.")
+    let whole =
+        ["final.json", "session.json", "log", "d", "sock", "events.jsonl.damaged", "reserve"];
+    whole.contains(&suffix) || suffix.starts_with("log.")
 }
 
 /// A run as its files tell it; `None`, and why, if they do not.

@@ -120,6 +120,11 @@ impl Registry {
         self.run_file(run_id, "final.json")
     }
 
+    /// Space on the disk that the run's supervisor sets aside for the record of an attempt's end.
+    pub fn run_reserve(&self, run_id: &RunId) -> PathBuf {
+        self.run_file(run_id, "reserve")
+    }
+
     /// The state of the run's session.
     pub fn run_session(&self, run_id: &RunId) -> PathBuf {
         self.run_file(run_id, "session.json")

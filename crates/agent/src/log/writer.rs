@@ -5,6 +5,9 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::copy::Copy;
 use super::frame::system_lines;
@@ -12,6 +15,9 @@ use super::segments::{self, Limits};
 
 /// Only its owner reads a log: agents print what they should not.
 const MODE: u32 = 0o600;
+
+/// Between two looks at whether a disk that was full has space again.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Appends to the log of one run; shared by whoever has something to write.
 ///
@@ -23,6 +29,8 @@ pub struct Writer {
     limits: Limits,
     current: Mutex<Current>,
     copy: Option<Arc<Copy>>,
+    /// Told when the first bytes are missing.
+    misses: Notify,
 }
 
 #[derive(Debug)]
@@ -53,7 +61,7 @@ impl Writer {
     /// As [`Writer::open`].
     pub fn with_limits(path: &Path, limits: Limits) -> io::Result<Self> {
         let current = Mutex::new(Current::open(path)?);
-        Ok(Self { path: path.to_owned(), limits, current, copy: None })
+        Ok(Self { path: path.to_owned(), limits, current, copy: None, misses: Notify::new() })
     }
 
     /// The same, which also gives what it writes to `copy`.
@@ -77,6 +85,26 @@ impl Writer {
         self.current().lost
     }
 
+    /// Tries to say what is missing, if something is. Returns why not even that can be written, where
+    /// the disk is full.
+    pub fn unwritten(&self) -> Option<io::Error> {
+        self.current().say_lost().err().filter(is_full)
+    }
+
+    /// Waits until a full disk has kept output from the log for so long; for ever if it does not.
+    pub async fn stays_unwritten(&self, patience: Duration) -> io::Error {
+        loop {
+            self.misses.notified().await;
+            let ends_at = tokio::time::Instant::now() + patience;
+            while let Some(error) = self.unwritten() {
+                if tokio::time::Instant::now() >= ends_at {
+                    return error;
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        }
+    }
+
     /// Returns once everything written is on the disk.
     ///
     /// # Errors
@@ -93,18 +121,15 @@ impl Writer {
         if current.size > 0 && current.size.saturating_add(length) > self.limits.segment_bytes {
             self.rotate(&mut current);
         }
-        if current.lost_unsaid > 0 {
-            let lost = format!("{} bytes of output could not be written here", current.lost_unsaid);
-            if current.write(&system_lines(&lost)).is_ok() {
-                current.lost_unsaid = 0;
-            }
-        }
+        // If that cannot be written, the lines cannot either.
+        drop(current.say_lost());
         if let Some(copy) = &self.copy {
             copy.add(lines);
         }
-        if let Err(missing) = current.write(lines) {
-            current.lost = current.lost.saturating_add(missing);
-            current.lost_unsaid = current.lost_unsaid.saturating_add(missing);
+        if let Err(Missing { bytes, .. }) = current.write(lines) {
+            current.lost = current.lost.saturating_add(bytes);
+            current.lost_unsaid = current.lost_unsaid.saturating_add(bytes);
+            self.misses.notify_one();
         }
     }
 
@@ -147,27 +172,51 @@ impl Current {
         Ok(Self { file, size, is_torn: last != [b'\n'], lost_unsaid: 0, lost: 0 })
     }
 
-    /// Writes whole lines; on failure returns how many bytes are missing.
-    fn write(&mut self, lines: &[u8]) -> Result<(), u64> {
-        let missing = |rest: &[u8]| u64::try_from(rest.len()).unwrap_or(u64::MAX);
+    /// Says what is missing, if something is.
+    fn say_lost(&mut self) -> io::Result<()> {
+        if self.lost_unsaid > 0 {
+            let lost = format!("{} bytes of output could not be written here", self.lost_unsaid);
+            self.write(&system_lines(&lost)).map_err(|missing| missing.why)?;
+            self.lost_unsaid = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes whole lines; on failure returns what is missing.
+    fn write(&mut self, lines: &[u8]) -> Result<(), Missing> {
+        let missing = |rest: &[u8], why: io::Error| Missing {
+            bytes: u64::try_from(rest.len()).unwrap_or(u64::MAX),
+            why,
+        };
         if self.is_torn {
-            self.file.write_all(b"\n").map_err(|_| missing(lines))?;
+            self.file.write_all(b"\n").map_err(|why| missing(lines, why))?;
             self.size = self.size.saturating_add(1);
             self.is_torn = false;
         }
         let mut rest = lines;
         while !rest.is_empty() {
             match self.file.write(rest) {
-                Ok(0) => return Err(missing(rest)),
+                Ok(0) => return Err(missing(rest, io::ErrorKind::WriteZero.into())),
                 Ok(written) => {
                     self.size = self.size.saturating_add(u64::try_from(written).unwrap_or(0));
                     self.is_torn = rest[written - 1] != b'\n';
                     rest = &rest[written..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Err(missing(rest)),
+                Err(why) => return Err(missing(rest, why)),
             }
         }
         Ok(())
     }
+}
+
+/// What could not be written.
+#[derive(Debug)]
+struct Missing {
+    bytes: u64,
+    why: io::Error,
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

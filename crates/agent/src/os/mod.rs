@@ -12,7 +12,7 @@ pub use linux::freeze::is_run_frozen;
 pub use linux::helper::{Helper, StartedHelper, detach};
 pub use linux::identity::{Liveness, identity_of, liveness, own_identity, process_group_of};
 pub use linux::orphans::{adopt_orphans, reap_orphans};
-pub use linux::signal::{Delivery, Signal, signal};
+pub use linux::signal::{Delivery, Signal, ignores_hang_up, signal};
 pub use linux::tree::descendants_of_run;
 pub use linux::trim::release_code;
 /// Waiting for a file to change.

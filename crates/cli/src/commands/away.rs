@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::task::Poll;
 
 use errand_agent::log::{Counted, Query};
 use errand_api::error_code::ErrorCode;
@@ -14,7 +15,7 @@ use errand_model::RunId;
 use errand_model::budget::LimitName;
 use errand_model::event::{self, CancelCause};
 use serde_json::Value;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Screen;
 use super::run::{self, Asked};
@@ -44,6 +45,31 @@ pub(super) async fn run(
     let wanted = request(agent, &asked)?;
     let record = remote.start(&wanted, asked.wishes.idempotency_key.as_deref()).await?;
     Away { context, remote, detached, json }.carry_on(record).await
+}
+
+/// Signals that interrupt a command in the foreground: SIGINT, SIGTERM and SIGHUP.
+struct Interrupts {
+    kinds: Vec<Signal>,
+}
+
+impl Interrupts {
+    /// Listens for them. A SIGHUP that this process was started to ignore stays ignored.
+    fn listen() -> std::io::Result<Self> {
+        let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
+        if !errand_agent::os::ignores_hang_up() {
+            kinds.push(SignalKind::hangup());
+        }
+        Ok(Self { kinds: kinds.into_iter().map(signal).collect::<Result<_, _>>()? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        std::future::poll_fn(|cx| {
+            let mut heard = self.kinds.iter_mut().map(|kind| kind.poll_recv(cx).is_ready());
+            if heard.any(|is_ready| is_ready) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
 }
 
 /// Whether a folder or a file is meant, and not the name of a registered agent.
@@ -134,9 +160,8 @@ impl Away<'_> {
     }
 
     async fn foreground(self, run_id: &RunId) -> Result<u8, Failure> {
-        let unheard = |error| Failure::internal("cannot listen for signals", &error);
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(unheard)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(unheard)?;
+        let mut interrupts = Interrupts::listen()
+            .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
         let mut was_interrupted = false;
         let lost = |failure: Failure| {
             if failure.code() != ErrorCode::ServerUnreachable {
@@ -152,8 +177,7 @@ impl Away<'_> {
         let record = 'shown: loop {
             tokio::select! {
                 ended = &mut shown => break 'shown ended.map_err(lost)?,
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
+                () = interrupts.next() => {}
             }
             loop {
                 let grace = if was_interrupted { std::time::Duration::ZERO } else { GRACE };
@@ -170,7 +194,7 @@ impl Away<'_> {
                         drop(stopped?);
                         break;
                     }
-                    _ = interrupt.recv() => {}
+                    () = interrupts.next() => {}
                 }
             }
         };
@@ -191,20 +215,19 @@ impl Away<'_> {
         run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
     }
 
-    /// Tells what a coordinator's agents do, as it happens, until it is dropped.
+    /// Tells what holds a run up and that it is attempted again, and of a coordinator what its agents
+    /// do, as it happens, until it is dropped.
     async fn tell(self, run_id: &RunId) -> Infallible {
+        let mut teller = held_up::RunTeller::new(run_id);
         // What cannot be heard is not told: the run goes on, and so does what it prints.
-        if let Ok(record) = self.remote.record(run_id).await
-            && record.coordinator.is_some()
-        {
-            let told = self.remote.follow(run_id, 0, |event| {
-                if let Some(line) = event.body().ok().and_then(|body| family::line(&body)) {
-                    self.context.printer.note(&line);
-                }
-                Ok(More::Wanted)
-            });
-            drop(told.await);
-        }
+        let told = self.remote.follow(run_id, 0, |event| {
+            let of_family = event.body().ok().and_then(|body| family::line(&body));
+            for line in of_family.into_iter().chain(teller.lines(event)) {
+                self.context.printer.note(&line);
+            }
+            Ok(More::Wanted)
+        });
+        drop(told.await);
         std::future::pending().await
     }
 

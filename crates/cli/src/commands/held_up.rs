@@ -2,26 +2,30 @@
 //!
 //! Deliberately absent: runs that nobody watches. `errand ps` shows what those wait for.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_engine::supervise::Usher;
-use errand_engine::{Engine, record_file};
-use errand_model::RunId;
-use errand_model::event::PauseReason;
+use errand_engine::Engine;
+use errand_engine::supervise::{Usher, retry_note};
+use errand_model::event::{ApprovalRequested, EventBody, Failure, InputRequested, PauseReason};
 use errand_model::run::Status;
+use errand_model::{Event, RunId};
 use errand_store::{Change, Changes};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
 use crate::context::Context;
+use crate::moment::relative;
 use crate::render;
 
 /// What is over sooner is not worth a word; and a run that writes much is not looked at more often.
 const PATIENCE: Duration = Duration::from_millis(300);
+/// Characters of a question that are shown; the whole is in `errand approvals ls`.
+const PROMPT_CHARS: usize = 200;
 
-/// Tells that a run is paused, what for, and how it goes on, until it is dropped.
+/// Tells what a run waits for, each question by itself, and how it goes on, until it is dropped.
 ///
 /// Of a family nobody is told here that it waits for people: its foreground leaves it then, and says
 /// so.
@@ -32,28 +36,155 @@ pub(super) async fn tell(
     is_family: bool,
 ) -> Infallible {
     let mut changes = engine.store().changes();
-    let mut told = false;
+    let mut told = ToldPauses::default();
     loop {
         changed(&mut changes, run_id).await;
         sleep(PATIENCE).await;
         // What cannot be read now may be later.
         let Ok(Some(stored)) = engine.store().load(run_id).await else { continue };
-        let Status::Paused { reason, .. } = &stored.run.status else {
-            if std::mem::take(&mut told) && !stored.run.status.is_terminal() {
-                context.printer.note(&format!("run {run_id} goes on"));
+        let run = &stored.run;
+        let Status::Paused { reason, .. } = run.status else {
+            if !run.status.is_terminal()
+                && let Some(line) = told.goes_on()
+            {
+                context.printer.note(&line);
             }
             continue;
         };
-        let is_left = matches!(reason, PauseReason::Approval | PauseReason::Input);
-        if is_family && is_left {
-            continue;
+        if !is_family {
+            let approvals = run.approvals.values().filter(|it| it.verdict.is_none());
+            let inputs = run.inputs.values().filter(|it| it.reply.is_none());
+            let questions = approvals
+                .map(|it| Question::Approval(&it.request))
+                .chain(inputs.map(|it| Question::Input(&it.request)));
+            for line in questions.flat_map(|question| told.question(run_id, question)) {
+                context.printer.note(&line);
+            }
         }
-        if !std::mem::replace(&mut told, true) {
-            let record = record_file::record(engine, &stored);
-            let what = render::status(&record, errand_agent::SystemClock.now());
-            context.printer.note(&format!("run {run_id} is {what}"));
-            context.printer.note(&format!("hint: {}", way_on(*reason, run_id)));
+        for line in told.hold(run_id, reason) {
+            context.printer.note(&line);
         }
+    }
+}
+
+/// Tells of the events of a run on a server what holds it up, and that another attempt follows.
+#[derive(Debug)]
+pub(super) struct RunTeller<'a> {
+    run_id: &'a RunId,
+    told: ToldPauses,
+    failed: Option<Failure>,
+}
+
+impl<'a> RunTeller<'a> {
+    /// Nothing is told yet.
+    pub(super) fn new(run_id: &'a RunId) -> Self {
+        Self { run_id, told: ToldPauses::default(), failed: None }
+    }
+
+    /// Returns the lines that tell of an event; mostly none.
+    pub(super) fn lines(&mut self, event: &Event) -> Vec<String> {
+        // What a newer version wrote is not shown.
+        let Ok(body) = event.body() else { return Vec::new() };
+        if let EventBody::ApprovalRequested(asked) = &body {
+            return self.told.question(self.run_id, Question::Approval(asked));
+        }
+        if let EventBody::InputRequested(asked) = &body {
+            return self.told.question(self.run_id, Question::Input(asked));
+        }
+        if let EventBody::RunPaused(paused) = &body {
+            return self.told.hold(self.run_id, paused.reason);
+        }
+        if let EventBody::RunResumed(_) = &body {
+            return self.told.goes_on().into_iter().collect();
+        }
+        if let EventBody::AttemptFailed(failed) = body {
+            self.failed = Some(failed.error);
+            return Vec::new();
+        }
+        if let EventBody::RunRequeued(requeued) = &body
+            && let Some(failure) = self.failed.take()
+        {
+            let pause = requeued.not_before_ms.since(event.at);
+            return vec![retry_note(event.attempt, &failure, pause)];
+        }
+        Vec::new()
+    }
+}
+
+/// A question that an agent asked.
+#[derive(Clone, Copy, Debug)]
+enum Question<'a> {
+    Approval(&'a ApprovalRequested),
+    Input(&'a InputRequested),
+}
+
+/// Pauses that were told.
+#[derive(Debug, Default)]
+struct ToldPauses {
+    questions: BTreeSet<String>,
+    hold: Option<PauseReason>,
+    /// Something was told since the run went on last.
+    is_paused: bool,
+}
+
+impl ToldPauses {
+    /// Returns the lines that tell a question, once. One that the agent does not wait for with its
+    /// process is told at the end, when the run is left.
+    fn question(&mut self, run_id: &RunId, question: Question<'_>) -> Vec<String> {
+        let (id, park, what, deadline, way_on) = match question {
+            Question::Approval(asked) => (
+                &asked.approval_id,
+                asked.park,
+                format!("approval of {}", render::one_line(&asked.action)),
+                asked.deadline_ms,
+                format!(
+                    "`errand approve {run_id} --approval {id}` or `errand reject {run_id} --approval \
+                     {id}` decides",
+                    id = asked.approval_id
+                ),
+            ),
+            Question::Input(asked) => (
+                &asked.input_id,
+                asked.park,
+                format!("an answer: {}", render::at_most(&asked.prompt, PROMPT_CHARS)),
+                asked.deadline_ms,
+                format!("`errand input {run_id} --input {} ANSWER` answers", asked.input_id),
+            ),
+        };
+        if park || !self.questions.insert(id.clone()) {
+            return Vec::new();
+        }
+        self.is_paused = true;
+        let now = errand_agent::SystemClock.now();
+        let deadline = deadline.map(|at| format!(" (deadline {})", relative(at, now)));
+        let deadline = deadline.unwrap_or_default();
+        vec![
+            format!("run {run_id} is paused, waits for {what}{deadline}"),
+            format!("hint: {way_on}"),
+        ]
+    }
+
+    /// Returns the lines that tell that somebody, or a budget, holds the run, once.
+    fn hold(&mut self, run_id: &RunId, reason: PauseReason) -> Vec<String> {
+        let how = match reason {
+            PauseReason::Operator => "paused by an operator",
+            PauseReason::Budget => "paused, out of budget",
+            PauseReason::Approval | PauseReason::Input => {
+                self.hold = None;
+                return Vec::new();
+            }
+        };
+        if self.hold.replace(reason) == Some(reason) {
+            return Vec::new();
+        }
+        self.is_paused = true;
+        vec![format!("run {run_id} is {how}"), format!("hint: {}", way_on(reason, run_id))]
+    }
+
+    /// Returns the line that tells that the run goes on, if it was told that it does not.
+    fn goes_on(&mut self) -> Option<String> {
+        self.hold = None;
+        std::mem::take(&mut self.is_paused).then(|| "the run goes on".to_owned())
     }
 }
 

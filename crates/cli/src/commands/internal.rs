@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use errand_engine::coordinate::family;
 use errand_engine::launch::Ready;
-use errand_engine::supervise::{Company, Usher, supervise};
+use errand_engine::supervise::{Company, HangUp, Usher, supervise};
 use errand_model::RunId;
 
 use super::reference::{self, Page};
@@ -94,8 +94,12 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
                 say(&ready.unwrap_or(Ready::Began));
             }
             ended = &mut supervision => {
-                if !has_said && let Ok(ready) = heard.try_recv() {
-                    say(&ready);
+                if !has_said {
+                    match (&ended, heard.try_recv()) {
+                        (_, Ok(ready)) => say(&ready),
+                        (Err(error), Err(_)) => say(&not_begun(error)),
+                        (Ok(_), Err(_)) => {}
+                    }
                 }
                 ended?;
                 engine.store().sync_files(run_id).await?;
@@ -105,10 +109,20 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
     }
 }
 
+/// What the launcher is told of a supervision that failed before an attempt began.
+fn not_begun(error: &errand_engine::Error) -> Ready {
+    let code = error.code();
+    Ready::Failed {
+        code: code.as_str().to_owned(),
+        message: errand_engine::supervise::chain(error),
+        exit_code: code.exit_code(),
+    }
+}
+
 /// Works for a coordinator and all that it starts.
 async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
-    let usher =
-        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let usher = Usher::listen(HangUp::Drains)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = &context.engine()?;
     // It is in the queue of a process that lives: it begins as soon as it may.
     say(&Ready::Began);
@@ -122,8 +136,8 @@ async fn begin(
     run_id: &RunId,
     after_lease: u64,
 ) -> Result<(errand_engine::Engine, Usher, errand_store::Lease), Failure> {
-    let usher =
-        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let usher = Usher::listen(HangUp::Drains)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = context.engine()?;
     let lease = engine.store().take(run_id, after_lease, engine.holder().clone(), None).await?;
     Ok((engine, usher, lease))

@@ -11,7 +11,7 @@ use errand_api::record::Record;
 use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
-use errand_engine::supervise::{Company, Usher, supervise};
+use errand_engine::supervise::{Company, HangUp, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
 use errand_engine::{again, agents};
 use errand_model::RunId;
@@ -30,6 +30,9 @@ use crate::render::{self, exit_code_of};
 
 /// Output that may wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
+
+/// Characters of the reason why a run was cancelled; the record has all of it.
+const WHY_CHARS: usize = 400;
 
 /// Arguments of `errand run`.
 #[derive(Debug, clap::Args)]
@@ -296,8 +299,8 @@ pub(crate) async fn foreground(
     json: bool,
 ) -> Result<u8, Failure> {
     // Signals are listened for before there is a run that they could be about.
-    let usher =
-        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let usher = Usher::listen(HangUp::Interrupts)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     if submission.parcel.agent.coordinator.is_some() {
         let (run_id, admitted) = admit::admit(engine, submission).await?;
         if let Admitted::Existing(existing) = admitted {
@@ -445,7 +448,10 @@ pub(super) fn report(
         return Ok(code);
     }
     if record.status == "cancelled" {
-        context.printer.note(&format!("run {} is cancelled", record.run_id));
+        let why =
+            record.last_error.as_ref().map(|error| render::at_most(&error.message, WHY_CHARS));
+        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+        context.printer.note(&format!("run {} is cancelled{why}", record.run_id));
     }
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
         let failure = Failure::of_run(&error.code, &error.message).hint(where_more(record));

@@ -6,7 +6,7 @@ use errand_api::agent_file::parse_address;
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
-use errand_engine::supervise::Usher;
+use errand_engine::supervise::{HangUp, Usher};
 use errand_engine::worker::{self, Options};
 use tokio::task::JoinSet;
 
@@ -62,7 +62,8 @@ pub(crate) fn metrics(
 
 /// Listens for the signals that a worker obeys.
 pub(crate) fn listen() -> Result<Usher, Failure> {
-    Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))
+    Usher::listen(HangUp::Drains)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))
 }
 
 /// Works on the calling thread, which has to be the process's first: agents are killed when the

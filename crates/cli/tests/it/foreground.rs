@@ -1,6 +1,7 @@
 //! Runs in the foreground: streams, exit codes, interrupts.
 
-use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
+use errand_testkit::{Agent, LIMIT, Running, Sandbox, Server, processes_of_run, wait_until};
+use rustix::process::Signal;
 
 use crate::support::{all, assert_over, run, sandbox, sleeper, start};
 
@@ -117,6 +118,34 @@ fn an_interrupted_agent_may_use_its_grace_period() {
 }
 
 #[test]
+fn a_terminal_that_is_gone_interrupts_the_run() {
+    let sandbox = sandbox();
+    let script = "trap 'echo saved; exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let running = run(&sandbox, &agent, &[]).spawn();
+    running.wait_for_stdout("ready");
+    running.signal(Signal::HUP);
+    assert!(running.wait().exits(130).stdout().contains("saved"));
+    let record = all(&sandbox).remove(0);
+    assert_eq!(record["status"], "cancelled", "{record:#}");
+    assert_over(&sandbox, record["run_id"].as_str().unwrap());
+}
+
+#[test]
+fn a_run_under_nohup_outlives_its_terminal() {
+    let sandbox = sandbox();
+    let script = format!("echo ready\n{}echo done\n", crate::support::GATE);
+    let agent = sandbox.agent(&Agent::shell(&script));
+    let words = ["nohup", env!("CARGO_BIN_EXE_errand"), "run", agent.to_str().unwrap()];
+    let running = sandbox.tool("env", words).spawn();
+    running.wait_for_stdout("ready");
+    running.signal(Signal::HUP);
+    crate::support::open_gate(&sandbox);
+    assert!(running.wait().ok().stdout().contains("done"));
+    assert_eq!(all(&sandbox)[0]["status"], "completed");
+}
+
+#[test]
 fn a_second_interrupt_kills_at_once() {
     let sandbox = sandbox();
     let script = "trap 'echo asked' TERM\necho ready\nwhile :; do sleep 0.01 || true; done\n";
@@ -209,4 +238,56 @@ fn a_run_in_the_foreground_says_what_it_waits_for() {
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     drop(sandbox.errand(["approve", &run_id]).run().ok());
     assert_eq!(run.wait().ok().stdout(), "paid\n");
+}
+
+/// Asks for an approval, and then for an answer.
+const ASKS_TWICE: &str = "errand agent approve --action pay --target shop > /dev/null\n\
+                          errand agent input --prompt 'which colour?' > /dev/null\necho done\n";
+
+fn answers_both(sandbox: &Sandbox, run: Running) {
+    run.wait_for_stderr("waits for approval of pay");
+    let run_id = all(sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    run.wait_for_stderr(&format!("errand approve {run_id} --approval apr_"));
+    drop(sandbox.errand(["approve", &run_id]).run().ok());
+    run.wait_for_stderr("waits for an answer: which colour?");
+    run.wait_for_stderr(&format!("errand input {run_id} --input inp_"));
+    drop(sandbox.errand(["input", &run_id, "red"]).run().ok());
+    assert_eq!(run.wait().ok().stdout(), "done\n");
+}
+
+#[test]
+fn a_run_in_the_foreground_tells_every_question() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell(ASKS_TWICE));
+    answers_both(&sandbox, run(&sandbox, &agent, &[]).spawn());
+    let server = Server::start(&sandbox, &[]);
+    let words = ["--server", &server.url(), "run"];
+    answers_both(&sandbox, sandbox.errand(words).arg(&agent).spawn());
+}
+
+#[test]
+fn a_run_in_the_foreground_tells_that_another_attempt_follows() {
+    let sandbox = sandbox();
+    let policy = "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 1900ms }";
+    let agent = sandbox.agent(&Agent::shell("exit 3").spec(policy));
+    let told =
+        "attempt 1 failed (exit_nonzero): the agent exited with code 3; attempt 2 begins in 1.";
+    let here = run(&sandbox, &agent, &[]).run().exits(3);
+    assert_eq!(here.stderr().matches(told).count(), 1, "{}", here.describe());
+    let server = Server::start(&sandbox, &[]);
+    let away = sandbox.errand(["--server", &server.url(), "run"]).arg(&agent).run().exits(3);
+    assert_eq!(away.stderr().matches(told).count(), 1, "{}", away.describe());
+}
+
+#[test]
+fn a_run_that_is_cancelled_says_why() {
+    let sandbox = sandbox();
+    let talk = ["--session", "talk"];
+    let first = start(&sandbox, &sandbox.agent(&sleeper()), &talk);
+    let quick = sandbox.agent(&Agent::shell("true").named("quick"));
+    let words = [&talk[..], &["--queue-timeout", "300ms"]].concat();
+    let late = run(&sandbox, &quick, &words).run().exits(124);
+    let why = "is cancelled: the run could not begin within its limit of 300ms";
+    assert!(late.stderr().contains(why), "{}", late.describe());
+    drop(sandbox.errand(["stop", &first]).run().ok());
 }

@@ -28,6 +28,7 @@ mod family_exports;
 mod family_logs;
 mod foreground;
 mod forks;
+mod full_disk;
 mod gateway_agents;
 mod gateway_runs;
 mod grpc;

@@ -258,12 +258,21 @@ fn a_worker_that_is_told_to_end_gives_its_runs_back() {
 
 #[test]
 fn a_worker_that_is_told_to_end_lets_runs_finish_within_its_drain_timeout() {
+    drains_at(Signal::TERM);
+}
+
+#[test]
+fn a_worker_whose_terminal_is_gone_lets_runs_finish_within_its_drain_timeout() {
+    drains_at(Signal::HUP);
+}
+
+fn drains_at(signal: Signal) {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let run_id = queue.add(&sandbox.agent(&stepper()));
     let worker = worker(&sandbox, &["--drain-timeout", "60s"]);
     ready(&sandbox, &run_id);
-    worker.terminate();
+    worker.signal(signal);
     // A signal is only sent when `kill` returns.
     wait_until("it has heard it", LIMIT, || {
         told(&sandbox).first().is_some_and(|worker| worker["draining"] == true)

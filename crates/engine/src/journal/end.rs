@@ -7,6 +7,7 @@ use errand_store::{Admission, Append, FinalSnapshot, Lease, Store};
 
 use super::Journal;
 use super::state::State;
+use super::write::Patience;
 use crate::{Error, record_file};
 
 impl Journal {
@@ -55,7 +56,9 @@ impl Journal {
             | Status::Running { .. }
             | Status::Paused { .. }
             | Status::Failed { .. }
-            | Status::Cancelled { .. } => self.write_one(append, Store::append).await.map(drop),
+            | Status::Cancelled { .. } => {
+                self.write_one(append, Patience::USUAL, Store::append).await.map(drop)
+            }
         };
         written.map_err(|error| self.lose(error))?;
         Ok(decision)
@@ -70,7 +73,7 @@ impl Journal {
         let engine = &self.shared.engine;
         let (run, head) = (successor.run.clone(), successor.head);
         if successor.queued.is_some() {
-            let written = self.write_one(append, |store, append| {
+            let written = self.write_one(append, Patience::USUAL, |store, append| {
                 store.append_and_admit_all(append, vec![successor.clone()])
             });
             written.await?;
@@ -78,7 +81,7 @@ impl Journal {
             return Ok(());
         }
         let holder = engine.holder();
-        let written = self.write_one(append, |store, append| {
+        let written = self.write_one(append, Patience::USUAL, |store, append| {
             store.append_and_admit(append, successor.clone(), holder.clone())
         });
         let lease = written.await?;
@@ -116,10 +119,16 @@ impl Journal {
         Ok((decision, snapshot))
     }
 
-    fn keep(&self, snapshot: Option<FinalSnapshot>) {
-        if let Some(snapshot) = snapshot {
+    /// Leaves the end beside the journal, and gives back the space that was set aside for it.
+    pub(super) fn keep(&self, snapshot: Option<FinalSnapshot>) {
+        let reserve = self.state().reserve.take();
+        let Some(snapshot) = snapshot else { return };
+        let registry = self.shared.engine.registry();
+        if snapshot.write(registry, Sync::Yes).is_err()
+            && let Some(reserve) = reserve
+        {
             // Without it the registry alone decides; nothing is lost by going on.
-            drop(snapshot.write(self.shared.engine.registry(), Sync::Yes));
+            drop(snapshot.write_into(registry, reserve.path()));
         }
     }
 }

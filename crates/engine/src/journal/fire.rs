@@ -4,6 +4,7 @@ use errand_model::run::Command;
 use errand_store::{Admission, Lease};
 
 use super::Journal;
+use super::write::Patience;
 use crate::Error;
 
 impl Journal {
@@ -32,7 +33,7 @@ impl Journal {
             self.next_append(&mut state)
         };
         let holder = self.shared.engine.holder();
-        let written = self.write_one(append, |store, append| {
+        let written = self.write_one(append, Patience::USUAL, |store, append| {
             store.append_and_admit(append, child.clone(), holder.clone())
         });
         match written.await {

@@ -4,9 +4,11 @@ use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_model::step::{Step, Steps};
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
-use errand_store::{DocumentWrite, Lease};
+use errand_store::{Append, DocumentWrite, Lease};
 
+use super::full_disk::Written;
 use super::output;
+use crate::reserve::DiskReserve;
 use crate::{Error, coordinate, lease, record_file};
 
 /// A run as it is decided so far, durable or not.
@@ -23,6 +25,12 @@ pub(super) struct State {
     pub(super) lets_go: bool,
     /// The run that carries on, if this process holds it.
     pub(super) successor: Option<(RunId, Lease)>,
+    /// The last that is durable.
+    pub(super) written: Written,
+    /// What could not be written, once the journal is lost.
+    pub(super) unwritten: Option<Append>,
+    /// Space for the end of the attempt on a full disk.
+    pub(super) reserve: Option<DiskReserve>,
 }
 
 /// Events that are decided and not durable yet.
@@ -40,6 +48,9 @@ impl State {
     /// A run as it is kept.
     pub(super) fn new(run: Run, head: Head, steps: Steps) -> Self {
         Self {
+            written: Written::of(&run, head),
+            unwritten: None,
+            reserve: None,
             run,
             head,
             steps,

@@ -6,17 +6,44 @@ use std::time::Duration;
 use errand_store::{Append, Fence, Store};
 
 use super::Journal;
+use super::full_disk::Written;
 use super::state::State;
 use crate::{Error, coordinate, deadlines, follow_up, lease, record_file};
 
 /// How long the registry may refuse to be written before the run is given up to whoever
 /// reconciles: longer than a restart of a disk's owner, shorter than anyone's patience.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// How long a full disk may refuse it, before the attempt ends: its agent works on meanwhile, and
+/// nothing of that is recorded. Well below the length of a lease, which is not renewed then either.
+const FULL_DISK_MAY_LAST: Duration = Duration::from_secs(5);
 /// How long the start of a step may wait for a commit that is made anyway, such as the one of its
 /// completion: long enough for a quick step, too short to be missed in a record.
 const START_MAY_WAIT: Duration = Duration::from_millis(5);
 /// Between two tries.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
+
+/// How long a commit is tried again that fails in a way that may pass.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    full_disk: Duration,
+    other: Duration,
+}
+
+impl Patience {
+    /// While there is an attempt that may go on.
+    pub(super) const USUAL: Self = Self { full_disk: FULL_DISK_MAY_LAST, other: GIVE_UP_AFTER };
+
+    /// The same, with less or more of it for a full disk.
+    pub(super) const fn of_full_disk(full_disk: Duration) -> Self {
+        Self { full_disk, ..Self::USUAL }
+    }
+
+    /// Whether a commit that was tried for so long is tried again.
+    fn lasts(self, error: &errand_store::Error, tried_for: Duration) -> bool {
+        let is_full = matches!(error, errand_store::Error::Full { .. });
+        may_pass(error) && tried_for < if is_full { self.full_disk } else { self.other }
+    }
+}
 
 impl Journal {
     /// Writes what is recorded, for as long as the journal is open. Its owner runs it beside
@@ -38,7 +65,7 @@ impl Journal {
             }
             let _order = self.shared.writing.lock().await;
             while let Some(append) = self.next_batch() {
-                let written = self.write_one(append, Store::append);
+                let written = self.write_one(append, Patience::USUAL, Store::append);
                 if let Err(error) = written.await {
                     self.lose(error);
                     return;
@@ -85,18 +112,20 @@ impl Journal {
         }
     }
 
-    /// Writes one append, again and again while the registry may come back.
+    /// Writes one append, again and again while the registry may come back. One that is not written
+    /// is kept.
     pub(super) async fn write_one<'s, T, F>(
         &'s self,
-        append: Append,
+        mut append: Append,
+        patience: Patience,
         write: impl Fn(&'s dyn Store, Append) -> F,
     ) -> Result<T, Error>
     where
         F: Future<Output = Result<T, errand_store::Error>>,
     {
         let engine = &self.shared.engine;
-        let deadline = tokio::time::Instant::now() + GIVE_UP_AFTER;
-        let mut append = append;
+        let began_at = tokio::time::Instant::now();
+        let own_documents = append.documents.len();
         append.documents.extend(follow_up::documents(engine, &append.run, &append.events));
         let written = loop {
             if self.shared.term.is_over() {
@@ -104,12 +133,15 @@ impl Journal {
             }
             match write(engine.store().as_ref(), append.clone()).await {
                 Ok(written) => break written,
-                Err(error) if !may_pass(&error) || tokio::time::Instant::now() >= deadline => {
+                Err(error) if !patience.lasts(&error, began_at.elapsed()) => {
+                    append.documents.truncate(own_documents);
+                    self.state().unwritten = Some(append);
                     return Err(error.into());
                 }
                 Err(_) => tokio::time::sleep(TRY_AGAIN_AFTER).await,
             }
         };
+        self.state().written = Written::of(&append.run, append.head);
         self.shared.durable.send_modify(|durable| durable.seq = append.head.seq);
         if append.snapshot {
             record_file::write_quietly(engine, &append.run, append.head, Some(engine.holder()));

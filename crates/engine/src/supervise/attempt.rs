@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use errand_agent::agent_api::{Backend, Bind, BindError, Server};
-use errand_agent::log::marker;
+use errand_agent::log::{self, marker};
 use errand_agent::process::{self, Exit, Output, Running, StartError, StdoutSpool};
 use errand_model::event::{CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
@@ -26,6 +26,8 @@ use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// How long a full disk may keep the agent's output from its log.
+const LOG_MAY_MISS: Duration = Duration::from_secs(5);
 
 /// Takes the next attempt and sees it through. The run is then over, or waits for another.
 pub(super) async fn run(
@@ -59,8 +61,7 @@ pub(super) async fn run(
     };
     let mut tasks = JoinSet::new();
     if let Err(error) = serve(backend, &prepared, &mut tasks) {
-        let message = format!("the agent API cannot be served: {error}");
-        return fail(journal, company, outcome::failure("spawn_failed", message)).await;
+        return fail(journal, company, outcome::of_unserved(&error)).await;
     }
     let output = output(engine, journal, company, &prepared);
     // Whoever lost the run meanwhile starts nothing.
@@ -77,7 +78,7 @@ pub(super) async fn run(
     }
     tasks.spawn(Arc::clone(&desk).keep_time());
     tasks.spawn(Arc::clone(&desk).keep_deadlines());
-    let ends = Ends { desk: &desk, replayed: replayed.as_deref() };
+    let ends = Ends { desk: &desk, replayed: replayed.as_deref(), log: &prepared.log };
     let watched = watch(engine, journal, company, ends, running).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
@@ -96,6 +97,8 @@ struct Ends<'a> {
     desk: &'a Desk,
     /// In a strict replay.
     replayed: Option<&'a Replayed>,
+    /// What the agent prints.
+    log: &'a log::Writer,
 }
 
 impl Ends<'_> {
@@ -198,6 +201,8 @@ async fn watch(
     }
     let mut grace: Option<Duration> = None;
     let mut stopped_for = StoppedFor::Nothing;
+    let full_disk = ends.log.stays_unwritten(LOG_MAY_MISS);
+    let mut full_disk = std::pin::pin!(full_disk);
     loop {
         let deadline = next_deadline(engine, journal, ends.desk, &stopped_for);
         tokio::select! {
@@ -215,6 +220,10 @@ async fn watch(
                 }
             }
             () = ends.desk.steps_changed() => {}
+            error = &mut full_disk, if matches!(stopped_for, StoppedFor::Nothing) => {
+                stopped_for = StoppedFor::Deadline(outcome::of_unwritten_log(&error));
+                grace = Some(DEFAULT_GRACE);
+            }
             effects = ends.desk.ordered() => {
                 let stop = carry_out(engine, journal, &running, effects);
                 ends.desk.orders_done();
@@ -336,7 +345,7 @@ fn carry_out(
 fn freeze(engine: &Engine, journal: &Journal, running: &Running) {
     if let Err(error) = running.freeze() {
         let path = engine.registry().run_log(journal.run_id());
-        if let Ok(log) = errand_agent::log::Writer::open(&path) {
+        if let Ok(log) = log::Writer::open(&path) {
             log.system(&format!("not all of the run is paused: {error}"));
         }
     }
@@ -382,6 +391,14 @@ async fn end(
         StoppedFor::Deadline(failure) => {
             Outcome::Failed(Failure { stderr_tail: exit.stderr_tail.clone(), ..failure })
         }
+    };
+    let outcome = match (outcome, ends.log.unwritten()) {
+        // What it printed last is nowhere, and it cannot be known whether that mattered.
+        (Outcome::Exited { .. }, Some(error)) if is_own => {
+            let failure = outcome::of_unwritten_log(&error);
+            Outcome::Failed(Failure { stderr_tail: exit.stderr_tail.clone(), ..failure })
+        }
+        (outcome, _) => outcome,
     };
     let outcome = match (ends.replayed, is_own) {
         (Some(replayed), true) => replayed.settle(outcome, exit.code, exit.signal).await,

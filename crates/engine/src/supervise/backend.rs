@@ -481,6 +481,10 @@ pub(super) fn refusal(error: &Error) -> Refusal {
     if let Error::Payload { reason } = error {
         return Refusal::new(422, ErrorCode::EventInvalid, reason.clone());
     }
+    if error.code() == ErrorCode::DiskFull {
+        return Refusal::new(507, ErrorCode::DiskFull, super::outcome::chain(error))
+            .with_hint("free some space on the disk of the registry, then do it again");
+    }
     if matches!(error, Error::Rejected(_) | Error::Closed | Error::JournalLost { .. }) {
         return Refusal::fenced();
     }

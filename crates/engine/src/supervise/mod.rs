@@ -21,6 +21,7 @@ use std::pin::Pin;
 
 use errand_agent::log::Stream;
 use errand_agent::process::Chunk;
+use errand_api::error_code::ErrorCode;
 use errand_model::event::CancelCause;
 use errand_model::event::RunKind;
 use errand_model::run::{Expire, HandBack, Run, Status};
@@ -29,12 +30,13 @@ use errand_store::{Lease, Stored};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-pub(crate) use outcome::{chain, of_preparation};
+pub(crate) use outcome::of_preparation;
+pub use outcome::{chain, retry_note};
 pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
 pub(crate) use start::start;
 pub(crate) use turn::SUPERSEDED_GRACE;
-pub use usher::{Orders, Usher};
+pub use usher::{HangUp, Orders, Usher};
 
 use crate::coordinate::family;
 use crate::journal::Journal;
@@ -161,8 +163,17 @@ async fn carry_through(
         writer.spawn(journal.clone().write());
         let next = under_lease(engine, &journal, company).await;
         writer.shutdown().await;
-        if next? == Next::Over {
+        let next = match next {
+            Err(error) if error.code() == ErrorCode::DiskFull => {
+                end_on_full_disk(&journal, company, error).await?
+            }
+            next => next?,
+        };
+        if next == Next::Over {
             break;
+        }
+        if let Some(note) = journal.look(|run, _| outcome::retry_of(run)) {
+            company.note(&note);
         }
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let run = journal.look(|run, _| run.clone());
@@ -229,13 +240,36 @@ async fn under_lease(
         RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
         RunKind::Service => service::run(engine, journal, company).await?,
     }
-    let is_done = |run: &Run| {
-        run.status.is_terminal()
-            || run.is_at_rest()
-            || run.is_coordinating()
-            || lease::place_of(run).is_some()
-    };
-    Ok(journal.look(|run, _| if is_done(run) { Next::Over } else { Next::Attempt }))
+    Ok(journal.look(|run, _| after_attempt(run)))
+}
+
+fn after_attempt(run: &Run) -> Next {
+    let is_done = run.status.is_terminal()
+        || run.is_at_rest()
+        || run.is_coordinating()
+        || lease::place_of(run).is_some();
+    if is_done { Next::Over } else { Next::Attempt }
+}
+
+/// Records the end of an attempt that could not be carried on, since the disk is full.
+///
+/// # Errors
+///
+/// `error`, if there is no attempt to end, or the end cannot be recorded either.
+async fn end_on_full_disk(
+    journal: &Journal,
+    company: &mut Company,
+    error: Error,
+) -> Result<Next, Error> {
+    let failure = of_preparation(&error);
+    match journal.end_on_full_disk(failure.clone()).await {
+        Ok(true) => {
+            let exit_code = outcome::exit_code_of(&failure.code);
+            company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+            Ok(journal.look(|run, _| after_attempt(run)))
+        }
+        Ok(false) | Err(_) => Err(error),
+    }
 }
 
 /// Waits, without an agent process, until the next attempt is due.

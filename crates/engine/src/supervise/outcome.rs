@@ -1,15 +1,18 @@
 //! What the end of an agent's process means.
 
-use errand_agent::agent_api::AttemptResult;
+use std::time::Duration;
+
+use errand_agent::agent_api::{AttemptResult, BindError};
 use errand_agent::process::{Exit, StartError};
 use errand_api::agent_protocol::CheckbackStatus;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::Outcome;
+use errand_model::run::{AttemptState, Outcome, Run, Status};
 
 use super::blame::Blamed;
 use super::prepare::Prepared;
 use super::produced;
+use crate::code::is_full_disk;
 use crate::{Engine, Error};
 
 /// The output in a call of the agent API, for messages.
@@ -92,6 +95,7 @@ pub(super) fn failure(code: &str, message: String) -> Failure {
 /// Why an attempt could not start, and what errand exits with.
 pub(super) fn of_start_error(error: &StartError) -> Failure {
     let code = match error {
+        error if is_full_disk(error) => ErrorCode::DiskFull.as_str(),
         StartError::NotFound { .. } => "command_not_found",
         StartError::NotExecutable { .. } => "command_not_executable",
         StartError::WorkingDirectory { .. } => "workspace_failed",
@@ -100,9 +104,23 @@ pub(super) fn of_start_error(error: &StartError) -> Failure {
     failure(code, chain(error))
 }
 
+/// Why the agent API of an attempt is not there.
+pub(super) fn of_unserved(error: &BindError) -> Failure {
+    let code = if is_full_disk(error) { ErrorCode::DiskFull } else { ErrorCode::SpawnFailed };
+    failure(code.as_str(), format!("the agent API cannot be served: {}", chain(error)))
+}
+
+/// Why an attempt ends whose output does not reach its log, since the disk is full.
+pub(super) fn of_unwritten_log(error: &std::io::Error) -> Failure {
+    let message = format!("the agent's output cannot be written to its log: {error}");
+    failure(ErrorCode::DiskFull.as_str(), message)
+}
+
 /// Why an attempt could not be prepared.
 pub(crate) fn of_preparation(error: &Error) -> Failure {
-    let code = if let Error::CommandNotFound { .. } = error {
+    let code = if error.code() == ErrorCode::DiskFull {
+        ErrorCode::DiskFull.as_str()
+    } else if let Error::CommandNotFound { .. } = error {
         "command_not_found"
     } else if let Error::CommandNotExecutable { .. } = error {
         "command_not_executable"
@@ -126,7 +144,7 @@ pub(super) fn of_replay(error: &Error) -> Failure {
 }
 
 /// An error with its causes in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -136,6 +154,34 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Tells in one line that an attempt failed and another one follows; `None` where none does.
+pub(super) fn retry_of(run: &Run) -> Option<String> {
+    let Status::Pending { since, not_before, .. } = run.status else { return None };
+    let last = run.attempts.last()?;
+    let AttemptState::Failed(_, failure) = &last.state else { return None };
+    Some(retry_note(last.number, failure, not_before.since(since)))
+}
+
+/// The line that tells that an attempt failed, and that the next one begins after `pause`.
+pub fn retry_note(attempt: u32, failure: &Failure, pause: Duration) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.into() };
+    let said = |text: &str| text.chars().take(NOTE_CHARS).map(escaped).collect::<String>();
+    let when = match pause.as_millis() {
+        0 => "now".to_owned(),
+        1..1_000 => format!("in {} ms", pause.as_millis()),
+        _ => format!("in {:.1} s", pause.as_secs_f64()),
+    };
+    format!(
+        "attempt {attempt} failed ({}): {}; attempt {} begins {when}",
+        said(&failure.code),
+        said(&failure.message),
+        attempt.saturating_add(1)
+    )
+}
+
+/// Characters of a failure's message in a note: agents may say much.
+const NOTE_CHARS: usize = 200;
 
 /// What an exited process used.
 pub(super) fn usage(exit: &Exit) -> ProcessUsage {

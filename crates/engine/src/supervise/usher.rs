@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 pub struct Orders {
     /// How often it was told to look at its runs' requests (SIGUSR1).
     pub looks: u64,
-    /// How often it was told to end (SIGTERM).
+    /// How often it was told to end (SIGTERM, or SIGHUP in the background).
     pub drains: u64,
-    /// How often a person interrupted it (SIGINT).
+    /// How often a person interrupted it (SIGINT, or SIGHUP in the foreground).
     pub interrupts: u64,
 }
 
@@ -27,6 +27,15 @@ impl Orders {
     }
 }
 
+/// The meaning of SIGHUP: the terminal is gone, or an administrator sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HangUp {
+    /// As SIGINT, for a run in the foreground.
+    Interrupts,
+    /// As SIGTERM, for a process that serves, works or supervises in the background.
+    Drains,
+}
+
 /// How a signal changes the orders.
 type Note = fn(&mut Orders);
 
@@ -38,20 +47,30 @@ pub struct Usher {
 }
 
 impl Usher {
-    /// Listens for SIGUSR1, SIGTERM and SIGINT. To be called before any lease is taken: a signal
-    /// that comes before would end the process.
+    /// Listens for SIGUSR1, SIGTERM, SIGINT and SIGHUP. To be called before any lease is taken: a
+    /// signal that comes before would end the process. A SIGHUP that this process was started to
+    /// ignore (`nohup`) stays ignored.
     ///
     /// # Errors
     ///
     /// If the signals cannot be listened for.
-    pub fn listen() -> std::io::Result<Self> {
+    pub fn listen(hang_up: HangUp) -> std::io::Result<Self> {
         let orders = watch::Sender::new(Orders::default());
         let mut listeners = JoinSet::new();
-        let kinds: [(SignalKind, Note); 3] = [
+        let mut kinds: Vec<(SignalKind, Note)> = vec![
             (SignalKind::user_defined1(), |orders| orders.looks += 1),
             (SignalKind::terminate(), |orders| orders.drains += 1),
             (SignalKind::interrupt(), |orders| orders.interrupts += 1),
         ];
+        if !errand_agent::os::ignores_hang_up() {
+            kinds.push((
+                SignalKind::hangup(),
+                match hang_up {
+                    HangUp::Interrupts => |orders| orders.interrupts += 1,
+                    HangUp::Drains => |orders| orders.drains += 1,
+                },
+            ));
+        }
         for (kind, note) in kinds {
             let mut stream = signal(kind)?;
             let orders = orders.clone();

@@ -67,6 +67,19 @@ pub fn signal(identity: &ProcessIdentity, signal: Signal) -> io::Result<Delivery
     }
 }
 
+/// Whether this process ignores SIGHUP, as `nohup` has it. To be asked before it is listened for.
+///
+/// Where `/proc` does not say, the answer is no.
+pub fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & HANG_UP_BIT != 0)
+}
+
+/// The bit of SIGHUP, which is signal 1, in masks of signals.
+const HANG_UP_BIT: u64 = 1;
+
 /// A pidfd of the living process of that identity; `None` if it is gone.
 pub(crate) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
     let pid = pid_of(identity.pid)?;

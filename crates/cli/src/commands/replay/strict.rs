@@ -3,7 +3,7 @@
 use errand_api::exit_code;
 use errand_api::story::Comparison;
 use errand_engine::admit::{self, Submission};
-use errand_engine::supervise::{Company, Usher, supervise};
+use errand_engine::supervise::{Company, HangUp, Usher, supervise};
 use errand_engine::{Engine, again, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;
@@ -20,8 +20,8 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     again::check(engine, &submission)?;
     // Signals are listened for before there is a run that they could be about.
-    let usher =
-        Usher::listen().map_err(|error| Failure::internal("cannot listen for signals", &error))?;
+    let usher = Usher::listen(HangUp::Interrupts)
+        .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let Ok(lease) = admitted else {
         return Err(Failure::new(

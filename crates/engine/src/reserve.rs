@@ -1,0 +1,75 @@
+//! Disk space that an attempt sets aside for the record of its own end.
+//!
+//! An agent, or its log, may fill the disk that the registry is on. The supervisor then ends the
+//! agent, gives this space back and records the end in it.
+//!
+//! Deliberately absent: space for anything but the end. Work that meets a full disk fails.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use errand_model::RunId;
+use errand_store::Registry;
+use rustix::fs::FallocateFlags;
+
+/// One commit of SQLite (some 20 pages of 4 KiB), the terminal snapshot, lines of the journal's file
+/// and the record: about half of this.
+const RESERVE_BYTES: u32 = 256 * 1024;
+
+/// Space on the registry's disk, free again once this is dropped.
+#[derive(Debug)]
+pub(crate) struct DiskReserve {
+    path: PathBuf,
+}
+
+impl DiskReserve {
+    /// Sets the space aside. `None` where there is none left, or no file can be made: the attempt
+    /// goes on without.
+    pub(crate) fn take(registry: &Registry, run_id: &RunId) -> Option<Self> {
+        // Dropped, and so removed, unless all of it is there.
+        let reserve = Self { path: registry.run_reserve(run_id) };
+        allocate(&reserve.path).ok().map(|()| reserve)
+    }
+
+    /// The file that holds it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for DiskReserve {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+/// Frees what a supervisor that died had set aside.
+pub(crate) fn free(registry: &Registry, run_id: &RunId) {
+    remove(&registry.run_reserve(run_id));
+}
+
+fn allocate(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, RESERVE_BYTES.into()) {
+        Ok(()) => Ok(()),
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => fill(&mut file),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes the space on a file system that cannot allocate it otherwise.
+fn fill(file: &mut File) -> std::io::Result<()> {
+    std::io::copy(&mut std::io::repeat(0).take(RESERVE_BYTES.into()), file).map(drop)
+}
+
+fn remove(path: &Path) {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::warn!(path = %path.display(), %error, "space that was set aside is not freed");
+        }
+        Ok(()) | Err(_) => {}
+    }
+}
