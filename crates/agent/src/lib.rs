@@ -9,6 +9,7 @@ pub mod os;
 pub mod parcel;
 pub mod process;
 pub mod redact;
+pub mod regular;
 pub mod secret;
 pub mod workspace;
 

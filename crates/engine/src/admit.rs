@@ -22,6 +22,7 @@ use errand_model::{Digest, EventContext, Head, RunId};
 use errand_store::{Admission, Admitted, Lease, Pending};
 use serde_json::{Value, json};
 
+use crate::off_thread::off_thread;
 use crate::{
     Engine, Error, Surroundings, ask, command_line, coordinate, payload, schema, sessions,
 };
@@ -257,7 +258,9 @@ pub(crate) async fn admission_as(
         events.push(head.seal(&run.id, now, 0, &body));
     }
     if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
-        Workspaces::new(engine.registry().workspaces()).copy(&origin, &run.id)?;
+        let workspaces = Workspaces::new(engine.registry().workspaces());
+        let copy = run.id.clone();
+        off_thread(move || Ok(workspaces.copy(&origin, &copy)?)).await?;
     }
     let queued = run.spec.placement.as_ref().map(|placement| Pending {
         priority: placement.priority,

@@ -31,6 +31,7 @@ pub mod log;
 pub mod logs;
 pub mod metrics;
 mod named;
+mod off_thread;
 pub mod outbox;
 mod parcels;
 pub mod payload;

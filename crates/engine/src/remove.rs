@@ -12,6 +12,7 @@ use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
+use crate::off_thread::off_thread;
 use crate::{Engine, Error, logs, outbox, reconcile, wait};
 
 /// How long the supervisor of a run that is over may take to end.
@@ -95,9 +96,14 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
         )) => {
-            os::end_run_processes(run_id, &[], Duration::ZERO)
-                .map_err(Error::io("end the processes of", engine.registry().run_log(run_id)))?;
-            remove_known_files(engine, run_id)?;
+            let (engine_there, run) = (engine.clone(), run_id.clone());
+            off_thread(move || {
+                let log = engine_there.registry().run_log(&run);
+                os::end_run_processes(&run, &[], Duration::ZERO)
+                    .map_err(Error::io("end the processes of", log))?;
+                remove_known_files(&engine_there, &run)
+            })
+            .await?;
             // Those that live, or are damaged too, stay.
             drop(remove_steps(engine, run_id).await);
             Ok(engine.store().remove(run_id, Removal::Any).await?)
@@ -200,8 +206,13 @@ async fn is_open(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
 async fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {
     supervisor_gone(engine, stored).await;
     let registry = engine.registry();
-    Workspaces::new(registry.workspaces()).remove(&stored.run.id)?;
-    remove_known_files(engine, &stored.run.id)
+    let workspaces = Workspaces::new(registry.workspaces());
+    let (engine, run_id) = (engine.clone(), stored.run.id.clone());
+    off_thread(move || {
+        workspaces.remove(&run_id)?;
+        remove_known_files(&engine, &run_id)
+    })
+    .await
 }
 
 /// Waits until the run's supervisor has written its last word: a run is over in the registry a

@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::pump::{Output, Pumps};
 use super::running::Running;
 use crate::os::{self, Launch, LaunchError, Lifetime};
+use crate::regular::open_regular;
 
 /// Searched for programs where the environment of the attempt has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -189,7 +190,7 @@ fn input(input: &Input) -> Result<OwnedFd, StartError> {
             Some(pipe) => Ok(pipe),
             None => Ok(os::readable_copy(bytes)?),
         },
-        Input::File(path) => File::open(path)
+        Input::File(path) => open_regular(path)
             .map(Into::into)
             .map_err(|source| StartError::Input { path: path.clone(), source }),
     }

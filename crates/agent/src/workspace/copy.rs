@@ -2,12 +2,16 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::Path;
 
 use errand_model::RunId;
 
 use super::{Error, MODE, Workspaces, remove_tree};
+use crate::regular::open_regular;
+
+/// Until a copy is whole nobody else reads it.
+const FILE_MODE: u32 = 0o600;
 
 impl Workspaces {
     /// Makes the workspace of `to` as a copy of that of `from`, if that has one. Links stay links;
@@ -30,6 +34,15 @@ impl Workspaces {
     }
 }
 
+/// Copies a file with its permissions. It may have become something else since it was looked at.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = open_regular(from)?;
+    let permissions = from.metadata()?.permissions();
+    let mut to = fs::OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(to)?;
+    io::copy(&mut from, &mut to)?;
+    to.set_permissions(permissions)
+}
+
 fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(MODE).create(to)?;
     for entry in fs::read_dir(from)? {
@@ -41,7 +54,7 @@ fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
         } else if kind.is_symlink() {
             symlink(fs::read_link(&path)?, &target)?;
         } else if kind.is_file() {
-            fs::copy(&path, &target)?;
+            copy_file(&path, &target)?;
         }
     }
     fs::set_permissions(to, fs::metadata(from)?.permissions())

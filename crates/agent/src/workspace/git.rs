@@ -1,12 +1,14 @@
 //! Git, as far as workspaces need it.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use super::Error;
+use super::limited::output_within;
+use crate::regular::read_regular;
 
 /// Variables by which git is told of another repository than the one at hand; set where errand is
 /// started from a git hook.
@@ -20,6 +22,11 @@ const MISLEADING: [&str; 8] = [
     "GIT_NAMESPACE",
     "GIT_PREFIX",
 ];
+/// The longest file in which git names one folder.
+const LINK_BYTES: u64 = 16 * 1_024;
+/// How long git may look at a repository on this machine. An agent can put pipes in the place of
+/// git's files, and git would wait for them for ever.
+const LOOK_LIMIT: Duration = Duration::from_secs(60);
 /// Lines of what git says that end up in an error.
 const MESSAGE_LINES: usize = 5;
 
@@ -103,8 +110,13 @@ impl<'a> Git<'a> {
 
     /// The repository that the worktree at `path` belongs to; `None` if it is not a worktree.
     pub(super) fn repository_of_worktree(path: &Path) -> Option<PathBuf> {
-        let link = fs::read_to_string(path.join(".git")).ok()?;
+        // The agent could write both files: only where each names the other it is a worktree.
+        let link = read_regular(&path.join(".git"), LINK_BYTES).ok()?;
         let worktree = Path::new(link.strip_prefix("gitdir: ")?.trim_end());
+        let back = read_regular(&worktree.join("gitdir"), LINK_BYTES).ok()?;
+        if Path::new(back.trim_end()).parent()?.canonicalize().ok()? != path.canonicalize().ok()? {
+            return None;
+        }
         // <repository>/.git/worktrees/<name>
         let repository = worktree.parent()?.parent()?;
         repository.is_dir().then(|| repository.to_owned())
@@ -140,7 +152,12 @@ impl<'a> Git<'a> {
         }
         // Nobody is there to answer; and what git says is looked at.
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").stdin(Stdio::null());
-        command.output().map_err(|error| {
+        // A clone may take as long as the network does.
+        let output = match action {
+            "clone" => command.output(),
+            _ => output_within(&mut command, LOOK_LIMIT),
+        };
+        output.map_err(|error| {
             if error.kind() == io::ErrorKind::NotFound {
                 Error::NoGit
             } else {

@@ -5,6 +5,7 @@
 
 mod copy;
 mod git;
+mod limited;
 
 use std::fs;
 use std::io;

@@ -52,6 +52,7 @@ mod parking;
 mod pausing;
 mod payload;
 mod people;
+mod pipes;
 mod places;
 mod reconnects;
 mod recovery;

@@ -223,7 +223,14 @@ pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Res
         let (mut from, _) = blobs.open(&artifact.digest)?;
         // One that is half written is not taken for a whole one by the next attempt.
         let partial = path.with_extension("errand-partial");
-        let mut to = std::fs::File::create(&partial).map_err(failed(&partial))?;
+        // An earlier attempt may have left anything there, a pipe that nobody reads for one.
+        match std::fs::remove_file(&partial) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(&partial)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        let mut to = std::fs::File::create_new(&partial).map_err(failed(&partial))?;
         std::io::copy(&mut from, &mut to).map_err(failed(&partial))?;
         std::fs::rename(&partial, &path).map_err(failed(&path))?;
     }

@@ -22,6 +22,7 @@ use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::live::Printed;
 use crate::logs::Carrier;
+use crate::off_thread::off_thread;
 use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
@@ -46,7 +47,9 @@ pub(super) async fn run(
         // Time was up before it began: while it waited, or while nobody was there.
         return fail(journal, company, failure).await;
     }
-    let prepared = match prepare(engine, &run) {
+    let preparing = (engine.clone(), run.clone());
+    // A clone of a large repository takes its time.
+    let prepared = match off_thread(move || prepare(&preparing.0, &preparing.1)).await {
         Ok(prepared) => prepared,
         Err(error) => return fail(journal, company, outcome::of_preparation(&error)).await,
     };

@@ -39,6 +39,7 @@ use super::deadline::StepLimits;
 use super::prepare::Prepared;
 use crate::admit::stored_word;
 use crate::journal::Journal;
+use crate::off_thread::off_thread;
 use crate::{Engine, Error, payload};
 
 /// Orders that an agent may be behind with before it is cut off and asks again.
@@ -409,8 +410,9 @@ impl Backend for Desk {
 
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
         let name = self.redactor.redact(&upload.name).into_owned();
-        let (digest, size_bytes) =
-            self.engine.blobs().put_file(&upload.path).map_err(|error| refusal(&error.into()))?;
+        let (blobs, path) = (self.engine.blobs(), upload.path.clone());
+        let kept = off_thread(move || Ok(blobs.put_file(&path)?)).await;
+        let (digest, size_bytes) = kept.map_err(|error| refusal(&error))?;
         let uri = format!("artifact://{}/{name}", self.journal.run_id());
         let created = ArtifactCreated { name, digest, size_bytes, media_type: upload.media_type };
         self.report_all(vec![EventBody::ArtifactCreated(created)]).await?;
