@@ -90,6 +90,7 @@ codes! {
     // The registry.
     RegistryNotFound = "registry_not_found", ERRAND_FAILED, "there is no registry here";
     RegistryElsewhere = "registry_elsewhere", ERRAND_FAILED, "the runs here are in a database";
+    RegistryForeign = "registry_foreign", ERRAND_FAILED, "another user can have written the registry";
     RegistryNewer = "registry_newer", ERRAND_FAILED, "the registry was written by a newer errand";
     RegistryDamaged = "registry_damaged", ERRAND_FAILED, "the registry is damaged";
     RegistryBusy = "registry_busy", ERRAND_FAILED, "the registry stayed locked by other processes";

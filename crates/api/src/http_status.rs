@@ -153,6 +153,7 @@ impl ErrorCode {
             | Self::SupervisorStopped => 503,
             Self::WaitTimedOut => 504,
             Self::RegistryNotFound
+            | Self::RegistryForeign
             | Self::RegistryNewer
             | Self::RegistryDamaged
             | Self::RegistryElsewhere

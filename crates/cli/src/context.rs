@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
@@ -11,7 +11,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
-use errand_store::{Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
+use errand_store::{ForeignFile, Holder, Registry, SOCKET_PATH_LIMIT_BYTES, Store};
 
 use crate::config;
 use crate::contexts::Contexts;
@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::printer::Printer;
 use crate::remote::{Remote, Target};
+use crate::trusted::{self, TrustedFolders};
 
 /// What follows the runtime folder in the path of a run's socket: `/errand/<id>.<attempt>.sock`.
 const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     program: PathBuf,
     identity: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
+    /// A file of the registry that another user can have written; looked for once.
+    foreign: OnceLock<Option<ForeignFile>>,
 }
 
 impl Context {
@@ -66,6 +69,7 @@ impl Context {
             program,
             identity,
             runtime_dir,
+            foreign: OnceLock::new(),
         })
     }
 
@@ -81,6 +85,8 @@ impl Context {
             program: self.program.clone(),
             identity: Some(identity),
             runtime_dir: Some(runtime_dir),
+            // Its launcher looked.
+            foreign: OnceLock::from(None),
         }
     }
 
@@ -224,8 +230,73 @@ impl Context {
             let place = self.registry_or_place();
             return Err(errand_store::Error::Missing { path: place.root().to_owned() }.into());
         };
-        let store = Sqlite::open(&registry, Options::EXISTING)?;
+        let options =
+            if self.foreign()?.is_some() { Options::READ_ONLY } else { Options::EXISTING };
+        let store = Sqlite::open(&registry, options)?;
         self.engine_on(Arc::new(store))
+    }
+
+    /// Refuses a registry that was found, not named, and that another user can have written; a
+    /// named one is only read, and the user is told so.
+    ///
+    /// Programs that other users chose would otherwise be executed as the user of this process.
+    pub(crate) fn check_owner(&self) -> Result<(), Failure> {
+        let Some(foreign) = self.foreign()? else { return Ok(()) };
+        if self.root.is_none() {
+            return Err(Failure::foreign_registry(foreign, &self.registry_or_place()));
+        }
+        self.printer.note(&format!("note: {foreign}: this registry is only read"));
+        Ok(())
+    }
+
+    /// Refuses every registry in which another user can have written, also a named one and one that
+    /// is about to be made in another user's folder.
+    pub(crate) fn check_own(&self) -> Result<(), Failure> {
+        let registry = self.registry_or_place();
+        let refuse = |foreign: &ForeignFile| Err(Failure::foreign_registry(foreign, &registry));
+        if let Some(foreign) = self.foreign()? {
+            return refuse(foreign);
+        }
+        if self.root.is_some() || registry.root().exists() {
+            return Ok(());
+        }
+        match registry.foreign_folder(&self.cwd) {
+            Some(foreign) if !self.trusted_folders()?.contains(&registry) => refuse(&foreign),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A file or folder of the registry that is there, or on the way to it, that another user can
+    /// have written; `None` for a registry that is trusted.
+    fn foreign(&self) -> Result<Option<&ForeignFile>, Failure> {
+        if let Some(known) = self.foreign.get() {
+            return Ok(known.as_ref());
+        }
+        let found = match self.registry() {
+            Some(registry) => {
+                let on_the_way = || match self.root {
+                    Some(_) => None,
+                    None => registry.foreign_folder(&self.cwd),
+                };
+                let foreign = registry.foreign_file().or_else(on_the_way);
+                match foreign {
+                    Some(_) if self.trusted_folders()?.contains(&registry) => None,
+                    other => other,
+                }
+            }
+            None => None,
+        };
+        Ok(self.foreign.get_or_init(|| found).as_ref())
+    }
+
+    fn trusted_folders(&self) -> Result<TrustedFolders, Failure> {
+        let read = TrustedFolders::read(&self.trusted_file())?;
+        Ok(read.and(self.variable(trusted::VARIABLE)))
+    }
+
+    /// The file with the registries that are trusted whoever they belong to.
+    pub(crate) fn trusted_file(&self) -> PathBuf {
+        self.config_dir().join(trusted::FILE_NAME)
     }
 
     /// Refuses a root that was named and where none can come to be: most likely a slip.
@@ -247,6 +318,7 @@ impl Context {
 
     /// The engine on the registry that is there, or on a new one.
     pub(crate) fn engine_or_create(&self) -> Result<Engine, Failure> {
+        self.check_own()?;
         let registry = self.registry_or_place();
         let store = Sqlite::open(&registry, Options::CREATE)?;
         self.engine_on(Arc::new(store))
@@ -263,6 +335,7 @@ impl Context {
         let engine = match &settings.database {
             Some(url) => {
                 let store = Postgres::open(url, postgres::Options::DEFAULT)?;
+                self.check_own()?;
                 // Logs, workspaces and parcels of the runs that are carried out here.
                 let registry = self.registry_or_place();
                 registry.create().map_err(errand_store::Error::from)?;

@@ -9,7 +9,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::people::Unanswerable;
 use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
-use errand_store::Error as StoreError;
+use errand_store::{Error as StoreError, ForeignFile, ForeignReason, Registry};
 
 use crate::moment::relative;
 
@@ -60,6 +60,26 @@ impl Failure {
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(ErrorCode::of_io(error), format!("cannot {doing} {}", path.display()))
             .because(error)
+    }
+
+    /// A registry that another user can have written.
+    pub(crate) fn foreign_registry(foreign: &ForeignFile, registry: &Registry) -> Self {
+        let root = registry.root();
+        let holder = root.parent().unwrap_or(root).display();
+        let failure = Self::new(
+            ErrorCode::RegistryForeign,
+            format!("{foreign}, so its runs could execute anything as you"),
+        );
+        let failure = match foreign.reason {
+            ForeignReason::Mode { .. } => failure
+                .hint(format!("`chmod -R go-w {}` if nobody else wrote there", root.display())),
+            ForeignReason::Owner { .. } | ForeignReason::Link => failure,
+        };
+        failure
+            .hint(format!(
+                "`errand registry trust {holder}` if you trust everybody who writes there"
+            ))
+            .hint(format!("`errand --root {} …` only reads it", root.display()))
     }
 
     /// Nobody reads what is written.

@@ -14,6 +14,7 @@ mod printer;
 mod remote;
 mod render;
 mod target;
+mod trusted;
 mod yaml;
 
 use std::process::ExitCode;

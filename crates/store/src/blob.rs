@@ -2,8 +2,9 @@
 //!
 //! A blob is written once and never changes. Deliberately absent: counting who still needs it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek as _, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use errand_model::Digest;
 use sha2::Digest as _;
 use thiserror::Error;
 
-use crate::registry::RegistryError;
+use crate::files::private;
+use crate::registry::{PRIVATE_FOLDER, RegistryError};
 use crate::{SharedBlobs, files};
 
 /// How much of a stream is in memory at once.
@@ -82,12 +84,8 @@ impl Blobs {
 
     fn copy_in(&self, mut from: impl Read, temporary: &Path) -> Result<(Digest, u64), BlobError> {
         let failed = |source| file_error("write", temporary, source);
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(temporary)
-            .map_err(failed)?;
+        let mut file =
+            private().read(true).write(true).create_new(true).open(temporary).map_err(failed)?;
         let mut hasher = sha2::Sha256::new();
         let mut size_bytes = 0_u64;
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -149,7 +147,7 @@ impl Blobs {
         temporary: &Path,
     ) -> Result<bool, BlobError> {
         let failed = |source| file_error("write", temporary, source);
-        let file = OpenOptions::new().write(true).create_new(true).open(temporary);
+        let file = private().write(true).create_new(true).open(temporary);
         let mut hashing = Hashing { file: file.map_err(failed)?, hasher: sha2::Sha256::new() };
         if !shared.get(digest, &mut hashing)? {
             return Ok(false);
@@ -236,7 +234,8 @@ impl Write for Hashing {
 }
 
 fn make_folder(path: &Path) -> Result<(), BlobError> {
-    std::fs::create_dir_all(path).map_err(|source| file_error("make the folder", path, source))
+    let made = std::fs::DirBuilder::new().recursive(true).mode(PRIVATE_FOLDER).create(path);
+    made.map_err(|source| file_error("make the folder", path, source))
 }
 
 fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> BlobError {

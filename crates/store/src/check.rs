@@ -8,6 +8,7 @@ use errand_model::event::Event;
 use errand_model::run::Run;
 use errand_model::{Head, RunId};
 
+use crate::files::private;
 use crate::problem::{Problem, Report};
 use crate::sqlite::{Inspected, Sqlite};
 use crate::{Error, JournalFile, Registry, Verified, files, rebuild, verify};
@@ -178,7 +179,7 @@ fn check_file(
     let path = registry.run_events(run_id);
     // An empty line is none; one that was not finished is closed by it.
     let start = if has_torn_line { "\n" } else { "" };
-    std::fs::OpenOptions::new()
+    private()
         .append(true)
         .create(true)
         .open(&path)

@@ -19,6 +19,8 @@ pub enum Sync {
     No,
 }
 
+/// Agents' inputs, outputs and conversations are their user's.
+const PRIVATE_FILE: u32 = 0o600;
 /// What the kernel says of a link where none may be followed.
 const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
 
@@ -42,6 +44,13 @@ pub fn write_atomic(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Registr
     written
 }
 
+/// Options that create files for their owner alone, whatever the umask.
+pub(crate) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(PRIVATE_FILE);
+    options
+}
+
 /// A name in the same folder that nobody else uses.
 pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -51,8 +60,7 @@ pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
 
 fn write_new(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), RegistryError> {
     let failed = |source| RegistryError::File { doing: "write", path: path.to_path_buf(), source };
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).map_err(failed)?;
+    let mut file = private().write(true).create(true).truncate(true).open(path).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
     if sync == Sync::Yes { file.sync_all().map_err(failed) } else { Ok(()) }
 }

@@ -14,6 +14,7 @@ mod fence;
 pub mod files;
 mod final_snapshot;
 mod journal_file;
+mod ownership;
 pub mod postgres;
 mod problem;
 mod projection;
@@ -41,6 +42,7 @@ pub use document::{
 pub use error::Error;
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;
+pub use ownership::{ForeignFile, ForeignReason};
 pub use problem::{Problem, Report};
 pub use question::{Asked, Questions};
 pub use rebuild::rebuild;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use errand_model::RunId;
 use thiserror::Error;
 
+use crate::files::private;
+
 /// The folder's name in a repository.
 pub const FOLDER: &str = ".errand";
 
@@ -15,7 +17,12 @@ const GITIGNORE: &str = "*\n";
 /// For people who find the file.
 const ELSEWHERE: &str = "A server or worker with --database keeps files of its runs in this folder.\n\
     The runs are in the database: `errand --server URL` shows them.\n";
-const PRIVATE: u32 = 0o700;
+/// Mode of every folder of the registry: what agents were given and said is their user's.
+pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
+/// Mode of files that were made before they were private.
+const PRIVATE_FILE: u32 = 0o600;
+/// Permission bits of everybody but the owner.
+const OTHERS: u32 = 0o077;
 
 /// The folder in which one registry and all that belongs to it lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +85,7 @@ impl Registry {
         if self.database().exists() || path.exists() {
             return Ok(());
         }
-        std::fs::write(path, ELSEWHERE)
+        write_new(&path, ELSEWHERE)
     }
 
     /// Whether the runs whose files are here are in a database.
@@ -195,22 +202,54 @@ impl Registry {
     ///
     /// [`RegistryError::File`]; what was made until then stays.
     pub fn create(&self) -> Result<(), RegistryError> {
-        make_folder(&self.root, None)?;
-        let folders = [self.runs(), self.parcels(), self.blobs(), self.state(), self.workspaces()];
-        for folder in folders {
-            make_folder(&folder, None)?;
+        make_folder(&self.root)?;
+        self.tighten();
+        for folder in self.folders() {
+            make_folder(&folder)?;
         }
-        make_folder(&self.secrets(), Some(PRIVATE))?;
         let gitignore = self.root.join(".gitignore");
         if gitignore.exists() {
             return Ok(());
         }
-        std::fs::write(&gitignore, GITIGNORE).map_err(|source| RegistryError::File {
+        write_new(&gitignore, GITIGNORE).map_err(|source| RegistryError::File {
             doing: "write",
             path: gitignore,
             source,
         })?;
         self.sync_folder()
+    }
+
+    /// Takes the rights of other users away from a registry that was made before registries were
+    /// private. One look where it is private already.
+    ///
+    /// What fails is left: a registry of another user, or on a disk that is only read.
+    pub(crate) fn tighten(&self) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let is_open = |path: &Path| {
+            let found = std::fs::symlink_metadata(path);
+            found.is_ok_and(|found| !found.is_symlink() && found.permissions().mode() & OTHERS != 0)
+        };
+        if !is_open(&self.root) {
+            return;
+        }
+        let set = |path: &Path, mode| {
+            if is_open(path) {
+                drop(std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)));
+            }
+        };
+        let database = self.database();
+        for file in [&database, &beside(&database, "-wal"), &beside(&database, "-shm")] {
+            set(file, PRIVATE_FILE);
+        }
+        for folder in self.folders() {
+            set(&folder, PRIVATE_FOLDER);
+        }
+        // Last: where this was interrupted, the rest is done the next time.
+        set(&self.root, PRIVATE_FOLDER);
+    }
+
+    fn folders(&self) -> [PathBuf; 6] {
+        [self.runs(), self.parcels(), self.blobs(), self.state(), self.workspaces(), self.secrets()]
     }
 
     /// Makes the names of the files in the registry's folder durable. SQLite leaves that to us: it
@@ -229,13 +268,23 @@ impl Registry {
     }
 }
 
-fn make_folder(path: &Path, mode: Option<u32>) -> Result<(), RegistryError> {
+/// The path of a file whose name begins with that of `path`.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut options = private();
+    options.write(true).create(true).truncate(true).open(path)?.write_all(text.as_bytes())
+}
+
+fn make_folder(path: &Path) -> Result<(), RegistryError> {
     use std::os::unix::fs::DirBuilderExt as _;
     let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    if let Some(mode) = mode {
-        builder.mode(mode);
-    }
+    builder.recursive(true).mode(PRIVATE_FOLDER);
     builder.create(path).map_err(|source| RegistryError::File {
         doing: "make the folder",
         path: path.to_path_buf(),

@@ -2,13 +2,12 @@
 //! still tell of them, and a database that is made anew must not bring them back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::OpenOptions;
 use std::io::Write as _;
 
 use errand_model::{RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, Sync, write_atomic};
+use crate::files::{self, Sync, private, write_atomic};
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 
@@ -92,7 +91,7 @@ fn append(registry: &Registry, line: &Line) -> Result<(), RegistryError> {
     let path = registry.removed_sessions();
     let failed = |source| RegistryError::File { doing: "write", path: path.clone(), source };
     let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
-    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
+    let mut file = private().append(true).create(true).open(&path).map_err(failed)?;
     // In one write, so that two who do so at once do not mix their lines.
     file.write_all(format!("{line}\n").as_bytes())
         .and_then(|()| file.sync_all())

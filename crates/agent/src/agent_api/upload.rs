@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
@@ -75,7 +76,7 @@ fn create(context: &Context) -> Result<(File, Leftover), Refusal> {
         let number = context.next_upload.fetch_add(1, Ordering::Relaxed);
         let name = format!("upload-{}-{number}", std::process::id());
         let path = context.uploads.join(name);
-        match File::create_new(&path) {
+        match File::options().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => return Ok((file, Leftover(path))),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(cannot_write(&error)),

@@ -14,7 +14,9 @@ use errand_model::Digest;
 use super::error::Error;
 use super::manifest::{Content, Manifest, ParcelFile};
 use super::pack::{CHUNK_BYTES, read_through};
-use super::publish::{lock, put_in_place, sync_folder, sync_tree, unfinished_name};
+use super::publish::{
+    EXECUTABLE, READABLE, lock, make_folder, put_in_place, sync_folder, sync_tree, unfinished_name,
+};
 use super::stored::{is_published, path_of};
 use super::survey::stays_inside;
 use super::{DEFINITION, FILES, MANIFEST, MAX_FILES};
@@ -101,11 +103,11 @@ impl Arrival {
         if is_published(&path)? {
             return Ok(None);
         }
-        fs::create_dir_all(parcels_root).map_err(Error::io("create", parcels_root))?;
+        make_folder(parcels_root).map_err(Error::io("create", parcels_root))?;
         let lock = lock(parcels_root)?;
         let unfinished = parcels_root.join(unfinished_name().map_err(Error::io("name", &path))?);
         let files = unfinished.join(FILES);
-        fs::create_dir_all(&files).map_err(Error::io("create", &files))?;
+        make_folder(&files).map_err(Error::io("create", &files))?;
         let left = listing.files.iter().map(|file| file.path.clone()).collect();
         let parcels_root = parcels_root.to_owned();
         let arrival = Self { listing, parcels_root, unfinished, left, _lock: lock };
@@ -130,14 +132,14 @@ impl Arrival {
         };
         let to = self.unfinished.join(FILES).join(path);
         if let Some(folder) = to.parent() {
-            fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            make_folder(folder).map_err(Error::io("create", folder))?;
         }
         match &file.content {
             Content::Link { target } => {
                 std::os::unix::fs::symlink(target, &to).map_err(Error::io("create the link", &to))
             }
             Content::File { size_bytes, executable, digest } => {
-                let mode = if *executable { 0o555 } else { 0o444 };
+                let mode = if *executable { EXECUTABLE } else { READABLE };
                 let mut out = create(&to, mode)?;
                 let mut chunk = vec![0; CHUNK_BYTES];
                 let copied =
@@ -168,9 +170,9 @@ impl Arrival {
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.unfinished.join(name);
-        let mut file = create(&path, 0o444)?;
+        let mut file = create(&path, READABLE)?;
         file.write_all(bytes).map_err(Error::io("write", &path))?;
-        finish(&file, &path, 0o444)
+        finish(&file, &path, READABLE)
     }
 }
 

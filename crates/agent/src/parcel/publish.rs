@@ -21,12 +21,19 @@ use super::{DEFINITION, FILES, MANIFEST};
 const UNFINISHED_PREFIX: &str = ".tmp-";
 const LOCK: &str = ".lock";
 
+/// Mode of folders: a parcel may hold what only its user should know.
+const FOLDER: u32 = 0o700;
+/// Mode of files; nothing in a parcel is changed.
+pub(super) const READABLE: u32 = 0o400;
+/// Mode of programs.
+pub(super) const EXECUTABLE: u32 = 0o500;
+
 /// Above this many files, one sync of the whole file system is cheaper than one per file.
 const SYNC_EACH_LIMIT: usize = 16;
 
 /// Makes `packed` be at `path`, which lies directly in `parcels_root`.
 pub(super) fn publish(packed: &Packed, parcels_root: &Path, path: &Path) -> Result<(), Error> {
-    fs::create_dir_all(parcels_root).map_err(Error::io("create", parcels_root))?;
+    make_folder(parcels_root).map_err(Error::io("create", parcels_root))?;
     let _lock = lock(parcels_root)?;
     let unfinished = parcels_root.join(unfinished_name().map_err(Error::io("name", path))?);
     let built = fill(packed, &unfinished).and_then(|()| put_in_place(&unfinished, path));
@@ -36,6 +43,11 @@ pub(super) fn publish(packed: &Packed, parcels_root: &Path, path: &Path) -> Resu
     }
     built?;
     sync_folder(parcels_root)
+}
+
+/// Makes a folder and those above that are missing, for their owner alone.
+pub(super) fn make_folder(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().mode(FOLDER).recursive(true).create(path)
 }
 
 /// A name that nobody else uses, and that is cleared if it is left behind.
@@ -76,8 +88,7 @@ fn clear_unfinished(parcels_root: &Path) {
 
 fn fill(packed: &Packed, unfinished: &Path) -> Result<(), Error> {
     let files = unfinished.join(FILES);
-    let folders = fs::DirBuilder::new().mode(0o755).recursive(true).create(&files);
-    folders.map_err(Error::io("create", &files))?;
+    make_folder(&files).map_err(Error::io("create", &files))?;
     let mut chunk = vec![0; CHUNK_BYTES];
     let sync_each = packed.manifest.files.len() <= SYNC_EACH_LIMIT;
     for file in &packed.manifest.files {
@@ -102,7 +113,7 @@ fn copy(
 ) -> Result<(), Error> {
     let to = files.join(&file.path);
     if let Some(folder) = to.parent() {
-        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        make_folder(folder).map_err(Error::io("create", folder))?;
     }
     match &file.content {
         Content::Link { target } => {
@@ -110,7 +121,7 @@ fn copy(
         }
         Content::File { size_bytes, executable, digest } => {
             let mut from = open_source(&packed.folder, &file.path)?;
-            let mode = if *executable { 0o555 } else { 0o444 };
+            let mode = if *executable { EXECUTABLE } else { READABLE };
             let mut out = File::options()
                 .create_new(true)
                 .write(true)
@@ -134,10 +145,10 @@ fn finish(file: &File, path: &Path, mode: u32, sync: bool) -> Result<(), Error> 
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    let create = File::options().create_new(true).write(true).mode(0o444).open(path);
+    let create = File::options().create_new(true).write(true).mode(READABLE).open(path);
     let mut file = create.map_err(Error::io("create", path))?;
     file.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
-    finish(&file, path, 0o444, true)
+    finish(&file, path, READABLE, true)
 }
 
 /// Syncs the folders: their files are on the disk already.

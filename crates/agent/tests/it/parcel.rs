@@ -91,7 +91,7 @@ fn a_parcel_is_a_read_only_copy_named_by_its_digest() {
     };
     assert_eq!(
         [mode("run.sh"), mode("agent.yaml"), mode("lib/deep/data.txt")],
-        [0o555, 0o444, 0o444]
+        [0o500, 0o400, 0o400]
     );
     assert_eq!(names(&place.parcels()), [".lock", built.digest.hex()]);
     assert_eq!(parcel::open(&place.parcels(), &built.digest).unwrap(), built);

@@ -19,6 +19,7 @@ pub(crate) struct Args {
 
 /// Packs an agent and prints its digest.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
+    context.check_own()?;
     let plan = parcel::plan(&args.path)?;
     let registry = context.registry_or_place();
     registry.create()?;

@@ -72,6 +72,9 @@ use crate::failure::Failure;
 /// Carries a command out. Returns the exit code.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     refuse_afar(context, &command)?;
+    if reads_registry(&command) && context.server()?.is_none() {
+        context.check_owner()?;
+    }
     match command {
         Command::Run(args) => run::run(context, args).await,
         Command::Serve(args) => serve::run(context, args).await,
@@ -130,6 +133,23 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Man(args) => man::run(context, &args),
         Command::Internal(command) => internal::run(context, command).await,
     }
+}
+
+/// Returns whether a command looks at the registry of this machine, unless it goes to a server.
+const fn reads_registry(command: &Command) -> bool {
+    !matches!(
+        command,
+        Command::Schema(_)
+            | Command::Explain(_)
+            | Command::Completions(_)
+            | Command::Man(_)
+            | Command::Context(_)
+            | Command::Registry(registry::Command::Trust { .. })
+            // From inside a run, through its socket.
+            | Command::Agent(_)
+            // Its launcher has looked.
+            | Command::Internal(_)
+    )
 }
 
 /// Refuses what only makes sense on the registry of this machine, where a server is meant.

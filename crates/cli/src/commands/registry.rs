@@ -1,5 +1,7 @@
 //! `errand registry`: is it whole, and if not, make it so.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use errand_agent::Clock as _;
 use errand_store::sqlite::{Options, Sqlite};
@@ -7,6 +9,7 @@ use errand_store::{Registry, Repair, Report, check, rebuild};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::trusted::{TrustedFolders, real};
 
 /// What can be done with a registry.
 #[derive(Debug, Subcommand)]
@@ -27,16 +30,31 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Use the registry of a folder as if it were yours, although other users can write it
+    ///
+    /// Runs in it are executed as you. Without a folder: list the folders that you trust.
+    Trust {
+        /// The folder that holds `.errand`
+        folder: Option<PathBuf>,
+        /// Trust it no longer
+        #[arg(long, requires = "folder")]
+        remove: bool,
+    },
 }
 
 /// Checks or rebuilds. Exit code 1 if something is wrong that was not mended.
 pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
+    if let Command::Trust { folder, remove } = command {
+        return trust(context, folder.as_deref(), *remove);
+    }
+    context.check_own()?;
     let registry = context.registry().ok_or_else(|| {
         let path = context.registry_or_place().root().to_owned();
         Failure::from(errand_store::Error::Missing { path })
     })?;
     let mut hint = "";
     let (report, verb, json) = match *command {
+        Command::Trust { .. } => return Ok(0),
         Command::Rebuild { json } => {
             complete_files(&registry)?;
             let report = rebuild(&registry, errand_agent::SystemClock.now())?;
@@ -128,4 +146,25 @@ fn show(context: &Context, report: &Report, verb: &str, json: bool) -> Result<u8
 
 fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Trusts a folder, or trusts it no longer, or lists all.
+fn trust(context: &Context, folder: Option<&Path>, remove: bool) -> Result<u8, Failure> {
+    let file = context.trusted_file();
+    let mut trusted = TrustedFolders::read(&file)?;
+    let Some(folder) = folder else {
+        for folder in trusted.folders() {
+            context.printer.line(&folder.display().to_string())?;
+        }
+        return Ok(0);
+    };
+    let named = context.cwd.join(folder);
+    let folder = if folder.as_os_str() == "*" { folder.to_owned() } else { real(&named) };
+    let is_changed = if remove { trusted.remove(&folder) } else { trusted.add(folder.clone()) };
+    if is_changed {
+        trusted.write(&file)?;
+    } else if remove {
+        context.printer.note(&format!("{} was not trusted", folder.display()));
+    }
+    Ok(0)
 }

@@ -42,6 +42,7 @@ pub(crate) enum Command {
 
 /// Keeps secrets.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
+    context.check_own()?;
     let registry = context.registry_or_place();
     let vault = Vault::at(registry.secrets(), context.identity());
     match command {

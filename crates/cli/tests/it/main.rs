@@ -47,6 +47,7 @@ mod operations;
 mod otlp;
 mod output_parts;
 mod outputs;
+mod ownership;
 mod parcels;
 mod parking;
 mod pausing;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use errand_agent::parcel::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
@@ -68,7 +68,11 @@ impl Drop for Unpacked {
 pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, Malformed> {
     let name = format!(".upload-{:016x}", random()?);
     let folder = engine.registry().parcels().join(name);
-    fs::create_dir_all(&folder).map_err(crate::Error::io("create", &folder))?;
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&folder)
+        .map_err(crate::Error::io("create", &folder))?;
     let unpacked = Unpacked { folder };
     let mut room = Room { entries: 0, files: 0, bytes: 0 };
     let mut links = Vec::new();

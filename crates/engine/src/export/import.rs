@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek as _, SeekFrom};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::{self, Arrival};
@@ -211,7 +212,11 @@ impl Unpack<'_> {
         Ok(match file {
             LOG => Some(registry.run_log(run_id)),
             BRIEF => {
-                std::fs::create_dir_all(scratch).map_err(Error::io("create", scratch))?;
+                std::fs::DirBuilder::new()
+                    .recursive(true)
+                    .mode(0o700)
+                    .create(scratch)
+                    .map_err(Error::io("create", scratch))?;
                 Some(scratch.join(BRIEF))
             }
             file if log_age(file).is_some() => Some(older_log(registry, run_id, file)),
@@ -237,7 +242,8 @@ fn keep(place: &Path, from: &mut impl Read) -> Result<Option<Digest>, FileError>
     part.push(".part");
     let part = PathBuf::from(part);
     let mut hashing = Hashing::new(from);
-    let mut file = File::create(&part)?;
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     std::io::copy(&mut hashing, &mut file)?;
     file.sync_all()?;
     std::fs::rename(&part, place)?;

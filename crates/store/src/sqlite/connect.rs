@@ -10,7 +10,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::{Failure, explain};
-use super::{Missing, busy, migrate};
+use super::{Missing, Writes, busy, migrate};
+use crate::files::private;
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 
@@ -64,6 +65,9 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlit
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if access == Access::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
+        // SQLite would take the umask's word for who may read it; its log and its shared memory get
+        // the mode of the database. What cannot be made here is told by SQLite.
+        drop(private().append(true).create(true).open(path));
     }
     let connection = Connection::open_with_flags(path, flags)?;
     prepare(&connection)?;
@@ -128,13 +132,25 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
 pub(crate) struct Identity {
     device: u64,
     inode: u64,
+    owner: u32,
 }
 
 impl Identity {
     /// `None` if there is no such file.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let found = std::fs::metadata(path).ok()?;
-        Some(Self { device: found.dev(), inode: found.ino() })
+        Some(Self { device: found.dev(), inode: found.ino(), owner: found.uid() })
+    }
+
+    /// Refuses a file that another user put in the place of this one while it was in use.
+    pub(crate) fn check_successor(before: Option<Self>, path: &Path) -> Result<(), Error> {
+        match (before, Self::of(path)) {
+            (Some(before), Some(now)) if before.owner != now.owner => {
+                let reason = format!("user {} put it in the place of another one", now.owner);
+                Err(Error::Corrupt { path: path.to_path_buf(), reason })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -144,7 +160,11 @@ pub(crate) fn is_there(path: &Path) -> bool {
 }
 
 /// Opens a registry for reading, made or migrated before where that is needed.
-pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, Error> {
+pub(crate) fn open(
+    registry: &Registry,
+    missing: Missing,
+    writes: Writes,
+) -> Result<Connection, Error> {
     let path = registry.database();
     if !is_there(&path) {
         if registry.is_elsewhere() {
@@ -159,6 +179,9 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
         }
     }
     check_header(&path)?;
+    if writes == Writes::Allow {
+        registry.tighten();
+    }
     let had_log = path.with_extension("db-wal").exists();
     let access = match missing {
         Missing::Create => {
@@ -179,7 +202,7 @@ pub(crate) fn open(registry: &Registry, missing: Missing) -> Result<Connection, 
         }
         other => other.map_err(|failure| failure.explain(&path, "opens"))?,
     };
-    busy::patiently(|| bring_up_to_date(&mut connection, registry, missing))
+    busy::patiently(|| bring_up_to_date(&mut connection, registry, missing, writes))
         .map_err(|failure| failure.explain(&path, "opens"))?;
     if !had_log && path.with_extension("db-wal").exists() {
         registry.sync_folder().map_err(|error| not_made(error, &path))?;
@@ -208,6 +231,7 @@ fn bring_up_to_date(
     connection: &mut Connection,
     registry: &Registry,
     missing: Missing,
+    writes: Writes,
 ) -> Result<(), Failure> {
     let known = migrate::known_version();
     let (application, found) = marks(connection)?;
@@ -238,7 +262,7 @@ fn bring_up_to_date(
     if is_empty && missing == Missing::Refuse {
         return Err(Error::Missing { path }.into());
     }
-    if connection.is_readonly("main")? {
+    if writes == Writes::Refuse || connection.is_readonly("main")? {
         return Err(Error::ReadOnly { path }.into());
     }
     if is_empty { migrate::create_schema(connection) } else { migrate::migrate(connection) }

@@ -6,7 +6,7 @@
 //! may come twice, when two processes see to it at once.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
@@ -16,6 +16,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::read::{Range, events_after};
+use crate::files::private;
 use crate::{Error, Registry};
 
 /// Files that are open at once: a worker's slots, and a few that just ended.
@@ -178,7 +179,7 @@ impl From<std::io::Error> for FileFailure {
 impl Open {
     /// Opens a journal's file for appending.
     fn of(run_id: &RunId, path: &Path) -> Result<Self, FileFailure> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let file = private().read(true).append(true).create(true).open(path)?;
         Ok(Self { run_id: run_id.clone(), file, last_seq: None })
     }
 

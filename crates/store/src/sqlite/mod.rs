@@ -40,14 +40,30 @@ pub struct Options {
     pub missing: Missing,
     /// Whether committed events are copied to the files of their runs.
     pub journal_files: JournalFiles,
+    /// Whether anything may be changed.
+    pub writes: Writes,
 }
 
 impl Options {
     /// Makes what is missing, and copies events to files.
-    pub const CREATE: Self = Self { missing: Missing::Create, journal_files: JournalFiles::Write };
+    pub const CREATE: Self = Self {
+        missing: Missing::Create,
+        journal_files: JournalFiles::Write,
+        writes: Writes::Allow,
+    };
     /// Makes nothing, and copies events to files.
-    pub const EXISTING: Self =
-        Self { missing: Missing::Refuse, journal_files: JournalFiles::Write };
+    pub const EXISTING: Self = Self { missing: Missing::Refuse, ..Self::CREATE };
+    /// Only reads: for the registry of another user.
+    pub const READ_ONLY: Self = Self { writes: Writes::Refuse, ..Self::EXISTING };
+}
+
+/// Whether a registry may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// As far as the file system allows.
+    Allow,
+    /// Every write is [`Error::ReadOnly`], a migration included.
+    Refuse,
 }
 
 /// What to do where there is no registry yet.
@@ -74,6 +90,7 @@ pub struct Sqlite {
     registry: Registry,
     reader: Mutex<Reader>,
     writer: Writer,
+    writes: Writes,
 }
 
 /// The connection that reads, and the file that it reads.
@@ -84,10 +101,10 @@ struct Reader {
 }
 
 impl Reader {
-    fn open(registry: &Registry, missing: Missing) -> Result<Self, Error> {
+    fn open(registry: &Registry, missing: Missing, writes: Writes) -> Result<Self, Error> {
         // Read first: should the file be replaced meanwhile, the first query finds out.
         let identity = Identity::of(&registry.database());
-        let connection = connect::open(registry, missing)?;
+        let connection = connect::open(registry, missing, writes)?;
         let identity = identity.or_else(|| Identity::of(&registry.database()));
         Ok(Self { connection, identity })
     }
@@ -103,13 +120,14 @@ impl Sqlite {
     /// [`Error::ReadOnly`] if it had to be made or migrated and cannot be; [`Error::Full`];
     /// [`Error::Busy`]; [`Error::File`].
     pub fn open(registry: &Registry, options: Options) -> Result<Self, Error> {
-        let reader = Reader::open(registry, options.missing)?;
+        let reader = Reader::open(registry, options.missing, options.writes)?;
         let journal = match options.journal_files {
             JournalFiles::Write => Some(journal::Files::new(registry.clone())),
             JournalFiles::Skip => None,
         };
         let writer = Writer::new(registry.database(), journal);
-        Ok(Self { registry: registry.clone(), reader: Mutex::new(reader), writer })
+        let (registry, reader) = (registry.clone(), Mutex::new(reader));
+        Ok(Self { registry, reader, writer, writes: options.writes })
     }
 
     /// What SQLite says of the settings that durability rests on.
@@ -134,7 +152,8 @@ impl Sqlite {
         };
         let path = self.registry.database();
         if Identity::of(&path) != reader.identity {
-            *reader = Reader::open(&self.registry, Missing::Refuse)?;
+            Identity::check_successor(reader.identity, &path)?;
+            *reader = Reader::open(&self.registry, Missing::Refuse, self.writes)?;
         }
         busy::patiently(|| {
             let transaction = reader.connection.transaction()?;
@@ -147,6 +166,14 @@ impl Sqlite {
 
     /// Has the writer do something, and waits until that is durable.
     async fn write<O: write::Operation>(&self, operation: O) -> Result<O::Output, Error> {
+        self.check_writable()?;
         self.writer.submit(operation).await
+    }
+
+    fn check_writable(&self) -> Result<(), Error> {
+        match self.writes {
+            Writes::Allow => Ok(()),
+            Writes::Refuse => Err(Error::ReadOnly { path: self.registry.database() }),
+        }
     }
 }

@@ -231,6 +231,7 @@ impl Store for Sqlite {
     }
 
     async fn sync_files(&self, run_id: &RunId) -> Result<(), Error> {
+        self.check_writable()?;
         self.writer.sync(run_id.clone()).await
     }
 }

@@ -105,6 +105,7 @@ impl Writer {
             path: self.path.clone(),
             files,
             connection: None,
+            last: None,
             log_pages: Arc::new(AtomicU32::new(0)),
             changes: self.changes.clone(),
         };
@@ -200,6 +201,8 @@ struct Worker {
     path: PathBuf,
     files: Option<Files>,
     connection: Option<Opened>,
+    /// The file that was written before.
+    last: Option<Identity>,
     /// Pages in the log after the last commit, told by SQLite.
     log_pages: Arc<AtomicU32>,
     changes: broadcast::Sender<Change>,
@@ -263,6 +266,7 @@ impl Worker {
         }
         // Read first: should the file be replaced meanwhile, the first commit finds out.
         let identity = Identity::of(&self.path);
+        Identity::check_successor(self.last, &self.path)?;
         let mut connection = connect::open_writer(&self.path)?;
         let pages = Arc::clone(&self.log_pages);
         let hook = move |_: &mut rusqlite::hooks::Wal, count: i32| {
@@ -272,6 +276,7 @@ impl Worker {
         connection
             .wal_hook(Some(hook))
             .map_err(|source| Error::Database { doing: DOING, source })?;
+        self.last = identity;
         self.connection = Some(Opened { connection, path: self.path.clone(), identity });
         Ok(())
     }

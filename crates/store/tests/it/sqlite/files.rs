@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use errand_model::Digest;
 use errand_store::files::{self, Sync};
-use errand_store::sqlite::{JournalFiles, Missing, Options, Sqlite};
+use errand_store::sqlite::{JournalFiles, Options, Sqlite};
 use errand_store::{
     BlobError, Blobs, FinalSnapshot, JournalFile, Registry, RegistryError, SOCKET_PATH_LIMIT_BYTES,
     SnapshotError, Store as _,
@@ -139,7 +139,7 @@ async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_w
     let fresh = Fresh::new();
     let (one, other) = (fresh.open_sqlite(), fresh.open_sqlite());
     // Commits, and dies before it can write the file.
-    let dying = Options { missing: Missing::Create, journal_files: JournalFiles::Skip };
+    let dying = Options { journal_files: JournalFiles::Skip, ..Options::CREATE };
     let dying = Sqlite::open(&fresh.registry, dying).unwrap();
     let mut writer = started(&one).await;
     for (number, store) in [&one, &dying, &one, &other, &dying, &other, &one].iter().enumerate() {
