@@ -8,12 +8,21 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 /// Encodings shorter than this are no patterns: they would mask innocent text.
 const MIN_DERIVED_BYTES: usize = 8;
 /// A line of a secret that has several is masked on its own from this length on.
-const MIN_LINE_BYTES: usize = 16;
+const MIN_LINE_BYTES: usize = 12;
 /// From secrets longer than this only the common encodings are derived: memory is bounded.
-const MANY_FORMS_BYTES: usize = 4_096;
+const MANY_FORMS_BYTES: usize = 16 * 1_024;
 
-/// `value` and its encodings, without duplicates, the value first.
-pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
+/// Forms of a secret.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    /// The value and its encodings, without duplicates.
+    pub(super) whole: Vec<Vec<u8>>,
+    /// Those in which nothing of the value can be read: a piece of one is masked too.
+    pub(super) encoded: Vec<Vec<u8>>,
+}
+
+/// Returns `value` and its encodings.
+pub(super) fn forms(value: &[u8]) -> Forms {
     let mut forms = vec![value.to_vec()];
     let trimmed = value.trim_ascii();
     if trimmed.len() >= super::MIN_SECRET_BYTES {
@@ -21,15 +30,17 @@ pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     }
     let mut derived = Vec::new();
     base64(trimmed, &mut derived);
+    let hex = errand_model::hex(trimmed);
+    derived.push(hex.to_ascii_uppercase().into_bytes());
+    derived.push(hex.into_bytes());
+    derived.sort();
+    derived.dedup();
+    let encoded = derived.clone();
     if let Ok(text) = std::str::from_utf8(trimmed) {
         json(text, &mut derived);
     }
-    if value.len() <= MANY_FORMS_BYTES {
-        percent(trimmed, &mut derived);
-        let hex = errand_model::hex(trimmed);
-        derived.push(hex.to_ascii_uppercase().into_bytes());
-        derived.push(hex.into_bytes());
-    }
+    literals(trimmed, &mut derived);
+    percent(trimmed, value.len() <= MANY_FORMS_BYTES, &mut derived);
     derived.retain(|form| form.len() >= MIN_DERIVED_BYTES);
     forms.append(&mut derived);
     let lines = trimmed.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -40,7 +51,7 @@ pub(super) fn forms(value: &[u8]) -> Vec<Vec<u8>> {
     );
     forms.sort();
     forms.dedup();
-    forms
+    Forms { whole: forms, encoded }
 }
 
 /// The characters that depend on the secret alone, for each of its three positions in a group of
@@ -59,12 +70,14 @@ fn base64(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// As a JSON string shows it: with the least escapes, with escaped slashes, in pure ASCII.
+/// As a JSON string shows it: with the least escapes, with escaped slashes, in pure ASCII, safe for
+/// HTML, with every escape as a number, and a JSON string in a JSON string.
 fn json(text: &str, forms: &mut Vec<Vec<u8>>) {
-    let Ok(quoted) = serde_json::to_string(text) else {
-        return;
+    let quoted = |text: &str| {
+        let quoted = serde_json::to_string(text).unwrap_or_default();
+        quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
     };
-    let plain = quoted[1..quoted.len() - 1].to_owned();
+    let plain = quoted(text);
     let mut ascii = String::with_capacity(plain.len());
     for character in plain.chars() {
         if character.is_ascii() {
@@ -76,7 +89,12 @@ fn json(text: &str, forms: &mut Vec<Vec<u8>>) {
             }
         }
     }
-    for form in [plain, ascii] {
+    let html = numbered(&plain, |character| matches!(character, '<' | '>' | '&'));
+    let html_ascii = numbered(&ascii, |character| matches!(character, '<' | '>' | '&'));
+    let long = plain.replace("\\b", "\\u0008").replace("\\f", "\\u000c");
+    let nested = quoted(&plain);
+    let upper = upper_digits(&ascii);
+    for form in [plain, ascii, html, html_ascii, long, nested, upper] {
         if form.contains('/') {
             forms.push(form.replace('/', "\\/").into_bytes());
         }
@@ -86,11 +104,69 @@ fn json(text: &str, forms: &mut Vec<Vec<u8>>) {
     }
 }
 
+/// Writes the characters that `is_escaped` names as `\\uXXXX`.
+fn numbered(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_escaped(character) {
+            // Writing to a string cannot fail.
+            let _written = write!(out, "\\u{:04x}", u32::from(character));
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// Writes the digits of every `\\uXXXX` in upper case.
+fn upper_digits(text: &str) -> String {
+    let mut parts = text.split("\\u");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str("\\u");
+        let digits = part.get(..4).unwrap_or_default();
+        out.push_str(&digits.to_ascii_uppercase());
+        out.push_str(part.get(digits.len()..).unwrap_or_default());
+    }
+    out
+}
+
+/// As programming languages show bytes in their messages: `\\x1b` for what cannot be printed, with
+/// and without escaped quotes, all that is not ASCII as bytes or as it is.
+fn literals(value: &[u8], forms: &mut Vec<Vec<u8>>) {
+    for quote in [None, Some(b'\''), Some(b'"')] {
+        for keeps_text in [false, true] {
+            let mut form = Vec::with_capacity(value.len());
+            for byte in value {
+                match byte {
+                    b'\n' => form.extend(b"\\n"),
+                    b'\r' => form.extend(b"\\r"),
+                    b'\t' => form.extend(b"\\t"),
+                    b'\\' => form.extend(b"\\\\"),
+                    byte if Some(*byte) == quote => form.extend([b'\\', *byte]),
+                    b' '..=b'~' => form.push(*byte),
+                    0x80.. if keeps_text => form.push(*byte),
+                    byte => form.extend(format!("\\x{byte:02x}").into_bytes()),
+                }
+            }
+            if form != value {
+                forms.push(form);
+            }
+        }
+    }
+}
+
 /// As a URL shows it: all but the unreserved characters encoded, or only what
 /// `encodeURIComponent` encodes, or only what a path needs; digits in both cases; as a form.
-fn percent(value: &[u8], forms: &mut Vec<Vec<u8>>) {
-    for keep in ["-._~", "-._~!'()*", "-._~!'()*/:@$&+,;="] {
-        for digits in [b"0123456789ABCDEF", b"0123456789abcdef"] {
+fn percent(value: &[u8], in_all_ways: bool, forms: &mut Vec<Vec<u8>>) {
+    /// Beside letters and digits. Python keeps the slash.
+    const KEPT: [&str; 5] = ["-._~", "-._~!'()*", "-._~/", "-._*", "-._~!'()*/:@$&+,;="];
+    const DIGITS: [&[u8; 16]; 2] = [b"0123456789ABCDEF", b"0123456789abcdef"];
+
+    let (kept, cases) =
+        if in_all_ways { (&KEPT[..], &DIGITS[..]) } else { (&KEPT[..1], &DIGITS[..1]) };
+    for keep in kept {
+        for digits in cases {
             let mut form = Vec::with_capacity(value.len());
             for byte in value {
                 if byte.is_ascii_alphanumeric() || keep.as_bytes().contains(byte) {

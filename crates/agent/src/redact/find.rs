@@ -5,8 +5,14 @@ use std::fmt;
 use aho_corasick::packed;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 
+use super::encodings::Forms;
+use super::fragments::{Fragments, Piece, context};
+
 /// Patterns one vectorised searcher takes without losing speed.
 const PATTERNS_PER_SEARCHER: usize = 32;
+/// A shorter part of a secret at the edge of a text is not masked: it would be found at the edges of
+/// innocent ones.
+const TORN_BYTES: usize = 8;
 
 /// All forms of all secrets.
 #[derive(Default)]
@@ -19,6 +25,7 @@ pub(super) struct Patterns {
     by_first_byte: Vec<Vec<usize>>,
     searchers: Vec<Searcher>,
     longest: usize,
+    fragments: Fragments,
 }
 
 enum Searcher {
@@ -40,13 +47,22 @@ impl Patterns {
     }
 
     /// Adds the forms of the secret `name`; to be followed by `build`.
-    pub(super) fn add(&mut self, name: &str, forms: Vec<Vec<u8>>) {
+    pub(super) fn add(&mut self, name: &str, forms: Forms) {
         let mask = self.masks.len();
         self.masks.push(format!("[redacted:{name}]"));
-        self.patterns.extend(forms.into_iter().map(|form| (form, mask)));
+        self.patterns.extend(forms.whole.into_iter().map(|form| (form, mask)));
+        for form in forms.encoded {
+            self.fragments.add(form, mask);
+        }
+    }
+
+    /// Returns whether there is anything to mask.
+    pub(super) fn has_any(&self, text: &[u8]) -> bool {
+        self.find(text, 0).is_some() || self.fragments.find(text, 0).is_some()
     }
 
     pub(super) fn build(&mut self) {
+        self.fragments.build();
         self.by_first_byte = vec![Vec::new(); 256];
         self.patterns.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
         for (index, (form, _)) in self.patterns.iter().enumerate() {
@@ -63,7 +79,7 @@ impl Patterns {
     }
 
     /// Where the first secret at or after `from` starts.
-    pub(super) fn find(&self, text: &[u8], from: usize) -> Option<usize> {
+    fn find(&self, text: &[u8], from: usize) -> Option<usize> {
         let mut first = None;
         for searcher in &self.searchers {
             // What starts behind the first one found so far is of no interest.
@@ -87,19 +103,24 @@ impl Patterns {
     }
 
     /// The longest pattern that stands at `at`: its length and its mask.
-    fn longest_at(&self, text: &[u8], at: usize) -> Option<(usize, &str)> {
+    fn longest_at(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
         let rest = text.get(at..)?;
         let candidates = self.by_first_byte.get(usize::from(*rest.first()?))?;
         let (form, mask) = candidates
             .iter()
             .map(|index| &self.patterns[*index])
             .find(|(form, _)| rest.starts_with(form))?;
-        Some((form.len(), &self.masks[*mask]))
+        Some((form.len(), *mask))
     }
 
     /// The first position from which on `text` could go on to a (longer) secret; its length if
     /// there is none.
     pub(super) fn undecided_from(&self, text: &[u8]) -> usize {
+        self.begun_from(text).min(self.fragments.undecided_from(text))
+    }
+
+    /// The first position from which on `text` is the beginning of a (longer) pattern.
+    fn begun_from(&self, text: &[u8]) -> usize {
         let window = text.len().saturating_sub(self.longest.saturating_sub(1));
         (window..text.len())
             .find(|&at| {
@@ -115,32 +136,129 @@ impl Patterns {
             .unwrap_or(text.len())
     }
 
-    /// Appends `text[..end]` with secrets masked to `out`, and returns how many bytes of `text`
-    /// that stands for: `end`, or more if the last mask reaches further.
+    /// Appends `text[before.length..end]` with secrets masked to `out`, and returns what that leaves
+    /// before what comes next.
     ///
-    /// The first `covered` bytes of `text` stand in `out` already, as the end of a mask. No secret
-    /// that starts before `end` may be undecided.
-    pub(super) fn mask(&self, text: &[u8], covered: usize, end: usize, out: &mut Vec<u8>) -> usize {
-        let mut from = 0;
-        let mut written = covered;
-        while let Some(start) = self.find(text, from).filter(|start| *start < end) {
-            let Some((length, mask)) = self.longest_at(text, start) else {
-                break;
+    /// No secret that starts before `end` may be undecided.
+    pub(super) fn mask(
+        &self,
+        text: &[u8],
+        before: Written,
+        end: usize,
+        out: &mut Vec<u8>,
+    ) -> Written {
+        self.write(text, (before, end), &self.pieces(text, end), out)
+    }
+
+    /// Where what must be kept of `text` begins once `end` bytes of it are decided, `written` being
+    /// what [`Patterns::mask`] said: of what was written only what a piece may begin with.
+    pub(super) fn keep_from(&self, text: &[u8], end: usize, written: Written) -> usize {
+        if written.is_masked || self.fragments.is_empty() {
+            end
+        } else {
+            end - context(&text[..end])
+        }
+    }
+
+    /// As [`Patterns::mask`] for a whole text, with what [`Patterns::torn`] found.
+    pub(super) fn mask_torn(
+        &self,
+        text: &[u8],
+        (begin, end): (Option<Piece>, Option<Piece>),
+        out: &mut Vec<u8>,
+    ) {
+        let mut pieces = self.pieces(text, text.len());
+        pieces.extend(begin.into_iter().chain(end));
+        sort(&mut pieces);
+        self.write(text, (Written::default(), text.len()), &pieces, out);
+    }
+
+    /// The end of a secret with which `text` begins, and the beginning of one with which it ends.
+    pub(super) fn torn(&self, text: &[u8]) -> (Option<Piece>, Option<Piece>) {
+        let most = text.len().min(self.longest);
+        let begin = (TORN_BYTES..=most).rev().find_map(|length| {
+            let head = &text[..length];
+            let is_end = |(form, _): &&(Vec<u8>, usize)| {
+                form.len() > length
+                    && (form.ends_with(head)
+                        || length == text.len() && memchr::memmem::find(form, head).is_some())
             };
-            // A secret that starts within a mask only makes that mask stand for more.
-            if start >= written {
-                out.extend_from_slice(&text[written..start]);
-                out.extend_from_slice(mask.as_bytes());
-            }
-            written = written.max(start + length);
+            let mask = self.patterns.iter().find(is_end)?.1;
+            Some(Piece { start: 0, end: length, mask })
+        });
+        let from = self.begun_from(text);
+        let end = (text.len() - from >= TORN_BYTES).then(|| {
+            let rest = &text[from..];
+            let begun = self.patterns.iter().find(|(form, _)| form.starts_with(rest));
+            Piece { start: from, end: text.len(), mask: begun.map_or(0, |(_, mask)| *mask) }
+        });
+        (begin, end)
+    }
+
+    /// All that is to be masked of what begins before `end`, in order; it may overlap.
+    fn pieces(&self, text: &[u8], end: usize) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        while let Some(start) = self.find(text, from).filter(|start| *start < end)
+            && let Some((length, mask)) = self.longest_at(text, start)
+        {
+            pieces.push(Piece { start, end: start + length, mask });
             from = start + 1;
         }
-        if written < end {
-            out.extend_from_slice(&text[written..end]);
-            written = end;
+        from = 0;
+        while let Some(piece) = self.fragments.find(text, from).filter(|piece| piece.start < end) {
+            from = piece.end;
+            pieces.push(piece);
         }
-        written
+        sort(&mut pieces);
+        pieces
     }
+
+    fn write(
+        &self,
+        text: &[u8],
+        (before, end): (Written, usize),
+        pieces: &[Piece],
+        out: &mut Vec<u8>,
+    ) -> Written {
+        let Written { mut length, mut is_masked } = before;
+        for piece in pieces.iter().filter(|piece| piece.end > before.length) {
+            // A secret that starts within a mask only makes that mask stand for more.
+            if piece.start >= length || !is_masked {
+                out.extend_from_slice(text.get(length..piece.start).unwrap_or_default());
+                out.extend_from_slice(self.masks[piece.mask].as_bytes());
+            }
+            length = length.max(piece.end);
+            is_masked = true;
+        }
+        if length < end {
+            out.extend_from_slice(&text[length..end]);
+            length = end;
+            is_masked = false;
+        }
+        Written { length, is_masked }
+    }
+}
+
+/// How much of a text was written, in clear or masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Bytes of the text.
+    pub(super) length: usize,
+    /// Whether its last bytes are within a mask.
+    pub(super) is_masked: bool,
+}
+
+impl Written {
+    /// The same, of the text without its first `from` bytes.
+    pub(super) const fn from(self, from: usize) -> Self {
+        Self { length: self.length.saturating_sub(from), is_masked: self.is_masked }
+    }
+}
+
+/// By where they begin, the longest first.
+fn sort(pieces: &mut [Piece]) {
+    pieces.sort_by_key(|piece| (piece.start, std::cmp::Reverse(piece.end)));
 }
 
 fn searcher<'a>(forms: impl Iterator<Item = &'a Vec<u8>> + Clone) -> Option<Searcher> {

@@ -5,6 +5,9 @@
 
 mod encodings;
 mod find;
+mod fragments;
+#[cfg(test)]
+mod property;
 mod stream;
 
 use std::borrow::Cow;
@@ -13,7 +16,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use find::Patterns;
+use find::{Patterns, Written};
 pub use stream::Stream;
 
 /// Values shorter than this are not masked: they would be found in every second word.
@@ -60,12 +63,24 @@ impl Redactor {
 
     /// As [`Redactor::redact`], for bytes.
     pub fn redact_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
-        if self.patterns.find(text, 0).is_none() {
+        if !self.patterns.has_any(text) {
             return Cow::Borrowed(text);
         }
         let mut masked = Vec::with_capacity(text.len());
-        self.patterns.mask(text, 0, text.len(), &mut masked);
+        self.patterns.mask(text, Written::default(), text.len(), &mut masked);
         Cow::Owned(masked)
+    }
+
+    /// As [`Redactor::redact`], for a text that may have been cut before it came here: the end of a
+    /// secret at its beginning, and the beginning of one at its end, are masked too.
+    pub fn redact_excerpt<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let (begin, end) = self.patterns.torn(text.as_bytes());
+        if begin.is_none() && end.is_none() {
+            return self.redact(text);
+        }
+        let mut masked = Vec::with_capacity(text.len());
+        self.patterns.mask_torn(text.as_bytes(), (begin, end), &mut masked);
+        Cow::Owned(String::from_utf8_lossy(&masked).into_owned())
     }
 
     /// Masks secrets in all strings, keys and numbers of a JSON value.

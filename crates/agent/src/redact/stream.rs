@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::find::Patterns;
+use super::find::{Patterns, Written};
 
 /// Masks secrets in a text that comes in parts, however it is split.
 ///
@@ -11,10 +11,10 @@ use super::find::Patterns;
 /// less than the longest pattern.
 pub struct Stream {
     patterns: Arc<Patterns>,
-    /// What could still become a secret.
+    /// The last bytes that were written, and then what could still become a secret.
     held: Vec<u8>,
-    /// How many bytes of `held` were written already, as the end of a mask.
-    covered: usize,
+    /// How much of `held` was written already: up to the end of a mask, or in clear.
+    written: Written,
 }
 
 impl fmt::Debug for Stream {
@@ -25,16 +25,17 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     pub(super) fn new(patterns: Arc<Patterns>) -> Self {
-        Self { patterns, held: Vec::new(), covered: 0 }
+        Self { patterns, held: Vec::new(), written: Written::default() }
     }
 
     /// Takes the next part and appends to `out` what is decided.
     pub fn push(&mut self, part: &[u8], out: &mut Vec<u8>) {
         if self.held.is_empty() {
             let end = self.patterns.undecided_from(part);
-            let written = self.patterns.mask(part, 0, end, out);
-            self.held.extend_from_slice(&part[end..]);
-            self.covered = written - end;
+            let written = self.patterns.mask(part, Written::default(), end, out);
+            let from = self.patterns.keep_from(part, end, written);
+            self.held.extend_from_slice(&part[from..]);
+            self.written = written.from(from);
         } else {
             self.held.extend_from_slice(part);
             let end = self.patterns.undecided_from(&self.held);
@@ -45,12 +46,18 @@ impl Stream {
     /// Appends what was held back: the text ends here. The stream can then be used for another.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.decide(self.held.len(), out);
+        self.held.clear();
+        self.written = Written::default();
     }
 
     fn decide(&mut self, end: usize, out: &mut Vec<u8>) {
-        let written = self.patterns.mask(&self.held, self.covered, end, out);
-        self.held.drain(..end);
-        self.covered = written - end;
+        let is_context = !self.written.is_masked;
+        // What was written in clear is decided, whatever it looks like now.
+        let end = if is_context { end.max(self.written.length) } else { end };
+        let written = self.patterns.mask(&self.held, self.written, end, out);
+        let from = self.patterns.keep_from(&self.held, end, written);
+        self.held.drain(..from);
+        self.written = written.from(from);
     }
 }
 

@@ -338,7 +338,8 @@ impl Backend for Desk {
     ) -> Result<(), Refusal> {
         let key = self.redactor.redact(key);
         let error = Failure {
-            message: self.redactor.redact(&error.message).into_owned(),
+            // Agents cut what they report.
+            message: self.redactor.redact_excerpt(&error.message).into_owned(),
             code: self.redactor.redact(&error.code).into_owned(),
             ..error
         };

@@ -82,7 +82,8 @@ fn failure_of(
 
 fn masked(prepared: &Prepared, failure: Failure) -> Failure {
     Failure {
-        message: prepared.redactor.redact(&failure.message).into_owned(),
+        // Agents cut what they report.
+        message: prepared.redactor.redact_excerpt(&failure.message).into_owned(),
         code: prepared.redactor.redact(&failure.code).into_owned(),
         ..failure
     }
