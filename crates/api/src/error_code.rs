@@ -80,6 +80,8 @@ codes! {
 
     // Parcels.
     ParcelInvalid = "parcel_invalid", USAGE, "the agent's folder cannot be packed";
+    ParcelCredentials = "parcel_credentials", USAGE, "a file of the agent looks like credentials";
+    ParcelIncomplete = "parcel_incomplete", USAGE, "a file that the agent needs is left out";
     ParcelTooLarge = "parcel_too_large", USAGE, "the agent's folder is too large";
     ParcelSymlinkEscapes = "parcel_symlink_escapes", USAGE, "a link leaves the agent's folder";
     ParcelFileUnsupported = "parcel_file_unsupported", USAGE, "the agent's folder holds something that is no file";

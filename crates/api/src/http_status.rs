@@ -115,6 +115,8 @@ impl ErrorCode {
             | Self::PriceTableInvalid
             | Self::ParcelInvalid
             | Self::ParcelSymlinkEscapes
+            | Self::ParcelCredentials
+            | Self::ParcelIncomplete
             | Self::ParcelFileUnsupported
             | Self::ServerUrlInvalid
             | Self::ContextNotFound

@@ -10,6 +10,10 @@ use thiserror::Error;
 
 use super::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
 
+/// A virtual environment works only where it was made.
+const VENV_HINT: &str = "a virtual environment is not packed: write `command: [uv, run, --script, \
+     agent.py]` with the dependencies in the script, or name the Python of one by its absolute path";
+
 /// Why a parcel could not be built, opened or verified.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -73,6 +77,20 @@ pub enum Error {
         /// Which file and line, and why.
         reason: String,
     },
+    /// Files that look like credentials.
+    #[error("{} {} credentials and would leave this machine", paths.join(", "), verb(paths))]
+    Credentials {
+        /// Relative to the agent's folder.
+        paths: Vec<String>,
+    },
+    /// The agent file, or a program that its command names, is left out.
+    #[error("the agent needs {path}, and {}", reason(by.as_deref()))]
+    NeededLeftOut {
+        /// Relative to the agent's folder.
+        path: String,
+        /// The ignore file that names it; `None`: errand's own list.
+        by: Option<PathBuf>,
+    },
     /// The list of the agents that came along with one cannot be read.
     #[error("the list of the agents that came along cannot be read: {reason}")]
     MembersUnreadable {
@@ -134,6 +152,8 @@ impl Error {
             Self::NameNotUtf8 { .. }
             | Self::IgnoreFileInvalid { .. }
             | Self::MembersUnreadable { .. } => ErrorCode::ParcelInvalid,
+            Self::Credentials { .. } => ErrorCode::ParcelCredentials,
+            Self::NeededLeftOut { .. } => ErrorCode::ParcelIncomplete,
             Self::Member { source, .. } => source.code(),
             Self::SourceChanged { .. } => ErrorCode::ParcelSourceChanged,
             Self::NotFound { .. } => ErrorCode::ParcelNotFound,
@@ -156,6 +176,7 @@ impl Error {
             Self::TooManyFiles { .. } | Self::FileTooLarge { .. } | Self::TotalTooLarge { .. } => {
                 "name what the agent does not need in .errandignore, one pattern a line".to_owned()
             }
+            Self::SymlinkEscapes { path, .. } if is_in_venv(path) => VENV_HINT.to_owned(),
             Self::SymlinkEscapes { .. } => {
                 "copy what it points to into the folder, or name the link in .errandignore"
                     .to_owned()
@@ -164,6 +185,18 @@ impl Error {
             Self::NameNotUtf8 { .. } => "rename it, or name it in .errandignore".to_owned(),
             Self::IgnoreFileInvalid { .. } => {
                 "write one pattern a line, as in .gitignore".to_owned()
+            }
+            Self::Credentials { paths } => {
+                let path = paths.first().map_or("", String::as_str);
+                format!(
+                    "leave it out with a line /{path} in .gitignore or .errandignore, and give values to \
+                     the agent with `errand secret set`; a line !/{path} in .errandignore packs it"
+                )
+            }
+            Self::NeededLeftOut { path, .. } if is_in_venv(path) => VENV_HINT.to_owned(),
+            Self::NeededLeftOut { path, .. } => {
+                let top = path.split('/').next().unwrap_or(path);
+                format!("a line !/{top} in .errandignore packs it all the same")
             }
             Self::MembersUnreadable { .. } => "send it with `errand push`".to_owned(),
             Self::Member { source, .. } => return source.hint(),
@@ -193,6 +226,8 @@ impl Error {
             | Self::NameNotUtf8 { .. }
             | Self::IgnoreFileInvalid { .. }
             | Self::MembersUnreadable { .. }
+            | Self::Credentials { .. }
+            | Self::NeededLeftOut { .. }
             | Self::SourceChanged { .. }
             | Self::NotFound { .. }
             | Self::Damaged { .. } => {
@@ -210,4 +245,21 @@ impl Error {
 
 fn shown(files: &[Problems]) -> String {
     files.iter().map(Problems::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn verb(paths: &[String]) -> &'static str {
+    if paths.len() == 1 { "looks like" } else { "look like" }
+}
+
+fn reason(by: Option<&Path>) -> String {
+    match by {
+        Some(by) => format!("{} leaves it out", by.display()),
+        None => "it is left out unless .errandignore names it".to_owned(),
+    }
+}
+
+/// Whether a path lies in a virtual environment of Python, by the names in use.
+fn is_in_venv(path: &str) -> bool {
+    path.split('/').any(|part| matches!(part, ".venv" | "venv" | "env" | "virtualenv"))
+        && path.contains("/bin/")
 }

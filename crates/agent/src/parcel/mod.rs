@@ -12,15 +12,18 @@
 //! The digest covers path, content and executability of every file, the target of every link, and
 //! the definition: nothing of owner, time or umask, so that it is the same on every machine.
 //! Deliberately absent: empty folders, `.git`, `.errand` and `__pycache__` at any depth, and what
-//! `.errandignore` files name.
+//! ignore files name (see `rules`). A file that looks like credentials is refused unless an ignore
+//! file of errand's names it.
 
 mod arrive;
+mod credentials;
 mod error;
 mod manifest;
 mod members;
 mod pack;
 mod publish;
 mod reference;
+mod rules;
 mod sent;
 mod source;
 mod stored;
@@ -41,6 +44,8 @@ pub use stored::{open, remove, verify};
 
 /// The most files and links in one parcel.
 pub const MAX_FILES: usize = 10_000;
+/// Paths that are told of what is left out.
+pub const MAX_LEFT_OUT: usize = 1_000;
 /// The largest file in a parcel.
 pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// All files of a parcel together.
@@ -49,6 +54,20 @@ pub const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
 pub const IGNORE_FILE_NAME: &str = ".errandignore";
 /// Left out whatever the ignore file says.
 pub const ALWAYS_IGNORED: [&str; 3] = [".git", ".errand", "__pycache__"];
+
+/// Folders that are left out unless `.errandignore` names them: made for one machine, and large.
+pub const LEFT_OUT: [&str; 10] = [
+    ".venv",
+    "node_modules",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".ipynb_checkpoints",
+    ".direnv",
+    ".eggs",
+];
 
 /// A parcel that is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +136,12 @@ impl Plan {
     /// What will be packed: files and links, by the bytes of their paths.
     pub fn files(&self) -> &[ParcelFile] {
         &self.packed.manifest.files
+    }
+
+    /// Files and folders that are left out, by the bytes of their paths; of a folder nothing else is
+    /// told. At most [`MAX_LEFT_OUT`].
+    pub fn left_out(&self) -> &[String] {
+        &self.packed.left_out
     }
 
     /// Agents that it names by path, and those that they name, each once: every one comes before

@@ -3,18 +3,22 @@
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use errand_api::agent_file::Agent;
 use errand_model::Digest;
 use rustix::fs::OFlags;
 use sha2::Digest as _;
 
+use super::credentials;
 use super::error::Error;
 use super::manifest::{Content, Manifest, ParcelFile, canonical_json};
+use super::rules::{Rules, Verdict};
 use super::source::Source;
-use super::survey::{Found, FoundKind, survey};
+use super::survey::{Found, FoundKind, Survey, survey};
 
+/// Files that look like credentials, as many as are named.
+const NAMED_CREDENTIALS: usize = 10;
 /// Read and written at once.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
 
@@ -27,6 +31,7 @@ pub(super) struct Packed {
     pub(super) definition_json: String,
     pub(super) manifest: Manifest,
     pub(super) manifest_json: String,
+    pub(super) left_out: Vec<String>,
 }
 
 /// Packs a folder whose agent file, with that digest, defines `agent`.
@@ -35,11 +40,18 @@ pub(super) fn pack(
     agent: Agent,
     agent_file_digest: &Digest,
 ) -> Result<Packed, Error> {
-    let found = survey(&source.folder)?;
+    let Survey { found, left_out } = survey(&source.folder)?;
+    check_needed(source, &agent)?;
     let mut files = Vec::with_capacity(found.len());
+    let mut suspects = Vec::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     for file in found {
-        files.push(hash_found(&source.folder, file, &mut chunk)?);
+        files.push(hash_found(&source.folder, file, &mut chunk, &mut suspects)?);
+    }
+    if !suspects.is_empty() {
+        suspects.sort();
+        suspects.truncate(NAMED_CREDENTIALS);
+        return Err(Error::Credentials { paths: suspects });
     }
     check_agent_file(source, &files, agent_file_digest)?;
     let encode = |error: serde_json::Error| Error::Io {
@@ -57,17 +69,63 @@ pub(super) fn pack(
         definition_json,
         manifest,
         manifest_json,
+        left_out,
     })
 }
 
-fn hash_found(folder: &Path, found: Found, chunk: &mut [u8]) -> Result<ParcelFile, Error> {
+/// Refuses an agent whose own files are left out: it would only be noticed when it runs.
+fn check_needed(source: &Source, agent: &Agent) -> Result<(), Error> {
+    let folder = fs::canonicalize(&source.folder).map_err(Error::io("look at", &source.folder))?;
+    let rules = Rules::of(&folder);
+    let name = source.agent_file.file_name().map(Path::new);
+    // The program, and what an interpreter is given first.
+    let arguments = agent.command.iter().skip(1).filter(|word| !word.starts_with('-'));
+    let words = agent.command.first().into_iter().chain(arguments.take(1));
+    let needed = name.into_iter().chain(words.map(Path::new)).filter_map(|path| {
+        let inside = path.strip_prefix(&folder).unwrap_or(path);
+        let is_inside = inside
+            .components()
+            .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+        (is_inside && folder.join(inside).is_file()).then_some(inside)
+    });
+    for path in needed {
+        let named: PathBuf =
+            path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let by = match rules.verdict_of_all(&named) {
+            Verdict::Packed | Verdict::Named => continue,
+            Verdict::Ignored { by } => Some(by),
+            Verdict::LeftOut => None,
+        };
+        return Err(Error::NeededLeftOut { path: named.display().to_string(), by });
+    }
+    Ok(())
+}
+
+fn hash_found(
+    folder: &Path,
+    found: Found,
+    chunk: &mut [u8],
+    suspects: &mut Vec<String>,
+) -> Result<ParcelFile, Error> {
     let content = match found.kind {
         FoundKind::Link { target } => Content::Link { target },
         FoundKind::File { size_bytes, executable } => {
             let mut file = open_source(folder, &found.path)?;
             let full = folder.join(&found.path);
-            let copied = read_through(&mut file, size_bytes, chunk, |_| Ok(()))
+            let mut begin = Vec::new();
+            let look = |part: &[u8]| {
+                let room = credentials::LOOK_BYTES.saturating_sub(begin.len());
+                begin.extend_from_slice(&part[..part.len().min(room)]);
+                Ok(())
+            };
+            let copied = read_through(&mut file, size_bytes, chunk, look)
                 .map_err(Error::io("read", &full))?;
+            let tells = || {
+                credentials::by_name(&found.path) || credentials::by_content(&found.path, &begin)
+            };
+            if !found.is_named && tells() {
+                suspects.push(found.path.clone());
+            }
             let Some(digest) = copied else {
                 return Err(Error::SourceChanged { path: found.path });
             };

@@ -3,11 +3,13 @@
 use std::fs::{self, FileType};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 
 use super::error::Error;
-use super::{ALWAYS_IGNORED, IGNORE_FILE_NAME, MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
+use super::rules::{Rules, Verdict};
+use super::{MAX_FILE_BYTES, MAX_FILES, MAX_LEFT_OUT, MAX_TOTAL_BYTES};
 
 /// A file or link that will be packed.
 #[derive(Clone, Debug)]
@@ -15,6 +17,17 @@ pub(super) struct Found {
     /// Relative, with `/` between its parts.
     pub(super) path: String,
     pub(super) kind: FoundKind,
+    /// Whether `.errandignore` says that it is meant.
+    pub(super) is_named: bool,
+}
+
+/// A folder as it will be packed.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// In no particular order.
+    pub(super) found: Vec<Found>,
+    /// By the bytes of their paths, folders with a `/` at the end.
+    pub(super) left_out: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -23,27 +36,20 @@ pub(super) enum FoundKind {
     Link { target: String },
 }
 
-/// Everything below `folder` that is packed, in no particular order, within the bounds.
-pub(super) fn survey(folder: &Path) -> Result<Vec<Found>, Error> {
+/// Everything below `folder` that is packed, within the bounds.
+pub(super) fn survey(folder: &Path) -> Result<Survey, Error> {
     let canonical = fs::canonicalize(folder).map_err(Error::io("look at", folder))?;
-    let walk = WalkBuilder::new(&canonical)
-        .standard_filters(false)
-        .follow_links(false)
-        .add_custom_ignore_filename(IGNORE_FILE_NAME)
-        .filter_entry(|entry| {
-            !ALWAYS_IGNORED.iter().any(|name| entry.file_name() == std::ffi::OsStr::new(name))
-                || entry.depth() == 0
-        })
-        .build();
+    let rules = Arc::new(Rules::of(&canonical));
+    let left_out = Arc::new(Mutex::new(Vec::new()));
+    let walk = walk(&canonical, Arc::clone(&rules), Arc::clone(&left_out));
     let mut found = Vec::new();
     let mut total_bytes = 0_u64;
     for entry in walk {
         let entry = entry.map_err(|error| walk_error(&canonical, error))?;
-        if let Some(error) = entry.error() {
-            return Err(Error::IgnoreFileInvalid { reason: error.to_string() });
-        }
+        rules.check()?;
         let Some(kind) = entry.file_type().filter(|kind| !kind.is_dir()) else { continue };
         let path = relative_path(&canonical, entry.path())?;
+        let is_named = rules.verdict_of_all(Path::new(&path)) == Verdict::Named;
         if found.len() == MAX_FILES {
             return Err(Error::TooManyFiles { folder: folder.to_owned() });
         }
@@ -54,9 +60,39 @@ pub(super) fn survey(folder: &Path) -> Result<Vec<Found>, Error> {
         if total_bytes > MAX_TOTAL_BYTES {
             return Err(Error::TotalTooLarge { folder: folder.to_owned() });
         }
-        found.push(Found { path, kind });
+        found.push(Found { path, kind, is_named });
     }
-    Ok(found)
+    rules.check()?;
+    let mut left_out =
+        std::mem::take(&mut *left_out.lock().unwrap_or_else(PoisonError::into_inner));
+    left_out.sort();
+    Ok(Survey { found, left_out })
+}
+
+/// Walks through what is not left out, and notes what is.
+fn walk(folder: &Path, rules: Arc<Rules>, left_out: Arc<Mutex<Vec<String>>>) -> ignore::Walk {
+    let top = folder.to_owned();
+    WalkBuilder::new(folder)
+        .standard_filters(false)
+        .follow_links(false)
+        .filter_entry(move |entry| {
+            let is_folder = entry.file_type().is_some_and(|kind| kind.is_dir());
+            if entry.depth() == 0 {
+                return true;
+            }
+            let verdict = rules.verdict(entry.path(), is_folder);
+            if matches!(verdict, Verdict::Packed | Verdict::Named) {
+                return true;
+            }
+            let path = entry.path().strip_prefix(&top).unwrap_or(entry.path());
+            let end = if is_folder { "/" } else { "" };
+            let mut noted = left_out.lock().unwrap_or_else(PoisonError::into_inner);
+            if noted.len() < MAX_LEFT_OUT {
+                noted.push(format!("{}{end}", path.display()));
+            }
+            false
+        })
+        .build()
 }
 
 fn walk_error(folder: &Path, error: ignore::Error) -> Error {

@@ -161,9 +161,9 @@ fn files_are_listed_by_the_bytes_of_their_paths() {
 }
 
 #[test]
-fn the_ignore_file_is_honoured_and_git_is_not_asked() {
+fn the_ignore_file_is_honoured_and_wins_over_that_of_git() {
     let place = Place::new();
-    place.write(".errandignore", "*.log\n/build/\n!keep.log\n# a comment\n");
+    place.write(".errandignore", "*.log\n/build/\n!keep.log\n!run.sh\n!kept/\n# a comment\n");
     place.write("sub/.errandignore", "secret\n");
     for path in [
         "a.log",
@@ -177,10 +177,13 @@ fn the_ignore_file_is_honoured_and_git_is_not_asked() {
         "sub/.git/HEAD",
         "lib/__pycache__/x.pyc",
         ".hidden",
+        "kept/x",
+        "sub/of/git",
     ] {
         place.write(path, "x");
     }
-    place.write(".gitignore", "run.sh\n");
+    place.write(".gitignore", "run.sh\nkept/\n");
+    place.write("sub/.gitignore", "of/*\n");
     fs::write(place.root.path().join(".errandignore"), "run.sh\n").unwrap();
     assert_eq!(
         place.paths(),
@@ -190,11 +193,83 @@ fn the_ignore_file_is_honoured_and_git_is_not_asked() {
             ".hidden",
             "agent.yaml",
             "keep.log",
+            "kept/x",
             "run.sh",
             "sub/.errandignore",
+            "sub/.gitignore",
             "sub/build/x",
         ]
     );
+}
+
+#[test]
+fn git_ignore_files_above_the_folder_count_up_to_the_top_of_the_repository() {
+    let place = Place::new();
+    for path in ["a.log", "b.tmp", "c.bak", "keep.log"] {
+        place.write(path, "x");
+    }
+    let above = place.root.path();
+    fs::write(above.join(".gitignore"), "*.log\n!keep.log\n/source/b.tmp\n").unwrap();
+    // Without a repository nobody said that the file above is about this folder.
+    assert_eq!(place.paths(), ["a.log", "agent.yaml", "b.tmp", "c.bak", "keep.log", "run.sh"]);
+    fs::create_dir(above.join(".git")).unwrap();
+    assert_eq!(place.paths(), ["agent.yaml", "c.bak", "keep.log", "run.sh"]);
+    // The folder of a registry keeps itself out of git, and not what is run from it.
+    fs::write(above.join("registry.db"), "").unwrap();
+    fs::write(above.join(".gitignore"), "*\n").unwrap();
+    assert_eq!(place.paths().len(), 6);
+}
+
+#[test]
+fn what_is_made_for_one_machine_is_left_out_unless_it_is_named() {
+    let place = Place::new();
+    for path in ["node_modules/x/index.js", ".venv/bin/python", "env3/pyvenv.cfg", "env3/lib/x"] {
+        place.write(path, "x");
+    }
+    assert_eq!(place.paths(), ["agent.yaml", "run.sh"]);
+    let plan = parcel::plan(&place.source()).unwrap();
+    assert_eq!(plan.left_out(), [".venv/", "env3/", "node_modules/"]);
+    place.write(".errandignore", "!node_modules/\n");
+    assert_eq!(
+        place.paths(),
+        [".errandignore", "agent.yaml", "node_modules/x/index.js", "run.sh"]
+    );
+}
+
+#[test]
+fn files_that_look_like_credentials_are_refused_unless_they_are_named() {
+    let place = Place::new();
+    place.write(".env", "SECRET=abc\n");
+    place.write("deep/key.pem", "-----BEGIN PRIVATE KEY-----\nabc\n");
+    place.write(".env.example", "SECRET=\n");
+    let said = place.refused(ErrorCode::ParcelCredentials);
+    assert_eq!(said, ".env, deep/key.pem look like credentials and would leave this machine");
+    place.write(".gitignore", ".env\n");
+    let said = place.refused(ErrorCode::ParcelCredentials);
+    assert_eq!(said, "deep/key.pem looks like credentials and would leave this machine");
+    let hint = place.build().unwrap_err().hint().unwrap();
+    assert!(hint.contains("!/deep/key.pem"), "{hint}");
+    place.write(".errandignore", "!/deep/key.pem\n");
+    let packed = [".env.example", ".errandignore", ".gitignore", "agent.yaml", "deep/key.pem", "run.sh"];
+    assert_eq!(place.paths(), packed);
+    place.write(".errandignore", "!/deep/\n!.env\n");
+    assert!(place.paths().contains(&".env".to_owned()));
+}
+
+#[test]
+fn an_agent_whose_own_files_are_left_out_is_refused() {
+    let place = Place::new();
+    for (line, path) in [("run.sh", "run.sh"), ("agent.yaml", "agent.yaml"), ("*", "agent.yaml")] {
+        place.write(".gitignore", line);
+        let said = place.refused(ErrorCode::ParcelIncomplete);
+        assert!(said.contains(path) && said.contains(".gitignore"), "{said}");
+    }
+    fs::remove_file(place.source().join(".gitignore")).unwrap();
+    place.write("agent.yaml", AGENT_YAML.replace("run.sh", ".venv/bin/python"));
+    place.write(".venv/bin/python", "");
+    place.refused(ErrorCode::ParcelIncomplete);
+    let hint = place.build().unwrap_err().hint().unwrap();
+    assert!(hint.contains("uv, run, --script"), "{hint}");
 }
 
 #[test]

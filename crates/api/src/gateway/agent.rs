@@ -109,6 +109,8 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::ParcelInvalid,
     ErrorCode::ParcelTooLarge,
     ErrorCode::ParcelSymlinkEscapes,
+    ErrorCode::ParcelCredentials,
+    ErrorCode::ParcelIncomplete,
     ErrorCode::ParcelFileUnsupported,
 ];
 

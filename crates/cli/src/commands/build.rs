@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use errand_agent::parcel;
 
+use super::packed::{self, Packed};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -12,6 +13,9 @@ use crate::failure::Failure;
 pub(crate) struct Args {
     /// The agent: its folder, or its agent file
     path: PathBuf,
+    /// List what is packed with its size, and what is left out
+    #[arg(long, conflicts_with = "json")]
+    list: bool,
     /// Print digest, definition and files as JSON
     #[arg(long)]
     json: bool,
@@ -23,6 +27,8 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let plan = parcel::plan(&args.path)?;
     let registry = context.registry_or_place();
     registry.create()?;
+    let packed = Packed::of(&plan);
+    let files = plan.files().to_vec();
     let parcel = plan.publish(&registry.parcels())?;
     if args.json {
         context.printer.json(&serde_json::json!({
@@ -31,8 +37,15 @@ pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             "path": parcel.path,
             "agent": parcel.agent,
             "files": parcel.files,
+            "left_out": packed.left_out,
         }))?;
+    } else if args.list {
+        for file in &files {
+            context.printer.line(&packed::line(file))?;
+        }
+        context.printer.note(&packed.told());
     } else {
+        context.printer.note(&packed.told());
         context.printer.line(parcel.digest.as_str())?;
     }
     Ok(0)

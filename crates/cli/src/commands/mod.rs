@@ -23,6 +23,7 @@ mod family;
 pub(crate) mod fork;
 pub(crate) mod graph;
 mod held_up;
+mod packed;
 pub(crate) mod hooks;
 pub(crate) mod import;
 pub(crate) mod input;

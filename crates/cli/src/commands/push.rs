@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use errand_agent::parcel;
 use errand_api::error_code::ErrorCode;
 
+use super::packed::Packed;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::{Agent, Remote};
@@ -30,7 +31,7 @@ pub(crate) struct Args {
 /// Packs, sends and registers; prints the agent's name and version.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let remote = server(context)?;
-    let agent = send(&remote, &args.path, args.force).await?;
+    let agent = send(context, &remote, &args.path, args.force).await?;
     if args.json {
         context.printer.json(&agent)?;
     } else {
@@ -57,8 +58,15 @@ pub(super) async fn push(remote: &Remote, path: &Path) -> Result<Agent, Failure>
     })
 }
 
-async fn send(remote: &Remote, path: &Path, force: bool) -> Result<Agent, Failure> {
-    remote.push(&parcel::plan(path)?, force).await
+async fn send(
+    context: &Context,
+    remote: &Remote,
+    path: &Path,
+    force: bool,
+) -> Result<Agent, Failure> {
+    let plan = parcel::plan(path)?;
+    context.printer.note(&Packed::of(&plan).told());
+    remote.push(&plan, force).await
 }
 
 /// The server that is meant; for commands that only a server can carry out.
