@@ -243,7 +243,7 @@ impl Context {
     pub(crate) fn check_owner(&self) -> Result<(), Failure> {
         let Some(foreign) = self.foreign()? else { return Ok(()) };
         if self.root.is_none() {
-            return Err(Failure::foreign_registry(foreign, &self.registry_or_place()));
+            return Err(trusted::refusal(foreign, &self.registry_or_place()));
         }
         self.printer.note(&format!("note: {foreign}: this registry is only read"));
         Ok(())
@@ -253,7 +253,7 @@ impl Context {
     /// is about to be made in another user's folder.
     pub(crate) fn check_own(&self) -> Result<(), Failure> {
         let registry = self.registry_or_place();
-        let refuse = |foreign: &ForeignFile| Err(Failure::foreign_registry(foreign, &registry));
+        let refuse = |foreign: &ForeignFile| Err(trusted::refusal(foreign, &registry));
         if let Some(foreign) = self.foreign()? {
             return refuse(foreign);
         }

@@ -9,9 +9,10 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::people::Unanswerable;
 use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
-use errand_store::{Error as StoreError, ForeignFile, ForeignReason, Registry};
+use errand_store::Error as StoreError;
 
 use crate::moment::relative;
+use crate::render::{visible, visible_lines};
 
 /// What to do about an export that was changed.
 const EXPORT_AGAIN: &str = "export the run again where it was run";
@@ -47,7 +48,8 @@ impl Failure {
     pub(crate) fn of_run(code: &str, message: &str) -> Self {
         let known = code.parse().ok();
         let agents_code = known.is_none().then(|| code.to_owned());
-        let failure = Self::new(known.unwrap_or(ErrorCode::ExitNonzero), message);
+        // Whatever the agent said: it is one line.
+        let failure = Self::new(known.unwrap_or(ErrorCode::ExitNonzero), visible(message));
         Self { agents_code, ..failure }
     }
 
@@ -60,26 +62,6 @@ impl Failure {
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(ErrorCode::of_io(error), format!("cannot {doing} {}", path.display()))
             .because(error)
-    }
-
-    /// A registry that another user can have written.
-    pub(crate) fn foreign_registry(foreign: &ForeignFile, registry: &Registry) -> Self {
-        let root = registry.root();
-        let holder = root.parent().unwrap_or(root).display();
-        let failure = Self::new(
-            ErrorCode::RegistryForeign,
-            format!("{foreign}, so its runs could execute anything as you"),
-        );
-        let failure = match foreign.reason {
-            ForeignReason::Mode { .. } => failure
-                .hint(format!("`chmod -R go-w {}` if nobody else wrote there", root.display())),
-            ForeignReason::Owner { .. } | ForeignReason::Link => failure,
-        };
-        failure
-            .hint(format!(
-                "`errand registry trust {holder}` if you trust everybody who writes there"
-            ))
-            .hint(format!("`errand --root {} …` only reads it", root.display()))
     }
 
     /// Nobody reads what is written.
@@ -149,7 +131,8 @@ impl Failure {
             text.push_str("\nhint: ");
             text.push_str(hint);
         }
-        text
+        // Parts of it may come from agents, files and servers.
+        visible_lines(&text)
     }
 }
 
@@ -434,11 +417,20 @@ fn member_hint(error: &EngineError) -> &'static str {
     engine_hint(error)
 }
 
+/// Returns whether a program is that of a virtual environment in the agent's folder.
+fn is_in_venv(program: &str) -> bool {
+    !program.starts_with('/') && program.contains("venv/bin/")
+}
+
 fn engine_hint(error: &EngineError) -> &'static str {
     match error {
         EngineError::InputSchema { .. } => "give a payload that fits `input_schema` with --job",
         EngineError::Schema { .. } => "mend the schema in the agent file",
         EngineError::Unsupported { .. } => "",
+        EngineError::CommandNotFound { program, .. } if is_in_venv(program) => {
+            "a virtual environment is not packed: write `command: [uv, run, --script, agent.py]`, or \
+             name its Python by an absolute path"
+        }
         EngineError::CommandNotFound { .. } => {
             "put the program into the agent's folder, or install it where PATH finds it"
         }

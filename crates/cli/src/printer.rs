@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use crate::failure::Failure;
+use crate::render::visible_lines;
 
 /// Writes for people and programs. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,9 +36,9 @@ impl Printer {
         self.line(&text)
     }
 
-    /// A note for people.
+    /// A note for people. Control characters of what agents and others said are shown.
     pub(crate) fn note(&self, text: &str) {
-        self.stderr(format!("{text}\n").as_bytes());
+        self.stderr(format!("{}\n", visible_lines(text)).as_bytes());
     }
 
     /// What an agent wrote to its stderr, as it is.

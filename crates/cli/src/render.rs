@@ -193,6 +193,24 @@ pub(crate) fn at_most(text: &str, limit: usize) -> String {
     line
 }
 
+/// Returns a text from outside with its control characters shown, whole and on one line.
+pub(crate) fn visible(text: &str) -> String {
+    at_most(text, usize::MAX)
+}
+
+/// The same, with its lines and tabs left as they are.
+pub(crate) fn visible_lines(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// Millionths of a US dollar as dollars: at least two decimals, and all that say something.
 pub(crate) fn money(micro_usd: u64) -> String {
     let (dollars, rest) = (micro_usd / 1_000_000, micro_usd % 1_000_000);

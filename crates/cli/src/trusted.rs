@@ -4,8 +4,9 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use errand_store::Registry;
+use errand_api::error_code::ErrorCode;
 use errand_store::files::{Sync, write_atomic};
+use errand_store::{ForeignFile, ForeignReason, Registry};
 
 use crate::failure::Failure;
 
@@ -94,6 +95,21 @@ impl TrustedFolders {
         }
         Ok(write_atomic(path, text.as_bytes(), Sync::No).map_err(errand_store::Error::from)?)
     }
+}
+
+/// Returns the refusal of a registry that another user can have written.
+pub(crate) fn refusal(foreign: &ForeignFile, registry: &Registry) -> Failure {
+    let root = registry.root();
+    let holder = root.parent().unwrap_or(root).display();
+    let message = format!("{foreign}, so its runs could execute anything as you");
+    let mut failure = Failure::new(ErrorCode::RegistryForeign, message);
+    if let ForeignReason::Mode { .. } = foreign.reason {
+        let hint = format!("`chmod -R go-w {}` if nobody else wrote there", root.display());
+        failure = failure.hint(hint);
+    }
+    failure
+        .hint(format!("`errand registry trust {holder}` if you trust everybody who writes there"))
+        .hint(format!("`errand --root {} …` only reads it", root.display()))
 }
 
 /// The path without links; as it is where it leads nowhere.

@@ -230,10 +230,7 @@ fn what_is_made_for_one_machine_is_left_out_unless_it_is_named() {
     let plan = parcel::plan(&place.source()).unwrap();
     assert_eq!(plan.left_out(), [".venv/", "env3/", "node_modules/"]);
     place.write(".errandignore", "!node_modules/\n");
-    assert_eq!(
-        place.paths(),
-        [".errandignore", "agent.yaml", "node_modules/x/index.js", "run.sh"]
-    );
+    assert_eq!(place.paths(), [".errandignore", "agent.yaml", "node_modules/x/index.js", "run.sh"]);
 }
 
 #[test]
@@ -250,7 +247,8 @@ fn files_that_look_like_credentials_are_refused_unless_they_are_named() {
     let hint = place.build().unwrap_err().hint().unwrap();
     assert!(hint.contains("!/deep/key.pem"), "{hint}");
     place.write(".errandignore", "!/deep/key.pem\n");
-    let packed = [".env.example", ".errandignore", ".gitignore", "agent.yaml", "deep/key.pem", "run.sh"];
+    let packed =
+        [".env.example", ".errandignore", ".gitignore", "agent.yaml", "deep/key.pem", "run.sh"];
     assert_eq!(place.paths(), packed);
     place.write(".errandignore", "!/deep/\n!.env\n");
     assert!(place.paths().contains(&".env".to_owned()));
@@ -267,6 +265,7 @@ fn an_agent_whose_own_files_are_left_out_is_refused() {
     fs::remove_file(place.source().join(".gitignore")).unwrap();
     place.write("agent.yaml", AGENT_YAML.replace("run.sh", ".venv/bin/python"));
     place.write(".venv/bin/python", "");
+    place.mode(".venv/bin/python", 0o755);
     place.refused(ErrorCode::ParcelIncomplete);
     let hint = place.build().unwrap_err().hint().unwrap();
     assert!(hint.contains("uv, run, --script"), "{hint}");

@@ -12,6 +12,7 @@ use tokio::time::{Duration, timeout};
 use super::held_up;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::render::visible;
 
 /// Agents of one family that work at once: they wait more than they compute.
 pub(crate) const SLOTS: u32 = 16;
@@ -124,9 +125,11 @@ pub(super) fn line(body: &EventBody) -> Option<String> {
             "child_cancelled" if error.message == "parent" => {
                 format!("{key} was cancelled after {took}: its coordinator ended it")
             }
-            "child_cancelled" => format!("{key} was cancelled after {took}: {}", error.message),
-            "handed_over" => format!("{key} handed over after {took}: {}", error.message),
-            _ => format!("{key} failed after {took}: {}", error.message),
+            "child_cancelled" => {
+                format!("{key} was cancelled after {took}: {}", visible(&error.message))
+            }
+            "handed_over" => format!("{key} handed over after {took}: {}", visible(&error.message)),
+            _ => format!("{key} failed after {took}: {}", visible(&error.message)),
         })
     } else if let EventBody::MessageSent(MessageSent { from, to, kind, .. }) = body {
         let to = if to == END { "the end" } else { to };

@@ -1,5 +1,7 @@
 //! What of a folder is in an agent's parcel, for people.
 
+use std::fmt::Write as _;
+
 use errand_agent::parcel::{Content, ParcelFile, Plan};
 
 use crate::render::visible;
@@ -19,7 +21,8 @@ pub(super) struct Packed {
 
 impl Packed {
     pub(super) fn of(plan: &Plan) -> Self {
-        let sizes = || plan.files().iter().filter_map(|file| Some((file.path.clone(), size(file)?)));
+        let sizes =
+            || plan.files().iter().filter_map(|file| Some((file.path.clone(), size(file)?)));
         Self {
             files: plan.files().len(),
             size_bytes: sizes().map(|(_, size_bytes)| size_bytes).sum(),
@@ -29,19 +32,22 @@ impl Packed {
     }
 
     /// Returns one or two lines for people.
+    ///
+    /// Writing to a string cannot fail.
     pub(super) fn told(&self) -> String {
         let noun = if self.files == 1 { "file" } else { "files" };
         let mut text = format!("packed {} {noun}, {}", self.files, spoken_size(self.size_bytes));
         if let Some((path, size_bytes)) = self.largest.as_ref().filter(|_| self.files > 1) {
             let size = spoken_size(*size_bytes);
-            text.push_str(&format!("; the largest is {} ({size})", visible(path)));
+            let _written = write!(text, "; the largest is {} ({size})", visible(path));
         }
         if !self.left_out.is_empty() {
-            let named: Vec<_> = self.left_out.iter().take(NAMED).map(|path| visible(path)).collect();
+            let named: Vec<_> =
+                self.left_out.iter().take(NAMED).map(|path| visible(path)).collect();
             text.push_str("\nleft out: ");
             text.push_str(&named.join(", "));
             if self.left_out.len() > NAMED {
-                text.push_str(&format!(" and {} more", self.left_out.len() - NAMED));
+                let _written = write!(text, " and {} more", self.left_out.len() - NAMED);
             }
         }
         text

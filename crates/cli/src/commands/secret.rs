@@ -75,11 +75,26 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
             }
         }
         Command::Rm { name } => {
-            vault.remove(&name)?;
+            vault.remove(&name).map_err(|error| unknown(&vault, &name, error))?;
             context.printer.note(&format!("{name} is removed"));
         }
     }
     Ok(0)
+}
+
+/// A name that cannot be removed: which one may have been meant.
+fn unknown(vault: &Vault, name: &str, error: errand_agent::secret::Error) -> Failure {
+    use errand_agent::secret::Error;
+    if !matches!(error, Error::Missing { .. }) {
+        return error.into();
+    }
+    let names = vault.list().unwrap_or_default();
+    let message = format!("there is no secret {name}");
+    let failure = Failure::new(ErrorCode::SecretMissing, message);
+    match errand_api::agent_file::closest(name, names.iter().map(String::as_str)) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure.hint("`errand secret ls` lists them"),
+    }
 }
 
 fn malformed(error: errand_agent::secret::Malformed) -> Failure {

@@ -291,3 +291,17 @@ fn a_run_that_is_cancelled_says_why() {
     assert!(late.stderr().contains(why), "{}", late.describe());
     drop(sandbox.errand(["stop", &first]).run().ok());
 }
+
+#[test]
+fn what_a_failing_agent_says_reaches_the_terminal_on_one_line_without_control_characters() {
+    let sandbox = sandbox();
+    let script =
+        "errand agent fail \"$(printf 'bad\\033[2Jthing\\nerror[x]: second\\rline')\"\nexit 1\n";
+    let agent = sandbox.agent(&Agent::shell(script));
+    let failed = sandbox.errand(["run"]).arg(&agent).run().exits(1);
+    let said = failed.stderr();
+    assert!(said.contains(r"bad\u{1b}[2Jthing\nerror[x]: second\rline"), "{said}");
+    assert!(!said.contains('\u{1b}') && !said.contains('\r'), "{said}");
+    let shown = sandbox.errand(["dlq", "ls", "-a"]).run().ok();
+    assert!(!shown.stdout().contains('\u{1b}'), "{}", shown.stdout());
+}

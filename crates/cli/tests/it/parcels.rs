@@ -68,3 +68,33 @@ fn what_an_agent_writes_stays_in_its_workspace() {
     let made = sandbox.registry().join(format!("workspaces/{run_id}/made"));
     assert_eq!(std::fs::read_to_string(made).unwrap(), "mine\n");
 }
+
+#[test]
+fn a_build_says_what_it_packs_and_a_run_does_not() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("true")
+        .file("data/large", "x".repeat(3_000))
+        .file("secret.txt", "x")
+        .file(".gitignore", "secret.txt\n")
+        .file("node_modules/a/index.js", "x");
+    let agent = sandbox.agent(&agent);
+    let built = sandbox.errand(["build"]).arg(&agent).run().ok();
+    assert!(built.stderr().starts_with("packed 4 files, 3."), "{}", built.stderr());
+    assert!(built.stderr().contains("the largest is data/large (2.9 KiB)"), "{}", built.stderr());
+    assert!(built.stderr().contains("left out: node_modules/, secret.txt"), "{}", built.stderr());
+    let listed = sandbox.errand(["build", "--list"]).arg(&agent).run().ok().stdout();
+    assert!(listed.contains("2.9 KiB  data/large"), "{listed}");
+    assert_eq!(run(&sandbox, &agent, &[]).run().ok().stderr(), "");
+}
+
+#[test]
+fn an_environment_file_reaches_neither_a_parcel_nor_an_export() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true").file(".env", "SECRET=abc\n"));
+    let refused = sandbox.errand(["run"]).arg(&agent).run().refuses(2, "parcel_credentials");
+    assert!(refused.stderr().contains("!/.env in .errandignore"), "{}", refused.stderr());
+    assert!(!sandbox.registry().exists(), "a refusal creates nothing");
+    std::fs::write(agent.join(".gitignore"), ".env\n").unwrap();
+    drop(sandbox.errand(["run"]).arg(&agent).run().ok());
+    drop(sandbox.tool("grep", ["-r", "SECRET=abc", ".errand"]).run().exits(1));
+}

@@ -163,3 +163,52 @@ fn the_token_of_an_attempt_is_a_secret_too() {
     wait_until("it is over", LIMIT, || all(&sandbox)[0]["status"] == "completed");
     assert_nowhere(&sandbox, token.trim());
 }
+
+#[test]
+fn a_secret_that_is_encoded_in_lines_split_or_cut_is_masked_in_failures_too() {
+    let mut sandbox = sandbox();
+    let secret = "kP9vQ2xWz7LmN4tR8sYb1cD6fGh3jKaE5uTi0oPq".repeat(3);
+    sandbox.set_env("API_KEY", &secret);
+    let script = "import base64, os, subprocess, sys, time\n\
+                  secret = os.environ['API_KEY'].encode()\n\
+                  whole = base64.encodebytes(b'user:' + secret).decode()\n\
+                  print(whole, flush=True)\n\
+                  hexed = secret.hex()\n\
+                  for part in hexed[:50], hexed[50:51], hexed[51:]:\n\
+                  \x20   sys.stdout.write(part)\n\
+                  \x20   sys.stdout.flush()\n\
+                  \x20   time.sleep(0.1)\n\
+                  cut = 'refused: ' + secret.decode()[:60]\n\
+                  subprocess.run(['errand', 'agent', 'step', 's', '--', 'sh', '-c',\n\
+                  \x20   'printf %s \"$API_KEY\" | base64 -w 40 >&2; exit 1'])\n\
+                  subprocess.run(['errand', 'agent', 'fail', cut])\n\
+                  sys.exit(1)\n";
+    let agent = sandbox.agent(&Agent::python(script).spec("secrets: [API_KEY]"));
+    let failed = run(&sandbox, &agent, &[]).run().exits(1);
+    let export = sandbox.path("run.tar");
+    let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
+    drop(sandbox.errand(["export", &run_id, "-o"]).arg(&export).run().ok());
+    let said = failed.stdout() + &failed.stderr() + &log(&sandbox, &run_id);
+    let encode = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
+    let encoded = sandbox.tool("python3", ["-S", "-c", encode, &secret]).run().ok().stdout();
+    // Some piece of each form; where the lines are broken depends on what stands before.
+    for piece in [&secret[20..44], &errand_hex(&secret)[40..80], &encoded[8..28], &encoded[60..76]]
+    {
+        assert!(!said.contains(piece), "{piece} in {said}");
+        assert_nowhere(&sandbox, piece);
+        assert!(!String::from_utf8_lossy(&std::fs::read(&export).unwrap()).contains(piece));
+    }
+}
+
+fn errand_hex(text: &str) -> String {
+    text.bytes().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_secret_that_cannot_be_removed_is_told_with_the_one_that_was_meant() {
+    let sandbox = with_secret();
+    let refused = sandbox.errand(["secret", "rm", "API_KEI"]).run().refuses(125, "secret_missing");
+    assert!(refused.stderr().contains("did you mean API_KEY?"), "{}", refused.stderr());
+    let refused = sandbox.errand(["secret", "rm", "OTHER"]).run().refuses(125, "secret_missing");
+    assert!(refused.stderr().contains("errand secret ls"), "{}", refused.stderr());
+}

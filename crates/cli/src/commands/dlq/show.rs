@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::{relative, spoken};
 use crate::place::Place;
+use crate::render::visible;
 
 /// Lines of the log that are shown unless said otherwise.
 const LOG_LINES: usize = 20;
@@ -54,10 +55,10 @@ fn text(kept: &DeadLetterDetail) -> String {
         format!("agent:      {}@{}", letter.agent, kept.agent_version),
         format!("died:       {}", relative(letter.dead_at_ms, now)),
         format!("state:      {}", fate(letter, now)),
-        format!("error:      {}: {}", letter.error.code, letter.error.message),
+        format!("error:      {}: {}", letter.error.code, visible(&letter.error.message)),
     ];
     if let Some(step) = &letter.error.step {
-        lines.push(format!("step:       {step}"));
+        lines.push(format!("step:       {}", visible(step)));
     }
     if let Some(tail) = &letter.error.stderr_tail {
         lines.push("stderr:".to_owned());
@@ -71,12 +72,12 @@ fn text(kept: &DeadLetterDetail) -> String {
     lines.push(format!("attempts:   {}", kept.attempt_history.len()));
     lines.extend(kept.attempt_history.iter().map(|attempt| attempt_line(attempt, now)));
     lines.push(format!("completed:  {} steps", kept.completed_steps.len()));
-    lines.extend(kept.completed_steps.iter().map(|key| format!("  {key}")));
+    lines.extend(kept.completed_steps.iter().map(|key| format!("  {}", visible(key))));
     if !kept.unfinished_steps.is_empty() {
-        lines.push(format!("unfinished: {}", kept.unfinished_steps.join(", ")));
+        lines.push(format!("unfinished: {}", visible(&kept.unfinished_steps.join(", "))));
     }
     lines.push(format!("log:        {}", kept.log_path));
-    lines.extend(kept.log_tail.iter().map(|line| format!("  {line}")));
+    lines.extend(kept.log_tail.iter().map(|line| format!("  {}", visible(line))));
     lines.join("\n")
 }
 
@@ -86,7 +87,7 @@ fn attempt_line(attempt: &AttemptRecord, now: errand_model::Timestamp) -> String
     });
     let began = relative(attempt.started_at_ms, now);
     let how = match &attempt.error {
-        Some(error) => format!("{}: {}", error.code, error.message),
+        Some(error) => format!("{}: {}", error.code, visible(&error.message)),
         None => attempt.status.clone(),
     };
     format!("  {}  began {began}, {}{took}: {how}", attempt.number, attempt.status)
