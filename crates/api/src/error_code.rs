@@ -111,6 +111,7 @@ codes! {
     RunNotFound = "run_not_found", ERRAND_FAILED, "no run has that id or name";
     RunAmbiguous = "run_ambiguous", ERRAND_FAILED, "several runs fit that id or name";
     RunLive = "run_live", ERRAND_FAILED, "the run is still live";
+    WakeRefused = "wake_refused", ERRAND_FAILED, "the run cannot be woken";
     RunNotLive = "run_not_live", ERRAND_FAILED, "the run has ended already";
     RunUnstoppable = "run_unstoppable", ERRAND_FAILED, "processes of the run outlived every attempt to stop it";
     RunConflict = "run_conflict", ERRAND_FAILED, "a run of that id is here with another journal";

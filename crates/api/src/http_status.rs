@@ -50,6 +50,7 @@ impl ErrorCode {
             | Self::RunElsewhere
             | Self::RunNotRetryable
             | Self::RunNotPaused
+            | Self::WakeRefused
             | Self::RunNotCoordinated
             | Self::ChildRemoved
             | Self::DeadLetterSettled

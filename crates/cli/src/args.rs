@@ -72,6 +72,10 @@ pub(crate) enum Command {
     Pause(commands::pause::Args),
     /// Let a paused run go on
     Resume(commands::resume::Args),
+    /// Wake a service now
+    Wake(commands::wake::Args),
+    /// Print a systemd unit that keeps a service: across reboots, too
+    Systemd(commands::systemd::Args),
     /// Remove runs that are over, with everything that belongs to them
     Rm(commands::rm::Args),
     /// Remove all runs that are over

@@ -464,6 +464,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Schedule(_) => "",
         EngineError::Live { .. } => "stop it first with `errand stop`, or use --force",
         EngineError::ChildRemoved { .. } => "--own exports the coordinator alone",
+        EngineError::NotWoken { .. } => "`errand ps` shows services and how they stand",
         EngineError::NotCoordinated { .. } => "`errand trace` draws what a single agent did",
         EngineError::StillLive { .. } => "`errand logs` shows what it does",
         EngineError::Elsewhere { .. } => "do it on that machine",

@@ -4,7 +4,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::{Record, RecordChildren};
 use errand_model::Timestamp;
-use errand_model::event::{PauseReason, RunKind};
+use errand_model::event::{PauseReason, RunKind, ServiceRestart};
 
 use crate::moment::{relative, spoken};
 
@@ -66,6 +66,9 @@ fn standing(record: &Record, now: Timestamp) -> String {
             let holder = record.waits_behind.as_ref().map(ToString::to_string);
             format!("waits for its turn behind {}", holder.unwrap_or_default())
         }
+        "pending" if rests_until_boot(record) => {
+            "ended by a signal, until the next boot".to_owned()
+        }
         "pending" if record.attempt > 0 && !is_starting(record) => {
             format!("waiting, attempt {} follows", record.attempt + 1)
         }
@@ -115,6 +118,13 @@ fn paused(record: &Record, now: Timestamp) -> String {
     let deadline =
         deadline.map_or(String::new(), |at| format!(" (deadline {})", relative(at, now)));
     format!("paused{held}, waits for {what}{more}{deadline}")
+}
+
+/// Whether it is a service that a signal ended, and that does not come back before the machine boots or
+/// somebody asks for it.
+fn rests_until_boot(record: &Record) -> bool {
+    record.operation.restart == Some(ServiceRestart::OnFailure)
+        && record.attempts.last().is_some_and(|attempt| attempt.status == "stopped")
 }
 
 /// Whether an attempt is under way whose process is not there yet.

@@ -6,6 +6,7 @@ mod provide;
 mod restart;
 mod stop;
 mod supersede;
+mod wake;
 
 use errand_agent::os::{self, Signal};
 use errand_model::RunId;
@@ -18,6 +19,7 @@ pub use provide::{Provide, provide};
 pub use restart::{Restarted, restart};
 pub use stop::{Stop, begin_stop, stop};
 pub(crate) use supersede::supersede;
+pub use wake::{Wake, wake};
 
 use crate::engine::random;
 use crate::{Engine, Error, coordinate, reconcile};

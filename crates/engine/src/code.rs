@@ -67,6 +67,7 @@ impl Error {
             | Self::Helper { .. }
             | Self::Randomness { .. } => ErrorCode::Internal,
             Self::LeaseOver { .. } => ErrorCode::LeaseLost,
+            Self::NotWoken { .. } => ErrorCode::WakeRefused,
             Self::NotCoordinated { .. } => ErrorCode::RunNotCoordinated,
             Self::ChildRemoved { .. } => ErrorCode::ChildRemoved,
         }

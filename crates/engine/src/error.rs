@@ -179,6 +179,14 @@ pub enum Error {
         /// Which run.
         run_id: RunId,
     },
+    /// The run cannot be woken.
+    #[error("run {run_id} {reason}")]
+    NotWoken {
+        /// Which run.
+        run_id: RunId,
+        /// Why not.
+        reason: &'static str,
+    },
     /// The run coordinates no agents.
     #[error("run {run_id} coordinates no agents, and was not handed over")]
     NotCoordinated {

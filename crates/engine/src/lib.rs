@@ -12,6 +12,7 @@ pub mod brief;
 pub mod code;
 mod command_line;
 pub mod coordinate;
+pub mod cross_site;
 mod deadlines;
 mod engine;
 pub mod environment;

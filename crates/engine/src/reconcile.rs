@@ -159,6 +159,10 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         // Nobody is needed until a person answers, or a deadline passes.
         return stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline);
     }
+    if rests_until_boot(engine, stored) {
+        // Whatever is asked of it brings it back.
+        return stored.open_requests == 0;
+    }
     if let Some(lease) = &stored.lease
         && let Some(ends) = lease.expires_at
     {
@@ -190,6 +194,14 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     // No one holds it. Before the first attempt its launcher may be about to hand it over.
     stored.run.attempts.is_empty()
         && stored.run.spec.launcher.as_ref().is_some_and(|it| os::liveness(it) == Liveness::Alive)
+}
+
+/// Whether the run is a service that a signal ended, and that comes back with the next boot of this
+/// machine. Whatever is asked of it brings it back before.
+pub(crate) fn rests_until_boot(engine: &Engine, stored: &Stored) -> bool {
+    let holder = engine.holder();
+    stored.run.spec.host == holder.host
+        && stored.run.rests_until_boot().is_some_and(|last| last.boot_id == holder.process.boot_id)
 }
 
 /// Whether this process may signal the holder of the lease: it is proven to be that process.

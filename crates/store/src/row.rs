@@ -267,6 +267,12 @@ pub enum RequestKind {
     Wake {
         /// What the agent is given.
         input: Option<errand_model::Payload>,
+        /// Who asks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+        /// The run that the wake is to be; `None`: any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        wake_run_id: Option<RunId>,
     },
 }
 

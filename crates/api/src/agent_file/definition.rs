@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use errand_model::accounting::SideEffect;
 use errand_model::budget::{Limits, OnExceed};
-use errand_model::event::{Missed, Overlap};
+use errand_model::event::{Missed, Overlap, ServiceRestart};
 use errand_model::retry::RetryPolicy;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,8 +86,12 @@ pub struct Agent {
     pub policies: Vec<String>,
     /// Cron lines that wake a service.
     pub schedules: Vec<Schedule>,
-    /// The HTTP listener that wakes a service.
-    pub listen: Option<Listen>,
+    /// HTTP listeners that wake a service. No two with the same address.
+    #[serde(with = "super::listen::one_or_many")]
+    pub listen: Vec<Listen>,
+    /// When a service comes back although nobody asked for that; `None`: as it was begun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restart: Option<ServiceRestart>,
     /// Set for a run whose steps are other agents' runs.
     pub coordinator: Option<Coordinator>,
     /// Agents that a run of this one may be handed over to, by the names that it has for them.
@@ -353,7 +357,8 @@ impl Default for Agent {
             budgets: Budgets::default(),
             policies: Vec::new(),
             schedules: Vec::new(),
-            listen: None,
+            listen: Vec::new(),
+            restart: None,
             coordinator: None,
             handoffs: BTreeMap::new(),
         }

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use errand_model::event::Respond;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -21,6 +22,53 @@ pub struct Listen {
     pub max_body_bytes: u64,
     /// Longer request headers are answered with 431.
     pub max_header_bytes: u64,
+    /// When a request is answered.
+    #[serde(skip_serializing_if = "is_at_end")]
+    pub respond: Respond,
+    /// Names of hosts for which requests are taken without a secret, beside those of this machine:
+    /// what a proxy in front of it passes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_at_end(respond: &Respond) -> bool {
+    *respond == Respond::AtEnd
+}
+
+/// One listener as a mapping, as every version wrote it; several as a list; none as `null`.
+pub(super) mod one_or_many {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use super::Listen;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(Listen),
+        Many(Vec<Listen>),
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        listeners: &[Listen],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match listeners {
+            [] => serializer.serialize_none(),
+            [one] => one.serialize(serializer),
+            many => many.serialize(serializer),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Listen>, D::Error> {
+        Ok(match Option::<OneOrMany>::deserialize(deserializer)? {
+            None => Vec::new(),
+            Some(OneOrMany::One(one)) => vec![one],
+            Some(OneOrMany::Many(many)) => many,
+        })
+    }
 }
 
 impl Listen {
@@ -45,6 +93,8 @@ impl Default for Listen {
             secret: None,
             max_body_bytes: Self::DEFAULT_MAX_BODY_BYTES,
             max_header_bytes: Self::DEFAULT_MAX_HEADER_BYTES,
+            respond: Respond::AtEnd,
+            hosts: Vec::new(),
         }
     }
 }
@@ -75,6 +125,38 @@ impl MalformedAddress {
     /// What to write instead.
     pub const HINT: &str =
         "write an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 127.0.0.1:0";
+}
+
+/// The host that `text` names, as requests have it in `Host` without the port.
+///
+/// # Errors
+///
+/// [`MalformedHost`] for anything else, ports and wildcards included.
+pub fn parse_host(text: &str) -> Result<String, MalformedHost> {
+    let is_host = !text.is_empty()
+        && text.len() <= MAX_HOST_CHARS
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
+    if is_host {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(MalformedHost { text: text.to_owned() })
+    }
+}
+
+/// As long as a name in the DNS may be.
+const MAX_HOST_CHARS: usize = 253;
+
+/// The text is no name of a host.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{text:?} is not the name of a host")]
+pub struct MalformedHost {
+    /// What was given.
+    pub text: String,
+}
+
+impl MalformedHost {
+    /// What to write instead.
+    pub const HINT: &str = "write a name without scheme and port, such as hooks.example.com";
 }
 
 /// The HTTP method that `text` names, in upper case as methods are.

@@ -20,7 +20,10 @@ pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
 pub use known::{Known, PART_LIMIT_BYTES, Reference, Unknown};
-pub use listen::{Listen, MalformedAddress, MalformedMethod, parse_address, parse_method};
+pub use listen::{
+    Listen, MalformedAddress, MalformedHost, MalformedMethod, parse_address, parse_host,
+    parse_method,
+};
 pub use problem::{Excerpt, Problem, ProblemKind, Problems};
 pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
 pub use read::{parse_cpu_millis, parse_memory_bytes};

@@ -80,7 +80,7 @@ pub(super) fn of_agent(agent: &Agent) -> Value {
     for schedule in &agent.schedules {
         properties.add("schedule", &format!("{} ({})", schedule.cron, schedule.timezone));
     }
-    if let Some(listen) = &agent.listen {
+    for listen in &agent.listen {
         properties.add("listen", &listen.address);
     }
     if let Some(coordinator) = &agent.coordinator {

@@ -134,9 +134,12 @@ pub(super) fn handoff(run: &Run) -> Option<RecordHandoff> {
     })
 }
 
-/// What the children of a coordinator used that are over, by agent, the most expensive first.
+/// What the children of a coordinator, or the wakes of a service, used that are over, by agent, the most
+/// expensive first.
 pub(super) fn usage_by_agent(run: &Run) -> Vec<UsageSums> {
-    let Some(state) = run.coordination.as_deref() else { return Vec::new() };
+    let of_children = run.coordination.as_deref().map(|state| &state.usage);
+    let of_wakes = || run.service.as_ref().map(|service| &service.usage);
+    let Some(usage) = of_children.or_else(of_wakes) else { return Vec::new() };
     let sums = |(agent, used): (&String, &AgentUsage)| UsageSums {
         key: Some(agent.clone()),
         runs: used.runs,
@@ -151,7 +154,7 @@ pub(super) fn usage_by_agent(run: &Run) -> Vec<UsageSums> {
         cost_usd: used.tokens.cost_micro_usd.map(usd),
         wall_time_ms: used.wall_ms,
     };
-    let mut all: Vec<UsageSums> = state.usage.iter().map(sums).collect();
+    let mut all: Vec<UsageSums> = usage.iter().map(sums).collect();
     all.sort_by_key(|sums| std::cmp::Reverse(sums.cost_micro_usd));
     all
 }

@@ -1,7 +1,7 @@
 //! What a run executes, and what wakes a service.
 
 use errand_model::Timestamp;
-use errand_model::event::{Missed, Overlap, RunKind, ScheduleSource};
+use errand_model::event::{Missed, Overlap, Respond, RunKind, ScheduleSource, ServiceRestart};
 use errand_model::run::{Listener, Run, Schedule};
 use errand_model::schedule::Clockwork;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Operation {
     /// Its listeners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listeners: Option<Vec<ListenerRecord>>,
+    /// When it comes back after its supervisor is gone: `always`, `on_failure` or `no`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<ServiceRestart>,
     /// Whether requests wake it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<bool>,
@@ -79,6 +82,12 @@ pub struct ListenerRecord {
     pub max_body_bytes: u64,
     /// The largest request line and headers.
     pub max_header_bytes: u64,
+    /// When a request is answered: `at_end` or `at_once`.
+    #[serde(default)]
+    pub respond: Respond,
+    /// Names of hosts for which requests are taken without a secret.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Requests that became wakes.
     pub requests_handled: u64,
     /// When the last of them came.
@@ -92,6 +101,7 @@ pub(super) fn operation(run: &Run) -> Operation {
         heartbeat: None,
         schedules: None,
         listeners: None,
+        restart: None,
         ingress: None,
         wakes: None,
         next_wake_at_ms: None,
@@ -109,6 +119,7 @@ pub(super) fn operation(run: &Run) -> Operation {
         schedules.iter().filter_map(|schedule| schedule.next_fire_at).chain(heartbeat).min();
     operation.schedules = Some(schedules);
     operation.listeners = Some(listeners.collect());
+    operation.restart = Some(spec.restart);
     operation.ingress = Some(!spec.listeners.is_empty());
     operation.wakes = Some(service.wakes);
     operation
@@ -141,6 +152,8 @@ fn listener(spec: &errand_model::event::ListenerSpec, state: &Listener) -> Liste
         secret_sha256: spec.secret_sha256.clone(),
         max_body_bytes: spec.max_body_bytes,
         max_header_bytes: spec.max_header_bytes,
+        respond: spec.respond,
+        hosts: spec.hosts.clone(),
         requests_handled: state.requests_handled,
         last_request_at: state.last_request_at,
     }

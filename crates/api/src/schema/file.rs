@@ -9,7 +9,7 @@ use super::limits::{Budgets, Resources, RetryPolicy, Timeouts};
 use super::model::{McpServer, Model, Tool};
 use super::process::{Harness, Target, Workspace};
 use super::scalar::{AnySchema, Refused, Word};
-use super::service::{Listen, Schedule};
+use super::service::{Listeners, Restart, Schedule};
 
 /// An agent: a named, versioned definition of what errand runs.
 #[derive(Clone, Debug, JsonSchema)]
@@ -131,8 +131,11 @@ pub struct Spec {
     pub policies: Option<Refused>,
     /// Cron lines that wake the agent when it is served.
     pub schedules: Option<Vec<Schedule>>,
-    /// The HTTP listener that wakes the agent when it is served.
-    pub listen: Option<Listen>,
+    /// The HTTP listener that wakes the agent when it is served, or a list of them.
+    pub listen: Option<Listeners>,
+    /// When the agent comes back as a service although nobody asked for that. `on_failure` if left out
+    /// and the service is detached, else `no`.
+    pub restart: Option<Restart>,
     /// Makes this a run whose steps are other agents' runs.
     pub coordinator: Option<Coordinator>,
     /// Agents that a run may be handed over to when it ends well.

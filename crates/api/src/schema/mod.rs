@@ -27,7 +27,7 @@ pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};
 pub use model::{McpServer, Model, ModelName, SideEffect, Tool, ToolObject};
 pub use process::{Harness, Target, Workspace};
 pub use scalar::{AnySchema, Cpu, Duration, Memory, Refused, RetryOn, Word};
-pub use service::{Listen, Missed, Overlap, Schedule};
+pub use service::{Listen, Listeners, Missed, Overlap, Respond, Restart, Schedule};
 
 /// Where the schema says that it lives.
 pub const ID: &str = "https://errand.dev/schema/v1/agent.json";

@@ -50,6 +50,39 @@ pub enum Overlap {
     Allow,
 }
 
+/// Restart policy of a service.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Restart {
+    /// After every end but one that a person asked for.
+    Always,
+    /// After the death of its supervising process and the reboot of its machine, unless it dies again
+    /// and again.
+    OnFailure,
+    /// Never.
+    No,
+}
+
+/// What listens for a service.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(untagged)]
+pub enum Listeners {
+    /// One listener.
+    One(Listen),
+    /// Several, each with an address of its own.
+    Many(Vec<Listen>),
+}
+
+/// When a request is answered.
+#[derive(Clone, Copy, Debug, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Respond {
+    /// When the wake's run has ended.
+    AtEnd,
+    /// As soon as the wake is durable: for senders that wait for seconds only.
+    AtOnce,
+}
+
 /// The HTTP listener that wakes the agent.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -76,4 +109,10 @@ pub struct Listen {
     /// Longer request headers are answered with 431: 16 KiB if left out.
     #[schemars(range(min = 256, max = 1_048_576))]
     pub max_header_bytes: Option<u64>,
+    /// When a request is answered: `at_end` if left out.
+    pub respond: Option<Respond>,
+    /// Names of hosts for which requests are taken without a secret, beside `localhost` and loopback
+    /// addresses: what a proxy in front of it passes on in `Host`.
+    #[schemars(inner(regex(pattern = "^[A-Za-z0-9.-]{1,253}$")), extend("uniqueItems" = true))]
+    pub hosts: Option<Vec<String>>,
 }

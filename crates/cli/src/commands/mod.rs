@@ -54,12 +54,14 @@ pub(crate) mod serve;
 pub(crate) mod sessions;
 pub(crate) mod stop;
 mod submit;
+pub(crate) mod systemd;
 pub(crate) mod trace;
 pub(crate) mod up;
 pub(crate) mod usage;
 pub(crate) mod validate;
 pub(crate) mod verify;
 pub(crate) mod wait;
+pub(crate) mod wake;
 pub(crate) mod worker;
 pub(crate) mod workers;
 
@@ -98,6 +100,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Reject(args) => decide::run(context, args, ApprovalVerdict::Reject).await,
         Command::Input(args) => input::run(context, args).await,
         Command::Pause(args) => pause::run(context, args).await,
+        Command::Systemd(args) => systemd::run(context, &args).await,
+        Command::Wake(args) => wake::run(context, args).await,
         Command::Resume(args) => resume::run(context, args).await,
         Command::InspectRun(args) => inspect_run::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
@@ -158,6 +162,7 @@ fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
     let is_local = matches!(
         command,
         Command::Serve(_)
+            | Command::Systemd(_)
             | Command::Registry(_)
             | Command::Secret(_)
             | Command::Import(_)

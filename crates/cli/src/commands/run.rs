@@ -11,6 +11,7 @@ use errand_api::record::Record;
 use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
+use errand_engine::service::address_holder;
 use errand_engine::supervise::{Company, HangUp, Usher, supervise};
 use errand_engine::{Engine, record_file, sessions, wait};
 use errand_engine::{again, agents};
@@ -261,7 +262,7 @@ pub(crate) async fn detach(
                 needs = Needs::of(engine, &wait::load(engine, &run_id).await?.run);
             }
             if !is_placed {
-                begin(engine, &run_id, &needs)?;
+                begin(engine, &run_id, &needs).await?;
             }
             run_id
         }
@@ -274,14 +275,28 @@ pub(crate) async fn detach(
     Ok(0)
 }
 
-fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> {
+async fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Failure> {
     match launch::launch(engine, run_id, 0, needs)? {
         Ready::Began => Ok(()),
         Ready::Failed { code, message, exit_code } => {
-            let hint = format!("`errand inspect-run {run_id}` shows the failed run");
+            let hint = match listens_there(engine, run_id, &code).await {
+                Some(hint) => hint,
+                None => format!("`errand inspect-run {run_id}` shows the failed run"),
+            };
             Err(Failure::of_run(&code, &message).hint(hint).exit_with(exit_code))
         }
     }
+}
+
+/// The service that has the address which the run could not have, and how to end it.
+async fn listens_there(engine: &Engine, run_id: &RunId, code: &str) -> Option<String> {
+    if code != ErrorCode::ListenAddressInUse.as_str() {
+        return None;
+    }
+    // It is a hint: without it the failure stays what it is.
+    let holder = address_holder(engine, run_id).await.ok()??;
+    let (id, name) = (holder.run_id, holder.name);
+    Some(format!("run {id} ({name}) listens there: `errand stop {id}` ends it"))
 }
 
 pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Failure> {
@@ -315,7 +330,13 @@ pub(crate) async fn foreground(
         Err(existing) => return follow(context, engine, &existing, json).await,
     };
     let stored = handed_over(context, engine, stored).await?;
-    report_stored(context, engine, &stored, json)
+    let code = report_stored(context, engine, &stored, json)?;
+    if let Status::Failed { error, .. } = &stored.run.status
+        && let Some(hint) = listens_there(engine, &run_id, &error.code).await
+    {
+        context.printer.note(&format!("hint: {hint}"));
+    }
+    Ok(code)
 }
 
 /// With `json`, stdout is for the record alone.

@@ -266,6 +266,19 @@ impl Remote {
         Ok(())
     }
 
+    /// Wakes a service. Returns the wake's run.
+    pub(crate) async fn wake(
+        &self,
+        service: &RunId,
+        input: Option<Value>,
+    ) -> Result<Record, Failure> {
+        let body = match input {
+            Some(input) => json!({ "input": input }),
+            None => json!({}),
+        };
+        self.post(&["runs", service.as_str(), "wake"], &body).await
+    }
+
     /// Removes a run.
     pub(crate) async fn remove(&self, run_id: &RunId, force: bool) -> Result<(), Failure> {
         let request = self.request(Method::DELETE, &["runs", run_id.as_str()]);

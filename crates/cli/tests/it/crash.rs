@@ -53,7 +53,7 @@ fn a_service_whose_helper_was_killed_is_stopped_and_can_be_restarted() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&errand_testkit::Agent::shell("true"));
     let words = ["serve".as_ref(), "-d".as_ref(), agent.as_os_str()];
-    let words = sandbox.errand(words).args(["--schedule", "0 0 0 1 1 *"]);
+    let words = sandbox.errand(words).args(["--restart", "no", "--schedule", "0 0 0 1 1 *"]);
     let run_id = words.run().ok().stdout_line();
     let running =
         crate::support::wait_for_record(&sandbox, &run_id, "the service runs", |record| {
@@ -108,7 +108,8 @@ fn many_who_look_at_once_agree_on_what_became_of_a_run() {
 fn the_wakes_of_a_service_that_was_killed_are_over_too() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&errand_testkit::Agent::shell("echo begun\nsleep 600\n"));
-    let service = crate::support::serve(&sandbox, &agent, &["--interval-ms", "20"]);
+    let service =
+        crate::support::serve(&sandbox, &agent, &["--restart", "no", "--interval-ms", "20"]);
     let wake = errand_testkit::wait_for("a wake has begun", LIMIT, || {
         let wake = crate::support::wakes(&sandbox, &service).pop()?["run_id"].as_str()?.to_owned();
         crate::support::log(&sandbox, &wake).contains("begun").then_some(wake)

@@ -114,7 +114,7 @@ fn too_many_requests_at_once_are_429_and_the_others_are_all_served() {
 fn flags_win_over_the_file_and_methods_merge() {
     let sandbox = with_secret();
     let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
-        "listen: { address: \"127.0.0.1:1\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
+        "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
     );
     let agent = sandbox.agent(&agent);
     let more = [
@@ -184,4 +184,102 @@ fn a_request_that_cannot_be_kept_is_not_the_end_of_its_service() {
     std::fs::rename(&aside, &blobs).unwrap();
     assert_eq!(Request::post("/hook", "hello").send(&address).status, 202);
     assert_eq!(record(&sandbox, &service)["status"], "running");
+}
+
+#[test]
+fn listeners_of_the_file_and_of_flags_add_up() {
+    let sandbox = with_secret();
+    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+        "listen:\n    - { address: \"127.0.0.1:0\", path: /hook, secret: HOOK_SECRET }\n    \
+         - { address: \"127.0.0.2:0\", path: /open, methods: [POST] }",
+    );
+    let agent = sandbox.agent(&agent);
+    let more = ["--listen", "127.0.0.3:0", "--listen", "127.0.0.3:0", "--listen-path", "/flag"];
+    let service = serve(&sandbox, &agent, &more);
+    let record = record(&sandbox, &service);
+    let listeners = record["operation"]["listeners"].as_array().unwrap();
+    let paths: Vec<_> = listeners.iter().map(|it| it["path"].as_str().unwrap()).collect();
+    assert_eq!(paths, ["/hook", "/open", "/flag"]);
+    let send = |number: usize, path: &str, secret: &str| {
+        let address = listeners[number]["bound_addr"].as_str().unwrap();
+        Request::post(path, "x").header("x-errand-secret", secret).send(address).status
+    };
+    assert_eq!(send(0, "/hook", SECRET), 202);
+    assert_eq!(send(0, "/hook", "wrong"), 401);
+    assert_eq!(send(1, "/open", "any"), 202);
+    assert_eq!(send(2, "/flag", "any"), 202);
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn an_added_listener_is_like_the_only_one_of_the_file() {
+    let sandbox = with_secret();
+    let agent = Agent::shell("true").spec("secrets: [HOOK_SECRET]").spec(
+        "listen: { address: \"127.0.0.1:0\", path: /hook, methods: [POST], secret: HOOK_SECRET }",
+    );
+    let agent = sandbox.agent(&agent);
+    let service = serve(&sandbox, &agent, &["--listen", "127.0.0.2:0"]);
+    let record = record(&sandbox, &service);
+    let listeners = record["operation"]["listeners"].as_array().unwrap();
+    assert_eq!(listeners.len(), 2, "{listeners:#?}");
+    for listener in listeners {
+        let address = listener["bound_addr"].as_str().unwrap();
+        assert_eq!(Request::post("/hook", "x").send(address).status, 401);
+        assert_eq!(post("x").send(address).status, 202);
+    }
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn a_listener_that_responds_at_once_answers_before_the_wake_has_ended() {
+    let sandbox = sandbox();
+    let agent = Agent::shell(&format!("cat > /dev/null\n{GATE}"))
+        .spec("listen: { address: \"127.0.0.1:0\", respond: at_once }");
+    let service = serve(&sandbox, &sandbox.agent(&agent), &[]);
+    let answer = Request::post("/", "x").send(&address(&sandbox, &service));
+    assert_eq!(answer.status, 202);
+    let wake = wakes(&sandbox, &service).pop().unwrap();
+    let body = answer.json();
+    assert_eq!((&body["run_id"], &body["status"]), (&wake["run_id"], &"accepted".into()));
+    assert_eq!(wake["stopped_at_ms"], serde_json::Value::Null);
+    open_gate(&sandbox);
+    let wake = wake["run_id"].as_str().unwrap();
+    assert_eq!(crate::support::finish(&sandbox, wake)["status"], "completed");
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn a_listener_without_a_secret_takes_no_requests_of_web_pages() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let more = ["--listen", "127.0.0.1:0", "--listen-host", "hooks.example.com"];
+    let service = serve(&sandbox, &agent, &more);
+    let address = address(&sandbox, &service);
+    let raw = |headers: &str| {
+        let request =
+            format!("POST / HTTP/1.1\r\n{headers}Connection: close\r\nContent-Length: 0\r\n\r\n");
+        Request::send_raw(&address, request.as_bytes()).status
+    };
+    assert_eq!(raw("Host: evil.example\r\n"), 403);
+    assert_eq!(raw("Host: localhost\r\nOrigin: http://evil.example\r\n"), 403);
+    assert_eq!(raw("Host: localhost\r\nSec-Fetch-Site: cross-site\r\n"), 403);
+    assert_eq!(wakes(&sandbox, &service).len(), 0);
+    assert_eq!(raw("Host: localhost\r\n"), 202);
+    assert_eq!(raw("Host: hooks.example.com\r\n"), 202);
+    drop(sandbox.errand(["stop", &service]).run().ok());
+}
+
+#[test]
+fn a_taken_address_is_said_with_the_service_that_has_it() {
+    let sandbox = sandbox();
+    let agent = sandbox.agent(&Agent::shell("true"));
+    let first = serve(&sandbox, &agent, &["--name", "first", "--listen", "127.0.0.1:0"]);
+    let address = address(&sandbox, &first);
+    for words in [["serve", "-d"].as_slice(), &["serve"]] {
+        let refused =
+            crate::support::command(&sandbox, words, &agent, &["--listen", &address]).run();
+        let hint = format!("run {first} (first) listens there: `errand stop {first}` ends it");
+        assert!(refused.stderr().contains(&hint), "{}", refused.describe());
+    }
+    drop(sandbox.errand(["stop", &first]).run().ok());
 }

@@ -65,6 +65,8 @@ mod retention;
 mod retries;
 mod secrets;
 mod server;
+mod service_restarts;
+mod service_wakes;
 mod services;
 mod session_turns;
 mod sessions;

@@ -140,7 +140,7 @@ fn a_service_updates_its_record_on_shutdown() {
 fn a_terminated_helper_shuts_its_service_down_in_order() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
-    let service = serve(&sandbox, &agent, &["--schedule", NEVER_NOW]);
+    let service = serve(&sandbox, &agent, &["--restart", "no", "--schedule", NEVER_NOW]);
     signal(&record(&sandbox, &service)["pid"], Signal::TERM);
     wait_for_record(&sandbox, &service, "the service is over", |it| it["status"] == "cancelled");
     assert_over(&sandbox, &service);
@@ -308,7 +308,8 @@ fn assert_each_once(fired: &[(String, i64)]) {
 fn a_slot_fires_at_most_once_although_the_helper_is_killed_while_it_fires() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
-    let mut services = vec![serve(&sandbox, &agent, &["--schedule", EVERY_SECOND])];
+    let more = ["--restart", "no", "--schedule", EVERY_SECOND];
+    let mut services = vec![serve(&sandbox, &agent, &more)];
     // Around the moment at which a slot is due, since nothing is fired at any other.
     for offset_ms in [0_u64, 3, 6, 9, 12, 15, 20, 30, 45, 70] {
         let service = services.last().unwrap().clone();

@@ -109,7 +109,11 @@ fn service(old: &Run) -> Option<ServiceSpec> {
 }
 
 /// The same, with what `old` had done up to that point.
-async fn onward(engine: &Engine, old: &Run, upto: Upto<'_>) -> Result<Submission, Error> {
+pub(crate) async fn onward(
+    engine: &Engine,
+    old: &Run,
+    upto: Upto<'_>,
+) -> Result<Submission, Error> {
     let heritage = heritage(engine, &old.id, upto).await?;
     let mut submission = submission(engine, old)?;
     submission.lineage.heritage = Some(heritage);

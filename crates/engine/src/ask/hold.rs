@@ -120,6 +120,9 @@ async fn begin(
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     people::over(&stored.run)?;
+    if reconcile::rests_until_boot(engine, &stored) {
+        return bring_back(engine, &stored, by).await;
+    }
     if !is_held(&stored.run) {
         let (run_id, status) = (run_id.clone(), stored.run.status.name());
         return Err(Unanswerable::NotPaused { run_id, status }.into());
@@ -146,6 +149,19 @@ async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
             Err(Rejection::BudgetSpent { run_id, limit, used, allowed }.into())
         }
         None => Ok(()),
+    }
+}
+
+/// Lets a service go on whose supervisor was ended by a signal.
+async fn bring_back(engine: &Engine, stored: &Stored, by: Option<String>) -> Result<Stored, Error> {
+    ask(engine, stored, RequestKind::Resume { by }).await?;
+    let lives = |stored: &Stored| {
+        stored.run.status.is_terminal() || matches!(stored.run.status, Status::Running { .. })
+    };
+    let deadline = Some(Instant::now() + LIMIT);
+    match wait::until(engine, &stored.run.id, deadline, lives).await? {
+        Waited::Reached(stored) => Ok(*stored),
+        Waited::TimedOut(stored) => Err(still(&stored)),
     }
 }
 

@@ -31,6 +31,7 @@ use crate::{Engine, Error};
 pub(crate) use begin::{begin, is_let_go, left};
 pub(crate) use document::asked;
 pub(crate) use look::Turns;
+pub(crate) use report::child_usage;
 pub(crate) use resolve::{Parts, resolve};
 
 /// The label that binds a family of runs to the process that works for it: the id of the coordinator

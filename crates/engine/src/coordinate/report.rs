@@ -115,7 +115,7 @@ pub(super) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
 }
 
 fn ended(run: &Run, outcome: ChildOutcome, at: Timestamp) -> News {
-    let (usage, received) = (usage(run, at), Some(run.received));
+    let (usage, received) = (child_usage(run, at), Some(run.received));
     News::Ended(ChildEnded { run_id: run.id.clone(), outcome, usage, received })
 }
 
@@ -202,7 +202,7 @@ fn elsewhere(blobs: &Blobs, kept: &Payload) -> Payload {
 
 /// What it used, and all that it started: a coordinator's own figures are the sums of its children's,
 /// and counted with them.
-fn usage(run: &Run, now: Timestamp) -> ChildUsage {
+pub(crate) fn child_usage(run: &Run, now: Timestamp) -> ChildUsage {
     let mut by_agent: BTreeMap<String, AgentUsage> = BTreeMap::new();
     let mut own = AgentUsage { runs: 1, ..AgentUsage::default() };
     if let Some(coordination) = &run.coordination {

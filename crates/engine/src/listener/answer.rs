@@ -7,6 +7,7 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 
 use super::{IngressOutcome, limit};
+use crate::cross_site::CrossSite;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
@@ -35,6 +36,19 @@ impl Refusal {
         let scheme = HeaderValue::from_static("Bearer realm=\"errand\"");
         Self::new(StatusCode::UNAUTHORIZED, "the shared secret is missing or wrong")
             .with(WWW_AUTHENTICATE, scheme)
+    }
+
+    pub(super) fn cross_site(refused: CrossSite) -> Self {
+        let detail = match refused {
+            CrossSite::Host(host) => format!(
+                "the request is for {host:?}, and this listener asks for no secret: set one, or \
+                 name the host in `listen.hosts`"
+            ),
+            CrossSite::Origin => "a web page of another origin asks, and this listener asks for \
+                                  no secret: set one"
+                .to_owned(),
+        };
+        Self::new(StatusCode::FORBIDDEN, detail)
     }
 
     pub(super) fn not_found() -> Self {
@@ -87,6 +101,10 @@ impl Refusal {
 /// What became of a wake, for the client.
 pub(super) fn outcome(outcome: IngressOutcome) -> Answer {
     match outcome {
+        IngressOutcome::Accepted { run_id } => {
+            let body = json!({"run_id": run_id.as_str(), "status": "accepted"});
+            respond(StatusCode::ACCEPTED, "application/json", &body)
+        }
         IngressOutcome::Done { run_id } => {
             let body = json!({"run_id": run_id.as_str(), "status": "completed"});
             respond(StatusCode::ACCEPTED, "application/json", &body)

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::answer::Refusal;
 use super::bind::Error;
+use crate::cross_site::SameSite;
 
 /// The header that may carry the shared secret. The other is `Authorization: Bearer …`.
 pub(super) const SECRET_HEADER: &str = "x-errand-secret";
@@ -20,6 +21,7 @@ pub(super) struct Rules {
     path: Option<String>,
     methods: Vec<String>,
     secret: Option<[u8; 32]>,
+    hosts: Vec<String>,
     pub(super) max_body_bytes: u64,
     pub(super) max_header_bytes: usize,
 }
@@ -31,6 +33,7 @@ impl Rules {
             path: spec.path.as_ref().map(|path| decode(path).unwrap_or_else(|| path.clone())),
             methods: spec.methods.iter().map(|method| method.to_ascii_uppercase()).collect(),
             secret: secret.transpose()?,
+            hosts: spec.hosts.clone(),
             max_body_bytes: spec.max_body_bytes,
             max_header_bytes: usize::try_from(spec.max_header_bytes).unwrap_or(usize::MAX),
         })
@@ -43,8 +46,16 @@ impl Rules {
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
             return Err(Refusal::malformed("the header Host is missing"));
         }
-        if self.secret.is_some_and(|secret| !knows(request.headers(), &secret)) {
-            return Err(Refusal::unauthorized());
+        match &self.secret {
+            Some(secret) if !knows(request.headers(), secret) => {
+                return Err(Refusal::unauthorized());
+            }
+            Some(_) => {}
+            None => {
+                // Every method wakes the agent: none is harmless.
+                let door = SameSite { hosts: &self.hosts, is_harmless: false };
+                door.check(request.uri(), request.headers()).map_err(Refusal::cross_site)?;
+            }
         }
         let Some(path) = decode(request.uri().path()) else {
             return Err(Refusal::malformed("the path is not percent-encoded UTF-8"));

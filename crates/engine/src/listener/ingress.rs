@@ -7,18 +7,25 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use errand_model::RunId;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 /// The service behind a listener.
 #[async_trait]
 pub trait Ingress: Send + Sync + std::fmt::Debug {
-    /// Turns a request into a wake, and waits until it ended. At most `max_parallel` of the
-    /// listener's specification are under way at once. Not cancelled when the client goes away.
-    async fn wake(&self, request: IngressRequest) -> IngressOutcome;
+    /// Turns a request into a wake, answers through `reply` (dropped, it says that the service is
+    /// about to end), and returns once the wake ended. At most `max_parallel` of the listener's
+    /// specification are under way at once. Not cancelled when the client goes away.
+    async fn wake(&self, request: IngressRequest, reply: oneshot::Sender<IngressOutcome>);
 }
 
 /// What became of a wake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IngressOutcome {
+    /// Its run is durable and has not ended: 202.
+    Accepted {
+        /// The wake's run.
+        run_id: RunId,
+    },
     /// Its run completed: 202.
     Done {
         /// The wake's run.

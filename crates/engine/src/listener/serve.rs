@@ -90,8 +90,7 @@ async fn wake(handler: Arc<dyn Ingress>, asked: Asked) {
     if reply.is_closed() {
         return;
     }
-    let outcome = handler.wake(request).await;
-    // The client may be gone; the wake was done all the same.
-    drop(reply.send(outcome));
+    // The client may be gone; the wake is done all the same.
+    handler.wake(request, reply).await;
     drop(place);
 }

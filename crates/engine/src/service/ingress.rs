@@ -16,6 +16,8 @@ pub(super) struct Arrival {
     pub(super) listen_addr: String,
     pub(super) request: IngressRequest,
     pub(super) reply: oneshot::Sender<IngressOutcome>,
+    /// Dropped when the wake ended.
+    pub(super) place: oneshot::Sender<()>,
 }
 
 /// The listeners' end.
@@ -44,12 +46,12 @@ struct Door {
 
 #[async_trait]
 impl Ingress for Door {
-    async fn wake(&self, request: IngressRequest) -> IngressOutcome {
-        let (reply, outcome) = oneshot::channel();
-        let arrival = Arrival { listen_addr: self.listen_addr.clone(), request, reply };
-        if self.arrivals.send(arrival).await.is_err() {
-            return IngressOutcome::ShuttingDown;
+    async fn wake(&self, request: IngressRequest, reply: oneshot::Sender<IngressOutcome>) {
+        let (place, ended) = oneshot::channel();
+        let arrival = Arrival { listen_addr: self.listen_addr.clone(), request, reply, place };
+        if self.arrivals.send(arrival).await.is_ok() {
+            // An error says that it ended.
+            drop(ended.await);
         }
-        outcome.await.unwrap_or(IngressOutcome::ShuttingDown)
     }
 }

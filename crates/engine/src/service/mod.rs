@@ -4,8 +4,12 @@
 //! fires at most once whatever is killed when. Deliberately absent: polling. The service sleeps
 //! until something is due or comes in.
 
+mod echo;
+mod holder;
 mod ingress;
 mod plan;
+mod recovery;
+mod wake;
 mod wakes;
 
 use std::time::Duration;
@@ -19,6 +23,8 @@ use errand_model::run::{
 use errand_store::RequestKind;
 use tokio::task::JoinSet;
 
+pub use echo::wake_label;
+pub use holder::{AddressHolder, address_holder};
 pub use plan::{listener_spec, schedule_spec, service_spec};
 
 use crate::journal::Journal;
@@ -79,7 +85,7 @@ pub(crate) async fn run(
     }
     journal.durable(journal.head_seq()).await?;
     company.say(Ready::Began);
-    let mut wakes = Wakes::new(engine, journal, parcel, attempt)?;
+    let mut wakes = Wakes::new(engine, journal, parcel, (attempt, company.tee.clone()))?;
     wakes.say(&format!("attempt {attempt} of the service began"));
     for (_, listener) in &listeners {
         wakes.say(&format!("listening at {}", listener.bound_addr()));
@@ -171,6 +177,11 @@ async fn serve(
             drop(closing.wait_for(|closed| *closed).await);
         }));
     }
+    wakes.recover().await?;
+    if !journal.look(|run, _| matches!(run.status, Status::Paused { .. })) {
+        // Asked for while no supervisor was there.
+        wakes.fire_asked().await?;
+    }
     let grace = loop {
         // Slots that pass while it is held are missed ones afterwards.
         let is_held = journal.look(|run, _| matches!(run.status, Status::Paused { .. }));
@@ -184,7 +195,7 @@ async fn serve(
                     wakes.fire_request(request).await?;
                 }
             }
-            () = wakes.one_ended() => {}
+            ended = wakes.one_ended() => wakes.settle(ended).await?,
             changed = company.orders.changed() => {
                 if changed.is_err() {
                     break DEFAULT_GRACE;
@@ -257,10 +268,11 @@ async fn wind_down(
     wakes: &mut Wakes,
     grace: Duration,
 ) -> Result<(), Error> {
+    wakes.wind_down();
     let mut deadline = tokio::time::Instant::now() + grace;
     while wakes.is_busy() {
         tokio::select! {
-            () = wakes.one_ended() => {}
+            ended = wakes.one_ended() => wakes.settle(ended).await?,
             () = tokio::time::sleep_until(deadline) => {
                 wakes.cancel_all().await?;
                 break;
@@ -276,7 +288,8 @@ async fn wind_down(
         }
     }
     while wakes.is_busy() {
-        wakes.one_ended().await;
+        let ended = wakes.one_ended().await;
+        wakes.settle(ended).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_api::agent_file::{self, Agent, Listen};
 use errand_model::Payload;
 use errand_model::event::{
-    ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceSpec,
+    ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceRestart, ServiceSpec,
 };
 use errand_model::schedule::{Clockwork, Misunderstood, merge, schedule_id};
 use sha2::Digest as _;
@@ -64,6 +64,8 @@ pub fn listener_spec(listen: &Listen, secret: Option<&[u8]>) -> ListenerSpec {
         max_body_bytes: listen.max_body_bytes,
         max_header_bytes: listen.max_header_bytes,
         max_parallel: parallel(),
+        respond: listen.respond,
+        hosts: listen.hosts.clone(),
     }
 }
 
@@ -88,5 +90,6 @@ pub fn service_spec(
         heartbeat_input: None,
         schedules,
         listeners,
+        restart: ServiceRestart::No,
     })
 }

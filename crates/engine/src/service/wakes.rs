@@ -5,17 +5,22 @@ use std::time::Duration;
 
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
+use errand_agent::process::Chunk;
 use errand_model::event::{
-    CancelCause, Overlap, RunKind, Trigger, TriggerKind, WakeFired, WakeReason, WakeSkipped,
+    CancelCause, Overlap, Respond, RunKind, Trigger, TriggerKind, WakeEnded, WakeFired, WakeReason,
+    WakeSkipped,
 };
-use errand_model::run::{FireWake, Schedule, SkipWake, Status};
+use errand_model::run::{EndWake, FireWake, Run, Schedule, SkipWake, Status};
 use errand_model::schedule::{Clockwork, may_overlap};
 use errand_model::{Payload, RunId, Timestamp};
 use errand_store::{Admission, RequestKind, Stored};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 
+use super::echo::Echo;
 use super::ingress::Arrival;
+use super::recovery;
+use super::wake::{Active, EndedWake, Reply, Wake};
 use crate::admit::{self, Lineage, Submission, Wishes, stored_word};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
@@ -25,8 +30,8 @@ use crate::{Engine, Error, payload};
 /// The wakes of one attempt of a service.
 #[derive(Debug)]
 pub(super) struct Wakes {
-    engine: Engine,
-    journal: Journal,
+    pub(super) engine: Engine,
+    pub(super) journal: Journal,
     parcel: Parcel,
     attempt: u32,
     /// What people read; `None` where it cannot be written: the journal has all of it.
@@ -35,27 +40,10 @@ pub(super) struct Wakes {
     under_way: JoinSet<Result<Stored, Error>>,
     active: BTreeMap<Id, Active>,
     orders: watch::Sender<Orders>,
-}
-
-/// A wake under way.
-#[derive(Debug)]
-struct Active {
-    run_id: RunId,
-    /// The schedule's id, or the kind of wake: two of one source may overlap or not.
-    source: String,
-    reply: Option<oneshot::Sender<IngressOutcome>>,
-}
-
-/// A wake to be.
-struct Wake {
-    reason: WakeReason,
-    source: Option<String>,
-    slot: Option<Timestamp>,
-    trigger: Trigger,
-    /// An error if it cannot be had.
-    input: Result<Option<Vec<u8>>, Error>,
-    reply: Option<oneshot::Sender<IngressOutcome>>,
-    answered: Vec<i64>,
+    /// To whoever watches the service.
+    echo: Echo,
+    /// Whether the attempt is about to end: what a signal ends now is not the agent's fault.
+    is_winding_down: bool,
 }
 
 const HEARTBEAT: &str = "heartbeat";
@@ -65,7 +53,7 @@ impl Wakes {
         engine: &Engine,
         journal: &Journal,
         parcel: Parcel,
-        attempt: u32,
+        (attempt, tee): (u32, Option<mpsc::Sender<Chunk>>),
     ) -> Result<Self, Error> {
         let schedules =
             journal.look(|run, _| run.spec.service.as_ref().map(|s| s.schedules.clone()));
@@ -81,6 +69,8 @@ impl Wakes {
             under_way: JoinSet::new(),
             active: BTreeMap::new(),
             orders: watch::Sender::new(Orders::default()),
+            echo: Echo::to(tee),
+            is_winding_down: false,
         })
     }
 
@@ -142,9 +132,9 @@ impl Wakes {
                 source: Some(spec.schedule_expr.clone()),
                 payload: Some(serde_json::json!({ "slot_ms": slot, "schedule_id": spec.id })),
             };
-            let (reason, source) = (WakeReason::Schedule, Some(spec.id.clone()));
-            let (slot, reply, answered) = (Some(slot), None, Vec::new());
-            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+            let (source, slot) = (Some(spec.id.clone()), Some(slot));
+            let wake = Wake::new(WakeReason::Schedule, trigger);
+            self.fire(Wake { source, slot, input, ..wake }).await?;
         }
         Ok(())
     }
@@ -171,16 +161,14 @@ impl Wakes {
                 source: Some(HEARTBEAT.to_owned()),
                 payload: None,
             };
-            let reason = WakeReason::Heartbeat;
-            let (source, slot, reply, answered) = (None, None, None, Vec::new());
-            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+            self.fire(Wake { input, ..Wake::new(WakeReason::Heartbeat, trigger) }).await?;
         }
         Ok(Some(now.plus(interval)))
     }
 
     /// Fires the wake that a request to a listener is.
     pub(super) async fn fire_request(&mut self, arrival: Arrival) -> Result<(), Error> {
-        let Arrival { listen_addr, request, reply } = arrival;
+        let Arrival { listen_addr, request, reply, place } = arrival;
         let document = request.into_payload();
         let trigger = Trigger {
             kind: TriggerKind::Webhook,
@@ -190,26 +178,28 @@ impl Wakes {
             })),
         };
         let input = Ok(Some(errand_model::canonical::to_string(&document).into_bytes()));
-        let (reason, source) = (WakeReason::Ingress, Some(listen_addr));
-        let (slot, reply, answered) = (None, Some(reply), Vec::new());
-        self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await
+        let (source, reply) = (Some(listen_addr), Reply { client: Some(reply), place });
+        let wake = Wake::new(WakeReason::Ingress, trigger);
+        self.fire(Wake { source, input, reply: Some(reply), ..wake }).await
     }
 
     /// Fires the wakes that people asked for.
     pub(super) async fn fire_asked(&mut self) -> Result<(), Error> {
         for request in self.engine.store().requests(self.journal.run_id()).await? {
-            let RequestKind::Wake { input } = request.kind else { continue };
+            let RequestKind::Wake { input, by, wake_run_id } = request.kind else { continue };
             let input = self.bytes(input.as_ref());
-            let trigger = Trigger { kind: TriggerKind::Manual, source: None, payload: None };
-            let (reason, answered) = (WakeReason::Manual, vec![request.id]);
-            let (source, slot, reply) = (None, None, None);
-            self.fire(Wake { reason, source, slot, trigger, input, reply, answered }).await?;
+            let source = by.clone();
+            let trigger = Trigger { kind: TriggerKind::Manual, source, payload: None };
+            let (answered, run_id) = (vec![request.id], wake_run_id);
+            let wake = Wake::new(WakeReason::Manual, trigger);
+            self.fire(Wake { input, answered, by, run_id, ..wake }).await?;
         }
         Ok(())
     }
 
-    async fn fire(&mut self, wake: Wake) -> Result<(), Error> {
+    pub(super) async fn fire(&mut self, wake: Wake) -> Result<(), Error> {
         let mut wake = wake;
+        let takes_up = wake.takes_up.as_ref().map(|(ended, _)| ended.clone());
         let child = match self.admission(&mut wake).await {
             Ok(child) => child,
             Err(error) => return self.give_up(wake, &error).await,
@@ -220,8 +210,10 @@ impl Wakes {
             run_id: run_id.clone(),
             source: wake.source.clone(),
             slot_ms: wake.slot,
+            by: wake.by.clone(),
+            is_followed: true,
         };
-        let command = FireWake { attempt: self.attempt, fired }.into();
+        let command = FireWake { attempt: self.attempt, fired, takes_up }.into();
         let lease = match self.journal.fire(&command, child, &wake.answered).await {
             Ok(Some(lease)) => lease,
             // Fired before, or the service is being stopped: whoever asked is told by the drop of
@@ -230,9 +222,17 @@ impl Wakes {
             Err(error) => return Err(error),
         };
         self.say(&format!("woken by {}: run {run_id}", stored_word(&wake.reason)));
-        let company = Company { orders: self.orders.subscribe(), tee: None, ready: None };
+        let tee = self.echo.begin(wake.reason, &run_id);
+        let company = Company { orders: self.orders.subscribe(), tee, ready: None };
         let supervision = supervise_boxed(self.engine.clone(), run_id.clone(), lease, company);
         let task = self.under_way.spawn(supervision);
+        let mut reply = wake.reply;
+        if let Some(reply) = reply.as_mut().filter(|_| self.answers_at_once(wake.source.as_deref()))
+            && let Some(client) = reply.client.take()
+        {
+            // The client may have gone.
+            drop(client.send(IngressOutcome::Accepted { run_id: run_id.clone() }));
+        }
         let source = match wake.reason {
             WakeReason::Heartbeat => HEARTBEAT.to_owned(),
             WakeReason::Schedule
@@ -240,13 +240,38 @@ impl Wakes {
             | WakeReason::Manual
             | WakeReason::Recovery => wake.source.unwrap_or_default(),
         };
-        self.active.insert(task.id(), Active { run_id, source, reply: wake.reply });
+        self.active.insert(task.id(), Active { run_id, source, reply, is_elsewhere: false });
         Ok(())
+    }
+
+    /// Whether the listener with that address answers before the wake has ended.
+    fn answers_at_once(&self, listen_addr: Option<&str>) -> bool {
+        self.journal.look(|run, _| {
+            let mut listeners = run.spec.service.iter().flat_map(|spec| &spec.listeners);
+            let listener = listeners.find(|spec| Some(spec.listen_addr.as_str()) == listen_addr);
+            listener.is_some_and(|spec| spec.respond == Respond::AtOnce)
+        })
+    }
+
+    /// Follows a wake that this process does not carry on: a helper of its own does, or it waits for a
+    /// person. It outlives the service.
+    pub(super) fn follow(&mut self, run_id: RunId) {
+        let task = self.under_way.spawn(recovery::until_over(self.engine.clone(), run_id.clone()));
+        let (source, reply) = (String::new(), None);
+        self.active.insert(task.id(), Active { run_id, source, reply, is_elsewhere: true });
     }
 
     async fn admission(&self, wake: &mut Wake) -> Result<Admission, Error> {
         let input = std::mem::replace(&mut wake.input, Ok(None))?;
-        admit::admission(&self.engine, self.submission(wake, input)).await
+        let run_id = match wake.run_id.take() {
+            Some(run_id) => run_id,
+            None => self.engine.new_run_id()?,
+        };
+        let submission = match wake.takes_up.take() {
+            Some((_, submission)) => *submission,
+            None => self.submission(wake, input),
+        };
+        admit::admission_as(&self.engine, run_id, submission).await
     }
 
     /// One wake that cannot be admitted is not the end of the service. Whoever waits for it is told by
@@ -257,11 +282,8 @@ impl Wakes {
             self.journal.forget(*request);
         }
         let slot = match wake.reason {
-            WakeReason::Heartbeat => Some(self.engine.now()),
-            WakeReason::Schedule
-            | WakeReason::Ingress
-            | WakeReason::Manual
-            | WakeReason::Recovery => wake.slot,
+            WakeReason::Heartbeat | WakeReason::Manual => Some(self.engine.now()),
+            WakeReason::Schedule | WakeReason::Ingress | WakeReason::Recovery => wake.slot,
         };
         match slot {
             Some(slot) => self.skip(wake.reason, wake.source, (1, slot), &why).await,
@@ -330,29 +352,81 @@ impl Wakes {
     }
 
     pub(super) fn is_busy(&self) -> bool {
-        !self.active.is_empty()
+        self.active.values().any(|active| !active.is_elsewhere)
     }
 
-    /// Waits until a wake under way ended, and tells whoever waits for it. For ever if there is
-    /// none.
-    pub(super) async fn one_ended(&mut self) {
+    /// Waits until a wake under way ended. For ever if there is none. Nothing is lost if this is
+    /// dropped while it waits.
+    pub(super) async fn one_ended(&mut self) -> EndedWake {
         let Some(joined) = self.under_way.join_next_with_id().await else {
             return std::future::pending().await;
         };
-        let (id, ended) = match joined {
-            Ok((id, ended)) => (id, ended.ok()),
-            Err(error) => (error.id(), None),
+        match joined {
+            Ok((task, ended)) => EndedWake { task, stored: ended.ok() },
+            Err(error) => EndedWake { task: error.id(), stored: None },
+        }
+    }
+
+    /// Records the end of a wake, and tells whoever waits for it.
+    pub(super) async fn settle(&mut self, ended: EndedWake) -> Result<(), Error> {
+        let EndedWake { task, stored: ended } = ended;
+        let Some(active) = self.active.remove(&task) else { return Ok(()) };
+        let recorded = match &ended {
+            Some(stored) if !stored.run.status.is_terminal() => {
+                // It waits for a person, without a process.
+                self.follow(active.run_id.clone());
+                Ok(())
+            }
+            Some(stored) => self.record_end(&active.run_id, &stored.run).await,
+            None => Ok(()),
         };
-        let Some(active) = self.active.remove(&id) else { return };
-        if let Some(reply) = active.reply {
-            // The client may have gone: the run is recorded all the same.
-            drop(reply.send(outcome(active.run_id, ended)));
+        if let Some(Reply { client, place }) = active.reply {
+            if let Some(client) = client {
+                // The client may have gone: the run is recorded all the same.
+                drop(client.send(outcome(active.run_id, ended)));
+            }
+            drop(place);
+        }
+        recorded
+    }
+
+    /// Records what a wake used. One that ends with this attempt, and not with the service, is left to
+    /// the next attempt.
+    async fn record_end(&self, run_id: &RunId, last: &Run) -> Result<(), Error> {
+        let is_cut_off =
+            recovery::is_cut_off(last) && (self.is_winding_down || !recovery::is_killed(last));
+        let is_left = is_cut_off && self.journal.look(|run, _| run.cancel_requested.is_none());
+        if is_left {
+            return Ok(());
+        }
+        let mut ended = recovery::ended(last);
+        if last.id != *run_id
+            && let Some(first) = self.engine.store().load(run_id).await?
+        {
+            // It was handed over.
+            ended.usage = ended.usage.plus(&recovery::ended(&first.run).usage);
+            ended.run_id = run_id.clone();
+        }
+        self.end(ended).await
+    }
+
+    /// Records the end of a wake.
+    pub(super) async fn end(&self, ended: WakeEnded) -> Result<(), Error> {
+        let command = EndWake { attempt: self.attempt, ended }.into();
+        match self.journal.command(&command).await {
+            Ok(_) | Err(Error::Rejected(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
     /// Tells the wakes under way to look at what was asked of them.
     pub(super) fn look(&self) {
         self.orders.send_modify(|orders| orders.looks += 1);
+    }
+
+    /// From now on the wakes are waited for, and none is fired.
+    pub(super) fn wind_down(&mut self) {
+        self.is_winding_down = true;
     }
 
     /// Ends all wakes under way at once.
@@ -363,7 +437,7 @@ impl Wakes {
 
     /// Asks the same of all wakes under way.
     pub(super) async fn ask_all(&self, kind: &RequestKind) -> Result<(), Error> {
-        for active in self.active.values() {
+        for active in self.active.values().filter(|active| !active.is_elsewhere) {
             let (store, now) = (self.engine.store(), self.engine.now());
             match store.request(&active.run_id, kind.clone(), now).await {
                 Ok(_) | Err(errand_store::Error::Sealed { .. }) => {}
@@ -377,6 +451,7 @@ impl Wakes {
     /// Ends whatever is left, after an error: killed with its supervision.
     pub(super) async fn finish(&mut self) {
         self.under_way.shutdown().await;
+        self.echo.finish().await;
     }
 }
 

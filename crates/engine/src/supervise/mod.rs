@@ -291,6 +291,11 @@ async fn until_due(
         if turn::queue_deadline(journal).is_some_and(|deadline| now >= deadline) {
             return turn::cancel(journal, CancelCause::QueueTimeout).await;
         }
+        let is_service = journal.look(|run, _| run.spec.kind == RunKind::Service);
+        if is_service && company.orders.borrow().is_drained() {
+            // Told to end: the next attempt of a service is for another process.
+            return hand_back(journal, now).await;
+        }
         if now >= due_at {
             return Ok(Next::Attempt);
         }

@@ -65,6 +65,17 @@ fn misfit(error: &jsonschema::ValidationError<'_>) -> Refusal {
         let escaped = field.replace('~', "~0").replace('/', "~1");
         pointer = format!("{pointer}/{escaped}");
     }
+    if pointer == "/kind" && error.instance().as_str() == Some("service") {
+        return Refusal::field(
+            ErrorCode::OnlyLocal,
+            &pointer,
+            "services are made on the machine that they live on, not over HTTP",
+        )
+        .hint(
+            "give `errand serve -d AGENT` there; over HTTP, POST /v1/schedules runs an agent by the \
+             clock, and a hook (PUT /v1/hooks/{name}) runs it on requests",
+        );
+    }
     let place = if pointer.is_empty() { "the body" } else { &pointer };
     let detail = format!("{place}: {error}");
     Refusal::field(ErrorCode::RequestInvalid, &pointer, detail)

@@ -196,6 +196,16 @@ impl Runs for Service {
         self.run(&from, Asked::post(of_run(&run_id, "/resume"), body)).await
     }
 
+    async fn wake(
+        &self,
+        request: Request<proto::WakeRequest>,
+    ) -> Result<Response<proto::Run>, Status> {
+        let (from, proto::WakeRequest { run_id, input_json }) = From::split(request);
+        let input = shape::document("input", &input_json)?;
+        let body = input.map(|input| json!({ "input": input }));
+        self.run(&from, Asked::post(of_run(&run_id, "/wake"), body)).await
+    }
+
     async fn decide_approval(
         &self,
         request: Request<proto::DecideApprovalRequest>,

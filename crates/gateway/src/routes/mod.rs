@@ -48,6 +48,7 @@ mod sessions;
 mod usage;
 mod verify_run;
 mod wait_for_run;
+mod wake_run;
 mod workers;
 
 pub(crate) use callbacks::allowed;
@@ -109,6 +110,7 @@ fn runs() -> Vec<Handled> {
         handled("pause_run", pause_run::pause_run),
         handled("resume_run", resume_run::resume_run),
         handled("restart_run", restart_run::restart_run),
+        handled("wake_run", wake_run::wake_run),
         handled("retry_run", retry_run::retry_run),
         handled("fork_run", fork_run::fork_run),
         handled("replay_run", replay_run::replay_run),

@@ -149,6 +149,19 @@ pub struct ChildUsage {
     pub by_agent: BTreeMap<String, AgentUsage>,
 }
 
+impl ChildUsage {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut by_agent = self.by_agent.clone();
+        for (agent, used) in &other.by_agent {
+            let sum = by_agent.entry(agent.clone()).or_default();
+            *sum = sum.plus(used);
+        }
+        Self { by_agent }
+    }
+}
+
 /// What the runs of one agent used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

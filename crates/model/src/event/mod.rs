@@ -41,8 +41,8 @@ pub use run::{
     Trigger, TriggerKind,
 };
 pub use service::{
-    ListenerBound, ListenerSpec, Missed, Overlap, ScheduleSource, ScheduleSpec, ServiceSpec,
-    WakeFired, WakeReason, WakeSkipped,
+    ListenerBound, ListenerSpec, Missed, Overlap, Respond, ScheduleSource, ScheduleSpec,
+    ServiceRestart, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped,
 };
 pub use session::{
     SessionAppended, SessionCached, SessionLoaded, SessionMessage, SessionRolledBack,
@@ -303,6 +303,8 @@ event_bodies! {
     WakeFired(WakeFired) = "wake.fired",
     /// A due wake was deliberately not run.
     WakeSkipped(WakeSkipped) = "wake.skipped",
+    /// The run of a wake is over.
+    WakeEnded(WakeEnded) = "wake.ended",
 }
 
 /// Turns event data into JSON. Event data has string keys and no maps with others, so this cannot

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ChildUsage;
 use crate::{Payload, RunId, Timestamp};
 
 /// What wakes a service. Part of `run.created`.
@@ -20,6 +21,67 @@ pub struct ServiceSpec {
     pub schedules: Vec<ScheduleSpec>,
     /// Addresses that wake it.
     pub listeners: Vec<ListenerSpec>,
+    /// When it comes back after its supervisor is gone.
+    #[serde(default, skip_serializing_if = "ServiceRestart::is_never")]
+    pub restart: ServiceRestart,
+}
+
+/// Restart policy: when a service comes back although nobody asked for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceRestart {
+    /// After every end but one that a person asked for.
+    Always,
+    /// After the death of its supervisor and the reboot of its machine.
+    OnFailure,
+    /// Never: it is over with its supervisor. Journals written before there was a policy say this.
+    #[default]
+    No,
+}
+
+impl ServiceRestart {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Always, Self::OnFailure, Self::No];
+
+    /// The stored word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Always => "always",
+            Self::OnFailure => "on_failure",
+            Self::No => "no",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    const fn is_never(&self) -> bool {
+        matches!(self, Self::No)
+    }
+}
+
+/// When a listener answers a request that became a wake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Respond {
+    /// When the wake's run has ended.
+    #[default]
+    AtEnd,
+    /// As soon as the wake is durable.
+    AtOnce,
+}
+
+impl Respond {
+    /// The stored word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AtEnd => "at_end",
+            Self::AtOnce => "at_once",
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    const fn is_at_end(&self) -> bool {
+        matches!(self, Self::AtEnd)
+    }
 }
 
 /// One schedule of a service.
@@ -100,6 +162,12 @@ pub struct ListenerSpec {
     pub max_header_bytes: u64,
     /// How many wakes run at once; further requests wait, then are answered 429.
     pub max_parallel: u32,
+    /// When a request is answered.
+    #[serde(default, skip_serializing_if = "Respond::is_at_end")]
+    pub respond: Respond,
+    /// Names of hosts for which requests are taken without a secret, beside those of this machine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
 }
 
 /// `listener.bound`.
@@ -118,10 +186,29 @@ pub struct WakeFired {
     pub reason: WakeReason,
     /// The wake's run.
     pub run_id: RunId,
-    /// The schedule's id or the listener's address asked for.
+    /// The schedule's id, the listener's address asked for, or the interrupted run that is taken up.
     pub source: Option<String>,
     /// The slot, for a schedule.
     pub slot_ms: Option<Timestamp>,
+    /// Who asked for it, for a wake by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Whether a `wake.ended` follows once the wake's run is over. Journals of older versions have
+    /// none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_followed: bool,
+}
+
+/// `wake.ended`: the run of a wake is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WakeEnded {
+    /// The wake's run.
+    pub run_id: RunId,
+    /// Its status then; `removed`: it was removed before the service looked.
+    pub status: String,
+    /// What it used.
+    #[serde(default)]
+    pub usage: ChildUsage,
 }
 
 /// `wake.skipped`.

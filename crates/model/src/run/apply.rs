@@ -2,10 +2,11 @@
 
 use thiserror::Error;
 
-use super::fold::new_service;
+use super::service::new_service;
 use super::state::{Counters, Run, Status, TokenUsage};
 use crate::event::{
-    Event, EventBody, InputExpired, InputProvided, PauseReason, RunCreated, UnknownEvent,
+    AttemptStarted, Event, EventBody, InputExpired, InputProvided, PauseReason, RunCreated,
+    UnknownEvent,
 };
 use crate::{EventContext, RunId, Timestamp};
 
@@ -164,7 +165,10 @@ impl Run {
             | EventBody::SessionRolledBack(_)
             | EventBody::ReplayDiverged(_)
             | EventBody::CheckbackRefused(_) => {}
-            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
+            EventBody::ListenerBound(_)
+            | EventBody::WakeFired(_)
+            | EventBody::WakeSkipped(_)
+            | EventBody::WakeEnded(_) => {
                 self.apply_service(context.at, event);
             }
             EventBody::CoordinationBegan(_)
@@ -190,12 +194,7 @@ impl Run {
         let live = !self.status.is_terminal();
         let fits = match event {
             EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
-            EventBody::AttemptStarted(started) => {
-                if live && !has_live_attempt {
-                    self.check_epoch(started.epoch)?;
-                }
-                pending && !has_live_attempt && started.number == self.last_attempt_number() + 1
-            }
+            EventBody::AttemptStarted(started) => self.is_next(started)?,
             EventBody::RunStarted(_) => pending && by_attempt()?,
             EventBody::RunRequeued(_) => {
                 // One that any worker may claim can also be given back before it began.
@@ -217,9 +216,10 @@ impl Run {
             | EventBody::InputProvided(_)
             | EventBody::InputExpired(_) => live && self.is_open(event),
             EventBody::BudgetRaised(_) | EventBody::PolicyDecided(_) => live,
-            EventBody::ListenerBound(_) | EventBody::WakeFired(_) | EventBody::WakeSkipped(_) => {
-                live && self.service.is_some() && by_attempt()?
-            }
+            EventBody::ListenerBound(_)
+            | EventBody::WakeFired(_)
+            | EventBody::WakeSkipped(_)
+            | EventBody::WakeEnded(_) => live && self.service.is_some() && by_attempt()?,
             EventBody::CoordinationBegan(_)
             | EventBody::CoordinationSettled(_)
             | EventBody::MessageDelivered(_)
@@ -254,6 +254,16 @@ impl Run {
             | EventBody::Reported(_) => live && by_attempt()?,
         };
         if fits { Ok(()) } else { Err(self.illegal(event)) }
+    }
+
+    /// Whether the attempt may be the next one.
+    fn is_next(&self, started: &AttemptStarted) -> Result<bool, IllegalTransition> {
+        let has_live_attempt = self.live_attempt().is_some();
+        if !self.status.is_terminal() && !has_live_attempt {
+            self.check_epoch(started.epoch)?;
+        }
+        let pending = matches!(self.status, Status::Pending { .. });
+        Ok(pending && !has_live_attempt && started.number == self.last_attempt_number() + 1)
     }
 
     /// `true` for an event of the attempt that is under way.

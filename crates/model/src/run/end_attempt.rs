@@ -96,6 +96,9 @@ impl Run {
         end: &EndAttempt,
         now: Timestamp,
     ) -> Decision {
+        if self.spec.kind == RunKind::Service {
+            return self.failed_service(failure, end, now);
+        }
         let failed = EventBody::AttemptFailed(AttemptFailed {
             error: failure.clone(),
             exit_code: end.exit_code,
@@ -134,6 +137,15 @@ impl Run {
     fn drained(&self, end: &EndAttempt, now: Timestamp) -> Decision {
         let attempt = stopped(StopReason::Drain, end);
         match self.spec.kind {
+            // It rests until whoever holds it lets it go on.
+            RunKind::Service if self.comes_back() && self.is_held() => {
+                Decision::record(vec![attempt])
+            }
+            RunKind::Service if self.comes_back() => {
+                // At once, or with the next boot: `Run::rests_until_boot`.
+                let events = vec![attempt, requeued(RequeueReason::Drain, now)];
+                Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
+            }
             RunKind::Service => {
                 let cancelled = cancelled(CancelCause::SupervisorGone, None, end);
                 Decision::record(vec![attempt, cancelled])

@@ -1,40 +1,12 @@
 //! What each event changes, once `apply.rs` found that it may follow.
 
 use super::state::{
-    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Listener,
-    Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
+    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
+    Status, TokenUsage, Verdict,
 };
 use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens};
-use crate::event::{
-    AttemptStarted, EventBody, PauseReason, Reported, RequeueReason, ServiceSpec, WakeFired,
-    WakeReason, WakeSkipped,
-};
+use crate::event::{AttemptStarted, EventBody, PauseReason, Reported, RequeueReason};
 use crate::{EventContext, Timestamp};
-
-pub(super) fn new_service(spec: &ServiceSpec) -> Service {
-    Service {
-        schedules: spec
-            .schedules
-            .iter()
-            .map(|spec| Schedule {
-                spec: spec.clone(),
-                last_slot_at: spec.settled_until,
-                last_fired_at: None,
-            })
-            .collect(),
-        listeners: spec
-            .listeners
-            .iter()
-            .map(|spec| Listener {
-                listen_addr: spec.listen_addr.clone(),
-                bound_addr: None,
-                requests_handled: 0,
-                last_request_at: None,
-            })
-            .collect(),
-        ..Service::default()
-    }
-}
 
 impl Run {
     pub(super) fn apply_attempt(&mut self, context: EventContext, event: &EventBody) {
@@ -233,61 +205,6 @@ impl Run {
                 attempt: context.attempt,
             });
         }
-    }
-
-    pub(super) fn apply_service(&mut self, at: Timestamp, event: &EventBody) {
-        let Some(service) = &mut self.service else { return };
-        if let EventBody::ListenerBound(bound) = event {
-            let asked = |listener: &&mut Listener| listener.listen_addr == bound.listen_addr;
-            if let Some(listener) = service.listeners.iter_mut().find(asked) {
-                listener.bound_addr = Some(bound.bound_addr.clone());
-            }
-        } else if let EventBody::WakeFired(fired) = event {
-            service.fire(at, fired);
-        } else if let EventBody::WakeSkipped(skipped) = event {
-            service.skip(at, skipped);
-        }
-    }
-}
-
-impl Service {
-    fn fire(&mut self, at: Timestamp, fired: &WakeFired) {
-        self.wakes += 1;
-        self.last_wake_run_id = Some(fired.run_id.clone());
-        match fired.reason {
-            WakeReason::Heartbeat => self.last_heartbeat_at = Some(at),
-            WakeReason::Schedule => {
-                if let Some(schedule) = self.schedule_mut(fired.source.as_deref()) {
-                    schedule.last_slot_at = schedule.last_slot_at.max(fired.slot_ms);
-                    schedule.last_fired_at = Some(at);
-                }
-            }
-            WakeReason::Ingress => {
-                let source = fired.source.as_deref();
-                let asked = |l: &&mut Listener| Some(l.listen_addr.as_str()) == source;
-                if let Some(listener) = self.listeners.iter_mut().find(asked) {
-                    listener.requests_handled += 1;
-                    listener.last_request_at = Some(at);
-                }
-            }
-            WakeReason::Manual | WakeReason::Recovery => {}
-        }
-    }
-
-    fn skip(&mut self, at: Timestamp, skipped: &WakeSkipped) {
-        match skipped.reason {
-            WakeReason::Heartbeat => self.last_heartbeat_at = Some(at),
-            WakeReason::Schedule => {
-                if let Some(schedule) = self.schedule_mut(skipped.source.as_deref()) {
-                    schedule.last_slot_at = schedule.last_slot_at.max(Some(skipped.slot_ms));
-                }
-            }
-            WakeReason::Manual | WakeReason::Ingress | WakeReason::Recovery => {}
-        }
-    }
-
-    fn schedule_mut(&mut self, id: Option<&str>) -> Option<&mut Schedule> {
-        self.schedules.iter_mut().find(|schedule| Some(schedule.spec.id.as_str()) == id)
     }
 }
 

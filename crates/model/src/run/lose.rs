@@ -54,7 +54,9 @@ impl Run {
         };
         let cancel = match &self.cancel_requested {
             Some(request) => Some((request.cause, request.by.clone())),
-            None if self.spec.kind == RunKind::Service => Some((CancelCause::SupervisorGone, None)),
+            None if self.spec.kind == RunKind::Service && !self.comes_back() => {
+                Some((CancelCause::SupervisorGone, None))
+            }
             None => None,
         };
         if let Some((cause, by)) = cancel.filter(|_| !self.has_live_children()) {
@@ -70,6 +72,9 @@ impl Run {
             return Ok(self.worker_lost(&end, now));
         }
         let failure = failure("helper_died", "the supervising process died without a report");
+        if self.spec.kind == RunKind::Service {
+            return Ok(for_lost_worker(self.failed_service(&failure, &end, now)));
+        }
         Ok(for_lost_worker(self.failed_attempt(&failure, &end, now)))
     }
 
@@ -135,7 +140,7 @@ impl Run {
 }
 
 /// How long a run waits that lost `losses` workers before.
-fn delay_after(losses: u32) -> Duration {
+pub(super) fn delay_after(losses: u32) -> Duration {
     let Some(doublings) = losses.checked_sub(1) else { return Duration::ZERO };
     // A shift of 32 or more overflows: the cap holds long before that.
     let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);

@@ -6,6 +6,7 @@
 mod apply;
 mod approve;
 mod cancel;
+mod come_back;
 mod coordinate;
 mod end_attempt;
 mod expire;
@@ -18,6 +19,7 @@ mod park;
 mod pause;
 mod report;
 mod restart;
+mod service;
 mod session;
 mod start_attempt;
 mod state;
@@ -27,6 +29,7 @@ mod wake;
 pub use apply::IllegalTransition;
 pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
 pub use cancel::Cancel;
+pub use come_back::CRASH_LIMIT;
 pub use end_attempt::{EndAttempt, Outcome};
 pub use expire::Expire;
 pub use hand_back::HandBack;
@@ -45,7 +48,7 @@ pub use state::{
 };
 pub use stopwatch::Stopwatch;
 use thiserror::Error;
-pub use wake::{BindListener, FireWake, SkipWake};
+pub use wake::{BindListener, EndWake, FireWake, SkipWake};
 
 use crate::event::EventBody;
 use crate::{EventContext, Timestamp};
@@ -91,6 +94,8 @@ pub enum Command {
     BindListener(BindListener),
     /// A wake of the service becomes a run.
     FireWake(FireWake),
+    /// The run of a wake is over.
+    EndWake(EndWake),
     /// A due wake is not run.
     SkipWake(SkipWake),
 }
@@ -285,6 +290,7 @@ impl Run {
             Command::Report(report) => self.report(report, now),
             Command::BindListener(bind) => self.bind_listener(bind),
             Command::FireWake(fire) => self.fire_wake(fire),
+            Command::EndWake(end) => self.end_wake(end),
             Command::SkipWake(skip) => self.skip_wake(skip),
         }
     }

@@ -9,9 +9,9 @@ use super::LOSS_LIMIT;
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
 use crate::event::{
-    ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested, Failure,
-    HandoffRequested, InputRequested, PauseReason, ProcessUsage, RequeueReason, RestartRequested,
-    RunCreated, ScheduleSpec, Stage, StopReason,
+    AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested,
+    Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage, RequeueReason,
+    RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
 
@@ -359,6 +359,7 @@ pub struct TokenUsage {
 
 /// What a service has done so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Service {
     /// Its schedules with their last slots, in the order of the specification.
     pub schedules: Vec<Schedule>,
@@ -370,6 +371,10 @@ pub struct Service {
     pub last_heartbeat_at: Option<Timestamp>,
     /// The run of the last wake.
     pub last_wake_run_id: Option<RunId>,
+    /// Wakes whose end is not recorded, by run id; each with how often it was taken up before.
+    pub under_way: BTreeMap<String, u32>,
+    /// What the wakes used that are over, by agent.
+    pub usage: BTreeMap<String, AgentUsage>,
 }
 
 /// A schedule and how far it is.

@@ -1,7 +1,8 @@
 //! The wakes of a service.
 
 use super::{Command, Decision, Rejection, Run};
-use crate::event::{EventBody, ListenerBound, WakeFired, WakeSkipped};
+use crate::RunId;
+use crate::event::{EventBody, ListenerBound, WakeEnded, WakeFired, WakeSkipped};
 
 /// A listener of the service has its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,17 @@ pub struct FireWake {
     pub attempt: u32,
     /// The wake.
     pub fired: WakeFired,
+    /// The interrupted wake that this one takes up.
+    pub takes_up: Option<WakeEnded>,
+}
+
+/// The run of a wake is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndWake {
+    /// The attempt of the service.
+    pub attempt: u32,
+    /// How it ended.
+    pub ended: WakeEnded,
 }
 
 /// A due wake is not run.
@@ -39,6 +51,12 @@ impl From<BindListener> for Command {
 impl From<FireWake> for Command {
     fn from(fire: FireWake) -> Self {
         Self::FireWake(fire)
+    }
+}
+
+impl From<EndWake> for Command {
+    fn from(end: EndWake) -> Self {
+        Self::EndWake(end)
     }
 }
 
@@ -70,7 +88,27 @@ impl Run {
                 return Ok(Decision::NOTHING);
             }
         }
-        Ok(Decision::record(vec![EventBody::WakeFired(fire.fired.clone())]))
+        let mut events = vec![EventBody::WakeFired(fire.fired.clone())];
+        if let Some(interrupted) = &fire.takes_up {
+            if !self.is_wake_under_way(&interrupted.run_id) {
+                return Ok(Decision::NOTHING);
+            }
+            events.push(EventBody::WakeEnded(interrupted.clone()));
+        }
+        Ok(Decision::record(events))
+    }
+
+    /// The end of a wake is recorded once.
+    pub(super) fn end_wake(&self, end: &EndWake) -> Result<Decision, Rejection> {
+        self.check_service(end.attempt)?;
+        if !self.is_wake_under_way(&end.ended.run_id) {
+            return Ok(Decision::NOTHING);
+        }
+        Ok(Decision::record(vec![EventBody::WakeEnded(end.ended.clone())]))
+    }
+
+    fn is_wake_under_way(&self, run_id: &RunId) -> bool {
+        self.service.as_ref().is_some_and(|it| it.under_way.contains_key(run_id.as_str()))
     }
 
     pub(super) fn skip_wake(&self, skip: &SkipWake) -> Result<Decision, Rejection> {

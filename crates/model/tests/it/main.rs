@@ -7,6 +7,7 @@ mod chain;
 mod coordination;
 mod histories;
 mod schedule;
+mod services;
 mod session;
 mod table;
 mod world;

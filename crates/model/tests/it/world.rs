@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use errand_model::event::{
-    AgentRef, EventBody, RunCreated, RunKind, ServiceSpec, Timeouts, Trigger, TriggerKind,
+    AgentRef, EventBody, RunCreated, RunKind, ServiceRestart, ServiceSpec, Timeouts, Trigger,
+    TriggerKind,
 };
 use errand_model::retry::{Backoff, RetryPolicy};
 use errand_model::run::{Command, Rejection, Run};
@@ -21,6 +22,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         heartbeat_input: None,
         schedules: Vec::new(),
         listeners: Vec::new(),
+        restart: ServiceRestart::No,
     });
     RunCreated {
         name: None,
@@ -79,9 +81,19 @@ pub(crate) struct Journaled {
 
 impl Journaled {
     pub(crate) fn new(kind: RunKind, max_retries: u32) -> Self {
+        Self::of(created(kind, max_retries))
+    }
+
+    /// A service with that restart policy.
+    pub(crate) fn service(restart: ServiceRestart) -> Self {
+        let mut spec = created(RunKind::Service, 0);
+        spec.service = spec.service.map(|service| ServiceSpec { restart, ..service });
+        Self::of(spec)
+    }
+
+    fn of(spec: RunCreated) -> Self {
         let now = Timestamp::from_millis(1_000_000);
         let id = RunId::new(now, 7);
-        let spec = created(kind, max_retries);
         let mut head = Head::EMPTY;
         let first = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(spec.clone())));
         Self { run: Run::create(id, now, spec), events: vec![first], head, now }

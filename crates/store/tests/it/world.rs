@@ -41,6 +41,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         heartbeat_input: None,
         schedules: Vec::new(),
         listeners: Vec::new(),
+        restart: errand_model::event::ServiceRestart::No,
     });
     RunCreated {
         name: None,

@@ -18,6 +18,8 @@ pub(crate) use quantity::{micro_usd, parse_micro_usd};
 pub use quantity::{parse_cpu_millis, parse_memory_bytes};
 
 use super::definition::{API_VERSION, Agent, KIND};
+use errand_model::event::ServiceRestart;
+
 use super::known::Known;
 use super::problem::Problem;
 use super::reader::{At, Object, Reader};
@@ -51,8 +53,15 @@ pub(super) const SPEC_FIELDS: &[&str] = &[
     "policies",
     "schedules",
     "listen",
+    "restart",
     "coordinator",
     "handoffs",
+];
+
+const RESTART: &[(&str, ServiceRestart)] = &[
+    ("always", ServiceRestart::Always),
+    ("on_failure", ServiceRestart::OnFailure),
+    ("no", ServiceRestart::No),
 ];
 
 /// The agent that `root` defines, or everything that is wrong with it. What it refers to is held
@@ -155,7 +164,12 @@ fn read_spec(reader: &mut Reader, spec: &Object<'_>, agent: &mut Agent) {
     if let Some(at) = spec.get("schedules") {
         agent.schedules = schedules::read(reader, &at);
     }
-    agent.listen = spec.get("listen").and_then(|at| listen::read(reader, &at));
+    if let Some(at) = spec.get("listen") {
+        agent.listen = listen::read(reader, &at);
+    }
+    if let Some(at) = spec.get("restart") {
+        agent.restart = reader.choice(&at, "when a service comes back", RESTART);
+    }
     agent.coordinator = spec.get("coordinator").and_then(|at| coordinator::read(reader, &at));
     if let Some(at) = spec.get("handoffs") {
         agent.handoffs = coordinator::handoffs(reader, &at);

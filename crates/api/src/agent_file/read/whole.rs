@@ -2,6 +2,7 @@
 
 use super::super::definition::{Agent, Harness, Target};
 use super::super::reader::{At, Object, Reader, field_of};
+use super::super::yaml::Kind;
 
 /// Reports what does not go together. Fields that are wrong by themselves were reported before.
 pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: &Agent) {
@@ -17,21 +18,30 @@ pub(super) fn check(reader: &mut Reader, at: &At<'_>, spec: &Object<'_>, agent: 
             );
         }
     }
-    if let Some(listen) = &agent.listen
-        && let Some(secret) = &listen.secret
-        && !agent.secrets.contains(secret)
-        && let Some(listen_at) = spec.get("listen")
-        && let Some(entry) = reader
-            .entries(&listen_at)
-            .unwrap_or_default()
-            .iter()
-            .find(|entry| entry.key == "secret")
-    {
-        reader.report_hint(
-            &field_of(&listen_at, entry),
-            format!("the secret {secret:?} is not one of spec.secrets"),
-            format!("add secrets: [{secret}]; here stands its name, never its value"),
-        );
+    listeners(reader, spec, agent);
+}
+
+/// Reports secrets of listeners that the agent does not list.
+fn listeners(reader: &mut Reader, spec: &Object<'_>, agent: &Agent) {
+    let Some(listen) = spec.get("listen") else { return };
+    let items = match &listen.node.kind {
+        Kind::List(_) => reader.list(&listen),
+        Kind::Null | Kind::Bool { .. } | Kind::Number { .. } | Kind::Text { .. } | Kind::Map(_) => {
+            vec![listen]
+        }
+    };
+    for item in items {
+        let Kind::Map(_) = &item.node.kind else { continue };
+        let entries = reader.entries(&item).unwrap_or_default();
+        let Some(entry) = entries.iter().find(|entry| entry.key == "secret") else { continue };
+        let Kind::Text { text: secret } = &field_of(&item, entry).node.kind else { continue };
+        if !agent.secrets.contains(secret) {
+            reader.report_hint(
+                &field_of(&item, entry),
+                format!("the secret {secret:?} is not one of spec.secrets"),
+                format!("add secrets: [{secret}]; here stands its name, never its value"),
+            );
+        }
     }
 }
 
@@ -90,5 +100,6 @@ const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
     ("concurrency", "a bound on its processes"),
     ("schedules", "schedules of a service"),
     ("listen", "a listener"),
+    ("restart", "a restart policy of services"),
     ("handoffs", "handoffs"),
 ];

@@ -50,6 +50,16 @@ pub struct RestartRequest {
     pub force: Option<bool>,
 }
 
+/// How a service is to be woken.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WakeRequest {
+    /// What the agent is given; absent: nothing, as at a heartbeat.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
+    #[schemars(extend("x-nullable" = true))]
+    pub input: Option<Value>,
+}
+
 /// From where a run is done again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,7 +3,7 @@
 use super::{
     CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, FollowQuery, ForkRequest,
     GraphQuery, MessageQuery, RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest, RunPage,
-    RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
+    RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery, WakeRequest,
 };
 use crate::error_code::ErrorCode;
 use crate::gateway::meta::AnyObject;
@@ -26,6 +26,7 @@ const LOCATION: Header = Header { name: "Location", says: "The path of the run."
 const REFUSED: &[ErrorCode] = &[
     ErrorCode::AgentNotFound,
     ErrorCode::AgentUnsupported,
+    ErrorCode::OnlyLocal,
     ErrorCode::InputInvalid,
     ErrorCode::PayloadTooLarge,
     ErrorCode::NameInvalid,
@@ -187,6 +188,18 @@ pub const AREA: Area = Area {
                 Answer::json::<Record>(202, "A new run is queued.").with(&[LOCATION]),
             ])
             .errors(NOT_AGAIN),
+        Route::new("wake_run", Method::Post, "/v1/runs/{run_id}/wake", Scope::RunsWrite)
+            .says("Wakes a service now. The wake is a run of its own.")
+            .takes(Body::maybe_json::<WakeRequest>())
+            .answers(&[Answer::json::<Record>(202, "The wake's run.").with(&[LOCATION])])
+            .errors(&[
+                ErrorCode::RunNotFound,
+                ErrorCode::RunNotLive,
+                ErrorCode::WakeRefused,
+                ErrorCode::InputInvalid,
+                ErrorCode::PayloadTooLarge,
+                ErrorCode::SecretExposed,
+            ]),
         Route::new("retry_run", Method::Post, "/v1/runs/{run_id}/retry", Scope::RunsWrite)
             .says("Does a run that went wrong again from where it stopped, as a new run.")
             .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])

@@ -54,7 +54,8 @@ const TELLING: &[Telling] = &[
     ("output.delta", &["text"]),
     ("artifact.created", &["name", "bytes=size_bytes", "media_type", "digest"]),
     ("listener.bound", &["bound_addr", "asked=listen_addr"]),
-    ("wake.fired", &["reason", "run=run_id", "source=source", "slot=slot_ms"]),
+    ("wake.fired", &["reason", "run=run_id", "source=source", "slot=slot_ms", "by=by"]),
+    ("wake.ended", &["run=run_id", "status"]),
     ("wake.skipped", &["reason", "slots=slots", "last=slot_ms", "why"]),
     (
         "approval.requested",

@@ -1,8 +1,10 @@
-//! Which runs a coordinator started, however deep: as its journal and those below it tell.
+//! Which runs a coordinator started, however deep, and which wakes a service had: as its journal and
+//! those below it tell.
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{EventBody, StepCompleted, StepFailed, StepStarted};
+use errand_engine::service::wake_label;
+use errand_model::event::{EventBody, StepCompleted, StepFailed, StepStarted, WakeEnded};
 use errand_model::{Event, RunId, Timestamp};
 
 use super::source::Logs;
@@ -74,11 +76,13 @@ impl Family {
             let events = logs.events(&coordinator.run_id, coordinator.after).await?;
             let Some(last) = events.last() else { continue };
             coordinator.after = last.seq;
-            let mut began = Vec::new();
+            let (mut began, mut ended) = (Vec::new(), Vec::new());
             for event in &events {
-                coordinator.take(event, &mut began, &mut changes);
+                coordinator.take(event, &mut began, &mut ended);
             }
             self.add(logs, began, &mut changes).await?;
+            // Whatever began and ended since the last look is known by now.
+            changes.extend(ended);
             // There may be more.
             place -= 1;
         }
@@ -131,6 +135,19 @@ impl Coordinator {
             let name = key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name).to_owned();
             began.push((member, (name, detail)));
             self.live.insert(key, run_id);
+        } else if let EventBody::WakeFired(fired) = body {
+            let member = Member {
+                run_id: fired.run_id.clone(),
+                name: wake_label(fired.reason, &fired.run_id),
+                began_at: event.at,
+                coordinates: false,
+            };
+            // All wakes are of one agent, so that one look tells of all.
+            began.push((member, (String::new(), None)));
+            // No event tells of the end of one of an older version: it ends with its service.
+            self.live.insert(fired.run_id.to_string(), fired.run_id);
+        } else if let EventBody::WakeEnded(WakeEnded { run_id, .. }) = body {
+            changes.extend(self.live.remove(run_id.as_str()).map(Change::Ended));
         } else if let EventBody::StepCompleted(StepCompleted { key, .. })
         | EventBody::StepFailed(StepFailed { key, .. }) = body
         {

@@ -1,4 +1,5 @@
-//! The logs of a coordinator's children as one: each line behind the key of its step.
+//! The logs of a coordinator's children, or of a service's wakes, as one: each line behind the key of
+//! its step, or the reason and the id of its wake.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -37,7 +38,7 @@ pub(super) async fn show(
     context: &Context,
     place: &Place,
     run_id: &RunId,
-    (args, query): (&Args, Query),
+    (args, query, is_service): (&Args, Query, bool),
 ) -> Result<u8, Failure> {
     let (logs, engine) = match place {
         Place::Here(engine) => (Logs::Here(engine), Some(engine)),
@@ -54,7 +55,8 @@ pub(super) async fn show(
         runs: Vec::new(),
         numbers: BTreeMap::new(),
     };
-    if args.system {
+    if args.system || is_service {
+        // A service's own lines tell what woke it.
         show.top(run_id).await?;
     }
     show.look().await?;
@@ -71,13 +73,15 @@ pub(super) async fn show(
     }
     let screen = &show.screen;
     if let Some(attempt) = args.attempt.filter(|attempt| *attempt > screen.last_attempt) {
-        let message = format!("no child of run {run_id} has an attempt {attempt}");
+        let what = if is_service { "wake" } else { "child" };
+        let message = format!("no {what} of run {run_id} has an attempt {attempt}");
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
             .hint(format!("`errand trace {run_id}` shows their attempts")));
     }
     show.tell_removed(context).await?;
     if !show.screen.has_shown && !args.follow {
-        context.printer.note(&format!("the children of run {run_id} printed nothing"));
+        let what = if is_service { "wakes" } else { "children" };
+        context.printer.note(&format!("the {what} of run {run_id} printed nothing"));
     }
     Ok(0)
 }
@@ -102,15 +106,15 @@ impl Show<'_> {
             Ok(errand_model::event::EventBody::RunCreated(created)) => created.agent.name,
             Ok(_) | Err(_) => run_id.to_string(),
         };
-        self.add((run_id.clone(), name, first.at));
+        self.add((run_id.clone(), name, first.at), true);
         Ok(())
     }
 
-    fn add(&mut self, (run_id, name, began_at): (RunId, String, Timestamp)) {
+    fn add(&mut self, (run_id, name, began_at): (RunId, String, Timestamp), with_system: bool) {
         let number = self.merged.add(began_at);
         self.numbers.insert(run_id.clone(), number);
         self.runs.push(run_id);
-        self.screen.add(name);
+        self.screen.add(name, with_system);
     }
 
     /// Takes in what happened since the last time.
@@ -119,7 +123,8 @@ impl Show<'_> {
             match change {
                 Change::Began(Member { run_id, name, began_at, coordinates }) => {
                     if !coordinates || self.screen.with_system {
-                        self.add((run_id, name, began_at));
+                        let with_system = self.screen.with_system;
+                        self.add((run_id, name, began_at), with_system);
                     }
                 }
                 // What a server has of it is complete when it says so.
@@ -156,7 +161,8 @@ impl Show<'_> {
             let path = self.logs.whole(number, run_id).await?;
             let mut reader = Reader::open(&path, query).map_err(unreadable)?;
             while let Some(line) = reader.next_line().map_err(unreadable)? {
-                lines += usize::from(self.screen.is_wanted(line.stream) && begins(line.part));
+                let is_wanted = self.screen.is_wanted(number, line.stream);
+                lines += usize::from(is_wanted && begins(line.part));
             }
             self.logs.forget(number);
         }
@@ -278,8 +284,11 @@ struct Screen {
     err: Vec<u8>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "a flag, and how far its lines are read")]
 struct Name {
     text: String,
+    /// Whether errand's own lines in it are shown.
+    with_system: bool,
     at_attempt: u32,
     /// Whether there was anything in its log.
     is_heard: bool,
@@ -304,17 +313,19 @@ impl Screen {
         }
     }
 
-    fn add(&mut self, text: String) {
+    fn add(&mut self, text: String, with_system: bool) {
         self.width = self.width.max(text.len().min(NAME_WIDTH));
-        self.names.push(Name { text, at_attempt: 1, is_heard: false, is_left_out: false });
+        let name = Name { text, with_system, at_attempt: 1, is_heard: false, is_left_out: false };
+        self.names.push(name);
     }
 
-    fn is_wanted(&self, stream: Option<Stream>) -> bool {
-        stream != Some(Stream::System) || self.with_system
+    fn is_wanted(&self, number: usize, stream: Option<Stream>) -> bool {
+        stream != Some(Stream::System)
+            || self.names.get(number).is_some_and(|name| name.with_system)
     }
 
     fn take(&mut self, number: usize, line: &Line<'_>) -> io::Result<()> {
-        let is_wanted = self.is_wanted(line.stream);
+        let is_wanted = self.is_wanted(number, line.stream);
         let Some(name) = self.names.get_mut(number) else { return Ok(()) };
         name.is_heard = true;
         if line.stream == Some(Stream::System)

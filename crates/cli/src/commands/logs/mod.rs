@@ -1,4 +1,4 @@
-//! `errand logs`: what a run printed; of a coordinator, what its children did.
+//! `errand logs`: what a run printed; of a coordinator, what its children did; of a service, its wakes.
 
 mod family;
 mod merged;
@@ -26,7 +26,8 @@ pub(super) use screen::Screen;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Of a coordinator it is what all its children printed, however deep: one log by time, each line behind
-the key of its step.
+the key of its step. Of a service it is what woke it, and what its wakes printed: each line behind the
+reason and the end of the id of its wake.
 
 Examples:
   errand logs -f review
@@ -54,7 +55,7 @@ pub(crate) struct Args {
     /// Show errand's own lines about the run too
     #[arg(long)]
     system: bool,
-    /// Of a coordinator, show only its own log, without those of its children
+    /// Of a coordinator or a service, show only its own log, without those of its children or wakes
     #[arg(long)]
     own: bool,
 }
@@ -98,9 +99,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             (record.kind, record.attempt, record.coordinator.is_some())
         }
     };
-    // What a service has to say is when it was woken: the output is in the logs of its wakes.
     let is_service = kind == RunKind::Service;
-    let is_family = coordinates && !args.own;
+    let is_family = (coordinates || is_service) && !args.own;
     if let Some(number) =
         args.attempt.filter(|number| !is_family && !(1..=attempts).contains(number))
     {
@@ -108,13 +108,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
             .hint(format!("it had {attempts} so far: `errand inspect-run {run_id}` shows them")));
     }
-    // Nor does a coordinator have an agent that prints.
-    let is_silent = is_service || (coordinates && args.own);
+    // Neither has an agent of its own that prints.
+    let is_silent = (coordinates || is_service) && args.own;
     let args = Args { system: args.system || is_silent, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
     let query = Query { tail: args.tail, since, counted };
     if is_family {
-        return merged::show(context, &place, &run_id, (&args, query)).await;
+        return merged::show(context, &place, &run_id, (&args, query, is_service)).await;
     }
     match &place {
         Place::Here(engine) => here(context, engine, &run_id, (&args, query)).await,

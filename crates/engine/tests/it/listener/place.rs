@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use errand_engine::listener::{Ingress, IngressOutcome, IngressRequest, Listener};
 use errand_model::RunId;
-use errand_model::event::ListenerSpec;
+use errand_model::event::{ListenerSpec, Respond};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -26,6 +26,8 @@ pub(super) fn open() -> ListenerSpec {
         max_body_bytes: 1000,
         max_header_bytes: 4096,
         max_parallel: 2,
+        respond: Respond::AtEnd,
+        hosts: vec!["x".to_owned()],
     }
 }
 
@@ -49,13 +51,13 @@ pub(super) struct Service {
 
 #[async_trait]
 impl Ingress for Service {
-    async fn wake(&self, request: IngressRequest) -> IngressOutcome {
+    async fn wake(&self, request: IngressRequest, reply: oneshot::Sender<IngressOutcome>) {
         self.payloads.lock().unwrap().push(request.into_payload());
         let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(running, Ordering::SeqCst);
         self.permits.acquire().await.unwrap().forget();
         self.running.fetch_sub(1, Ordering::SeqCst);
-        self.outcome.clone()
+        drop(reply.send(self.outcome.clone()));
     }
 }
 

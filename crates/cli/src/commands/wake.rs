@@ -1,0 +1,83 @@
+//! `errand wake`: a service is woken by hand.
+
+use errand_engine::ask::{self, Wake};
+use errand_engine::{record_file, wait};
+use errand_model::RunId;
+
+use super::stop::decider;
+use super::{away, submit};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::place::Place;
+use crate::render::exit_code_of;
+
+/// Arguments of `errand wake`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The wake is a run of its own, in the session of the service. Its id is printed once it is admitted: it
+is carried out then, also if the service is killed meanwhile.
+
+Examples:
+  errand wake triage '{\"issue\": 7}'
+  errand wake triage @issue.json --wait
+  errand logs -f \"$(errand wake nightly-report)\"")]
+pub(crate) struct Args {
+    /// The service: its id, a unique part of it, or its name
+    service: String,
+    /// What the agent is given: text, @FILE, or - for stdin; nothing, as at a heartbeat, if absent
+    #[arg(allow_hyphen_values = true)]
+    payload: Option<String>,
+    /// Wait until the wake ends, and exit with its exit code
+    #[arg(short, long)]
+    wait: bool,
+    /// Who wakes it; by default the user
+    #[arg(long, value_name = "NAME")]
+    by: Option<String>,
+    /// Print the record of the wake's run as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Wakes a service and prints the id of the wake's run.
+pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let place = context.place()?;
+    let service = place.resolve(context, &args.service).await?;
+    let input = args.payload.as_deref().map(submit::payload).transpose()?;
+    let by = Some(decider(context, args.by.clone())?);
+    let woken = match &place {
+        Place::Here(engine) => ask::wake(engine, &service, &Wake { input, by }).await?,
+        Place::There(remote) => {
+            let input = input.as_deref().map(away::input).transpose()?;
+            remote.wake(&service, input).await?.run_id
+        }
+    };
+    if !args.json {
+        context.printer.line(woken.as_str())?;
+        if !args.wait {
+            return Ok(0);
+        }
+    }
+    shown(context, &place, (&args, &woken)).await
+}
+
+/// Waits for the end where that is asked for, and prints the record where that is.
+async fn shown(
+    context: &Context,
+    place: &Place,
+    (args, woken): (&Args, &RunId),
+) -> Result<u8, Failure> {
+    let record = match (place, args.wait) {
+        (Place::Here(engine), true) => {
+            let (wait::Waited::Reached(stored) | wait::Waited::TimedOut(stored)) =
+                wait::until_over(engine, woken, None).await?;
+            record_file::record(engine, &stored)
+        }
+        (Place::Here(engine), false) => super::run::record(engine, woken).await?,
+        (Place::There(remote), true) => remote.wait(woken, None).await?,
+        (Place::There(remote), false) => remote.record(woken).await?,
+    };
+    if args.json {
+        context.printer.json(&record)?;
+    }
+    Ok(if args.wait { exit_code_of(&record) } else { 0 })
+}

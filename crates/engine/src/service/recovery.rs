@@ -1,0 +1,116 @@
+//! Wakes that the end of the service's last attempt cut off: another run takes each of them up.
+
+use std::time::Duration;
+
+use errand_model::RunId;
+use errand_model::event::{CancelCause, ChildUsage, WakeEnded, WakeReason};
+use errand_model::inherit::Upto;
+use errand_model::run::{Run, Status};
+
+use errand_store::Stored;
+
+use super::wake::Wake;
+use super::wakes::Wakes;
+use crate::coordinate::child_usage;
+use crate::{Engine, Error, again, reconcile, wait};
+
+/// So often an interrupted wake is taken up: one that ends its supervisor each time must not go round
+/// for ever.
+const RECOVERY_LIMIT: u32 = 3;
+/// Between two looks at a wake that this process does not carry on: nobody waits for what is recorded
+/// of it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Whether the run was under way when the service's attempt ended, and ended for that.
+pub(super) fn is_cut_off(wake: &Run) -> bool {
+    match &wake.status {
+        Status::Failed { error, .. } => {
+            let codes = ["helper_died", "launcher_died", "supervisor_stopped"];
+            is_killed(wake) || codes.contains(&error.code.as_str())
+        }
+        Status::Cancelled { cause, .. } => match cause {
+            CancelCause::Parent | CancelCause::SupervisorGone => true,
+            CancelCause::Stopped
+            | CancelCause::Interrupted
+            | CancelCause::QueueTimeout
+            | CancelCause::Superseded
+            | CancelCause::ApprovalDeadline
+            | CancelCause::Budget => false,
+        },
+        Status::Pending { .. }
+        | Status::Running { .. }
+        | Status::Paused { .. }
+        | Status::Completed { .. } => false,
+    }
+}
+
+/// Whether a signal ended the agent. A machine that shuts down sends one to every process.
+pub(super) fn is_killed(wake: &Run) -> bool {
+    matches!(&wake.status, Status::Failed { error, .. } if error.code == "killed_by_signal")
+}
+
+/// The end of a wake, as the service's journal has it.
+pub(super) fn ended(wake: &Run) -> WakeEnded {
+    let at = wake.status.ended_at().unwrap_or(wake.created_at);
+    WakeEnded {
+        run_id: wake.id.clone(),
+        status: wake.status.name().to_owned(),
+        usage: child_usage(wake, at),
+    }
+}
+
+/// Waits for the end of a wake that this process does not carry on.
+pub(super) async fn until_over(engine: Engine, run_id: RunId) -> Result<Stored, Error> {
+    loop {
+        let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
+        if stored.run.status.is_terminal() {
+            return Ok(stored);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Wakes {
+    /// Looks after the wakes of earlier attempts: records the end of those that are over, follows
+    /// those that helpers of their own carry on, and takes up those that were cut off.
+    pub(super) async fn recover(&mut self) -> Result<(), Error> {
+        let left = self.journal.look(|run, _| {
+            run.service.as_ref().map(|service| service.under_way.clone()).unwrap_or_default()
+        });
+        for (id, recoveries) in left {
+            let Ok(run_id) = id.parse::<RunId>() else { continue };
+            let Some(stored) = self.engine.store().load(&run_id).await? else {
+                let (status, usage) = ("removed".to_owned(), ChildUsage::default());
+                self.end(WakeEnded { run_id, status, usage }).await?;
+                continue;
+            };
+            let wake = reconcile::reconcile(&self.engine, stored).await?.run;
+            if !wake.status.is_terminal() {
+                self.follow(run_id);
+            } else if is_cut_off(&wake) && recoveries < RECOVERY_LIMIT {
+                self.take_up(&wake).await?;
+            } else {
+                self.end(ended(&wake)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fires a wake that goes on where an interrupted one had come to.
+    async fn take_up(&mut self, interrupted: &Run) -> Result<(), Error> {
+        let submission = match again::onward(&self.engine, interrupted, Upto::End).await {
+            Ok(submission) => submission,
+            Err(error) => {
+                let why = crate::supervise::chain(&error);
+                let run_id = &interrupted.id;
+                self.say(&format!("the interrupted wake {run_id} cannot be taken up: {why}"));
+                return self.end(ended(interrupted)).await;
+            }
+        };
+        let trigger = interrupted.spec.trigger.clone();
+        let mut wake = Wake::new(WakeReason::Recovery, trigger);
+        wake.source = Some(interrupted.id.to_string());
+        wake.takes_up = Some((ended(interrupted), Box::new(submission)));
+        self.fire(wake).await
+    }
+}
