@@ -201,6 +201,7 @@ codes! {
     BudgetExceeded = "budget_exceeded", ERRAND_FAILED, "a budget leaves no room for it";
     CheckpointTooLarge = "checkpoint_too_large", USAGE, "the checkpoint is too large";
     ArtifactInvalid = "artifact_invalid", USAGE, "an artifact cannot be recorded";
+    BlobNotFound = "blob_not_found", ERRAND_FAILED, "the run names no such blob";
     ArtifactNotFound = "artifact_not_found", ERRAND_FAILED, "the run has no such artifact";
     SessionMissing = "session_missing", ERRAND_FAILED, "the run belongs to no session";
     SessionConflict = "session_conflict", ERRAND_FAILED, "the session was changed meanwhile";

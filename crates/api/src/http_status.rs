@@ -36,6 +36,7 @@ impl ErrorCode {
             | Self::StepNotFound
             | Self::QuestionNotFound
             | Self::ArtifactNotFound
+            | Self::BlobNotFound
             | Self::BomNotFound
             | Self::SessionNotFound
             | Self::ParcelNotFound

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::record::payload_value;
+use crate::record::linked_value;
 
 /// A message that was sent in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,7 +90,7 @@ impl Reader {
                 from: sent.from,
                 to: sent.to,
                 kind: sent.kind,
-                payload: payload_value(Some(&sent.payload)),
+                payload: linked_value(&event.run_id, Some(&sent.payload)),
                 at_ms: event.at,
                 step: sent.step,
                 delivered_to: None,

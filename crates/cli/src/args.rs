@@ -97,6 +97,8 @@ pub(crate) enum Command {
     Prices(commands::prices::Args),
     /// List the files that a run put out, or print one
     Artifacts(commands::artifacts::Args),
+    /// Print what a run produced, however long
+    Output(commands::output::Args),
     /// The commands for runs under the names that container tools use
     #[command(subcommand)]
     Container(commands::container::Command),

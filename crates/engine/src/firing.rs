@@ -73,15 +73,6 @@ impl Firing {
     }
 }
 
-/// What an agent is given for a JSON value: text as it is, unless it would read as another document
-/// then; anything else as JSON.
-pub(crate) fn input_bytes(value: &serde_json::Value) -> Vec<u8> {
-    match value.as_str() {
-        Some(text) if serde_json::from_str::<serde_json::Value>(text).is_err() => text.into(),
-        Some(_) | None => value.to_string().into_bytes(),
-    }
-}
-
 /// Whether a text can be a session of a namespace's own: with a slash in it, it could be taken for
 /// one of another namespace.
 pub(crate) fn is_session(text: &str) -> bool {

@@ -52,6 +52,7 @@ mod see_through;
 pub mod service;
 pub mod sessions;
 pub mod supervise;
+pub mod values;
 pub mod view;
 pub mod wait;
 pub mod wishes;

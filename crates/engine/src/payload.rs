@@ -58,6 +58,38 @@ pub fn to_bytes(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// The bytes that an agent is given for the JSON value `value` as its input: a string is given as its
+/// text, any other document as its canonical text.
+///
+/// The one rule for all ways in: HTTP, gRPC, hooks, schedules, other agents' outputs, items and
+/// messages. What is typed on the command line is bytes already.
+pub fn input_of_value(value: &Value) -> Vec<u8> {
+    match value.as_str() {
+        Some(text) => text.as_bytes().to_vec(),
+        None => errand_model::canonical::to_string(value).into_bytes(),
+    }
+}
+
+/// The same for what is kept.
+///
+/// # Errors
+///
+/// If a blob is missing or damaged.
+pub fn input_of(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
+    if let Payload::Json(value) = payload {
+        return Ok(input_of_value(value));
+    }
+    let bytes = to_bytes(blobs, payload)?;
+    let is_document = matches!(payload, Payload::Blob(blob) if blob.encoding == Encoding::Json);
+    if is_document && bytes.first() == Some(&b'"') {
+        let text = serde_json::from_slice::<String>(&bytes);
+        return text.map(String::into_bytes).map_err(|error| Error::Payload {
+            reason: format!("what is kept as a JSON string is none: {error}"),
+        });
+    }
+    Ok(bytes)
+}
+
 /// The document that an agent is given for `payload`: JSON where it is some, else a string, else
 /// `{"$base64": …}`.
 ///
@@ -102,13 +134,32 @@ fn blob(blobs: &Blobs, bytes: &[u8], encoding: Encoding) -> Result<Payload, Erro
 /// The most bytes of an event's data that stay in the event.
 const DATA_LIMIT_BYTES: usize = INLINE_LIMIT_BYTES;
 
+/// The only member of what stands for a member of an agent's event that was moved to the blob store.
+pub(crate) const SHORTENED: &str = "$blob";
+
+/// Returns the member of an event's data that would be taken for one that was moved: whoever reads
+/// the run would be given any blob that an agent names.
+fn looks_shortened(data: &Value) -> Option<&str> {
+    let mut members = data.as_object()?.iter();
+    let found = members.find(|(_, member)| member.get(SHORTENED).is_some());
+    found.map(|(name, _)| name.as_str())
+}
+
 /// Moves the largest members of an agent's event data to the blob store until the rest is short
 /// enough, so that what errand counts (tokens, durations) stays in the event.
 ///
 /// # Errors
 ///
-/// [`Error::Payload`] if it is too long even so, or the blob store cannot be written.
+/// [`Error::Payload`] if it is too long even so, or looks as if it was moved already, or the blob store cannot be written.
 pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
+    if let Some(name) = looks_shortened(data) {
+        return Err(Error::Payload {
+            reason: format!(
+                "the event's member {name:?} has a member \"$blob\", which stands for what errand \
+                 keeps elsewhere"
+            ),
+        });
+    }
     let length = |value: &Value| errand_model::canonical::to_string(value).len();
     while length(data) > DATA_LIMIT_BYTES {
         let largest = data.as_object().and_then(|members| {

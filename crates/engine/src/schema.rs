@@ -28,16 +28,19 @@ pub(crate) fn check_schemas(agent: &Agent) -> Result<(), Error> {
 /// itself is none.
 pub(crate) fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
     let Some(schema) = &agent.input_schema else { return Ok(()) };
-    let instance = match input {
-        None => Value::Null,
+    let text = |bytes| Value::String(String::from_utf8_lossy(bytes).into_owned());
+    let (instance, other) = match input {
+        None => (Value::Null, None),
         Some(bytes) => match serde_json::from_slice(bytes) {
-            Ok(value) => value,
-            Err(_) => Value::String(String::from_utf8_lossy(bytes).into_owned()),
+            // Text that reads as a document is both: `42` is a number, and the text of "42".
+            Ok(document) => (document, Some(text(bytes))),
+            Err(_) => (text(bytes), None),
         },
     };
-    match violation("input_schema", schema, &instance)? {
-        None => Ok(()),
-        Some((path, reason)) => Err(Error::InputSchema { path, reason }),
+    let Some((path, reason)) = violation("input_schema", schema, &instance)? else { return Ok(()) };
+    match other {
+        Some(text) if violation("input_schema", schema, &text)?.is_none() => Ok(()),
+        Some(_) | None => Err(Error::InputSchema { path, reason }),
     }
 }
 

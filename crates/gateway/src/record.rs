@@ -1,7 +1,7 @@
 //! Runs as callers see them.
 
 use errand_api::record::Record;
-use errand_engine::{record_file, sessions};
+use errand_engine::{record_file, sessions, values};
 use errand_store::Stored;
 
 use crate::Gateway;
@@ -12,9 +12,11 @@ pub(crate) fn record(gateway: &Gateway, stored: &Stored) -> Record {
     record_file::record(gateway.engine(), stored)
 }
 
-/// The same, with the run that it waits for.
+/// The same for an answer about one run: with its input and output where they are not too long for
+/// that, and the run that it waits for.
 pub(crate) async fn whole_record(gateway: &Gateway, stored: &Stored) -> Result<Record, Refusal> {
     let mut record = record(gateway, stored);
+    values::put_in(gateway.engine(), &stored.run, &mut record, values::ANSWER_VALUE_BYTES);
     record.waits_behind = sessions::waits_behind(gateway.engine(), stored).await?;
     Ok(record)
 }

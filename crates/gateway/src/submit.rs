@@ -8,6 +8,7 @@ use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest};
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::agents::{self, Version};
+use errand_engine::payload;
 use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
 use errand_model::budget::LimitName;
 use errand_model::event::{self, Trigger, TriggerKind};
@@ -137,13 +138,9 @@ pub(crate) async fn version(
     found.map_err(|error| Refusal::from(error).at("/agent"))
 }
 
-/// The bytes that the agent is given. Text is given as it is, unless it would read as another
-/// document then.
+/// The bytes that the agent is given.
 pub(crate) fn input(value: &Value) -> Result<Vec<u8>, Refusal> {
-    let bytes = match value.as_str() {
-        Some(text) if serde_json::from_str::<Value>(text).is_err() => text.as_bytes().to_vec(),
-        Some(_) | None => value.to_string().into_bytes(),
-    };
+    let bytes = payload::input_of_value(value);
     if bytes.len() > INPUT_LIMIT_BYTES {
         let detail = format!("the input has more than {INPUT_LIMIT_BYTES} bytes");
         return Err(Refusal::field(ErrorCode::PayloadTooLarge, "/input", detail));

@@ -21,6 +21,18 @@ pub const LOG_OFFSET_HEADER: &str = "errand-log-offset";
 /// What it is called.
 const ETAG: Header = Header { name: "ETag", says: "The digest of the content, in quotes." };
 
+/// A blob: JSON, text or bytes, as the `Content-Type` says.
+const BLOB: &[Answer] = &[
+    Answer::bytes(200, "application/octet-stream", "All of it.").with(&[ETAG]),
+    Answer::bytes(206, "application/octet-stream", "The part that is wanted.").with(&[ETAG]),
+];
+/// The same for what need not be there.
+const VALUE: &[Answer] = &[
+    Answer::bytes(200, "application/octet-stream", "All of it.").with(&[ETAG]),
+    Answer::empty(204, "There is none."),
+    Answer::bytes(206, "application/octet-stream", "The part that is wanted.").with(&[ETAG]),
+];
+
 /// Files of runs.
 pub const AREA: Area = Area {
     name: "files",
@@ -48,6 +60,25 @@ pub const AREA: Area = Area {
             ErrorCode::ArtifactNotFound,
             ErrorCode::RangeUnsatisfiable,
         ]),
+        Route::new("get_output", Method::Get, "/v1/runs/{run_id}/output", Scope::RunsRead)
+            .says("The output of a run, byte for byte, however long.")
+            .headers(&[RANGE])
+            .answers(VALUE)
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
+        Route::new("get_input", Method::Get, "/v1/runs/{run_id}/input", Scope::RunsRead)
+            .says("What a run was given, byte for byte, however long.")
+            .headers(&[RANGE])
+            .answers(VALUE)
+            .errors(&[ErrorCode::RunNotFound, ErrorCode::RangeUnsatisfiable]),
+        Route::new("get_blob", Method::Get, "/v1/runs/{run_id}/blobs/{digest}", Scope::RunsRead)
+            .says("A blob that the journal of a run names: what a `$blob` stands for.")
+            .headers(&[RANGE])
+            .answers(BLOB)
+            .errors(&[
+                ErrorCode::RunNotFound,
+                ErrorCode::BlobNotFound,
+                ErrorCode::RangeUnsatisfiable,
+            ]),
         Route::new("get_log", Method::Get, "/v1/runs/{run_id}/log", Scope::RunsRead)
             .says("What a run printed: lines of a time, a stream, F or P, and text.")
             .query::<LogQuery>()

@@ -14,7 +14,7 @@ use errand_model::{Head, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::project::{last_error, millis, payload_value};
+use super::project::{last_error, millis};
 use super::{AttemptUsage, Record, RecordError};
 
 /// The `kind` of a run's manifest.
@@ -237,7 +237,7 @@ fn spec(run: &Run, record: &Record) -> Spec {
         agent: record.agent.clone(),
         kind: run.spec.kind,
         trigger: run.spec.trigger.clone(),
-        input: payload_value(run.spec.input.as_ref()),
+        input: record.input.clone(),
         session_id: super::project::session_id(&run.spec),
         env: run.spec.env.keys().cloned().collect(),
         timeouts: Timeouts {

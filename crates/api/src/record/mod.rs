@@ -29,7 +29,7 @@ pub use coordinator::{
 pub use manifest::{MANIFEST_KIND, Manifest, manifest};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
 pub use person::{RecordApproval, RecordInput, RecordPause};
-pub use project::{Places, payload_value, project, usd};
+pub use project::{Places, linked_value, payload_value, project, step_output, usd};
 
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
 pub const RECORD_SCHEMA: u32 = 1;
@@ -108,7 +108,7 @@ pub struct Record {
     /// What is executed, and for services what wakes it.
     pub operation: Operation,
     /// What the agent is given: JSON where the payload is one document, else a string, else
-    /// `{"$base64": …}` or `{"$blob": …}`.
+    /// `{"$base64": …}`, or `{"$blob": …}` with a link where it is too long for the place.
     pub input: Value,
     /// What the agent produced, in the same form.
     pub output: Value,

@@ -136,7 +136,7 @@ fn schedule(run: &Run, schedule: &Schedule) -> ScheduleRecord {
         timezone: spec.timezone.clone(),
         next_fire_at: next.filter(|_| !run.status.is_terminal()),
         last_fired_at: schedule.last_fired_at,
-        payload: super::payload_value(spec.payload.as_ref()),
+        payload: super::linked_value(&run.id, spec.payload.as_ref()),
         missed: spec.missed,
         overlap: spec.overlap,
         source: spec.source,

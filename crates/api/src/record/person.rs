@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::project::payload_value;
+use super::project::{linked_value, payload_value};
 
 /// Why a run is paused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,10 @@ pub(super) fn inputs(run: &Run) -> Vec<RecordInput> {
     let record = |inquiry: &Inquiry| {
         let open = RecordInput::open(&inquiry.request, inquiry.asked_at);
         match &inquiry.reply {
-            Some(Reply::Provided { answer, by, at, .. }) => open.answered(answer, by, *at),
+            Some(Reply::Provided { answer, by, at, .. }) => {
+                let answered = open.answered(answer, by, *at);
+                RecordInput { answer: linked_value(&run.id, Some(answer)), ..answered }
+            }
             Some(Reply::Expired { at }) => open.expired(*at),
             None if is_over => open.closed(),
             None => open,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_model::budget::{LimitName, Scope};
 use errand_model::event::{CancelCause, Failure, RunCreated, RunKind};
 use errand_model::run::{AttemptState, Run, Status};
-use errand_model::{Head, Payload, Timestamp, unscoped};
+use errand_model::{Head, Payload, RunId, Timestamp, unscoped};
 use serde_json::{Value, json};
 
 use super::coordinator;
@@ -73,8 +73,8 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         attempt: run.last_attempt_number(),
         attempts: run.attempts.iter().map(Into::into).collect(),
         operation: operation(run),
-        input: payload_value(run.spec.input.as_ref()),
-        output: payload_value(run.output.as_ref()),
+        input: linked_value(&run.id, run.spec.input.as_ref()),
+        output: linked_value(&run.id, run.output.as_ref()),
         last_error: last_error(run),
         log_path: places.log_path,
         session_file: places.session_file,
@@ -251,6 +251,27 @@ pub fn payload_value(payload: Option<&Payload>) -> Value {
         }
         Some(Payload::Base64(text)) => json!({ "$base64": text }),
         Some(Payload::Blob(blob)) => json!({ "$blob": blob }),
+    }
+}
+
+/// A payload of a run as the record shows it: what is kept as a blob has a link to its bytes,
+/// `{"$blob": {…, "href": "/v1/runs/<id>/blobs/<digest>"}}`, below the address of a server.
+pub fn linked_value(run_id: &RunId, payload: Option<&Payload>) -> Value {
+    let Some(Payload::Blob(blob)) = payload else { return payload_value(payload) };
+    let href = format!("/v1/runs/{run_id}/blobs/{}", blob.digest);
+    let (digest, size_bytes, encoding) = (&blob.digest, blob.size_bytes, blob.encoding);
+    json!({ "$blob": {
+        "digest": digest, "size_bytes": size_bytes, "encoding": encoding, "href": href,
+    } })
+}
+
+/// A step's output as the record shows it: text stays text, also where it reads as JSON.
+pub fn step_output(run_id: &RunId, output: Option<&Payload>) -> Value {
+    match output {
+        Some(Payload::Text(text)) => Value::String(text.clone()),
+        Some(Payload::Json(_) | Payload::Base64(_) | Payload::Blob(_)) | None => {
+            linked_value(run_id, output)
+        }
     }
 }
 

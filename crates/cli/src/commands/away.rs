@@ -92,7 +92,7 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
     let has_timeouts = timeouts.run.is_some() || timeouts.queue.is_some();
     Ok(RunRequest {
         agent,
-        input: asked.input.as_deref().map(input).transpose()?,
+        input: asked.input.as_deref().map(exact_input).transpose()?,
         kind: (asked.kind == event::RunKind::Heartbeat).then_some(RunKind::Heartbeat),
         name: name.clone(),
         session_id: session_id.clone(),
@@ -107,13 +107,20 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
     })
 }
 
-/// What the agent is given, as JSON: a document as it is, anything else as text.
+/// What the agent is given, as a definition has it: a document as it is, anything else as text.
 pub(super) fn input(bytes: &[u8]) -> Result<Value, Failure> {
-    if let Ok(document) = serde_json::from_slice(bytes) {
-        return Ok(document);
+    match serde_json::from_slice(bytes) {
+        Ok(document @ (Value::Object(_) | Value::Array(_))) => Ok(document),
+        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | Err(_) => {
+            exact_input(bytes)
+        }
     }
+}
+
+/// What the agent is given, byte for byte: a JSON string stands for its text.
+fn exact_input(bytes: &[u8]) -> Result<Value, Failure> {
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
-        Failure::new(ErrorCode::PayloadUnreadable, "the payload is neither JSON nor UTF-8 text")
+        Failure::new(ErrorCode::PayloadUnreadable, "the payload is no UTF-8 text")
             .hint("bytes of another kind cannot be given to a run of a server: send them encoded")
     })?;
     Ok(Value::String(text))
@@ -174,7 +181,7 @@ impl Away<'_> {
         };
         let shown = self.show(run_id);
         let mut shown = std::pin::pin!(shown);
-        let record = 'shown: loop {
+        let mut record = 'shown: loop {
             tokio::select! {
                 ended = &mut shown => break 'shown ended.map_err(lost)?,
                 () = interrupts.next() => {}
@@ -203,6 +210,10 @@ impl Away<'_> {
                 .printer
                 .note(&format!("run {run_id} is carried on by run {}", handoff.run_id));
             return Box::pin(self.foreground(&handoff.run_id)).await;
+        }
+        let is_shown = self.json || record.coordinator.is_some();
+        if is_shown {
+            self.remote.complete(&mut record).await?;
         }
         if record.coordinator.is_some() && record.status == "completed" && !self.json {
             // Its agents print for themselves: what it gives is all there is to show.
@@ -260,5 +271,5 @@ impl Away<'_> {
 
 /// The payload that was typed, as a run of a server is given it.
 pub(super) fn typed_input(text: &str) -> Result<Value, Failure> {
-    input(&submit::payload(text)?)
+    exact_input(&submit::payload(text)?)
 }

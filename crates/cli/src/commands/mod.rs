@@ -33,6 +33,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod messages;
 pub(crate) mod migrate;
+pub(crate) mod output;
 mod packed;
 pub(crate) mod pause;
 pub(crate) mod prices;
@@ -111,6 +112,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Usage(args) => usage::run(context, args).await,
         Command::Prices(args) => prices::run(context, &args),
         Command::Artifacts(args) => artifacts::run(context, args).await,
+        Command::Output(args) => output::run(context, args).await,
         Command::Container(command) => container::run(context, command).await,
         Command::Bom(args) => bom::run(context, args).await,
         Command::Build(args) => build::run(context, &args),

@@ -13,7 +13,7 @@ use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::service::address_holder;
 use errand_engine::supervise::{Company, HangUp, Usher, supervise};
-use errand_engine::{Engine, record_file, sessions, wait};
+use errand_engine::{Engine, record_file, sessions, values, wait};
 use errand_engine::{again, agents};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
@@ -433,7 +433,10 @@ fn report_stored(
 ) -> Result<u8, Failure> {
     let was_interrupted =
         matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
-    let record = record_file::record(engine, stored);
+    let mut record = record_file::record(engine, stored);
+    if json {
+        values::put_in(engine, &stored.run, &mut record, u64::MAX);
+    }
     show_record(context, &record, json)?;
     report(context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::record_file;
 use errand_engine::wait::{self, Waited};
+use errand_engine::{record_file, values};
 use tokio::time::Instant;
 
 use crate::context::Context;
@@ -34,11 +34,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut last = 0;
     let mut records = Vec::new();
     for run_id in &ids {
-        let record = match &place {
+        let mut record = match &place {
             Place::Here(engine) => {
                 let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
                     wait::until_over(engine, run_id, deadline).await?;
-                record_file::record(engine, &stored)
+                let mut record = record_file::record(engine, &stored);
+                if args.json {
+                    values::put_in(engine, &stored.run, &mut record, u64::MAX);
+                }
+                record
             }
             Place::There(remote) => remote.wait(run_id, deadline).await?,
         };
@@ -50,6 +54,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         last = exit_code_of(&record);
         if args.json {
+            if let Place::There(remote) = &place {
+                remote.complete(&mut record).await?;
+            }
             records.push(record);
         } else {
             context.printer.line(&last.to_string())?;

@@ -3,18 +3,24 @@
 use std::io::Write as _;
 
 use errand_api::bom_page::{BomGeneration, BomPage};
-use errand_api::record::RecordArtifact;
-use errand_engine::export::Wanted;
+use errand_api::record::{Record, RecordArtifact};
+use errand_engine::{export, values};
 use errand_model::{Digest, RunId};
 use futures_util::StreamExt as _;
-use reqwest::header::ETAG;
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::header::{CONTENT_TYPE, ETAG};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::Remote;
 use super::answer::not_a_server;
+use crate::commands::output::Wanted;
 use crate::failure::Failure;
 use crate::target::Target;
+
+/// The media type of documents.
+const JSON: &str = "application/json";
+/// Documents up to this length are kept in events, without a line's end.
+const SHORT_BYTES: u64 = errand_model::INLINE_LIMIT_BYTES as u64;
 
 /// An inventory, complete, and what it is called.
 #[derive(Debug)]
@@ -39,11 +45,63 @@ impl Remote {
         self.stream_into(self.request(Method::GET, &path), target).await
     }
 
+    /// Writes a value of a run to `target`, which is opened once there is one. Returns whether there is.
+    pub(crate) async fn write_value(
+        &self,
+        run_id: &RunId,
+        wanted: &Wanted,
+        target: impl FnOnce() -> Result<Target, Failure>,
+    ) -> Result<bool, Failure> {
+        let response = self.value(run_id, wanted).await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return Ok(false);
+        }
+        let mut target = target()?;
+        let is_document = response.headers().get(CONTENT_TYPE).is_some_and(|it| it == JSON);
+        let is_short = response.content_length().is_some_and(|length| length <= SHORT_BYTES);
+        self.take(response, |bytes| {
+            target.write_all(bytes).map_err(|error| target.unwritten(&error))
+        })
+        .await?;
+        if is_document && is_short {
+            target.write_all(b"\n").map_err(|error| target.unwritten(&error))?;
+        }
+        target.flush().map_err(|error| target.unwritten(&error))?;
+        Ok(true)
+    }
+
+    /// Puts the input and the output of a run into its record where those are links.
+    pub(crate) async fn complete(&self, record: &mut Record) -> Result<(), Failure> {
+        let run_id = record.run_id.clone();
+        let values = [(Wanted::Input, &mut record.input), (Wanted::Output, &mut record.output)];
+        for (wanted, value) in values {
+            if value.pointer("/$blob/href").is_none() {
+                continue;
+            }
+            let response = self.value(&run_id, &wanted).await?;
+            let bytes = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+            *value = values::value_of_bytes(bytes.into());
+        }
+        Ok(())
+    }
+
+    async fn value(&self, run_id: &RunId, wanted: &Wanted) -> Result<Response, Failure> {
+        let run_id = run_id.as_str();
+        let request = match wanted {
+            Wanted::Output => self.request(Method::GET, &["runs", run_id, "output"]),
+            Wanted::Input => self.request(Method::GET, &["runs", run_id, "input"]),
+            Wanted::Blob(digest) => {
+                self.request(Method::GET, &["runs", run_id, "blobs", digest.as_str()])
+            }
+        };
+        self.send(request).await
+    }
+
     /// Writes the archive of a run.
     pub(crate) async fn export(
         &self,
         run_id: &RunId,
-        wanted: Wanted,
+        wanted: export::Wanted,
         target: &mut Target,
     ) -> Result<(), Failure> {
         let request = self.request(Method::GET, &["runs", run_id.as_str(), "export"]);

@@ -75,6 +75,7 @@ impl Remote {
     /// The same with its usage by step.
     pub(crate) async fn inspect(&self, run_id: &RunId) -> Result<Record, Failure> {
         let mut record = self.record(run_id).await?;
+        self.complete(&mut record).await?;
         if record.counters.model_calls + record.counters.tool_calls > 0 {
             let (agent, days) = (None, (None, None));
             let ask = UsageAsk { by: "step", agent, run_id: Some(run_id), days };

@@ -15,8 +15,10 @@ use crate::support::{
 pub(crate) fn answers(name: &str, expression: &str) -> Agent {
     let script = format!(
         "import json, os, sys\n\
-         given = json.load(open(os.environ['ERRAND_INPUT'])) \
-         if os.path.getsize(os.environ['ERRAND_INPUT']) else None\n\
+         def document(text):\n\
+         \x20   try: return json.loads(text)\n\
+         \x20   except ValueError: return text or None\n\
+         given = document(open(os.environ['ERRAND_INPUT']).read())\n\
          print(json.dumps({expression}))\n"
     );
     Agent::python(&script).named(name)

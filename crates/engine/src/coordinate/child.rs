@@ -51,7 +51,7 @@ impl Opened {
         }
         let index = usize::try_from(*index).unwrap_or(usize::MAX);
         match self.items.get(member).and_then(|items| items.get(index)) {
-            Some(item) => Ok(Some(errand_model::canonical::to_string(item).into_bytes())),
+            Some(item) => Ok(Some(crate::payload::input_of_value(item))),
             // It says what is missing.
             None => material::bytes(engine, coordinator, input),
         }

@@ -98,7 +98,7 @@ fn submission(
     })?;
     let parcel = parcels::open(engine, &agent.digest)?;
     let given: Option<&Payload> = requested.input.as_ref().or(spec.input.as_ref());
-    let input = given.map(|given| payload::to_bytes(&engine.blobs(), given)).transpose()?;
+    let input = given.map(|given| payload::input_of(&engine.blobs(), given)).transpose()?;
     let files = parcel.files_path();
     let (kind, env) = (RunKind::Job, &spec.env);
     let draft = Draft { agent: &parcel.agent, files: &files, kind, input: input.as_deref(), env };

@@ -38,7 +38,7 @@ pub(super) fn bytes(
     material: &Material,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let exact = |payload: &Payload| {
-        payload::to_bytes(&engine.blobs(), payload).map_err(|error| unreadable(&error))
+        payload::input_of(&engine.blobs(), payload).map_err(|error| unreadable(&error))
     };
     match material {
         Material::Nothing => Ok(None),
@@ -49,7 +49,7 @@ pub(super) fn bytes(
         | Material::List(_)
         | Material::Template { .. } => {
             let value = value(engine, run, material)?;
-            Ok(Some(errand_model::canonical::to_string(&value).into_bytes()))
+            Ok(Some(payload::input_of_value(&value)))
         }
     }
 }
@@ -113,6 +113,7 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
         payload::to_json(&engine.blobs(), payload).map_err(|error| unreadable(&error))
     };
     let part = |part: &Option<Payload>| part.as_ref().map_or(Ok(Value::Null), read);
+    check_size(engine, material)?;
     match material {
         Material::Nothing => Ok(Value::Null),
         Material::Input => part(&run.spec.input),
@@ -149,6 +150,30 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
                 .map_err(|unfilled| failure("mapping_failed", unfilled.to_string()))
         }
     }
+}
+
+/// Refuses outputs of several agents that are larger together than one output may be: they are put
+/// together in memory.
+fn check_size(engine: &Engine, material: &Material) -> Result<(), Failure> {
+    let size = |part: &Option<Payload>| part.as_ref().map_or(0, payload::size_bytes);
+    let size_bytes: u64 = match material {
+        Material::Object(members) => members.values().map(size).sum(),
+        Material::List(items) => items.iter().map(size).sum(),
+        Material::Nothing
+        | Material::Input
+        | Material::Payload(_)
+        | Material::Item { .. }
+        | Material::Template { .. } => return Ok(()),
+    };
+    let limit_bytes = engine.output_limit_bytes();
+    if size_bytes <= limit_bytes {
+        return Ok(());
+    }
+    let message = format!(
+        "the outputs that are put together have {size_bytes} bytes, and an output at most \
+         {limit_bytes}; give larger results as artifacts, or raise limits.output (ERRAND_MAX_OUTPUT)"
+    );
+    Err(failure("output_too_large", message))
 }
 
 /// What a template may refer to.

@@ -14,9 +14,10 @@ use super::log::{Known, Logged, known_key, trim};
 use super::reference::{Place, Request};
 use super::template::{render, render_text};
 use super::{Error, define, verify};
-use crate::firing::{Firing, input_bytes, is_changed, is_session, put};
+use crate::firing::{Firing, is_changed, is_session, put};
 use crate::listener::mask;
 use crate::outbox::read;
+use crate::payload::input_of_value;
 use crate::{Engine, Error as EngineError, admit};
 
 /// How often a request is looked at again after an equal one came between.
@@ -212,7 +213,7 @@ fn make(
         namespace: namespace.map(str::to_owned),
         agent: definition.agent.clone(),
         trigger,
-        input: Some(input_bytes(&input)),
+        input: Some(input_of_value(&input)),
         labels,
         session_id,
     };

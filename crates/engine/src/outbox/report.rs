@@ -4,7 +4,7 @@ use errand_model::{DEFAULT_NAMESPACE, unscoped};
 use serde_json::{Value, json};
 
 use super::entry::Entry;
-use crate::{Engine, Error, record_file};
+use crate::{Engine, Error, record_file, values};
 
 /// `{"type", "timestamp", "data"}`; `data` is the run's record, with its namespace, once the run is
 /// over. The same bytes at every try. `None`: the run is gone.
@@ -18,6 +18,7 @@ pub(super) async fn body(
         None => {
             let Some(stored) = engine.store().load(&entry.run_id).await? else { return Ok(None) };
             let mut record = record_file::record(engine, &stored);
+            values::put_in(engine, &stored.run, &mut record, values::REPORT_VALUE_BYTES);
             record.session_id = record.session_id.map(|id| unscoped(namespace, &id).to_owned());
             // What another machine can make nothing of.
             (record.pid, record.process_group_id) = (None, None);

@@ -8,7 +8,8 @@ use errand_model::{RunId, Timestamp, run};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::firing::{Firing, input_bytes};
+use crate::firing::Firing;
+use crate::payload::input_of_value;
 
 /// Slots of the past that are kept, the latest first.
 const KEPT: usize = 20;
@@ -129,7 +130,7 @@ impl Definition {
                     "timezone": self.timezone,
                 })),
             },
-            input: self.input.as_ref().map(input_bytes),
+            input: self.input.as_ref().map(input_of_value),
             labels: self.labels.clone(),
             session_id: self.session_id.clone(),
         }

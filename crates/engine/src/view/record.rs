@@ -5,9 +5,10 @@ use errand_model::RunId;
 use errand_store::Stored;
 
 use super::usage_by_step;
-use crate::{Engine, Error, reconcile, record_file, sessions, wait};
+use crate::{Engine, Error, reconcile, record_file, sessions, values, wait};
 
-/// The record of a run as it is now, with the run it waits behind and its usage by step.
+/// The record of a run as it is now, with the run it waits behind, its usage by step, and its input
+/// and output however long they are.
 ///
 /// # Errors
 ///
@@ -29,6 +30,7 @@ pub async fn manifest(engine: &Engine, run_id: &RunId) -> Result<Manifest, Error
 async fn whole(engine: &Engine, run_id: &RunId) -> Result<(Stored, Record), Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     let mut record = record_file::record(engine, &stored);
+    values::put_in(engine, &stored.run, &mut record, u64::MAX);
     record.waits_behind = sessions::waits_behind(engine, &stored).await?;
     record.usage.by_step = usage_by_step(engine, &stored.run).await?;
     Ok((stored, record))

@@ -74,7 +74,7 @@ pub(crate) async fn get_artifact(
 }
 
 /// A file to be saved, never shown: an agent may have written anything into it.
-fn disposition(name: &str) -> HeaderValue {
+pub(super) fn disposition(name: &str) -> HeaderValue {
     let base = name.rsplit('/').next().unwrap_or(name);
     let plain: String = base
         .chars()
@@ -94,22 +94,22 @@ fn disposition(name: &str) -> HeaderValue {
 }
 
 /// The entity tag of a content.
-fn tag(digest: &Digest) -> HeaderValue {
+pub(super) fn tag(digest: &Digest) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{digest}\""))
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Whether the client has it already.
-fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let given = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let (Some(given), Ok(tag)) = (given, tag.to_str()) else { return false };
     given.split(',').map(|one| one.trim().trim_start_matches("W/")).any(|it| it == "*" || it == tag)
 }
 
 /// A blob of the registry.
-struct Blob {
-    file: File,
-    size_bytes: u64,
+pub(super) struct Blob {
+    pub(super) file: File,
+    pub(super) size_bytes: u64,
 }
 
 impl Content for Blob {

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::State;
 use errand_api::gateway::run::{StepPage, StepRecord};
-use errand_api::record::payload_value;
+use errand_api::record::step_output;
+use errand_model::RunId;
 use errand_model::step::{Step, StepState};
 use serde_json::json;
 
@@ -23,16 +24,16 @@ pub(crate) async fn list_steps(
         live == Some(step.attempt)
             || (stored.run.coordination.is_some() && !stored.run.status.is_terminal())
     };
-    let records = steps.iter().map(|step| record(step, goes_on(step)));
+    let records = steps.iter().map(|step| record(&stored.run.id, step, goes_on(step)));
     Ok(Json(StepPage { steps: records.collect() }))
 }
 
-fn record(step: &Step, goes_on: bool) -> StepRecord {
+fn record(run_id: &RunId, step: &Step, goes_on: bool) -> StepRecord {
     let (status, ended_at, output, error) = match &step.state {
         StepState::Started if goes_on => ("running", None, None, None),
         StepState::Started => ("interrupted", None, None, None),
         StepState::Completed(result) => {
-            let output = payload_value(result.output.as_ref());
+            let output = step_output(run_id, result.output.as_ref());
             ("completed", Some(result.at), Some(output), None)
         }
         StepState::Failed { error, exit_code, at } => {

@@ -46,6 +46,7 @@ mod run_and_wait;
 mod schedules;
 mod sessions;
 mod usage;
+mod values;
 mod verify_run;
 mod wait_for_run;
 mod wake_run;
@@ -146,6 +147,9 @@ fn beside_runs() -> Vec<Handled> {
         handled("list_workers", workers::list_workers),
         handled("list_artifacts", files::list_artifacts),
         handled("get_artifact", files::get_artifact),
+        handled("get_output", values::get_output),
+        handled("get_input", values::get_input),
+        handled("get_blob", values::get_blob),
         handled("get_log", files::get_log),
         handled("get_bom", files::get_bom),
         handled("list_boms", files::list_boms),

@@ -1,0 +1,202 @@
+//! What runs are given and produce, for those who may read them: in place where it is short enough,
+//! else by a link to its bytes.
+
+use std::fs::File;
+
+use errand_api::record::Record;
+use errand_model::event::EventBody;
+use errand_model::run::Run;
+use errand_model::{Digest, Encoding, Payload, RunId};
+use serde_json::Value;
+
+use crate::{Engine, Error, payload};
+
+/// The longest input and output that stand in the answer about one run: two of them and the rest of
+/// the record fit into the 4 MiB that clients of gRPC take.
+pub const ANSWER_VALUE_BYTES: u64 = 1024 * 1024;
+/// The longest that stand in a report to a callback: receivers take little more, as a rule.
+pub const REPORT_VALUE_BYTES: u64 = 256 * 1024;
+/// Events that are looked through at once.
+const PAGE: u32 = 500;
+
+/// Puts the run's input and output into its record where they have at most so many bytes. What is
+/// longer, or cannot be read, stays a link.
+pub fn put_in(engine: &Engine, run: &Run, record: &mut Record, limit_bytes: u64) {
+    let places = [(&mut record.input, &run.spec.input), (&mut record.output, &run.output)];
+    for (place, kept) in places {
+        let Some(Payload::Blob(blob)) = kept else { continue };
+        if blob.size_bytes > limit_bytes {
+            continue;
+        }
+        match payload::to_json(&engine.blobs(), &Payload::Blob(blob.clone())) {
+            Ok(value) => *place = value,
+            Err(error) => tracing::warn!("a value of run {} cannot be read: {error}", run.id),
+        }
+    }
+}
+
+/// Bytes of a value, and what they are.
+#[derive(Debug)]
+pub struct Bytes {
+    /// What they are.
+    pub encoding: Encoding,
+    /// What they are called.
+    pub digest: Digest,
+    /// Where they are.
+    pub place: BytesPlace,
+}
+
+/// Where the bytes of a value are.
+#[derive(Debug)]
+pub enum BytesPlace {
+    /// In memory.
+    Memory(Vec<u8>),
+    /// In a file, from its beginning, so many.
+    File(File, u64),
+}
+
+impl Bytes {
+    /// Opens what is kept.
+    ///
+    /// # Errors
+    ///
+    /// If a blob is missing.
+    pub fn of(engine: &Engine, kept: &Payload) -> Result<Self, Error> {
+        let encoding = match kept {
+            Payload::Blob(blob) => return Self::blob(engine, &blob.digest, blob.encoding),
+            Payload::Json(_) => Encoding::Json,
+            Payload::Text(_) => Encoding::Text,
+            Payload::Base64(_) => Encoding::Binary,
+        };
+        let bytes = payload::to_bytes(&engine.blobs(), kept)?;
+        Ok(Self { encoding, digest: Digest::of(&bytes), place: BytesPlace::Memory(bytes) })
+    }
+
+    /// Opens a blob.
+    ///
+    /// # Errors
+    ///
+    /// If it is missing.
+    pub fn blob(engine: &Engine, digest: &Digest, encoding: Encoding) -> Result<Self, Error> {
+        let (file, size_bytes) = engine.blobs().open(digest)?;
+        let place = BytesPlace::File(file, size_bytes);
+        Ok(Self { encoding, digest: digest.clone(), place })
+    }
+}
+
+/// Returns what a value is, from its bytes: JSON where they are one document, else a string, else
+/// `{"$base64": …}`.
+pub fn value_of_bytes(bytes: Vec<u8>) -> Value {
+    use base64::Engine as _;
+    if let Ok(value) = serde_json::from_slice(&bytes) {
+        return value;
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Value::String(text),
+        Err(error) => {
+            let text = base64::prelude::BASE64_STANDARD.encode(error.as_bytes());
+            serde_json::json!({ "$base64": text })
+        }
+    }
+}
+
+/// Returns what the bytes of that digest are, if the journal of the run names them; `None`: it does
+/// not, and whoever may read the run has no right to them.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn named(
+    engine: &Engine,
+    run_id: &RunId,
+    digest: &Digest,
+) -> Result<Option<Encoding>, Error> {
+    let mut after = 0;
+    loop {
+        let events = engine.store().events(run_id, after, PAGE).await?;
+        let Some(last) = events.last() else { return Ok(None) };
+        after = last.seq;
+        for event in &events {
+            if event.data.contains(digest.as_str())
+                && let Ok(body) = event.body()
+                && let Ok(data) = serde_json::from_str(&event.data)
+                && let Some(encoding) = named_by(&body, &data, digest)
+            {
+                return Ok(Some(encoding));
+            }
+        }
+    }
+}
+
+/// Members of events that hold payloads.
+const PAYLOADS: [&str; 8] =
+    ["input", "output", "stderr", "state", "answer", "payload", "result", "heartbeat_input"];
+
+/// What an event says of that digest, in a place that errand writes and no agent.
+fn named_by(body: &EventBody, data: &Value, digest: &Digest) -> Option<Encoding> {
+    let blob = |value: &Value, name: &str| {
+        let members = value.as_object().filter(|members| members.len() == 1)?;
+        let blob: errand_model::Blob = serde_json::from_value(members.get(name)?.clone()).ok()?;
+        (blob.digest == *digest).then_some(blob.encoding)
+    };
+    let members = data.as_object()?;
+    if let EventBody::Reported(_) = body {
+        return members.values().find_map(|member| blob(member, payload::SHORTENED));
+    }
+    if let EventBody::ArtifactCreated(created) = body {
+        return (created.digest == *digest).then_some(Encoding::Binary);
+    }
+    if let EventBody::SessionAppended(_) = body {
+        let messages = members.get("messages")?.as_array()?;
+        return messages.iter().find_map(|message| blob(message.get("content")?, "blob"));
+    }
+    let of = |members: &Value| {
+        let mut payloads = PAYLOADS.iter().filter_map(|name| members.get(*name));
+        payloads.find_map(|member| blob(member, "blob"))
+    };
+    let service = || {
+        let service = members.get("service")?;
+        let schedules = service.get("schedules").and_then(Value::as_array);
+        of(service).or_else(|| schedules?.iter().find_map(of))
+    };
+    of(data).or_else(service)
+}
+
+#[cfg(test)]
+mod tests {
+    use errand_model::{Event, Hash, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(kind: &str, data: &Value, expect: Option<Encoding>) {
+        let event = Event {
+            run_id: RunId::new(Timestamp::from_millis(1), 1),
+            seq: 1,
+            at: Timestamp::from_millis(1),
+            attempt: 1,
+            kind: kind.to_owned(),
+            data: data.to_string(),
+            hash: Hash::ZERO,
+        };
+        let digest = Digest::of(b"x");
+        let body = event.body().unwrap();
+        assert_eq!(named_by(&body, data, &digest), expect, "{kind} {data}");
+    }
+
+    #[test]
+    fn an_event_names_blobs_only_where_errand_wrote_them() {
+        let blob = json!({ "digest": Digest::of(b"x"), "size_bytes": 1, "encoding": "text" });
+        let done = |output: Value| json!({ "key": "a", "output": output, "stderr": null, "duration_ms": 1 });
+        check("step.completed", &done(json!({ "blob": blob })), Some(Encoding::Text));
+        check("step.completed", &done(json!({ "json": { "blob": blob } })), None);
+        check("step.completed", &done(json!({ "json": { "$blob": blob } })), None);
+        check("acme.note", &json!({ "long": { "$blob": blob } }), Some(Encoding::Text));
+        check("acme.note", &json!({ "long": { "x": { "$blob": blob } } }), None);
+        check("acme.note", &json!({ "output": { "blob": blob } }), None);
+        let artifact = json!({
+            "name": "a", "digest": Digest::of(b"x"), "size_bytes": 1, "media_type": null
+        });
+        check("artifact.created", &artifact, Some(Encoding::Binary));
+    }
+}
