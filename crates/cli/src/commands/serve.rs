@@ -22,10 +22,10 @@ Examples:
   errand serve -d my-agent --schedule '@every 30s'          twice a minute
   errand serve -d my-agent --listen 127.0.0.1:8080 --listen-path /hook
 
-Schedules and listeners of flags and agent file add up. --listen names a listener of the file by its
-address, or adds one: with what the file says of its only listener, if it has just one. The other
---listen-... flags are about the listeners that --listen names, or else about all of the file. They win
-over it; methods and hosts are put together.")]
+Schedules and listeners of flags and agent file add up. --listen names a listener of the file by
+its address, or adds one: with what the file says of its only listener, if it has just one. The
+other --listen-... flags are about the listeners that --listen names, or else about all of the
+file. They win over it; methods and hosts are put together.")]
 pub(crate) struct Args {
     #[command(flatten)]
     common: Common,

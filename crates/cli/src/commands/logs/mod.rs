@@ -26,8 +26,8 @@ pub(super) use screen::Screen;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Of a coordinator it is what all its children printed, however deep: one log by time, each line behind
-the key of its step. Of a service it is what woke it, and what its wakes printed: each line behind the
-reason and the end of the id of its wake.
+the key of its step. Of a service it is what woke it, and what its wakes printed: each line
+behind the reason and the end of the id of its wake.
 
 Examples:
   errand logs -f review
