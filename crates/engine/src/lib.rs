@@ -33,6 +33,7 @@ pub mod logs;
 pub mod metrics;
 mod named;
 mod off_thread;
+pub mod orphans;
 pub mod outbox;
 mod parcels;
 pub mod payload;

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use errand_engine::logs;
 use errand_engine::outbox::{Outbox, Settings};
 use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
+use errand_engine::{logs, orphans};
 
 use crate::Gateway;
 
@@ -35,6 +35,14 @@ pub(crate) async fn report(gateway: Gateway) {
     };
     let outbox = Outbox::new(gateway.engine().clone(), Settings::new(addresses));
     Box::pin(outbox.run(gateway.closing())).await;
+}
+
+/// Reconciles runs of this machine whose supervisor died, until the gateway closes.
+pub(crate) async fn look_after(gateway: Gateway) {
+    tokio::select! {
+        () = gateway.closing() => {}
+        () = orphans::watch(gateway.engine()) => {}
+    }
 }
 
 /// Removes copies of logs that nobody looks at any more, until the gateway closes.

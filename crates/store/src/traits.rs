@@ -140,6 +140,15 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
     /// Only those that any method has.
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error>;
 
+    /// Live runs that wait in no queue and are under no lease that ends by itself, but for those that
+    /// are paused and under none at all: a process of their own carries them on, or should. The
+    /// oldest first, at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error>;
+
     /// How many runs wait in the queue, by namespace: as far as `self` counts them, else nothing.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ pub use linux::alarm::until_wall_clock;
 pub use linux::clock::{host_name, since_boot, wall_clock};
 pub use linux::end::end_run_processes;
 pub use linux::freeze::is_run_frozen;
+pub use linux::gone::until_gone;
 pub use linux::helper::{Helper, StartedHelper, detach};
 pub use linux::identity::{Liveness, identity_of, liveness, own_identity, process_group_of};
 pub use linux::orphans::{adopt_orphans, reap_orphans};

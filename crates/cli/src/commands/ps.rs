@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
 use errand_api::record::Record;
-use errand_engine::{Engine, reconcile, record_file, sessions};
+use errand_engine::{Engine, reconcile, view};
 use errand_model::RunId;
 use errand_model::event::RunKind;
 use errand_store::{Filter, Page, Stored};
@@ -145,9 +145,7 @@ async fn records(
             let stored = reconciled(context, engine, stored).await;
             // Some turn out to be over.
             if !(filter.live && stored.run.status.is_terminal()) {
-                let mut record = record_file::record(engine, &stored);
-                record.waits_behind = sessions::waits_behind(engine, &stored).await?;
-                records.push(record);
+                records.push(view::listed(engine, &stored).await?);
             }
         }
         if is_last_page {

@@ -251,7 +251,7 @@ fn answers_both(sandbox: &Sandbox, run: Running) {
     drop(sandbox.errand(["approve", &run_id]).run().ok());
     run.wait_for_stderr("waits for an answer: which colour?");
     run.wait_for_stderr(&format!("errand input {run_id} --input inp_"));
-    drop(sandbox.errand(["input", &run_id, "red"]).run().ok());
+    drop(sandbox.errand(["input", &run_id, "\"red\""]).run().ok());
     assert_eq!(run.wait().ok().stdout(), "done\n");
 }
 

@@ -44,6 +44,7 @@ mod migrate;
 mod namespaces;
 mod openapi;
 mod operations;
+mod orphans;
 mod otlp;
 mod output_parts;
 mod outputs;

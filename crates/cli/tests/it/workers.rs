@@ -524,6 +524,25 @@ fn a_run_that_interrupts_its_session_ends_the_one_that_holds_the_only_slot() {
 }
 
 #[test]
+fn a_worker_tells_of_its_runs_long_before_its_next_heartbeat() {
+    let sandbox = sandbox();
+    let queue = Queue::of(&sandbox);
+    // The heartbeat of such a lease is beyond the limit of the test.
+    let worker = worker_with(&sandbox, "1h", &["--worker-name", "one"]);
+    let busy = |count: u64| {
+        wait_until("the worker tells how many runs it has", LIMIT, || {
+            told(&sandbox).first().is_some_and(|worker| worker["busy"] == count)
+        });
+    };
+    busy(0);
+    let run_id = queue.add(&sandbox.agent(&sleeper()));
+    busy(1);
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+    busy(0);
+    drain(worker);
+}
+
+#[test]
 fn workers_tell_what_they_have_and_do_until_they_end() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);

@@ -252,6 +252,10 @@ impl Store for Metered {
         Ok(renewed)
     }
 
+    async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.inner.unqueued(limit).await
+    }
+
     async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<RunId>, Error> {
         self.inner.expired(now, limit).await
     }

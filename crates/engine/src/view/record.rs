@@ -17,6 +17,17 @@ pub async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Error> {
     Ok(whole(engine, run_id).await?.1)
 }
 
+/// The record of a run as a list shows it: with the run it waits behind.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn listed(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
+    let mut record = record_file::record(engine, stored);
+    record.waits_behind = sessions::waits_behind(engine, stored).await?;
+    Ok(record)
+}
+
 /// The same as a manifest: kind Run, with metadata, spec and status.
 ///
 /// # Errors
@@ -29,9 +40,8 @@ pub async fn manifest(engine: &Engine, run_id: &RunId) -> Result<Manifest, Error
 
 async fn whole(engine: &Engine, run_id: &RunId) -> Result<(Stored, Record), Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
-    let mut record = record_file::record(engine, &stored);
+    let mut record = listed(engine, &stored).await?;
     values::put_in(engine, &stored.run, &mut record, u64::MAX);
-    record.waits_behind = sessions::waits_behind(engine, &stored).await?;
     record.usage.by_step = usage_by_step(engine, &stored.run).await?;
     Ok((stored, record))
 }

@@ -36,6 +36,8 @@ pub(super) struct HeldRuns {
     runs: Mutex<BTreeMap<RunId, Held>>,
     /// Told when the leases are to be renewed at once, to hear what is asked of the runs.
     pub(super) look: Notify,
+    /// Told when a run was added or removed.
+    pub(super) news: Notify,
     /// No more runs are claimed.
     is_draining: AtomicBool,
 }
@@ -50,6 +52,7 @@ impl HeldRuns {
         let orders = held.orders.subscribe();
         let listed = Listed { runs: Arc::clone(self), run_id: run_id.clone(), epoch: held.epoch };
         self.runs().insert(run_id, held);
+        self.news.notify_one();
         (orders, listed)
     }
 
@@ -59,6 +62,7 @@ impl HeldRuns {
         let mut runs = self.runs();
         if runs.get(run_id).is_some_and(|held| held.epoch == epoch) {
             runs.remove(run_id);
+            self.news.notify_one();
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use errand_agent::os::since_boot;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::Options;
 use super::held::HeldRuns;
@@ -17,6 +18,9 @@ use crate::{Engine, Error};
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// How long the end of a worker may take to be told.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Runs that came or went are told so much later, all of that time together: each telling is a
+/// commit.
+const NEWS_AFTER: Duration = Duration::from_millis(600);
 /// Renewals that are asked for follow each other no faster: each is a commit.
 const AT_ONCE_EVERY: Duration = Duration::from_millis(5);
 
@@ -74,11 +78,22 @@ impl Drop for Leases {
 
 async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration, herald: &mut Herald) {
     let heartbeat = lease_for / 3;
-    let mut wait = Duration::ZERO;
+    let mut next = Instant::now();
     loop {
-        drop(tokio::time::timeout(wait, held.look.notified()).await);
+        let news = async {
+            held.news.notified().await;
+            tokio::time::sleep(NEWS_AFTER).await;
+        };
+        tokio::select! {
+            () = held.look.notified() => {}
+            () = tokio::time::sleep_until(next) => {}
+            () = news => {
+                herald.tell(engine).await;
+                continue;
+            }
+        }
         let is_renewed = renew(engine, held, lease_for).await;
-        wait = if is_renewed { heartbeat } else { TRY_AGAIN_AFTER.min(heartbeat) };
+        next = Instant::now() + if is_renewed { heartbeat } else { TRY_AGAIN_AFTER.min(heartbeat) };
         herald.tell(engine).await;
         tokio::time::sleep(AT_ONCE_EVERY).await;
     }

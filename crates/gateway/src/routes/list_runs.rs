@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run::{AnyKind, RunPage, RunQuery};
+use errand_engine::view;
 use errand_model::event::RunKind;
 use errand_model::{RunId, scoped};
 use errand_store::{Filter, Namespaces, Page};
@@ -13,7 +14,6 @@ use errand_store::{Filter, Namespaces, Page};
 use crate::Gateway;
 use crate::auth::Caller;
 use crate::extract::Query;
-use crate::record::record;
 use crate::refusal::Refusal;
 
 /// Runs on a page unless said.
@@ -39,7 +39,10 @@ pub(crate) async fn list_runs(
     let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let last = found.last().map(|stored| stored.run.id.to_string());
-    let runs = found.iter().map(|stored| record(&gateway, stored)).collect();
+    let mut runs = Vec::with_capacity(found.len());
+    for stored in &found {
+        runs.push(view::listed(gateway.engine(), stored).await?);
+    }
     Ok(Json(RunPage { runs, next_cursor: last.filter(|_| has_more) }))
 }
 

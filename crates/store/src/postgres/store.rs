@@ -106,6 +106,10 @@ impl Store for Postgres {
         ask!(self, "looks for lost runs", |db| read::expired(db, now, limit))
     }
 
+    async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error> {
+        ask!(self, "looks for runs with supervisors", |db| read::unqueued(db, limit))
+    }
+
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
         ask!(self, "counts what waits", |db| read::waiting(db, now))
     }

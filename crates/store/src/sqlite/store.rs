@@ -90,6 +90,10 @@ impl Store for Sqlite {
         self.read("looks for lost runs", |connection| read::expired(connection, now, limit))
     }
 
+    async fn unqueued(&self, limit: u32) -> Result<Vec<RunId>, Error> {
+        self.read("looks for runs with supervisors", |connection| read::unqueued(connection, limit))
+    }
+
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
         self.read("counts what waits", |connection| read::waiting(connection, now))
     }

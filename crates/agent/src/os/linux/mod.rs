@@ -4,6 +4,7 @@ pub(super) mod alarm;
 pub(super) mod clock;
 pub(super) mod end;
 pub(super) mod freeze;
+pub(super) mod gone;
 pub(super) mod helper;
 pub(super) mod identity;
 pub(super) mod memory;

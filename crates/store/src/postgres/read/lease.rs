@@ -19,6 +19,16 @@ pub(in crate::postgres) async fn expired(
     rows.iter().map(|row| run_id(row.try_get(0)?)).collect()
 }
 
+/// See [`crate::Store::unqueued`].
+pub(in crate::postgres) async fn unqueued(db: &Db, limit: u32) -> Result<Vec<RunId>, Failure> {
+    const SQL: &str = "SELECT r.run_id FROM runs r LEFT JOIN leases l ON l.run = r.run \
+         WHERE r.ended_at_ms IS NULL AND l.expires_at_ms IS NULL \
+         AND (l.run IS NOT NULL OR r.status <> 'paused') \
+         AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.run = r.run) ORDER BY r.run_id LIMIT $1";
+    let rows = db.query(SQL, &[&i64::from(limit)]).await?;
+    rows.iter().map(|row| run_id(row.try_get(0)?)).collect()
+}
+
 /// The requests of a run that wait for an answer, oldest first.
 pub(in crate::postgres) async fn requests(
     db: &Db,

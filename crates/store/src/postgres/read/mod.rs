@@ -23,7 +23,7 @@ pub(super) use document::{document, documents, due_documents};
 pub(super) use ended::ended;
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use find::find;
-pub(super) use lease::{expired, requests};
+pub(super) use lease::{expired, requests, unqueued};
 pub(super) use list::list;
 pub(super) use load::{Range, events_after, load, load_numbers, steps};
 pub(super) use question::questions;

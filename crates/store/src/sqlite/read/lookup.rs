@@ -64,8 +64,28 @@ pub(in crate::sqlite) fn expired(
 ) -> Result<Vec<RunId>, Failure> {
     const SQL: &str = "SELECT r.run_id FROM leases l JOIN runs r ON r.run = l.run \
          WHERE l.expires_at_ms < ?1 ORDER BY l.expires_at_ms LIMIT ?2";
-    let mut statement = connection.prepare_cached(SQL)?;
-    let mut rows = statement.query(params![now.as_millis(), limit])?;
+    run_ids(connection, SQL, params![now.as_millis(), limit])
+}
+
+/// See [`crate::Store::unqueued`].
+pub(in crate::sqlite) fn unqueued(
+    connection: &Connection,
+    limit: u32,
+) -> Result<Vec<RunId>, Failure> {
+    const SQL: &str = "SELECT r.run_id FROM runs r LEFT JOIN leases l ON l.run = r.run \
+         WHERE r.ended_at_ms IS NULL AND l.expires_at_ms IS NULL \
+         AND (l.run IS NOT NULL OR r.status <> 'paused') \
+         AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.run = r.run) ORDER BY r.run_id LIMIT ?1";
+    run_ids(connection, SQL, params![limit])
+}
+
+fn run_ids(
+    connection: &Connection,
+    sql: &str,
+    values: impl rusqlite::Params,
+) -> Result<Vec<RunId>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let id: String = row.get(0)?;

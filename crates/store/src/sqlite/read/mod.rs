@@ -18,7 +18,7 @@ pub(super) use document::{document, documents, due_documents};
 pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
-pub(super) use lookup::{ended, expired, find, requests};
+pub(super) use lookup::{ended, expired, find, requests, unqueued};
 pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,

@@ -138,6 +138,7 @@ macro_rules! conforms {
                 a_shared_bound_holds_among_many_claimers
                 a_run_beyond_its_bound_holds_no_other_up
                 runs_whose_lease_is_over_are_found
+                runs_with_a_process_of_their_own_are_found
                 a_renewal_says_of_what_something_is_asked
                 what_waits_is_counted_by_namespace;
             questions:

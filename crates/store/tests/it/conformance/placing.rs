@@ -10,6 +10,7 @@ use errand_store::{Claim, Pending, Store, Waiting};
 use tokio::task::JoinSet;
 
 use super::StoreFactory;
+use super::appending::started;
 use crate::world::{START, Writer, created, holder};
 
 async fn waiting(
@@ -165,6 +166,26 @@ pub(crate) async fn runs_whose_lease_is_over_are_found(factory: &impl StoreFacto
     store.take(&runs[2], 1, holder(4), Some(at(60))).await.unwrap();
     store.give_back(&runs[0], 1).await.unwrap();
     assert_eq!(expired(at(31), 9).await, []);
+}
+
+pub(crate) async fn runs_with_a_process_of_their_own_are_found(factory: &impl StoreFactory) {
+    let store = factory.open();
+    let queued = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let claimed = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let held = waiting(&*store, None, 0, Demands::default()).await.run.id;
+    let found = async |limit| store.unqueued(limit).await.unwrap();
+    assert_eq!(found(9).await, [], "a worker claims them");
+    let soon = Some(START.plus(Duration::from_secs(15)));
+    store.take(&claimed, 0, holder(3), soon).await.unwrap();
+    store.take(&held, 0, holder(3), None).await.unwrap();
+    assert_eq!(found(9).await, std::slice::from_ref(&held));
+    let other = started(&*store).await.run.id;
+    let mut both = [held.clone(), other];
+    both.sort();
+    assert_eq!(found(9).await, both);
+    assert_eq!(found(1).await, both[..1]);
+    store.give_back(&held, 1).await.unwrap();
+    assert!(!found(9).await.contains(&queued));
 }
 
 pub(crate) async fn a_renewal_says_of_what_something_is_asked(factory: &impl StoreFactory) {

@@ -1,0 +1,161 @@
+//! Runs that a process of this machine supervises: watched until it is dead, and reconciled then.
+//!
+//! A reconciler without input: any number of processes may do this at once. A supervisor is awaited
+//! with a pidfd; the registry is asked every second which runs there are, since nobody tells what
+//! another process commits to SQLite. Deliberately absent: a timer per run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::os::{self, Liveness};
+use errand_model::run::Run;
+use errand_model::{ProcessIdentity, RunId};
+use errand_store::Stored;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use crate::coordinate::family;
+use crate::{Engine, Error, reconcile};
+
+/// How often the registry is asked which runs there are: one query of the live runs.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// It is asked for at most a fiftieth of the time, however long the answer takes.
+const REST: u32 = 50;
+/// The most runs that are watched: each needs a file descriptor while its supervisor lives.
+const WATCHED: u32 = 512;
+/// Runs that are reconciled at the same time: each may start a helper.
+const AT_ONCE: usize = 4;
+/// What cannot be settled, or has no process to wait for, is looked at again so much later.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Watches supervisors of this machine, and reconciles their runs once they are dead, until it is
+/// dropped.
+pub async fn watch(engine: &Engine) {
+    let mut watched = Watched::new(engine);
+    loop {
+        let began = Instant::now();
+        // A registry that cannot be read now may be later.
+        drop(watched.look().await);
+        sleep((began.elapsed() * REST).max(LOOK_EVERY)).await;
+    }
+}
+
+/// Runs that are watched, each by a task.
+struct Watched {
+    engine: Engine,
+    tasks: BTreeMap<RunId, AbortHandle>,
+    attending: JoinSet<()>,
+    at_once: Arc<Semaphore>,
+}
+
+impl Watched {
+    fn new(engine: &Engine) -> Self {
+        let at_once = Arc::new(Semaphore::new(AT_ONCE));
+        Self { engine: engine.clone(), tasks: BTreeMap::new(), attending: JoinSet::new(), at_once }
+    }
+
+    /// Begins to watch runs that are new, and ends to watch those that are over.
+    async fn look(&mut self) -> Result<(), Error> {
+        while self.attending.try_join_next().is_some() {}
+        let live: BTreeSet<RunId> =
+            self.engine.store().unqueued(WATCHED).await?.into_iter().collect();
+        self.tasks.retain(|run_id, task| {
+            let is_live = live.contains(run_id);
+            if !is_live {
+                task.abort();
+            }
+            is_live && !task.is_finished()
+        });
+        for run_id in live {
+            if self.tasks.contains_key(&run_id) {
+                continue;
+            }
+            let (engine, at_once) = (self.engine.clone(), Arc::clone(&self.at_once));
+            let watching = run_id.clone();
+            let task =
+                self.attending.spawn(async move { attend(&engine, &watching, &at_once).await });
+            self.tasks.insert(run_id, task);
+        }
+        Ok(())
+    }
+}
+
+/// Reconciles a run whenever its supervisor is dead, until it needs none.
+async fn attend(engine: &Engine, run_id: &RunId, at_once: &Semaphore) {
+    loop {
+        let reconciled = {
+            let Ok(_permit) = at_once.acquire().await else { return };
+            reconciled(engine, run_id).await
+        };
+        let stored = match reconciled {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(run_id = run_id.as_str(), %error, "a run cannot be looked after");
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+        };
+        match supervisor(engine, &stored) {
+            // Its holder died before it could let go, and nobody is needed.
+            _ if stored.run.is_at_rest() => std::future::pending().await,
+            Supervisor::Here(process) if os::liveness(&process) == Liveness::Alive => {
+                os::until_gone(&process).await;
+            }
+            // One that could not be settled, in a registry that cannot be written for one.
+            Supervisor::Here(_) | Supervisor::Unknown => sleep(LOOK_AGAIN).await,
+            Supervisor::Elsewhere => std::future::pending().await,
+        }
+    }
+}
+
+/// The run as it really is; `None` if nobody has to supervise it any more.
+async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, Error> {
+    let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
+    let stored = Box::pin(reconcile::reconcile(engine, stored)).await?;
+    let is_left = stored.run.is_at_rest() && stored.lease.is_none();
+    let is_over = stored.run.status.is_terminal() || is_left;
+    Ok((!is_over).then_some(stored))
+}
+
+/// The process that carries a run on.
+enum Supervisor {
+    /// A process of this machine.
+    Here(ProcessIdentity),
+    /// Somebody who cannot be seen from here, or does without a process.
+    Elsewhere,
+    /// None that is known: it may be about to begin.
+    Unknown,
+}
+
+fn supervisor(engine: &Engine, stored: &Stored) -> Supervisor {
+    let run = &stored.run;
+    if let Some(lease) = &stored.lease {
+        if lease.holder.host != engine.holder().host {
+            return Supervisor::Elsewhere;
+        }
+        return match lease.expires_at {
+            None => Supervisor::Here(lease.holder.process.clone()),
+            Some(_) => Supervisor::Unknown,
+        };
+    }
+    if run.spec.placement.is_some() && !family::is_top(run) {
+        return Supervisor::Elsewhere;
+    }
+    let (host, process) = last_process(run);
+    match process {
+        _ if host != engine.holder().host => Supervisor::Elsewhere,
+        Some(process) => Supervisor::Here(process.clone()),
+        None => Supervisor::Unknown,
+    }
+}
+
+/// The machine and the process that worked for a run last, or admitted it.
+fn last_process(run: &Run) -> (&str, Option<&ProcessIdentity>) {
+    match run.attempts.last() {
+        Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),
+        None => (&run.spec.host, run.spec.launcher.as_ref()),
+    }
+}
