@@ -149,6 +149,7 @@ codes! {
     ExitNonzero = "exit_nonzero", ERRAND_FAILED, "the agent exited with a code other than 0";
     AgentFailed = "agent_failed", ERRAND_FAILED, "the agent said that it failed";
     KilledBySignal = "killed_by_signal", ERRAND_FAILED, "the agent was killed by a signal";
+    OutOfMemory = "out_of_memory", ERRAND_FAILED, "the agent used more memory than it may";
     TimeoutRun = "timeout_run", TIMED_OUT, "the run took longer than it may";
     TimeoutStep = "timeout_step", TIMED_OUT, "a step took longer than it may";
     TimeoutQueue = "timeout_queue", TIMED_OUT, "the run waited too long to be started";
@@ -279,8 +280,10 @@ impl ErrorCode {
     pub const RETRYABLE: &[Self] = &[
         Self::ExitNonzero,
         Self::KilledBySignal,
+        Self::OutOfMemory,
         Self::TimeoutStep,
         Self::SpawnFailed,
+        Self::DiskFull,
         Self::WorkspaceFailed,
         Self::OutputInvalid,
         Self::HelperDied,

@@ -185,6 +185,7 @@ impl ErrorCode {
             | Self::TooManyChildren
             | Self::AgentFailed
             | Self::KilledBySignal
+            | Self::OutOfMemory
             | Self::TimeoutRun
             | Self::TimeoutStep
             | Self::TimeoutQueue

@@ -23,6 +23,7 @@ pub mod watch {
 
 pub(crate) use linux::clock::wall_clock_precise;
 pub(crate) use linux::end::Signalled;
+pub(crate) use linux::footprint::{exact_memory, memory_bound};
 pub(crate) use linux::freeze::{freeze_run, thaw_run};
 pub(crate) use linux::identity::identity_of_child;
 pub(crate) use linux::memory::readable_copy;
@@ -32,4 +33,4 @@ pub(crate) use linux::signal::{pin, signal_group};
 pub(crate) use linux::spawn::{
     Launch, LaunchError, Launched, Lifetime, above_stdio, c_string, environment, launch,
 };
-pub(crate) use linux::tree::{Roots, leftovers_of, processes_of_run};
+pub(crate) use linux::tree::{Roots, below_leader, leftovers_of, processes_of_run};

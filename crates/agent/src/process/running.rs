@@ -9,6 +9,7 @@ use errand_model::{ProcessIdentity, RunId};
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout_at;
 
+use super::memory::MemoryLimit;
 use super::pump::{Printed, Pumps};
 use super::stdout::Stdout;
 use crate::os::{self, Launched, Roots, Signal, Signalled};
@@ -118,6 +119,12 @@ impl Running {
                 Err(error)
             }
         }
+    }
+
+    /// A limit on the memory of its processes.
+    pub fn memory_limit(&self, limit_bytes: u64) -> MemoryLimit {
+        let leader = (self.identity.pid, self.identity.start_ticks);
+        MemoryLimit::new((self.run_id.clone(), self.attempt), leader, limit_bytes)
     }
 
     /// The leader.

@@ -54,7 +54,8 @@ exit code of the agent, error:<code> for an error code of its own.",
         "type": "string",
         "anyOf": [
             { "enum": [
-                "exit_nonzero", "killed_by_signal", "timeout_step", "spawn_failed",
+                "exit_nonzero", "killed_by_signal", "out_of_memory", "timeout_step", "spawn_failed",
+                "disk_full",
                 "workspace_failed", "output_invalid", "helper_died", "supervisor_stopped",
                 "lease_lost",
                 "child_failed",

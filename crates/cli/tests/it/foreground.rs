@@ -34,6 +34,37 @@ fn time_that_is_up_is_124() {
 }
 
 #[test]
+fn memory_above_the_limit_is_out_of_memory_whichever_process_uses_it() {
+    let hold = |mib: u32| format!("held = b'x' * ({mib} << 20)\nimport time\n");
+    let limit = "resources: { memory: 64Mi }";
+    let alone = format!("{}time.sleep(600)\n", hold(200));
+    check(&Agent::python(&alone).spec(limit), &[], 137, Some("out_of_memory"));
+    let together = format!(
+        "import subprocess, sys\nhold = {:?}\n\
+         all = [subprocess.Popen([sys.executable, '-c', hold]) for _ in range(3)]\n\
+         [one.wait() for one in all]\n",
+        format!("{}time.sleep(600)", hold(40)),
+    );
+    check(&Agent::python(&together).spec(limit), &[], 137, Some("out_of_memory"));
+    let within = format!("{}time.sleep(0.5)\nprint(len(held))\n", hold(16));
+    check(&Agent::python(&within).spec(limit), &[], 0, None);
+}
+
+#[test]
+fn how_a_memory_limit_is_enforced_is_recorded_where_there_is_one() {
+    let sandbox = sandbox();
+    let running = |agent: &Agent| {
+        drop(run(&sandbox, &sandbox.agent(agent), &[]).run().ok());
+        let runs = all(&sandbox);
+        let run_id = runs[0]["run_id"].as_str().unwrap().to_owned();
+        let events = sandbox.errand(["events", &run_id, "--json"]).run().ok();
+        events.stdout().contains("\"memory_enforced_by\":\"rss\"")
+    };
+    assert!(!running(&Agent::shell("true").named("free")));
+    assert!(running(&Agent::shell("true").named("held").spec("resources: { memory: 1Gi }")));
+}
+
+#[test]
 fn an_output_that_is_refused_is_125() {
     let agent = Agent::shell("echo '{' > \"$ERRAND_OUTPUT\"");
     check(&agent, &[], 125, Some("output_invalid"));

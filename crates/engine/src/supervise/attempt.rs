@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::backend::Desk;
 use super::deadline::{self, Deadline};
+use super::memory::AttemptMemory;
 use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
@@ -82,7 +83,8 @@ pub(super) async fn run(
     tasks.spawn(Arc::clone(&desk).keep_time());
     tasks.spawn(Arc::clone(&desk).keep_deadlines());
     let ends = Ends { desk: &desk, replayed: replayed.as_deref(), log: &prepared.log };
-    let watched = watch(engine, journal, company, ends, running).await;
+    let memory = AttemptMemory::of(&prepared, &running);
+    let watched = watch(engine, journal, company, ends, (running, memory)).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
     let (exit, stopped_for) = watched?;
@@ -191,13 +193,13 @@ async fn watch(
     journal: &Journal,
     company: &mut Company,
     ends: Ends<'_>,
-    mut running: Running,
+    (mut running, mut memory): (Running, AttemptMemory),
 ) -> Result<(Exit, StoppedFor), Error> {
-    let attempt = journal.look(|run, _| run.last_attempt_number());
     let up = AttemptUp {
-        attempt,
+        attempt: journal.look(|run, _| run.last_attempt_number()),
         process: Some(running.identity().clone()),
         process_group_id: Some(running.process_group_id()),
+        memory_enforced_by: memory.enforced_by(),
     };
     if let Err(error) = journal.record(&up.into(), &[]) {
         return give_up(running, error).await;
@@ -238,7 +240,7 @@ async fn watch(
                     }
                 }
             }
-            failure = ends.diverged(), if matches!(stopped_for, StoppedFor::Nothing) => {
+            failure = overrun(ends, &mut memory), if matches!(stopped_for, StoppedFor::Nothing) => {
                 stopped_for = StoppedFor::Deadline(failure);
                 grace = Some(Duration::ZERO);
             }
@@ -260,6 +262,14 @@ async fn watch(
                 }
             }
         }
+    }
+}
+
+/// Waits until the attempt has to end at once: it differs from its record, or uses too much memory.
+async fn overrun(ends: Ends<'_>, memory: &mut AttemptMemory) -> Failure {
+    tokio::select! {
+        failure = ends.diverged() => failure,
+        failure = memory.exceeded() => failure,
     }
 }
 

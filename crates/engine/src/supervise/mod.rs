@@ -7,6 +7,7 @@ mod attempt;
 mod backend;
 mod blame;
 mod deadline;
+mod memory;
 mod outcome;
 mod prepare;
 mod produced;

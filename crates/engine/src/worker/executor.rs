@@ -98,7 +98,11 @@ async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Er
         .into(),
     )?;
     let attempt = making.run.last_attempt_number();
-    making.take_in(engine, &AttemptUp { attempt, process: None, process_group_id: None }.into())?;
+    making.take_in(
+        engine,
+        &AttemptUp { attempt, process: None, process_group_id: None, memory_enforced_by: None }
+            .into(),
+    )?;
     let outcome = work(&making.run);
     let end = EndAttempt {
         attempt,

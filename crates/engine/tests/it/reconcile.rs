@@ -76,7 +76,12 @@ impl World {
         let supervisor = self.dead.holder().process.clone();
         let host = self.dead.holder().host.clone();
         let start = StartAttempt { epoch: lease.epoch, supervisor, host };
-        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        let up = AttemptUp {
+            attempt: 1,
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+        };
         let (mut run, mut head, mut events) = (stored.run, stored.head, Vec::new());
         for command in [Command::from(start), Command::from(up)] {
             let now = self.dead.now();

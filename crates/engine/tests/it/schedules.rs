@@ -84,8 +84,11 @@ impl World {
         let lease = store.take(run_id, stored.epoch, holder, None).await.unwrap();
         let (now, mut head) = (self.engine.now(), stored.head);
         // There was no attempt that it could be about.
-        let restarted =
-            EventBody::AttemptRunning(AttemptRunning { process: None, process_group_id: None });
+        let restarted = EventBody::AttemptRunning(AttemptRunning {
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+        });
         let append = Append {
             run: stored.run.clone(),
             events: vec![head.seal(run_id, now, 7, &restarted)],

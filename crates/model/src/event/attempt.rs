@@ -61,6 +61,17 @@ pub struct AttemptRunning {
     pub process: Option<ProcessIdentity>,
     /// Its process group, which is also its session.
     pub process_group_id: Option<u32>,
+    /// How the limit on its memory is enforced; `None`: it has no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_enforced_by: Option<MemoryEnforcement>,
+}
+
+/// Means by which a limit on an attempt's memory is enforced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryEnforcement {
+    /// The supervisor samples the memory of all processes of the attempt and kills them.
+    Rss,
 }
 
 /// What an attempt used.

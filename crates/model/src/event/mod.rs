@@ -19,7 +19,7 @@ use thiserror::Error;
 
 pub use attempt::{
     AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
-    ProcessUsage, Stage, StopReason,
+    MemoryEnforcement, ProcessUsage, Stage, StopReason,
 };
 pub use coordination::{
     AgentUsage, ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationSettled,

@@ -54,6 +54,7 @@ fn ended_by_itself(code: &str) -> bool {
         "timeout_run",
         "timeout_step",
         "timeout_queue",
+        "out_of_memory",
         "helper_died",
         "lease_lost",
         "supervisor_stopped",

@@ -2,7 +2,8 @@
 
 use super::{Command, Decision, Effect, Rejection, Run, Status};
 use crate::event::{
-    AttemptReason, AttemptRunning, AttemptStarted, EventBody, RequeueReason, RunStarted, Stage,
+    AttemptReason, AttemptRunning, AttemptStarted, EventBody, MemoryEnforcement, RequeueReason,
+    RunStarted, Stage,
 };
 use crate::{ProcessIdentity, Timestamp};
 
@@ -26,6 +27,8 @@ pub struct AttemptUp {
     pub process: Option<ProcessIdentity>,
     /// Its process group.
     pub process_group_id: Option<u32>,
+    /// How the limit on its memory is enforced; `None`: it has no limit.
+    pub memory_enforced_by: Option<MemoryEnforcement>,
 }
 
 impl From<StartAttempt> for Command {
@@ -88,8 +91,11 @@ impl Run {
 
     pub(super) fn attempt_up(&self, up: &AttemptUp) -> Result<Decision, Rejection> {
         self.check_attempt(up.attempt)?;
-        let running =
-            AttemptRunning { process: up.process.clone(), process_group_id: up.process_group_id };
+        let running = AttemptRunning {
+            process: up.process.clone(),
+            process_group_id: up.process_group_id,
+            memory_enforced_by: up.memory_enforced_by,
+        };
         let mut events = vec![EventBody::AttemptRunning(running)];
         if matches!(self.status, Status::Pending { .. }) {
             events.push(EventBody::RunStarted(RunStarted {}));

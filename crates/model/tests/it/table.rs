@@ -34,7 +34,13 @@ pub(crate) fn start(epoch: u64) -> Command {
 }
 
 pub(crate) fn up(attempt: u32) -> Command {
-    AttemptUp { attempt, process: Some(process(200)), process_group_id: Some(200) }.into()
+    AttemptUp {
+        attempt,
+        process: Some(process(200)),
+        process_group_id: Some(200),
+        memory_enforced_by: None,
+    }
+    .into()
 }
 
 pub(crate) fn end(attempt: u32, outcome: Outcome) -> Command {
@@ -263,7 +269,11 @@ fn events() -> Vec<EventBody> {
             supervisor: process(100),
             host: "here".to_owned(),
         }),
-        EventBody::AttemptRunning(AttemptRunning { process: None, process_group_id: None }),
+        EventBody::AttemptRunning(AttemptRunning {
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+        }),
         EventBody::AttemptExited(AttemptExited { exit_code, usage }),
         EventBody::AttemptFailed(AttemptFailed {
             error: failure("exit_nonzero"),

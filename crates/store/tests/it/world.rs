@@ -158,7 +158,11 @@ impl Writer {
             supervisor: process(7),
             host: "here".to_owned(),
         };
-        let running = AttemptRunning { process: Some(process(8)), process_group_id: Some(8) };
+        let running = AttemptRunning {
+            process: Some(process(8)),
+            process_group_id: Some(8),
+            memory_enforced_by: None,
+        };
         self.append(&[
             EventBody::AttemptStarted(started),
             EventBody::AttemptRunning(running),

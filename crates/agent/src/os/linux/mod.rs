@@ -3,6 +3,7 @@
 pub(super) mod alarm;
 pub(super) mod clock;
 pub(super) mod end;
+pub(super) mod footprint;
 pub(super) mod freeze;
 pub(super) mod gone;
 pub(super) mod helper;

@@ -222,6 +222,12 @@ fn pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
+/// The leader of an attempt and all processes below it, dead ones included. Cheap: nothing else is
+/// looked at, so what left the tree is not found.
+pub(crate) fn below_leader(leader: u32) -> Vec<u32> {
+    below(vec![leader], |pid| Some(children_of(pid))).into_iter().collect()
+}
+
 /// Children of `pid`, dead ones included.
 pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {

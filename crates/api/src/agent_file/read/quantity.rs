@@ -39,14 +39,40 @@ pub(crate) fn memory_bytes(reader: &mut Reader, at: &At<'_>) -> Option<u64> {
         }
         None => {
             let message = format!("{} is not an amount of memory", describe(&at.node.kind));
-            reader.report_hint(
-                at,
-                message,
-                "write a whole number and a unit, such as 512Mi or 2Gi",
-            );
+            let hint = if let Kind::Text { text } = &at.node.kind { meant(text) } else { None };
+            let usual = || "write a whole number and a unit, such as 512Mi or 2Gi".to_owned();
+            reader.report_hint(at, message, hint.unwrap_or_else(usual));
             None
         }
     }
+}
+
+/// A hint for units as others write them: `2GB`, `512mb`, `1 GiB`.
+fn meant(text: &str) -> Option<String> {
+    let plain: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    let digits = plain.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = plain.split_at(digits);
+    let unit = unit.to_ascii_lowercase();
+    let unit = unit.strip_suffix('b').unwrap_or(&unit);
+    let (letter, is_binary) = match unit.strip_suffix('i') {
+        Some(letter) => (letter, true),
+        None => (unit, false),
+    };
+    let (decimal, binary) = match letter {
+        "k" => ("k", "Ki"),
+        "m" => ("M", "Mi"),
+        "g" => ("G", "Gi"),
+        "t" => ("T", "Ti"),
+        _ => return None,
+    };
+    if number.is_empty() {
+        return None;
+    }
+    Some(if is_binary {
+        format!("write {number}{binary}")
+    } else {
+        format!("write {number}{binary} (powers of 1,024) or {number}{decimal} (powers of 1,000)")
+    })
 }
 
 pub(crate) fn parse_memory(text: &str) -> Option<u64> {
