@@ -7,6 +7,7 @@ mod ci;
 mod cyclonedx;
 mod grpc;
 mod packages;
+mod prometheus;
 mod python;
 mod reference;
 mod schemathesis;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Failure, cyclonedx, grpc, packages, schemathesis, shell};
+use crate::{Failure, cyclonedx, grpc, packages, prometheus, schemathesis, shell};
 
 /// The crates whose documentation holds examples that are worth running.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
@@ -22,6 +22,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     let schema = cyclonedx::install();
     let client = grpc::install();
     let described = schemathesis::install();
+    let parser = prometheus::install();
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;
@@ -32,6 +33,7 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     schema.say_what_was_skipped();
     client.say_what_was_skipped();
     described.say_what_was_skipped();
+    parser.say_what_was_skipped();
     tested?;
     if !left_behind.is_empty() {
         return Err(format!("the tests left processes behind:\n{}", left_behind.join("\n")).into());

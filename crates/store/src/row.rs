@@ -152,6 +152,17 @@ pub struct Waiting {
     pub oldest_ready_at: Option<Timestamp>,
 }
 
+/// Runs that are not over, and what they ask people, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Runs that are not over, by status; a status that none has is absent.
+    pub live: Vec<(String, u64)>,
+    /// Approvals and inputs that wait for a person.
+    pub open_questions: u64,
+    /// Since when the one of them waits that waits longest; `None`: none does.
+    pub oldest_question_at: Option<Timestamp>,
+}
+
 /// What became of leases that were to last longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {

@@ -12,7 +12,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored, Waiting,
+    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
 use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore, SharedBlobs, SharedLogs};
@@ -158,6 +158,13 @@ pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
         let _ = now;
         Ok(Vec::new())
     }
+
+    /// How many runs are not over, and how many questions of theirs are open.
+    ///
+    /// # Errors
+    ///
+    /// Only those that any method has.
+    async fn standing(&self) -> Result<Standing, Error>;
 
     /// Hears of what is committed from now on, by this process and, as far as that can be known, by
     /// others.

@@ -7,7 +7,7 @@ use super::routes::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 
 /// The media type of metrics.
-pub const METRICS_MEDIA_TYPE: &str = "application/openmetrics-text";
+pub const METRICS_MEDIA_TYPE: &str = "text/plain";
 
 /// What the gateway tells of itself.
 pub const AREA: Area = Area {
@@ -29,7 +29,7 @@ pub const AREA: Area = Area {
             .errors(&[ErrorCode::ShuttingDown, ErrorCode::RegistryBusy]),
         Route::new("get_metrics", Method::Get, "/metrics", Scope::Admin)
             .says("What this process counted, for Prometheus. Only for keys of the namespace default.")
-            .answers(&[Answer::bytes(200, METRICS_MEDIA_TYPE, "OpenMetrics 1.0 text.")]),
+            .answers(&[Answer::bytes(200, METRICS_MEDIA_TYPE, "Text format 0.0.4 of Prometheus; OpenMetrics 1.0 if `Accept` asks for it.")]),
     ],
 };
 

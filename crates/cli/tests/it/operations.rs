@@ -1,14 +1,16 @@
 //! What an operator looks at: health, metrics, the log.
 
-use errand_testkit::{LIMIT, Request, Response, Sandbox, Server, wait_until};
+use std::path::PathBuf;
+
+use errand_testkit::{Agent, LIMIT, Request, Response, Sandbox, Server, wait_until};
 use serde_json::Value;
 
 use crate::access::{ALL, key};
-use crate::support::{finish, sandbox};
+use crate::support::{finish, sandbox, start};
 use crate::workers::Queue;
 
 fn metrics(server: &Server, key: &str) -> Response {
-    let request = Request::new("GET", "/metrics");
+    let request = Request::new("GET", "/metrics").header("Accept", "application/openmetrics-text");
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
@@ -16,7 +18,7 @@ fn metrics(server: &Server, key: &str) -> Response {
 fn queued(sandbox: &Sandbox) -> String {
     let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30}"#;
     let script = format!("errand agent emit model.called '{call}'\n");
-    let agent = sandbox.agent(&errand_testkit::Agent::shell(&script).named("caller"));
+    let agent = sandbox.agent(&Agent::shell(&script).named("caller"));
     Queue::of(sandbox).add(&agent)
 }
 
@@ -59,10 +61,89 @@ fn metrics_tell_of_runs_models_requests_and_the_process() {
         "process_resident_memory_bytes ",
         "process_cpu_seconds_total ",
         "process_open_fds ",
+        "process_start_time_seconds 1",
+        concat!("errand_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        r#"errand_queue_ready_runs{namespace="default"} 0"#,
+        r#"errand_live_runs{status="running"} 0"#,
+        "errand_open_approvals 0",
+        "errand_open_approvals_oldest_seconds 0",
+        r#"errand_worker_slots{worker=""#,
+        r#"errand_worker_busy_slots{worker=""#,
     ] {
         assert!(has(&text, line), "{line}\n{text}");
     }
     assert_eq!(text.lines().last(), Some("# EOF"));
+}
+
+#[test]
+fn live_runs_and_open_approvals_are_counted() {
+    let sandbox = sandbox();
+    let operator = key(&sandbox, "operator", ALL, &[]);
+    let server = Server::start(&sandbox, &["--slots", "0"]);
+    let asks = Agent::shell("errand agent approve --action pay --target shop\n").named("asks");
+    let run_id = start(&sandbox, &sandbox.agent(&asks), &[]);
+    wait_until("an approval is open", LIMIT, || {
+        let text = metrics(&server, &operator).expect(200).body;
+        text.contains("\nerrand_open_approvals 1.0\n")
+            && text.contains("errand_live_runs{status=\"paused\"} 1.0")
+    });
+    drop(sandbox.errand(["stop", &run_id]).run().ok());
+}
+
+/// Has the parser of Prometheus' own client read the text.
+fn check_by_prometheus(sandbox: &Sandbox, text: &str) {
+    const SCRIPT: &str = "import sys\n\
+        from prometheus_client.parser import text_string_to_metric_families as parse\n\
+        types = {it.name: it.type for it in parse(open(sys.argv[1]).read())}\n\
+        unknown = [name for name, kind in types.items() if kind in ('unknown', 'untyped')]\n\
+        assert not unknown, unknown\n\
+        print(types['errand_runs_admitted'], types['errand_live_runs'], \
+              types['errand_store_commit_seconds'])\n";
+
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
+    if !folder.join("ready").is_file() {
+        let warning = "SKIPPED: Prometheus' parser is not there; `cargo xtask test` installs it";
+        // Written past the capture of a test that passes: it must be seen.
+        drop(std::fs::write("/dev/stderr", format!("\n{warning}\n")));
+        return;
+    }
+    let (script, file) = (sandbox.write("parse.py", SCRIPT), sandbox.write("metrics.txt", text));
+    let parsed = sandbox.tool(&folder.join("bin/python"), [script, file]).run().ok();
+    assert_eq!(parsed.stdout(), "counter gauge histogram\n");
+}
+
+#[test]
+fn metrics_are_classic_text_unless_open_metrics_is_asked_for() {
+    let sandbox = sandbox();
+    let operator = key(&sandbox, "operator", ALL, &[]);
+    let server = Server::start(&sandbox, &[]);
+    let bearer = format!("Bearer {operator}");
+    let ask = |accept: &str| {
+        let request = Request::new("GET", "/metrics").header("Authorization", &bearer);
+        server.send(&request.header("Accept", accept)).expect(200)
+    };
+    let classic = ask("text/plain");
+    let media_type = classic.header("content-type").unwrap_or_default();
+    assert_eq!(media_type, "text/plain; version=0.0.4; charset=utf-8");
+    let text = classic.body;
+    assert!(text.contains("\n# TYPE errand_runs_admitted_total counter\n"), "{text}");
+    assert!(text.contains("\n# TYPE errand_build_info gauge\n"), "{text}");
+    assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+    check_by_prometheus(&sandbox, &text);
+    // Each sample belongs to the last description.
+    let mut described = String::new();
+    for line in text.lines() {
+        if let Some(named) = line.strip_prefix("# TYPE ") {
+            described = named.split(' ').next().unwrap_or_default().to_owned();
+        } else if !line.starts_with('#') {
+            let name = line.split(['{', ' ']).next().unwrap_or_default();
+            let end = name.strip_prefix(described.as_str());
+            assert!(
+                end.is_some_and(|end| ["", "_sum", "_count", "_bucket"].contains(&end)),
+                "{line}"
+            );
+        }
+    }
 }
 
 #[test]

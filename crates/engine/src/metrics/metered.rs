@@ -15,7 +15,7 @@ use errand_store::{
     DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease,
     Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup, Session,
     SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
-    SharedLogs, Store, Stored, Turn, Usage, UsageQuery, Waiting,
+    SharedLogs, Standing, Store, Stored, Turn, Usage, UsageQuery, Waiting,
 };
 use tokio::time::Instant;
 
@@ -262,6 +262,10 @@ impl Store for Metered {
 
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
         self.inner.waiting(now).await
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        self.inner.standing().await
     }
 
     fn changes(&self) -> Changes {

@@ -3,7 +3,7 @@
 use std::io;
 
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -11,11 +11,7 @@ use errand_api::gateway::meta::Health;
 use errand_engine::Engine;
 use tokio::net::TcpListener;
 
-use super::render;
-
-/// What the text is: `OpenMetrics` 1.0.
-pub(crate) const MEDIA_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+use super::{Asked, Format, render};
 
 /// Serves `/metrics` and `/healthz` of this process until it is dropped.
 ///
@@ -31,13 +27,17 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
     axum::serve(TcpListener::from_std(socket)?, router).await
 }
 
-async fn metrics(State(engine): State<Engine>) -> Response {
-    let waiting = engine.store().waiting(engine.now()).await.unwrap_or_else(|error| {
-        tracing::warn!("the queue cannot be counted: {error}");
-        Vec::new()
-    });
-    match render(&engine, None, waiting) {
-        Ok(text) => ([(header::CONTENT_TYPE, MEDIA_TYPE)], text).into_response(),
+async fn metrics(State(engine): State<Engine>, headers: HeaderMap) -> Response {
+    // What this process counted is told all the same.
+    let asked = Asked::of(&engine)
+        .await
+        .inspect_err(|error| tracing::warn!("the registry cannot be asked for figures: {error}"))
+        .ok();
+    let format = Format::asked_for(&headers);
+    match render(&engine, None, asked) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response()
+        }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

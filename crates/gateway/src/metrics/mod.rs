@@ -1,12 +1,15 @@
 //! What is counted of requests, and how all that is counted is rendered for Prometheus.
 
 mod alone;
+mod asked;
+mod format;
 mod http;
 mod process;
 mod render;
 
 pub use alone::serve_metrics;
 
-pub(crate) use alone::MEDIA_TYPE;
+pub(crate) use asked::Asked;
+pub(crate) use format::Format;
 pub(crate) use http::Metrics;
 pub(crate) use render::render;

@@ -38,3 +38,16 @@ fn cpu_millis() -> Option<u64> {
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
     Some(user.saturating_add(system).saturating_mul(10))
 }
+
+/// When this process began, in seconds since the epoch; `None` where that cannot be known.
+#[expect(clippy::cast_precision_loss, reason = "ticks and seconds are far below 2^53")]
+pub(super) fn started_at() -> Option<f64> {
+    let text = fs::read_to_string("/proc/self/stat").ok()?;
+    let (_, fields) = text.rsplit_once(')')?;
+    let ticks: u64 = fields.split_whitespace().nth(19)?.parse().ok()?;
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    let booted: u64 = booted.trim().parse().ok()?;
+    // The kernel shows times in hundredths of a second.
+    Some(booted as f64 + ticks as f64 / 100.0)
+}

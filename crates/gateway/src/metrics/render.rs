@@ -1,20 +1,21 @@
-//! Everything that is counted, as Prometheus reads it (`OpenMetrics` 1.0 text).
+//! Everything that is counted, as `OpenMetrics` 1.0 text.
 //!
 //! Names are for ever, as dashboards are made of them. Each ends with its unit.
 
 use std::fmt;
 use std::sync::Arc;
 
+use errand_api::worker::Worker;
 use errand_engine::metrics::{Counter, DELIVERIES, Histogram, Metrics as Engine, STATUSES};
 use errand_model::{DEFAULT_NAMESPACE, Timestamp};
-use errand_store::Waiting;
+use errand_store::{Standing, Waiting};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::process;
+use super::{Asked, process};
 use crate::Gateway;
 
 /// What is rendered.
@@ -22,17 +23,18 @@ use crate::Gateway;
 struct All {
     engine: Arc<Engine>,
     gateway: Option<Gateway>,
-    waiting: Vec<Waiting>,
+    asked: Option<Asked>,
     now: Timestamp,
 }
 
-/// The text. `gateway`: `None` in a process that has none.
+/// The text in `OpenMetrics`. `gateway`: `None` in a process that has none; `asked`: `None` where the
+/// registry did not answer.
 pub(crate) fn render(
     engine: &errand_engine::Engine,
     gateway: Option<Gateway>,
-    waiting: Vec<Waiting>,
+    asked: Option<Asked>,
 ) -> Result<String, fmt::Error> {
-    let all = All { engine: Arc::clone(engine.metrics()), gateway, waiting, now: engine.now() };
+    let all = All { engine: Arc::clone(engine.metrics()), gateway, asked, now: engine.now() };
     let mut registry = Registry::default();
     registry.register_collector(Box::new(all));
     let mut text = String::new();
@@ -43,7 +45,11 @@ pub(crate) fn render(
 impl Collector for All {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Writer { encoder: &mut encoder };
-        queue(&mut to, &self.waiting, self.now)?;
+        if let Some(asked) = &self.asked {
+            queue(&mut to, &asked.waiting, self.now)?;
+            standing(&mut to, &asked.standing, self.now)?;
+            workers(&mut to, &asked.workers)?;
+        }
         runs(&mut to, &self.engine)?;
         attempts(&mut to, &self.engine)?;
         models(&mut to, &self.engine)?;
@@ -170,6 +176,46 @@ fn queue(to: &mut Writer<'_, '_>, waiting: &[Waiting], now: Timestamp) -> fmt::R
             let since = it.oldest_ready_at.map(|at| now.since(at)).unwrap_or_default();
             (name(it), since.as_secs_f64())
         }),
+    )
+}
+
+/// Statuses of runs that are not over.
+const LIVE: [&str; 3] = ["pending", "running", "paused"];
+
+fn standing(to: &mut Writer<'_, '_>, standing: &Standing, now: Timestamp) -> fmt::Result {
+    let count = |status: &str| {
+        let of = standing.live.iter().find(|(name, _)| name == status);
+        of.map_or(0, |(_, count)| *count)
+    };
+    to.gauges(
+        ("errand_live_runs", "Runs that are not over, by status"),
+        None,
+        LIVE.map(|status| ([("status", status)], float(count(status)))),
+    )?;
+    to.gauge(
+        ("errand_open_approvals", "Approvals and inputs that wait for a person"),
+        None,
+        float(standing.open_questions),
+    )?;
+    let since = standing.oldest_question_at.map(|at| now.since(at)).unwrap_or_default();
+    to.gauge(
+        ("errand_open_approvals_oldest", "How long the one waits that waits longest"),
+        Some(&Unit::Seconds),
+        since.as_secs_f64(),
+    )
+}
+
+fn workers(to: &mut Writer<'_, '_>, workers: &[Worker]) -> fmt::Result {
+    let name = |worker: &Worker| [("worker", worker.name.clone())];
+    to.gauges(
+        ("errand_worker_slots", "Runs that a worker carries out at once at most"),
+        None,
+        workers.iter().map(|worker| (name(worker), f64::from(worker.slots))),
+    )?;
+    to.gauges(
+        ("errand_worker_busy_slots", "Runs that a worker carries out"),
+        None,
+        workers.iter().map(|worker| (name(worker), f64::from(worker.busy))),
     )
 }
 
@@ -314,6 +360,18 @@ fn http(to: &mut Writer<'_, '_>, gateway: &Gateway) -> fmt::Result {
 
 fn itself(to: &mut Writer<'_, '_>) -> fmt::Result {
     let used = process::used();
+    to.gauges(
+        ("errand_build_info", "The version of this process; always 1"),
+        None,
+        [([("version", env!("CARGO_PKG_VERSION"))], 1.0)],
+    )?;
+    if let Some(started_at) = process::started_at() {
+        to.gauge(
+            ("process_start_time", "When this process began, since the epoch"),
+            Some(&Unit::Seconds),
+            started_at,
+        )?;
+    }
     to.gauge(
         ("process_resident_memory", "Resident memory of this process"),
         Some(&Unit::Bytes),

@@ -18,7 +18,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored, Waiting,
+    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
@@ -112,6 +112,10 @@ impl Store for Postgres {
 
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
         ask!(self, "counts what waits", |db| read::waiting(db, now))
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        ask!(self, "counts live runs", |db| read::standing(db))
     }
 
     fn changes(&self) -> Changes {

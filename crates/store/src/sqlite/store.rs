@@ -18,7 +18,7 @@ use crate::dead_letter::{DeadLetter, DeadLetterFilter, Discard};
 use crate::question::{Asked, Questions};
 use crate::row::{
     Admission, Admitted, Append, Appended, BomGeneration, Claim, Evidence, Filter, Holder, Lease,
-    Page, Renewed, Request, RequestKind, Stored, Waiting,
+    Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
 };
 use crate::{
     Changes, DayReservation, DayReserved, DayStanding, Error, Namespaces, Removal, SharedBlobs,
@@ -96,6 +96,10 @@ impl Store for Sqlite {
 
     async fn waiting(&self, now: Timestamp) -> Result<Vec<Waiting>, Error> {
         self.read("counts what waits", |connection| read::waiting(connection, now))
+    }
+
+    async fn standing(&self) -> Result<Standing, Error> {
+        self.read("counts live runs", read::standing)
     }
 
     fn changes(&self) -> Changes {

@@ -1,14 +1,14 @@
-//! What waits in the queue, counted.
+//! Queued runs, live runs and open questions, counted.
 
 use std::collections::BTreeMap;
 
 use errand_model::Timestamp;
 use errand_model::placement::Class;
 
-use crate::Waiting;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, number};
+use crate::{Standing, Waiting};
 
 /// See [`crate::Store::waiting`].
 pub(in crate::postgres) async fn waiting(db: &Db, now: Timestamp) -> Result<Vec<Waiting>, Failure> {
@@ -34,4 +34,23 @@ pub(in crate::postgres) async fn waiting(db: &Db, now: Timestamp) -> Result<Vec<
         }
     }
     Ok(by_namespace.into_values().collect())
+}
+
+/// See [`crate::Store::standing`].
+pub(in crate::postgres) async fn standing(db: &Db) -> Result<Standing, Failure> {
+    const LIVE_BY_STATUS: &str = "SELECT status, count(*) FROM runs WHERE ended_at_ms IS NULL \
+         GROUP BY status ORDER BY status";
+    const OPEN_QUESTIONS: &str =
+        "SELECT count(*), min(asked_at_ms) FROM questions WHERE answered_seq IS NULL";
+    let mut live = Vec::new();
+    for row in db.query(LIVE_BY_STATUS, &[]).await? {
+        live.push((row.try_get(0)?, number(row.try_get(1)?)));
+    }
+    let mut standing = Standing { live, ..Standing::default() };
+    for row in db.query(OPEN_QUESTIONS, &[]).await? {
+        standing.open_questions = number(row.try_get(0)?);
+        let oldest: Option<i64> = row.try_get(1)?;
+        standing.oldest_question_at = oldest.map(Timestamp::from_millis);
+    }
+    Ok(standing)
 }

@@ -25,7 +25,7 @@ pub(super) use session::{
     session_summary, sessions, turn,
 };
 pub(super) use usage::{day_standing, usage};
-pub(super) use waiting::waiting;
+pub(super) use waiting::{standing, waiting};
 
 use errand_model::event::RunKind;
 

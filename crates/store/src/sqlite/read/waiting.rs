@@ -1,4 +1,4 @@
-//! What waits in the queue, counted.
+//! Queued runs, live runs and open questions, counted.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,17 @@ use errand_model::Timestamp;
 use errand_model::placement::Class;
 use rusqlite::{Connection, params};
 
-use crate::Waiting;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, number};
+use crate::{Standing, Waiting};
 
 const BY_CLASS: &str = "SELECT class, sum(ready_at_ms <= ?1), sum(ready_at_ms > ?1), \
      min(ready_at_ms) FROM queue GROUP BY class";
+
+const LIVE_BY_STATUS: &str =
+    "SELECT status, count(*) FROM runs WHERE ended_at_ms IS NULL GROUP BY status ORDER BY status";
+const OPEN_QUESTIONS: &str =
+    "SELECT count(*), min(asked_at_ms) FROM questions WHERE answered_seq IS NULL";
 
 /// [`crate::Store::waiting`].
 pub(in crate::sqlite) fn waiting(
@@ -40,4 +45,19 @@ pub(in crate::sqlite) fn waiting(
         }
     }
     Ok(by_namespace.into_values().collect())
+}
+
+/// [`crate::Store::standing`].
+pub(in crate::sqlite) fn standing(connection: &Connection) -> Result<Standing, Failure> {
+    let mut live = Vec::new();
+    let mut statement = connection.prepare_cached(LIVE_BY_STATUS)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        live.push((row.get(0)?, number(row.get(1)?)));
+    }
+    let mut statement = connection.prepare_cached(OPEN_QUESTIONS)?;
+    let (open, oldest): (i64, Option<i64>) =
+        statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let oldest_question_at = oldest.map(Timestamp::from_millis);
+    Ok(Standing { live, open_questions: number(open), oldest_question_at })
 }

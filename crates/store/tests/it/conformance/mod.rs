@@ -143,6 +143,7 @@ macro_rules! conforms {
                 what_waits_is_counted_by_namespace;
             questions:
                 open_questions_are_listed_oldest_first
+                live_runs_and_open_questions_are_counted
                 of_many_who_write_a_run_at_rest_one_does
                 a_run_that_somebody_holds_is_not_at_rest;
             removing:

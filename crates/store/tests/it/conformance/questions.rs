@@ -9,7 +9,7 @@ use errand_model::event::{
     DeadlineDefault, EventBody, PauseReason, ProcessUsage, RunCancelled, RunCreated, RunPaused,
     RunResumed, StopReason,
 };
-use errand_store::{Append, Asked, Error, Questions, Store};
+use errand_store::{Append, Asked, Error, Questions, Standing, Store};
 
 use super::StoreFactory;
 use super::appending::{start, started};
@@ -88,6 +88,22 @@ fn ids(asked: &[Asked]) -> Vec<String> {
             asked.approval_id
         })
         .collect()
+}
+
+pub(crate) async fn live_runs_and_open_questions_are_counted(factory: &impl StoreFactory) {
+    let store = factory.open();
+    assert_eq!(store.standing().await.unwrap(), Standing::default());
+    drop(at_rest(&*store, "apr_1", 500).await);
+    drop(started(&*store).await);
+    let mut over = started(&*store).await;
+    store.append(over.append(&[parked(), cancelled()])).await.unwrap();
+    let standing = factory.open().standing().await.unwrap();
+    let paused = standing.live.iter().find(|(status, _)| status == "paused");
+    assert_eq!(paused.map(|(_, count)| *count), Some(1), "{standing:?}");
+    assert_eq!(standing.live.iter().map(|(_, count)| count).sum::<u64>(), 2, "{standing:?}");
+    let open = store.questions(Questions::Open, &Namespaces::All, 10).await.unwrap();
+    let oldest = open.first().map(|asked| asked.asked_at);
+    assert_eq!((standing.open_questions, standing.oldest_question_at), (1, oldest));
 }
 
 pub(crate) async fn open_questions_are_listed_oldest_first(factory: &impl StoreFactory) {

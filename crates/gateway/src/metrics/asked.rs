@@ -1,0 +1,38 @@
+//! Figures that the registry is asked for when metrics are read: the same from every process on it.
+
+use errand_api::worker::Worker;
+use errand_engine::{Engine, Error, workers};
+use errand_store::{Standing, Waiting};
+
+/// Figures of the registry.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// The queue, by namespace.
+    pub(super) waiting: Vec<Waiting>,
+    /// Live runs and open questions.
+    pub(super) standing: Standing,
+    /// Workers that were heard of lately.
+    pub(super) workers: Vec<Worker>,
+}
+
+impl Asked {
+    /// Asks the registry.
+    ///
+    /// # Errors
+    ///
+    /// If it fails.
+    pub(crate) async fn of(engine: &Engine) -> Result<Self, Error> {
+        let mut waiting = engine.store().waiting(engine.now()).await?;
+        if waiting.iter().all(|it| it.namespace.is_some()) {
+            // A gauge that is absent when the queue is empty cannot be told from one that is not
+            // scraped.
+            waiting.insert(
+                0,
+                Waiting { namespace: None, ready: 0, delayed: 0, oldest_ready_at: None },
+            );
+        }
+        let standing = engine.store().standing().await?;
+        let workers = workers::list(engine).await?;
+        Ok(Self { waiting, standing, workers })
+    }
+}
