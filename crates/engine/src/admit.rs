@@ -104,6 +104,8 @@ pub struct Wishes {
     pub placement: Option<Placement>,
     /// The trace and span of whoever asks, as the header `traceparent` has them.
     pub traceparent: Option<String>,
+    /// What others note of that trace, as the header `tracestate` has it.
+    pub tracestate: Option<String>,
 }
 
 /// What is wanted of an agent, before it is packed.
@@ -342,6 +344,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             .map(|placement| placed(engine, placement, agent, wishes.namespace.as_deref())),
         namespace: wishes.namespace,
         traceparent: wishes.traceparent,
+        tracestate: wishes.tracestate,
         plan: None,
         member,
         handoffs: BTreeMap::new(),

@@ -77,6 +77,8 @@ pub(crate) fn of_attempt(
     all.insert("PATH".into(), search_path(around));
     // A parcel is what its digest says: an interpreter must not leave its own files in it.
     all.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
+    // The log has a line when it is printed, not when a buffer is full.
+    all.insert("PYTHONUNBUFFERED".into(), "1".into());
     for (name, value) in agent.env.iter().chain(run_env) {
         all.insert(name.into(), value.into());
     }

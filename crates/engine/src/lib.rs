@@ -53,6 +53,7 @@ mod see_through;
 pub mod service;
 pub mod sessions;
 pub mod supervise;
+pub mod trace_context;
 pub mod values;
 pub mod view;
 pub mod wait;

@@ -9,6 +9,7 @@ use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest};
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::agents::{self, Version};
 use errand_engine::payload;
+use errand_engine::trace_context;
 use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
 use errand_model::budget::LimitName;
 use errand_model::event::{self, Trigger, TriggerKind};
@@ -210,6 +211,7 @@ fn wishes(
         namespace: caller.namespace.clone(),
         placement: Some(placement),
         traceparent: header(headers, "traceparent"),
+        tracestate: header(headers, "tracestate").filter(|it| trace_context::is_tracestate(it)),
     })
 }
 

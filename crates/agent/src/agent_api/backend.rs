@@ -108,6 +108,8 @@ pub enum StepBegun {
     Run {
         /// How long it may take.
         timeout: Option<Duration>,
+        /// The step's span, as `TRACEPARENT` has it; `None`: it has none.
+        traceparent: Option<String>,
     },
     /// It is done already.
     Done(StepResult),

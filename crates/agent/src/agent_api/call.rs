@@ -135,7 +135,9 @@ async fn begin_step(
     let wire::BeginStep { kind, detail, timeout, .. } = step;
     let step = BeginStep { kind, fingerprint, detail, timeout };
     match backend.begin_step(key, step).await? {
-        StepBegun::Run { timeout } => Ok(BeginStepAnswer::Run { timeout }),
+        StepBegun::Run { timeout, traceparent } => {
+            Ok(BeginStepAnswer::Run { timeout, traceparent })
+        }
         StepBegun::Done(result) => done(result),
         StepBegun::Failed { error, exit_code } => {
             let Failure { code, message, step: _, retryable, stderr_tail: _ } = error;

@@ -47,6 +47,9 @@ pub enum BeginStepAnswer {
         )]
         #[schemars(with = "Option<u64>")]
         timeout: Option<Duration>,
+        /// The step's span, to hang the spans of whatever it does under (W3C Trace Context).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        traceparent: Option<String>,
     },
     /// It is not to be done, and failed: only in a strict replay, of a run in which it did.
     Failed {

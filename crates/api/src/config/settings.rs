@@ -74,6 +74,10 @@ pub struct Otlp {
     pub endpoint: String,
     /// Headers that are sent along; secrets.
     pub headers: BTreeMap<String, String>,
+    /// `service.name` of what is sent; `None`: that of `resource`, else `errand`.
+    pub service_name: Option<String>,
+    /// Attributes of the resource; values are escaped as in URLs.
+    pub resource: BTreeMap<String, String>,
 }
 
 /// With what a server proves who it is.
@@ -219,7 +223,12 @@ impl<'v, F: Fn(&str) -> Option<&'v Value>> Values<F> {
 
     fn otlp(&self) -> Option<Otlp> {
         let endpoint = self.text("otlp.endpoint")?;
-        Some(Otlp { endpoint, headers: self.words("otlp.headers") })
+        Some(Otlp {
+            endpoint,
+            headers: self.words("otlp.headers"),
+            service_name: self.text("otlp.service_name"),
+            resource: self.words("otlp.resource"),
+        })
     }
 
     fn tls(&self) -> Result<Option<Tls>, Contradiction> {

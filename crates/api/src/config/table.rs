@@ -219,6 +219,20 @@ pub const SETTINGS: &[Setting] = &[
     )
     .secret(),
     plain(
+        "otlp.service_name",
+        "otlp-service-name",
+        &["ERRAND_OTLP_SERVICE_NAME", "OTEL_SERVICE_NAME"],
+        Kind::Text,
+        "the name of the service that they are of: errand if left out",
+    ),
+    plain(
+        "otlp.resource",
+        "otlp-resource",
+        &["ERRAND_OTLP_RESOURCE", "OTEL_RESOURCE_ATTRIBUTES"],
+        Kind::Words,
+        "more attributes of that service",
+    ),
+    plain(
         "tls.cert",
         "tls-cert",
         &["ERRAND_TLS_CERT"],

@@ -12,7 +12,7 @@ use errand_api::agent_file::Agent;
 use errand_api::error_code::ErrorCode;
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::wishes::{self, Unsettable};
-use errand_engine::{Engine, service};
+use errand_engine::{Engine, service, trace_context};
 use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
 use crate::context::Context;
@@ -80,6 +80,9 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
     if let Some(session) = &common.session {
         check_name(session)?;
     }
+    let variable = |name| context.variable(name).and_then(OsStr::to_str).map(str::to_owned);
+    let traceparent = variable("TRACEPARENT");
+    let traceparent = traceparent.filter(|it| trace_context::Parent::read(it).is_some());
     Ok(Wishes {
         name: common.name.clone(),
         labels: pairs(&common.labels, "--label", ErrorCode::LabelInvalid)?,
@@ -97,7 +100,11 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
         callback_events: Vec::new(),
         namespace: None,
         placement: None,
-        traceparent: None,
+        tracestate: traceparent
+            .as_ref()
+            .and_then(|_| variable("TRACESTATE"))
+            .filter(|state| trace_context::is_tracestate(state)),
+        traceparent,
     })
 }
 

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use prost::Message as _;
 
-use crate::support::{finish, sandbox, start};
+use crate::support::{GATE, finish, open_gate, sandbox, start};
 
 /// An agent with a step in which a model and a tool are called.
 fn busy() -> Agent {
@@ -121,6 +121,76 @@ fn a_run_is_one_trace_with_its_attempts_steps_and_calls_under_the_names_of_the_s
     let status = tool.status.as_ref().expect("a status");
     assert_eq!(status.code, i32::from(StatusCode::Error));
     assert!(!format!("{spans:?}").contains("hunter2"), "what went wrong stays in the journal");
+}
+
+/// How often each span was received, by name.
+fn counts(collector: &Receiver) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for received in collector.received() {
+        let request = ExportTraceServiceRequest::decode(received.body.as_slice()).expect("spans");
+        let scopes = request.resource_spans.into_iter().flat_map(|it| it.scope_spans);
+        for span in scopes.flat_map(|scope| scope.spans) {
+            *counts.entry(span.name).or_insert(0) += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn parts_of_a_live_run_are_sent_once_they_are_over_and_agents_know_their_spans() {
+    let sandbox = sandbox();
+    let collector = Receiver::start();
+    let first = server(&sandbox, &collector, &[]);
+    let script = format!(
+        "echo \"$TRACEPARENT $PYTHONUNBUFFERED\"\n\
+         errand agent step one -- sh -c 'echo \"$TRACEPARENT\"'\n{GATE}"
+    );
+    let agent = sandbox.agent(&Agent::shell(&script).named("long"));
+    let run_id = start(&sandbox, &agent, &[]);
+    wait_until("the step's span arrives", LIMIT, || counts(&collector).contains_key("step one"));
+    assert_eq!(counts(&collector).len(), 1, "nothing else is over");
+    wait_until("the answer of the collector is heard", LIMIT, || {
+        first.get("/metrics").expect(200).body.contains("\nerrand_otlp_spans_sent_total 1\n")
+    });
+    let running = first.into_process();
+    running.terminate();
+    drop(running.wait().ok());
+    let _second = server(&sandbox, &collector, &[]);
+    open_gate(&sandbox);
+    let record = finish(&sandbox, &run_id);
+    wait_until("the run's own span arrives", LIMIT, || traces(&collector) == 1);
+    let expected = ["attempt 1", "invoke_agent long", "step one"];
+    assert_eq!(counts(&collector), expected.map(|name| (name.to_owned(), 1)).into());
+    let spans = spans(&collector);
+    let context = |name: &str| {
+        let span = spans.values().find(|span| span.name == name).expect(name);
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id))
+    };
+    let printed = format!("{} 1\n{}\n", context("attempt 1"), context("step one"));
+    assert_eq!(record["output"], printed);
+}
+
+#[test]
+fn the_service_that_spans_are_of_has_the_name_and_attributes_of_the_configuration() {
+    let sandbox = sandbox();
+    let collector = Receiver::start();
+    let endpoint = collector.url("");
+    let words = ["--otlp-endpoint", &endpoint, "--otlp-service-name", "night-shift"];
+    let more = ["--otlp-resource", "deployment.environment=pre%20prod", "--otlp-resource"];
+    let words = [&words[..], &more[..], &["service.name=other"]].concat();
+    let _server = Server::start(&sandbox, &words);
+    let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true").named("quick")), &[]);
+    drop(finish(&sandbox, &run_id));
+    let received = collector.wait_for(1);
+    let body = received[0].body.as_slice();
+    let request = ExportTraceServiceRequest::decode(body).expect("spans");
+    let resource = request.resource_spans[0].resource.as_ref().expect("a resource");
+    let attributes = attributes(&resource.attributes);
+    let of = |name: &str| attributes.get(name).map(String::as_str);
+    assert_eq!(of("service.name"), Some("night-shift"));
+    assert_eq!(of("deployment.environment"), Some("pre prod"));
+    assert!(of("service.version").is_some() && of("service.instance.id").is_some());
 }
 
 #[test]

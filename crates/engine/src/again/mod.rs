@@ -85,6 +85,7 @@ pub(crate) fn with_parcel(
             // A family's process works for no other run.
             placement: spec.placement.clone().filter(|_| family::of(old).is_none()),
             traceparent: None,
+            tracestate: None,
         },
         service: service(old),
         // It is no step of the coordinator that the old one was a step of.

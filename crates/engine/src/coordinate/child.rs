@@ -153,6 +153,7 @@ fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> 
         namespace: spec.namespace.clone(),
         placement: Some(placement(coordinator)),
         traceparent: spec.traceparent.clone(),
+        tracestate: spec.tracestate.clone(),
         ..Wishes::default()
     }
 }

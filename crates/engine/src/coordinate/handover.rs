@@ -167,6 +167,7 @@ fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
         namespace: spec.namespace.clone(),
         placement: spec.placement.as_ref().map(place),
         traceparent: spec.traceparent.clone(),
+        tracestate: spec.tracestate.clone(),
     }
 }
 

@@ -315,6 +315,7 @@ impl Wakes {
             namespace: run.spec.namespace.clone(),
             placement: None,
             traceparent: None,
+            tracestate: None,
         });
         Submission {
             parcel: self.parcel.clone(),

@@ -40,7 +40,7 @@ use super::prepare::Prepared;
 use crate::admit::stored_word;
 use crate::journal::Journal;
 use crate::off_thread::off_thread;
-use crate::{Engine, Error, payload};
+use crate::{Engine, Error, payload, trace_context};
 
 /// Orders that an agent may be behind with before it is cut off and asks again.
 const CONTROL_BACKLOG: usize = 16;
@@ -307,8 +307,12 @@ impl Backend for Desk {
         let paused = self.journal.look(|run, _| run.paused_until(self.engine.now()));
         self.step_limits.note(key, begin.timeout, paused);
         self.steps_changed.notify_one();
-        let default = self.journal.look(|run, _| run.spec.timeouts.step);
-        Ok(StepBegun::Run { timeout: begin.timeout.or(default) })
+        let (default, traceparent) = self.journal.look(|run, _| {
+            let span = trace_context::event_span(&run.id, seq);
+            (run.spec.timeouts.step, trace_context::traceparent(run, span))
+        });
+        let traceparent = Some(traceparent);
+        Ok(StepBegun::Run { timeout: begin.timeout.or(default), traceparent })
     }
 
     async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {

@@ -20,7 +20,7 @@ use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
 use crate::admit::stored_word;
 use crate::coordinate::handover;
-use crate::{Engine, Error, brief, command_line, environment, parcels, payload};
+use crate::{Engine, Error, brief, command_line, environment, parcels, payload, trace_context};
 
 /// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
 /// file that has them anyway.
@@ -164,6 +164,11 @@ fn own_variables(
     ];
     if let Some(session) = &run.spec.session_id {
         own.push(("ERRAND_SESSION_ID", session.into()));
+    }
+    let span = trace_context::attempt_span(&run.id, run.last_attempt_number());
+    own.push(("TRACEPARENT", trace_context::traceparent(run, span).into()));
+    if let Some(state) = &run.spec.tracestate {
+        own.push(("TRACESTATE", state.into()));
     }
     own
 }

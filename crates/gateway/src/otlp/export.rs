@@ -1,5 +1,5 @@
-//! Sends the traces of runs that are over, in batches, again and again while the collector may come
-//! back.
+//! Sends spans of runs once they are over, in batches, again and again while the collector may come
+//! back. A run's own span is sent when the run is over.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_api::config::Otlp;
 use errand_engine::{Engine, Error};
 use errand_model::{RunId, Timestamp};
-use errand_store::{Change, Changes, Filter, Page};
+use errand_store::{Change, Changes, Filter, Page, Stored};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -33,6 +33,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const SLACK_MS: i64 = 10_000;
 /// The statuses of runs that are over.
 const OVER: &[&str] = &["completed", "failed", "cancelled"];
+/// The statuses of runs of which parts may be over.
+const LIVE: &[&str] = &["running", "paused"];
+/// Runs of each of those that are looked at; the parts of older ones are sent when they are over.
+const LIVE_RUNS: usize = 1_000;
 /// Runs that are looked at when it is not known which ended.
 const PAGE: u32 = 200;
 /// Events that are read at once, and all that are read of one run.
@@ -51,6 +55,8 @@ pub(crate) struct Sender {
     http: reqwest::Client,
     url: String,
     headers: reqwest::header::HeaderMap,
+    /// Of what the spans are, besides what errand itself knows.
+    resource: BTreeMap<String, String>,
 }
 
 impl Sender {
@@ -83,7 +89,16 @@ impl Sender {
             .user_agent(concat!("errand/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { http, url, headers })
+        let escaped = to.resource.iter();
+        let mut resource: BTreeMap<String, String> =
+            escaped.map(|(name, value)| (name.clone(), unescaped(value))).collect();
+        // A name that is set for itself wins.
+        if let Some(name) = &to.service_name {
+            resource.insert(names::SERVICE_NAME.to_owned(), name.clone());
+        }
+        let own = || "errand".to_owned();
+        resource.entry(names::SERVICE_NAME.to_owned()).or_insert_with(own);
+        Ok(Self { http, url, headers, resource })
     }
 
     /// Sends until the collector took it, or refused it, or was tried often enough.
@@ -127,7 +142,7 @@ struct Failed {
     may_pass: bool,
 }
 
-/// Values of `OTEL_EXPORTER_OTLP_HEADERS` are written as in URLs.
+/// Values of `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` are written as in URLs.
 fn unescaped(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -155,6 +170,8 @@ pub(crate) struct Exporter {
     sender: Sender,
     trail: Trail,
     queue: VecDeque<RunId>,
+    /// Runs that are not over, as far as they were read.
+    live: BTreeMap<RunId, Builder>,
     looked_at: Option<Instant>,
 }
 
@@ -165,8 +182,8 @@ impl Exporter {
         let holder = engine.holder();
         let random = getrandom::u64().unwrap_or_default();
         let trail = Trail::new(format!("{}-{random:016x}", holder.host), engine.now());
-        let (queue, looked_at) = (VecDeque::new(), None);
-        Self { gateway, sender, trail, queue, looked_at }
+        let (queue, live, looked_at) = (VecDeque::new(), BTreeMap::new(), None);
+        Self { gateway, sender, trail, queue, live, looked_at }
     }
 
     /// Sends until the gateway ends, and then lets another one send.
@@ -231,12 +248,14 @@ impl Exporter {
         if !self.trail.keep(&engine).await? {
             // Whoever's turn it is hears the same.
             self.queue.clear();
+            self.live.clear();
             return Ok(());
         }
         // Also of what nobody told: hints may be lost, and other processes commit too.
         if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.looked_at = Some(Instant::now());
             self.find(&engine).await?;
+            self.parts(&engine).await?;
         }
         while !self.queue.is_empty() {
             self.batch(&engine).await?;
@@ -270,6 +289,71 @@ impl Exporter {
         Ok(())
     }
 
+    /// Sends what is over of runs that are not.
+    async fn parts(&mut self, engine: &Engine) -> Result<(), Error> {
+        let mut read = BTreeMap::new();
+        for status in LIVE {
+            let filter = Filter { status: Some((*status).to_owned()), ..Filter::default() };
+            let mut page = Page { after: None, limit: PAGE };
+            let mut count = 0;
+            while count < LIVE_RUNS {
+                let (runs, _) = engine.store().list(&filter, &page).await?;
+                let Some(last) = runs.last() else { break };
+                page.after = Some(last.run.id.clone());
+                count += runs.len();
+                for stored in &runs {
+                    let builder = self.builder(engine, stored).await?;
+                    read.insert(stored.run.id.clone(), builder);
+                }
+            }
+        }
+        self.live = read;
+        let (mut spans, mut far) = (Vec::new(), Vec::new());
+        for (run_id, builder) in &mut self.live {
+            let over = builder.take_over();
+            if !over.is_empty() {
+                far.push((run_id.clone(), builder.seen_up_to()));
+                spans.extend(over);
+            }
+        }
+        while !spans.is_empty() {
+            let rest = spans.split_off(spans.len().min(BATCH));
+            drop(self.deliver(engine, std::mem::replace(&mut spans, rest)).await);
+        }
+        for (run_id, seq) in far {
+            self.trail.sent_so_far(run_id, seq);
+        }
+        Ok(())
+    }
+
+    /// The spans of a run, as far as its journal goes now.
+    async fn builder(&mut self, engine: &Engine, stored: &Stored) -> Result<Builder, Error> {
+        let run_id = &stored.run.id;
+        let mut builder = match self.live.remove(run_id) {
+            Some(builder) => builder,
+            None => Builder::new(&stored.run, self.trail.sent_up_to(run_id)),
+        };
+        while builder.seen_up_to() < stored.head.seq.min(EVENTS_LIMIT) {
+            let events = engine.store().events(run_id, builder.seen_up_to(), EVENTS).await?;
+            if events.is_empty() {
+                break;
+            }
+            events.iter().for_each(|event| builder.push(event));
+        }
+        Ok(builder)
+    }
+
+    /// Sends spans; an error is what the collector said when it was given up.
+    async fn deliver(&self, engine: &Engine, spans: Vec<Span>) -> Result<(), String> {
+        let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
+        let body = self.sender.request(engine, spans).encode_to_vec();
+        self.sender.send(body).await.inspect_err(|reason| {
+            tracing::warn!(spans = count, "spans are given up: {reason}");
+        })?;
+        self.gateway.metrics().spans_sent.add(count);
+        Ok(())
+    }
+
     /// Sends the traces of the first runs in the queue.
     async fn batch(&mut self, engine: &Engine) -> Result<(), Error> {
         let mut spans = Vec::new();
@@ -277,7 +361,7 @@ impl Exporter {
         while spans.len() < BATCH
             && let Some(run_id) = self.queue.pop_front()
         {
-            if let Some((ended_at, mut trace)) = trace(engine, &run_id).await? {
+            if let Some((ended_at, mut trace)) = self.trace(engine, &run_id).await? {
                 spans.append(&mut trace);
                 ended.insert(run_id, ended_at);
             }
@@ -285,65 +369,58 @@ impl Exporter {
         if spans.is_empty() {
             return Ok(());
         }
-        let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
-        match self.sender.send(request(engine, spans).encode_to_vec()).await {
-            Ok(()) => self.gateway.metrics().spans_sent.add(count),
-            Err(reason) => {
-                tracing::warn!(traces = ended.len(), "traces are given up: {reason}");
-                let dropped = u64::try_from(ended.len()).unwrap_or(u64::MAX);
-                self.gateway.metrics().traces_dropped.add(dropped);
-            }
+        if self.deliver(engine, spans).await.is_err() {
+            let dropped = u64::try_from(ended.len()).unwrap_or(u64::MAX);
+            self.gateway.metrics().traces_dropped.add(dropped);
         }
         for (run_id, ended_at) in ended {
             self.trail.sent(run_id, ended_at);
         }
         Ok(())
     }
-}
 
-/// The spans of a run, and when it ended; `None`: it is not over, or gone.
-async fn trace(engine: &Engine, run_id: &RunId) -> Result<Option<(Timestamp, Vec<Span>)>, Error> {
-    let stored = match engine.store().load(run_id).await {
-        Ok(Some(stored)) => stored,
-        // One that cannot be read has no trace; whoever lists it is told.
-        Ok(None) | Err(errand_store::Error::Damaged { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let Some(ended_at) = stored.run.status.ended_at() else { return Ok(None) };
-    let mut builder = Builder::new(&stored.run);
-    let mut after = 0;
-    while after < stored.head.seq.min(EVENTS_LIMIT) {
-        let events = engine.store().events(run_id, after, EVENTS).await?;
-        let Some(last) = events.last() else { break };
-        after = last.seq;
-        events.iter().for_each(|event| builder.push(event));
+    /// The spans of a run that were not sent yet, and when it ended; `None`: it is not over, or gone.
+    async fn trace(
+        &mut self,
+        engine: &Engine,
+        run_id: &RunId,
+    ) -> Result<Option<(Timestamp, Vec<Span>)>, Error> {
+        let stored = match engine.store().load(run_id).await {
+            Ok(Some(stored)) => stored,
+            // One that cannot be read has no trace; whoever lists it is told.
+            Ok(None) | Err(errand_store::Error::Damaged { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(ended_at) = stored.run.status.ended_at() else { return Ok(None) };
+        let builder = self.builder(engine, &stored).await?;
+        Ok(Some((ended_at, builder.finish(&stored.run))))
     }
-    Ok(Some((ended_at, builder.finish())))
 }
 
-fn request(engine: &Engine, spans: Vec<Span>) -> ExportTraceServiceRequest {
-    let version = env!("CARGO_PKG_VERSION");
-    let resource = Resource {
-        attributes: vec![
-            string(names::SERVICE_NAME, "errand"),
-            string(names::SERVICE_VERSION, version),
-            string(names::SERVICE_INSTANCE_ID, engine.holder().host.as_str()),
-        ],
-        ..Resource::default()
-    };
-    let scope = InstrumentationScope {
-        name: "errand".to_owned(),
-        version: version.to_owned(),
-        ..InstrumentationScope::default()
-    };
-    let schema_url = names::SCHEMA_URL.to_owned();
-    let scope_spans = ScopeSpans { scope: Some(scope), spans, schema_url: schema_url.clone() };
-    ExportTraceServiceRequest {
-        resource_spans: vec![ResourceSpans {
-            resource: Some(resource),
-            scope_spans: vec![scope_spans],
-            schema_url,
-        }],
+impl Sender {
+    /// What is sent: spans, and of which service they are.
+    fn request(&self, engine: &Engine, spans: Vec<Span>) -> ExportTraceServiceRequest {
+        let version = env!("CARGO_PKG_VERSION");
+        let mut all = self.resource.clone();
+        all.entry(names::SERVICE_VERSION.to_owned()).or_insert_with(|| version.to_owned());
+        let host = || engine.holder().host.clone();
+        all.entry(names::SERVICE_INSTANCE_ID.to_owned()).or_insert_with(host);
+        let attributes = all.iter().map(|(name, value)| string(name, value.as_str())).collect();
+        let resource = Resource { attributes, ..Resource::default() };
+        let scope = InstrumentationScope {
+            name: "errand".to_owned(),
+            version: version.to_owned(),
+            ..InstrumentationScope::default()
+        };
+        let schema_url = names::SCHEMA_URL.to_owned();
+        let scope_spans = ScopeSpans { scope: Some(scope), spans, schema_url: schema_url.clone() };
+        ExportTraceServiceRequest {
+            resource_spans: vec![ResourceSpans {
+                resource: Some(resource),
+                scope_spans: vec![scope_spans],
+                schema_url,
+            }],
+        }
     }
 }
 

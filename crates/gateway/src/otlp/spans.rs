@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use errand_engine::trace_context::{
+    Parent, SpanId, TraceId, attempt_span, event_span, span_of, trace, trace_of,
+};
 use errand_model::accounting::{ModelCall, ToolCall};
 use errand_model::event::Event;
 use errand_model::run::{Run, Status};
-use errand_model::{DEFAULT_NAMESPACE, Timestamp};
+use errand_model::{DEFAULT_NAMESPACE, RunId, Timestamp};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::span::{Event as SpanEvent, Link, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status as SpanStatus, status::StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::ids::{Parent, SpanId, TraceId, span_of, trace_of};
 use super::names;
 
 /// Spans of one trace; what comes later is only counted.
@@ -20,58 +22,69 @@ const SPANS: usize = 5_000;
 /// Events of the run's own span.
 const SPAN_EVENTS: usize = 128;
 
-/// Takes in the events of a run that is over, from the first on.
+/// Takes in the events of a run from the first on, and gives back each span once it is over.
 #[derive(Debug)]
-pub(super) struct Builder<'r> {
-    run: &'r Run,
+pub(super) struct Builder {
+    run_id: RunId,
     trace: TraceId,
-    root: Span,
-    spans: Vec<Span>,
+    root: SpanId,
+    created_at: Timestamp,
+    /// Spans of events up to that one are not given back: they were sent.
+    sent_up_to: u64,
+    seen_up_to: u64,
+    open: BTreeMap<u64, Span>,
+    over: Vec<Span>,
+    notes: Vec<SpanEvent>,
+    spans: usize,
     omitted: u64,
-    attempt: Option<usize>,
-    steps: BTreeMap<String, usize>,
+    attempt: Option<u64>,
+    steps: BTreeMap<String, u64>,
 }
 
-impl<'r> Builder<'r> {
-    /// The trace of a run, without any of its events yet.
-    pub(super) fn new(run: &'r Run) -> Self {
-        let parent = run.spec.traceparent.as_deref().and_then(Parent::read);
-        let trace = parent.map_or_else(|| trace_of(&run.id), |parent| parent.trace);
-        let ended_at = run.status.ended_at().unwrap_or(run.created_at);
-        let root = Span {
-            trace_id: trace.to_vec(),
-            span_id: span_of(&run.id, "run").to_vec(),
-            parent_span_id: parent.map(|parent| parent.span.to_vec()).unwrap_or_default(),
-            name: format!("{} {}", names::INVOKE_AGENT, run.spec.agent.name),
-            kind: SpanKind::Internal.into(),
-            start_time_unix_nano: nanos(run.created_at),
-            end_time_unix_nano: nanos(ended_at.max(run.created_at)),
-            attributes: of_run(run),
-            links: links(run),
-            status: outcome(&run.status),
-            ..Span::default()
-        };
-        let (spans, steps) = (Vec::new(), BTreeMap::new());
-        Self { run, trace, root, spans, omitted: 0, attempt: None, steps }
+impl Builder {
+    /// The trace of a run, without any of its events yet. What is told of up to event `sent_up_to` was
+    /// sent before.
+    pub(super) fn new(run: &Run, sent_up_to: u64) -> Self {
+        Self {
+            run_id: run.id.clone(),
+            trace: trace(run),
+            root: span_of(&run.id, "run"),
+            created_at: run.created_at,
+            sent_up_to,
+            seen_up_to: 0,
+            open: BTreeMap::new(),
+            over: Vec::new(),
+            notes: Vec::new(),
+            spans: 0,
+            omitted: 0,
+            attempt: None,
+            steps: BTreeMap::new(),
+        }
+    }
+
+    /// The number of the last event that was taken in; 0 if none was.
+    pub(super) const fn seen_up_to(&self) -> u64 {
+        self.seen_up_to
     }
 
     /// Takes in the next event.
     pub(super) fn push(&mut self, event: &Event) {
+        self.seen_up_to = event.seq;
         let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
         match event.kind.as_str() {
             "attempt.started" => self.begin_attempt(event, &data),
             "attempt.exited" | "attempt.failed" | "attempt.stopped" => {
                 let steps = std::mem::take(&mut self.steps);
                 for step in steps.into_values() {
-                    self.end(Some(step), event.at, &Value::Null);
+                    self.end(Some(step), event, &Value::Null);
                 }
                 let attempt = self.attempt.take();
-                self.end(attempt, event.at, &data);
+                self.end(attempt, event, &data);
             }
             "step.started" => self.begin_step(event, &data),
             "step.completed" | "step.failed" => {
                 let step = text(&data, "key").and_then(|key| self.steps.remove(&key));
-                self.end(step, event.at, &data);
+                self.end(step, event, &data);
             }
             "model.called" => self.model_call(event, &data),
             "tool.called" => self.tool_call(event, &data),
@@ -80,19 +93,38 @@ impl<'r> Builder<'r> {
         }
     }
 
-    /// All spans, the run's first.
-    pub(super) fn finish(mut self) -> Vec<Span> {
-        let end = self.root.end_time_unix_nano;
-        for span in &mut self.spans {
-            if span.end_time_unix_nano == 0 {
-                span.end_time_unix_nano = end.max(span.start_time_unix_nano);
-            }
-        }
+    /// Spans that are over and were not given back before.
+    pub(super) fn take_over(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.over)
+    }
+
+    /// All spans that were not given back before, the run's own first; `run` is over.
+    pub(super) fn finish(mut self, run: &Run) -> Vec<Span> {
+        let ended_at = run.status.ended_at().unwrap_or(run.created_at);
+        let mut root = Span {
+            trace_id: self.trace.to_vec(),
+            span_id: self.root.to_vec(),
+            parent_span_id: parent(run).map(|parent| parent.span.to_vec()).unwrap_or_default(),
+            name: format!("{} {}", names::INVOKE_AGENT, run.spec.agent.name),
+            kind: SpanKind::Internal.into(),
+            start_time_unix_nano: nanos(run.created_at),
+            end_time_unix_nano: nanos(ended_at.max(run.created_at)),
+            attributes: of_run(run),
+            links: links(run),
+            status: outcome(&run.status),
+            events: self.notes,
+            ..Span::default()
+        };
         if self.omitted > 0 {
-            self.root.attributes.push(number(names::OMITTED, self.omitted));
+            root.attributes.push(number(names::OMITTED, self.omitted));
         }
-        let mut all = vec![self.root];
-        all.append(&mut self.spans);
+        let end = root.end_time_unix_nano;
+        let mut all = vec![root];
+        all.append(&mut self.over);
+        for mut span in self.open.into_values() {
+            span.end_time_unix_nano = end.max(span.start_time_unix_nano);
+            all.push(span);
+        }
         all
     }
 
@@ -101,10 +133,10 @@ impl<'r> Builder<'r> {
         let mut attributes = vec![number(names::ATTEMPT, attempt)];
         attributes.extend(text(data, "reason").map(|it| string(names::ATTEMPT_REASON, it)));
         let name = format!("attempt {attempt}");
-        let parent = self.root.span_id.clone();
-        let mut span = self.span(event, name, parent);
+        let mut span = self.span(event, name, self.root.to_vec());
+        span.span_id = attempt_span(&self.run_id, event.attempt).to_vec();
         span.attributes = attributes;
-        self.attempt = self.add(span);
+        self.attempt = self.begin(event, span);
     }
 
     fn begin_step(&mut self, event: &Event, data: &Value) {
@@ -112,7 +144,7 @@ impl<'r> Builder<'r> {
         let mut span = self.span(event, format!("step {key}"), self.above(None));
         span.attributes = vec![string(names::STEP_KEY, key.clone())];
         span.attributes.extend(text(data, "kind").map(|it| string(names::STEP_KIND, it)));
-        if let Some(step) = self.add(span) {
+        if let Some(step) = self.begin(event, span) {
             self.steps.insert(key, step);
         }
     }
@@ -140,7 +172,7 @@ impl<'r> Builder<'r> {
         }
         more.extend(call.cost_micro_usd.map(|it| number(names::COST, it)));
         more.extend(failure_type(data).map(|it| string(names::ERROR_TYPE, it)));
-        self.add(span);
+        self.called(event, span);
     }
 
     fn tool_call(&mut self, event: &Event, data: &Value) {
@@ -155,7 +187,7 @@ impl<'r> Builder<'r> {
         ];
         span.attributes.extend(call.agent.map(|it| string(names::AGENT_NAME, it)));
         span.attributes.extend(failure_type(data).map(|it| string(names::ERROR_TYPE, it)));
-        self.add(span);
+        self.called(event, span);
     }
 
     /// A call that is over when it is told of, and says how long it took.
@@ -164,9 +196,8 @@ impl<'r> Builder<'r> {
         let took_ms = data.get("duration_ms").and_then(Value::as_u64).unwrap_or(0);
         let end = nanos(event.at);
         span.end_time_unix_nano = end;
-        span.start_time_unix_nano = end
-            .saturating_sub(took_ms.saturating_mul(1_000_000))
-            .max(self.root.start_time_unix_nano);
+        span.start_time_unix_nano =
+            end.saturating_sub(took_ms.saturating_mul(1_000_000)).max(nanos(self.created_at));
         span.status = failure_type(data).map(|_| failed(message(data)));
         span
     }
@@ -185,43 +216,66 @@ impl<'r> Builder<'r> {
 
     /// By the number of the event that tells of it: the same whenever the trace is made.
     fn id(&self, event: &Event) -> SpanId {
-        span_of(&self.run.id, &event.seq.to_string())
+        event_span(&self.run_id, event.seq)
     }
 
     /// The span that something is part of: its step, if that is known and open, or the attempt.
     fn above(&self, step: Option<&str>) -> Vec<u8> {
         let step = step.and_then(|key| self.steps.get(key)).copied();
-        let span = step.or(self.attempt).and_then(|at| self.spans.get(at));
-        span.map_or_else(|| self.root.span_id.clone(), |span| span.span_id.clone())
+        let span = step.or(self.attempt).and_then(|seq| self.open.get(&seq));
+        span.map_or_else(|| self.root.to_vec(), |span| span.span_id.clone())
     }
 
-    fn add(&mut self, span: Span) -> Option<usize> {
-        if self.spans.len() >= SPANS {
+    /// Whether the trace has room for one more span.
+    fn has_room(&mut self) -> bool {
+        let has_room = self.spans < SPANS;
+        if has_room {
+            self.spans += 1;
+        } else {
             self.omitted += 1;
+        }
+        has_room
+    }
+
+    fn begin(&mut self, event: &Event, span: Span) -> Option<u64> {
+        if !self.has_room() {
             return None;
         }
-        self.spans.push(span);
-        Some(self.spans.len() - 1)
+        self.open.insert(event.seq, span);
+        Some(event.seq)
     }
 
-    fn end(&mut self, span: Option<usize>, at: Timestamp, data: &Value) {
-        let Some(span) = span.and_then(|at| self.spans.get_mut(at)) else { return };
-        span.end_time_unix_nano = nanos(at).max(span.start_time_unix_nano);
+    fn called(&mut self, event: &Event, span: Span) {
+        if self.has_room() && event.seq > self.sent_up_to {
+            self.over.push(span);
+        }
+    }
+
+    fn end(&mut self, span: Option<u64>, event: &Event, data: &Value) {
+        let Some(mut span) = span.and_then(|seq| self.open.remove(&seq)) else { return };
+        span.end_time_unix_nano = nanos(event.at).max(span.start_time_unix_nano);
         if let Some(kind) = failure_type(data) {
             span.status = Some(failed(message(data)));
             span.attributes.push(string(names::ERROR_TYPE, kind));
         }
+        if event.seq > self.sent_up_to {
+            self.over.push(span);
+        }
     }
 
     fn note(&mut self, event: &Event) {
-        if self.root.events.len() < SPAN_EVENTS {
-            self.root.events.push(SpanEvent {
+        if self.notes.len() < SPAN_EVENTS {
+            self.notes.push(SpanEvent {
                 time_unix_nano: nanos(event.at),
                 name: event.kind.clone(),
                 ..SpanEvent::default()
             });
         }
     }
+}
+
+fn parent(run: &Run) -> Option<Parent> {
+    run.spec.traceparent.as_deref().and_then(Parent::read)
 }
 
 fn of_run(run: &Run) -> Vec<KeyValue> {
@@ -251,7 +305,7 @@ fn of_run(run: &Run) -> Vec<KeyValue> {
 
 /// A child's trace leads to its parent's.
 fn links(run: &Run) -> Vec<Link> {
-    let of = |other: &errand_model::RunId| Link {
+    let of = |other: &RunId| Link {
         trace_id: trace_of(other).to_vec(),
         span_id: span_of(other, "run").to_vec(),
         ..Link::default()

@@ -17,6 +17,9 @@ const PROLONG_AT: Duration = Duration::from_secs(8);
 const REMEMBERED: usize = 4_096;
 /// Of those, the newest that are written down.
 const WRITTEN: usize = 512;
+/// Live runs of which it is remembered how much was sent. The spans of one that is forgotten are sent
+/// again, with the same ids.
+const LIVE_REMEMBERED: usize = 2_048;
 /// The document's name.
 const KEY: &str = "otlp";
 
@@ -30,6 +33,9 @@ struct Body {
     /// When the last run ended of which the trace was sent.
     ended_at_ms: Timestamp,
     sent: Vec<RunId>,
+    /// Runs that are not over, and the event up to which their spans were sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    live: BTreeMap<RunId, u64>,
 }
 
 /// How far traces were sent.
@@ -41,15 +47,17 @@ pub(super) struct Trail {
     began_at: Timestamp,
     ended_at: Timestamp,
     sent: BTreeMap<RunId, Timestamp>,
+    live: BTreeMap<RunId, u64>,
     is_changed: bool,
 }
 
 impl Trail {
     /// One that begins now; `me` is nobody else.
     pub(super) fn new(me: String, now: Timestamp) -> Self {
-        let sent = BTreeMap::new();
+        let (sent, live) = (BTreeMap::new(), BTreeMap::new());
         let until = Timestamp::default();
-        Self { me, revision: None, until, began_at: now, ended_at: now, sent, is_changed: true }
+        let (began_at, ended_at, is_changed) = (now, now, true);
+        Self { me, revision: None, until, began_at, ended_at, sent, live, is_changed }
     }
 
     /// Since when runs may have ended of which the trace was not sent; `slack_ms` before the last
@@ -73,8 +81,23 @@ impl Trail {
         self.sent.contains_key(run_id)
     }
 
+    /// The event up to which the spans of a run that is not over were sent; 0: none were.
+    pub(super) fn sent_up_to(&self, run_id: &RunId) -> u64 {
+        self.live.get(run_id).copied().unwrap_or(0)
+    }
+
+    /// Notes that the spans of a run that is not over were sent, up to an event.
+    pub(super) fn sent_so_far(&mut self, run_id: RunId, seq: u64) {
+        self.live.insert(run_id, seq);
+        self.is_changed = true;
+        while self.live.len() > LIVE_REMEMBERED {
+            self.live.pop_first();
+        }
+    }
+
     /// Notes that the trace of a run was sent.
     pub(super) fn sent(&mut self, run_id: RunId, ended_at: Timestamp) {
+        self.live.remove(&run_id);
         self.ended_at = self.ended_at.max(ended_at);
         self.sent.insert(run_id, ended_at);
         self.is_changed = true;
@@ -105,6 +128,7 @@ impl Trail {
                     return Ok(false);
                 }
                 (self.began_at, self.ended_at) = (body.began_at_ms, body.ended_at_ms);
+                self.live = body.live;
                 self.sent = body.sent.into_iter().map(|id| (id, body.ended_at_ms)).collect();
             }
         }
@@ -119,6 +143,7 @@ impl Trail {
             began_at_ms: self.began_at,
             ended_at_ms: self.ended_at,
             sent,
+            live: self.live.clone(),
         };
         let write = DocumentWrite {
             kind: DocumentKind::Trail,

@@ -148,6 +148,9 @@ pub struct RunCreated {
     /// has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// What others note of that trace, as the header `tracestate` has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
     /// What is reported to `callback_url`; empty: how the run ends.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_events: Vec<CallbackEvent>,

@@ -64,6 +64,7 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         namespace: None,
         placement: None,
         traceparent: None,
+        tracestate: None,
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),

@@ -83,6 +83,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         namespace: None,
         placement: None,
         traceparent: None,
+        tracestate: None,
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),

@@ -30,7 +30,7 @@ async fn a_step_is_run_once_and_replayed_ever_after() {
     let world = World::new();
     let mut client = world.client();
     let begin = BeginStep { timeout: Some(Duration::from_millis(1500)), ..BeginStep::default() };
-    let run = BeginStepAnswer::Run { timeout: begin.timeout };
+    let run = BeginStepAnswer::Run { timeout: begin.timeout, traceparent: None };
     for _ in 0..2 {
         assert_eq!(client.begin_step("a b/ü", &begin).await.unwrap(), run);
     }

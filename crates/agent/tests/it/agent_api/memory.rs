@@ -96,7 +96,7 @@ impl Backend for Memory {
         }
         match kept.steps.entry(key.to_owned()).or_default() {
             Some(result) => Ok(StepBegun::Done(result.clone())),
-            None => Ok(StepBegun::Run { timeout: step.timeout }),
+            None => Ok(StepBegun::Run { timeout: step.timeout, traceparent: None }),
         }
     }
 

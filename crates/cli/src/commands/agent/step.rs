@@ -77,7 +77,9 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
         timeout: args.timeout,
     };
     match client.begin_step(&args.key, &begin).await.map_err(failed)? {
-        BeginStepAnswer::Run { timeout } => carry_out(context, client, &args, timeout).await,
+        BeginStepAnswer::Run { timeout, traceparent } => {
+            carry_out(context, client, &args, (timeout, traceparent)).await
+        }
         BeginStepAnswer::Failed { error, exit_code } => {
             let StepError { code, message, .. } = error;
             let note =
@@ -176,13 +178,15 @@ async fn carry_out(
     context: &Context,
     mut client: Client,
     args: &Args,
-    timeout: Option<Duration>,
+    (timeout, traceparent): (Option<Duration>, Option<String>),
 ) -> Result<u8, Failure> {
     // Nothing is asked while the command runs, however long that is.
     client.hang_up();
     let limit = TimeLimit { timeout, key: &args.key, client: &mut client };
-    let variable = (super::STEP_VARIABLE, args.key.as_str());
-    let finished = match command::run(&args.command, variable, limit).await {
+    let key = (super::STEP_VARIABLE, args.key.as_str());
+    let span = traceparent.as_deref().map(|span| ("TRACEPARENT", span));
+    let variables: Vec<(&str, &str)> = std::iter::once(key).chain(span).collect();
+    let finished = match command::run(&args.command, &variables, limit).await {
         Ok(finished) => finished,
         Err(not_started) => return Err(refused(client, args, not_started).await),
     };

@@ -59,11 +59,11 @@ impl NotStarted {
 /// "Exec format error": a file with the mode of a program that is none.
 const ENOEXEC: i32 = 8;
 
-/// Runs a command in a process group of its own with our stdin and one more variable, passes on what it prints and the
+/// Runs a command in a process group of its own with our stdin and some more variables, passes on what it prints and the
 /// signals that ask us to end, and waits until it ended.
 pub(super) async fn run(
     command: &[OsString],
-    variable: (&str, &str),
+    variables: &[(&str, &str)],
     limit: TimeLimit<'_>,
 ) -> Result<Finished, NotStarted> {
     let Some((program, arguments)) = command.split_first() else {
@@ -73,7 +73,7 @@ pub(super) async fn run(
     let mut signals = Signals::new().map_err(NotStarted)?;
     let mut child = Command::new(program)
         .args(arguments)
-        .env(variable.0, variable.1)
+        .envs(variables.iter().copied())
         .process_group(0)
         .stdin(Stdio::inherit())
         .stdout(Stdio::piped())
