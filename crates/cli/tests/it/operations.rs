@@ -108,7 +108,7 @@ fn check_by_prometheus(sandbox: &Sandbox, text: &str) {
         return;
     }
     let (script, file) = (sandbox.write("parse.py", SCRIPT), sandbox.write("metrics.txt", text));
-    let parsed = sandbox.tool(&folder.join("bin/python"), [script, file]).run().ok();
+    let parsed = sandbox.tool(folder.join("bin/python"), [script, file]).run().ok();
     assert_eq!(parsed.stdout(), "counter gauge histogram\n");
 }
 
