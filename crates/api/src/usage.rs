@@ -20,7 +20,8 @@ pub struct Usage {
     pub until: Option<String>,
     /// The most expensive first.
     pub rows: Vec<UsageSums>,
-    /// Everything that was asked about, also what has no place in a row.
+    /// All rows together, those that are not shown included; by tool and by model, calls of the
+    /// other kind are in neither.
     pub total: UsageSums,
 }
 

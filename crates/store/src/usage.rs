@@ -70,7 +70,7 @@ impl UsageBy {
 pub struct Usage {
     /// The most expensive first, then those with most calls, then by key.
     pub rows: Vec<UsageRow>,
-    /// Everything that was asked about, also what is in no row.
+    /// All rows together; by tool and by model, calls of the other kind are in neither.
     pub total: UsageRow,
 }
 

@@ -1,7 +1,7 @@
 //! What is read from an event's data, whoever wrote it: what is missing or of another type is not
 //! there.
 
-use errand_model::accounting::ModelCall;
+use errand_model::accounting::{ModelCall, ToolCall};
 use errand_model::event::{ChildUsage, Event};
 use serde_json::Value;
 
@@ -55,6 +55,20 @@ impl Data {
     /// Whether a call says that it failed.
     pub(super) fn is_failure(&self) -> bool {
         self.0.get("success") == Some(&Value::Bool(false)) || self.error().is_some()
+    }
+
+    /// What was looked for where, and how much was found: of an access to memory or knowledge.
+    pub(super) fn look_up(&self) -> Option<String> {
+        let words = ["store", "source", "operation", "key", "query"];
+        let mut said: Vec<String> = words.into_iter().filter_map(|name| self.text(name)).collect();
+        said.extend(self.number("results").map(|results| format!("{results} results")));
+        (!said.is_empty()).then(|| said.join(", "))
+    }
+
+    /// What a call of a tool cost, where the agent said.
+    pub(super) fn tool_usage(&self) -> Usage {
+        let cost_micro_usd = ToolCall::of(&self.0).cost_micro_usd;
+        Usage { cost_micro_usd, ..Usage::default() }
     }
 
     pub(super) fn usage(&self) -> Usage {

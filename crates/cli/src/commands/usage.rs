@@ -189,7 +189,7 @@ fn shown(usage: &Usage) -> String {
     ];
     table.set_header(header);
     for sums in &usage.rows {
-        table.add_row(row(sums.key.as_deref().unwrap_or("-"), sums));
+        table.add_row(row(sums.key.as_deref().unwrap_or("(none)"), sums));
     }
     table.add_row(row("total", &usage.total));
     for column in table.column_iter_mut().skip(1) {

@@ -211,6 +211,8 @@ pub(crate) fn child_usage(run: &Run, now: Timestamp) -> ChildUsage {
         own.tokens = run.usage;
         own.model_calls = run.counters.model_calls;
         own.tool_calls = run.counters.tool_calls;
+        own.memory_accesses = run.counters.memory_accesses;
+        own.knowledge_retrievals = run.counters.knowledge_retrievals;
         own.wall_ms = run.spent(now).wall_time_ms;
     }
     by_agent

@@ -6,7 +6,7 @@ use std::time::Duration;
 use errand_agent::agent_api::{Backend, Bind, BindError, Server};
 use errand_agent::log::{self, marker};
 use errand_agent::process::{self, Exit, Output, Running, StartError, StdoutSpool};
-use errand_model::event::{CancelCause, Failure, ProcessUsage};
+use errand_model::event::{AttemptSetup, CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
 use errand_store::Admission;
 use tokio::task::JoinSet;
@@ -82,7 +82,8 @@ pub(super) async fn run(
     }
     tasks.spawn(Arc::clone(&desk).keep_time());
     tasks.spawn(Arc::clone(&desk).keep_deadlines());
-    let ends = Ends { desk: &desk, replayed: replayed.as_deref(), log: &prepared.log };
+    let replayed = replayed.as_deref();
+    let ends = Ends { desk: &desk, setup: &prepared.setup, replayed, log: &prepared.log };
     let memory = AttemptMemory::of(&prepared, &running);
     let watched = watch(engine, journal, company, ends, (running, memory)).await;
     tasks.shutdown().await;
@@ -100,6 +101,8 @@ pub(super) async fn run(
 #[derive(Clone, Copy, Debug)]
 struct Ends<'a> {
     desk: &'a Desk,
+    /// What was made for the attempt.
+    setup: &'a AttemptSetup,
     /// In a strict replay.
     replayed: Option<&'a Replayed>,
     /// What the agent prints.
@@ -200,6 +203,7 @@ async fn watch(
         process: Some(running.identity().clone()),
         process_group_id: Some(running.process_group_id()),
         memory_enforced_by: memory.enforced_by(),
+        setup: Some(Box::new(ends.setup.clone())),
     };
     if let Err(error) = journal.record(&up.into(), &[]) {
         return give_up(running, error).await;

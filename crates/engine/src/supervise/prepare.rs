@@ -12,7 +12,8 @@ use errand_agent::parcel::Parcel;
 use errand_agent::process::{Input, Spec};
 use errand_agent::redact::Redactor;
 use errand_agent::workspace::{Mode, Workspaces};
-use errand_api::agent_file::Workspace;
+use errand_api::agent_file::{Agent, Workspace};
+use errand_model::event::AttemptSetup;
 use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
@@ -39,6 +40,7 @@ pub(super) struct Prepared {
     pub(super) token: String,
     pub(super) brief: Vec<u8>,
     pub(super) brief_digest: Digest,
+    pub(super) setup: AttemptSetup,
     pub(super) input: Option<Vec<u8>>,
     /// What models cost, for as long as this attempt lasts; `None`: what errand ships with.
     pub(super) prices: Option<Arc<PriceTable>>,
@@ -110,6 +112,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         },
     };
     let brief_digest = Digest::of(&brief);
+    let setup = setup(engine, agent, (&spec.cwd, &brief_digest));
     Ok(Prepared {
         parcel,
         spec,
@@ -120,9 +123,28 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         token,
         brief,
         brief_digest,
+        setup,
         input,
         prices: crate::prices::with_own(registry)?.map(Arc::new),
     })
+}
+
+/// What was made for the attempt, for the record.
+fn setup(engine: &Engine, agent: &Agent, (workspace, brief): (&Path, &Digest)) -> AttemptSetup {
+    AttemptSetup {
+        harness: stored_word(&agent.harness),
+        target: tag(&agent.target, "type"),
+        workspace_mode: tag(&agent.workspace, "mode"),
+        workspace_path: workspace.display().to_string(),
+        brief_digest: brief.clone(),
+        registry_path: engine.registry().root().display().to_string(),
+    }
+}
+
+/// The member of a value that says which variant it is.
+fn tag(value: &impl serde::Serialize, member: &str) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.get(member).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The line with which the attempt's part of the log begins.

@@ -55,6 +55,11 @@ fn model_call(fields: Fields<'_>) -> Result<(), Wrong> {
             format!("{reasoning} is more than output_tokens ({output}), of which it is a part");
         return Err(Wrong::at("reasoning_tokens", message));
     }
+    cost(fields)
+}
+
+/// What a call cost, where the agent says so.
+fn cost(fields: Fields<'_>) -> Result<(), Wrong> {
     for name in ["priced_by", "price_source", "price_date"] {
         if fields.get(name).is_some() {
             return Err(Wrong::at(name, "errand writes this itself"));
@@ -77,7 +82,7 @@ fn tool_call(fields: Fields<'_>) -> Result<(), Wrong> {
             return Err(Wrong::at("side_effect", message));
         }
     }
-    Ok(())
+    cost(fields)
 }
 
 fn look_up(fields: Fields<'_>) -> Result<(), Wrong> {
@@ -169,6 +174,12 @@ mod tests {
                 json!({"name": "send", "side_effect": "communication", "success": "yes"}),
                 "success: expected true or false, found \"yes\"",
             ),
+            (
+                TOOL_CALLED,
+                json!({"name": "search", "cost_usd": "free"}),
+                "cost_usd: expected US dollars as a decimal of at least 0, found \"free\"",
+            ),
+            (TOOL_CALLED, json!({"name": "search", "cost_usd": 0.05}), "fine"),
             (
                 TOOL_CALLED,
                 json!({"name": "send", "arguments": [1, {"a": null}], "result": 7, "x": {}}),

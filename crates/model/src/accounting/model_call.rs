@@ -90,7 +90,7 @@ impl ModelCall {
                 cached: tokens("cached_tokens"),
                 reasoning: tokens("reasoning_tokens"),
             },
-            cost_micro_usd: fields.count(COST, MAX_COST_MICRO_USD).ok().flatten(),
+            cost_micro_usd: kept_cost(fields),
             step: fields.kept_name("step"),
             agent: fields.kept_name("agent"),
             reservation_id: fields.kept_name("reservation_id"),
@@ -133,6 +133,11 @@ impl ModelCall {
             }
         }
     }
+}
+
+/// What errand wrote into the event that the call cost.
+pub(super) fn kept_cost(fields: Fields<'_>) -> Option<u64> {
+    fields.count(COST, MAX_COST_MICRO_USD).ok().flatten()
 }
 
 /// What the agent says that the call cost.

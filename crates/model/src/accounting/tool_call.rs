@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::fields::Fields;
+use super::{Cost, CostBasis, ModelCall};
 use crate::{Digest, RunId, canonical};
 
 /// What a tool can do to the world around the run.
@@ -60,6 +61,8 @@ pub struct ToolCall {
     pub agent: Option<String>,
     /// The reservation that it settles.
     pub reservation_id: Option<String>,
+    /// What the agent says that it cost, in millionths of a US dollar; `None`: it does not say.
+    pub cost_micro_usd: Option<u64>,
 }
 
 /// The member that names a call, for receivers that do things once.
@@ -74,7 +77,16 @@ impl ToolCall {
             step: fields.kept_name("step"),
             agent: fields.kept_name("agent"),
             reservation_id: fields.kept_name("reservation_id"),
+            cost_micro_usd: super::model_call::kept_cost(fields),
         }
+    }
+
+    /// Writes into the event of a checked call what the agent says that it cost: no price table
+    /// knows tools.
+    pub fn put_cost(data: &mut Value) {
+        let said = super::model_call::said(Fields::of(data)).ok().flatten();
+        let cost = said.map(|micro_usd| Cost { micro_usd, basis: CostBasis::Agent });
+        ModelCall::put_cost(data, cost.as_ref());
     }
 
     /// The key of a call: equal for the same tool with the same arguments in the same step of the

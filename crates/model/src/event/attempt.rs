@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::ProcessIdentity;
+use crate::{Digest, ProcessIdentity};
 
 /// `attempt.started`: the lease is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct AttemptRunning {
     /// How the limit on its memory is enforced; `None`: it has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_enforced_by: Option<MemoryEnforcement>,
+    /// What was made for it; `None` where errand itself does the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Box<AttemptSetup>>,
 }
 
 /// Means by which a limit on an attempt's memory is enforced.
@@ -72,6 +75,23 @@ pub struct AttemptRunning {
 pub enum MemoryEnforcement {
     /// The supervisor samples the memory of all processes of the attempt and kills them.
     Rss,
+}
+
+/// What was made for an attempt before its agent was started, and how it is driven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptSetup {
+    /// How errand drives the agent: `command`, `acp` or `react`.
+    pub harness: String,
+    /// Where its process lives: `process`, `container` or `kubernetes`.
+    pub target: String,
+    /// What the workspace is: `temp`, `cwd`, `worktree` or `clone`.
+    pub workspace_mode: String,
+    /// Where the workspace is on the attempt's machine.
+    pub workspace_path: String,
+    /// The digest of the brief that the agent got, secrets masked.
+    pub brief_digest: Digest,
+    /// The folder of the registry from which the attempt was started.
+    pub registry_path: String,
 }
 
 /// What an attempt used.

@@ -175,8 +175,19 @@ pub struct AgentUsage {
     pub model_calls: u64,
     /// `tool.called`.
     pub tool_calls: u64,
+    /// `memory.accessed`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub memory_accesses: u64,
+    /// `knowledge.retrieved`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub knowledge_retrievals: u64,
     /// Milliseconds that their processes lived, pauses not counted.
     pub wall_ms: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde asks for")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl AgentUsage {
@@ -188,6 +199,10 @@ impl AgentUsage {
             tokens: self.tokens.plus(&other.tokens),
             model_calls: self.model_calls.saturating_add(other.model_calls),
             tool_calls: self.tool_calls.saturating_add(other.tool_calls),
+            memory_accesses: self.memory_accesses.saturating_add(other.memory_accesses),
+            knowledge_retrievals: self
+                .knowledge_retrievals
+                .saturating_add(other.knowledge_retrievals),
             wall_ms: self.wall_ms.saturating_add(other.wall_ms),
         }
     }

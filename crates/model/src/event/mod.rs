@@ -18,8 +18,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 pub use attempt::{
-    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptStarted, AttemptStopped,
-    MemoryEnforcement, ProcessUsage, Stage, StopReason,
+    AttemptExited, AttemptFailed, AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted,
+    AttemptStopped, MemoryEnforcement, ProcessUsage, Stage, StopReason,
 };
 pub use coordination::{
     AgentUsage, ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationSettled,

@@ -46,6 +46,8 @@ impl Run {
             self.usage = self.usage.plus(&used.tokens);
             self.counters.model_calls += used.model_calls;
             self.counters.tool_calls += used.tool_calls;
+            self.counters.memory_accesses += used.memory_accesses;
+            self.counters.knowledge_retrievals += used.knowledge_retrievals;
         }
     }
 

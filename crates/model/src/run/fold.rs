@@ -4,7 +4,9 @@ use super::state::{
     Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,
     Status, TokenUsage, Verdict,
 };
-use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens};
+use crate::accounting::{
+    KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
+};
 use crate::event::{AttemptStarted, EventBody, PauseReason, Reported, RequeueReason};
 use crate::{EventContext, Timestamp};
 
@@ -20,6 +22,7 @@ impl Run {
         if let EventBody::AttemptRunning(running) = event {
             attempt.process.clone_from(&running.process);
             attempt.process_group_id = running.process_group_id;
+            attempt.setup.clone_from(&running.setup);
             attempt.state = AttemptState::Running;
         } else if let EventBody::AttemptExited(exited) = event {
             attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
@@ -43,6 +46,7 @@ impl Run {
             started_at: at,
             process: None,
             process_group_id: None,
+            setup: None,
             state: AttemptState::Starting(started.stage),
         });
     }
@@ -147,7 +151,12 @@ impl Run {
                 self.counters.model_calls += 1;
                 self.usage.add(&ModelCall::of(reported.data()));
             }
-            TOOL_CALLED => self.counters.tool_calls += 1,
+            TOOL_CALLED => {
+                self.counters.tool_calls += 1;
+                self.usage.add_tool(&ToolCall::of(reported.data()));
+            }
+            MEMORY_ACCESSED => self.counters.memory_accesses += 1,
+            KNOWLEDGE_RETRIEVED => self.counters.knowledge_retrievals += 1,
             _ => {}
         }
     }
@@ -236,5 +245,11 @@ impl TokenUsage {
             }
             None => self.unpriced_calls += 1,
         }
+    }
+
+    /// Adds what one `tool.called` cost. A tool that says nothing of a cost has none: most have none.
+    fn add_tool(&mut self, call: &ToolCall) {
+        let costs = [self.cost_micro_usd, call.cost_micro_usd];
+        self.cost_micro_usd = costs.into_iter().flatten().reduce(u64::saturating_add);
     }
 }

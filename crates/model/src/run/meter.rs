@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::{Cancel, Command, Decision, Effect, Rejection, Run, Status};
 use crate::Timestamp;
-use crate::accounting::ModelCall;
-use crate::accounting::{MODEL_CALLED, TOOL_CALLED};
+use crate::accounting::{MODEL_CALLED, ModelCall, TOOL_CALLED, ToolCall};
 use crate::budget::{LimitName, OnExceed, Scope};
 use crate::event::{
     BudgetExceeded, BudgetRaised, BudgetWarned, CancelCause, EventBody, PauseReason, RunPaused,
@@ -154,7 +153,9 @@ impl Run {
                 let tokens = call.tokens.total();
                 spent = spent.plus(Amounts { tokens, cost_micro_usd, ..Amounts::ZERO });
             } else if reported.type_name() == TOOL_CALLED {
-                spent = spent.plus(Amounts { tool_calls: 1, ..Amounts::ZERO });
+                let cost = ToolCall::of(reported.data()).cost_micro_usd;
+                let cost_micro_usd = cost.unwrap_or(0);
+                spent = spent.plus(Amounts { tool_calls: 1, cost_micro_usd, ..Amounts::ZERO });
             }
         }
         self.limits(spent, None, None)

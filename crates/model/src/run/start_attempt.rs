@@ -2,7 +2,8 @@
 
 use super::{Command, Decision, Effect, Rejection, Run, Status};
 use crate::event::{
-    AttemptReason, AttemptRunning, AttemptStarted, EventBody, MemoryEnforcement, RequeueReason,
+    AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted, EventBody, MemoryEnforcement,
+    RequeueReason,
     RunStarted, Stage,
 };
 use crate::{ProcessIdentity, Timestamp};
@@ -29,6 +30,8 @@ pub struct AttemptUp {
     pub process_group_id: Option<u32>,
     /// How the limit on its memory is enforced; `None`: it has no limit.
     pub memory_enforced_by: Option<MemoryEnforcement>,
+    /// What was made for it; `None` where errand itself does the work.
+    pub setup: Option<Box<AttemptSetup>>,
 }
 
 impl From<StartAttempt> for Command {
@@ -95,6 +98,7 @@ impl Run {
             process: up.process.clone(),
             process_group_id: up.process_group_id,
             memory_enforced_by: up.memory_enforced_by,
+            setup: up.setup.clone(),
         };
         let mut events = vec![EventBody::AttemptRunning(running)];
         if matches!(self.status, Status::Pending { .. }) {

@@ -9,7 +9,8 @@ use super::LOSS_LIMIT;
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
 use crate::event::{
-    AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, CancelCause, CancelRequested,
+    AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, AttemptSetup, CancelCause,
+    CancelRequested,
     Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage, RequeueReason,
     RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
 };
@@ -261,6 +262,9 @@ pub struct Attempt {
     pub process: Option<ProcessIdentity>,
     /// Its process group.
     pub process_group_id: Option<u32>,
+    /// What was made for it, once its agent lived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Box<AttemptSetup>>,
     /// How it stands.
     pub state: AttemptState,
 }
@@ -338,6 +342,12 @@ pub struct Counters {
     pub approvals: u64,
     /// `policy.decided`.
     pub policy_decisions: u64,
+    /// `memory.accessed`.
+    #[serde(default)]
+    pub memory_accesses: u64,
+    /// `knowledge.retrieved`.
+    #[serde(default)]
+    pub knowledge_retrievals: u64,
 }
 
 /// Tokens and money, as reported.

@@ -22,7 +22,7 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
     let start = StartAttempt { epoch: 1, supervisor: process(7), host: "here".to_owned() };
     run.command(&start.into()).unwrap();
     let up =
-        AttemptUp { attempt: 1, process: None, process_group_id: None, memory_enforced_by: None };
+        AttemptUp { attempt: 1, process: None, process_group_id: None, memory_enforced_by: None, setup: None };
     run.command(&up.into()).unwrap();
     run
 }

@@ -138,8 +138,11 @@ impl Additions {
             name: call.name.unwrap_or_default(),
             step: call.step.unwrap_or_default(),
         };
-        self.rows.entry(key).or_default().calls += 1;
-        self.add_to_day(day, Amounts { tool_calls: 1, ..Amounts::ZERO });
+        let cost_micro_usd = call.cost_micro_usd.unwrap_or(0);
+        let sums = self.rows.entry(key).or_default();
+        sums.calls += 1;
+        sums.cost_micro_usd += cost_micro_usd;
+        self.add_to_day(day, Amounts { tool_calls: 1, cost_micro_usd, ..Amounts::ZERO });
         self.settled.extend(call.reservation_id);
     }
 

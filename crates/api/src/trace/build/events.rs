@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use errand_model::accounting::{KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED};
 use errand_model::{RunId, Timestamp};
 
 use super::super::event::Data;
@@ -194,6 +195,7 @@ impl Builder {
         let (kind, name) = match kind {
             "model.called" => (SpanKind::ModelCall, data.model()),
             "tool.called" => (SpanKind::ToolCall, data.text("name").unwrap_or_default()),
+            MEMORY_ACCESSED | KNOWLEDGE_RETRIEVED => (SpanKind::Call, kind.to_owned()),
             _ if data.number("duration_ms").is_some() => (SpanKind::Call, kind.to_owned()),
             _ => return,
         };
@@ -210,6 +212,10 @@ impl Builder {
         call.error = data.error();
         if kind == SpanKind::ModelCall {
             call.usage = data.usage();
+        } else if kind == SpanKind::ToolCall {
+            call.usage = data.tool_usage();
+        } else {
+            call.detail = data.look_up();
         }
         self.open(parent, call);
     }

@@ -115,7 +115,7 @@ const TELLING: &[Telling] = &[
             "arguments=arguments",
         ],
     ),
-    ("memory.accessed", &["store", "operation", "key", "took=duration_ms"]),
+    ("memory.accessed", &["store", "operation", "key", "results=results", "took=duration_ms"]),
     ("knowledge.retrieved", &["source", "query", "results=results", "took=duration_ms"]),
     ("message.sent", &["type", "from=from", "to=to", "payload=payload"]),
     ("message.delivered", &["ids", "step=step"]),

@@ -48,6 +48,7 @@ impl Desk {
             let cost = ModelCall::cost(data, self.prices(), self.engine.now());
             ModelCall::put_cost(data, cost.as_ref());
         } else if type_name == TOOL_CALLED {
+            ToolCall::put_cost(data);
             ToolCall::put_idempotency_key(self.journal.run_id(), data);
         }
         Ok(())

@@ -63,13 +63,14 @@ pub(in crate::postgres) async fn usage(db: &Db, query: &UsageQuery) -> Result<Us
     let key = key(&query.by, &mut all);
     let from = format!("FROM usage u JOIN runs r ON r.run = u.run {}", all.sql());
     // One statement, so that rows and total are of one moment.
-    let mut sql = format!("SELECT TRUE, NULL, {SUMS} {from}");
-    if let Some(Grouping { key, kind }) = key {
-        let only = match kind {
-            Some(kind) if from.contains(" WHERE ") => format!(" AND u.kind = '{kind}'"),
-            Some(kind) => format!(" WHERE u.kind = '{kind}'"),
-            None => String::new(),
-        };
+    // What has no place in a row is not in their total either.
+    let only = match key.as_ref().and_then(|grouping| grouping.kind) {
+        Some(kind) if from.contains(" WHERE ") => format!(" AND u.kind = '{kind}'"),
+        Some(kind) => format!(" WHERE u.kind = '{kind}'"),
+        None => String::new(),
+    };
+    let mut sql = format!("SELECT TRUE, NULL, {SUMS} {from}{only}");
+    if let Some(Grouping { key, .. }) = key {
         sql = format!("{sql} UNION ALL SELECT FALSE, {key}, {SUMS} {from}{only} GROUP BY 2");
     }
     let mut usage = Usage::default();
@@ -145,7 +146,8 @@ fn sums(row: &Row, by: &UsageBy) -> Result<UsageRow, Failure> {
         output_tokens: count(7)?,
         cached_tokens: count(8)?,
         reasoning_tokens: count(9)?,
-        cost_micro_usd: (model_calls > unpriced_calls).then_some(cost),
+        // A tool that says nothing of a cost has none that is known.
+        cost_micro_usd: (model_calls > unpriced_calls || cost > 0).then_some(cost),
         wall_time_ms: count(11)?,
     })
 }

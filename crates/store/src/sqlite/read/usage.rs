@@ -69,9 +69,16 @@ pub(in crate::sqlite) fn usage(
         if !current.is_wanted {
             continue;
         }
+        let key = match key(&query.by, &current, row, &mut scratch)? {
+            Some(key) => Some(key),
+            None if query.by == UsageBy::Total => None,
+            // What has no place in a row is not in their total either.
+            None => continue,
+        };
         sums.total.add(run, row)?;
-        let Some(key) = key(&query.by, &current, row, &mut scratch)? else { continue };
-        sums.of(key).add(run, row)?;
+        if let Some(key) = key {
+            sums.of(key).add(run, row)?;
+        }
     }
     Ok(sums.finish(&query.by))
 }
@@ -231,7 +238,8 @@ impl Sum {
     }
 
     fn finish(self) -> UsageRow {
-        let is_known = self.row.model_calls > self.row.unpriced_calls;
+        // A tool that says nothing of a cost has none that is known.
+        let is_known = self.row.model_calls > self.row.unpriced_calls || self.cost_micro_usd > 0;
         UsageRow { cost_micro_usd: is_known.then_some(self.cost_micro_usd), ..self.row }
     }
 }

@@ -73,14 +73,15 @@ fn shown(rows: &[UsageRow]) -> Vec<String> {
 
 pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFactory) {
     let store = factory.open();
-    let first = worked(store.as_ref(), "writer", Some("red")).await;
+    let mut first = worked(store.as_ref(), "writer", Some("red")).await;
     worked(store.as_ref(), "writer", Some("blue")).await;
     worked(store.as_ref(), "editor", None).await;
     let other = factory.open();
     let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap().rows);
     let whole = "calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
     let total = other.usage(&by(UsageBy::Model)).await.unwrap().total;
-    assert_eq!(shown(&[total]), ["- runs=3 calls=9-3+3 tokens=603/60/300/30 cost=Some(45)"]);
+    // Tool calls are in no row of models, and so in no total of them.
+    assert_eq!(shown(&[total]), ["- runs=3 calls=9-3+0 tokens=603/60/300/30 cost=Some(45)"]);
     assert_eq!(
         rows(by(UsageBy::Agent)).await,
         [
@@ -119,6 +120,8 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
         ]
     );
     assert_eq!(rows(by(UsageBy::Tool)).await, ["send runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
+    let total = other.usage(&by(UsageBy::Tool)).await.unwrap().total;
+    assert_eq!(shown(&[total]), ["- runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None"]);
     let query = UsageQuery { run_id: Some(first.run.id.clone()), ..by(UsageBy::Run) };
     assert_eq!(rows(query).await, [format!("{} runs=1 {whole}", first.run.id)]);
     let query = UsageQuery { agent: Some("editor".to_owned()), ..by(UsageBy::Session) };
@@ -133,6 +136,17 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
         ..by(UsageBy::Day)
     };
     assert_eq!(rows(query).await.len(), 1);
+    let search = called("tool.called", json!({ "name": "search", "cost_micro_usd": 5 }));
+    store.append(first.append(&[search])).await.unwrap();
+    assert_eq!(
+        rows(by(UsageBy::Tool)).await,
+        [
+            "search runs=1 calls=0-0+1 tokens=0/0/0/0 cost=Some(5)",
+            "send runs=3 calls=0-0+3 tokens=0/0/0/0 cost=None",
+        ]
+    );
+    let spent = store.day_standing("writer", DAY).await.unwrap().used;
+    assert_eq!((spent.cost_micro_usd, spent.tool_calls), (35, 3));
 }
 
 pub(crate) async fn what_a_removed_run_used_of_a_day_stays_used(factory: &impl StoreFactory) {
