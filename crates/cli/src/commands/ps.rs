@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::record::Record;
 use errand_engine::{Engine, reconcile, view};
-use errand_model::RunId;
 use errand_model::event::RunKind;
+use errand_model::{RunId, Timestamp};
 use errand_store::{Filter, Page, Stored};
 
 use super::submit::pairs;
@@ -22,7 +23,7 @@ const PAGE: u32 = 1_000;
 /// Arguments of `errand ps`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Filters: agent, kind, label, name, parent, session, status
+Filters: agent, kind, label, name, parent, session, since, status
   errand ps -a --filter parent=report
   errand ps -a --filter status=failed --filter label=team=platform")]
 #[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
@@ -49,18 +50,20 @@ pub(crate) struct Args {
 
 /// Lists runs.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let (mut filter, parent) = filter(&args)?;
+    let mut wanted = wanted(&args)?;
     let place = context.place();
-    if let (Some(parent), Ok(place)) = (parent, &place) {
-        filter.parent_run_id = Some(place.resolve(context, &parent).await?);
+    if let (Some(parent), Ok(place)) = (&wanted.parent, &place) {
+        wanted.filter.parent_run_id = Some(place.resolve(context, parent).await?);
     }
     let records = match place {
-        Ok(Place::Here(engine)) => records(context, &engine, &filter, &args).await?,
+        Ok(Place::Here(engine)) => records(context, &engine, &wanted, &args).await?,
         Ok(Place::There(remote)) => {
             let is_shown = |record: &Record| {
-                is_shown(&args, &filter, (record.parent_run_id.as_ref(), record.kind))
+                let is_new = wanted.since.is_none_or(|since| record.created_at_ms >= since);
+                let of_whom = (record.parent_run_id.as_ref(), record.kind);
+                is_new && is_shown(&args, &wanted.filter, of_whom)
             };
-            remote.records(&filter, args.last, is_shown).await?
+            remote.records(&wanted.filter, args.last, is_shown).await?
         }
         // No registry, or one that its first run is about to make: no runs, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
@@ -69,15 +72,54 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     show(context, &args, &records)
 }
 
-/// Which runs are meant, and whose children, as that was typed.
-fn filter(args: &Args) -> Result<(Filter, Option<String>), Failure> {
+/// Which runs are meant.
+#[derive(Debug)]
+struct Wanted {
+    filter: Filter,
+    /// Only children of that run, as it was typed.
+    parent: Option<String>,
+    /// Only runs that were admitted then or later.
+    since: Option<Timestamp>,
+}
+
+/// Statuses by the words that are stored and the words that are shown, and what is stored.
+const STATUSES: [(&str, &str); 9] = [
+    ("pending", "pending"),
+    ("starting", "pending"),
+    ("running", "running"),
+    ("paused", "paused"),
+    ("completed", "completed"),
+    ("exited", "completed"),
+    ("failed", "failed"),
+    ("cancelled", "cancelled"),
+    ("stopped", "cancelled"),
+];
+
+/// Returns the stored status that a word means.
+fn status(word: &str) -> Option<&'static str> {
+    STATUSES.iter().find(|(known, _)| *known == word).map(|(_, stored)| *stored)
+}
+
+/// Returns the moment that was typed: so long ago, a time, or a day in UTC.
+fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    if let Ok(ago) = errand_model::parse_duration(text) {
+        let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
+        return Some(Timestamp::from_millis(now.as_millis().saturating_sub(ago)));
+    }
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
+}
+
+/// Reads the filters.
+fn wanted(args: &Args) -> Result<Wanted, Failure> {
     let mut filter = Filter { live: !args.all, ..Filter::default() };
-    let mut parent = None;
+    let (mut parent, mut since) = (None, None);
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for text in &args.filters {
         let wrong = |what: String| {
-            Failure::new(ErrorCode::FilterInvalid, what)
-                .hint("filters are agent, kind, label, name, parent, session and status, such as status=failed")
+            Failure::new(ErrorCode::FilterInvalid, what).hint(
+                "filters are agent, kind, label, name, parent, session, since and status, such as \
+                       status=failed or since=2h",
+            )
         };
         let (key, value) =
             text.split_once('=').ok_or_else(|| wrong(format!("--filter {text:?} is no pair")))?;
@@ -102,23 +144,29 @@ fn filter(args: &Args) -> Result<(Filter, Option<String>), Failure> {
             }),
             "parent" => parent = Some(value.to_owned()),
             "status" => {
-                let known = ["pending", "running", "paused", "completed", "failed", "cancelled"];
-                if !known.contains(&value) {
-                    return Err(wrong(format!("{value:?} is no status ({})", known.join(", "))));
-                }
-                filter.live &= ["pending", "running", "paused"].contains(&value);
-                filter.status = Some(value.to_owned());
+                let Some(status) = status(value) else {
+                    let known = STATUSES.map(|(word, _)| word).join(", ");
+                    return Err(wrong(format!("{value:?} is no status ({known})")));
+                };
+                filter.live &= ["pending", "running", "paused"].contains(&status);
+                filter.status = Some(status.to_owned());
+            }
+            "since" => {
+                let now = errand_agent::SystemClock.now();
+                since = Some(moment(value, now).ok_or_else(|| {
+                    wrong(format!("{value:?} is no time: so long ago, such as 2h, or RFC 3339"))
+                })?);
             }
             _ => return Err(wrong(format!("there is no filter {key:?}"))),
         }
     }
-    Ok((filter, parent))
+    Ok(Wanted { filter, parent, since })
 }
 
 async fn records(
     context: &Context,
     engine: &Engine,
-    filter: &Filter,
+    Wanted { filter, since, .. }: &Wanted,
     args: &Args,
 ) -> Result<Vec<Record>, Failure> {
     let wanted = args.last.unwrap_or(usize::MAX);
@@ -135,7 +183,9 @@ async fn records(
         page.after = Some(oldest.run.id.clone());
         let is_last_page = runs.len() < usize::try_from(limit).unwrap_or(usize::MAX);
         for stored in runs {
-            if records.len() >= wanted {
+            // The newest come first: all that follow are older.
+            let is_old = since.is_some_and(|since| stored.run.created_at < since);
+            if records.len() >= wanted || is_old {
                 return Ok(records);
             }
             let spec = &stored.run.spec;
@@ -189,7 +239,6 @@ fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failur
 }
 
 fn table(records: &[Record]) -> String {
-    use errand_agent::Clock as _;
     let now = errand_agent::SystemClock.now();
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);

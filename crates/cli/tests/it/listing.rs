@@ -48,6 +48,13 @@ fn ps_shows_live_runs_newest_first_and_all_with_a() {
     let filtered =
         |filter: &str| sandbox.errand(["ps", "-a", "-q", "--filter", filter]).run().ok().stdout();
     assert_eq!(filtered("status=failed"), format!("{failed}\n"));
+    // The words that the list shows, and those that the record has.
+    for word in ["stopped", "cancelled"] {
+        assert_eq!(filtered(&format!("status={word}")), format!("{stopped}\n"), "{word}");
+    }
+    assert_eq!(filtered("status=exited"), filtered("status=completed"));
+    assert_eq!(filtered("since=1h").lines().count(), 4);
+    assert_eq!(filtered("since=2999-01-01"), "");
     assert_eq!(filtered("name=the live one"), format!("{live}\n"));
     assert_eq!(filtered("agent=sleeper").lines().count(), 2);
     let newest = sandbox.errand(["ps", "-a", "-q", "-n", "1"]).run().ok().stdout();
