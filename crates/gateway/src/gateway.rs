@@ -8,12 +8,12 @@ use errand_engine::Engine;
 use errand_engine::agents::{Parcel, Version};
 use errand_engine::keys::Verifier;
 use errand_engine::outbox::Addresses;
-use jsonschema::Validator;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::Config;
 use crate::door::{Lock, Rates};
+use crate::extract::Checked;
 use crate::feed::Feeds;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
@@ -32,8 +32,8 @@ struct Inner {
     config: Config,
     hub: Hub,
     feeds: Feeds,
-    bodies: HashMap<&'static str, Validator>,
-    queries: HashMap<&'static str, Validator>,
+    bodies: HashMap<&'static str, Checked>,
+    queries: HashMap<&'static str, Checked>,
     openapi: Value,
     closing: watch::Sender<bool>,
     lock: Lock,
@@ -49,13 +49,11 @@ impl Gateway {
     pub fn new(engine: Engine, config: Config, lock: Lock) -> Self {
         let (mut bodies, mut queries) = (HashMap::new(), HashMap::new());
         for route in routes::all() {
-            let schema = openapi::body_schema(route);
             // A schema that does not compile checks nothing: a test compiles all of them.
-            let validator = schema.and_then(|it| jsonschema::draft202012::new(&it).ok());
-            bodies.extend(validator.map(|validator| (route.id, validator)));
-            let schema = openapi::query_schema(route);
-            let validator = schema.and_then(|it| jsonschema::draft202012::new(&it).ok());
-            queries.extend(validator.map(|validator| (route.id, validator)));
+            let body = openapi::body_schema(route).and_then(Checked::new);
+            bodies.extend(body.map(|checked| (route.id, checked)));
+            let query = openapi::query_schema(route).and_then(Checked::new);
+            queries.extend(query.map(|checked| (route.id, checked)));
         }
         Self {
             inner: Arc::new(Inner {
@@ -97,12 +95,12 @@ impl Gateway {
     }
 
     /// What checks the JSON that a route takes.
-    pub(crate) fn body_of(&self, route: &str) -> Option<&Validator> {
+    pub(crate) fn body_of(&self, route: &str) -> Option<&Checked> {
         self.inner.bodies.get(route)
     }
 
     /// What checks the query of a route.
-    pub(crate) fn query_of(&self, route: &str) -> Option<&Validator> {
+    pub(crate) fn query_of(&self, route: &str) -> Option<&Checked> {
         self.inner.queries.get(route)
     }
 

@@ -7,6 +7,7 @@ use errand_api::agent_file::Problems;
 use errand_api::budget::{spoken_name, spoken_spent};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::problem::{FileProblem, Problem};
+use errand_engine::outbox::{self, Refused};
 use errand_engine::{Error as EngineError, agents, code};
 use errand_model::RunId;
 use errand_model::run::Rejection;
@@ -137,8 +138,17 @@ impl From<EngineError> for Refusal {
         }
         let detail = detail(code, &error);
         let refusal = Self::new(code, detail);
-        if let EngineError::Agents(_) = &error {
-            return refusal.at("/agent");
+        if let EngineError::Agents(error) = &error {
+            let refusal = refusal.at("/agent");
+            return match error.hint() {
+                Some(hint) => refusal.hint(hint),
+                None => refusal,
+            };
+        }
+        if let EngineError::Outbox(outbox::Error::Refused(Refused::Address { host, .. })) = &error {
+            return refusal.hint(format!(
+                "if reports may go there, start the server with --allow-callback {host}"
+            ));
         }
         if let EngineError::Schedules(error) = &error
             && let Some(pointer) = error.pointer()
@@ -168,7 +178,11 @@ impl From<agents::Error> for Refusal {
             | agents::Error::Conflict { .. }
             | agents::Error::Damaged { .. } => {
                 let code = error.code();
-                Self::new(code, detail(code, &error))
+                let refusal = Self::new(code, detail(code, &error));
+                match error.hint() {
+                    Some(hint) => refusal.hint(hint),
+                    None => refusal,
+                }
             }
         }
     }

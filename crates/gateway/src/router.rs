@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use axum::Router;
 use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
+use axum::http::Uri;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Method, Route, all};
@@ -50,7 +52,26 @@ pub fn router(gateway: &Gateway) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(gateway.clone());
-    grpc::beside(gateway, rest).layer(from_fn_with_state(gateway.clone(), outermost))
+    // A layer of the inner router would come after the route was chosen.
+    Router::new()
+        .fallback_service(grpc::beside(gateway, rest))
+        .layer(from_fn(without_trailing_slash))
+        .layer(from_fn_with_state(gateway.clone(), outermost))
+}
+
+/// Takes `/v1/runs/` for `/v1/runs`: no route ends with a slash.
+async fn without_trailing_slash(mut request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let path = uri.path().trim_end_matches('/');
+    if path.len() < uri.path().len() && !path.is_empty() {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = format!("{path}{query}").parse().ok();
+        if let Ok(uri) = Uri::from_parts(parts) {
+            *request.uri_mut() = uri;
+        }
+    }
+    next.run(request).await
 }
 
 const fn filter(method: Method) -> MethodFilter {

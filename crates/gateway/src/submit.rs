@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::Gateway;
 use crate::auth::Caller;
+use crate::extract::amount;
 use crate::refusal::Refusal;
 use crate::routes::allowed;
 
@@ -143,7 +144,7 @@ pub(crate) async fn version(
 pub(crate) fn input(value: &Value) -> Result<Vec<u8>, Refusal> {
     let bytes = payload::input_of_value(value);
     if bytes.len() > INPUT_LIMIT_BYTES {
-        let detail = format!("the input has more than {INPUT_LIMIT_BYTES} bytes");
+        let detail = format!("the input has more than {}", amount(INPUT_LIMIT_BYTES));
         return Err(Refusal::field(ErrorCode::PayloadTooLarge, "/input", detail));
     }
     Ok(bytes)

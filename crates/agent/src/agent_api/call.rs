@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use errand_api::agent_protocol::{
     self as wire, BeginStepAnswer, Checkback, Checkin, CheckpointAnswer, CompleteStep, Done,
-    Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, SaveCheckpoint,
-    SetOutput, limit,
+    Encoding, FailStep, OutputPart, PutSession, ReportEvents, ReportEventsAnswer, STEP_KINDS,
+    SaveCheckpoint, SetOutput, limit,
 };
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
@@ -133,6 +133,11 @@ async fn begin_step(
     let fingerprint =
         fingerprint.map_err(|error| Refusal::request(format!("fingerprint: {error}")))?;
     let wire::BeginStep { kind, detail, timeout, .. } = step;
+    // A step of a mistyped kind would pass by the budget.
+    if let Some(kind) = kind.as_deref().filter(|kind| !STEP_KINDS.contains(kind)) {
+        let message = format!("kind: {kind:?} is no kind of step: {}", STEP_KINDS.join(", "));
+        return Err(Refusal::request(message).with_hint("leave kind out for any other work"));
+    }
     let step = BeginStep { kind, fingerprint, detail, timeout };
     match backend.begin_step(key, step).await? {
         StepBegun::Run { timeout, traceparent } => {

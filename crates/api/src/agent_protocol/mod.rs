@@ -40,4 +40,4 @@ pub use session::{
     AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer, NewMessage,
     PutSession, ResultAnswer, SessionAnswer, SessionMessage,
 };
-pub use step::{BeginStep, BeginStepAnswer, CompleteStep, FailStep, StepError};
+pub use step::{BeginStep, BeginStepAnswer, CompleteStep, FailStep, STEP_KINDS, StepError};

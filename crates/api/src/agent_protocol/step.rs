@@ -8,12 +8,17 @@ use serde_json::Value;
 
 use super::Encoding;
 
+/// Kinds of steps: a command, a call of a model, a call of a tool.
+pub const STEP_KINDS: [&str; 3] = ["command", "model", "tool"];
+
 /// `POST /agent/v1/steps/{key}/begin`. May be repeated.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginStep {
-    /// What it is, for people: `command`, `model`, `tool`, or a word of the agent's.
+    /// One of [`STEP_KINDS`]; absent: any other work. A budget that is spent holds up steps of kind
+    /// `model` and `tool`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = STEP_KINDS))]
     pub kind: Option<String>,
     /// The digest (`sha256:…`) of what the step will do, such as its code and arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]

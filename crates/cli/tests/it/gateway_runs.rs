@@ -297,3 +297,45 @@ fn a_server_that_ends_tells_those_who_wait() {
     drop(running.wait());
     assert!(began.elapsed() < Duration::from_secs(25));
 }
+
+#[test]
+fn refusals_say_what_to_write_instead() {
+    let sandbox = sandbox();
+    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    let refused = |body: &Value| {
+        let problem = server.post("/v1/runs", body).json();
+        let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+        (text("code"), text("detail"), text("hint"))
+    };
+    let (code, detail, _) = refused(&json!({ "agnt": "echo" }));
+    assert_eq!((code.as_str(), detail.as_str()), ("request_invalid", "unknown field agnt: did you mean agent?"));
+    let (_, detail, _) = refused(&json!({ "agent": "echo", "kind": "service" }));
+    assert_eq!(detail, "\"service\" is no kind: job or heartbeat");
+    let (code, _, hint) = refused(&json!({ "agent": "ehco" }));
+    assert_eq!((code.as_str(), hint.as_str()), ("agent_not_found", "did you mean echo?"));
+    let (code, _, hint) = refused(&json!({ "agent": "echo@9.0.0" }));
+    assert_eq!((code.as_str(), hint.as_str()), ("agent_not_found", "versions of echo: 1.0.0"));
+    let (code, _, hint) = refused(&json!({ "agent": "echo", "callback_url": "http://10.1.2.3/" }));
+    assert_eq!(code, "callback_refused");
+    assert!(hint.ends_with("--allow-callback 10.1.2.3"), "{hint}");
+    let plain = Request::new("POST", "/v1/runs").body(r#"{"agent":"echo"}"#);
+    let problem = server.send(&plain).expect(415).json();
+    assert_eq!(problem["hint"], "send Content-Type: application/json (curl --json)");
+    let large = json!({ "agent": "echo", "input": "x".repeat(20 * 1024 * 1024) });
+    let problem = server.post("/v1/runs", &large).json();
+    assert!(problem["detail"].as_str().unwrap().ends_with(" MiB"), "{problem}");
+}
+
+#[test]
+fn json_ends_with_a_newline_and_a_path_may_end_with_a_slash() {
+    let sandbox = sandbox();
+    let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
+    for path in ["/v1/runs", "/v1/runs/", "/v1/runs/?limit=1", "/v1/agents/echo/", "/healthz"] {
+        let answer = server.get(path).expect(200);
+        let length = answer.header("content-length").map(str::to_owned);
+        let body = answer.body;
+        assert!(body.ends_with('\n'), "{path}");
+        assert_eq!(length, Some(body.len().to_string()), "{path}");
+    }
+    assert!(server.get("/v1/nothing/").expect(404).body.ends_with('\n'));
+}

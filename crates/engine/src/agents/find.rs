@@ -1,10 +1,15 @@
 //! From a name to a parcel.
 
 use errand_agent::parcel::Parcel;
+use errand_api::agent_file::closest;
 use errand_store::DocumentKind;
 
+use super::list::page;
 use super::{Error, Version, read, version_key};
 use crate::{Engine, parcels};
+
+/// Names that a hint lists at most: a screen full.
+const SUGGESTED: u32 = 50;
 
 /// `name` or `name@version`, taken apart.
 pub fn split_reference(reference: &str) -> (&str, Option<&str>) {
@@ -26,8 +31,46 @@ pub async fn find(
         Some(version) => (DocumentKind::AgentVersion, version_key(name, version)),
         None => (DocumentKind::Agent, name.to_owned()),
     };
-    let found = engine.store().document(kind, namespace, &key).await?;
-    read(&found.ok_or(Error::NotFound { reference: key })?)
+    match engine.store().document(kind, namespace, &key).await? {
+        Some(found) => read(&found),
+        None => Err(not_found(engine, namespace, name, version).await?),
+    }
+}
+
+/// The error that there is no such agent, with those that there are.
+pub(super) async fn not_found(
+    engine: &Engine,
+    namespace: Option<&str>,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Error, Error> {
+    if let Some(version) = version {
+        let known =
+            under(engine, namespace, DocumentKind::AgentVersion, &format!("{name}@")).await?;
+        if !known.is_empty() {
+            let versions: Vec<&str> = known.iter().map(|known| known.version.as_str()).collect();
+            let hint = format!("versions of {name}: {}", versions.join(", "));
+            return Ok(Error::NotFound { reference: version_key(name, version), hint });
+        }
+    }
+    let known = under(engine, namespace, DocumentKind::Agent, "").await?;
+    let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+    let hint = match closest(name, names.iter().copied()) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None if names.is_empty() => "register it with errand push PATH".to_owned(),
+        None => format!("registered agents: {}", names.join(", ")),
+    };
+    let reference = version.map_or_else(|| name.to_owned(), |it| version_key(name, it));
+    Ok(Error::NotFound { reference, hint })
+}
+
+async fn under(
+    engine: &Engine,
+    namespace: Option<&str>,
+    kind: DocumentKind,
+    prefix: &str,
+) -> Result<Vec<Version>, Error> {
+    page(engine, kind, namespace, (prefix.to_owned(), None), SUGGESTED).await
 }
 
 /// The parcel of a version.

@@ -52,7 +52,7 @@ pub async fn current(
     find(engine, namespace, name, None).await
 }
 
-async fn page(
+pub(super) async fn page(
     engine: &Engine,
     kind: DocumentKind,
     namespace: Option<&str>,

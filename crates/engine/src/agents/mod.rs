@@ -86,6 +86,8 @@ pub enum Error {
     NotFound {
         /// `name`, or `name@version`.
         reference: String,
+        /// What to do about it.
+        hint: String,
     },
     /// The version is registered with other content.
     #[error("{name}@{version} is registered already, as parcel {registered}, and this is {given}")]
@@ -120,6 +122,14 @@ impl Error {
             Self::Conflict { .. } => ErrorCode::AgentConflict,
             Self::Damaged { .. } => ErrorCode::RegistryDamaged,
             Self::Engine(error) => error.code(),
+        }
+    }
+
+    /// Returns what to do about it, where that is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::NotFound { hint, .. } => Some(hint),
+            Self::Conflict { .. } | Self::Damaged { .. } | Self::Engine(_) => None,
         }
     }
 }

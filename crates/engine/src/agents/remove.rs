@@ -4,6 +4,7 @@ use errand_api::audit::{Action, Actor};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
+use super::find::not_found;
 use super::{Error, Version, version_key, versions};
 use crate::{Engine, audit};
 
@@ -48,7 +49,7 @@ async fn writes(
     let (gone, left): (Vec<Version>, Vec<Version>) =
         all.into_iter().partition(|it| version.is_none_or(|version| it.version == version));
     if let (true, Some(version)) = (gone.is_empty(), version) {
-        return Err(Error::NotFound { reference: version_key(name, version) });
+        return Err(not_found(engine, namespace, name, Some(version)).await?);
     }
     let write = |kind, key: &str, (expect, change)| DocumentWrite {
         kind,

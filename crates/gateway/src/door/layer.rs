@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
-use super::{cross_site, headers};
+use super::{cross_site, headers, line_end};
 use crate::Gateway;
 use crate::auth::{Asked, Known};
 use crate::server::Peer;
@@ -32,10 +32,12 @@ pub(crate) async fn outermost(
     let id = request_id(&request);
     let line = Line::of(&request);
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let mut response = match admitted(&gateway, &request) {
+    let method = request.method().clone();
+    let response = match admitted(&gateway, &request) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     };
+    let mut response = line_end::add(response, &method).await;
     headers::add(response.headers_mut(), gateway.config().tls.is_some());
     response.headers_mut().insert(REQUEST_ID, id.clone());
     if is_stream(&response) {

@@ -5,6 +5,7 @@
 mod cross_site;
 mod headers;
 mod layer;
+mod line_end;
 mod open;
 mod rate;
 

@@ -7,10 +7,10 @@ use errand_api::error_code::ErrorCode;
 use errand_api::gateway::openapi::ANY_BYTES;
 use errand_api::gateway::routes::{Body, Route};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use jsonschema::error::ValidationErrorKind;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::misfit::Misfit;
 use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;
@@ -35,14 +35,14 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
         if bytes.is_empty() && matches!(route.body, Body::MaybeJson(_)) {
             return read(b"{}").map(Self);
         }
-        check_media_type(&parts.headers, |it| it == "application/json" || it.ends_with("+json"))?;
+        check_media_type(&parts.headers, |it| it == "application/json" || it.ends_with("+json"))
+            .map_err(|refusal| refusal.hint("send Content-Type: application/json (curl --json)"))?;
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
             let detail = format!("the body is not JSON: {error}");
             Refusal::new(ErrorCode::RequestMalformed, detail).in_line(error.line(), error.column())
         })?;
-        if let Some(error) = gateway.body_of(route.id).and_then(|it| it.iter_errors(&value).next())
-        {
-            return Err(misfit(&error));
+        if let Some(misfit) = gateway.body_of(route.id).and_then(|it| it.misfit(&value)) {
+            return Err(refused(misfit, &value));
         }
         // A number such as 5.0 is whole to a schema, and not to a type.
         read(&bytes)
@@ -51,24 +51,13 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
     }
 }
 
-/// What does not fit the schema, and where.
-fn misfit(error: &jsonschema::ValidationError<'_>) -> Refusal {
-    let mut pointer = error.instance_path().to_string();
-    let field = if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-        unexpected.first().cloned()
-    } else if let ValidationErrorKind::Required { property } = error.kind() {
-        property.as_str().map(str::to_owned)
-    } else {
-        None
-    };
-    if let Some(field) = field {
-        let escaped = field.replace('~', "~0").replace('/', "~1");
-        pointer = format!("{pointer}/{escaped}");
-    }
-    if pointer == "/kind" && error.instance().as_str() == Some("service") {
+/// What to do about a body that does not fit.
+fn refused(misfit: Misfit, body: &Value) -> Refusal {
+    let is_service = body.get("kind").and_then(Value::as_str) == Some("service");
+    if misfit.pointer == "/kind" && is_service {
         return Refusal::field(
             ErrorCode::OnlyLocal,
-            &pointer,
+            &misfit.pointer,
             "services are made on the machine that they live on, not over HTTP",
         )
         .hint(
@@ -76,9 +65,7 @@ fn misfit(error: &jsonschema::ValidationError<'_>) -> Refusal {
              clock, and a hook (PUT /v1/hooks/{name}) runs it on requests",
         );
     }
-    let place = if pointer.is_empty() { "the body" } else { &pointer };
-    let detail = format!("{place}: {error}");
-    Refusal::field(ErrorCode::RequestInvalid, &pointer, detail)
+    misfit.into()
 }
 
 /// What the schema lets through and the type does not: numbers that are out of range.
@@ -146,6 +133,17 @@ fn check_media_type(headers: &HeaderMap, is_it: impl Fn(&str) -> bool) -> Result
     }
 }
 
+/// A size for people.
+pub(crate) fn amount(bytes: usize) -> String {
+    const KIB: usize = 1024;
+    const MIB: usize = KIB * KIB;
+    match bytes {
+        _ if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{} MiB", bytes / MIB),
+        _ if bytes >= KIB && bytes.is_multiple_of(KIB) => format!("{} KiB", bytes / KIB),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
 /// Reads a body of at most `limit` bytes: what is larger is refused as soon as that is known.
 async fn bounded(
     body: axum::body::Body,
@@ -153,7 +151,7 @@ async fn bounded(
     limit: usize,
 ) -> Result<axum::body::Bytes, Refusal> {
     let too_large = || {
-        let detail = format!("the body has more than {limit} bytes");
+        let detail = format!("the body has more than {}", amount(limit));
         Refusal::new(ErrorCode::RequestTooLarge, detail)
     };
     let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());

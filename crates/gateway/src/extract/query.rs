@@ -2,10 +2,10 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use jsonschema::Validator;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::Checked;
 use super::values::{self, Misread};
 use crate::Gateway;
 use crate::auth::Asked;
@@ -31,12 +31,11 @@ impl<T: DeserializeOwned + Serialize> FromRequestParts<Gateway> for Query<T> {
 }
 
 /// Holds what was read against the schema that the table of routes has for it.
-fn check(validator: &Validator, query: &impl Serialize) -> Result<(), Refusal> {
+fn check(schema: &Checked, query: &impl Serialize) -> Result<(), Refusal> {
     let value = serde_json::to_value(query).unwrap_or_default();
-    let Some(error) = validator.iter_errors(&value).next() else { return Ok(()) };
-    let pointer = error.instance_path().to_string();
-    let name = pointer.split('/').nth(1).unwrap_or("query");
-    Err(Refusal::parameter(name, format!("{name}: {error}")))
+    let Some(misfit) = schema.misfit(&value) else { return Ok(()) };
+    let name = misfit.pointer.split('/').nth(1).unwrap_or("query");
+    Err(Refusal::parameter(name, misfit.message))
 }
 
 /// Reads pairs as a `T`.

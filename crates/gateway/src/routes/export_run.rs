@@ -6,9 +6,10 @@ use std::path::Path;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use errand_api::error_code::ErrorCode;
+use errand_api::gateway::openapi::ANY_BYTES;
 use errand_api::gateway::run::ExportQuery;
 use errand_engine::export::{self, Wanted};
 use futures_util::stream;
@@ -19,6 +20,8 @@ use crate::Gateway;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
+/// What an export is.
+const TAR: &str = "application/x-tar";
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -26,6 +29,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(crate) async fn export_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
+    asked: HeaderMap,
     Query(query): Query<ExportQuery>,
 ) -> Result<Response, Refusal> {
     let is_set = |flag: Option<bool>| flag == Some(true);
@@ -49,10 +53,16 @@ pub(crate) async fn export_run(
         Refusal::new(ErrorCode::Internal, format!("the export ended early: {error}"))
     })??;
     let headers = [
-        (header::CONTENT_TYPE, "application/x-tar".to_owned()),
+        (header::CONTENT_TYPE, media_type(&asked).to_owned()),
         (header::CONTENT_DISPOSITION, name),
     ];
     Ok((headers, contents(file)).into_response())
+}
+
+/// Bytes of which nothing is said where only these are accepted, otherwise what they are.
+fn media_type(asked: &HeaderMap) -> &'static str {
+    let accepted = asked.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    if accepted.is_some_and(|it| it.trim() == ANY_BYTES) { ANY_BYTES } else { TAR }
 }
 
 /// What tells exports of one run apart that are written at the same time.

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::Gateway;
 use crate::auth::limited;
 use crate::door::Whose;
-use crate::extract::Params;
+use crate::extract::{Params, amount};
 use crate::refusal::Refusal;
 use crate::server::Peer;
 
@@ -39,7 +39,7 @@ impl FromRequest<Gateway> for Raw {
         match Limited::new(body, HOOK_BODY_LIMIT_BYTES).collect().await {
             Ok(collected) => Ok(Self { parts, body: collected.to_bytes() }),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-                let detail = format!("the body has more than {HOOK_BODY_LIMIT_BYTES} bytes");
+                let detail = format!("the body has more than {}", amount(HOOK_BODY_LIMIT_BYTES));
                 Err(Refusal::new(ErrorCode::RequestTooLarge, detail))
             }
             Err(error) => {

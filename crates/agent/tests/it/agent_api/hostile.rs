@@ -78,6 +78,8 @@ async fn a_bad_body_is_refused_with_its_place() {
     check("PUT", "/agent/v1/output", r#"{"output":1,"encoding":"text"}"#).await;
     check("PUT", "/agent/v1/output", r#"{"output":"?","encoding":"base64"}"#).await;
     check("POST", "/agent/v1/steps/s/begin", r#"{"fingerprint":"md5:1"}"#).await;
+    let detail = check("POST", "/agent/v1/steps/s/begin", r#"{"kind":"modle"}"#).await;
+    assert_eq!(detail, "kind: \"modle\" is no kind of step: command, model, tool");
     check("POST", "/agent/v1/steps/s/complete", r#"{"stderr":"a","stderr_base64":"YQ=="}"#).await;
     check("POST", "/agent/v1/checkback", r#"{"status":"completed","error":{"message":"m"}}"#).await;
     check("POST", "/agent/v1/checkin", "[1]").await;
