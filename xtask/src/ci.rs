@@ -18,5 +18,5 @@ pub(crate) fn run() -> Result<(), Failure> {
     doc.env("RUSTDOCFLAGS", "-D warnings");
     shell::run(doc)?;
     reference::check()?;
-    test::run(None)
+    test::run(None, test::Missing::Refused)
 }

@@ -23,6 +23,18 @@ impl Installed {
             shell::say(&format!("SKIPPED: {skipped}"));
         }
     }
+
+    /// Returns an error where something was not tested.
+    ///
+    /// # Errors
+    ///
+    /// Names what was skipped.
+    pub(crate) fn refuse_skipped(self) -> Result<(), Failure> {
+        match self {
+            Self::Yes => Ok(()),
+            Self::No(skipped) => Err(format!("SKIPPED: {skipped}").into()),
+        }
+    }
 }
 
 /// Fetches what is `missing`. Where that cannot be had, `skipped` says what is not tested.

@@ -4,10 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Failure, cyclonedx, grpc, packages, prometheus, schemathesis, shell};
+use crate::{Failure, clients, cyclonedx, grpc, packages, prometheus, schemathesis, shell};
 
 /// The crates whose documentation holds examples that are worth running.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
+
+/// A tool that a test needs and that cannot be installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Its test is skipped, which is said at the end.
+    Skipped,
+    /// Its test is skipped, and the whole fails.
+    Refused,
+}
 
 /// Runs the tests whose names contain `filter`, or all.
 ///
@@ -16,13 +25,16 @@ const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
 ///
 /// # Errors
 ///
-/// The build, a test, or a doctest failed, or a test left a process behind.
-pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
+/// The build, a test, or a doctest failed, a test left a process behind, or a tool that must not be
+/// missing is.
+pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure> {
     packages::install_missing()?;
     let schema = cyclonedx::install();
     let client = grpc::install();
     let described = schemathesis::install();
     let parser = prometheus::install();
+    let [python, typescript] = clients::install();
+    let tools = [schema, client, described, parser, python, typescript];
     shell::run(shell::cargo(&["build", "--workspace", "--all-targets", "--locked"]))?;
 
     let scratch = make_scratch()?;
@@ -30,15 +42,19 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     let left_behind = end_processes_of(&scratch);
     let removed = fs::remove_dir_all(&scratch);
 
-    schema.say_what_was_skipped();
-    client.say_what_was_skipped();
-    described.say_what_was_skipped();
-    parser.say_what_was_skipped();
+    for tool in tools {
+        tool.say_what_was_skipped();
+    }
     tested?;
     if !left_behind.is_empty() {
         return Err(format!("the tests left processes behind:\n{}", left_behind.join("\n")).into());
     }
     removed.map_err(|error| format!("cannot remove {}: {error}", scratch.display()))?;
+    if missing == Missing::Refused {
+        for tool in tools {
+            tool.refuse_skipped()?;
+        }
+    }
     Ok(())
 }
 

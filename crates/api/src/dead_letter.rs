@@ -54,7 +54,6 @@ pub struct DeadLetterDetail {
     /// The state that was saved last; `null`: none was.
     pub checkpoint: Option<Value>,
     /// All attempts, the first one first.
-    #[schemars(with = "Vec<serde_json::Value>")]
     pub attempt_history: Vec<AttemptRecord>,
     /// The keys of completed steps, by their beginning.
     pub completed_steps: Vec<String>,

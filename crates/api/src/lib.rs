@@ -28,4 +28,5 @@ pub mod story;
 pub mod trace;
 pub mod usage;
 pub mod verification;
+mod words;
 pub mod worker;

@@ -22,6 +22,7 @@ pub struct QuestionList {
 
 /// A question, and who asks it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "{T}OfRun")]
 pub struct OfRun<T> {
     /// Which run.
     #[schemars(with = "String")]

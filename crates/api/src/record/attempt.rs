@@ -1,30 +1,54 @@
 //! Attempts in the record.
 
-use errand_model::Timestamp;
 use errand_model::event::ProcessUsage;
 use errand_model::run::{Attempt, AttemptEnd, AttemptState};
+use errand_model::{Digest, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
+use crate::words::{AttemptReasonWord, AttemptStageWord};
 
 /// One try at a run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RecordAttempt")]
 pub struct AttemptRecord {
     /// Counts from 1.
     pub number: u32,
     /// `initial`, `retry`, `resume`, `restart` or `recovery`.
+    #[schemars(with = "AttemptReasonWord")]
     pub reason: errand_model::event::AttemptReason,
     /// `starting`, `running`, `exited`, `failed` or `stopped`.
+    #[schemars(extend("enum" = ["starting", "running", "exited", "failed", "stopped"]))]
     pub status: String,
     /// How far a starting attempt is.
+    #[schemars(with = "Option<AttemptStageWord>")]
     pub stage: Option<errand_model::event::Stage>,
     /// The agent's process.
     pub pid: Option<u32>,
     /// The agent's process group.
     pub process_group_id: Option<u32>,
+    /// How errand drove the agent: `command`, `acp` or `react`; `null` before it was started.
+    #[serde(default)]
+    pub harness: Option<String>,
+    /// Where its process lived: `process`, `container` or `kubernetes`.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// The directory that it worked in.
+    #[serde(default)]
+    pub workspace: Option<RecordWorkspace>,
+    /// The digest of the brief that it got, which is `brief.json` among the files of the run.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub brief_digest: Option<Digest>,
+    /// The folder of the registry from which it was started.
+    #[serde(default)]
+    pub registry_path: Option<String>,
     /// When it took the lease.
+    #[schemars(with = "i64")]
     pub started_at_ms: Timestamp,
     /// When it ended.
+    #[schemars(with = "Option<i64>")]
     pub stopped_at_ms: Option<Timestamp>,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
@@ -36,8 +60,18 @@ pub struct AttemptRecord {
     pub usage: Option<AttemptUsage>,
 }
 
+/// The directory that an attempt worked in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordWorkspace {
+    /// `temp`, `cwd`, `worktree` or `clone`.
+    pub mode: String,
+    /// Where it is on the attempt's machine.
+    pub path: String,
+}
+
 /// What an attempt used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RecordAttemptUsage")]
 pub struct AttemptUsage {
     /// From start to end.
     pub wall_ms: u64,
@@ -66,6 +100,7 @@ impl From<&Attempt> for AttemptRecord {
             AttemptState::Failed(end, error) => ("failed", None, Some(end), Some(error)),
             AttemptState::Stopped(end, _) => ("stopped", None, Some(end), None),
         };
+        let setup = attempt.setup.as_deref();
         Self {
             number: attempt.number,
             reason: attempt.reason,
@@ -73,6 +108,14 @@ impl From<&Attempt> for AttemptRecord {
             stage,
             pid: attempt.process.as_ref().map(|process| process.pid),
             process_group_id: attempt.process_group_id,
+            harness: setup.map(|setup| setup.harness.clone()),
+            target: setup.map(|setup| setup.target.clone()),
+            workspace: setup.map(|setup| RecordWorkspace {
+                mode: setup.workspace_mode.clone(),
+                path: setup.workspace_path.clone(),
+            }),
+            brief_digest: setup.map(|setup| setup.brief_digest.clone()),
+            registry_path: setup.map(|setup| setup.registry_path.clone()),
             started_at_ms: attempt.started_at,
             stopped_at_ms: end.map(|end| end.at),
             exit_code: end.and_then(|end| end.exit_code),

@@ -10,7 +10,7 @@ use errand_model::budget::{LimitName, Limits};
 use errand_model::event::{Inherits, OnBusy, Replay, RunKind, Trigger};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
-use errand_model::{Head, RunId, Timestamp};
+use errand_model::{Digest, Head, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -43,6 +43,9 @@ pub struct Metadata {
     pub name: String,
     /// The run's name for ever.
     pub run_id: RunId,
+    /// Whose run it is.
+    #[serde(default = "super::default_namespace")]
+    pub namespace: String,
     /// Labels of agent and caller.
     pub labels: BTreeMap<String, String>,
     /// When it was admitted.
@@ -142,6 +145,12 @@ pub struct Status {
     pub approvals: u64,
     /// Policy decisions.
     pub policy_decisions: u64,
+    /// Accesses to memory that the agent reported.
+    #[serde(default)]
+    pub memory_accesses: u64,
+    /// Look-ups in bodies of knowledge that the agent reported.
+    #[serde(default)]
+    pub knowledge_retrievals: u64,
     /// All attempts.
     pub attempts: Vec<Attempt>,
     /// Its output files: `artifact://<run-id>/<name>`.
@@ -187,6 +196,18 @@ pub struct Attempt {
     pub reason: errand_model::event::AttemptReason,
     /// `starting`, `running`, `exited`, `failed` or `stopped`.
     pub status: String,
+    /// How errand drove the agent; `null` before it was started.
+    #[serde(default)]
+    pub harness: Option<String>,
+    /// Where its process lived.
+    #[serde(default)]
+    pub target: Option<String>,
+    /// `temp`, `cwd`, `worktree` or `clone`: what it worked in.
+    #[serde(default)]
+    pub workspace: Option<String>,
+    /// The digest of the brief that it got.
+    #[serde(default)]
+    pub brief_digest: Option<Digest>,
     /// When it took the lease.
     pub started_at: String,
     /// When it ended.
@@ -220,6 +241,7 @@ pub fn manifest(run: &Run, head: Head, record: &Record) -> Manifest {
         metadata: Metadata {
             name: run.spec.name.clone().unwrap_or_else(|| run.id.to_string()),
             run_id: run.id.clone(),
+            namespace: record.namespace.clone(),
             labels: run.spec.labels.clone(),
             created_at: run.created_at.to_string(),
             host: run.spec.host.clone(),
@@ -288,6 +310,8 @@ fn status(run: &Run, head: Head, record: &Record) -> Status {
         tool_calls: counters.tool_calls,
         approvals: counters.approvals,
         policy_decisions: counters.policy_decisions,
+        memory_accesses: counters.memory_accesses,
+        knowledge_retrievals: counters.knowledge_retrievals,
         attempts: record
             .attempts
             .iter()
@@ -295,6 +319,10 @@ fn status(run: &Run, head: Head, record: &Record) -> Status {
                 number: attempt.number,
                 reason: attempt.reason,
                 status: attempt.status.clone(),
+                harness: attempt.harness.clone(),
+                target: attempt.target.clone(),
+                workspace: attempt.workspace.as_ref().map(|it| it.mode.clone()),
+                brief_digest: attempt.brief_digest.clone(),
                 started_at: attempt.started_at_ms.to_string(),
                 completed_at: time(attempt.stopped_at_ms),
                 exit_code: attempt.exit_code,

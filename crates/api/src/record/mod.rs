@@ -21,8 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::usage::UsageSums;
+use crate::words::{LimitNameWord, OnExceedWord, RunKindWord};
 
-pub use attempt::{AttemptRecord, AttemptUsage};
+use schema::{RUN_ID, TriggerShape};
+
+pub use attempt::{AttemptRecord, AttemptUsage, RecordWorkspace};
 pub use coordinator::{
     RecordChildren, RecordCoordinator, RecordHandoff, RecordMember, RecordMemberAgent,
 };
@@ -34,27 +37,36 @@ pub use project::{Places, linked_value, payload_value, project, step_output, usd
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
 pub const RECORD_SCHEMA: u32 = 1;
 
-/// One run, as other programs see it. Times are epoch milliseconds, `null` where not known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One run, as other programs see it. Times are epoch milliseconds, `null` where not known. Further
+/// fields may be added.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Run")]
 pub struct Record {
     /// [`RECORD_SCHEMA`].
     pub schema: u32,
     /// The run's name for ever.
+    #[schemars(with = "String", extend("pattern" = RUN_ID))]
     pub run_id: RunId,
     /// A name given by the caller.
     pub name: Option<String>,
     /// `job`, `heartbeat` or `service`.
+    #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
     /// Whose run it is: `default` where nobody said.
     #[serde(default = "default_namespace")]
     pub namespace: String,
     /// One of the six statuses.
+    #[schemars(extend("enum" = [
+        "pending", "running", "paused", "completed", "failed", "cancelled"
+    ]))]
     pub status: String,
     /// What `ps` shows: `starting`, `running`, `exited`, `failed`, `stopped`.
+    #[schemars(extend("enum" = ["starting", "running", "exited", "failed", "stopped"]))]
     pub process_status: String,
     /// Which agent.
     pub agent: RecordAgent,
     /// Why the run exists.
+    #[schemars(with = "TriggerShape")]
     pub trigger: Trigger,
     /// Labels of agent and caller.
     pub labels: BTreeMap<String, String>,
@@ -63,8 +75,10 @@ pub struct Record {
     /// The run that has the turn in the session, while this one waits for its own. Known to those
     /// who look at the registry, not in files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub waits_behind: Option<RunId>,
     /// The run that started it.
+    #[schemars(with = "Option<String>")]
     pub parent_run_id: Option<RunId>,
     /// Whose step it is; absent for a run that is nobody's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,6 +90,7 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handoff: Option<RecordHandoff>,
     /// The run it repeats.
+    #[schemars(with = "Option<String>")]
     pub origin_run_id: Option<RunId>,
     /// Whether the caller went on without it.
     pub detached: bool,
@@ -86,14 +101,18 @@ pub struct Record {
     /// The supervising process's group, while it lives.
     pub process_group_id: Option<u32>,
     /// When it was admitted.
+    #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
     /// From when on a worker may claim it, while it waits in the queue; when its next attempt begins,
     /// while it waits for that.
     #[serde(default)]
+    #[schemars(with = "Option<i64>")]
     pub ready_at_ms: Option<Timestamp>,
     /// When its first attempt reported in.
+    #[schemars(with = "Option<i64>")]
     pub started_at_ms: Option<Timestamp>,
     /// When it became terminal.
+    #[schemars(with = "Option<i64>")]
     pub stopped_at_ms: Option<Timestamp>,
     /// From start to end; `null` until it ended.
     pub duration_ms: Option<u64>,
@@ -139,9 +158,11 @@ pub struct Record {
     /// The inventory of its last attempt.
     pub bom: Option<RecordBom>,
     /// The parcel: what really runs.
+    #[schemars(with = "String")]
     pub parcel_digest: Digest,
     /// The run as a machine needs it to rebuild a registry: not part of the contract.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "_journal")]
+    #[schemars(skip)]
     pub journal: Option<JournalHead>,
 }
 
@@ -155,13 +176,14 @@ pub struct JournalHead {
 }
 
 /// Which agent a run executes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordAgent {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
     /// The parcel's digest.
+    #[schemars(with = "String")]
     pub digest: Digest,
     /// Where the parcel was built from.
     pub path: String,
@@ -172,11 +194,15 @@ fn default_namespace() -> String {
 }
 
 /// The inventory of an attempt: `errand bom <run>` prints it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordBom {
+    /// The agent whose inventory it is.
+    #[serde(default)]
+    pub name: String,
     /// Its number among the inventories of its agent, from 1.
     pub generation: u64,
     /// The document's name in the blob store.
+    #[schemars(with = "String")]
     pub digest: Digest,
 }
 
@@ -196,7 +222,7 @@ pub struct RecordError {
 }
 
 /// Tokens and money. `cost_usd` is `null` where no call's cost is known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordUsage {
     /// Tokens read.
     pub input_tokens: u64,
@@ -216,6 +242,7 @@ pub struct RecordUsage {
     pub wall_time_ms: u64,
     /// Limits that were exceeded at some time, such as `tokens_per_run`.
     #[serde(default)]
+    #[schemars(with = "Vec<LimitNameWord>")]
     pub exceeded: Vec<LimitName>,
     /// The same by step, the most expensive first; only in `inspect-run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -227,18 +254,20 @@ pub struct RecordUsage {
 }
 
 /// What a run may spend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordBudgets {
     /// What happens at a limit.
+    #[schemars(with = "OnExceedWord")]
     pub on_exceed: OnExceed,
     /// The limits, as they were raised.
     pub limits: Vec<RecordLimit>,
 }
 
 /// A limit in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordLimit {
     /// Its name; the unit is in it.
+    #[schemars(with = "LimitNameWord")]
     pub limit: LimitName,
     /// How much may be used.
     pub allowed: u64,
@@ -247,7 +276,7 @@ pub struct RecordLimit {
 }
 
 /// How many of what happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordCounters {
     /// Completed steps.
     pub steps: u64,
@@ -259,6 +288,12 @@ pub struct RecordCounters {
     pub approvals: u64,
     /// Policy decisions.
     pub policy_decisions: u64,
+    /// Accesses to memory that the agent reported.
+    #[serde(default)]
+    pub memory_accesses: u64,
+    /// Look-ups in bodies of knowledge that the agent reported.
+    #[serde(default)]
+    pub knowledge_retrievals: u64,
 }
 
 /// A named output file.

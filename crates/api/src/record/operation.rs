@@ -4,13 +4,18 @@ use errand_model::Timestamp;
 use errand_model::event::{Missed, Overlap, Respond, RunKind, ScheduleSource, ServiceRestart};
 use errand_model::run::{Listener, Run, Schedule};
 use errand_model::schedule::Clockwork;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::words::{MissedWord, OverlapWord, RunKindWord, ScheduleSourceWord};
+
 /// What a run executes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RecordOperation")]
 pub struct Operation {
     /// `job`, `heartbeat` or `service`.
+    #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
     /// How often a service looks around; only services have it, and what follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,15 +40,18 @@ pub struct Operation {
     pub wakes: Option<u64>,
     /// The next moment at which it will be woken, if it lives and one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i64>")]
     pub next_wake_at_ms: Option<Timestamp>,
 }
 
 /// One schedule of a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RecordSchedule")]
 pub struct ScheduleRecord {
     /// Stable: derived from expression, time zone and payload.
     pub id: String,
     /// The service.
+    #[schemars(with = "String")]
     pub run_id: errand_model::RunId,
     /// What is called: `schedule`.
     pub callback: String,
@@ -52,21 +60,27 @@ pub struct ScheduleRecord {
     /// The IANA time zone.
     pub timezone: String,
     /// The next slot; `null` if there is none, or the service is over.
+    #[schemars(with = "Option<i64>")]
     pub next_fire_at: Option<Timestamp>,
     /// When it was fired last.
+    #[schemars(with = "Option<i64>")]
     pub last_fired_at: Option<Timestamp>,
     /// What the agent is given.
     pub payload: Value,
     /// What happens to missed slots.
+    #[schemars(with = "MissedWord")]
     pub missed: Missed,
     /// What happens to a slot while the wake before it still runs.
+    #[schemars(with = "OverlapWord")]
     pub overlap: Overlap,
     /// Where it comes from.
+    #[schemars(with = "ScheduleSourceWord")]
     pub source: ScheduleSource,
 }
 
 /// One listener of a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "RecordListener")]
 pub struct ListenerRecord {
     /// The address asked for.
     pub listen_addr: String,
@@ -91,6 +105,7 @@ pub struct ListenerRecord {
     /// Requests that became wakes.
     pub requests_handled: u64,
     /// When the last of them came.
+    #[schemars(with = "Option<i64>")]
     pub last_request_at: Option<Timestamp>,
 }
 

@@ -11,13 +11,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::project::{linked_value, payload_value};
+use crate::words::PauseReasonWord;
 
 /// Why a run is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordPause {
     /// `operator`, `approval`, `input` or `budget`.
+    #[schemars(with = "PauseReasonWord")]
     pub reason: PauseReason,
     /// Since when.
+    #[schemars(with = "i64")]
     pub since_ms: Timestamp,
 }
 

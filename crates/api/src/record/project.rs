@@ -80,23 +80,30 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         session_file: places.session_file,
         usage: usage(run),
         budgets: budgets(run),
-        counters: RecordCounters {
-            steps: run.counters.steps,
-            model_calls: run.counters.model_calls,
-            tool_calls: run.counters.tool_calls,
-            approvals: run.counters.approvals,
-            policy_decisions: run.counters.policy_decisions,
-        },
+        counters: counters(run),
         pause: RecordPause::of(&run.status),
         approvals: person::approvals(run),
         inputs: person::inputs(run),
         artifacts: artifacts(run),
-        bom: run
-            .bom
-            .as_ref()
-            .map(|bom| RecordBom { generation: bom.generation, digest: bom.digest.clone() }),
+        bom: run.bom.as_ref().map(|bom| RecordBom {
+            name: run.spec.agent.name.clone(),
+            generation: bom.generation,
+            digest: bom.digest.clone(),
+        }),
         parcel_digest: run.spec.agent.digest.clone(),
         journal: Some(JournalHead { seq: head.seq, hash: head.hash.to_string() }),
+    }
+}
+
+fn counters(run: &Run) -> RecordCounters {
+    RecordCounters {
+        steps: run.counters.steps,
+        model_calls: run.counters.model_calls,
+        tool_calls: run.counters.tool_calls,
+        approvals: run.counters.approvals,
+        policy_decisions: run.counters.policy_decisions,
+        memory_accesses: run.counters.memory_accesses,
+        knowledge_retrievals: run.counters.knowledge_retrievals,
     }
 }
 

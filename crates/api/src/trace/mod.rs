@@ -25,11 +25,12 @@ pub use summary::{Share, Summary};
 pub const TRACE_SCHEMA: u32 = 1;
 
 /// A run on a time axis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// [`TRACE_SCHEMA`].
     pub schema: u32,
     /// Which run.
+    #[schemars(with = "String")]
     pub run_id: RunId,
     /// Its status.
     pub status: String,
@@ -42,7 +43,8 @@ pub struct Trace {
 }
 
 /// Something that took time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TraceSpan")]
 pub struct Span {
     /// What it is.
     pub kind: SpanKind,
@@ -50,15 +52,18 @@ pub struct Span {
     pub name: String,
     /// The run that it is, for one that this one started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub run_id: Option<RunId>,
     /// More about it, for people: why an attempt was made, what a step executes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// When it began.
     #[serde(rename = "started_at_ms")]
+    #[schemars(with = "i64")]
     pub from: Timestamp,
     /// When it ended, or how far it is.
     #[serde(rename = "ended_at_ms")]
+    #[schemars(with = "i64")]
     pub to: Timestamp,
     /// How it stands.
     pub outcome: Outcome,
@@ -83,7 +88,9 @@ impl Span {
 }
 
 /// What a span is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum SpanKind {
     /// The whole run.
@@ -107,8 +114,11 @@ pub enum SpanKind {
 }
 
 /// How a span stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "SpanOutcome")]
 pub enum Outcome {
     /// It ended well.
     Ok,
@@ -175,7 +185,8 @@ impl Usage {
 }
 
 /// Spans that are only summed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TraceRest")]
 pub struct Rest {
     /// How many, at any depth.
     pub spans: u64,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Span, SpanKind};
 
 /// What took the most. Work that was tried again counts together.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TraceSummary")]
 pub struct Summary {
     /// The whole run, from its admission to its end.
     pub duration_ms: u64,
@@ -22,7 +24,8 @@ pub struct Summary {
 }
 
 /// A part of a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TraceShare")]
 pub struct Share {
     /// Whose: `step build`, `model openai/gpt-4o-mini`.
     pub name: String,

@@ -305,3 +305,72 @@ fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
     // Not a second for each, however late a busy machine ends them.
     assert!((800..20_000).contains(&total), "about a second: {total} ms");
 }
+
+#[test]
+fn costs_of_tools_and_look_ups_are_in_the_record_the_sums_and_the_trace() {
+    let sandbox = sandbox();
+    let script = r#"
+        errand agent emit model.called '{"model": "m", "input_tokens": 5, "cost_usd": 0.1}'
+        errand agent emit tool.called '{"name": "search", "cost_usd": 0.05}'
+        errand agent emit tool.called '{"name": "read"}'
+        errand agent emit memory.accessed '{"store": "profile", "operation": "read", "results": 2}'
+        errand agent emit knowledge.retrieved '{"source": "wiki", "query": "swans", "results": 3}'
+        errand agent emit tool.called '{"name": "search", "cost_usd": "much"}' 2>&1 || true
+    "#;
+    let agent =
+        Agent::shell(script).spec("budgets: { cost_usd_per_run: 0.12, on_exceed: deny_call }");
+    let (printed, record) = ran(&sandbox, &agent, &[]);
+    assert!(printed.contains("cost_usd: expected US dollars"), "{printed}");
+    assert_eq!(record["usage"]["cost_usd"], 0.15);
+    assert_eq!(record["usage"]["exceeded"], json!(["cost_micro_usd_per_run"]));
+    let counters = &record["counters"];
+    assert_eq!((&counters["model_calls"], &counters["tool_calls"]), (&json!(1), &json!(2)));
+    let looked_up = (&counters["memory_accesses"], &counters["knowledge_retrievals"]);
+    assert_eq!(looked_up, (&json!(1), &json!(1)));
+    let by_tool = usage(&sandbox, &["--by", "tool"]);
+    let rows: Vec<_> = by_tool["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["key"].as_str().unwrap(),
+                row["tool_calls"].as_u64().unwrap(),
+                row["cost_usd"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(rows, [("search", 1, json!(0.05)), ("read", 1, Value::Null)]);
+    let total = &by_tool["total"];
+    assert_eq!((&total["cost_usd"], &total["tool_calls"]), (&json!(0.05), &json!(2)));
+    assert_eq!(total["model_calls"], 0, "the total is that of the rows");
+    let run_id = record["run_id"].as_str().unwrap();
+    let drawn = sandbox.errand(["trace", run_id]).run().ok().stdout();
+    for words in ["memory.accessed", "profile, read, 2 results", "wiki, swans, 3 results"] {
+        assert!(drawn.contains(words), "{words} in {drawn}");
+    }
+    let told = sandbox.errand(["events", run_id]).run().ok().stdout();
+    assert!(
+        told.lines().any(|it| it.contains("memory.accessed") && it.contains("results=2")),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_attempt_says_what_was_made_for_it() {
+    let sandbox = sandbox();
+    let agent = Agent::shell("pwd; cp \"$ERRAND_BRIEF\" brief").spec("workspace: { mode: cwd }");
+    let (printed, record) = ran(&sandbox, &agent, &[]);
+    let attempt = &record["attempts"][0];
+    assert_eq!((&attempt["harness"], &attempt["target"]), (&json!("command"), &json!("process")));
+    assert_eq!(attempt["workspace"], json!({ "mode": "cwd", "path": printed.trim() }));
+    assert_eq!(attempt["registry_path"], sandbox.registry().to_str().unwrap());
+    let brief = sandbox.read("brief");
+    let digest = errand_model::Digest::of(brief.as_bytes());
+    assert_eq!(attempt["brief_digest"], digest.as_str());
+    assert_eq!(record["bom"]["name"], "test-agent");
+    let run_id = record["run_id"].as_str().unwrap();
+    let manifest = sandbox.errand(["inspect-run", run_id, "-o", "yaml"]).run().ok().stdout();
+    assert!(manifest.contains("namespace: default"), "{manifest}");
+    assert!(manifest.contains("harness: command"), "{manifest}");
+}

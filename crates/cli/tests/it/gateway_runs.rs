@@ -308,7 +308,10 @@ fn refusals_say_what_to_write_instead() {
         (text("code"), text("detail"), text("hint"))
     };
     let (code, detail, _) = refused(&json!({ "agnt": "echo" }));
-    assert_eq!((code.as_str(), detail.as_str()), ("request_invalid", "unknown field agnt: did you mean agent?"));
+    assert_eq!(
+        (code.as_str(), detail.as_str()),
+        ("request_invalid", "unknown field agnt: did you mean agent?")
+    );
     let (_, detail, _) = refused(&json!({ "agent": "echo", "kind": "service" }));
     assert_eq!(detail, "\"service\" is no kind: job or heartbeat");
     let (code, _, hint) = refused(&json!({ "agent": "ehco" }));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use errand_testkit::{Agent, Server};
+use errand_testkit::{Agent, Server, wait_until};
 
 use crate::support::sandbox;
 
@@ -34,6 +34,10 @@ fn a_server_does_what_its_description_says() {
     let scopes = "runs:read,runs:write,approvals:decide,admin";
     let key = ["keys", "create", "--name", "all", "--scope", scopes];
     let key = sandbox.errand(key).run().ok().stdout_line();
+    // Until it has heard of the key, a server is open.
+    wait_until("the server asks for keys", errand_testkit::LIMIT, || {
+        server.get("/v1/runs").status == 401
+    });
     // 422 is the answer to what is well formed, and refused for what it means: a time zone that does
     // not exist, a cron line that never fires.
     sandbox.write("schemathesis.toml", CONFIG);
@@ -44,6 +48,10 @@ fn a_server_does_what_its_description_says() {
         .args(["--exclude-path-regex", STREAMS])
         // Bytes that are an archive cannot be made up: it has tests of its own.
         .args(["--exclude-operation-id", "push_agent"])
+        // It finds the keys in a list, and takes back its own.
+        .args(["--exclude-operation-id", "revoke_key"])
+        // The origins that it was shown have slashes, which no path takes: few examples are left.
+        .args(["--suppress-health-check", "filter_too_much"])
         .args(["-H", &format!("Authorization: Bearer {key}")])
         .limit(LIMIT)
         .run()

@@ -2,8 +2,9 @@
 
 use thiserror::Error;
 
+use super::Counters;
 use super::service::new_service;
-use super::state::{Counters, Run, Status, TokenUsage};
+use super::state::{Run, Status, TokenUsage};
 use crate::event::{
     AttemptStarted, Event, EventBody, InputExpired, InputProvided, PauseReason, RunCreated,
     UnknownEvent,

@@ -8,6 +8,7 @@ mod approve;
 mod cancel;
 mod come_back;
 mod coordinate;
+mod counters;
 mod end_attempt;
 mod expire;
 mod fold;
@@ -30,6 +31,7 @@ pub use apply::IllegalTransition;
 pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
 pub use cancel::Cancel;
 pub use come_back::CRASH_LIMIT;
+pub use counters::Counters;
 pub use end_attempt::{EndAttempt, Outcome};
 pub use expire::Expire;
 pub use hand_back::HandBack;
@@ -43,8 +45,8 @@ pub use restart::Restart;
 pub use session::MESSAGE_LIMIT_BYTES;
 pub use start_attempt::{AttemptUp, StartAttempt};
 pub use state::{
-    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Counters, Inquiry,
-    Listener, Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
+    Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Listener,
+    Reply, Run, Schedule, Service, Status, TokenUsage, Verdict,
 };
 pub use stopwatch::Stopwatch;
 use thiserror::Error;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::LOSS_LIMIT;
+use super::{Counters, LOSS_LIMIT};
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
 use crate::event::{
@@ -327,27 +327,6 @@ pub struct Artifact {
     pub media_type: Option<String>,
     /// When it was made.
     pub at: Timestamp,
-}
-
-/// How many of what happened in a run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Completed steps.
-    pub steps: u64,
-    /// `model.called`.
-    pub model_calls: u64,
-    /// `tool.called`.
-    pub tool_calls: u64,
-    /// `approval.requested`.
-    pub approvals: u64,
-    /// `policy.decided`.
-    pub policy_decisions: u64,
-    /// `memory.accessed`.
-    #[serde(default)]
-    pub memory_accesses: u64,
-    /// `knowledge.retrieved`.
-    #[serde(default)]
-    pub knowledge_retrievals: u64,
 }
 
 /// Tokens and money, as reported.

@@ -17,7 +17,8 @@ pub use action::{
 pub use budgets::{MalformedBudget, RunBudgets};
 pub use graph::{GraphFormat, GraphQuery, MessageQuery};
 pub use page::{
-    AnyKind, EventPage, EventQuery, FollowQuery, RunPage, RunQuery, RunStatus, SetQuery,
+    AnyKind, EventPage, EventQuery, FollowQuery, JournalEvent, RunPage, RunQuery, RunStatus,
+    SetQuery,
 };
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;

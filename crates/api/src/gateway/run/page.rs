@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::record::Record;
 
@@ -164,10 +164,31 @@ pub struct SetQuery {
     pub after: Option<String>,
 }
 
+/// One event of a journal, as `errand events --json` prints it: the shape of what [`EventPage`] has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JournalEvent {
+    /// The run whose journal has it.
+    pub run_id: String,
+    /// Its place in the journal, from 1 without gaps.
+    pub seq: u64,
+    /// When it was decided, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The attempt that it belongs to; 0: the run as a whole.
+    pub attempt: u32,
+    /// `noun.verb_past`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened; its members depend on the type.
+    pub data: Map<String, Value>,
+    /// Of this event and all before it.
+    pub hash: String,
+}
+
 /// A page of a journal, in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The events, as `errand events --json` prints them.
+    #[schemars(with = "Vec<JournalEvent>")]
     pub events: Vec<Value>,
     /// The number after which the next page begins; absent where the journal ends for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,12 +6,13 @@ use super::{
     RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery, WakeRequest,
 };
 use crate::error_code::ErrorCode;
-use crate::gateway::meta::AnyObject;
+use crate::gateway::openapi::ANY_BYTES;
 use crate::gateway::routes::{Answer, Area, Body, Header, Method, Route, Scope};
 use crate::graph::Graph;
 use crate::message::MessagePage;
 use crate::record::Record;
 use crate::story::Story;
+use crate::trace::Trace;
 use crate::verification::Verification;
 
 /// The caller's key for a request that creates something.
@@ -145,7 +146,7 @@ pub const AREA: Area = Area {
         Route::new("get_trace", Method::Get, "/v1/runs/{run_id}/trace", Scope::RunsRead)
             .says("What a run did with its time, tokens and money, as a tree of spans.")
             .query::<TraceQuery>()
-            .answers(&[Answer::json::<AnyObject>(200, "As `errand trace --json` prints it.")])
+            .answers(&[Answer::json::<Trace>(200, "As `errand trace --json` prints it.")])
             .errors(&[ErrorCode::RunNotFound]),
         Route::new("verify_run", Method::Get, "/v1/runs/{run_id}/verify", Scope::RunsRead)
             .says("Whether the journal of a run is what was written.")
@@ -154,7 +155,10 @@ pub const AREA: Area = Area {
         Route::new("export_run", Method::Get, "/v1/runs/{run_id}/export", Scope::RunsRead)
             .says("A run with everything that belongs to it, as `errand export` writes it.")
             .query::<ExportQuery>()
-            .answers(&[Answer::bytes(200, "application/x-tar", "The archive.")])
+            .answers(&[
+                Answer::bytes(200, "application/x-tar", "The archive."),
+                Answer::bytes(200, ANY_BYTES, "The same, where only that is accepted."),
+            ])
             .errors(&[ErrorCode::RunNotFound, ErrorCode::RunLive, ErrorCode::ChildRemoved]),
         Route::new("cancel_run", Method::Post, "/v1/runs/{run_id}/cancel", Scope::RunsWrite)
             .says("Ends a run.")

