@@ -116,6 +116,17 @@ words! {
         Queue = "queue",
         Allow = "allow",
     }
+    /// When a service comes back after its supervisor is gone.
+    ServiceRestartWord as "ServiceRestart" of errand_model::event::ServiceRestart {
+        Always = "always",
+        OnFailure = "on_failure",
+        No = "no",
+    }
+    /// When a request to a listener is answered.
+    RespondWord as "Respond" of errand_model::event::Respond {
+        AtEnd = "at_end",
+        AtOnce = "at_once",
+    }
     /// Who asked for a schedule: the command line, the agent file or an API.
     ScheduleSourceWord as "ScheduleSource" of errand_model::event::ScheduleSource {
         Flag = "flag",

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::words::{MissedWord, OverlapWord, RunKindWord, ScheduleSourceWord};
+use crate::words::{
+    MissedWord, OverlapWord, RespondWord, RunKindWord, ScheduleSourceWord, ServiceRestartWord,
+};
 
 /// What a run executes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +33,7 @@ pub struct Operation {
     pub listeners: Option<Vec<ListenerRecord>>,
     /// When it comes back after its supervisor is gone: `always`, `on_failure` or `no`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<ServiceRestartWord>")]
     pub restart: Option<ServiceRestart>,
     /// Whether requests wake it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,7 @@ pub struct ListenerRecord {
     pub max_header_bytes: u64,
     /// When a request is answered: `at_end` or `at_once`.
     #[serde(default)]
+    #[schemars(with = "RespondWord")]
     pub respond: Respond,
     /// Names of hosts for which requests are taken without a secret.
     #[serde(default)]

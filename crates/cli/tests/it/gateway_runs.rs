@@ -312,8 +312,8 @@ fn refusals_say_what_to_write_instead() {
         (code.as_str(), detail.as_str()),
         ("request_invalid", "unknown field agnt: did you mean agent?")
     );
-    let (_, detail, _) = refused(&json!({ "agent": "echo", "kind": "service" }));
-    assert_eq!(detail, "\"service\" is no kind: job or heartbeat");
+    let (_, detail, _) = refused(&json!({ "agent": "echo", "kind": "jbo" }));
+    assert_eq!(detail, "\"jbo\" is no kind: job or heartbeat");
     let (code, _, hint) = refused(&json!({ "agent": "ehco" }));
     assert_eq!((code.as_str(), hint.as_str()), ("agent_not_found", "did you mean echo?"));
     let (code, _, hint) = refused(&json!({ "agent": "echo@9.0.0" }));

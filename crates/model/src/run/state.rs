@@ -10,9 +10,8 @@ use crate::budget::BudgetState;
 use crate::coordination::Coordination;
 use crate::event::{
     AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, AttemptSetup, CancelCause,
-    CancelRequested,
-    Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage, RequeueReason,
-    RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
+    CancelRequested, Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage,
+    RequeueReason, RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
 };
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
 
