@@ -190,6 +190,21 @@ enum StoppedFor {
     Deadline(Failure),
 }
 
+/// The command that records that the agent of an attempt lives.
+fn up(
+    attempt: u32,
+    (running, memory): (&Running, &AttemptMemory),
+    setup: &AttemptSetup,
+) -> AttemptUp {
+    AttemptUp {
+        attempt,
+        process: Some(running.identity().clone()),
+        process_group_id: Some(running.process_group_id()),
+        memory_enforced_by: memory.enforced_by(),
+        setup: Some(Box::new(setup.clone())),
+    }
+}
+
 /// Sees a running agent through, whatever comes.
 async fn watch(
     engine: &Engine,
@@ -198,13 +213,8 @@ async fn watch(
     ends: Ends<'_>,
     (mut running, mut memory): (Running, AttemptMemory),
 ) -> Result<(Exit, StoppedFor), Error> {
-    let up = AttemptUp {
-        attempt: journal.look(|run, _| run.last_attempt_number()),
-        process: Some(running.identity().clone()),
-        process_group_id: Some(running.process_group_id()),
-        memory_enforced_by: memory.enforced_by(),
-        setup: Some(Box::new(ends.setup.clone())),
-    };
+    let attempt = journal.look(|run, _| run.last_attempt_number());
+    let up = up(attempt, (&running, &memory), ends.setup);
     if let Err(error) = journal.record(&up.into(), &[]) {
         return give_up(running, error).await;
     }
