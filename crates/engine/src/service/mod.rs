@@ -74,7 +74,13 @@ pub(crate) async fn run(
             return fail(journal, company, attempt, "parcel_not_found", message).await;
         }
     };
-    let up = AttemptUp { attempt, process: None, process_group_id: None, memory_enforced_by: None, setup: None };
+    let up = AttemptUp {
+        attempt,
+        process: None,
+        process_group_id: None,
+        memory_enforced_by: None,
+        setup: None,
+    };
     journal.record(&up.into(), &[])?;
     for (asked, listener) in &listeners {
         let bound = ListenerBound {

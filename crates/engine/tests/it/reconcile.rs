@@ -80,7 +80,8 @@ impl World {
             attempt: 1,
             process: None,
             process_group_id: None,
-            memory_enforced_by: None, setup: None,
+            memory_enforced_by: None,
+            setup: None,
         };
         let (mut run, mut head, mut events) = (stored.run, stored.head, Vec::new());
         for command in [Command::from(start), Command::from(up)] {

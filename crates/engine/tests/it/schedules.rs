@@ -87,7 +87,8 @@ impl World {
         let restarted = EventBody::AttemptRunning(AttemptRunning {
             process: None,
             process_group_id: None,
-            memory_enforced_by: None, setup: None,
+            memory_enforced_by: None,
+            setup: None,
         });
         let append = Append {
             run: stored.run.clone(),

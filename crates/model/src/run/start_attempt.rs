@@ -3,8 +3,7 @@
 use super::{Command, Decision, Effect, Rejection, Run, Status};
 use crate::event::{
     AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted, EventBody, MemoryEnforcement,
-    RequeueReason,
-    RunStarted, Stage,
+    RequeueReason, RunStarted, Stage,
 };
 use crate::{ProcessIdentity, Timestamp};
 

@@ -21,8 +21,13 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
     change(&mut run);
     let start = StartAttempt { epoch: 1, supervisor: process(7), host: "here".to_owned() };
     run.command(&start.into()).unwrap();
-    let up =
-        AttemptUp { attempt: 1, process: None, process_group_id: None, memory_enforced_by: None, setup: None };
+    let up = AttemptUp {
+        attempt: 1,
+        process: None,
+        process_group_id: None,
+        memory_enforced_by: None,
+        setup: None,
+    };
     run.command(&up.into()).unwrap();
     run
 }

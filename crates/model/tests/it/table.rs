@@ -38,7 +38,8 @@ pub(crate) fn up(attempt: u32) -> Command {
         attempt,
         process: Some(process(200)),
         process_group_id: Some(200),
-        memory_enforced_by: None, setup: None,
+        memory_enforced_by: None,
+        setup: None,
     }
     .into()
 }
@@ -272,7 +273,8 @@ fn events() -> Vec<EventBody> {
         EventBody::AttemptRunning(AttemptRunning {
             process: None,
             process_group_id: None,
-            memory_enforced_by: None, setup: None,
+            memory_enforced_by: None,
+            setup: None,
         }),
         EventBody::AttemptExited(AttemptExited { exit_code, usage }),
         EventBody::AttemptFailed(AttemptFailed {

@@ -162,7 +162,8 @@ impl Writer {
         let running = AttemptRunning {
             process: Some(process(8)),
             process_group_id: Some(8),
-            memory_enforced_by: None, setup: None,
+            memory_enforced_by: None,
+            setup: None,
         };
         self.append(&[
             EventBody::AttemptStarted(started),
