@@ -83,6 +83,7 @@ pub(crate) fn admission_with(
         namespace: None,
         placement: None,
         traceparent: None,
+        tracestate: None,
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),
@@ -110,7 +111,13 @@ pub(crate) fn done(
 ) -> Result<Append, Failure> {
     let mut events: Vec<Event> = Vec::new();
     let start = StartAttempt { epoch, supervisor: nobody(), host: "bench".to_owned() };
-    let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+    let up = AttemptUp {
+        attempt: 1,
+        process: None,
+        process_group_id: None,
+        memory_enforced_by: None,
+        setup: None,
+    };
     let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
     let end = EndAttempt {
         attempt: 1,
@@ -155,7 +162,13 @@ impl Writer {
     pub(crate) fn start(&mut self) -> Result<Append, Failure> {
         let start =
             StartAttempt { epoch: self.epoch, supervisor: nobody(), host: "bench".to_owned() };
-        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        let up = AttemptUp {
+            attempt: 1,
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+            setup: None,
+        };
         self.decide(&[Command::from(start), Command::from(up)])
     }
 

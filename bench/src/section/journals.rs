@@ -52,7 +52,13 @@ impl Writer {
         let mut writer = Self { store, run, head, epoch };
         let holder = history::holder();
         let start = StartAttempt { epoch, supervisor: holder.process, host: holder.host };
-        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        let up = AttemptUp {
+            attempt: 1,
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+            setup: None,
+        };
         for command in [Command::from(start), Command::from(up)] {
             let events = writer.run.decide(&command, history::now())?.events;
             writer.append(&events).await?;

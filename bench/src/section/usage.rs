@@ -95,7 +95,13 @@ fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
     let nobody = history::holder().process;
     let commands = [
         Command::from(StartAttempt { epoch: 1, supervisor: nobody, host: "bench".to_owned() }),
-        Command::from(AttemptUp { attempt: 1, process: None, process_group_id: None }),
+        Command::from(AttemptUp {
+            attempt: 1,
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+            setup: None,
+        }),
         Command::from(Report { attempt: 1, events: reports }),
         Command::from(EndAttempt {
             attempt: 1,

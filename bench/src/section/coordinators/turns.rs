@@ -102,7 +102,13 @@ impl Maker {
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         let supervisor = history::holder().process;
         let start = StartAttempt { epoch: EPOCH, supervisor, host: "bench".to_owned() };
-        let up = AttemptUp { attempt: 1, process: None, process_group_id: None };
+        let up = AttemptUp {
+            attempt: 1,
+            process: None,
+            process_group_id: None,
+            memory_enforced_by: None,
+            setup: None,
+        };
         for command in [Command::from(start), Command::from(up)] {
             let bodies = self.run.decide(&command, self.at)?.events;
             self.record(&bodies)?;
