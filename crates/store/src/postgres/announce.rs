@@ -18,6 +18,7 @@ use tokio_postgres::Notification;
 use super::connect::{Purpose, connect_listening};
 use super::db::Db;
 use super::failure::Failure;
+use super::patience::{FIRST, jittered, next_pause};
 use super::{Notices, Shared};
 use crate::{Change, Changes};
 
@@ -26,9 +27,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// The same after one that told of a single run: whoever waits for that one waits no longer.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
-
-/// After a connection could not be had, or broke.
-const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
 /// Runs that one notification names; of more it says only that there are some. PostgreSQL takes
 /// 8,000 bytes.
@@ -121,6 +119,12 @@ impl Outbox {
         self.stirred.notify_one();
     }
 
+    /// Others are to look by themselves.
+    fn put_more(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).words.insert(MORE);
+        self.stirred.notify_one();
+    }
+
     /// What is to be told, as one text; `None`: nothing.
     fn take(&self) -> Option<String> {
         let waiting = {
@@ -167,21 +171,32 @@ pub(super) async fn herald(shared: Arc<Shared>) {
         () = shared.driver.closed() => return,
     }
     let mut is_first = true;
+    let mut pause = FIRST;
     while !shared.driver.is_closing() {
         if let Ok(mut line) = Line::open(&shared).await {
             if !is_first {
-                // Nobody knows what was missed.
+                // Nobody knows what was missed: neither here, nor by those who were to be told.
                 drop(shared.changes.send(Change::Elsewhere));
+                shared.outbox.put_more();
             }
+            let began = Instant::now();
             line.serve(&shared).await;
+            // A connection that lasted is had again at once: until then nobody hears of anything.
+            if began.elapsed() > LASTED {
+                pause = FIRST;
+            }
         }
         is_first = false;
         tokio::select! {
-            () = tokio::time::sleep(RECONNECT_AFTER) => {}
+            () = tokio::time::sleep(jittered(pause)) => {}
             () = shared.driver.closed() => {}
         }
+        pause = next_pause(pause);
     }
 }
+
+/// A connection that broke sooner is not had again as fast as it can be.
+const LASTED: Duration = Duration::from_millis(50);
 
 /// A connection on which notifications are sent and received.
 struct Line {

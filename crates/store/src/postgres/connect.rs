@@ -69,9 +69,10 @@ pub(super) async fn connect_listening(
         client
     };
     let db = Db::new(client);
-    db.batch(SETTINGS).await?;
-    if purpose == Purpose::Write {
-        db.batch(BY_KEY).await?;
+    match purpose {
+        Purpose::Read => db.batch(SETTINGS).await?,
+        // In one round to the server: after an outage this is what everybody waits for.
+        Purpose::Write => db.batch(&format!("{SETTINGS}; {BY_KEY}")).await?,
     }
     Ok(db)
 }

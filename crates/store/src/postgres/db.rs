@@ -1,6 +1,6 @@
 //! A connection whose statements are prepared once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join_all;
@@ -83,19 +83,24 @@ impl Db {
         statements.get(sql).cloned()
     }
 
-    /// Prepares what a pipeline needs, so that it is sent the moment it is begun.
+    /// Prepares what a pipeline needs, so that it is sent the moment it is begun. What a new
+    /// connection lacks is prepared in one round to the server.
     pub(super) async fn prepare(&self, steps: &[Step<'_>]) -> Result<(), Failure> {
-        for step in steps {
-            if let Step::Query(sql, _) | Step::Execute(sql, _) = step {
-                self.prepared(sql).await?;
-            }
-        }
-        Ok(())
+        let wanted: BTreeSet<&str> = steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Query(sql, _) | Step::Execute(sql, _) => Some(*sql),
+                Step::Plain(_) => None,
+            })
+            .filter(|sql| self.known(sql).is_none())
+            .collect();
+        try_join_all(wanted.into_iter().map(|sql| self.prepared(sql))).await.map(drop)
     }
 
     /// Sends all statements at once, in order, and waits for all answers: the rows of each. What the
     /// first one that fails says is what went wrong.
     pub(super) async fn pipeline(&self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Failure> {
+        self.prepare(steps).await?;
         let mut prepared = Vec::with_capacity(steps.len());
         for step in steps {
             prepared.push(match step {

@@ -14,10 +14,11 @@ use super::failure::{Failure, Remedy};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Between the first tries; doubles.
-const FIRST: Duration = Duration::from_millis(5);
+pub(super) const FIRST: Duration = Duration::from_millis(5);
 
-/// Between the last ones.
-const LAST: Duration = Duration::from_millis(500);
+/// Between the last ones: what a server that is back, or has a free connection again, waits for its
+/// callers at most.
+const LAST: Duration = Duration::from_millis(200);
 
 /// One caller's patience.
 pub(super) struct Patience {
@@ -42,7 +43,7 @@ impl Patience {
             return Err(failure);
         }
         let pause = jittered(self.pause);
-        self.pause = (self.pause * 2).min(LAST);
+        self.pause = next_pause(self.pause);
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = driver.closed() => {}
@@ -51,8 +52,13 @@ impl Patience {
     }
 }
 
+/// Returns the pause that follows one of that length.
+pub(super) fn next_pause(pause: Duration) -> Duration {
+    (pause * 2).min(LAST)
+}
+
 /// Half of it to all of it: many that failed together do not come back together.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let mut random = [0_u8];
     // Without chance the pause is only the same for all.
     if getrandom::fill(&mut random).is_err() {

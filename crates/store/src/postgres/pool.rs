@@ -5,8 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 
 use super::Shared;
 use super::connect::{Purpose, connect};
@@ -19,10 +21,20 @@ const READERS: usize = 3;
 /// Connections for transactions that are not gathered, per process: further ones wait.
 const WRITERS: usize = 3;
 
+/// After a connection was not to be had, those that there are do for so long: each try costs the
+/// server a process, and its caller the time.
+const NO_MORE_FOR: Duration = Duration::from_millis(250);
+
 #[derive(Debug)]
 pub(super) struct Pool {
     readers: Mutex<Vec<Arc<Reader>>>,
+    /// Until when no more readers are asked for, if there is one.
+    no_more_until: Mutex<Option<Instant>>,
     idle: Mutex<Vec<Db>>,
+    /// Connections for transactions that are in use.
+    lent: AtomicUsize,
+    /// One of them was given back.
+    returned: Notify,
     permits: Semaphore,
 }
 
@@ -54,14 +66,34 @@ impl Drop for Reading {
 /// The use of a connection for one transaction.
 pub(super) struct Writing<'a> {
     pub(super) db: Db,
+    _lent: Lent<'a>,
     _permit: SemaphorePermit<'a>,
+}
+
+/// The note that a connection for transactions is in use.
+struct Lent<'a>(&'a Pool);
+
+impl<'a> Lent<'a> {
+    fn note(pool: &'a Pool) -> Self {
+        pool.lent.fetch_add(1, Ordering::Relaxed);
+        Self(pool)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.lent.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Pool {
     pub(super) fn new() -> Self {
         Self {
             readers: Mutex::new(Vec::new()),
+            no_more_until: Mutex::new(None),
             idle: Mutex::new(Vec::new()),
+            lent: AtomicUsize::new(0),
+            returned: Notify::new(),
             permits: Semaphore::new(WRITERS),
         }
     }
@@ -72,11 +104,24 @@ impl Pool {
         readers.retain(|reader| !reader.db.is_closed());
         let count = readers.len();
         let best = readers.iter().min_by_key(|reader| reader.under_way.load(Ordering::Relaxed))?;
-        if count < READERS && best.under_way.load(Ordering::Relaxed) > 0 {
+        let is_busy = best.under_way.load(Ordering::Relaxed) > 0;
+        if count < READERS && is_busy && self.may_have_more() {
             return None;
         }
         best.under_way.fetch_add(1, Ordering::Relaxed);
         Some(Reading(Arc::clone(best)))
+    }
+
+    /// Whether it is worth asking for another reader.
+    fn may_have_more(&self) -> bool {
+        let until = self.no_more_until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| Instant::now() >= until)
+    }
+
+    /// Notes that a reader was not to be had.
+    fn has_no_more(&self) {
+        let mut until = self.no_more_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = Some(Instant::now() + NO_MORE_FOR);
     }
 
     fn add_reader(&self, db: Db) -> Reading {
@@ -91,6 +136,7 @@ impl Pool {
         if !db.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
         }
+        self.returned.notify_one();
     }
 
     fn take(&self) -> Option<Db> {
@@ -116,10 +162,10 @@ impl Shared {
         match made {
             Ok(db) => Ok(self.pool.add_reader(db)),
             // Where no more connections are to be had, those that there are do.
-            Err(failure) => match self.pool.any_reader() {
-                Some(reader) => Ok(reader),
-                None => Err(failure),
-            },
+            Err(failure) => {
+                self.pool.has_no_more();
+                self.pool.any_reader().ok_or(failure)
+            }
         }
     }
 
@@ -133,9 +179,18 @@ impl Shared {
             .map_err(|_| Failure::Unexpected("its connections are closed"))?;
         let db = match self.pool.take() {
             Some(db) => db,
-            None => self.connect(Purpose::Write).await?,
+            None => match self.connect(Purpose::Write).await {
+                Ok(db) => db,
+                // Where no more connections are to be had, one that is in use is soon free.
+                Err(failure) if self.pool.lent.load(Ordering::Relaxed) > 0 => {
+                    let returned = self.pool.returned.notified();
+                    drop(tokio::time::timeout(NO_MORE_FOR, returned).await);
+                    self.pool.take().ok_or(failure)?
+                }
+                Err(failure) => return Err(failure),
+            },
         };
-        Ok(Writing { db, _permit: permit })
+        Ok(Writing { db, _lent: Lent::note(&self.pool), _permit: permit })
     }
 }
 

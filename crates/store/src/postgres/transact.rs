@@ -8,7 +8,6 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use super::Shared;
-use super::connect::Purpose;
 use super::db::{Answer, Db, Step};
 use super::failure::{Failure, Remedy};
 use super::patience::Patience;
@@ -78,7 +77,7 @@ impl Shared {
         }
     }
 
-    async fn transact<O: Operation>(&self, operation: &O) -> Result<O::Output, Error> {
+    async fn transact<O: Operation>(self: &Arc<Self>, operation: &O) -> Result<O::Output, Error> {
         let mut patience = Patience::new();
         loop {
             let tried = match self.writing().await {
@@ -120,10 +119,11 @@ impl Shared {
     }
 
     /// Whether a transaction was committed whose connection broke; waits until that is known.
-    pub(super) async fn was_committed(&self, mark: &Mark) -> Result<bool, Failure> {
+    pub(super) async fn was_committed(self: &Arc<Self>, mark: &Mark) -> Result<bool, Failure> {
         let mut patience = Patience::new();
         loop {
-            let asked = match self.connect(Purpose::Write).await {
+            // Any connection will do, and one for questions may have survived.
+            let asked = match self.reading().await {
                 Ok(db) => became(&db, mark).await,
                 Err(failure) => Err(failure),
             };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_model::RunId;
 use errand_model::placement::Offer;
 use errand_store::postgres::{Options, Postgres};
-use errand_store::{Admitted, Claim, Error, Filter, Page, Store};
+use errand_store::{Admitted, Change, Claim, Error, Filter, Page, Store};
 use errand_testkit::postgres::{Durability, Server};
 use tokio::task::JoinSet;
 
@@ -221,5 +221,58 @@ async fn a_lease_that_was_taken_over_cannot_write_from_any_process() {
             Err(other) => panic!("{other:?}"),
         }
         assert_eq!(stored.epoch, 2);
+    }
+}
+
+#[tokio::test]
+async fn writers_share_the_connections_that_are_left_where_no_more_are_to_be_had() {
+    let server = server("-c max_connections=8 -c superuser_reserved_connections=0");
+    let store = open(&server);
+    let (writer, admission) = Writer::job();
+    store.admit(admission).await.unwrap();
+    // It has what it needs for one of each kind.
+    store.load(&writer.run.id).await.unwrap();
+    store.put_bom("agent", &errand_model::Digest::of(b"0"), START).await.unwrap();
+    let hoarders: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            std::thread::spawn(move || {
+                // Some of them are refused themselves.
+                drop(std::panic::catch_unwind(|| server.psql("SELECT pg_sleep(2)")));
+            })
+        })
+        .collect();
+    let mut tasks = JoinSet::new();
+    for number in 0..24_u32 {
+        let (store, run_id) = (Arc::clone(&store), writer.run.id.clone());
+        tasks.spawn(async move {
+            let digest = errand_model::Digest::of(&number.to_le_bytes());
+            store.put_bom(&format!("agent-{number}"), &digest, START).await.unwrap();
+            assert!(store.load(&run_id).await.unwrap().is_some());
+        });
+    }
+    tasks.join_all().await;
+    for hoarder in hoarders {
+        hoarder.join().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_listens_hears_after_its_connection_and_that_of_the_teller_were_ended() {
+    let server = server("");
+    let (listening, telling) = (open(&server), open(&server));
+    let mut changes = listening.changes();
+    for _ in 0..3 {
+        server.psql(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE application_name = 'errand'",
+        );
+        let (_, mut admission) = Writer::job();
+        queued(&mut admission, 0);
+        telling.admit(admission).await.unwrap();
+        let heard = async {
+            while !matches!(changes.recv().await, Ok(Change::Queued | Change::Elsewhere)) {}
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap();
     }
 }
