@@ -462,6 +462,10 @@ fn engine_hint(error: &EngineError) -> &'static str {
         EngineError::Workspace(_) => "",
         EngineError::Listener(_) => "",
         EngineError::Schedule(_) => "",
+        EngineError::InUse { .. } => {
+            "a grace period of 10m or more frees what others cannot be about to name; `errand ps` \
+             shows what lives"
+        }
         EngineError::Live { .. } => "stop it first with `errand stop`, or use --force",
         EngineError::ChildRemoved { .. } => "--own exports the coordinator alone",
         EngineError::NotWoken { .. } => "`errand ps` shows services and how they stand",

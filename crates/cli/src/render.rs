@@ -8,6 +8,21 @@ use errand_model::event::{PauseReason, RunKind, ServiceRestart};
 
 use crate::moment::{relative, spoken};
 
+/// "512 B", "1.5 MiB".
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let (mut unit, mut whole, mut rest) = (0, bytes, 0);
+    while whole >= 1024 && unit + 1 < UNITS.len() {
+        (rest, whole, unit) = (whole % 1024, whole / 1024, unit + 1);
+    }
+    let name = UNITS.get(unit).copied().unwrap_or_default();
+    if unit == 0 {
+        format!("{whole} {name}")
+    } else {
+        format!("{whole}.{} {name}", rest * 10 / 1024)
+    }
+}
+
 /// What `wait` prints and a foreground run exits with.
 pub(crate) fn exit_code_of(record: &Record) -> u8 {
     match record.status.as_str() {

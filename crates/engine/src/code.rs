@@ -39,6 +39,7 @@ impl Error {
             Self::CommandNotExecutable { .. } => ErrorCode::CommandNotExecutable,
             Self::SecretExposed { .. } => ErrorCode::SecretExposed,
             Self::NotRetryable { .. } => ErrorCode::RunNotRetryable,
+            Self::InUse { .. } => ErrorCode::RegistryBusy,
             Self::Inherit(NotInheritable::Step { .. }) => ErrorCode::StepNotFound,
             Self::NotReplayable(NotReplayable::Live { .. })
             | Self::Live { .. }

@@ -1,20 +1,28 @@
 //! What every part of the engine works with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use errand_agent::Clock;
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{Blobs, Holder, Registry, Store};
+use rustix::fs::{FlockOperation, flock};
+use tokio::time::Instant;
 
 use crate::Error;
+use crate::garbage::{RENEWED_FOR, Renewal};
 use crate::live::Live;
 use crate::metrics::{Metered, Metrics};
 
 /// The folder for copies of shared blobs: what is in it is certainly shared.
 const SHARED_COPY: &str = "blobs-shared";
+
+/// The file whose lock tells that a process uses the registry.
+const IN_USE: &str = "in-use.lock";
 
 /// Parcels that are remembered to be shared.
 const SHARED_PARCELS: usize = 10_000;
@@ -31,8 +39,12 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     limits: Arc<BTreeMap<String, u32>>,
     output_limit_bytes: u64,
-    /// Parcels that are certainly shared with other machines.
-    shared_parcels: Arc<Mutex<BTreeSet<Digest>>>,
+    /// Parcels that are certainly shared with other machines, and since when that is known.
+    shared_parcels: Arc<Mutex<BTreeMap<Digest, Instant>>>,
+    /// Tells other processes that this one uses the registry, and may be about to name what nothing
+    /// names yet; `None`: it cannot be told.
+    in_use: Arc<Option<File>>,
+    renewal: Arc<Renewal>,
 }
 
 /// What an [`Engine`] is made of.
@@ -67,11 +79,15 @@ impl Engine {
     /// Puts the parts together. What is told to the store is counted from now on.
     pub fn new(inner: Inner) -> Self {
         let metrics = Arc::new(Metrics::default());
-        let store = Arc::new(Metered::new(inner.store, Arc::clone(&metrics)));
+        let registry = &inner.surroundings.registry;
+        let in_use = Arc::new(note_use(registry));
+        let blobs = blobs_of(registry, inner.store.as_ref());
+        let renewal = Arc::new(Renewal::new(blobs, registry.parcels()));
+        let store = Metered::new(inner.store, Arc::clone(&metrics), Arc::clone(&renewal));
         let (live, limits, shared_parcels) = (Arc::default(), Arc::default(), Arc::default());
-        let inner = Arc::new(Inner { store, ..inner });
+        let inner = Arc::new(Inner { store: Arc::new(store), ..inner });
         let output_limit_bytes = OUTPUT_LIMIT_BYTES;
-        Self { inner, live, metrics, limits, output_limit_bytes, shared_parcels }
+        Self { inner, live, metrics, limits, output_limit_bytes, shared_parcels, in_use, renewal }
     }
 
     /// The same, which lets the runs that it carries out have outputs of at most so many bytes.
@@ -143,15 +159,30 @@ impl Engine {
 
     /// The blob store. Where machines share one, the folder here is a copy of a part of it.
     pub fn blobs(&self) -> Blobs {
-        match self.store().shared_blobs() {
-            None => Blobs::at(self.registry().blobs()),
-            Some(shared) => Blobs::at(self.registry().root().join(SHARED_COPY)).copying(shared),
+        blobs_of(self.registry(), self.store().as_ref())
+    }
+
+    /// Renews what is about to be named.
+    pub(crate) const fn renewal(&self) -> &Arc<Renewal> {
+        &self.renewal
+    }
+
+    /// Makes sure that no other process uses the registry, for as long as what is returned lives;
+    /// `None`: one does, or may.
+    pub(crate) fn alone(&self) -> Option<Alone<'_>> {
+        let file = self.in_use.as_ref().as_ref()?;
+        if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Some(Alone(file));
         }
+        // A lock that could not be changed may be lost.
+        let _ignored = flock(file, FlockOperation::LockShared);
+        None
     }
 
     /// Whether a parcel is known to be shared.
     pub(crate) fn is_shared(&self, parcel: &Digest) -> bool {
-        self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner).contains(parcel)
+        let shared = self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.get(parcel).is_some_and(|at| at.elapsed() < RENEWED_FOR)
     }
 
     /// Notes that a parcel is shared.
@@ -161,7 +192,7 @@ impl Engine {
             // It is asked again for those that are still used.
             shared.clear();
         }
-        shared.insert(parcel.clone());
+        shared.insert(parcel.clone(), Instant::now());
     }
 
     /// What is around it.
@@ -176,6 +207,34 @@ impl Engine {
     /// If the system has no randomness to give.
     pub fn new_run_id(&self) -> Result<RunId, Error> {
         Ok(RunId::new(self.now(), random()?))
+    }
+}
+
+/// The use of a registry by one process alone.
+#[derive(Debug)]
+pub(crate) struct Alone<'a>(&'a File);
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        // It is used as before.
+        let _ignored = flock(self.0, FlockOperation::LockShared);
+    }
+}
+
+/// Notes that this process uses the registry, for as long as the file is open. One that cannot be
+/// written is only read, and needs no note.
+fn note_use(registry: &Registry) -> Option<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(registry.root().join(IN_USE)).ok()?;
+    flock(&file, FlockOperation::LockShared).ok()?;
+    Some(file)
+}
+
+fn blobs_of(registry: &Registry, store: &dyn Store) -> Blobs {
+    match store.shared_blobs() {
+        None => Blobs::at(registry.blobs()),
+        Some(shared) => Blobs::at(registry.root().join(SHARED_COPY)).copying(shared),
     }
 }
 

@@ -173,6 +173,12 @@ pub enum Error {
         /// What is known.
         reason: String,
     },
+    /// Other processes use the registry, or may, and must not.
+    #[error("another process uses {root}", root = root.display())]
+    InUse {
+        /// The registry's folder.
+        root: PathBuf,
+    },
     /// The run is live and must not be.
     #[error("run {run_id} is live")]
     Live {

@@ -21,6 +21,7 @@ pub mod evidence;
 pub mod export;
 mod firing;
 mod follow_up;
+pub mod garbage;
 pub mod hooks;
 mod journal;
 pub mod keys;

@@ -417,6 +417,14 @@ mod tests {
         fn end(&self, _: &RunId) -> Result<u64, errand_store::Error> {
             Ok(0)
         }
+
+        fn remove_orphans(&self, _: Timestamp) -> Result<u64, errand_store::Error> {
+            Ok(0)
+        }
+
+        fn size_bytes(&self) -> Result<u64, errand_store::Error> {
+            Ok(0)
+        }
     }
 
     fn engine(root: &Path) -> Engine {
@@ -487,6 +495,14 @@ mod tests {
 
         fn end(&self, _: &RunId) -> Result<u64, errand_store::Error> {
             Ok(self.0.lock().unwrap().last().map_or(0, |part| part.offset + length(&part.bytes)))
+        }
+
+        fn remove_orphans(&self, _: Timestamp) -> Result<u64, errand_store::Error> {
+            Ok(0)
+        }
+
+        fn size_bytes(&self) -> Result<u64, errand_store::Error> {
+            Ok(0)
         }
     }
 

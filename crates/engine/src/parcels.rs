@@ -4,6 +4,7 @@
 //! its definition, and its files, each a blob of its own. What two versions of an agent have in common
 //! is there once.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Cursor;
 
@@ -20,22 +21,27 @@ use crate::{Engine, Error};
 /// If it cannot be read, or what is shared cannot be reached.
 pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
-    // The manifest goes last: where it is, all of the parcel is.
-    if engine.is_shared(&parcel.digest) || shared.contains(&parcel.digest)? {
-        engine.note_shared(&parcel.digest);
+    if engine.is_shared(&parcel.digest) {
         return Ok(());
     }
     // Those that it names by path are there before it is.
     for digest in parcel.agent.named_agents().filter_map(|member| member.digest.as_ref()) {
         share(engine, &open(engine, digest)?)?;
     }
-    let files = parcel.files_path();
-    for file in &parcel.files {
-        let Content::File { digest, .. } = &file.content else { continue };
-        let path = files.join(&file.path);
+    let (mut names, files) = (BTreeSet::from([parcel.digest.clone()]), parcel.files_path());
+    let contents = parcel.files.iter().filter_map(|file| match &file.content {
+        Content::File { digest, .. } => Some((digest, &file.path)),
+        Content::Link { .. } => None,
+    });
+    names.extend(contents.clone().map(|(digest, _)| digest.clone()));
+    // All of it is renewed: nothing names it yet, and it may have been shared long ago.
+    let found = shared.touch(&names)?;
+    for (digest, path) in contents.filter(|(digest, _)| !found.contains(*digest)) {
+        let path = files.join(path);
         let mut from = File::open(&path).map_err(Error::io("read", path))?;
         shared.put(digest, &mut from)?;
     }
+    // The manifest goes last: where it is, all of the parcel is.
     for name in [parcel::DEFINITION, parcel::MANIFEST] {
         let path = parcel.path.join(name);
         let bytes = std::fs::read(&path).map_err(Error::io("read", path))?;

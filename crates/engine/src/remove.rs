@@ -12,6 +12,7 @@ use errand_store::{DeadLetterFilter, Filter, Namespaces, Page, Removal, Stored};
 use tokio::time::Instant;
 
 use crate::ask::{Stop, stop};
+use crate::garbage::Released;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, logs, outbox, reconcile, wait};
 
@@ -25,15 +26,17 @@ const LOOK_AGAIN: Duration = Duration::from_millis(2);
 const PAGE: u32 = 500;
 
 /// Removes a run that is over: files first, so that a full disk gets room, then what hangs on
-/// it, then its own rows.
+/// it, then its own rows. Returns the blobs and parcels that it named, for [`crate::garbage::free`].
 ///
 /// # Errors
 ///
 /// [`Error::Live`] if it is not over.
-pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let stored = removable(engine, run_id).await?;
-    remove_rest(engine, &stored).await?;
-    Ok(engine.store().remove(run_id, Removal::Terminal).await?)
+    let mut released = remove_rest(engine, &stored).await?;
+    released.note(engine, run_id).await?;
+    engine.store().remove(run_id, Removal::Terminal).await?;
+    Ok(released)
 }
 
 /// The run, if [`remove`] would remove it.
@@ -52,17 +55,23 @@ pub async fn removable(engine: &Engine, run_id: &RunId) -> Result<Stored, Error>
 
 /// Removes all that hangs on a run. The run itself goes after it: until then somebody who was
 /// interrupted can do it again.
-async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<(), Error> {
+async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<Released, Error> {
     let run = &stored.run;
+    let mut released = Released::default();
     remove_files(engine, stored).await?;
     if run.coordination.is_some() {
-        remove_steps(engine, &run.id).await?;
+        remove_steps(engine, &run.id, &mut released).await?;
     }
-    outbox::forget(engine, run.spec.namespace.as_deref(), &run.id).await
+    outbox::forget(engine, run.spec.namespace.as_deref(), &run.id).await?;
+    Ok(released)
 }
 
 /// The runs that were the steps of a coordinator mean nothing without it.
-async fn remove_steps(engine: &Engine, coordinator: &RunId) -> Result<(), Error> {
+async fn remove_steps(
+    engine: &Engine,
+    coordinator: &RunId,
+    released: &mut Released,
+) -> Result<(), Error> {
     let parent_run_id = Some(coordinator.clone());
     let filter = Filter { parent_run_id, ..Filter::default() };
     let mut page = Page { after: None, limit: PAGE };
@@ -72,9 +81,9 @@ async fn remove_steps(engine: &Engine, coordinator: &RunId) -> Result<(), Error>
         page.after = Some(last.run.id.clone());
         for step in steps.iter().filter(|step| step.run.spec.member.is_some()) {
             match Box::pin(remove(engine, &step.run.id)).await {
+                Ok(of_step) => released.extend(of_step),
                 // One that somebody else removed, or that lives yet, is left to them.
-                Ok(())
-                | Err(Error::Live { .. } | Error::Store(errand_store::Error::NoRun { .. })) => {}
+                Err(Error::Live { .. } | Error::Store(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -86,12 +95,14 @@ async fn remove_steps(engine: &Engine, coordinator: &RunId) -> Result<(), Error>
 /// # Errors
 ///
 /// If something of it still lives, or the registry fails.
-pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
     match stop(engine, run_id, &ask).await {
         Ok(stored) => {
-            remove_rest(engine, &stored).await?;
-            Ok(engine.store().remove(run_id, Removal::Any).await?)
+            let mut released = remove_rest(engine, &stored).await?;
+            released.note(engine, run_id).await?;
+            engine.store().remove(run_id, Removal::Any).await?;
+            Ok(released)
         }
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
@@ -104,9 +115,12 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<(), Erro
                 remove_known_files(&engine_there, &run)
             })
             .await?;
+            let mut released = Released::default();
             // Those that live, or are damaged too, stay.
-            drop(remove_steps(engine, run_id).await);
-            Ok(engine.store().remove(run_id, Removal::Any).await?)
+            drop(remove_steps(engine, run_id, &mut released).await);
+            released.note(engine, run_id).await?;
+            engine.store().remove(run_id, Removal::Any).await?;
+            Ok(released)
         }
         Err(error) => Err(error),
     }

@@ -122,7 +122,8 @@ impl Retention {
                 continue;
             }
             match Box::pin(remove(&self.engine, &run_id)).await {
-                Ok(()) => {
+                // What it named is freed with all garbage, once others cannot be about to name it.
+                Ok(_) => {
                     let namespace = stored.run.spec.namespace.clone();
                     *page.removed.entry(namespace).or_default() += 1;
                 }

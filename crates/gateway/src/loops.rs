@@ -7,7 +7,7 @@ use std::time::Duration;
 use errand_engine::outbox::{Outbox, Settings};
 use errand_engine::retention::Retention;
 use errand_engine::schedules::Scheduler;
-use errand_engine::{logs, orphans};
+use errand_engine::{garbage, logs, orphans};
 
 use crate::Gateway;
 
@@ -15,6 +15,8 @@ use crate::Gateway;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is looked whether copies of logs are still needed.
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+/// How often it is looked for what nothing names any more: twice in the time for which that stays.
+const FREE_EVERY: Duration = Duration::from_mins(30);
 
 /// Fires the slots of schedules until the gateway closes.
 pub(crate) async fn fire(gateway: Gateway) {
@@ -61,6 +63,31 @@ pub(crate) async fn sweep(gateway: Gateway) {
         tokio::select! {
             () = &mut closing => return,
             () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
+}
+
+/// Frees what nothing names any more, now and then, until the gateway closes.
+pub(crate) async fn free(gateway: Gateway) {
+    let mut closing = std::pin::pin!(gateway.closing());
+    loop {
+        tokio::select! {
+            () = &mut closing => return,
+            () = tokio::time::sleep(FREE_EVERY) => {}
+        }
+        let engine = gateway.engine().clone();
+        let runtime = tokio::runtime::Handle::current();
+        // Files are looked at, and removed: not on the threads that answer.
+        let freed = tokio::task::spawn_blocking(move || {
+            runtime.block_on(garbage::collect(&engine, garbage::GRACE))
+        });
+        match freed.await {
+            Ok(Ok(freed)) if freed.bytes > 0 => {
+                tracing::info!(bytes = freed.bytes, "what nothing names any more was freed");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = %error, "garbage cannot be freed"),
+            Err(error) => tracing::warn!(error = %error, "garbage is not looked after"),
         }
     }
 }

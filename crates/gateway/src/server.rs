@@ -151,6 +151,7 @@ impl Bound {
         background.spawn(crate::loops::forget(gateway.clone()));
         background.spawn(crate::loops::sweep(gateway.clone()));
         background.spawn(crate::loops::look_after(gateway.clone()));
+        background.spawn(crate::loops::free(gateway.clone()));
         let mut connections = JoinSet::new();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {

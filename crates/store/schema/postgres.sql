@@ -307,14 +307,38 @@ CREATE TABLE documents (
 
 CREATE INDEX documents_due ON documents (kind, due_at_ms) WHERE due_at_ms IS NOT NULL;
 
+-- Blobs and parcels that the journals of runs name, by digest: a projection of the journals.
+CREATE TABLE names (
+    run       BIGINT  NOT NULL,
+    is_parcel BOOLEAN NOT NULL,
+    -- 32 bytes.
+    digest    BYTEA   NOT NULL,
+    PRIMARY KEY (run, digest, is_parcel)
+);
+
+CREATE INDEX names_by_digest ON names (digest);
+CREATE INDEX names_of_parcels ON names (digest) WHERE is_parcel;
+
+-- Runs that were there before `names`, until their journals are read for it.
+CREATE TABLE unindexed_runs (
+    run BIGINT PRIMARY KEY
+);
+
+-- What sessions keep beyond their runs, as far as it may name blobs.
+CREATE INDEX session_messages_naming ON session_messages (id) WHERE position('sha256:' in content) > 0;
+CREATE INDEX session_results_naming ON session_results (id) WHERE position('sha256:' in result) > 0;
+
 -- What events name by digest, for workers that share no disk: in parts, the first is 0.
 CREATE TABLE blobs (
     part   INTEGER NOT NULL,
     -- 32 bytes.
     digest BYTEA   NOT NULL,
     bytes  BYTEA   NOT NULL,
+    -- When the blob was put, or named, last, by the clock of this server: what nothing names is
+    -- removed some time after that.
+    touched_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (digest, part)
-);
+) WITH (fillfactor = 90);
 
 ALTER TABLE blobs ALTER COLUMN bytes SET STORAGE EXTERNAL;
 

@@ -1,14 +1,20 @@
 //! Bytes by their digest: briefs, artifacts, checkpoints, event data that is too long for a row.
 //!
-//! A blob is written once and never changes. Deliberately absent: counting who still needs it.
+//! A blob is written once and never changes. Its time of modification is when it was put, or named,
+//! last: [`Blobs::sweep`] removes none that is younger than its caller allows. Who puts one that is
+//! there, and who commits what names one, renews it first; renewing and removing exclude each other
+//! by a lock, so that what was renewed stays. Deliberately absent: knowing what names a blob.
 
-use std::fs::File;
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek as _, Write};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use errand_model::Digest;
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, flock, futimens};
 use sha2::Digest as _;
 use thiserror::Error;
 
@@ -18,6 +24,11 @@ use crate::{SharedBlobs, files};
 
 /// How much of a stream is in memory at once.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Lock between those who renew blobs (shared) and those who remove some (exclusive).
+const LOCK: &str = ".lock";
+/// How the names of unfinished blobs begin.
+const UNFINISHED: &str = ".blob.";
 
 /// A folder of blobs: `<first two hex digits>/<the other 62>`.
 #[derive(Clone, Debug)]
@@ -38,6 +49,11 @@ impl Blobs {
     #[must_use]
     pub fn copying(self, shared: Arc<dyn SharedBlobs>) -> Self {
         Self { shared: Some(shared), ..self }
+    }
+
+    /// Whether the folder is a copy of what other machines reach.
+    pub const fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// Where the bytes of that digest are, if they are there.
@@ -102,17 +118,17 @@ impl Blobs {
             size_bytes += u64::try_from(read).unwrap_or(0);
         }
         let digest = Digest::from_hash(&hasher.finalize().into());
-        let path = self.path(&digest);
-        if path.is_file() {
+        let is_here = self.touch(&digest)?;
+        if let Some(shared) = &self.shared {
+            // First there: what is here is there, too. It may have been removed there since.
+            file.rewind().map_err(failed)?;
+            shared.put(&digest, &mut file)?;
+        }
+        if is_here {
             std::fs::remove_file(temporary).map_err(failed)?;
             return Ok((digest, size_bytes));
         }
         file.sync_all().map_err(failed)?;
-        if let Some(shared) = &self.shared {
-            // First there: what is here is there, too.
-            file.rewind().map_err(failed)?;
-            shared.put(&digest, &mut file)?;
-        }
         self.settle(temporary, &digest)?;
         Ok((digest, size_bytes))
     }
@@ -199,20 +215,162 @@ impl Blobs {
         }
     }
 
-    /// Forgets a blob; one that is not there is forgotten already.
+    /// Renews blobs that something is about to name. Returns those that are not there.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::File`], [`BlobError::Shared`].
+    pub fn renew(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, BlobError> {
+        let mut missing = BTreeSet::new();
+        for digest in digests {
+            if !self.touch(digest)? {
+                missing.insert(digest.clone());
+            }
+        }
+        let Some(shared) = &self.shared else { return Ok(missing) };
+        let found = shared.touch(digests)?;
+        let mut missing: BTreeSet<Digest> = digests.difference(&found).cloned().collect();
+        // Of what was removed there, a copy may be left here.
+        for digest in std::mem::take(&mut missing) {
+            match File::open(self.path(&digest)) {
+                Ok(mut file) => shared.put(&digest, &mut file)?,
+                Err(_) => {
+                    missing.insert(digest);
+                }
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Sets a blob's time to now. `false`: it is not there.
+    fn touch(&self, digest: &Digest) -> Result<bool, BlobError> {
+        let path = self.path(digest);
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let _lock = self.lock(FlockOperation::LockShared)?;
+        let untouched = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: untouched, last_modification: now };
+        let touched = File::open(&path).and_then(|file| Ok(futimens(&file, &times)?));
+        match touched {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(file_error("renew", &path, source)),
+        }
+    }
+
+    /// The lock, until it is dropped.
+    fn lock(&self, how: FlockOperation) -> Result<File, BlobError> {
+        let path = self.root.join(LOCK);
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path).map_err(|source| file_error("open", &path, source))?;
+        flock(&file, how).map_err(|error| file_error("lock", &path, error.into()))?;
+        Ok(file)
+    }
+
+    /// The blobs whose digests begin with these two digits.
     ///
     /// # Errors
     ///
     /// [`BlobError::File`].
-    pub fn remove(&self, digest: &Digest) -> Result<(), BlobError> {
-        let path = self.path(digest);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                Err(file_error("remove", &path, source))
-            }
-            Ok(()) | Err(_) => Ok(()),
+    pub fn in_shard(&self, shard: &str) -> Result<Vec<KeptBlob>, BlobError> {
+        let folder = self.root.join(shard);
+        let failed = |source| file_error("read", &folder, source);
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(failed(source)),
+        };
+        let mut kept = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let digest = format!("sha256:{shard}{}", name.to_string_lossy()).parse();
+            // Removed meanwhile, or none of ours.
+            let (Ok(digest), Ok(metadata)) = (digest, entry.metadata()) else { continue };
+            let touched_at = metadata.modified().map_err(failed)?;
+            kept.push(KeptBlob { digest, size_bytes: metadata.len(), touched_at });
         }
+        Ok(kept)
     }
+
+    /// Removes those of `unnamed` that were not renewed since `before`. Returns how many, and how
+    /// many bytes. What is shared is left alone.
+    ///
+    /// The caller found out after `before` that nothing names them: what is to be named later is
+    /// renewed first.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::File`]; some are removed then.
+    pub fn sweep(
+        &self,
+        unnamed: &BTreeSet<Digest>,
+        before: SystemTime,
+    ) -> Result<(u64, u64), BlobError> {
+        let (mut count, mut bytes) = (0, 0);
+        if unnamed.is_empty() {
+            return Ok((count, bytes));
+        }
+        let _lock = self.lock(FlockOperation::LockExclusive)?;
+        for digest in unnamed {
+            let path = self.path(digest);
+            let Ok(metadata) = std::fs::symlink_metadata(&path) else { continue };
+            let touched_at =
+                metadata.modified().map_err(|source| file_error("look at", &path, source))?;
+            if touched_at >= before {
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(source) => return Err(file_error("remove", &path, source)),
+            }
+            count += 1;
+            bytes += metadata.len();
+        }
+        Ok((count, bytes))
+    }
+
+    /// Removes what writers that died left unfinished before that time. Returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BlobError::File`].
+    pub fn sweep_unfinished(&self, before: SystemTime) -> Result<u64, BlobError> {
+        let failed = |source| file_error("read", &self.root, source);
+        let entries = match std::fs::read_dir(&self.root) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
+            Err(source) => return Err(failed(source)),
+        };
+        let mut bytes = 0;
+        for entry in entries {
+            let entry = entry.map_err(failed)?;
+            if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                continue;
+            }
+            let Ok(metadata) = entry.metadata() else { continue };
+            let is_old = metadata.modified().is_ok_and(|at| at < before);
+            if is_old && std::fs::remove_file(entry.path()).is_ok() {
+                bytes += metadata.len();
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// A blob that is kept in the folder.
+#[derive(Clone, Debug)]
+pub struct KeptBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length.
+    pub size_bytes: u64,
+    /// When it was put or renewed last.
+    pub touched_at: SystemTime,
 }
 
 /// Writes to a file, and hashes what it writes.

@@ -4,6 +4,7 @@
 //! put in order, doubles dropped, and what is no event is told and left out.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use errand_model::RunId;
@@ -15,6 +16,10 @@ use crate::{Registry, files};
 
 /// The longest journal that is read back from a file: a bound against files that are none.
 const LIMIT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+/// The longest line that is read as an event; an event's data is bounded far below.
+const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
+/// Lines that are no events, after which the rest of a file is not read: it is no journal.
+const PROBLEMS_LIMIT: usize = 10_000;
 
 /// What a file of events holds.
 #[derive(Debug, Default)]
@@ -32,16 +37,33 @@ impl JournalFile {
     ///
     /// # Errors
     ///
-    /// [`RegistryError`] if the file cannot be read at all.
+    /// [`RegistryError`] if the file cannot be read at all, or is longer than any journal.
     pub fn read(registry: &Registry, run_id: &RunId) -> Result<Self, RegistryError> {
         let path = registry.run_events(run_id);
-        let text = files::read(registry, &path, LIMIT_BYTES)?.unwrap_or_default();
-        Ok(Self::parse(&path, &text, Some(run_id)))
+        let Some((file, size_bytes)) = files::open(registry, &path)? else {
+            return Ok(Self::default());
+        };
+        if size_bytes > LIMIT_BYTES {
+            return Err(RegistryError::TooLong { path, size_bytes, limit_bytes: LIMIT_BYTES });
+        }
+        // It may grow while it is read: the bound holds all the same.
+        let from = BufReader::new(file.take(LIMIT_BYTES));
+        Self::of(&path, from, Some(run_id)).map_err(|source| RegistryError::File {
+            doing: "read",
+            path,
+            source,
+        })
     }
 
     /// Reads the text of a file; `run_id` says whose events belong there, if that is known
     /// beforehand: otherwise it is the run of the first event.
     pub fn parse(path: &Path, text: &[u8], run_id: Option<&RunId>) -> Self {
+        // Bytes in memory can always be read.
+        Self::of(path, text, run_id).unwrap_or_default()
+    }
+
+    /// Reads lines up to their end, or up to the first that is longer than any event.
+    fn of(path: &Path, mut from: impl BufRead, run_id: Option<&RunId>) -> std::io::Result<Self> {
         let mut reader = Reader {
             path: path.to_path_buf(),
             run_id: run_id.cloned(),
@@ -49,13 +71,26 @@ impl JournalFile {
             problems: Vec::new(),
             is_in_order: true,
         };
-        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let mut line = Vec::new();
+        let mut number = 0;
+        while reader.problems.len() < PROBLEMS_LIMIT {
+            line.clear();
+            let read = from.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line)?;
+            if read == 0 {
+                break;
+            }
+            number += 1;
+            let is_whole = line.pop_if(|byte| *byte == b'\n').is_some();
+            if !is_whole && u64::try_from(read).unwrap_or(u64::MAX) >= LINE_LIMIT_BYTES {
+                reader.no_event(number, format!("it has more than {LINE_LIMIT_BYTES} bytes"));
+                break;
+            }
             if !line.trim_ascii().is_empty() {
-                reader.line(index + 1, line);
+                reader.line(number, &line);
             }
         }
         let Reader { events, problems, is_in_order, .. } = reader;
-        Self { events: events.into_values().collect(), problems, is_in_order }
+        Ok(Self { events: events.into_values().collect(), problems, is_in_order })
     }
 }
 
@@ -75,8 +110,7 @@ impl Reader {
         let event = match event {
             Ok(event) => event,
             Err(reason) => {
-                let path = self.path.clone();
-                self.problems.push(Problem::Line { path, line: number, reason });
+                self.no_event(number, reason);
                 return;
             }
         };
@@ -90,5 +124,9 @@ impl Reader {
             let path = self.path.clone();
             self.problems.push(Problem::ForeignLine { path, line: number, of: event.run_id });
         }
+    }
+
+    fn no_event(&mut self, line: usize, reason: String) {
+        self.problems.push(Problem::Line { path: self.path.clone(), line, reason });
     }
 }

@@ -14,6 +14,7 @@ mod fence;
 pub mod files;
 mod final_snapshot;
 mod journal_file;
+mod names;
 mod ownership;
 pub mod postgres;
 mod problem;
@@ -31,7 +32,7 @@ mod traits;
 mod usage;
 mod verify;
 
-pub use blob::{BlobError, Blobs};
+pub use blob::{BlobError, Blobs, KeptBlob};
 pub use change::{Change, Changes};
 pub use check::{Repair, check, verify_run};
 pub use dead_letter::{DeadLetter, DeadLetterFilter, Discard, Fate};
@@ -42,6 +43,7 @@ pub use document::{
 pub use error::Error;
 pub use final_snapshot::{FinalSnapshot, SnapshotError};
 pub use journal_file::JournalFile;
+pub use names::{Name, NameStore, blobs_of, digests_in, names_of};
 pub use ownership::{ForeignFile, ForeignReason};
 pub use problem::{Problem, Report};
 pub use question::{Asked, Questions};
@@ -56,7 +58,9 @@ pub use session::{
     MESSAGES_PER_SESSION, RESULTS_PER_SESSION, ResultLookup, Session, SessionMessage, SessionPage,
     SessionResult, SessionState, SessionStore, Turn,
 };
-pub use shared::{LOG_BYTES, LOG_PART_BYTES, LogPart, ReadSeek, SharedBlobs, SharedLogs};
+pub use shared::{
+    LOG_BYTES, LOG_PART_BYTES, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs,
+};
 pub use traits::{Removal, Store};
 pub use usage::{
     DayReservation, DayReserved, DayStanding, HOLDERS_LIMIT, Usage, UsageBy, UsageQuery, UsageRow,

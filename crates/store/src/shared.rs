@@ -3,7 +3,9 @@
 //! A store that is on one machine has none: there the folders of the registry do. Everything here
 //! blocks its caller, since those who read and write files do so anyway.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, Write};
+use std::time::Duration;
 
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -11,8 +13,8 @@ use crate::Error;
 
 /// What a [`crate::Store`] keeps of blobs for other machines.
 pub trait SharedBlobs: Send + Sync + std::fmt::Debug {
-    /// Keeps what `from` gives, durably: its bytes have that digest. What is there already is not
-    /// written again.
+    /// Keeps what `from` gives, durably: its bytes have that digest. What is there already is
+    /// renewed and not written again.
     ///
     /// # Errors
     ///
@@ -34,12 +36,43 @@ pub trait SharedBlobs: Send + Sync + std::fmt::Debug {
     /// As [`SharedBlobs::put`].
     fn contains(&self, digest: &Digest) -> Result<bool, Error>;
 
-    /// Forgets a blob; one that is not there is forgotten already.
+    /// Renews blobs that something is about to name. Returns those that are there.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
-    fn remove(&self, digest: &Digest) -> Result<(), Error>;
+    fn touch(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error>;
+
+    /// Blobs in the order of their digests, those after `after`, at most `limit`; also such as are
+    /// not there as a whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn list(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<SharedBlob>, Error>;
+
+    /// Removes those of `digests` that were neither put nor renewed for so long, and what is left of
+    /// such as are not there as a whole. Returns how many, and how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn remove(
+        &self,
+        digests: &BTreeSet<Digest>,
+        untouched_for: Duration,
+    ) -> Result<(u64, u64), Error>;
+}
+
+/// A blob that is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedBlob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its length.
+    pub size_bytes: u64,
+    /// How long ago it was put or renewed last.
+    pub untouched_for: Duration,
 }
 
 /// What can be read from any place: a file, or bytes in memory.
@@ -89,4 +122,19 @@ pub trait SharedLogs: Send + Sync + std::fmt::Debug {
     ///
     /// As [`SharedBlobs::put`].
     fn end(&self, run_id: &RunId) -> Result<u64, Error>;
+
+    /// Removes the logs of runs that are no more and to which nothing was added since `before`: who
+    /// wrote them had not heard of the removal. Returns how many bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn remove_orphans(&self, before: Timestamp) -> Result<u64, Error>;
+
+    /// How many bytes all logs have.
+    ///
+    /// # Errors
+    ///
+    /// As [`SharedBlobs::put`].
+    fn size_bytes(&self) -> Result<u64, Error>;
 }

@@ -15,12 +15,14 @@ use crate::row::{
     Page, Renewed, Request, RequestKind, Standing, Stored, Waiting,
 };
 use crate::usage::{DayReservation, DayReserved, DayStanding, Usage, UsageQuery};
-use crate::{Changes, DocumentStore, Error, Namespaces, SessionStore, SharedBlobs, SharedLogs};
+use crate::{
+    Changes, DocumentStore, Error, NameStore, Namespaces, SessionStore, SharedBlobs, SharedLogs,
+};
 
 /// A registry of runs. Each method is one atomic step: after an `Ok` what it says is durable, after
 /// an `Err` nothing of it happened.
 #[async_trait]
-pub trait Store: SessionStore + DocumentStore + Send + Sync + std::fmt::Debug {
+pub trait Store: SessionStore + DocumentStore + NameStore + Send + Sync + std::fmt::Debug {
     /// Admits a run. One with the same idempotency key, or (if `dedup`) the same fingerprint among
     /// unfinished and completed runs, stands in for it.
     ///

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use errand_model::Digest;
 
 use super::error::Error;
+use super::kept::renew;
 use super::manifest::{Content, Manifest, ParcelFile};
 use super::pack::{CHUNK_BYTES, read_through};
 use super::publish::{
@@ -100,7 +101,7 @@ impl Arrival {
             let reason = format!("{DEFINITION} was changed");
             return Err(Error::Damaged { digest: listing.digest, reason });
         }
-        if is_published(&path)? {
+        if is_published(&path)? && renew(parcels_root, &listing.digest)? {
             return Ok(None);
         }
         make_folder(parcels_root).map_err(Error::io("create", parcels_root))?;

@@ -18,6 +18,7 @@
 mod arrive;
 mod credentials;
 mod error;
+mod kept;
 mod manifest;
 mod members;
 mod pack;
@@ -36,6 +37,7 @@ use errand_model::Digest;
 
 pub use arrive::{Arrival, Listing};
 pub use error::Error;
+pub use kept::{KeptParcel, kept, renew, size, sweep, sweep_uploads};
 pub use manifest::{Content, ParcelFile};
 pub use members::{KnownAgents, check};
 pub use sent::{SENT_LIST, plan_sent, sent_folder, sent_list};
@@ -170,7 +172,8 @@ impl Plan {
             // Nobody can use it as it is: it is made anew.
             remove(parcels_root, &packed.digest)?;
         }
-        if !stored::is_published(&path)? {
+        // One that is there is renewed: nobody removes it before it is named.
+        if !(stored::is_published(&path)? && renew(parcels_root, &packed.digest)?) {
             publish::publish(&packed, parcels_root, &path)?;
         }
         let files = packed.manifest.files;

@@ -60,19 +60,30 @@ pub(super) fn unfinished_name() -> io::Result<String> {
 /// The lock in shared mode, until it is dropped.
 pub(super) fn lock(parcels_root: &Path) -> Result<File, Error> {
     let path = parcels_root.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(Error::io("open", &path))?;
+    let file = open_lock(&path)?;
     if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
         clear_unfinished(parcels_root);
     }
     flock(&file, FlockOperation::LockShared)
         .map_err(|error| Error::io("lock", &path)(error.into()))?;
     Ok(file)
+}
+
+/// The lock alone, until it is dropped; `None`: somebody builds or renews a parcel.
+pub(super) fn lock_alone(parcels_root: &Path) -> Result<Option<File>, Error> {
+    let path = parcels_root.join(LOCK);
+    let file = open_lock(&path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(Error::io("lock", &path)(error.into())),
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File, Error> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.open(path).map_err(Error::io("open", path))
 }
 
 /// Removes what builders that died left behind; nobody else builds meanwhile.

@@ -133,7 +133,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Agents(command) => agents::run(context, command).await,
         Command::Context(command) => context::run(context, command),
         Command::Migrate(args) => migrate::run(context, &args),
-        Command::Registry(command) => registry::run(context, &command),
+        Command::Registry(command) => registry::run(context, &command).await,
         Command::Explain(args) => explain::run(context, &args),
         Command::Agent(command) => agent::run(context, command).await,
         Command::Completions(args) => completions::run(context, &args),

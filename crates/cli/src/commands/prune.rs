@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use errand_agent::Clock as _;
+use errand_engine::garbage::{self, Released};
 use errand_engine::remove::{plan_prune, remove};
 use errand_model::Timestamp;
 use errand_store::Namespaces;
@@ -11,6 +12,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::remote::Remote;
+use crate::render;
 
 /// Arguments of `errand prune`.
 #[derive(Debug, clap::Args)]
@@ -41,13 +43,21 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     };
     let plan = plan_prune(&engine, &Namespaces::All, before).await?;
     let verb = if args.dry_run { "would be removed" } else { "removed" };
+    let mut released = Released::default();
     for stored in &plan.runs {
         if !args.dry_run {
-            remove(&engine, &stored.run.id).await?;
+            released.extend(remove(&engine, &stored.run.id).await?);
         }
         context.printer.line(stored.run.id.as_str())?;
     }
     context.printer.note(&format!("{} runs {verb}", plan.runs.len()));
+    if !args.dry_run {
+        let mut freed = garbage::free(&engine, released).await?;
+        freed.add(garbage::collect(&engine, garbage::GRACE).await?);
+        if freed.bytes > 0 {
+            context.printer.note(&format!("{} freed", render::size(freed.bytes)));
+        }
+    }
     note_dead_letters(context, plan.dead_letters);
     Ok(0)
 }

@@ -1,9 +1,13 @@
-//! `errand registry`: is it whole, and if not, make it so.
+//! `errand registry`: is it whole, and if not, make it so; what takes its space, and freeing some.
+
+mod du;
+mod gc;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use errand_agent::Clock as _;
+use errand_engine::garbage::{GRACE, unnamed};
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{Registry, Repair, Report, check, rebuild};
 
@@ -40,62 +44,83 @@ pub(crate) enum Command {
         #[arg(long, requires = "folder")]
         remove: bool,
     },
+    /// Free blobs, packed agents and logs that nothing names any more
+    Gc(gc::Args),
+    /// Show what takes the space: by kind, and the largest runs and agents
+    Du(du::Args),
 }
 
-/// Checks or rebuilds. Exit code 1 if something is wrong that was not mended.
-pub(crate) fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
-    if let Command::Trust { folder, remove } = command {
-        return trust(context, folder.as_deref(), *remove);
+/// Checks, rebuilds, measures or frees. Exit code 1 if something is wrong that was not mended.
+pub(crate) async fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
+    match command {
+        Command::Trust { folder, remove } => trust(context, folder.as_deref(), *remove),
+        Command::Gc(args) => gc::run(context, args).await,
+        Command::Du(args) => du::run(context, args).await,
+        Command::Rebuild { json } => restore(context, *json),
+        Command::Check { repair, json } => {
+            let repair = if *repair { Repair::Files } else { Repair::Nothing };
+            check_all(context, repair, *json).await
+        }
     }
+}
+
+fn found(context: &Context) -> Result<Registry, Failure> {
     context.check_own()?;
-    let registry = context.registry().ok_or_else(|| {
+    context.registry().ok_or_else(|| {
         let path = context.registry_or_place().root().to_owned();
         Failure::from(errand_store::Error::Missing { path })
-    })?;
-    let mut hint = "";
-    let (report, verb, json) = match *command {
-        Command::Trust { .. } => return Ok(0),
-        Command::Rebuild { json } => {
-            complete_files(&registry)?;
-            let report = rebuild(&registry, errand_agent::SystemClock.now())?;
-            if let Some(reason) = &report.definitions_lost {
-                context.printer.note(&format!(
-                    "warning: keys, agents, schedules, hooks, callbacks and the audit log are in no \
-                     file, and may be lost ({reason})\nhint: look at them before `errand up`: a \
-                     server without keys is open"
-                ));
-            }
-            (report, "restored", json)
+    })
+}
+
+fn restore(context: &Context, json: bool) -> Result<u8, Failure> {
+    let registry = found(context)?;
+    complete_files(&registry)?;
+    let report = rebuild(&registry, errand_agent::SystemClock.now())?;
+    if let Some(reason) = &report.definitions_lost {
+        context.printer.note(&format!(
+            "warning: keys, agents, schedules, hooks, callbacks and the audit log are in no \
+             file, and may be lost ({reason})\nhint: look at them before `errand up`: a \
+             server without keys is open"
+        ));
+    }
+    show(context, &report, "restored", json)
+}
+
+async fn check_all(context: &Context, repair: Repair, json: bool) -> Result<u8, Failure> {
+    let registry = found(context)?;
+    let store = Sqlite::open(&registry, Options::EXISTING)?;
+    if !json {
+        let pragmas = store.pragmas()?;
+        let synced = if pragmas.is_synchronous { "every commit synced" } else { "NOT synced" };
+        context.printer.note(&format!(
+            "{}: schema {}, {}, {synced}, {} pages of {} bytes",
+            registry.database().display(),
+            pragmas.schema,
+            pragmas.journal_mode,
+            pragmas.pages,
+            pragmas.page_size_bytes,
+        ));
+    }
+    let hint = match repair {
+        Repair::Nothing => {
+            "`errand registry check --repair` mends files from a registry that is sound; \
+             `errand registry rebuild` makes a registry from files that are"
         }
-        Command::Check { repair, json } => {
-            let store = Sqlite::open(&registry, Options::EXISTING)?;
-            if !json {
-                let pragmas = store.pragmas()?;
-                let synced =
-                    if pragmas.is_synchronous { "every commit synced" } else { "NOT synced" };
-                context.printer.note(&format!(
-                    "{}: schema {}, {}, {synced}, {} pages of {} bytes",
-                    registry.database().display(),
-                    pragmas.schema,
-                    pragmas.journal_mode,
-                    pragmas.pages,
-                    pragmas.page_size_bytes,
-                ));
-            }
-            let repair = if repair { Repair::Files } else { Repair::Nothing };
-            hint = match repair {
-                Repair::Nothing => {
-                    "`errand registry check --repair` mends files from a registry that is sound; \
-                     `errand registry rebuild` makes a registry from files that are"
-                }
-                Repair::Files => "check again: what is still told could not be mended from here",
-            };
-            (check(&registry, &store, repair)?, "checked", json)
-        }
+        Repair::Files => "check again: what is still told could not be mended from here",
     };
-    let code = show(context, &report, verb, json)?;
-    if code != 0 && !json && !hint.is_empty() {
+    let report = check(&registry, &store, repair)?;
+    let code = show(context, &report, "checked", json)?;
+    if code != 0 && !json {
         context.printer.note(&format!("hint: {hint}"));
+    }
+    // What could be freed is no problem, and what hinders looking for it was told above.
+    if !json
+        && let Ok(garbage) = unnamed(&context.engine()?, GRACE).await
+        && garbage.bytes > 0
+    {
+        let bytes = crate::render::size(garbage.bytes);
+        let what = format!("hint: `errand registry gc` frees {bytes} that nothing names");
+        context.printer.note(&what);
     }
     Ok(code)
 }

@@ -1,5 +1,6 @@
 //! `errand rm`: remove runs.
 
+use errand_engine::garbage::{self, Released};
 use errand_engine::remove::{remove, remove_by_force};
 
 use crate::context::Context;
@@ -27,13 +28,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             ids.push(run_id);
         }
     }
+    let mut released = Released::default();
     for run_id in ids {
         match &place {
-            Place::Here(engine) if args.force => remove_by_force(engine, &run_id).await?,
-            Place::Here(engine) => remove(engine, &run_id).await?,
+            Place::Here(engine) if args.force => {
+                released.extend(remove_by_force(engine, &run_id).await?);
+            }
+            Place::Here(engine) => released.extend(remove(engine, &run_id).await?),
             Place::There(remote) => remote.remove(&run_id, args.force).await?,
         }
         context.printer.line(run_id.as_str())?;
+    }
+    if let Place::Here(engine) = &place {
+        garbage::free(engine, released).await?;
     }
     Ok(0)
 }

@@ -342,6 +342,21 @@ fn all_runs_are_verified_and_the_broken_ones_named() {
 }
 
 #[test]
+fn a_journal_file_of_gigabytes_of_zeros_is_named_and_holds_nothing_up() {
+    let sandbox = sandbox();
+    let run_id = recorded(&sandbox);
+    let path = sandbox.registry().join("runs").join(format!("{run_id}.events.jsonl"));
+    std::fs::write(&path, "").unwrap();
+    let zeros = std::fs::File::options().write(true).open(&path).unwrap();
+    zeros.set_len(6 * 1024 * 1024 * 1024).unwrap();
+    let verified = sandbox.errand(["verify", "--all", "--json"]).run().exits(125);
+    let document = verified.json();
+    assert_eq!(document[0]["findings"][0]["what"], "changed", "{document}");
+    let checked = sandbox.errand(["registry", "check"]).run().exits(1);
+    assert!(checked.stdout().contains("bytes"), "{}", checked.describe());
+}
+
+#[test]
 fn a_run_that_lives_is_verified_as_far_as_it_is() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&crate::support::sleeper());

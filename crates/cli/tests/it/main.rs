@@ -30,6 +30,7 @@ mod family_logs;
 mod foreground;
 mod forks;
 mod full_disk;
+mod garbage;
 mod gateway_agents;
 mod gateway_runs;
 mod grpc;

@@ -4,7 +4,7 @@
 //! die leave behind is no harm: a line that was not finished before the whole one, a line twice.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::PathBuf;
 
 use errand_model::{Event, Hash, Head, RunId, Tampered, Tampering, Timestamp, diagnose};
@@ -16,8 +16,13 @@ use crate::{Engine, Error};
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How far behind the first event that does not hold is looked for what was done to it.
 const REST_LIMIT: usize = 100_000;
-/// Lines that come twice: more than a race of two writers ever leaves.
+/// Bytes of what is looked at behind the first event that does not hold: a file that is none may be
+/// as long as its owner likes.
+const REST_BYTES: u64 = 64 * 1024 * 1024;
+/// Lines that come twice, and empty ones: more than a race of two writers ever leaves.
 const TWICE_LIMIT: usize = 10_000;
+/// The longest line that is read as an event; an event's data is bounded far below.
+pub(crate) const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A journal's file, on its way.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(crate) struct Lines {
     fragment: bool,
     /// The file ended before the registry's journal did.
     is_behind: bool,
+    /// Empty lines that were passed over.
+    empty: usize,
 }
 
 /// One line of the file.
@@ -64,6 +71,7 @@ impl Lines {
             twice: Vec::new(),
             fragment: false,
             is_behind: false,
+            empty: 0,
         }
     }
 
@@ -118,7 +126,9 @@ impl Lines {
 
     /// Looks at what stands behind the last event. `is_over`: nothing may.
     pub(super) fn end(&mut self, head: Head, is_over: bool) -> Result<(), Error> {
-        while self.found.is_none() && matches!(self.next()?, Next::Line) {
+        let mut bytes = 0;
+        while self.found.is_none() && bytes < REST_BYTES && matches!(self.next()?, Next::Line) {
+            bytes += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
             if !self.take_twice(head.seq + 1) && is_over {
                 self.found = Some(Tampered { seq: head.seq + 1, tampering: Tampering::Added });
             }
@@ -155,11 +165,14 @@ impl Lines {
     /// What was done to the first event that does not hold. Its line is in `line`.
     fn told(&mut self, head: Head) -> Result<Tampered, Error> {
         let mut rest = Vec::new();
+        let mut bytes = 0;
         loop {
+            bytes += u64::try_from(self.line.len()).unwrap_or(u64::MAX);
             let place = head.seq + 1 + u64::try_from(rest.len()).unwrap_or(0);
             let event = self.parsed();
             rest.push(event.unwrap_or_else(|| no_event(self.run_id.as_ref(), place)));
-            if rest.len() >= REST_LIMIT || matches!(self.next()?, Next::End) {
+            let is_enough = rest.len() >= REST_LIMIT || bytes >= REST_BYTES;
+            if is_enough || matches!(self.next()?, Next::End) {
                 break;
             }
         }
@@ -175,12 +188,13 @@ impl Lines {
         (*self.run_id.get_or_insert_with(|| event.run_id.clone()) == event.run_id).then_some(event)
     }
 
-    /// The next line that is not empty.
+    /// The next line that is not empty; of one that is longer than any event, the beginning, which
+    /// is no event.
     fn next(&mut self) -> Result<Next, Error> {
         let Some(from) = &mut self.from else { return Ok(Next::End) };
         loop {
             self.line.clear();
-            let read = from.read_until(b'\n', &mut self.line);
+            let read = from.by_ref().take(LINE_LIMIT_BYTES).read_until(b'\n', &mut self.line);
             if read.map_err(|source| Error::Io {
                 doing: "read",
                 path: self.path.clone(),
@@ -192,9 +206,10 @@ impl Lines {
             if self.line.last() == Some(&b'\n') {
                 self.line.pop();
             }
-            if !self.line.is_empty() {
+            if !self.line.is_empty() || self.empty >= TWICE_LIMIT {
                 return Ok(Next::Line);
             }
+            self.empty += 1;
         }
     }
 }

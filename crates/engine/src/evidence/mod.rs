@@ -9,9 +9,8 @@ mod finding;
 mod lines;
 mod run;
 
-pub(crate) use blobs::blobs_of;
 pub use finding::{Finding, Place, Problem, Verified};
-pub(crate) use lines::{Lines, no_event, parse};
+pub(crate) use lines::{LINE_LIMIT_BYTES, Lines, no_event, parse};
 pub use run::{verify_all, verify_run};
 
 use errand_model::Event;

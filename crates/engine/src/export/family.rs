@@ -6,10 +6,9 @@ use errand_agent::parcel;
 use errand_api::agent_file::Agent;
 use errand_model::event::{EventBody, StepStarted};
 use errand_model::{Digest, Event, RunId};
-use errand_store::Stored;
+use errand_store::{Stored, blobs_of};
 
 use super::write::Wanted;
-use crate::evidence::blobs_of;
 use crate::{Engine, Error, parcels, wait};
 
 /// Events that are read at once.

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read};
 
 use errand_model::{Digest, Event, Head, RunId, Tampered, Tampering, diagnose};
+use errand_store::blobs_of;
 use serde_json::Value;
 
 use super::FileError;
 use super::family::child;
 use super::read::damaged;
-use crate::evidence::{Finding, Place, Problem, blobs_of, is_terminal, no_event, parse};
+use crate::evidence::{Finding, LINE_LIMIT_BYTES, Place, Problem, is_terminal, no_event, parse};
 
-/// The longest line of a journal: an event's data is bounded far below.
-const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
-/// How far behind the first event that does not hold is looked for what was done to it.
+/// How far behind the first event that does not hold is looked for what was done to it, in events
+/// and in bytes.
 const REST_LIMIT: usize = 100_000;
+const REST_BYTES: usize = 64 * 1024 * 1024;
 
 /// The journal of an export.
 #[derive(Debug)]
@@ -61,7 +62,8 @@ impl Journal {
         let mut lines = BufReader::new(from);
         let mut line = Vec::new();
         let mut rest = Vec::new();
-        loop {
+        let mut rest_bytes = 0;
+        while rest.len() < REST_LIMIT && rest_bytes < REST_BYTES {
             line.clear();
             if (&mut lines).take(LINE_LIMIT_BYTES).read_until(b'\n', &mut line)? == 0 {
                 break;
@@ -72,7 +74,8 @@ impl Journal {
             let event = event.unwrap_or_else(|| no_event(self.run_id.as_ref(), place));
             if rest.is_empty() && self.follows(&event) {
                 self.take(&event);
-            } else if rest.len() < REST_LIMIT {
+            } else {
+                rest_bytes += line.len();
                 rest.push(event);
             }
         }

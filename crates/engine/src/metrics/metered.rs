@@ -1,7 +1,8 @@
-//! A store that counts what it is told to keep.
+//! A store that counts what it is told to keep, and renews what that is about to name.
 //!
 //! It adds nothing and leaves nothing out: every method is the inner one's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,27 +13,29 @@ use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{
     Admission, Admitted, Append, Appended, Asked, BomGeneration, Changes, Claim, DayReservation,
     DayReserved, DayStanding, DeadLetter, DeadLetterFilter, Discard, Document, DocumentKind,
-    DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease,
-    Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup, Session,
-    SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
+    DocumentQuery, DocumentStore, DocumentWrite, Error, Evidence, Filter, Holder, Lease, Name,
+    NameStore, Namespaces, Page, Questions, Removal, Renewed, Request, RequestKind, ResultLookup,
+    Session, SessionMessage, SessionPage, SessionResult, SessionState, SessionStore, SharedBlobs,
     SharedLogs, Standing, Store, Stored, Turn, Usage, UsageQuery, Waiting,
 };
 use tokio::time::Instant;
 
 use super::Metrics;
 use super::saw::Facts;
+use crate::garbage::Renewal;
 
 /// A store, and where it is counted what happens to it.
 #[derive(Debug)]
 pub(crate) struct Metered {
     inner: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    renewal: Arc<Renewal>,
 }
 
 impl Metered {
     /// Counts what is told to `inner` from now on.
-    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics }
+    pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, renewal: Arc<Renewal>) -> Self {
+        Self { inner, metrics, renewal }
     }
 
     /// Counts how long a change took, or that it was not made.
@@ -129,6 +132,7 @@ impl SessionStore for Metered {
 #[async_trait]
 impl DocumentStore for Metered {
     async fn write_documents(&self, writes: Vec<DocumentWrite>) -> Result<(), Error> {
+        self.renewal.before_commit(&[], &writes);
         self.timed(self.inner.write_documents(writes)).await
     }
 
@@ -156,8 +160,32 @@ impl DocumentStore for Metered {
 }
 
 #[async_trait]
+impl NameStore for Metered {
+    async fn names_of_run(&self, run_id: &RunId) -> Result<Vec<Name>, Error> {
+        self.inner.names_of_run(run_id).await
+    }
+
+    async fn named(&self, digests: &[Digest]) -> Result<BTreeSet<Digest>, Error> {
+        self.inner.named(digests).await
+    }
+
+    async fn named_parcels(&self) -> Result<BTreeSet<Digest>, Error> {
+        self.inner.named_parcels().await
+    }
+
+    async fn named_elsewhere(&self) -> Result<BTreeSet<Digest>, Error> {
+        self.inner.named_elsewhere().await
+    }
+
+    async fn index_names(&self, limit: u32) -> Result<u64, Error> {
+        self.inner.index_names(limit).await
+    }
+}
+
+#[async_trait]
 impl Store for Metered {
     async fn admit(&self, admission: Admission) -> Result<Admitted, Error> {
+        self.renewal.before_commit(&admission.events, &admission.documents);
         let facts = Facts::of(&admission.run, &admission.events);
         let admitted = self.timed(self.inner.admit(admission)).await?;
         self.admitted(&admitted, facts);
@@ -169,6 +197,7 @@ impl Store for Metered {
         admission: Admission,
         holder: Holder,
     ) -> Result<(Admitted, Option<Lease>), Error> {
+        self.renewal.before_commit(&admission.events, &admission.documents);
         let facts = Facts::of(&admission.run, &admission.events);
         let admitted = self.timed(self.inner.admit_held(admission, holder)).await?;
         self.admitted(&admitted.0, facts);
@@ -176,6 +205,7 @@ impl Store for Metered {
     }
 
     async fn append(&self, append: Append) -> Result<Appended, Error> {
+        self.renewal.before_commit(&append.events, &append.documents);
         let facts = Facts::of(&append.run, &append.events);
         let appended = self.timed(self.inner.append(append)).await?;
         self.metrics.saw(facts);
@@ -183,6 +213,7 @@ impl Store for Metered {
     }
 
     async fn append_at_rest(&self, append: Append) -> Result<Appended, Error> {
+        self.renewal.before_commit(&append.events, &append.documents);
         let facts = Facts::of(&append.run, &append.events);
         let appended = self.timed(self.inner.append_at_rest(append)).await?;
         self.metrics.saw(facts);
@@ -195,6 +226,8 @@ impl Store for Metered {
         child: Admission,
         holder: Holder,
     ) -> Result<Lease, Error> {
+        self.renewal.before_commit(&parent.events, &parent.documents);
+        self.renewal.before_commit(&child.events, &child.documents);
         let of_parent = Facts::of(&parent.run, &parent.events);
         let of_child = Facts::of(&child.run, &child.events);
         let lease = self.timed(self.inner.append_and_admit(parent, child, holder)).await?;
@@ -208,6 +241,10 @@ impl Store for Metered {
         parent: Append,
         children: Vec<Admission>,
     ) -> Result<Appended, Error> {
+        self.renewal.before_commit(&parent.events, &parent.documents);
+        for child in &children {
+            self.renewal.before_commit(&child.events, &child.documents);
+        }
         let of_parent = Facts::of(&parent.run, &parent.events);
         let of_children: Vec<Facts> =
             children.iter().map(|child| Facts::of(&child.run, &child.events)).collect();
@@ -306,6 +343,7 @@ impl Store for Metered {
     }
 
     async fn import(&self, run: Admission) -> Result<Admitted, Error> {
+        self.renewal.before_commit(&run.events, &run.documents);
         self.timed(self.inner.import(run)).await
     }
 

@@ -1,12 +1,13 @@
 //! Workers on other machines: what they need and leave goes through what is shared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write};
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
-use errand_model::{Digest, RunId};
-use errand_store::{Blobs, Error, LogPart, ReadSeek, SharedBlobs, SharedLogs};
+use errand_model::{Digest, RunId, Timestamp};
+use errand_store::{Blobs, Error, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs};
 
 /// What is shared, in memory.
 #[derive(Debug, Default)]
@@ -34,9 +35,20 @@ impl SharedBlobs for Memory {
         Ok(self.blobs.lock().unwrap().contains_key(&digest.to_string()))
     }
 
-    fn remove(&self, digest: &Digest) -> Result<(), Error> {
-        self.blobs.lock().unwrap().remove(&digest.to_string());
-        Ok(())
+    fn touch(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error> {
+        let blobs = self.blobs.lock().unwrap();
+        Ok(digests.iter().filter(|one| blobs.contains_key(&one.to_string())).cloned().collect())
+    }
+
+    fn list(&self, _: Option<&Digest>, _: u32) -> Result<Vec<SharedBlob>, Error> {
+        Ok(Vec::new())
+    }
+
+    fn remove(&self, digests: &BTreeSet<Digest>, _: Duration) -> Result<(u64, u64), Error> {
+        for digest in digests {
+            self.blobs.lock().unwrap().remove(&digest.to_string());
+        }
+        Ok((0, 0))
     }
 }
 
@@ -52,6 +64,14 @@ impl SharedLogs for Memory {
         let ends = |part: &LogPart| part.offset + u64::try_from(part.bytes.len()).unwrap();
         let new = parts.filter(|part| ends(part) > offset).cloned();
         Ok(new.take(usize::try_from(limit).unwrap()).collect())
+    }
+
+    fn remove_orphans(&self, _: Timestamp) -> Result<u64, Error> {
+        Ok(0)
+    }
+
+    fn size_bytes(&self) -> Result<u64, Error> {
+        Ok(0)
     }
 
     fn end(&self, run_id: &RunId) -> Result<u64, Error> {
@@ -74,7 +94,7 @@ fn a_blob_that_one_machine_keeps_another_one_finds() {
     let mut text = String::new();
     file.read_to_string(&mut text).unwrap();
     assert_eq!((text.as_str(), size_bytes), ("what an agent made", 18));
-    shared.remove(&digest).unwrap();
+    shared.remove(&BTreeSet::from([digest.clone()]), Duration::ZERO).unwrap();
     assert_eq!(at(&there).get(&digest).unwrap(), b"what an agent made", "it has a copy by now");
     let other = Digest::of(b"nobody has it");
     assert!(matches!(at(&there).get(&other), Err(errand_store::BlobError::Missing { .. })));

@@ -34,10 +34,11 @@ pub(crate) async fn delete_run(
     };
     // First: that somebody removed it is all that is left of it.
     audit::record(engine, deed).await?;
+    // What it named is freed by the server's loop: others may be about to name it again.
     if is_forced {
-        remove_by_force(engine, run_id).await?;
+        drop(remove_by_force(engine, run_id).await?);
     } else {
-        remove(engine, run_id).await?;
+        drop(remove(engine, run_id).await?);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -38,7 +38,8 @@ pub(crate) async fn prune_runs(
         };
         audit::record(engine, deed).await?;
         for run_id in &run_ids {
-            Box::pin(remove(engine, run_id)).await?;
+            // What they named is freed by the server's loop: others may be about to name it again.
+            drop(Box::pin(remove(engine, run_id)).await?);
         }
     }
     Ok(Json(Pruned { run_ids, dead_letters: plan.dead_letters }))

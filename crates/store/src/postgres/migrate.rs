@@ -6,8 +6,10 @@ use crate::Error;
 
 /// Every change of the schema in order: its name and its SQL. The schema's version is how many of
 /// them were made. One that was released never changes.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("server", include_str!("../../migrations/server/postgres.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("server", include_str!("../../migrations/server/postgres.sql")),
+    ("names", include_str!("../../migrations/names/postgres.sql")),
+];
 
 /// Where it is noted which changes were made.
 const NOTES: &str = "CREATE TABLE IF NOT EXISTS errand_migrations (\

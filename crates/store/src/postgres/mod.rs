@@ -20,6 +20,7 @@ mod document_store;
 mod driver;
 mod failure;
 mod migrate;
+mod name_store;
 mod patience;
 mod pool;
 mod read;

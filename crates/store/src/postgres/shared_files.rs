@@ -1,10 +1,12 @@
 //! Blobs and logs in the database, for workers that share no disk.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{ErrorKind, SeekFrom, Write};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use errand_model::{Digest, RunId, Timestamp};
 
@@ -12,9 +14,9 @@ use super::Shared;
 use super::db::Db;
 use super::failure::Failure;
 use super::patience::Patience;
-use super::row::{fingerprint, integer, number, small};
+use super::row::{damaged, fingerprint, integer, number, small};
 use crate::Error;
-use crate::shared::{LOG_BYTES, LogPart, ReadSeek, SharedBlobs, SharedLogs};
+use crate::shared::{LOG_BYTES, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs};
 
 /// The length of a blob's parts, all but the last. What is in memory at once.
 const PART_BYTES: u64 = 1024 * 1024;
@@ -57,8 +59,9 @@ impl Files {
     }
 
     fn put_part(&self, digest: &Digest, part: u64, bytes: Vec<u8>) -> Result<(), Error> {
+        // A part that somebody left behind is renewed, so that it is not removed meanwhile.
         const SQL: &str = "INSERT INTO blobs (digest, part, bytes) VALUES ($1, $2, $3) \
-             ON CONFLICT DO NOTHING";
+             ON CONFLICT (digest, part) DO UPDATE SET touched_at = now()";
         let digest = name(digest);
         let part = i32::try_from(part).unwrap_or(i32::MAX);
         let values = Arc::new((digest, part, bytes));
@@ -87,7 +90,7 @@ impl Files {
 
 impl SharedBlobs for Files {
     fn put(&self, digest: &Digest, from: &mut dyn ReadSeek) -> Result<(), Error> {
-        if self.contains(digest)? {
+        if !self.touch(&BTreeSet::from([digest.clone()]))?.is_empty() {
             return Ok(());
         }
         let length = from.seek(SeekFrom::End(0)).map_err(unreadable)?;
@@ -123,12 +126,81 @@ impl SharedBlobs for Files {
         }))
     }
 
-    fn remove(&self, digest: &Digest) -> Result<(), Error> {
-        const SQL: &str = "DELETE FROM blobs WHERE digest = $1";
-        let digest = name(digest);
+    fn touch(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error> {
+        // One that was renewed a moment ago is not written again. One that is just being removed is
+        // old, and not found by the update once it is gone.
+        const SQL: &str = "WITH renewed AS (UPDATE blobs SET touched_at = now() \
+             WHERE digest = ANY($1) AND part = 0 AND touched_at < now() - interval '5 minutes' \
+             RETURNING digest) SELECT digest FROM renewed UNION SELECT digest FROM blobs \
+             WHERE digest = ANY($1) AND part = 0 AND touched_at >= now() - interval '5 minutes'";
+        if digests.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let names: Arc<Vec<Vec<u8>>> = Arc::new(digests.iter().map(name).collect());
         self.block(Box::new(move |db| {
-            let digest = digest.clone();
-            Box::pin(async move { db.execute(SQL, &[&digest]).await.map(drop) })
+            let names = Arc::clone(&names);
+            Box::pin(async move {
+                let mut found = BTreeSet::new();
+                for row in db.query(SQL, &[&*names]).await? {
+                    found.insert(digest_of(row.try_get(0)?)?);
+                }
+                Ok(found)
+            })
+        }))
+    }
+
+    fn list(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<SharedBlob>, Error> {
+        const SQL: &str = "SELECT digest, sum(length(bytes))::bigint, \
+             (extract(epoch FROM now() - max(touched_at)) * 1000)::bigint \
+             FROM blobs WHERE digest > $1 GROUP BY digest ORDER BY digest LIMIT $2";
+        let (after, limit) = (after.map(name).unwrap_or_default(), i64::from(limit));
+        self.block(Box::new(move |db| {
+            let after = after.clone();
+            Box::pin(async move {
+                let mut found = Vec::new();
+                for row in db.query(SQL, &[&after, &limit]).await? {
+                    found.push(SharedBlob {
+                        digest: digest_of(row.try_get(0)?)?,
+                        size_bytes: number(row.try_get(1)?),
+                        untouched_for: Duration::from_millis(number(row.try_get(2)?)),
+                    });
+                }
+                Ok(found)
+            })
+        }))
+    }
+
+    fn remove(
+        &self,
+        digests: &BTreeSet<Digest>,
+        untouched_for: Duration,
+    ) -> Result<(u64, u64), Error> {
+        // The first part is locked before the others are looked at: who renews a blob locks it too,
+        // and finds it whole or gone. Parts without a first one are of a writer that died.
+        const SQL: &str = "WITH old AS (SELECT digest FROM blobs WHERE digest = ANY($1) \
+             AND part = 0 AND touched_at <= now() - $2::bigint * interval '1 millisecond' \
+             ORDER BY digest FOR UPDATE), \
+             gone AS (DELETE FROM blobs USING old WHERE blobs.digest = old.digest \
+             RETURNING blobs.digest, length(bytes) AS bytes), \
+             torn AS (DELETE FROM blobs b WHERE digest = ANY($1) AND part > 0 \
+             AND touched_at <= now() - $2::bigint * interval '1 millisecond' \
+             AND NOT EXISTS (SELECT 1 FROM blobs f WHERE f.digest = b.digest AND f.part = 0) \
+             RETURNING b.digest, length(bytes) AS bytes) \
+             SELECT count(DISTINCT digest), coalesce(sum(bytes), 0)::bigint \
+             FROM (SELECT * FROM gone UNION ALL SELECT * FROM torn) AS removed";
+        if digests.is_empty() {
+            return Ok((0, 0));
+        }
+        let names: Arc<Vec<Vec<u8>>> = Arc::new(digests.iter().map(name).collect());
+        let age = i64::try_from(untouched_for.as_millis()).unwrap_or(i64::MAX);
+        self.block(Box::new(move |db| {
+            let names = Arc::clone(&names);
+            Box::pin(async move {
+                match db.query_first(SQL, &[&*names, &age]).await? {
+                    Some(row) => Ok((number(row.try_get(0)?), number(row.try_get(1)?))),
+                    None => Ok((0, 0)),
+                }
+            })
         }))
     }
 }
@@ -192,11 +264,52 @@ impl SharedLogs for Files {
             })
         }))
     }
+
+    fn remove_orphans(&self, before: Timestamp) -> Result<u64, Error> {
+        // From one run to the next: there are many parts, and few runs.
+        const SQL: &str = "WITH RECURSIVE runs_with_logs AS ( \
+             (SELECT run_id FROM log_parts ORDER BY run_id LIMIT 1) UNION ALL \
+             SELECT (SELECT p.run_id FROM log_parts p WHERE p.run_id > w.run_id \
+             ORDER BY p.run_id LIMIT 1) FROM runs_with_logs w WHERE w.run_id IS NOT NULL), \
+             orphans AS (SELECT run_id FROM runs_with_logs w WHERE run_id IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = w.run_id) \
+             AND NOT EXISTS (SELECT 1 FROM log_parts p WHERE p.run_id = w.run_id AND p.at_ms >= $1)), \
+             gone AS (DELETE FROM log_parts p USING orphans o WHERE p.run_id = o.run_id \
+             RETURNING length(bytes) AS bytes) \
+             SELECT coalesce(sum(bytes), 0)::bigint FROM gone";
+        let before = before.as_millis();
+        self.block(Box::new(move |db| {
+            Box::pin(async move {
+                match db.query_first(SQL, &[&before]).await? {
+                    Some(row) => Ok(number(row.try_get(0)?)),
+                    None => Ok(0),
+                }
+            })
+        }))
+    }
+
+    fn size_bytes(&self) -> Result<u64, Error> {
+        const SQL: &str = "SELECT coalesce(sum(length(bytes)), 0)::bigint FROM log_parts";
+        self.block(Box::new(move |db| {
+            Box::pin(async move {
+                match db.query_first(SQL, &[]).await? {
+                    Some(row) => Ok(number(row.try_get(0)?)),
+                    None => Ok(0),
+                }
+            })
+        }))
+    }
 }
 
 /// A blob's name as it is kept: 32 bytes.
 fn name(digest: &Digest) -> Vec<u8> {
     fingerprint(digest).0.to_vec()
+}
+
+fn digest_of(bytes: &[u8]) -> Result<Digest, Failure> {
+    let bytes: [u8; 32] =
+        bytes.try_into().map_err(|_| damaged("", "the name of a blob has not 32 bytes"))?;
+    Ok(Digest::from_hash(&bytes))
 }
 
 fn unreadable(source: std::io::Error) -> Error {

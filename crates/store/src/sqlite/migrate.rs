@@ -17,6 +17,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("dead_letters", include_str!("../../migrations/dead_letters/sqlite.sql")),
     ("questions", include_str!("../../migrations/questions/sqlite.sql")),
     ("server", include_str!("../../migrations/server/sqlite.sql")),
+    ("names", include_str!("../../migrations/names/sqlite.sql")),
 ];
 
 /// The schema that this program writes.

@@ -12,6 +12,7 @@ mod failure;
 mod inspect;
 mod journal;
 mod migrate;
+mod name_store;
 mod read;
 mod restore;
 mod row;

@@ -14,8 +14,8 @@ mod write;
 
 pub(super) use admit::check as check_admitted;
 pub(super) use gathered::{Done, Gathered, Outcome};
-pub(super) use plan::{Leases, Plan};
-pub(super) use write::{UNQUEUE, UNRESERVE, insert};
+pub(super) use plan::{Leases, Names, Plan};
+pub(super) use write::{NAMES, UNQUEUE, UNRESERVE, insert};
 
 use current::Known;
 

@@ -6,6 +6,7 @@ use errand_model::run::Run;
 use super::current::Current;
 use super::write::LEASES;
 use crate::document::DocumentWrite;
+use crate::names::names_in;
 use crate::postgres::db::{Step, Value};
 use crate::postgres::failure::Failure;
 use crate::postgres::read::kind_name;
@@ -39,6 +40,7 @@ pub(in crate::postgres) struct Plan<'a> {
     /// Runs of which nothing is promised any more.
     pub(super) unreserved: Vec<i64>,
     pub(super) states: States,
+    pub(super) names: Names,
     pub(super) requests: Requests,
     /// Requests that were answered: their ids and runs.
     pub(super) answered: (Vec<i64>, Vec<i64>),
@@ -114,6 +116,25 @@ pub(super) struct States {
     pub(super) state: Vec<String>,
 }
 
+/// The blobs and parcels that the events name.
+#[derive(Debug, Default)]
+pub(in crate::postgres) struct Names {
+    pub(in crate::postgres) run: Vec<i64>,
+    pub(in crate::postgres) digest: Vec<Vec<u8>>,
+    pub(in crate::postgres) is_parcel: Vec<bool>,
+}
+
+impl Names {
+    /// Notes what an event of a run names.
+    pub(in crate::postgres) fn put(&mut self, run: i64, kind: &str, data: &str) {
+        for name in names_in(kind, data) {
+            self.run.push(run);
+            self.digest.push(fingerprint(&name.digest).0.to_vec());
+            self.is_parcel.push(name.is_parcel);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pub(super) id: Vec<i64>,
@@ -181,6 +202,7 @@ impl<'a> Plan<'a> {
         self.put_run(number, admission, epoch)?;
         for event in &admission.events {
             self.events.put(number, event);
+            self.names.put(number, &event.kind, &event.data);
         }
         if let Some(ended_at) = run.status.ended_at() {
             // Written as a live one, so that its events can be added, and ended after that.
@@ -241,6 +263,7 @@ impl<'a> Plan<'a> {
         let (run, number) = (&append.run, current.run);
         for event in &append.events {
             self.events.put(number, event);
+            self.names.put(number, &event.kind, &event.data);
         }
         let status = run.status.name();
         let ended_at = run.status.ended_at();

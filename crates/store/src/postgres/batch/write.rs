@@ -51,6 +51,9 @@ const STATES: &str = "INSERT INTO states (run, seq, state) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]) \
      ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, state = excluded.state";
 
+pub(in crate::postgres) const NAMES: &str = "INSERT INTO names (run, digest, is_parcel) \
+     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::boolean[]) ON CONFLICT DO NOTHING";
+
 const REQUESTS: &str = "INSERT INTO requests (id, run, at_ms, kind) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
 
@@ -121,6 +124,9 @@ fn steps<'a>(plan: &'a Plan<'_>, end: Option<&'a str>) -> Vec<Step<'a>> {
     steps.put(GIVEN_BACK, vec![given_back, epochs], !given_back.is_empty());
     let states = &plan.states;
     steps.put(STATES, vec![&states.run, &states.seq, &states.state], !states.run.is_empty());
+    let names = &plan.names;
+    let values: Vec<Value<'_>> = vec![&names.run, &names.digest, &names.is_parcel];
+    steps.put(NAMES, values, !names.run.is_empty());
     let leases = &plan.leases;
     let values: Vec<Value<'_>> =
         vec![&leases.run, &leases.epoch, &leases.expires_at_ms, &leases.holder];

@@ -12,6 +12,7 @@ mod find;
 mod lease;
 mod list;
 mod load;
+mod names;
 mod question;
 mod session;
 mod usage;
@@ -26,6 +27,7 @@ pub(super) use find::find;
 pub(super) use lease::{expired, requests, unqueued};
 pub(super) use list::list;
 pub(super) use load::{Range, events_after, load, load_numbers, steps};
+pub(super) use names::{named, named_elsewhere, named_parcels, names_of_run};
 pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,

@@ -10,7 +10,7 @@ use crate::postgres::transact::run_lock;
 use crate::{Error, Removal};
 
 /// What is deleted of a run, by its number, in this order.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 17] = [
     "INSERT INTO removals (run) VALUES ($1) ON CONFLICT DO NOTHING",
     "DELETE FROM events WHERE run = $1",
     "DELETE FROM states WHERE run = $1",
@@ -24,6 +24,8 @@ const STEPS: [&str; 15] = [
     "DELETE FROM dead_letters WHERE run = $1",
     "DELETE FROM repeats WHERE origin = (SELECT run_id FROM runs WHERE run = $1)",
     "DELETE FROM questions WHERE run = $1",
+    "DELETE FROM names WHERE run = $1",
+    "DELETE FROM unindexed_runs WHERE run = $1",
     "DELETE FROM log_parts WHERE run_id = (SELECT run_id FROM runs WHERE run = $1)",
     "DELETE FROM runs WHERE run = $1",
     "DELETE FROM removals WHERE run = $1",

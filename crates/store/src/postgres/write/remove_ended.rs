@@ -8,7 +8,7 @@ use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 
 /// What is done to runs by their numbers, in this order.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 17] = [
     "INSERT INTO removals (run) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING",
     "DELETE FROM repeats WHERE origin IN (SELECT run_id FROM runs WHERE run = ANY($1))",
     "DELETE FROM log_parts WHERE run_id IN (SELECT run_id FROM runs WHERE run = ANY($1))",
@@ -23,6 +23,8 @@ const STEPS: [&str; 15] = [
     "DELETE FROM session_turns WHERE run = ANY($1)",
     "DELETE FROM dead_letters WHERE run = ANY($1)",
     "DELETE FROM questions WHERE run = ANY($1)",
+    "DELETE FROM names WHERE run = ANY($1)",
+    "DELETE FROM unindexed_runs WHERE run = ANY($1)",
     "DELETE FROM runs WHERE run = ANY($1)",
     "DELETE FROM removals WHERE run = ANY($1)",
 ];

@@ -7,6 +7,7 @@ mod evidence;
 mod list;
 mod load;
 mod lookup;
+mod names;
 mod question;
 mod session;
 mod usage;
@@ -19,6 +20,7 @@ pub(super) use evidence::{evidence, run_ids, scan};
 pub(super) use list::list;
 pub(super) use load::{Range, event_of, events_after, load, load_number, session_events, steps};
 pub(super) use lookup::{ended, expired, find, requests, unqueued};
+pub(super) use names::{named, named_elsewhere, named_parcels, names_of_run};
 pub(super) use question::questions;
 pub(super) use session::{
     session, session_length, session_messages, session_result, session_results, session_rollbacks,

@@ -240,6 +240,7 @@ pub(super) fn insert_events(
             event.hash.as_bytes(),
         ])?;
         super::bom::pinned(connection, run, event)?;
+        super::names::note(connection, run, &event.kind, &event.data)?;
         question::follow(connection, run, event)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::sqlite::journal::Files;
 use crate::{Error, Removal};
 
 /// What is done to a run by its number, in this order.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 16] = [
     "INSERT OR IGNORE INTO removals (run) VALUES (?1)",
     "DELETE FROM events WHERE run = ?1",
     "DELETE FROM states WHERE run = ?1",
@@ -23,6 +23,8 @@ const STEPS: [&str; 14] = [
     "DELETE FROM dead_letters WHERE run = ?1",
     "DELETE FROM repeats WHERE origin = (SELECT run_id FROM runs WHERE run = ?1)",
     "DELETE FROM questions WHERE run = ?1",
+    "DELETE FROM names WHERE run = ?1",
+    "DELETE FROM unindexed_runs WHERE run = ?1",
     "DELETE FROM runs WHERE run = ?1",
     "DELETE FROM removals WHERE run = ?1",
 ];

@@ -15,6 +15,7 @@ pub(crate) mod importing;
 pub(crate) mod leases;
 pub(crate) mod ledger;
 pub(crate) mod listing;
+pub(crate) mod names;
 pub(crate) mod namespaces;
 pub(crate) mod odd_text;
 pub(crate) mod placing;
@@ -57,6 +58,9 @@ macro_rules! conforms {
                 sixty_four_writers_at_once_lose_nothing
                 one_refusal_in_a_batch_harms_nobody_else
                 events_come_in_order_and_in_parts;
+            names:
+                what_a_journal_names_is_named_until_its_run_is_gone
+                documents_requests_and_inventories_name_what_is_written_in_them;
             boms:
                 a_generation_follows_where_the_content_differs
                 fifty_at_once_agree_on_one_generation

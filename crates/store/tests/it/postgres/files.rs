@@ -1,6 +1,8 @@
 //! Blobs and logs that other machines reach.
 
+use std::collections::BTreeSet;
 use std::io::Cursor;
+use std::time::Duration;
 
 use errand_model::Digest;
 use errand_store::{LogPart, Removal, Store as _};
@@ -21,7 +23,14 @@ async fn a_blob_is_read_as_it_was_kept() {
         let mut read = Vec::new();
         assert!(blobs.contains(&digest).unwrap() && blobs.get(&digest, &mut read).unwrap());
         assert_eq!(Digest::of(&read), digest);
-        blobs.remove(&digest).unwrap();
+        let unnamed = BTreeSet::from([digest.clone()]);
+        assert_eq!(blobs.touch(&unnamed).unwrap(), unnamed);
+        assert_eq!(blobs.remove(&unnamed, Duration::from_secs(60)).unwrap(), (0, 0));
+        let listed = blobs.list(None, 9).unwrap();
+        assert_eq!((&listed[0].digest, listed[0].size_bytes), (&digest, u64::from(length)));
+        let removed = blobs.remove(&unnamed, Duration::ZERO).unwrap();
+        assert_eq!(removed, (1, u64::from(length)));
+        assert_eq!(blobs.touch(&unnamed).unwrap(), BTreeSet::new());
         assert!(!blobs.contains(&digest).unwrap());
     }
 }

@@ -1,6 +1,8 @@
 //! Folders, files and blobs beside the database.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::time::{Duration, SystemTime};
 
 use errand_model::Digest;
 use errand_store::files::{self, Sync};
@@ -106,8 +108,12 @@ fn blobs_are_kept_once_and_checked() {
     assert_eq!(blobs.open(&stored).unwrap().1, 300_000);
     std::fs::write(blobs.path(&digest), b"hellO").unwrap();
     assert!(matches!(blobs.get(&digest), Err(BlobError::Damaged { .. })));
-    blobs.remove(&digest).unwrap();
-    blobs.remove(&digest).unwrap();
+    let unnamed = BTreeSet::from([digest.clone()]);
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+    assert_eq!(blobs.sweep(&unnamed, SystemTime::UNIX_EPOCH).unwrap(), (0, 0));
+    assert!(blobs.open(&digest).is_ok(), "it is younger than that");
+    assert_eq!(blobs.sweep(&unnamed, later).unwrap().0, 1);
+    assert_eq!(blobs.sweep(&unnamed, later).unwrap(), (0, 0));
     assert!(matches!(blobs.get(&digest), Err(BlobError::Missing { .. })));
 }
 
@@ -188,4 +194,22 @@ async fn a_file_that_could_not_be_written_is_whole_after_a_later_commit_of_any_r
     assert_eq!(last(&path), before, "it lacks the end");
     store.append(other.step("something")).await.unwrap();
     assert_eq!(last(&path), ended.head.seq);
+}
+
+#[tokio::test]
+async fn a_huge_file_that_is_no_journal_is_refused_without_being_read() {
+    let fresh = Fresh::new();
+    let store = fresh.open_sqlite();
+    let run_id = started(&store).await.run.id;
+    let path = fresh.registry.run_events(&run_id);
+    let zeros = |bytes: u64| {
+        std::fs::write(&path, "").unwrap();
+        std::fs::File::options().write(true).open(&path).unwrap().set_len(bytes).unwrap();
+        JournalFile::read(&fresh.registry, &run_id)
+    };
+    let refused = zeros(6 * 1024 * 1024 * 1024).unwrap_err();
+    assert!(matches!(refused, RegistryError::TooLong { .. }), "{refused:?}");
+    // One that is just short enough ends with its first line.
+    let read = zeros(3 * 1024 * 1024 * 1024).unwrap();
+    assert_eq!((read.events.len(), read.problems.len()), (0, 1), "{:?}", read.problems);
 }

@@ -2,6 +2,7 @@
 
 mod damage;
 mod files;
+mod older_names;
 mod processes;
 mod rebuilding;
 mod usage_mending;

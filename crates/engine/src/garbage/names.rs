@@ -1,0 +1,173 @@
+//! What names blobs and parcels, all of it: journals, documents, sessions, requests, inventories,
+//! terminal snapshots that wait to be applied, journals that the registry does not know.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+
+use errand_agent::parcel;
+use errand_model::{Digest, RunId};
+use errand_store::{Filter, Page, digests_in, files};
+
+use crate::{Engine, Error};
+
+/// Runs whose names are taken in at once.
+const INDEXED_AT_ONCE: u32 = 100;
+/// Runs that are listed at once.
+const PAGE: u32 = 1_000;
+/// Digests that are looked up at once.
+const LOOKED_UP_AT_ONCE: usize = 500;
+/// What is read at once of a line of a journal that the registry does not know.
+const PIECE_BYTES: u64 = 1024 * 1024;
+/// What is read of such a journal. Nothing is removed while there is a longer one.
+const UNKNOWN_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// What runs that were removed named.
+#[derive(Debug, Default)]
+pub struct Released(pub(super) BTreeSet<Digest>);
+
+impl Released {
+    /// Takes in what a run names that is about to be removed, and renews all of it: who read a name
+    /// from that run a moment ago has the whole grace period to commit it elsewhere.
+    pub(crate) async fn note(&mut self, engine: &Engine, run_id: &RunId) -> Result<(), Error> {
+        let names = engine.store().names_of_run(run_id).await?;
+        let names = names.into_iter().map(|name| name.digest).collect();
+        engine.renewal().renew(&names);
+        self.0.extend(names);
+        Ok(())
+    }
+
+    /// Takes in what others were released.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+}
+
+/// Names of a moment, beside those in journals of the registry.
+#[derive(Debug)]
+pub(super) struct Elsewhere(BTreeSet<Digest>);
+
+impl Elsewhere {
+    /// Looks for them. The journals are to be asked after this: what moves from a document into a
+    /// journal meanwhile is found in one of them.
+    pub(super) async fn of(engine: &Engine) -> Result<Self, Error> {
+        while engine.store().index_names(INDEXED_AT_ONCE).await? > 0 {}
+        let mut found = engine.store().named_elsewhere().await?;
+        of_snapshots(engine, &mut found).await?;
+        if engine.store().shared_logs().is_none() {
+            of_unknown_runs(engine, &mut found).await?;
+        }
+        Ok(Self(found))
+    }
+
+    /// Those of `digests` that nothing names, in journals or elsewhere.
+    pub(super) async fn unnamed(
+        &self,
+        engine: &Engine,
+        mut digests: Vec<Digest>,
+    ) -> Result<BTreeSet<Digest>, Error> {
+        digests.retain(|digest| !self.0.contains(digest));
+        let mut unnamed: BTreeSet<Digest> = digests.iter().cloned().collect();
+        for some in digests.chunks(LOOKED_UP_AT_ONCE) {
+            for named in engine.store().named(some).await? {
+                unnamed.remove(&named);
+            }
+        }
+        Ok(unnamed)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Digest> {
+        self.0.iter()
+    }
+}
+
+/// Terminal snapshots of runs that live: what is in them is committed by whoever looks next.
+async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
+    let filter = Filter { live: true, ..Filter::default() };
+    let mut page = Page { after: None, limit: PAGE };
+    loop {
+        let (runs, _) = engine.store().list(&filter, &page).await?;
+        let Some(last) = runs.last() else { return Ok(()) };
+        page.after = Some(last.run.id.clone());
+        for stored in &runs {
+            of_file(engine, &engine.registry().run_final(&stored.run.id), found)?;
+        }
+    }
+}
+
+/// Journals of runs that the registry lacks: they could not be restored, or it is an older copy.
+async fn of_unknown_runs(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
+    let folder = engine.registry().runs();
+    let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };
+    let mut unknown = BTreeSet::new();
+    for entry in std::fs::read_dir(&folder).map_err(unread)? {
+        let name = entry.map_err(unread)?.file_name();
+        let id = name.to_str().and_then(|name| name.split_once(".events.jsonl"));
+        unknown.extend(id.and_then(|(id, _)| id.parse::<RunId>().ok()));
+    }
+    let mut after: Option<RunId> = None;
+    loop {
+        let ids = engine.store().run_ids(after.as_ref(), PAGE).await?;
+        let Some(last) = ids.last() else { break };
+        after = Some(last.clone());
+        for run_id in &ids {
+            unknown.remove(run_id);
+        }
+    }
+    for run_id in unknown {
+        let registry = engine.registry();
+        for path in [registry.run_events(&run_id), registry.run_events_damaged(&run_id)] {
+            of_file(engine, &path, found)?;
+        }
+        of_file(engine, &registry.run_final(&run_id), found)?;
+    }
+    Ok(())
+}
+
+/// All digests in the text of a file.
+fn of_file(engine: &Engine, path: &Path, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
+    let opened = files::open(engine.registry(), path).map_err(errand_store::Error::from)?;
+    let Some((file, size_bytes)) = opened else { return Ok(()) };
+    if size_bytes > UNKNOWN_BYTES {
+        let limit_bytes = UNKNOWN_BYTES;
+        let path = path.to_path_buf();
+        let error = errand_store::RegistryError::TooLong { path, size_bytes, limit_bytes };
+        return Err(errand_store::Error::from(error).into());
+    }
+    let failed = |source| Error::Io { doing: "read", path: path.to_path_buf(), source };
+    pieces(file, |text| found.extend(digests_in(text))).map_err(failed)
+}
+
+/// Hands on a text in pieces that overlap by more than a digest is long.
+fn pieces(file: File, mut take: impl FnMut(&str)) -> std::io::Result<()> {
+    const OVERLAP_BYTES: usize = 128;
+    let mut from = BufReader::new(file);
+    let mut piece = Vec::new();
+    loop {
+        let read = from.by_ref().take(PIECE_BYTES).read_until(b'\n', &mut piece)?;
+        if read == 0 {
+            return Ok(());
+        }
+        take(&String::from_utf8_lossy(&piece));
+        let overlap = piece.len().saturating_sub(OVERLAP_BYTES);
+        piece.drain(..overlap);
+    }
+}
+
+/// The parcels that are kept here and that something needs, by names, by their age, or because such
+/// a parcel names them.
+pub(super) fn needed_parcels(engine: &Engine, mut waiting: Vec<Digest>) -> BTreeSet<Digest> {
+    let mut needed = BTreeSet::new();
+    while let Some(digest) = waiting.pop() {
+        if !needed.insert(digest.clone()) {
+            continue;
+        }
+        // One that cannot be read names nothing, and stays for being named itself.
+        if let Ok(parcel) = parcel::open(&engine.registry().parcels(), &digest) {
+            let members = parcel.agent.named_agents();
+            waiting.extend(members.filter_map(|member| member.digest.clone()));
+        }
+    }
+    needed
+}

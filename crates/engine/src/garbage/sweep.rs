@@ -1,0 +1,340 @@
+//! Removing what nothing names.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use errand_agent::parcel::{self, Listing};
+use errand_api::agent_file::Agent;
+use errand_model::{Digest, Timestamp};
+use errand_store::{KeptBlob, SharedBlobs};
+use serde::Serialize;
+
+use super::names::{Elsewhere, Released, needed_parcels};
+use super::{GRACE, SHORTEST_GRACE};
+use crate::{Engine, Error};
+
+/// Shared blobs that are looked at, and removed, at once.
+const SHARED_AT_ONCE: u32 = 500;
+/// How long an upload may take that is unpacked into a folder.
+const UPLOAD_TAKES: Duration = Duration::from_hours(24);
+
+/// What was removed, or would be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Freed {
+    /// Blobs, here and in the database.
+    pub blobs: u64,
+    /// Parcels that are kept here.
+    pub parcels: u64,
+    /// All of it, with logs of runs that are no more and what was left unfinished.
+    pub bytes: u64,
+    /// What nothing names either, and was put or built too short a time ago.
+    pub young_bytes: u64,
+}
+
+impl Freed {
+    /// Adds what a later pass removed.
+    pub fn add(&mut self, later: Self) {
+        self.blobs += later.blobs;
+        self.parcels += later.parcels;
+        self.bytes += later.bytes;
+        self.young_bytes = later.young_bytes;
+    }
+}
+
+/// Which blobs and parcels are looked at.
+enum Scope {
+    All,
+    /// Only these, and what belongs to them.
+    Only(BTreeSet<Digest>),
+}
+
+impl Scope {
+    fn has(&self, digest: &Digest) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(digests) => digests.contains(digest),
+        }
+    }
+}
+
+/// What is done with what nothing names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Remove,
+    Tell,
+}
+
+/// Removes all that nothing names and that was neither put, built nor renewed for `grace`.
+///
+/// # Errors
+///
+/// [`Error::InUse`] if `grace` is shorter than [`SHORTEST_GRACE`] and another process uses the
+/// registry, or may; if the registry or a file cannot be read or removed.
+pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
+    if grace >= SHORTEST_GRACE || engine.store().shared_blobs().is_some() {
+        return sweep(engine, Scope::All, grace, Act::Remove).await;
+    }
+    let Some(_alone) = engine.alone() else {
+        return Err(Error::InUse { root: engine.registry().root().to_owned() });
+    };
+    sweep(engine, Scope::All, grace, Act::Remove).await
+}
+
+/// Removes what runs named that were removed, unless something else names it. Nothing is removed
+/// while another process uses the registry, or may: [`collect`] does it later.
+///
+/// # Errors
+///
+/// As [`collect`].
+pub async fn free(engine: &Engine, released: Released) -> Result<Freed, Error> {
+    if released.0.is_empty() || engine.store().shared_blobs().is_some() {
+        return Ok(Freed::default());
+    }
+    let Some(_alone) = engine.alone() else { return Ok(Freed::default()) };
+    let mut digests = released.0;
+    // What was packed with an agent goes with it.
+    digests.extend(needed_parcels(engine, digests.iter().cloned().collect()));
+    sweep(engine, Scope::Only(digests), Duration::ZERO, Act::Remove).await
+}
+
+/// Says what [`collect`] would remove.
+///
+/// # Errors
+///
+/// As [`collect`].
+pub async fn unnamed(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
+    sweep(engine, Scope::All, grace, Act::Tell).await
+}
+
+async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Result<Freed, Error> {
+    // Before anything is asked: what is named later was renewed later.
+    let now = engine.now();
+    let before = moment(now).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut freed = Freed::default();
+    if !is_anything_here(engine, &scope)? {
+        return Ok(freed);
+    }
+    let elsewhere = Elsewhere::of(engine).await?;
+    let sweep = Sweep { engine, scope, before, grace, act, elsewhere };
+    sweep.parcels(&mut freed).await?;
+    sweep.blobs(&mut freed).await?;
+    if matches!(sweep.scope, Scope::All) {
+        if let Some(shared) = engine.store().shared_blobs() {
+            sweep.shared(shared.as_ref(), &mut freed).await?;
+        }
+        if act == Act::Remove {
+            sweep.rests(now, &mut freed)?;
+        }
+    }
+    Ok(freed)
+}
+
+/// Whether any of it is here: most runs name nothing but a parcel that others name too.
+fn is_anything_here(engine: &Engine, scope: &Scope) -> Result<bool, Error> {
+    let Scope::Only(digests) = scope else { return Ok(true) };
+    let parcels = engine.registry().parcels();
+    let blobs = engine.blobs();
+    let is_here =
+        |digest: &Digest| blobs.path(digest).exists() || parcels.join(digest.hex()).exists();
+    Ok(digests.iter().any(is_here))
+}
+
+/// One pass.
+struct Sweep<'a> {
+    engine: &'a Engine,
+    scope: Scope,
+    /// What was renewed since stays.
+    before: SystemTime,
+    grace: Duration,
+    act: Act,
+    elsewhere: Elsewhere,
+}
+
+impl Sweep<'_> {
+    async fn parcels(&self, freed: &mut Freed) -> Result<(), Error> {
+        let root = self.engine.registry().parcels();
+        let kept = parcel::kept(&root)?;
+        if !kept.iter().any(|parcel| self.scope.has(&parcel.digest)) {
+            return Ok(());
+        }
+        let digests: Vec<Digest> = kept.iter().map(|parcel| parcel.digest.clone()).collect();
+        let unnamed = self.elsewhere.unnamed(self.engine, digests).await?;
+        let young = |parcel: &&parcel::KeptParcel| parcel.touched_at >= self.before;
+        let is_root =
+            |parcel: &&parcel::KeptParcel| !unnamed.contains(&parcel.digest) || young(parcel);
+        let roots = kept.iter().filter(is_root).map(|parcel| parcel.digest.clone()).collect();
+        let needed = needed_parcels(self.engine, roots);
+        for parcel in kept.iter().filter(|parcel| unnamed.contains(&parcel.digest)) {
+            if young(&parcel) {
+                freed.young_bytes += parcel::size(&root, &parcel.digest);
+            }
+        }
+        let unneeded: BTreeSet<Digest> = unnamed
+            .into_iter()
+            .filter(|digest| !needed.contains(digest) && self.scope.has(digest))
+            .collect();
+        let (count, bytes) = match self.act {
+            Act::Remove => parcel::sweep(&root, &unneeded, self.before)?,
+            Act::Tell => (
+                u64::try_from(unneeded.len()).unwrap_or(u64::MAX),
+                unneeded.iter().map(|digest| parcel::size(&root, digest)).sum(),
+            ),
+        };
+        freed.parcels += count;
+        freed.bytes += bytes;
+        Ok(())
+    }
+
+    async fn blobs(&self, freed: &mut Freed) -> Result<(), Error> {
+        let blobs = self.engine.blobs();
+        for shard in self.shards() {
+            let mut kept = blobs.in_shard(&shard)?;
+            kept.retain(|blob| self.scope.has(&blob.digest));
+            let digests = kept.iter().map(|blob| blob.digest.clone()).collect();
+            let mut unnamed = self.elsewhere.unnamed(self.engine, digests).await?;
+            kept.retain(|blob| unnamed.contains(&blob.digest));
+            let (young, old): (Vec<KeptBlob>, Vec<KeptBlob>) =
+                kept.into_iter().partition(|blob| blob.touched_at >= self.before);
+            freed.young_bytes += young.iter().map(|blob| blob.size_bytes).sum::<u64>();
+            for blob in &young {
+                unnamed.remove(&blob.digest);
+            }
+            let (count, bytes) = match self.act {
+                Act::Remove => blobs.sweep(&unnamed, self.before)?,
+                Act::Tell => (
+                    u64::try_from(old.len()).unwrap_or(u64::MAX),
+                    old.iter().map(|blob| blob.size_bytes).sum(),
+                ),
+            };
+            // A copy of what is shared is counted there.
+            freed.blobs += if blobs.is_shared() { 0 } else { count };
+            freed.bytes += bytes;
+        }
+        Ok(())
+    }
+
+    /// The folders of blobs that are looked at.
+    fn shards(&self) -> BTreeSet<String> {
+        match &self.scope {
+            Scope::All => (0..=u8::MAX).map(|shard| format!("{shard:02x}")).collect(),
+            Scope::Only(digests) => digests
+                .iter()
+                .filter_map(|digest| digest.hex().get(..2).map(str::to_owned))
+                .collect(),
+        }
+    }
+
+    /// What is in the database for other machines.
+    async fn shared(&self, shared: &dyn SharedBlobs, freed: &mut Freed) -> Result<(), Error> {
+        let needed = self.needed_shared(shared).await?;
+        let mut after = None;
+        loop {
+            let page = shared.list(after.as_ref(), SHARED_AT_ONCE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.digest.clone());
+            let digests = page.iter().map(|blob| blob.digest.clone());
+            let digests = digests.filter(|digest| !needed.contains(digest)).collect();
+            let mut unnamed = self.elsewhere.unnamed(self.engine, digests).await?;
+            for blob in page.iter().filter(|blob| blob.untouched_for < self.grace) {
+                if unnamed.remove(&blob.digest) {
+                    freed.young_bytes += blob.size_bytes;
+                }
+            }
+            let (count, bytes) = match self.act {
+                Act::Remove => shared.remove(&unnamed, self.grace)?,
+                Act::Tell => {
+                    let told = page.iter().filter(|blob| unnamed.contains(&blob.digest));
+                    told.fold((0, 0), |(count, bytes), blob| (count + 1, bytes + blob.size_bytes))
+                }
+            };
+            freed.blobs += count;
+            freed.bytes += bytes;
+        }
+    }
+
+    /// What parcels that are named are made of, as they are shared. The parts of one that nothing
+    /// names yet were put or renewed with it.
+    async fn needed_shared(&self, shared: &dyn SharedBlobs) -> Result<BTreeSet<Digest>, Error> {
+        let mut waiting: Vec<Digest> =
+            self.engine.store().named_parcels().await?.into_iter().collect();
+        waiting.extend(self.elsewhere.iter().cloned());
+        let (mut seen, mut needed) = (BTreeSet::new(), BTreeSet::new());
+        while let Some(digest) = waiting.pop() {
+            if !seen.insert(digest.clone()) {
+                continue;
+            }
+            // What is no parcel's manifest stands for itself.
+            let Some(listing) =
+                read(shared, &digest)?.and_then(|manifest| Listing::read(manifest, &digest).ok())
+            else {
+                continue;
+            };
+            needed.insert(digest);
+            needed.extend(listing.files.iter().filter_map(|file| match &file.content {
+                parcel::Content::File { digest, .. } => Some(digest.clone()),
+                parcel::Content::Link { .. } => None,
+            }));
+            if let Some(definition) = read(shared, &listing.definition)?
+                && let Ok(agent) = serde_json::from_slice::<Agent>(&definition)
+            {
+                waiting.extend(agent.named_agents().filter_map(|member| member.digest.clone()));
+            }
+            needed.insert(listing.definition);
+        }
+        Ok(needed)
+    }
+
+    /// What writers left behind that died, and logs that came after their runs were removed.
+    fn rests(&self, now: Timestamp, freed: &mut Freed) -> Result<(), Error> {
+        freed.bytes += self.engine.blobs().sweep_unfinished(self.before.min(grace_ago(now)))?;
+        let uploads = moment(now).checked_sub(UPLOAD_TAKES).unwrap_or(SystemTime::UNIX_EPOCH);
+        freed.bytes += parcel::sweep_uploads(&self.engine.registry().parcels(), uploads)?;
+        if let Some(logs) = self.engine.store().shared_logs() {
+            let grace = i64::try_from(self.grace.max(GRACE).as_millis()).unwrap_or(i64::MAX);
+            let before = Timestamp::from_millis(now.as_millis().saturating_sub(grace));
+            freed.bytes += logs.remove_orphans(before)?;
+        }
+        Ok(())
+    }
+}
+
+/// The longest manifest or definition that is read to find out what a parcel is made of.
+const MANIFEST_BYTES: usize = 64 * 1024 * 1024;
+
+fn read(shared: &dyn SharedBlobs, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
+    let mut bytes = Bounded(Vec::new());
+    let found = shared.get(digest, &mut bytes);
+    // One that is longer is no manifest.
+    if bytes.0.len() > MANIFEST_BYTES {
+        return Ok(None);
+    }
+    Ok(found?.then_some(bytes.0))
+}
+
+/// Bytes that are refused where they are more than any manifest has.
+struct Bounded(Vec<u8>);
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        if self.0.len() > MANIFEST_BYTES {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn grace_ago(now: Timestamp) -> SystemTime {
+    moment(now).checked_sub(GRACE).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn moment(at: Timestamp) -> SystemTime {
+    let millis = u64::try_from(at.as_millis()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH
+        .checked_add(Duration::from_millis(millis))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
