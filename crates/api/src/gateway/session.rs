@@ -161,5 +161,6 @@ pub struct PutState {
     #[schemars(extend("x-nullable" = true))]
     pub state: Value,
     /// The revision that was seen; 0: none was there.
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub revision: u64,
 }

@@ -345,7 +345,7 @@ fn costs_of_tools_and_look_ups_are_in_the_record_the_sums_and_the_trace() {
     assert_eq!((&total["cost_usd"], &total["tool_calls"]), (&json!(0.05), &json!(2)));
     assert_eq!(total["model_calls"], 0, "the total is that of the rows");
     let run_id = record["run_id"].as_str().unwrap();
-    let drawn = sandbox.errand(["trace", run_id]).run().ok().stdout();
+    let drawn = sandbox.errand(["trace", run_id, "--json"]).run().ok().stdout();
     for words in ["memory.accessed", "profile, read, 2 results", "wiki, swans, 3 results"] {
         assert!(drawn.contains(words), "{words} in {drawn}");
     }
@@ -371,6 +371,6 @@ fn an_attempt_says_what_was_made_for_it() {
     assert_eq!(record["bom"]["name"], "test-agent");
     let run_id = record["run_id"].as_str().unwrap();
     let manifest = sandbox.errand(["inspect-run", run_id, "-o", "yaml"]).run().ok().stdout();
-    assert!(manifest.contains("namespace: default"), "{manifest}");
-    assert!(manifest.contains("harness: command"), "{manifest}");
+    assert!(manifest.contains("namespace: \"default\""), "{manifest}");
+    assert!(manifest.contains("harness: \"command\""), "{manifest}");
 }
