@@ -87,6 +87,9 @@ pub(crate) fn admission_with(
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),
+        caller_env: None,
+        by: None,
+        origin_agent: None,
     };
     change(&mut spec);
     let mut head = Head::EMPTY;
@@ -110,7 +113,8 @@ pub(crate) fn done(
     at: Timestamp,
 ) -> Result<Append, Failure> {
     let mut events: Vec<Event> = Vec::new();
-    let start = StartAttempt { epoch, supervisor: nobody(), host: "bench".to_owned() };
+    let start =
+        StartAttempt { epoch, supervisor: nobody(), host: "bench".to_owned(), worker: None };
     let up = AttemptUp {
         attempt: 1,
         process: None,
@@ -160,8 +164,12 @@ impl Writer {
 
     /// The attempt begins.
     pub(crate) fn start(&mut self) -> Result<Append, Failure> {
-        let start =
-            StartAttempt { epoch: self.epoch, supervisor: nobody(), host: "bench".to_owned() };
+        let start = StartAttempt {
+            epoch: self.epoch,
+            supervisor: nobody(),
+            host: "bench".to_owned(),
+            worker: None,
+        };
         let up = AttemptUp {
             attempt: 1,
             process: None,

@@ -51,7 +51,8 @@ impl Writer {
         let epoch = lease.ok_or("no lease")?.epoch;
         let mut writer = Self { store, run, head, epoch };
         let holder = history::holder();
-        let start = StartAttempt { epoch, supervisor: holder.process, host: holder.host };
+        let start =
+            StartAttempt { epoch, supervisor: holder.process, host: holder.host, worker: None };
         let up = AttemptUp {
             attempt: 1,
             process: None,

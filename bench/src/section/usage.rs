@@ -94,7 +94,12 @@ fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
     reports.push(EventBody::Reported(Reported::new("tool.called", data)?));
     let nobody = history::holder().process;
     let commands = [
-        Command::from(StartAttempt { epoch: 1, supervisor: nobody, host: "bench".to_owned() }),
+        Command::from(StartAttempt {
+            epoch: 1,
+            supervisor: nobody,
+            host: "bench".to_owned(),
+            worker: None,
+        }),
         Command::from(AttemptUp {
             attempt: 1,
             process: None,

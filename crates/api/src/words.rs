@@ -73,6 +73,7 @@ words! {
         Approval = "approval",
         Input = "input",
         Budget = "budget",
+        Secret = "secret",
     }
     /// The kind of source that made a run.
     TriggerKindWord as "TriggerType" of errand_model::event::TriggerKind {

@@ -223,7 +223,7 @@ impl Context {
         }
     }
 
-    /// The engine on the registry that is there.
+    /// The engine on the registry that is there, for the caller of this process.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let Some(registry) = self.registry() else {
             self.check_root()?;
@@ -233,7 +233,7 @@ impl Context {
         let options =
             if self.foreign()?.is_some() { Options::READ_ONLY } else { Options::EXISTING };
         let store = Sqlite::open(&registry, options)?;
-        self.engine_on(Arc::new(store))
+        Ok(self.engine_on(Arc::new(store))?.recording_environment())
     }
 
     /// Refuses a registry that was found, not named, and that another user can have written; a
@@ -316,8 +316,13 @@ impl Context {
         Err(Failure::new(ErrorCode::IoFailed, message).hint("look at --root, or at ERRAND_ROOT"))
     }
 
-    /// The engine on the registry that is there, or on a new one.
+    /// The engine on the registry that is there, or on a new one, for the caller of this process.
     pub(crate) fn engine_or_create(&self) -> Result<Engine, Failure> {
+        Ok(self.engine_of_server_or_create()?.recording_environment())
+    }
+
+    /// The same for a process that acts for others.
+    fn engine_of_server_or_create(&self) -> Result<Engine, Failure> {
         self.check_own()?;
         let registry = self.registry_or_place();
         let store = Sqlite::open(&registry, Options::CREATE)?;
@@ -344,7 +349,7 @@ impl Context {
                     .map_err(|error| Failure::io("write in", registry.root(), &error))?;
                 self.engine_on(Arc::new(store))?
             }
-            None => self.engine_or_create()?,
+            None => self.engine_of_server_or_create()?,
         };
         let limits = settings.namespaces.iter();
         let limits = limits.filter_map(|(name, it)| Some((name.clone(), it.max_concurrent_runs?)));

@@ -11,6 +11,7 @@ use errand_engine::{Error as EngineError, code};
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
+use crate::awaited_secrets;
 use crate::moment::relative;
 use crate::render::{visible, visible_lines};
 
@@ -388,6 +389,9 @@ impl From<EngineError> for Failure {
         if let EngineError::Unanswerable(error) = error {
             return error.into();
         }
+        if let EngineError::AwaitsSecrets { run_id, names } = &error {
+            return awaited_secrets::failure(run_id, names);
+        }
         if let EngineError::Rejected(rejection) = &error
             && let Some(failure) = of_budget(rejection)
         {
@@ -481,6 +485,7 @@ fn engine_hint(error: &EngineError) -> &'static str {
         | EngineError::Report(_)
         | EngineError::Fold(_)
         | EngineError::Helper { .. }
+        | EngineError::AwaitsSecrets { .. }
         | EngineError::Unanswerable(_)
         | EngineError::Randomness { .. }
         | EngineError::Store(_)

@@ -1,6 +1,7 @@
 //! `errand`: runs AI agents and keeps the record.
 
 mod args;
+mod awaited_secrets;
 mod command_line;
 mod commands;
 mod config;
@@ -15,6 +16,7 @@ mod remote;
 mod render;
 mod target;
 mod trusted;
+mod user;
 mod yaml;
 
 use std::process::ExitCode;

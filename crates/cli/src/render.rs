@@ -113,10 +113,17 @@ fn standing(record: &Record, now: Timestamp) -> String {
 
 /// "paused, waits for approval of deploy (deadline in 5 minutes)".
 fn paused(record: &Record, now: Timestamp) -> String {
-    let held = match record.pause.map(|pause| pause.reason) {
-        Some(PauseReason::Operator) => " by an operator",
-        Some(PauseReason::Budget) => ", out of budget",
-        Some(PauseReason::Approval | PauseReason::Input) | None => "",
+    let held = match record.pause.as_ref().map(|pause| (pause.reason, &pause.secrets)) {
+        Some((PauseReason::Operator, _)) => " by an operator",
+        Some((PauseReason::Budget, _)) => ", out of budget",
+        Some((PauseReason::Secret, names)) if names.is_empty() => {
+            return "paused, an agent of it waits for a secret".to_owned();
+        }
+        Some((PauseReason::Secret, names)) => {
+            let noun = if names.len() == 1 { "secret" } else { "secrets" };
+            return format!("paused, waits for {noun} {}", names.join(", "));
+        }
+        Some((PauseReason::Approval | PauseReason::Input, _)) | None => "",
     };
     let approvals = record.approvals.iter().filter(|it| it.status == "open");
     let inputs = record.inputs.iter().filter(|it| it.status == "open");

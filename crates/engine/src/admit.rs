@@ -11,8 +11,8 @@ use errand_model::budget::{LimitName, Limits};
 use errand_model::callback::CallbackEvent;
 use errand_model::coordination::Membership;
 use errand_model::event::{
-    AgentRef, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy, RunCreated,
-    RunKind, ServiceSpec, Timeouts, Trigger,
+    AgentRef, CallerEnvironment, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy,
+    RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
 };
 use errand_model::inherit::Heritage;
 use errand_model::placement::{Placement, Resources};
@@ -24,7 +24,8 @@ use serde_json::{Value, json};
 
 use crate::off_thread::off_thread;
 use crate::{
-    Engine, Error, Surroundings, ask, command_line, coordinate, payload, schema, sessions,
+    Engine, Error, Surroundings, ask, command_line, coordinate, environment, payload, schema,
+    sessions,
 };
 
 /// A run that somebody wants.
@@ -65,6 +66,8 @@ pub struct Lineage {
     pub decided: Option<PolicyDecided>,
     /// Whether the run that it repeats has to be a dead letter that nobody redrove or discarded.
     pub redrives: bool,
+    /// The agent of the run that it repeats.
+    pub agent: Option<AgentRef>,
 }
 
 /// What a caller may ask for beyond agent and input.
@@ -106,6 +109,11 @@ pub struct Wishes {
     pub traceparent: Option<String>,
     /// What others note of that trace, as the header `tracestate` has it.
     pub tracestate: Option<String>,
+    /// Environment that all attempts see; `None`: that of this process, if it is a caller's own
+    /// ([`Engine::recording_environment`]), or else of whichever process starts an attempt.
+    pub caller_env: Option<Box<CallerEnvironment>>,
+    /// Who asks, where that is known.
+    pub by: Option<String>,
 }
 
 /// What is wanted of an agent, before it is packed.
@@ -133,11 +141,11 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     crate::prices::check(&around.registry)?;
     check_kind(draft)?;
     if draft.agent.coordinator.is_none() {
-        let search_path = crate::environment::search_path(around);
+        let search_path = environment::search_path(around, None);
         command_line::resolve(&draft.agent.command, draft.files, &search_path)?;
     }
     crate::brief::check(draft.agent, draft.files)?;
-    for secret in crate::environment::secrets(around, draft.agent)? {
+    for secret in environment::secrets(around, draft.agent)? {
         let exposed = |place| Err(Error::SecretExposed { place, name: secret.name.clone() });
         let is_in = |bytes: &[u8]| memchr::memmem::find(bytes, secret.value.expose()).is_some();
         if draft.input.is_some_and(is_in) {
@@ -292,15 +300,13 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         lineage,
         member,
     } = submission;
-    let Lineage { heritage, replay, .. } = lineage;
+    let Lineage { heritage, replay, agent: before, .. } = lineage;
     let repeats_only = replay.as_ref().is_some_and(|it| it.policy == ReplayPolicy::Strict);
-    let inherits = origin.clone().zip(heritage);
-    let inherits =
-        inherits.map(|(run_id, heritage)| Inherits { run_id, upto_seq: heritage.upto_seq });
+    let inherits = origin.clone().zip(heritage.map(|heritage| heritage.upto_seq));
+    let inherits = inherits.map(|(run_id, upto_seq)| Inherits { run_id, upto_seq });
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &wishes);
-    let mut labels = agent.labels.clone();
-    labels.extend(wishes.labels);
+    let caller_env = environment::of_caller(engine, &parcel, &wishes);
     let run_timeout = wishes.timeout.or(agent.timeouts.run_ms.map(Duration::from_millis));
     Ok(RunCreated {
         name: wishes.name,
@@ -312,7 +318,7 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
             path: source,
         },
         trigger,
-        labels,
+        labels: agent.labels.clone().into_iter().chain(wishes.labels).collect(),
         session_id: wishes.session_id,
         parent_run_id: parent,
         origin_run_id: origin,
@@ -348,6 +354,9 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
         plan: None,
         member,
         handoffs: BTreeMap::new(),
+        caller_env,
+        by: wishes.by,
+        origin_agent: before.filter(|it| it.digest != parcel.digest).map(Box::new),
     })
 }
 

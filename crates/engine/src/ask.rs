@@ -13,10 +13,10 @@ use errand_model::RunId;
 use errand_store::{RequestKind, Stored};
 
 pub use decide::{Decide, decide};
+pub use hold::{awaited_secrets, awaits_secrets, is_held, pause, raise, resume};
 pub(crate) use hold::{begin_pause, begin_resume};
-pub use hold::{is_held, pause, raise, resume};
 pub use provide::{Provide, provide};
-pub use restart::{Restarted, restart};
+pub use restart::{Restarted, replace, restart};
 pub use stop::{Stop, begin_stop, stop};
 pub(crate) use supersede::supersede;
 pub use wake::{Wake, wake};

@@ -10,7 +10,7 @@ use errand_agent::parcel::{Content, ParcelFile, Plan};
 use errand_api::agent_file::Agent;
 use errand_api::bom::{self, Bom, NamedAgent, NamedPart, PackagedContent, PackagedFile, Subject};
 use errand_model::coordination::Plan as Coordination;
-use errand_model::event::{AgentRef, EventBody};
+use errand_model::event::{AgentRef, EventBody, RunCreated};
 use errand_model::{Digest, RunId};
 use errand_store::BomGeneration;
 use serde_json::Value;
@@ -172,26 +172,23 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
     PackagedFile { path: file.path.clone(), content }
 }
 
-/// The generation of what an agent is now. Only where the content is new is anything written: the
-/// document, and then its generation.
+/// The generation of what the agent of a run is now, counted in its namespace. Only where the content
+/// is new is anything written: the document, and then its generation.
 ///
 /// # Errors
 ///
 /// If the parcel is not there, or the document or its generation cannot be kept.
-pub(crate) async fn pin(
-    engine: &Engine,
-    agent: &AgentRef,
-    plan: Option<&Coordination>,
-) -> Result<BomGeneration, Error> {
-    let bom = of_run(engine, agent, plan)?;
+pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<BomGeneration, Error> {
+    let bom = of_run(engine, &spec.agent, spec.plan.as_deref())?;
+    let key = spec.agent_key();
     let blobs = engine.blobs();
-    let latest = engine.store().boms(&agent.name, 1).await?.pop();
+    let latest = engine.store().boms(&key, 1).await?.pop();
     let is_kept = blobs.path(&bom.digest).is_file();
     match latest {
         Some(latest) if latest.digest == bom.digest && is_kept => Ok(latest),
         Some(_) | None => {
             blobs.put(bom.content.as_bytes())?;
-            Ok(engine.store().put_bom(&agent.name, &bom.digest, engine.now()).await?)
+            Ok(engine.store().put_bom(&key, &bom.digest, engine.now()).await?)
         }
     }
 }

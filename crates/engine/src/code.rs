@@ -37,6 +37,7 @@ impl Error {
             Self::Unsupported { .. } => ErrorCode::AgentUnsupported,
             Self::CommandNotFound { .. } => ErrorCode::CommandNotFound,
             Self::CommandNotExecutable { .. } => ErrorCode::CommandNotExecutable,
+            Self::AwaitsSecrets { .. } => ErrorCode::SecretMissing,
             Self::SecretExposed { .. } => ErrorCode::SecretExposed,
             Self::NotRetryable { .. } => ErrorCode::RunNotRetryable,
             Self::InUse { .. } => ErrorCode::RegistryBusy,

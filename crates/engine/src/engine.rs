@@ -45,6 +45,8 @@ pub struct Engine {
     /// names yet; `None`: it cannot be told.
     in_use: Arc<Option<File>>,
     renewal: Arc<Renewal>,
+    /// Whether the environment of this process is that of whoever asks for runs.
+    records_environment: bool,
 }
 
 /// What an [`Engine`] is made of.
@@ -87,7 +89,30 @@ impl Engine {
         let (live, limits, shared_parcels) = (Arc::default(), Arc::default(), Arc::default());
         let inner = Arc::new(Inner { store: Arc::new(store), ..inner });
         let output_limit_bytes = OUTPUT_LIMIT_BYTES;
-        Self { inner, live, metrics, limits, output_limit_bytes, shared_parcels, in_use, renewal }
+        let records_environment = false;
+        Self {
+            inner,
+            live,
+            metrics,
+            limits,
+            output_limit_bytes,
+            shared_parcels,
+            in_use,
+            renewal,
+            records_environment,
+        }
+    }
+
+    /// The same for a process that acts for its caller alone, not for a server: the environment that
+    /// it has is recorded with the runs that it admits, and all their attempts see it.
+    #[must_use]
+    pub fn recording_environment(self) -> Self {
+        Self { records_environment: true, ..self }
+    }
+
+    /// Whether the environment of this process is recorded with runs that it admits.
+    pub(crate) const fn records_environment(&self) -> bool {
+        self.records_environment
     }
 
     /// The same, which lets the runs that it carries out have outputs of at most so many bytes.

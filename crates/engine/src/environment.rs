@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 
-use errand_agent::secret::{Secret, Vault};
+use errand_agent::parcel::Parcel;
+use errand_agent::redact::Redactor;
+use errand_agent::secret::{self, Secret, Vault};
 use errand_api::agent_file::Agent;
+use errand_model::event::{CallerEnvironment, RunCreated};
 
-use crate::{Error, Surroundings};
+use crate::admit::Wishes;
+use crate::{Engine, Error, Surroundings, launch};
 
 /// The caller's variables that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
@@ -37,9 +41,72 @@ pub fn is_passed_on(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("LC_"))
 }
 
+/// Returns what of this process's environment agents may see, for the record of a run: without values
+/// in which one of `secrets`, or a password of a URL, stands.
+fn recordable(around: &Surroundings, secrets: &[Secret]) -> CallerEnvironment {
+    let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
+    let redactor = Redactor::new(masked);
+    let mut recorded = CallerEnvironment::default();
+    for (name, value) in around.environment.iter().filter(|(name, _)| is_passed_on(name)) {
+        let Some(name) = name.to_str().map(str::to_owned) else { continue };
+        match value.to_str() {
+            Some(value) if !has_password(value) && redactor.redact(value) == value => {
+                recorded.variables.insert(name, value.to_owned());
+            }
+            Some(_) | None => {
+                recorded.unrecorded.insert(name);
+            }
+        }
+    }
+    recorded
+}
+
+/// Environment that all attempts of a new run see: where this process acts for its caller alone, what
+/// [`recordable`] gives. Secrets of its agent, and of those that it names, are looked for in it.
+pub(crate) fn of_caller(
+    engine: &Engine,
+    parcel: &Parcel,
+    wishes: &Wishes,
+) -> Option<Box<CallerEnvironment>> {
+    if wishes.caller_env.is_some() {
+        return wishes.caller_env.clone();
+    }
+    if !engine.records_environment() || wishes.placement.is_some() {
+        return None;
+    }
+    let names = launch::secret_names(engine, parcel);
+    let secrets = secrets_here(engine.surroundings(), &names);
+    Some(Box::new(recordable(engine.surroundings(), &secrets)))
+}
+
+/// Whether a text is a URL with a user or a password in it, such as that of a proxy.
+fn has_password(text: &str) -> bool {
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    !text.starts_with('/') && authority.contains('@')
+}
+
+/// Returns the environment that an agent sees but for what it asked for: the recorded one, or else
+/// that of this process.
+fn visible(
+    around: &Surroundings,
+    recorded: Option<&CallerEnvironment>,
+) -> BTreeMap<OsString, OsString> {
+    let own = around.environment.iter().filter(|(name, _)| match recorded {
+        Some(recorded) => name.to_str().is_some_and(|it| recorded.unrecorded.contains(it)),
+        None => is_passed_on(name),
+    });
+    let mut all: BTreeMap<OsString, OsString> =
+        own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let variables = recorded.iter().flat_map(|recorded| &recorded.variables);
+    all.extend(variables.map(|(name, value)| (name.into(), value.into())));
+    all
+}
+
 /// The agents' `PATH`: errand itself is found first.
-pub(crate) fn search_path(around: &Surroundings) -> OsString {
-    let inherited = around.environment.get(OsStr::new("PATH"));
+pub(crate) fn search_path(around: &Surroundings, recorded: Option<&CallerEnvironment>) -> OsString {
+    let visible = visible(around, recorded);
+    let inherited = visible.get(OsStr::new("PATH"));
     let mut path = OsString::new();
     if let Some(folder) = around.program.parent() {
         path.push(folder);
@@ -59,27 +126,56 @@ pub(crate) fn secrets(around: &Surroundings, agent: &Agent) -> Result<Vec<Secret
     Ok(vault.resolve(&agent.secrets, &look_up)?)
 }
 
+/// Returns the names of secrets of the agent that an attempt would lack if this process started it.
+pub(crate) fn lacking(around: &Surroundings, agent: &Agent) -> Vec<String> {
+    match secrets(around, agent) {
+        Ok(_) => Vec::new(),
+        Err(Error::Secret(secret::Error::Missing { names })) => names,
+        Err(_) => {
+            // The store has one of them, and does not give it.
+            let is_lacking = |name: &&String| {
+                let one = Agent { secrets: vec![(*name).clone()], ..agent.clone() };
+                secrets(around, &one).is_err()
+            };
+            agent.secrets.iter().filter(is_lacking).cloned().collect()
+        }
+    }
+}
+
+/// Returns the values of those secrets that are here; of the others nothing is known.
+fn secrets_here<'n>(
+    around: &Surroundings,
+    names: impl IntoIterator<Item = &'n String>,
+) -> Vec<Secret> {
+    let vault = Vault::at(around.registry.secrets(), around.identity.clone());
+    let look_up = |name: &str| around.environment.get(OsStr::new(name)).cloned();
+    let one = |name: &String| vault.resolve(std::slice::from_ref(name), &look_up).ok();
+    names.into_iter().filter_map(one).flatten().collect()
+}
+
+/// Whether the secret store alone has all secrets of the agent.
+pub(crate) fn store_has_all(around: &Surroundings, agent: &Agent) -> bool {
+    let vault = Vault::at(around.registry.secrets(), around.identity.clone());
+    vault.resolve(&agent.secrets, &|_| None).is_ok()
+}
+
 /// The environment of one attempt, from weakest to strongest: the caller's passed-on variables,
 /// the agent file's, the run's, the secrets, errand's own.
 pub(crate) fn of_attempt(
     around: &Surroundings,
     agent: &Agent,
-    run_env: &BTreeMap<String, String>,
+    spec: &RunCreated,
     secrets: &[Secret],
     own: Vec<(&'static str, OsString)>,
 ) -> Vec<(OsString, OsString)> {
-    let mut all: BTreeMap<OsString, OsString> = around
-        .environment
-        .iter()
-        .filter(|(name, _)| is_passed_on(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
-    all.insert("PATH".into(), search_path(around));
+    let recorded = spec.caller_env.as_deref();
+    let mut all = visible(around, recorded);
+    all.insert("PATH".into(), search_path(around, recorded));
     // A parcel is what its digest says: an interpreter must not leave its own files in it.
     all.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
     // The log has a line when it is printed, not when a buffer is full.
     all.insert("PYTHONUNBUFFERED".into(), "1".into());
-    for (name, value) in agent.env.iter().chain(run_env) {
+    for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
     }
     for secret in secrets {
@@ -89,4 +185,19 @@ pub(crate) fn of_attempt(
         all.insert(name.into(), value);
     }
     all.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_with_a_password_is_told_from_one_without() {
+        for text in ["http://me:pw@proxy:3128", "me:pw@proxy:3128", "https://token@proxy/x"] {
+            assert!(has_password(text), "{text}");
+        }
+        for text in ["http://proxy:3128/@x", "/opt/me@work/bin:/usr/bin", "en_US.UTF-8", ""] {
+            assert!(!has_password(text), "{text}");
+        }
+    }
 }

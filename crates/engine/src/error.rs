@@ -118,6 +118,14 @@ pub enum Error {
     /// A secret is missing, or the secret store is.
     #[error(transparent)]
     Secret(#[from] errand_agent::secret::Error),
+    /// The run waits for secrets that its next attempt needs.
+    #[error("run {run_id} waits for {}", crate::supervise::spoken_secrets(names))]
+    AwaitsSecrets {
+        /// Which run.
+        run_id: RunId,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A secret's value was given where it would be recorded.
     #[error("the {place} contains the value of the secret {name}")]
     SecretExposed {

@@ -44,6 +44,8 @@ struct Shared {
     engine: Engine,
     run_id: RunId,
     epoch: u64,
+    /// The worker that holds the lease, by its name.
+    worker: Option<String>,
     state: Mutex<State>,
     wake: Notify,
     /// Until when nobody else can have gone on with the run.
@@ -122,6 +124,7 @@ impl Journal {
             engine: engine.clone(),
             run_id: state.run.id.clone(),
             epoch: lease.epoch,
+            worker: lease.holder.worker.clone(),
             state: Mutex::new(state),
             wake: Notify::new(),
             term,
@@ -136,6 +139,11 @@ impl Journal {
     /// The run's id.
     pub(crate) fn run_id(&self) -> &RunId {
         &self.shared.run_id
+    }
+
+    /// The name of the worker that holds the lease; `None` for a process of the run's own.
+    pub(crate) fn worker(&self) -> Option<&String> {
+        self.shared.worker.as_ref()
     }
 
     /// The lease's number.

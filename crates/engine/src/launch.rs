@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use errand_agent::os::{Helper, StartedHelper};
-use errand_agent::parcel;
+use errand_agent::parcel::{self, Parcel};
 use errand_model::coordination::DEPTH_LIMIT;
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
@@ -196,6 +196,15 @@ impl Needs {
         let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
     }
+}
+
+/// Returns the names of the secrets of an agent, and of those that it starts or may be handed over to.
+pub(crate) fn secret_names(engine: &Engine, parcel: &Parcel) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = parcel.agent.secrets.iter().cloned().collect();
+    for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
+        gather(engine, agent, DEPTH_LIMIT, &mut names);
+    }
+    names
 }
 
 /// The secrets of an agent and, to that depth, of those that it starts or is handed over to.

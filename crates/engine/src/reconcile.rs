@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_agent::os::{self, Liveness};
 use errand_model::event::{CancelCause, EventBody, ProcessUsage};
 use errand_model::run::{
-    Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Run, Status,
+    Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Resume, Run, Status,
 };
 use errand_model::step::Steps;
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
@@ -18,8 +18,8 @@ use tokio::task::JoinSet;
 use crate::coordinate::{family, handover};
 use crate::see_through::see_through;
 use crate::{
-    Engine, Error, deadlines, follow_up, launch, lease, logs, record_file, reserve, rest,
-    supervise, wait,
+    Engine, Error, ask, deadlines, environment, follow_up, launch, lease, logs, parcels,
+    record_file, reserve, rest, supervise, wait,
 };
 
 /// How long processes that outlived their supervisor have to end by themselves.
@@ -33,6 +33,7 @@ const TRIES: usize = 16;
 ///
 /// If the registry fails.
 pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Error> {
+    let mut has_tried_secrets = false;
     for _ in 0..TRIES {
         if stored.run.status.is_terminal() {
             return Ok(stored);
@@ -42,13 +43,19 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
             stored = fresh;
             continue;
         }
+        if !std::mem::replace(&mut has_tried_secrets, true)
+            && let Changed::To(fresh) = resume_with_secrets(engine, &stored).await?
+        {
+            stored = *fresh;
+            continue;
+        }
         if is_carried_on(engine, &stored).await? {
             return Ok(stored);
         }
         if stored.run.is_at_rest() {
             match expire(engine, &stored).await? {
-                Expired::Nothing => return Ok(stored),
-                Expired::Changed(fresh) => stored = *fresh,
+                Changed::Nothing => return Ok(stored),
+                Changed::To(fresh) => stored = *fresh,
             }
             continue;
         }
@@ -132,25 +139,52 @@ async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error
     Ok(false)
 }
 
-/// What became of the deadlines of a run that waits for people without a process.
-enum Expired {
+/// What became of a run that waits without a process.
+enum Changed {
     Nothing,
     /// The run as it is now.
-    Changed(Box<Stored>),
+    To(Box<Stored>),
+}
+
+/// Lets a run go on that waits for secrets, once the secret store has them. What this process has in its
+/// environment may be another person's: that counts only for `resume`.
+async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
+    let run = &stored.run;
+    // Where other machines make the attempts, their stores count.
+    let is_elsewhere = run.spec.placement.is_some() && engine.store().shared_blobs().is_some();
+    if !ask::awaits_secrets(run) || run.coordination.is_some() || is_elsewhere {
+        return Ok(Changed::Nothing);
+    }
+    let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
+        return Ok(Changed::Nothing);
+    };
+    if !environment::store_has_all(engine.surroundings(), &parcel.agent) {
+        return Ok(Changed::Nothing);
+    }
+    command_at_rest(engine, stored, &Resume { by: None }.into()).await
 }
 
 /// Applies deadlines that have passed: nobody else watches them.
-async fn expire(engine: &Engine, stored: &Stored) -> Result<Expired, Error> {
+async fn expire(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     if stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline) {
-        return Ok(Expired::Nothing);
+        return Ok(Changed::Nothing);
     }
-    match rest::command(engine, stored, &Expire {}.into()).await {
-        Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(Expired::Nothing),
+    command_at_rest(engine, stored, &Expire {}.into()).await
+}
+
+/// Decides something about a run that waits without a process, or finds that somebody else did.
+async fn command_at_rest(
+    engine: &Engine,
+    stored: &Stored,
+    command: &Command,
+) -> Result<Changed, Error> {
+    match rest::command(engine, stored, command).await {
+        Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(Changed::Nothing),
         Err(error) if rest::is_race(&error) => {}
         decided => drop(decided?),
     }
     let fresh = engine.store().load(&stored.run.id).await?;
-    Ok(fresh.map_or(Expired::Nothing, |fresh| Expired::Changed(Box::new(fresh))))
+    Ok(fresh.map_or(Changed::Nothing, |fresh| Changed::To(Box::new(fresh))))
 }
 
 /// Whether somebody lives who will carry the run on.

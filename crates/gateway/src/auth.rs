@@ -49,7 +49,27 @@ impl Caller {
 
     /// How events name whoever did something.
     pub(crate) fn name(&self) -> String {
-        self.key_id.as_ref().map_or_else(|| "api".to_owned(), |key| format!("key:{key}"))
+        match (self.key(), &self.key_name) {
+            (None, _) => "api".to_owned(),
+            (Some(key), None) => key,
+            (Some(key), Some(name)) => format!("{} ({key})", one_line(name)),
+        }
+    }
+
+    /// How events name the key that was used.
+    fn key(&self) -> Option<String> {
+        self.key_id.as_ref().map(|key| format!("key:{key}"))
+    }
+
+    /// How events name somebody who calls themselves `given`, beside the key that was used, which
+    /// cannot be made up.
+    pub(crate) fn name_beside(&self, given: &str) -> String {
+        let given = one_line(given);
+        match (self.key(), &self.key_name) {
+            (None, _) => given,
+            (Some(key), None) => format!("{given} ({key})"),
+            (Some(key), Some(name)) => format!("{given} ({}, {key})", one_line(name)),
+        }
     }
 
     /// How the audit log names whoever did something.
@@ -100,6 +120,11 @@ impl Caller {
         }
         Ok(scoped(self.namespace(), session))
     }
+}
+
+/// A name in one line, so that nobody can make it look like two.
+fn one_line(name: &str) -> String {
+    name.replace(char::is_control, " ")
 }
 
 /// The route that a request is for; among the extensions of request and answer.

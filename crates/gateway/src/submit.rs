@@ -213,6 +213,8 @@ fn wishes(
         placement: Some(placement),
         traceparent: header(headers, "traceparent"),
         tracestate: header(headers, "tracestate").filter(|it| trace_context::is_tracestate(it)),
+        caller_env: None,
+        by: Some(caller.name()),
     })
 }
 

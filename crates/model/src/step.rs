@@ -78,6 +78,15 @@ pub enum Begin<'a> {
     Done(&'a StepResult),
 }
 
+/// Whose steps a run took over from the run that it repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherited {
+    /// Those of the same agent: a step that does something else now is a fault.
+    FromSameAgent,
+    /// Those of an agent that was changed since: a step that does something else now is done anew.
+    FromOtherAgent,
+}
+
 /// Decides whether a step is to be done.
 ///
 /// # Errors
@@ -85,12 +94,23 @@ pub enum Begin<'a> {
 /// [`StepRefused::Key`] for a key that is empty, too long or has control characters;
 /// [`StepRefused::Changed`] if the step is completed and did something else. Where one of the two
 /// has no fingerprint, they are taken as the same.
-pub fn begin<'a>(existing: Option<&'a Step>, step: StepStarted) -> Result<Begin<'a>, StepRefused> {
+pub fn begin<'a>(
+    existing: Option<&'a Step>,
+    step: StepStarted,
+    inherited: Inherited,
+) -> Result<Begin<'a>, StepRefused> {
     check_key(&step.key)?;
     let Some((found, result)) = existing.and_then(completed) else {
         return Ok(Begin::Run(Box::new(EventBody::StepStarted(step))));
     };
     match (&found.fingerprint, &step.fingerprint) {
+        (Some(recorded), Some(asked))
+            if recorded != asked
+                && found.attempt == 0
+                && inherited == Inherited::FromOtherAgent =>
+        {
+            Ok(Begin::Run(Box::new(EventBody::StepStarted(step))))
+        }
         (Some(recorded), Some(asked)) if recorded != asked => Err(StepRefused::Changed {
             key: step.key,
             recorded: found.detail.clone().unwrap_or_else(|| recorded.to_string()),

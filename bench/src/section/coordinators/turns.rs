@@ -101,7 +101,8 @@ impl Maker {
     /// The attempt begins.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         let supervisor = history::holder().process;
-        let start = StartAttempt { epoch: EPOCH, supervisor, host: "bench".to_owned() };
+        let start =
+            StartAttempt { epoch: EPOCH, supervisor, host: "bench".to_owned(), worker: None };
         let up = AttemptUp {
             attempt: 1,
             process: None,

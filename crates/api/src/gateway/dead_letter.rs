@@ -113,7 +113,7 @@ pub struct TailQuery {
 }
 
 /// How a dead letter is done again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedriveLetter {
     /// Begin from the start, as if nothing had been done; otherwise completed steps and the last
@@ -123,6 +123,13 @@ pub struct RedriveLetter {
     /// Even if it was redriven or discarded already.
     #[serde(default)]
     pub again: bool,
+    /// A registered version of the agent in the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// Whether the version that is current now takes the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
 }
 
 /// Who lets a dead letter go.

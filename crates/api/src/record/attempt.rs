@@ -24,6 +24,12 @@ pub struct AttemptRecord {
     /// How far a starting attempt is.
     #[schemars(with = "Option<AttemptStageWord>")]
     pub stage: Option<errand_model::event::Stage>,
+    /// The machine that it was made on.
+    #[serde(default)]
+    pub host: String,
+    /// The worker that made it, by its name; `null` for a process of the run's own.
+    #[serde(default)]
+    pub worker: Option<String>,
     /// The agent's process.
     pub pid: Option<u32>,
     /// The agent's process group.
@@ -106,6 +112,8 @@ impl From<&Attempt> for AttemptRecord {
             reason: attempt.reason,
             status: status.to_owned(),
             stage,
+            host: attempt.host.clone(),
+            worker: attempt.worker.clone(),
             pid: attempt.process.as_ref().map(|process| process.pid),
             process_group_id: attempt.process_group_id,
             harness: setup.map(|setup| setup.harness.clone()),

@@ -14,7 +14,7 @@ mod schema;
 use std::collections::BTreeMap;
 
 use errand_model::budget::{LimitName, OnExceed};
-use errand_model::event::{RunKind, Trigger};
+use errand_model::event::{AgentRef, RunKind, Trigger};
 use errand_model::{Digest, RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,12 @@ pub struct Record {
     /// The run it repeats.
     #[schemars(with = "Option<String>")]
     pub origin_run_id: Option<RunId>,
+    /// The agent of that run, where this one has another one, or another version of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_agent: Option<RecordAgent>,
+    /// Who asked for it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Whether the caller went on without it.
     pub detached: bool,
     /// The machine of its last attempt, or of its admission.
@@ -187,6 +193,13 @@ pub struct RecordAgent {
     pub digest: Digest,
     /// Where the parcel was built from.
     pub path: String,
+}
+
+impl From<&AgentRef> for RecordAgent {
+    fn from(agent: &AgentRef) -> Self {
+        let AgentRef { name, version, digest, path } = agent.clone();
+        Self { name, version, digest, path }
+    }
 }
 
 fn default_namespace() -> String {

@@ -14,20 +14,26 @@ use super::project::{linked_value, payload_value};
 use crate::words::PauseReasonWord;
 
 /// Why a run is paused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordPause {
-    /// `operator`, `approval`, `input` or `budget`.
+    /// `operator`, `approval`, `input`, `budget` or `secret`.
     #[schemars(with = "PauseReasonWord")]
     pub reason: PauseReason,
     /// Since when.
     #[schemars(with = "i64")]
     pub since_ms: Timestamp,
+    /// Names of the secrets that the next attempt needs and the process that was to start it lacks;
+    /// only where that is the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 impl RecordPause {
-    pub(super) const fn of(status: &Status) -> Option<Self> {
+    pub(super) fn of(status: &Status) -> Option<Self> {
         match status {
-            Status::Paused { since, reason } => Some(Self { reason: *reason, since_ms: *since }),
+            Status::Paused { since, reason, secrets } => {
+                Some(Self { reason: *reason, since_ms: *since, secrets: secrets.clone() })
+            }
             Status::Pending { .. }
             | Status::Running { .. }
             | Status::Completed { .. }

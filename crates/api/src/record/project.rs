@@ -39,12 +39,7 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         kind: run.spec.kind,
         status: run.status.name().to_owned(),
         process_status: process_status(&run.status).to_owned(),
-        agent: RecordAgent {
-            name: run.spec.agent.name.clone(),
-            version: run.spec.agent.version.clone(),
-            digest: run.spec.agent.digest.clone(),
-            path: run.spec.agent.path.clone(),
-        },
+        agent: RecordAgent::from(&run.spec.agent),
         trigger: run.spec.trigger.clone(),
         labels: run.spec.labels.clone(),
         namespace: run
@@ -59,6 +54,8 @@ pub fn project(run: &Run, head: Head, places: Places) -> Record {
         coordinator: coordinator::coordinator(run),
         handoff: coordinator::handoff(run),
         origin_run_id: run.spec.origin_run_id.clone(),
+        origin_agent: run.spec.origin_agent.as_deref().map(RecordAgent::from),
+        by: run.spec.by.clone(),
         detached: run.spec.detached,
         host: run.attempts.last().map_or(&run.spec.host, |attempt| &attempt.host).clone(),
         pid: supervisor.map(|(pid, _)| pid),

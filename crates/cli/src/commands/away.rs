@@ -19,11 +19,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::logs::Screen;
 use super::run::{self, Asked};
-use super::stop::user;
 use super::{family, held_up, push, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::remote::{self, LogAsk, More, Remote};
+use crate::user::user;
 
 /// How long an agent has to end by itself once its command was interrupted.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -191,7 +191,7 @@ impl Away<'_> {
                 if !std::mem::replace(&mut was_interrupted, true) {
                     self.context.printer.note(&held_up::told_to_end(run_id));
                 }
-                let by = user(self.context);
+                let by = Some(user(self.context));
                 let stop = Stop { cause: CancelCause::Interrupted, by, grace };
                 // The output goes on meanwhile; whoever asks again wants it at once.
                 let stopping = self.remote.stop(run_id, &stop);

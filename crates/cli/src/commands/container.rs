@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Wait(args) => wait::run(context, args).await,
         Command::Inspect(args) => inspect_run::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
-        Command::Restart(args) => restart::run(context, args).await,
+        Command::Restart(args) => Box::pin(restart::run(context, args)).await,
         Command::Prune(args) => prune::run(context, args).await,
         Command::Rm(args) => rm::run(context, args).await,
     }

@@ -3,11 +3,12 @@
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Decide};
 use errand_engine::people::{self, What};
-use errand_model::Digest;
 use errand_model::event::ApprovalVerdict;
+use errand_model::{Digest, RunId};
 use serde_json::json;
 
 use super::stop::decider;
+use crate::awaited_secrets;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -79,5 +80,35 @@ pub(crate) async fn run(
     } else {
         context.printer.line(&approval_id)?;
     }
+    check_decided(context, &place, &run_id).await?;
     Ok(0)
+}
+
+/// Fails if a run does not go on with what was decided, since its next attempt lacks secrets. The
+/// decision is recorded all the same, and the note says so.
+pub(super) async fn check_decided(
+    context: &Context,
+    place: &Place,
+    run_id: &str,
+) -> Result<(), Failure> {
+    let checked = check_goes_on(place, run_id).await;
+    if checked.as_ref().is_err_and(|failure| failure.code() == ErrorCode::SecretMissing) {
+        context.printer.note("what was decided is recorded, and is not asked again");
+    }
+    checked
+}
+
+/// Fails if a run does not go on, since its next attempt lacks secrets.
+pub(super) async fn check_goes_on(place: &Place, run_id: &str) -> Result<(), Failure> {
+    let Ok(run_id) = run_id.parse::<RunId>() else { return Ok(()) };
+    let names = match place {
+        Place::Here(engine) => ask::awaited_secrets(engine, &run_id).await?,
+        Place::There(remote) => {
+            remote.record(&run_id).await?.pause.map(|pause| pause.secrets).unwrap_or_default()
+        }
+    };
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(awaited_secrets::failure(&run_id, &names))
 }

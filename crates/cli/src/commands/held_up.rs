@@ -16,6 +16,7 @@ use errand_store::{Change, Changes};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::sleep;
 
+use crate::awaited_secrets;
 use crate::context::Context;
 use crate::moment::relative;
 use crate::render;
@@ -169,6 +170,7 @@ impl ToldPauses {
         let how = match reason {
             PauseReason::Operator => "paused by an operator",
             PauseReason::Budget => "paused, out of budget",
+            PauseReason::Secret => "paused, waits for a secret",
             PauseReason::Approval | PauseReason::Input => {
                 self.hold = None;
                 return Vec::new();
@@ -231,6 +233,7 @@ pub(super) fn way_on(reason: PauseReason, run_id: &RunId) -> String {
             format!("`errand approve {run_id}` or `errand reject {run_id}` decides")
         }
         PauseReason::Input => format!("`errand input {run_id} ANSWER` answers"),
+        PauseReason::Secret => awaited_secrets::way_on(run_id, &[]),
         PauseReason::Budget => {
             format!("`errand resume {run_id} --raise LIMIT=VALUE` allows more, and lets it go on")
         }

@@ -4,6 +4,7 @@ use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Provide};
 use errand_engine::people::{self, What};
 
+use super::decide::check_decided;
 use super::stop::decider;
 use super::submit;
 use crate::context::Context;
@@ -44,14 +45,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let provide = Provide { input_id: args.input, answer, by: decider(context, args.by)? };
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let provided = match &place {
+    let (run_id, provided) = match &place {
         Place::Here(engine) => {
             let id = provide.input_id.as_deref();
             let run_id = people::asker(engine, &run_id, What::Input, id).await?;
-            ask::provide(engine, &run_id, &provide).await?
+            let provided = ask::provide(engine, &run_id, &provide).await?;
+            (run_id, provided)
         }
-        Place::There(remote) => remote.provide(&run_id, &provide).await?,
+        Place::There(remote) => {
+            let provided = remote.provide(&run_id, &provide).await?;
+            (run_id, provided)
+        }
     };
     context.printer.line(&provided)?;
+    check_decided(context, &place, run_id.as_str()).await?;
     Ok(0)
 }

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod agent;
+mod agent_choice;
 pub(crate) mod agents;
 pub(crate) mod approvals;
 pub(crate) mod artifacts;
@@ -66,6 +67,7 @@ pub(crate) mod wake;
 pub(crate) mod worker;
 pub(crate) mod workers;
 
+pub(crate) use agent_choice::RemoteChoice;
 use errand_api::error_code::ErrorCode;
 use errand_model::event::ApprovalVerdict;
 
@@ -89,7 +91,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Logs(args) => logs::run(context, args).await,
         Command::Wait(args) => wait::run(context, args).await,
         Command::Stop(args) => stop::run(context, args).await,
-        Command::Restart(args) => restart::run(context, args).await,
+        Command::Restart(args) => Box::pin(restart::run(context, args)).await,
         Command::Retry(args) => retry::run(context, args).await,
         Command::Fork(args) => fork::run(context, args).await,
         Command::Replay(args) => replay::run(context, args).await,

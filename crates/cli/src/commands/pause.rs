@@ -2,10 +2,10 @@
 
 use errand_engine::ask;
 
-use super::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Arguments of `errand pause`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     for run_id in place.resolve_all(context, &args.runs).await? {
         match &place {
             Place::Here(engine) => {
-                ask::pause(engine, &run_id, user(context)).await?;
+                ask::pause(engine, &run_id, Some(user(context))).await?;
             }
             Place::There(remote) => remote.pause(&run_id).await?,
         }

@@ -2,18 +2,28 @@
 
 use std::time::Duration;
 
-use errand_engine::ask::{Restarted, restart};
+use errand_engine::again;
+use errand_engine::ask::{Restarted, Stop, replace, restart};
+use errand_model::event::CancelCause;
 
-use super::stop::user;
+use super::agent_choice::AgentFlags;
+use super::decide::check_goes_on;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Arguments of `errand restart`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+A run that lives gets another attempt, one that is over a new run, with the same agent, byte for byte.
+With --version, --latest or --agent a run that lives is ended, and a new run begins with that agent: a
+run is made of one parcel.")]
 pub(crate) struct Args {
     /// The run
     run: String,
+    #[command(flatten)]
+    agent: AgentFlags,
     /// How long the current attempt has to end by itself
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     grace_period_ms: u64,
@@ -32,16 +42,27 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
     let record = match &place {
+        Place::Here(engine) if args.agent.is_given() => {
+            let stop = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
+            let choice = args.agent.here(engine)?;
+            let mut submission = Box::pin(replace(engine, &run_id, &stop, choice)).await?;
+            submission.wishes.by = stop.by;
+            super::run::record(engine, &again::start(engine, submission).await?).await?
+        }
         Place::Here(engine) => {
-            let restarted = restart(engine, &run_id, user(context), grace).await?;
+            let restarted = restart(engine, &run_id, Some(user(context)), grace).await?;
             let new = match restarted {
                 Restarted::Attempt(stored) => stored.run.id.clone(),
                 Restarted::Run(new) => new,
             };
             super::run::record(engine, &new).await?
         }
-        Place::There(remote) => remote.restart(&run_id, grace).await?,
+        Place::There(remote) => {
+            let choice = args.agent.there(remote, &run_id).await?;
+            remote.restart(&run_id, grace, choice).await?
+        }
     };
+    check_goes_on(&place, record.run_id.as_str()).await?;
     if record.run_id == run_id {
         context.printer.note(&format!("run {run_id} is at attempt {}", record.attempt));
     } else {

@@ -4,10 +4,11 @@ use errand_engine::{Engine, ask};
 use errand_model::RunId;
 use errand_model::budget::LimitName;
 
-use super::stop::user;
+use super::decide::check_goes_on;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Arguments of `errand resume`.
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             Place::Here(engine) => here(engine, &run_id, &args.raise, by).await?,
             Place::There(remote) => remote.resume(&run_id, &args.raise).await?,
         }
+        check_goes_on(&place, run_id.as_str()).await?;
         context.printer.line(run_id.as_str())?;
     }
     Ok(0)
@@ -42,16 +44,15 @@ async fn here(
     engine: &Engine,
     run_id: &RunId,
     raise: &[(LimitName, u64)],
-    by: Option<String>,
+    by: String,
 ) -> Result<(), Failure> {
     if !raise.is_empty() {
-        let name = by.clone().unwrap_or_else(|| "somebody".to_owned());
-        let raised = ask::raise(engine, run_id, raise, name).await?;
+        let raised = ask::raise(engine, run_id, raise, by.clone()).await?;
         // One that is not held has what it needs.
         if !ask::is_held(&raised.run) {
             return Ok(());
         }
     }
-    ask::resume(engine, run_id, by).await?;
+    ask::resume(engine, run_id, Some(by)).await?;
     Ok(())
 }

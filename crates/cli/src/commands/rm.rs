@@ -1,8 +1,14 @@
 //! `errand rm`: remove runs.
 
+use errand_api::audit::Action;
+use errand_engine::Engine;
+use errand_engine::audit::{self, Deed};
 use errand_engine::garbage::{self, Released};
-use errand_engine::remove::{remove, remove_by_force};
+use errand_engine::remove::{removable, remove, remove_by_force};
+use errand_model::RunId;
+use serde_json::json;
 
+use super::keys::actor;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
@@ -32,9 +38,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     for run_id in ids {
         match &place {
             Place::Here(engine) if args.force => {
+                note_removal(context, engine, &run_id).await;
                 released.extend(remove_by_force(engine, &run_id).await?);
             }
-            Place::Here(engine) => released.extend(remove(engine, &run_id).await?),
+            Place::Here(engine) => {
+                drop(Box::pin(removable(engine, &run_id)).await?);
+                note_removal(context, engine, &run_id).await;
+                released.extend(remove(engine, &run_id).await?);
+            }
             Place::There(remote) => remote.remove(&run_id, args.force).await?,
         }
         context.printer.line(run_id.as_str())?;
@@ -43,4 +54,18 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         garbage::free(engine, released).await?;
     }
     Ok(0)
+}
+
+/// Records in the audit log that a run is removed: that somebody removed it is all that is left of it.
+async fn note_removal(context: &Context, engine: &Engine, run_id: &RunId) {
+    let Ok(Some(stored)) = engine.store().load(run_id).await else { return };
+    let deed = Deed {
+        namespace: stored.run.spec.namespace.as_deref(),
+        action: Action::RunRemoved,
+        object: run_id.as_str(),
+        by: &actor(context),
+        detail: json!({ "agent": stored.run.spec.agent.name }),
+    };
+    // On a disk that is full nothing can be added, and removing makes room.
+    drop(audit::record(engine, deed).await);
 }

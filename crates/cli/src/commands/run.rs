@@ -25,9 +25,11 @@ use tokio::sync::mpsc;
 
 use super::submit::{self, Checked, Common};
 use super::{away, family, held_up};
+use crate::awaited_secrets;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{self, exit_code_of};
+use crate::user::user;
 
 /// Output that may wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
@@ -232,9 +234,10 @@ fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
 pub(crate) async fn carry_on(
     context: &Context,
     engine: &Engine,
-    submission: Submission,
+    mut submission: Submission,
     json: bool,
 ) -> Result<u8, Failure> {
+    submission.wishes.by = Some(user(context));
     again::check(engine, &submission)?;
     if submission.wishes.detached || submission.wishes.placement.is_some() {
         return detach(context, engine, submission, json).await;
@@ -458,9 +461,13 @@ pub(super) fn report(
     if record.status == "paused" {
         let what = render::status(record, errand_agent::SystemClock.now());
         context.printer.note(&format!("run {} is {what}", record.run_id));
-        let hint = match record.pause.map(|pause| pause.reason) {
+        let hint = match record.pause.as_ref().map(|pause| pause.reason) {
             Some(reason @ (PauseReason::Operator | PauseReason::Budget)) => {
                 held_up::way_on(reason, &record.run_id)
+            }
+            Some(PauseReason::Secret) => {
+                let names = record.pause.as_ref().map(|pause| pause.secrets.clone());
+                awaited_secrets::way_on(&record.run_id, &names.unwrap_or_default())
             }
             Some(PauseReason::Approval | PauseReason::Input) | None => {
                 "`errand approvals ls` tells more; `errand approve`, `errand reject` or \

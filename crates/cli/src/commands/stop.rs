@@ -11,6 +11,7 @@ use errand_model::event::CancelCause;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Arguments of `errand stop`.
 #[derive(Debug, clap::Args)]
@@ -32,7 +33,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let ids = place.resolve_all(context, &args.runs).await?;
     let grace =
         if args.force { Duration::ZERO } else { Duration::from_millis(args.grace_period_ms) };
-    let ask = Stop { cause: CancelCause::Stopped, by: user(context), grace };
+    let ask = Stop { cause: CancelCause::Stopped, by: Some(user(context)), grace };
     for run_id in ids {
         let (was_over, status) = match &place {
             Place::Here(engine) => here(engine, &run_id, &ask).await?,
@@ -58,19 +59,12 @@ async fn here(engine: &Engine, run_id: &RunId, ask: &Stop) -> Result<(bool, Stri
     Ok((false, ended.run.status.name().to_owned()))
 }
 
-/// Who asks, for the record.
-pub(crate) fn user(context: &Context) -> Option<String> {
-    let name = context.variable("USER").or_else(|| context.variable("LOGNAME"));
-    name.and_then(|name| name.to_str()).map(str::to_owned)
-}
-
 /// The longest name of somebody who decides.
 const DECIDER_LIMIT_BYTES: usize = 200;
 
 /// Who decides: as typed, or else the user by name, or else by number.
 pub(crate) fn decider(context: &Context, typed: Option<String>) -> Result<String, Failure> {
-    let name = typed.or_else(|| user(context));
-    let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    let name = typed.unwrap_or_else(|| user(context));
     let is_name = !name.trim().is_empty() && !name.contains(char::is_control);
     if is_name && name.len() <= DECIDER_LIMIT_BYTES {
         return Ok(name);

@@ -17,6 +17,7 @@ use errand_model::event::{RunKind, ServiceSpec, Trigger, TriggerKind};
 
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::user::user;
 
 /// The largest payload.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
@@ -105,6 +106,8 @@ pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failu
             .and_then(|_| variable("TRACESTATE"))
             .filter(|state| trace_context::is_tracestate(state)),
         traceparent,
+        caller_env: None,
+        by: Some(user(context)),
     })
 }
 

@@ -7,6 +7,7 @@ use errand_model::{RunId, Timestamp};
 use reqwest::Method;
 
 use super::Remote;
+use crate::commands::RemoteChoice;
 use crate::failure::Failure;
 
 /// Dead letters that are asked for at once.
@@ -64,8 +65,13 @@ impl Remote {
     }
 
     /// Does a dead letter again. Returns the new run.
-    pub(crate) async fn redrive(&self, run_id: &RunId, how: Redrive) -> Result<RunId, Failure> {
-        let body = RedriveLetter { from_start: how.from_start, again: how.again };
+    pub(crate) async fn redrive(
+        &self,
+        run_id: &RunId,
+        Redrive { from_start, again }: Redrive,
+        RemoteChoice { version, latest }: RemoteChoice,
+    ) -> Result<RunId, Failure> {
+        let body = RedriveLetter { from_start, again, version, latest };
         let path = ["dead-letters", run_id.as_str(), "redrive"];
         let redriven: Redriven = self.post(&path, &body).await?;
         Ok(redriven.redriven_as)

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use super::answer::not_a_server;
 use super::patience::Patience;
 use super::{More, Remote, UsageAsk};
+use crate::commands::RemoteChoice;
 use crate::failure::Failure;
 
 /// Runs that are asked for at once.
@@ -242,8 +243,14 @@ impl Remote {
     }
 
     /// Begins a run anew. Returns the run that does it: the same while it lives.
-    pub(crate) async fn restart(&self, run_id: &RunId, time: Duration) -> Result<Record, Failure> {
-        self.post(&["runs", run_id.as_str(), "restart"], &grace(time)).await
+    pub(crate) async fn restart(
+        &self,
+        run_id: &RunId,
+        time: Duration,
+        choice: RemoteChoice,
+    ) -> Result<Record, Failure> {
+        let body = with_choice(grace(time), choice);
+        self.post(&["runs", run_id.as_str(), "restart"], &body).await
     }
 
     /// Holds a run.
@@ -294,8 +301,13 @@ impl Remote {
     }
 
     /// A new run that goes on where one stopped.
-    pub(crate) async fn retry(&self, run_id: &RunId) -> Result<Record, Failure> {
-        self.ask(self.request(Method::POST, &["runs", run_id.as_str(), "retry"])).await
+    pub(crate) async fn retry(
+        &self,
+        run_id: &RunId,
+        choice: RemoteChoice,
+    ) -> Result<Record, Failure> {
+        let body = with_choice(json!({}), choice);
+        self.post(&["runs", run_id.as_str(), "retry"], &body).await
     }
 
     /// A new run that begins in the middle of one.
@@ -381,6 +393,17 @@ fn grace(time: Duration) -> Value {
         return json!({ "force": true });
     }
     json!({ "grace_period": format!("{}ms", time.as_millis()) })
+}
+
+/// A request for a run that does another one again, with the agent that is chosen for that.
+fn with_choice(mut body: Value, choice: RemoteChoice) -> Value {
+    if let Some(version) = choice.version {
+        body["version"] = version.into();
+    }
+    if let Some(latest) = choice.latest {
+        body["latest"] = latest.into();
+    }
+    body
 }
 
 fn replay(policy: &str, agent: Option<String>) -> Value {

@@ -190,7 +190,7 @@ fn time_is_a_budget_too() {
 }
 
 /// Days are those of UTC. A test that spends what one has waits for the next one when little is left.
-fn let_the_day_last() {
+pub(crate) fn let_the_day_last() {
     use errand_agent::Clock as _;
     const DAY_MS: i64 = 24 * 3_600 * 1_000;
     let left_ms = || DAY_MS - errand_agent::SystemClock.now().as_millis().rem_euclid(DAY_MS);

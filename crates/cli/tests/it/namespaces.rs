@@ -162,3 +162,29 @@ fn every_route_refuses_a_key_without_its_scope_and_nobody_without_a_key() {
     }
     assert_eq!(world.seen()[..2], before);
 }
+
+#[test]
+fn agents_of_one_name_in_two_namespaces_share_neither_state_nor_day_nor_inventory() {
+    crate::budgets::let_the_day_last();
+    let sandbox = sandbox();
+    let keys =
+        ["team-a", "team-b"].map(|team| (team, key(&sandbox, team, ALL, &["--namespace", team])));
+    let server = Server::start(&sandbox, &["--slots", "1"]);
+    let script = "ls \"$ERRAND_STATE_DIR\"; touch \"$ERRAND_STATE_DIR/seen-$1\"\n\
+                  errand agent reserve tool --tool mail > /dev/null && echo granted\n\
+                  errand agent emit tool.called '{\"name\": \"mail\"}'\n";
+    let agent = Agent::shell(script).named("twin").spec("budgets: { tool_calls_per_day: 1 }");
+    let folder = sandbox.agent(&agent);
+    drop(sandbox.tool("tar", ["-cf", "agent.tar", "-C"]).arg(folder).arg(".").run().ok());
+    let archive = std::fs::read(sandbox.path("agent.tar")).expect("an archive");
+    for (team, key) in &keys {
+        let push = Request::post("/v1/agents", archive.clone());
+        drop(with(&server, push.header("Content-Type", "application/x-tar"), key).expect(201));
+        let body = json!({ "agent": "twin" });
+        let ended = with(&server, json_request("POST", "/v1/runs/wait", &body), key).expect(200);
+        assert_eq!(ended.json()["output"], "granted\n", "{team}: {}", ended.body);
+        assert!(sandbox.registry().join(format!("state/@{team}/twin")).is_dir());
+        let boms = with(&server, Request::new("GET", "/v1/boms/twin"), key).expect(200).json();
+        assert_eq!(boms["boms"].as_array().map(Vec::len), Some(1), "{boms:#}");
+    }
+}

@@ -4,6 +4,7 @@
 //! come to. What is taken over becomes part of the new run's own journal and workspace: the old run
 //! can be removed.
 
+mod choice;
 mod fork;
 mod redrive;
 mod retry;
@@ -15,6 +16,7 @@ use errand_model::inherit::{Heritage, Upto, inherit};
 use errand_model::run::Run;
 use errand_store::Stored;
 
+pub use choice::{AgentChoice, chosen};
 pub use fork::fork;
 pub use redrive::{Redrive, redrive};
 pub use retry::retry;
@@ -86,13 +88,16 @@ pub(crate) fn with_parcel(
             placement: spec.placement.clone().filter(|_| family::of(old).is_none()),
             traceparent: None,
             tracestate: None,
+            // Folders of another machine are nothing here.
+            caller_env: spec.caller_env.clone().filter(|_| spec.host == engine.holder().host),
+            by: None,
         },
         service: service(old),
         // It is no step of the coordinator that the old one was a step of.
         parent: spec.parent_run_id.clone().filter(|_| spec.member.is_none()),
         origin: Some(old.id.clone()),
         member: None,
-        lineage: Lineage::default(),
+        lineage: Lineage { agent: Some(spec.agent.clone()), ..Lineage::default() },
     })
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{TRIES, ask};
 use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, reconcile, rest};
+use crate::{Engine, Error, environment, parcels, reconcile, rest};
 
 /// How long a supervisor may take to do it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -111,17 +111,21 @@ async fn begin(
     }
 }
 
-/// Lets a run go on that somebody held. It may still wait for a person.
+/// Lets a run go on that somebody held, or that waits for secrets. It may still wait for a person.
 ///
 /// # Errors
 ///
 /// [`Unanswerable::NotPaused`] if nobody held it, [`Unanswerable::RunOver`] if it is over;
 /// [`Rejection::BudgetSpent`] if a limit holds it that leaves as little room as before.
+/// [`Error::AwaitsSecrets`] if it waits for secrets that are not here either.
 pub async fn resume(engine: &Engine, run_id: &RunId, by: Option<String>) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     people::over(&stored.run)?;
     if reconcile::rests_until_boot(engine, &stored) {
         return bring_back(engine, &stored, by).await;
+    }
+    if awaits_secrets(&stored.run) {
+        return with_secrets(engine, &stored, by).await;
     }
     if !is_held(&stored.run) {
         let (run_id, status) = (run_id.clone(), stored.run.status.name());
@@ -142,7 +146,7 @@ async fn refuse_spent_day(engine: &Engine, run: &Run) -> Result<(), Error> {
         return Ok(());
     }
     let today = Day::of(engine.now());
-    let standing = engine.store().day_standing(&run.spec.agent.name, today).await?;
+    let standing = engine.store().day_standing(&run.spec.agent_key(), today).await?;
     match run.day_still_spent(standing.used) {
         Some(Denied { limit, used, allowed }) => {
             let run_id = run.id.clone();
@@ -163,6 +167,36 @@ async fn bring_back(engine: &Engine, stored: &Stored, by: Option<String>) -> Res
         Waited::Reached(stored) => Ok(*stored),
         Waited::TimedOut(stored) => Err(still(&stored)),
     }
+}
+
+/// Lets a run go on that waits for secrets, or the agents of a coordinator that waits with them.
+async fn with_secrets(
+    engine: &Engine,
+    stored: &Stored,
+    by: Option<String>,
+) -> Result<Stored, Error> {
+    let run = &stored.run;
+    if run.coordination.is_some() {
+        for child in children(run) {
+            let child = wait::load(engine, &child).await?;
+            if awaits_secrets(&child.run) {
+                let resumed = Box::pin(with_secrets(engine, &child, by.clone())).await;
+                resumed.map(drop).or_else(gone)?;
+            }
+        }
+        return wait::load(engine, &run.id).await;
+    }
+    // Where another process makes the attempt, only that one knows.
+    if run.spec.placement.is_none() {
+        let parcel = parcels::open(engine, &run.spec.agent.digest)?;
+        let names = environment::lacking(engine.surroundings(), &parcel.agent);
+        if !names.is_empty() {
+            return Err(Error::AwaitsSecrets { run_id: run.id.clone(), names });
+        }
+    }
+    let command: Command = Resume { by: by.clone() }.into();
+    let kind = RequestKind::Resume { by };
+    bring_about(engine, &run.id, (&command, &kind), |run| !awaits_secrets(run)).await
 }
 
 /// Allows a run more, whether it is held or not. Limits that are as high already stay so.
@@ -186,6 +220,24 @@ pub async fn raise(
         limits.iter().all(|(limit, allowed)| run.allowed(*limit) >= Some(*allowed))
     })
     .await
+}
+
+/// Whether the run waits for secrets that its next attempt needs.
+pub fn awaits_secrets(run: &Run) -> bool {
+    matches!(run.status, Status::Paused { reason: PauseReason::Secret, .. })
+}
+
+/// Returns the names of the secrets that a run waits for; none if it waits for none.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn awaited_secrets(engine: &Engine, run_id: &RunId) -> Result<Vec<String>, Error> {
+    let stored = engine.store().load(run_id).await?;
+    Ok(match stored.map(|stored| stored.run.status) {
+        Some(Status::Paused { secrets, .. }) => secrets,
+        Some(_) | None => Vec::new(),
+    })
 }
 
 /// Whether somebody holds the run: an operator, or its budget.

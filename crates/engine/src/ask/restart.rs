@@ -7,7 +7,9 @@ use errand_model::run::{AttemptState, Restart};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
-use super::ask;
+use super::{Stop, ask};
+use crate::admit::Submission;
+use crate::again::AgentChoice;
 use crate::wait::{self, Waited};
 use crate::{Engine, Error, again, reconcile, rest};
 
@@ -37,7 +39,7 @@ pub async fn restart(
 ) -> Result<Restarted, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     if stored.run.status.is_terminal() {
-        return again(engine, &stored).await.map(Restarted::Run);
+        return again(engine, &stored, by).await.map(Restarted::Run);
     }
     if stored.run.coordination.is_some() {
         let reason = "is a coordinator without a process of its own: restart one of its children";
@@ -49,11 +51,11 @@ pub async fn restart(
         rest::command(engine, &stored, &Restart { by, grace }.into()).await?;
         return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
     }
-    match ask(engine, &stored, RequestKind::Restart { by, grace }).await {
+    match ask(engine, &stored, RequestKind::Restart { by: by.clone(), grace }).await {
         Ok(()) => {}
         Err(Error::Store(errand_store::Error::Sealed { .. })) => {
             let ended = wait::load(engine, run_id).await?;
-            return again(engine, &ended).await.map(Restarted::Run);
+            return again(engine, &ended, by).await.map(Restarted::Run);
         }
         Err(error) => return Err(error),
     }
@@ -71,7 +73,7 @@ pub async fn restart(
         Waited::Reached(stored)
             if stored.run.status.is_terminal() && stored.run.last_attempt_number() == before =>
         {
-            again(engine, &stored).await.map(Restarted::Run)
+            again(engine, &stored, by).await.map(Restarted::Run)
         }
         Waited::Reached(stored) => Ok(Restarted::Attempt(stored)),
         Waited::TimedOut(stored) => Err(Error::StillLive {
@@ -82,7 +84,39 @@ pub async fn restart(
     }
 }
 
+/// Restarts a run with another agent: one that lives is ended first, since a run is made of one parcel.
+/// Returns what is to be admitted in its place.
+///
+/// # Errors
+///
+/// As [`restart`]; whatever keeps the chosen agent from doing this is found before the run is ended.
+pub async fn replace(
+    engine: &Engine,
+    run_id: &RunId,
+    stop: &Stop,
+    choice: AgentChoice,
+) -> Result<Submission, Error> {
+    let stored = again::reconciled(engine, run_id).await?;
+    if stored.run.spec.member.is_some() && !stored.run.status.is_terminal() {
+        let reason = "is a step of a coordinator, which pins its agents: restart that";
+        return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
+    }
+    let submission = again::submission(engine, &stored.run)?;
+    let submission = again::chosen(engine, submission, choice).await?;
+    again::check(engine, &submission)?;
+    if stored.run.status.is_terminal() {
+        return Ok(submission);
+    }
+    let (parcel, source) = (Box::new(submission.parcel), submission.source);
+    let ended = super::stop(engine, run_id, stop).await?;
+    // Schedules stand where they stood when it ended.
+    let submission = again::submission(engine, &ended.run)?;
+    again::chosen(engine, submission, AgentChoice::Parcel(parcel, source)).await
+}
+
 /// A new run of the same parcel with the same input and settings.
-async fn again(engine: &Engine, old: &Stored) -> Result<RunId, Error> {
-    again::start(engine, again::submission(engine, &old.run)?).await
+async fn again(engine: &Engine, old: &Stored, by: Option<String>) -> Result<RunId, Error> {
+    let mut submission = again::submission(engine, &old.run)?;
+    submission.wishes.by = by;
+    again::start(engine, submission).await
 }

@@ -154,6 +154,7 @@ fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> 
         placement: Some(placement(coordinator)),
         traceparent: spec.traceparent.clone(),
         tracestate: spec.tracestate.clone(),
+        caller_env: spec.caller_env.clone(),
         ..Wishes::default()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
-use errand_model::event::{CancelCause, PauseReason};
+use errand_model::event::CancelCause;
 use errand_model::run::{Attempt, Run, Status};
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces, Stored};
 use tokio::sync::watch;
@@ -140,10 +140,7 @@ pub async fn hand_on(engine: &Engine, stored: &Stored) -> Result<(), Error> {
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 fn waits_for_people(run: &Run) -> bool {
-    let waits = matches!(
-        run.status,
-        Status::Paused { reason: PauseReason::Approval | PauseReason::Input, .. }
-    );
+    let waits = matches!(run.status, Status::Paused { reason, .. } if reason.is_missing());
     waits && run.is_coordinating()
 }
 

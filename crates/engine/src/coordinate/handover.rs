@@ -168,6 +168,8 @@ fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
         placement: spec.placement.as_ref().map(place),
         traceparent: spec.traceparent.clone(),
         tracestate: spec.tracestate.clone(),
+        caller_env: spec.caller_env.clone(),
+        by: None,
     }
 }
 

@@ -316,6 +316,8 @@ impl Wakes {
             placement: None,
             traceparent: None,
             tracestate: None,
+            caller_env: run.spec.caller_env.clone(),
+            by: None,
         });
         Submission {
             parcel: self.parcel.clone(),

@@ -28,7 +28,7 @@ use errand_model::event::{
 use errand_model::price::PriceTable;
 use errand_model::run::{Command, Effect, Report};
 use errand_model::spend::Book;
-use errand_model::step::{self, Begin, StepRefused, StepState};
+use errand_model::step::{self, Begin, Inherited, StepRefused, StepState};
 use errand_model::{Digest, Payload};
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast, watch};
@@ -288,8 +288,13 @@ impl Backend for Desk {
             allowance: std::collections::BTreeMap::new(),
         };
         let mut done = None;
-        let recorded = self.journal.record_start(|_, steps| {
-            let events = match step::begin(steps.get(&started.key), started.clone())? {
+        let recorded = self.journal.record_start(|run, steps| {
+            let inherited = match run.spec.origin_agent {
+                Some(_) => Inherited::FromOtherAgent,
+                None => Inherited::FromSameAgent,
+            };
+            let existing = steps.get(&started.key);
+            let events = match step::begin(existing, started.clone(), inherited)? {
                 Begin::Run(event) => vec![*event],
                 Begin::Done(result) => {
                     done = Some(result.clone());

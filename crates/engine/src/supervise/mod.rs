@@ -13,6 +13,7 @@ mod prepare;
 mod produced;
 mod replay;
 mod requests;
+mod secrets;
 mod session;
 mod start;
 mod turn;
@@ -35,6 +36,7 @@ pub(crate) use outcome::of_preparation;
 pub use outcome::{chain, retry_note};
 pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
+pub(crate) use secrets::spoken as spoken_secrets;
 pub(crate) use start::start;
 pub(crate) use turn::SUPERSEDED_GRACE;
 pub use usher::{HangUp, Orders, Usher};
@@ -231,6 +233,9 @@ async fn under_lease(
             // It was held before this process came to carry it on.
             engine.store().give_back(journal.run_id(), journal.epoch()).await?;
         }
+        return Ok(Next::Over);
+    }
+    if secrets::awaited(engine, journal, company).await? {
         return Ok(Next::Over);
     }
     let (kind, is_coordinator) = journal.look(|run, _| (run.spec.kind, run.spec.plan.is_some()));

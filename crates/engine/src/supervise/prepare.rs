@@ -99,11 +99,12 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         workspaces.prepare(&run.id, &mode(&agent.workspace), Path::new(&run.spec.cwd))?;
     handover::put_artifacts(engine, run, &workspace)?;
     let own = own_variables(engine, run, (&parcel, &workspace), &files, &token);
-    let search_path = environment::search_path(engine.surroundings());
+    let search_path =
+        environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
     let spec = Spec {
         run_id: run.id.clone(),
         argv: command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?,
-        env: environment::of_attempt(engine.surroundings(), agent, &run.spec.env, &secrets, own),
+        env: environment::of_attempt(engine.surroundings(), agent, &run.spec, &secrets, own),
         cwd: workspace,
         stdin: match &input {
             None => Input::Empty,
@@ -180,7 +181,7 @@ fn own_variables(
         ("ERRAND_OUTPUT", files.output.as_os_str().into()),
         ("ERRAND_BRIEF", files.brief.as_os_str().into()),
         ("ERRAND_ROOT", engine.registry().root().into()),
-        ("ERRAND_STATE_DIR", engine.registry().state().join(&run.spec.agent.name).into()),
+        ("ERRAND_STATE_DIR", state_folder(engine, run).into()),
         ("ERRAND_API", api),
         ("ERRAND_TOKEN", token.into()),
     ];
@@ -193,6 +194,18 @@ fn own_variables(
         own.push(("TRACESTATE", state.into()));
     }
     own
+}
+
+/// Returns the folder that is left to the agent from run to run. Agents of the same name in two
+/// namespaces have nothing in common: `state/<agent>` in the default namespace, and
+/// `state/@<namespace>/<agent>` in any other one; no agent's name begins with `@`.
+fn state_folder(engine: &Engine, run: &Run) -> PathBuf {
+    let all = engine.registry().state();
+    let of_namespace = match &run.spec.namespace {
+        Some(namespace) => all.join(format!("@{namespace}")),
+        None => all,
+    };
+    of_namespace.join(&run.spec.agent.name)
 }
 
 fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
@@ -209,7 +222,7 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         _ => {}
     }
     private.create(&folder).map_err(Error::io("create", &folder))?;
-    let state = registry.state().join(&run.spec.agent.name);
+    let state = state_folder(engine, run);
     private.create(&state).map_err(Error::io("create", &state))?;
     let files = AttemptFiles {
         input: folder.join("input"),

@@ -16,16 +16,15 @@ use crate::{Engine, Error, bom};
 ///
 /// As [`Journal::command`].
 pub(crate) async fn start(engine: &Engine, journal: &Journal) -> Result<Result<(), Error>, Error> {
-    let (agent, plan, number) = journal.look(|run, _| {
-        (run.spec.agent.clone(), run.spec.plan.clone(), run.last_attempt_number() + 1)
-    });
+    let (spec, number) = journal.look(|run, _| (run.spec.clone(), run.last_attempt_number() + 1));
     let holder = engine.holder();
     let start = StartAttempt {
         epoch: journal.epoch(),
         supervisor: holder.process.clone(),
         host: holder.host.clone(),
+        worker: journal.worker().cloned(),
     };
-    let (mut events, mut failed) = match bom::pin(engine, &agent, plan.as_deref()).await {
+    let (mut events, mut failed) = match bom::pin(engine, &spec).await {
         Ok(bom) => {
             let pinned = BomPinned { generation: bom.generation, digest: bom.digest };
             (vec![EventBody::BomPinned(pinned)], Ok(()))

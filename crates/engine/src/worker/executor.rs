@@ -94,6 +94,7 @@ async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Er
             epoch: lease.epoch,
             supervisor: holder.process.clone(),
             host: holder.host.clone(),
+            worker: lease.holder.worker.clone(),
         }
         .into(),
     )?;

@@ -75,7 +75,7 @@ impl World {
         let (stored, lease) = self.held().await;
         let supervisor = self.dead.holder().process.clone();
         let host = self.dead.holder().host.clone();
-        let start = StartAttempt { epoch: lease.epoch, supervisor, host };
+        let start = StartAttempt { epoch: lease.epoch, supervisor, host, worker: None };
         let up = AttemptUp {
             attempt: 1,
             process: None,

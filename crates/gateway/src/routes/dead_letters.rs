@@ -9,7 +9,7 @@ use errand_api::gateway::dead_letter::{
     RedriveLetter, RedriveLetters, RedrivenLetters, RefusedLetter, TailQuery,
 };
 use errand_engine::admit::{self, Submission};
-use errand_engine::again::{self, Redrive};
+use errand_engine::again::{self, AgentChoice, Redrive};
 use errand_engine::view;
 use errand_model::{RunId, Timestamp};
 use errand_store::Admitted;
@@ -18,6 +18,7 @@ use errand_store::{DeadLetterFilter, Discard, Namespaces};
 use super::by::by;
 use super::list_runs::page_limit;
 use crate::Gateway;
+use crate::again::choice;
 use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun, Query};
 use crate::refusal::Refusal;
@@ -78,16 +79,25 @@ pub(crate) async fn get_dead_letter(
 /// Does one again.
 pub(crate) async fn redrive_dead_letter(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
     JsonBody(body): JsonBody<RedriveLetter>,
 ) -> Result<(StatusCode, Json<Redriven>), Refusal> {
     let how = Redrive { from_start: body.from_start, again: body.again };
-    let redriven = redrive(&gateway, &stored.run.id, how).await?;
+    let choice = choice(body.version, body.latest)?;
+    let redriven = redrive(&gateway, &caller, &stored.run.id, (how, choice)).await?;
     Ok((StatusCode::ACCEPTED, Json(redriven)))
 }
 
-async fn redrive(gateway: &Gateway, run_id: &RunId, how: Redrive) -> Result<Redriven, Refusal> {
+async fn redrive(
+    gateway: &Gateway,
+    caller: &Caller,
+    run_id: &RunId,
+    (how, choice): (Redrive, AgentChoice),
+) -> Result<Redriven, Refusal> {
     let submission = again::redrive(gateway.engine(), run_id, how).await?;
+    let mut submission = again::chosen(gateway.engine(), submission, choice).await?;
+    submission.wishes.by = Some(caller.name());
     let redriven_as = queue(gateway, submission).await?;
     Ok(Redriven { run_id: run_id.clone(), redriven_as })
 }
@@ -145,7 +155,7 @@ pub(crate) async fn redrive_dead_letters(
     let mut done = RedrivenLetters { redriven: Vec::new(), refused: Vec::new() };
     let filter = filter(&caller, body.agent, body.code);
     for run_id in chosen(&gateway, filter, body.limit).await? {
-        match redrive(&gateway, &run_id, how).await {
+        match redrive(&gateway, &caller, &run_id, (how, AgentChoice::Recorded)).await {
             Ok(redriven) => done.redriven.push(redriven),
             Err(refusal) => done.refused.push(refused(&run_id, &refusal)),
         }

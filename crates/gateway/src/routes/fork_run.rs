@@ -8,6 +8,7 @@ use errand_engine::again;
 use super::create_run::queued;
 use crate::Gateway;
 use crate::again::start;
+use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun};
 use crate::refusal::Refusal;
 use crate::submit::input;
@@ -15,6 +16,7 @@ use crate::submit::input;
 /// Queues the new run.
 pub(crate) async fn fork_run(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
     JsonBody(request): JsonBody<ForkRequest>,
 ) -> Result<Response, Refusal> {
@@ -22,5 +24,5 @@ pub(crate) async fn fork_run(
     if let Some(value) = &request.input {
         submission.input = Some(input(value)?);
     }
-    queued(&gateway, start(&gateway, submission).await?).await
+    queued(&gateway, start(&gateway, &caller, submission).await?).await
 }

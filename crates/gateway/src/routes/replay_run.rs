@@ -47,7 +47,7 @@ pub(crate) async fn replay_run(
             replay::live(engine, run_id, by, agent).await?
         }
     };
-    queued(&gateway, start(&gateway, submission).await?).await
+    queued(&gateway, start(&gateway, &caller, submission).await?).await
 }
 
 /// The agent that takes the place of the recorded one.

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use errand_api::gateway::run::RestartRequest;
 use errand_engine::again;
-use errand_engine::ask::{Restarted, restart};
+use errand_engine::ask::{Restarted, Stop, replace, restart};
+use errand_model::event::CancelCause;
 
 use super::cancel_run::grace;
 use super::create_run::queued;
 use crate::Gateway;
-use crate::again::start;
+use crate::again::{choice, start};
 use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun};
 use crate::record::whole_record;
@@ -26,9 +27,15 @@ pub(crate) async fn restart_run(
     let grace = grace(request.grace_period.as_deref(), request.force)?;
     let run_id = &stored.run.id;
     let engine = gateway.engine();
+    let choice = choice(request.version, request.latest)?;
+    if !choice.is_recorded() {
+        let stop = Stop { cause: CancelCause::Stopped, by: Some(caller.name()), grace };
+        let submission = Box::pin(replace(engine, run_id, &stop, choice)).await?;
+        return queued(&gateway, start(&gateway, &caller, submission).await?).await;
+    }
     if stored.run.status.is_terminal() {
         let submission = again::anew(engine, run_id).await?;
-        return queued(&gateway, start(&gateway, submission).await?).await;
+        return queued(&gateway, start(&gateway, &caller, submission).await?).await;
     }
     match restart(engine, run_id, Some(caller.name()), grace).await? {
         Restarted::Attempt(stored) => {

@@ -2,19 +2,25 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use errand_api::gateway::run::RetryRequest;
 use errand_engine::again;
 
 use super::create_run::queued;
 use crate::Gateway;
-use crate::again::start;
-use crate::extract::OneRun;
+use crate::again::{choice, start};
+use crate::auth::Caller;
+use crate::extract::{JsonBody, OneRun};
 use crate::refusal::Refusal;
 
 /// Queues the new run.
 pub(crate) async fn retry_run(
     State(gateway): State<Gateway>,
+    caller: Caller,
     OneRun(stored): OneRun,
+    JsonBody(request): JsonBody<RetryRequest>,
 ) -> Result<Response, Refusal> {
+    let choice = choice(request.version, request.latest)?;
     let submission = again::retry(gateway.engine(), &stored.run.id).await?;
-    queued(&gateway, start(&gateway, submission).await?).await
+    let submission = again::chosen(gateway.engine(), submission, choice).await?;
+    queued(&gateway, start(&gateway, &caller, submission).await?).await
 }

@@ -159,7 +159,7 @@ impl<'a> Desk<'a> {
 
     /// Starts a child: there is an id for it, and a part of the budgets.
     pub(super) fn start(&mut self, start: Start, ids: Vec<String>) {
-        if let Some(PauseReason::Approval | PauseReason::Input) = self.paused {
+        if self.paused.is_some_and(PauseReason::is_missing) {
             self.record(EventBody::RunResumed(crate::event::RunResumed { by: None }));
         }
         let agent = self.plan.agents.get(&start.name);

@@ -87,16 +87,14 @@ impl Desk<'_> {
             && self.state.waiting >= live
             && self.state.releasing == 0
             && !self.turn.looks_again;
-        let waits_for = |child: &LiveChild| {
-            child.waits_for.filter(|it| matches!(it, PauseReason::Approval | PauseReason::Input))
-        };
+        let waits_for = |child: &LiveChild| child.waits_for.filter(|it| it.is_missing());
         let children = all_wait.then(|| self.state.live.values());
         let reason = children.and_then(|mut children| children.find_map(waits_for));
         match (self.paused, reason) {
             (None, Some(reason)) => {
-                self.record(EventBody::RunPaused(RunPaused { reason, by: None }));
+                self.record(EventBody::RunPaused(RunPaused::new(reason, None)));
             }
-            (Some(PauseReason::Approval | PauseReason::Input), None) => {
+            (Some(reason), None) if reason.is_missing() => {
                 self.record(EventBody::RunResumed(RunResumed { by: None }));
             }
             (None, None) | (Some(_), Some(_) | None) => {}

@@ -169,7 +169,7 @@ impl Desk<'_> {
         match Control::read(payload) {
             Some(Control::Pause) if !self.is_held() => {
                 let reason = PauseReason::Operator;
-                self.record(EventBody::RunPaused(RunPaused { reason, by }));
+                self.record(EventBody::RunPaused(RunPaused::new(reason, by)));
             }
             Some(Control::Resume) if self.paused == Some(PauseReason::Operator) => {
                 self.record(EventBody::RunResumed(RunResumed { by }));

@@ -58,7 +58,7 @@ impl Desk<'_> {
             OnExceed::Pause => {
                 if !self.is_held() {
                     let reason = PauseReason::Budget;
-                    self.record(EventBody::RunPaused(RunPaused { reason, by: None }));
+                    self.record(EventBody::RunPaused(RunPaused::new(reason, None)));
                 }
             }
             OnExceed::Cancel => {

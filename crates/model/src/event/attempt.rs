@@ -22,6 +22,9 @@ pub struct AttemptStarted {
     pub supervisor: ProcessIdentity,
     /// The machine of that process.
     pub host: String,
+    /// The worker that the process is, by its name; `None` for a process of the run's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
 }
 
 /// Why an attempt was made.

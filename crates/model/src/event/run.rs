@@ -1,6 +1,6 @@
 //! Events of the run as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,28 @@ pub struct RunCreated {
     /// Agents that it may be handed over to, by the names that its agent file has for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub handoffs: BTreeMap<String, AgentRef>,
+    /// Environment of the caller, the same for every attempt. `None`: a caller without one (a
+    /// server's client, a schedule); each attempt then has that of the process that starts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_env: Option<Box<CallerEnvironment>>,
+    /// Who asked for it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Agent of the run that it repeats, where that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin_agent: Option<Box<AgentRef>>,
+}
+
+/// Variables of whoever asked for a run, as far as agents may see them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallerEnvironment {
+    /// Variables as they were at admission, by name.
+    pub variables: BTreeMap<String, String>,
+    /// Names of variables whose values must not be recorded, since a secret or a password stands in
+    /// them, or cannot be, since they are no UTF-8. An attempt has those of the process that starts
+    /// it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unrecorded: BTreeSet<String>,
 }
 
 impl RunCreated {
@@ -258,6 +280,16 @@ pub struct RunPaused {
     pub reason: PauseReason,
     /// Who asked, if somebody did.
     pub by: Option<String>,
+    /// Names of the secrets that it waits for, where that is the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
+}
+
+impl RunPaused {
+    /// Returns a pause that is not about secrets.
+    pub const fn new(reason: PauseReason, by: Option<String>) -> Self {
+        Self { reason, by, secrets: Vec::new() }
+    }
 }
 
 /// What a paused run waits for.
@@ -272,6 +304,16 @@ pub enum PauseReason {
     Input,
     /// More budget.
     Budget,
+    /// Secrets that its next attempt needs.
+    Secret,
+}
+
+impl PauseReason {
+    /// Whether the run waits for something that somebody has to give: no operator and no budget
+    /// holds it.
+    pub const fn is_missing(self) -> bool {
+        matches!(self, Self::Approval | Self::Input | Self::Secret)
+    }
 }
 
 /// `run.resumed`.

@@ -158,7 +158,7 @@ impl Run {
         mut events: Vec<EventBody>,
     ) -> Vec<EventBody> {
         if matches!(self.status, Status::Pending { .. } | Status::Running { .. }) {
-            events.push(EventBody::RunPaused(RunPaused { reason, by: None }));
+            events.push(EventBody::RunPaused(RunPaused::new(reason, None)));
         }
         events
     }

@@ -43,6 +43,7 @@ impl Run {
             epoch: started.epoch,
             supervisor: started.supervisor.clone(),
             host: started.host.clone(),
+            worker: started.worker.clone(),
             started_at: at,
             process: None,
             process_group_id: None,
@@ -70,9 +71,10 @@ impl Run {
             };
         } else if let EventBody::RunPaused(paused) = event {
             let since = if let Status::Paused { since, .. } = self.status { since } else { at };
-            self.status = Status::Paused { since, reason: paused.reason };
+            let secrets = paused.secrets.clone();
+            self.status = Status::Paused { since, reason: paused.reason, secrets };
         } else if let EventBody::RunResumed(_) = event {
-            if let Status::Paused { since, reason } = self.status {
+            if let Status::Paused { since, reason, .. } = self.status {
                 self.paused += at.since(since);
                 if reason == PauseReason::Budget {
                     // What is exceeded again is acted on again.

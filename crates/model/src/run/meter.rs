@@ -209,7 +209,7 @@ impl Run {
                 | Status::Failed { .. }
                 | Status::Cancelled { .. } => Decision::NOTHING,
                 Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
-                    let paused = RunPaused { reason: PauseReason::Budget, by: None };
+                    let paused = RunPaused::new(PauseReason::Budget, None);
                     Decision::record(vec![EventBody::RunPaused(paused)]).and(Effect::FreezeAgent)
                 }
             },

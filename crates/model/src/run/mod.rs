@@ -5,6 +5,7 @@
 
 mod apply;
 mod approve;
+mod await_secrets;
 mod cancel;
 mod come_back;
 mod coordinate;
@@ -24,11 +25,13 @@ mod service;
 mod session;
 mod start_attempt;
 mod state;
+mod status;
 mod stopwatch;
 mod wake;
 
 pub use apply::IllegalTransition;
 pub use approve::{AskApproval, DecideApproval, QUESTION_LIMIT};
+pub use await_secrets::AwaitSecrets;
 pub use cancel::Cancel;
 pub use come_back::CRASH_LIMIT;
 pub use counters::Counters;
@@ -76,6 +79,8 @@ pub enum Command {
     Pause(Pause),
     /// Let it go on.
     Resume(Resume),
+    /// Hold it until its secrets are there.
+    AwaitSecrets(AwaitSecrets),
     /// Look at its limits.
     Meter(Meter),
     /// Allow it more.
@@ -284,6 +289,7 @@ impl Run {
             Command::Meter(meter) => self.meter(meter, now),
             Command::Raise(raise) => self.raise(raise),
             Command::Resume(resume) => self.resume(resume, now),
+            Command::AwaitSecrets(awaited) => self.await_secrets(awaited),
             Command::AskApproval(ask) => self.ask_approval(ask, now),
             Command::DecideApproval(decide) => self.decide_approval(decide, now),
             Command::AskInput(ask) => self.ask_input(ask, now),

@@ -23,7 +23,7 @@ impl Run {
         match (&self.status, waits_for) {
             (Status::Paused { .. }, _) => Decision::record(events),
             (_, Some(reason)) => {
-                events.push(EventBody::RunPaused(RunPaused { reason, by: None }));
+                events.push(EventBody::RunPaused(RunPaused::new(reason, None)));
                 Decision::record(events)
             }
             // It was answered before the agent was gone.

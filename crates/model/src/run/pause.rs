@@ -43,7 +43,7 @@ impl Run {
             }
             Status::Paused { reason, .. } if reason == pause.reason => Ok(Decision::NOTHING),
             Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
-                let event = RunPaused { reason: pause.reason, by: pause.by.clone() };
+                let event = RunPaused::new(pause.reason, pause.by.clone());
                 let decision = Decision::record(vec![EventBody::RunPaused(event)]);
                 let is_hold = matches!(pause.reason, PauseReason::Operator | PauseReason::Budget);
                 let freezes = is_hold && self.live_attempt().is_some();
@@ -65,6 +65,14 @@ impl Run {
                 }
                 Ok(self.let_go(resume, now))
             }
+            // A coordinator only waits with its agents.
+            Status::Paused { reason: PauseReason::Secret, .. } if self.coordination.is_some() => {
+                Ok(Decision::NOTHING)
+            }
+            Status::Paused { reason: PauseReason::Secret, .. } => {
+                let resumed = EventBody::RunResumed(RunResumed { by: resume.by.clone() });
+                Ok(Decision::record(vec![resumed]).and(Effect::Dispatch { not_before: now }))
+            }
             Status::Paused { .. } => Err(self.not_now("resume: it waits for an answer")),
             Status::Pending { .. } | Status::Running { .. } => Err(self.not_now("resume")),
             Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
@@ -79,7 +87,7 @@ impl Run {
         let waits_for = self.open_question();
         let by = resume.by.clone();
         let event = match waits_for {
-            Some(reason) => EventBody::RunPaused(RunPaused { reason, by }),
+            Some(reason) => EventBody::RunPaused(RunPaused::new(reason, by)),
             None => EventBody::RunResumed(RunResumed { by }),
         };
         let decision = Decision::record(vec![event]);

@@ -16,6 +16,8 @@ pub struct StartAttempt {
     pub supervisor: ProcessIdentity,
     /// On which machine.
     pub host: String,
+    /// The worker's name, where it is one.
+    pub worker: Option<String>,
 }
 
 /// The agent of the attempt lives.
@@ -87,6 +89,7 @@ impl Run {
             epoch: start.epoch,
             supervisor: start.supervisor.clone(),
             host: start.host.clone(),
+            worker: start.worker.clone(),
         };
         Ok(Decision::record(vec![EventBody::AttemptStarted(started)]).and(Effect::SpawnAgent))
     }

@@ -181,6 +181,9 @@ pub enum Status {
         since: Timestamp,
         /// What for.
         reason: PauseReason,
+        /// Names of the secrets that it waits for, where that is the reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<String>,
     },
     /// The agent exited well.
     Completed {
@@ -213,35 +216,6 @@ pub enum Status {
     },
 }
 
-impl Status {
-    /// The stored word: one of six.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Pending { .. } => "pending",
-            Self::Running { .. } => "running",
-            Self::Paused { .. } => "paused",
-            Self::Completed { .. } => "completed",
-            Self::Failed { .. } => "failed",
-            Self::Cancelled { .. } => "cancelled",
-        }
-    }
-
-    /// Whether it never changes again.
-    pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. })
-    }
-
-    /// When the run ended, if it did.
-    pub const fn ended_at(&self) -> Option<Timestamp> {
-        match self {
-            Self::Completed { at, .. } | Self::Failed { at, .. } | Self::Cancelled { at, .. } => {
-                Some(*at)
-            }
-            Self::Pending { .. } | Self::Running { .. } | Self::Paused { .. } => None,
-        }
-    }
-}
-
 /// One try at a run by one process under one lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -255,6 +229,9 @@ pub struct Attempt {
     pub supervisor: ProcessIdentity,
     /// On which machine.
     pub host: String,
+    /// The worker's name, if one supervises it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// When it took the lease.
     pub started_at: Timestamp,
     /// The agent's process, once it lived.
@@ -403,9 +380,8 @@ impl Run {
     /// Attempts that failed. That a worker was lost is no failure of a run that any worker may claim,
     /// up to [`LOSS_LIMIT`], and never one of a coordinator.
     pub fn failures(&self) -> u32 {
-        let losses = self.losses();
-        let forgiven = if self.coordination.is_some() { losses } else { losses.min(LOSS_LIMIT) };
-        self.failed_attempts(|_| true) - forgiven
+        let forgiven = if self.coordination.is_some() { u32::MAX } else { LOSS_LIMIT };
+        self.failed_attempts(|_| true) - self.losses().min(forgiven)
     }
 
     /// How often its worker was lost, for a run that any worker may claim.

@@ -10,7 +10,7 @@ use errand_model::{Event, EventContext, Head};
 use proptest::prelude::*;
 
 use crate::table::{
-    ask, ask_input, cancel, decide, end, failure, leave, provide, restart, start, up,
+    ask, ask_input, await_secrets, cancel, decide, end, failure, leave, provide, restart, start, up,
 };
 use crate::world::Journaled;
 
@@ -29,6 +29,7 @@ fn any_command() -> impl Strategy<Value = Command> {
         2 => epoch.prop_map(|epoch| Lose { epoch }.into()),
         1 => Just(Pause { reason: PauseReason::Operator, by: None }.into()),
         2 => Just(Resume { by: None }.into()),
+        1 => Just(await_secrets()),
         3 => (attempt.clone(), "[ab]", any::<bool>()).prop_map(|(n, what, park)| ask(n, &what, park)),
         2 => (attempt.clone(), "[q]", any::<bool>()).prop_map(|(n, what, park)| ask_input(n, &what, park)),
         3 => "[abz]".prop_map(|what| decide(&what)),

@@ -19,7 +19,8 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
     let mut run = Journaled::new(RunKind::Job, 0);
     run.run.spec.session_id = Some("talk".to_owned());
     change(&mut run);
-    let start = StartAttempt { epoch: 1, supervisor: process(7), host: "here".to_owned() };
+    let (supervisor, host) = (process(7), "here".to_owned());
+    let start = StartAttempt { epoch: 1, supervisor, host, worker: None };
     run.command(&start.into()).unwrap();
     let up = AttemptUp {
         attempt: 1,

@@ -12,8 +12,9 @@ use errand_model::event::{
     StepStarted, StopReason,
 };
 use errand_model::run::{
-    AskApproval, AskInput, AttemptUp, Cancel, Command, DecideApproval, EndAttempt, Expire, Lose,
-    Outcome, PARKED_EXIT_CODE, Pause, ProvideInput, Report, Restart, Resume, StartAttempt,
+    AskApproval, AskInput, AttemptUp, AwaitSecrets, Cancel, Command, DecideApproval, EndAttempt,
+    Expire, Lose, Outcome, PARKED_EXIT_CODE, Pause, ProvideInput, Report, Restart, Resume,
+    StartAttempt,
 };
 use errand_model::{Digest, EventContext, Payload, Timestamp};
 
@@ -30,7 +31,8 @@ pub(crate) fn failure(code: &str) -> Failure {
 }
 
 pub(crate) fn start(epoch: u64) -> Command {
-    StartAttempt { epoch, supervisor: process(100), host: "here".to_owned() }.into()
+    let (supervisor, host) = (process(100), "here".to_owned());
+    StartAttempt { epoch, supervisor, host, worker: None }.into()
 }
 
 pub(crate) fn up(attempt: u32) -> Command {
@@ -57,6 +59,10 @@ pub(crate) fn end(attempt: u32, outcome: Outcome) -> Command {
 pub(crate) fn cancel(grace_s: u64) -> Command {
     let grace = Duration::from_secs(grace_s);
     Cancel { cause: CancelCause::Stopped, by: None, grace }.into()
+}
+
+pub(crate) fn await_secrets() -> Command {
+    AwaitSecrets { names: vec!["API_KEY".to_owned()] }.into()
 }
 
 pub(crate) fn restart() -> Command {
@@ -138,6 +144,7 @@ fn states(kind: RunKind, max_retries: u32) -> Vec<(&'static str, Journaled)> {
     vec![
         ("pending", reach(&[])),
         ("pending, held", reach(std::slice::from_ref(&pause))),
+        ("pending, without secrets", reach(&[await_secrets()])),
         ("pending, starting", reach(&[start(1)])),
         ("running", with(&[])),
         ("running, stopping", with(&[cancel(10)])),
@@ -187,6 +194,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
         ("lose, old lease", Lose { epoch: 0 }.into()),
         ("pause", Pause { reason: PauseReason::Operator, by: None }.into()),
         ("resume", Resume { by: None }.into()),
+        ("wait for secrets", await_secrets()),
         ("attempt 1 asks for approval a", ask(1, "a", false)),
         ("attempt 1 asks, and parks", ask(1, "a", true)),
         ("attempt 1 asks another", ask(1, "b", false)),
@@ -245,7 +253,7 @@ fn events() -> Vec<EventBody> {
     vec![
         EventBody::RunStarted(RunStarted {}),
         EventBody::RunRequeued(RunRequeued { reason: RequeueReason::Retry, not_before_ms: now }),
-        EventBody::RunPaused(RunPaused { reason: PauseReason::Operator, by: by.clone() }),
+        EventBody::RunPaused(RunPaused::new(PauseReason::Operator, by.clone())),
         EventBody::RunResumed(RunResumed { by: by.clone() }),
         EventBody::CancelRequested(CancelRequested {
             cause: CancelCause::Stopped,
@@ -269,6 +277,7 @@ fn events() -> Vec<EventBody> {
             epoch: 2,
             supervisor: process(100),
             host: "here".to_owned(),
+            worker: None,
         }),
         EventBody::AttemptRunning(AttemptRunning {
             process: None,
@@ -306,7 +315,7 @@ fn questions() -> Vec<EventBody> {
         EventBody::CheckpointInherited(CheckpointInherited {
             state: Payload::Text("s".to_owned()),
         }),
-        EventBody::RunPaused(RunPaused { reason: PauseReason::Approval, by: None }),
+        EventBody::RunPaused(RunPaused::new(PauseReason::Approval, None)),
         EventBody::ApprovalRequested(ApprovalRequested {
             approval_id: "apr_b".to_owned(),
             action: "deploy".to_owned(),

@@ -68,6 +68,9 @@ pub(crate) fn created(kind: RunKind, max_retries: u32) -> RunCreated {
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),
+        caller_env: None,
+        by: None,
+        origin_agent: None,
     }
 }
 

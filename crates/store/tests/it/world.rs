@@ -87,6 +87,9 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),
+        caller_env: None,
+        by: None,
+        origin_agent: None,
     }
 }
 
@@ -158,6 +161,7 @@ impl Writer {
             epoch: self.epoch,
             supervisor: process(7),
             host: "here".to_owned(),
+            worker: None,
         };
         let running = AttemptRunning {
             process: Some(process(8)),

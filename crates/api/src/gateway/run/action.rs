@@ -48,6 +48,26 @@ pub struct RestartRequest {
     /// Whether it is killed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
+    /// A registered version of the agent in the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// Whether the version that is current now takes the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
+}
+
+/// With which agent a run that went wrong is done again; with the recorded one unless said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetryRequest {
+    /// A registered version of the agent in the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 100))]
+    pub version: Option<String>,
+    /// Whether the version that is current now takes the place of the recorded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest: Option<bool>,
 }
 
 /// How a service is to be woken.

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 pub use action::{
     CancelQuery, CancelRequest, ExportQuery, ForkRequest, RemoveQuery, ReplayPolicy, ReplayRequest,
-    RestartRequest, ResumeRequest, StepPage, StepRecord, TraceQuery, WakeRequest,
+    RestartRequest, ResumeRequest, RetryRequest, StepPage, StepRecord, TraceQuery, WakeRequest,
 };
 pub use budgets::{MalformedBudget, RunBudgets};
 pub use graph::{GraphFormat, GraphQuery, MessageQuery};

@@ -2,8 +2,9 @@
 
 use super::{
     CancelQuery, CancelRequest, EventPage, EventQuery, ExportQuery, FollowQuery, ForkRequest,
-    GraphQuery, MessageQuery, RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest, RunPage,
-    RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery, WakeRequest,
+    GraphQuery, MessageQuery, RemoveQuery, ReplayRequest, RestartRequest, ResumeRequest,
+    RetryRequest, RunPage, RunQuery, RunRequest, SetQuery, StepPage, TraceQuery, WaitQuery,
+    WakeRequest,
 };
 use crate::error_code::ErrorCode;
 use crate::gateway::openapi::ANY_BYTES;
@@ -206,6 +207,7 @@ pub const AREA: Area = Area {
             ]),
         Route::new("retry_run", Method::Post, "/v1/runs/{run_id}/retry", Scope::RunsWrite)
             .says("Does a run that went wrong again from where it stopped, as a new run.")
+            .takes(Body::maybe_json::<RetryRequest>())
             .answers(&[Answer::json::<Record>(202, "The new run is queued.").with(&[LOCATION])])
             .errors(NOT_AGAIN),
         Route::new("fork_run", Method::Post, "/v1/runs/{run_id}/fork", Scope::RunsWrite)

@@ -5,10 +5,10 @@ use errand_model::RunId;
 use errand_store::Discard;
 
 use super::chosen;
-use crate::commands::stop::user;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Arguments of `errand dlq discard`.
 #[derive(Debug, clap::Args)]
@@ -53,9 +53,9 @@ async fn discard(context: &Context, place: &Place, run_id: &RunId) -> Result<(),
     match place {
         Place::Here(engine) => {
             let at = errand_agent::SystemClock.now();
-            let discard = Discard { run_id: run_id.clone(), by: user(context), at };
+            let discard = Discard { run_id: run_id.clone(), by: Some(user(context)), at };
             Ok(engine.store().discard(discard).await?)
         }
-        Place::There(remote) => remote.discard(run_id, user(context)).await,
+        Place::There(remote) => remote.discard(run_id, Some(user(context))).await,
     }
 }

@@ -1,6 +1,7 @@
 //! `errand dlq redrive`.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use errand_api::dead_letter::Redriven;
 use errand_engine::again::{self, Redrive};
@@ -9,15 +10,21 @@ use errand_model::RunId;
 use futures_util::future::select_all;
 
 use super::chosen;
+use crate::commands::agent_choice::AgentFlags;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
+use crate::user::user;
 
 /// Even a machine with one core has so many under way.
 const FEWEST_AT_ONCE: usize = 4;
 
 /// Arguments of `errand dlq redrive`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The new run has the same agent as the dead letter, byte for byte, unless another one is named: to mend
+a fault in the agent, name it with --version, --latest or --with-agent. Completed steps are kept; one is
+done again only if that agent gives its key to another command.")]
 #[expect(clippy::struct_excessive_bools, reason = "flags that are typed")]
 pub(crate) struct Args {
     /// The runs
@@ -38,6 +45,15 @@ pub(crate) struct Args {
     /// Even if it was redriven or discarded already
     #[arg(long)]
     again: bool,
+    /// With that registered version of the agent; by default with the very parcel of the run
+    #[arg(long, value_name = "VERSION", group = "with")]
+    version: Option<String>,
+    /// With the registered version that is current now
+    #[arg(long, group = "with")]
+    latest: bool,
+    /// With the agent in that folder, or of that agent file
+    #[arg(long, value_name = "PATH", group = "with")]
+    with_agent: Option<PathBuf>,
     /// On this machine: how many of them are under way at once, the others begin as those end; one for
     /// each core unless said, at least 4
     #[arg(long, value_name = "N")]
@@ -51,6 +67,7 @@ pub(crate) struct Args {
 /// not keep the others from it.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
+    let with = AgentFlags { version: args.version, latest: args.latest, path: args.with_agent };
     let how = Redrive { from_start: args.from_start, again: args.again };
     let mut redriven = Vec::new();
     let mut code = 0;
@@ -67,7 +84,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         if let Place::Here(engine) = &place {
             pace.wait(engine).await?;
         }
-        match redrive(&place, &run_id, how).await {
+        match redrive(context, &place, &run_id, (how, &with)).await {
             Ok(redriven_as) => {
                 pace.under_way.push(redriven_as.clone());
                 if args.json {
@@ -120,12 +137,21 @@ impl Pace {
     }
 }
 
-async fn redrive(place: &Place, run_id: &RunId, how: Redrive) -> Result<RunId, Failure> {
+async fn redrive(
+    context: &Context,
+    place: &Place,
+    run_id: &RunId,
+    (how, with): (Redrive, &AgentFlags),
+) -> Result<RunId, Failure> {
     match place {
         Place::Here(engine) => {
             let submission = again::redrive(engine, run_id, how).await?;
+            let mut submission = again::chosen(engine, submission, with.here(engine)?).await?;
+            submission.wishes.by = Some(user(context));
             Ok(again::start(engine, submission).await?)
         }
-        Place::There(remote) => remote.redrive(run_id, how).await,
+        Place::There(remote) => {
+            remote.redrive(run_id, how, with.there(remote, run_id).await?).await
+        }
     }
 }

@@ -13,12 +13,12 @@ use errand_model::RunId;
 use super::away::Away;
 use super::push;
 use super::run::carry_on;
-use super::stop::user;
 use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
 use crate::remote::Remote;
+use crate::user::user;
 
 /// How a run is replayed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -92,8 +92,7 @@ async fn here(
             strict::run(context, engine, submission, args.json).await
         }
         Policy::Live => {
-            let by =
-                args.allow_effects.then(|| user(context).unwrap_or_else(|| "unknown".to_owned()));
+            let by = args.allow_effects.then(|| user(context));
             let agent = agent(engine, args.agent.as_deref())?;
             let mut submission = replay::live(engine, run_id, by, agent).await?;
             submission.wishes.detached = args.detach;

@@ -77,7 +77,7 @@ impl Desk {
         if self.journal.look(|run, _| run.caps(Scope::Day).is_unlimited()) {
             return Ok(());
         }
-        let agent = self.journal.look(|run, _| run.spec.agent.name.clone());
+        let agent = self.journal.look(|run, _| run.spec.agent_key());
         let today = Day::of(self.engine.now());
         let standing = self.engine.store().day_standing(&agent, today).await;
         let standing = standing.map_err(|error| refusal(&error.into()))?;
@@ -240,7 +240,7 @@ impl Desk {
             return Ok(None);
         }
         let (agent, day) =
-            (self.journal.look(|run, _| run.spec.agent.name.clone()), Day::of(self.engine.now()));
+            (self.journal.look(|run, _| run.spec.agent_key()), Day::of(self.engine.now()));
         let failed = |error: errand_store::Error| refusal(&error.into());
         let name =
             |spent: Spent| Refused { limit: LimitName::of(Scope::Day, spent.measure), spent };

@@ -45,7 +45,7 @@ impl Desk {
     async fn keep_time_of_day(&self) {
         let limit = LimitName::WallTimeMsPerDay;
         let (begun, agent) =
-            self.journal.look(|run, _| (run.budget.watch.spent_ms, run.spec.agent.name.clone()));
+            self.journal.look(|run, _| (run.budget.watch.spent_ms, run.spec.agent_key()));
         // What the watch may show before more has to be asked for.
         let (mut asked_until, mut parts) = (begun, 0_u32);
         loop {

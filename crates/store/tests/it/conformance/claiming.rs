@@ -119,7 +119,7 @@ pub(crate) async fn a_run_that_waits_for_a_person_is_not_claimed(factory: &impl 
     let mut writer = waiting(&*store, 0, 0).await;
     let lease = store.take(&writer.run.id, 0, holder(4), None).await.unwrap();
     writer.epoch = lease.epoch;
-    let paused = RunPaused { reason: PauseReason::Operator, by: None };
+    let paused = RunPaused::new(PauseReason::Operator, None);
     let mut held = writer.append(&[EventBody::RunPaused(paused)]);
     held.release = true;
     store.append(held).await.unwrap();

@@ -41,7 +41,7 @@ fn decided(id: &str) -> EventBody {
 }
 
 fn paused() -> EventBody {
-    EventBody::RunPaused(RunPaused { reason: PauseReason::Approval, by: None })
+    EventBody::RunPaused(RunPaused::new(PauseReason::Approval, None))
 }
 
 fn parked() -> EventBody {

@@ -1,0 +1,54 @@
+//! The user of this process, by a name that records can hold.
+
+use crate::context::Context;
+
+/// Where the system has the names of its users.
+const PASSWD: &str = "/etc/passwd";
+/// Longer files of users are not read: a directory service has the names, and not that file.
+const PASSWD_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Returns who asks, for the record: `$USER`, or else the name that the system has for the user of this
+/// process, or else `uid` and a number, which is always known.
+pub(crate) fn user(context: &Context) -> String {
+    let named = context.variable("USER").or_else(|| context.variable("LOGNAME"));
+    if let Some(name) = named.and_then(|name| name.to_str()).filter(|name| is_name(name)) {
+        return name.to_owned();
+    }
+    let uid = rustix::process::getuid().as_raw();
+    let is_short = std::fs::metadata(PASSWD).is_ok_and(|it| it.len() <= PASSWD_LIMIT_BYTES);
+    let known = is_short.then(|| std::fs::read(PASSWD).ok()).flatten();
+    let known = known.and_then(|bytes| name_of(&String::from_utf8_lossy(&bytes), uid));
+    known.unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The name of a user in the text of a file such as `/etc/passwd`.
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    let uid = uid.to_string();
+    let name = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| is_name(name))?;
+        // The second field is the password, or stands for it.
+        (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
+    };
+    passwd.lines().find_map(name)
+}
+
+/// Whether a text can stand for somebody in a line.
+fn is_name(text: &str) -> bool {
+    !text.trim().is_empty() && !text.contains(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_found_by_number_in_the_systems_list() {
+        let passwd =
+            "root:x:0:0:root:/root:/bin/bash\n# note\n:x:7::::\nada:x:1000:1000::/:/bin/sh\n";
+        assert_eq!(name_of(passwd, 0).as_deref(), Some("root"));
+        assert_eq!(name_of(passwd, 1000).as_deref(), Some("ada"));
+        assert_eq!(name_of(passwd, 7), None);
+        assert_eq!(name_of(passwd, 100), None);
+    }
+}

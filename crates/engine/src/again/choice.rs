@@ -1,0 +1,69 @@
+//! Which agent does a run again: the recorded one, or one in which a fault is mended.
+
+use std::time::Duration;
+
+use errand_agent::parcel::Parcel;
+use errand_model::budget::Limits;
+
+use crate::admit::Submission;
+use crate::{Engine, Error, agents};
+
+/// The agent of a run that repeats another one.
+#[derive(Clone, Debug, Default)]
+pub enum AgentChoice {
+    /// The parcel of the run that is repeated.
+    #[default]
+    Recorded,
+    /// The registered version that is current now, of the agent of that name.
+    Latest,
+    /// A registered version of the agent of that name.
+    Version(String),
+    /// A parcel, and where it was built from.
+    Parcel(Box<Parcel>, String),
+}
+
+impl AgentChoice {
+    /// Whether it is the one of the run that is repeated.
+    pub const fn is_recorded(&self) -> bool {
+        matches!(self, Self::Recorded)
+    }
+}
+
+/// Returns the submission with the chosen agent in the place of the recorded one. What it takes over
+/// stays: a completed step is done again only if the chosen agent gives its key to something else.
+///
+/// # Errors
+///
+/// [`agents::Error::NotFound`] for a version that is not registered; if its parcel is not there.
+pub async fn chosen(
+    engine: &Engine,
+    submission: Submission,
+    choice: AgentChoice,
+) -> Result<Submission, Error> {
+    let namespace = submission.wishes.namespace.as_deref();
+    let name = &submission.parcel.agent.name;
+    let version = match choice {
+        AgentChoice::Recorded => return Ok(submission),
+        AgentChoice::Parcel(parcel, source) => return Ok(with_agent(submission, *parcel, source)),
+        AgentChoice::Latest => agents::find(engine, namespace, name, None).await?,
+        AgentChoice::Version(version) => {
+            agents::find(engine, namespace, name, Some(&version)).await?
+        }
+    };
+    let parcel = agents::open(engine, &version)?;
+    Ok(with_agent(submission, parcel, version.source))
+}
+
+/// The same for another agent. Limits that were the recorded agent's own are the other one's now.
+fn with_agent(mut submission: Submission, parcel: Parcel, source: String) -> Submission {
+    let before = &submission.parcel.agent;
+    let own: Vec<_> = Limits::from(&before.budgets).named().collect();
+    let (run, queue) = (before.timeouts.run_ms, before.timeouts.queue_ms);
+    let wishes = &mut submission.wishes;
+    wishes.budgets.retain(|limit| !own.contains(limit));
+    let is_own =
+        |limit: &Duration, own: Option<u64>| own.map(Duration::from_millis) == Some(*limit);
+    wishes.timeout = wishes.timeout.filter(|limit| !is_own(limit, run));
+    wishes.queue_timeout = wishes.queue_timeout.filter(|limit| !is_own(limit, queue));
+    Submission { parcel, source, ..submission }
+}

@@ -1,0 +1,66 @@
+//! Secrets that a later attempt lacks: the run waits for them, and does not fail.
+//!
+//! Secrets are not recorded. An attempt has those of the process that starts it, and that may be one of
+//! a person who only approved something, or listed runs after a crash.
+
+use errand_model::event::RunKind;
+use errand_model::run::{AwaitSecrets, Run};
+
+use crate::coordinate::family;
+use crate::journal::Journal;
+use crate::launch::Ready;
+use crate::supervise::Company;
+use crate::{Engine, Error, environment, logs, parcels};
+
+/// Pauses the run if its next attempt would lack secrets in this process. Returns whether it did.
+///
+/// The first attempt of a run is made where it was admitted, and its secrets were found then: where
+/// they are lacking all the same, such as on a worker that has not got them, the attempt fails and says
+/// so to whoever submitted the run.
+///
+/// # Errors
+///
+/// As [`Journal::command`].
+pub(super) async fn awaited(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+) -> Result<bool, Error> {
+    let run = journal.look(|run, _| run.clone());
+    if !may_wait(&run, journal.epoch()) {
+        return Ok(false);
+    }
+    let Ok(parcel) = parcels::open(engine, &run.spec.agent.digest) else {
+        // That is said by the attempt that needs it.
+        return Ok(false);
+    };
+    let names = environment::lacking(engine.surroundings(), &parcel.agent);
+    if names.is_empty() {
+        return Ok(false);
+    }
+    let message = format!("run {} waits for {}", run.id, spoken(&names));
+    journal.command(&AwaitSecrets { names }.into()).await?;
+    logs::note(engine, &run.id, run.last_attempt_number(), &message);
+    let code = errand_api::error_code::ErrorCode::SecretMissing;
+    let (code, exit_code) = (code.as_str().to_owned(), code.exit_code());
+    company.say(Ready::Failed { code, message, exit_code });
+    Ok(true)
+}
+
+/// Names of secrets in a phrase: `secret A`, `secrets A, B`.
+pub(crate) fn spoken(names: &[String]) -> String {
+    let noun = if names.len() == 1 { "secret" } else { "secrets" };
+    format!("{noun} {}", names.join(", "))
+}
+
+/// Whether a run under the lease `epoch` waits for secrets, where it would fail otherwise: after its
+/// first attempt, or before it in a process that took the run over.
+fn may_wait(run: &Run, epoch: u64) -> bool {
+    if run.spec.plan.is_some() {
+        // Its agents have secrets of their own.
+        return false;
+    }
+    let is_private = run.spec.placement.is_none();
+    let is_taken_over = is_private && epoch > 1 && run.spec.kind != RunKind::Service;
+    !run.attempts.is_empty() || is_taken_over || family::of(run).is_some()
+}

@@ -1,0 +1,40 @@
+//! Holding a run whose next attempt would lack secrets that it needs.
+//!
+//! Secrets are never recorded, so a later attempt has those of the process that starts it. One that
+//! lacks them begins no attempt: the run waits, and goes on once somebody resumes it.
+
+use super::{Command, Decision, Rejection, Run, Status};
+use crate::event::{EventBody, PauseReason, RunPaused};
+
+/// Hold the run until secrets are there. Only between two attempts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwaitSecrets {
+    /// Their names; at least one.
+    pub names: Vec<String>,
+}
+
+impl From<AwaitSecrets> for Command {
+    fn from(awaited: AwaitSecrets) -> Self {
+        Self::AwaitSecrets(awaited)
+    }
+}
+
+impl Run {
+    pub(super) fn await_secrets(&self, awaited: &AwaitSecrets) -> Result<Decision, Rejection> {
+        match &self.status {
+            Status::Pending { .. } if self.live_attempt().is_none() => {
+                let secrets = awaited.names.clone();
+                let reason = PauseReason::Secret;
+                let paused = EventBody::RunPaused(RunPaused { reason, by: None, secrets });
+                Ok(Decision::record(vec![paused]))
+            }
+            Status::Paused { reason: PauseReason::Secret, .. } => Ok(Decision::NOTHING),
+            Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => {
+                Err(self.not_now("wait for secrets"))
+            }
+            Status::Completed { .. } | Status::Failed { .. } | Status::Cancelled { .. } => {
+                Err(self.terminal())
+            }
+        }
+    }
+}
