@@ -9,12 +9,14 @@ use std::time::Duration;
 use errand_agent::{Clock, SystemClock, os};
 use errand_engine::garbage::{self, GRACE};
 use errand_engine::{Engine, Inner, Surroundings};
-use errand_model::event::{ArtifactCreated, EventBody, RunCreated};
+use errand_model::event::{
+    AgentRef, EventBody, RunCreated, RunKind, Timeouts, Trigger, TriggerKind,
+};
+use errand_model::retry::{Backoff, RetryPolicy};
 use errand_model::run::Run;
-use errand_model::{Digest, EventContext, Head, RunId, Timestamp};
+use errand_model::{Blob, Digest, Encoding, Head, Payload, RunId, Timestamp};
 use errand_store::sqlite::{self, Sqlite};
-use errand_store::{Admission, Append, Fence, Holder, Registry, Removal};
-use serde_json::json;
+use errand_store::{Admission, Holder, Registry, Removal};
 
 /// The machine's clock, so much later: what is there is so much older.
 #[derive(Debug)]
@@ -47,26 +49,68 @@ fn engine(root: &Path, ahead: Duration) -> Engine {
     Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
 }
 
-/// Admits a run that names the artifact, as a supervisor does: put first, named later.
+/// A run of its own, which names a parcel that is not here.
+fn created(id: &RunId) -> RunCreated {
+    RunCreated {
+        name: None,
+        kind: RunKind::Job,
+        agent: AgentRef {
+            name: "echo".to_owned(),
+            version: "1.0.0".to_owned(),
+            digest: Digest::of(b"parcel"),
+            path: "agents/echo".to_owned(),
+        },
+        trigger: Trigger { kind: TriggerKind::Manual, source: None, payload: None },
+        labels: BTreeMap::new(),
+        session_id: None,
+        parent_run_id: None,
+        origin_run_id: None,
+        detached: true,
+        host: "here".to_owned(),
+        cwd: "/".to_owned(),
+        input: None,
+        env: BTreeMap::new(),
+        timeouts: Timeouts::default(),
+        retry: RetryPolicy {
+            max_retries: 0,
+            backoff: Backoff::Fixed,
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(1),
+            retry_on: Vec::new(),
+        },
+        service: None,
+        launcher: None,
+        idempotency_key: None,
+        fingerprint: Digest::of(id.as_str().as_bytes()),
+        callback_url: None,
+        callback_events: Vec::new(),
+        budgets: errand_model::budget::Limits::default(),
+        session_turn: None,
+        inherits: None,
+        replay: None,
+        namespace: None,
+        placement: None,
+        traceparent: None,
+        tracestate: None,
+        plan: None,
+        member: None,
+        handoffs: BTreeMap::new(),
+    }
+}
+
+/// Admits a run whose input is that blob: put first, named later.
 async fn name(engine: &Engine, content: &str, pause: Duration) -> RunId {
     let digest = engine.blobs().put(content.as_bytes()).unwrap();
     let id = engine.new_run_id().unwrap();
-    let created: RunCreated = serde_json::from_value(json!({
-        "name": null, "kind": "job", "trigger": { "kind": "manual", "source": null, "payload": null },
-        "agent": { "name": "a", "version": "1", "digest": Digest::of(b"parcel"), "path": "a" },
-        "labels": {}, "session_id": null, "parent_run_id": null, "origin_run_id": null,
-        "detached": false, "host": "here", "cwd": "/", "input": null, "env": {},
-        "timeouts": { "queue_ms": null, "run_ms": null, "step_ms": null, "grace_period_ms": null },
-        "retry": { "max_retries": 0, "backoff": "fixed", "initial_delay_ms": 1, "max_delay_ms": 1, "retry_on": [] },
-        "service": null, "launcher": null, "idempotency_key": null,
-        "fingerprint": Digest::of(id.as_str().as_bytes()), "callback_url": null,
-    }))
-    .unwrap();
+    tokio::time::sleep(pause).await;
+    let size_bytes = u64::try_from(content.len()).unwrap();
+    let input = Payload::Blob(Blob { digest, size_bytes, encoding: Encoding::Text });
+    let created = RunCreated { input: Some(input), ..created(&id) };
     let (now, mut head) = (engine.now(), Head::EMPTY);
     let event = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(created.clone())));
-    let mut run = Run::create(id.clone(), now, created);
+    let run = Run::create(id.clone(), now, created);
     let admission = Admission {
-        run: run.clone(),
+        run,
         head,
         events: vec![event],
         queued: None,
@@ -74,27 +118,14 @@ async fn name(engine: &Engine, content: &str, pause: Duration) -> RunId {
         redrives: false,
         documents: Vec::new(),
     };
-    let (_, lease) = engine.store().admit_held(admission, engine.holder().clone()).await.unwrap();
-    tokio::time::sleep(pause).await;
-    let size_bytes = u64::try_from(content.len()).unwrap();
-    let named = ArtifactCreated { name: "x".to_owned(), digest, size_bytes, media_type: None };
-    let body = EventBody::ArtifactCreated(named);
-    run.apply(EventContext { at: now, attempt: 0 }, &body).unwrap();
-    let event = head.seal(&id, now, 0, &body);
-    let append = Append {
-        run,
-        head,
-        events: vec![event],
-        steps: Vec::new(),
-        fence: Fence { epoch: lease.unwrap().epoch },
-        snapshot: false,
-        release: false,
-        requeue: None,
-        answered: Vec::new(),
-        documents: Vec::new(),
-    };
-    engine.store().append(append).await.unwrap();
+    engine.store().admit_held(admission, engine.holder().clone()).await.unwrap();
     id
+}
+
+/// Removes a run that lives: its journal's file first, which would name the blob for good.
+async fn forget(engine: &Engine, run_id: &RunId) {
+    std::fs::remove_file(engine.registry().run_events(run_id)).unwrap();
+    engine.store().remove(run_id, Removal::Any).await.unwrap();
 }
 
 #[tokio::test]
@@ -115,7 +146,7 @@ async fn what_nothing_names_goes_once_it_is_old_enough() {
     let refused = garbage::collect(&young, Duration::ZERO).await.unwrap_err();
     assert!(matches!(refused, errand_engine::Error::InUse { .. }), "{refused:?}");
     drop(old);
-    young.store().remove(&run_id, Removal::Any).await.unwrap();
+    forget(&young, &run_id).await;
     assert_eq!(garbage::collect(&young, Duration::ZERO).await.unwrap().blobs, 1);
     assert!(young.blobs().get(&named).is_err());
 }
@@ -144,7 +175,7 @@ fn nothing_that_is_named_is_ever_missing_whoever_names_and_collects_at_once() {
                 kept.push((name(&engine, &content, pause).await, content));
                 if number % 3 != 0 {
                     let (run_id, _) = kept.remove(0);
-                    engine.store().remove(&run_id, Removal::Any).await.unwrap();
+                    forget(&engine, &run_id).await;
                 }
                 for (_, content) in &kept {
                     let digest = Digest::of(content.as_bytes());
@@ -186,7 +217,7 @@ async fn everything_else_goes(root: std::path::PathBuf, kept: Vec<(RunId, String
         assert_eq!(engine.blobs().get(&digest).unwrap(), content.as_bytes());
     }
     for (run_id, _) in kept {
-        engine.store().remove(&run_id, Removal::Any).await.unwrap();
+        forget(&engine, &run_id).await;
     }
     garbage::collect(&engine, GRACE).await.unwrap();
     let left = garbage::usage(&engine, 9).await.unwrap();
