@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::event::{
-    Event, EventBody, Failure, StepCompleted, StepFailed, StepInherited, StepStarted, UnknownEvent,
+    Event, EventBody, Failure, RunCreated, StepCompleted, StepFailed, StepInherited, StepStarted,
+    UnknownEvent,
 };
 use crate::{Digest, Payload, Timestamp};
 
@@ -85,6 +86,16 @@ pub enum Inherited {
     FromSameAgent,
     /// Those of an agent that was changed since: a step that does something else now is done anew.
     FromOtherAgent,
+}
+
+impl Inherited {
+    /// Returns whose steps a run took over.
+    pub const fn of(spec: &RunCreated) -> Self {
+        match spec.origin_agent {
+            Some(_) => Self::FromOtherAgent,
+            None => Self::FromSameAgent,
+        }
+    }
 }
 
 /// Decides whether a step is to be done.

@@ -25,7 +25,6 @@ use tokio::sync::mpsc;
 
 use super::submit::{self, Checked, Common};
 use super::{away, family, held_up};
-use crate::awaited_secrets;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::{self, exit_code_of};
@@ -462,12 +461,8 @@ pub(super) fn report(
         let what = render::status(record, errand_agent::SystemClock.now());
         context.printer.note(&format!("run {} is {what}", record.run_id));
         let hint = match record.pause.as_ref().map(|pause| pause.reason) {
-            Some(reason @ (PauseReason::Operator | PauseReason::Budget)) => {
+            Some(reason @ (PauseReason::Operator | PauseReason::Budget | PauseReason::Secret)) => {
                 held_up::way_on(reason, &record.run_id)
-            }
-            Some(PauseReason::Secret) => {
-                let names = record.pause.as_ref().map(|pause| pause.secrets.clone());
-                awaited_secrets::way_on(&record.run_id, &names.unwrap_or_default())
             }
             Some(PauseReason::Approval | PauseReason::Input) | None => {
                 "`errand approvals ls` tells more; `errand approve`, `errand reject` or \

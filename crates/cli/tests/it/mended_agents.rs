@@ -71,7 +71,7 @@ fn a_run_of_a_server_is_done_again_with_a_registered_version() {
     assert_eq!(unknown["code"], "agent_not_found");
     let done = |body: serde_json::Value, path: &str| {
         let new = server.post(path, &body).expect(202).json();
-        let new = new["run_id"].as_str().or(new["redriven_as"].as_str()).unwrap().to_owned();
+        let new = new["redriven_as"].as_str().or(new["run_id"].as_str()).unwrap().to_owned();
         let done = wait_for_record(&sandbox, &new, "it is over", |it| it["status"] == "completed");
         assert_eq!(done["agent"]["version"], "1.0.1", "{done:#}");
         assert_eq!(done["origin_agent"]["version"], "1.0.0");

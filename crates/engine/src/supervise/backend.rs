@@ -289,11 +289,7 @@ impl Backend for Desk {
         };
         let mut done = None;
         let recorded = self.journal.record_start(|run, steps| {
-            let inherited = match run.spec.origin_agent {
-                Some(_) => Inherited::FromOtherAgent,
-                None => Inherited::FromSameAgent,
-            };
-            let existing = steps.get(&started.key);
+            let (existing, inherited) = (steps.get(&started.key), Inherited::of(&run.spec));
             let events = match step::begin(existing, started.clone(), inherited)? {
                 Begin::Run(event) => vec![*event],
                 Begin::Done(result) => {
