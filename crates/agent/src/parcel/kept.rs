@@ -15,7 +15,7 @@ use errand_model::Digest;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use super::error::Error;
-use super::publish::{lock, lock_alone};
+use super::publish::{clear_unfinished, lock, lock_alone};
 use super::stored::{path_of, remove};
 
 /// Folders of uploads begin so.
@@ -99,10 +99,9 @@ pub fn sweep(
     before: SystemTime,
 ) -> Result<(u64, u64), Error> {
     let (mut count, mut bytes) = (0, 0);
-    if unnamed.is_empty() {
-        return Ok((count, bytes));
-    }
     let Some(_lock) = lock_alone(parcels_root)? else { return Ok((count, bytes)) };
+    // Nobody builds: what is unfinished was left by builders that were killed.
+    clear_unfinished(parcels_root);
     for digest in unnamed {
         let path = path_of(parcels_root, digest);
         let modified = fs::symlink_metadata(&path).and_then(|metadata| metadata.modified());

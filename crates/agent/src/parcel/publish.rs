@@ -87,7 +87,7 @@ fn open_lock(path: &Path) -> Result<File, Error> {
 }
 
 /// Removes what builders that died left behind; nobody else builds meanwhile.
-fn clear_unfinished(parcels_root: &Path) {
+pub(super) fn clear_unfinished(parcels_root: &Path) {
     let Ok(entries) = fs::read_dir(parcels_root) else { return };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED_PREFIX) {

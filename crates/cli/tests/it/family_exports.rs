@@ -207,8 +207,10 @@ fn a_server_exports_the_same_family() {
 #[test]
 fn agents_of_a_plan_that_never_ran_come_along() {
     let (here, there) = (sandbox(), sandbox());
-    let gate = "[ -e \"$HOME/go\" ] || exit 1\nerrand agent output 1\n";
-    drop(here.agent(&Agent::shell(gate).named("gate").spec("retry_policy: { max_retries: 0 }")));
+    // Not `$HOME/go`: a run that is done again on its own host keeps the environment of its caller.
+    let go = there.root().join("home/go");
+    let gate = format!("[ -e {} ] || exit 1\nerrand agent output 1\n", go.display());
+    drop(here.agent(&Agent::shell(&gate).named("gate").spec("retry_policy: { max_retries: 0 }")));
     drop(here.agent(&Agent::shell("errand agent output 2\n").named("late")));
     drop(coordinator(&here, "inner", "{ type: chain, agents: [../late] }"));
     let folder = coordinator(&here, "outer", "{ type: chain, agents: [../gate, ../inner] }");
@@ -217,7 +219,7 @@ fn agents_of_a_plan_that_never_ran_come_along() {
     let file = export(&here, &run_id, "outer.tar");
     drop(there.errand(["verify"]).arg(&file).run().ok());
     drop(there.errand(["import"]).arg(&file).run().ok());
-    std::fs::write(there.root().join("home/go"), "").unwrap();
+    std::fs::write(go, "").unwrap();
     let again = there.errand(["restart", &run_id]).run().ok().stdout_line();
     let record = finish(&there, &again);
     assert_eq!((&record["status"], &record["output"]), (&"completed".into(), &2.into()));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use errand_agent::agent_api::{Backend, Bind, BindError, Server};
 use errand_agent::log::{self, marker};
 use errand_agent::process::{self, Exit, Output, Running, StartError, StdoutSpool};
+use errand_api::error_code::ErrorCode;
 use errand_model::event::{AttemptSetup, CancelCause, Failure, ProcessUsage};
 use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
 use errand_store::Admission;
@@ -28,6 +29,9 @@ use crate::{Engine, Error};
 
 /// How long an agent has to end by itself where nobody said otherwise.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// How long answers to the agent's last calls may take to arrive.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+
 /// How long a full disk may keep the agent's output from its log.
 const LOG_MAY_MISS: Duration = Duration::from_secs(5);
 
@@ -230,7 +234,7 @@ async fn watch(
                 return Ok((exit, stopped_for));
             }
             lost = journal.lost() => {
-                return give_up(running, Error::JournalLost { source: lost }).await;
+                return give_up_lost(running, Error::JournalLost { source: lost }).await;
             }
             () = until(engine, deadline.as_ref()) => {
                 if let Some(deadline) = deadline {
@@ -292,6 +296,15 @@ async fn over(running: &mut Running, grace: Option<Duration>) -> std::io::Result
         Some(grace) => running.stop(grace).await,
         None => running.wait().await,
     }
+}
+
+/// Gives up an attempt whose journal is lost to this process.
+async fn give_up_lost(running: Running, error: Error) -> Result<(Exit, StoppedFor), Error> {
+    if error.code() == ErrorCode::DiskFull {
+        // No other process carries the run on: the agent may hear why its calls are refused.
+        tokio::time::sleep(LAST_ANSWERS).await;
+    }
+    give_up(running, error).await
 }
 
 /// The run belongs to somebody else now, or cannot be recorded: nothing of it may live on here.
