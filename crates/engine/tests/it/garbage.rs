@@ -95,6 +95,9 @@ fn created(id: &RunId) -> RunCreated {
         plan: None,
         member: None,
         handoffs: BTreeMap::new(),
+        caller_env: None,
+        by: None,
+        origin_agent: None,
     }
 }
 
