@@ -11,6 +11,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::SystemTime;
 
+use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
@@ -66,8 +67,12 @@ pub fn renew(parcels_root: &Path, digest: &Digest) -> Result<bool, Error> {
     if !path.is_dir() {
         return Ok(false);
     }
-    let _lock = lock(parcels_root)?;
-    touch(&path)
+    let renewed = lock(parcels_root).and_then(|_lock| touch(&path));
+    match renewed {
+        // Nothing is removed either from a registry that cannot be written.
+        Err(error) if error.code() == ErrorCode::RegistryReadOnly => Ok(true),
+        renewed => renewed,
+    }
 }
 
 /// Sets the time of a folder to now. `false`: it is not here.
