@@ -11,7 +11,6 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::SystemTime;
 
-use errand_api::error_code::ErrorCode;
 use errand_model::Digest;
 use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
@@ -59,6 +58,9 @@ fn entries(parcels_root: &Path) -> Result<Vec<fs::DirEntry>, Error> {
 
 /// Renews a parcel that something is about to name. `false`: it is not here.
 ///
+/// Where the folder cannot be written, nobody can remove parcels either: the parcel is here all the
+/// same.
+///
 /// # Errors
 ///
 /// [`Error::Io`].
@@ -69,14 +71,20 @@ pub fn renew(parcels_root: &Path, digest: &Digest) -> Result<bool, Error> {
     }
     let renewed = lock(parcels_root).and_then(|_lock| touch(&path));
     match renewed {
-        // Nothing is removed either from a registry that cannot be written.
-        Err(error) if error.code() == ErrorCode::RegistryReadOnly => Ok(true),
-        renewed => renewed,
+        Err(Error::Io { source, .. }) if cannot_write(&source) => Ok(true),
+        other => other,
     }
 }
 
+fn cannot_write(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied | ErrorKind::StorageFull
+    )
+}
+
 /// Sets the time of a folder to now. `false`: it is not here.
-pub(super) fn touch(path: &Path) -> Result<bool, Error> {
+fn touch(path: &Path) -> Result<bool, Error> {
     let untouched = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     let times = Timestamps { last_access: untouched, last_modification: now };

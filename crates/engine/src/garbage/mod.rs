@@ -1,7 +1,7 @@
 //! Garbage: blobs, parcels and logs that nothing names any more, and how they are removed.
 //!
 //! Nothing is removed that something names, or that a process may be about to name: every commit
-//! renews what it names before it is made ([`Renewal`]), as does whoever puts or builds what is there
+//! renews what it names before it is made (`Renewal`), as does whoever puts or builds what is there
 //! already, and what was renewed within the grace period stays. Where no other process uses the
 //! registry there is nobody to wait for. See "Garbage" in `ARCHITECTURE.md`.
 //!
