@@ -2,6 +2,7 @@
 //!
 //! Each rule is a file. A rule returns every place that breaks it, never only the first.
 
+mod circles;
 mod dependencies;
 mod error_pages;
 mod licences;
@@ -75,6 +76,7 @@ const RULES: &[(&str, Rule)] = &[
     ("migrations", migrations::check),
     ("words", words::check),
     ("openings", openings::check),
+    ("circles", circles::check),
 ];
 
 /// Checks every rule.
