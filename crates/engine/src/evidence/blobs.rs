@@ -1,4 +1,4 @@
-//! Blobs that events name, compared with their digests.
+//! Comparison of the blobs that events name with their digests.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -10,22 +10,22 @@ use sha2::Digest as _;
 use super::{Finding, Place, Problem};
 use crate::Error;
 
-/// Read at once.
+/// Bytes read at once.
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// Blobs that events named, each to be looked at once.
+/// Blobs that events name, each with the number of the first event that names it.
 #[derive(Debug, Default)]
 pub(super) struct Named(BTreeMap<Digest, u64>);
 
 impl Named {
-    /// Notes what an event names.
+    /// Notes the blobs that an event names.
     pub(super) fn note(&mut self, event: &Event) {
         for digest in blobs_of(event) {
             self.0.entry(digest).or_insert(event.seq);
         }
     }
 
-    /// The first blob, by the events that name them, that is not what it was.
+    /// Returns the first missing or changed blob, in the order of the events that name them.
     pub(super) fn check(&self, blobs: &Blobs) -> Result<Option<Finding>, Error> {
         let mut by_event: Vec<(&Digest, u64)> =
             self.0.iter().map(|(digest, seq)| (digest, *seq)).collect();
@@ -45,7 +45,7 @@ impl Named {
     }
 }
 
-/// The digest of what lies there under that name.
+/// Returns the digest of the stored bytes of a blob.
 fn hash(blobs: &Blobs, digest: &Digest) -> Result<Digest, Error> {
     let (mut file, _) = blobs.open(digest)?;
     let path = || blobs.path(digest);

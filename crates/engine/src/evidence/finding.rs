@@ -1,49 +1,49 @@
-//! What verifying finds.
+//! Findings of a verification.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use errand_model::{Digest, RunId, Tampered};
 
-/// What was verified, and all that is wrong with it.
+/// Result of verifying a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// Which run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// How many events hold, from the first on.
+    /// Number of valid events, from the first on.
     pub events: u64,
-    /// Whether the run is over: nothing can be cut off at the end unnoticed.
+    /// True if the run is over: nothing can be cut off its end unnoticed.
     pub is_sealed: bool,
-    /// The hash of the last event that holds.
+    /// Hash of the last valid event.
     pub hash: String,
-    /// How many runs that it started were verified with it: those of an export.
+    /// Number of descendants verified with it, in an export.
     pub children: u64,
-    /// What is wrong: at most one event a place, the first one; empty if all is what was written.
+    /// Problems: at most one event per place, the first; empty if all is as written.
     pub findings: Vec<Finding>,
 }
 
-/// One thing that is not what was written.
+/// A deviation from the written journal or its blobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where.
+    /// Place of the problem.
     pub place: Place,
-    /// What.
+    /// Kind of the problem.
     pub problem: Problem,
 }
 
-/// Where something is kept.
+/// Place where a part of a run is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The registry's database.
     Registry,
     /// A file of the registry.
     File(PathBuf),
-    /// An exported file, and what in it.
+    /// An entry of an export.
     Export(String),
 }
 
 impl Place {
-    /// The word for programs.
+    /// Returns the stable name for programs.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Registry => "registry",
@@ -63,36 +63,36 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong.
+/// Kind of a deviation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// An event is not what was written.
+    /// An event differs.
     Event(Tampered),
-    /// A blob that an event names is not there.
+    /// A blob that an event names is missing.
     BlobMissing {
-        /// The event's number.
+        /// Number of the event.
         seq: u64,
-        /// Which blob.
+        /// Digest of the blob.
         digest: Digest,
     },
     /// A blob that an event names has another content.
     BlobChanged {
-        /// The event's number.
+        /// Number of the event.
         seq: u64,
-        /// Which blob.
+        /// Digest of the blob.
         digest: Digest,
     },
-    /// What the registry says of the run is not what its journal says.
+    /// The registry's row of the run contradicts its journal.
     Row {
-        /// What differs.
+        /// The field that differs.
         what: &'static str,
     },
-    /// The run is not in the registry, although it has files there.
+    /// The run is not in the registry, although its files are.
     RunMissing,
 }
 
 impl Problem {
-    /// The number of the event that it is about.
+    /// Returns the number of the event concerned.
     pub const fn seq(&self) -> Option<u64> {
         match self {
             Self::Event(tampered) => Some(tampered.seq),
@@ -101,7 +101,7 @@ impl Problem {
         }
     }
 
-    /// The word for programs.
+    /// Returns the stable name for programs.
     pub fn name(&self) -> String {
         match self {
             Self::Event(tampered) => tampered.tampering.to_string(),

@@ -1,7 +1,7 @@
-//! The copy of a journal in its file, line by line beside the registry's events.
+//! Copy of a journal in its file, compared line by line with the registry's events.
 //!
-//! Lines are compared as bytes: one that is what it should be is never parsed. What processes that
-//! die leave behind is no harm: a line that was not finished before the whole one, a line twice.
+//! Lines are compared as bytes: an identical line is never parsed. Traces of processes that died
+//! while writing are tolerated: an unfinished line before the whole one, and a line written twice.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -12,19 +12,18 @@ use errand_store::files;
 
 use crate::{Engine, Error};
 
-/// Read at once.
+/// Bytes read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
-/// How far behind the first event that does not hold is looked for what was done to it.
+/// Number of events read behind the first invalid one, to find out how it was tampered with.
 const REST_LIMIT: usize = 100_000;
-/// Bytes of what is looked at behind the first event that does not hold: a file that is none may be
-/// as long as its owner likes.
+/// Bytes read behind the first invalid event: a forged file may have any length.
 const REST_BYTES: u64 = 64 * 1024 * 1024;
-/// Lines that come twice, and empty ones: more than a race of two writers ever leaves.
+/// Upper bound of repeated lines and of empty lines; a race of two writers leaves fewer.
 const TWICE_LIMIT: usize = 10_000;
-/// The longest line that is read as an event; an event's data is bounded far below.
+/// Longest line read as an event; the limit on an event's data is far lower.
 pub(crate) const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// A journal's file, on its way.
+/// A reader of a journal file.
 #[derive(Debug)]
 pub(crate) struct Lines {
     pub(super) path: PathBuf,
@@ -32,23 +31,23 @@ pub(crate) struct Lines {
     from: Option<BufReader<File>>,
     line: Vec<u8>,
     expected: String,
-    /// What was found first.
+    /// First finding.
     found: Option<Tampered>,
-    /// Lines of events that came before: to be compared with the registry's.
+    /// Events read a second time: to be compared with the registry's.
     pub(super) twice: Vec<Event>,
-    /// A line that stopped in its middle.
+    /// The last line was incomplete.
     fragment: bool,
-    /// The file ended before the registry's journal did.
+    /// The file ended before the registry's journal.
     is_behind: bool,
-    /// Empty lines that were passed over.
+    /// Empty lines skipped.
     empty: usize,
 }
 
-/// One line of the file.
+/// Result of reading a line.
 enum Next {
-    /// There is none.
+    /// End of the file.
     End,
-    /// Its bytes are in `line`.
+    /// A line; its bytes are in `line`.
     Line,
 }
 
@@ -59,7 +58,8 @@ impl Lines {
         Ok(Self::new(path, file.map(|(file, _)| file), Some(run_id.clone())))
     }
 
-    /// The lines of a file; `run_id`: whose they are to be, otherwise those of the first line's run.
+    /// Returns a reader of a file's lines. `run_id` is the run they must belong to; `None` for the
+    /// run of the first line.
     pub(crate) fn new(path: PathBuf, file: Option<File>, run_id: Option<RunId>) -> Self {
         Self {
             path,
@@ -75,27 +75,27 @@ impl Lines {
         }
     }
 
-    /// Whose lines they are, as far as that is known.
+    /// Returns the run of the lines, if known.
     pub(crate) const fn run_id(&self) -> Option<&RunId> {
         self.run_id.as_ref()
     }
 
-    /// What was found.
+    /// Returns the finding.
     pub(crate) const fn found(&self) -> Option<Tampered> {
         self.found
     }
 
-    /// Whether all that was found is that the file ends before the registry's journal does.
+    /// Returns true if the only finding is that the file ends before the registry's journal.
     pub(super) const fn is_behind(&self) -> bool {
         self.is_behind
     }
 
-    /// Whether there is no file at all.
+    /// Returns true if the file does not exist.
     pub(super) const fn is_missing(&self) -> bool {
         self.from.is_none()
     }
 
-    /// Compares the next event of the registry, which follows `head` there.
+    /// Compares the next line with `event`, which follows `head` in the registry.
     pub(super) fn compare(&mut self, head: Head, event: &Event) -> Result<(), Error> {
         if self.found.is_some() {
             return Ok(());
@@ -124,7 +124,7 @@ impl Lines {
         }
     }
 
-    /// Looks at what stands behind the last event. `is_over`: nothing may.
+    /// Checks the lines behind the last event. With `is_over` no further event may follow.
     pub(super) fn end(&mut self, head: Head, is_over: bool) -> Result<(), Error> {
         let mut bytes = 0;
         while self.found.is_none() && bytes < REST_BYTES && matches!(self.next()?, Next::Line) {
@@ -136,8 +136,8 @@ impl Lines {
         Ok(())
     }
 
-    /// Verifies what follows `head` by itself: there is no registry's journal, or it holds no
-    /// further. Returns where the file's ends, and whether that is the end of the run.
+    /// Verifies the lines after `head` by themselves, where the registry's journal is absent or no
+    /// longer valid. Returns the file's head, and true if the run ends there.
     pub(crate) fn alone(&mut self, mut head: Head) -> Result<(Head, bool), Error> {
         let mut is_over = false;
         while self.found.is_none() && matches!(self.next()?, Next::Line) {
@@ -152,7 +152,7 @@ impl Lines {
         Ok((head, is_over))
     }
 
-    /// Whether the line is one of an event before number `seq`, which is noted.
+    /// Notes the line and returns true if it is an event before number `seq`.
     fn take_twice(&mut self, seq: u64) -> bool {
         let Some(event) = self.parsed().filter(|event| event.seq < seq) else { return false };
         if self.twice.len() >= TWICE_LIMIT {
@@ -162,7 +162,7 @@ impl Lines {
         true
     }
 
-    /// What was done to the first event that does not hold. Its line is in `line`.
+    /// Returns how the first invalid event was tampered with. Its line is in `line`.
     fn told(&mut self, head: Head) -> Result<Tampered, Error> {
         let mut rest = Vec::new();
         let mut bytes = 0;
@@ -177,7 +177,7 @@ impl Lines {
             }
         }
         let told = diagnose(head, &rest);
-        // Half a line stood there: what is left of the event.
+        // The file has an incomplete line of the event: it was changed, not removed.
         let is_cut = self.fragment && told.tampering == Tampering::Removed;
         let tampering = if is_cut { Tampering::Changed } else { told.tampering };
         Ok(Tampered { tampering, ..told })
@@ -188,8 +188,8 @@ impl Lines {
         (*self.run_id.get_or_insert_with(|| event.run_id.clone()) == event.run_id).then_some(event)
     }
 
-    /// The next line that is not empty; of one that is longer than any event, the beginning, which
-    /// is no event.
+    /// Reads the next line that is not empty. Of a line longer than any event it reads only the
+    /// beginning, which does not parse.
     fn next(&mut self) -> Result<Next, Error> {
         let Some(from) = &mut self.from else { return Ok(Next::End) };
         loop {
@@ -214,13 +214,13 @@ impl Lines {
     }
 }
 
-/// The event of a line, if it has the form in which errand writes it.
+/// Parses a line as an event; `None` unless errand would write the same bytes.
 pub(crate) fn parse(line: &[u8]) -> Option<Event> {
     let text = std::str::from_utf8(line).ok()?;
     Event::from_json_line(text).ok().filter(|event| event.to_json_line() == text)
 }
 
-/// What stands for a line that is no event, in the place of event `seq`.
+/// Returns a placeholder for a line that is no event, in the place of event `seq`.
 pub(crate) fn no_event(run_id: Option<&RunId>, seq: u64) -> Event {
     Event {
         run_id: run_id.cloned().unwrap_or_else(|| RunId::new(Timestamp::default(), 0)),

@@ -1,8 +1,8 @@
-//! Whether a run is what was written: its journal in the registry, the copy of it in the file, and
-//! the blobs that both name.
+//! Verification of a run: its journal in the registry, the copy in the file, and the blobs that
+//! both name.
 //!
-//! The chain of hashes tells where a journal stops being what was written; the copy tells it too, and
-//! which of the two is the one that was changed. Nothing is repaired here.
+//! The chain of hashes shows the first event that differs from what was written. The copy shows it
+//! too, and which of the two was changed. Nothing is repaired here.
 
 mod blobs;
 mod finding;
@@ -16,12 +16,12 @@ pub use run::{verify_all, verify_run};
 use errand_model::Event;
 use errand_model::event::EventBody;
 
-/// Whether the run is over with this event.
+/// Returns true if the event ends the run.
 pub(crate) fn is_terminal(event: &Event) -> bool {
     matches!(event.kind.as_str(), "run.completed" | "run.failed" | "run.cancelled")
 }
 
-/// What happened, where this program knows it.
+/// Returns the event's body, if this program knows its kind.
 pub(crate) fn known(event: &Event) -> Option<EventBody> {
     event.body().ok()
 }

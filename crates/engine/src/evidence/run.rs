@@ -1,4 +1,4 @@
-//! One run of the registry, verified.
+//! Verification of runs in the registry.
 
 use errand_api::record::{JournalHead, Record};
 use errand_model::run::Run;
@@ -10,27 +10,27 @@ use super::lines::Lines;
 use super::{Finding, Place, Problem, Verified, is_terminal, known};
 use crate::{Engine, Error};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
-/// How far behind the first event that does not hold is looked for what was done to it.
+/// Number of events read behind the first invalid one, to find out how it was tampered with.
 const REST_LIMIT: usize = 100_000;
-/// Journals up to this length are folded too, and the fold compared with the one that is kept:
-/// `errand registry check` does that for all.
+/// Longest journal that is also folded and compared with the stored state; `errand registry check`
+/// does that for longer ones.
 const FOLD_LIMIT: u64 = 20_000;
-/// The longest record that is read as a witness.
+/// Longest record that is read as a witness.
 const RECORD_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
-/// Runs that are listed at once.
+/// Runs listed at once.
 const RUNS_PAGE: u32 = 1_000;
 
-/// Verifies one run: every event in the registry and in the file, the ends of both, what the
-/// registry says of the run, and the blobs that events name.
+/// Verifies one run: every event in the registry and in the file, the ends of both, the registry's
+/// row of the run, and the blobs that events name.
 ///
-/// A run that lives grows meanwhile: its file may be behind, and its end is not sealed.
+/// A live run grows meanwhile: its file may be behind, and its end is not sealed.
 ///
 /// # Errors
 ///
-/// [`errand_store::Error::NoRun`]; if the registry or a file cannot be read. What is not as it was
-/// written is no error here but a finding.
+/// [`errand_store::Error::NoRun`]; if the registry or a file cannot be read. A deviation is a
+/// finding, not an error.
 pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Error> {
     let Some(evidence) = engine.store().evidence(run_id).await? else {
         return Err(errand_store::Error::NoRun { run_id: run_id.clone() }.into());
@@ -64,20 +64,20 @@ pub async fn verify_run(engine: &Engine, run_id: &RunId) -> Result<Verified, Err
     })
 }
 
-/// A walk along a journal.
+/// State of a walk along a journal.
 struct Walk {
     run_id: RunId,
     head: Head,
-    /// Whether the last event that holds is a terminal one.
+    /// True if the last valid event is a terminal one.
     is_over: bool,
-    /// What stands behind the last event that holds.
+    /// Events behind the last valid one.
     rest: Vec<Event>,
     fold: Option<Run>,
     named: Named,
     lines: Lines,
-    /// What the record's file says of an event of this journal.
+    /// Head that the record file states.
     witness: Option<JournalHead>,
-    /// Whether that is so.
+    /// Result of comparing `witness` with the event of its number.
     is_witnessed: Option<bool>,
     findings: Vec<Finding>,
 }
@@ -100,7 +100,7 @@ impl Walk {
 
     fn take(&mut self, event: Event) -> Result<(), Error> {
         let before = self.head;
-        // Nothing follows a terminal event, whatever its hash.
+        // No event may follow a terminal one, whatever its hash.
         if !self.rest.is_empty() || self.is_over || self.head.verify(&event).is_err() {
             if self.rest.len() < REST_LIMIT {
                 self.rest.push(event);
@@ -122,7 +122,7 @@ impl Walk {
             self.fold = None;
             return;
         }
-        // What a newer program wrote cannot be folded, and is no less what was written.
+        // An event of a newer program cannot be folded, yet may be exactly what was written.
         self.fold = match (self.fold.take(), event.seq) {
             (None, 1) => Run::fold([event]).ok(),
             (Some(mut run), _) => known(event).and_then(|body| {
@@ -137,7 +137,7 @@ impl Walk {
         self.findings.push(Finding { place, problem });
     }
 
-    /// Compares the journal's end with what the registry says of the run.
+    /// Compares the journal's end with the registry's row of the run.
     fn finish_registry(&mut self, evidence: &Evidence, stored: Option<(&Run, Head)>) {
         let event = |seq, tampering| Problem::Event(Tampered { seq, tampering });
         let next = self.head.seq + 1;
@@ -182,7 +182,7 @@ impl Walk {
     async fn finish_file(&mut self, engine: &Engine) -> Result<(), Error> {
         let place = Place::File(self.lines.path.clone());
         if !self.findings.is_empty() {
-            // The file is the only witness of what the registry does not have any more.
+            // The file is the only witness of events that the registry lost.
             self.lines.alone(self.head)?;
         } else if self.is_over {
             self.lines.end(self.head, true)?;
@@ -206,14 +206,14 @@ impl Walk {
             }
             return Ok(());
         };
-        // A registry that other machines reach keeps no journals in files.
+        // A registry shared by several machines keeps no journals in files.
         let has_none = self.lines.is_missing() && engine.store().shared_logs().is_some();
-        // Whoever writes the run writes the file last.
+        // A commit writes the file last.
         let may_lack = is_live || has_none;
         if self.lines.is_behind() && (may_lack || self.was_killed(engine, told.seq).await?) {
             return Ok(());
         }
-        // Both journals hold, and are not the same: the record's file says which was written.
+        // Both journals have valid chains but differ: the record file tells which was written.
         let is_forged = told.tampering == Tampering::Changed && self.is_witnessed == Some(false);
         let place = if is_forged && self.findings.is_empty() { Place::Registry } else { place };
         self.find(place, Problem::Event(told));
@@ -222,17 +222,17 @@ impl Walk {
 }
 
 impl Walk {
-    /// Whether the file lacks the events from `seq` on because whoever had just committed them died,
-    /// or has not written them yet: the record, which is written behind the file, does not know of
-    /// them either. Where a supervisor ended the run, they are in the terminal snapshot too, which is
-    /// written before.
+    /// Returns true if the file lacks the events from `seq` on because the process that committed
+    /// them died or has not written them yet. The record, which is written after the file, does not
+    /// know them either then. If a supervisor ended the run, they are also in the terminal
+    /// snapshot, which is written earlier.
     async fn was_killed(&self, engine: &Engine, seq: u64) -> Result<bool, Error> {
         if self.witness.as_ref().is_some_and(|witness| witness.seq >= seq) {
             return Ok(false);
         }
         let snapshot = match FinalSnapshot::read(engine.registry(), &self.run_id) {
             Ok(Some(snapshot)) => snapshot,
-            // No supervisor ended it: a coordinator, or one that was cancelled while it waited.
+            // No supervisor ended the run: a coordinator, or a run cancelled while it waited.
             Ok(None) => return Ok(true),
             Err(_) => return Ok(false),
         };
@@ -242,8 +242,8 @@ impl Walk {
     }
 }
 
-/// What the record's file says of where the journal stood; `None` where it cannot be read: it is for
-/// people, and written after everything else.
+/// Returns the journal head in the record file; `None` if it cannot be read. The record is meant
+/// for people, and is written last.
 fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error> {
     let path = engine.registry().run_record(run_id);
     let text = match files::read(engine.registry(), &path, RECORD_LIMIT_BYTES) {
@@ -257,12 +257,11 @@ fn witness(engine: &Engine, run_id: &RunId) -> Result<Option<JournalHead>, Error
     Ok(record.filter(|record| record.run_id == *run_id).and_then(|record| record.journal))
 }
 
-/// Verifies all runs, oldest first, and hands on what it found of each as it goes; a run that only
-/// has files, and is not in the registry, is one more finding.
+/// Verifies all runs, oldest first, and passes each result to `take`. A run that has files but is
+/// not in the registry is a finding.
 ///
 /// # Errors
-///
-/// As [`verify_run`], and what `take` returns.
+/// As [`verify_run`], and errors of `take`.
 pub async fn verify_all<E: From<Error>>(
     engine: &Engine,
     mut take: impl FnMut(Verified) -> Result<(), E>,
@@ -276,7 +275,7 @@ pub async fn verify_all<E: From<Error>>(
         for run_id in ids {
             match verify_run(engine, &run_id).await {
                 Ok(verified) => take(verified)?,
-                // Removed meanwhile.
+                // The run was removed meanwhile.
                 Err(Error::Store(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -296,7 +295,7 @@ pub async fn verify_all<E: From<Error>>(
     Ok(())
 }
 
-/// The runs that have a journal's file, oldest first.
+/// Returns the runs that have a journal file, oldest first.
 fn with_files(engine: &Engine) -> Result<Vec<RunId>, Error> {
     let folder = engine.registry().runs();
     let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };

@@ -1,4 +1,4 @@
-//! The archive that an export is: entries with nothing of this machine and nothing of now.
+//! The tar archive of an export: entries without owner, time or other facts of this machine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use sha2::Digest as _;
 
 use super::manifest::{Entry, Kind};
 
-/// An archive that is written, and what is in it so far.
+/// An archive being written, and the entries in it so far.
 pub(super) struct Archive<W: Write> {
     pub(super) tar: tar::Builder<W>,
     pub(super) entries: BTreeMap<String, Entry>,
@@ -28,7 +28,8 @@ impl<W: Write> Archive<W> {
         self.stream(name, Kind::File, bytes, size_bytes).map(drop)
     }
 
-    /// A file that may not be there; one that grows meanwhile is taken as long as it was.
+    /// Adds the file at `path` if it exists. A file that grows meanwhile is taken at its first
+    /// length.
     pub(super) fn optional(&mut self, name: &str, path: &Path) -> io::Result<()> {
         let file = match File::open(path) {
             Ok(file) => file,
@@ -68,7 +69,7 @@ impl<W: Write> Archive<W> {
     }
 }
 
-/// What stands before the bytes of an entry.
+/// Returns the tar header bytes of an entry.
 pub(super) fn beginning(
     name: &str,
     kind: Kind,
@@ -87,7 +88,7 @@ pub(super) fn beginning(
     Ok(tar.get_ref().clone())
 }
 
-/// Nothing of this machine, nothing of now.
+/// Returns an entry's header with owner 0, group 0 and time 0.
 fn header(kind: Kind, size_bytes: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_size(size_bytes);
@@ -98,7 +99,7 @@ fn header(kind: Kind, size_bytes: u64) -> tar::Header {
     header
 }
 
-/// Passes bytes on, and hashes and counts them.
+/// A reader that hashes and counts the bytes that pass through it.
 pub(super) struct Hashing<R> {
     from: R,
     pub(super) hash: sha2::Sha256,

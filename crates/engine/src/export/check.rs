@@ -1,4 +1,5 @@
-//! All that is in an export is compared with its journals, its manifest, and the digests of its parcels.
+//! Checks of an export as a whole: its entries against its journals, its manifest and the digests
+//! of its parcels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,7 @@ use super::read::{Contents, ParcelPart, RunPart, Said, Walk, damaged, foreign};
 use super::{BLOBS, EVENTS, FileError, PARCEL, PARCELS, RUNS};
 use crate::evidence::{Finding, Place, Problem};
 
-/// Checks what was read. The first thing that is wrong is the error.
+/// Checks everything that was read. The first problem found is the error.
 pub(super) fn finish(mut walk: Walk) -> Result<Contents, FileError> {
     let text = walk.manifest.as_ref().ok_or_else(|| foreign("it has no manifest.json"))?;
     let manifest = manifest(text)?;
@@ -66,12 +67,12 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Where the entries of a run are.
+    /// Returns the prefix of a run's entry names.
     fn prefix(&self, run_id: &RunId) -> String {
         if *run_id == self.manifest.run_id { String::new() } else { format!("{RUNS}{run_id}/") }
     }
 
-    /// How many events the manifest gives a run, with the last hash, and its artifacts.
+    /// Returns the event count, last hash and artifacts that the manifest states for a run.
     fn said(&self, run_id: &RunId) -> (u64, &str, &BTreeMap<String, Digest>) {
         let manifest = self.manifest;
         match manifest.children.get(run_id) {
@@ -139,7 +140,7 @@ impl Check<'_> {
         }
     }
 
-    /// Compares the runs with those that journals name: one at the top, and all that it started.
+    /// Compares the runs with those that journals name: one at the top, and all its descendants.
     fn family(&self) -> Result<(), FileError> {
         if self.manifest.children.is_empty() {
             return Ok(());
@@ -189,7 +190,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    /// Checks every parcel. Those of all agents that ran are there, and none that nothing names.
+    /// Checks every parcel: those of all agents that ran are present, and each is named by a run or
+    /// by another parcel.
     fn parcels(
         &self,
         parts: BTreeMap<Option<Digest>, ParcelPart>,
@@ -269,7 +271,7 @@ impl Check<'_> {
     }
 }
 
-/// The agents that are packed with a coordinator, by its definition.
+/// Returns the digests of the agents packed with a coordinator, from its definition.
 fn members(definition: &[u8]) -> Vec<Digest> {
     let definition: Option<Value> = serde_json::from_slice(definition).ok();
     let agents = definition.as_ref().and_then(|it| it.pointer("/coordinator/agents")?.as_object());

@@ -1,4 +1,4 @@
-//! Why a file is no export that can be used.
+//! Errors of reading an export or a journal file.
 
 use std::fs::File;
 use std::io;
@@ -9,68 +9,68 @@ use thiserror::Error;
 
 use crate::evidence::Finding;
 
-/// Why a file cannot be verified or taken in. Nothing was created.
+/// Error: a file cannot be verified or imported. No run was created.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the file cannot be read")]
     Io(#[from] io::Error),
-    /// It cannot be opened, or is no file.
+    /// The file cannot be opened, or is a folder.
     #[error("{} cannot be opened", .path.display())]
     Unopened {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// It is neither an export nor a journal.
+    /// The file is neither an export nor a journal.
     #[error("the file is neither an export nor a journal: {reason}")]
     Foreign {
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// It ends too early, or something stands where nothing may, or a part has another content.
+    /// The export ends too early, has an entry too many, or an entry has another content.
     #[error("the export was changed: {what}")]
     Damaged {
-        /// What is wrong, and where.
+        /// The problem and its place, in words.
         what: String,
     },
-    /// A newer program wrote it.
+    /// A newer errand wrote the file.
     #[error("the export was written by a newer errand: {what}")]
     Newer {
-        /// What this program does not know.
+        /// The part that this program does not know.
         what: String,
     },
-    /// It is an export in every way, and not what was written.
+    /// The export has a valid form, but an event or a blob is not the one that was written.
     #[error("the export of run {run_id} is not what was written: {finding}")]
     Tampered {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// What was found first.
+        /// First finding.
         finding: Box<Finding>,
     },
     /// The run was not over when it was exported.
     #[error("run {run_id} was not over when it was exported")]
     Live {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// Files of a run of that id lie in the registry, which does not know it.
+    /// The registry has files of a run of that id, but not the run.
     #[error("files of run {run_id} are here, but the registry does not know it")]
     Stray {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// Something else.
+    /// Any other error of the engine.
     #[error(transparent)]
     Engine(#[from] crate::Error),
 }
 
-/// Opens a file that was named by whoever wants it read.
+/// Opens a file whose path a caller gave.
 ///
 /// # Errors
 ///
-/// [`FileError::Unopened`]; so is a folder.
+/// [`FileError::Unopened`], also for a folder.
 pub(super) fn open(path: &Path) -> Result<File, FileError> {
     let unopened = |source| FileError::Unopened { path: path.to_owned(), source };
     let file = File::open(path).map_err(unopened)?;

@@ -1,4 +1,4 @@
-//! What an export of a coordinator is made of: itself, and all runs that it started, however deep.
+//! Runs of an export: one run, or a coordinator with all its descendants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,26 +11,27 @@ use errand_store::{Stored, blobs_of};
 use super::write::Wanted;
 use crate::{Engine, Error, parcels, wait};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
 
-/// The runs of an export, and what they stand on.
+/// The runs of an export, with the blobs and parcels that they need.
 #[derive(Debug, Default)]
 pub(super) struct Family {
-    /// All runs. One that is over is read again where it is wanted: it stays what it is.
+    /// All runs. `None` for a run that is over: it does not change, so it is loaded again when
+    /// needed.
     pub(super) runs: BTreeMap<RunId, Option<Box<Stored>>>,
-    /// What their journals name.
+    /// Blobs that the journals name.
     pub(super) blobs: BTreeSet<Digest>,
-    /// The parcels of their agents.
+    /// Parcels of the runs' agents.
     pub(super) parcels: BTreeSet<Digest>,
 }
 
 impl Family {
-    /// Looks at a run, and unless it is wanted alone at those that it started.
+    /// Collects a run and, unless `wanted.own`, all its descendants.
     ///
     /// # Errors
     ///
-    /// [`Error::ChildRemoved`], [`Error::Live`]; if a journal is not what was written.
+    /// [`Error::ChildRemoved`], [`Error::Live`]; if a journal cannot be verified.
     pub(super) async fn of(engine: &Engine, run_id: &RunId, wanted: Wanted) -> Result<Self, Error> {
         let mut family = Self::default();
         let mut named = BTreeSet::new();
@@ -51,7 +52,7 @@ impl Family {
         Ok(family)
     }
 
-    /// Takes in a run. Returns the steps that are runs, and the agents that its plan names.
+    /// Adds a run. Returns the steps that are runs, and the agents that its plan names.
     async fn take(
         &mut self,
         engine: &Engine,
@@ -74,13 +75,13 @@ impl Family {
             children.extend(child(event).filter(|_| coordinates));
         })
         .await?;
-        // What lives goes on meanwhile: all of the export is of this moment.
+        // A live run changes meanwhile: the whole export shows it as it is now.
         self.runs.insert(run_id, (!is_over).then(|| Box::new(stored)));
         Ok((children, named))
     }
 
-    /// Adds the agents of the plans, and those that are packed with them, as far as they are here:
-    /// such as never ran are not missed by anything that is in the export.
+    /// Adds the agents of the plans, and those packed with them, as far as they are in the
+    /// registry: an agent that never ran is needed by nothing in the export.
     fn close(&mut self, engine: &Engine, named: BTreeSet<Digest>) -> Result<(), Error> {
         let mut waiting: Vec<Digest> = named.into_iter().collect();
         let mut seen = BTreeSet::new();
@@ -102,7 +103,7 @@ impl Family {
     }
 }
 
-/// The step of a coordinator that an event begins, and the run that it is.
+/// Returns the coordinator's step that an event starts as a run, and the run's id.
 pub(super) fn child(event: &Event) -> Option<(String, RunId)> {
     if event.kind != "step.started" {
         return None;
@@ -113,17 +114,17 @@ pub(super) fn child(event: &Event) -> Option<(String, RunId)> {
     Some((key, run_id?))
 }
 
-/// The agents that are packed with a coordinator.
+/// Returns the digests of the agents packed with a coordinator.
 pub(super) fn members(agent: &Agent) -> impl Iterator<Item = Digest> + '_ {
     let agents = agent.coordinator.iter().flat_map(|coordinator| coordinator.agents.values());
     agents.filter_map(|member| member.digest.clone())
 }
 
-/// Hands on the events of a run up to where it was looked at, each of them verified.
+/// Calls `take` with each event of a run, verified, up to the head in `stored`.
 ///
 /// # Errors
 ///
-/// [`errand_store::Error::Damaged`] if one does not hold.
+/// [`errand_store::Error::Damaged`] if an event is missing or its hash does not match.
 pub(super) async fn journal(
     engine: &Engine,
     stored: &Stored,

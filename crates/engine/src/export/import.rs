@@ -1,7 +1,7 @@
-//! An exported run is taken into a registry.
+//! Import of an exported run into a registry.
 //!
-//! Everything is verified before anything is created; then what the journal stands on comes first,
-//! and the run itself last: one that is there is there whole.
+//! Everything is verified before anything is created. Blobs, parcels and files are written before
+//! the run itself, so that a run in the registry is complete.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -23,22 +23,22 @@ use super::read::{Contents, read};
 use super::{BRIEF, FileError, LOG};
 use crate::{Engine, Error, record_file, supervise};
 
-/// What became of an import.
+/// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Imported {
-    /// The run is here now.
+    /// The run was created.
     Created(RunId),
-    /// It was here before, with the same journal.
+    /// The run was already in the registry, with the same journal.
     Existing(RunId),
 }
 
-/// Takes an exported run in, exactly as it was: with the hashes that its journal had. A coordinator
-/// comes after all runs that it started, so that what is there is there whole.
+/// Imports an exported run unchanged, with the hashes of its journal. A coordinator is created
+/// after all its descendants, so that a run in the registry is complete.
 ///
 /// # Errors
 ///
-/// [`FileError`]; the run is then not there. What belongs to digests (blobs, parcels) may be, and of a
-/// coordinator runs that it started: another import goes on with what is missing.
+/// [`FileError`]; the run was then not created. Blobs, parcels and descendants of a coordinator may
+/// have been: another import continues with what is missing.
 pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError> {
     let mut file = super::error::open(path)?;
     let contents = read(&file)?;
@@ -48,7 +48,7 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     }
     let mut missing = BTreeMap::new();
     for (run_id, journal) in &contents.runs {
-        // Nothing is created for what cannot be read later.
+        // Nothing is created for a journal that cannot be folded later.
         let run = fold(&events_of(&file, journal)?)?;
         if is_missing(engine, run_id, journal.head).await? {
             missing.insert(run_id.clone(), supervise::scratch(engine, &run));
@@ -61,7 +61,7 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     }
     file.seek(SeekFrom::Start(0))?;
     Unpack { engine, contents: &contents, missing: &missing, parcel: None }.unpack(&file)?;
-    // Whoever started a run is older than that.
+    // A run is older than the runs that it started.
     let children = missing.keys().rev().filter(|run_id| **run_id != top);
     for run_id in children.chain(missing.keys().find(|run_id| **run_id == top)) {
         if let Some(journal) = contents.runs.get(run_id) {
@@ -71,7 +71,7 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
     Ok(Imported::Created(top))
 }
 
-/// Whether a run is not here; another one of its id must not be.
+/// Returns true if the run is not in the registry; fails if another run has its id.
 async fn is_missing(engine: &Engine, run_id: &RunId, head: Head) -> Result<bool, FileError> {
     match engine.store().evidence(run_id).await.map_err(Error::from)? {
         Some(known) if known.head == Some(head) => Ok(false),
@@ -91,11 +91,12 @@ fn events_of(mut file: &File, journal: &Journal) -> Result<Vec<Event>, FileError
     journal::events(file, journal.head)
 }
 
-/// Makes a run out of its journal.
+/// Creates a run from its journal.
 async fn admit(engine: &Engine, events: Vec<Event>, head: Head) -> Result<(), FileError> {
     let run = fold(&events)?;
     if run.spec.session_id.is_some() {
-        // What it said is in a session of where it ran: none here may get it.
+        // The session's messages stayed where the run ran: a session of that id here must not get
+        // them.
         RemovedSessions::note_import(engine.registry(), &run.id)
             .map_err(|error| Error::from(errand_store::Error::from(error)))?;
     }
@@ -108,18 +109,20 @@ async fn admit(engine: &Engine, events: Vec<Event>, head: Head) -> Result<(), Fi
         redrives: false,
         documents: Vec::new(),
     };
-    // The same of one that somebody else imported at the same time.
+    // Succeeds as well if another process imported the same run at the same time.
     engine.store().import(admission).await.map_err(Error::from)?;
     Ok(make_good(engine, &run, head).await?)
 }
 
-/// The files beside the registry, also where an earlier import was killed before it had written them.
+/// Writes the files beside the registry, also after an earlier import was killed before writing
+/// them.
 async fn make_good(engine: &Engine, run: &Run, head: Head) -> Result<(), Error> {
     record_file::write(engine, run, head, None)?;
     Ok(engine.store().sync_files(&run.id).await?)
 }
 
-/// The run; an event that this program cannot read was written by a newer one.
+/// Folds the events into a run; an event that this program does not know was written by a newer
+/// one.
 fn fold(events: &[Event]) -> Result<Run, FileError> {
     for event in events {
         let body: Result<EventBody, _> = event.body();
@@ -128,14 +131,15 @@ fn fold(events: &[Event]) -> Result<Run, FileError> {
     Run::fold(events).map_err(|error| FileError::Damaged { what: error.to_string() })
 }
 
-/// The second reading: what belongs to digests goes where it belongs.
+/// Second pass over the archive: writes blobs, parcels and files of runs to their places.
 struct Unpack<'e> {
     engine: &'e Engine,
     contents: &'e Contents,
-    /// Runs that are not here, each with the folder that its last attempt shared with errand.
+    /// Runs missing from the registry, each with the folder that its last attempt shared with
+    /// errand.
     missing: &'e BTreeMap<RunId, PathBuf>,
-    /// The parcel whose entries come, and where it goes unless it is here. One at a time: all take
-    /// the same lock.
+    /// Parcel whose entries are being read, and its arrival unless it is in the registry already.
+    /// One at a time: all arrivals take the same lock.
     parcel: Option<(Digest, Option<Arrival>)>,
 }
 
@@ -193,7 +197,7 @@ impl Unpack<'_> {
         }
     }
 
-    /// Puts the parcel in its place of which entries came.
+    /// Moves the current parcel to its place.
     fn finish(&mut self) -> Result<(), FileError> {
         match self.parcel.take() {
             Some((_, Some(arrival))) => Ok(arrival.finish().map_err(Error::from)?),
@@ -201,7 +205,7 @@ impl Unpack<'_> {
         }
     }
 
-    /// Where a file of a run is kept; `None` where the journal gives it.
+    /// Returns the path of a file of a run; `None` if the journal already contains it.
     fn kept(
         &self,
         run_id: &RunId,
@@ -236,7 +240,7 @@ impl Unpack<'_> {
     }
 }
 
-/// Gives the file `place` what `from` has, whole or not at all. Returns its digest.
+/// Writes the bytes of `from` to the file `place`, atomically. Returns their digest.
 fn keep(place: &Path, from: &mut impl Read) -> Result<Option<Digest>, FileError> {
     let mut part = place.as_os_str().to_owned();
     part.push(".part");
@@ -254,7 +258,7 @@ fn changed(name: &str) -> FileError {
     FileError::Damaged { what: format!("{name} was changed while it was read") }
 }
 
-/// `log.3` → `runs/<id>.log.3`.
+/// Maps `log.3` to `runs/<id>.log.3`.
 fn older_log(registry: &Registry, run_id: &RunId, name: &str) -> PathBuf {
     let mut path = registry.run_log(run_id).into_os_string();
     path.push(name.strip_prefix(LOG).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! A journal in an export: read as a stream, and compared with what is said of it.
+//! Journal of a run in an export: read as a stream, and compared with the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read};
@@ -12,35 +12,35 @@ use super::family::child;
 use super::read::damaged;
 use crate::evidence::{Finding, LINE_LIMIT_BYTES, Place, Problem, is_terminal, no_event, parse};
 
-/// How far behind the first event that does not hold is looked for what was done to it, in events
-/// and in bytes.
+/// Bounds, in events and bytes, of the search behind the first invalid event for how it was
+/// tampered with.
 const REST_LIMIT: usize = 100_000;
 const REST_BYTES: usize = 64 * 1024 * 1024;
 
-/// The journal of an export.
+/// Facts about a journal in an export.
 #[derive(Debug)]
 pub(super) struct Journal {
     run_id: Option<RunId>,
     pub(super) head: Head,
     pub(super) is_over: bool,
-    /// The agent's, of the run's first event.
+    /// Digest of the agent's parcel, from the first event.
     pub(super) parcel: Option<Digest>,
-    /// Those of the agents of its plan.
+    /// Digests of the agents of the run's plan.
     pub(super) plan: Vec<Digest>,
-    /// The run that started it.
+    /// The run that started this one.
     pub(super) parent: Option<RunId>,
-    /// The runs that it started as steps.
+    /// The runs that this one started as steps.
     pub(super) children: BTreeSet<RunId>,
-    /// What it names, with the number of the first event that does.
+    /// Blobs that the events name, each with the number of the first event that names it.
     pub(super) blobs: BTreeMap<Digest, u64>,
     pub(super) artifacts: BTreeMap<String, Digest>,
     found: Option<Tampered>,
-    /// Where in the file it begins.
+    /// Offset of the journal's first byte in the file.
     pub(super) from: u64,
 }
 
 impl Journal {
-    /// One of which nothing was read yet.
+    /// Returns a journal of which nothing was read yet.
     pub(super) const fn new() -> Self {
         Self {
             run_id: None,
@@ -57,7 +57,7 @@ impl Journal {
         }
     }
 
-    /// Reads it to its end; what does not hold is told by [`Journal::check`].
+    /// Reads the journal to its end; [`Journal::check`] reports an invalid event.
     pub(super) fn read(&mut self, from: &mut impl Read) -> Result<(), FileError> {
         let mut lines = BufReader::new(from);
         let mut line = Vec::new();
@@ -116,7 +116,7 @@ impl Journal {
         }
     }
 
-    /// Compares the end with what the manifest says of it; `entry` is where the journal stands.
+    /// Compares the journal's end with the manifest; `entry` is the journal's entry name.
     pub(super) fn check(
         &self,
         (run_id, events, hash): (&RunId, u64, &str),
@@ -146,11 +146,11 @@ impl Journal {
     }
 }
 
-/// The events of a journal that was looked at, up to `head`.
+/// Reads the events of a journal again, up to `head`.
 ///
 /// # Errors
 ///
-/// [`FileError::Damaged`] if they are not those any more.
+/// [`FileError::Damaged`] if the journal changed since it was checked.
 pub(super) fn events(from: impl Read, head: Head) -> Result<Vec<Event>, FileError> {
     let changed = || damaged("a journal was changed while it was read");
     let mut lines = BufReader::new(from);

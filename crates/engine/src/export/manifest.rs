@@ -1,4 +1,4 @@
-//! What an export says that is in it.
+//! Manifest of an export: its run, its descendants, and the digest of every entry.
 
 use std::collections::BTreeMap;
 
@@ -6,44 +6,44 @@ use errand_model::{Digest, RunId};
 use errand_store::Stored;
 use serde::{Deserialize, Serialize};
 
-/// The version of the archive's layout, of one run.
+/// Version of the archive layout of one run.
 pub const EXPORT_SCHEMA: u32 = 1;
-/// The same, of a coordinator and its children.
+/// Version of the archive layout of a coordinator and its descendants.
 pub const FAMILY_SCHEMA: u32 = 2;
 
-/// The last entry.
+/// Content of `manifest.json`, the last entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Manifest {
-    /// [`EXPORT_SCHEMA`], or [`FAMILY_SCHEMA`] where there are children.
+    /// [`EXPORT_SCHEMA`], or [`FAMILY_SCHEMA`] if there are descendants.
     pub(super) schema: u32,
-    /// Which run; of a family the one at the top.
+    /// Id of the run; of a coordinator, the top one.
     pub(super) run_id: RunId,
-    /// How many events its journal has.
+    /// Number of events in its journal.
     pub(super) events: u64,
-    /// The hash of the last one.
+    /// Hash of its last event.
     pub(super) hash: String,
-    /// The named output files, with the digests of their blobs.
+    /// Named output files, with the digests of their blobs.
     pub(super) artifacts: BTreeMap<String, Digest>,
-    /// The runs that it started, however deep.
+    /// Descendants of the run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) children: BTreeMap<RunId, Member>,
     /// All other entries, by name.
     pub(super) entries: BTreeMap<String, Entry>,
 }
 
-/// One run of a family.
+/// A descendant in the manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Member {
-    /// As of the run at the top.
+    /// As [`Manifest::events`].
     pub(super) events: u64,
-    /// As of the run at the top.
+    /// As [`Manifest::hash`].
     pub(super) hash: String,
-    /// As of the run at the top.
+    /// As [`Manifest::artifacts`].
     pub(super) artifacts: BTreeMap<String, Digest>,
 }
 
 impl Member {
-    /// A run as it is.
+    /// Returns the facts of a stored run.
     pub(super) fn of(stored: &Stored) -> Self {
         let artifacts = stored.run.artifacts.iter();
         Self {
@@ -54,31 +54,31 @@ impl Member {
     }
 }
 
-/// One entry.
+/// An entry of the archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
-    /// What it is.
+    /// Kind of the entry.
     pub(super) kind: Kind,
-    /// Of its bytes; of its target, for a link.
+    /// Digest of its bytes; of its target, for a link.
     pub(super) digest: Digest,
-    /// How many bytes.
+    /// Length of its content in bytes.
     pub(super) size_bytes: u64,
 }
 
-/// What an entry is.
+/// Kind of an archive entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
     /// A file.
     File,
-    /// A file that may be executed.
+    /// An executable file.
     Executable,
     /// A symbolic link.
     Link,
 }
 
 impl Kind {
-    /// The mode in the entry's header.
+    /// Returns the mode for the entry's header.
     pub(super) const fn mode(self) -> u32 {
         match self {
             Self::File => 0o644,

@@ -1,19 +1,19 @@
-//! A run in one file: its journal, and everything that the journal stands on.
+//! Export of a run to one file: its journal and everything that the journal refers to.
 //!
-//! A tar archive that is the same, byte for byte, for the same run on every machine. Its entries, in
-//! the order of their names, and `manifest.json` (the digests of all others) behind them:
+//! A tar archive that is the same, byte for byte, for the same run on every machine. Its entries,
+//! in the order of their names, followed by `manifest.json` with the digests of all others:
 //!
 //! - `blobs/<hex>`: every blob that the journal names: long payloads, checkpoints, artifacts, bom
-//! - `brief.json`: what the agent was given at boot, where it was
+//! - `brief.json`: the brief that the agent was given at boot, if there was one
 //! - `events.jsonl`: the journal
-//! - `log`, `log.<n>`: what the run printed
-//! - `parcel/…`: the agent as it was
+//! - `log`, `log.<n>`: output of the run
+//! - `parcel/…`: the agent's parcel
 //! - `record.json`: the record, as the journal gives it
 //!
-//! Of a coordinator there is also all of its family, the runs that it started, however deep:
+//! For a coordinator also its descendants:
 //!
 //! - `parcels/<hex>/…`: the other agents, each once
-//! - `runs/<id>/…`: of each run what stands above of the one at the top
+//! - `runs/<id>/…`: for each descendant the entries listed above
 //!
 //! Deliberately absent: sessions, which belong to other runs too; secrets; workspaces.
 
@@ -35,7 +35,7 @@ pub use manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA};
 pub use verify::verify_file;
 pub use write::{Wanted, write, write_file};
 
-/// The entries' names.
+/// Names, and prefixes of names, of the entries.
 const BLOBS: &str = "blobs/";
 const BRIEF: &str = "brief.json";
 const EVENTS: &str = "events.jsonl";

@@ -1,4 +1,4 @@
-//! What the names of entries mean.
+//! Parser of entry names.
 
 use std::io::Read;
 
@@ -8,20 +8,20 @@ use errand_model::{Digest, RunId};
 use super::manifest::Kind;
 use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
 
-/// Where an entry belongs.
+/// Part of an export that an entry belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place<'n> {
     /// `manifest.json`.
     Manifest,
     /// A blob.
     Blob(Digest),
-    /// A file of a run; `None`: of the one at the top.
+    /// A file of a run; `None` for the top run.
     Run(Option<RunId>, &'n str),
-    /// A file of a parcel; `None`: of the agent of the run at the top.
+    /// A file of a parcel; `None` for the agent of the top run.
     Parcel(Option<Digest>, &'n str),
 }
 
-/// Where an entry of that name belongs; `None` for a name that errand never gives.
+/// Parses an entry name; `None` for a name that errand never writes.
 pub(super) fn place(name: &str) -> Option<Place<'_>> {
     let is_plain = name.split('/').all(|part| !part.is_empty() && part != "." && part != "..");
     if !is_plain {
@@ -44,7 +44,7 @@ pub(super) fn place(name: &str) -> Option<Place<'_>> {
         Some(rest) => {
             let (id, file) = rest.split_once('/')?;
             let run_id: RunId = id.parse().ok()?;
-            // One run has one name.
+            // Another spelling of the same id is refused.
             (Some(run_id).filter(|run_id| run_id.as_str() == id)?.into(), file)
         }
         None => (None, name),
@@ -62,13 +62,13 @@ fn digest(hex: &str) -> Option<Digest> {
     format!("sha256:{hex}").parse().ok()
 }
 
-/// The number of an older segment of the log.
+/// Returns the number of an older log segment.
 pub(super) fn log_age(name: &str) -> Option<usize> {
     let age = name.strip_prefix(LOG)?.strip_prefix('.')?;
     age.parse().ok().filter(|number: &usize| *number > 0 && number.to_string() == age)
 }
 
-/// The kind that an entry's header says; `None` for what errand never writes.
+/// Returns the kind in an entry's header; `None` for a header that errand never writes.
 pub(super) fn kind_of<R: Read>(entry: &tar::Entry<'_, R>) -> Option<Kind> {
     let header = entry.header();
     let kind = match (header.entry_type(), header.mode().ok()?) {

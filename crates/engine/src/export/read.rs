@@ -1,4 +1,4 @@
-//! An export is read, and all of it looked at: nothing in it is believed.
+//! Reader of an export: every byte is checked, since the file may be forged.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,23 +16,23 @@ use super::manifest::{Entry, Kind, Manifest};
 use super::place::{Place, kind_of, place};
 use super::{EVENTS, FileError, RECORD};
 
-/// The longest text that is held in memory whole.
+/// Longest text that is read into memory whole.
 const TEXT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
-/// A tar archive is made of such blocks, and ends with two that are empty.
+/// Size of a tar block; an archive is made of blocks and ends with two empty ones.
 const BLOCK_BYTES: u64 = 512;
 const BLOCK: usize = 512;
 
-/// What an export holds.
+/// Content of an export that was read and checked.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) manifest: Manifest,
-    /// By id, the one at the top among them.
+    /// By id, the top one included.
     pub(super) runs: BTreeMap<RunId, Journal>,
     /// By digest, each with its definition.
     pub(super) parcels: BTreeMap<Digest, (Listing, Vec<u8>)>,
 }
 
-/// Reads an export from its beginning to its end. The first thing that is wrong is the error.
+/// Reads an export from beginning to end. The first problem found is the error.
 pub(super) fn read(mut file: &File) -> Result<Contents, FileError> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
@@ -41,7 +41,7 @@ pub(super) fn read(mut file: &File) -> Result<Contents, FileError> {
     let mut archive = tar::Archive::new(BufReader::new(file));
     for entry in archive.entries().map_err(foreign)? {
         let mut entry = entry.map_err(|error| {
-            // What began as an export is one.
+            // After a first valid entry the file counts as a changed export, not as a foreign file.
             if end > 0 { damaged(error.to_string()) } else { foreign(error) }
         })?;
         if walk.manifest.is_some() {
@@ -66,7 +66,7 @@ pub(super) fn read(mut file: &File) -> Result<Contents, FileError> {
     Err(damaged("it does not end where it should"))
 }
 
-/// Whether these bytes, and no others, stand between two places of the file.
+/// Returns true if exactly `bytes` stand between two offsets of the file.
 fn is_there(file: &File, from: u64, to: u64, bytes: &[u8]) -> io::Result<bool> {
     if u64::try_from(bytes.len()).ok() != to.checked_sub(from) {
         return Ok(false);
@@ -76,7 +76,7 @@ fn is_there(file: &File, from: u64, to: u64, bytes: &[u8]) -> io::Result<bool> {
     Ok(found == bytes)
 }
 
-/// What does not have the form of an export.
+/// Returns the error for a file that is no export.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 pub(super) fn foreign(error: impl ToString) -> FileError {
     FileError::Foreign { reason: error.to_string() }
@@ -86,36 +86,36 @@ pub(super) fn damaged(what: impl Into<String>) -> FileError {
     FileError::Damaged { what: what.into() }
 }
 
-/// What was read so far.
+/// Parts of an export read so far.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     last: String,
     /// All entries but the manifest.
     pub(super) found: BTreeMap<String, Entry>,
-    /// By id; `None`: the one at the top.
+    /// By id; `None` for the top run.
     pub(super) runs: BTreeMap<Option<RunId>, RunPart>,
-    /// By digest; `None`: that of the one at the top.
+    /// By digest; `None` for the parcel of the top run.
     pub(super) parcels: BTreeMap<Option<Digest>, ParcelPart>,
     pub(super) manifest: Option<Vec<u8>>,
 }
 
-/// What was read of one run.
+/// Parts of one run.
 #[derive(Debug)]
 pub(super) struct RunPart {
     pub(super) journal: Journal,
-    /// What its record says of itself, or why that cannot be read.
+    /// Run id and head in its record, or the reason why the record cannot be read.
     pub(super) record: Option<Result<Said, String>>,
 }
 
-/// What a record says of itself.
+/// Run id and head that a record states.
 #[derive(Debug)]
 pub(super) struct Said {
     pub(super) run_id: RunId,
-    /// The number of the last event, and its hash.
+    /// Number and hash of the last event.
     pub(super) head: Option<(u64, String)>,
 }
 
-/// What was read of one parcel, besides its files.
+/// Parts of one parcel, besides its files.
 #[derive(Debug, Default)]
 pub(super) struct ParcelPart {
     pub(super) definition: Vec<u8>,
@@ -123,7 +123,8 @@ pub(super) struct ParcelPart {
 }
 
 impl Walk {
-    /// Takes in one entry, whose bytes begin there. Returns how errand would have begun it.
+    /// Reads one entry, whose content begins at offset `from`. Returns the header bytes that errand
+    /// would have written for it.
     fn entry<R: Read>(
         &mut self,
         entry: &mut tar::Entry<'_, R>,
@@ -158,7 +159,7 @@ impl Walk {
         Ok(form)
     }
 
-    /// Reads an entry to its end, and keeps what is wanted of it.
+    /// Reads an entry to its end, and keeps the needed part.
     fn take(&mut self, place: Place<'_>, mut bytes: impl Read, from: u64) -> Result<(), FileError> {
         match place {
             Place::Manifest => self.manifest = Some(text(&mut bytes)?),

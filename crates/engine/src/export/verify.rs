@@ -1,4 +1,4 @@
-//! An exported run, or a journal's file, is verified.
+//! Verification of an exported run, or of a journal file.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -10,12 +10,12 @@ use super::FileError;
 use super::read::read;
 use crate::evidence::{Finding, Lines, Place, Problem, Verified};
 
-/// Verifies an export or a journal's file.
+/// Verifies an export or a journal file.
 ///
 /// # Errors
 ///
-/// [`FileError`] if it is none, or an export that was changed elsewhere than in its journal and its
-/// blobs: what is found there is a finding.
+/// [`FileError`] if the file is neither, or if an export was changed outside its journals and
+/// blobs. A change of those is a finding, not an error.
 pub fn verify_file(path: &Path) -> Result<Verified, FileError> {
     let mut file = super::error::open(path)?;
     if BufReader::new(&mut file).fill_buf()?.first() == Some(&b'{') {

@@ -1,4 +1,4 @@
-//! An export is written.
+//! Writer of an export.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,23 +16,23 @@ use super::manifest::{EXPORT_SCHEMA, FAMILY_SCHEMA, Kind, Manifest, Member};
 use super::{BLOBS, BRIEF, EVENTS, LOG, MANIFEST, PARCEL, PARCELS, RECORD, RUNS};
 use crate::{Engine, Error, parcels, wait};
 
-/// What may be exported, and how much of it.
+/// Options of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Also a run that is not over, as it is now: to look at, it cannot be imported. One that is over
-    /// has the same journal for everybody, for ever.
+    /// Also export a run that is not over, in its present state. Such an export can be read but not
+    /// imported: only the journal of a run that is over stays the same.
     pub live: bool,
-    /// Only the run itself: of a coordinator nothing of its children.
+    /// Only the run itself: no children of a coordinator.
     pub own: bool,
 }
 
-/// Writes a run into a new file; an old one of that name is replaced only by a whole one.
+/// Writes a run to a file, atomically: an existing file is replaced only by a complete one.
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if the run, or a child of it, is not over and has to be; [`Error::ChildRemoved`] if
-/// a child is not there any more; if something cannot be read, is not what was
-/// written, or the file not be written.
+/// [`Error::Live`] if the run or a descendant is not over and `wanted.live` is not set;
+/// [`Error::ChildRemoved`] if a descendant was removed; if something cannot be read or verified, or
+/// the file cannot be written.
 pub async fn write_file(
     engine: &Engine,
     run_id: &RunId,
@@ -110,7 +110,7 @@ pub async fn write(
     archive.tar.into_inner().and_then(|mut to| to.flush()).map_err(io)
 }
 
-/// A run of the family as it was looked at.
+/// Returns a run of the family: a live one as first loaded, one that is over from the store.
 async fn again(engine: &Engine, family: &Family, run_id: &RunId) -> Result<Stored, Error> {
     match family.runs.get(run_id) {
         Some(Some(live)) => Ok((**live).clone()),
@@ -118,16 +118,16 @@ async fn again(engine: &Engine, family: &Family, run_id: &RunId) -> Result<Store
     }
 }
 
-/// One run of an export.
+/// A run of an export.
 struct Part<'a> {
     engine: &'a Engine,
     stored: &'a Stored,
-    /// Where its entries are.
+    /// Prefix of its entry names.
     prefix: &'a str,
 }
 
 impl Part<'_> {
-    /// Everything but the record, which other entries may stand before.
+    /// Writes all entries but the record, which is sorted behind the parcel.
     async fn files(&self, archive: &mut Archive<impl Write>) -> Result<(), Error> {
         let Self { engine, stored, prefix } = self;
         let io = |source| self.failed(source);
@@ -155,7 +155,7 @@ impl Part<'_> {
     }
 }
 
-/// The record as the journal alone gives it: nothing of this machine.
+/// Returns the record as the journal alone gives it, without facts of this machine.
 fn record(stored: &Stored) -> Result<Vec<u8>, Error> {
     let places = Places { log_path: LOG.to_owned(), session_file: None, supervisor: None };
     pretty(&project(&stored.run, stored.head, places))
@@ -168,7 +168,7 @@ fn pretty(value: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
     Ok(text)
 }
 
-/// The log and its older segments, by the bytes of their names.
+/// Adds the log and its older segments, sorted by the bytes of their names.
 fn logs(log: &Path, prefix: &str, archive: &mut Archive<impl Write>) -> io::Result<()> {
     let mut segments = BTreeMap::from([(LOG.to_owned(), log.to_owned())]);
     for (age, path) in errand_agent::log::older(log) {
@@ -178,7 +178,7 @@ fn logs(log: &Path, prefix: &str, archive: &mut Archive<impl Write>) -> io::Resu
     segments.try_for_each(|(name, path)| archive.optional(&format!("{prefix}{name}"), path))
 }
 
-/// A parcel, below `prefix`.
+/// Adds a parcel below `prefix`.
 fn packaged(
     engine: &Engine,
     (digest, prefix): (&Digest, &str),

@@ -1,12 +1,9 @@
-//! Garbage: blobs, parcels and logs that nothing names any more, and how they are removed.
+//! Garbage collection: blobs, parcels and logs that nothing names any more, and their removal.
 //!
-//! Nothing is removed that something names, or that a process may be about to name: every commit
-//! renews what it names before it is made (`Renewal`), as does whoever puts or builds what is there
-//! already, and what was renewed within the grace period stays. Where no other process uses the
-//! registry there is nobody to wait for. See "Garbage" in `ARCHITECTURE.md`.
-//!
-//! Deliberately absent: counting references. A count that is wrong once is wrong for ever; names are
-//! a projection of the journals, and can be made anew.
+//! Nothing is removed that is named, or that a process may be about to name: every commit renews
+//! the blobs and parcels that it names before it is made (`Renewal`), putting or building one that
+//! exists renews it too, and renewed ones stay for the grace period. If no other process uses the
+//! registry, no grace period is needed. See "Garbage" in `ARCHITECTURE.md`.
 
 mod names;
 mod renewal;
@@ -20,9 +17,9 @@ pub(crate) use renewal::{RENEWED_FOR, Renewal};
 pub use sweep::{Freed, collect, free, unnamed};
 pub use usage::{AgentUsage, Kind, Owner, SpaceUsage, usage};
 
-/// How long ago what nothing names was put, built or renewed before it is removed, unless no other
-/// process uses the registry. Much longer than any commit takes, from the first byte that is put to
-/// the event that names it, the 60 s for which a commit is tried again included.
+/// Age from which unnamed blobs and parcels are removed, counted from when they were put, built or
+/// renewed, unless no other process uses the registry. Much longer than any commit takes, from the
+/// first byte put to the event that names it, 60 s of retries included.
 pub const GRACE: Duration = Duration::from_hours(1);
-/// The shortest grace period while other processes use the registry.
+/// Shortest grace period while other processes use the registry.
 pub const SHORTEST_GRACE: Duration = Duration::from_mins(10);

@@ -1,5 +1,5 @@
-//! What names blobs and parcels, all of it: journals, documents, sessions, requests, inventories,
-//! terminal snapshots that wait to be applied, journals that the registry does not know.
+//! Names of blobs and parcels outside the journals of the registry: documents, sessions, requests,
+//! inventories, terminal snapshots not yet applied, and journals that the registry does not know.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -12,24 +12,25 @@ use errand_store::{Filter, Page, digests_in, files};
 
 use crate::{Engine, Error};
 
-/// Runs whose names are taken in at once.
+/// Runs whose names are indexed at once.
 const INDEXED_AT_ONCE: u32 = 100;
-/// Runs that are listed at once.
+/// Runs listed at once.
 const PAGE: u32 = 1_000;
-/// Digests that are looked up at once.
+/// Digests looked up at once.
 const LOOKED_UP_AT_ONCE: usize = 500;
-/// What is read at once of a line of a journal that the registry does not know.
+/// Bytes read at once of a line of a journal that the registry does not know.
 const PIECE_BYTES: u64 = 1024 * 1024;
-/// What is read of such a journal. Nothing is removed while there is a longer one.
+/// Longest unknown journal that is read. Nothing is removed while there is a longer one.
 const UNKNOWN_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
-/// What runs that were removed named.
+/// Digests that removed runs named.
 #[derive(Debug, Default)]
 pub struct Released(pub(super) BTreeSet<Digest>);
 
 impl Released {
-    /// Takes in what a run names that is about to be removed, and renews all of it: who read a name
-    /// from that run a moment ago has the whole grace period to commit it elsewhere.
+    /// Takes in the digests that a run names which is about to be removed, and renews them: a
+    /// reader that got a name from that run a moment ago has the whole grace period to commit it
+    /// elsewhere.
     pub(crate) async fn note(&mut self, engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         let names = engine.store().names_of_run(run_id).await?;
         let names = names.into_iter().map(|name| name.digest).collect();
@@ -38,19 +39,19 @@ impl Released {
         Ok(())
     }
 
-    /// Takes in what others were released.
+    /// Takes in the digests of `others`.
     pub fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 }
 
-/// Names of a moment, beside those in journals of the registry.
+/// Names outside the registry's journals, at one moment.
 #[derive(Debug)]
 pub(super) struct Elsewhere(BTreeSet<Digest>);
 
 impl Elsewhere {
-    /// Looks for them. The journals are to be asked after this: what moves from a document into a
-    /// journal meanwhile is found in one of them.
+    /// Collects the names. The journals must be queried after this, so that a name that moves from
+    /// a document into a journal meanwhile is found in one of them.
     pub(super) async fn of(engine: &Engine) -> Result<Self, Error> {
         while engine.store().index_names(INDEXED_AT_ONCE).await? > 0 {}
         let mut found = engine.store().named_elsewhere().await?;
@@ -61,7 +62,7 @@ impl Elsewhere {
         Ok(Self(found))
     }
 
-    /// Those of `digests` that nothing names, in journals or elsewhere.
+    /// Returns those of `digests` that nothing names, in journals or elsewhere.
     pub(super) async fn unnamed(
         &self,
         engine: &Engine,
@@ -82,7 +83,7 @@ impl Elsewhere {
     }
 }
 
-/// Terminal snapshots of runs that live: what is in them is committed by whoever looks next.
+/// Names in terminal snapshots of live runs, which the next reader of the run commits.
 async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let filter = Filter { live: true, ..Filter::default() };
     let mut page = Page { after: None, limit: PAGE };
@@ -96,7 +97,8 @@ async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(
     }
 }
 
-/// Journals of runs that the registry lacks: they could not be restored, or it is an older copy.
+/// Names in journals of runs that the registry lacks: their restore failed, or the registry is an
+/// older copy.
 async fn of_unknown_runs(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let folder = engine.registry().runs();
     let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };
@@ -125,7 +127,7 @@ async fn of_unknown_runs(engine: &Engine, found: &mut BTreeSet<Digest>) -> Resul
     Ok(())
 }
 
-/// All digests in the text of a file.
+/// Adds all digests in the text of a file.
 fn of_file(engine: &Engine, path: &Path, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let opened = files::open(engine.registry(), path).map_err(errand_store::Error::from)?;
     let Some((file, size_bytes)) = opened else { return Ok(()) };
@@ -139,7 +141,7 @@ fn of_file(engine: &Engine, path: &Path, found: &mut BTreeSet<Digest>) -> Result
     pieces(file, |text| found.extend(digests_in(text))).map_err(failed)
 }
 
-/// Hands on a text in pieces that overlap by more than a digest is long.
+/// Passes a text to `take` in pieces that overlap by more than the length of a digest.
 fn pieces(file: File, mut take: impl FnMut(&str)) -> std::io::Result<()> {
     const OVERLAP_BYTES: usize = 128;
     let mut from = BufReader::new(file);
@@ -155,15 +157,15 @@ fn pieces(file: File, mut take: impl FnMut(&str)) -> std::io::Result<()> {
     }
 }
 
-/// The parcels that are kept here and that something needs, by names, by their age, or because such
-/// a parcel names them.
+/// Returns the parcels in the registry that are needed: those in `waiting`, and those that a needed
+/// parcel names.
 pub(super) fn needed_parcels(engine: &Engine, mut waiting: Vec<Digest>) -> BTreeSet<Digest> {
     let mut needed = BTreeSet::new();
     while let Some(digest) = waiting.pop() {
         if !needed.insert(digest.clone()) {
             continue;
         }
-        // One that cannot be read names nothing, and stays for being named itself.
+        // A parcel that cannot be read names nothing, and is needed if it is named itself.
         if let Ok(parcel) = parcel::open(&engine.registry().parcels(), &digest) {
             let members = parcel.agent.named_agents();
             waiting.extend(members.filter_map(|member| member.digest.clone()));

@@ -1,4 +1,4 @@
-//! Renewing what a commit is about to name.
+//! Renewal of blobs and parcels that a commit is about to name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use errand_store::{Blobs, DocumentChange, DocumentWrite, digests_in, names_of};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// How long what is shared is known to be renewed: much shorter than the shortest grace period.
+/// Time for which a shared blob counts as renewed: much shorter than the shortest grace period.
 pub(crate) const RENEWED_FOR: Duration = Duration::from_mins(2);
-/// Shared blobs that are remembered to be renewed.
+/// Shared blobs whose renewal is remembered.
 const REMEMBERED: usize = 10_000;
 
 /// Renews blobs and parcels before a commit that names them.
 ///
-/// What is missing is left to the commit: a run whose blob is lost has to be able to end, and
-/// `verify` tells of it.
+/// A missing one is no error here: a run whose blob is lost must be able to end, and `verify`
+/// reports the loss.
 #[derive(Debug)]
 pub(crate) struct Renewal {
     blobs: Blobs,
     parcels: PathBuf,
-    /// When shared blobs were renewed last: a round trip each.
+    /// Time of the last renewal of each shared blob, since each renewal is a round trip.
     renewed: Mutex<BTreeMap<Digest, Instant>>,
 }
 
@@ -33,7 +33,7 @@ impl Renewal {
         Self { blobs, parcels, renewed: Mutex::default() }
     }
 
-    /// Renews what these events and documents name.
+    /// Renews the blobs and parcels that these events and documents name.
     pub(crate) fn before_commit(&self, events: &[Event], documents: &[DocumentWrite]) {
         let mut blobs = BTreeSet::new();
         let mut parcels = BTreeSet::new();
@@ -84,13 +84,13 @@ impl Renewal {
                 renewed.extend(digests.into_iter().map(|digest| (digest, Instant::now())));
             }
             Ok(_) => {}
-            // The commit itself tells that the database is away.
+            // The commit itself fails if the database cannot be reached.
             Err(error) => tracing::warn!(%error, "blobs cannot be renewed"),
         }
     }
 }
 
-/// Notes the digests in all strings of a document.
+/// Collects the digests in all strings of a document.
 fn in_strings(value: &Value, found: &mut BTreeSet<Digest>) {
     match value {
         Value::String(text) if text.contains("sha256:") => found.extend(digests_in(text)),

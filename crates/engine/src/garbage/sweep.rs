@@ -1,4 +1,4 @@
-//! Removing what nothing names.
+//! Removal of blobs, parcels and logs that nothing names.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
@@ -13,26 +13,26 @@ use super::names::{Elsewhere, Released, needed_parcels};
 use super::{GRACE, SHORTEST_GRACE};
 use crate::{Engine, Error};
 
-/// Shared blobs that are looked at, and removed, at once.
+/// Shared blobs listed and removed at once.
 const SHARED_AT_ONCE: u32 = 500;
-/// How long an upload may take that is unpacked into a folder.
+/// Longest time that an upload may take to be unpacked.
 const UPLOAD_TAKES: Duration = Duration::from_hours(24);
 
-/// What was removed, or would be.
+/// Amounts removed, or that would be removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Freed {
-    /// Blobs, here and in the database.
+    /// Blobs, in the registry and in the database.
     pub blobs: u64,
-    /// Parcels that are kept here.
+    /// Parcels in the registry.
     pub parcels: u64,
-    /// All of it, with logs of runs that are no more and what was left unfinished.
+    /// Bytes of all of it, logs of removed runs and unfinished files included.
     pub bytes: u64,
-    /// What nothing names either, and was put or built too short a time ago.
+    /// Bytes of unnamed blobs and parcels within the grace period.
     pub young_bytes: u64,
 }
 
 impl Freed {
-    /// Adds what a later pass removed.
+    /// Adds the amounts of a later pass.
     pub fn add(&mut self, later: Self) {
         self.blobs += later.blobs;
         self.parcels += later.parcels;
@@ -41,7 +41,7 @@ impl Freed {
     }
 }
 
-/// Which blobs and parcels are looked at.
+/// Blobs and parcels that a pass considers.
 enum Scope {
     All,
     /// Only these, and what belongs to them.
@@ -57,7 +57,7 @@ impl Scope {
     }
 }
 
-/// What is done with what nothing names.
+/// Action on unnamed blobs and parcels.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Remove,
@@ -80,8 +80,8 @@ pub async fn collect(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
     sweep(engine, Scope::All, grace, Act::Remove).await
 }
 
-/// Removes what runs named that were removed, unless something else names it. Nothing is removed
-/// while another process uses the registry, or may: [`collect`] does it later.
+/// Removes blobs and parcels that removed runs named, unless they are named elsewhere. Removes
+/// nothing while another process uses the registry, or may: [`collect`] does it later.
 ///
 /// # Errors
 ///
@@ -92,12 +92,12 @@ pub async fn free(engine: &Engine, released: Released) -> Result<Freed, Error> {
     }
     let Some(_alone) = engine.alone() else { return Ok(Freed::default()) };
     let mut digests = released.0;
-    // What was packed with an agent goes with it.
+    // The agents packed with an agent are released with it.
     digests.extend(needed_parcels(engine, digests.iter().cloned().collect()));
     sweep(engine, Scope::Only(digests), Duration::ZERO, Act::Remove).await
 }
 
-/// Says what [`collect`] would remove.
+/// Returns the amounts that [`collect`] would remove.
 ///
 /// # Errors
 ///
@@ -107,7 +107,7 @@ pub async fn unnamed(engine: &Engine, grace: Duration) -> Result<Freed, Error> {
 }
 
 async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Result<Freed, Error> {
-    // Before anything is asked: what is named later was renewed later.
+    // Read before the names: a name that comes later was renewed later.
     let now = engine.now();
     let before = moment(now).checked_sub(grace).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut freed = Freed::default();
@@ -129,7 +129,8 @@ async fn sweep(engine: &Engine, scope: Scope, grace: Duration, act: Act) -> Resu
     Ok(freed)
 }
 
-/// Whether any of it is here: most runs name nothing but a parcel that others name too.
+/// Returns true if any of the digests is in the registry: most runs name only a parcel that others
+/// name too.
 fn is_anything_here(engine: &Engine, scope: &Scope) -> Result<bool, Error> {
     let Scope::Only(digests) = scope else { return Ok(true) };
     let parcels = engine.registry().parcels();
@@ -139,11 +140,11 @@ fn is_anything_here(engine: &Engine, scope: &Scope) -> Result<bool, Error> {
     Ok(digests.iter().any(is_here))
 }
 
-/// One pass.
+/// A sweep of the registry.
 struct Sweep<'a> {
     engine: &'a Engine,
     scope: Scope,
-    /// What was renewed since stays.
+    /// Blobs and parcels renewed since then stay.
     before: SystemTime,
     grace: Duration,
     act: Act,
@@ -206,14 +207,14 @@ impl Sweep<'_> {
                     old.iter().map(|blob| blob.size_bytes).sum(),
                 ),
             };
-            // A copy of what is shared is counted there.
+            // A local copy of a shared blob is counted by the shared pass.
             freed.blobs += if blobs.is_shared() { 0 } else { count };
             freed.bytes += bytes;
         }
         Ok(())
     }
 
-    /// The folders of blobs that are looked at.
+    /// Returns the blob folders to be scanned.
     fn shards(&self) -> BTreeSet<String> {
         match &self.scope {
             Scope::All => (0..=u8::MAX).map(|shard| format!("{shard:02x}")).collect(),
@@ -224,7 +225,7 @@ impl Sweep<'_> {
         }
     }
 
-    /// What is in the database for other machines.
+    /// Sweeps the blobs shared through the database.
     async fn shared(&self, shared: &dyn SharedBlobs, freed: &mut Freed) -> Result<(), Error> {
         let needed = self.needed_shared(shared).await?;
         let mut after = None;
@@ -252,8 +253,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// What parcels that are named are made of, as they are shared. The parts of one that nothing
-    /// names yet were put or renewed with it.
+    /// Returns the blobs that named parcels consist of, as they are shared. The parts of a parcel
+    /// that nothing names yet were put or renewed with it.
     async fn needed_shared(&self, shared: &dyn SharedBlobs) -> Result<BTreeSet<Digest>, Error> {
         let mut waiting: Vec<Digest> =
             self.engine.store().named_parcels().await?.into_iter().collect();
@@ -263,7 +264,7 @@ impl Sweep<'_> {
             if !seen.insert(digest.clone()) {
                 continue;
             }
-            // What is no parcel's manifest stands for itself.
+            // A blob that is no parcel manifest has no parts.
             let Some(listing) =
                 read(shared, &digest)?.and_then(|manifest| Listing::read(manifest, &digest).ok())
             else {
@@ -284,7 +285,8 @@ impl Sweep<'_> {
         Ok(needed)
     }
 
-    /// What writers left behind that died, and logs that came after their runs were removed.
+    /// Removes unfinished files of writers that died, and logs that arrived after their runs were
+    /// removed.
     fn rests(&self, now: Timestamp, freed: &mut Freed) -> Result<(), Error> {
         freed.bytes += self.engine.blobs().sweep_unfinished(self.before.min(grace_ago(now)))?;
         let uploads = moment(now).checked_sub(UPLOAD_TAKES).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -298,20 +300,20 @@ impl Sweep<'_> {
     }
 }
 
-/// The longest manifest or definition that is read to find out what a parcel is made of.
+/// Longest manifest or definition that is read to list the parts of a parcel.
 const MANIFEST_BYTES: usize = 64 * 1024 * 1024;
 
 fn read(shared: &dyn SharedBlobs, digest: &Digest) -> Result<Option<Vec<u8>>, Error> {
     let mut bytes = Bounded(Vec::new());
     let found = shared.get(digest, &mut bytes);
-    // One that is longer is no manifest.
+    // A longer one is no manifest.
     if bytes.0.len() > MANIFEST_BYTES {
         return Ok(None);
     }
     Ok(found?.then_some(bytes.0))
 }
 
-/// Bytes that are refused where they are more than any manifest has.
+/// A buffer that refuses more bytes than any manifest has.
 struct Bounded(Vec<u8>);
 
 impl std::io::Write for Bounded {

@@ -1,4 +1,4 @@
-//! What takes the space of a registry: by kind, and by run and agent.
+//! Disk usage of a registry by kind, run and agent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
@@ -13,68 +13,68 @@ use super::names::Elsewhere;
 use super::sweep::{Freed, unnamed};
 use crate::{Engine, Error};
 
-/// Shared blobs that are listed at once.
+/// Shared blobs listed at once.
 const SHARED_AT_ONCE: u32 = 1_000;
-/// Runs that are looked at one by one, the newest: what takes space is most often there.
+/// Runs examined one by one, the newest, which most often take the most space.
 const RUNS: usize = 20_000;
-/// Runs that are listed at once.
+/// Runs listed at once.
 const PAGE: u32 = 500;
 
-/// What takes the space of a registry, in bytes of content.
+/// Disk usage of a registry, in bytes of content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SpaceUsage {
     /// Version of this document.
     pub schema: u32,
-    /// All kinds together.
+    /// Bytes of all kinds together.
     pub bytes: u64,
-    /// By kind, the largest first.
+    /// Usage by kind, the largest first.
     pub kinds: Vec<Kind>,
-    /// What runs take by themselves, the largest first: journal, log, record, workspace, and the
-    /// blobs that they name. A blob that several name is counted for each.
+    /// Usage by run, the largest first: journal, log, record, workspace, and the blobs that it
+    /// names. A blob that several runs name is counted for each.
     pub runs: Vec<Owner>,
-    /// The same summed by agent.
+    /// Usage summed by agent, the largest first.
     pub agents: Vec<AgentUsage>,
-    /// What `errand registry gc` would free now.
+    /// Amounts that `errand registry gc` would free now.
     pub garbage: Freed,
 }
 
-/// One kind of what takes space.
+/// Usage of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kind {
     /// `journals`, `logs`, `records`, `workspaces`, `blobs_of_runs`, `blobs_elsewhere`,
     /// `blobs_unnamed`, `blob_copies`, `parcels`, `state`, `database`, `shared_blobs`,
     /// `shared_logs`, `other`.
     pub kind: &'static str,
-    /// How much.
+    /// Bytes of this kind.
     pub bytes: u64,
 }
 
-/// A run that takes space.
+/// Usage of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Owner {
-    /// Its id.
+    /// Id of the run.
     pub run_id: RunId,
-    /// Its agent.
+    /// Name of its agent.
     pub agent: String,
-    /// How much.
+    /// Bytes of the run.
     pub bytes: u64,
 }
 
-/// An agent whose runs take space.
+/// Usage of one agent's runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AgentUsage {
-    /// Its name.
+    /// Name of the agent.
     pub agent: String,
-    /// Its runs.
+    /// Number of its runs.
     pub runs: u64,
-    /// How much.
+    /// Bytes of its runs.
     pub bytes: u64,
 }
 
-/// The version of [`SpaceUsage`].
+/// Version of [`SpaceUsage`].
 const SCHEMA: u32 = 1;
 
-/// Says what takes the space, with the `top` largest runs and agents.
+/// Returns the usage, with the `top` largest runs and agents.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ impl Kinds {
     }
 }
 
-/// Files and workspaces of runs.
+/// Counts files and workspaces of runs.
 fn run_files(
     engine: &Engine,
     kinds: &mut Kinds,
@@ -141,7 +141,7 @@ fn run_files(
     Ok(())
 }
 
-/// Blobs, here and shared. Returns their sizes.
+/// Counts blobs, local and shared. Returns their sizes.
 async fn blobs(engine: &Engine, kinds: &mut Kinds) -> Result<BTreeMap<Digest, u64>, Error> {
     let elsewhere = Elsewhere::of(engine).await?;
     let named_elsewhere: BTreeSet<&Digest> = elsewhere.iter().collect();
@@ -183,7 +183,7 @@ async fn blobs(engine: &Engine, kinds: &mut Kinds) -> Result<BTreeMap<Digest, u6
     Ok(sizes)
 }
 
-/// Everything else in the registry's folder.
+/// Counts everything else in the registry's folder.
 fn folders(engine: &Engine, kinds: &mut Kinds) -> Result<(), Error> {
     let registry = engine.registry();
     let parcels = registry.parcels();
@@ -193,7 +193,7 @@ fn folders(engine: &Engine, kinds: &mut Kinds) -> Result<(), Error> {
     for (name, bytes) in entries(registry.root())? {
         let is_database = name.starts_with("registry.db");
         match name.as_str() {
-            // These were looked at one by one.
+            // Counted one by one above.
             "runs" | "workspaces" | "parcels" | "blobs" | "blobs-shared" => {}
             "state" => kinds.add("state", bytes),
             _ if is_database => kinds.add("database", bytes),
@@ -203,7 +203,7 @@ fn folders(engine: &Engine, kinds: &mut Kinds) -> Result<(), Error> {
     Ok(())
 }
 
-/// What runs take, and their agents.
+/// Sums the usage of runs and of their agents.
 async fn owners(
     engine: &Engine,
     own: &BTreeMap<RunId, u64>,
@@ -236,7 +236,7 @@ async fn owners(
     Ok(())
 }
 
-/// The files and folders in a folder, with the bytes of all that is in them.
+/// Returns the files and folders in a folder, each with the bytes of its whole content.
 fn entries(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     let failed = |source| Error::Io { doing: "read", path: folder.to_path_buf(), source };
     let entries = match std::fs::read_dir(folder) {
@@ -252,8 +252,8 @@ fn entries(folder: &Path) -> Result<Vec<(String, u64)>, Error> {
     Ok(found)
 }
 
-/// The bytes of a file, or of all files below a folder; links are not followed, and what is gone, or
-/// cannot be read, is nothing.
+/// Returns the bytes of a file, or of all files below a folder. Links are not followed; a file that
+/// is gone or unreadable counts as 0.
 fn size_of(path: &Path) -> u64 {
     let mut bytes = 0;
     let mut waiting = vec![path.to_path_buf()];

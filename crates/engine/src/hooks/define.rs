@@ -1,4 +1,4 @@
-//! Making, changing, listing and removing hooks.
+//! Definition, listing and removal of hooks.
 
 use errand_agent::secret::Sealer;
 use errand_store::{DocumentKind, Expect};
@@ -10,29 +10,30 @@ use crate::firing::{is_changed, is_name, put};
 use crate::outbox::{SigningSecret, read};
 use crate::{Engine, Error as EngineError, agents, named};
 
-/// Hooks that one namespace may have.
+/// Most hooks of one namespace.
 const LIMIT: u32 = 1_000;
-/// How often a change is tried again that somebody else got in the way of.
+/// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
-/// What secrets are sealed as.
+/// Context that hook secrets are sealed for.
 const SEALED_AS: &str = "hook";
-/// A shorter secret is guessed.
+/// Shortest secret: a shorter one can be guessed.
 const SECRET_MIN_CHARS: usize = 8;
-/// No sender has a longer one.
+/// Longest secret: no sender has a longer one.
 const SECRET_MAX_CHARS: usize = 1_024;
-/// The longest window of a dedupe key: 30 days.
+/// Longest window of a dedupe key: 30 days.
 const WINDOW_LIMIT_MS: u64 = 30 * 24 * 60 * 60 * 1_000;
-/// The largest template.
+/// Largest template.
 const TEMPLATE_LIMIT_BYTES: usize = 64 * 1_024;
-/// Names that are taken by routes.
+/// Names that routes of the API take.
 const RESERVED: &[&str] = &["deliveries"];
 
-/// Makes a hook, or changes the one of that name. Says whether it is new, and the secret if it was
-/// made up here: it is never shown again. Without a secret, a hook that is there keeps its own.
+/// Creates a hook, or changes the one of that name. Returns true if it is new, and the secret if it
+/// was generated here: it is never shown again. Without a given secret, an existing hook keeps its
+/// own.
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`], [`Error::TooMany`]; if there is no such agent. Nothing changed then.
+/// [`Error::Invalid`], [`Error::TooMany`]; if the agent does not exist. Nothing changed then.
 pub async fn define(
     engine: &Engine,
     namespace: Option<&str>,
@@ -165,7 +166,7 @@ fn seal(engine: &Engine, secret: &Secret) -> Result<String, EngineError> {
     Ok(sealer.seal(SEALED_AS, secret.expose().as_bytes())?)
 }
 
-/// The secret of a hook.
+/// Returns the secret of a hook.
 pub(super) fn open(engine: &Engine, hook: &Hook) -> Result<Secret, EngineError> {
     let sealer = Sealer::open_or_create(&engine.surroundings().identity)?;
     let text = String::from_utf8(sealer.open(SEALED_AS, &hook.sealed_secret)?);
@@ -183,7 +184,7 @@ pub(super) async fn load(
     Ok((read(&document)?, document.revision))
 }
 
-/// A hook.
+/// Returns a hook.
 ///
 /// # Errors
 ///
@@ -196,7 +197,7 @@ pub async fn get(
     Ok(load(engine, namespace, name).await?.0.view(name))
 }
 
-/// The hooks of a namespace, by name: those after `after`, at most `limit`.
+/// Lists the hooks of a namespace by name: those after `after`, at most `limit`.
 ///
 /// # Errors
 ///
@@ -211,7 +212,7 @@ pub async fn list(
     found.iter().map(|document| Ok(read::<Hook>(document)?.view(&document.key))).collect()
 }
 
-/// Removes a hook. The runs that it fired stay; what is recorded of its requests goes by and by.
+/// Removes a hook. Its runs stay; records of its requests expire.
 ///
 /// # Errors
 ///

@@ -1,59 +1,59 @@
-//! Why something about hooks cannot be done.
+//! Errors of hooks.
 
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
-/// Why a hook cannot be defined, or a request to one is refused.
+/// Error: a hook cannot be defined, or a request to a hook is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// A field of the definition is wrong.
     #[error("{reason}")]
     Invalid {
-        /// Which: a JSON pointer.
+        /// JSON pointer to the field.
         pointer: String,
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// There is no such hook.
+    /// The hook does not exist.
     #[error("there is no hook {name}")]
     NotFound {
-        /// What was asked for.
+        /// Name that was given.
         name: String,
     },
-    /// More hooks than one namespace may have.
+    /// The namespace has the most hooks it may have.
     #[error("the namespace has {limit} hooks already, and may not have more")]
     TooMany {
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
-    /// Somebody else changed it at the same time, again and again.
+    /// Other processes changed the hook at the same time, on every try.
     #[error("the hook {name} is being changed by others")]
     Contended {
-        /// Which.
+        /// Name of the hook.
         name: String,
     },
-    /// The request is not signed as the hook asks for.
+    /// The signature of the request is wrong.
     #[error("the signature of the request does not hold: {reason}")]
     Signature {
-        /// What is wrong with it; never what it should have been.
+        /// Reason in words, which never contain the right signature.
         reason: &'static str,
     },
-    /// The hook takes no requests.
+    /// The hook is disabled.
     #[error("the hook {name} is disabled")]
     Disabled {
-        /// Which.
+        /// Name of the hook.
         name: String,
     },
-    /// The request is not what the hook asks for.
+    /// The request does not fit the hook's definition.
     #[error("{reason}")]
     Rejected {
-        /// What is wrong with it.
+        /// Reason in words.
         reason: String,
     },
 }
 
 impl Error {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid { .. } => ErrorCode::HookInvalid,
@@ -66,7 +66,7 @@ impl Error {
         }
     }
 
-    /// The field that is wrong, as a JSON pointer.
+    /// Returns the JSON pointer of the invalid field.
     pub fn pointer(&self) -> Option<&str> {
         match self {
             Self::Invalid { pointer, .. } => Some(pointer),

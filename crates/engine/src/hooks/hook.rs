@@ -1,4 +1,4 @@
-//! A hook as a document.
+//! Documents of hooks.
 
 use std::collections::BTreeMap;
 
@@ -8,45 +8,45 @@ use serde_json::Value;
 
 use super::reference::Place;
 
-/// What somebody asked for.
+/// Definition of a hook as a user gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     /// `name`, or `name@version`, of a registered agent.
     pub agent: String,
-    /// How requests are signed.
+    /// Signature that requests must have.
     pub signature: Signature,
-    /// What the agent is given: JSON with references in its strings; `None`: the body.
+    /// Input of the runs: JSON with references in its strings; `None` for the request body.
     pub input: Option<Value>,
-    /// What tells a repeated request from a new one; `None`: what the scheme has for it, if anything.
+    /// Deduplication of repeated requests; `None` for the scheme's own, if it has one.
     pub dedupe: Option<Dedupe>,
-    /// Which requests count; `None`: all.
+    /// Filter of requests by event; `None` for all requests.
     pub events: Option<Events>,
     /// Labels of the runs; references are allowed.
     pub labels: BTreeMap<String, String>,
-    /// The conversation that the runs belong to; references are allowed.
+    /// Session of the runs; references are allowed.
     pub session_id: Option<String>,
-    /// Whether it takes requests.
+    /// True if the hook takes requests.
     pub enabled: bool,
 }
 
-/// How requests are signed. The secret is kept apart.
+/// Signature of requests. The secret is stored separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// Which scheme.
+    /// Scheme of the signature.
     pub scheme: Scheme,
-    /// The header that has it, lower case; for schemes that leave it open.
+    /// Header with the signature, lower case; for schemes that leave it open.
     pub header: Option<String>,
-    /// What the header begins with before the signature.
+    /// Prefix before the signature in the header.
     pub prefix: Option<String>,
 }
 
-/// How a signature is made.
+/// Signature scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
-    /// HMAC-SHA256 over the body, in hex or base64, in a header of one's own.
+    /// HMAC-SHA256 over the body, in hex or base64, in a header of the sender's choice.
     HmacSha256,
-    /// The same as GitHub sends it: `X-Hub-Signature-256: sha256=<hex>`.
+    /// HMAC-SHA256 as GitHub sends it: `X-Hub-Signature-256: sha256=<hex>`.
     Github,
     /// Standard Webhooks: over id, timestamp and body.
     StandardWebhooks,
@@ -54,63 +54,63 @@ pub enum Scheme {
     Token,
 }
 
-/// What tells a repeated request from a new one.
+/// Deduplication of repeated requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dedupe {
-    /// Where its key is.
+    /// Place of the dedupe key.
     pub key: Place,
-    /// For how long a second request with that key is the same one.
+    /// Time for which a second request with that key is a repetition, in milliseconds.
     pub window_ms: u64,
 }
 
-/// Which requests count.
+/// Filter of requests by event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
-    /// Where the event's name is; `None`: where the scheme has it.
+    /// Place of the event's name; `None` for the scheme's own.
     pub from: Option<Place>,
-    /// The names that count. With GitHub also `<event>.<action>`.
+    /// Names of accepted events. With GitHub also `<event>.<action>`.
     pub any_of: Vec<String>,
 }
 
-/// A hook. Key: its name.
+/// A hook as stored. Key: its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hook {
-    /// What was asked for.
+    /// Definition as the user gave it.
     #[serde(flatten)]
     pub definition: Definition,
     /// The secret, sealed for the user's identity.
     pub sealed_secret: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// When it was changed last.
+    /// Time of the last change.
     pub updated_at: Timestamp,
 }
 
-/// A hook as it is shown: without its secret.
+/// A hook as shown: without its secret.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
-    /// What it is called.
+    /// Name of the hook.
     pub name: String,
-    /// What was asked for.
+    /// Definition as the user gave it.
     #[serde(flatten)]
     pub definition: Definition,
-    /// When it was made.
+    /// Time of creation.
     pub created_at_ms: Timestamp,
-    /// When it was changed last.
+    /// Time of the last change.
     pub updated_at_ms: Timestamp,
 }
 
-/// A secret: what it is, for the one who may see it once. Shows itself to nobody by accident.
+/// A secret. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a text as a secret.
+    /// Wraps a text as a secret.
     pub const fn new(text: String) -> Self {
         Self(text)
     }
 
-    /// The secret itself.
+    /// Returns the secret itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -134,7 +134,7 @@ impl Hook {
 }
 
 impl Definition {
-    /// What tells repeated requests apart, said or not.
+    /// Returns the deduplication: the given one, or the scheme's own.
     pub(super) fn dedupe(&self) -> Option<Dedupe> {
         const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
         let by_header = |header: &str| {

@@ -1,7 +1,7 @@
-//! What became of requests to a hook.
+//! Log of the requests to a hook.
 //!
-//! Keys: `<hook>/r/<id>` for those that were signed well, `<hook>/x/<id>` for others, so that
-//! strangers cannot push out what counts; `<hook>/d/<digest>` for dedupe keys in their window.
+//! Keys: `<hook>/r/<id>` for accepted requests, `<hook>/x/<id>` for rejected ones, so that
+//! strangers cannot push out accepted ones; `<hook>/d/<digest>` for dedupe keys in their window.
 
 use std::time::Duration;
 
@@ -16,39 +16,39 @@ use crate::firing::put;
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError};
 
-/// Requests of one hook that are kept; with those that were not signed well.
+/// Accepted requests kept per hook.
 const KEPT: u32 = 500;
-/// Requests that were not signed well, of one hook.
+/// Rejected requests kept per hook.
 const KEPT_STRANGERS: u32 = 50;
-/// How long any of them is kept.
+/// Time for which a request is kept.
 const KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// One request in so many looks for those that are too many.
+/// The log is trimmed at every 16th request on average.
 const TRIM_EVERY: u64 = 16;
-/// The longest text of what was wrong.
+/// Longest reason kept.
 const REASON_LIMIT_CHARS: usize = 512;
 
-/// A request to a hook.
+/// A request to a hook, as logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logged {
-    /// Its own id.
+    /// Id of the request.
     pub id: String,
-    /// When it came.
+    /// Time of arrival.
     pub at_ms: Timestamp,
     /// `created`, `coalesced`, `skipped` or `rejected`.
     pub outcome: String,
     /// The run that it fired, or that an equal request fired before.
     pub run_id: Option<RunId>,
-    /// Why it fired none.
+    /// Reason why it fired no run.
     pub reason: Option<String>,
-    /// The name of its event, where the sender said.
+    /// Name of its event, if the sender gave one.
     pub event: Option<String>,
-    /// Who sent it.
+    /// Address of the sender.
     pub remote: Option<String>,
-    /// How long its body was.
+    /// Length of its body in bytes.
     pub body_bytes: u64,
 }
 
-/// What a dedupe key stands for.
+/// The run that a dedupe key stands for, and the end of the key's window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Known {
     pub(super) run_id: RunId,
@@ -56,7 +56,7 @@ pub(super) struct Known {
 }
 
 impl Logged {
-    /// The record of a request, for a commit.
+    /// Returns the document of a request, for a commit.
     pub(super) fn write(mut self, (namespace, hook): (Option<&str>, &str)) -> DocumentWrite {
         let shelf = if self.outcome == "rejected" { 'x' } else { 'r' };
         self.reason = self.reason.map(|reason| reason.chars().take(REASON_LIMIT_CHARS).collect());
@@ -66,12 +66,12 @@ impl Logged {
     }
 }
 
-/// Where a dedupe key is kept.
+/// Returns the document key of a dedupe key.
 pub(super) fn known_key(hook: &str, key: &str) -> String {
     format!("{hook}/d/{}", Digest::of(key.as_bytes()).hex())
 }
 
-/// Forgets those that are too many, now and then.
+/// Removes the oldest requests above the limits, now and then.
 pub(super) async fn trim(
     engine: &Engine,
     (namespace, hook): (Option<&str>, &str),
@@ -97,7 +97,7 @@ pub(super) async fn trim(
     Ok(())
 }
 
-/// The requests to a hook, the latest first: those before `before` (an id), at most `limit`.
+/// Lists the requests to a hook, latest first: those before `before` (an id), at most `limit`.
 ///
 /// # Errors
 ///
@@ -127,7 +127,7 @@ async fn shelf_of(
     limit: u32,
 ) -> Result<Vec<Document>, EngineError> {
     let prefix = format!("{hook}/{shelf}/");
-    // Ids have letters and digits: this is after all of them.
+    // Ids have letters and digits only, so `~` sorts after all of them.
     let from = before.map_or_else(|| format!("{prefix}~"), |before| format!("{prefix}{before}"));
     let query = DocumentQuery {
         kind: DocumentKind::HookDelivery,

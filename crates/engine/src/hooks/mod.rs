@@ -1,8 +1,7 @@
 //! Hooks: requests from outside that fire runs of registered agents.
 //!
-//! The signature is the authentication. What became of a request is recorded in the commit of the
-//! run that it fires, and so is what tells a repeated request from a new one: of any number of equal
-//! requests at once, one fires.
+//! The signature is the authentication. The log entry and the dedupe key of a request are written
+//! in the commit of the run that it fires: of any number of equal concurrent requests, one fires.
 
 mod define;
 mod error;

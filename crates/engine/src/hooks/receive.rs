@@ -1,4 +1,4 @@
-//! A request to a hook: checked, and turned into a run.
+//! Handling of a request to a hook: its checks, and the run that it fires.
 
 use std::collections::BTreeMap;
 
@@ -20,12 +20,12 @@ use crate::outbox::read;
 use crate::payload::input_of_value;
 use crate::{Engine, Error as EngineError, admit};
 
-/// How often a request is looked at again after an equal one came between.
+/// Tries of a request that collides with an equal one.
 const TRIES: usize = 32;
-/// The longest dedupe key, and name of an event.
+/// Longest dedupe key, and longest event name.
 const KEY_LIMIT_CHARS: usize = 512;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
     /// Path and query.
@@ -34,50 +34,50 @@ pub struct Received<'a> {
     pub headers: &'a HeaderMap,
     /// The body, byte for byte.
     pub body: &'a [u8],
-    /// Who sent it, for people.
+    /// Address of the sender, for people.
     pub remote: Option<&'a str>,
 }
 
-/// What became of a request.
+/// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It fired a run.
+    /// The request fired a run.
     Created {
-        /// Which.
+        /// Id of the run.
         run_id: RunId,
     },
     /// An equal request fired a run before.
     Coalesced {
-        /// Which.
+        /// Id of that run.
         run_id: RunId,
     },
-    /// The hook does not ask for requests like that.
+    /// The hook does not accept requests of this kind.
     Skipped {
-        /// Why.
+        /// Reason in words.
         reason: String,
     },
 }
 
-/// What is known of a request once it is signed well.
+/// Facts of a request with a valid signature.
 struct Understood {
     event: Option<String>,
     dedupe: Option<(String, u64)>,
     firing: Firing,
 }
 
-/// What is made of a request.
+/// Decision about a request.
 enum Made {
     Skip { event: Option<String>, reason: String },
     Fire(Box<Understood>),
 }
 
-/// Takes a request in. What became of it is recorded when this returns, also if it is refused; only
-/// requests to hooks that there are not leave no trace.
+/// Handles a request. Its result is logged before this returns, also if the request is refused;
+/// only requests to hooks that do not exist are not logged.
 ///
 /// # Errors
 ///
 /// [`Error::NotFound`], [`Error::Disabled`], [`Error::Signature`], [`Error::Rejected`];
-/// [`EngineError::InputSchema`] and whatever else is wrong with agent and input.
+/// [`EngineError::InputSchema`] and other errors of agent and input.
 pub async fn receive(
     engine: &Engine,
     namespace: Option<&str>,
@@ -114,14 +114,14 @@ pub async fn receive(
             engine.store().write_documents(vec![logged.write(place)]).await?;
         }
     }
-    // What became of the request is durable: that the log is long is no answer to its sender.
+    // The result of the request is durable: a failed trim must not fail the request.
     if let Err(error) = trim(engine, place).await {
         tracing::warn!(hook = name, error = %error, "old requests cannot be removed");
     }
     taken.map(|outcome| (id, outcome))
 }
 
-/// Checks the signature first, and looks at nothing else before.
+/// Checks the signature first, then the rest of the request.
 fn understand(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
@@ -167,7 +167,7 @@ fn understand(
     make(&hook.definition, &request, (namespace, received.remote, &target), event)
 }
 
-/// The run of a request that counts.
+/// Returns the run that an accepted request fires.
 fn make(
     definition: &Definition,
     request: &Request<'_>,
@@ -220,7 +220,7 @@ fn make(
     Ok(Made::Fire(Box::new(Understood { event, dedupe, firing })))
 }
 
-/// The parameters of a masked target; the last of equal names counts.
+/// Returns the query parameters of a masked target; the last of equal names counts.
 fn query(target: &str) -> BTreeMap<String, String> {
     let query = target.split_once('?').map_or("", |(_, query)| query);
     let decode = |text: &str| errand_api::agent_protocol::path::decode(&text.replace('+', " "));
@@ -233,7 +233,7 @@ fn query(target: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The name of the event, where it can be known.
+/// Returns the name of the event, if it can be found.
 fn event_of(scheme: Scheme, events: Option<&Events>, request: &Request<'_>) -> Option<String> {
     let by_scheme = match scheme {
         Scheme::Github => Some(Place::Header("x-github-event".to_owned())),
@@ -253,7 +253,7 @@ fn counts(events: &Events, scheme: Scheme, event: Option<&str>, body: &Value) ->
     events.any_of.iter().any(|known| known == event || with_action.as_ref() == Some(known))
 }
 
-/// Fires a run unless an equal request did; run, record and dedupe key are one commit.
+/// Fires a run unless an equal request did. Run, log entry and dedupe key are one commit.
 async fn fire(
     engine: &Engine,
     place: (Option<&str>, &str),
@@ -289,7 +289,7 @@ async fn fire(
         }
         match admit::admit_prepared(engine, admission).await {
             Ok(_) => return Ok(Outcome::Created { run_id }),
-            // An equal request was faster: the next look finds its run.
+            // An equal request committed first: the next try finds its run.
             Err(error) if is_changed(&error) => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! Places in a request: a header, a parameter of the query, a part of the body.
+//! References to parts of a request: a header, a query parameter, a part of the body.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use hyper::header::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Where something is in a request.
+/// Place of a value in a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -16,10 +16,10 @@ pub enum Place {
     Pointer(String),
 }
 
-/// What a request says, credentials masked in headers and query.
+/// Content of a request, credentials masked in headers and query.
 #[derive(Clone, Debug)]
 pub(super) struct Request<'a> {
-    /// The headers as they came: only to tell requests apart.
+    /// The headers unmasked: only for dedupe keys and event names.
     pub(super) raw: &'a HeaderMap,
     pub(super) headers: &'a BTreeMap<String, String>,
     pub(super) query: &'a BTreeMap<String, String>,
@@ -28,7 +28,7 @@ pub(super) struct Request<'a> {
     pub(super) delivery_id: &'a str,
 }
 
-/// A reference of a template.
+/// A reference in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Reference {
     Body(String),
@@ -39,7 +39,7 @@ pub(super) enum Reference {
 }
 
 impl Reference {
-    /// Reads `body`, `body.a.0`, `body#/a/0`, `headers.x-event`, `query.page`, `hook.name`,
+    /// Parses `body`, `body.a.0`, `body#/a/0`, `headers.x-event`, `query.page`, `hook.name` and
     /// `delivery.id`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if let Some(pointer) = text.strip_prefix("body#") {
@@ -81,7 +81,8 @@ impl Reference {
 }
 
 impl Place {
-    /// What stands there, as text; `None`: nothing, or no text and no number.
+    /// Returns the value at this place as text; `None` if it is absent, or neither text nor a
+    /// number.
     pub(super) fn find(&self, request: &Request<'_>) -> Option<String> {
         match self {
             Self::Header(name) => Some(request.raw.get(name)?.to_str().ok()?.to_owned()),
@@ -114,7 +115,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Whether a text can be the name of a header.
+/// Returns true if a text can be the name of a header.
 pub(super) fn http_name(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 128

@@ -5,17 +5,17 @@ use serde_json::Value;
 
 use super::reference::{Reference, Request};
 
-/// Whether a template can be read; the first mistake otherwise, with the JSON pointer to it.
+/// Checks that a template can be parsed; fails with the first mistake and the JSON pointer to it.
 pub(super) fn check(template: &Value) -> Result<(), Unfilled> {
     template::check(template, |written| Reference::parse(written).map(drop))
 }
 
-/// The template with what a request says; the first place that is missing otherwise.
+/// Returns the template filled from a request; fails with the first reference to a missing part.
 pub(super) fn render(template: &Value, request: &Request<'_>) -> Result<Value, String> {
     template::render(template, |written| find(written, request)).map_err(|error| error.to_string())
 }
 
-/// A string with what a request says, as text.
+/// Returns a string filled from a request, as text.
 pub(super) fn render_text(text: &str, request: &Request<'_>) -> Result<String, String> {
     template::render_text(text, |written| find(written, request))
 }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_alone_is_what_stands_there_and_within_text_it_is_text() {
+    fn a_lone_reference_keeps_its_json_type_and_one_within_text_becomes_text() {
         let template = json!({
             "whole": "{{ body.a.b }}", "text": "n={{body.a.b.0}}, {{ headers.X-Event }}!",
             "pointer": "{{ body#/x~1y }}", "null": "{{ body.a.b.1.c }}", "page": "{{query.page}}",
@@ -66,13 +66,13 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_is_missing_is_named() {
+    fn a_reference_to_a_missing_part_is_named_in_the_error() {
         let error = filled(&json!({ "deep": ["{{ body.a.c }}"] })).unwrap_err();
         assert_eq!(error, "the template's \"/deep/0\": body.a.c is not in the request");
     }
 
     #[test]
-    fn mistakes_are_found_before_any_request_comes() {
+    fn check_finds_mistakes_of_a_template_without_a_request() {
         for (template, place) in [
             (json!("{{ body.a"), ""),
             (json!({ "a": "{{ secrets.x }}" }), "/a"),

@@ -1,4 +1,4 @@
-//! Whether a request comes from who knows the secret. In constant time, over the body as it came.
+//! Verification of request signatures, in constant time, over the body as received.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -8,12 +8,12 @@ use subtle::ConstantTimeEq as _;
 use super::hook::{Scheme, Signature};
 use crate::outbox::{Signing, hmac_sha256, mac};
 
-/// How far the timestamp of a request may be from now, in seconds.
+/// Largest difference between a request's timestamp and now, in seconds.
 const TOLERANCE_SECONDS: i64 = 5 * 60;
-/// Signatures that are tried of one header: a sender that changes its secret sends two.
+/// Signatures tried per header: a sender that rotates its secret sends two.
 const SIGNATURES_LIMIT: usize = 8;
 
-/// Refuses what is not signed with the secret; says why in words that help no forger.
+/// Refuses a request that is not signed with the secret; the reason must not help a forger.
 pub(super) fn verify(
     signature: &Signature,
     secret: &str,
@@ -41,7 +41,7 @@ pub(super) fn verify(
             let prefix = if is_default { "Bearer " } else { "" };
             let prefix = signature.prefix.as_deref().unwrap_or(prefix);
             let given = given.strip_prefix(prefix).ok_or("the token lacks its prefix")?;
-            // Digests are of one length: how long the secret is, is not told either.
+            // Digests have one length: comparing them does not reveal the secret's length.
             same(&hmac_sha256(b"", &[given.as_bytes()]), &hmac_sha256(b"", &[secret.as_bytes()]))
         }
     }
@@ -77,7 +77,7 @@ fn standard(
     if !is_one {
         return Err("none of it is one");
     }
-    // Only after the signature: what is not signed says nothing.
+    // Only after the signature: an unsigned timestamp proves nothing.
     if timestamp.abs_diff(now_seconds) > TOLERANCE_SECONDS.unsigned_abs() {
         return Err("its timestamp is more than five minutes from now");
     }
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn githubs_own_example_holds_and_nothing_near_it() {
+    fn the_github_example_signature_is_valid_and_variants_of_it_are_not() {
         let (scheme, secret) = (signature(Scheme::Github), "It's a Secret to Everybody");
         let right = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         let check = |given: &str, body: &[u8]| {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_webhooks_hold_near_their_time_with_any_of_several_signatures() {
+    fn a_standard_webhook_is_valid_within_five_minutes_with_any_of_several_signatures() {
         let scheme = signature(Scheme::StandardWebhooks);
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let right = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_the_secret_and_a_signature_may_have_its_own_header() {
+    fn token_and_hmac_schemes_read_their_configured_header_and_prefix() {
         let token = signature(Scheme::Token);
         let check = |given: &str| {
             verify(&token, "s3cret-token", &headers(&[("authorization", given)]), b"", NOW)
