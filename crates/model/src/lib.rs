@@ -1,8 +1,9 @@
 //! What a run is and what may happen to it next: pure, without clock, file, socket or chance.
 //!
 //! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
-//! `step` what makes a completed step final, `accounting` what is counted of calls and `price` what
-//! they cost, `coordination` is runs that are made of runs, `template` how inputs are put together, `chain` what makes a journal tamper-evident.
+//! `draft` a run with events that no store has yet, `step` what makes a completed step final,
+//! `accounting` what is counted of calls and `price` what they cost, `coordination` is runs that are
+//! made of runs, `template` how inputs are put together, `chain` what makes a journal tamper-evident.
 
 pub mod accounting;
 pub mod budget;
@@ -11,6 +12,7 @@ pub mod canonical;
 mod chain;
 pub mod coordination;
 mod cron;
+pub mod draft;
 mod duration;
 pub mod event;
 mod id;

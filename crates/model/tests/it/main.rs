@@ -5,6 +5,7 @@
 mod budget;
 mod chain;
 mod coordination;
+mod draft;
 mod histories;
 mod schedule;
 mod services;

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::event::{
     AgentRef, EventBody, RunCreated, RunKind, ServiceRestart, ServiceSpec, Timeouts, Trigger,
     TriggerKind,
 };
 use errand_model::retry::{Backoff, RetryPolicy};
 use errand_model::run::{Command, Rejection, Run};
-use errand_model::{Digest, Event, EventContext, Head, Payload, ProcessIdentity, RunId, Timestamp};
+use errand_model::{Digest, Event, Head, Payload, ProcessIdentity, RunId, Timestamp};
 
 pub(crate) fn process(pid: u32) -> ProcessIdentity {
     ProcessIdentity { pid, start_ticks: u64::from(pid) * 10, boot_id: "boot".to_owned() }
@@ -98,25 +99,22 @@ impl Journaled {
     fn of(spec: RunCreated) -> Self {
         let now = Timestamp::from_millis(1_000_000);
         let id = RunId::new(now, 7);
-        let mut head = Head::EMPTY;
-        let first = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(spec.clone())));
-        Self { run: Run::create(id, now, spec), events: vec![first], head, now }
+        let (run, head, _, added) = JournalDraft::create(id, spec, now).into_parts();
+        Self { run, events: added.events, head, now }
     }
 
     /// Decides, applies and records; ten seconds pass.
     pub(crate) fn command(&mut self, command: &Command) -> Result<Vec<EventBody>, Rejection> {
         self.now = self.now.plus(Duration::from_secs(10));
-        let decision = self.run.decide(command, self.now)?;
-        for body in &decision.events {
-            let attempt = if let EventBody::AttemptStarted(started) = body {
-                started.number
-            } else {
-                self.run.last_attempt_number()
-            };
-            self.run.apply(EventContext { at: self.now, attempt }, body).unwrap();
-            let event = self.head.seal(&self.run.id, self.now, attempt, body);
-            self.events.push(event);
+        let mut draft = JournalDraft::without_steps(self.run.clone(), self.head);
+        let decided = draft.command(command, self.now);
+        if let Err(DraftError::Rejected(rejection)) = decided {
+            return Err(rejection);
         }
+        let decision = decided.unwrap();
+        let (run, head, _, added) = draft.into_parts();
+        (self.run, self.head) = (run, head);
+        self.events.extend(added.events);
         Ok(decision.events)
     }
 }
