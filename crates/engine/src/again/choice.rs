@@ -1,4 +1,4 @@
-//! Which agent does a run again: the recorded one, or one in which a fault is mended.
+//! Choice of the agent that repeats a run: the recorded one, or one in which a fault is mended.
 
 use std::time::Duration;
 
@@ -11,30 +11,30 @@ use crate::{Engine, Error, agents};
 /// The agent of a run that repeats another one.
 #[derive(Clone, Debug, Default)]
 pub enum AgentChoice {
-    /// The parcel of the run that is repeated.
+    /// The parcel of the repeated run.
     #[default]
     Recorded,
-    /// The registered version that is current now, of the agent of that name.
+    /// The current registered version of the agent of that name.
     Latest,
     /// A registered version of the agent of that name.
     Version(String),
-    /// A parcel, and where it was built from.
+    /// A parcel, and the folder it was built from.
     Parcel(Box<Parcel>, String),
 }
 
 impl AgentChoice {
-    /// Whether it is the one of the run that is repeated.
+    /// Returns true for the agent of the repeated run.
     pub const fn is_recorded(&self) -> bool {
         matches!(self, Self::Recorded)
     }
 }
 
-/// Returns the submission with the chosen agent in the place of the recorded one. What it takes over
-/// stays: a completed step is done again only if the chosen agent gives its key to something else.
+/// Returns the submission with the chosen agent. Inherited steps stay: a completed step runs again
+/// only if the chosen agent uses its key for something else.
 ///
 /// # Errors
 ///
-/// [`agents::Error::NotFound`] for a version that is not registered; if its parcel is not there.
+/// [`agents::Error::NotFound`] for a version that is not registered; if its parcel is missing.
 pub async fn chosen(
     engine: &Engine,
     submission: Submission,
@@ -54,7 +54,8 @@ pub async fn chosen(
     Ok(with_agent(submission, parcel, version.source))
 }
 
-/// The same for another agent. Limits that were the recorded agent's own are the other one's now.
+/// Returns the submission with another agent. Limits that came from the recorded agent are replaced
+/// by the other one's.
 fn with_agent(mut submission: Submission, parcel: Parcel, source: String) -> Submission {
     let before = &submission.parcel.agent;
     let own: Vec<_> = Limits::from(&before.budgets).named().collect();

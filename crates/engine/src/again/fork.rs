@@ -1,4 +1,4 @@
-//! A new run that begins in the middle of an old one.
+//! Fork: a new run that begins in the middle of an old one.
 
 use errand_model::RunId;
 use errand_model::event::RunKind;
@@ -8,12 +8,12 @@ use super::{onward, reconciled};
 use crate::admit::Submission;
 use crate::{Engine, Error};
 
-/// The same again from the step `key` on: with the steps that were completed, and the checkpoint
-/// that was saved, before it was begun. The run may still live.
+/// Returns the submission of a run that repeats `run_id` from the step `key` on, with the steps
+/// completed and the checkpoint saved before that step began. The run may be live.
 ///
 /// # Errors
 ///
-/// [`Error::Inherit`] if there is no such step, [`Error::NotRetryable`] for a service.
+/// [`Error::Inherit`] if the step does not exist, [`Error::NotRetryable`] for a service.
 pub async fn fork(engine: &Engine, run_id: &RunId, key: &str) -> Result<Submission, Error> {
     let run = reconciled(engine, run_id).await?.run;
     let refused = |reason| Err(Error::NotRetryable { run_id: run_id.clone(), reason });

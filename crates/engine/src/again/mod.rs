@@ -1,8 +1,8 @@
-//! Doing a run again, in a new run that names it as its origin.
+//! Repetition of a run in a new run that names it as its origin.
 //!
-//! The same parcel with the same input and settings, from the start or from where the old run had
-//! come to. What is taken over becomes part of the new run's own journal and workspace: the old run
-//! can be removed.
+//! The same parcel with the same input and settings, from the start or from where the old run
+//! stopped. Inherited steps and files become part of the new run's own journal and workspace, so
+//! that the old run can be removed.
 
 mod choice;
 mod fork;
@@ -26,24 +26,24 @@ use crate::coordinate::family;
 use crate::launch::{self, Needs, Ready};
 use crate::{Engine, Error, parcels, payload, reconcile, wait};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
 
-/// The same parcel with the same input and settings, from the start.
+/// Returns the submission of a run with the same parcel, input and settings, from the start.
 ///
 /// # Errors
 ///
-/// If its parcel or its input is not there any more.
+/// If its parcel or its input is missing.
 pub(crate) fn submission(engine: &Engine, old: &Run) -> Result<Submission, Error> {
     let parcel = parcels::open(engine, &old.spec.agent.digest)?;
     with_parcel(engine, old, parcel, old.spec.agent.path.clone())
 }
 
-/// The same again from the start, for a run that is over.
+/// Returns the submission that repeats a run that is over, from the start.
 ///
 /// # Errors
 ///
-/// [`Error::Live`]; if its parcel or its input is not there any more.
+/// [`Error::Live`]; if its parcel or its input is missing.
 pub async fn anew(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     if !stored.run.status.is_terminal() {
@@ -52,7 +52,7 @@ pub async fn anew(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> 
     submission(engine, &stored.run)
 }
 
-/// The same for another parcel, which was built from `source`.
+/// Returns the submission that repeats a run with another parcel, which was built from `source`.
 pub(crate) fn with_parcel(
     engine: &Engine,
     old: &Run,
@@ -84,16 +84,16 @@ pub(crate) fn with_parcel(
             callback_url: spec.callback_url.clone(),
             callback_events: spec.callback_events.clone(),
             namespace: spec.namespace.clone(),
-            // A family's process works for no other run.
+            // A process of a run family runs no other run.
             placement: spec.placement.clone().filter(|_| family::of(old).is_none()),
             traceparent: None,
             tracestate: None,
-            // Folders of another machine are nothing here.
+            // Folders of another machine do not exist here.
             caller_env: spec.caller_env.clone().filter(|_| spec.host == engine.holder().host),
             by: None,
         },
         service: service(old),
-        // It is no step of the coordinator that the old one was a step of.
+        // The new run is no step of the old run's coordinator.
         parent: spec.parent_run_id.clone().filter(|_| spec.member.is_none()),
         origin: Some(old.id.clone()),
         member: None,
@@ -101,8 +101,8 @@ pub(crate) fn with_parcel(
     })
 }
 
-/// The service as it was, with its schedules where they stood: slots that pass while no service
-/// is there are missed by the next one.
+/// Returns the service with the progress of its schedules: slots that pass while no service runs
+/// are missed ones for the next.
 fn service(old: &Run) -> Option<ServiceSpec> {
     let mut spec = old.spec.service.clone()?;
     for schedule in old.service.iter().flat_map(|state| &state.schedules) {
@@ -114,7 +114,7 @@ fn service(old: &Run) -> Option<ServiceSpec> {
     Some(spec)
 }
 
-/// The same, with what `old` had done up to that point.
+/// Returns the submission that repeats `old`, with its steps and checkpoint up to that point.
 pub(crate) async fn onward(
     engine: &Engine,
     old: &Run,
@@ -126,7 +126,7 @@ pub(crate) async fn onward(
     Ok(submission)
 }
 
-/// What a run had done up to that point.
+/// Returns the steps and the checkpoint of a run up to that point.
 pub(crate) async fn heritage(
     engine: &Engine,
     run_id: &RunId,
@@ -136,7 +136,7 @@ pub(crate) async fn heritage(
     Ok(inherit(run_id, &events, upto)?)
 }
 
-/// The whole journal of a run.
+/// Returns the whole journal of a run.
 pub(crate) async fn journal(engine: &Engine, run_id: &RunId) -> Result<Vec<Event>, Error> {
     let mut all: Vec<Event> = Vec::new();
     loop {
@@ -149,7 +149,7 @@ pub(crate) async fn journal(engine: &Engine, run_id: &RunId) -> Result<Vec<Event
     }
 }
 
-/// A run as it is after reconciliation.
+/// Returns a run after reconciliation.
 pub(crate) async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     reconcile::reconcile(engine, wait::load(engine, run_id).await?).await
 }
@@ -170,12 +170,12 @@ pub fn check(engine: &Engine, submission: &Submission) -> Result<(), Error> {
     admit::check(engine.surroundings(), &draft)
 }
 
-/// Admits a submission, starts its helper, and returns once that began. One that any worker may
-/// claim is queued, and waits for its worker.
+/// Admits a submission, launches its supervisor, and returns once that began. A run that any worker
+/// may claim is queued, and waits for its worker.
 ///
 /// # Errors
 ///
-/// Whatever admission refuses, and [`Error::Helper`].
+/// Errors of admission, and [`Error::Helper`].
 pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Error> {
     check(engine, &submission)?;
     let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };

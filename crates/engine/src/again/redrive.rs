@@ -1,4 +1,4 @@
-//! A dead letter is given another chance.
+//! Redrive of a dead letter.
 
 use errand_model::RunId;
 use errand_model::inherit::Upto;
@@ -7,20 +7,20 @@ use super::{onward, reconciled, submission};
 use crate::admit::Submission;
 use crate::{Engine, Error};
 
-/// How a dead letter is redriven.
+/// Options of a redrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Redrive {
-    /// Without what it had done: from the start.
+    /// From the start, without inherited steps.
     pub from_start: bool,
-    /// Even if it was redriven or discarded already.
+    /// Even if the dead letter was redriven or discarded already.
     pub again: bool,
 }
 
-/// The same again in the place of a dead letter.
+/// Returns the submission of a run that replaces a dead letter.
 ///
 /// # Errors
 ///
-/// [`errand_store::Error::NoDeadLetter`]; that it is settled already is found at admission.
+/// [`errand_store::Error::NoDeadLetter`]; admission finds that it is settled already.
 pub async fn redrive(engine: &Engine, run_id: &RunId, how: Redrive) -> Result<Submission, Error> {
     let run = reconciled(engine, run_id).await?.run;
     if !run.dead_letter {

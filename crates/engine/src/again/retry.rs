@@ -1,4 +1,4 @@
-//! A run that failed or was cancelled goes on from where it stopped.
+//! Retry: a new run that continues one that failed or was cancelled.
 
 use errand_model::RunId;
 use errand_model::event::RunKind;
@@ -9,11 +9,12 @@ use super::{onward, reconciled};
 use crate::admit::Submission;
 use crate::{Engine, Error};
 
-/// The same again with all completed steps and the last checkpoint of a run that did not do well.
+/// Returns the submission of a run that continues `run_id`, with all its completed steps and its
+/// last checkpoint.
 ///
 /// # Errors
 ///
-/// [`Error::Live`], or [`Error::NotRetryable`] for a service and for a run that did well.
+/// [`Error::Live`], or [`Error::NotRetryable`] for a service and for a completed run.
 pub async fn retry(engine: &Engine, run_id: &RunId) -> Result<Submission, Error> {
     let stored = reconciled(engine, run_id).await?;
     check(&stored.run)?;

@@ -1,4 +1,4 @@
-//! An agent's folder as one archive: unpacked where nothing of it can reach anything else.
+//! Unpacking of an agent's folder from an archive, into a folder that its entries cannot leave.
 
 use std::fs;
 use std::io::{self, Read};
@@ -12,27 +12,27 @@ use thiserror::Error;
 use crate::Engine;
 use crate::engine::random;
 
-/// Entries of an archive that are read: files, links and folders.
+/// Most entries of an archive: files, links and folders.
 const ENTRIES_LIMIT: usize = 2 * MAX_FILES;
 
-/// What is wrong with an archive.
+/// Error: an archive cannot be unpacked.
 #[derive(Debug, Error)]
 pub enum Malformed {
-    /// It is no archive, or it broke off.
+    /// The archive cannot be read, or broke off.
     #[error("the archive cannot be read")]
     Archive(#[source] io::Error),
-    /// It holds something that no agent's folder has.
+    /// The archive has an entry that no agent's folder may have.
     #[error("the archive holds {path:?}, which {reason}")]
     Entry {
-        /// As the archive names it.
+        /// Path in the archive.
         path: String,
-        /// What is wrong with it.
+        /// Reason in words.
         reason: &'static str,
     },
-    /// It holds more than an agent may.
+    /// The archive exceeds a limit of agents.
     #[error("the archive holds {what}")]
     TooLarge {
-        /// Too much of what.
+        /// The exceeded limit, in words.
         what: &'static str,
     },
     /// The folder could not be written.
@@ -40,14 +40,14 @@ pub enum Malformed {
     Engine(#[from] crate::Error),
 }
 
-/// A folder that is removed when this is dropped.
+/// An unpacked folder, removed on drop.
 #[derive(Debug)]
 pub struct Unpacked {
     folder: PathBuf,
 }
 
 impl Unpacked {
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -55,7 +55,7 @@ impl Unpacked {
 
 impl Drop for Unpacked {
     fn drop(&mut self) {
-        // What is left over is in nobody's way.
+        // Nothing uses a folder that could not be removed.
         drop(fs::remove_dir_all(&self.folder));
     }
 }
@@ -99,7 +99,7 @@ pub fn unpack(engine: &Engine, archive: &[u8]) -> Result<Unpacked, Malformed> {
     Ok(unpacked)
 }
 
-/// What an archive may still hold.
+/// Amounts counted against the limits of an archive.
 struct Room {
     entries: usize,
     files: usize,
@@ -125,8 +125,8 @@ impl Room {
     }
 }
 
-/// Where an entry belongs, below the folder; `None` for the folder itself and for what only tells
-/// about the archive.
+/// Returns the path of an entry below the folder; `None` for the folder itself and for a global
+/// header.
 fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, Malformed> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
@@ -151,7 +151,7 @@ fn place<R: Read>(entry: &Entry<'_, R>) -> Result<Option<PathBuf>, Malformed> {
     Ok(Some(place).filter(|place| !place.as_os_str().is_empty()))
 }
 
-/// Where a link leads. Whether it stays in the folder is checked with everything else of it.
+/// Returns the target of a link. Building the parcel checks that it stays in the folder.
 fn link<R: Read>(entry: &Entry<'_, R>, path: &Path) -> Result<PathBuf, Malformed> {
     let to = entry.link_name().map_err(Malformed::Archive)?;
     to.map(std::borrow::Cow::into_owned).ok_or_else(|| Malformed::Entry {
@@ -167,7 +167,7 @@ fn write<R: Read>(entry: &mut Entry<'_, R>, target: &Path) -> Result<(), Malform
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(mode);
     let mut file = options.open(target).map_err(crate::Error::io("create", target))?;
-    // Whatever the process takes away from new files.
+    // The mode must not depend on the umask.
     let permissions = fs::Permissions::from_mode(mode);
     file.set_permissions(permissions).map_err(crate::Error::io("create", target))?;
     io::copy(entry, &mut file).map_err(crate::Error::io("write", target))?;

@@ -1,4 +1,4 @@
-//! From a name to a parcel.
+//! Lookup of a registered agent by name.
 
 use errand_agent::parcel::Parcel;
 use errand_api::agent_file::closest;
@@ -8,15 +8,15 @@ use super::list::page;
 use super::{Error, Version, read, version_key};
 use crate::{Engine, parcels};
 
-/// Names that a hint lists at most: a screen full.
+/// Most names in a hint: a screen full.
 const SUGGESTED: u32 = 50;
 
-/// `name` or `name@version`, taken apart.
+/// Splits `name` or `name@version`.
 pub fn split_reference(reference: &str) -> (&str, Option<&str>) {
     reference.split_once('@').map_or((reference, None), |(name, version)| (name, Some(version)))
 }
 
-/// The version of that name; without a version, the current one.
+/// Returns the version of that name; without `version`, the current one.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ pub async fn find(
     }
 }
 
-/// The error that there is no such agent, with those that there are.
+/// Returns the error for an unknown agent, with a hint at the known ones.
 pub(super) async fn not_found(
     engine: &Engine,
     namespace: Option<&str>,
@@ -73,11 +73,11 @@ async fn under(
     page(engine, kind, namespace, (prefix.to_owned(), None), SUGGESTED).await
 }
 
-/// The parcel of a version.
+/// Returns the parcel of a version.
 ///
 /// # Errors
 ///
-/// If it is not there any more.
+/// If the parcel is missing.
 pub fn open(engine: &Engine, version: &Version) -> Result<Parcel, Error> {
     Ok(parcels::open(engine, &version.digest)?)
 }

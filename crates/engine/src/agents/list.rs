@@ -1,12 +1,12 @@
-//! What is registered.
+//! Lists of registered agents.
 
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
 
 use super::{Error, Version, find, read};
 use crate::Engine;
 
-/// The current versions of all agents of a namespace by name, after the name `after`, at most
-/// `limit`.
+/// Lists the current versions of all agents of a namespace by name: those after the name `after`,
+/// at most `limit`.
 ///
 /// # Errors
 ///
@@ -21,7 +21,7 @@ pub async fn list(
     page(engine, DocumentKind::Agent, namespace, (String::new(), after), limit).await
 }
 
-/// All versions of an agent by version, after the version `after`, at most `limit`.
+/// Lists all versions of an agent by version: those after the version `after`, at most `limit`.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub async fn versions(
     page(engine, DocumentKind::AgentVersion, namespace, (prefix, after), limit).await
 }
 
-/// The current version of an agent.
+/// Returns the current version of an agent.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! Registered agents: which versions of an agent there are, and which parcel each of them is.
+//! Registered agents: the versions of each, and the parcel of each version.
 //!
-//! A version means one content: runs of it can be compared and repeated. The latest version that was
-//! registered is the current one. Deliberately absent: building parcels, which is the agent crate's.
+//! A version means one content: runs of it can be compared and repeated. The version registered
+//! last is the current one. Deliberately absent: building parcels, which the agent crate does.
 
 mod archive;
 mod find;
@@ -27,21 +27,21 @@ pub use remove::remove;
 /// A version of a registered agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
-    /// The agent.
+    /// Name of the agent.
     pub name: String,
     /// The version.
     pub version: String,
-    /// Its parcel.
+    /// Digest of its parcel.
     pub digest: Digest,
-    /// What the agent does, for people.
+    /// Description of the agent, for people.
     pub description: Option<String>,
-    /// When this content was registered.
+    /// Time when this content was registered.
     pub registered_at: Timestamp,
-    /// Where it came from, for people.
+    /// Path or client that it came from, for people.
     pub source: String,
 }
 
-/// What is kept of a version; of an agent the same is kept for its current version.
+/// Stored document of a version; an agent's document repeats that of its current version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Body {
     schema: u32,
@@ -59,7 +59,7 @@ impl Body {
     }
 }
 
-/// The version that a document tells of.
+/// Reads the version from its document.
 fn read(document: &Document) -> Result<Version, Error> {
     let body = Body::deserialize(&document.body)
         .map_err(|error| Error::Damaged { key: document.key.clone(), reason: error.to_string() })?;
@@ -73,12 +73,12 @@ fn read(document: &Document) -> Result<Version, Error> {
     })
 }
 
-/// The key of a version's document.
+/// Returns the key of a version's document.
 fn version_key(name: &str, version: &str) -> String {
     format!("{name}@{version}")
 }
 
-/// Why an agent cannot be registered, found or removed.
+/// Error: an agent cannot be registered, found or removed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// No such agent, or no such version of it.
@@ -86,13 +86,13 @@ pub enum Error {
     NotFound {
         /// `name`, or `name@version`.
         reference: String,
-        /// What to do about it.
+        /// Advice in words.
         hint: String,
     },
     /// The version is registered with other content.
     #[error("{name}@{version} is registered already, as parcel {registered}, and this is {given}")]
     Conflict {
-        /// The agent.
+        /// Name of the agent.
         name: String,
         /// The version.
         version: String,
@@ -101,21 +101,21 @@ pub enum Error {
         /// The parcel that was given.
         given: Digest,
     },
-    /// What is kept of an agent cannot be read.
+    /// The document of an agent cannot be read.
     #[error("what is kept of agent {key} cannot be read: {reason}")]
     Damaged {
-        /// Its key.
+        /// Key of the document.
         key: String,
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// Everything else.
+    /// Any other error of the engine.
     #[error(transparent)]
     Engine(#[from] crate::Error),
 }
 
 impl Error {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => ErrorCode::AgentNotFound,
@@ -125,7 +125,7 @@ impl Error {
         }
     }
 
-    /// Returns what to do about it, where that is known.
+    /// Returns advice, if there is any.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotFound { hint, .. } => Some(hint),

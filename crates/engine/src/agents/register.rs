@@ -1,4 +1,4 @@
-//! Registering a version of an agent.
+//! Registration of a version of an agent.
 
 use std::path::Path;
 
@@ -11,53 +11,53 @@ use serde_json::json;
 use super::{Body, Error, Version, read, version_key};
 use crate::{Engine, audit};
 
-/// Tries against others who register the same agent at the same time.
+/// Tries of a registration that collides with others of the same agent.
 const TRIES: usize = 8;
 
-/// An agent that is to be registered.
+/// Parameters of a registration.
 #[derive(Clone, Debug)]
 pub struct Registration<'a> {
-    /// Whose it will be; `None`: the default namespace's.
+    /// Namespace of the agent; `None` for the default namespace.
     pub namespace: Option<&'a str>,
-    /// Where it came from, for people.
+    /// Path or client that it came from, for people.
     pub source: String,
-    /// What happens if the version is registered with other content.
+    /// Treatment of a version that is registered with other content.
     pub replace: Replace,
-    /// Who registers it.
+    /// Actor, for the audit log.
     pub by: &'a Actor,
 }
 
-/// What happens if a version is registered with other content.
+/// Treatment of a version that is registered with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
-    /// It is refused.
+    /// Refuse.
     No,
-    /// It is replaced. Runs that began with the old one keep it.
+    /// Replace the content. Runs that began with the old one keep it.
     Yes,
 }
 
-/// What became of a registration.
+/// Result of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There is a new version now.
+    /// The version is new.
     Created,
     /// The version has other content now.
     Replaced,
-    /// It was registered already.
+    /// The version was registered already, with this content.
     Same,
 }
 
-/// Reads and checks the agent in a folder, and those that it names by path; writes nothing. `shown`
-/// is how problems name its file.
+/// Reads and checks the agent in a folder, and the agents that it names by path; writes nothing.
+/// Problems name its file `shown`.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it, as `errand validate` says it.
+/// All problems, as `errand validate` reports them.
 pub fn check(folder: &Path, shown: &str) -> Result<Plan, Error> {
     checked(folder, shown, parcel::plan)
 }
 
-/// The same for a folder that was sent: what its agent names by path came along.
+/// Checks an uploaded folder, which contains the agents that its agent names by path.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ fn checked(
         let is_missing = matches!(error, parcel::Error::AgentFileMissing { .. });
         if is_missing { parcel::Error::AgentFileMissing { path: shown.into() } } else { error }
     })?;
-    // With all its problems, and under the name that its owner knows.
+    // Reports all problems, under the name that the owner knows.
     agent_file::parse_bytes(shown, &located.read()?)
         .map_err(|problems| parcel::Error::AgentFileInvalid { files: vec![problems] })?;
     let here = located.agent_file.display().to_string();
@@ -88,7 +88,7 @@ fn checked(
     Ok(plan)
 }
 
-/// The same error, about the file under the name that its owner knows.
+/// Renames the file in the error to the name that its owner knows.
 fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
     let parcel::Error::AgentFileInvalid { mut files } = error else { return error };
     for file in files.iter_mut().filter(|file| file.source_name == here) {
@@ -97,7 +97,7 @@ fn renamed(error: parcel::Error, here: &str, shown: &str) -> parcel::Error {
     parcel::Error::AgentFileInvalid { files }
 }
 
-/// Keeps the parcel of a checked agent and registers it. The version is the current one then.
+/// Stores the parcel of a checked agent and registers it as the current version.
 ///
 /// # Errors
 ///
@@ -110,7 +110,8 @@ pub async fn register(
     let found = known(engine, registration.namespace, plan.agent()).await?;
     refuse_other(&registration, &plan, found.as_ref())?;
     let parcel = plan.publish(&engine.registry().parcels())?;
-    // Whoever carries on a coordinator elsewhere may need it: it is not admitted here then.
+    // A worker elsewhere that runs a coordinator may need a member's parcel, although no run of it
+    // is admitted here.
     crate::parcels::share(engine, &parcel)?;
     for _ in 0..TRIES {
         let found = known(engine, registration.namespace, &parcel.agent).await?;
@@ -142,7 +143,7 @@ pub async fn register(
     Err(crate::Error::Closed.into())
 }
 
-/// The document of that very version, if it is registered.
+/// Returns the document of that version, if it is registered.
 async fn known(
     engine: &Engine,
     namespace: Option<&str>,
@@ -152,7 +153,7 @@ async fn known(
     Ok(engine.store().document(DocumentKind::AgentVersion, namespace, &key).await?)
 }
 
-/// Before a parcel is written.
+/// Refuses a conflicting version before a parcel is written.
 fn refuse_other(
     registration: &Registration<'_>,
     plan: &Plan,
@@ -203,7 +204,7 @@ async fn write(
     Ok(())
 }
 
-/// What is kept of a version.
+/// Returns the stored form of a version.
 pub(super) fn body(version: &Version) -> Body {
     Body {
         schema: 1,

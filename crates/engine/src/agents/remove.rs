@@ -1,4 +1,4 @@
-//! Forgetting an agent. Its parcels stay: runs have pinned them.
+//! Removal of a registered agent. Its parcels stay, since runs refer to them.
 
 use errand_api::audit::{Action, Actor};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -8,13 +8,13 @@ use super::find::not_found;
 use super::{Error, Version, version_key, versions};
 use crate::{Engine, audit};
 
-/// Tries against others who register the same agent at the same time.
+/// Tries of a removal that collides with registrations of the same agent.
 const TRIES: usize = 8;
-/// Versions that are looked at when an agent is removed.
+/// Most versions read when an agent is removed.
 const VERSIONS_LIMIT: u32 = 10_000;
 
-/// Forgets an agent with all its versions, or one version. If that was the current one, the one
-/// registered last of the others is; if it was the only one, the agent is forgotten.
+/// Removes an agent with all its versions, or one version. If that was the current one, the latest
+/// of the others becomes current; if it was the only one, the agent is removed.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub async fn remove(
         let expect = current.map_or(Expect::Absent, |it| Expect::Revision(it.revision));
         let writes = writes(engine, namespace, (name, version, expect), by).await?;
         match engine.store().write_documents(writes).await {
-            // Somebody registered a version meanwhile.
+            // A version was registered meanwhile.
             Err(errand_store::Error::DocumentChanged { .. }) => {}
             written => return Ok(written?),
         }
@@ -38,7 +38,7 @@ pub async fn remove(
     Err(crate::Error::Closed.into())
 }
 
-/// What is to be written, if the agent is as it was expected to be.
+/// Returns the writes of a removal, which expect the agent to be unchanged.
 async fn writes(
     engine: &Engine,
     namespace: Option<&str>,

@@ -1,4 +1,4 @@
-//! Making a key.
+//! Creation of an API key.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,33 +13,33 @@ use sha2::{Digest as _, Sha256};
 use super::{Body, Error, KEYS_LIMIT, Key, NAME_LIMIT, list};
 use crate::{Engine, audit};
 
-/// A key that is to be made.
+/// An API key to be created.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// What to call it; no other key of its namespace may be called so.
+    /// Name of the key; no other key of its namespace may have it.
     pub name: String,
-    /// Whose things it opens; `None`: the default namespace's.
+    /// Namespace that it gives access to; `None` for the default namespace.
     pub namespace: Option<String>,
-    /// What it allows; at least one.
+    /// Permissions; at least one.
     pub scopes: BTreeSet<Scope>,
-    /// How long it is taken; `None`: until it is revoked.
+    /// Time until it expires; `None` for a key that never expires.
     pub lasts: Option<Duration>,
 }
 
-/// A key, and the one time that its text is known.
+/// A created key with its text, which is known only now.
 #[derive(Clone, Debug)]
 pub struct Created {
-    /// What is kept of it.
+    /// The key as stored.
     pub key: Key,
-    /// What its owner has to keep.
+    /// The text that its owner keeps.
     pub text: KeyText,
 }
 
-/// Makes a key, and records who did.
+/// Creates a key, and records the actor in the audit log.
 ///
 /// # Errors
 ///
-/// [`enum@Error`]; nothing was made then.
+/// [`enum@Error`]; no key was created then.
 pub async fn create(engine: &Engine, new: NewKey, by: &Actor) -> Result<Created, Error> {
     let NewKey { name, namespace, scopes, lasts } = new;
     check(&name, &scopes)?;

@@ -1,4 +1,4 @@
-//! Which keys there are.
+//! Lists of API keys.
 
 use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces};
 
@@ -16,11 +16,11 @@ fn query(limit: u32) -> DocumentQuery {
     }
 }
 
-/// Keys, the oldest first: all, or those of one namespace.
+/// Lists keys, the oldest first: all, or those of one namespace.
 ///
 /// # Errors
 ///
-/// If the registry fails, or what is kept of a key cannot be read.
+/// If the registry fails, or a key's document cannot be read.
 pub async fn list(engine: &Engine, namespace: Option<&Option<String>>) -> Result<Vec<Key>, Error> {
     let documents = engine.store().documents(&query(KEYS_LIMIT)).await?;
     let mut keys = Vec::with_capacity(documents.len());
@@ -36,7 +36,7 @@ pub async fn list(engine: &Engine, namespace: Option<&Option<String>>) -> Result
     Ok(keys)
 }
 
-/// Whether there is any key, be it expired: then nobody gets in without one.
+/// Returns true if there is any key, even an expired one: every request needs a key then.
 ///
 /// # Errors
 ///

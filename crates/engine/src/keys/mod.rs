@@ -1,7 +1,7 @@
-//! API keys: made, listed, taken back, and checked at the door.
+//! API keys: their creation, lists, revocation and verification.
 //!
-//! Of a key only its public part and the SHA-256 of its secret part are kept. All keys are kept in
-//! one place, whatever namespace they are for: whoever shows a key does not say which.
+//! Of a key only its public part and the SHA-256 of its secret part are stored. Keys of all
+//! namespaces are stored together, since a request that shows a key does not say its namespace.
 
 mod create;
 mod list;
@@ -22,29 +22,29 @@ pub use list::{any, list};
 pub use revoke::revoke;
 pub use verify::{ACTS_WITHIN, Denied, Verifier};
 
-/// More keys are refused: each is somebody's to take back one day.
+/// Most keys of a registry: each has to be revoked by a person one day.
 pub const KEYS_LIMIT: u32 = 10_000;
-/// The longest name of a key, in characters.
+/// Longest name of a key, in characters.
 const NAME_LIMIT: usize = 100;
 
 /// A key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The public part, which names it.
+    /// Public part, which identifies the key.
     pub public: String,
-    /// What its maker called it.
+    /// Name that its creator gave it.
     pub name: String,
-    /// Whose things it opens; `None`: the default namespace's.
+    /// Namespace that it gives access to; `None` for the default namespace.
     pub namespace: Option<String>,
-    /// What it allows.
+    /// Permissions.
     pub scopes: BTreeSet<Scope>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// From when on it is not taken any more; `None`: never.
+    /// Time from which on it is refused; `None` for a key that never expires.
     pub expires_at: Option<Timestamp>,
 }
 
-/// What is kept of a key.
+/// Stored document of a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Body {
     schema: u32,
@@ -53,7 +53,7 @@ struct Body {
     scopes: BTreeSet<Scope>,
     created_at_ms: Timestamp,
     expires_at_ms: Option<Timestamp>,
-    /// Hex digits.
+    /// Hash of the secret part, in hex digits.
     secret_sha256: String,
 }
 
@@ -81,47 +81,47 @@ impl Body {
     }
 }
 
-/// Why a key could not be made, listed or taken back.
+/// Error: a key could not be created, listed or revoked.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The name cannot be one.
+    /// The name is invalid.
     #[error(
         "{name:?} cannot be the name of a key: 1 to {NAME_LIMIT} characters, no control characters"
     )]
     Name {
-        /// What was given.
+        /// Name that was given.
         name: String,
     },
-    /// Another key has that name in that namespace.
+    /// Another key of the namespace has that name.
     #[error("there is a key called {name:?} already")]
     NameTaken {
         /// The name.
         name: String,
     },
-    /// A key without scopes opens nothing.
+    /// A key without scopes would allow nothing.
     #[error("a key needs at least one scope")]
     NoScope,
-    /// It would be over before it began.
+    /// The key would expire at once.
     #[error("a key cannot expire in the past")]
     Expired,
-    /// There are too many.
+    /// The registry has the most keys it may have.
     #[error("there are {KEYS_LIMIT} keys already")]
     TooMany,
-    /// No key is called that.
+    /// No key has that public part or name.
     #[error("there is no key {which:?}")]
     NotFound {
         /// A public part, or a name.
         which: String,
     },
-    /// What is kept of a key cannot be read.
+    /// The key's document cannot be read.
     #[error("what is kept of the key {public} cannot be read: {reason}")]
     Damaged {
-        /// Its public part.
+        /// Public part of the key.
         public: String,
-        /// Why.
+        /// Reason in words.
         reason: String,
     },
-    /// The engine.
+    /// Any other error of the engine.
     #[error(transparent)]
     Engine(#[from] crate::Error),
 }

@@ -1,4 +1,4 @@
-//! Taking a key back.
+//! Revocation of an API key.
 
 use errand_api::audit::{Action, Actor};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
@@ -7,12 +7,12 @@ use serde_json::json;
 use super::{Error, Key, list};
 use crate::{Engine, audit};
 
-/// Takes the key back that has this public part or, within `namespace`, this name; and records who
-/// did. Servers stop taking it within [`super::ACTS_WITHIN`].
+/// Revokes the key with this public part or, within `namespace`, this name, and records the actor
+/// in the audit log. Servers refuse it within [`super::ACTS_WITHIN`].
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`], also for a key of another namespace if one is named.
+/// [`Error::NotFound`], also for a key of another namespace if `namespace` is given.
 pub async fn revoke(
     engine: &Engine,
     which: &str,
@@ -23,7 +23,7 @@ pub async fn revoke(
     let position = keys.iter().position(|key| key.public == which).or_else(|| {
         let mut named = keys.iter().enumerate().filter(|(_, key)| key.name == which);
         let first = named.next();
-        // A name that several namespaces have means none of them.
+        // A name that several namespaces have is ambiguous.
         first.filter(|_| named.next().is_none()).map(|(at, _)| at)
     });
     let Some(position) = position else {

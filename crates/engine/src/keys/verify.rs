@@ -1,7 +1,7 @@
-//! Whether a key that somebody shows is one.
+//! Verification of an API key that a request shows.
 //!
-//! A key that was found good is not looked up again for a moment: a busy client costs no reads, and
-//! a key that is taken back is refused by every server soon after.
+//! A valid key is cached for a moment: a busy client costs no reads, and a revoked key is refused
+//! by every server soon after.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,40 +16,40 @@ use subtle::ConstantTimeEq as _;
 use super::{Body, Key};
 use crate::Engine;
 
-/// How long a key that was taken back may still be taken.
+/// Longest time for which a revoked key may still be accepted.
 pub const ACTS_WITHIN: Duration = Duration::from_secs(2);
-/// Keys that are remembered; more are looked up again.
+/// Most cached keys; the cache is cleared beyond that.
 const REMEMBERED: usize = 4_096;
 
-/// Why somebody is not let in.
+/// Error: a request is not authenticated.
 #[derive(Debug)]
 pub enum Denied {
-    /// No key is written like that, or there is none like it.
+    /// The text has no form of a key, or no such key exists.
     Unknown,
-    /// It was one.
+    /// The key has expired.
     Expired {
-        /// Since when it is not taken any more.
+        /// Time of expiry.
         at: Timestamp,
     },
-    /// Nobody knows: the registry does not answer.
+    /// The registry cannot be read, so the key cannot be checked.
     Unavailable(super::Error),
 }
 
-/// Checks keys, and remembers good ones for a moment.
+/// Verifies keys, and caches valid ones for a moment.
 #[derive(Debug, Default)]
 pub struct Verifier {
     good: Mutex<Remembered>,
 }
 
-/// Good keys, by the hash of their whole text, with when they were looked up.
+/// Valid keys by the hash of their whole text, each with the time when it was looked up.
 type Remembered = HashMap<[u8; 32], (Timestamp, Arc<Key>)>;
 
 impl Verifier {
-    /// The key that `text` is.
+    /// Returns the key that `text` belongs to.
     ///
     /// # Errors
     ///
-    /// [`Denied`]. How long it takes tells nothing about the secret.
+    /// [`Denied`]. The time taken reveals nothing about the secret.
     pub async fn verify(&self, engine: &Engine, text: &str) -> Result<Arc<Key>, Denied> {
         let shown: KeyText = text.parse().map_err(|_| Denied::Unknown)?;
         let now = engine.now();
@@ -68,7 +68,7 @@ impl Verifier {
     fn remembered(&self, hash: &[u8; 32], now: Timestamp) -> Option<Arc<Key>> {
         let good = self.good.lock().unwrap_or_else(PoisonError::into_inner);
         let (checked_at, key) = good.get(hash)?;
-        // A clock that was set back makes nothing last longer.
+        // After the clock was set back, a cached key is looked up again.
         let is_fresh = now >= *checked_at && now.since(*checked_at) < ACTS_WITHIN;
         is_fresh.then(|| Arc::clone(key))
     }

@@ -1,4 +1,4 @@
-//! What a client is answered.
+//! HTTP responses of a listener.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -11,7 +11,7 @@ use crate::cross_site::CrossSite;
 
 pub(super) type Answer = Response<Full<Bytes>>;
 
-/// Why a request is turned away.
+/// A response that refuses a request.
 #[derive(Debug)]
 pub(super) struct Refusal {
     status: StatusCode,
@@ -55,7 +55,7 @@ impl Refusal {
         Self::new(StatusCode::NOT_FOUND, "nothing is served at this path")
     }
 
-    /// `methods` are those that are served; none: any but `CONNECT`.
+    /// Returns the refusal of a method. `methods` are those served; empty for all but `CONNECT`.
     pub(super) fn method(methods: &[String]) -> Self {
         let allowed = if methods.is_empty() {
             "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".to_owned()
@@ -86,7 +86,7 @@ impl Refusal {
             .with(RETRY_AFTER, limit::RETRY_AFTER_SECONDS.into())
     }
 
-    /// The refusal as a problem (RFC 9457).
+    /// Returns the refusal as a problem document (RFC 9457).
     pub(super) fn into_answer(self) -> Answer {
         let title = self.status.canonical_reason();
         let body = json!({"status": self.status.as_u16(), "title": title, "detail": self.detail});
@@ -98,7 +98,7 @@ impl Refusal {
     }
 }
 
-/// What became of a wake, for the client.
+/// Returns the response to a request by the outcome of its wake.
 pub(super) fn outcome(outcome: IngressOutcome) -> Answer {
     match outcome {
         IngressOutcome::Accepted { run_id } => {
@@ -109,7 +109,7 @@ pub(super) fn outcome(outcome: IngressOutcome) -> Answer {
             let body = json!({"run_id": run_id.as_str(), "status": "completed"});
             respond(StatusCode::ACCEPTED, "application/json", &body)
         }
-        // Why it failed is in the run's record, and not for whoever may send a request.
+        // The cause of a failure is in the run's record, and not for anyone who may send a request.
         IngressOutcome::Failed { run_id, message: _ } => {
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             let body = json!({
@@ -134,7 +134,7 @@ fn respond(status: StatusCode, media_type: &'static str, body: &serde_json::Valu
     answer
 }
 
-/// What a connection beyond the bound gets, ready to be written.
+/// Returns the raw response to a connection beyond the bound.
 pub(super) fn full_house() -> String {
     let seconds = limit::RETRY_AFTER_SECONDS;
     format!(

@@ -1,4 +1,4 @@
-//! A listener with its address, before it serves.
+//! A listener bound to its address, before it serves.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,37 +10,37 @@ use tokio::net::TcpListener;
 
 use super::check::Rules;
 
-/// Why there is no listener.
+/// Error: a listener cannot be bound.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The address cannot be read.
+    /// The address cannot be parsed.
     #[error("{listen_addr:?} is not an address to listen on, such as 127.0.0.1:8080")]
     Address {
-        /// What was asked for.
+        /// Address that was given.
         listen_addr: String,
     },
-    /// Other machines would reach it, and anyone there could wake the service.
+    /// Other machines can reach the address, and no secret protects the service.
     #[error("{listen_addr} can be reached from other machines, and no secret is set")]
     Unsafe {
-        /// What was asked for.
+        /// Address that was given.
         listen_addr: String,
     },
-    /// The hash of the secret is none.
+    /// The hash of the secret is malformed.
     #[error("the secret's hash is not 64 hex digits")]
     Secret,
     /// The system refuses the address.
     #[error("cannot listen on {listen_addr}")]
     Bind {
-        /// What was asked for.
+        /// Address that was given.
         listen_addr: String,
-        /// Why not.
+        /// Cause.
         #[source]
         source: io::Error,
     },
 }
 
 impl Error {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Address { .. } => ErrorCode::ListenAddressInvalid,
@@ -57,8 +57,7 @@ impl Error {
     }
 }
 
-/// A listener with its address. Clients may connect already; they are served by
-/// [`Listener::serve`].
+/// A listener bound to its address. Clients may connect already; [`Listener::serve`] serves them.
 #[derive(Debug)]
 pub struct Listener {
     listen_addr: String,
@@ -69,12 +68,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Checks the specification and binds the address. To be called within a tokio runtime with I/O
-    /// and time.
+    /// Checks the specification and binds the address. Needs a tokio runtime with I/O and time.
     ///
     /// # Errors
     ///
-    /// [`enum@Error`]; nothing is bound.
+    /// [`enum@Error`]; nothing is bound then.
     pub async fn bind(spec: &ListenerSpec) -> Result<Self, Error> {
         let listen_addr = spec.listen_addr.clone();
         let Ok(address) = listen_addr.parse::<SocketAddr>() else {
@@ -97,12 +95,12 @@ impl Listener {
         }
     }
 
-    /// The address that was asked for.
+    /// Returns the address that was asked for.
     pub fn listen_addr(&self) -> &str {
         &self.listen_addr
     }
 
-    /// The address in force: with the port that the system chose.
+    /// Returns the bound address, with the port that the system chose.
     pub const fn bound_addr(&self) -> SocketAddr {
         self.bound_addr
     }

@@ -1,4 +1,4 @@
-//! Reading a body, within its bounds.
+//! Reader of request bodies, within their bounds.
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
@@ -8,7 +8,7 @@ use super::answer::Refusal;
 use super::{IngressBody, limit};
 
 /// Reads the whole body. A declared length over the bound is refused before anything is read, and
-/// before the client is told to go on (`Expect: 100-continue`).
+/// before `100 Continue` is sent.
 pub(super) async fn read(body: Incoming, max_bytes: u64) -> Result<IngressBody, Refusal> {
     if body.size_hint().lower() > max_bytes {
         return Err(Refusal::too_large(max_bytes));
@@ -34,7 +34,7 @@ async fn read_all(mut body: Incoming, max_bytes: u64) -> Result<Vec<u8>, Refusal
             Ok(None) => break,
             Err(_) => return Err(Refusal::too_slow()),
         };
-        // Trailers say nothing here.
+        // Trailers are ignored.
         let Some(bytes) = frame.data_ref() else { continue };
         if bytes.len() > limit - all.len() {
             return Err(Refusal::too_large(max_bytes));

@@ -1,4 +1,4 @@
-//! Who may ask for what: all that is known before the body is read.
+//! Checks of a request before its body is read: secret, origin, path and method.
 
 use std::hint::black_box;
 
@@ -12,10 +12,10 @@ use super::answer::Refusal;
 use super::bind::Error;
 use crate::cross_site::SameSite;
 
-/// The header that may carry the shared secret. The other is `Authorization: Bearer …`.
+/// Header that may carry the shared secret, instead of `Authorization: Bearer …`.
 pub(super) const SECRET_HEADER: &str = "x-errand-secret";
 
-/// What a listener demands of a request.
+/// Requirements of a listener on requests.
 #[derive(Debug)]
 pub(super) struct Rules {
     path: Option<String>,
@@ -41,7 +41,7 @@ impl Rules {
 
     /// Checks everything but the body. Returns the decoded path.
     ///
-    /// The secret comes first: who does not know it is told nothing else.
+    /// The secret comes first: a client without it learns nothing else.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<String, Refusal> {
         if request.version() == Version::HTTP_11 && !request.headers().contains_key(HOST) {
             return Err(Refusal::malformed("the header Host is missing"));
@@ -52,7 +52,7 @@ impl Rules {
             }
             Some(_) => {}
             None => {
-                // Every method wakes the agent: none is harmless.
+                // Every method wakes the agent: none is safe.
                 let door = SameSite { hosts: &self.hosts, is_harmless: false };
                 door.check(request.uri(), request.headers()).map_err(Refusal::cross_site)?;
             }
@@ -66,7 +66,7 @@ impl Rules {
         let method = request.method();
         let is_listed =
             self.methods.is_empty() || self.methods.iter().any(|m| m == method.as_str());
-        // A tunnel is no request to anything here.
+        // A tunnel has no path that could be served.
         if !is_listed || *method == Method::CONNECT {
             return Err(Refusal::method(&self.methods));
         }
@@ -74,7 +74,7 @@ impl Rules {
     }
 }
 
-/// Whether the headers carry the secret with that hash, in either place.
+/// Returns true if the headers carry the secret with that hash, in either header.
 fn knows(headers: &HeaderMap, secret: &[u8; 32]) -> bool {
     let plain = headers.get_all(SECRET_HEADER).iter().map(|value| Some(value.as_bytes()));
     let bearers = headers.get_all(AUTHORIZATION).iter().map(|value| {
@@ -84,7 +84,7 @@ fn knows(headers: &HeaderMap, secret: &[u8; 32]) -> bool {
     plain.chain(bearers).flatten().any(|presented| same(&Sha256::digest(presented).into(), secret))
 }
 
-/// Compares in a time that does not depend on what is compared.
+/// Compares in constant time.
 fn same(left: &[u8; 32], right: &[u8; 32]) -> bool {
     let difference = left.iter().zip(right).fold(0, |sum, (a, b)| black_box(sum | (a ^ b)));
     black_box(difference) == 0

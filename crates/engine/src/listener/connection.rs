@@ -1,4 +1,4 @@
-//! One connection, from its first request to its end.
+//! A connection, from its first request to its end.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -18,40 +18,40 @@ use super::answer::{self, Answer, Refusal};
 use super::check::Rules;
 use super::{IngressOutcome, IngressRequest, body, limit, mask};
 
-/// What all connections of a listener share.
+/// State shared by all connections of a listener.
 #[derive(Debug)]
 pub(super) struct Front {
     pub(super) rules: Rules,
     pub(super) bound_addr: SocketAddr,
-    /// A place for every request that is read, waits or runs.
+    /// Permits, one for each request that is read, waits or runs.
     pub(super) room: Arc<Semaphore>,
-    /// To the loop that wakes the service. Holds as many as there are places.
+    /// Channel to the loop that wakes the service. Its capacity is the number of permits.
     pub(super) wakes: mpsc::Sender<Asked>,
-    /// How far the listener is with shutting down.
+    /// Shutdown phase of the listener.
     pub(super) phase: watch::Receiver<Phase>,
 }
 
-/// How far a listener is with shutting down.
+/// Shutdown phase of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Not at all.
+    /// No shutdown.
     Open,
     /// No request becomes a wake any more.
     Closing,
-    /// No wake is under way any more: connections end after the answer they owe.
+    /// No wake runs any more: connections end after their pending response.
     Ending,
 }
 
-/// A request whose wake is due.
+/// A request that is to wake the service.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) request: IngressRequest,
     pub(super) reply: oneshot::Sender<IngressOutcome>,
-    /// Its place in the room, until its wake ended.
+    /// Its permit, held until the wake ended.
     pub(super) place: OwnedSemaphorePermit,
 }
 
-/// Serves a connection to its end. Its errors concern nobody else.
+/// Serves a connection to its end. Its errors affect no other connection.
 pub(super) async fn converse(stream: TcpStream, remote: SocketAddr, front: Arc<Front>) {
     let mut phase = front.phase.clone();
     let max_header_bytes = front.rules.max_header_bytes;
@@ -80,7 +80,7 @@ pub(super) async fn converse(stream: TcpStream, remote: SocketAddr, front: Arc<F
             std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)).await
         }
     };
-    // A client that went away, or spoke no HTTP: hyper answered what could be answered.
+    // The client went away, or spoke no HTTP: hyper answered as far as it could.
     drop(ended);
     let mut stream = connection.into_parts().io.into_inner();
     if stream.shutdown().await.is_ok() && *phase.borrow() != Phase::Ending {
@@ -90,12 +90,12 @@ pub(super) async fn converse(stream: TcpStream, remote: SocketAddr, front: Arc<F
 
 /// Waits until the connection should end.
 async fn ending(phase: &mut watch::Receiver<Phase>) {
-    // An error says that the listener is gone altogether.
+    // An error means that the listener is gone.
     drop(phase.wait_for(|phase| *phase == Phase::Ending).await);
 }
 
-/// Reads on for a moment: a client that still sends would otherwise see a reset in the place of its
-/// answer.
+/// Reads on for a moment: a client that still sends would otherwise see a reset instead of its
+/// response.
 async fn linger(mut stream: TcpStream) {
     let read_on = async {
         let mut scrap = [0; 8192];
@@ -108,7 +108,7 @@ async fn linger(mut stream: TcpStream) {
             }
         }
     };
-    // The answer is out: whatever happens here has no consequence.
+    // The response is sent: errors from here on have no consequence.
     drop(tokio::time::timeout(limit::LINGER_TIME, read_on).await);
 }
 
@@ -122,7 +122,7 @@ async fn ask(
     if *front.phase.borrow() != Phase::Open {
         return Err(Refusal::shutting_down());
     }
-    // A place first: bodies are held in memory, and so many at most.
+    // The permit comes first: it bounds the bodies held in memory.
     let place = Arc::clone(&front.room).try_acquire_owned().map_err(|_| Refusal::busy())?;
     let (head, incoming) = request.into_parts();
     let body = body::read(incoming, front.rules.max_body_bytes).await?;

@@ -1,4 +1,4 @@
-//! What passes between a listener and its service.
+//! Interface between a listener and its service.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,33 +12,33 @@ use tokio::sync::oneshot;
 /// The service behind a listener.
 #[async_trait]
 pub trait Ingress: Send + Sync + std::fmt::Debug {
-    /// Turns a request into a wake, answers through `reply` (dropped, it says that the service is
-    /// about to end), and returns once the wake ended. At most `max_parallel` of the listener's
-    /// specification are under way at once. Not cancelled when the client goes away.
+    /// Turns a request into a wake, sends the outcome through `reply` (dropped, it means that the
+    /// service is about to end), and returns once the wake ended. At most `max_parallel` calls of
+    /// the listener's specification run at once. Not cancelled when the client goes away.
     async fn wake(&self, request: IngressRequest, reply: oneshot::Sender<IngressOutcome>);
 }
 
-/// What became of a wake.
+/// Outcome of a wake, for the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IngressOutcome {
-    /// Its run is durable and has not ended: 202.
+    /// The run is durable and has not ended: 202.
     Accepted {
         /// The wake's run.
         run_id: RunId,
     },
-    /// Its run completed: 202.
+    /// The run completed: 202.
     Done {
         /// The wake's run.
         run_id: RunId,
     },
-    /// Its run did not: 500.
+    /// The run failed or was cancelled: 500.
     Failed {
         /// The wake's run.
         run_id: RunId,
-        /// Why, for the service's own record: clients are not told.
+        /// Cause, for the service's own record: clients do not see it.
         message: String,
     },
-    /// The service takes no more: 429.
+    /// The service takes no more requests: 429.
     Busy,
     /// The service is about to end: 503.
     ShuttingDown,
@@ -47,20 +47,20 @@ pub enum IngressOutcome {
 /// A request that passed every check, credentials removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IngressRequest {
-    /// The listener's address, as it is bound.
+    /// Bound address of the listener.
     pub listener: SocketAddr,
-    /// Who asks.
+    /// Address of the client.
     pub remote: SocketAddr,
-    /// Upper case, mostly.
+    /// Method, usually in upper case.
     pub method: String,
-    /// Path and query as they came, but for values that are credentials.
+    /// Path and query as received, with credentials masked.
     pub target: String,
-    /// The path, percent-decoded.
+    /// Path, percent-decoded.
     pub path: String,
-    /// The query as it came, but for values that are credentials; `None`: there was no `?`.
+    /// Query as received, with credentials masked; `None` if there was no `?`.
     pub query: Option<String>,
-    /// By lower-case name; values of one name are joined by `, `. Those that hold credentials are
-    /// `[redacted]`.
+    /// Headers by lower-case name; values of one name are joined by `, `. Values that hold
+    /// credentials are `[redacted]`.
     pub headers: BTreeMap<String, String>,
     /// The body.
     pub body: IngressBody,
@@ -69,15 +69,15 @@ pub struct IngressRequest {
 /// The body of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IngressBody {
-    /// It is UTF-8.
+    /// UTF-8.
     Text(String),
-    /// It is not.
+    /// Any other bytes.
     Bytes(Vec<u8>),
 }
 
 impl IngressRequest {
-    /// What the woken agent is given: an object with `listener`, `remote`, `method`, `target`,
-    /// `path`, `query`, `headers` and `body`, or `body_base64` where the body is no UTF-8.
+    /// Returns the input of the woken agent: an object with `listener`, `remote`, `method`,
+    /// `target`, `path`, `query`, `headers` and `body`, or `body_base64` if the body is not UTF-8.
     pub fn into_payload(self) -> Value {
         let mut payload = Map::new();
         let mut put = |name: &str, value: Value| drop(payload.insert(name.to_owned(), value));

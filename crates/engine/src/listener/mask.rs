@@ -1,4 +1,4 @@
-//! Credentials in requests: found by the names of what carries them, and masked.
+//! Masking of credentials in requests, found by the names of headers and parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use hyper::header::HeaderMap;
 
 use super::check::SECRET_HEADER;
 
-/// What stands in the place of a credential.
+/// Replacement of a credential.
 const MASK: &str = "[redacted]";
 
-/// Parts of names that hold credentials wherever they stand: `access_token`, `clientSecret`.
+/// Parts of names that hold credentials in any position: `access_token`, `clientSecret`.
 const TELLING_PARTS: &[&str] = &[
     "token",
     "secret",
@@ -26,16 +26,16 @@ const TELLING_PARTS: &[&str] = &[
     "session",
     "sessid",
 ];
-/// Words of names that do: `api_key`, `X-Amz-Sig`, `auth`.
+/// Words of names that hold credentials: `api_key`, `X-Amz-Sig`, `auth`.
 const TELLING_WORDS: &[&str] = &["key", "sig", "auth", "authorization", "pass", "sid"];
-/// Whole names that do: the code of an OAuth redirect.
+/// Whole names that hold credentials: the code of an OAuth redirect.
 const TELLING_NAMES: &[&str] = &["code"];
-/// Names that look like it and do not. A signature over the body proves who sent it, and is of no
-/// use for anything else: the agent may want to check it.
+/// Headers that match the rules above but hold no credential. A signature over the body proves the
+/// sender, and has no other use: the agent may want to check it.
 const HARMLESS_HEADERS: &[&str] =
     &["idempotency-key", "x-hub-signature", "x-hub-signature-256", "webhook-signature"];
 
-/// Headers by lower-case name, credentials masked.
+/// Returns headers by lower-case name, credentials masked.
 pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     let mut masked = BTreeMap::<String, String>::new();
     for (name, value) in headers {
@@ -56,8 +56,8 @@ pub(crate) fn headers(headers: &HeaderMap) -> BTreeMap<String, String> {
     masked
 }
 
-/// Path and query, and the query alone, credentials masked. A user and password before the host are
-/// left out with the host.
+/// Returns path and query, and the query alone, credentials masked. User, password and host are
+/// left out.
 pub(crate) fn target(uri: &Uri) -> (String, Option<String>) {
     let query = uri.query().map(query);
     let mut target = uri.path().to_owned();
@@ -87,11 +87,11 @@ fn query(query: &str) -> String {
 }
 
 fn is_telling_parameter(name: &str) -> bool {
-    // A name that cannot be decoded is not understood by anyone else either: better masked.
+    // A name that cannot be decoded is masked, to be safe.
     decode(&name.replace('+', " ")).is_none_or(|name| is_telling(&name))
 }
 
-/// Whether a header or parameter of this name holds a credential.
+/// Returns true if a header or parameter of this name holds a credential.
 fn is_telling(name: &str) -> bool {
     let lower = name.to_lowercase();
     TELLING_NAMES.contains(&lower.as_str())
@@ -99,7 +99,7 @@ fn is_telling(name: &str) -> bool {
         || words(name).any(|word| TELLING_WORDS.contains(&word.as_str()))
 }
 
-/// The words of `api_key`, `X-Api-Key` and `apiKey`, in lower case.
+/// Returns the words of `api_key`, `X-Api-Key` and `apiKey`, in lower case.
 fn words(name: &str) -> impl Iterator<Item = String> {
     let mut spaced = String::with_capacity(name.len() + 4);
     let mut after_lower = false;
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_known_by_the_names_of_what_carries_them() {
+    fn credentials_are_recognised_by_header_and_parameter_names() {
         for name in [
             "token",
             "access_token",
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_query_stays_as_it_came() {
+    fn query_parameters_without_credentials_stay_unchanged() {
         let check = |text: &str, expected: &str| assert_eq!(query(text), expected);
         check("a=1&token=x%20y&b", "a=1&token=[redacted]&b");
         check("%74oken=x&token=&=&&k=v=w", "%74oken=[redacted]&token=&=&&k=v=w");

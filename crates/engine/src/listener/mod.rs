@@ -1,8 +1,9 @@
-//! The HTTP listener of a service: a request becomes a wake, and what became of the wake the answer.
+//! The HTTP listener of a service: a request becomes a wake, and the wake's outcome becomes the
+//! response.
 //!
-//! Everything that a client can make grow has a bound ([`limit`]), and nothing that a client does
-//! ends the service. Deliberately absent: TLS, routing, anything an application server does; what
-//! the wake means is the [`Ingress`]'s business.
+//! Everything that a client can make grow has a bound ([`limit`]), and no client can end the
+//! service. Deliberately absent: TLS, routing and other tasks of an application server. The
+//! [`Ingress`] defines the effect of a wake.
 
 mod answer;
 mod bind;

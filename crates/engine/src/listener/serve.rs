@@ -11,9 +11,9 @@ use super::connection::{Asked, Front, Phase, converse};
 use super::{Ingress, Listener, answer, limit};
 
 impl Listener {
-    /// Serves until `shutdown` is there. From then on requests are answered 503; wakes that are under
-    /// way are waited for (stopping them is the handler's business), and their clients get the
-    /// outcome. Connections that then take longer than [`limit::DRAIN_TIME`] are cut off. Owns all
+    /// Serves until `shutdown` resolves. From then on requests are answered 503; running wakes are
+    /// waited for (stopping them is up to the handler), and their clients get the outcome.
+    /// Connections that then take longer than [`limit::DRAIN_TIME`] are cut off. Owns all
     /// connections and wakes: none is left when this returns, or when it is dropped.
     pub async fn serve(self, handler: Arc<dyn Ingress>, shutdown: impl Future<Output = ()>) {
         let places = self.max_parallel.saturating_add(limit::WAITING_ROOM);
@@ -39,7 +39,7 @@ impl Listener {
                 biased;
                 () = &mut shutdown, if is_open => {
                     phase.send_replace(Phase::Closing);
-                    // Those that wait are not begun: dropping them is their answer.
+                    // Waiting requests are not begun: dropping them answers 503.
                     asked.close();
                     while asked.try_recv().is_ok() {}
                 }
@@ -52,8 +52,8 @@ impl Listener {
                     Ok((stream, remote)) => {
                         welcome(stream, remote, &front, &mut connections);
                     }
-                    // A connection that was reset before it was accepted, or no free file: it
-                    // passes, and is no reason to end a service.
+                    // A connection reset before it was accepted, or no free file descriptor: both
+                    // pass, and are no reason to end a service.
                     Err(_) => tokio::time::sleep(limit::ACCEPT_PAUSE).await,
                 },
             }
@@ -67,7 +67,7 @@ impl Listener {
     }
 }
 
-/// Begins to serve a connection, or turns it away if there are too many.
+/// Begins to serve a connection, or refuses it if there are too many.
 fn welcome(
     stream: TcpStream,
     remote: SocketAddr,
@@ -75,11 +75,11 @@ fn welcome(
     connections: &mut JoinSet<()>,
 ) {
     if connections.len() >= limit::CONNECTIONS {
-        // The few bytes fit into the socket's buffer: nothing waits here.
+        // The few bytes fit into the socket's buffer: this does not block.
         drop(stream.try_write(answer::full_house().as_bytes()));
         return;
     }
-    // Without it answers wait for acknowledgements; they come all the same.
+    // Avoids waiting for acknowledgements; responses arrive without it too.
     drop(stream.set_nodelay(true));
     connections.spawn(converse(stream, remote, Arc::clone(front)));
 }
@@ -90,7 +90,7 @@ async fn wake(handler: Arc<dyn Ingress>, asked: Asked) {
     if reply.is_closed() {
         return;
     }
-    // The client may be gone; the wake is done all the same.
+    // The handler runs the wake even if the client goes away.
     handler.wake(request, reply).await;
     drop(place);
 }

@@ -1,14 +1,14 @@
-//! Counters by name, of which there are never too many.
+//! Counters by name, with a bound on the number of names.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The name under which everything is counted that came too late to have its own.
+/// Name that stands for all names beyond the bound.
 pub const OTHER: &str = "_other";
 
-/// What stands for all names that found no place.
+/// A name type with a substitute for names beyond the bound.
 pub trait Overflow {
-    /// It.
+    /// Returns the substitute.
     fn overflow(&self) -> Self;
 }
 
@@ -24,7 +24,7 @@ impl Overflow for String {
     }
 }
 
-/// An agent with the status of its run: the status is kept.
+/// Of agent and status, the status is kept.
 impl Overflow for (String, &'static str) {
     fn overflow(&self) -> Self {
         (OTHER.to_owned(), self.1)
@@ -37,7 +37,7 @@ impl Overflow for (String, String) {
     }
 }
 
-/// Values by name; what finds no place is counted together.
+/// Values by name; all names beyond the bound share one value.
 #[derive(Debug)]
 pub struct Bounded<K, V> {
     limit: usize,
@@ -45,12 +45,12 @@ pub struct Bounded<K, V> {
 }
 
 impl<K: Ord + Clone + Overflow, V> Bounded<K, V> {
-    /// At most so many names, and one for all others.
+    /// Returns an empty map for at most `limit` names and one substitute.
     pub const fn new(limit: usize) -> Self {
         Self { limit, values: Mutex::new(BTreeMap::new()) }
     }
 
-    /// The value of that name, which `make` makes the first time.
+    /// Returns the value of a name; `make` creates it at first use.
     pub fn of(&self, name: K, make: impl FnOnce() -> V) -> Arc<V> {
         let mut values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let has_place = values.len() < self.limit || values.contains_key(&name);
@@ -58,7 +58,7 @@ impl<K: Ord + Clone + Overflow, V> Bounded<K, V> {
         Arc::clone(values.entry(name).or_insert_with(|| Arc::new(make())))
     }
 
-    /// All values with their names.
+    /// Returns all values with their names.
     pub fn all(&self) -> Vec<(K, Arc<V>)> {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         values.iter().map(|(name, value)| (name.clone(), Arc::clone(value))).collect()

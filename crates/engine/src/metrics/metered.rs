@@ -1,6 +1,7 @@
-//! A store that counts what it is told to keep, and renews what that is about to name.
+//! A store that counts its changes, and renews the blobs and parcels that a change is about to
+//! name.
 //!
-//! It adds nothing and leaves nothing out: every method is the inner one's.
+//! Every method calls the inner store's with the same arguments.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use super::Metrics;
 use super::saw::Facts;
 use crate::garbage::Renewal;
 
-/// A store, and where it is counted what happens to it.
+/// A store with its counters.
 #[derive(Debug)]
 pub(crate) struct Metered {
     inner: Arc<dyn Store>,
@@ -33,12 +34,12 @@ pub(crate) struct Metered {
 }
 
 impl Metered {
-    /// Counts what is told to `inner` from now on.
+    /// Wraps `inner`.
     pub(crate) fn new(inner: Arc<dyn Store>, metrics: Arc<Metrics>, renewal: Arc<Renewal>) -> Self {
         Self { inner, metrics, renewal }
     }
 
-    /// Counts how long a change took, or that it was not made.
+    /// Counts the duration of a change, or its failure.
     async fn timed<T>(&self, change: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let began = Instant::now();
         let made = change.await;
@@ -49,7 +50,7 @@ impl Metered {
         made
     }
 
-    /// Counts a run, unless another stands in for it.
+    /// Counts an admitted run, unless an existing run was returned instead.
     fn admitted(&self, admitted: &Admitted, facts: Facts) {
         if matches!(admitted, Admitted::Created) {
             self.metrics.saw(facts);

@@ -1,7 +1,7 @@
-//! What happened in this process, in numbers: counted where it is committed.
+//! Counters of this process, incremented where changes are committed.
 //!
-//! Plain counters that only grow; whoever renders them gives them names. Deliberately absent: what
-//! a query to the registry can tell, such as the length of the queue.
+//! Counters only grow; a renderer gives them names. Deliberately absent: facts that a query to the
+//! registry can tell, such as the length of the queue.
 
 mod bounded;
 mod histogram;
@@ -16,11 +16,11 @@ pub use bounded::{Bounded, OTHER};
 pub use histogram::{Histogram, SECONDS_LONG, SECONDS_SHORT, Snapshot};
 pub(crate) use metered::Metered;
 
-/// Agents of which durations are counted apart.
+/// Agents with a duration histogram of their own.
 const AGENTS: usize = 200;
-/// Models of which tokens are counted apart.
+/// Models with token counters of their own.
 const MODELS: usize = 200;
-/// Error codes that failed attempts are counted by.
+/// Error codes with a counter of their own.
 const CODES: usize = 100;
 
 /// A number that only grows.
@@ -28,77 +28,77 @@ const CODES: usize = 100;
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds.
+    /// Adds `more`.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// How much it is.
+    /// Returns the present count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// What happened in this process.
+/// Counters of this process.
 #[derive(Debug)]
 pub struct Metrics {
-    /// Runs that were admitted.
+    /// Admitted runs.
     pub admitted: Counter,
-    /// How often runs came to each status, by [`STATUSES`].
+    /// Transitions of runs to each status, in the order of [`STATUSES`].
     pub transitions: [Counter; 6],
-    /// How often runs went back into the queue, by reason.
+    /// Returns of runs to the queue, by reason.
     pub requeued: Bounded<&'static str, Counter>,
     /// Runs that became dead letters.
     pub dead_lettered: Counter,
     /// Attempts that began.
     pub attempts: Counter,
-    /// Attempts that failed, by error code.
+    /// Failed attempts, by error code.
     pub attempts_failed: Bounded<String, Counter>,
     /// Seconds from the moment that a run could be claimed until it was.
     pub claim_latency: Histogram,
     /// Leases that this process lost while it held them.
     pub leases_lost: Counter,
-    /// Leases that were renewed.
+    /// Renewed leases.
     pub leases_renewed: Counter,
-    /// Leases that were taken from others, dead or too late.
+    /// Leases taken over from other holders, dead or too late.
     pub leases_taken: Counter,
     /// Seconds from admission to end, by agent and status.
     pub durations: Bounded<(String, &'static str), Histogram>,
-    /// What calls used, by provider and model.
+    /// Usage of model calls, by provider and model.
     pub models: Bounded<(String, String), ModelUse>,
-    /// Tries to deliver a report of a run, by [`DELIVERIES`].
+    /// Tries to deliver a report of a run, in the order of [`DELIVERIES`].
     pub deliveries: [Counter; 3],
-    /// Seconds that the store took for what changes something.
+    /// Seconds that the store took for a change.
     pub commits: Histogram,
-    /// Changes that the store refused or could not make.
+    /// Changes that the store refused or failed to make.
     pub commits_failed: Counter,
 }
 
-/// What calls of one model used.
+/// Usage of calls of one model.
 #[derive(Debug, Default)]
 pub struct ModelUse {
     /// Calls.
     pub calls: Counter,
-    /// Tokens read.
+    /// Input tokens.
     pub input: Counter,
-    /// Of those, from a cache.
+    /// Input tokens from a cache.
     pub cached: Counter,
-    /// Tokens written.
+    /// Output tokens.
     pub output: Counter,
-    /// Of those, for reasoning.
+    /// Output tokens for reasoning.
     pub reasoning: Counter,
-    /// What they cost, in millionths of a US dollar.
+    /// Cost in millionths of a US dollar.
     pub micro_usd: Counter,
-    /// Calls whose cost is not known.
+    /// Calls of unknown cost.
     pub unpriced: Counter,
 }
 
-/// The statuses, in the order in which they are counted.
+/// Statuses, in the order in which they are counted.
 pub const STATUSES: [&str; 6] =
     ["pending", "running", "paused", "completed", "failed", "cancelled"];
 
-/// What became of a try to deliver a report, in the order in which they are counted: its receiver has
-/// it, it is tried again later, it is given up.
+/// Results of a delivery try, in the order in which they are counted: delivered, to be tried again,
+/// given up.
 pub const DELIVERIES: [&str; 3] = ["delivered", "failed", "abandoned"];
 
 impl Default for Metrics {
@@ -123,7 +123,7 @@ impl Default for Metrics {
     }
 }
 
-/// Where a status stands in [`STATUSES`].
+/// Returns the index of a status in [`STATUSES`].
 const fn place(status: &Status) -> usize {
     match status {
         Status::Pending { .. } => 0,

@@ -1,4 +1,4 @@
-//! What a commit tells: it is noted before, and counted once it is durable.
+//! Facts that a commit adds to the counters: collected before it, counted once it is durable.
 
 use errand_model::accounting::ModelCall;
 use errand_model::event::EventBody;
@@ -8,10 +8,10 @@ use errand_store::Stored;
 
 use super::{Counter, Histogram, Metrics, ModelUse, SECONDS_LONG, STATUSES, place};
 
-/// What is told of a model or an agent that nobody named.
+/// Name of a model or provider that a call did not name.
 const UNNAMED: &str = "unknown";
 
-/// What a commit will have told.
+/// Facts of one commit.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     transitions: Vec<usize>,
@@ -32,7 +32,7 @@ struct Ended {
 }
 
 impl Facts {
-    /// What `events` tell, with the run as it is after them.
+    /// Collects the facts of `events`; `run` is the run after them.
     pub(super) fn of(run: &Run, events: &[Event]) -> Self {
         let mut facts = Self::default();
         for event in events {
@@ -67,13 +67,13 @@ impl Facts {
     }
 }
 
-/// The status that an event of that type leads to, by its place.
+/// Returns the index of the status that an event of that type leads to.
 fn leads_to(kind: &str, run: &Run) -> Option<usize> {
     Some(match kind {
         "run.created" | "run.requeued" => 0,
         "run.started" => 1,
         "run.paused" => 2,
-        // Running, or pending where the attempt was parked.
+        // Running, or pending if the attempt was parked.
         "run.resumed" => place(&run.status),
         "run.completed" => 3,
         "run.failed" => 4,
@@ -82,7 +82,7 @@ fn leads_to(kind: &str, run: &Run) -> Option<usize> {
     })
 }
 
-/// Whether an event of that type is looked into.
+/// Returns true if the body of an event of that type is read.
 fn is_told(kind: &str) -> bool {
     matches!(
         kind,
@@ -118,7 +118,7 @@ fn ended(run: &Run) -> Option<Ended> {
 }
 
 impl Metrics {
-    /// Counts what became durable.
+    /// Counts the facts of a durable commit.
     pub(super) fn saw(&self, facts: Facts) {
         self.admitted.add(u64::from(facts.is_new));
         self.dead_lettered.add(u64::from(facts.dead_lettered));
@@ -158,7 +158,7 @@ impl Metrics {
         }
     }
 
-    /// Counts runs that were claimed.
+    /// Counts claimed runs.
     pub(super) fn claimed<'s>(&self, claimed: impl Iterator<Item = &'s Stored>, now: Timestamp) {
         for stored in claimed {
             if let Status::Pending { since, not_before, .. } = &stored.run.status {

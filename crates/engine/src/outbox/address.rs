@@ -1,6 +1,6 @@
-//! Which addresses reports may go to.
+//! Addresses that reports may be sent to.
 //!
-//! Whatever is not plainly public is refused: a server must not be talked into speaking to its own
+//! Every address that is not plainly public is refused: a server must not be made to call its own
 //! machine, its neighbours or its cloud's metadata service.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,12 +8,12 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// What is allowed beyond public addresses.
+/// Addresses allowed beyond public ones.
 #[derive(Clone, Debug, Default)]
 pub struct Addresses {
     /// Networks and hosts, from `--allow-callback`.
     pub rules: Vec<AddressRule>,
-    /// Whether this machine's own loopback is allowed: an open server on loopback, for development.
+    /// True if this machine's loopback is allowed: an open server on loopback, for development.
     pub loopback: bool,
 }
 
@@ -22,20 +22,20 @@ pub struct Addresses {
 pub enum AddressRule {
     /// All addresses of a network.
     Network {
-        /// Its first address.
+        /// First address of the network.
         address: IpAddr,
-        /// How many leading bits count.
+        /// Number of leading bits that identify the network.
         prefix: u8,
     },
-    /// Whatever that name means; lower case, without a final dot.
+    /// All addresses of a host name; lower case, without a final dot.
     Host(String),
 }
 
-/// A text that is no rule.
+/// Error: a text is no address rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text:?} is neither a network such as 10.0.0.0/8 or fd00::/8, nor the name of a host")]
 pub struct MalformedAddressRule {
-    /// What was given.
+    /// Text that was given.
     pub text: String,
 }
 
@@ -66,13 +66,13 @@ impl FromStr for AddressRule {
 }
 
 impl Addresses {
-    /// Whether reports may go to a host of that name, whatever it means.
+    /// Returns true if reports may go to a host of that name, at any address.
     pub fn allows_host(&self, host: &str) -> bool {
         let host = plain(host);
         self.rules.iter().any(|rule| *rule == AddressRule::Host(host.clone()))
     }
 
-    /// Whether reports may go to that address.
+    /// Returns true if reports may go to that address.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         is_public(address)
@@ -97,7 +97,7 @@ impl AddressRule {
     }
 }
 
-/// Lower case, without the final dot of a full name.
+/// Returns a host name in lower case, without the final dot of a full name.
 pub(super) fn plain(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
 }
@@ -109,33 +109,33 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// IANA's registry of special addresses, and those of groups.
+/// By IANA's registry of special addresses, and multicast.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_special = match (a, b, c) {
-        // This network, private, loopback.
+        // "This network", private, loopback.
         (0 | 10 | 127, ..) => true,
-        // Carriers' own, and link-local with the clouds' metadata.
+        // Carrier-grade NAT, and link-local with the clouds' metadata services.
         (100, 64..=127, _) | (169, 254, _) => true,
         (172, 16..=31, _) | (192, 168, _) => true,
-        // Protocols, documentation, benchmarks, old relays.
+        // Protocols, documentation, benchmarks, 6to4 relays.
         (192, 0, 0 | 2) | (192, 88, 99) | (198, 18 | 19, _) => true,
         (198, 51, 100) | (203, 0, 113) => true,
-        // Groups, reserved, broadcast.
+        // Multicast, reserved, broadcast.
         (224..=255, ..) => true,
         _ => false,
     };
     !is_special
 }
 
-/// Global unicast that is neither documentation nor carries another kind of address inside.
+/// Global unicast, except documentation and addresses that embed another address.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let is_global = a & 0xe000 == 0x2000;
     let is_special = match (a, b) {
         // Protocols and tunnels, among them Teredo; documentation.
         (0x2001, 0..=0x01ff | 0x0db8) => true,
-        // 6to4, which has an IPv4 address inside.
+        // 6to4, which embeds an IPv4 address.
         (0x2002, _) => true,
         (0x3fff, 0..=0x0fff) => true,
         _ => false,
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_public_is_refused() {
+    fn addresses_that_are_not_public_are_refused() {
         let strict = Addresses::default();
         for text in [
             "0.0.0.0",
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn in_development_loopback_is_allowed_and_nothing_else() {
+    fn an_open_server_allows_loopback_and_no_other_private_address() {
         let open = Addresses { rules: Vec::new(), loopback: true };
         assert!(open.allows(ip("127.0.0.1")) && open.allows(ip("::1")));
         assert!(open.allows(ip("::ffff:127.0.0.1")) && !open.allows(ip("10.0.0.1")));

@@ -1,4 +1,4 @@
-//! Which reports follow from events: written in the commit of those events.
+//! Reports that follow from events, written in the commit of those events.
 
 use errand_model::Event;
 use errand_model::callback::{CallbackEvent, reported};
@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 
 use super::entry::{Entry, EntryState};
 
-/// The reports of `events`, for the commit that appends them; `run` is the run after them.
+/// Returns the reports of `events`, for the commit that appends them; `run` is the run after them.
 ///
-/// Everything that appends to a journal calls it: no event is then without its report.
+/// Every writer of a journal calls this, so that no event is without its report.
 pub fn documents(run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
     let Some(url) = &run.spec.callback_url else { return Vec::new() };
     let of = |event: &Event| {
@@ -27,14 +27,14 @@ pub fn documents(run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
             state: EntryState::Waiting,
             note: None,
         };
-        // The event is there once, and so is its report: nothing may keep an event from being
-        // written.
+        // The event exists once, and so does its report: no revision is expected, so that a report
+        // can never block its event.
         Some(entry.write(run.spec.namespace.as_deref(), Expect::Anything, Some(event.at)))
     };
     events.iter().filter_map(of).collect()
 }
 
-/// What is reported of a run that goes on: who it is, how it stood, and what happened.
+/// Returns the report of a run that is not over: its identity, its status and the event.
 fn going_on(run: &Run, what: CallbackEvent, event: &Event) -> Value {
     let happened: Value = serde_json::from_str(&event.data).unwrap_or_default();
     let member = match what {

@@ -1,7 +1,7 @@
-//! One HTTP request to a receiver, to no address but an allowed one.
+//! HTTP client of receivers, which connects to allowed addresses only.
 //!
-//! Names are looked up by the connection itself, and what they mean is checked there: a name that
-//! means something else a moment later is of no use to anyone.
+//! The connection itself resolves names, and the addresses are checked there: a name that resolves
+//! to another address a moment later cannot bypass the check.
 
 use std::fmt;
 use std::io;
@@ -16,31 +16,31 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use super::sign::{Signing, SigningSecret};
 use super::{Addresses, CallbackUrl, Refused};
 
-/// One try, from looking up the name to the end of the answer that is read.
+/// Longest time for one try, from resolving the name to the end of the response that is read.
 pub(super) const TRY_LIMIT: Duration = Duration::from_secs(15);
-/// The part of it in which a connection has to be there.
+/// Longest time for connecting, as a part of [`TRY_LIMIT`].
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long a connection is kept for the next report.
+/// Time for which an idle connection is kept for the next report.
 const IDLE_LIMIT: Duration = Duration::from_secs(10);
-/// What is kept of an answer.
+/// Most bytes of a response that are kept.
 const EXCERPT_BYTES: usize = 1_024;
-/// What is read of it: secrets are masked before it is cut.
+/// Most bytes of a response that are read: secrets are masked before it is cut.
 const READ_BYTES: usize = 4 * EXCERPT_BYTES;
-/// What stands in the place of a secret.
+/// Replacement of a secret.
 const MASK: &str = "[redacted]";
 
-/// Knows what names mean: a seam for tests.
+/// Resolver of host names: a seam for tests.
 #[async_trait]
 pub trait Names: fmt::Debug + Send + Sync {
-    /// The addresses of a host.
+    /// Returns the addresses of a host.
     ///
     /// # Errors
     ///
-    /// If it cannot be looked up.
+    /// If the name cannot be resolved.
     async fn look_up(&self, host: &str) -> io::Result<Vec<IpAddr>>;
 }
 
-/// Names as this machine knows them.
+/// The resolver of this machine.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemNames;
 
@@ -58,7 +58,7 @@ pub(super) struct Client {
     addresses: Arc<Addresses>,
 }
 
-/// What is to be sent.
+/// A request to be sent.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) id: String,
@@ -67,20 +67,20 @@ pub(super) struct Message {
     pub(super) secret: SigningSecret,
 }
 
-/// What became of a request.
+/// Result of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// The receiver answered.
     Status { status: u16, retry_after: Option<Duration>, excerpt: String },
-    /// It must not be called.
+    /// The address is not allowed.
     Refused(Refused),
-    /// It could not be reached, or did not answer.
+    /// The receiver could not be reached, or did not answer.
     Failed(String),
 }
 
 impl Client {
     pub(super) fn new(addresses: Arc<Addresses>, names: Arc<dyn Names>) -> Result<Self, String> {
-        // Whoever came first installed the same one.
+        // Fails if a provider is installed already, which is the same one.
         drop(rustls::crypto::ring::default_provider().install_default());
         let guarded = Guarded { addresses: Arc::clone(&addresses), names };
         let http = reqwest::Client::builder()
@@ -98,7 +98,7 @@ impl Client {
     }
 
     pub(super) async fn send(&self, url: &CallbackUrl, message: &Message) -> Answer {
-        // An address that is written in the URL is never looked up.
+        // An address literal in the URL is never resolved.
         if let Err(refused) = url.check(&self.addresses) {
             return Answer::Refused(refused);
         }
@@ -120,7 +120,7 @@ impl Client {
             (response.status().as_u16(), retry_after(response.headers(), timestamp));
         let mut bytes = Vec::new();
         while bytes.len() < READ_BYTES {
-            // What it said is of interest only; that it answered is known already.
+            // A broken body does not matter: the status is known already.
             match response.chunk().await {
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
                 Ok(None) | Err(_) => break,
@@ -151,7 +151,7 @@ fn excerpt(bytes: &[u8], secrets: &[&str]) -> String {
     kept
 }
 
-/// `Retry-After` in seconds or as a date.
+/// Parses `Retry-After`, in seconds or as a date.
 fn retry_after(headers: &HeaderMap, now_seconds: i64) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -175,7 +175,7 @@ fn failed(error: &reqwest::Error) -> Answer {
     Answer::Failed(chain(error))
 }
 
-/// An error and its causes, without the URL: its query may hold credentials.
+/// Returns an error's causes in a line, without the URL: its query may hold credentials.
 fn chain(error: &reqwest::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut cause = std::error::Error::source(error);
@@ -187,7 +187,7 @@ fn chain(error: &reqwest::Error) -> String {
     if parts.is_empty() { "the request failed".to_owned() } else { parts.join(": ") }
 }
 
-/// Looks names up, and gives nothing but allowed addresses to whoever connects.
+/// A resolver that refuses hosts with an address that is not allowed.
 struct Guarded {
     addresses: Arc<Addresses>,
     names: Arc<dyn Names>,
@@ -200,7 +200,7 @@ impl Resolve for Guarded {
             let host = name.as_str().to_owned();
             let found = names.look_up(&host).await?;
             if !addresses.allows_host(&host) {
-                // One that is not allowed is enough: nobody public has a private one beside it.
+                // A single refused address is enough: no public host has a private address as well.
                 let refused = found.iter().copied().find(|address| !addresses.allows(*address));
                 if let Some(address) = refused {
                     return Err(Refused::Address { host, address }.into());
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_receiver_may_ask_for_time_in_two_ways() {
+    fn retry_after_is_a_number_of_seconds_or_a_date() {
         let check = |text: &str, expected: Option<u64>| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());

@@ -1,7 +1,8 @@
 //! The loop that delivers reports.
 //!
-//! Any number of processes may run it: an entry belongs for a while to whoever changed it first.
-//! Deliberately absent: queues in memory. What is due is asked of the store each time.
+//! Any number of processes may run it: an entry is claimed for a while by the first process that
+//! changes it. Deliberately absent: queues in memory. Due entries are read from the store each
+//! time.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,52 +23,52 @@ use super::{Addresses, CallbackUrl, report, target};
 use crate::journal::may_pass;
 use crate::{Engine, Error};
 
-/// Tries under way at once in this process.
+/// Tries at once in this process.
 const IN_FLIGHT: usize = 32;
-/// Of these, tries of one receiver: a slow one leaves room for others.
+/// Tries at once per receiver: a slow one leaves room for others.
 const IN_FLIGHT_PER_TARGET: usize = 4;
-/// Entries that are looked at together.
+/// Entries read together.
 const WINDOW: u32 = 256;
-/// Of these, entries of one receiver; further ones are looked at a little later, so that others
-/// come into view.
+/// Entries per receiver in one window; further ones are deferred by [`LATER`], so that others come
+/// into the window.
 const WINDOW_PER_TARGET: usize = 64;
-/// That little.
+/// Delay of entries beyond a receiver's part of the window.
 const LATER: Duration = Duration::from_secs(2);
-/// How long an entry belongs to whoever tries it: a little longer than a try can take. If it died,
-/// somebody else tries then.
+/// Time for which an entry is claimed by the process that tries it: a little longer than a try can
+/// take. If that process dies, another one tries then.
 const CLAIMED_FOR: Duration = Duration::from_secs(TRY_LIMIT.as_secs() + 5);
-/// How often entries of a disabled receiver are looked at, should nobody have freed them when it
-/// was enabled.
+/// Interval at which held entries of a disabled receiver are checked, in case enabling it did not
+/// release them.
 const HELD_FOR: Duration = Duration::from_secs(10 * 60);
-/// The longest time without a look: what another process wrote is not always heard of.
+/// Longest time between two looks at the store: changes by other processes may go unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long news are gathered before a look.
+/// Time for which notifications are gathered before a look at the store.
 const GATHER: Duration = Duration::from_millis(50);
-/// How long tries under way may take once the loop is told to end: they are tried again otherwise.
+/// Longest time for tries to end after `stop`; others are tried again later.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
-/// How reports are delivered.
+/// Settings of the delivery of reports.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where they may go.
+    /// Addresses that reports may go to.
     pub addresses: Arc<Addresses>,
-    /// What names mean.
+    /// Resolver of host names.
     pub names: Arc<dyn Names>,
 }
 
 impl Settings {
-    /// Reports to those addresses, by the names of this machine.
+    /// Returns settings with those addresses and the resolver of this machine.
     pub fn new(addresses: Addresses) -> Self {
         Self { addresses: Arc::new(addresses), names: Arc::new(SystemNames) }
     }
 }
 
-/// Delivers what is due.
+/// Delivery loop of reports.
 #[derive(Debug)]
 pub struct Outbox {
     engine: Engine,
     settings: Settings,
-    /// Made when the first report is due: most servers never send one.
+    /// Created when the first report is due: most servers never send one.
     tools: Option<Tools>,
     under_way: JoinSet<(Place, Result<(), Error>)>,
     busy: BTreeMap<Place, usize>,
@@ -82,7 +83,7 @@ struct Tools {
     sealer: Arc<Sealer>,
 }
 
-/// An entry that is due.
+/// A due entry.
 struct Ready {
     document: Document,
     entry: Entry,
@@ -90,13 +91,13 @@ struct Ready {
 }
 
 impl Outbox {
-    /// An outbox of the registry of `engine`; nothing happens before [`Outbox::run`].
+    /// Returns an outbox of the registry of `engine`; [`Outbox::run`] starts it.
     pub fn new(engine: Engine, settings: Settings) -> Self {
         let (under_way, busy) = (JoinSet::new(), BTreeMap::new());
         Self { engine, settings, tools: None, under_way, busy }
     }
 
-    /// Delivers until `stop`. Failures of the registry are survived: it is looked at again.
+    /// Delivers until `stop`. After a failure of the registry it looks again.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
         let mut changes = self.engine.store().changes();
         let mut stop = std::pin::pin!(stop);
@@ -121,8 +122,8 @@ impl Outbox {
         self.under_way.shutdown().await;
     }
 
-    /// Begins what is due and has room, and returns when to look again; `None`: nothing is due
-    /// later, or something has to end first.
+    /// Starts tries of due entries as far as there is room, and returns when to look again; `None`
+    /// if no entry is due later, or a try has to end first.
     ///
     /// # Errors
     ///
@@ -148,13 +149,13 @@ impl Outbox {
         Ok(next.filter(|_| !waits))
     }
 
-    /// Waits until a try under way ended. For ever if there is none.
+    /// Waits until a try ended; forever if there is none.
     pub async fn one_ended(&mut self) {
         let Some(joined) = self.under_way.join_next().await else {
             return std::future::pending().await;
         };
         let Ok((place, settled)) = joined else {
-            // A task that panicked says not for whom: all are counted anew by those that end.
+            // A task that panicked does not name its receiver: all counts restart from zero.
             self.busy.clear();
             return;
         };
@@ -163,17 +164,17 @@ impl Outbox {
         }
         self.busy.retain(|_, count| *count > 0);
         if let Err(error) = settled {
-            // The entry is due again when its claim is over.
+            // The entry is due again when its claim expires.
             tracing::error!(error = %error, "a try to deliver a report cannot be recorded");
         }
     }
 
-    /// Whether a try is under way.
+    /// Returns true if a try is running.
     pub fn is_busy(&self) -> bool {
         !self.under_way.is_empty()
     }
 
-    /// An entry that can be read, and whose receiver is known.
+    /// Reads an entry and its receiver; `None` if it cannot be read, or its URL is refused.
     async fn ready(&self, document: Document) -> Result<Option<(Place, Ready)>, Error> {
         let namespace = document.namespace.clone();
         let Ok(entry) = Entry::read(&document) else {
@@ -195,7 +196,7 @@ impl Outbox {
         }
     }
 
-    /// One of each receiver, and again, as long as there is room.
+    /// Starts one try per receiver, round after round, as long as there is room.
     async fn begin_in_turn(
         &mut self,
         lines: &mut BTreeMap<Place, VecDeque<Ready>>,
@@ -228,7 +229,7 @@ impl Outbox {
         }
     }
 
-    /// The receiver; `None` for one that cannot be had, which keeps no other one from its reports.
+    /// Returns the receiver; `None` if it cannot be read, which must not block others.
     async fn receiver(&self, (namespace, origin): &Place) -> Result<Option<Target>, Error> {
         match target::find_or_create(&self.engine, namespace.as_deref(), origin).await {
             Ok((target, _)) => Ok(Some(target)),
@@ -264,7 +265,7 @@ impl Outbox {
         let claimed = vec![claim, delivery.write(namespace, &entry)];
         match self.engine.store().write_documents(claimed).await {
             Ok(()) => {}
-            // Somebody else has it.
+            // Another process claimed it.
             Err(errand_store::Error::DocumentChanged { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         }
@@ -293,7 +294,7 @@ impl Outbox {
         Ok(self.tools.insert(Tools { client, sealer }).clone())
     }
 
-    /// Entries of receivers that have more than their part of the window are looked at later.
+    /// Defers entries of receivers that exceed their part of the window.
     async fn put_off(
         &self,
         lines: &BTreeMap<Place, VecDeque<Ready>>,
@@ -305,7 +306,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Changes an entry unless somebody else did.
+    /// Writes an entry unless another process changed it.
     async fn write(
         &self,
         document: &Document,
@@ -321,7 +322,7 @@ impl Outbox {
     }
 }
 
-/// One try of a claimed entry.
+/// A try of a claimed entry.
 struct Attempt {
     engine: Engine,
     tools: Tools,
@@ -344,7 +345,7 @@ impl Attempt {
         let (namespace, origin) = place;
         let answer = match report::body(&engine, namespace.as_deref(), &entry).await? {
             None => {
-                // Removed with its run, or about to be.
+                // The run was removed, and its reports with it or soon.
                 return super::forget(&engine, namespace.as_deref(), &entry.run_id).await;
             }
             Some(body) => match target.secret(&tools.sealer) {
@@ -369,13 +370,13 @@ async fn until(due_at: Option<Timestamp>) {
     }
 }
 
-/// Returns when something was committed that may bring a report with it.
+/// Returns when a commit may have written a report.
 async fn heard(changes: &mut Changes) {
     loop {
         match changes.recv().await {
             Ok(Change::Run { .. } | Change::Elsewhere) | Err(RecvError::Lagged(_)) => return,
             Ok(Change::Queued | Change::Asked { .. } | Change::Turn | Change::Inbox { .. }) => {}
-            // The store is gone: the next look says so.
+            // The store is closed: the next look fails.
             Err(RecvError::Closed) => return std::future::pending().await,
         }
     }

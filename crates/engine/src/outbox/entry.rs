@@ -1,4 +1,4 @@
-//! What is to be reported, and each try of it, as documents.
+//! Documents of reports, and of the tries to deliver them.
 
 use errand_model::callback::CallbackEvent;
 use errand_model::{RunId, Timestamp};
@@ -6,72 +6,72 @@ use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Tries that are kept of one entry; older ones are forgotten. People may ask for as many as they
-/// like.
+/// Tries kept per entry; older ones are removed. Redelivery has no limit.
 pub(super) const KEPT_TRIES: u32 = 50;
 
-/// One report: an event of a run, for one receiver. Key: `key`.
+/// A report: an event of a run, for one receiver. Key: `key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Of which run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// The number of the event in its journal.
+    /// Number of the event in its journal.
     pub seq: u64,
-    /// What happened.
+    /// Kind of the event.
     pub event: CallbackEvent,
-    /// When it happened.
+    /// Time of the event.
     pub at: Timestamp,
-    /// Where it goes.
+    /// URL of the receiver.
     pub url: String,
-    /// What is reported of a run that goes on; one that is over is reported as it is.
+    /// Data of the report while the run goes on; the report of a run that is over is made from its
+    /// record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<Value>,
-    /// How often it was tried, this time included.
+    /// Number of tries, the present one included.
     pub tries: u32,
-    /// How many of these count: since somebody asked for it to be delivered again.
+    /// Number of tries before the last redelivery; they do not count towards giving up.
     #[serde(default)]
     pub tries_before: u32,
-    /// How it stands.
+    /// State of the report.
     pub state: EntryState,
-    /// Why it waits, or what went wrong last, for people.
+    /// Reason for waiting, or the last error, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// How a report stands.
+/// State of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
-    /// It is tried when it is due.
+    /// The report is tried when it is due.
     Waiting,
-    /// Its receiver is disabled: it waits until that is enabled again.
+    /// The receiver is disabled: the report waits until it is enabled.
     Held,
-    /// Its receiver has it.
+    /// The receiver has the report.
     Delivered,
-    /// Nothing more is tried: all tries failed, the receiver does not want it (410), its address is
-    /// refused, or its run is gone.
+    /// No further try: all failed, the receiver answered 410, its address is refused, or the run is
+    /// gone.
     Abandoned,
 }
 
-/// One try to deliver a report. Key: `try_key`.
+/// A try to deliver a report. Key: `try_key`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// From 1, by entry.
+    /// Number of the try, from 1 by entry.
     pub number: u32,
-    /// When it began.
+    /// Time when it began.
     pub at: Timestamp,
-    /// How long it took; `None`: under way, or whoever tried it died.
+    /// Duration in milliseconds; `None` if it still runs, or its process died.
     pub duration_ms: Option<u64>,
-    /// What the receiver answered.
+    /// HTTP status of the response.
     pub status: Option<u16>,
-    /// What went wrong, where it did.
+    /// Error, if it failed.
     pub error: Option<String>,
-    /// The beginning of what the receiver said, secrets masked.
+    /// Beginning of the response's body, secrets masked.
     pub response: Option<String>,
 }
 
 impl Entry {
-    /// What the receiver knows it by, however often it is delivered.
+    /// Returns the id that the receiver sees, the same at each delivery.
     pub fn id(&self) -> String {
         id_of(&self.run_id, self.seq)
     }
@@ -104,7 +104,7 @@ impl Delivery {
         write(DocumentKind::CallbackDelivery, namespace, key, (Expect::Anything, change))
     }
 
-    /// Forgets the one that is too old to be kept, once this one is there.
+    /// Returns the removal of the try that becomes too old with this one.
     pub(super) fn forget_old(
         &self,
         namespace: Option<&str>,
@@ -117,17 +117,17 @@ impl Delivery {
     }
 }
 
-/// What a report is called: `msg_<run-id>_<seq>`.
+/// Returns a report's id: `msg_<run-id>_<seq>`.
 pub(super) fn id_of(run_id: &RunId, seq: u64) -> String {
     format!("msg_{}_{seq}", run_id.as_str())
 }
 
-/// `<run-id>/<seq>`, in order.
+/// Returns `<run-id>/<seq>`, which sorts by number.
 pub(super) fn key(run_id: &RunId, seq: u64) -> String {
     format!("{}/{seq:010}", run_id.as_str())
 }
 
-/// `<run-id>/<seq>/<number>`, in order.
+/// Returns `<run-id>/<seq>/<number>`, which sorts by number.
 pub(super) fn try_key(run_id: &RunId, seq: u64, number: u32) -> String {
     format!("{}/{number:06}", key(run_id, seq))
 }

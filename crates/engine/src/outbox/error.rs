@@ -1,50 +1,50 @@
-//! Why something about receivers and reports cannot be done.
+//! Errors of receivers and reports.
 
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
 use super::url::Refused;
 
-/// Why the outbox cannot do what was asked.
+/// Error: a receiver or report cannot be found or changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// The URL is refused.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// There is a receiver of that origin already.
+    /// A receiver of that origin exists.
     #[error("the callback target {origin} is there already")]
     TargetExists {
         /// Scheme, host and port.
         origin: String,
     },
-    /// There is no such receiver.
+    /// No receiver has that origin.
     #[error("there is no callback target {origin}")]
     NoTarget {
-        /// What was asked for.
+        /// Origin that was given.
         origin: String,
     },
-    /// More receivers than one namespace may have.
+    /// The namespace has the most receivers it may have.
     #[error("the namespace has {limit} callback targets already, and may not have more")]
     TooManyTargets {
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
-    /// The run has no such report.
+    /// The report does not exist.
     #[error("there is no callback {id}")]
     NoEntry {
-        /// What was asked for.
+        /// Id that was given.
         id: String,
     },
-    /// Somebody else changed it at the same time, again and again.
+    /// Other processes changed it at the same time, on every try.
     #[error("{what} is being changed by others")]
     Contended {
-        /// What.
+        /// Receiver or report, in words.
         what: String,
     },
 }
 
 impl Error {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Refused(_) => ErrorCode::CallbackRefused,

@@ -1,4 +1,4 @@
-//! What was reported of a run, and how that went; and doing it again.
+//! Lists of the reports of runs with their tries, and their redelivery.
 
 use errand_model::{RunId, Timestamp};
 use errand_store::{
@@ -10,38 +10,38 @@ use super::entry::{Delivery, Entry, EntryState, KEPT_TRIES, id_of, key, read, wr
 use super::{CallbackUrl, Error};
 use crate::Engine;
 
-/// Entries that are read at once.
+/// Entries read at once.
 const PAGE: u32 = 500;
-/// How often a change is tried again that somebody else got in the way of.
+/// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
 
 /// A report with its tries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Logged {
-    /// What the receiver knows it by: `webhook-id`.
+    /// Id that the receiver sees: `webhook-id`.
     pub id: String,
-    /// Of which run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// What happened: the `type` of the report.
+    /// Kind of the event: the `type` of the report.
     #[serde(rename = "type")]
     pub event: errand_model::callback::CallbackEvent,
-    /// Where it goes; a query is not shown.
+    /// URL of the receiver, its query hidden.
     pub url: String,
-    /// How it stands.
+    /// State of the report.
     pub state: EntryState,
-    /// Why it waits, or what went wrong last.
+    /// Reason for waiting, or the last error.
     pub note: Option<String>,
-    /// How often it was tried.
+    /// Number of tries.
     pub tries: u32,
-    /// When it happened.
+    /// Time of the event.
     pub at_ms: Timestamp,
-    /// When it is tried next; `None`: not by itself.
+    /// Time of the next try; `None` if there is none without a redelivery.
     pub next_try_at_ms: Option<Timestamp>,
     /// The latest tries, oldest first.
     pub deliveries: Vec<Delivery>,
 }
 
-/// The reports of one run, oldest first.
+/// Lists the reports of one run, oldest first.
 ///
 /// # Errors
 ///
@@ -69,8 +69,8 @@ pub async fn deliveries(
     Ok(all)
 }
 
-/// The reports of a namespace, the newest run's first: those after `after` (an id), at most
-/// `limit`, without their tries. `None` for states: all.
+/// Lists the reports of a namespace, the newest run's first: those after `after` (an id), at most
+/// `limit`, without their tries. An empty `states` means all.
 ///
 /// # Errors
 ///
@@ -116,7 +116,7 @@ fn logged(entry: &Entry, due_at: Option<Timestamp>) -> Logged {
     }
 }
 
-/// Delivers a report again, at once and however it stands; under the same id.
+/// Delivers a report again at once, in any state, under the same id.
 ///
 /// # Errors
 ///
@@ -145,15 +145,15 @@ pub async fn redeliver(
     Err(Error::Contended { what: format!("the callback {id}") }.into())
 }
 
-/// `msg_<run-id>_<seq>`.
+/// Parses `msg_<run-id>_<seq>`.
 fn parse_id(id: &str) -> Option<(RunId, u64)> {
     let (run_id, seq) = id.strip_prefix("msg_")?.split_once('_')?;
     let (run_id, seq) = (run_id.parse().ok()?, seq.parse().ok()?);
     (id_of(&run_id, seq) == id).then_some((run_id, seq))
 }
 
-/// Changes the entries of a namespace that `change` changes; what others change meanwhile is
-/// theirs.
+/// Writes the entries of a namespace that `change` changes; skips those that another process
+/// changes meanwhile.
 pub(super) async fn each(
     engine: &Engine,
     namespace: Option<&str>,
@@ -175,7 +175,7 @@ pub(super) async fn each(
     }
 }
 
-/// Forgets what was reported of a run that is forgotten itself.
+/// Removes the reports of a run that is being removed.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
-//! Reports of runs to whoever asked for them: webhooks out.
+//! Reports of runs to subscribed receivers: outgoing webhooks.
 //!
-//! An entry is written in the commit of the event that it reports ([`documents`]), so that no event
-//! is without its report and no report without its event. Whoever runs the loop ([`Outbox`])
-//! delivers entries at least once, each time under the same id; any number of processes may run it.
+//! An entry is written in the commit of the event that it reports ([`documents`]), so that each
+//! event to be reported has exactly one report. The loop ([`Outbox`]) delivers entries at least
+//! once, each time under the same id; any number of processes may run it.
 //!
 //! Deliberately absent: redirects, proxies, cookies, order between reports.
 

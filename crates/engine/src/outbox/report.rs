@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::entry::Entry;
 use crate::{Engine, Error, record_file, values};
 
-/// `{"type", "timestamp", "data"}`; `data` is the run's record, with its namespace, once the run is
-/// over. The same bytes at every try. `None`: the run is gone.
+/// Returns `{"type", "timestamp", "data"}`; `data` is the run's record with its namespace once the
+/// run is over. The bytes are the same at every try. `None` if the run is gone.
 pub(super) async fn body(
     engine: &Engine,
     namespace: Option<&str>,
@@ -20,7 +20,7 @@ pub(super) async fn body(
             let mut record = record_file::record(engine, &stored);
             values::put_in(engine, &stored.run, &mut record, values::REPORT_VALUE_BYTES);
             record.session_id = record.session_id.map(|id| unscoped(namespace, &id).to_owned());
-            // What another machine can make nothing of.
+            // Process ids mean nothing on another machine.
             (record.pid, record.process_group_id) = (None, None);
             serde_json::to_value(record).unwrap_or_default()
         }

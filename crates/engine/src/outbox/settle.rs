@@ -1,4 +1,4 @@
-//! What follows from one try: for the report, for its receiver, for the log.
+//! Consequences of a try: for the report, for its receiver, for the log.
 
 use errand_model::Timestamp;
 use errand_model::callback::wait_after;
@@ -9,17 +9,17 @@ use super::entry::{Delivery, Entry, EntryState, key};
 use super::target;
 use crate::{Engine, Error};
 
-/// How often a change is tried again that somebody else got in the way of.
+/// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
-/// The answer of a receiver that wants no more of this.
+/// Status of a receiver that wants no more tries of this report.
 const GONE: u16 = 410;
 
-/// A try that is over.
+/// A finished try.
 #[derive(Debug)]
 pub(super) struct Tried {
     pub(super) namespace: Option<String>,
     pub(super) origin: String,
-    /// The entry as it was claimed, and its revision then.
+    /// The entry as claimed, and its revision then.
     pub(super) entry: Entry,
     pub(super) revision: u64,
     pub(super) delivery: Delivery,
@@ -27,7 +27,7 @@ pub(super) struct Tried {
     pub(super) ended_at: Timestamp,
 }
 
-/// Records a try: what became of it, when the report is tried next, how its receiver does.
+/// Records a finished try: the state and next try of the report, and the failures of its receiver.
 pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
     let Tried { namespace, origin, entry, mut revision, mut delivery, answer, ended_at } = tried;
     let namespace = namespace.as_deref();
@@ -51,12 +51,12 @@ pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
             Some(document) => {
                 (current, revision) = (Entry::read(&document)?, document.revision);
                 if current.tries != entry.tries && error_of(&answer).is_some() {
-                    // Somebody tries it again already: what becomes of it is theirs to say.
+                    // Another process tries it again already, and will set its state.
                     engine.store().write_documents(vec![delivery.write(namespace, &entry)]).await?;
                     break;
                 }
             }
-            // Its run was removed meanwhile.
+            // The run was removed meanwhile.
             None => return Ok(()),
         }
     }
@@ -81,7 +81,7 @@ pub(super) async fn settle(engine: &Engine, tried: Tried) -> Result<(), Error> {
     }
 }
 
-/// Counts a try by what became of the report.
+/// Counts a try by the state of the report after it.
 pub(super) fn count(engine: &Engine, state: EntryState) {
     let [delivered, failed, abandoned] = &engine.metrics().deliveries;
     let counter = match state {
@@ -102,7 +102,7 @@ fn describe(delivery: &mut Delivery, answer: &Answer, ended_at: Timestamp) {
     }
 }
 
-/// What went wrong; `None`: the receiver has it.
+/// Returns the error of an answer; `None` if the receiver has the report.
 fn error_of(answer: &Answer) -> Option<String> {
     match answer {
         Answer::Status { status: 200..=299, .. } => None,
@@ -118,7 +118,7 @@ fn error_of(answer: &Answer) -> Option<String> {
     }
 }
 
-/// How the report stands after a try, and when it is due again.
+/// Returns the entry after a try, and when it is due again.
 fn after(
     entry: &Entry,
     answer: &Answer,

@@ -1,21 +1,21 @@
-//! Signatures as Standard Webhooks have them: `v1,` and the base64 of
-//! HMAC-SHA256(secret, `id.timestamp.body`).
+//! Signatures of Standard Webhooks: `v1,` and the base64 of HMAC-SHA256(secret,
+//! `id.timestamp.body`).
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// What a secret begins with, so that people and scanners know it.
+/// Prefix of a secret, which people and scanners recognise.
 const PREFIX: &str = "whsec_";
 /// Random bytes of a new secret.
 const RANDOM_BYTES: usize = 32;
-/// A shorter key is guessed sooner than a signature.
+/// Shortest key, as Standard Webhooks require.
 const MIN_BYTES: usize = 24;
-/// Longer keys add nothing.
+/// Longest key, as Standard Webhooks require.
 const MAX_BYTES: usize = 64;
 
-/// A key for signatures. Shows itself to nobody by accident.
+/// A signing key. `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
@@ -25,7 +25,7 @@ impl std::fmt::Debug for SigningSecret {
     }
 }
 
-/// What is signed.
+/// Signed parts of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Signing<'a> {
     /// `webhook-id`.
@@ -37,7 +37,7 @@ pub struct Signing<'a> {
 }
 
 impl SigningSecret {
-    /// A new one.
+    /// Returns a new random secret.
     ///
     /// # Errors
     ///
@@ -49,32 +49,32 @@ impl SigningSecret {
         Ok(Self(bytes))
     }
 
-    /// Reads `whsec_<base64>` of 24 to 64 bytes; `None` for anything else.
+    /// Parses `whsec_<base64>` of 24 to 64 bytes; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64_STANDARD.decode(text.strip_prefix(PREFIX)?).ok()?;
         (MIN_BYTES..=MAX_BYTES).contains(&bytes.len()).then_some(Self(bytes))
     }
 
-    /// `whsec_<base64>`: for the one who asked for it, and for keeping it sealed.
+    /// Returns `whsec_<base64>`, to be shown once and to be sealed.
     pub fn expose(&self) -> String {
         format!("{PREFIX}{}", BASE64_STANDARD.encode(&self.0))
     }
 
-    /// The signature of a message.
+    /// Returns the signature of a message.
     pub fn sign(&self, signing: Signing<'_>) -> String {
         format!("v1,{}", BASE64_STANDARD.encode(mac(&self.0, signing)))
     }
 }
 
-/// HMAC-SHA256 over what Standard Webhooks sign.
+/// Returns the HMAC-SHA256 over the parts that Standard Webhooks sign.
 pub(crate) fn mac(key: &[u8], signing: Signing<'_>) -> [u8; 32] {
     let timestamp = signing.timestamp.to_string();
     hmac_sha256(key, &[signing.id.as_bytes(), b".", timestamp.as_bytes(), b".", signing.body])
 }
 
-/// HMAC-SHA256 over parts, one after the other.
+/// Returns the HMAC-SHA256 over concatenated parts.
 pub(crate) fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    // A key of any length is one.
+    // HMAC takes keys of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     for part in parts {
         mac.update(part);
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_example_of_the_standard_is_signed_as_it_says() {
+    fn the_standard_webhooks_example_has_its_published_signature() {
         let secret = SigningSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let signing = Signing {
             id: "msg_p5jXN8AQM9LWM0D4loKWxJek",
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_again_and_never_shown() {
+    fn a_secret_is_parsed_from_its_text_and_hidden_by_debug() {
         let secret = SigningSecret::generate().unwrap();
         assert_eq!(SigningSecret::parse(&secret.expose()), Some(secret.clone()));
         assert_eq!(format!("{secret:?}"), "SigningSecret(hidden)");

@@ -1,7 +1,7 @@
-//! Receivers: their secrets, and whether they can be reached.
+//! Receivers of reports: their secrets, failures and state.
 //!
-//! One per origin (scheme, host, port) and namespace. One that nobody made is made when the first
-//! report is to go there: its secret is then learnt by asking for a new one ([`rotate`]).
+//! One per origin (scheme, host, port) and namespace. A receiver that no user added is created when
+//! its first report is sent; its secret is then learnt by rotating it ([`rotate`]).
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use super::entry::{Entry, EntryState, read, write};
 use super::{CallbackUrl, Error, SigningSecret, log};
 use crate::Engine;
 
-/// Receivers that one namespace may have.
+/// Most receivers of one namespace.
 pub(super) const TARGETS_LIMIT: u32 = 1_000;
-/// A receiver is disabled after so many failed tries without one that worked …
+/// Failed tries in a row after which a receiver is disabled …
 pub(super) const DISABLE_AFTER_FAILURES: u32 = 20;
-/// … the first of them so long ago.
+/// … if the first of them is this long ago.
 pub(super) const DISABLE_AFTER: Duration = Duration::from_secs(60 * 60);
-/// How often a change is tried again that somebody else got in the way of.
+/// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
-/// What secrets are sealed as.
+/// Context that receiver secrets are sealed for.
 const SEALED_AS: &str = "callback target";
 
 /// A receiver. Key: its origin.
@@ -33,43 +33,43 @@ const SEALED_AS: &str = "callback target";
 pub struct Target {
     /// The signing secret, sealed for the user's identity.
     pub sealed_secret: String,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Failed tries since one worked.
+    /// Failed tries since the last success.
     pub failures: u32,
-    /// When the first of these was.
+    /// Time of the first of these.
     pub failing_since: Option<Timestamp>,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<String>,
-    /// When and why it was disabled.
+    /// Time and reason of its disabling.
     pub disabled: Option<Disabled>,
 }
 
-/// Why a receiver gets nothing.
+/// Disabled state of a receiver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disabled {
-    /// Since when.
+    /// Time since when it is disabled.
     pub at: Timestamp,
-    /// Why, for people.
+    /// Reason, for people.
     pub why: String,
 }
 
-/// A receiver as it is shown: without its secret.
+/// A receiver as shown: without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetView {
     /// Scheme, host and port.
     pub origin: String,
-    /// Whether it gets reports.
+    /// True if it gets reports.
     pub enabled: bool,
-    /// When and why it was disabled.
+    /// Time and reason of its disabling.
     pub disabled: Option<Disabled>,
-    /// Failed tries since one worked.
+    /// Failed tries since the last success.
     pub failures: u32,
-    /// When the first of these was.
+    /// Time of the first of these.
     pub failing_since: Option<Timestamp>,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<String>,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
 }
 
@@ -94,14 +94,14 @@ impl Target {
         })
     }
 
-    /// The same after a try that worked; `None`: nothing changes.
+    /// Returns the receiver after a successful try; `None` if nothing changes.
     pub(super) fn after_success(mut self) -> Option<Self> {
         let changes = self.failures > 0;
         (self.failures, self.failing_since, self.last_error) = (0, None, None);
         changes.then_some(self)
     }
 
-    /// The same after a try that failed: disabled once there were too many for too long.
+    /// Returns the receiver after a failed try: disabled after too many failures for too long.
     pub(super) fn after_failure(mut self, now: Timestamp, error: &str) -> Self {
         self.failures = self.failures.saturating_add(1);
         let since = *self.failing_since.get_or_insert(now);
@@ -115,7 +115,7 @@ impl Target {
     }
 }
 
-/// Makes a receiver, and returns its view and its new secret, which is never shown again.
+/// Adds a receiver. Returns its view and its new secret, which is never shown again.
 ///
 /// # Errors
 ///
@@ -141,7 +141,7 @@ pub async fn add_target(
     }
 }
 
-/// The receiver of that origin, made if it is not there.
+/// Returns the receiver of that origin, creating it if there is none.
 pub(super) async fn find_or_create(
     engine: &Engine,
     namespace: Option<&str>,
@@ -207,7 +207,7 @@ async fn put(
     engine.store().write_documents(vec![put_write(namespace, origin, change)]).await
 }
 
-/// Changes a receiver; `None` leaves it as it is.
+/// Changes a receiver; a `change` that returns `None` leaves it unchanged.
 pub(super) async fn change(
     engine: &Engine,
     namespace: Option<&str>,
@@ -247,7 +247,7 @@ pub async fn rotate(
     Ok((changed.view(origin), secret))
 }
 
-/// Lets a receiver get reports again, those that waited first.
+/// Enables a receiver; held reports are due at once.
 ///
 /// # Errors
 ///
@@ -272,7 +272,7 @@ pub async fn enable(
     Ok(changed.view(origin))
 }
 
-/// Keeps reports from a receiver: they wait until it is enabled again.
+/// Disables a receiver: its reports wait until it is enabled again.
 ///
 /// # Errors
 ///
@@ -291,7 +291,7 @@ pub async fn disable(
     Ok(changed.await?.view(origin))
 }
 
-/// Forgets a receiver and its secret.
+/// Removes a receiver and its secret.
 ///
 /// # Errors
 ///
@@ -309,7 +309,7 @@ pub async fn remove_target(
     Ok(engine.store().write_documents(vec![remove]).await?)
 }
 
-/// The receivers of a namespace, by origin.
+/// Lists the receivers of a namespace, by origin.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Where a report goes.
+//! URL of a receiver.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::address::{Addresses, plain};
 
-/// The longest address: no receiver needs more.
+/// Longest URL: no receiver needs more.
 const LIMIT_CHARS: usize = 2_048;
 
 /// An `http` or `https` URL of a receiver, without user, password and fragment.
@@ -15,27 +15,27 @@ pub struct CallbackUrl {
     url: reqwest::Url,
 }
 
-/// Why an address is refused.
+/// Error: a callback URL is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// It is no URL of a receiver.
+    /// The URL is malformed.
     #[error("the callback URL {reason}")]
     Malformed {
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// It leads to an address that is not public, and nobody allowed it.
+    /// The address is not public, and no rule allows it.
     #[error("the callback host {host} has the address {address}, which is not a public one")]
     Address {
-        /// The host as it was given.
+        /// The host as given.
         host: String,
-        /// What it means.
+        /// Address that the host resolves to.
         address: IpAddr,
     },
 }
 
 impl CallbackUrl {
-    /// Reads a URL.
+    /// Parses a URL.
     ///
     /// # Errors
     ///
@@ -64,7 +64,7 @@ impl CallbackUrl {
         Ok(Self { url })
     }
 
-    /// Refuses an address that is known without asking for its name.
+    /// Checks the address if the URL tells it without resolving a name.
     ///
     /// # Errors
     ///
@@ -84,18 +84,18 @@ impl CallbackUrl {
         Err(Refused::Address { host, address })
     }
 
-    /// The host: a name in lower case without a final dot, or an address without brackets.
+    /// Returns the host: a name in lower case without a final dot, or an address without brackets.
     pub fn host(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         plain(host.trim_start_matches('[').trim_end_matches(']'))
     }
 
-    /// Scheme, host and port: what is enabled or not, and has a secret.
+    /// Returns scheme, host and port, which identify a receiver.
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
     }
 
-    /// For lists and logs: what follows the path may hold credentials.
+    /// Returns the URL for lists and logs, its query hidden: it may hold credentials.
     pub fn shown(&self) -> String {
         let mut shown = self.url.clone();
         if shown.query().is_some() {
@@ -104,7 +104,7 @@ impl CallbackUrl {
         shown.as_str().replace("%E2%80%A6", "…")
     }
 
-    /// The URL, as it is called.
+    /// Returns the whole URL.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_a_receiver_is_refused() {
+    fn malformed_callback_urls_are_refused() {
         for text in [
             "",
             "example.com",

@@ -1,4 +1,4 @@
-//! Outputs that are too large to be held in memory as a document: they go from one file to another,
+//! Outputs too large to be held in memory as a document: they are copied from one file to another,
 //! a piece at a time.
 
 use std::fmt;
@@ -12,27 +12,28 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 
 use crate::Error;
 
-/// Documents up to this length are held in memory as a whole, and kept in their canonical form.
+/// Longest document that is held in memory as a whole, and stored in canonical form.
 pub(crate) const DOCUMENT_MEMORY_BYTES: u64 = 1024 * 1024;
-/// Read at once.
+/// Bytes read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What a file holds.
+/// Kind of a file's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    /// One JSON document without secrets.
+    /// A JSON document without secrets.
     Json,
-    /// One JSON document, with secrets in its strings: it has to be read as a whole to mask them.
+    /// A JSON document with secrets in its strings: masking them needs the whole document in
+    /// memory.
     Secret,
     /// No JSON document.
     Other,
 }
 
-/// Returns what the file holds, reading it once from its beginning.
+/// Returns the kind of the file's content, reading it once from its beginning.
 ///
 /// # Errors
 ///
-/// If it cannot be read.
+/// If the file cannot be read.
 pub(crate) fn content(mut file: &File, redactor: &Redactor) -> std::io::Result<Content> {
     file.rewind()?;
     let mut document = serde_json::Deserializer::from_reader(BufReader::new(file));
@@ -44,11 +45,11 @@ pub(crate) fn content(mut file: &File, redactor: &Redactor) -> std::io::Result<C
     }
 }
 
-/// Keeps what the file holds, at most so many bytes, as they are.
+/// Stores the file's content unchanged, at most `limit_bytes` of it.
 ///
 /// # Errors
 ///
-/// If it cannot be read, or the blob store cannot be written.
+/// If the file cannot be read, or the blob store cannot be written.
 pub(crate) fn keep(
     blobs: &Blobs,
     mut file: &File,
@@ -60,11 +61,11 @@ pub(crate) fn keep(
     Ok(Payload::Blob(Blob { digest, size_bytes, encoding }))
 }
 
-/// Returns whether the file holds text, reading it once from its beginning.
+/// Returns the encoding of the file's content, reading it once from its beginning.
 ///
 /// # Errors
 ///
-/// If it cannot be read.
+/// If the file cannot be read.
 pub(crate) fn encoding(mut file: &File) -> std::io::Result<Encoding> {
     file.rewind()?;
     let mut bytes = Vec::with_capacity(PIECE_BYTES);
@@ -75,7 +76,7 @@ pub(crate) fn encoding(mut file: &File) -> std::io::Result<Encoding> {
         }
         match std::str::from_utf8(&bytes) {
             Ok(_) => bytes.clear(),
-            // The beginning of a character, the rest of which is in the next piece.
+            // The rest of this character is in the next piece.
             Err(error) if error.error_len().is_none() => {
                 bytes.drain(..error.valid_up_to());
             }
@@ -84,10 +85,10 @@ pub(crate) fn encoding(mut file: &File) -> std::io::Result<Encoding> {
     }
 }
 
-/// What an error begins with that stands for a secret.
+/// Prefix of the error that reports a secret.
 const SECRET: &str = "a secret";
 
-/// Reads a document without keeping any of it, and stops at the first secret.
+/// A visitor that discards the document, and stops at the first secret.
 #[derive(Clone, Copy)]
 struct Clear<'a> {
     redactor: &'a Redactor,
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_holds_is_told_without_keeping_it() {
+    fn content_of_a_file_is_json_secret_or_other() {
         let redactor = Redactor::new([("KEY", b"correct-horse".as_slice())]);
         for (text, expect) in [
             ("{\"a\": [1, 2.5, null, true, \"x\"]}\n", Content::Json),
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_told_from_bytes_wherever_a_character_is_cut() {
+    fn text_is_recognised_wherever_a_piece_cuts_a_character() {
         let text = "ä".repeat(PIECE_BYTES);
         for start in 0..2 {
             let text = format!("{}{text}", "x".repeat(start));

@@ -1,23 +1,23 @@
-//! What a run did that reaches outside: what a repetition would do once more.
+//! Tool calls of a run with external side effects, which a repetition would cause again.
 
 use errand_model::event::{Event, EventBody};
 use serde_json::Value;
 
-/// Side-effect classes of tool calls that others notice.
+/// Side-effect classes of tool calls with effects outside the agent.
 const OUTSIDE: [&str; 4] = ["external_write", "financial", "communication", "privileged"];
 
-/// A tool call with effects outside.
+/// A tool call with external side effects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Its place in the journal.
+    /// Number of its event.
     pub seq: u64,
-    /// The tool's name.
+    /// Name of the tool.
     pub tool: String,
-    /// The side-effect class.
+    /// Side-effect class.
     pub effect: String,
 }
 
-/// The tool calls of a journal that had effects outside, in order.
+/// Returns the tool calls of a journal with external side effects, in order.
 ///
 /// # Errors
 ///

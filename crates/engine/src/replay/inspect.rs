@@ -1,4 +1,5 @@
-//! What a replay would serve and compare, told without doing anything.
+//! Description of a replay, without running it: each recorded event, and the use a strict replay
+//! makes of it.
 
 use std::collections::BTreeMap;
 
@@ -9,47 +10,47 @@ use super::effects::{Call, effects};
 use crate::again::{journal, reconciled};
 use crate::{Engine, Error};
 
-/// The story of a run.
+/// Description of a run's replay.
 #[derive(Clone, Debug)]
 pub struct Narrative {
-    /// Which run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// What happened, in order.
+    /// Events described, in order.
     pub told: Vec<Told>,
-    /// Tool calls that a live replay would make once more, with effects outside.
+    /// Tool calls with external side effects, which a live replay would repeat.
     pub effects: Vec<Call>,
-    /// Why a strict replay is not possible; `None`: it is.
+    /// Reason why a strict replay is impossible; `None` if it is possible.
     pub not_strict: Option<String>,
 }
 
-/// One thing that happened.
+/// A described event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Its place in the journal.
+    /// Number of the event.
     pub seq: u64,
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// In which attempt; 0: in none.
+    /// Number of the attempt; 0 for none.
     pub attempt: u32,
-    /// What a strict replay does with it.
+    /// Use that a strict replay makes of it.
     pub then: Then,
-    /// What, in a few words.
+    /// Description in a few words.
     pub text: String,
 }
 
-/// What a strict replay does with something recorded.
+/// Use that a strict replay makes of a recorded event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// The agent is given it; nothing is executed.
+    /// The agent gets the recorded result; nothing is executed.
     Served,
-    /// What the agent does is held against it.
+    /// The agent's action is compared with it.
     Compared,
-    /// It only tells what happened.
+    /// None: the event is only shown.
     Told,
 }
 
 impl Then {
-    /// A word for it.
+    /// Returns its name for output.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Served => "served",
@@ -59,7 +60,7 @@ impl Then {
     }
 }
 
-/// Tells what a replay of a run would serve. Nothing runs, and nothing is recorded.
+/// Describes the replay of a run. Nothing runs, and nothing is recorded.
 ///
 /// # Errors
 ///
@@ -86,7 +87,7 @@ pub async fn inspect(engine: &Engine, run_id: &RunId) -> Result<Narrative, Error
     })
 }
 
-/// What is told of an event; `None`: nothing.
+/// Describes an event; `None` for one that is not shown.
 fn tell(
     began: &mut BTreeMap<String, String>,
     event: &Event,
@@ -146,7 +147,7 @@ fn gave(payload: Option<&Payload>) -> String {
     }
 }
 
-/// A text that is not too long for a line.
+/// Cuts a text to fit into a line.
 fn cut(text: &str) -> String {
     const CHARS: usize = 100;
     if text.chars().count() <= CHARS {

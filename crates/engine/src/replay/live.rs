@@ -1,4 +1,4 @@
-//! A replay for real: a new run that does it all again.
+//! Live replay: a new run that executes everything again.
 
 use errand_agent::parcel::Parcel;
 use errand_model::RunId;
@@ -9,16 +9,16 @@ use crate::admit::Submission;
 use crate::again::{journal, reconciled, submission, with_parcel};
 use crate::{Engine, Error};
 
-/// Calls that are named in a message.
+/// Most calls named in a message.
 const NAMED_CALLS: usize = 5;
 
-/// A new run that does again what `run_id` did. `allowed_by` says who takes what reaches outside
-/// upon themselves, if anybody does.
+/// Returns the submission of a run that repeats `run_id`. `allowed_by` names the person who allowed
+/// its external side effects, if any.
 ///
 /// # Errors
 ///
-/// [`Error::ReplayEffects`] if the record has such calls and nobody allowed them; [`Error::Live`];
-/// [`Error::NotRetryable`] for a service.
+/// [`Error::ReplayEffects`] if the record has calls with such effects and `allowed_by` is `None`;
+/// [`Error::Live`]; [`Error::NotRetryable`] for a service.
 pub async fn live(
     engine: &Engine,
     run_id: &RunId,
@@ -46,7 +46,7 @@ pub async fn live(
     Ok(submission)
 }
 
-/// What a run did that reaches outside, and all that it started as a coordinator.
+/// Returns the calls with external side effects of a run and of all its descendants.
 async fn all_effects(engine: &Engine, run_id: &RunId) -> Result<Vec<Call>, Error> {
     let (mut calls, mut runs) = (Vec::new(), vec![run_id.clone()]);
     while let Some(run_id) = runs.pop() {
@@ -62,7 +62,7 @@ async fn all_effects(engine: &Engine, run_id: &RunId) -> Result<Vec<Call>, Error
     Ok(calls)
 }
 
-/// The verdict of the gate, for the new run's journal.
+/// Returns the policy decision, for the new run's journal.
 fn decided(calls: &[Call], allowed_by: Option<String>) -> PolicyDecided {
     let is_clean = calls.is_empty();
     let reason = if is_clean {
@@ -80,7 +80,7 @@ fn decided(calls: &[Call], allowed_by: Option<String>) -> PolicyDecided {
     }
 }
 
-/// The calls in a line.
+/// Returns the calls in a line.
 fn named(calls: &[Call]) -> String {
     let mut named: Vec<String> = Vec::new();
     for call in calls {

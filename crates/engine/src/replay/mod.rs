@@ -1,7 +1,8 @@
-//! Doing what a run did once more: to look at it, to prove it, or for real.
+//! Replay of a run: described, compared with the record, or live.
 //!
-//! `inspect` only tells. `strict` is a run of its own whose steps and answers come from the record,
-//! and which fails at the first difference (`supervise/replay` serves it). `live` is a new run.
+//! `inspect` only describes. `strict` is a run of its own whose steps and answers come from the
+//! record, and which fails at the first difference (`supervise/replay` serves it). `live` is a new
+//! run.
 
 mod effects;
 mod inspect;

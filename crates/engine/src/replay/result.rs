@@ -1,4 +1,4 @@
-//! What came of a strict replay.
+//! Result of a strict replay.
 
 use errand_model::RunId;
 use errand_model::event::{EventBody, ReplayDiverged};
@@ -8,24 +8,24 @@ use errand_model::run::Status;
 use crate::again::journal;
 use crate::{Engine, Error, wait};
 
-/// What came of a strict replay that is over.
+/// Result of a strict replay that is over.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Whether it did what the record says, to the end.
+    /// True if it did what the record says, to the end.
     pub is_same: bool,
-    /// The first difference; `None`: none was found.
+    /// First difference; `None` if none was found.
     pub divergence: Option<ReplayDiverged>,
-    /// Why it ended before it was through, where nothing differs; `None`: it did not.
+    /// Reason why it ended early although nothing differs; `None` if it did not.
     pub error: Option<String>,
-    /// What was compared, in words.
+    /// Compared items, in words.
     pub compared: Vec<String>,
 }
 
-/// Reads from its journal what came of a strict replay.
+/// Returns the result of a strict replay, from its journal.
 ///
 /// # Errors
 ///
-/// If the registry fails, or the run that was repeated is gone.
+/// If the registry fails, or the repeated run is gone.
 pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
     let run = wait::load(engine, run_id).await?.run;
     let mut divergence = None;
@@ -51,11 +51,11 @@ pub async fn result(engine: &Engine, run_id: &RunId) -> Result<Outcome, Error> {
     Ok(outcome)
 }
 
-/// Why a replay that differs in nothing did not get to its end; `None`: it did.
+/// Returns why a replay without a difference ended early; `None` if it reached its end.
 fn stopped(status: &Status, original: &Status) -> Option<String> {
     match (status, original) {
         (Status::Completed { .. }, _) => None,
-        // It failed just as the recorded run did.
+        // The recorded run failed with the same code.
         (Status::Failed { error, .. }, Status::Failed { error: recorded, .. })
             if error.code == recorded.code =>
         {

@@ -1,4 +1,4 @@
-//! A replay that proves: same steps, same events, same output, and no effects.
+//! Strict replay: the same steps, events and output as recorded, and no effects.
 
 use errand_agent::parcel::Parcel;
 use errand_model::RunId;
@@ -10,12 +10,12 @@ use crate::admit::Submission;
 use crate::again::{journal, reconciled, submission, with_parcel};
 use crate::{Engine, Error};
 
-/// A run that is to do exactly what `run_id` did, with the same agent, or with another one that was
-/// built from the folder that is named with it.
+/// Returns the submission of a strict replay of `run_id`, with the recorded agent, or with another
+/// one and the folder it was built from.
 ///
 /// # Errors
 ///
-/// [`Error::NotReplayable`], and if its parcel or its input is not there any more.
+/// [`Error::NotReplayable`]; if the parcel or the input is missing.
 pub async fn strict(
     engine: &Engine,
     run_id: &RunId,
@@ -28,7 +28,7 @@ pub async fn strict(
         Some((parcel, source)) => with_parcel(engine, &run, parcel, source)?,
         None => submission(engine, &run)?,
     };
-    // What the run itself had taken over is where its replay begins too.
+    // Steps and a checkpoint that the recorded run had inherited are inherited by its replay.
     let mut inherited = Vec::new();
     for event in &events {
         let body = event.body().map_err(errand_model::replay::NotReplayable::from)?;
@@ -40,7 +40,7 @@ pub async fn strict(
     let upto_seq = inherits.as_ref().map_or(1, |inherits| inherits.upto_seq);
     submission.lineage.heritage = Some(Heritage { upto_seq, events: inherited });
     submission.lineage.replay = Some(Replay { of: run_id.clone(), policy: ReplayPolicy::Strict });
-    // It is nobody's business but of who asked.
+    // A replay has no parent, session turn or callbacks: only its caller sees it.
     submission.parent = None;
     submission.wishes.session_turn = None;
     submission.wishes.callback_url = None;

@@ -1,4 +1,4 @@
-//! Making, changing, pausing and removing schedules.
+//! Creation, change, pause and removal of schedules.
 
 use errand_store::{DocumentKind, DocumentWrite, Expect};
 
@@ -9,25 +9,25 @@ use crate::firing::{is_changed, is_name, is_session, put};
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, named};
 
-/// How often a change is tried again that somebody else got in the way of.
+/// Tries of a change that collides with changes by others.
 const TRIES: usize = 16;
 
-/// What becomes of a schedule of that name that is there.
+/// Treatment of an existing schedule of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
-    /// It stays, and nothing is made.
+    /// Refuse: nothing changes.
     Refuse,
-    /// It is changed.
+    /// Change the existing schedule.
     Change,
 }
 
-/// Makes a schedule, or changes the one of that name. Says whether it is new.
+/// Creates a schedule, or changes the one of that name. Returns true if it is new.
 ///
-/// Slots before this moment are none of it, unless cron line and time zone stay as they were.
+/// Slots before this moment are dropped, unless cron line, time zone and enabling stay the same.
 ///
 /// # Errors
 ///
-/// [`Error`]; whatever is wrong with agent and input. Nothing changed then.
+/// [`Error`]; errors of agent and input. Nothing changed then.
 pub async fn define(
     engine: &Engine,
     namespace: Option<&str>,
@@ -98,7 +98,7 @@ async fn fresh(
     })
 }
 
-/// Keeps a schedule from firing. Slots that pass meanwhile are never fired.
+/// Pauses a schedule. Slots that pass meanwhile never fire.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub async fn pause(
     change(engine, (namespace, name), |schedule| schedule.definition.enabled = false).await
 }
 
-/// Lets a schedule fire from its next slot on.
+/// Resumes a schedule from its next slot on.
 ///
 /// # Errors
 ///
@@ -169,7 +169,7 @@ pub async fn remove(
     Err(Error::Contended { name: name.to_owned() }.into())
 }
 
-/// The change that a schedule is, for a commit.
+/// Returns the write of a schedule, for a commit.
 pub(super) fn to_write(
     (namespace, name): (Option<&str>, &str),
     schedule: &Schedule,

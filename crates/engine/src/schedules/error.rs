@@ -1,51 +1,51 @@
-//! Why something about schedules cannot be done.
+//! Errors of schedules.
 
 use errand_api::error_code::ErrorCode;
 use errand_model::schedule::Misunderstood;
 use thiserror::Error;
 
-/// Why a schedule cannot be made, changed or fired.
+/// Error: a schedule cannot be created, changed or fired.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Error {
     /// A field of the definition is wrong.
     #[error("{reason}")]
     Invalid {
-        /// Which: a JSON pointer.
+        /// JSON pointer to the field.
         pointer: &'static str,
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// The cron line or the time zone is none, or never fires.
+    /// The cron line or the time zone is malformed, or the line never fires.
     #[error(transparent)]
     Misunderstood(#[from] Misunderstood),
-    /// There is a schedule of that name.
+    /// A schedule of that name exists.
     #[error("there is a schedule {name} already")]
     Exists {
-        /// Which.
+        /// Name of the schedule.
         name: String,
     },
-    /// There is no such schedule.
+    /// The schedule does not exist.
     #[error("there is no schedule {name}")]
     NotFound {
-        /// What was asked for.
+        /// Name that was given.
         name: String,
     },
-    /// More schedules than one namespace may have.
+    /// The namespace has the most schedules it may have.
     #[error("the namespace has {limit} schedules already, and may not have more")]
     TooMany {
-        /// How many it may have.
+        /// The limit.
         limit: u32,
     },
-    /// Somebody else changed it at the same time, again and again.
+    /// Other processes changed it at the same time, on every try.
     #[error("the schedule {name} is being changed by others")]
     Contended {
-        /// Which.
+        /// Name of the schedule.
         name: String,
     },
 }
 
 impl Error {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::Invalid { .. } => ErrorCode::ScheduleInvalid,
@@ -58,7 +58,7 @@ impl Error {
         }
     }
 
-    /// The field that is wrong, as a JSON pointer.
+    /// Returns the JSON pointer of the invalid field.
     pub const fn pointer(&self) -> Option<&'static str> {
         match self {
             Self::Invalid { pointer, .. } => Some(pointer),

@@ -1,4 +1,4 @@
-//! Firing slots: each with its run in one commit.
+//! Firing of slots: each with its run in one commit.
 
 use errand_model::event::Overlap;
 use errand_model::schedule::may_overlap;
@@ -13,19 +13,19 @@ use crate::firing::is_changed;
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, admit};
 
-/// How often a fire that somebody asked for is tried again.
+/// Tries of a requested fire that collides with changes by others.
 const TRIES: usize = 16;
 
-/// What became of a schedule that was due.
+/// Result of handling a due schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// Its slots are seen to, by this process or another.
+    /// Its slots were fired or skipped, by this process or another.
     To,
-    /// A slot waits until the run before it is over.
+    /// A slot waits until the previous run is over.
     Waits,
 }
 
-/// Fires and skips what is due of one schedule.
+/// Fires and skips the due slots of one schedule.
 pub(super) async fn fire_due(engine: &Engine, document: &Document) -> Result<Seen, EngineError> {
     let now = engine.now();
     let (namespace, name) = (document.namespace.as_deref(), document.key.as_str());
@@ -74,8 +74,8 @@ pub(super) async fn fire_due(engine: &Engine, document: &Document) -> Result<See
         }
     }
     if schedule.next_slot().is_some_and(|next| next <= now) {
-        // Nothing fires and nothing is skipped, and yet it is due: its due moment is brought up to
-        // date, or it would be looked at again and again.
+        // Nothing fired and nothing was skipped, and yet it is due: its stored due time is
+        // refreshed, so that it is not found again and again.
         save(engine, (namespace, name), &schedule, &mut revision).await?;
     }
     Ok(Seen::To)
@@ -85,7 +85,7 @@ fn skipped(slot: Timestamp, now: Timestamp, why: String, slots: u64) -> Fired {
     Fired { slot_ms: Some(slot), at_ms: now, run_id: None, skipped: Some(why), slots }
 }
 
-/// Writes a schedule; `false`: somebody else changed it, and sees to its slots.
+/// Writes a schedule; returns false if another process changed it, and handles its slots.
 async fn save(
     engine: &Engine,
     place: (Option<&str>, &str),
@@ -102,18 +102,18 @@ async fn save(
     }
 }
 
-/// Whether the run that was fired last is not over.
+/// Returns true if the run that was fired last is not over.
 async fn is_busy(engine: &Engine, schedule: &Schedule) -> Result<bool, EngineError> {
     let Some(run_id) = &schedule.last_run_id else { return Ok(false) };
     match engine.store().load(run_id).await {
         Ok(found) => Ok(found.is_some_and(|stored| !stored.run.status.is_terminal())),
-        // Nobody carries on what cannot be read.
+        // A damaged run will never go on.
         Err(errand_store::Error::Damaged { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Admits the run of a slot in the commit that moves the schedule on.
+/// Admits the run of a slot in the commit that advances the schedule.
 async fn fire(
     engine: &Engine,
     (namespace, name): (Option<&str>, &str),
@@ -138,11 +138,11 @@ async fn fire(
     Ok(run_id)
 }
 
-/// Fires a run of a schedule at once, whatever its slots say and whether it is paused or not.
+/// Fires a run of a schedule at once, regardless of its slots and of a pause.
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`]; whatever is wrong with agent and input.
+/// [`Error::NotFound`]; errors of agent and input.
 pub async fn fire_now(
     engine: &Engine,
     namespace: Option<&str>,

@@ -1,8 +1,8 @@
-//! Schedules of a server: slots of time that fire runs of registered agents.
+//! Schedules of a server: time slots that fire runs of registered agents.
 //!
-//! A slot and its run are one commit that also moves the schedule on: however many processes run
-//! the loop ([`Scheduler`]), a slot fires at most once. The schedules of an agent's file are those
-//! of its services; they do nothing here unless somebody makes a schedule of them.
+//! A slot and its run are one commit that also advances the schedule: however many processes run
+//! the loop ([`Scheduler`]), a slot fires at most once. Schedules in an agent file belong to the
+//! agent's services; a server ignores them until a user defines a schedule for the agent.
 
 mod define;
 mod error;

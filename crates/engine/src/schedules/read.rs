@@ -1,4 +1,4 @@
-//! Looking at schedules.
+//! Reads and lists of schedules.
 
 use errand_store::{Document, DocumentKind};
 
@@ -7,10 +7,10 @@ use super::schedule::{Schedule, View};
 use crate::outbox::read;
 use crate::{Engine, Error as EngineError, named};
 
-/// Schedules that one namespace may have.
+/// Most schedules of one namespace.
 pub(super) const LIMIT: u32 = 1_000;
 
-/// A schedule and its revision.
+/// Returns a schedule and its revision.
 pub(super) async fn load(
     engine: &Engine,
     namespace: Option<&str>,
@@ -21,7 +21,7 @@ pub(super) async fn load(
     Ok((read(&document)?, document.revision))
 }
 
-/// A schedule.
+/// Returns a schedule.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ pub async fn get(
     Ok(schedule.view(name, engine.now()))
 }
 
-/// The schedules of a namespace, by name: those after `after`, at most `limit`.
+/// Lists the schedules of a namespace by name: those after `after`, at most `limit`.
 ///
 /// # Errors
 ///

@@ -13,15 +13,16 @@ use super::fire::{Seen, fire_due};
 use crate::journal::may_pass;
 use crate::{Engine, Error, audit};
 
-/// Schedules that are looked at together.
+/// Schedules read together.
 const PAGE: u32 = 256;
-/// The longest time without a look: a schedule that was made by another process is not heard of.
+/// Longest time between two looks at the store: a schedule created by another process may go
+/// unnoticed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often what hooks no longer keep is cleared away.
+/// Interval at which expired documents of hooks are removed.
 const CLEAR_EVERY: Duration = Duration::from_secs(60);
-/// How often entries of the audit log are cleared away of which there are too many.
+/// Interval at which surplus entries of the audit log are removed.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
-/// Documents that are cleared away together.
+/// Documents removed together.
 const CLEARED: u32 = 500;
 
 /// Fires the slots of all schedules of a registry.
@@ -33,12 +34,12 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// A scheduler of the registry of `engine`; nothing happens before [`Scheduler::run`].
+    /// Returns a scheduler of the registry of `engine`; [`Scheduler::run`] starts it.
     pub const fn new(engine: Engine) -> Self {
         Self { engine, cleared_at: None, pruned_at: None }
     }
 
-    /// Fires until `stop`. Failures of the registry are survived: it is looked at again.
+    /// Fires until `stop`. After a failure of the registry it looks again.
     pub async fn run(mut self, stop: impl Future<Output = ()> + Send) {
         let mut changes = self.engine.store().changes();
         let mut stop = std::pin::pin!(stop);
@@ -59,7 +60,7 @@ impl Scheduler {
         }
     }
 
-    /// Fires and skips what is due, and says when to look again.
+    /// Fires and skips due slots, and returns when to look again.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ impl Scheduler {
             match fire_due(&engine, document).await {
                 Ok(seen) => waits |= seen == Seen::Waits,
                 Err(Error::Store(error)) if may_pass(&error) => return Err(error.into()),
-                // One schedule that cannot be read must not stop the others.
+                // A schedule that cannot be read must not block the others.
                 Err(error) => {
                     let name = document.key.as_str();
                     tracing::error!(schedule = name, error = %error, "a schedule cannot be fired");
@@ -89,7 +90,7 @@ impl Scheduler {
         Ok(Next { at: later, waits })
     }
 
-    /// Clears away what hooks no longer keep, and what the audit log does not.
+    /// Removes expired documents of hooks, and surplus entries of the audit log.
     async fn clear(&mut self, now: Timestamp) -> Result<(), Error> {
         if self.cleared_at.is_some_and(|at| now.since(at) < CLEAR_EVERY) {
             return Ok(());
@@ -118,12 +119,12 @@ impl Scheduler {
     }
 }
 
-/// When to look again.
+/// Time and condition of the next look at schedules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Next {
-    /// The next slot; `None`: none is known.
+    /// The next slot; `None` if none is known.
     pub at: Option<Timestamp>,
-    /// Whether a slot waits for the end of a run.
+    /// True if a slot waits for the end of a run.
     pub waits: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A schedule as a document, and what follows from it at a moment.
+//! Document of a schedule, and the slots that follow from it.
 
 use std::collections::BTreeMap;
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::firing::Firing;
 use crate::payload::input_of_value;
 
-/// Slots of the past that are kept, the latest first.
+/// Past slots kept, the latest first.
 const KEPT: usize = 20;
-/// Slots of the future that are shown.
+/// Future slots shown.
 const SHOWN: usize = 5;
 
-/// What somebody asked for.
+/// Definition of a schedule as a user gives it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Definition {
     /// `name`, or `name@version`, of a registered agent.
@@ -25,70 +25,70 @@ pub struct Definition {
     pub cron: String,
     /// An IANA time zone.
     pub timezone: String,
-    /// What the agent is given; `None`: nothing.
+    /// Input of the runs; `None` for no input.
     pub input: Option<Value>,
-    /// What happens to slots that passed while no server was there.
+    /// Treatment of slots that passed while no server ran.
     pub missed: Missed,
-    /// What happens to a slot while the run before it is not over.
+    /// Treatment of a slot while the previous run is not over.
     pub overlap: Overlap,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
-    /// The conversation that the runs belong to.
+    /// Session of the runs.
     pub session_id: Option<String>,
-    /// Whether slots fire.
+    /// True if slots fire.
     pub enabled: bool,
 }
 
-/// A schedule and how far it is. Key: its name.
+/// A schedule with its progress. Key: its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// What was asked for.
+    /// Definition as the user gave it.
     #[serde(flatten)]
     pub definition: Definition,
-    /// When it was made.
+    /// Time of creation.
     pub created_at: Timestamp,
-    /// Slots until then are none of it: when it was made, changed or resumed.
+    /// Time before which slots are dropped: when it was created, changed or resumed.
     pub since: Timestamp,
-    /// The latest slot that was fired or skipped: none at or before it ever fires again.
+    /// The latest slot that was fired or skipped: no slot up to it ever fires again.
     pub last_slot_at: Option<Timestamp>,
     /// The run that was fired last.
     pub last_run_id: Option<RunId>,
-    /// What became of the latest slots, the latest first.
+    /// Results of the latest slots, the latest first.
     pub recent: Vec<Fired>,
 }
 
-/// What became of a slot, or of several that were skipped together.
+/// Result of a slot, or of several that were skipped together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fired {
-    /// The slot, the latest of several; `None`: somebody asked.
+    /// The slot, the latest of several; `None` for a fire on request.
     pub slot_ms: Option<Timestamp>,
-    /// When it was seen to.
+    /// Time of the result.
     pub at_ms: Timestamp,
-    /// The run, where one was fired.
+    /// The run, if one was fired.
     pub run_id: Option<RunId>,
-    /// Why none was fired.
+    /// Reason why none was fired.
     pub skipped: Option<String>,
-    /// How many slots.
+    /// Number of slots.
     pub slots: u64,
 }
 
-/// A schedule as it is shown.
+/// A schedule as shown.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct View {
-    /// What it is called.
+    /// Name of the schedule.
     pub name: String,
-    /// What was asked for.
+    /// Definition as the user gave it.
     #[serde(flatten)]
     pub definition: Definition,
-    /// When it was made.
+    /// Time of creation.
     pub created_at_ms: Timestamp,
     /// The latest slot that was fired or skipped.
     pub last_slot_at_ms: Option<Timestamp>,
     /// The run that was fired last.
     pub last_run_id: Option<RunId>,
-    /// The next slots; none while it is paused.
+    /// The next slots; empty while it is paused.
     pub next_fires_ms: Vec<Timestamp>,
-    /// What became of the latest slots, the latest first.
+    /// Results of the latest slots, the latest first.
     pub recent: Vec<Fired>,
 }
 
@@ -110,7 +110,7 @@ impl Definition {
         Clockwork::of(&self.spec())
     }
 
-    /// The run of a slot; `None`: of no slot, since somebody asked.
+    /// Returns the run of a slot; `None` for a fire on request.
     pub(super) fn firing(
         &self,
         namespace: Option<&str>,
@@ -138,7 +138,7 @@ impl Definition {
 }
 
 impl Schedule {
-    /// How far it is, as the model has it.
+    /// Returns the progress in the form of the model.
     pub(super) fn progress(&self) -> run::Schedule {
         run::Schedule {
             spec: self.definition.spec(),
@@ -147,7 +147,7 @@ impl Schedule {
         }
     }
 
-    /// The next slot; `None` while it is paused, and if none is left.
+    /// Returns the next slot; `None` while it is paused, and if none is left.
     pub(super) fn next_slot(&self) -> Option<Timestamp> {
         let clockwork = self.definition.clockwork().ok()?;
         let next = clockwork.next_slot(&self.progress(), self.since);

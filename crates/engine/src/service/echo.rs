@@ -1,4 +1,4 @@
-//! What the wakes of a service print, for whoever watches the service in the foreground.
+//! Output of a service's wakes, forwarded to the terminal of a service in the foreground.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use tokio::task::JoinSet;
 
 use crate::admit::stored_word;
 
-/// Chunks of one wake on their way to the screen; a full channel holds the agent back.
+/// Chunks of one wake in its channel; a full channel holds the agent back.
 const CHUNKS: usize = 64;
-/// A line that is longer is shown in pieces.
+/// Longest line; a longer one is shown in pieces.
 const LINE_LIMIT: usize = 64 * 1024;
-/// How long the screen may take for the last lines.
+/// Longest time for the last lines to be shown.
 const LAST_LINES: Duration = Duration::from_secs(3);
-/// Of an id the last characters are enough to tell wakes apart, and to find the run.
+/// Last characters of an id that suffice to tell wakes apart, and to find the run.
 const SHORT_ID: usize = 6;
 
-/// The name of a wake in front of its lines: why it was fired, and the end of its id.
+/// Returns the label of a wake's lines: the reason of the wake, and the end of its id.
 pub fn wake_label(reason: WakeReason, run_id: &RunId) -> String {
     let id = run_id.as_str();
     let short = id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(id);
     format!("{} {short}", stored_word(&reason))
 }
 
-/// Forwards what wakes print, line by line.
+/// Forwards the output of wakes, line by line.
 #[derive(Debug)]
 pub(super) struct Echo {
     screen: Option<mpsc::Sender<Chunk>>,
@@ -39,7 +39,7 @@ impl Echo {
         Self { screen, forwarders: JoinSet::new() }
     }
 
-    /// Where a wake's output goes; `None`: nobody watches.
+    /// Returns a channel for a wake's output; `None` if the output is not shown.
     pub(super) fn begin(
         &mut self,
         reason: WakeReason,
@@ -83,7 +83,7 @@ async fn forward(label: String, mut chunks: mpsc::Receiver<Chunk>, screen: mpsc:
     }
 }
 
-/// `None`: nobody watches any more.
+/// Sends lines with their label; `None` if the receiver is gone.
 async fn send(
     label: &str,
     stream: Stream,

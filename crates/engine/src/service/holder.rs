@@ -1,4 +1,4 @@
-//! The service that has an address which another one asks for.
+//! Search for the service that holds an address which another one wants.
 
 use std::net::SocketAddr;
 
@@ -9,20 +9,20 @@ use errand_store::{Filter, Page};
 
 use crate::{Engine, Error, wait};
 
-/// Live services that are looked at: more are not looked through for a hint.
+/// Most live services searched for a hint.
 const LOOKED_AT: u32 = 1_000;
 
 /// A live service that listens at an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressHolder {
-    /// The service.
+    /// Run id of the service.
     pub run_id: RunId,
     /// Its name, or else that of its agent.
     pub name: String,
 }
 
-/// Returns the live service that listens where `run_id` wanted to listen; `None`: it is no service of
-/// this registry.
+/// Returns the live service that listens at an address which `run_id` wants; `None` if no service
+/// of this registry does.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ fn bound(run: &Run) -> impl Iterator<Item = SocketAddr> {
     listeners.filter_map(|listener| listener.bound_addr.as_ref()?.parse().ok())
 }
 
-/// Whether only one of both can be bound.
+/// Returns true if the two addresses cannot be bound at the same time.
 fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     one.port() == other.port() && (a == b || a.is_unspecified() || b.is_unspecified())

@@ -1,4 +1,4 @@
-//! From the listeners to the service's loop, and back with what became of the wake.
+//! Channel from the listeners to the service's loop, with a reply for the outcome of the wake.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::listener::{Ingress, IngressOutcome, IngressRequest};
 
-/// Requests that wait for the service's loop. It only admits them, so that more never pile up.
+/// Requests that wait for the service's loop. The loop only admits them, so that no more pile up.
 const WAITING: usize = 64;
 
 /// A request on its way to a wake.
@@ -20,7 +20,7 @@ pub(super) struct Arrival {
     pub(super) place: oneshot::Sender<()>,
 }
 
-/// The listeners' end.
+/// Sending end of the channel, for all listeners.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     arrivals: mpsc::Sender<Arrival>,
@@ -32,7 +32,7 @@ pub(super) fn gate() -> (Gate, mpsc::Receiver<Arrival>) {
 }
 
 impl Gate {
-    /// The end of one listener.
+    /// Returns the sending end for one listener.
     pub(super) fn of(&self, listen_addr: &str) -> Arc<dyn Ingress> {
         Arc::new(Door { listen_addr: listen_addr.to_owned(), arrivals: self.arrivals.clone() })
     }
@@ -50,7 +50,7 @@ impl Ingress for Door {
         let (place, ended) = oneshot::channel();
         let arrival = Arrival { listen_addr: self.listen_addr.clone(), request, reply, place };
         if self.arrivals.send(arrival).await.is_ok() {
-            // An error says that it ended.
+            // An error means that the wake ended.
             drop(ended.await);
         }
     }

@@ -1,8 +1,8 @@
-//! A service: alive while idle, woken by time, by requests and by people.
+//! A service: it stays alive while idle, and is woken by schedules, requests and people.
 //!
-//! Each wake is a run of its own, admitted in the same commit that records the wake, so that a slot
-//! fires at most once whatever is killed when. Deliberately absent: polling. The service sleeps
-//! until something is due or comes in.
+//! Each wake is a run of its own, admitted in the commit that records the wake, so that a slot
+//! fires at most once even if a process is killed at any point. Deliberately absent: polling. The
+//! service sleeps until a slot is due or a request arrives.
 
 mod echo;
 mod holder;
@@ -34,15 +34,15 @@ use crate::supervise::{Company, answer_requests};
 use crate::{Engine, Error};
 use wakes::Wakes;
 
-/// The interval where nobody named one.
+/// Heartbeat interval by default.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
-/// How long the wakes that are under way have where nobody said otherwise.
+/// Time that running wakes have to end by default.
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// How long listeners may take to answer their clients after the last wake: a little longer than
+/// Longest time for listeners to answer their clients after the last wake: a little longer than
 /// they give those clients.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 
-/// Takes the next attempt of a service and sees it through.
+/// Starts the next attempt of a service and runs it to its end.
 pub(crate) async fn run(
     engine: &Engine,
     journal: &Journal,
@@ -115,8 +115,8 @@ fn addresses(run: &Run) -> Vec<Wanted> {
     specs.zip(earlier.map(|listener| listener.bound_addr.clone())).collect()
 }
 
-/// Binds all listeners, each with the address asked for. One that had an address keeps it where
-/// that is still free: whoever calls it need not be told.
+/// Binds all listeners; returns each with the address asked for. A listener of an earlier attempt
+/// keeps its address if that is still free, so that its clients still find it.
 async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, Listener)>, Error> {
     let mut listeners = Vec::new();
     for (spec, earlier) in wanted {
@@ -164,7 +164,7 @@ async fn fail(
     Ok(())
 }
 
-/// Wakes the agent until the service is told to end; then lets the wakes under way finish.
+/// Wakes the agent until the service is asked to end; then waits for running wakes.
 async fn serve(
     engine: &Engine,
     journal: &Journal,
@@ -179,24 +179,24 @@ async fn serve(
         let mut closing = closing.clone();
         let gate = gate.of(&asked);
         front.spawn(listener.serve(gate, async move {
-            // An error means that the service is gone: closed all the same.
+            // An error means that the service is gone, which closes the listener as well.
             drop(closing.wait_for(|closed| *closed).await);
         }));
     }
     wakes.recover().await?;
     if !journal.look(|run, _| matches!(run.status, Status::Paused { .. })) {
-        // Asked for while no supervisor was there.
+        // Wakes that were requested while no supervisor ran.
         wakes.fire_asked().await?;
     }
     let grace = loop {
-        // Slots that pass while it is held are missed ones afterwards.
+        // Slots that pass while it is paused count as missed afterwards.
         let is_held = journal.look(|run, _| matches!(run.status, Status::Paused { .. }));
         let next = if is_held { None } else { wakes.fire_due().await? };
         tokio::select! {
             lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
             () = until(next) => {}
             Some(request) = requests.recv() => {
-                // Dropping it is its answer.
+                // Dropping the request answers 503.
                 if !is_held {
                     wakes.fire_request(request).await?;
                 }
@@ -213,11 +213,11 @@ async fn serve(
         }
     };
     close.send_replace(true);
-    // Those that wait are not begun: dropping them is their answer.
+    // Waiting requests are not begun: dropping them answers 503.
     requests.close();
     while requests.try_recv().is_ok() {}
     wind_down(engine, journal, company, wakes, grace).await?;
-    // Whoever waits for the outcome of a wake gets it: the listeners end by themselves.
+    // Listeners end by themselves once their clients have the outcomes of their wakes.
     let answered = async { while front.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWER_LIMIT, answered).await.is_err() {
         front.shutdown().await;
@@ -232,7 +232,7 @@ async fn until(due_at: Option<Timestamp>) {
     }
 }
 
-/// Does what the service was told. Returns the grace period if it is to end.
+/// Handles control changes and requests. Returns the grace period if the service is to end.
 async fn obey(
     engine: &Engine,
     journal: &Journal,
@@ -266,7 +266,7 @@ async fn obey(
     Ok(told.or(orders.is_drained().then_some(DEFAULT_GRACE)))
 }
 
-/// Lets the wakes that are under way finish; those that have not after `grace` are stopped.
+/// Waits for running wakes; those that are not over after `grace` are cancelled.
 async fn wind_down(
     engine: &Engine,
     journal: &Journal,

@@ -1,4 +1,4 @@
-//! What wakes a service: the agent file's word and the command line's, put together.
+//! Specification of a service: schedules, listeners and heartbeat from agent file and command line.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use sha2::Digest as _;
 
 use super::DEFAULT_INTERVAL;
 
-/// How many wakes of one listener run at once: as many as the machine has cores.
+/// Returns how many wakes of one listener may run at once: as many as the machine has cores.
 fn parallel() -> u32 {
     std::thread::available_parallelism().map_or(2, |cores| u32::try_from(cores.get()).unwrap_or(2))
 }
 
-/// A schedule from the command line.
+/// Returns a schedule from the command line.
 ///
 /// # Errors
 ///
-/// [`Misunderstood`] if the expression is none.
+/// [`Misunderstood`] if the expression is malformed.
 pub fn schedule_spec(expr: &str) -> Result<ScheduleSpec, Misunderstood> {
     checked(ScheduleSpec {
         id: String::new(),
@@ -54,7 +54,7 @@ fn from_file(schedule: &agent_file::Schedule) -> Result<ScheduleSpec, Misunderst
     })
 }
 
-/// A listener with its secret's hash in the place of its secret.
+/// Returns a listener with the hash of its secret.
 pub fn listener_spec(listen: &Listen, secret: Option<&[u8]>) -> ListenerSpec {
     ListenerSpec {
         listen_addr: listen.address.to_string(),
@@ -69,12 +69,13 @@ pub fn listener_spec(listen: &Listen, secret: Option<&[u8]>) -> ListenerSpec {
     }
 }
 
-/// What wakes a service: the schedules of flags and file without doubles, its listeners, and its
-/// heartbeat, which beats where an interval was asked for or nothing else would ever wake it.
+/// Returns the specification of a service: the schedules of flags and file without duplicates, its
+/// listeners, and its heartbeat, which is on if an interval was given or nothing else would ever
+/// wake the service.
 ///
 /// # Errors
 ///
-/// [`Misunderstood`] if a schedule of the agent file is none.
+/// [`Misunderstood`] if a schedule of the agent file is malformed.
 pub fn service_spec(
     agent: &Agent,
     flags: Vec<ScheduleSpec>,

@@ -1,4 +1,5 @@
-//! Wakes that the end of the service's last attempt cut off: another run takes each of them up.
+//! Recovery of wakes that the end of the service's last attempt interrupted: each is continued by
+//! another run.
 
 use std::time::Duration;
 
@@ -14,14 +15,13 @@ use super::wakes::Wakes;
 use crate::coordinate::child_usage;
 use crate::{Engine, Error, again, reconcile, wait};
 
-/// So often an interrupted wake is taken up: one that ends its supervisor each time must not go round
-/// for ever.
+/// Most recoveries of one wake: a wake that crashes its supervisor each time must not repeat
+/// forever.
 const RECOVERY_LIMIT: u32 = 3;
-/// Between two looks at a wake that this process does not carry on: nobody waits for what is recorded
-/// of it.
+/// Interval of looks at a wake that another process runs: no client waits for its end.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// Whether the run was under way when the service's attempt ended, and ended for that.
+/// Returns true if the run was interrupted by the end of the service's attempt.
 pub(super) fn is_cut_off(wake: &Run) -> bool {
     match &wake.status {
         Status::Failed { error, .. } => {
@@ -44,12 +44,12 @@ pub(super) fn is_cut_off(wake: &Run) -> bool {
     }
 }
 
-/// Whether a signal ended the agent. A machine that shuts down sends one to every process.
+/// Returns true if a signal ended the agent: a machine that shuts down sends one to every process.
 pub(super) fn is_killed(wake: &Run) -> bool {
     matches!(&wake.status, Status::Failed { error, .. } if error.code == "killed_by_signal")
 }
 
-/// The end of a wake, as the service's journal has it.
+/// Returns the end of a wake, for the service's journal.
 pub(super) fn ended(wake: &Run) -> WakeEnded {
     let at = wake.status.ended_at().unwrap_or(wake.created_at);
     WakeEnded {
@@ -59,7 +59,7 @@ pub(super) fn ended(wake: &Run) -> WakeEnded {
     }
 }
 
-/// Waits for the end of a wake that this process does not carry on.
+/// Waits for the end of a wake that another process runs.
 pub(super) async fn until_over(engine: Engine, run_id: RunId) -> Result<Stored, Error> {
     loop {
         let stored = reconcile::reconcile(&engine, wait::load(&engine, &run_id).await?).await?;
@@ -71,8 +71,8 @@ pub(super) async fn until_over(engine: Engine, run_id: RunId) -> Result<Stored, 
 }
 
 impl Wakes {
-    /// Looks after the wakes of earlier attempts: records the end of those that are over, follows
-    /// those that helpers of their own carry on, and takes up those that were cut off.
+    /// Handles the wakes of earlier attempts: records the end of those that are over, follows those
+    /// that have a supervisor of their own, and continues those that were interrupted.
     pub(super) async fn recover(&mut self) -> Result<(), Error> {
         let left = self.journal.look(|run, _| {
             run.service.as_ref().map(|service| service.under_way.clone()).unwrap_or_default()
@@ -96,7 +96,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Fires a wake that goes on where an interrupted one had come to.
+    /// Fires a wake that continues an interrupted one.
     async fn take_up(&mut self, interrupted: &Run) -> Result<(), Error> {
         let submission = match again::onward(&self.engine, interrupted, Upto::End).await {
             Ok(submission) => submission,

@@ -1,4 +1,4 @@
-//! One wake of a service: to be, and under way.
+//! A wake of a service: to be fired, running, and ended.
 
 use errand_model::event::{Trigger, WakeEnded, WakeReason};
 use errand_model::{RunId, Timestamp};
@@ -10,14 +10,14 @@ use crate::Error;
 use crate::admit::Submission;
 use crate::listener::IngressOutcome;
 
-/// A wake under way.
+/// A running wake.
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) run_id: RunId,
-    /// The schedule's id, or the kind of wake: two of one source may overlap or not.
+    /// The schedule's id, or the kind of wake: wakes of one source may overlap or not.
     pub(super) source: String,
     pub(super) reply: Option<Reply>,
-    /// Whether a helper of its own carries it on, and not this process.
+    /// True if another supervisor runs it, not this process.
     pub(super) is_elsewhere: bool,
 }
 
@@ -25,32 +25,32 @@ pub(super) struct Active {
 #[derive(Debug)]
 pub(super) struct EndedWake {
     pub(super) task: Id,
-    /// The wake's run as it was left; `None`: it could not be carried out.
+    /// The wake's run as the task left it; `None` if it could not be run.
     pub(super) stored: Option<Stored>,
 }
 
-/// Whoever waits for a wake.
+/// Waiting client of a wake, and the wake's permit.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) client: Option<oneshot::Sender<IngressOutcome>>,
-    /// Dropped when the wake ended: the next one may begin.
+    /// Dropped when the wake ended, so that the next one may begin.
     pub(super) place: oneshot::Sender<()>,
 }
 
-/// A wake to be.
+/// A wake to be fired.
 pub(super) struct Wake {
     pub(super) reason: WakeReason,
     pub(super) source: Option<String>,
     pub(super) slot: Option<Timestamp>,
     pub(super) trigger: Trigger,
-    /// An error if it cannot be had.
+    /// Input of the agent; an error if it cannot be read.
     pub(super) input: Result<Option<Vec<u8>>, Error>,
     pub(super) reply: Option<Reply>,
     pub(super) answered: Vec<i64>,
     pub(super) by: Option<String>,
-    /// The id that its run has; `None`: a new one.
+    /// Id of its run; `None` for a new one.
     pub(super) run_id: Option<RunId>,
-    /// The interrupted wake that it takes up, and the run that does the rest of it.
+    /// The end of the interrupted wake, and the submission that continues it.
     pub(super) takes_up: Option<(WakeEnded, Box<Submission>)>,
 }
 

@@ -1,4 +1,4 @@
-//! Firing wakes, and keeping track of those under way.
+//! Firing of wakes, and the set of running ones.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,22 +27,22 @@ use crate::listener::IngressOutcome;
 use crate::supervise::{Company, Orders, supervise_boxed};
 use crate::{Engine, Error, payload};
 
-/// The wakes of one attempt of a service.
+/// Wakes of one attempt of a service.
 #[derive(Debug)]
 pub(super) struct Wakes {
     pub(super) engine: Engine,
     pub(super) journal: Journal,
     parcel: Parcel,
     attempt: u32,
-    /// What people read; `None` where it cannot be written: the journal has all of it.
+    /// Log for people; `None` if it cannot be written: the journal has all of it.
     log: Option<log::Writer>,
     clockworks: Vec<Clockwork>,
     under_way: JoinSet<Result<Stored, Error>>,
     active: BTreeMap<Id, Active>,
     orders: watch::Sender<Orders>,
-    /// To whoever watches the service.
+    /// Output for the terminal of a service in the foreground.
     echo: Echo,
-    /// Whether the attempt is about to end: what a signal ends now is not the agent's fault.
+    /// True if the attempt is about to end: an agent that a signal ends now did not fail by itself.
     is_winding_down: bool,
 }
 
@@ -74,14 +74,14 @@ impl Wakes {
         })
     }
 
-    /// A line in the service's log.
+    /// Writes a line to the service's log.
     pub(super) fn say(&self, text: &str) {
         if let Some(log) = &self.log {
             log.system(text);
         }
     }
 
-    /// Fires or skips everything that is due, and returns when to look again.
+    /// Fires or skips all due slots, and returns when to look again.
     pub(super) async fn fire_due(&mut self) -> Result<Option<Timestamp>, Error> {
         let now = self.engine.now();
         let (schedules, since) = self.journal.look(|run, _| {
@@ -112,7 +112,7 @@ impl Wakes {
         }
         let is_busy = self.active.values().any(|active| active.source == spec.id);
         if is_busy && spec.overlap == Overlap::Queue {
-            // It stays due, and is looked at again when the wake before it ends.
+            // The slot stays due, and is checked again when the previous wake ends.
             return Ok(());
         }
         if let Some((slots, slot)) = due.skipped {
@@ -139,7 +139,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Fires the heartbeat if it is due, and returns the next one.
+    /// Fires the heartbeat if it is due, and returns when the next one is.
     async fn fire_heartbeat(&mut self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
         let beat = self.journal.look(|run, _| {
             let (spec, service) = (run.spec.service.as_ref()?, run.service.as_ref()?);
@@ -166,7 +166,7 @@ impl Wakes {
         Ok(Some(now.plus(interval)))
     }
 
-    /// Fires the wake that a request to a listener is.
+    /// Fires the wake of a request to a listener.
     pub(super) async fn fire_request(&mut self, arrival: Arrival) -> Result<(), Error> {
         let Arrival { listen_addr, request, reply, place } = arrival;
         let document = request.into_payload();
@@ -183,7 +183,7 @@ impl Wakes {
         self.fire(Wake { source, input, reply: Some(reply), ..wake }).await
     }
 
-    /// Fires the wakes that people asked for.
+    /// Fires the wakes that people requested.
     pub(super) async fn fire_asked(&mut self) -> Result<(), Error> {
         for request in self.engine.store().requests(self.journal.run_id()).await? {
             let RequestKind::Wake { input, by, wake_run_id } = request.kind else { continue };
@@ -216,8 +216,7 @@ impl Wakes {
         let command = FireWake { attempt: self.attempt, fired, takes_up }.into();
         let lease = match self.journal.fire(&command, child, &wake.answered).await {
             Ok(Some(lease)) => lease,
-            // Fired before, or the service is being stopped: whoever asked is told by the drop of
-            // the reply.
+            // Fired before, or the service is being stopped: dropping the reply informs the client.
             Ok(None) | Err(Error::Rejected(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -244,7 +243,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Whether the listener with that address answers before the wake has ended.
+    /// Returns true if the listener with that address responds before the wake has ended.
     fn answers_at_once(&self, listen_addr: Option<&str>) -> bool {
         self.journal.look(|run, _| {
             let mut listeners = run.spec.service.iter().flat_map(|spec| &spec.listeners);
@@ -253,7 +252,7 @@ impl Wakes {
         })
     }
 
-    /// Follows a wake that this process does not carry on: a helper of its own does, or it waits for a
+    /// Follows a wake that this process does not run: another supervisor does, or it waits for a
     /// person. It outlives the service.
     pub(super) fn follow(&mut self, run_id: RunId) {
         let task = self.under_way.spawn(recovery::until_over(self.engine.clone(), run_id.clone()));
@@ -274,8 +273,8 @@ impl Wakes {
         admit::admission_as(&self.engine, run_id, submission).await
     }
 
-    /// One wake that cannot be admitted is not the end of the service. Whoever waits for it is told by
-    /// the drop of the reply.
+    /// Records that a wake cannot be admitted; the service goes on. Dropping the reply informs the
+    /// client.
     async fn give_up(&self, wake: Wake, error: &Error) -> Result<(), Error> {
         let why = format!("it cannot be admitted: {}", crate::supervise::chain(error));
         for request in &wake.answered {
@@ -297,14 +296,14 @@ impl Wakes {
     fn submission(&self, wake: &Wake, input: Option<Vec<u8>>) -> Submission {
         let wishes = self.journal.look(|run, _| Wishes {
             budgets: run.spec.budgets.named().collect(),
-            // The name is the service's: whoever says it means the service.
+            // The name is the service's: a reference by name means the service.
             name: None,
             labels: run.spec.labels.clone(),
             env: run.spec.env.clone(),
             session_id: run.spec.session_id.clone(),
             timeout: None,
             queue_timeout: None,
-            // The wakes of a service answer at the same time.
+            // The wakes of a service run concurrently.
             session_turn: None,
             idempotency_key: None,
             dedup: false,
@@ -358,8 +357,7 @@ impl Wakes {
         self.active.values().any(|active| !active.is_elsewhere)
     }
 
-    /// Waits until a wake under way ended. For ever if there is none. Nothing is lost if this is
-    /// dropped while it waits.
+    /// Waits until a wake ended; forever if there is none. Cancel-safe.
     pub(super) async fn one_ended(&mut self) -> EndedWake {
         let Some(joined) = self.under_way.join_next_with_id().await else {
             return std::future::pending().await;
@@ -370,13 +368,13 @@ impl Wakes {
         }
     }
 
-    /// Records the end of a wake, and tells whoever waits for it.
+    /// Records the end of a wake, and answers its client.
     pub(super) async fn settle(&mut self, ended: EndedWake) -> Result<(), Error> {
         let EndedWake { task, stored: ended } = ended;
         let Some(active) = self.active.remove(&task) else { return Ok(()) };
         let recorded = match &ended {
             Some(stored) if !stored.run.status.is_terminal() => {
-                // It waits for a person, without a process.
+                // The run waits for a person, without a process.
                 self.follow(active.run_id.clone());
                 Ok(())
             }
@@ -385,7 +383,7 @@ impl Wakes {
         };
         if let Some(Reply { client, place }) = active.reply {
             if let Some(client) = client {
-                // The client may have gone: the run is recorded all the same.
+                // The client may have gone: the run is recorded regardless.
                 drop(client.send(outcome(active.run_id, ended)));
             }
             drop(place);
@@ -393,8 +391,8 @@ impl Wakes {
         recorded
     }
 
-    /// Records what a wake used. One that ends with this attempt, and not with the service, is left to
-    /// the next attempt.
+    /// Records the usage of a wake. A wake that ends because the attempt does, and not the service,
+    /// is left to the next attempt.
     async fn record_end(&self, run_id: &RunId, last: &Run) -> Result<(), Error> {
         let is_cut_off =
             recovery::is_cut_off(last) && (self.is_winding_down || !recovery::is_killed(last));
@@ -406,7 +404,7 @@ impl Wakes {
         if last.id != *run_id
             && let Some(first) = self.engine.store().load(run_id).await?
         {
-            // It was handed over.
+            // The run was handed over.
             ended.usage = ended.usage.plus(&recovery::ended(&first.run).usage);
             ended.run_id = run_id.clone();
         }
@@ -422,23 +420,23 @@ impl Wakes {
         }
     }
 
-    /// Tells the wakes under way to look at what was asked of them.
+    /// Makes running wakes read their requests.
     pub(super) fn look(&self) {
         self.orders.send_modify(|orders| orders.looks += 1);
     }
 
-    /// From now on the wakes are waited for, and none is fired.
+    /// Marks the attempt as about to end.
     pub(super) fn wind_down(&mut self) {
         self.is_winding_down = true;
     }
 
-    /// Ends all wakes under way at once.
+    /// Cancels all running wakes at once.
     pub(super) async fn cancel_all(&self) -> Result<(), Error> {
         let (cause, grace) = (CancelCause::Parent, Duration::ZERO);
         self.ask_all(&RequestKind::Cancel { cause, by: None, grace }).await
     }
 
-    /// Asks the same of all wakes under way.
+    /// Sends the same request to all running wakes.
     pub(super) async fn ask_all(&self, kind: &RequestKind) -> Result<(), Error> {
         for active in self.active.values().filter(|active| !active.is_elsewhere) {
             let (store, now) = (self.engine.store(), self.engine.now());
@@ -451,7 +449,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Ends whatever is left, after an error: killed with its supervision.
+    /// Kills the wakes that are left after an error.
     pub(super) async fn finish(&mut self) {
         self.under_way.shutdown().await;
         self.echo.finish().await;
