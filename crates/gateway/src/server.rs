@@ -42,7 +42,7 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 pub struct BindError {
     /// Where it was to listen.
     pub address: SocketAddr,
-    /// Why not.
+    /// Error of the operating system.
     #[source]
     pub source: io::Error,
 }

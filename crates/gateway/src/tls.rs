@@ -27,9 +27,9 @@ pub enum TlsError {
     /// A file cannot be read, or holds no PEM.
     #[error("{path} cannot be used: {reason}", path = path.display())]
     File {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: String,
     },
     /// Certificate and key do not go together.

@@ -1,9 +1,11 @@
-//! Bytes by their digest: briefs, artifacts, checkpoints, event data that is too long for a row.
+//! Blobs: bytes under their digest, such as briefs, artifacts, checkpoints, and event data that is
+//! too long for a row.
 //!
-//! A blob is written once and never changes. Its time of modification is when it was put, or named,
-//! last: [`Blobs::sweep`] removes none that is younger than its caller allows. Who puts one that is
-//! there, and who commits what names one, renews it first; renewing and removing exclude each other
-//! by a lock, so that what was renewed stays. Deliberately absent: knowing what names a blob.
+//! A blob is written once and never changes. Its modification time is the time at which it was
+//! stored or renewed last: [`Blobs::sweep`] removes no blob that is younger than its caller allows.
+//! A blob is renewed before anything that names it is committed; renewals and removals exclude each
+//! other by a lock, so that a renewed blob stays. Deliberately absent: knowledge of the names of
+//! blobs.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -22,57 +24,57 @@ use crate::files::private;
 use crate::registry::{PRIVATE_FOLDER, RegistryError};
 use crate::{SharedBlobs, files};
 
-/// How much of a stream is in memory at once.
+/// Buffer size for copying a stream.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Lock between those who renew blobs (shared) and those who remove some (exclusive).
+/// Lock between renewals of blobs (shared) and removals (exclusive).
 const LOCK: &str = ".lock";
-/// How the names of unfinished blobs begin.
+/// Prefix of the names of unfinished blobs.
 const UNFINISHED: &str = ".blob.";
 
 /// A folder of blobs: `<first two hex digits>/<the other 62>`.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     root: PathBuf,
-    /// Where other machines find them, and this one those of others.
+    /// Blobs that all machines reach.
     shared: Option<Arc<dyn SharedBlobs>>,
 }
 
 impl Blobs {
-    /// The blobs below `root`; it and its folders are made when they are needed.
+    /// The blobs below `root`; folders are created when they are needed.
     pub const fn at(root: PathBuf) -> Self {
         Self { root, shared: None }
     }
 
-    /// The same as a copy of what is shared: what is kept is kept there first, and what is missing is
+    /// Makes the folder a copy of shared blobs: a blob is stored there first, and missing ones are
     /// fetched from there.
     #[must_use]
     pub fn copying(self, shared: Arc<dyn SharedBlobs>) -> Self {
         Self { shared: Some(shared), ..self }
     }
 
-    /// Whether the folder is a copy of what other machines reach.
+    /// Returns true if the folder is a copy of shared blobs.
     pub const fn is_shared(&self) -> bool {
         self.shared.is_some()
     }
 
-    /// Where the bytes of that digest are, if they are there.
+    /// The path at which a blob of that digest lies, if it exists.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         let (shard, rest) = digest.hex().split_at(2);
         self.root.join(shard).join(rest)
     }
 
-    /// Keeps `bytes`, durably, and says what they are called. What is there already is not written
+    /// Stores `bytes` durably. Returns their digest. Bytes that exist already are not written
     /// again.
     ///
     /// # Errors
     ///
-    /// [`BlobError::File`]; nothing is then there under that digest that was not before.
+    /// [`BlobError::File`]; no new blob exists then.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
         self.put_stream(bytes).map(|(digest, _)| digest)
     }
 
-    /// Keeps what a file holds, reading it once. Returns its digest and length in bytes.
+    /// Stores the content of a file, reading it once. Returns its digest and length in bytes.
     ///
     /// # Errors
     ///
@@ -82,7 +84,7 @@ impl Blobs {
         self.put_stream(file)
     }
 
-    /// Keeps what a reader gives until its end. Returns its digest and length in bytes.
+    /// Stores the bytes of a reader up to its end. Returns their digest and length in bytes.
     ///
     /// # Errors
     ///
@@ -92,7 +94,7 @@ impl Blobs {
         let temporary = files::temporary_beside(&self.root.join("blob"));
         let kept = self.copy_in(from, &temporary);
         if kept.is_err() {
-            // It may never have been made; the first error is the one to tell.
+            // The file may never have been created; the first error is the one to report.
             drop(std::fs::remove_file(&temporary));
         }
         kept
@@ -120,7 +122,8 @@ impl Blobs {
         let digest = Digest::from_hash(&hasher.finalize().into());
         let is_here = self.touch(&digest)?;
         if let Some(shared) = &self.shared {
-            // First there: what is here is there, too. It may have been removed there since.
+            // The shared store comes first: a blob here is also there. It may have been removed
+            // there since.
             file.rewind().map_err(failed)?;
             shared.put(&digest, &mut file)?;
         }
@@ -133,7 +136,7 @@ impl Blobs {
         Ok((digest, size_bytes))
     }
 
-    /// Gives a file its place.
+    /// Moves a finished file to its path.
     fn settle(&self, temporary: &Path, digest: &Digest) -> Result<(), BlobError> {
         let path = self.path(digest);
         if let Some(shard) = path.parent().filter(|shard| !shard.is_dir()) {
@@ -144,7 +147,7 @@ impl Blobs {
         Ok(files::sync_folder_of(&path)?)
     }
 
-    /// Copies a blob from where it is shared. `false`: it is not there either.
+    /// Copies a blob from the shared store. Returns false if it is not there either.
     fn fetch(&self, digest: &Digest) -> Result<bool, BlobError> {
         let Some(shared) = &self.shared else { return Ok(false) };
         make_folder(&self.root)?;
@@ -176,8 +179,8 @@ impl Blobs {
         Ok(true)
     }
 
-    /// Opens a blob for reading, and says how long it is. What comes out is not checked: see
-    /// [`Blobs::get`].
+    /// Opens a blob for reading. Returns it with its length in bytes. The bytes are not checked:
+    /// see [`Blobs::get`].
     ///
     /// # Errors
     ///
@@ -198,7 +201,7 @@ impl Blobs {
         Ok((file, size_bytes))
     }
 
-    /// Reads a blob whole and checks that it is what its name says.
+    /// Reads a whole blob and checks its digest.
     ///
     /// # Errors
     ///
@@ -215,7 +218,7 @@ impl Blobs {
         }
     }
 
-    /// Renews blobs that something is about to name. Returns those that are not there.
+    /// Renews blobs that are about to be named. Returns the missing ones.
     ///
     /// # Errors
     ///
@@ -230,7 +233,7 @@ impl Blobs {
         let Some(shared) = &self.shared else { return Ok(missing) };
         let found = shared.touch(digests)?;
         let mut missing: BTreeSet<Digest> = digests.difference(&found).cloned().collect();
-        // Of what was removed there, a copy may be left here.
+        // A copy of a blob that was removed there may be left here.
         for digest in std::mem::take(&mut missing) {
             match File::open(self.path(&digest)) {
                 Ok(mut file) => shared.put(&digest, &mut file)?,
@@ -242,7 +245,7 @@ impl Blobs {
         Ok(missing)
     }
 
-    /// Sets a blob's time to now. `false`: it is not there.
+    /// Sets a blob's modification time to now. Returns false if it does not exist.
     fn touch(&self, digest: &Digest) -> Result<bool, BlobError> {
         let path = self.path(digest);
         if !path.is_file() {
@@ -260,7 +263,7 @@ impl Blobs {
         }
     }
 
-    /// The lock, until it is dropped.
+    /// Takes the lock, which is held until the file is dropped.
     fn lock(&self, how: FlockOperation) -> Result<File, BlobError> {
         let path = self.root.join(LOCK);
         let mut options = OpenOptions::new();
@@ -270,7 +273,7 @@ impl Blobs {
         Ok(file)
     }
 
-    /// The blobs whose digests begin with these two digits.
+    /// Lists the blobs whose digests begin with these two digits.
     ///
     /// # Errors
     ///
@@ -288,7 +291,7 @@ impl Blobs {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             let digest = format!("sha256:{shard}{}", name.to_string_lossy()).parse();
-            // Removed meanwhile, or none of ours.
+            // The file was removed meanwhile, or is no blob.
             let (Ok(digest), Ok(metadata)) = (digest, entry.metadata()) else { continue };
             let touched_at = metadata.modified().map_err(failed)?;
             kept.push(KeptBlob { digest, size_bytes: metadata.len(), touched_at });
@@ -296,15 +299,15 @@ impl Blobs {
         Ok(kept)
     }
 
-    /// Removes those of `unnamed` that were not renewed since `before`. Returns how many, and how
-    /// many bytes. What is shared is left alone.
+    /// Removes those of `unnamed` that were not renewed since `before`. Returns the number of blobs
+    /// and of bytes. Shared blobs are left alone.
     ///
-    /// The caller found out after `before` that nothing names them: what is to be named later is
-    /// renewed first.
+    /// The caller determined after `before` that they have no names: a blob is renewed before it
+    /// gets a new name.
     ///
     /// # Errors
     ///
-    /// [`BlobError::File`]; some are removed then.
+    /// [`BlobError::File`]; some blobs are removed then.
     pub fn sweep(
         &self,
         unnamed: &BTreeSet<Digest>,
@@ -334,7 +337,8 @@ impl Blobs {
         Ok((count, bytes))
     }
 
-    /// Removes what writers that died left unfinished before that time. Returns how many bytes.
+    /// Removes unfinished files of dead writers that are older than `before`. Returns the number of
+    /// bytes.
     ///
     /// # Errors
     ///
@@ -369,11 +373,11 @@ pub struct KeptBlob {
     pub digest: Digest,
     /// Its length.
     pub size_bytes: u64,
-    /// When it was put or renewed last.
+    /// Time at which it was stored or renewed last.
     pub touched_at: SystemTime,
 }
 
-/// Writes to a file, and hashes what it writes.
+/// Writer to a file that hashes the bytes.
 struct Hashing {
     file: File,
     hasher: sha2::Sha256,
@@ -400,25 +404,25 @@ fn file_error(doing: &'static str, path: &Path, source: std::io::Error) -> BlobE
     BlobError::File(RegistryError::File { doing, path: path.to_path_buf(), source })
 }
 
-/// Why bytes could not be kept or found.
+/// Error: bytes could not be stored or found.
 #[derive(Debug, Error)]
 pub enum BlobError {
-    /// There are no bytes of that digest.
+    /// No blob has that digest.
     #[error("no blob {digest}")]
     Missing {
-        /// Which.
+        /// Digest of the blob.
         digest: Digest,
     },
-    /// The bytes are not the ones that were put there.
+    /// The bytes do not have the digest of their name.
     #[error("blob {digest} is damaged: its content has another digest")]
     Damaged {
-        /// Which.
+        /// Digest of the blob.
         digest: Digest,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error(transparent)]
     File(#[from] RegistryError),
-    /// What is shared cannot be reached.
+    /// The shared store cannot be reached.
     #[error("what is shared with other machines cannot be reached")]
     Shared(#[source] Box<crate::Error>),
 }

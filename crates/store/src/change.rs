@@ -1,4 +1,4 @@
-//! Hearing that something was committed, without asking again and again.
+//! Notifications of commits, so that listeners need not poll.
 
 use errand_model::{RunId, Timestamp};
 use tokio::sync::broadcast;
@@ -6,44 +6,44 @@ use tokio::sync::broadcast;
 use crate::document::{DocumentChange, DocumentKind, DocumentWrite};
 use crate::{Admission, Append};
 
-/// What was committed. Hints, not records: one may come twice, late or not at all, so whoever
-/// listens also looks by itself now and then. A receiver that lags has missed some: it looks.
+/// A commit, as a hint: it may come twice, late or not at all, so a listener also polls now and
+/// then. A receiver that lags has missed some and has to poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A run's journal grew.
     Run {
-        /// Which.
+        /// Id of the run.
         run_id: RunId,
         /// The number of its last event.
         seq: u64,
-        /// Whether the run is over with it.
+        /// Whether the run is terminal now.
         is_over: bool,
     },
-    /// Runs wait for a worker, or a worker that could not take one may now.
+    /// Runs wait for a worker, or a worker without room for one may have room now.
     Queued,
-    /// Something is asked of whoever holds a run's lease.
+    /// A request waits for the holder of a run's lease.
     Asked {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// Coordinators are to hear something: documents of that kind are due.
+    /// Turns of coordinators are due: documents of that kind.
     Turn,
     /// A message waits for a run.
     Inbox {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// Another process committed something; what, is not known.
+    /// Another process committed something unknown.
     Elsewhere,
 }
 
-/// Where changes are heard.
+/// Receiver of changes.
 pub type Changes = broadcast::Receiver<Change>;
 
 /// Changes that a slow listener may be behind before it misses some.
 pub(crate) const CHANGES_LIMIT: usize = 4_096;
 
-/// What others may want to hear of an append.
+/// Changes to announce after an append.
 pub(crate) fn of_append(append: &Append) -> Vec<Change> {
     let run = &append.run;
     let is_over = run.status.is_terminal();
@@ -56,7 +56,7 @@ pub(crate) fn of_append(append: &Append) -> Vec<Change> {
     changes
 }
 
-/// What others may want to hear of an admission.
+/// Changes to announce after an admission.
 pub(crate) fn of_admission(admission: &Admission) -> Vec<Change> {
     let run = &admission.run;
     let is_over = run.status.is_terminal();
@@ -70,7 +70,7 @@ pub(crate) fn of_admission(admission: &Admission) -> Vec<Change> {
     changes
 }
 
-/// What others may want to hear of an append and the runs that it admits: each thing once.
+/// Changes to announce after an append and the admissions in its commit, without duplicates.
 pub(crate) fn of_family(parent: &Append, children: &[Admission]) -> Vec<Change> {
     let mut changes = of_append(parent);
     for change in children.iter().flat_map(of_admission) {
@@ -85,8 +85,8 @@ pub(crate) fn of_family(parent: &Append, children: &[Admission]) -> Vec<Change> 
     changes
 }
 
-/// What others may want to hear of documents that were written at `now`; `None`: that is not known,
-/// and what is due some time may be due now.
+/// Changes to announce after documents were written at `now`; `None`: the time is unknown, and
+/// every document with a due time counts as due.
 pub(crate) fn of_documents(writes: &[DocumentWrite], now: Option<Timestamp>) -> Vec<Change> {
     let mut changes = Vec::new();
     for DocumentWrite { kind, key, change, .. } in writes {

@@ -1,5 +1,4 @@
-//! Whether a registry is what it should be: the database, every journal, every projection, every
-//! file.
+//! Check of a registry for consistency: the database, every journal, every projection, every file.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -13,21 +12,21 @@ use crate::problem::{Problem, Report};
 use crate::sqlite::{Inspected, Sqlite};
 use crate::{Error, JournalFile, Registry, Verified, files, rebuild, verify};
 
-/// What to do about files that lack events.
+/// Repair of files that lack events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
-    /// Only tell.
+    /// No repair: problems are only reported.
     Nothing,
-    /// Add what is missing to a journal's file; one that has other events than the database, whose
-    /// journal holds, is put aside and written anew. The database is never changed.
+    /// Adds missing events to a journal's file. A file that has other events than the database's
+    /// intact journal is put aside and written anew. The database is never changed.
     Files,
 }
 
-/// Goes through a whole registry. What was mended is told apart from what is still wrong.
+/// Checks a whole registry. Repaired problems are reported separately.
 ///
 /// # Errors
 ///
-/// If the database cannot be read at all, or a file not be mended.
+/// If the database cannot be read at all, or a file cannot be repaired.
 pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Report, Error> {
     let mut report = Report::default();
     let pragmas = store.pragmas()?;
@@ -48,7 +47,7 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
         match store.inspect(&run_id) {
             Ok(Some(inspected)) => {
                 let holds = check_run(&run_id, &inspected, &mut report.problems);
-                // What is broken mends nothing.
+                // A broken journal cannot repair a file.
                 let repair = if holds { repair } else { Repair::Nothing };
                 let mut found = Vec::new();
                 match check_file(registry, &run_id, &inspected.events, repair, &mut found)? {
@@ -74,7 +73,7 @@ pub fn check(registry: &Registry, store: &Sqlite, repair: Repair) -> Result<Repo
     Ok(report)
 }
 
-/// Compares what is kept of a run with its journal. Whether the journal holds.
+/// Compares the rows of a run with its journal. Returns true if the journal is whole.
 fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>) -> bool {
     let mut head = Head::EMPTY;
     for event in &inspected.events {
@@ -114,14 +113,14 @@ fn check_run(run_id: &RunId, inspected: &Inspected, problems: &mut Vec<Problem>)
     is_whole
 }
 
-/// Whether a file is still as it was found.
+/// Result of the check of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FileState {
     AsFound,
     Mended,
 }
 
-/// Compares a run's file with its journal; nothing is ever taken out of a file.
+/// Compares a run's file with its journal; nothing is ever removed from a file.
 fn check_file(
     registry: &Registry,
     run_id: &RunId,
@@ -157,12 +156,12 @@ fn check_file(
             }
         }
     }
-    // Lines that a killed process left unfinished are no loss where all events are there.
+    // Lines that a killed process left unfinished do not matter if all events are there.
     if missing == 0 && file.is_in_order {
         return Ok(FileState::AsFound);
     }
     let last = file.events.last().map_or(0, |event| event.seq);
-    // What is missing before another one was not left out by somebody who died.
+    // A writer that died leaves events missing at the end of the file only.
     let is_behind = file.is_in_order && usize::try_from(last) == Ok(file.events.len());
     problems.extend(file.problems);
     problems.push(if missing == 0 {
@@ -177,7 +176,7 @@ fn check_file(
         return write_anew(registry, run_id, events).map(|()| FileState::Mended);
     }
     let path = registry.run_events(run_id);
-    // An empty line is none; one that was not finished is closed by it.
+    // Ends an unfinished line; an empty line is ignored by readers.
     let start = if has_torn_line { "\n" } else { "" };
     private()
         .append(true)
@@ -188,11 +187,11 @@ fn check_file(
         .map_err(|source| Error::File { doing: "mend", path, source })
 }
 
-/// Puts a journal's file aside that does not have the events that were written, and writes it anew.
+/// Puts a journal's file with wrong events aside, and writes the file anew.
 fn write_anew(registry: &Registry, run_id: &RunId, events: &[Event]) -> Result<(), Error> {
     let path = registry.run_events(run_id);
     let aside = registry.run_events_damaged(run_id);
-    // What was put aside first is closest to whoever changed it.
+    // The file that was put aside first is closest to the original: keep it.
     if !aside.exists() {
         files::rename(&path, &aside)?;
     }
@@ -204,11 +203,11 @@ fn write_anew(registry: &Registry, run_id: &RunId, events: &[Event]) -> Result<(
     Ok(files::write_atomic(&path, lines.as_bytes(), files::Sync::Yes)?)
 }
 
-/// What `errand verify` says of one run of the registry.
+/// Checks the journal of one run for `errand verify`.
 ///
 /// # Errors
 ///
-/// [`Error::NoRun`], [`Error::Damaged`] where the journal does not hold.
+/// [`Error::NoRun`], [`Error::Damaged`] if the hash chain is broken.
 pub fn verify_run(store: &Sqlite, run_id: &RunId) -> Result<Verified, Error> {
     let Some(inspected) = store.inspect(run_id)? else {
         return Err(Error::NoRun { run_id: run_id.clone() });

@@ -1,59 +1,59 @@
-//! Failed runs whose attempts are spent, and what became of them.
+//! Dead letters: failed runs without attempts left, and their fates.
 
 use errand_model::{RunId, Timestamp};
 
 use crate::Namespaces;
 
-/// A failed run whose attempts are spent.
+/// A failed run without attempts left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// Which run.
+    /// Id of the run.
     pub run_id: RunId,
     /// The run's name, where it has one.
     pub name: Option<String>,
     /// The agent's name.
     pub agent: String,
-    /// When the last attempt failed.
+    /// Time at which the last attempt failed.
     pub at: Timestamp,
-    /// How many attempts were made.
+    /// Number of attempts made.
     pub attempts: u32,
     /// The last error's code.
     pub code: String,
     /// The last error in one line.
     pub message: String,
-    /// The step at which the last attempt failed; `None`: at none.
+    /// The step at which the last attempt failed; `None`: outside of any step.
     pub step: Option<String>,
-    /// What became of it.
+    /// Its fate.
     pub fate: Fate,
 }
 
-/// What became of a dead letter.
+/// Fate of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// Nothing yet.
+    /// Unsettled.
     Open,
-    /// A run does it again; the last one, if several do.
+    /// A new run repeats it; the latest one, if several do.
     Redriven {
-        /// Which.
+        /// Id of the new run.
         run_id: RunId,
-        /// Since when.
+        /// Time of the redrive.
         at: Timestamp,
     },
-    /// Somebody does not want it done again.
+    /// A person decided not to redrive it.
     Discarded {
-        /// When.
+        /// Time of the decision.
         at: Timestamp,
-        /// Who, where that is known.
+        /// Person who decided, if known.
         by: Option<String>,
     },
 }
 
-/// Which dead letters to list. All that is given must hold.
+/// Filter of dead letters. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct DeadLetterFilter {
-    /// Whose runs.
+    /// Namespaces whose runs are selected.
     pub namespaces: Namespaces,
-    /// Also those that were redriven or discarded.
+    /// Redriven and discarded ones too.
     pub settled: bool,
     /// Only that run.
     pub run_id: Option<RunId>,
@@ -61,19 +61,19 @@ pub struct DeadLetterFilter {
     pub agent: Option<String>,
     /// Only runs whose last error has that code.
     pub code: Option<String>,
-    /// Only runs that died at that moment or later.
+    /// Only runs that failed at that moment or later.
     pub since: Option<Timestamp>,
-    /// Only runs that died before.
+    /// Only runs that failed before that moment.
     pub before: Option<Timestamp>,
 }
 
-/// Somebody does not want a dead letter done again.
+/// Decision not to redrive a dead letter.
 #[derive(Clone, Debug)]
 pub struct Discard {
-    /// Which.
+    /// Id of the run.
     pub run_id: RunId,
-    /// Who, where that is known.
+    /// Person who decides, if known.
     pub by: Option<String>,
-    /// When.
+    /// Time of the decision.
     pub at: Timestamp,
 }

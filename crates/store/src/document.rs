@@ -1,9 +1,10 @@
-//! What a server keeps beside runs: registered agents, schedules, keys, deliveries.
+//! Documents: records of a server beside runs, such as registered agents, schedules, keys and
+//! deliveries.
 //!
-//! One small mechanism for all of them: JSON by kind, namespace and key, changed by comparing and
-//! setting its revision, and found when it is due. A change can be part of the commit that admits a
-//! run or appends to one, so that a schedule's slot and the run it fires happen together or not at
-//! all. What the JSON means is its owner's business.
+//! A document is JSON under a kind, a namespace and a key; it is changed by compare-and-set of its
+//! revision, and can be found by its due time. A change can be part of the commit that admits a run
+//! or appends to one, so that a schedule's slot and the run that it fires are committed together or
+//! not at all. This crate does not interpret the JSON.
 
 use async_trait::async_trait;
 use errand_model::Timestamp;
@@ -11,14 +12,14 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// What a document is about.
+/// Kind of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DocumentKind {
-    /// A registered agent: which of its versions is the current one.
+    /// A registered agent: its current version.
     Agent,
-    /// One version of a registered agent; `<agent>@<version>`.
+    /// A version of a registered agent; key `<agent>@<version>`.
     AgentVersion,
-    /// Where the archive of a parcel is; the parcel's digest.
+    /// Location of the archive of a parcel; key: the parcel's digest.
     Parcel,
     /// An API key, by its public part.
     ApiKey,
@@ -26,32 +27,33 @@ pub enum DocumentKind {
     Schedule,
     /// A hook: requests to it fire runs.
     Hook,
-    /// What became of a request to a hook.
+    /// Result of a request to a hook.
     HookDelivery,
-    /// A report that is to be delivered.
+    /// A report to be delivered.
     Callback,
-    /// A try to deliver a report.
+    /// An attempt to deliver a report.
     CallbackDelivery,
-    /// Where reports go, and how that went lately.
+    /// A destination of reports, with the results of recent deliveries.
     CallbackTarget,
-    /// A worker: what it has and does.
+    /// A worker: its resources and its runs.
     Worker,
-    /// What an administrator did.
+    /// An entry of the audit log: an action of an administrator.
     Audit,
-    /// A run in which something is due that nobody supervises: it is out of time in the queue, or an
-    /// answer that it waits for is. The run's id.
+    /// A deadline of a run that has no supervisor: the end of its time in the queue, or of its wait
+    /// for an answer. Key: the run's id.
     Deadline,
-    /// How far something went through the runs that are over.
+    /// Position of a pass over the terminal runs.
     Trail,
-    /// What a coordinator is to hear: `<coordinator>/<what it is about>`. Gone once it heard it.
+    /// A turn of a coordinator: news that it has to process; key `<coordinator>/<subject>`. Removed
+    /// once it is processed.
     Turn,
-    /// A message for a child of a coordinator that waits for it: `<child>/<number>`. Gone once the
-    /// child has it.
+    /// A message for a child of a coordinator that waits for it; key `<child>/<number>`. Removed
+    /// once the child has it.
     Inbox,
 }
 
 impl DocumentKind {
-    /// The word under which it is kept.
+    /// The word under which the kind is stored.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Agent => "agent",
@@ -74,91 +76,91 @@ impl DocumentKind {
     }
 }
 
-/// A document as it is kept.
+/// A document as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Document {
-    /// What it is about.
+    /// Kind of the document.
     pub kind: DocumentKind,
-    /// Whose it is; `None`: the default namespace's.
+    /// Namespace; `None`: the default one.
     pub namespace: Option<String>,
     /// Its name within kind and namespace.
     pub key: String,
     /// From 1; grows with each change.
     pub revision: u64,
-    /// When somebody has to look at it; `None`: never.
+    /// Time at which it is due; `None`: never.
     pub due_at: Option<Timestamp>,
-    /// What it says.
+    /// Content.
     pub body: Value,
 }
 
 /// A change of one document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentWrite {
-    /// What it is about.
+    /// Kind of the document.
     pub kind: DocumentKind,
-    /// Whose it is.
+    /// Namespace; `None`: the default one.
     pub namespace: Option<String>,
     /// Its name.
     pub key: String,
-    /// What has to be there.
+    /// Required present state.
     pub expect: Expect,
-    /// What is there afterwards.
+    /// State after the change.
     pub change: DocumentChange,
 }
 
-/// What has to be there for a change to be made.
+/// Required state of a document for a change to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Whatever there is.
+    /// Any state.
     Anything,
-    /// Nothing.
+    /// No document.
     Absent,
     /// The document with that revision.
     Revision(u64),
 }
 
-/// What is there after a change.
+/// State of a document after a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DocumentChange {
-    /// This; its revision is one more than before, or 1.
+    /// This content; the revision is one more than before, or 1.
     Put {
-        /// What it says.
+        /// Content.
         body: Value,
-        /// When somebody has to look at it.
+        /// Time at which it is due; `None`: never.
         due_at: Option<Timestamp>,
     },
-    /// Nothing.
+    /// No document.
     Remove,
 }
 
-/// Whose things are meant.
+/// Filter of namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Namespaces {
-    /// Everyone's.
+    /// All namespaces.
     #[default]
     All,
-    /// One namespace's; `None`: the default one's.
+    /// The given namespace; `None`: the default one.
     One(Option<String>),
 }
 
-/// Which documents to list.
+/// Filter of documents.
 #[derive(Clone, Debug)]
 pub struct DocumentQuery {
-    /// What they are about.
+    /// Kind of the documents.
     pub kind: DocumentKind,
-    /// Whose.
+    /// Namespaces of the documents.
     pub namespaces: Namespaces,
-    /// Only keys that begin with it.
+    /// Only keys that begin with this prefix.
     pub prefix: String,
-    /// In which order of (namespace, key).
+    /// Order by (namespace, key).
     pub order: DocumentOrder,
-    /// Those after that namespace and key in the list; `None`: from the first on.
+    /// Documents after that namespace and key in the list; `None`: from the first on.
     pub after: Option<(Option<String>, String)>,
-    /// At most so many.
+    /// Upper bound on the number of documents.
     pub limit: u32,
 }
 
-/// How documents are listed.
+/// Order of a list of documents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DocumentOrder {
     /// The smallest namespace and key first; the default namespace before all others.
@@ -167,21 +169,21 @@ pub enum DocumentOrder {
     Descending,
 }
 
-/// What a [`crate::Store`] knows of documents.
+/// Documents of a [`crate::Store`].
 #[async_trait]
 pub trait DocumentStore {
     /// Makes all changes in one commit, or none of them.
     ///
     /// # Errors
     ///
-    /// [`Error::DocumentChanged`] for the first document that is not what was expected.
+    /// [`Error::DocumentChanged`] for the first document that is not in the expected state.
     async fn write_documents(&self, writes: Vec<DocumentWrite>) -> Result<(), Error>;
 
-    /// One document; `None` if there is none.
+    /// Reads one document; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn document(
         &self,
         kind: DocumentKind,
@@ -189,18 +191,19 @@ pub trait DocumentStore {
         key: &str,
     ) -> Result<Option<Document>, Error>;
 
-    /// Documents by namespace and key.
+    /// Lists documents by namespace and key.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn documents(&self, query: &DocumentQuery) -> Result<Vec<Document>, Error>;
 
-    /// Documents of all namespaces that are due by `now`, the longest due first, at most `limit`.
+    /// Lists documents of all namespaces that are due by `now`, the longest due first, at most
+    /// `limit`.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn due_documents(
         &self,
         kind: DocumentKind,

@@ -1,4 +1,4 @@
-//! What can go wrong in a store.
+//! Errors of a store.
 
 use std::path::PathBuf;
 
@@ -8,45 +8,45 @@ use thiserror::Error;
 use crate::dead_letter::{DeadLetter, Fate};
 use crate::registry::RegistryError;
 
-/// Why a step of the store did not happen. Nothing of it did.
+/// Error: a step of the store did not happen. Nothing was changed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// There is no such run.
     #[error("no run {run_id}")]
     NoRun {
-        /// Which.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// The writer was superseded: whatever it supervises must stop.
+    /// The writer was superseded: it must stop its agent process.
     #[error("lease {epoch} of run {run_id} is not in force (lease {current} is)")]
     Fenced {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
         /// The writer's lease.
         epoch: u64,
         /// The last lease.
         current: u64,
     },
-    /// The journal does not end where the caller believed: load the run again.
+    /// The journal does not end where the caller expected: load the run again.
     #[error("the journal of run {run_id} ends at {found}, not at {expected}")]
     Conflict {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Where the caller believed it ends.
+        /// Number of the journal's last event that the caller expected.
         expected: u64,
-        /// Where it ends.
+        /// Number of the journal's last event.
         found: u64,
     },
     /// The run is terminal.
     #[error("run {run_id} is over")]
     Sealed {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// The run is not terminal.
     #[error("run {run_id} is still live")]
     Live {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// The idempotency key was used for a different request.
@@ -54,67 +54,67 @@ pub enum Error {
     IdempotencyConflict {
         /// The key.
         key: String,
-        /// Whose it is.
+        /// Id of the run that used the key.
         run_id: RunId,
     },
     /// The run is no dead letter.
     #[error("run {run_id} is no dead letter")]
     NoDeadLetter {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// The dead letter was redriven or discarded already.
     #[error("dead letter {} was {} already", letter.run_id, settled(&letter.fate))]
     Settled {
-        /// As it is.
+        /// The dead letter with its fate.
         letter: Box<DeadLetter>,
     },
     /// A session was changed meanwhile.
     #[error("session {session_id:?} has revision {found}, not {seen}")]
     Revision {
-        /// Which session.
+        /// Id of the session.
         session_id: String,
-        /// What the caller had seen.
+        /// Revision that the caller had read.
         seen: u64,
-        /// What it is.
+        /// Present revision.
         found: u64,
     },
-    /// A document is not what it was when it was looked at.
+    /// A document has changed since it was read.
     #[error("the {kind} {key:?} was changed meanwhile")]
     DocumentChanged {
-        /// What it is about.
+        /// Kind of the document.
         kind: &'static str,
         /// Its name.
         key: String,
     },
-    /// A run that is to be taken in is here already, with another journal.
+    /// A run to be imported is here already, with another journal.
     #[error("run {run_id} is here already, with another journal")]
     OtherJournal {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// Another run has the turn in the session, and this one is not to wait.
+    /// Another run has the turn in the session, and the refused run may not wait.
     #[error("run {run_id} has the turn in session {session_id:?}")]
     SessionBusy {
-        /// Which session.
+        /// Id of the session.
         session_id: String,
-        /// Who has the turn.
+        /// Id of the run that has the turn.
         run_id: RunId,
     },
     /// A session is used by a run that is not over.
     #[error("run {run_id} uses session {session_id:?} and is not over")]
     SessionInUse {
-        /// Which session.
+        /// Id of the session.
         session_id: String,
-        /// Who uses it.
+        /// Id of the run that uses it.
         run_id: RunId,
     },
-    /// A run's rows do not make sense.
+    /// A run's rows are inconsistent.
     #[error("run {run_id} is damaged in the registry: {reason}")]
     Damaged {
-        /// Which run, as far as it can be read.
+        /// Id of the run, as far as it can be read.
         run_id: String,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// The registry was written by a newer program.
@@ -124,7 +124,7 @@ pub enum Error {
         path: PathBuf,
         /// Its schema.
         found: u32,
-        /// The newest this program knows.
+        /// The newest schema that this program knows.
         known: u32,
     },
     /// The registry is no SQLite database, or a broken one.
@@ -132,16 +132,16 @@ pub enum Error {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// Message of SQLite.
         reason: String,
     },
     /// There is no registry.
     #[error("no registry at {path}", path = path.display())]
     Missing {
-        /// Where one was looked for.
+        /// Path at which the registry was looked for.
         path: PathBuf,
     },
-    /// The runs whose files are here are in a database of a server.
+    /// The runs whose files are here are stored in the database of a server.
     #[error("the runs of {root} are in a database, and not in this folder", root = root.display())]
     Elsewhere {
         /// The registry's folder.
@@ -150,7 +150,7 @@ pub enum Error {
     /// The database is gone, but the files of its runs are here: it can be rebuilt from them.
     #[error("the registry {path} is gone, but the files of its runs are here", path = path.display())]
     Lost {
-        /// Where the database was.
+        /// Path of the lost database.
         path: PathBuf,
     },
     /// The disk is full.
@@ -165,63 +165,63 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// Others kept the registry busy for the whole of [`crate::sqlite::BUSY_LIMIT`].
+    /// Other processes kept the registry busy for the whole of [`crate::sqlite::BUSY_LIMIT`].
     #[error("the registry {path} stayed busy", path = path.display())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// Anything else of the database.
+    /// Any other error of SQLite.
     #[error("the registry failed while it {doing}")]
     Database {
-        /// What it did.
+        /// Operation that failed.
         doing: &'static str,
-        /// Why it failed.
+        /// Error of SQLite.
         #[source]
         source: rusqlite::Error,
     },
-    /// The URL of a database is none.
+    /// The URL of a database is invalid.
     #[error("the database's URL is wrong: {reason}")]
     Address {
-        /// What is wrong; never the password.
+        /// Description of the fault, without the password.
         reason: String,
     },
-    /// A database that another program changed, or that this one has to change first.
+    /// The database has a schema of another program version, or one that has to be migrated first.
     #[error("the database has schema {found}; this program needs schema {known}")]
     OtherSchema {
         /// Its schema; 0: none.
         found: u32,
-        /// What this program needs.
+        /// Schema that this program needs.
         known: u32,
     },
     /// The database could not be reached for a while, or refused to answer for now.
     #[error("cannot reach {database}: {reason}")]
     Unreachable {
-        /// Where it is, without the password.
+        /// Address of the database, without the password.
         database: String,
-        /// What happened last.
+        /// Last error.
         reason: String,
     },
-    /// Anything else of a database server.
+    /// Any other error of a PostgreSQL server.
     #[error("the database failed while it {doing}: {reason}")]
     Postgres {
-        /// What it did.
+        /// Operation that failed.
         doing: &'static str,
-        /// What the server says.
+        /// Message of the server.
         reason: String,
     },
-    /// A file beside the registry.
+    /// An operation on a file beside the registry failed.
     #[error("cannot {doing} {path}", path = path.display())]
     File {
-        /// What was tried.
+        /// Operation that failed, a verb.
         doing: &'static str,
-        /// With which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// A file beside the registry that is not what it should be.
+    /// A file beside the registry is not as it should be.
     #[error(transparent)]
     Beside(RegistryError),
     /// The writer thread is gone: a bug, or the process is ending.

@@ -1,7 +1,7 @@
-//! Who may write a journal, and where it has to go on: one rule for every place that keeps runs.
+//! Fencing: the check that a writer may append to a journal, and that its events continue it. The
+//! rule is the same for every store.
 //!
-//! Deliberately absent: how a run is looked up, and locked while it is looked at. That is each
-//! store's own.
+//! Deliberately absent: loading and locking of the run's row. Each store has its own.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use errand_model::{Head, RunId};
 
 use crate::{Admission, Append, Error};
 
-/// How a run stands at the moment at which it is to be written.
+/// State of a run at the moment of a write.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     /// The last lease's number.
@@ -18,19 +18,19 @@ pub(crate) struct Standing {
     /// The number of the lease in force.
     pub(crate) leased: Option<u64>,
     pub(crate) is_over: bool,
-    /// Where its journal ends.
+    /// End of its journal.
     pub(crate) head: Head,
 }
 
 impl Standing {
-    /// Whether these very events were appended already, by a commit of which its caller does not
-    /// know: the disk can fail after it, the connection in it. The hash says that all of the journal
-    /// is the same.
+    /// Returns true if these very events were appended already, by a commit whose answer was lost
+    /// to a failing disk or connection. The equal hash proves that the whole journal is the same.
     pub(crate) fn is_made(&self, append: &Append) -> bool {
         append.head == self.head && append.fence.epoch == self.epoch && !append.events.is_empty()
     }
 
-    /// Refuses whoever does not hold the lease in force, is late, or does not continue the journal.
+    /// Refuses a writer that does not hold the lease in force, or whose events do not continue the
+    /// journal.
     pub(crate) fn check_held(&self, append: &Append) -> Result<(), Error> {
         let epoch = append.fence.epoch;
         if epoch == self.epoch && !self.is_over && self.leased != Some(epoch) {
@@ -39,7 +39,7 @@ impl Standing {
         self.check_head(append)
     }
 
-    /// Refuses to write what somebody holds; otherwise as [`Standing::check_held`].
+    /// Refuses an append to a run under a lease; otherwise as [`Standing::check_held`].
     pub(crate) fn check_at_rest(&self, append: &Append) -> Result<(), Error> {
         if self.leased.is_some() {
             return Err(self.fenced(append));
@@ -47,7 +47,8 @@ impl Standing {
         self.check_head(append)
     }
 
-    /// As [`Standing::check_at_rest`], but for the one who lets go of the lease with these events.
+    /// As [`Standing::check_at_rest`], except for a holder that releases the lease with these
+    /// events.
     pub(crate) fn check_released(&self, append: &Append) -> Result<(), Error> {
         let ends_lease = append.release || append.run.status.is_terminal();
         if ends_lease && self.leased.is_some() {
@@ -56,7 +57,8 @@ impl Standing {
         self.check_at_rest(append)
     }
 
-    /// Refuses whoever is late, whether a lease is in force or not.
+    /// Refuses a superseded writer and events that do not continue the journal, with or without a
+    /// lease in force.
     fn check_head(&self, append: &Append) -> Result<(), Error> {
         let run_id = &append.run.id;
         if append.fence.epoch != self.epoch {
@@ -79,7 +81,7 @@ impl Standing {
     }
 }
 
-/// Refuses events that do not hold together: a bug of whoever made them, caught before it is kept.
+/// Refuses events that do not form a chain: a bug of the caller, found before they are stored.
 pub(crate) fn verify(
     run_id: &RunId,
     mut head: Head,

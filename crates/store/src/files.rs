@@ -1,4 +1,4 @@
-//! Reading and writing the files beside the database: atomically, within bounds, never through a
+//! Reading and writing of the files beside the database: atomically, within bounds, never through a
 //! link.
 
 use std::fs::{File, OpenOptions};
@@ -10,24 +10,25 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::Registry;
 use crate::registry::RegistryError;
 
-/// Whether a write has to survive a loss of power.
+/// Whether a write has to survive a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// The content is on the disk before the file has its name, and the name before the call ends.
     Yes,
-    /// The operating system writes it when it likes. The file is never seen half written.
+    /// The operating system writes the content later. Readers never see half of it.
     No,
 }
 
-/// Agents' inputs, outputs and conversations are their user's.
+/// Mode of files: inputs, outputs and conversations of agents are private to their user.
 const PRIVATE_FILE: u32 = 0o600;
-/// What the kernel says of a link where none may be followed.
+/// Error number of the kernel for a link where none may be followed (`ELOOP`).
 const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
 
-/// Tells two temporary files of one process apart.
+/// Distinguishes temporary files of one process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// Gives the file `path` the content `bytes`: whoever reads sees the old or the new, never a part.
+/// Replaces the content of `path` by `bytes`: a reader sees the old or the new content, never a
+/// part.
 ///
 /// # Errors
 ///
@@ -38,7 +39,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Registr
         .and_then(|()| rename(&temporary, path))
         .and_then(|()| if sync == Sync::Yes { sync_folder_of(path) } else { Ok(()) });
     if written.is_err() {
-        // It may never have been made; the first error is the one to tell.
+        // The file may never have been created; the first error is the one to report.
         drop(std::fs::remove_file(&temporary));
     }
     written
@@ -51,7 +52,7 @@ pub(crate) fn private() -> OpenOptions {
     options
 }
 
-/// A name in the same folder that nobody else uses.
+/// Returns an unused name in the folder of `path`.
 pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +74,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), RegistryError> {
     })
 }
 
-/// Makes the names in the folder of `path` survive a loss of power.
+/// Makes the names in the folder of `path` survive a power failure.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), RegistryError> {
     let folder = path.parent().unwrap_or(path);
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(|source| RegistryError::File {
@@ -104,7 +105,7 @@ pub fn read(
         return Err(too_long(size_bytes));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).unwrap_or(0));
-    // It may grow while it is read: the bound holds all the same.
+    // The file may grow while it is read: the bound holds nevertheless.
     std::io::Read::by_ref(&mut file)
         .take(limit_bytes + 1)
         .read_to_end(&mut bytes)
@@ -116,8 +117,8 @@ pub fn read(
     Ok(Some(bytes))
 }
 
-/// Opens a plain file of the registry for reading, and says how long it is; `None` if there is
-/// none.
+/// Opens a plain file of the registry for reading. Returns it with its length in bytes; `None` if
+/// there is none.
 ///
 /// # Errors
 ///
@@ -128,7 +129,7 @@ pub fn open(registry: &Registry, path: &Path) -> Result<Option<(File, u64)>, Reg
         let (path, root) = (path.to_path_buf(), registry.root().to_path_buf());
         return Err(RegistryError::Outside { path, root });
     }
-    // Not blocking: a pipe that lies there must not hang whoever lists runs.
+    // Non-blocking: a pipe at that path must not hang the reader.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let custom = i32::try_from(flags.bits()).unwrap_or(0);
     let file = match OpenOptions::new().read(true).custom_flags(custom).open(path) {
@@ -146,14 +147,14 @@ pub fn open(registry: &Registry, path: &Path) -> Result<Option<(File, u64)>, Reg
     Ok(Some((file, metadata.len())))
 }
 
-/// Whether the folder that `path` is in lies in the registry once links and `..` are resolved.
+/// Returns true if the folder of `path` lies in the registry once links and `..` are resolved.
 fn is_inside(registry: &Registry, path: &Path) -> bool {
     let Ok(root) = registry.root().canonicalize() else {
         return path.starts_with(registry.root());
     };
     match path.parent().map(Path::canonicalize) {
         Some(Ok(folder)) => folder.starts_with(root),
-        // A folder that is not there holds nothing to be read.
+        // A folder that does not exist holds no file to be read.
         Some(Err(_)) => path.starts_with(registry.root()),
         None => false,
     }

@@ -1,7 +1,7 @@
-//! The last word of whoever ends a run, written before its last commit.
+//! Terminal snapshot: the last events of a run in a file, written before the commit that ends it.
 //!
-//! If that process dies between the two, whoever finds the run takes its end from here. A
-//! snapshot that does not fit the run's journal exactly says nothing about it.
+//! If the writing process dies before the commit, a reconciler takes the run's end from the
+//! snapshot. A snapshot that does not continue the run's journal exactly is ignored.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -17,29 +17,29 @@ use crate::Registry;
 use crate::files::{self, Sync};
 use crate::registry::RegistryError;
 
-/// The form of the file.
+/// Version of the file's format.
 const SCHEMA: u32 = 1;
 
-/// A last commit has a handful of events of at most 32 KiB of data each.
+/// A last commit has a few events of at most 32 KiB of data each.
 const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// The events with which a run ends.
+/// The events that end a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinalSnapshot {
-    /// Which run.
+    /// Id of the run.
     pub run_id: RunId,
     /// Its last attempt.
     pub attempt: u32,
     /// The lease of that attempt.
     pub epoch: u64,
-    /// Where the journal ended before.
+    /// End of the journal before `events`.
     pub head_before: Head,
-    /// What follows; the last event is a terminal one, or the last attempt ends with them.
+    /// The last events; they end with a terminal event or with the end of the last attempt.
     pub events: Vec<Event>,
 }
 
 impl FinalSnapshot {
-    /// Writes it; with [`Sync::Yes`] so that it survives a loss of power.
+    /// Writes the snapshot; with [`Sync::Yes`] it survives a power failure.
     ///
     /// # Errors
     ///
@@ -49,8 +49,8 @@ impl FinalSnapshot {
         files::write_atomic(&path, &self.text(&path)?, sync)
     }
 
-    /// Writes it into space that a file at `reserve` holds, which becomes the snapshot: a full disk
-    /// does not matter. What the file holds beyond the snapshot is free then.
+    /// Writes the snapshot into the file at `reserve`, which becomes the snapshot: this works on a
+    /// full disk. Space of the file beyond the snapshot is freed.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl FinalSnapshot {
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`] if what lies there cannot be used.
+    /// [`SnapshotError`] if the file cannot be used.
     pub fn read(registry: &Registry, run_id: &RunId) -> Result<Option<Self>, SnapshotError> {
         let path = registry.run_final(run_id);
         let Some(text) = files::read(registry, &path, LIMIT_BYTES)? else {
@@ -126,7 +126,7 @@ impl FinalSnapshot {
         Ok(Some(Self { run_id, attempt, epoch, head_before, events }))
     }
 
-    /// Forgets a run's snapshot; one that is not there is forgotten already.
+    /// Removes a run's snapshot, if there is one.
     ///
     /// # Errors
     ///
@@ -150,37 +150,37 @@ struct Document {
     attempt: u32,
     epoch: u64,
     head_before: Head,
-    /// In the form of `events.jsonl`.
+    /// Events in the format of `events.jsonl`.
     events: Vec<Box<RawValue>>,
 }
 
-/// Why a snapshot says nothing.
+/// Error: a snapshot cannot be used.
 #[derive(Debug, Error)]
 pub enum SnapshotError {
-    /// It cannot be read, or was changed.
+    /// The file cannot be parsed, or was changed.
     #[error("the final snapshot of run {run_id} is damaged: {reason}")]
     Damaged {
-        /// Whose it should be.
+        /// Id of the run whose snapshot was expected.
         run_id: RunId,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// A newer program wrote it.
     #[error("the final snapshot of run {run_id} has schema {found}; this program knows {known}")]
     Newer {
-        /// Whose it is.
+        /// Id of the run.
         run_id: RunId,
-        /// Its form.
+        /// Format version of the file.
         found: u32,
-        /// What this program reads.
+        /// Format version that this program reads.
         known: u32,
     },
-    /// It is another run's: copied, or renamed.
+    /// The snapshot belongs to another run: the file was copied or renamed.
     #[error("the final snapshot of run {run_id} is of run {of}")]
     Foreign {
-        /// Whose it should be.
+        /// Id of the run whose snapshot was expected.
         run_id: RunId,
-        /// Whose it is.
+        /// Id of the run to which the snapshot belongs.
         of: RunId,
     },
     /// The file cannot be read.

@@ -1,7 +1,7 @@
-//! A journal as a file of lines, read back.
+//! Reader of a journal's file of lines.
 //!
-//! Several processes may have written it, and one may have died in the middle of a line: lines are
-//! put in order, doubles dropped, and what is no event is told and left out.
+//! Several processes may have written the file, and one may have died in the middle of a line:
+//! events are sorted, duplicates dropped, and lines that are no events are reported and left out.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _};
@@ -14,21 +14,21 @@ use crate::problem::Problem;
 use crate::registry::RegistryError;
 use crate::{Registry, files};
 
-/// The longest journal that is read back from a file: a bound against files that are none.
+/// Length limit of a journal's file: a bound against files that are none.
 const LIMIT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-/// The longest line that is read as an event; an event's data is bounded far below.
+/// Length limit of a line; an event's data is bounded far below.
 const LINE_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
-/// Lines that are no events, after which the rest of a file is not read: it is no journal.
+/// Limit of lines that are no events: the file is no journal then, and the rest is not read.
 const PROBLEMS_LIMIT: usize = 10_000;
 
-/// What a file of events holds.
+/// Contents of a file of events.
 #[derive(Debug, Default)]
 pub struct JournalFile {
     /// By `seq`, each once.
     pub events: Vec<Event>,
     /// Lines that could not be used.
     pub problems: Vec<Problem>,
-    /// Whether each event stands behind those that were before it, or is another one's double.
+    /// Whether each event follows those with smaller numbers, or repeats an earlier one.
     pub is_in_order: bool,
 }
 
@@ -46,7 +46,7 @@ impl JournalFile {
         if size_bytes > LIMIT_BYTES {
             return Err(RegistryError::TooLong { path, size_bytes, limit_bytes: LIMIT_BYTES });
         }
-        // It may grow while it is read: the bound holds all the same.
+        // The file may grow while it is read: the bound holds nevertheless.
         let from = BufReader::new(file.take(LIMIT_BYTES));
         Self::of(&path, from, Some(run_id)).map_err(|source| RegistryError::File {
             doing: "read",
@@ -55,14 +55,14 @@ impl JournalFile {
         })
     }
 
-    /// Reads the text of a file; `run_id` says whose events belong there, if that is known
-    /// beforehand: otherwise it is the run of the first event.
+    /// Reads the text of a file; `run_id` is the run whose events belong there; `None`: the run of
+    /// the first event.
     pub fn parse(path: &Path, text: &[u8], run_id: Option<&RunId>) -> Self {
         // Bytes in memory can always be read.
         Self::of(path, text, run_id).unwrap_or_default()
     }
 
-    /// Reads lines up to their end, or up to the first that is longer than any event.
+    /// Reads all lines, or those before the first that exceeds the limit.
     fn of(path: &Path, mut from: impl BufRead, run_id: Option<&RunId>) -> std::io::Result<Self> {
         let mut reader = Reader {
             path: path.to_path_buf(),
@@ -118,7 +118,8 @@ impl Reader {
         if *run_id == event.run_id {
             let last = self.events.last_key_value().map_or(0, |(last, _)| *last);
             self.is_in_order &= event.seq > last || self.events.contains_key(&event.seq);
-            // Of two with one number the first stays: a later one cannot replace what was written.
+            // Of two events with one number the first counts: a later one cannot replace a written
+            // event.
             self.events.entry(event.seq).or_insert(event);
         } else {
             let path = self.path.clone();

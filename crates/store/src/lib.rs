@@ -1,8 +1,8 @@
-//! Where runs are kept: the journal, its projections, leases, the queue, requests, blobs.
+//! Storage of runs: the journal, its projections, leases, the queue, requests, blobs.
 //!
-//! [`Store`] is the seam: SQLite in a folder, PostgreSQL for many machines, one conformance suite for
-//! both. Each method is one atomic step; no transaction leaves this crate, and nothing is
-//! decided here: what may happen to a run is the model's business.
+//! [`Store`] is the interface; SQLite in a folder and PostgreSQL for many machines implement it,
+//! and one conformance suite tests both. Each method is one atomic step; no transaction leaves this
+//! crate. Deliberately absent: rules about runs. The model decides; this crate stores.
 
 mod blob;
 mod change;

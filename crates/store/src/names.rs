@@ -1,6 +1,6 @@
-//! Names: which blobs and parcels the journals, documents and sessions of a registry stand on.
+//! Names: references of journals, documents and sessions of a registry to blobs and parcels.
 //!
-//! A blob or parcel that nothing names may be removed. Tables of names are a projection of the
+//! A blob or parcel without a name may be removed. Tables of names are a projection of the
 //! journals, written in the commit of the events. Deliberately absent: removing anything.
 
 use std::collections::BTreeSet;
@@ -11,12 +11,13 @@ use serde_json::Value;
 
 use crate::{DocumentKind, Error};
 
-/// What a digest begins with.
+/// Prefix of a digest.
 const PREFIX: &str = "sha256:";
 /// Hexadecimal digits of a digest.
 const DIGITS: usize = 64;
 
-/// Documents whose text may name blobs or parcels. Others are of what was done, and keep nothing.
+/// Documents whose text may name blobs or parcels. Others are records of past actions, and keep
+/// nothing.
 pub(crate) const NAMING_KINDS: [DocumentKind; 8] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
@@ -37,44 +38,44 @@ pub struct Name {
     pub is_parcel: bool,
 }
 
-/// What a [`crate::Store`] knows of names.
+/// Names in a [`crate::Store`].
 #[async_trait]
 pub trait NameStore {
-    /// The names in the journal of one run, by digest; empty if there is no such run.
+    /// Lists the names in the journal of one run, by digest; empty if there is no such run.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn names_of_run(&self, run_id: &RunId) -> Result<Vec<Name>, Error>;
 
-    /// Those of `digests` that the journal of any run names.
+    /// Returns those of `digests` that the journal of any run names.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn named(&self, digests: &[Digest]) -> Result<BTreeSet<Digest>, Error>;
 
-    /// All parcels that the journals of runs name.
+    /// Returns all parcels that the journals of runs name.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn named_parcels(&self) -> Result<BTreeSet<Digest>, Error>;
 
-    /// Digests in what outlives runs or is not in a journal yet: documents, sessions, requests,
-    /// inventories of agents.
+    /// Returns the digests in texts outside of journals: documents, sessions, requests, inventories
+    /// of agents.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn named_elsewhere(&self) -> Result<BTreeSet<Digest>, Error>;
 
-    /// Reads the journals of up to `limit` runs that are older than the table of names, and takes
-    /// their names in. Returns how many such runs are left.
+    /// Adds the names in the journals of up to `limit` runs that are older than the table of names.
+    /// Returns how many such runs are left.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn index_names(&self, limit: u32) -> Result<u64, Error>;
 }
 
@@ -85,7 +86,7 @@ pub fn names_of(event: &Event) -> Vec<Name> {
     names_in(&event.kind, &event.data)
 }
 
-/// The same of an event of that kind and data.
+/// Returns the blobs and parcels that an event of that kind and data names.
 pub(crate) fn names_in(kind: &str, data: &str) -> Vec<Name> {
     let mut names: Vec<Name> = Vec::new();
     if kind == "bom.pinned" || !data.contains("\"sha256:") {
@@ -104,7 +105,7 @@ pub(crate) fn names_in(kind: &str, data: &str) -> Vec<Name> {
     names
 }
 
-/// The blobs that an event's data stands on: payloads that are too long for it, artifacts,
+/// Returns the blobs that an event's data refers to: payloads too long for the event, artifacts,
 /// inventories.
 pub fn blobs_of(event: &Event) -> Vec<Digest> {
     if !event.data.contains("\"sha256:") {
@@ -124,7 +125,8 @@ fn blobs_in(kind: &str, data: &Value) -> Vec<Digest> {
     found
 }
 
-/// Goes through data down to payloads, whose contents are the agent's and name nothing.
+/// Collects the blobs of all payloads in the data. Contents of payloads are the agent's and name
+/// nothing.
 fn payloads(value: &Value, found: &mut Vec<Digest>) {
     match value {
         Value::Object(members) => {
@@ -145,8 +147,8 @@ fn is_blob(value: &Value) -> bool {
     ["digest", "size_bytes", "encoding"].iter().all(|name| value.get(name).is_some())
 }
 
-/// Goes through a run's settings down to the agents that they pin: its own, those of its plan, those
-/// that it may hand over to.
+/// Collects the parcels of all agents that a run's settings pin: its own, those of its plan, and
+/// those of its handoffs.
 fn agents(value: &Value, found: &mut Vec<Digest>) {
     match value {
         Value::Object(members) => {
@@ -155,7 +157,7 @@ fn agents(value: &Value, found: &mut Vec<Digest>) {
                 found.extend(digest_of(value));
             }
             for (name, member) in members {
-                // What agents are given is theirs.
+                // An agent's input is its own data.
                 if !(name == "json" && members.len() == 1) {
                     agents(member, found);
                 }
@@ -170,7 +172,7 @@ fn digest_of(value: &Value) -> Option<Digest> {
     value.get("digest")?.as_str()?.parse().ok()
 }
 
-/// All digests that are written in a text, wherever they stand and whatever they are of.
+/// Finds all digests in a text, of any kind and at any place.
 pub fn digests_in(text: &str) -> BTreeSet<Digest> {
     let mut found = BTreeSet::new();
     for (at, _) in text.match_indices(PREFIX) {

@@ -13,7 +13,7 @@ use crate::registry::beside;
 
 /// Permission bits with which others than the owner can write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
-/// The user who can write everything anyway.
+/// User id of the superuser, who can write everything anyway.
 const SUPERUSER: u32 = 0;
 
 /// A file or folder of a registry that another user can have written.
@@ -21,16 +21,16 @@ const SUPERUSER: u32 = 0;
 pub struct ForeignFile {
     /// The file or folder.
     pub path: PathBuf,
-    /// Who else can write it.
+    /// Reason why another user can have written it.
     pub reason: ForeignReason,
 }
 
-/// Why a file or folder is not trusted.
+/// Reason why a file or folder is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForeignReason {
-    /// It belongs to another user.
+    /// Its owner is another user.
     Owner {
-        /// The user's number.
+        /// User id of the owner.
         uid: u32,
     },
     /// Its permissions let others write.
@@ -38,7 +38,7 @@ pub enum ForeignReason {
         /// The permission bits.
         mode: u32,
     },
-    /// It is a symbolic link where only a file or a folder may be.
+    /// A symbolic link where only a file or a folder may be.
     Link,
 }
 
@@ -78,7 +78,7 @@ impl Registry {
         let files = [database.clone(), beside(&database, "-wal"), beside(&database, "-shm")];
         let folders = [self.runs(), self.parcels(), self.blobs(), self.state(), self.secrets()];
         for path in files.iter().chain(&folders) {
-            // What is not there was written by nobody.
+            // A missing file cannot have been written by anyone.
             let Ok(found) = std::fs::symlink_metadata(path) else { continue };
             if found.uid() != user {
                 return Some(owned(path, &found));

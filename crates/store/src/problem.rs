@@ -1,4 +1,4 @@
-//! What is wrong with a registry, in words and as data.
+//! Problems of a registry, as text and as data.
 
 use std::path::PathBuf;
 
@@ -8,137 +8,137 @@ use thiserror::Error;
 use crate::SnapshotError;
 use crate::registry::RegistryError;
 
-/// What was found by going through a whole registry.
+/// Result of a check or a rebuild of a whole registry.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Runs that were looked at, or restored.
+    /// Runs that were checked or restored.
     pub runs: u64,
-    /// Sessions that were looked at, or restored.
+    /// Sessions that were checked or restored.
     pub sessions: u64,
-    /// Keys, agents, schedules, hooks, callbacks and entries of the audit log that a rebuild brought
-    /// over from the old registry.
+    /// Keys, agents, schedules, hooks, callbacks and audit entries that a rebuild took over from
+    /// the old registry.
     pub definitions: u64,
-    /// Why some of them may be missing, if they may.
+    /// Reason why some definitions may be missing; `None`: all were taken over.
     pub definitions_lost: Option<String>,
-    /// What is wrong, run by run; empty if all is well.
+    /// Problems, run by run; empty if there are none.
     pub problems: Vec<Problem>,
-    /// What was wrong, and was mended.
+    /// Problems that were repaired.
     pub mended: Vec<Problem>,
 }
 
-/// One thing that is wrong. The others are not concerned by it.
+/// A single problem. Others are independent of it.
 #[derive(Debug, Error)]
 pub enum Problem {
-    /// SQLite finds its file damaged.
+    /// SQLite reports its file as damaged.
     #[error("the database: {reason}")]
     Database {
-        /// What it says.
+        /// Message of SQLite.
         reason: String,
     },
     /// Commits of this registry are not durable.
     #[error("the database is not set to durable commits: {found}")]
     NotDurable {
-        /// Its settings.
+        /// Settings of the database.
         found: String,
     },
     /// A line of a journal's file is no event.
     #[error("{path}: line {line} is no event: {reason}", path = path.display())]
     Line {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// Reason why it is none.
         reason: String,
     },
     /// A line of a journal's file belongs to another run.
     #[error("{path}: line {line} is of run {of}", path = path.display())]
     ForeignLine {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// Whose it is.
+        /// Id of the run to which it belongs.
         of: RunId,
     },
-    /// A journal does not hold together.
+    /// A journal's hash chain is broken.
     #[error("the journal of run {run_id}: {broken}")]
     Chain {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Where it breaks.
+        /// The first broken link.
         broken: Broken,
     },
-    /// A run has files, and no event that says what it is.
+    /// A run has files but no events.
     #[error("run {run_id} has files, but no event that can be read: it is not restored")]
     NoJournal {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
-    /// A journal holds together but makes no sense.
+    /// A journal's chain is intact, but its events do not fold.
     #[error("the journal of run {run_id} cannot be folded: {reason}")]
     Fold {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Why.
+        /// Description of the fault.
         reason: String,
     },
-    /// What lists show of a run is not what its journal says.
+    /// A run's row differs from its journal.
     #[error("run {run_id} is not as its journal says: {what}")]
     Projection {
-        /// Which run.
+        /// Id of the run.
         run_id: String,
-        /// What differs.
+        /// Name of the difference.
         what: String,
     },
-    /// A run's file lacks events that the registry has.
+    /// A run's file lacks events of the registry.
     #[error("{missing} events of run {run_id} are not in its file")]
     FileBehind {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// How many.
+        /// Number of missing events.
         missing: u64,
     },
-    /// A run's file has all events, and not in their order.
+    /// A run's file has all events, but not in order.
     #[error("the events of run {run_id} are not in order in its file")]
     FileDisordered {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// A run's file has another event than the registry.
     #[error("event {seq} of run {run_id} is another one in its file")]
     FileDiffers {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
         /// The first event that differs.
         seq: u64,
     },
-    /// A run has files, and the registry does not know it.
+    /// A run has files, but no row in the registry.
     #[error("run {run_id} has files, but the registry does not know it")]
     Unknown {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// A run could not be put into the new registry.
     #[error("run {run_id} cannot be restored: {reason}")]
     NotRestored {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Why.
+        /// Error of the write.
         reason: String,
     },
     /// A session's file cannot be used.
     #[error("{path} is no session's state: {reason}", path = path.display())]
     Session {
-        /// Which file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Description of the fault.
         reason: String,
     },
-    /// Something lies there that errand did not write.
+    /// A file that errand did not write.
     #[error("{path} is no file of errand's", path = path.display())]
     ForeignFile {
-        /// What.
+        /// Path of the file.
         path: PathBuf,
     },
     /// A terminal snapshot cannot be used.

@@ -1,7 +1,7 @@
-//! A new database from the files beside it.
+//! Rebuild of the database from the files beside it.
 //!
-//! Every event that was acknowledged is in the file of its run too. What the files cannot say is
-//! left out: a run's place in the queue, requests that nobody has answered yet.
+//! Every acknowledged event is also in the file of its run. Facts that the files lack are lost: a
+//! run's place in the queue and unanswered requests.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,19 @@ use crate::{
     files,
 };
 
-/// The longest session's state that is read back.
+/// Length limit of a session's state file.
 const SESSION_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// Makes a new database from the files of runs, and puts it in the place of the old one, which is
-/// kept as `registry.db.damaged-<ms>`. A run that cannot be restored is told and left out.
+/// Rebuilds the database from the files of runs and puts it in the place of the old one, which is
+/// kept as `registry.db.damaged-<ms>`. A run that cannot be restored is reported and left out.
 ///
-/// Writers of other processes notice, and go on with the new one.
+/// Writers of other processes notice the change and continue with the new database.
 ///
 /// # Errors
 ///
-/// [`Error::Elsewhere`] if the runs are in a database; [`Error::Missing`] if there are no files of runs; [`Error::Full`], [`Error::ReadOnly`],
-/// [`Error::File`]. The old database, if there is one, is then still in its place.
+/// [`Error::Elsewhere`] if the runs are in a server's database; [`Error::Missing`] if there are no
+/// files of runs; [`Error::Full`], [`Error::ReadOnly`], [`Error::File`]. The old database, if any,
+/// is then still in its place.
 pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
     if registry.is_elsewhere() && !registry.database().exists() {
         return Err(Error::Elsewhere { root: registry.root().to_owned() });
@@ -65,7 +66,7 @@ pub fn rebuild(registry: &Registry, now: Timestamp) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// The runs that have files, oldest first.
+/// Lists the runs that have files, oldest first.
 pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<RunId>, Error> {
     let folder = registry.runs();
     let entries = match std::fs::read_dir(&folder) {
@@ -81,7 +82,7 @@ pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<
             entry.map_err(|source| Error::File { doing: "read", path: folder.clone(), source })?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        // Begun by a write that did not end.
+        // A temporary file of an unfinished write.
         if name.starts_with('.') {
             continue;
         }
@@ -99,14 +100,14 @@ pub(crate) fn run_files(registry: &Registry, report: &mut Report) -> Result<Vec<
     Ok(found)
 }
 
-/// Other files and folders of a run.
+/// Returns true for the suffix of any other file or folder of a run.
 fn is_ours(suffix: &str) -> bool {
     let whole =
         ["final.json", "session.json", "log", "d", "sock", "events.jsonl.damaged", "reserve"];
     whole.contains(&suffix) || suffix.starts_with("log.")
 }
 
-/// A run as its files tell it; `None`, and why, if they do not.
+/// Restores a run from its files; `None` and a reported problem if that is impossible.
 fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> Option<Restored> {
     let file = match JournalFile::read(registry, run_id) {
         Ok(file) => file,
@@ -144,7 +145,7 @@ fn restore(registry: &Registry, run_id: &RunId, problems: &mut Vec<Problem>) -> 
     }
 }
 
-/// The events up to the first that is missing or was changed, and where they end.
+/// The events up to the first missing or changed one, and their end.
 fn whole_part(
     run_id: &RunId,
     mut events: Vec<Event>,
@@ -163,11 +164,11 @@ fn whole_part(
     (events, head)
 }
 
-/// The lease under which the last attempt writes, if it is not over: reconciling needs to know
-/// whether its holder lives.
+/// The lease of the last attempt, if it is not over: reconciling has to know whether its holder
+/// lives.
 fn lease_of(run: &Run) -> Option<Lease> {
     if run.status.is_terminal() || run.is_coordinating() {
-        // A coordinator needs nobody who holds it.
+        // A coordinator is not under a lease.
         return None;
     }
     let attempt = run.live_attempt()?;
@@ -176,7 +177,7 @@ fn lease_of(run: &Run) -> Option<Lease> {
     Some(Lease { run_id: run.id.clone(), epoch: attempt.epoch, holder, expires_at: None })
 }
 
-/// What a session's file says; other members are for people.
+/// Members that are read of a session's file; others are for people.
 #[derive(Deserialize)]
 struct SessionFile {
     session_id: String,
@@ -184,7 +185,7 @@ struct SessionFile {
     state: Value,
 }
 
-/// Takes in the session's state that lies beside a run, if it is the newest one of its session.
+/// Records the session's state that lies beside a run, if it is the newest one of its session.
 fn session_of(
     registry: &Registry,
     restored: &Restored,
@@ -222,7 +223,7 @@ fn session_of(
     }
 }
 
-/// When a file was written last.
+/// Returns the time of the last modification of a file.
 fn modified_at(path: &Path) -> Option<Timestamp> {
     let modified = std::fs::metadata(path).ok()?.modified().ok()?;
     let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;

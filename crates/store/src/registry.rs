@@ -1,4 +1,4 @@
-//! Where things are below `.errand/`: paths, and the making and finding of that folder.
+//! Paths below `.errand/`; creation and search of that folder.
 
 use std::path::{Path, PathBuf};
 
@@ -14,32 +14,33 @@ pub const FOLDER: &str = ".errand";
 pub const SOCKET_PATH_LIMIT_BYTES: usize = 107;
 
 const GITIGNORE: &str = "*\n";
-/// For people who find the file.
+/// Text of the marker file, for people who find it.
 const ELSEWHERE: &str = "A server or worker with --database keeps files of its runs in this folder.\n\
     The runs are in the database: `errand --server URL` shows them.\n";
-/// Mode of every folder of the registry: what agents were given and said is their user's.
+/// Mode of every folder of the registry: inputs and outputs of agents are private to their user.
 pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
-/// Mode of files that were made before they were private.
+/// Mode that older files of the registry are set to.
 const PRIVATE_FILE: u32 = 0o600;
-/// Permission bits of everybody but the owner.
+/// Permission bits of all users but the owner.
 const OTHERS: u32 = 0o077;
 
-/// The folder in which one registry and all that belongs to it lies.
+/// The folder of one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registry {
     root: PathBuf,
 }
 
 impl Registry {
-    /// The registry whose folder is `root` (`…/.errand`), whether that exists or not.
+    /// The registry whose folder is `root` (`…/.errand`), existing or not.
     pub const fn at(root: PathBuf) -> Self {
         Self { root }
     }
 
-    /// The registry of `from`: in it, or in the closest folder above that has one, up to the top of
-    /// the git repository around it. One repository in another has a registry of its own.
+    /// Finds the registry for the folder `from`: in it, or in the closest folder above that has
+    /// one, up to the top of the git repository around it. A repository inside another one has its
+    /// own registry.
     pub fn find(from: &Path) -> Option<Self> {
-        // A workspace may be a repository too, and belongs to the registry that it lies in.
+        // A workspace may be a git repository too, but belongs to the registry that it lies in.
         let is_registry = |folder: &Path| folder.file_name().is_some_and(|name| name == FOLDER);
         let is_inside = from.ancestors().any(is_registry);
         for folder in from.ancestors() {
@@ -57,8 +58,8 @@ impl Registry {
         None
     }
 
-    /// Where a new registry for somebody who works in `from` belongs: at the top of the git
-    /// repository around it, or in `from` itself where there is none.
+    /// The place of a new registry for the working directory `from`: the top of the git repository
+    /// around it, or `from` itself outside of any repository.
     pub fn place_for(from: &Path) -> Self {
         let top = from.ancestors().find(|folder| folder.join(".git").exists());
         Self::at(top.unwrap_or(from).join(FOLDER))
@@ -74,12 +75,12 @@ impl Registry {
         self.root.join("registry.db")
     }
 
-    /// Says in a file that the runs whose files come to be here are in a database, so that nobody
-    /// takes these for all that is left of a registry.
+    /// Writes the marker file which says that the runs are in a server's database, so that the
+    /// files here are not taken for the remains of a registry.
     ///
     /// # Errors
     ///
-    /// If it cannot be written.
+    /// If the file cannot be written.
     pub fn note_elsewhere(&self) -> std::io::Result<()> {
         let path = self.elsewhere();
         if self.database().exists() || path.exists() {
@@ -88,7 +89,7 @@ impl Registry {
         write_new(&path, ELSEWHERE)
     }
 
-    /// Whether the runs whose files are here are in a database.
+    /// Returns true if the marker file says that the runs are in a server's database.
     pub fn is_elsewhere(&self) -> bool {
         self.elsewhere().exists()
     }
@@ -117,7 +118,8 @@ impl Registry {
         self.run_file(run_id, "events.jsonl")
     }
 
-    /// Such a copy that had other events than the registry, put aside by a repair.
+    /// A damaged copy of the run's journal: it had other events than the registry, and a repair
+    /// moved it.
     pub fn run_events_damaged(&self, run_id: &RunId) -> PathBuf {
         self.run_file(run_id, "events.jsonl.damaged")
     }
@@ -127,7 +129,7 @@ impl Registry {
         self.run_file(run_id, "final.json")
     }
 
-    /// Space on the disk that the run's supervisor sets aside for the record of an attempt's end.
+    /// A file that reserves disk space for the record of an attempt's end.
     pub fn run_reserve(&self, run_id: &RunId) -> PathBuf {
         self.run_file(run_id, "reserve")
     }
@@ -142,8 +144,8 @@ impl Registry {
         self.run_file(run_id, "d")
     }
 
-    /// The socket of the run's agent API. Below `short`, a private folder of the caller's, where
-    /// the path in the registry would be longer than a socket's may be.
+    /// The socket of the run's agent API. It is below `short`, a private folder of the caller, if
+    /// the path in the registry would exceed [`SOCKET_PATH_LIMIT_BYTES`].
     pub fn run_socket(&self, run_id: &RunId, short: &Path) -> PathBuf {
         let here = self.run_file(run_id, "sock");
         if here.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES {
@@ -172,12 +174,12 @@ impl Registry {
         self.root.join("workspaces")
     }
 
-    /// The directory that the run's attempts work in, unless the agent asks for another.
+    /// The working directory of the run's attempts, unless the agent asks for another.
     pub fn workspace(&self, run_id: &RunId) -> PathBuf {
         self.workspaces().join(run_id.as_str())
     }
 
-    /// Which sessions were removed, one line each.
+    /// The list of removed sessions, one line each.
     pub fn removed_sessions(&self) -> PathBuf {
         self.root.join("removed-sessions.jsonl")
     }
@@ -196,11 +198,11 @@ impl Registry {
         self.runs().join(format!("{run_id}.{suffix}"))
     }
 
-    /// Makes the folders that are missing, and the file that keeps all of them out of git.
+    /// Creates the missing folders, and the file that keeps all of them out of git.
     ///
     /// # Errors
     ///
-    /// [`RegistryError::File`]; what was made until then stays.
+    /// [`RegistryError::File`]; folders created before the failure stay.
     pub fn create(&self) -> Result<(), RegistryError> {
         make_folder(&self.root)?;
         self.tighten();
@@ -219,10 +221,10 @@ impl Registry {
         self.sync_folder()
     }
 
-    /// Takes the rights of other users away from a registry that was made before registries were
-    /// private. One look where it is private already.
+    /// Removes the rights of other users from a registry of an older program version. Costs one
+    /// `stat` for a registry that is private already.
     ///
-    /// What fails is left: a registry of another user, or on a disk that is only read.
+    /// Failures are ignored: the registry may belong to another user or be on a read-only disk.
     pub(crate) fn tighten(&self) {
         use std::os::unix::fs::PermissionsExt as _;
         let is_open = |path: &Path| {
@@ -244,7 +246,7 @@ impl Registry {
         for folder in self.folders() {
             set(&folder, PRIVATE_FOLDER);
         }
-        // Last: where this was interrupted, the rest is done the next time.
+        // The root comes last: after an interruption the next call does the rest.
         set(&self.root, PRIVATE_FOLDER);
     }
 
@@ -252,8 +254,8 @@ impl Registry {
         [self.runs(), self.parcels(), self.blobs(), self.state(), self.workspaces(), self.secrets()]
     }
 
-    /// Makes the names of the files in the registry's folder durable. SQLite leaves that to us: it
-    /// is needed when the database is made, and not again.
+    /// Makes the names of the files in the registry's folder durable. SQLite does not do this; it
+    /// is needed once, when the database is created.
     ///
     /// # Errors
     ///
@@ -268,7 +270,7 @@ impl Registry {
     }
 }
 
-/// The path of a file whose name begins with that of `path`.
+/// Appends `suffix` to the name of `path`.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
@@ -292,40 +294,40 @@ fn make_folder(path: &Path) -> Result<(), RegistryError> {
     })
 }
 
-/// Why a file of the registry cannot be used.
+/// Error: a file of the registry cannot be used.
 #[derive(Debug, Error)]
 pub enum RegistryError {
     /// The operating system refused.
     #[error("cannot {doing} {path}", path = path.display())]
     File {
-        /// What was tried.
+        /// Operation that failed, a verb.
         doing: &'static str,
-        /// With what.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         #[source]
         source: std::io::Error,
     },
     /// The path does not stay inside the registry.
     #[error("{path} is not inside the registry {root}", path = path.display(), root = root.display())]
     Outside {
-        /// What was asked for.
+        /// Requested path.
         path: PathBuf,
-        /// Where it would have to be.
+        /// Folder in which the path must be.
         root: PathBuf,
     },
     /// The file is a link, a folder or something else that is no plain file.
     #[error("{path} is not a plain file", path = path.display())]
     NotAFile {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
     },
     /// The file is longer than anything that errand writes there.
     #[error("{path} has {size_bytes} bytes, at most {limit_bytes} are read", path = path.display())]
     TooLong {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// How long it is.
+        /// Length in bytes.
         size_bytes: u64,
         /// The bound.
         limit_bytes: u64,

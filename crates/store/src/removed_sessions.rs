@@ -1,5 +1,5 @@
-//! Which sessions were removed and when, and which runs came from elsewhere without theirs: journals
-//! still tell of them, and a database that is made anew must not bring them back.
+//! Names and times of removed sessions, and ids of runs that were imported without their sessions.
+//! Journals still mention those sessions, and a rebuilt database must not restore them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -11,8 +11,8 @@ use crate::files::{self, Sync, private, write_atomic};
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 
-/// A longer file is cut to its newer half: who removed so many sessions has long removed the runs
-/// of the first.
+/// A longer file is cut to its newer half: after so many removals, the runs of the oldest sessions
+/// are gone too.
 const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// One line of the file.
@@ -23,17 +23,17 @@ enum Line {
     Import { imported_run_id: RunId },
 }
 
-/// What journals tell of sessions and is not to be believed.
+/// Sessions that journals mention and that must not be restored.
 #[derive(Debug, Default)]
 pub struct RemovedSessions {
-    /// When sessions were removed last, by name.
+    /// Time of each session's last removal, by session name.
     at: BTreeMap<String, Timestamp>,
-    /// Runs of other registries.
+    /// Runs imported from other registries.
     imported: BTreeSet<RunId>,
 }
 
 impl RemovedSessions {
-    /// Notes that a session was removed, durably.
+    /// Notes the removal of a session, durably.
     ///
     /// # Errors
     ///
@@ -42,8 +42,8 @@ impl RemovedSessions {
         append(registry, &Line::Session { session_id: session_id.to_owned(), removed_at_ms: at })
     }
 
-    /// Notes that a run is taken in from elsewhere: what it said, it said in a session of that
-    /// place. Durable.
+    /// Notes the import of a run, durably: its session events concern a session of another
+    /// registry.
     ///
     /// # Errors
     ///
@@ -52,11 +52,11 @@ impl RemovedSessions {
         append(registry, &Line::Import { imported_run_id: run_id.clone() })
     }
 
-    /// What was noted. A line that cannot be read says nothing.
+    /// Reads the file. Unreadable lines are ignored.
     ///
     /// # Errors
     ///
-    /// If the file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub(crate) fn read(registry: &Registry) -> Result<Self, Error> {
         let path = registry.removed_sessions();
         let text = files::read(registry, &path, 2 * LIMIT_BYTES)?.unwrap_or_default();
@@ -75,12 +75,12 @@ impl RemovedSessions {
         Ok(removed)
     }
 
-    /// Whether what a run says of sessions is about those of another registry.
+    /// Returns true if the session events of a run concern sessions of another registry.
     pub(crate) fn is_imported(&self, run_id: &RunId) -> bool {
         self.imported.contains(run_id)
     }
 
-    /// Whether what happened in a session at `at` was removed with it.
+    /// Returns true if events of a session at `at` were removed with it.
     pub(crate) fn covers(&self, session_id: &str, at: Timestamp) -> bool {
         self.at.get(session_id).is_some_and(|removed_at| at <= *removed_at)
     }
@@ -92,7 +92,7 @@ fn append(registry: &Registry, line: &Line) -> Result<(), RegistryError> {
     let failed = |source| RegistryError::File { doing: "write", path: path.clone(), source };
     let line = serde_json::to_string(line).map_err(|error| failed(error.into()))?;
     let mut file = private().append(true).create(true).open(&path).map_err(failed)?;
-    // In one write, so that two who do so at once do not mix their lines.
+    // One write, so that two concurrent writers do not mix their lines.
     file.write_all(format!("{line}\n").as_bytes())
         .and_then(|()| file.sync_all())
         .map_err(failed)?;

@@ -1,4 +1,4 @@
-//! What goes into a store and comes out of it.
+//! Records that a store takes and returns.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,17 +17,18 @@ use crate::document::{DocumentWrite, Namespaces};
 pub struct Admission {
     /// The fold of `events`.
     pub run: Run,
-    /// Where the journal then ends.
+    /// End of the journal afterwards.
     pub head: Head,
     /// From `run.created` on; never empty.
     pub events: Vec<Event>,
-    /// Whether any worker may claim it, and in which order; `None`: only who takes it by its id.
+    /// Place in the queue, from which any worker may claim it; `None`: it can only be taken by its
+    /// id.
     pub queued: Option<Pending>,
-    /// Whether an unfinished or completed run with the same fingerprint stands in for this one.
+    /// Whether an unfinished or completed run with the same fingerprint stands in for it.
     pub dedup: bool,
-    /// Whether its origin has to be a dead letter that nobody redrove or discarded yet.
+    /// Whether its origin has to be an unsettled dead letter.
     pub redrives: bool,
-    /// Changes that are made together with it, or not at all; not if another run stands in for it.
+    /// Document changes of the same commit; not made if another run stands in for it.
     pub documents: Vec<DocumentWrite>,
 }
 
@@ -36,12 +37,13 @@ pub struct Admission {
 pub struct Pending {
     /// Higher first.
     pub priority: i32,
-    /// Not claimed before.
+    /// Time before which it is not claimed.
     pub ready_at: Timestamp,
 }
 
 impl Pending {
-    /// Where a run that nobody holds waits for a worker; `None`: it does not.
+    /// Returns the place in the queue of a run without a live attempt; `None` if the run does not
+    /// wait for a worker.
     pub fn of(run: &Run) -> Option<Self> {
         let placement = run.spec.placement.as_ref()?;
         let Status::Pending { not_before, .. } = run.status else { return None };
@@ -51,42 +53,42 @@ impl Pending {
     }
 }
 
-/// What became of an admission.
+/// Result of an admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// The run exists now.
     Created,
-    /// A run with the same idempotency key, or (asked for) the same fingerprint, exists already.
+    /// A run with the same idempotency key, or (if `dedup`) the same fingerprint, exists already.
     Existing(RunId),
 }
 
 /// Further events of one run.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// The run as it is after `events`: the source of all projections.
+    /// The run after `events`: the source of all projections.
     pub run: Run,
-    /// Where the journal then ends.
+    /// End of the journal afterwards.
     pub head: Head,
     /// In order, following each other; their first `seq` is the journal's next. Never empty.
     pub events: Vec<Event>,
-    /// The steps that `events` changed, as they are then.
+    /// The steps that `events` changed, in their new state.
     pub steps: Vec<Step>,
-    /// The lease that allows it.
+    /// The lease under which it is written.
     pub fence: Fence,
-    /// Whether the stored fold is brought up to date too. Otherwise only events and steps are
-    /// written, and `load` folds the rest of the journal onto the stored fold.
+    /// Whether the stored fold is updated too. Otherwise only events and steps are written, and
+    /// `load` folds the rest of the journal onto the stored fold.
     pub snapshot: bool,
-    /// Whether the lease ends with it; a terminal run's always does.
+    /// Whether the lease ends with this commit; a terminal run's always does.
     pub release: bool,
-    /// Back into the queue, for a run that any worker may claim.
+    /// New place in the queue, for a run that any worker may claim.
     pub requeue: Option<Pending>,
-    /// Requests that `events` answer: they are gone with the commit.
+    /// Requests that `events` answer: removed in this commit.
     pub answered: Vec<i64>,
-    /// Changes that are made together with it, or not at all.
+    /// Document changes of the same commit.
     pub documents: Vec<DocumentWrite>,
 }
 
-/// Proof that whoever writes is still the one to write.
+/// Proof that the writer has not been superseded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fence {
     /// The lease's number; refused unless it is the one in force.
@@ -96,11 +98,11 @@ pub struct Fence {
 /// An append that was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// Requests for this run that wait for an answer, these events' own not counted.
+    /// Unanswered requests to this run, not counting those that this append answered.
     pub open_requests: u32,
 }
 
-/// Who holds a lease.
+/// The process that holds a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The machine.
@@ -114,183 +116,183 @@ pub struct Holder {
 /// The right to write a run's journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Which run.
+    /// Id of the run.
     pub run_id: RunId,
     /// Its number: above that of every earlier lease of the run.
     pub epoch: u64,
-    /// Who holds it.
+    /// The process that holds it.
     pub holder: Holder,
-    /// When it ends by itself; `None`: when its holder is dead.
+    /// Time at which it expires; `None`: when its holder dies.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Which runs a worker wants.
+/// Claim of a worker on queued runs.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who asks.
+    /// The worker's process.
     pub holder: Holder,
-    /// At most so many: the free slots, never more.
+    /// Upper bound on runs: the worker's free slots.
     pub limit: u32,
-    /// Runs that are ready by then.
+    /// Time by which the runs must be ready.
     pub now: Timestamp,
-    /// How long the leases last; `None`: as long as the holder lives.
+    /// Duration of the leases; `None`: as long as the holder lives.
     pub lease_for: Option<Duration>,
-    /// What the worker has: nothing that asks for more is given to it.
+    /// Resources and features of the worker: runs that need more are not claimed.
     pub offer: Offer,
 }
 
 /// Runs of one namespace in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Whose; `None`: the default namespace's.
+    /// Name of the namespace; `None`: the default one.
     pub namespace: Option<String>,
-    /// Those that any worker with room may claim.
+    /// Runs that any worker with room may claim.
     pub ready: u64,
-    /// Those that are not to be claimed yet.
+    /// Runs that are not ready yet.
     pub delayed: u64,
-    /// Since when the one is ready that waits longest; `None`: none is.
+    /// Time since when the longest waiting run is ready; `None`: none is ready.
     pub oldest_ready_at: Option<Timestamp>,
 }
 
-/// Runs that are not over, and what they ask people, counted.
+/// Counts of live runs and of their questions to people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Runs that are not over, by status; a status that none has is absent.
+    /// Live runs by status; statuses without runs are absent.
     pub live: Vec<(String, u64)>,
-    /// Approvals and inputs that wait for a person.
+    /// Approvals and inputs that await a person.
     pub open_questions: u64,
-    /// Since when the one of them waits that waits longest; `None`: none does.
+    /// Time since when the oldest open question waits; `None`: there is none.
     pub oldest_question_at: Option<Timestamp>,
 }
 
-/// What became of leases that were to last longer.
+/// Result of a renewal of leases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// Runs whose lease is not in force any more: whatever is supervised under it must stop.
+    /// Runs whose lease is no longer in force: their agent processes must be stopped.
     pub lost: Vec<RunId>,
-    /// Runs of which something is asked.
+    /// Runs with open requests.
     pub asked: Vec<RunId>,
 }
 
-/// A run as it is kept.
+/// A run as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     /// The fold of its whole journal.
     pub run: Run,
-    /// Where the journal ends.
+    /// End of the journal.
     pub head: Head,
-    /// Who may write it, if anyone.
+    /// The lease in force.
     pub lease: Option<Lease>,
     /// The number of the last lease, in force or not; 0 before the first.
     pub epoch: u64,
-    /// Requests that wait for an answer.
+    /// Number of unanswered requests.
     pub open_requests: u32,
 }
 
-/// What a registry says of a run beside its journal, as it stands there.
+/// Columns of a run beside its journal, as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// Where the journal ends; `None` if that cannot be read.
+    /// End of the journal; `None` if it cannot be read.
     pub head: Option<Head>,
-    /// The status, as the word.
+    /// Name of the status.
     pub status: String,
-    /// When the run ended.
+    /// Time at which the run ended.
     pub ended_at: Option<Timestamp>,
 }
 
-/// Something asked of whoever holds a run's lease, durable until it is answered by events.
+/// A request to the holder of a run's lease, durable until events answer it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// Grows; requests are answered in this order.
     pub id: i64,
-    /// Of which run.
+    /// Id of the run.
     pub run_id: RunId,
-    /// What.
+    /// The action that is requested.
     pub kind: RequestKind,
-    /// When it was made.
+    /// Time of the request.
     pub at: Timestamp,
 }
 
-/// What can be asked of a lease's holder.
+/// Actions that can be requested of a lease's holder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum RequestKind {
     /// End the run.
     Cancel {
-        /// Why.
+        /// Reason of the cancellation.
         cause: errand_model::event::CancelCause,
-        /// Who asks.
+        /// Person or client that requests it.
         by: Option<String>,
-        /// How long the agent has.
+        /// Time that the agent has to exit.
         #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
         grace: Duration,
     },
     /// Begin a new attempt.
     Restart {
-        /// Who asks.
+        /// Person or client that requests it.
         by: Option<String>,
-        /// How long the agent has.
+        /// Time that the agent has to exit.
         #[serde(rename = "grace_period_ms", with = "errand_model::millis")]
         grace: Duration,
     },
-    /// Hold the run.
+    /// Pause the run.
     Pause {
-        /// Who asks.
+        /// Person or client that requests it.
         by: Option<String>,
     },
-    /// Let it go on.
+    /// Resume the run.
     Resume {
-        /// Who asks.
+        /// Person or client that requests it.
         by: Option<String>,
     },
     /// Decide an approval.
     Decide {
-        /// Which.
+        /// Id of the approval.
         approval_id: String,
-        /// How.
+        /// The verdict.
         verdict: errand_model::event::ApprovalVerdict,
-        /// Who decides.
+        /// Person who decides.
         by: String,
-        /// What that person adds.
+        /// Comment of that person.
         comment: Option<String>,
         /// Tells this decision from every other one.
         decision_id: String,
     },
     /// Answer a question.
     Provide {
-        /// Which.
+        /// Id of the question.
         input_id: String,
         /// The answer; it satisfies the question's schema.
         answer: errand_model::Payload,
-        /// Who answers.
+        /// Person who answers.
         by: String,
         /// Tells this answer from every other one.
         decision_id: String,
     },
-    /// Allow it more.
+    /// Raise limits of the run.
     Raise {
-        /// Which limits, and how much may be used from now on.
+        /// Limits with their new values.
         limits: Vec<(errand_model::budget::LimitName, u64)>,
-        /// Who allows it.
+        /// Person who allows it.
         by: String,
     },
     /// Wake a service now.
     Wake {
-        /// What the agent is given.
+        /// Input of the wake.
         input: Option<errand_model::Payload>,
-        /// Who asks.
+        /// Person or client that requests it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
-        /// The run that the wake is to be; `None`: any.
+        /// Id that the wake's run gets; `None`: any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         wake_run_id: Option<RunId>,
     },
 }
 
-/// Which runs to list. All that is given must hold.
+/// Filter of runs. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Whose runs.
+    /// Namespaces whose runs are selected.
     pub namespaces: Namespaces,
     /// Only runs that are not terminal.
     pub live: bool,
@@ -308,22 +310,22 @@ pub struct Filter {
     pub session_id: Option<String>,
     /// Only children of that run.
     pub parent_run_id: Option<RunId>,
-    /// Only terminal runs that ended before.
+    /// Only terminal runs that ended before that moment.
     pub ended_before: Option<Timestamp>,
-    /// Only runs that are live, or ended at that time or later.
+    /// Only runs that are live, or ended at that moment or later.
     pub not_ended_before: Option<Timestamp>,
 }
 
-/// Which part of a list, newest first.
+/// Part of a list, newest first.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// Runs after that one in the list; `None`: from the newest on.
+    /// Runs after this one in the list; `None`: from the newest on.
     pub after: Option<RunId>,
-    /// At most so many.
+    /// Upper bound on the number of runs.
     pub limit: u32,
 }
 
-/// One generation of an agent's inventory.
+/// A generation of an agent's inventory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BomGeneration {
     /// The agent's name.
@@ -332,6 +334,6 @@ pub struct BomGeneration {
     pub generation: u64,
     /// The document's name in the blob store.
     pub digest: Digest,
-    /// When it was seen first.
+    /// Time at which it was stored first.
     pub at: Timestamp,
 }

@@ -1,8 +1,8 @@
-//! What outlives the runs of a conversation, and whose turn it is in one.
+//! Sessions: state that outlives the runs of a conversation, and the turns of runs in it.
 //!
-//! History, cache and rollbacks are projections of journals, brought up to date in the commit that
-//! adds the event; the state document is changed first, by comparing and setting its revision, and
-//! the event `session.updated` then says so.
+//! History, cache and rollbacks are projections of journals, updated in the commit of the event.
+//! The state document is changed first, by compare-and-set of its revision; the event
+//! `session.updated` then records that.
 
 use async_trait::async_trait;
 use errand_model::{Digest, Payload, RunId, Timestamp};
@@ -10,43 +10,43 @@ use serde_json::Value;
 
 use crate::{Error, Namespaces};
 
-/// Messages that a session's history keeps: the newest. A longer one would not fit any model's
-/// context; older ones are still in the journals of their runs.
+/// Upper bound on the messages in a session's history: the newest are kept. More would not fit any
+/// model's context; older ones are still in the journals of their runs.
 pub const MESSAGES_PER_SESSION: u64 = 10_000;
-/// Results of tools that a session keeps: the newest. More than an agent looks up before most
-/// have expired.
+/// Upper bound on the tool results of a session: the newest are kept. An agent looks up fewer
+/// before most have expired.
 pub const RESULTS_PER_SESSION: u64 = 1_000;
 
-/// What a [`crate::Store`] knows of sessions.
+/// Sessions of a [`crate::Store`].
 #[async_trait]
 pub trait SessionStore {
-    /// Where a run stands in its session. A run that takes no turns, is over or is not there has
-    /// nobody ahead of it.
+    /// Returns the place of a run among the turns of its session. No run is ahead of a run that
+    /// takes no turns, is over or does not exist.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn turn(&self, run_id: &RunId) -> Result<Turn, Error>;
 
-    /// Sessions, the one used last first.
+    /// Lists sessions, the one used last first.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn sessions(&self, page: &SessionPage) -> Result<Vec<Session>, Error>;
 
-    /// One session with its counts; `None` if there is none.
+    /// Returns one session with its counts; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_summary(&self, session_id: &str) -> Result<Option<Session>, Error>;
 
-    /// A session's state; `None` if there is none.
+    /// Returns a session's state; `None` if there is none.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session(&self, session_id: &str) -> Result<Option<SessionState>, Error>;
 
     /// Changes a session's state, if it still has the revision `seen` (0: it was never written).
@@ -57,19 +57,19 @@ pub trait SessionStore {
     /// [`Error::Revision`] if it was changed since.
     async fn put_session(&self, session: SessionState, seen: u64) -> Result<u64, Error>;
 
-    /// How many messages a session keeps.
+    /// Returns the number of messages in a session's history.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_length(&self, session_id: &str) -> Result<u64, Error>;
 
-    /// The newest messages of a session that have a number below `before` (`None`: of all), at
+    /// Lists the newest messages of a session with a number below `before` (`None`: of all), at
     /// most `limit`, oldest first.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_messages(
         &self,
         session_id: &str,
@@ -77,42 +77,42 @@ pub trait SessionStore {
         limit: u32,
     ) -> Result<Vec<SessionMessage>, Error>;
 
-    /// What a tool gave for an input, unless that expired by `now`.
+    /// Looks up the result of a tool for an input, unless it expired by `now`.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_result(
         &self,
         lookup: &ResultLookup,
         now: Timestamp,
     ) -> Result<Option<SessionResult>, Error>;
 
-    /// All results of tools that a session has and that did not expire by `now`, newest first, at
-    /// most [`RESULTS_PER_SESSION`].
+    /// Lists all tool results of a session that have not expired by `now`, newest first, at most
+    /// [`RESULTS_PER_SESSION`].
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_results(
         &self,
         session_id: &str,
         now: Timestamp,
     ) -> Result<Vec<SessionResult>, Error>;
 
-    /// The runs whose changes of a session were undone.
+    /// Lists the runs whose changes of a session were undone.
     ///
     /// # Errors
     ///
-    /// Only those that any method has.
+    /// Errors of the database only.
     async fn session_rollbacks(&self, session_id: &str) -> Result<Vec<RunId>, Error>;
 
-    /// Forgets a session; its runs stay. With `unused_since` only if it was not used after that.
-    /// Returns whether it was there.
+    /// Removes a session; its runs stay. With `unused_since` only if it was not used after that.
+    /// Returns true if it was removed.
     ///
     /// # Errors
     ///
-    /// [`Error::SessionInUse`] if a live run has it.
+    /// [`Error::SessionInUse`] if a live run uses it.
     async fn remove_session(
         &self,
         session_id: &str,
@@ -120,29 +120,29 @@ pub trait SessionStore {
     ) -> Result<bool, Error>;
 }
 
-/// Where a run stands in its session.
+/// The place of a run among the turns of its session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Turn {
-    /// The run that has the turn; `None`: this one has it, or needs none.
+    /// The run that has the turn; `None`: this one has it, or takes no turns.
     pub holder: Option<RunId>,
-    /// The run directly ahead; the holder itself where nobody else waits in between.
+    /// The run directly ahead; the holder itself where no other run waits in between.
     pub next_ahead: Option<RunId>,
-    /// How many runs are ahead, the holder included.
+    /// Number of runs ahead, the holder included.
     pub ahead: u32,
 }
 
-/// A session and how much is in it.
+/// A session with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// Its name.
     pub session_id: String,
-    /// How often its state was changed.
+    /// Number of changes of its state.
     pub revision: u64,
-    /// When a run last began in it or changed it.
+    /// Time at which a run last began in it or changed it.
     pub used_at: Timestamp,
-    /// Messages that are kept.
+    /// Messages in its history.
     pub messages: u64,
-    /// Results that are kept, expired ones included until the next is added.
+    /// Tool results; expired ones are counted until the next is added.
     pub results: u64,
     /// Runs that are in the registry.
     pub runs: u64,
@@ -150,20 +150,20 @@ pub struct Session {
     pub live_runs: u64,
 }
 
-/// Which sessions to list.
+/// Filter and page of sessions.
 #[derive(Clone, Debug)]
 pub struct SessionPage {
-    /// Whose sessions: their names are [`errand_model::scoped`].
+    /// Namespaces of the sessions: their names are [`errand_model::scoped`].
     pub namespaces: Namespaces,
-    /// Only sessions that were not used after that.
+    /// Only sessions that were not used after that moment.
     pub unused_since: Option<Timestamp>,
     /// Sessions after that one in the list; `None`: from the first on.
     pub after: Option<(Timestamp, String)>,
-    /// At most so many.
+    /// Upper bound on the number of sessions.
     pub limit: u32,
 }
 
-/// A session's state as it is kept.
+/// A session's state as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionState {
     /// Its name.
@@ -172,7 +172,7 @@ pub struct SessionState {
     pub revision: u64,
     /// The state document.
     pub state: Value,
-    /// When the session was changed or used last.
+    /// Time of the last change or use.
     pub updated_at: Timestamp,
 }
 
@@ -183,38 +183,38 @@ pub struct SessionMessage {
     pub number: u64,
     /// The run that appended it.
     pub run_id: RunId,
-    /// Who says it.
+    /// Role of the speaker.
     pub role: String,
-    /// What.
+    /// Content.
     pub content: Payload,
-    /// When it was appended.
+    /// Time at which it was appended.
     pub at: Timestamp,
 }
 
-/// Which result is looked up.
+/// Key of a tool result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultLookup {
     /// The session.
     pub session_id: String,
     /// The tool.
     pub tool: String,
-    /// The digest of the canonical JSON of what the tool was given.
+    /// The digest of the canonical JSON of the tool's input.
     pub input_digest: Digest,
 }
 
-/// What a tool gave.
+/// A tool's result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionResult {
     /// The tool.
     pub tool: String,
-    /// The digest of the canonical JSON of what the tool was given.
+    /// The digest of the canonical JSON of the tool's input.
     pub input_digest: Digest,
-    /// The run that kept it.
+    /// The run that stored it.
     pub run_id: RunId,
-    /// What it gave.
+    /// The result.
     pub result: Payload,
-    /// When it was kept.
+    /// Time at which it was stored.
     pub at: Timestamp,
-    /// From then on it counts no more; `None`: it counts for as long as the session is there.
+    /// Time from which it is ignored; `None`: it lasts as long as the session.
     pub expires_at: Option<Timestamp>,
 }

@@ -1,7 +1,7 @@
 //! Bytes that all machines of a fleet reach: blobs by their digest, and the logs of runs.
 //!
-//! A store that is on one machine has none: there the folders of the registry do. Everything here
-//! blocks its caller, since those who read and write files do so anyway.
+//! A store on one machine has none: it uses the folders of the registry. All methods block their
+//! caller; callers read and write files, which blocks anyway.
 
 use std::collections::BTreeSet;
 use std::io::{Read, Seek, Write};
@@ -11,48 +11,50 @@ use errand_model::{Digest, RunId, Timestamp};
 
 use crate::Error;
 
-/// What a [`crate::Store`] keeps of blobs for other machines.
+/// Blobs that a [`crate::Store`] shares with other machines.
 pub trait SharedBlobs: Send + Sync + std::fmt::Debug {
-    /// Keeps what `from` gives, durably: its bytes have that digest. What is there already is
-    /// renewed and not written again.
+    /// Stores the bytes of `from`, which have that digest, durably. An existing blob is renewed and
+    /// not written again.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`], [`Error::Postgres`], [`Error::Full`]; [`Error::File`] if `from` cannot
-    /// be read. A part of it may be there then, but not the blob.
+    /// [`Error::Unreachable`], [`Error::Postgres`], [`Error::Full`]; [`Error::File`] if `from`
+    /// cannot be read. A part of the bytes may be stored then, but not a whole blob.
     fn put(&self, digest: &Digest, from: &mut dyn ReadSeek) -> Result<(), Error>;
 
-    /// Writes the blob to `to`, and says whether it is there. What comes out is not checked.
+    /// Writes the blob to `to`. Returns false if there is none. The bytes are not checked against
+    /// the digest.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn get(&self, digest: &Digest, to: &mut dyn Write) -> Result<bool, Error>;
 
-    /// Whether the whole blob is there.
+    /// Returns true if the whole blob is there.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn contains(&self, digest: &Digest) -> Result<bool, Error>;
 
-    /// Renews blobs that something is about to name. Returns those that are there.
+    /// Renews blobs that are about to be named by an event or a document. Returns those that are
+    /// there.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn touch(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error>;
 
-    /// Blobs in the order of their digests, those after `after`, at most `limit`; also such as are
-    /// not there as a whole.
+    /// Lists blobs in the order of their digests, those after `after`, at most `limit`; incomplete
+    /// ones included.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn list(&self, after: Option<&Digest>, limit: u32) -> Result<Vec<SharedBlob>, Error>;
 
-    /// Removes those of `digests` that were neither put nor renewed for so long, and what is left of
-    /// such as are not there as a whole. Returns how many, and how many bytes.
+    /// Removes those of `digests` that were neither stored nor renewed for so long, and remains of
+    /// incomplete blobs. Returns the number of blobs and of bytes.
     ///
     /// # Errors
     ///
@@ -71,11 +73,11 @@ pub struct SharedBlob {
     pub digest: Digest,
     /// Its length.
     pub size_bytes: u64,
-    /// How long ago it was put or renewed last.
+    /// Time since it was stored or renewed last.
     pub untouched_for: Duration,
 }
 
-/// What can be read from any place: a file, or bytes in memory.
+/// A readable and seekable source: a file, or bytes in memory.
 pub trait ReadSeek: Read + Seek {}
 
 impl<T: Read + Seek> ReadSeek for T {}
@@ -85,53 +87,53 @@ impl<T: Read + Seek> ReadSeek for T {}
 pub struct LogPart {
     /// The attempt that wrote it.
     pub attempt: u32,
-    /// When.
+    /// Time of writing.
     pub at: Timestamp,
-    /// Where in the run's log it begins, in bytes.
+    /// Offset in the run's log at which the part begins, in bytes.
     pub offset: u64,
-    /// What was written; at most [`LOG_PART_BYTES`].
+    /// Bytes of the part; at most [`LOG_PART_BYTES`].
     pub bytes: Vec<u8>,
 }
 
 /// The longest part of a log: bounds a row, and what a reader holds at once.
 pub const LOG_PART_BYTES: usize = 256 * 1024;
 
-/// What is kept of one run's log: its newest bytes. Older ones are forgotten.
+/// Bytes that are kept of one run's log: the newest. Older ones are removed.
 pub const LOG_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What a [`crate::Store`] keeps of runs' logs for other machines.
+/// Logs of runs that a [`crate::Store`] shares with other machines.
 pub trait SharedLogs: Send + Sync + std::fmt::Debug {
-    /// Adds a part. One that is there already (same run and offset) stays as it is.
+    /// Adds a part. An existing part (same run and offset) stays as it is.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn append(&self, run_id: &RunId, part: LogPart) -> Result<(), Error>;
 
-    /// The parts that have bytes from `offset` on, in order, at most `limit` of them. The first may
-    /// begin earlier.
+    /// Lists the parts that have bytes from `offset` on, in order, at most `limit`. The first may
+    /// begin before `offset`.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn read(&self, run_id: &RunId, offset: u64, limit: u32) -> Result<Vec<LogPart>, Error>;
 
-    /// Where the log ends, in bytes; 0 if there is none.
+    /// Returns the end of the log, in bytes; 0 if there is none.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn end(&self, run_id: &RunId) -> Result<u64, Error>;
 
-    /// Removes the logs of runs that are no more and to which nothing was added since `before`: who
-    /// wrote them had not heard of the removal. Returns how many bytes.
+    /// Removes the logs of removed runs to which nothing was added since `before`: their writers
+    /// did not know of the removal. Returns the number of bytes.
     ///
     /// # Errors
     ///
     /// As [`SharedBlobs::put`].
     fn remove_orphans(&self, before: Timestamp) -> Result<u64, Error>;
 
-    /// How many bytes all logs have.
+    /// Returns the size of all logs in bytes.
     ///
     /// # Errors
     ///

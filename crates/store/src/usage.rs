@@ -1,4 +1,4 @@
-//! What calls used, summed up, and what an agent's day has been promised.
+//! Sums of the use by calls, and reservations of an agent's day.
 
 use errand_model::RunId;
 use errand_model::price::Day;
@@ -6,12 +6,12 @@ use errand_model::spend::{Amounts, Caps, Spent, Want};
 
 use crate::Namespaces;
 
-/// Which sums are wanted.
+/// Query for sums of use.
 #[derive(Clone, Debug)]
 pub struct UsageQuery {
-    /// Whose runs.
+    /// Namespaces whose runs are selected.
     pub namespaces: Namespaces,
-    /// A row for each of these.
+    /// Property by which the rows are grouped.
     pub by: UsageBy,
     /// Only calls on or after this day.
     pub since: Option<Day>,
@@ -23,7 +23,7 @@ pub struct UsageQuery {
     pub run_id: Option<RunId>,
 }
 
-/// What a row of sums is about.
+/// Property by which use is grouped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UsageBy {
     /// No rows, only the total.
@@ -47,7 +47,7 @@ pub enum UsageBy {
 }
 
 impl UsageBy {
-    /// What a word means: `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or `label=KEY`.
+    /// Parses `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or `label=KEY`.
     pub fn of_word(word: &str) -> Option<Self> {
         Some(match word {
             "run" => Self::Run,
@@ -65,7 +65,7 @@ impl UsageBy {
     }
 }
 
-/// What was asked for, and all of it together.
+/// The requested rows and their total.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// The most expensive first, then those with most calls, then by key.
@@ -75,7 +75,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Brings the rows into their order.
+    /// Sorts the rows.
     pub(crate) fn sort(&mut self) {
         self.rows.sort_by(|a, b| {
             let weight = |row: &UsageRow| (row.cost_micro_usd, row.model_calls, row.tool_calls);
@@ -87,9 +87,9 @@ impl Usage {
 /// The sums of one row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageRow {
-    /// What the row is about; `None`: whatever has no such thing.
+    /// Value of the grouping property; `None`: calls without one.
     pub key: Option<String>,
-    /// Runs that worked, or called something.
+    /// Runs that worked or made calls.
     pub runs: u64,
     /// Calls of models.
     pub model_calls: u64,
@@ -107,52 +107,52 @@ pub struct UsageRow {
     pub reasoning_tokens: u64,
     /// Known cost in millionths of a US dollar; `None`: no call's cost is known.
     pub cost_micro_usd: Option<u64>,
-    /// Milliseconds that agents' processes worked, pauses not counted; of attempts that are over.
+    /// Milliseconds of work by agent processes, pauses excluded; only of attempts that are over.
     pub wall_time_ms: u64,
 }
 
-/// A part of an agent's day that a call of a run is about to use.
+/// A reservation of a part of an agent's day for a call of a run.
 #[derive(Clone, Debug)]
 pub struct DayReservation {
-    /// Its name, by which it is settled or released.
+    /// Its id, by which it is settled or released.
     pub id: String,
-    /// The run that asks.
+    /// The run that makes the call.
     pub run_id: RunId,
-    /// The lease of whoever asks; refused unless it is the one in force.
+    /// Lease of the caller; refused unless it is the one in force.
     pub epoch: u64,
-    /// Whose day.
+    /// Name of the agent.
     pub agent: String,
-    /// Which day.
+    /// Day in UTC.
     pub day: Day,
-    /// What is asked for.
+    /// Amount to be reserved.
     pub want: Want,
-    /// What the day allows, by the limits of this run.
+    /// Limits of the day, as this run has them.
     pub caps: Caps,
 }
 
-/// What became of a reservation.
+/// Result of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DayReserved {
-    /// It holds until it is settled by the event of the call, released, or the attempt ends.
+    /// The reservation holds until the event of the call settles it, it is released, or the attempt
+    /// ends.
     Granted,
-    /// There is no room for it.
+    /// The limits leave no room for it.
     Refused {
-        /// Which limit leaves none.
+        /// The limit that leaves no room.
         spent: Spent,
-        /// Other runs that were promised something, at most [`HOLDERS_LIMIT`]: one of them may be
-        /// dead.
+        /// Other runs with reservations, at most [`HOLDERS_LIMIT`]: one of them may be dead.
         holders: Vec<RunId>,
     },
 }
 
-/// No more runs than so many are named where a reservation is refused.
+/// Upper bound on the runs that a refusal names.
 pub const HOLDERS_LIMIT: u32 = 256;
 
-/// How an agent's day stands.
+/// Use and reservations of an agent's day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DayStanding {
-    /// Spent by all runs of the agent.
+    /// Used by all runs of the agent.
     pub used: Amounts,
-    /// Promised to calls that are under way.
+    /// Reserved for calls in progress.
     pub reserved: Amounts,
 }

@@ -1,4 +1,4 @@
-//! Whether a journal is what was written.
+//! Verification of a journal's hash chain.
 
 use errand_model::event::Event;
 use errand_model::{Broken, Head};
@@ -6,14 +6,14 @@ use errand_model::{Broken, Head};
 /// The events after which a run never changes again.
 const TERMINAL: [&str; 3] = ["run.completed", "run.failed", "run.cancelled"];
 
-/// A journal that holds together.
+/// A journal whose hash chain is intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verified {
-    /// How many events it has.
+    /// Number of events.
     pub events: u64,
-    /// Whether the run is over: nothing can be cut off at its end without this changing.
+    /// Whether the run is over: cutting off events at the end would make this false.
     pub is_sealed: bool,
-    /// Where it ends.
+    /// End of the journal.
     pub head: Head,
 }
 
@@ -21,7 +21,7 @@ pub struct Verified {
 ///
 /// # Errors
 ///
-/// [`Broken`] at the first event that is not what was written.
+/// [`Broken`] at the first event that was changed or is missing.
 pub fn verify(events: &[Event]) -> Result<Verified, Broken> {
     let mut head = Head::EMPTY;
     for event in events {

@@ -94,7 +94,7 @@ pub enum Error {
     /// The list of the agents that came along with one cannot be read.
     #[error("the list of the agents that came along cannot be read: {reason}")]
     MembersUnreadable {
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// An agent that another one names by path.
@@ -123,17 +123,17 @@ pub enum Error {
     Damaged {
         /// What was looked for.
         digest: Digest,
-        /// What is wrong.
+        /// Description of the fault.
         reason: String,
     },
     /// The operating system refused.
     #[error("could not {action} {}", path.display())]
     Io {
-        /// What was tried: a verb.
+        /// Operation that failed, a verb.
         action: &'static str,
         /// With what.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

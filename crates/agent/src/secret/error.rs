@@ -61,7 +61,7 @@ pub enum Error {
     /// The secret was encrypted for somebody else.
     #[error("{name} was not encrypted for the key at {}", path.display())]
     IdentityMismatch {
-        /// Which secret.
+        /// Name of the secret.
         name: String,
         /// Where the identity is.
         path: PathBuf,
@@ -69,25 +69,25 @@ pub enum Error {
     /// The file of a secret is not what was written.
     #[error("the file of {name} is damaged: {reason}")]
     Damaged {
-        /// Which secret.
+        /// Name of the secret.
         name: String,
-        /// What is wrong with it.
+        /// Description of the fault.
         reason: &'static str,
     },
     /// The value could not be encrypted.
     #[error("{name} could not be encrypted")]
     Encrypt {
-        /// Which secret.
+        /// Name of the secret.
         name: String,
     },
     /// The operating system refused.
     #[error("could not {action} {}", path.display())]
     Io {
-        /// What was tried: a verb.
+        /// Operation that failed, a verb.
         action: &'static str,
         /// With what.
         path: PathBuf,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

@@ -88,7 +88,7 @@ pub enum Error {
         path: PathBuf,
         /// What was tried.
         action: &'static str,
-        /// Why it failed.
+        /// Error of the operating system.
         source: io::Error,
     },
 }

@@ -11,7 +11,7 @@ use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor}
 pub(crate) struct Misread {
     /// Which.
     pub(crate) name: String,
-    /// What is wrong.
+    /// Description of the fault.
     pub(crate) message: String,
 }
 

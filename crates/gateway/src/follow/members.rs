@@ -17,7 +17,7 @@ const PAGE: u32 = 200;
 /// Which runs are followed. All that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Which {
-    /// Whose runs.
+    /// Namespaces whose runs are selected.
     pub(crate) namespaces: Namespaces,
     /// Only runs of the agent of that name.
     pub(crate) agent: Option<String>,

@@ -1,26 +1,26 @@
-//! A run pins a generation of its agent's inventory.
+//! Pins of inventory generations in a journal.
 
 use errand_model::Digest;
 use errand_model::event::Event;
 use serde::Deserialize;
 
-/// The event by which it does.
+/// Kind of the event that pins a generation.
 const PINNED: &str = "bom.pinned";
 
-/// What that event says, as far as it matters here.
+/// Members that are read of the event's data.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Pinned {
-    /// Of the run's agent.
+    /// Generation of the inventory of the run's agent.
     pub(crate) generation: u64,
     /// The document's name in the blob store.
     pub(crate) digest: Digest,
 }
 
-/// The generation that an event pins, if it pins one.
+/// Returns the generation that an event pins; `None` if it pins none.
 pub(crate) fn pinned(event: &Event) -> Option<Pinned> {
     if event.kind != PINNED {
         return None;
     }
-    // What cannot be read is the fold's to refuse.
+    // The fold reports data that cannot be parsed.
     serde_json::from_str(&event.data).ok()
 }

@@ -1,4 +1,4 @@
-//! What is taken down of a run whose attempts are spent.
+//! Dead letters in a journal.
 
 use errand_model::Timestamp;
 use errand_model::event::Event;
@@ -6,23 +6,24 @@ use errand_model::run::{Run, Status};
 
 /// The event that makes a dead letter.
 const DEAD_LETTERED: &str = "run.dead_lettered";
-/// Steps' events that are looked at, from the end, for the step that failed.
+/// Number of events of steps, from the end of the journal, in which the failed step is searched.
 pub(crate) const STEP_EVENTS: u32 = 64;
 
-/// What a dead letter says.
+/// Row of a dead letter.
 #[derive(Debug)]
 pub(crate) struct Died<'a> {
-    /// The event that made it.
+    /// Number of the event that made it.
     pub(crate) seq: u64,
     pub(crate) at: Timestamp,
     pub(crate) attempts: u32,
     pub(crate) code: &'a str,
     pub(crate) message: &'a str,
-    /// The step that the error names; `None`: none, the journal has to tell.
+    /// The step that the error names; `None`: it has to be found in the journal.
     pub(crate) step: Option<&'a str>,
 }
 
-/// What is taken down of a dead letter that `events`, the newest of the run, made of it, if they did.
+/// Returns the dead letter that `events`, the newest of the run, create; `None` if they create
+/// none.
 pub(crate) fn died<'a>(run: &'a Run, events: &[Event]) -> Option<Died<'a>> {
     let event = events.iter().rev().find(|event| event.kind == DEAD_LETTERED)?;
     let error = match &run.status {
@@ -43,7 +44,7 @@ pub(crate) fn died<'a>(run: &'a Run, events: &[Event]) -> Option<Died<'a>> {
     })
 }
 
-/// An event of a step, as far as it matters here.
+/// Facts of an event of a step.
 #[derive(Debug)]
 pub(crate) struct StepEvent {
     pub(crate) attempt: u32,
@@ -51,8 +52,8 @@ pub(crate) struct StepEvent {
     pub(crate) key: Option<String>,
 }
 
-/// The step of that attempt that was begun or failed last and not completed since. `newest_first`
-/// are events of steps.
+/// Returns the step of that attempt that was begun or failed last and not completed since.
+/// `newest_first` are events of steps.
 pub(crate) fn failing_step(
     newest_first: impl IntoIterator<Item = StepEvent>,
     attempt: u32,

@@ -1,4 +1,4 @@
-//! What events of a journal mean for what is kept beside it: pure, and the same for every store.
+//! Effects of a journal's events on the other tables: pure, and the same for every store.
 
 mod bom;
 mod dead_letter;

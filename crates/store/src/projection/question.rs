@@ -1,9 +1,9 @@
-//! What agents ask people, and what answers them.
+//! Questions of agents to people in a journal, and their answers.
 
 use errand_model::event::Event;
 use serde::Deserialize;
 
-/// What all events about a question have.
+/// Members common to all events about a question.
 #[derive(Deserialize)]
 struct About {
     #[serde(alias = "approval_id", alias = "input_id")]
@@ -12,18 +12,18 @@ struct About {
     deadline_ms: Option<i64>,
 }
 
-/// What an event does to questions of its run.
+/// Effect of an event on the questions of its run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Question {
-    /// Asks it. Asked again, in another attempt, it is the same question.
+    /// Asks a question. A repetition in another attempt is the same question.
     Asked { id: String, deadline_ms: Option<i64> },
-    /// Answers it, unless that was done.
+    /// Answers a question, unless it is answered already.
     Answered { id: String },
-    /// Ends the run: nobody waits for any answer.
+    /// Ends the run: its questions need no answers.
     Ended,
 }
 
-/// What an event does to questions; `None`: nothing.
+/// Returns the effect of an event on questions; `None`: none.
 pub(crate) fn question(event: &Event) -> Option<Question> {
     let about = || serde_json::from_str::<About>(&event.data).ok();
     match event.kind.as_str() {

@@ -1,4 +1,4 @@
-//! What the calls in a journal used, summed.
+//! Sums of the use by calls in a journal.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use errand_model::run::Run;
 use errand_model::spend::Amounts;
 use serde_json::Value;
 
-/// What the rows of `usage` are told apart by, within a run.
+/// Columns that identify a row of `usage` within a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(crate) agent: String,
@@ -31,7 +31,7 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
-    /// The sums of both.
+    /// Adds the sums of `other`.
     pub(crate) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.unpriced_calls += other.unpriced_calls;
@@ -44,25 +44,26 @@ impl Sums {
     }
 }
 
-/// What a batch of events adds.
+/// Use that a batch of events adds.
 #[derive(Debug, Default)]
 pub(crate) struct Additions {
     pub(crate) rows: BTreeMap<Key, Sums>,
     pub(crate) days: BTreeMap<i64, Amounts>,
-    /// Promises that these calls settle.
+    /// Reservations that these calls settle.
     pub(crate) settled: Vec<String>,
-    /// An attempt ended, and with it whatever was promised to its calls.
+    /// An attempt ended, and with it all reservations for its calls.
     pub(crate) ends_attempt: bool,
 }
 
-/// Whether nothing that a run does counts: a replay serves everything from the record.
+/// Returns true for a run whose use does not count: a strict replay serves every call from the
+/// record.
 pub(crate) fn uses_nothing(run: &Run) -> bool {
     let is_strict = |replay: &Replay| replay.policy == ReplayPolicy::Strict;
     run.spec.replay.as_ref().is_some_and(is_strict)
 }
 
 impl Additions {
-    /// What events add.
+    /// Sums the use in `events`.
     pub(crate) fn of(events: &[Event]) -> Self {
         let mut additions = Self::default();
         for event in events {
@@ -81,7 +82,7 @@ impl Additions {
         if !is_model && !is_tool {
             return;
         }
-        // What was kept is JSON; were it not, it would count as nothing.
+        // Stored data is JSON; anything else would count as nothing.
         let data: Value = serde_json::from_str(data).unwrap_or(Value::Null);
         let day = Day::of(at).number();
         if is_model {
@@ -91,8 +92,8 @@ impl Additions {
         }
     }
 
-    /// What the watch of the run shows beyond the `counted` milliseconds of before; the last of
-    /// `events` is when.
+    /// Adds the run's working time beyond the `counted` milliseconds, at the time of the last of
+    /// `events`.
     pub(crate) fn add_time(&mut self, counted: u64, run: &Run, events: &[Event]) {
         let wall_time_ms = run.budget.watch.spent_ms.saturating_sub(counted);
         let Some(last) = events.last().filter(|_| wall_time_ms > 0) else { return };
@@ -154,7 +155,7 @@ impl Additions {
         *used = used.plus(spent);
     }
 
-    /// What the calls come to by day; time is not in it.
+    /// Sums the calls by day; time is not included.
     pub(crate) fn calls_by_day(&self) -> BTreeMap<i64, Amounts> {
         let mut days: BTreeMap<i64, Amounts> = BTreeMap::new();
         for (key, sums) in &self.rows {
