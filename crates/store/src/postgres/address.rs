@@ -1,6 +1,6 @@
-//! Where a registry is, from what a person wrote.
+//! Addresses of PostgreSQL registries, parsed from URLs.
 //!
-//! The password is never shown again: what is printed has user, host, port and database.
+//! The password is never shown again: the printed form has user, host, port and database.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -10,10 +10,10 @@ use tokio_postgres::config::Host;
 
 use crate::Error;
 
-/// What a URL of a registry begins with.
+/// Schemes of a registry's URL.
 const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
-/// Where a registry is, and how to get in.
+/// Address and credentials of a registry.
 #[derive(Clone)]
 pub struct Address {
     config: Config,
@@ -34,7 +34,7 @@ impl fmt::Display for Address {
 }
 
 impl Address {
-    /// Reads `postgres://user:password@host:5432/database?sslmode=require`.
+    /// Parses `postgres://user:password@host:5432/database?sslmode=require`.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl Address {
         }
         let (url, tls) = super::tls::Tls::split_off(url)?;
         let config = Config::from_str(&url).map_err(|error| {
-            // What the parser says names the part that is wrong, and not its value.
+            // The parser's message names the wrong part, not its value.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             Error::Address { reason: cause.unwrap_or_else(|| error.to_string()) }
         })?;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_told() {
+    fn invalid_urls_are_refused_with_a_reason() {
         let refused = Address::parse("host=here").unwrap_err().to_string();
         assert_eq!(refused, "the database's URL is wrong: it does not begin with postgres://");
     }

@@ -1,9 +1,9 @@
-//! Telling others what was committed: in this process at once, in others by `NOTIFY`.
+//! Announcement of commits: to listeners in this process at once, to other processes by `NOTIFY`.
 //!
-//! Other processes get a hint from a connection of its own and after the commits, under load at most
-//! once in [`PAUSE`]: a notification inside of a transaction has all commits of the server wait for
-//! each other. Hints that are lost (a connection breaks, too much happens) are only a delay: whoever
-//! listens also looks by itself now and then.
+//! Notifications are sent on a separate connection after the commits, under load at most once in
+//! [`PAUSE`]: a `NOTIFY` inside a transaction would make all commits of the server wait for each
+//! other. A lost notification (a broken connection, a full queue) only causes a delay, since
+//! listeners also poll.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -22,20 +22,20 @@ use super::patience::{FIRST, jittered, next_pause};
 use super::{Notices, Shared};
 use crate::{Change, Changes};
 
-/// Between two notifications of one process, at least, after one that told of several changes.
+/// Pause of a process after a notification about several changes.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The same after one that told of a single run: whoever waits for that one waits no longer.
+/// Pause after a notification about a single run: its listener need not wait.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 
-/// Runs that one notification names; of more it says only that there are some. PostgreSQL takes
+/// Runs that one notification names; further ones are summarized as [`MORE`]. PostgreSQL takes
 /// 8,000 bytes.
 const NAMED_LIMIT: usize = 150;
 
-/// Notifications that were received and not passed on yet. Further ones are lost.
+/// Received notifications that wait to be passed on. Further ones are lost.
 const RECEIVED_LIMIT: usize = 1_024;
 
-/// Where notifications are sent.
+/// Statement that sends a notification.
 const NOTIFY: &str = "SELECT pg_notify('errand', $1)";
 
 /// Words of a notification that name no run.
@@ -43,11 +43,11 @@ const QUEUED: &str = "q";
 const TURN: &str = "t";
 const MORE: &str = "e";
 
-/// What other processes have not been told yet.
+/// Changes that other processes have not been notified of.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     waiting: Mutex<Waiting>,
-    /// Something is to be told, or somebody wants to hear.
+    /// Woken when a notification is due, or a listener subscribes.
     stirred: Notify,
 }
 
@@ -56,19 +56,19 @@ struct Waiting {
     runs: BTreeMap<RunId, (u64, bool)>,
     asked: BTreeSet<RunId>,
     messages: BTreeSet<RunId>,
-    /// The words for what concerns no run in particular.
+    /// Words for changes that concern no particular run.
     words: BTreeSet<&'static str>,
 }
 
 impl Shared {
-    /// Hears of what is committed from now on.
+    /// Subscribes to commits from now on.
     pub(super) fn listen(&self) -> Changes {
         let changes = self.changes.subscribe();
         self.outbox.stirred.notify_one();
         changes
     }
 
-    /// Tells what was committed.
+    /// Announces a commit.
     pub(super) fn announce(&self, changes: Vec<Change>) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         if changes.is_empty() {
@@ -119,13 +119,13 @@ impl Outbox {
         self.stirred.notify_one();
     }
 
-    /// Others are to look by themselves.
+    /// Notifies other processes that they have to poll.
     fn put_more(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).words.insert(MORE);
         self.stirred.notify_one();
     }
 
-    /// What is to be told, as one text; `None`: nothing.
+    /// Takes all pending changes as one text; `None`: there are none.
     fn take(&self) -> Option<String> {
         let waiting = {
             let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -141,7 +141,7 @@ impl Outbox {
     }
 }
 
-/// What a notification says. Words that are not understood are a newer program's.
+/// Parses a notification. Unknown words come from a newer program.
 fn read(text: &str) -> Vec<Change> {
     text.split(' ').map(|word| read_word(word).unwrap_or(Change::Elsewhere)).collect()
 }
@@ -163,8 +163,8 @@ fn read_word(word: &str) -> Option<Change> {
     }
 }
 
-/// Sends and receives notifications until the registry is closed. Connects when there is something
-/// to tell, or somebody listens.
+/// Sends and receives notifications until the registry is closed. Connects once there is a change
+/// to announce or a listener.
 pub(super) async fn herald(shared: Arc<Shared>) {
     tokio::select! {
         () = shared.outbox.stirred.notified() => {}
@@ -175,13 +175,13 @@ pub(super) async fn herald(shared: Arc<Shared>) {
     while !shared.driver.is_closing() {
         if let Ok(mut line) = Line::open(&shared).await {
             if !is_first {
-                // Nobody knows what was missed: neither here, nor by those who were to be told.
+                // Changes may have been missed, by this process and by others.
                 drop(shared.changes.send(Change::Elsewhere));
                 shared.outbox.put_more();
             }
             let began = Instant::now();
             line.serve(&shared).await;
-            // A connection that lasted is had again at once: until then nobody hears of anything.
+            // A connection that lasted is replaced at once: until then no notification arrives.
             if began.elapsed() > LASTED {
                 pause = FIRST;
             }
@@ -195,13 +195,13 @@ pub(super) async fn herald(shared: Arc<Shared>) {
     }
 }
 
-/// A connection that broke sooner is not had again as fast as it can be.
+/// A connection that broke sooner than this is replaced after a growing pause.
 const LASTED: Duration = Duration::from_millis(50);
 
 /// A connection on which notifications are sent and received.
 struct Line {
     db: Db,
-    /// The number of our own session: what it says, we know.
+    /// Id of this session: its own notifications are ignored.
     own: i32,
     received: mpsc::Receiver<Notification>,
 }
@@ -217,7 +217,7 @@ impl Line {
         Ok(Self { db, own, received })
     }
 
-    /// Returns when the connection broke, or the registry is closed and everything was told.
+    /// Returns when the connection broke, or when the registry is closed and all changes were sent.
     async fn serve(&mut self, shared: &Shared) {
         let mut next = Instant::now();
         loop {
@@ -235,7 +235,7 @@ impl Line {
                 }
                 () = shared.driver.closed() => {
                     if let Some(text) = shared.outbox.take() {
-                        // Only a hint.
+                        // A lost notification is only a delay.
                         drop(self.db.query(NOTIFY, &[&text]).await);
                     }
                     return;
@@ -255,13 +255,13 @@ impl Line {
     }
 }
 
-/// How long nothing is told after that.
+/// Returns the pause after a notification.
 fn pause_after(text: &str) -> Duration {
     let runs = text.split(' ').filter(|word| ![QUEUED, TURN].contains(word)).count();
     if runs > 1 { PAUSE } else { SHORT_PAUSE }
 }
 
-/// Returns once something is to be told, but not before `next`.
+/// Returns once a change is to be sent, but not before `next`.
 async fn tell_from(shared: &Shared, next: Instant) {
     tokio::time::sleep_until(next).await;
     shared.outbox.stirred.notified().await;
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_heard() {
+    fn notifications_parse_back_into_the_changes_that_were_sent() {
         let run_id = RunId::new(errand_model::Timestamp::from_millis(1_800_000_000_000), 7);
         let changes = vec![
             Change::Queued,
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn however_much_happens_a_notification_is_bounded() {
+    fn a_notification_of_many_changes_is_bounded() {
         let outbox = Outbox::default();
         for number in 0..1_000 {
             let at = errand_model::Timestamp::from_millis(1_800_000_000_000 + number);

@@ -1,6 +1,6 @@
-//! Asking a question, and again while the database is away.
+//! Queries, repeated while the database is unreachable.
 
-/// Returns what a question finds, from the method that it stands in.
+/// Runs a query in the method that it stands in, and returns the method's result.
 macro_rules! ask {
     ($self:ident, $doing:literal, |$db:ident| $question:expr) => {{
         let mut patience = $crate::postgres::patience::Patience::new();

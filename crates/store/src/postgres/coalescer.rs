@@ -1,6 +1,7 @@
-//! Gathers changes of journals while a commit is under way, and has them committed together.
+//! Group commit: changes of journals are gathered while a commit is in progress and committed
+//! together.
 //!
-//! A commit costs a sync of the server's disk, whether it holds one change or a hundred.
+//! A commit costs a sync of the server's disk, for one change as for a hundred.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,24 +18,24 @@ use super::patience::Patience;
 use super::{Postgres, Shared};
 use crate::Error;
 
-/// Changes that wait; more of them wait in their callers.
+/// Changes in the queue; callers with further ones wait.
 const INBOX_LIMIT: usize = 1024;
 
-/// Changes in one transaction: bounds how long the first of them waits for the others, and how many
-/// locks one transaction holds.
+/// Changes in one transaction: bounds the first one's wait for the others, and the locks of a
+/// transaction.
 const BATCH_LIMIT: usize = 128;
 
-/// Locks of one transaction, but for those of one change that needs more: the server has room for so
-/// many of all its sessions together.
+/// Locks of one transaction, except for a single change that needs more: the server has a limited
+/// number for all its sessions together.
 const LOCKS_LIMIT: usize = 1024;
 
-/// After a commit of several changes their callers are about to send the next ones. So long is
-/// waited for them, once, where fewer than half are there.
+/// After a commit of several changes their callers are about to send the next ones. If fewer than
+/// half have arrived, the worker waits once for this long.
 const GATHER_FOR: Duration = Duration::from_micros(50);
 
 const DOING: &str = "writes";
 
-/// The way to whoever gathers.
+/// Handle to the gathering worker.
 #[derive(Debug)]
 pub(super) struct Coalescer {
     inbox: mpsc::Sender<Gathered>,
@@ -50,7 +51,7 @@ impl Coalescer {
 }
 
 impl Postgres {
-    /// Has a change gathered and committed, and waits for that.
+    /// Has a change gathered and committed, and waits for the result.
     pub(super) async fn gather<T>(
         &self,
         change: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Gathered,
@@ -88,7 +89,7 @@ impl Worker {
         }
     }
 
-    /// Commits changes together; if the database refuses that, each by itself.
+    /// Commits changes together; if the database refuses that, each alone.
     async fn commit(&mut self, jobs: Vec<Gathered>) {
         match self.attempt(&jobs).await {
             Ok(outcomes) => self.answer(jobs, outcomes),
@@ -123,7 +124,7 @@ impl Worker {
         self.shared.announce(changes);
     }
 
-    /// Tries for as long as it may help, on one connection after the other.
+    /// Tries while trying can help, on one connection after the other.
     async fn attempt(&mut self, jobs: &[Gathered]) -> Result<Vec<Outcome>, Failure> {
         let mut patience = Patience::new();
         loop {
@@ -147,7 +148,7 @@ impl Worker {
                 self.db = None;
             }
             if failure.remedy() == Remedy::Again && jobs.len() > 1 {
-                // Perhaps one of them alone is in the way of the others.
+                // One of the changes alone may obstruct the others.
                 return Err(failure);
             }
             patience.after(failure, &self.shared.driver).await?;
@@ -169,8 +170,8 @@ fn take_waiting(inbox: &mut mpsc::Receiver<Gathered>, waiting: &mut VecDeque<Gat
     }
 }
 
-/// The next changes, in order; one that needs a lock of an earlier one waits for the next batch, and
-/// so does whatever would overtake it.
+/// Takes the next changes, in order. A change that needs a lock of an earlier one waits for the
+/// next batch, and so does any later change that would overtake it.
 fn next_batch(waiting: &mut VecDeque<Gathered>) -> Vec<Gathered> {
     let mut names: BTreeSet<String> = BTreeSet::new();
     let mut batch = Vec::new();

@@ -1,4 +1,4 @@
-//! The part of a query behind `WHERE`, put together with its values.
+//! Builder of a `WHERE` clause and its values.
 
 use tokio_postgres::types::ToSql;
 
@@ -13,29 +13,29 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// One without a value.
+    /// Adds a condition without a value.
     pub(super) fn also(&mut self, condition: &str) {
         self.sql.push(condition.to_owned());
     }
 
-    /// One with `value` in the place of each `?`.
+    /// Adds a condition, with `value` in the place of each `?`.
     pub(super) fn with(&mut self, condition: &str, value: impl ToSql + Sync + Send + 'static) {
         let place = self.value(value);
         self.sql.push(condition.replace('?', &place));
     }
 
-    /// One with a text in the place of each `?`.
+    /// Adds a condition, with a text in the place of each `?`.
     pub(super) fn with_text(&mut self, condition: &str, text: &str) {
         self.with(condition, indexed(text).into_owned());
     }
 
-    /// How a further value is written.
+    /// Adds a value. Returns its placeholder.
     pub(super) fn value(&mut self, value: impl ToSql + Sync + Send + 'static) -> String {
         self.values.push(Box::new(value));
         format!("${}", self.values.len())
     }
 
-    /// `WHERE` and the conditions; nothing if there are none.
+    /// Returns `WHERE` and the conditions; empty if there are none.
     pub(super) fn sql(&self) -> String {
         if self.sql.is_empty() {
             String::new()
@@ -44,7 +44,7 @@ impl Conditions {
         }
     }
 
-    /// The values, in their order.
+    /// Returns the values in order.
     pub(super) fn values(&self) -> Vec<Value<'_>> {
         self.values.iter().map(|value| -> Value<'_> { value.as_ref() }).collect()
     }

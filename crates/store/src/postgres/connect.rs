@@ -1,4 +1,4 @@
-//! From an address to a connection that may be trusted.
+//! Connections with the settings that correctness needs.
 
 use std::future::poll_fn;
 
@@ -12,31 +12,32 @@ use super::db::Db;
 use super::driver::Handle;
 use super::failure::Failure;
 
-/// What holds on every connection.
+/// Settings of every connection.
 ///
-/// An acknowledged commit is on the disk, whatever the server's default is. Whoever stops in the
-/// middle of a transaction (a process can be stopped for minutes) loses it and the locks with it.
+/// An acknowledged commit is on the disk, whatever the server's default is. A process that stops in
+/// the middle of a transaction (it may be suspended for minutes) loses the transaction and its
+/// locks.
 const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false) \
      WHERE current_setting('synchronous_commit') IN ('off', 'local'); \
      SET client_min_messages = warning; SET jit = off; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '5s'; SET default_transaction_isolation = \
      'read committed'; SET timezone = 'UTC'";
 
-/// What holds where a few rows are found by their keys, however old the statistics are: one plan a
-/// statement, by way of the indexes.
+/// Settings for statements that find a few rows by their keys, however old the statistics are: one
+/// plan a statement, through the indexes.
 const BY_KEY: &str = "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; \
      SET enable_hashjoin = off; SET enable_mergejoin = off";
 
-/// What a connection is for.
+/// Purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Changes: a few rows by their keys.
+    /// Changes of a few rows found by key.
     Write,
-    /// Questions of any kind.
+    /// Queries of any kind.
     Read,
 }
 
-/// Connects.
+/// Opens a connection.
 pub(super) async fn connect(
     address: &Address,
     driver: &Handle,
@@ -45,7 +46,7 @@ pub(super) async fn connect(
     connect_listening(address, driver, purpose, None).await
 }
 
-/// Connects; what others notify goes to `notified`.
+/// Opens a connection whose notifications are sent to `notified`.
 pub(super) async fn connect_listening(
     address: &Address,
     driver: &Handle,
@@ -71,13 +72,13 @@ pub(super) async fn connect_listening(
     let db = Db::new(client);
     match purpose {
         Purpose::Read => db.batch(SETTINGS).await?,
-        // In one round to the server: after an outage this is what everybody waits for.
+        // One round trip to the server: after an outage every caller waits for this.
         Purpose::Write => db.batch(&format!("{SETTINGS}; {BY_KEY}")).await?,
     }
     Ok(db)
 }
 
-/// Carries what a connection says until it ends, which whoever uses it next notices.
+/// Drives a connection until it ends, which its next user notices.
 async fn carry<S, T>(mut connection: Connection<S, T>, notified: Option<mpsc::Sender<Notification>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -85,11 +86,11 @@ where
 {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         if let (AsyncMessage::Notification(notification), Some(notified)) = (message, &notified) {
-            // What there is no room for is lost: it was only a hint.
+            // A notification without room is lost: that is only a delay.
             drop(notified.try_send(notification));
         }
     }
 }
 
-/// How long a connection may take to come about.
+/// Time limit of opening a connection.
 const CONNECT_FOR: std::time::Duration = std::time::Duration::from_secs(10);

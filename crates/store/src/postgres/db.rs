@@ -1,4 +1,4 @@
-//! A connection whose statements are prepared once.
+//! A connection with cached prepared statements.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,11 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::failure::Failure;
 
-/// Statements that are kept prepared, per connection. There are fewer, unless lists are asked for in
-/// very many ways: then all are prepared anew.
+/// Prepared statements that a connection keeps. Fewer are in use, except with very many kinds of
+/// list filters: then all are prepared anew.
 const STATEMENTS: usize = 256;
 
-/// A value of a statement, wherever it is kept.
+/// A parameter of a statement.
 pub(super) type Value<'a> = &'a (dyn ToSql + Sync);
 
 /// A connection.
@@ -33,18 +33,18 @@ impl Db {
         Self { client, statements: Mutex::new(HashMap::new()) }
     }
 
-    /// Whether it is of no use any more.
+    /// Returns true if the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
 
-    /// All rows of a query.
+    /// Returns all rows of a query.
     pub(super) async fn query(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<Row>, Failure> {
         let statement = self.prepared(sql).await?;
         Ok(self.client.query(&statement, values).await?)
     }
 
-    /// The first row of a query.
+    /// Returns the first row of a query.
     pub(super) async fn query_first(
         &self,
         sql: &str,
@@ -53,18 +53,18 @@ impl Db {
         Ok(self.query(sql, values).await?.into_iter().next())
     }
 
-    /// How many rows a statement changed.
+    /// Executes a statement. Returns the number of changed rows.
     pub(super) async fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, Failure> {
         let statement = self.prepared(sql).await?;
         Ok(self.client.execute(&statement, values).await?)
     }
 
-    /// Has statements done that have no values; nothing is kept prepared.
+    /// Executes statements without parameters; they are not prepared.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), Failure> {
         Ok(self.client.batch_execute(sql).await?)
     }
 
-    /// A statement that is prepared, now or before.
+    /// Returns a prepared statement, from the cache if possible.
     pub(super) async fn prepared(&self, sql: &str) -> Result<Statement, Failure> {
         if let Some(known) = self.known(sql) {
             return Ok(known);
@@ -83,8 +83,8 @@ impl Db {
         statements.get(sql).cloned()
     }
 
-    /// Prepares what a pipeline needs, so that it is sent the moment it is begun. What a new
-    /// connection lacks is prepared in one round to the server.
+    /// Prepares the statements of a pipeline, so that it is sent without pauses. Missing ones are
+    /// prepared in one round trip.
     pub(super) async fn prepare(&self, steps: &[Step<'_>]) -> Result<(), Failure> {
         let wanted: BTreeSet<&str> = steps
             .iter()
@@ -97,8 +97,8 @@ impl Db {
         try_join_all(wanted.into_iter().map(|sql| self.prepared(sql))).await.map(drop)
     }
 
-    /// Sends all statements at once, in order, and waits for all answers: the rows of each. What the
-    /// first one that fails says is what went wrong.
+    /// Sends all statements at once, in order, and waits for all answers. The first failure is
+    /// returned.
     pub(super) async fn pipeline(&self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Failure> {
         self.prepare(steps).await?;
         let mut prepared = Vec::with_capacity(steps.len());
@@ -124,22 +124,22 @@ impl Db {
                 }
             }
         });
-        // Fewer than 30: these are polled, and so sent, in their order.
+        // Fewer than 30 futures are polled, and so sent, in order.
         try_join_all(sent).await
     }
 }
 
-/// One statement of a pipeline.
+/// A statement of a pipeline.
 pub(super) enum Step<'a> {
-    /// Without values or rows: `BEGIN`, `COMMIT`.
+    /// A statement without parameters or rows: `BEGIN`, `COMMIT`.
     Plain(&'a str),
-    /// Whose rows are wanted.
+    /// A statement whose rows are returned.
     Query(&'a str, Vec<Value<'a>>),
-    /// Whose rows are not wanted.
+    /// A statement whose rows are ignored.
     Execute(&'a str, Vec<Value<'a>>),
 }
 
-/// What a step came to.
+/// Result of a step.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) rows: Vec<Row>,

@@ -1,7 +1,7 @@
-//! The thread that owns all connections, and on which everything that changes something runs.
+//! The thread that owns all connections and executes all changes.
 //!
-//! What was begun there is finished, also if whoever asked went away meanwhile: no transaction stays
-//! half done because somebody stopped waiting for it.
+//! Work on it runs to its end, also if the caller is cancelled meanwhile: no transaction stays
+//! unfinished.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,16 +14,16 @@ use super::Address;
 use super::failure::Failure;
 use crate::Error;
 
-/// What waits to be begun; more of it waits in its callers.
+/// Messages in the queue; callers with further ones wait.
 const INBOX_LIMIT: usize = 1024;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What the thread is told.
+/// Message to the thread.
 enum Message {
-    /// Do this; it is waited for when the registry is closed.
+    /// A task that is finished before the thread ends.
     Work(Task),
-    /// Keep this going for as long as anything uses it.
+    /// A connection that is driven while the registry is open.
     Connection(Task),
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Driver {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A way to the thread.
+/// Handle to the thread.
 #[derive(Clone, Debug)]
 pub(super) struct Handle {
     inbox: mpsc::Sender<Message>,
@@ -66,12 +66,12 @@ impl Driver {
     pub(super) fn handle(&self) -> Handle {
         match &self.handle {
             Some(handle) => handle.clone(),
-            // Only while it is dropped: nobody has it then.
+            // Only while the driver is dropped: no other code has it then.
             None => Handle { inbox: mpsc::channel(1).0, closing: self.closing.subscribe() },
         }
     }
 
-    /// Does something on the thread and waits for it, without a runtime of one's own.
+    /// Runs a future on the thread and blocks until it is done.
     pub(super) fn block<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -82,7 +82,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Waits for what is under way; nothing is tried again from now on.
+    /// Waits for all running work; no failed work is tried again from now on.
     fn drop(&mut self) {
         self.closing.send_replace(true);
         self.handle = None;
@@ -94,7 +94,7 @@ impl Drop for Driver {
 }
 
 impl Handle {
-    /// Does something on the thread, to its end, whether or not its caller waits for that.
+    /// Runs a future on the thread to its end, even if the caller is cancelled.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -104,14 +104,14 @@ impl Handle {
         answer.await.map_err(|_| ENDED)
     }
 
-    /// The same for callers that have no runtime.
+    /// Runs a future on the thread, for callers without a runtime.
     pub(super) fn block<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Failure>> + Send + 'static,
     ) -> Result<T, Failure> {
         let (reply, answer) = std::sync::mpsc::sync_channel(1);
         let task = Message::Work(Box::pin(async move {
-            // Whoever asked may have gone.
+            // The caller may have gone.
             drop(reply.send(work.await));
         }));
         if let Err(error) = self.inbox.try_send(task) {
@@ -128,7 +128,7 @@ impl Handle {
         answer.recv().map_err(|_| ENDED)?
     }
 
-    /// Keeps a connection going.
+    /// Drives a connection on the thread.
     pub(super) async fn keep(
         &self,
         connection: impl Future<Output = ()> + Send + 'static,
@@ -137,13 +137,13 @@ impl Handle {
         self.inbox.send(connection).await.map_err(|_| ENDED)
     }
 
-    /// Begins something that ends by itself once the registry is closed.
+    /// Starts a task that ends by itself once the registry is closed.
     pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
-        // Only at the beginning, when the inbox is empty.
+        // Called only at the start, when the queue is empty.
         drop(self.inbox.try_send(Message::Work(Box::pin(work))));
     }
 
-    /// Whether the registry is being closed.
+    /// Returns true if the registry is being closed.
     pub(super) fn is_closing(&self) -> bool {
         *self.closing.borrow()
     }
@@ -151,12 +151,12 @@ impl Handle {
     /// Returns when the registry is being closed.
     pub(super) async fn closed(&self) {
         let mut closing = self.closing.clone();
-        // An error means that the thread's owner is gone, which is the same.
+        // An error means that the driver was dropped, which is the same.
         drop(closing.wait_for(|is_closing| *is_closing).await);
     }
 }
 
-/// How long a caller without a runtime waits for room in the inbox.
+/// Interval at which a caller without a runtime tries a full queue again.
 const FULL_FOR: std::time::Duration = std::time::Duration::from_millis(1);
 
 const ENDED: Failure = Failure::Unexpected("its thread has ended");
@@ -166,13 +166,13 @@ fn answering<T: Send + 'static>(
 ) -> (Task, oneshot::Receiver<T>) {
     let (reply, answer) = oneshot::channel();
     let task = Box::pin(async move {
-        // Whoever asked may have gone.
+        // The caller may have gone.
         drop(reply.send(work.await));
     });
     (task, answer)
 }
 
-/// Does what it is told until the registry is closed and everything that was begun is done.
+/// Executes messages until the registry is closed and all work is done.
 async fn run(mut inbox: mpsc::Receiver<Message>, mut closing: watch::Receiver<bool>) {
     let mut work = JoinSet::new();
     let mut connections = JoinSet::new();

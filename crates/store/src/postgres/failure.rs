@@ -1,30 +1,29 @@
-//! What PostgreSQL says, turned into what a caller can do about it.
+//! Failures of PostgreSQL, classified by their remedy.
 
 use tokio_postgres::error::SqlState;
 
 use super::Address;
 use crate::Error;
 
-/// Why an operation or a query did not happen.
+/// Error: an operation or a query failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It is refused: others in the same transaction are not concerned.
+    /// The operation is refused: others in the same transaction are not affected.
     Refused(Error),
-    /// The database failed: nothing of the transaction is kept.
+    /// The database failed: the transaction is rolled back.
     Database(tokio_postgres::Error),
-    /// A journal was not as it was a moment ago under its lock, which is a bug; or a connection was
-    /// not to be had.
+    /// A journal changed under its lock, which is a bug; or no connection is available.
     Unexpected(&'static str),
 }
 
-/// What can be done about a failure.
+/// Remedy for a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Nothing: the same again would fail the same way.
+    /// None: another try would fail the same way.
     None,
-    /// The same again may work, on the same connection.
+    /// Another try on the same connection may succeed.
     Again,
-    /// The same again may work, on another connection: this one is of no use.
+    /// Another try on a new connection may succeed: this one is unusable.
     Reconnect,
 }
 
@@ -41,7 +40,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// What can be done about it.
+    /// Returns the remedy.
     pub(super) fn remedy(&self) -> Remedy {
         match self {
             Self::Refused(_) => Remedy::None,
@@ -50,7 +49,7 @@ impl Failure {
         }
     }
 
-    /// Whether the server refused a number that is too large, or too small.
+    /// Returns true if the server refused a number as out of range.
     pub(super) fn is_out_of_range(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Unexpected(_) => false,
@@ -58,7 +57,7 @@ impl Failure {
         }
     }
 
-    /// The error for the caller.
+    /// Converts the failure into the caller's error.
     pub(super) fn explain(self, address: &Address, doing: &'static str) -> Error {
         let remedy = self.remedy();
         match self {
@@ -70,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// The same once more, for another caller that it concerns too.
+    /// Creates the error for a further caller of the same transaction.
     pub(super) fn explain_again(&self, address: &Address, doing: &'static str) -> Error {
         match self {
             Self::Refused(_) => Error::WriterGone,
@@ -89,8 +88,8 @@ impl Failure {
 
 fn remedy(error: &tokio_postgres::Error) -> Remedy {
     let Some(state) = error.code() else {
-        // Not said by the server: the connection broke, or there was none. What cannot be read of a
-        // row is no reason to ask again.
+        // The server did not report it: the connection broke, or there was none. A row that cannot
+        // be decoded is no reason to try again.
         let of_the_caller = error.is_closed() || is_about_the_connection(error);
         return if of_the_caller { Remedy::Reconnect } else { Remedy::None };
     };
@@ -108,7 +107,7 @@ fn remedy(error: &tokio_postgres::Error) -> Remedy {
         &SqlState::LOCK_NOT_AVAILABLE,
         &SqlState::OUT_OF_MEMORY,
         &SqlState::INSUFFICIENT_RESOURCES,
-        // A statement that was prepared before the schema changed.
+        // A statement was prepared before the schema changed.
         &SqlState::FEATURE_NOT_SUPPORTED,
     ];
     if is_shutting_down.contains(&state) || state.code().starts_with("08") {
@@ -120,7 +119,7 @@ fn remedy(error: &tokio_postgres::Error) -> Remedy {
     }
 }
 
-/// Whether a failure that the server did not report is one of the way to it.
+/// Returns true if a failure that the server did not report is an I/O error of the connection.
 fn is_about_the_connection(error: &tokio_postgres::Error) -> bool {
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -150,7 +149,7 @@ fn explain(
     }
 }
 
-/// What happened, in the words of whoever knows most about it.
+/// Returns the most specific message: the server's, or else the chain of causes.
 pub(super) fn text(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} ({})", said.message(), said.code().code());

@@ -1,38 +1,38 @@
-//! From an older schema to the current one.
+//! Migration of the schema.
 
 use super::db::{Db, Step};
 use super::failure::Failure;
 use crate::Error;
 
-/// Every change of the schema in order: its name and its SQL. The schema's version is how many of
-/// them were made. One that was released never changes.
+/// All changes of the schema in order: name and SQL. The schema's version is the number of changes
+/// made. A released change is never edited.
 const MIGRATIONS: &[(&str, &str)] = &[
     ("server", include_str!("../../migrations/server/postgres.sql")),
     ("names", include_str!("../../migrations/names/postgres.sql")),
 ];
 
-/// Where it is noted which changes were made.
+/// Table of the changes made.
 const NOTES: &str = "CREATE TABLE IF NOT EXISTS errand_migrations (\
      version INTEGER PRIMARY KEY, name TEXT NOT NULL, \
      made_at TIMESTAMPTZ NOT NULL DEFAULT now())";
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('errand migrate', 0))";
 
-/// What was done to a schema.
+/// Result of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migrated {
-    /// The version before; 0: there was none.
+    /// The version before; 0: the database was empty.
     pub from: u32,
     /// The version now.
     pub to: u32,
 }
 
-/// The schema that this program needs.
+/// Returns the schema version that this program needs.
 pub fn known_version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
-/// Refuses a database with another schema.
+/// Refuses a database with another schema version.
 pub(super) async fn check(db: &Db) -> Result<(), Failure> {
     const IS_THERE: &str = "SELECT to_regclass('errand_migrations') IS NOT NULL";
     let is_there = db.query_first(IS_THERE, &[]).await?;
@@ -44,8 +44,7 @@ pub(super) async fn check(db: &Db) -> Result<(), Failure> {
     if found == known { Ok(()) } else { Err(Error::OtherSchema { found, known }.into()) }
 }
 
-/// Makes all changes that were not made yet. Another process may do so at the same time: one waits
-/// for the other.
+/// Makes all outstanding changes. Processes that migrate at the same time wait for each other.
 pub(super) async fn migrate(db: &Db) -> Result<Migrated, Failure> {
     db.batch("BEGIN").await?;
     db.query(LOCK, &[]).await?;

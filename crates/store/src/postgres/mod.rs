@@ -1,12 +1,12 @@
 //! The registry in PostgreSQL, shared by any number of machines.
 //!
-//! Each process has one thread that owns its connections (`driver.rs`). What writes the journals of
-//! runs is gathered there and committed together (`coalescer.rs`, `batch/`); any other change is a
-//! transaction of its own (an operation in `write/`), any question a function in `read/`.
+//! Each process has one thread that owns its connections (`driver.rs`). Changes of journals are
+//! gathered there and committed together (`coalescer.rs`, `batch/`); any other change is a
+//! transaction of its own (an operation in `write/`), any query a function in `read/`.
 //!
-//! Whoever changes something has locked it first, by name, in a statement of its own: what is read
-//! after that is what the lock protects. A commit of which nobody heard whether it was made, because
-//! the connection broke, is asked for by its number on the next one: nothing is done twice.
+//! Every change first takes its locks, by name, in a separate statement: later statements see the
+//! state that the locks protect. If the connection breaks during a commit, the next connection asks
+//! the server for the transaction by its number: nothing is done twice.
 
 mod address;
 mod announce;
@@ -55,41 +55,41 @@ use crate::{Change, Error};
 pub struct Postgres {
     shared: Arc<Shared>,
     coalescer: Coalescer,
-    // Last: what the others began is finished by its thread.
+    // Last field: its thread finishes the work of the others.
     _driver: Driver,
 }
 
-/// What all that works on one registry has in common.
+/// State shared by all operations on one registry.
 #[derive(Debug)]
 struct Shared {
     address: Address,
     pool: Pool,
     changes: broadcast::Sender<Change>,
     outbox: announce::Outbox,
-    /// Transactions that this process committed.
+    /// Number of transactions that this process committed.
     commits: AtomicU64,
     notices: Notices,
     driver: driver::Handle,
 }
 
-/// How to open a registry.
+/// Options for opening a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Whether other processes are told of what this one commits.
+    /// Notifications to other processes.
     pub notices: Notices,
 }
 
 impl Options {
-    /// As servers and workers do.
+    /// Options of servers and workers.
     pub const DEFAULT: Self = Self { notices: Notices::Send };
 }
 
-/// Whether other processes are told of what this one commits.
+/// Whether other processes are notified of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notices {
-    /// Soon after each commit.
+    /// A notification follows each commit.
     Send,
-    /// They look by themselves: for measuring what the telling costs.
+    /// Other processes have to poll: for measuring the cost of notifications.
     Skip,
 }
 
@@ -99,7 +99,7 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// [`Error::Address`] if the URL is none; [`Error::Unreachable`]; [`Error::OtherSchema`];
+    /// [`Error::Address`] if the URL is invalid; [`Error::Unreachable`]; [`Error::OtherSchema`];
     /// [`Error::Postgres`].
     pub fn open(url: &str, options: Options) -> Result<Self, Error> {
         let address = Address::parse(url)?;
@@ -124,7 +124,7 @@ impl Postgres {
         Ok(Self { shared, coalescer, _driver: driver })
     }
 
-    /// Brings the schema of a database up to date; makes it in an empty one.
+    /// Migrates the schema of a database; creates it in an empty one.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the store does for names, each method one operation or question.
+//! [`NameStore`] for PostgreSQL: each method is one operation or query.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
-//! How long something that may pass is tried again, and how often.
+//! Retries of operations after transient failures.
 //!
-//! A server that is restarted, or whose place another one takes, is back within seconds: whoever
-//! waits that long need not know.
+//! A restarted server, or one that takes another's place, is available within seconds: callers wait
+//! that long without an error.
 
 use std::time::Duration;
 
@@ -10,17 +10,16 @@ use tokio::time::Instant;
 use super::driver::Handle;
 use super::failure::{Failure, Remedy};
 
-/// How long is tried before the caller is told.
+/// Time limit of all tries of one caller.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Between the first tries; doubles.
+/// Pause after the first try; doubles.
 pub(super) const FIRST: Duration = Duration::from_millis(5);
 
-/// Between the last ones: what a server that is back, or has a free connection again, waits for its
-/// callers at most.
+/// Upper bound of the pause: the longest delay until a server that is available again is noticed.
 const LAST: Duration = Duration::from_millis(200);
 
-/// One caller's patience.
+/// Retry state of one caller.
 pub(super) struct Patience {
     until: Instant,
     pause: Duration,
@@ -31,11 +30,11 @@ impl Patience {
         Self { until: Instant::now() + LIMIT, pause: FIRST }
     }
 
-    /// Waits a moment, so that the same can be tried again.
+    /// Pauses before the next try.
     ///
     /// # Errors
     ///
-    /// The failure, if trying again would not help, or it was tried for long enough.
+    /// The failure, if another try would not help or the time limit is reached.
     pub(super) async fn after(&mut self, failure: Failure, driver: &Handle) -> Result<(), Failure> {
         let is_over =
             failure.remedy() == Remedy::None || Instant::now() >= self.until || driver.is_closing();
@@ -52,15 +51,16 @@ impl Patience {
     }
 }
 
-/// Returns the pause that follows one of that length.
+/// Returns the pause after one of that length.
 pub(super) fn next_pause(pause: Duration) -> Duration {
     (pause * 2).min(LAST)
 }
 
-/// Half of it to all of it: many that failed together do not come back together.
+/// Returns a random pause between half and all of it, so that callers which failed together do not
+/// return together.
 pub(super) fn jittered(pause: Duration) -> Duration {
     let mut random = [0_u8];
-    // Without chance the pause is only the same for all.
+    // Without randomness all pauses are equal, which is harmless.
     if getrandom::fill(&mut random).is_err() {
         return pause;
     }

@@ -1,7 +1,7 @@
-//! Connections that are used again.
+//! Connection pool.
 //!
-//! Questions are sent one behind the other on the connection that has the fewest under way; a
-//! transaction has a connection to itself.
+//! Queries are pipelined on the connection with the fewest in progress; a transaction has a
+//! connection to itself.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,37 +15,37 @@ use super::connect::{Purpose, connect};
 use super::db::Db;
 use super::failure::Failure;
 
-/// Connections for questions, per process.
+/// Connections for queries, per process.
 const READERS: usize = 3;
 
-/// Connections for transactions that are not gathered, per process: further ones wait.
+/// Connections for transactions outside of batches, per process: further ones wait.
 const WRITERS: usize = 3;
 
-/// After a connection was not to be had, those that there are do for so long: each try costs the
-/// server a process, and its caller the time.
+/// Pause after a failed connection, during which the existing ones are used: each try costs the
+/// server a process, and the caller time.
 const NO_MORE_FOR: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Pool {
     readers: Mutex<Vec<Arc<Reader>>>,
-    /// Until when no more readers are asked for, if there is one.
+    /// Time until which no further readers are opened.
     no_more_until: Mutex<Option<Instant>>,
     idle: Mutex<Vec<Db>>,
-    /// Connections for transactions that are in use.
+    /// Number of connections for transactions in use.
     lent: AtomicUsize,
-    /// One of them was given back.
+    /// Notified when one of them is returned.
     returned: Notify,
     permits: Semaphore,
 }
 
-/// A connection that many use at once.
+/// A connection that many queries use at once.
 #[derive(Debug)]
 struct Reader {
     db: Db,
     under_way: AtomicUsize,
 }
 
-/// The use of a connection for one question.
+/// Use of a connection for one query.
 #[derive(Debug)]
 pub(super) struct Reading(Arc<Reader>);
 
@@ -63,14 +63,14 @@ impl Drop for Reading {
     }
 }
 
-/// The use of a connection for one transaction.
+/// Use of a connection for one transaction.
 pub(super) struct Writing<'a> {
     pub(super) db: Db,
     _lent: Lent<'a>,
     _permit: SemaphorePermit<'a>,
 }
 
-/// The note that a connection for transactions is in use.
+/// Guard that counts a connection for transactions as in use.
 struct Lent<'a>(&'a Pool);
 
 impl<'a> Lent<'a> {
@@ -98,7 +98,8 @@ impl Pool {
         }
     }
 
-    /// The reader with the fewest questions under way, if it has none or there are enough readers.
+    /// Returns the reader with the fewest queries in progress, if that is idle or no further reader
+    /// may be opened.
     fn reader(&self) -> Option<Reading> {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         readers.retain(|reader| !reader.db.is_closed());
@@ -112,13 +113,13 @@ impl Pool {
         Some(Reading(Arc::clone(best)))
     }
 
-    /// Whether it is worth asking for another reader.
+    /// Returns true if another reader may be opened now.
     fn may_have_more(&self) -> bool {
         let until = self.no_more_until.lock().unwrap_or_else(PoisonError::into_inner);
         until.is_none_or(|until| Instant::now() >= until)
     }
 
-    /// Notes that a reader was not to be had.
+    /// Notes that a reader could not be opened.
     fn has_no_more(&self) {
         let mut until = self.no_more_until.lock().unwrap_or_else(PoisonError::into_inner);
         *until = Some(Instant::now() + NO_MORE_FOR);
@@ -131,7 +132,7 @@ impl Pool {
         Reading(reader)
     }
 
-    /// Gives back a connection on which no transaction is open.
+    /// Returns a connection without an open transaction to the pool.
     pub(super) fn put(&self, db: Db) {
         if !db.is_closed() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
@@ -147,12 +148,12 @@ impl Pool {
 }
 
 impl Shared {
-    /// A new connection. On the driver's thread.
+    /// Opens a connection. Runs on the driver's thread.
     pub(super) async fn connect(&self, purpose: Purpose) -> Result<Db, Failure> {
         connect(&self.address, &self.driver, purpose).await
     }
 
-    /// A connection for a question, from any thread.
+    /// Returns a connection for a query, from any thread.
     pub(super) async fn reading(self: &Arc<Self>) -> Result<Reading, Failure> {
         if let Some(reader) = self.pool.reader() {
             return Ok(reader);
@@ -161,7 +162,7 @@ impl Shared {
         let made = self.driver.run(async move { shared.connect(Purpose::Read).await }).await?;
         match made {
             Ok(db) => Ok(self.pool.add_reader(db)),
-            // Where no more connections are to be had, those that there are do.
+            // Without a further connection the existing ones have to do.
             Err(failure) => {
                 self.pool.has_no_more();
                 self.pool.any_reader().ok_or(failure)
@@ -169,7 +170,7 @@ impl Shared {
         }
     }
 
-    /// A connection for a transaction. On the driver's thread.
+    /// Returns a connection for a transaction. Runs on the driver's thread.
     pub(super) async fn writing(&self) -> Result<Writing<'_>, Failure> {
         let permit = self
             .pool
@@ -181,7 +182,7 @@ impl Shared {
             Some(db) => db,
             None => match self.connect(Purpose::Write).await {
                 Ok(db) => db,
-                // Where no more connections are to be had, one that is in use is soon free.
+                // Without a further connection, one in use is soon returned.
                 Err(failure) if self.pool.lent.load(Ordering::Relaxed) > 0 => {
                     let returned = self.pool.returned.notified();
                     drop(tokio::time::timeout(NO_MORE_FOR, returned).await);

@@ -1,9 +1,9 @@
-//! Partitions that are full of what is gone are emptied as a whole.
+//! Rotation of partitions that are full of deleted rows.
 //!
-//! Rows of the queue and leases live for seconds. While somebody reads for a long time, what was
-//! deleted of them cannot be cleaned up row by row, and every look at the queue would have to pass it.
-//! So new rows go into one partition of a ring for a while, then into the next; what is left in the
-//! one before moves along, and the partition is truncated.
+//! Rows of the queue and leases live for seconds. While any transaction is open for long, deleted
+//! rows cannot be vacuumed, and every scan of the queue has to pass them. Therefore new rows go
+//! into one partition of a ring for a while, then into the next; remaining rows of the previous one
+//! are moved, and the partition is truncated.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,33 +14,33 @@ use super::connect::Purpose;
 use super::db::Db;
 use super::failure::Failure;
 
-/// How often is looked whether a ring is to be turned, by a process that writes.
+/// Interval at which a process that writes checks the rings.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// How long a mark of a commit is kept, at least: longer than anybody asks for one.
+/// Time for which the mark of a commit is kept, at least: longer than any caller asks for it.
 const MARKS_FOR_MS: i64 = 90_000;
 
-/// What is left in a partition is moved if it is no more than so many rows.
+/// Upper bound on the remaining rows of a partition that are moved.
 const MOVED_LIMIT: i64 = 500;
 
-/// A ring: a table, and when it is turned.
+/// A ring of partitions of a table.
 struct Ring {
     name: &'static str,
-    /// The columns beside `ring`.
+    /// Columns other than `ring`.
     columns: &'static str,
-    /// The size of a partition from which on new rows go into the next one.
+    /// Size of a partition from which on new rows go into the next one.
     turn_bytes: i64,
-    /// New rows go into a partition for so long, at least.
+    /// Time for which a partition takes new rows, at least.
     turn_after_ms: i64,
-    /// What is left in a partition that is emptied.
+    /// Treatment of the remaining rows.
     rest: Rest,
 }
 
 #[derive(PartialEq, Eq)]
 enum Rest {
-    /// It is moved.
+    /// They are moved.
     Moves,
-    /// It goes too.
+    /// They are deleted.
     Goes,
 }
 
@@ -70,8 +70,7 @@ const RINGS: [Ring; 3] = [
     },
 ];
 
-/// Turns the rings now and then, until the registry is closed. Does nothing in a process that
-/// commits nothing.
+/// Rotates the rings until the registry is closed. Does nothing in a process that commits nothing.
 pub(super) async fn keep_turning(shared: Arc<Shared>) {
     let mut seen = 0;
     let mut db = None;
@@ -85,7 +84,7 @@ pub(super) async fn keep_turning(shared: Arc<Shared>) {
             continue;
         }
         seen = commits;
-        // What fails is done in the next round, perhaps by another process.
+        // A failed step is repeated in the next round, perhaps by another process.
         db = look(&shared, db).await.ok();
     }
 }
@@ -109,13 +108,13 @@ async fn look(shared: &Shared, db: Option<Db>) -> Result<Db, Failure> {
     Ok(db)
 }
 
-/// Ends a transaction in which a partition was emptied, or could not be.
+/// Ends a transaction that emptied a partition, or failed to.
 async fn end(db: &Db, emptied: Result<(), Failure>) -> Result<(), Failure> {
     db.batch(if emptied.is_ok() { "COMMIT" } else { "ROLLBACK" }).await
 }
 
 impl Ring {
-    /// Whether the partition for new rows is full, and has been in use for long enough.
+    /// Returns true if the partition for new rows is full and has been in use for long enough.
     async fn is_full(&self, db: &Db) -> Result<bool, Failure> {
         const SQL: &str = "SELECT pg_relation_size(to_regclass($1 || '_' || current)) >= $2 \
              AND turned_at_ms + $3 <= extract(epoch FROM now()) * 1000 FROM rings WHERE name = $1";
@@ -126,7 +125,7 @@ impl Ring {
         }
     }
 
-    /// Turns to the next partition, once that is empty.
+    /// Rotates to the next partition, once that is empty.
     async fn turn(&self, db: &Db) -> Result<(), Failure> {
         const TURN: &str = "UPDATE rings SET current = $2, \
              turned_at_ms = (extract(epoch FROM now()) * 1000)::bigint WHERE name = $1";
@@ -135,13 +134,13 @@ impl Ring {
         db.execute(TURN, &[&self.name, &next]).await.map(drop)
     }
 
-    /// Empties the partition that was in use before.
+    /// Empties the previous partition.
     async fn tidy(&self, db: &Db) -> Result<(), Failure> {
         let last = (self.begin(db).await? + PARTITIONS - 1) % PARTITIONS;
         self.empty(db, last).await
     }
 
-    /// Begins a transaction that nobody else is in, and says which partition takes new rows.
+    /// Begins a transaction under the ring's lock. Returns the partition for new rows.
     async fn begin(&self, db: &Db) -> Result<i16, Failure> {
         const LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended('ring ' || $1, 0))";
         const CURRENT: &str = "SELECT current FROM rings WHERE name = $1";
@@ -154,7 +153,7 @@ impl Ring {
         Ok(current.map_or(Ok(0), |row| row.try_get(0))?)
     }
 
-    /// Empties a partition; fails if somebody uses it, or too much is left in it.
+    /// Empties a partition; fails if it is in use, or too many rows remain.
     async fn empty(&self, db: &Db, partition: i16) -> Result<(), Failure> {
         let table = format!("{}_{partition}", self.name);
         let size = format!("SELECT pg_relation_size('{table}') > 0");

@@ -1,4 +1,4 @@
-//! Between rows and what they mean.
+//! Conversions between columns and values.
 
 use errand_model::{Digest, Hash, Head, RunId, Timestamp};
 use tokio_postgres::Row;
@@ -6,17 +6,17 @@ use tokio_postgres::Row;
 use super::failure::Failure;
 use crate::{Error, Holder, Lease};
 
-/// A count or number as PostgreSQL keeps it. Ours never come near the bound.
+/// Converts a count or number for PostgreSQL. Real ones never reach the bound.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A count or number as it was kept; negative ones were never written.
+/// Converts a stored count or number; negative ones are never written.
 pub(super) fn number(integer: i64) -> u64 {
     u64::try_from(integer).unwrap_or(0)
 }
 
-/// An attempt's number as PostgreSQL keeps it.
+/// Converts an attempt's number for PostgreSQL.
 pub(super) fn small(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
@@ -25,22 +25,22 @@ pub(super) fn damaged(run_id: &str, reason: impl Into<String>) -> Error {
     Error::Damaged { run_id: run_id.to_owned(), reason: reason.into() }
 }
 
-/// A run's id as it was kept.
+/// Parses a stored run id.
 ///
 /// # Errors
 ///
-/// [`Error::Damaged`] if it is none.
+/// [`Error::Damaged`] if it is invalid.
 pub(super) fn run_id(text: String) -> Result<RunId, Failure> {
     RunId::try_from(text).map_err(|error| damaged(&error.text, "its id is none").into())
 }
 
-/// A journal's end as two columns hold it.
+/// Converts a journal's end from its two columns.
 pub(super) fn head(seq: i64, hash: &[u8]) -> Option<Head> {
     let hash: [u8; 32] = hash.try_into().ok()?;
     Some(Head { seq: u64::try_from(seq).ok()?, hash: Hash::from_bytes(hash) })
 }
 
-/// The 32 bytes of a digest, and their first 8 as the number that the index holds.
+/// Returns the 32 bytes of a digest, and the first 8 as the number in the index.
 pub(super) fn fingerprint(digest: &Digest) -> ([u8; 32], i64) {
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digest.hex().as_bytes().chunks_exact(2)) {
@@ -58,7 +58,7 @@ pub(super) fn fingerprint(digest: &Digest) -> ([u8; 32], i64) {
     (bytes, i64::from_be_bytes(key))
 }
 
-/// Reads a lease from the columns `epoch`, `holder` and `expires_at_ms` that begin at `first`.
+/// Reads a lease from the columns `epoch`, `holder` and `expires_at_ms`, which begin at `first`.
 pub(super) fn lease(row: &Row, first: usize, run_id: &RunId) -> Result<Option<Lease>, Failure> {
     let Some(epoch) = row.try_get::<_, Option<i64>>(first)? else {
         return Ok(None);
@@ -70,7 +70,7 @@ pub(super) fn lease(row: &Row, first: usize, run_id: &RunId) -> Result<Option<Le
     Ok(Some(Lease { run_id: run_id.clone(), epoch: number(epoch), holder, expires_at }))
 }
 
-/// JSON of our own types, which have no maps with keys that are no strings: this cannot fail.
+/// Serializes one of our own types; all their map keys are strings, so that this cannot fail.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|error| Failure::Refused(damaged("", format!("cannot be written: {error}"))))

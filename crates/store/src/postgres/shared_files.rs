@@ -18,24 +18,24 @@ use super::row::{damaged, fingerprint, integer, number, small};
 use crate::Error;
 use crate::shared::{LOG_BYTES, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs};
 
-/// The length of a blob's parts, all but the last. What is in memory at once.
+/// Length of all parts of a blob but the last: bounds the memory for a transfer.
 const PART_BYTES: u64 = 1024 * 1024;
 
 const DOING: &str = "keeps files";
 
-/// A statement that may be done again.
+/// A statement that may be repeated.
 type Work<T> = Box<
     dyn for<'a> Fn(&'a Db) -> Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>
         + Send
         + Sync,
 >;
 
-/// The database as a place for files.
+/// Blobs and logs stored in the database.
 #[derive(Clone, Debug)]
 pub(super) struct Files(pub(super) Arc<Shared>);
 
 impl Files {
-    /// Does a statement, and again while the database is away.
+    /// Executes a statement, repeatedly while the database is unreachable.
     fn block<T: Send + 'static>(&self, work: Work<T>) -> Result<T, Error> {
         let shared = Arc::clone(&self.0);
         let done = self.0.driver.block(async move {
@@ -59,7 +59,7 @@ impl Files {
     }
 
     fn put_part(&self, digest: &Digest, part: u64, bytes: Vec<u8>) -> Result<(), Error> {
-        // A part that somebody left behind is renewed, so that it is not removed meanwhile.
+        // A remaining part of a dead writer is renewed, so that it is not removed meanwhile.
         const SQL: &str = "INSERT INTO blobs (digest, part, bytes) VALUES ($1, $2, $3) \
              ON CONFLICT (digest, part) DO UPDATE SET touched_at = now()";
         let digest = name(digest);
@@ -94,7 +94,7 @@ impl SharedBlobs for Files {
             return Ok(());
         }
         let length = from.seek(SeekFrom::End(0)).map_err(unreadable)?;
-        // The first part is written last: where it is, all of them are.
+        // The first part is written last: if it exists, all of them do.
         for part in (0..length.div_ceil(PART_BYTES).max(1)).rev() {
             from.seek(SeekFrom::Start(part * PART_BYTES)).map_err(unreadable)?;
             let mut bytes = Vec::new();
@@ -127,8 +127,8 @@ impl SharedBlobs for Files {
     }
 
     fn touch(&self, digests: &BTreeSet<Digest>) -> Result<BTreeSet<Digest>, Error> {
-        // One that was renewed a moment ago is not written again. One that is just being removed is
-        // old, and not found by the update once it is gone.
+        // A blob renewed minutes ago is not written again. One that is being removed is old, and
+        // the update does not find it once it is gone.
         const SQL: &str = "WITH renewed AS (UPDATE blobs SET touched_at = now() \
              WHERE digest = ANY($1) AND part = 0 AND touched_at < now() - interval '5 minutes' \
              RETURNING digest) SELECT digest FROM renewed UNION SELECT digest FROM blobs \
@@ -175,8 +175,8 @@ impl SharedBlobs for Files {
         digests: &BTreeSet<Digest>,
         untouched_for: Duration,
     ) -> Result<(u64, u64), Error> {
-        // The first part is locked before the others are looked at: who renews a blob locks it too,
-        // and finds it whole or gone. Parts without a first one are of a writer that died.
+        // The first part is locked before the others are read: a renewal locks it too, and finds
+        // the blob whole or gone. Parts without a first one come from a dead writer.
         const SQL: &str = "WITH old AS (SELECT digest FROM blobs WHERE digest = ANY($1) \
              AND part = 0 AND touched_at <= now() - $2::bigint * interval '1 millisecond' \
              ORDER BY digest FOR UPDATE), \
@@ -266,7 +266,7 @@ impl SharedLogs for Files {
     }
 
     fn remove_orphans(&self, before: Timestamp) -> Result<u64, Error> {
-        // From one run to the next: there are many parts, and few runs.
+        // The recursion steps from run to run: there are many parts, but few runs.
         const SQL: &str = "WITH RECURSIVE runs_with_logs AS ( \
              (SELECT run_id FROM log_parts ORDER BY run_id LIMIT 1) UNION ALL \
              SELECT (SELECT p.run_id FROM log_parts p WHERE p.run_id > w.run_id \
@@ -301,7 +301,7 @@ impl SharedLogs for Files {
     }
 }
 
-/// A blob's name as it is kept: 32 bytes.
+/// Returns a blob's stored name: 32 bytes.
 fn name(digest: &Digest) -> Vec<u8> {
     fingerprint(digest).0.to_vec()
 }

@@ -1,4 +1,4 @@
-//! The store's methods, each one operation or question.
+//! [`Store`] for PostgreSQL: each method is one operation or query.
 
 use std::sync::Arc;
 

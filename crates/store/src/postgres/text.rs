@@ -1,4 +1,4 @@
-//! Text that PostgreSQL can keep: any but the character NUL; and in an index none that is too long.
+//! Text that PostgreSQL can store: without NUL characters, and bounded in indexed columns.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,15 +8,15 @@ use errand_model::Digest;
 use super::failure::Failure;
 use super::row::json;
 
-/// No longer text is in an index, whose rows are bounded to 2,704 bytes: four of them fit.
+/// Length limit of a text in an index, whose rows are bounded to 2,704 bytes: four texts fit.
 const KEY_LIMIT_BYTES: usize = 600;
-/// What is left of a longer one, before its digest.
+/// Length of the kept beginning of a longer text, before its digest.
 const KEY_BEGINNING_BYTES: usize = 560;
-/// Characters of the digest: enough that no two are the same by accident.
+/// Characters of the digest: enough to exclude accidental collisions.
 const DIGEST_CHARACTERS: usize = 32;
 
-/// The text with another character in the place of each NUL: what reads it knows that something was
-/// there. The journal, which is JSON, has it as it was.
+/// Replaces each NUL by another character, so that readers see that there was one. The journal,
+/// which is JSON, has the original text.
 pub(super) fn plain(text: &str) -> Cow<'_, str> {
     if text.contains('\0') {
         Cow::Owned(text.replace('\0', "\u{fffd}"))
@@ -25,8 +25,8 @@ pub(super) fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name or key as it is kept and looked up: [`plain`], and cut where it is longer than an index
-/// takes. The digest of the whole tells two of the same beginning apart.
+/// Returns a name or key as it is stored and looked up: [`plain`], and cut if it exceeds the
+/// index's limit. The digest of the whole text distinguishes texts with the same beginning.
 pub(super) fn indexed(text: &str) -> Cow<'_, str> {
     if text.len() <= KEY_LIMIT_BYTES {
         return plain(text);
@@ -38,7 +38,7 @@ pub(super) fn indexed(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{}…{digest}", plain(&beginning)))
 }
 
-/// Labels as a JSON object that PostgreSQL can look into; `None` if there are none.
+/// Serializes labels as a JSON object that PostgreSQL can query; `None` if there are none.
 pub(super) fn labels(labels: &BTreeMap<String, String>) -> Result<Option<String>, Failure> {
     if labels.is_empty() {
         return Ok(None);
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_is_cut_and_still_its_own() {
+    fn cut_names_stay_distinct() {
         let (one, other) = ("é".repeat(301), format!("{}e", "é".repeat(300)));
         let (cut, cut_other) = (indexed(&one), indexed(&other));
         assert!(cut.len() <= KEY_LIMIT_BYTES, "{}", cut.len());

@@ -1,8 +1,8 @@
-//! Whether and how a connection is encrypted, as `sslmode` and `sslrootcert` say.
+//! Encryption of connections, as `sslmode` and `sslrootcert` say.
 //!
-//! The words mean what they mean to PostgreSQL's own clients: `disable`, `prefer` (the default) and
-//! `require` look at no certificate unless `sslrootcert` names who may sign it; `verify-ca` and
-//! `verify-full` always do.
+//! The words mean the same as for PostgreSQL's own clients: `disable`, `prefer` (the default) and
+//! `require` check no certificate unless `sslrootcert` names the accepted authorities; `verify-ca`
+//! and `verify-full` always check it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::Error;
 
-/// Where Debian keeps the certificates of those whom the machine trusts.
+/// File in which Debian keeps the certificates of trusted authorities.
 const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Whose certificate is accepted.
+/// Certificates that are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tls {
     verifies: bool,
@@ -27,7 +27,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Takes what concerns certificates out of a URL: the rest is the driver's to read.
+    /// Removes the parameters about certificates from a URL. Returns the rest, for the driver.
     pub(super) fn split_off(url: &str) -> Result<(String, Self), Error> {
         let Some((before, query)) = url.split_once('?') else {
             return Ok((url.to_owned(), Self::default()));
@@ -56,7 +56,7 @@ impl Tls {
         Ok((format!("{before}{query}"), tls))
     }
 
-    /// What encrypts connections.
+    /// Returns the connector for encrypted connections.
     pub(super) fn connector(&self) -> Result<MakeRustlsConnect, Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -89,7 +89,7 @@ impl Tls {
     }
 }
 
-/// Accepts whatever certificate the server shows: nobody listens in, but who answers is not proved.
+/// Accepts every certificate: the traffic is encrypted, but the server's identity is not proved.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_concerns_certificates_is_taken_out_of_the_url() {
+    fn certificate_parameters_are_removed_from_the_url() {
         let of = |url| Tls::split_off(url).unwrap();
         assert_eq!(of("postgres://h/d"), ("postgres://h/d".to_owned(), Tls::default()));
         let (url, tls) = of("postgres://h/d?sslmode=verify-full&sslrootcert=/ca.pem&user=a");

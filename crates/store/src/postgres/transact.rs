@@ -1,7 +1,7 @@
-//! A transaction of its own: locks, then what is to be done, then the commit.
+//! Single transactions: locks, then the operation, then the commit.
 //!
-//! Where the connection breaks while the commit is under way, nobody heard whether it was made.
-//! PostgreSQL knows: the next connection asks for the transaction by its number.
+//! If the connection breaks during the commit, the outcome is unknown to the client. PostgreSQL
+//! knows it: the next connection asks for the transaction by its number.
 
 use std::sync::Arc;
 
@@ -15,38 +15,39 @@ use super::text::indexed;
 use super::write::Operation;
 use crate::Error;
 
-/// Takes locks by name, in the order of the names; they end with the transaction.
+/// Statement that takes locks by name, in the order of the names; they end with the transaction.
 pub(super) const LOCK: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name";
 
-/// Gives the transaction its mark, by which it is found again if it was committed, and its number.
+/// Statement that gives the transaction a mark, by which a commit is recognized later, and returns
+/// its number.
 pub(super) const MARK: &str = "INSERT INTO commits (mark, ring) \
      SELECT $1, current FROM rings WHERE name = 'commits' RETURNING pg_current_xact_id()::text";
 
-/// Whether a transaction is under way.
+/// Query for the status of a transaction.
 const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
 
-/// Whether a transaction with that mark was committed.
+/// Query for the commit of a transaction with that mark.
 const IS_MARKED: &str = "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = $1)";
 
-/// A transaction, for whoever asks later what became of it.
+/// Identity of a transaction, for later questions about its outcome.
 #[derive(Clone, Debug)]
 pub(super) struct Mark {
-    /// Chance makes it the only one of its kind.
+    /// Random, and therefore unique.
     pub(super) mark: i64,
-    /// Its number. After a crash of the server another one may have it.
+    /// Transaction number. After a crash of the server another transaction may have it.
     pub(super) number: String,
 }
 
 impl Mark {
-    /// A new mark.
+    /// Draws a new mark.
     pub(super) fn draw() -> Result<i64, Failure> {
         let mut bytes = [0; 8];
         getrandom::fill(&mut bytes).map_err(|_| Failure::Unexpected("there is no chance"))?;
         Ok(i64::from_le_bytes(bytes))
     }
 
-    /// What [`MARK`] was answered.
+    /// Reads the answer to [`MARK`].
     pub(super) fn read(mark: i64, answer: Option<&Answer>) -> Result<Self, Failure> {
         let number = answer.and_then(|answer| answer.rows.first()?.try_get(0).ok());
         let number = number.ok_or(Failure::Unexpected("a transaction has no number"))?;
@@ -54,17 +55,17 @@ impl Mark {
     }
 }
 
-/// What a try came to.
+/// Result of a try.
 enum Tried<T> {
     Committed(T),
-    /// Nothing of it was kept.
+    /// The transaction was rolled back.
     Failed(Failure),
-    /// The connection broke while the commit was under way.
+    /// The connection broke during the commit.
     Unknown(Mark, T),
 }
 
 impl Shared {
-    /// Has an operation done and committed, on the driver's thread, and waits for that.
+    /// Executes and commits an operation on the driver's thread, and waits for that.
     pub(super) async fn write<O: Operation>(
         self: &Arc<Self>,
         operation: O,
@@ -118,18 +119,19 @@ impl Shared {
         output
     }
 
-    /// Whether a transaction was committed whose connection broke; waits until that is known.
+    /// Returns true if a transaction whose connection broke was committed; waits until that is
+    /// known.
     pub(super) async fn was_committed(self: &Arc<Self>, mark: &Mark) -> Result<bool, Failure> {
         let mut patience = Patience::new();
         loop {
-            // Any connection will do, and one for questions may have survived.
+            // Any connection will do, and one for queries may have survived.
             let asked = match self.reading().await {
                 Ok(db) => became(&db, mark).await,
                 Err(failure) => Err(failure),
             };
             let failure = match asked {
                 Ok(Some(is_committed)) => return Ok(is_committed),
-                // The server has not noticed yet that nobody is there any more.
+                // The server has not noticed the broken connection yet.
                 Ok(None) => Failure::Unexpected("a transaction of a lost connection goes on"),
                 Err(failure) => failure,
             };
@@ -138,7 +140,7 @@ impl Shared {
     }
 }
 
-/// What became of a transaction; `None`: it is under way.
+/// Returns true if a transaction was committed; `None`: it is in progress.
 async fn became(db: &Db, mark: &Mark) -> Result<Option<bool>, Failure> {
     match db.query_first(STATUS, &[&mark.number]).await {
         Ok(row) => {
@@ -147,7 +149,7 @@ async fn became(db: &Db, mark: &Mark) -> Result<Option<bool>, Failure> {
                 return Ok(None);
             }
         }
-        // After a crash: so many transactions there were not, it is gone.
+        // After a crash the server has not reached this number: the transaction is lost.
         Err(failure) if failure.is_out_of_range() => {}
         Err(failure) => return Err(failure),
     }
@@ -170,7 +172,7 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     if let Err(failure) = db.prepare(&begin).await {
         return Tried::Failed(failure);
     }
-    // What the operation asks first goes behind the beginning, and is answered after it.
+    // The operation's first query is sent behind the beginning, and answered after it.
     let (begun, output) = join(db.pipeline(&begin), operation.run(db)).await;
     let mark = match begun.and_then(|begun| Mark::read(drawn, begun.get(1))) {
         Ok(mark) => mark,
@@ -187,22 +189,22 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
     }
 }
 
-/// The name of the lock on a run.
+/// Returns the name of the lock on a run.
 pub(super) fn run_lock(run_id: &errand_model::RunId) -> String {
     run_id.as_str().to_owned()
 }
 
-/// The name of the lock on a session's turns and history.
+/// Returns the name of the lock on a session's turns and history.
 pub(super) fn session_lock(session_id: &str) -> String {
     format!("session {}", indexed(session_id))
 }
 
-/// The name of the lock on an agent's day.
+/// Returns the name of the lock on an agent's day.
 pub(super) fn day_lock(agent: &str) -> String {
     format!("day {}", indexed(agent))
 }
 
-/// The name of the lock on an idempotency key.
+/// Returns the name of the lock on an idempotency key.
 pub(super) fn key_lock(namespace: Option<&str>, key: &str) -> String {
     format!("key {}/{}", namespace.unwrap_or_default(), indexed(key))
 }

@@ -1,4 +1,4 @@
-//! A run begins to exist.
+//! Admission of runs in a batch.
 
 use errand_model::Head;
 
@@ -15,7 +15,7 @@ use crate::{Admission, Admitted, Error, Holder, Lease};
 /// The number of a run's first lease.
 const FIRST_EPOCH: u64 = 1;
 
-/// [`crate::Store::admit`] and [`crate::Store::admit_held`].
+/// Decides [`crate::Store::admit`] and [`crate::Store::admit_held`].
 pub(super) async fn admit<'a>(
     db: &Db,
     known: &Known,
@@ -32,7 +32,7 @@ pub(super) async fn admit<'a>(
     Ok((Done::Admitted(Admitted::Created, lease), of_admission(admission)))
 }
 
-/// The run that stands in for the one to be admitted, if any does.
+/// Returns the run that stands in for the one to be admitted; `None` if there is none.
 pub(super) fn existing(known: &Known, admission: &Admission) -> Result<Option<Admitted>, Failure> {
     let spec = &admission.run.spec;
     let (wanted, _) = fingerprint(&spec.fingerprint);
@@ -53,13 +53,13 @@ pub(super) fn existing(known: &Known, admission: &Admission) -> Result<Option<Ad
     Ok(None)
 }
 
-/// Refuses a journal that does not hold, and a run that would have to wait and is not to.
+/// Refuses a broken journal, and a run whose session is busy and that may not wait.
 pub(super) async fn check_run(db: &Db, admission: &Admission) -> Result<(), Failure> {
     verify(&admission.run.id, Head::EMPTY, &admission.events, admission.head)?;
     check_admission(db, admission).await
 }
 
-/// As [`check_run`]; and documents that are not as expected.
+/// As [`check_run`]; also refuses documents in an unexpected state.
 pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
     check_run(db, admission).await?;
     if !admission.documents.is_empty() {
@@ -68,7 +68,7 @@ pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result
     Ok(())
 }
 
-/// Writes the run, and its first lease for a holder. Everything was checked.
+/// Adds the run to the plan, with a first lease if there is a holder. All checks are done.
 pub(super) fn put<'a>(
     numbers: &mut Numbers,
     plan: &mut Plan<'a>,

@@ -1,4 +1,4 @@
-//! A journal grows.
+//! Appends to journals in a batch.
 
 use super::current::{Current, Known, Numbers};
 use super::{Decided, Done, Plan, admit};
@@ -10,7 +10,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::write::{check_beginning, check_documents};
 use crate::{Admission, Admitted, Append, Appended, Error, Holder};
 
-/// [`crate::Store::append`].
+/// Decides [`crate::Store::append`].
 pub(super) async fn append<'a>(
     db: &Db,
     known: &Known,
@@ -27,7 +27,7 @@ pub(super) async fn append<'a>(
     write(db, plan, append, current).await
 }
 
-/// [`crate::Store::append_at_rest`].
+/// Decides [`crate::Store::append_at_rest`].
 pub(super) async fn append_at_rest<'a>(
     db: &Db,
     known: &Known,
@@ -43,7 +43,7 @@ pub(super) async fn append_at_rest<'a>(
     write(db, plan, append, current).await
 }
 
-/// A parent and the child that it admits.
+/// A parent with the child that it admits.
 #[derive(Clone, Copy)]
 pub(super) struct Family<'a> {
     pub(super) parent: &'a Append,
@@ -51,7 +51,7 @@ pub(super) struct Family<'a> {
     pub(super) holder: &'a Holder,
 }
 
-/// [`crate::Store::append_and_admit`].
+/// Decides [`crate::Store::append_and_admit`].
 pub(super) async fn append_and_admit<'a>(
     db: &Db,
     known: &Known,
@@ -72,9 +72,9 @@ pub(super) async fn append_and_admit<'a>(
     Ok((Done::Leased(lease), changes))
 }
 
-/// [`crate::Store::append_and_admit_all`].
+/// Decides [`crate::Store::append_and_admit_all`].
 ///
-/// However many children there are, the questions are the same few.
+/// The number of queries does not depend on the number of children.
 pub(super) async fn append_and_admit_all<'a>(
     db: &Db,
     known: &Known,

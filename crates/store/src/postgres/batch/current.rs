@@ -1,4 +1,4 @@
-//! What changes have to know of runs before anything may be changed.
+//! Present state of runs that a batch changes, read under their locks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -15,45 +15,45 @@ use crate::postgres::text::indexed;
 /// A run under its lock.
 #[derive(Clone, Debug)]
 pub(in crate::postgres) struct Current {
-    /// Its number in this database.
+    /// Number of the run in this database.
     pub(in crate::postgres) run: i64,
-    /// Its status, as the word.
+    /// Name of the status.
     pub(in crate::postgres) status: String,
     pub(in crate::postgres) is_over: bool,
     /// The last lease's number.
     pub(in crate::postgres) epoch: u64,
-    /// `None`: it cannot be read.
+    /// End of the journal; `None` if it cannot be read.
     pub(in crate::postgres) head: Option<Head>,
     /// The number of the lease in force.
     pub(in crate::postgres) leased: Option<u64>,
-    /// How far the stored fold goes; 0 where there is none.
+    /// Number of events that the stored fold covers; 0: none is stored.
     pub(in crate::postgres) state_seq: u64,
-    /// Requests that wait.
+    /// Number of unanswered requests.
     pub(in crate::postgres) open_requests: u32,
 }
 
-/// [`Current`] by ids.
+/// Query for [`Current`] by run ids.
 pub(in crate::postgres) const CURRENT: &str = "SELECT r.run_id, r.run, r.status, r.ended_at_ms IS NOT NULL, greatest(r.epoch, l.epoch), \
      r.head_seq, r.head_hash, l.epoch, s.seq, \
      (SELECT count(*) FROM requests q WHERE q.run = r.run) \
      FROM unnest($1::text[]) AS x (run_id) JOIN runs r ON r.run_id = x.run_id \
      LEFT JOIN leases l ON l.run = r.run LEFT JOIN states s ON s.run = r.run";
 
-/// Runs by keys.
+/// Query for runs by idempotency keys.
 const BY_KEY: &str = "SELECT r.run_id, r.fingerprint, x.namespace, x.key \
      FROM unnest($1::text[], $2::text[]) AS x (namespace, key) \
      JOIN runs r ON coalesce(r.namespace, '') = x.namespace AND r.idempotency_key = x.key";
 
-/// Runs by fingerprints, newest first.
+/// Query for runs by fingerprints, newest first.
 const BY_FINGERPRINT: &str = "SELECT r.run_id, r.fingerprint FROM runs r \
      WHERE r.fingerprint_key = ANY($1) AND r.status NOT IN ('failed', 'cancelled') \
      ORDER BY r.run_id DESC";
 
-/// Numbers for runs, and for requests.
+/// Queries for new numbers of runs and requests.
 const RUN_NUMBERS: &str = "SELECT nextval('runs_run_seq') FROM generate_series(1, $1)";
 const REQUEST_NUMBERS: &str = "SELECT nextval('requests_id_seq') FROM generate_series(1, $1)";
 
-/// What a batch asks.
+/// Rows that a batch needs.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     runs: Vec<String>,
@@ -64,7 +64,7 @@ pub(super) struct Wanted {
     requests: i32,
 }
 
-/// What it was answered.
+/// Rows that were found.
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct Known {
     runs: BTreeMap<String, Current>,
@@ -74,7 +74,7 @@ pub(in crate::postgres) struct Known {
     request_numbers: Vec<i64>,
 }
 
-/// Numbers that nobody else gets.
+/// New numbers, reserved for this batch.
 #[derive(Debug, Default)]
 pub(super) struct Numbers {
     runs: VecDeque<i64>,
@@ -209,7 +209,7 @@ fn read_numbers(answer: &Answer) -> Result<Vec<i64>, Failure> {
 }
 
 impl Known {
-    /// A run, and how it stands.
+    /// Returns a run and its standing.
     ///
     /// # Errors
     ///
@@ -227,13 +227,13 @@ impl Known {
         }
     }
 
-    /// Who used a key, and for what.
+    /// Returns the run that used a key, with its fingerprint.
     pub(super) fn by_key(&self, namespace: Option<&str>, key: &str) -> Option<&(RunId, Vec<u8>)> {
         let key = indexed(key).into_owned();
         self.by_key.get(&(namespace.unwrap_or_default().to_owned(), key))
     }
 
-    /// The newest run with that fingerprint that did not go wrong.
+    /// Returns the newest run with that fingerprint that neither failed nor was cancelled.
     pub(super) fn by_fingerprint(&self, fingerprint: &[u8]) -> Option<&RunId> {
         self.by_fingerprint.get(fingerprint)
     }

@@ -1,4 +1,4 @@
-//! The changes that are gathered, and what comes of them.
+//! Changes of a batch and their results.
 
 use errand_model::{RunId, Timestamp};
 use tokio::sync::oneshot;
@@ -7,10 +7,10 @@ use crate::postgres::transact::{key_lock, run_lock, session_lock};
 use crate::postgres::write::document_locks;
 use crate::{Admission, Admitted, Append, Appended, Change, Error, Holder, Lease, RequestKind};
 
-/// Where the answer goes.
+/// Channel for the answer to a caller.
 type Reply<T> = oneshot::Sender<Result<T, Error>>;
 
-/// A change that waits for others to be committed with.
+/// A change that waits for a batch.
 pub(in crate::postgres) enum Gathered {
     /// [`crate::Store::admit`]; with a holder [`crate::Store::admit_held`].
     Admit {
@@ -45,7 +45,7 @@ pub(in crate::postgres) enum Gathered {
     Ask { run_id: RunId, kind: Box<RequestKind>, now: Timestamp, reply: Reply<i64> },
 }
 
-/// What came of a change that was made.
+/// Result of a change that was made.
 #[derive(Debug)]
 pub(in crate::postgres) enum Done {
     Admitted(Admitted, Option<Lease>),
@@ -55,16 +55,16 @@ pub(in crate::postgres) enum Done {
     Asked(i64),
 }
 
-/// What came of a change.
+/// Result of a change.
 #[derive(Debug)]
 pub(in crate::postgres) struct Outcome {
     pub(in crate::postgres) done: Result<Done, Error>,
-    /// What others may want to hear of it.
+    /// Changes to announce.
     pub(in crate::postgres) changes: Vec<Change>,
 }
 
 impl Gathered {
-    /// The names of the locks that it needs.
+    /// Returns the names of the locks that the change needs.
     pub(in crate::postgres) fn locks(&self) -> Vec<String> {
         match self {
             Self::Admit { admission, .. } => admission_locks(admission),
@@ -85,7 +85,7 @@ impl Gathered {
         }
     }
 
-    /// Tells the caller what came of it.
+    /// Sends the result to the caller.
     pub(in crate::postgres) fn answer(self, done: Result<Done, Error>) {
         match self {
             Self::Admit { reply, .. } => tell(reply, done, |done| match done {
@@ -117,7 +117,7 @@ impl Gathered {
 
 fn tell<T>(reply: Reply<T>, done: Result<Done, Error>, of: impl Fn(Done) -> Option<T>) {
     let answer = done.and_then(|done| of(done).ok_or(Error::WriterGone));
-    // A caller that went away does not want to know.
+    // The caller may have gone.
     drop(reply.send(answer));
 }
 
@@ -153,7 +153,7 @@ fn append_locks(append: &Append) -> Vec<String> {
     locks
 }
 
-/// The locks of the sessions that events change.
+/// Returns the locks of the sessions that events change.
 fn sessions_of(events: &[errand_model::event::Event]) -> Vec<String> {
     #[derive(serde::Deserialize)]
     struct About {

@@ -1,4 +1,4 @@
-//! The right to write a journal is taken or given back; something is asked of whoever has it.
+//! Leases and requests to their holders in a batch.
 
 use errand_model::{RunId, Timestamp};
 
@@ -8,7 +8,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::json;
 use crate::{Change, Error, Holder, Lease, RequestKind};
 
-/// [`crate::Store::take`].
+/// Decides [`crate::Store::take`].
 pub(super) fn take(
     known: &Known,
     plan: &mut Plan<'_>,
@@ -34,7 +34,7 @@ pub(super) fn take(
     Ok((Done::Leased(lease), Vec::new()))
 }
 
-/// [`crate::Store::give_back`].
+/// Decides [`crate::Store::give_back`].
 pub(super) fn give_back(
     known: &Known,
     plan: &mut Plan<'_>,
@@ -49,7 +49,7 @@ pub(super) fn give_back(
     Ok((Done::GivenBack, Vec::new()))
 }
 
-/// [`crate::Store::request`].
+/// Decides [`crate::Store::request`].
 pub(super) fn ask(
     known: &Known,
     numbers: &mut Numbers,

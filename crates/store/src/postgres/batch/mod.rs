@@ -1,8 +1,8 @@
 //! Changes of many runs' journals in one transaction.
 //!
-//! Three rounds to the server: begin and lock; look at what the locks protect; write everything,
-//! table by table, and commit. What is refused writes nothing and harms nobody else. No two changes
-//! of one batch need the same lock, so none has to know of another.
+//! Three round trips to the server: begin and lock; read the rows that the locks protect; write
+//! everything, table by table, and commit. A refused change writes nothing and does not affect the
+//! others. No two changes of one batch need the same lock, so they are independent.
 
 mod admit;
 mod append;
@@ -24,20 +24,19 @@ use super::failure::{Failure, Remedy};
 use super::transact::{LOCK, MARK, Mark};
 use crate::Change;
 
-/// What a try came to.
+/// Result of a try.
 pub(super) enum Tried {
     Committed(Vec<Outcome>),
-    /// Nothing of it was kept.
+    /// The transaction was rolled back.
     Failed(Failure),
-    /// The connection broke while the commit was under way: its mark, and what came
-    /// of it if it was made.
+    /// The connection broke during the commit: its mark, and the results if it was committed.
     Unknown(Mark, Vec<Outcome>),
 }
 
-/// What came of one change, and what others may want to hear of it.
+/// Result of one change, and the changes to announce.
 pub(super) type Decided = (Done, Vec<Change>);
 
-/// Does all of it, or nothing.
+/// Commits all changes that are not refused, in one transaction.
 pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
     let begun = begin(db, jobs).await;
     let (mark, known) = match begun {
@@ -56,7 +55,7 @@ pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
     }
 }
 
-/// Ends the transaction, so that the connection can be used again.
+/// Rolls the transaction back, so that the connection can be used again.
 async fn undo(db: &Db, failure: Failure) -> Tried {
     match db.batch("ROLLBACK").await {
         Ok(()) => Tried::Failed(failure),
@@ -65,7 +64,7 @@ async fn undo(db: &Db, failure: Failure) -> Tried {
     }
 }
 
-/// Begins the transaction, locks what the changes concern and looks at it.
+/// Begins the transaction, takes the locks and reads the rows that they protect.
 async fn begin(db: &Db, jobs: &[Gathered]) -> Result<(Mark, Known), Failure> {
     let mut names: Vec<String> = jobs.iter().flat_map(Gathered::locks).collect();
     names.sort();

@@ -1,4 +1,4 @@
-//! What a transaction is going to write, column by column: a table takes all its rows at once.
+//! Rows that a transaction writes, column by column: each table takes all its rows at once.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -16,35 +16,36 @@ use crate::postgres::write::Grown;
 use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Lease, Pending};
 
-/// From so many events on a fold is stored where one is asked for, or the run is over: that of a
-/// shorter journal would say the same once more.
+/// Length of a journal from which on a fold is stored, if one is requested or the run is over: the
+/// fold of a shorter journal would only repeat it.
 const FOLD_FROM: u64 = 24;
 
-/// The one status in which a run may wait in the queue.
+/// The one status in which a run may be in the queue.
 const PENDING: &str = "pending";
 
-/// Everything that is going to be written.
+/// All rows that are written.
 #[derive(Debug, Default)]
 pub(in crate::postgres) struct Plan<'a> {
     pub(super) runs: Runs,
     pub(super) events: Events<'a>,
     pub(super) heads: Heads,
     pub(super) queue: Queue,
-    /// Runs that leave the queue.
+    /// Runs that are removed from the queue.
     pub(super) unqueued: Vec<i64>,
     pub(super) leases: Leases,
-    /// Runs whose lease ends, or is replaced.
+    /// Runs whose lease ends or is replaced.
     pub(super) unleased: Vec<i64>,
-    /// Leases that end without a word: the run, and the lease's number, which is the last one now.
+    /// Leases that end without events: the runs, and the leases' numbers, which become their last
+    /// ones.
     pub(super) given_back: (Vec<i64>, Vec<i64>),
-    /// Runs of which nothing is promised any more.
+    /// Runs whose reservations are released.
     pub(super) unreserved: Vec<i64>,
     pub(super) states: States,
     pub(super) names: Names,
     pub(super) requests: Requests,
-    /// Requests that were answered: their ids and runs.
+    /// Answered requests: their ids and runs.
     pub(super) answered: (Vec<i64>, Vec<i64>),
-    /// Runs of which nothing is asked any more.
+    /// Runs whose requests are dropped.
     pub(super) unasked: Vec<i64>,
     pub(super) documents: Vec<DocumentWrite>,
     pub(super) grown: Vec<Grown<'a>>,
@@ -82,7 +83,7 @@ pub(super) struct Events<'a> {
     pub(super) hash: Vec<&'a [u8]>,
 }
 
-/// What changes of runs that are here already, and where their journals ended before.
+/// Changes of existing runs, with the previous ends of their journals.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
     pub(super) run: Vec<i64>,
@@ -125,7 +126,7 @@ pub(in crate::postgres) struct Names {
 }
 
 impl Names {
-    /// Notes what an event of a run names.
+    /// Adds the names in an event of a run.
     pub(in crate::postgres) fn put(&mut self, run: i64, kind: &str, data: &str) {
         for name in names_in(kind, data) {
             self.run.push(run);
@@ -146,7 +147,8 @@ pub(super) struct Requests {
 impl Queue {
     pub(super) fn put(&mut self, run: i64, pending: &Pending) {
         self.run.push(run);
-        // All bits turned over: the highest priority sorts first, and none has no opposite.
+        // The bitwise complement: the highest priority sorts first, and every value has a
+        // complement.
         self.rank.push(!pending.priority);
         self.ready_at_ms.push(pending.ready_at.as_millis());
     }
@@ -161,7 +163,7 @@ impl Leases {
         Ok(())
     }
 
-    /// What writes them.
+    /// Returns the statement that writes them.
     pub(in crate::postgres) fn step(&self) -> Step<'_> {
         let values: Vec<Value<'_>> =
             vec![&self.run, &self.epoch, &self.expires_at_ms, &self.holder];
@@ -191,7 +193,7 @@ impl<'a> Events<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// A run begins to exist. Everything was checked.
+    /// Adds a new run. All checks are done.
     pub(in crate::postgres) fn admit(
         &mut self,
         number: i64,
@@ -205,7 +207,7 @@ impl<'a> Plan<'a> {
             self.names.put(number, &event.kind, &event.data);
         }
         if let Some(ended_at) = run.status.ended_at() {
-            // Written as a live one, so that its events can be added, and ended after that.
+            // Written as a live run, so that its events can be added, and ended afterwards.
             let seq = integer(admission.head.seq);
             self.heads.run.push(number);
             self.heads.seen_seq.push(seq);
@@ -254,7 +256,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// A journal grows. Everything was checked.
+    /// Adds events of a run. All checks are done.
     pub(super) fn append(
         &mut self,
         append: &'a Append,
@@ -294,7 +296,7 @@ impl<'a> Plan<'a> {
         Ok(Appended { open_requests: open })
     }
 
-    /// Brings lease, queue and requests in line with how the run is now.
+    /// Updates lease, queue and requests to the run's new state.
     fn place(&mut self, append: &Append, current: &Current) {
         let run = current.run;
         let is_over = append.run.status.is_terminal();
@@ -315,7 +317,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// A new lease is in force: the run is out of the queue, every older lease is void.
+    /// Adds a new lease: the run leaves the queue, every older lease is void.
     pub(super) fn take(&mut self, current: &Current, lease: &Lease) -> Result<(), Failure> {
         let run = current.run;
         if current.leased.is_some() {
@@ -324,12 +326,12 @@ impl<'a> Plan<'a> {
         if current.status == PENDING {
             self.unqueued.push(run);
         }
-        // What was promised under an older lease, nobody settles any more.
+        // Reservations under an older lease are never settled.
         self.unreserved.push(run);
         self.leases.put(run, lease)
     }
 
-    /// A lease ends, and nothing else.
+    /// Ends a lease without events.
     pub(super) fn give_back(&mut self, current: &Current, epoch: u64) {
         self.unleased.push(current.run);
         self.given_back.0.push(current.run);

@@ -1,4 +1,4 @@
-//! A plan is written: a statement a table, all of them sent at once.
+//! Execution of a plan: one statement per table, all sent at once.
 
 use futures_util::future::try_join3;
 
@@ -26,8 +26,8 @@ const EVENTS: &str = "INSERT INTO events (run, seq, at_ms, attempt, type, data, 
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::integer[], $5::text[], \
      $6::text[], $7::bytea[])";
 
-/// Fails unless it changed as many runs as there are: one that did not end where it was seen to end,
-/// or is over, was written by somebody who had not locked it.
+/// Fails unless it changed all given runs: a run with another end, or a terminal one, was changed
+/// without its lock.
 const HEADS: &str = "WITH changed AS (UPDATE runs r SET head_seq = x.head_seq, \
      head_hash = x.head_hash, epoch = x.epoch, status = x.status, ended_at_ms = x.ended_at_ms \
      FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], \
@@ -80,11 +80,11 @@ pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
     db.batch("COMMIT").await
 }
 
-/// Writes a plan; what follows from it, too. All of it is sent at once, the plan first: what follows
-/// may look at what the plan wrote.
+/// Writes a plan and its projections. All of it is sent at once, the plan first: projections may
+/// read rows of the plan.
 async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
     let steps = steps(plan, None);
-    // Otherwise what follows would overtake what has to be prepared first.
+    // Otherwise a projection would overtake statements that have to be prepared first.
     db.prepare(&steps).await?;
     let written = async { db.pipeline(&steps).await.map(drop) };
     let documents = async {
@@ -93,8 +93,8 @@ async fn apply(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
     try_join3(written, documents, project(db, &plan.grown)).await.map(drop)
 }
 
-/// Writes a run that was kept elsewhere, in the transaction under way. Everything was checked, and
-/// its locks are held.
+/// Imports a run of another registry in the transaction in progress. All checks are done and the
+/// locks are held.
 pub(in crate::postgres) async fn insert(
     db: &Db,
     admission: &Admission,
@@ -109,7 +109,7 @@ pub(in crate::postgres) async fn insert(
     apply(db, &plan).await
 }
 
-/// All statements that there is something for.
+/// Returns the statements of a plan that have rows.
 fn steps<'a>(plan: &'a Plan<'_>, end: Option<&'a str>) -> Vec<Step<'a>> {
     let mut steps = Steps(Vec::new());
     steps.put(UNQUEUE, vec![&plan.unqueued], !plan.unqueued.is_empty());

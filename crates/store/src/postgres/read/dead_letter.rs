@@ -1,4 +1,4 @@
-//! Dead letters, and what became of them.
+//! Dead letters with their fates.
 
 use errand_model::{RunId, Timestamp};
 use tokio_postgres::Row;
@@ -10,14 +10,14 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::run_id;
 use crate::{DeadLetter, DeadLetterFilter, Fate, Page};
 
-/// What [`letter`] reads, in its order. The last run that does it again is the one that counts.
+/// Columns for [`letter`], in order. The last run that repeats the dead one counts.
 const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.code, d.message, \
      d.step, d.discarded_at_ms, d.discarded_by, a.run_id, a.at_ms \
      FROM dead_letters d JOIN runs r ON r.run = d.run LEFT JOIN LATERAL \
      (SELECT n.run_id, n.at_ms FROM repeats n WHERE n.origin = r.run_id \
      AND (n.upto IS NULL OR n.upto >= d.seq) ORDER BY n.run_id DESC LIMIT 1) a ON TRUE";
 
-/// One dead letter; `None` if the run is none.
+/// Reads one dead letter; `None` if the run is none.
 pub(in crate::postgres) async fn dead_letter(
     db: &Db,
     run_id: &RunId,
@@ -28,7 +28,7 @@ pub(in crate::postgres) async fn dead_letter(
     Ok(found.pop())
 }
 
-/// Dead letters, newest run first.
+/// Lists dead letters, newest run first.
 pub(in crate::postgres) async fn dead_letters(
     db: &Db,
     filter: &DeadLetterFilter,

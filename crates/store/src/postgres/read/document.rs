@@ -36,7 +36,7 @@ pub(in crate::postgres) async fn documents(
         all.with_text("namespace = ?", namespace.as_deref().unwrap_or_default());
     }
     if !query.prefix.is_empty() {
-        // The first also says where in the index to look.
+        // The first condition also bounds the index scan.
         all.with_text("key >= ? AND starts_with(key, ?)", &query.prefix);
     }
     let (follows, order) = match query.order {

@@ -1,4 +1,4 @@
-//! Old runs.
+//! Terminal runs, oldest first.
 
 use errand_model::{RunId, Timestamp};
 
@@ -12,7 +12,7 @@ pub(in crate::postgres) async fn ended(
     after: Option<&RunId>,
     limit: u32,
 ) -> Result<Vec<RunId>, Failure> {
-    // A run that ended before a moment was made before it too: later ones are not looked at.
+    // A run that ended before a moment was created before it: later ids are not scanned.
     const SQL: &str = "SELECT r.run_id FROM runs r LEFT JOIN dead_letters d ON d.run = r.run \
          WHERE r.run_id > $2 AND r.run_id < $3 AND r.ended_at_ms < $1 \
          AND (d.run IS NULL OR d.discarded_at_ms IS NOT NULL OR EXISTS \

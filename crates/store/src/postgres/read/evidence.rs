@@ -1,4 +1,4 @@
-//! Runs as they stand there, good or bad.
+//! Rows of runs as stored, valid or not.
 
 use errand_model::event::Event;
 use errand_model::{Hash, RunId, Timestamp};
@@ -9,7 +9,7 @@ use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{head, integer, number};
 
-/// What the run's row says; `None` if there is no such run.
+/// Reads the run's row; `None` if there is no such run.
 pub(in crate::postgres) async fn evidence(
     db: &Db,
     run_id: &RunId,
@@ -24,7 +24,7 @@ pub(in crate::postgres) async fn evidence(
     }))
 }
 
-/// The ids of runs, oldest first; what is no id is left out.
+/// Lists the ids of runs, oldest first; invalid ids are left out.
 pub(in crate::postgres) async fn run_ids(
     db: &Db,
     after: Option<&RunId>,
@@ -40,7 +40,7 @@ pub(in crate::postgres) async fn run_ids(
     Ok(ids)
 }
 
-/// Events as they stand.
+/// Reads events as stored.
 pub(in crate::postgres) async fn scan(
     db: &Db,
     run_id: &RunId,

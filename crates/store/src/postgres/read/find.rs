@@ -1,4 +1,4 @@
-//! Ids by what a person types.
+//! Search for runs by id, name or part of an id.
 
 use errand_model::RunId;
 
@@ -24,7 +24,7 @@ pub(in crate::postgres) async fn find(
         let rows = db.query(sql, &[&part, &i64::from(limit)]).await?;
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            // An id that is none cannot be meant; listing reports it.
+            // An invalid id cannot be meant; listing reports it.
             found.extend(RunId::try_from(row.try_get::<_, String>(0)?).ok());
         }
         if !found.is_empty() {

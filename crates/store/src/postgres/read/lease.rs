@@ -1,4 +1,4 @@
-//! Leases that ended, and what is asked of their holders.
+//! Expired leases, and requests to lease holders.
 
 use errand_model::{RunId, Timestamp};
 
@@ -29,7 +29,7 @@ pub(in crate::postgres) async fn unqueued(db: &Db, limit: u32) -> Result<Vec<Run
     rows.iter().map(|row| run_id(row.try_get(0)?)).collect()
 }
 
-/// The requests of a run that wait for an answer, oldest first.
+/// Lists the unanswered requests of a run, oldest first.
 pub(in crate::postgres) async fn requests(
     db: &Db,
     run_id: &RunId,

@@ -1,4 +1,4 @@
-//! Many runs.
+//! Lists of runs.
 
 use super::load::{COLUMNS, Partial, complete};
 use super::{in_namespaces, kind_name};
@@ -8,7 +8,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::text;
 use crate::{Error, Filter, Page, Stored};
 
-/// Runs, newest first, and what is wrong with those that cannot be read.
+/// Lists runs, newest first, and the errors of unreadable ones.
 pub(in crate::postgres) async fn list(
     db: &Db,
     filter: &Filter,

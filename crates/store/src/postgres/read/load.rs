@@ -13,7 +13,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, head, integer, lease, number, run_id};
 use crate::{Error, Lease, Stored};
 
-/// What [`Partial::read`] needs of a run, in its order.
+/// Columns for [`Partial::read`], in order.
 pub(in crate::postgres) const COLUMNS: &str = "r.run, r.run_id, greatest(r.epoch, l.epoch), \
      r.head_seq, r.head_hash, s.seq, s.state, l.epoch, l.holder, l.expires_at_ms, \
      (SELECT count(*) FROM requests q WHERE q.run = r.run) \
@@ -38,7 +38,7 @@ impl Partial {
             return Err(damaged(run_id.as_str(), "its journal's end cannot be read").into());
         };
         let state = match (row.try_get::<_, Option<i64>>(5)?, row.try_get::<_, Option<&str>>(6)?) {
-            // The journal is the truth: a fold that cannot be read is only lost time.
+            // The journal is the truth: an unreadable fold only costs time.
             (Some(seq), Some(state)) => serde_json::from_str::<Run>(state)
                 .ok()
                 .filter(|run| run.id == run_id)
@@ -83,7 +83,7 @@ impl Partial {
     }
 }
 
-/// Folds what the stored folds do not have yet, of many runs with one question. In their order.
+/// Folds the events after the stored folds, of many runs with one query. Returns the runs in order.
 pub(in crate::postgres) async fn complete(
     db: &Db,
     partials: Vec<Partial>,
@@ -125,7 +125,7 @@ pub(in crate::postgres) async fn complete(
     Ok(completed)
 }
 
-/// One run by its id; `None` if there is none.
+/// Reads one run by its id; `None` if there is none.
 pub(in crate::postgres) async fn load(db: &Db, run_id: &RunId) -> Result<Option<Stored>, Failure> {
     let sql = format!("SELECT {COLUMNS} WHERE r.run_id = $1");
     loop {
@@ -135,7 +135,7 @@ pub(in crate::postgres) async fn load(db: &Db, run_id: &RunId) -> Result<Option<
         match complete(db, vec![partial]).await?.pop() {
             Some(Ok(stored)) => return Ok(Some(stored)),
             Some(Err(error)) => {
-                // Unless it was removed, or folded anew, while it was read.
+                // The run may have been removed, or its fold updated, between the two queries.
                 let Some(now) = db.query_first(&sql, &[&run_id.as_str()]).await? else {
                     return Ok(None);
                 };
@@ -148,7 +148,7 @@ pub(in crate::postgres) async fn load(db: &Db, run_id: &RunId) -> Result<Option<
     }
 }
 
-/// Runs by their numbers in this database: those that there are, by number.
+/// Reads runs by their numbers in this database: the existing ones, by number.
 pub(in crate::postgres) async fn load_numbers(
     db: &Db,
     runs: &[i64],
@@ -173,16 +173,16 @@ pub(in crate::postgres) async fn load_numbers(
     Ok(loaded)
 }
 
-/// Which part of a journal.
+/// A part of a journal.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::postgres) struct Range {
-    /// Events after that one.
+    /// Number of the event before the first one.
     pub(in crate::postgres) from: u64,
-    /// At most so many.
+    /// Upper bound on the number of events.
     pub(in crate::postgres) limit: i64,
 }
 
-/// A part of a journal; empty for a run that there is not.
+/// Reads a part of a journal; empty if there is no such run.
 pub(in crate::postgres) async fn events_after(
     db: &Db,
     run_id: &RunId,
@@ -210,7 +210,8 @@ fn event(row: &Row, run_id: &RunId) -> Result<Event, Failure> {
     })
 }
 
-/// The steps of a run, folded from its journal: kept nowhere else, so that a step is one row.
+/// Folds the steps of a run from its journal: they are stored nowhere else, so that a step is one
+/// row.
 pub(in crate::postgres) async fn steps(db: &Db, run_id: &RunId) -> Result<Vec<Step>, Failure> {
     const SQL: &str = "SELECT seq, at_ms, attempt, type, data, hash FROM events \
          WHERE run = (SELECT run FROM runs WHERE run_id = $1) \

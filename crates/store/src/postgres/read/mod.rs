@@ -1,7 +1,7 @@
-//! What can be asked: functions on a connection.
+//! Queries: functions on a connection.
 //!
-//! Each question is one statement where it can be, so that what it sees is one state; where it takes
-//! several, what is missing because a run was removed in between is looked for again.
+//! Each query is one statement where possible, so that it reads one state. A query of several
+//! statements starts again if the run was removed between them.
 
 mod bom;
 mod dead_letter;
@@ -41,7 +41,7 @@ use errand_model::event::RunKind;
 use super::conditions::Conditions;
 use crate::Namespaces;
 
-/// The word that a kind is stored as.
+/// Returns the word under which a kind is stored.
 pub(super) const fn kind_name(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Job => "job",
@@ -50,7 +50,7 @@ pub(super) const fn kind_name(kind: RunKind) -> &'static str {
     }
 }
 
-/// The condition that a run (as `r`) is one of those.
+/// Adds the condition that a run (as `r`) is in one of the namespaces.
 fn in_namespaces(all: &mut Conditions, namespaces: &Namespaces) {
     match namespaces {
         Namespaces::All => {}

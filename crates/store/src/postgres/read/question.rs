@@ -1,4 +1,4 @@
-//! What agents asked people.
+//! Questions of agents to people.
 
 use errand_model::event::Event;
 use errand_model::{Hash, RunId, Timestamp};
@@ -12,10 +12,10 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, number, run_id};
 use crate::question::{Asked, Questions};
 
-/// Columns of each event.
+/// Number of columns of each event.
 const EVENT_COLUMNS: usize = 6;
 
-/// Questions of all runs, oldest first.
+/// Lists questions of all runs, oldest first.
 pub(in crate::postgres) async fn questions(
     db: &Db,
     which: Questions,
@@ -62,7 +62,7 @@ fn asked(row: &Row) -> Result<Asked, Failure> {
     })
 }
 
-/// The event in the columns that begin at `first`; `None` if there is none.
+/// Reads the event in the columns that begin at `first`; `None` if there is none.
 fn event(row: &Row, first: usize, run_id: &RunId) -> Result<Option<Event>, Failure> {
     let Some(seq) = row.try_get::<_, Option<i64>>(first)? else { return Ok(None) };
     let seq = number(seq);

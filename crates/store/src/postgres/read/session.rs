@@ -16,8 +16,8 @@ use crate::{
 
 /// See [`crate::SessionStore::turn`].
 pub(in crate::postgres) async fn turn(db: &Db, run_id: &RunId) -> Result<Turn, Failure> {
-    // Whoever began keeps the turn; the others go in the order of their admission. Of those ahead
-    // the first has the turn, and the last is next.
+    // A run that has begun keeps the turn; the others follow in the order of their admission. Of
+    // the runs ahead the first has the turn, and the last is directly ahead.
     const SQL: &str = "SELECT run_id, ahead FROM (SELECT a.run_id, count(*) OVER () AS ahead, \
          row_number() OVER (ORDER BY t.has_begun DESC, t.run) AS place FROM runs r \
          JOIN session_turns o ON o.run = r.run AND NOT o.has_begun \
@@ -33,14 +33,14 @@ pub(in crate::postgres) async fn turn(db: &Db, run_id: &RunId) -> Result<Turn, F
     Ok(Turn { holder: ahead.first().cloned(), next_ahead: ahead.pop(), ahead: count })
 }
 
-/// The text of JSON that was kept for a session.
+/// Parses JSON that was stored for a session.
 fn parse<T: DeserializeOwned>(session_id: &str, what: &str, text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         damaged("", format!("the {what} of session {session_id:?}: {error}")).into()
     })
 }
 
-/// A session's state; `None` if there is none.
+/// Reads a session's state; `None` if there is none.
 pub(in crate::postgres) async fn session(
     db: &Db,
     session_id: &str,

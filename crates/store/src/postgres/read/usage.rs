@@ -1,4 +1,4 @@
-//! Sums of what calls used.
+//! Sums of the use by calls.
 
 use errand_model::price::Day;
 use errand_model::spend::Amounts;
@@ -18,7 +18,7 @@ pub(in crate::postgres) async fn day_standing(
     agent: &str,
     day: Day,
 ) -> Result<DayStanding, Failure> {
-    // One statement: what an event settles is in one of the two, never in both or none.
+    // One statement: a settled reservation is in one of the two sums, never in both or none.
     const SQL: &str = "SELECT \
          u.tokens, u.cost_micro_usd, u.tool_calls, u.wall_time_ms, \
          v.tokens, v.cost_micro_usd, v.tool_calls, v.wall_time_ms \
@@ -48,7 +48,7 @@ fn amounts(row: &Row, first: usize) -> Result<Amounts, Failure> {
     })
 }
 
-/// What a row of sums has besides its key.
+/// Columns of a row of sums after its key.
 const SUMS: &str = "count(DISTINCT u.run), \
      coalesce(sum(u.calls) FILTER (WHERE u.kind = 'model'), 0)::bigint, \
      coalesce(sum(u.unpriced_calls), 0)::bigint, \
@@ -62,8 +62,8 @@ pub(in crate::postgres) async fn usage(db: &Db, query: &UsageQuery) -> Result<Us
     let mut all = conditions(query);
     let key = key(&query.by, &mut all);
     let from = format!("FROM usage u JOIN runs r ON r.run = u.run {}", all.sql());
-    // One statement, so that rows and total are of one moment.
-    // What has no place in a row is not in their total either.
+    // One statement, so that rows and total are of one moment. Use that has no place in any row is
+    // not in the total either.
     let only = match key.as_ref().and_then(|grouping| grouping.kind) {
         Some(kind) if from.contains(" WHERE ") => format!(" AND u.kind = '{kind}'"),
         Some(kind) => format!(" WHERE u.kind = '{kind}'"),
@@ -104,13 +104,13 @@ fn conditions(query: &UsageQuery) -> Conditions {
     all
 }
 
-/// What rows are summed up under, and which parts of `usage` are in a row at all.
+/// Expression by which rows are grouped, and the kind of calls that they include.
 struct Grouping {
     key: String,
     kind: Option<&'static str>,
 }
 
-/// `None`: no rows are wanted.
+/// Returns the grouping; `None`: no rows are wanted.
 fn key(by: &UsageBy, all: &mut Conditions) -> Option<Grouping> {
     let (key, kind) = match by {
         UsageBy::Total => return None,
@@ -146,7 +146,7 @@ fn sums(row: &Row, by: &UsageBy) -> Result<UsageRow, Failure> {
         output_tokens: count(7)?,
         cached_tokens: count(8)?,
         reasoning_tokens: count(9)?,
-        // A tool that says nothing of a cost has none that is known.
+        // A tool call without a cost has no known one.
         cost_micro_usd: (model_calls > unpriced_calls || cost > 0).then_some(cost),
         wall_time_ms: count(11)?,
     })

@@ -1,4 +1,4 @@
-//! Queued runs, live runs and open questions, counted.
+//! Counts of queued runs, live runs and open questions.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The next generation of an agent's inventory.
+//! Generations of agents' inventories.
 
 use async_trait::async_trait;
 use errand_model::{Digest, Timestamp};
@@ -47,7 +47,7 @@ impl Operation for PutBom {
             let agent = indexed(&next.agent);
             let generation = integer(next.generation);
             let at = next.at.as_millis();
-            // A run that came from elsewhere may have brought that generation with it just now.
+            // The import of a run may have added that generation just now.
             if db.execute(SQL, &[&agent, &generation, &digest.as_slice(), &at]).await? > 0 {
                 return Ok(next);
             }
@@ -55,8 +55,8 @@ impl Operation for PutBom {
     }
 }
 
-/// Takes in generations from the journals of runs that pinned them. Most often they are known: not
-/// where a run comes from another registry.
+/// Adds generations from journals of runs that pinned them. They are missing only for a run of
+/// another registry.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     const SQL: &str = "INSERT INTO boms (agent, generation, digest, at_ms) SELECT * FROM \
          unnest($1::text[], $2::bigint[], $3::bytea[], $4::bigint[]) \

@@ -1,9 +1,8 @@
-//! A worker takes what is ready.
+//! Claims of workers on queued runs.
 //!
-//! Rows of the queue are locked before they are looked at again, and rows that another worker has
-//! locked are passed over: two workers never wait for each other, and never get the same run. A run
-//! that somebody changes at the moment is left for later. Only claims that have to respect a shared
-//! bound take turns.
+//! Rows of the queue are locked and then read again, and rows locked by another worker are skipped:
+//! two workers never wait for each other, and never get the same run. A run that is being changed
+//! is left for later. Only claims under shared bounds exclude each other.
 
 use std::collections::BTreeMap;
 
@@ -20,19 +19,19 @@ use crate::postgres::read;
 use crate::postgres::row::damaged;
 use crate::{Claim, Error, Lease, Stored};
 
-/// The lock of claims that have to respect a shared bound.
+/// Lock of claims under shared bounds.
 const BOUNDS: &str = "SELECT pg_advisory_xact_lock(hashtextextended('shared bounds', 0))";
 
-/// The classes and ranks of which runs wait, best first within a class: a walk from each to the
-/// next, however many runs there are of each.
+/// Query for the classes and ranks of queued runs, best first within a class: it steps from each to
+/// the next, however many runs each has.
 const GROUPS: &str = "WITH RECURSIVE groups (class, rank) AS ( \
      (SELECT class, rank FROM queue ORDER BY class, rank LIMIT 1) \
      UNION ALL SELECT n.class, n.rank FROM groups g, LATERAL (SELECT q.class, q.rank FROM queue q \
      WHERE (q.class, q.rank) > (g.class, g.rank) ORDER BY q.class, q.rank LIMIT 1) n) \
      SELECT class, rank FROM groups";
 
-/// The best runs of one class and rank; those that would only wait for their turn in their session
-/// take nobody's slot.
+/// Query for the best runs of one class and rank. Runs that would only wait for their turn in a
+/// session are left out, since they would occupy a slot.
 macro_rules! ready {
     ($lock:literal) => {
         concat!(
@@ -50,18 +49,18 @@ macro_rules! ready {
 const READY: &str = ready!("");
 const READY_LOCKED: &str = ready!("FOR UPDATE OF q SKIP LOCKED");
 
-/// Of these runs, those that are still in the queue and that nobody else claims.
+/// Query for those runs that are still in the queue and that no other worker claims.
 const LOCK_ROWS: &str = "SELECT run FROM queue WHERE run = ANY($1) FOR UPDATE SKIP LOCKED";
 
-/// Of these runs, those that nobody changes at the moment; nobody does from now on.
+/// Query for those runs that no other transaction changes; locks them.
 const LOCK_RUNS: &str = "SELECT r.run FROM unnest($1::bigint[]) AS x (run) \
      JOIN runs r ON r.run = x.run \
      WHERE pg_try_advisory_xact_lock(hashtextextended(r.run_id, 0))";
 
-/// What is under lease, counted.
+/// Query for the number of leases by class.
 const UNDER_LEASE: &str = "SELECT class, count(*) FROM leases GROUP BY class";
 
-/// How often is chosen again when others were faster.
+/// Number of choices before giving up, if other workers were faster.
 const TRIES: u32 = 3;
 
 /// [`crate::Store::claim`].
@@ -87,7 +86,7 @@ impl Operation for ClaimRuns {
 }
 
 impl ClaimRuns {
-    /// The numbers of the runs to claim, in order; their rows in the queue are locked.
+    /// Returns the numbers of the runs to claim, in order; their rows in the queue are locked.
     async fn chosen(&self, db: &Db) -> Result<Vec<i64>, Failure> {
         let groups = groups(db).await?;
         let is_plain = !self.0.offer.only && groups.keys().all(String::is_empty);
@@ -120,7 +119,7 @@ impl ClaimRuns {
         Ok(locked)
     }
 
-    /// The best choice by what is there and under lease now.
+    /// Chooses runs by the present queue and leases.
     async fn choose(
         &self,
         db: &Db,
@@ -135,8 +134,8 @@ impl ClaimRuns {
         Ok(choose(&ready, &under_lease(db).await?, &self.0.offer, limit))
     }
 
-    /// The best runs of one class: rank by rank, so that many runs which are not ready yet cost
-    /// nothing.
+    /// Returns the best runs of one class: rank by rank, so that many runs which are not ready yet
+    /// cost nothing.
     async fn ready_of(
         &self,
         db: &Db,
@@ -158,11 +157,11 @@ impl ClaimRuns {
         Ok(found)
     }
 
-    /// Puts leases in force for those of the runs that nobody changes at the moment.
+    /// Leases those of the runs that no other transaction changes.
     async fn grant(&self, db: &Db, runs: &[i64]) -> Result<Vec<(Stored, Lease)>, Failure> {
         let locking = [Step::Query(LOCK_RUNS, vec![&runs])];
         db.prepare(&locking).await?;
-        // Sent behind the locks: what is loaded is what they protect.
+        // Sent behind the locks: the loaded rows are those that they protect.
         let (locked, mut loaded) =
             try_join(db.pipeline(&locking), read::load_numbers(db, runs)).await?;
         let rows = locked.iter().flat_map(|answer| &answer.rows);
@@ -177,8 +176,8 @@ impl ClaimRuns {
                     granted.push(run);
                     claimed.push(claim);
                 }
-                // One that cannot be read must not keep the others waiting: it is still listed,
-                // with what is wrong, and can be removed.
+                // An unreadable run must not block the queue: it is still listed, with its error,
+                // and can be removed.
                 Some(Ok(_) | Err(Error::Damaged { .. })) | None => unreadable.push(run),
                 Some(Err(error)) => return Err(error.into()),
             }
@@ -206,7 +205,7 @@ impl ClaimRuns {
     }
 }
 
-/// The ranks of which runs wait, best first, by class.
+/// Returns the ranks of queued runs by class, best first.
 async fn groups(db: &Db) -> Result<BTreeMap<String, Vec<i32>>, Failure> {
     let mut groups: BTreeMap<String, Vec<i32>> = BTreeMap::new();
     for row in db.query(GROUPS, &[]).await? {
@@ -219,7 +218,7 @@ async fn under_lease(db: &Db) -> Result<UnderLease, Failure> {
     let mut counted = UnderLease::default();
     for row in db.query(UNDER_LEASE, &[]).await? {
         let count = u32::try_from(row.try_get::<_, i64>(1)?).unwrap_or(u32::MAX);
-        // What cannot be read counts for nobody; it was never written.
+        // A class that cannot be parsed was never written.
         let Ok(class) = Class::from_key(row.try_get(0)?) else { continue };
         *counted.by_namespace.entry(class.namespace).or_default() += count;
         for key in class.demands.concurrency.into_keys() {

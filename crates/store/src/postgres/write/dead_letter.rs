@@ -1,4 +1,4 @@
-//! Dead letters: noted with the event that makes one, discarded on demand.
+//! Dead letters: added with the event that makes one, discarded on request.
 
 use std::collections::BTreeMap;
 
@@ -42,8 +42,8 @@ impl Operation for DiscardDeadLetter {
     }
 }
 
-/// Refuses to do a dead letter again that is settled, where that matters to who asks. The run that
-/// died is locked.
+/// Refuses to redrive a settled dead letter, if the admission asks for that. The failed run is
+/// locked.
 pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
     let Some(origin) = admission.run.spec.origin_run_id.as_ref().filter(|_| admission.redrives)
     else {
@@ -56,7 +56,7 @@ pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result
     }
 }
 
-/// Takes down which runs died, and which do another one again.
+/// Adds dead letters and runs that repeat one.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     let letters = Letters::of(db, grown).await?;
     let repeats = Repeats::of(grown);
@@ -88,7 +88,7 @@ struct Letters {
 impl Letters {
     async fn of(db: &Db, grown: &[Grown<'_>]) -> Result<Self, Failure> {
         let mut letters = Self::default();
-        // Those whose error names no step: number, last attempt and place in the columns.
+        // Letters whose error names no step: number, last attempt and index in the columns.
         let mut nameless = Vec::new();
         for Grown { number, run, events, .. } in grown {
             let Some(died) = died(run, events) else { continue };
@@ -128,7 +128,7 @@ impl Letters {
     }
 }
 
-/// The last events of steps of runs, the newest first, by the run's number.
+/// Returns the last events of steps of runs, the newest first, by the run's number.
 async fn steps(db: &Db, runs: &[i64]) -> Result<BTreeMap<i64, Vec<StepEvent>>, Failure> {
     const SQL: &str = "SELECT x.run, e.attempt, e.type, e.data FROM unnest($1::bigint[]) AS x (run), \
          LATERAL (SELECT seq, attempt, type, data FROM events WHERE run = x.run \
@@ -146,13 +146,13 @@ async fn steps(db: &Db, runs: &[i64]) -> Result<BTreeMap<i64, Vec<StepEvent>>, F
     Ok(found)
 }
 
-/// What all events of steps have.
+/// Members common to all events of steps.
 #[derive(serde::Deserialize)]
 struct Keyed {
     key: String,
 }
 
-/// Runs that do another one again, by columns.
+/// Runs that repeat another one, by columns.
 #[derive(Default)]
 struct Repeats<'a> {
     runs: Vec<&'a str>,

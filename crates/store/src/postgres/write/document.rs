@@ -1,4 +1,4 @@
-//! Documents change, by themselves or together with a run.
+//! Changes of documents, alone or together with a run.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ impl Operation for WriteDocuments {
     }
 }
 
-/// What a document is found by: kind, namespace and key.
+/// Kind, namespace and key of a document.
 type Name = (&'static str, String, String);
 
 fn name(write: &DocumentWrite) -> Name {
@@ -45,17 +45,17 @@ fn name(write: &DocumentWrite) -> Name {
     (write.kind.word(), namespace.into_owned(), indexed(&write.key).into_owned())
 }
 
-/// The names of the locks that changes need.
+/// Returns the names of the locks that changes need.
 pub(in crate::postgres) fn locks(writes: &[DocumentWrite]) -> Vec<String> {
     let lock = |write| {
         let (kind, namespace, key) = name(write);
-        // No namespace has a slash in its name.
+        // Names of namespaces have no slash.
         format!("document {kind} {namespace}/{key}")
     };
     writes.iter().map(lock).collect()
 }
 
-/// Refuses changes of what is not there as expected. Its locks are held.
+/// Refuses changes of documents in an unexpected state. The locks are held.
 pub(in crate::postgres) async fn check(db: &Db, writes: &[DocumentWrite]) -> Result<(), Failure> {
     let is_conditional = |write: &DocumentWrite| write.expect != Expect::Anything;
     if !writes.iter().any(is_conditional) {
@@ -77,7 +77,7 @@ pub(in crate::postgres) async fn check(db: &Db, writes: &[DocumentWrite]) -> Res
     Ok(())
 }
 
-/// The revisions of those documents that there are.
+/// Returns the revisions of the existing documents.
 async fn revisions(db: &Db, writes: &[DocumentWrite]) -> Result<BTreeMap<Name, u64>, Failure> {
     const SQL: &str = "SELECT x.place, d.revision \
          FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY \
@@ -101,16 +101,16 @@ fn columns(names: &[Name]) -> (Vec<&str>, Vec<&str>, Vec<&str>) {
     (kinds, namespaces, names.iter().map(|(_, _, key)| key.as_str()).collect())
 }
 
-/// How a document is after all changes.
+/// State of a document after all changes.
 #[derive(Debug, Default)]
 struct After {
-    /// As far as there is one.
+    /// `None`: there is no document.
     revision: Option<u64>,
     due_at_ms: Option<i64>,
     body: String,
 }
 
-/// Makes the changes, of several callers as one list. Everything was checked.
+/// Makes the changes, of several callers as one list. All checks are done.
 pub(in crate::postgres) async fn write(db: &Db, writes: &[DocumentWrite]) -> Result<(), Failure> {
     const PUT: &str = "INSERT INTO documents (kind, namespace, key, revision, due_at_ms, body) \
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], \
@@ -151,7 +151,7 @@ pub(in crate::postgres) async fn write(db: &Db, writes: &[DocumentWrite]) -> Res
     Ok(())
 }
 
-/// What is there after all changes, which are made in their order.
+/// Computes the documents after all changes, which are made in order.
 fn after(writes: &[DocumentWrite], before: &BTreeMap<Name, u64>) -> BTreeMap<Name, After> {
     let mut all: BTreeMap<Name, After> = BTreeMap::new();
     for write in writes {

@@ -1,4 +1,4 @@
-//! A run that was kept elsewhere is taken in.
+//! Import of a run of another registry.
 
 use async_trait::async_trait;
 
@@ -24,7 +24,7 @@ impl Operation for Import {
         let spec = &self.0.run.spec;
         let mut locks = vec![run_lock(&self.0.run.id)];
         locks.extend(document_locks(&self.0.documents));
-        // Which of two runs has a key is settled by who comes first.
+        // Of two runs with one key the first has it.
         if let Some(key) = &spec.idempotency_key {
             locks.push(key_lock(spec.namespace.as_deref(), key));
         }
@@ -47,7 +47,7 @@ impl Operation for Import {
             return Err(Error::Live { run_id: run_id.clone() }.into());
         }
         check_admitted(db, &self.0).await?;
-        // The number of its last lease counts on from there, were the run ever to be taken again.
+        // The lease numbers continue from there, should the run ever be taken again.
         insert(db, &self.0, self.0.run.epoch).await?;
         Ok(Admitted::Created)
     }

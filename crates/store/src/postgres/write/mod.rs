@@ -1,5 +1,5 @@
-//! What can be written by a transaction of its own, a file and a value for each operation; and what
-//! follows from events in other tables, which the commit that adds the events writes too.
+//! Operations that write in a transaction of their own, one file each; and projections of events in
+//! other tables, written in the commit of the events.
 
 mod bom;
 mod claim;
@@ -42,51 +42,51 @@ use super::db::Db;
 use super::failure::Failure;
 use crate::Change;
 
-/// A step of the store that writes, in a transaction of its own.
+/// A write of the store, in a transaction of its own.
 ///
 /// It may run more than once before it is committed.
 #[async_trait]
 pub(super) trait Operation: Send + Sync + 'static {
-    /// What the caller gets.
+    /// Result for the caller.
     type Output: Send + 'static;
 
-    /// What it does, for errors: "reserves a part of a day".
+    /// Description for errors: "reserves a part of a day".
     const DOING: &'static str;
 
-    /// The names of the locks that it needs, in any order: they are held when it runs. See
-    /// [`super::transact`] for names that others use too.
+    /// Returns the names of the locks that the operation needs, in any order. See
+    /// [`super::transact`] for names that several operations use.
     fn locks(&self) -> Vec<String>;
 
-    /// Does it inside a transaction.
+    /// Executes the operation inside a transaction.
     ///
     /// # Errors
     ///
-    /// [`Failure::Refused`] or [`Failure::Database`]: nothing is kept after either.
+    /// [`Failure::Refused`] or [`Failure::Database`]: the transaction is rolled back after either.
     async fn run(&self, db: &Db) -> Result<Self::Output, Failure>;
 
-    /// After the commit: says what others may want to hear of.
+    /// Returns the changes to announce after the commit.
     fn changes(&self, output: &Self::Output) -> Vec<Change> {
         let _: &Self::Output = output;
         Vec::new()
     }
 }
 
-/// A run whose journal grew in the transaction under way, by events that are written already.
+/// A run whose journal grew in the transaction in progress, by events that are written already.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Grown<'a> {
-    /// Its number in this database.
+    /// Number of the run in this database.
     pub(super) number: i64,
-    /// As it is after `events`.
+    /// State after `events`.
     pub(super) run: &'a Run,
-    /// Never empty.
+    /// New events; never empty.
     pub(super) events: &'a [Event],
-    /// Whether it was admitted by this transaction: `events` is its whole journal.
+    /// Whether this transaction admitted the run: `events` is its whole journal.
     pub(super) is_new: bool,
 }
 
 impl Grown<'_> {
-    /// Whether any other table has something of these events. Most commits have nothing of the
-    /// kind, and are spared the questions.
+    /// Returns true if the events concern any other table. Most commits do not, and skip the
+    /// queries.
     pub(super) fn has_projections(&self) -> bool {
         const PREFIXES: [&str; 5] = ["session.", "approval.", "input.", "bom.", "attempt."];
         const TYPES: [&str; 5] =
@@ -102,14 +102,14 @@ impl Grown<'_> {
     }
 }
 
-/// Writes what follows from events in other tables. Each part looks at all runs at once, and sends
-/// nothing where it has nothing to do.
+/// Writes the projections of events in other tables. Each handles all runs at once, and sends
+/// nothing if there is nothing to write.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     let grown: Vec<Grown<'_>> = grown.iter().copied().filter(Grown::has_projections).collect();
     if grown.is_empty() {
         return Ok(());
     }
-    // Each part has tables of its own: they need not wait for each other.
+    // Each projection has its own tables: they need not wait for each other.
     let journals = try_join3(
         usage::project(db, &grown),
         session_events::project(db, &grown),

@@ -1,4 +1,4 @@
-//! The names in journals that are older than the table of names.
+//! Indexing of names in journals that are older than the table of names.
 
 use async_trait::async_trait;
 

@@ -1,4 +1,4 @@
-//! What agents ask people is listed apart from the journal, in the commit of its events.
+//! Projection of the questions of agents to people.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,20 @@ use crate::postgres::row::integer;
 use crate::postgres::text::indexed;
 use crate::projection::{Question, question};
 
-/// What events do to one question.
+/// Effect of events on one question.
 #[derive(Debug, Default)]
 struct Change {
-    /// The event that asks last, its time if it is the first, and the deadline.
+    /// The last event that asks, the time of the first one, and the deadline.
     asked: Option<(i64, i64, Option<i64>)>,
     answered_seq: Option<i64>,
 }
 
-/// Writes what was asked and what was answered.
+/// Writes questions and answers.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     let mut changes: BTreeMap<(i64, String), Change> = BTreeMap::new();
     let (mut over, mut last_seqs) = (Vec::new(), Vec::new());
     for Grown { number, run, events, .. } in grown {
-        // What it asked is in its fold: most runs never ask anything.
+        // Questions are part of the run's fold: most runs never ask any.
         if run.approvals.is_empty() && run.inputs.is_empty() {
             continue;
         }
@@ -63,7 +63,7 @@ const END: &str = "UPDATE questions q SET answered_seq = x.seq \
      FROM unnest($1::bigint[], $2::bigint[]) AS x (run, seq) \
      WHERE q.run = x.run AND q.answered_seq IS NULL";
 
-/// Questions that are asked, perhaps once more, by columns.
+/// Questions that are asked, perhaps again, by columns.
 #[derive(Default)]
 struct Asked<'a> {
     runs: Vec<i64>,
@@ -90,7 +90,7 @@ impl<'a> Asked<'a> {
     }
 
     fn step(&self) -> Option<Step<'_>> {
-        // Asked again, in another attempt, it is the same question.
+        // A repetition in another attempt is the same question.
         const SQL: &str = "INSERT INTO questions AS q (run, question_id, asked_seq, asked_at_ms, \
              deadline_ms, answered_seq) SELECT * FROM unnest($1::bigint[], $2::text[], \
              $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) \
@@ -104,7 +104,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Questions that were asked before and are answered, by columns.
+/// Answers to questions that were asked before, by columns.
 #[derive(Default)]
 struct Answered<'a> {
     runs: Vec<i64>,

@@ -1,4 +1,4 @@
-//! The sums of a run that is over, against its journal: the journal is the truth.
+//! Reconciliation of the sums of a terminal run with its journal, which is the truth.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
 use crate::projection::Additions;
 
-/// Computes what the run's calls used from its whole journal. Where the sums that were kept differ,
-/// they are made anew, and the days of the agent get the difference.
+/// Computes the use by the run's calls from its whole journal. If the stored sums differ, they are
+/// replaced, and the agent's days get the difference.
 pub(super) async fn reconcile(db: &Db, grown: &Grown<'_>) -> Result<(), Failure> {
     const CALLS: &str = "SELECT type, data, at_ms FROM events WHERE run = $1 AND type IN ($2, $3)";
     const FORGET: &str = "DELETE FROM usage WHERE run = $1 AND kind <> 'time'";
@@ -36,13 +36,13 @@ pub(super) async fn reconcile(db: &Db, grown: &Grown<'_>) -> Result<(), Failure>
         days.mend(&agent, *day, parts.map(|part| -integer(part)));
     }
     db.pipeline(&[days.step()]).await?;
-    // Adds to the days as well.
+    // This adds to the days as well.
     let mut anew = Added::default();
     anew.take(grown, &journal);
     anew.write(db).await
 }
 
-/// What was kept of the run's calls, by day.
+/// Returns the stored use of the run's calls by day.
 async fn kept(db: &Db, run: i64) -> Result<BTreeMap<i64, Amounts>, Failure> {
     const KEPT: &str = "SELECT day, sum(input_tokens + output_tokens)::bigint, \
          sum(cost_micro_usd)::bigint, \

@@ -1,4 +1,4 @@
-//! A run is forgotten.
+//! Removal of a run.
 
 use async_trait::async_trait;
 use errand_model::RunId;
@@ -9,7 +9,7 @@ use crate::postgres::failure::Failure;
 use crate::postgres::transact::run_lock;
 use crate::{Error, Removal};
 
-/// What is deleted of a run, by its number, in this order.
+/// Statements that delete a run by its number, in order.
 const STEPS: [&str; 17] = [
     "INSERT INTO removals (run) VALUES ($1) ON CONFLICT DO NOTHING",
     "DELETE FROM events WHERE run = $1",
@@ -17,7 +17,7 @@ const STEPS: [&str; 17] = [
     "DELETE FROM leases WHERE run = $1",
     "DELETE FROM queue WHERE run = $1",
     "DELETE FROM requests WHERE run = $1",
-    // What it used of its agent's days stays used.
+    // Its use stays counted in its agent's days.
     "DELETE FROM usage WHERE run = $1",
     "DELETE FROM reservations WHERE run = $1",
     "DELETE FROM session_turns WHERE run = $1",

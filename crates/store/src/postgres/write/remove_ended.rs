@@ -1,4 +1,4 @@
-//! Many old runs are forgotten.
+//! Removal of many old runs.
 
 use async_trait::async_trait;
 use errand_model::RunId;
@@ -7,7 +7,7 @@ use super::Operation;
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 
-/// What is done to runs by their numbers, in this order.
+/// Statements that delete runs by their numbers, in order.
 const STEPS: [&str; 17] = [
     "INSERT INTO removals (run) SELECT unnest($1::bigint[]) ON CONFLICT DO NOTHING",
     "DELETE FROM repeats WHERE origin IN (SELECT run_id FROM runs WHERE run = ANY($1))",
@@ -17,7 +17,7 @@ const STEPS: [&str; 17] = [
     "DELETE FROM leases WHERE run = ANY($1)",
     "DELETE FROM queue WHERE run = ANY($1)",
     "DELETE FROM requests WHERE run = ANY($1)",
-    // What they used of their agents' days stays used.
+    // Their use stays counted in their agents' days.
     "DELETE FROM usage WHERE run = ANY($1)",
     "DELETE FROM reservations WHERE run = ANY($1)",
     "DELETE FROM session_turns WHERE run = ANY($1)",
@@ -38,7 +38,7 @@ impl Operation for RemoveEnded {
 
     const DOING: &'static str = "removes old runs";
 
-    /// None: nobody changes a run that is over, and who removes one waits for its row.
+    /// None: no operation changes a terminal run, and another removal waits for its row.
     fn locks(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! Leases are made to last.
+//! Renewal of leases.
 
 use std::collections::BTreeMap;
 

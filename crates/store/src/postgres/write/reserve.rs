@@ -1,4 +1,4 @@
-//! A part of an agent's day is promised, or taken back.
+//! Reservations of parts of an agent's day, and their release.
 
 use async_trait::async_trait;
 use errand_model::RunId;
@@ -13,7 +13,7 @@ use crate::postgres::text::indexed;
 use crate::postgres::transact::{day_lock, run_lock};
 use crate::{DayReservation, DayReserved, Error, HOLDERS_LIMIT};
 
-/// Where a day has more additions than so many, they are made one before they are summed up.
+/// Number of additions to a day from which on they are merged before they are summed.
 const ADDITIONS: i64 = 256;
 
 /// [`crate::Store::reserve`].
@@ -37,7 +37,7 @@ impl Operation for Reserve {
         let run = self.leased(db).await?;
         let (id, agent, day) = (indexed(&asked.id), indexed(&asked.agent), asked.day.number());
         if db.query_first(KNOWN, &[&id, &run]).await?.is_some() {
-            // Asked for again by whoever did not hear the answer.
+            // A repetition by a caller that did not get the answer.
             return Ok(DayReserved::Granted);
         }
         sum_up(db, &agent, day).await?;
@@ -56,7 +56,7 @@ impl Operation for Reserve {
 }
 
 impl Reserve {
-    /// The number of the run, if the lease of whoever asks is in force.
+    /// Returns the number of the run, if the caller's lease is in force.
     async fn leased(&self, db: &Db) -> Result<i64, Failure> {
         const SQL: &str = "SELECT r.run, greatest(r.epoch, l.epoch), l.epoch FROM runs r \
              LEFT JOIN leases l ON l.run = r.run WHERE r.run_id = $1";
@@ -72,7 +72,7 @@ impl Reserve {
         }
     }
 
-    /// Other runs to which a part of that day was promised.
+    /// Returns other runs with reservations on that day.
     async fn holders(&self, db: &Db, run: i64) -> Result<Vec<RunId>, Failure> {
         const SQL: &str = "SELECT DISTINCT r.run_id FROM reservations v \
              JOIN runs r ON r.run = v.run \
@@ -87,7 +87,7 @@ impl Reserve {
     }
 }
 
-/// Makes the additions to a day one, if they are many.
+/// Merges the additions to a day, if they are many.
 async fn sum_up(db: &Db, agent: &str, day: i64) -> Result<(), Failure> {
     const COUNT: &str = "SELECT count(*) FROM (SELECT 1 FROM agent_days \
          WHERE agent = $1 AND day = $2 LIMIT $3) x";

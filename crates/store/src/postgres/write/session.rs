@@ -1,4 +1,4 @@
-//! A session's state changes; a session is forgotten.
+//! Changes of a session's state, and removal of a session.
 
 use async_trait::async_trait;
 use errand_model::Timestamp;

@@ -1,7 +1,7 @@
-//! What events of journals change in sessions: history, results, rollbacks.
+//! Projection of events on sessions: history, results, rollbacks.
 //!
-//! Sessions are locked by their rows, in the order of their names, when they are touched: what is
-//! numbered after that is numbered by one commit at a time.
+//! Updating the sessions' rows locks them, in the order of their names: messages after that are
+//! numbered by one commit at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::{damaged, integer, json};
 use crate::postgres::text::{indexed, plain};
 
-/// What the types of all these events begin with.
+/// Prefix of the types of all these events.
 const PREFIX: &str = "session.";
 
-/// What an event does to its session.
+/// Effect of an event on its session.
 struct Change<'a> {
     run_id: &'a RunId,
     at: Timestamp,
@@ -34,11 +34,11 @@ enum What {
     RolledBack(SessionRolledBack),
 }
 
-/// Brings the projections up to date with events that were just written.
+/// Updates the projections with events that were just written.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     let changes = changes(grown)?;
     let all: Vec<&Change<'_>> = changes.iter().collect();
-    // What is undone is undone in between: everything else goes together.
+    // A rollback is applied in its place; all other changes between rollbacks are written together.
     for part in all.split_inclusive(|change| matches!(change.what, What::RolledBack(_))) {
         write(db, part).await?;
     }
@@ -54,7 +54,7 @@ fn changes<'a>(grown: &[Grown<'a>]) -> Result<Vec<Change<'a>>, Failure> {
         let (session_id, what) = if let EventBody::SessionLoaded(loaded) = body {
             (loaded.session_id, What::Used)
         } else if let EventBody::SessionUpdated(updated) = body {
-            // The state itself was put there before the event was made.
+            // The state itself was written before the event was made.
             (updated.session_id, What::Used)
         } else if let EventBody::SessionAppended(appended) = body {
             (appended.session_id.clone(), What::Appended(appended))
@@ -76,7 +76,7 @@ async fn write(db: &Db, changes: &[&Change<'_>]) -> Result<(), Failure> {
     let mut messages = Messages::default();
     let mut results = Results::default();
     for change in changes {
-        // What a run did that was undone already does not come back.
+        // Events of a run that was rolled back already have no effect.
         let is_undone = found.undone.contains(change.run_id.as_str());
         match &change.what {
             What::Appended(appended) if !is_undone => {
@@ -108,17 +108,16 @@ async fn write(db: &Db, changes: &[&Change<'_>]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the sessions have before they change.
+/// State of the sessions before the changes.
 #[derive(Default)]
 struct Found<'a> {
-    /// Runs of which everything was undone already: a database that takes a run in from elsewhere
-    /// may hear of that first.
+    /// Runs that were rolled back already: a registry that imports runs may get the rollback first.
     undone: BTreeSet<String>,
-    /// The numbers of the last messages.
+    /// Numbers of the last messages.
     last: BTreeMap<&'a str, i64>,
 }
 
-/// The sessions exist, were used, and are locked.
+/// Creates missing sessions, notes their use, and locks them.
 async fn begin<'a>(db: &Db, changes: &[&'a Change<'a>]) -> Result<Found<'a>, Failure> {
     const TOUCH: &str = "INSERT INTO sessions AS s (session_id, revision, state, updated_at_ms) \
          SELECT session_id, 0, 'null', at FROM unnest($1::text[], $2::bigint[]) \
@@ -203,7 +202,7 @@ impl<'a> Messages<'a> {
     }
 }
 
-/// Up to which message sessions forget theirs, by columns.
+/// Last message that each session drops, by columns.
 struct Oldest<'a> {
     sessions: Vec<&'a str>,
     numbers: Vec<i64>,

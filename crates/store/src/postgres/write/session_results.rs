@@ -11,17 +11,17 @@ use crate::postgres::failure::Failure;
 use crate::postgres::row::{integer, json};
 use crate::postgres::text::indexed;
 
-/// What a result is looked up by: session, tool and the digest of the input.
+/// Key of a result: session, tool and the digest of the input.
 type Input = (String, String, String);
 
-/// New results, in the order in which they were kept.
+/// New results, in the order of their events.
 #[derive(Default)]
 pub(super) struct Results {
-    /// Of each input at most two, of two runs: see [`Results::add`].
+    /// At most two of each input, of two runs: see [`Results::add`].
     kept: Vec<Option<Kept>>,
-    /// Where those of an input are in `kept`, the newest last.
+    /// Indexes in `kept` by input, the newest last.
     by_input: BTreeMap<Input, Vec<usize>>,
-    /// When the last one of each session was kept: what expired by then is forgotten.
+    /// Time of each session's newest result: results that expired by then are deleted.
     at_ms: BTreeMap<String, i64>,
 }
 
@@ -34,8 +34,8 @@ struct Kept {
 }
 
 impl Results {
-    /// Keeps one. Of the same input, what another run kept last stays for as long as this one can
-    /// be rolled back; everything older goes.
+    /// Adds a result. The last result of another run for the same input stays, since this one may
+    /// be rolled back; older ones are deleted.
     pub(super) fn add(
         &mut self,
         session_id: &str,
@@ -73,7 +73,7 @@ impl Results {
         Ok(())
     }
 
-    /// All of it, by columns.
+    /// Returns all results by columns.
     pub(super) fn columns(&self) -> Columns<'_> {
         let mut columns = Columns { limit: integer(RESULTS_PER_SESSION), ..Columns::default() };
         for (session_id, at_ms) in &self.at_ms {
@@ -83,7 +83,7 @@ impl Results {
         for (input, places) in &self.by_input {
             columns.inputs.add(input);
             let run = places.last().and_then(|place| self.kept.get(*place)?.as_ref());
-            // Where two are kept, nothing older is.
+            // If two are kept, no older one is.
             let is_alone = places.len() == 1;
             columns.input_runs.push(run.filter(|_| is_alone).map(|kept| kept.run_id.as_str()));
         }
@@ -117,25 +117,25 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// What statements are given.
+/// Parameters of the statements.
 #[derive(Default)]
 pub(super) struct Columns<'a> {
     sessions: Vec<&'a str>,
     session_at_ms: Vec<i64>,
     inputs: Inputs<'a>,
-    /// The one run that keeps a result of the input; `None`: two do.
+    /// The one run whose result of the input is kept; `None`: two are.
     input_runs: Vec<Option<&'a str>>,
     kept: Inputs<'a>,
     runs: Vec<&'a str>,
     results: Vec<&'a str>,
     at_ms: Vec<i64>,
     expires_at_ms: Vec<Option<i64>>,
-    /// How many results a session keeps.
+    /// Upper bound on the results of a session.
     limit: i64,
 }
 
 impl Columns<'_> {
-    /// What is to be sent; nothing if there is nothing.
+    /// Returns the statements; none if there are no results.
     pub(super) fn steps(&self) -> Vec<Step<'_>> {
         const EXPIRED: &str = "DELETE FROM session_results c \
              USING unnest($1::text[], $2::bigint[]) AS x (session_id, at) \

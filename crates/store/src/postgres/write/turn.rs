@@ -1,4 +1,4 @@
-//! Whose turn it is in a session: runs line up when they are admitted, and leave when they are over.
+//! Turns of runs in a session: a run joins the queue at its admission, and leaves it at its end.
 
 use errand_model::event::OnBusy;
 
@@ -10,7 +10,7 @@ use crate::postgres::text::indexed;
 use crate::projection::{begins, takes_turns};
 use crate::{Admission, Append, Error};
 
-/// Refuses a run that is not to wait while another has the turn, or waits for it. The session is
+/// Refuses a run that may not wait, if another run has the turn or waits for it. The session is
 /// locked.
 pub(in crate::postgres) async fn check_admission(
     db: &Db,
@@ -25,8 +25,8 @@ pub(in crate::postgres) async fn check_admission(
     }
 }
 
-/// Refuses the beginning of a run while another one of its session is under way: who waits for a
-/// turn looks before it begins, and this catches whoever looked too early. The session is locked.
+/// Refuses the start of a run while another one of its session is running. A waiting run checks its
+/// turn before it starts; this catches a check that was too early. The session is locked.
 pub(in crate::postgres) async fn check_beginning(
     db: &Db,
     append: &Append,
@@ -50,7 +50,7 @@ fn busy(session_id: &str, holder: String) -> Failure {
     }
 }
 
-/// Lines up the runs that were just admitted, and notes which have their turn or are done with it.
+/// Adds newly admitted runs to the queue, and updates runs that have started or ended.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     const LINE_UP: &str = "INSERT INTO session_turns (run, session_id, waits, has_begun) \
          SELECT * FROM unnest($1::bigint[], $2::text[], $3::boolean[], $4::boolean[])";

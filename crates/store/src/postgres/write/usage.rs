@@ -1,4 +1,4 @@
-//! What the calls in a journal used: summed in the commit that makes their events durable.
+//! Sums of the use by calls, updated in the commit of their events.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +12,16 @@ use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
 use crate::projection::{Additions, Key, Sums, uses_nothing};
 
-/// Once in so many commits that add to days, the additions to these days are made one.
+/// Number of commits that add to days, after which the additions to their days are merged.
 const SUM_UP_EVERY: u64 = 64;
 
-/// Commits of this process that added to days.
+/// Number of commits of this process that added to days.
 static COMMITS: AtomicU64 = AtomicU64::new(0);
 
-/// Adds what the events used, and takes back what was promised to them. With the last event of a
-/// run that has limits, its sums are computed once more from its whole journal.
+/// Adds the use in the events, and releases its reservations. With the last event of a run that has
+/// limits, its sums are computed again from its whole journal.
 ///
-/// A replay that serves everything from the record uses nothing.
+/// A strict replay uses nothing.
 pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure> {
     let mut parts: Vec<(&Grown<'_>, Additions)> = grown
         .iter()
@@ -47,8 +47,7 @@ pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure>
     Ok(())
 }
 
-/// Milliseconds that were counted before, of the runs of which an attempt ends that is not the
-/// first.
+/// Returns the milliseconds counted before, for runs that end an attempt other than their first.
 async fn counted_time(
     db: &Db,
     parts: &[(&Grown<'_>, Additions)],
@@ -69,7 +68,7 @@ async fn counted_time(
     Ok(counted)
 }
 
-/// What several runs add.
+/// Use that several runs add.
 #[derive(Default)]
 pub(super) struct Added {
     rows: BTreeMap<(i64, Key), Sums>,
@@ -105,7 +104,7 @@ impl Added {
         }
     }
 
-    /// Writes it all: nothing is sent where there is nothing.
+    /// Writes all additions; sends nothing if there are none.
     pub(super) async fn write(&self, db: &Db) -> Result<(), Failure> {
         const SETTLE: &str = "DELETE FROM reservations v \
              USING unnest($1::text[], $2::bigint[]) AS x (id, run) \
@@ -240,7 +239,7 @@ impl<'a> Days<'a> {
         days
     }
 
-    /// One of a run that is mended: what it adds may be less than nothing, and is no time.
+    /// Adds a correction for a run: amounts may be negative; time is not corrected.
     pub(super) fn mend(&mut self, agent: &'a str, day: i64, [tokens, cost, calls]: [i64; 3]) {
         self.add(agent, day, [tokens, cost, calls]);
         self.wall_time_ms.push(0);
@@ -271,13 +270,13 @@ impl<'a> Days<'a> {
         )
     }
 
-    /// Makes the additions to these days one. Whoever else does that at the same moment takes others.
+    /// Merges the additions to these days. A concurrent merge takes other rows.
     fn sum_up(&self) -> Step<'_> {
         Step::Execute(SUM_UP, vec![&self.agents, &self.days])
     }
 }
 
-/// Makes the additions to days one, for agents and days.
+/// Statement that merges the additions to days, for agents and days.
 pub(super) const SUM_UP: &str = "WITH taken AS (DELETE FROM agent_days WHERE ctid = ANY(ARRAY( \
      SELECT a.ctid FROM agent_days a JOIN (SELECT DISTINCT agent, day \
      FROM unnest($1::text[], $2::bigint[]) AS x (agent, day)) x \
