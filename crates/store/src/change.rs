@@ -16,7 +16,7 @@ pub enum Change {
         run_id: RunId,
         /// The number of its last event.
         seq: u64,
-        /// Whether the run is terminal now.
+        /// True if the run is terminal now.
         is_over: bool,
     },
     /// Runs wait for a worker, or a worker without room for one may have room now.

@@ -122,7 +122,7 @@ pub enum Expect {
 /// State of a document after a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DocumentChange {
-    /// This content; the revision is one more than before, or 1.
+    /// A document with this content; the revision is one more than before, or 1.
     Put {
         /// Content.
         body: Value,

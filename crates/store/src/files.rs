@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::Registry;
 use crate::registry::RegistryError;
 
-/// Whether a write has to survive a power failure.
+/// Durability of a write against a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sync {
     /// The content is on the disk before the file has its name, and the name before the call ends.

@@ -28,7 +28,7 @@ pub struct JournalFile {
     pub events: Vec<Event>,
     /// Lines that could not be used.
     pub problems: Vec<Problem>,
-    /// Whether each event follows those with smaller numbers, or repeats an earlier one.
+    /// True if each event follows those with smaller numbers, or repeats an earlier one.
     pub is_in_order: bool,
 }
 

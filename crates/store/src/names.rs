@@ -34,7 +34,7 @@ pub(crate) const NAMING_KINDS: [DocumentKind; 8] = [
 pub struct Name {
     /// Its digest.
     pub digest: Digest,
-    /// Whether it is a parcel.
+    /// True for a parcel, false for a blob.
     pub is_parcel: bool,
 }
 

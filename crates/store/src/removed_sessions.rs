@@ -15,7 +15,7 @@ use crate::{Error, Registry};
 /// are gone too.
 const LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// One line of the file.
+/// A line of the file.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Line {

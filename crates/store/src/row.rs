@@ -24,9 +24,9 @@ pub struct Admission {
     /// Place in the queue, from which any worker may claim it; `None`: it can only be taken by its
     /// id.
     pub queued: Option<Pending>,
-    /// Whether an unfinished or completed run with the same fingerprint stands in for it.
+    /// True if an unfinished or completed run with the same fingerprint stands in for it.
     pub dedup: bool,
-    /// Whether its origin has to be an unsettled dead letter.
+    /// True if its origin has to be an unsettled dead letter.
     pub redrives: bool,
     /// Document changes of the same commit; not made if another run stands in for it.
     pub documents: Vec<DocumentWrite>,
@@ -75,10 +75,10 @@ pub struct Append {
     pub steps: Vec<Step>,
     /// The lease under which it is written.
     pub fence: Fence,
-    /// Whether the stored fold is updated too. Otherwise only events and steps are written, and
+    /// True if the stored fold is updated too. Otherwise only events and steps are written, and
     /// `load` folds the rest of the journal onto the stored fold.
     pub snapshot: bool,
-    /// Whether the lease ends with this commit; a terminal run's always does.
+    /// True if the lease ends with this commit; a terminal run's always does.
     pub release: bool,
     /// New place in the queue, for a run that any worker may claim.
     pub requeue: Option<Pending>,

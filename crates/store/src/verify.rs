@@ -11,7 +11,7 @@ const TERMINAL: [&str; 3] = ["run.completed", "run.failed", "run.cancelled"];
 pub struct Verified {
     /// Number of events.
     pub events: u64,
-    /// Whether the run is over: cutting off events at the end would make this false.
+    /// True if the run is over: cutting off events at the end would make this false.
     pub is_sealed: bool,
     /// End of the journal.
     pub head: Head,

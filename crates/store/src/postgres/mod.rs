@@ -84,7 +84,7 @@ impl Options {
     pub const DEFAULT: Self = Self { notices: Notices::Send };
 }
 
-/// Whether other processes are notified of commits.
+/// Notification of other processes about commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notices {
     /// A notification follows each commit.

@@ -38,9 +38,9 @@ struct Ring {
 
 #[derive(PartialEq, Eq)]
 enum Rest {
-    /// They are moved.
+    /// Rows are moved.
     Moves,
-    /// They are deleted.
+    /// Rows are deleted.
     Goes,
 }
 

@@ -1,16 +1,16 @@
-//! Waiting for other processes.
+//! Retries while other processes keep the database busy.
 //!
-//! SQLite's own waiting backs off to 100 ms and starves whoever began late; short random waits
-//! share the database evenly.
+//! SQLite's own waits back off to 100 ms, so that late comers starve; short random waits share the
+//! database evenly.
 
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 
-/// How long others may keep the registry busy before [`crate::Error::Busy`].
+/// Time for which other processes may keep the registry busy before [`crate::Error::Busy`].
 pub const BUSY_LIMIT: Duration = Duration::from_secs(30);
 
-/// The shortest wait between two tries; the longest is the sum of both.
+/// Shortest wait between two tries; the longest is the sum of both constants.
 const LEAST_WAIT_MICROS: u64 = 200;
 const JITTER_MICROS: u64 = 2_800;
 
@@ -31,7 +31,8 @@ pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T, Failure>) -> Resu
     }
 }
 
-/// Between 0.2 and 3 ms. Without randomness (never seen) the wait is the shortest: still right.
+/// Returns a wait between 0.2 and 3 ms. Without randomness (never seen) the shortest one, which is
+/// correct too.
 fn wait() -> Duration {
     let mut random = [0; 8];
     let jitter = match getrandom::fill(&mut random) {

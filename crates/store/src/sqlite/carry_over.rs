@@ -1,15 +1,15 @@
-//! What no file beside the database has, brought from the old one into the one made anew: keys,
-//! agents, schedules, hooks, callbacks, the audit log.
+//! Copy of records that no file holds from the old database into a rebuilt one: keys, agents,
+//! schedules, hooks, callbacks, the audit log.
 //!
-//! Deliberately absent: what is only true for a while. Workers tell of themselves again, and what
-//! coordinators are to hear is found out again.
+//! Deliberately absent: short-lived records. Workers register again, and turns of coordinators are
+//! found again.
 
 use rusqlite::{Connection, params};
 
 use super::failure::Failure;
 use crate::DocumentKind;
 
-/// What is brought over.
+/// Kinds of documents that are copied.
 const LASTING: [DocumentKind; 12] = [
     DocumentKind::Agent,
     DocumentKind::AgentVersion,
@@ -25,14 +25,15 @@ const LASTING: [DocumentKind; 12] = [
     DocumentKind::Audit,
 ];
 
-/// Copies it, as far as it can be read. How much that is, and why there is no more of it.
+/// Copies as many documents as can be read. Returns their number, and the reason why others may be
+/// missing.
 pub(super) fn carry_over(
     old: &Connection,
     new: &mut Connection,
 ) -> Result<(u64, Option<String>), Failure> {
     const READ: &str =
         "SELECT namespace, key, revision, due_at_ms, body FROM documents WHERE kind = ?1";
-    // What was made with the runs is as their journals tell.
+    // Documents that were restored with the runs come from their journals, and stay.
     const WRITE: &str = "INSERT INTO documents (kind, namespace, key, revision, due_at_ms, body) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, namespace, key) DO NOTHING";
     let transaction = new.transaction()?;

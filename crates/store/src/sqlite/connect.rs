@@ -1,4 +1,4 @@
-//! From a path to a connection that may be trusted.
+//! Connections with the settings that correctness needs.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,37 +15,37 @@ use crate::files::private;
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 
-/// A helper has 12 MiB for everything: about 1 MB of pages is what a few rows need.
+/// A helper process has 12 MiB in all: about 1 MB of pages suffices for a few rows.
 const SETTINGS: &str = "PRAGMA cache_size = -1000; PRAGMA temp_store = MEMORY; \
      PRAGMA mmap_size = 0; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;";
 
-/// Statements that are kept prepared, per connection: more than there are.
+/// Prepared statements that a connection keeps: more than there are.
 const STATEMENTS: usize = 64;
 
 /// `PRAGMA synchronous` as SQLite reads `FULL` back.
 const FULL: u32 = 2;
 
-/// What a connection may do.
+/// Access to the database file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Whatever the file allows.
+    /// The file must exist; it is opened as the file system allows.
     Existing,
-    /// The same; the file is made where it is missing.
+    /// The file is created if it is missing.
     Create,
 }
 
-/// The settings that durability rests on, as SQLite reads them back.
+/// Settings that durability depends on, as SQLite reports them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pragmas {
     /// `wal`.
     pub journal_mode: String,
-    /// Whether each commit is synced before it is acknowledged (`synchronous = FULL`).
+    /// True if each commit is synced before it is acknowledged (`synchronous = FULL`).
     pub is_synchronous: bool,
     /// The version of the schema.
     pub schema: u32,
-    /// The size of a page.
+    /// Size of a page.
     pub page_size_bytes: u32,
-    /// How many pages the file has.
+    /// Number of pages of the file.
     pub pages: u64,
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn pragmas(connection: &Connection) -> Result<Pragmas, Failure> {
     })
 }
 
-/// Opens a connection and makes its settings. Looks at no content.
+/// Opens a connection and applies its settings. Reads no content.
 pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlite::Error> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     if access == Access::Create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
-        // SQLite would take the umask's word for who may read it; its log and its shared memory get
-        // the mode of the database. What cannot be made here is told by SQLite.
+        // SQLite would create the file with the umask's mode; its log and shared memory get the
+        // mode of the database. SQLite reports a failure to create it.
         drop(private().append(true).create(true).open(path));
     }
     let connection = Connection::open_with_flags(path, flags)?;
@@ -77,14 +77,14 @@ pub(crate) fn connect(path: &Path, access: Access) -> Result<Connection, rusqlit
 fn prepare(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.busy_timeout(Duration::ZERO)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // The last of many short processes must not pay for a checkpoint when it ends.
+    // The last of many short processes must not pay for a checkpoint at its end.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    // Otherwise a statement is parsed again whenever other values are bound to it.
+    // Otherwise SQLite parses a statement again whenever other values are bound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(SETTINGS)
 }
 
-/// Opens the database as it was left, without any locks: for a folder that nobody can write.
+/// Opens the database without any locks, as it is: for a folder that cannot be written.
 fn connect_immutable(path: &Path) -> Result<Connection, rusqlite::Error> {
     let mut uri = String::from("file:");
     for byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
@@ -107,7 +107,8 @@ fn connect_immutable(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-/// The connection that writes: settings checked, no checkpoint on the way to an acknowledgement.
+/// Opens the connection that writes. Its settings are checked; it makes no checkpoint before an
+/// acknowledgement.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
     let failed = |error| explain(error, path, "opens for writing");
     let connection = connect(path, Access::Existing).map_err(failed)?;
@@ -127,7 +128,7 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, Error> {
     Err(Error::Corrupt { path: path.to_path_buf(), reason })
 }
 
-/// Which file a path names: another one after a rebuild.
+/// Identity of the file at a path: a rebuild changes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     device: u64,
@@ -142,7 +143,7 @@ impl Identity {
         Some(Self { device: found.dev(), inode: found.ino(), owner: found.uid() })
     }
 
-    /// Refuses a file that another user put in the place of this one while it was in use.
+    /// Refuses a file of another user that replaced this one while it was in use.
     pub(crate) fn check_successor(before: Option<Self>, path: &Path) -> Result<(), Error> {
         match (before, Self::of(path)) {
             (Some(before), Some(now)) if before.owner != now.owner => {
@@ -154,12 +155,12 @@ impl Identity {
     }
 }
 
-/// Whether there is a database with anything in it.
+/// Returns true if the database exists and is not empty.
 pub(crate) fn is_there(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.len() > 0)
 }
 
-/// Opens a registry for reading, made or migrated before where that is needed.
+/// Opens a registry for reading; creates or migrates it first if necessary.
 pub(crate) fn open(
     registry: &Registry,
     missing: Missing,
@@ -170,7 +171,8 @@ pub(crate) fn open(
         if registry.is_elsewhere() {
             return Err(Error::Elsewhere { root: registry.root().to_owned() });
         }
-        // Looked at again last: another process may have made it, and runs in it, meanwhile.
+        // The existence is checked again last: another process may have created the database, and
+        // runs in it, meanwhile.
         if has_run_files(registry) && !is_there(&path) {
             return Err(Error::Lost { path });
         }
@@ -192,7 +194,7 @@ pub(crate) fn open(
     };
     let opened = busy::patiently(|| {
         let connection = connect(&path, access)?;
-        // The first look at the content: a folder that cannot be written shows here.
+        // The first read of content fails in a folder that cannot be written.
         connection.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0))?;
         Ok(connection)
     });
@@ -210,8 +212,8 @@ pub(crate) fn open(
     Ok(connection)
 }
 
-/// Refuses a file that is none of SQLite's: it takes a very short one for an empty database, and
-/// would write over it.
+/// Refuses a file that is no SQLite database: SQLite takes a very short file for an empty database,
+/// and would overwrite it.
 fn check_header(path: &Path) -> Result<(), Error> {
     const HEADER: &[u8; 16] = b"SQLite format 3\0";
     let mut begin = Vec::with_capacity(HEADER.len());
@@ -219,7 +221,7 @@ fn check_header(path: &Path) -> Result<(), Error> {
         let length = u64::try_from(HEADER.len()).unwrap_or(0);
         file.take(length).read_to_end(&mut begin)
     });
-    // What cannot be opened here is told by SQLite, or made by it.
+    // SQLite reports a file that cannot be opened, or creates a missing one.
     if read.is_err() || begin.is_empty() || begin == HEADER {
         return Ok(());
     }
@@ -238,7 +240,7 @@ fn bring_up_to_date(
     if application == migrate::APPLICATION_ID && found == known {
         return Ok(());
     }
-    // Another process may be making it: what follows is seen at one moment.
+    // Another process may be creating it: one transaction reads a consistent state.
     let moment = connection.transaction()?;
     let (application, found) = marks(&moment)?;
     let tables = count_tables(&moment)?;
@@ -255,7 +257,7 @@ fn bring_up_to_date(
         let reason = "it is the database of another program".to_owned();
         return Err(Error::Corrupt { path, reason }.into());
     }
-    // A database without its log, say. Looked at again last, as above.
+    // For example a database without its log. The tables are counted again last, as above.
     if is_empty && has_run_files(registry) && count_tables(connection)? == 0 {
         return Err(Error::Lost { path }.into());
     }
@@ -268,7 +270,7 @@ fn bring_up_to_date(
     if is_empty { migrate::create_schema(connection) } else { migrate::migrate(connection) }
 }
 
-/// Whose database it is, and the version of its schema.
+/// Returns the application id and the schema version of the database.
 fn marks(connection: &Connection) -> rusqlite::Result<(u32, u32)> {
     let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
     Ok((number("application_id")?, number("user_version")?))
@@ -278,7 +280,7 @@ fn count_tables(connection: &Connection) -> rusqlite::Result<u32> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Whether files of runs lie there without a database that knows them.
+/// Returns true if there are files of runs.
 fn has_run_files(registry: &Registry) -> bool {
     let Ok(files) = std::fs::read_dir(registry.runs()) else {
         return false;
@@ -311,12 +313,12 @@ fn is_read_only(error: &std::io::Error) -> bool {
     )
 }
 
-/// The file is there, and its shared memory cannot be made.
+/// Returns true if the file exists, but its shared memory cannot be created.
 fn is_locked_out(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
-/// Whether all commits are in the database file itself, so that the log may be left unread.
+/// Returns true if all commits are in the database file itself, so that the log need not be read.
 fn may_be_immutable(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");

@@ -1,4 +1,4 @@
-//! What SQLite says, turned into what a caller can do about it.
+//! Failures of SQLite, classified by their remedy.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use rusqlite::ffi;
 
 use crate::Error;
 
-/// Why an operation or a query did not happen.
+/// Error: an operation or a query failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It is refused, and wrote nothing: others in the same transaction are not concerned.
+    /// The operation is refused and wrote nothing: others in the same transaction are not affected.
     Refused(Error),
-    /// The file was replaced by another one: open that, and try again.
+    /// The file was replaced: open the new one, and try again.
     Replaced,
-    /// The database failed: nothing of the transaction may be kept.
+    /// The database failed: the transaction must be rolled back.
     Database(rusqlite::Error),
 }
 
@@ -31,7 +31,7 @@ impl From<Error> for Failure {
 }
 
 impl Failure {
-    /// Whether another process is in the way, and the same call may work in a moment.
+    /// Returns true if another process holds a lock, and the same call may succeed soon.
     pub(crate) fn is_busy(&self) -> bool {
         match self {
             Self::Refused(_) | Self::Replaced => false,
@@ -42,7 +42,7 @@ impl Failure {
         }
     }
 
-    /// The error for the caller.
+    /// Converts the failure into the caller's error.
     pub(crate) fn explain(self, path: &Path, doing: &'static str) -> Error {
         match self {
             Self::Refused(error) => error,
@@ -52,7 +52,7 @@ impl Failure {
     }
 }
 
-/// The error for the caller, again for each of several callers.
+/// Creates the error for one of several callers.
 pub(crate) fn explain_to_many(error: &rusqlite::Error, path: &Path, doing: &'static str) -> Error {
     let code = error
         .sqlite_error()
@@ -78,7 +78,7 @@ pub(crate) fn explain(error: rusqlite::Error, path: &Path, doing: &'static str) 
     }
 }
 
-/// A full disk shows as such, or where the shared memory file of the log cannot grow.
+/// Returns true for a full disk, also if the shared memory file of the log cannot grow.
 fn is_full(error: &rusqlite::Error) -> bool {
     match error.sqlite_error() {
         Some(found) => {

@@ -1,4 +1,4 @@
-//! What a check wants to see: things as they are, good or bad.
+//! Rows as stored, valid or not, for the check of a registry.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -9,25 +9,25 @@ use super::row::{head, number};
 use super::{Sqlite, read};
 use crate::Error;
 
-/// The most that an integrity check reports.
+/// Integrity check with a bounded number of reports.
 const INTEGRITY: &str = "PRAGMA integrity_check(100)";
 
-/// A run's rows as they are.
+/// A run's rows as stored.
 #[derive(Debug)]
 pub(crate) struct Inspected {
-    /// All of them, from the first on.
+    /// All events, from the first on.
     pub(crate) events: Vec<Event>,
-    /// As the run's row has it; `None` if that cannot be read.
+    /// End of the journal in the run's row; `None` if it cannot be read.
     pub(crate) head: Option<Head>,
     pub(crate) status: String,
     pub(crate) ended_at: Option<Timestamp>,
     pub(crate) epoch: u64,
-    /// The run as `load` gives it; `None` if it cannot.
+    /// The run that `load` returns; `None` if it fails.
     pub(crate) stored: Option<Run>,
 }
 
 impl Sqlite {
-    /// What SQLite finds wrong with its file; empty if nothing.
+    /// Returns SQLite's reports of damage to its file; empty if there are none.
     pub(crate) fn integrity_problems(&self) -> Result<Vec<String>, Error> {
         self.read("checks itself", |connection| {
             let mut statement = connection.prepare(INTEGRITY)?;
@@ -37,7 +37,7 @@ impl Sqlite {
         })
     }
 
-    /// The ids of all runs as they stand there, oldest first.
+    /// Lists the ids of all runs as stored, oldest first.
     pub(crate) fn run_ids(&self) -> Result<Vec<String>, Error> {
         self.read("lists runs", |connection| {
             let mut statement = connection.prepare("SELECT run_id FROM runs ORDER BY run_id")?;
@@ -53,7 +53,7 @@ impl Sqlite {
         })
     }
 
-    /// One run as it is; `None` if there is none.
+    /// Reads the rows of one run; `None` if there is none.
     pub(crate) fn inspect(&self, run_id: &RunId) -> Result<Option<Inspected>, Error> {
         const SQL: &str = "SELECT status, ended_at_ms, epoch, head_seq, head_hash FROM runs \
              WHERE run_id = ?1";

@@ -1,9 +1,9 @@
-//! The copy of each journal as lines in a file, for followers, `jq` and rebuilding.
+//! Copies of journals as files of lines, for followers, `jq` and rebuilds.
 //!
-//! Written by whoever committed, after the commit. A process may die in between, and several may
-//! write one journal in turn: whoever opens the file, or has it open and commits what does not follow
-//! what it wrote last, adds what is missing from the database. So every line comes in its order; it
-//! may come twice, when two processes see to it at once.
+//! The committing process writes them after the commit. A process may die in between, and several
+//! may write one journal in turn: a writer that opens a file, or whose commit does not follow its
+//! last one, first adds the missing events from the database. So lines are in order; a line may
+//! come twice, if two processes add it at once.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,37 +19,37 @@ use super::read::{Range, events_after};
 use crate::files::private;
 use crate::{Error, Registry};
 
-/// Files that are open at once: a worker's slots, and a few that just ended.
+/// Files that are open at once: a worker's slots, and a few of runs that just ended.
 const OPEN_LIMIT: usize = 64;
 
-/// Files that could not be written, as many as are remembered: what is beyond them is added by whoever
-/// writes that run next.
+/// Remembered runs whose file could not be written; for further ones the next writer of the run
+/// adds the events.
 const OWED_LIMIT: usize = 4_096;
 
-/// Of these, as many as are tried again with one flush.
+/// Number of them that one flush tries again.
 const OWED_AT_ONCE: usize = 8;
 
-/// How much of a file's end is searched for its last line at first; doubles until one is found.
+/// Length of a file's end that is first searched for its last line; doubles until one is found.
 const TAIL_BYTES: u64 = 4 * 1024;
 
-/// The journal files that this process writes.
+/// Journal files that this process writes.
 #[derive(Debug)]
 pub(super) struct Files {
     registry: Registry,
-    /// The one that was used last is at the back.
+    /// The most recently used file is at the back.
     open: VecDeque<Open>,
-    /// What was committed and is not in its file yet, one entry a run.
+    /// Committed events that are not in their files yet, one entry per run.
     lines: Vec<Lines>,
-    /// Runs whose file could not be written. Some are over: nobody writes their journal again.
+    /// Runs whose file could not be written. Some are over, and have no later writer.
     owed: VecDeque<RunId>,
 }
 
-/// A file that this process wrote.
+/// An open journal file.
 #[derive(Debug)]
 struct Open {
     run_id: RunId,
     file: File,
-    /// All events up to this one are in it; `None`: nobody looked yet.
+    /// All events up to this one are in it; `None`: not known yet.
     last_seq: Option<u64>,
 }
 
@@ -66,7 +66,7 @@ impl Files {
         Self { registry, open: VecDeque::new(), lines: Vec::new(), owed: VecDeque::new() }
     }
 
-    /// Takes committed events of one run, for the next flush.
+    /// Queues committed events of one run for the next flush.
     pub(super) fn add(&mut self, events: &[Event]) {
         let Some(first) = events.first() else { return };
         let known = self.lines.iter().position(|lines| lines.run_id == first.run_id);
@@ -83,15 +83,15 @@ impl Files {
         }
     }
 
-    /// The run is gone: so is its file.
+    /// Drops the state of a removed run.
     pub(super) fn forget(&mut self, run_id: &RunId) {
         self.open.retain(|open| open.run_id != *run_id);
         self.lines.retain(|lines| lines.run_id != *run_id);
         self.owed.retain(|owed| owed != run_id);
     }
 
-    /// Writes all lines, with one write a file. What fails is added with a later flush: the registry
-    /// has it all the same.
+    /// Writes all queued events, with one write a file. Failed writes are repeated with a later
+    /// flush: the registry has the events.
     pub(super) fn flush(&mut self, connection: &Connection) {
         self.make_good(connection);
         for lines in std::mem::take(&mut self.lines) {
@@ -100,7 +100,7 @@ impl Files {
                 open.last_seq = Some(lines.last_seq);
                 Ok(())
             });
-            // What the file lacked before is in it now.
+            // Missing earlier events have been added too.
             self.owed.retain(|owed| *owed != lines.run_id);
             if written.is_err() {
                 self.open.retain(|open| open.run_id != lines.run_id);
@@ -111,11 +111,11 @@ impl Files {
         }
     }
 
-    /// Adds what could not be written before.
+    /// Repeats failed writes.
     fn make_good(&mut self, connection: &Connection) {
         for _ in 0..self.owed.len().min(OWED_AT_ONCE) {
             let Some(run_id) = self.owed.pop_front() else { return };
-            // Of a run that somebody removed meanwhile nothing comes back.
+            // The file of a run that was removed meanwhile must not come back.
             let first = Range { from: 0, limit: 1 };
             let is_gone =
                 matches!(events_after(connection, &run_id, first), Ok(events) if events.is_empty());
@@ -126,7 +126,7 @@ impl Files {
         }
     }
 
-    /// Makes sure that the whole journal of a run is in its file, and the file on the disk.
+    /// Ensures that the whole journal of a run is in its file, and synced.
     pub(super) fn sync(&mut self, connection: &Connection, run_id: &RunId) -> Result<(), Error> {
         let path = self.registry.run_events(run_id);
         let whole = self.file(connection, run_id, u64::MAX);
@@ -139,7 +139,7 @@ impl Files {
         })
     }
 
-    /// The file of a run, with all events before `first_seq` in it.
+    /// Returns the file of a run, with all events before `first_seq` in it.
     fn file(
         &mut self,
         connection: &Connection,
@@ -152,7 +152,7 @@ impl Files {
             Some(open) => open,
             None => Open::of(run_id, &self.registry.run_events(run_id))?,
         };
-        // Somebody else wrote the journal in between, and may have died before it wrote the file.
+        // Another process wrote the journal in between, and may have died before it wrote the file.
         if open.last_seq.is_none_or(|last| last + 1 != first_seq) {
             open.complete(connection, first_seq)?;
         }
@@ -183,8 +183,7 @@ impl Open {
         Ok(Self { run_id: run_id.clone(), file, last_seq: None })
     }
 
-    /// Adds what the file lacks before `first_seq`, and closes a line that an earlier writer did not
-    /// finish.
+    /// Adds missing events before `first_seq`, and ends an unfinished line of an earlier writer.
     fn complete(&mut self, connection: &Connection, first_seq: u64) -> Result<(), FileFailure> {
         let end = end_of(&mut self.file)?;
         let mut last_seq = end.last_seq;
@@ -210,12 +209,12 @@ impl Open {
     }
 }
 
-/// How a journal's file ends.
+/// End of a journal's file.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct End {
-    /// The number in its last whole line; 0 if it has none.
+    /// Number of the event in its last whole line; 0 if it has none.
     last_seq: u64,
-    /// Whether something stands after the last end of a line.
+    /// True if the last line is unfinished.
     is_torn: bool,
 }
 
@@ -229,7 +228,8 @@ fn end_of(file: &mut File) -> std::io::Result<End> {
         file.take(tail_bytes).read_to_end(&mut tail)?;
         let is_torn = tail.last().is_some_and(|byte| *byte != b'\n');
         let mut lines: Vec<&[u8]> = tail.split(|byte| *byte == b'\n').collect();
-        // What stands after the last end of a line is no line, nor is what the read cut in two.
+        // The rest after the last line end is unfinished, and the first line may be cut by the
+        // read.
         lines.pop();
         let whole = if from > 0 { lines.get(1..).unwrap_or_default() } else { &lines[..] };
         let last_seq = whole.iter().rev().find_map(|line| seq_of(line));

@@ -1,14 +1,14 @@
-//! From an older schema to the current one.
+//! Migration of the schema.
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failure::Failure;
 
-/// What marks the file as errand's: "errd" in the header of the database.
+/// Application id in the header of the database: "errd".
 pub(crate) const APPLICATION_ID: u32 = 0x6572_7264;
 
-/// Every change of the schema in order: its name and its SQL. The schema's version is how many of
-/// them were made. One that was released never changes.
+/// All changes of the schema in order: name and SQL. The schema's version is the number of changes
+/// made. A released change is never edited.
 const MIGRATIONS: &[(&str, &str)] = &[
     ("initial", include_str!("../../migrations/initial/sqlite.sql")),
     ("boms", include_str!("../../migrations/boms/sqlite.sql")),
@@ -20,13 +20,13 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("names", include_str!("../../migrations/names/sqlite.sql")),
 ];
 
-/// The schema that this program writes.
+/// Returns the schema version that this program writes.
 pub(crate) fn known_version() -> u32 {
     u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX)
 }
 
-/// Makes all changes that were not made yet, each in a transaction of its own that also records
-/// it. Another process may do so at the same time: the version is read again under the lock.
+/// Makes all outstanding changes, each in a transaction that also records it. Another process may
+/// migrate at the same time: the version is read again under the lock.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     for (index, (_, sql)) in MIGRATIONS.iter().enumerate() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -42,7 +42,7 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the schema in an empty database.
+/// Creates the schema in an empty database.
 pub(crate) fn create_schema(connection: &mut Connection) -> Result<(), Failure> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     migrate(connection)

@@ -34,54 +34,54 @@ use writer::Writer;
 
 use crate::{Error, Registry};
 
-/// How to open a registry.
+/// Options for opening a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// What to do where there is no registry yet.
+    /// Behaviour if there is no registry.
     pub missing: Missing,
-    /// Whether committed events are copied to the files of their runs.
+    /// Copies of committed events in the files of their runs.
     pub journal_files: JournalFiles,
-    /// Whether anything may be changed.
+    /// Permission to write.
     pub writes: Writes,
 }
 
 impl Options {
-    /// Makes what is missing, and copies events to files.
+    /// Creates a missing registry, and copies events to files.
     pub const CREATE: Self = Self {
         missing: Missing::Create,
         journal_files: JournalFiles::Write,
         writes: Writes::Allow,
     };
-    /// Makes nothing, and copies events to files.
+    /// Creates no registry, and copies events to files.
     pub const EXISTING: Self = Self { missing: Missing::Refuse, ..Self::CREATE };
     /// Only reads: for the registry of another user.
     pub const READ_ONLY: Self = Self { writes: Writes::Refuse, ..Self::EXISTING };
 }
 
-/// Whether a registry may be changed.
+/// Permission to write to a registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
-    /// As far as the file system allows.
+    /// Writes are made as far as the file system allows.
     Allow,
-    /// Every write is [`Error::ReadOnly`], a migration included.
+    /// Every write fails with [`Error::ReadOnly`], a migration included.
     Refuse,
 }
 
-/// What to do where there is no registry yet.
+/// Behaviour if there is no registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// Make one.
+    /// A registry is created.
     Create,
-    /// [`Error::Missing`].
+    /// Opening fails with [`Error::Missing`].
     Refuse,
 }
 
-/// Whether committed events are copied to the files of their runs.
+/// Copies of committed events in the files of their runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalFiles {
-    /// To `runs/<run-id>.events.jsonl`.
+    /// Events are copied to `runs/<run-id>.events.jsonl`.
     Write,
-    /// Nowhere: for measuring the bare database.
+    /// No copies: for measuring the bare database.
     Skip,
 }
 
@@ -94,7 +94,7 @@ pub struct Sqlite {
     writes: Writes,
 }
 
-/// The connection that reads, and the file that it reads.
+/// The connection for reads, and the identity of its file.
 #[derive(Debug)]
 struct Reader {
     connection: Connection,
@@ -103,7 +103,7 @@ struct Reader {
 
 impl Reader {
     fn open(registry: &Registry, missing: Missing, writes: Writes) -> Result<Self, Error> {
-        // Read first: should the file be replaced meanwhile, the first query finds out.
+        // The identity is read first: if the file is replaced meanwhile, the first query notices.
         let identity = Identity::of(&registry.database());
         let connection = connect::open(registry, missing, writes)?;
         let identity = identity.or_else(|| Identity::of(&registry.database()));
@@ -112,13 +112,13 @@ impl Reader {
 }
 
 impl Sqlite {
-    /// Opens the registry, makes it if that is asked for, and brings an older schema up to date.
+    /// Opens the registry. Creates it if the options say so, and migrates an older schema.
     ///
     /// # Errors
     ///
     /// [`Error::Missing`]; [`Error::Lost`] if the database is gone and its runs' files are here;
     /// [`Error::Newer`]; [`Error::Corrupt`] if it is no database, or another program's;
-    /// [`Error::ReadOnly`] if it had to be made or migrated and cannot be; [`Error::Full`];
+    /// [`Error::ReadOnly`] if it has to be created or migrated and cannot be; [`Error::Full`];
     /// [`Error::Busy`]; [`Error::File`].
     pub fn open(registry: &Registry, options: Options) -> Result<Self, Error> {
         let reader = Reader::open(registry, options.missing, options.writes)?;
@@ -131,22 +131,22 @@ impl Sqlite {
         Ok(Self { registry, reader, writer, writes: options.writes })
     }
 
-    /// What SQLite says of the settings that durability rests on.
+    /// Returns SQLite's settings that durability depends on.
     ///
     /// # Errors
     ///
-    /// Only those that any query has.
+    /// Errors of the database only.
     pub fn pragmas(&self) -> Result<Pragmas, Error> {
         self.read("reads its settings", pragmas)
     }
 
-    /// Runs a query that sees one state of the database; again from the start while it is busy.
+    /// Runs a query on one state of the database; repeats it while the database is busy.
     fn read<T>(
         &self,
         doing: &'static str,
         mut query: impl FnMut(&Connection) -> Result<T, failure::Failure>,
     ) -> Result<T, Error> {
-        // A query that panicked left nothing half done behind: its transaction was rolled back.
+        // A panic in a query leaves nothing behind: its transaction was rolled back.
         let mut reader = match self.reader.lock() {
             Ok(reader) => reader,
             Err(poisoned) => poisoned.into_inner(),
@@ -165,7 +165,7 @@ impl Sqlite {
         .map_err(|failure| failure.explain(&path, doing))
     }
 
-    /// Has the writer do something, and waits until that is durable.
+    /// Executes an operation on the writer thread, and waits until it is durable.
     async fn write<O: write::Operation>(&self, operation: O) -> Result<O::Output, Error> {
         self.check_writable()?;
         self.writer.submit(operation).await

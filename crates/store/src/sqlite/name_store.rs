@@ -1,4 +1,4 @@
-//! What the store does for names, each method one operation or query.
+//! [`NameStore`] for SQLite: each method is one operation or query.
 
 use std::collections::BTreeSet;
 

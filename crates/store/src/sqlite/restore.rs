@@ -1,4 +1,4 @@
-//! A database made anew, and put in the place of the old one.
+//! A rebuilt database that replaces the old one.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,26 +20,26 @@ use crate::{
 
 const DOING: &str = "is made anew";
 
-/// A run as its files tell it.
+/// A run restored from its files.
 #[derive(Debug)]
 pub(crate) struct Restored {
     /// The fold of `events`.
     pub(crate) run: Run,
-    /// Where they end.
+    /// End of the journal.
     pub(crate) head: Head,
     /// The whole journal.
     pub(crate) events: Vec<Event>,
-    /// Of an attempt that is not over.
+    /// Lease of the last attempt, if that is not over.
     pub(crate) lease: Option<Lease>,
 }
 
-/// A new database beside the old one.
+/// The new database beside the old one.
 #[derive(Debug)]
 pub(crate) struct Rebuilt {
     registry: Registry,
     path: PathBuf,
     connection: Connection,
-    /// Keeps others from writing to the old database, if it can still be locked.
+    /// Write lock on the old database, if it can still be locked.
     old: Option<Connection>,
 }
 
@@ -51,25 +51,26 @@ impl Rebuilt {
         let mut connection = connect(&path, Access::Create).map_err(failed)?;
         busy::patiently(|| migrate::create_schema(&mut connection))
             .map_err(|failure| failure.explain(&path, DOING))?;
-        // Nothing is acknowledged before the file as a whole is synced.
+        // Nothing is acknowledged before the whole file is synced.
         connection.execute_batch("PRAGMA synchronous = OFF").map_err(failed)?;
         Ok(Self { registry: registry.clone(), path, connection, old })
     }
 
-    /// Adds a run, or nothing of it.
+    /// Adds a run completely, or nothing of it.
     pub(crate) fn add(&mut self, restored: &Restored) -> Result<(), Error> {
         let Self { connection, path, .. } = self;
         add(connection, restored).map_err(|failure| failure.explain(path, DOING))
     }
 
-    /// Brings back what the journals tell of sessions, in the order in which it happened.
+    /// Restores sessions from the events of all journals, in the order of their times.
     pub(crate) fn add_session_events(&mut self, removed: &RemovedSessions) -> Result<(), Error> {
         let Self { registry, path, connection, .. } = self;
         sessions(connection, &Blobs::at(registry.blobs()), removed)
             .map_err(|failure| failure.explain(path, DOING))
     }
 
-    /// Brings over what no file has. How much that is, and why it may not be all.
+    /// Copies records that no file holds. Returns their number, and the reason why others may be
+    /// missing.
     pub(crate) fn carry_over(&mut self) -> Result<(u64, Option<String>), Error> {
         let Self { old, path, connection, .. } = self;
         let Some(old) = old else {
@@ -78,7 +79,7 @@ impl Rebuilt {
         carry_over(old, connection).map_err(|failure| failure.explain(path, DOING))
     }
 
-    /// How many sessions there are.
+    /// Returns the number of sessions.
     pub(crate) fn count_sessions(&self) -> Result<u64, Error> {
         let count: i64 = self
             .connection
@@ -113,23 +114,25 @@ impl Rebuilt {
         })?;
         let database = registry.database();
         let aside = beside(&database, &format!(".damaged-{}", now.as_millis()));
-        // The log first goes with its database: a new one must never find it.
+        // The log is moved before its database: a new database must never find an old log.
         move_if_there(&database, &aside)?;
         for suffix in ["-wal", "-shm"] {
             move_if_there(&beside(&database, suffix), &beside(&aside, suffix))?;
         }
         files::rename(path, &database)?;
         files::sync_folder_of(&database)?;
-        // When the lock of the old one ends with this, whoever waited for it finds another file.
+        // The lock on the old database ends here; a process that waited for it then finds a new
+        // file.
         Ok(())
     }
 }
 
 impl Drop for Rebuilt {
-    /// Removes what lies beside the new database, and that itself where it was not put in place.
+    /// Removes the files beside the new database, and the database itself if it was not put in
+    /// place.
     fn drop(&mut self) {
         for path in [self.path.clone(), beside(&self.path, "-wal"), beside(&self.path, "-shm")] {
-            // Most often they are not there.
+            // Most of these files do not exist.
             drop(std::fs::remove_file(path));
         }
     }
@@ -150,7 +153,7 @@ fn move_if_there(from: &Path, to: &Path) -> Result<(), Error> {
     }
 }
 
-/// Takes the write lock of the old database for as long as the connection lives.
+/// Takes the write lock on the old database for the lifetime of the connection.
 fn lock(path: &Path) -> Option<Connection> {
     if !is_there(path) {
         return None;
@@ -180,8 +183,8 @@ fn add(connection: &mut Connection, restored: &Restored) -> Result<(), Failure> 
     Ok(transaction.commit()?)
 }
 
-/// News of its children are not in the files: a coordinator is to look for itself, now or as soon as
-/// its next attempt begins.
+/// The files lack pending turns of a coordinator: one is added, so that it reads its children's
+/// state.
 fn coordinator(run: &Run) -> Option<DocumentWrite> {
     let is_coordinator = run.coordination.is_some() && !run.status.is_terminal();
     is_coordinator.then(|| DocumentWrite {
@@ -196,7 +199,7 @@ fn coordinator(run: &Run) -> Option<DocumentWrite> {
     })
 }
 
-/// Projects the events of all journals that are about sessions.
+/// Applies the events of all journals about sessions.
 fn sessions(
     connection: &mut Connection,
     blobs: &Blobs,
@@ -205,7 +208,7 @@ fn sessions(
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for (run, seq) in read::session_events(&transaction)? {
         let event = read::event_of(&transaction, run, seq)?;
-        // One that cannot be read is told where its run is restored.
+        // An unreadable event was reported when its run was restored.
         let Ok(body) = event.body() else { continue };
         let Some(session_id) = write::session_of(&body) else { continue };
         if removed.is_imported(&event.run_id) || removed.covers(session_id, event.at) {
@@ -233,7 +236,8 @@ fn put_state_if_newer(
     Ok(())
 }
 
-/// A state document as text; `None` if its blob is gone, and the file beside the run has to do.
+/// Returns a state document as text; `None` if its blob is gone, so that the file beside the run is
+/// used.
 fn state_of(blobs: &Blobs, state: &Payload) -> Option<String> {
     match state {
         Payload::Json(value) => Some(value.to_string()),

@@ -1,4 +1,4 @@
-//! Between rows and what they mean.
+//! Conversions between columns and values.
 
 use errand_model::{Digest, Hash, Head, RunId, Timestamp};
 use rusqlite::types::ValueRef;
@@ -8,12 +8,12 @@ use super::failure::Failure;
 use crate::fence::Standing;
 use crate::{Error, Holder, Lease};
 
-/// A count or number as SQLite keeps it. Ours never come near the bound.
+/// Converts a count or number for SQLite. Real ones never reach the bound.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A count or number as it was kept; negative ones were never written.
+/// Converts a stored count or number; negative ones are never written.
 pub(super) fn number(integer: i64) -> u64 {
     u64::try_from(integer).unwrap_or(0)
 }
@@ -22,13 +22,13 @@ pub(super) fn damaged(run_id: &str, reason: impl Into<String>) -> Error {
     Error::Damaged { run_id: run_id.to_owned(), reason: reason.into() }
 }
 
-/// A journal's end as two columns hold it.
+/// Converts a journal's end from its two columns.
 pub(super) fn head(seq: i64, hash: ValueRef<'_>) -> Option<Head> {
     let hash: [u8; 32] = hash.as_blob().ok()?.try_into().ok()?;
     Some(Head { seq: u64::try_from(seq).ok()?, hash: Hash::from_bytes(hash) })
 }
 
-/// The 32 bytes of a digest, and their first 8 as the number that the index holds.
+/// Returns the 32 bytes of a digest, and the first 8 as the number in the index.
 pub(super) fn fingerprint(digest: &Digest) -> ([u8; 32], i64) {
     let mut bytes = [0; 32];
     for (byte, pair) in bytes.iter_mut().zip(digest.hex().as_bytes().chunks_exact(2)) {
@@ -46,12 +46,12 @@ pub(super) fn fingerprint(digest: &Digest) -> ([u8; 32], i64) {
     (bytes, i64::from_be_bytes(key))
 }
 
-/// What a write has to know of a run before it may change anything.
+/// Present state of a run, read before a write.
 #[derive(Debug)]
 pub(super) struct Current {
-    /// Its number in this database.
+    /// Number of the run in this database.
     pub(super) run: i64,
-    /// Its status, as the word.
+    /// Name of the status.
     pub(super) status: String,
     pub(super) is_over: bool,
     /// The last lease's number.
@@ -59,14 +59,14 @@ pub(super) struct Current {
     pub(super) head: Head,
     /// The number of the lease in force.
     pub(super) leased: Option<u64>,
-    /// How far the stored fold goes; 0 where there is none.
+    /// Number of events that the stored fold covers; 0: none is stored.
     pub(super) state_seq: u64,
-    /// Requests that wait.
+    /// Number of unanswered requests.
     pub(super) open_requests: u32,
 }
 
 impl Current {
-    /// Looks a run up.
+    /// Reads the state of a run.
     ///
     /// # Errors
     ///
@@ -99,14 +99,14 @@ impl Current {
         }
     }
 
-    /// As the rules for writers want to know it.
+    /// Returns the state for the checks of `fence.rs`.
     pub(super) const fn standing(&self) -> Standing {
         let Self { epoch, leased, is_over, head, .. } = *self;
         Standing { epoch, leased, is_over, head }
     }
 }
 
-/// Reads a lease from the columns `epoch`, `holder` and `expires_at_ms` that begin at `first`.
+/// Reads a lease from the columns `epoch`, `holder` and `expires_at_ms`, which begin at `first`.
 pub(super) fn lease(row: &Row<'_>, first: usize, run_id: &RunId) -> Result<Option<Lease>, Failure> {
     let Some(epoch) = row.get::<_, Option<i64>>(first)? else {
         return Ok(None);
@@ -118,7 +118,7 @@ pub(super) fn lease(row: &Row<'_>, first: usize, run_id: &RunId) -> Result<Optio
     Ok(Some(Lease { run_id: run_id.clone(), epoch: number(epoch), holder, expires_at }))
 }
 
-/// JSON of our own types, which have no maps with keys that are no strings: this cannot fail.
+/// Serializes one of our own types; all their map keys are strings, so that this cannot fail.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
     serde_json::to_string(value)
         .map_err(|error| Failure::Refused(damaged("", format!("cannot be written: {error}"))))

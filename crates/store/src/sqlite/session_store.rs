@@ -1,4 +1,4 @@
-//! What the store does for sessions, each method one operation or query.
+//! [`SessionStore`] for SQLite: each method is one operation or query.
 
 use async_trait::async_trait;
 use errand_model::{RunId, Timestamp};

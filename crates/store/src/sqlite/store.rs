@@ -1,4 +1,4 @@
-//! The store's methods, each one operation or query.
+//! [`Store`] for SQLite: each method is one operation or query.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! The one thread that writes: commits whatever waits in one transaction, then acknowledges.
+//! The writer thread: it commits all waiting operations in one transaction, then acknowledges them.
 //!
-//! A commit costs a sync of the disk, whether it holds one row or a hundred: while one is under
-//! way, the next one gathers.
+//! A commit costs a sync of the disk, for one row as for a hundred: operations gather while one is
+//! in progress.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,26 +21,26 @@ use super::{busy, connect};
 use crate::change::CHANGES_LIMIT;
 use crate::{Change, Changes, Error};
 
-/// Operations that wait for the writer; more of them wait in their callers.
+/// Operations in the queue; callers with further ones wait.
 const INBOX_LIMIT: usize = 1024;
 
-/// Operations in one transaction: bounds how long the first of them waits for the others.
+/// Operations in one transaction: bounds the first one's wait for the others.
 const BATCH_LIMIT: usize = 512;
 
-/// After a commit of several operations their callers are about to send the next ones. So long is
-/// waited for them, once, where fewer than half are there.
+/// After a commit of several operations their callers are about to send the next ones. If fewer
+/// than half have arrived, the writer waits once for this long.
 const GATHER_FOR: Duration = Duration::from_micros(50);
 
-/// From so many pages of log on they are moved into the database, when nothing waits: a fresh
-/// process has to read the whole log before its first query, and 1 MB of that takes a millisecond.
+/// Pages of log from which on an idle writer makes a checkpoint: a new process reads the whole log
+/// before its first query, and 1 MB of log takes a millisecond.
 const CHECKPOINT_IDLE_PAGES: u32 = 250;
 
-/// From so many pages on they are moved even though operations wait.
+/// Pages of log from which on a busy writer makes a checkpoint too.
 const CHECKPOINT_BUSY_PAGES: u32 = 4_000;
 
 const DOING: &str = "writes";
 
-/// A way to the writer thread, which begins with the first operation.
+/// Handle to the writer thread, which starts with the first operation.
 #[derive(Debug)]
 pub(super) struct Writer {
     path: PathBuf,
@@ -55,7 +55,7 @@ enum State {
     Ended,
 }
 
-/// What the thread is told.
+/// Message to the thread.
 enum Message {
     Write(Box<dyn Job>),
     Sync(RunId, oneshot::Sender<Result<(), Error>>),
@@ -67,12 +67,12 @@ impl Writer {
         Self { path, state: Mutex::new(State::Idle(files)), changes }
     }
 
-    /// Hears of what is committed from now on.
+    /// Subscribes to commits from now on.
     pub(super) fn changes(&self) -> Changes {
         self.changes.subscribe()
     }
 
-    /// Has an operation done and committed, and waits for that.
+    /// Has an operation committed, and waits for the result.
     pub(super) async fn submit<O: Operation>(&self, operation: O) -> Result<O::Output, Error> {
         let (reply, answer) = oneshot::channel();
         let job = Waiting { operation, reply, outcome: None };
@@ -80,7 +80,7 @@ impl Writer {
         answer.await.map_err(|_| Error::WriterGone)?
     }
 
-    /// Has a run's file completed and synced, after all that was acknowledged.
+    /// Has a run's file completed and synced, after all acknowledged operations.
     pub(super) async fn sync(&self, run_id: RunId) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.send(Message::Sync(run_id, reply)).await?;
@@ -123,7 +123,7 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits for what is under way, so that the process does not end in the middle of it.
+    /// Waits for the operations in progress, so that the process does not end in the middle of one.
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let State::Running { inbox, thread } = std::mem::replace(state, State::Ended) {
@@ -134,17 +134,17 @@ impl Drop for Writer {
     }
 }
 
-/// An operation of some type whose caller waits.
+/// An operation of some type with a waiting caller.
 trait Job: Send {
-    /// Does it inside the transaction, and keeps what came of it.
+    /// Executes the operation inside the transaction, and keeps its result.
     fn run(&mut self, connection: &Connection) -> Result<(), Failure>;
-    /// After the commit: hands over the events for the files.
+    /// Called after the commit: adds the events for the files.
     fn journal(&self, files: &mut Files);
-    /// After the commit and the files: says what others may want to hear of.
+    /// Called after the commit and the files: returns the changes to announce.
     fn changes(&self) -> Vec<Change>;
-    /// After that: tells the caller.
+    /// Called last: sends the result to the caller.
     fn acknowledge(self: Box<Self>);
-    /// Nothing was committed: tells the caller why.
+    /// Called if nothing was committed: sends the reason to the caller.
     fn fail(self: Box<Self>, error: Error);
 }
 
@@ -179,7 +179,7 @@ impl<O: Operation> Job for Waiting<O> {
 
     fn acknowledge(self: Box<Self>) {
         let outcome = self.outcome.unwrap_or(Err(Error::WriterGone));
-        // A caller that went away does not want to know.
+        // The caller may have gone.
         drop(self.reply.send(outcome));
     }
 
@@ -189,21 +189,21 @@ impl<O: Operation> Job for Waiting<O> {
     }
 }
 
-/// A connection, and which file it writes.
+/// A connection, and the identity of its file.
 struct Opened {
     connection: Connection,
     path: PathBuf,
     identity: Option<Identity>,
 }
 
-/// What the thread owns.
+/// State of the thread.
 struct Worker {
     path: PathBuf,
     files: Option<Files>,
     connection: Option<Opened>,
-    /// The file that was written before.
+    /// Identity of the file that was written last.
     last: Option<Identity>,
-    /// Pages in the log after the last commit, told by SQLite.
+    /// Pages in the log after the last commit, as SQLite reports them.
     log_pages: Arc<AtomicU32>,
     changes: broadcast::Sender<Change>,
 }
@@ -221,14 +221,14 @@ impl Worker {
             let (jobs, syncs) = sort(waiting.drain(..));
             self.write(jobs);
             for (run_id, reply) in syncs {
-                // A caller that went away does not want to know.
+                // The caller may have gone.
                 drop(reply.send(self.sync(&run_id)));
             }
             self.checkpoint(inbox.is_empty());
         }
     }
 
-    /// Commits jobs together; if the database refuses that, each by itself.
+    /// Commits jobs together; if the database refuses that, each alone.
     fn write(&mut self, mut jobs: Vec<Box<dyn Job>>) {
         if jobs.is_empty() {
             return;
@@ -241,7 +241,7 @@ impl Worker {
         match commit(opened, &mut jobs) {
             Ok(()) => acknowledge(&opened.connection, files.as_mut(), changes, jobs),
             Err(Failure::Replaced) => {
-                // Rebuilt, or gone: opening it again tells which.
+                // The file was rebuilt or removed: opening it again shows which.
                 self.connection = None;
                 self.write(jobs);
             }
@@ -264,7 +264,7 @@ impl Worker {
         if self.connection.is_some() {
             return Ok(());
         }
-        // Read first: should the file be replaced meanwhile, the first commit finds out.
+        // The identity is read first: if the file is replaced meanwhile, the first commit notices.
         let identity = Identity::of(&self.path);
         Identity::check_successor(self.last, &self.path)?;
         let mut connection = connect::open_writer(&self.path)?;
@@ -281,7 +281,7 @@ impl Worker {
         Ok(())
     }
 
-    /// There is no connection: the first job learns why, each other tries by itself.
+    /// Fails the first job with the error of the connection; tries each other job alone.
     fn fail_each(&mut self, jobs: Vec<Box<dyn Job>>, error: Error) {
         let mut jobs = jobs.into_iter();
         if let Some(first) = jobs.next() {
@@ -303,8 +303,8 @@ impl Worker {
         }
     }
 
-    /// Moves pages from the log into the database, if there are many. Nobody waits for it, and
-    /// what fails is tried again after another commit.
+    /// Makes a checkpoint, if the log has many pages. No caller waits for it, and a failed one is
+    /// repeated after a later commit.
     fn checkpoint(&self, is_idle: bool) {
         let limit = if is_idle { CHECKPOINT_IDLE_PAGES } else { CHECKPOINT_BUSY_PAGES };
         if self.log_pages.load(Ordering::Relaxed) < limit {
@@ -339,12 +339,12 @@ fn sort(messages: impl Iterator<Item = Message>) -> (Vec<Box<dyn Job>>, Syncs) {
     (jobs, syncs)
 }
 
-/// Does all jobs in one transaction, again from the start while others are in the way.
+/// Executes all jobs in one transaction; repeats it while the database is busy.
 fn commit(opened: &mut Opened, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     let Opened { connection, path, identity } = opened;
     busy::patiently(|| {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Looked at under the lock, which a rebuild holds until the new file is in place.
+        // Checked under the lock, which a rebuild holds until the new file is in place.
         if Identity::of(path) != *identity {
             return Err(Failure::Replaced);
         }
@@ -383,13 +383,13 @@ fn fail(jobs: Vec<Box<dyn Job>>, failure: &Failure, path: &Path) {
     for job in jobs {
         job.fail(match failure {
             Failure::Database(error) => explain_to_many(error, path, DOING),
-            // A job keeps its refusal to itself.
+            // A refusal is the result of its job, and is never sent from here.
             Failure::Refused(_) | Failure::Replaced => Error::WriterGone,
         });
     }
 }
 
-/// Whether a try of each job by itself would fail the same way.
+/// Returns true if each job alone would fail the same way.
 fn is_about_the_disk(failure: &Failure) -> bool {
     let Failure::Database(error) = failure else {
         return false;

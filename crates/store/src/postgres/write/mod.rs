@@ -80,7 +80,7 @@ pub(super) struct Grown<'a> {
     pub(super) run: &'a Run,
     /// New events; never empty.
     pub(super) events: &'a [Event],
-    /// Whether this transaction admitted the run: `events` is its whole journal.
+    /// True if this transaction admitted the run: `events` is its whole journal.
     pub(super) is_new: bool,
 }
 

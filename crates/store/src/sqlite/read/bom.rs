@@ -1,4 +1,4 @@
-//! The generations of an agent's inventory.
+//! Generations of an agent's inventory.
 
 use errand_model::{Digest, Timestamp};
 use rusqlite::{Connection, params};

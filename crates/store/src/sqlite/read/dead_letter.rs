@@ -1,4 +1,4 @@
-//! Dead letters, and what became of them.
+//! Dead letters with their fates.
 
 use errand_model::{RunId, Timestamp};
 use rusqlite::types::Value;
@@ -8,13 +8,13 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
 use crate::{DeadLetter, DeadLetterFilter, Fate, Page};
 
-/// What [`letter`] reads, in its order. The last run that does it again is the one that counts.
+/// Columns for [`letter`], in order. The last run that repeats the dead one counts.
 const COLUMNS: &str = "SELECT r.run_id, r.name, r.agent, d.at_ms, d.attempts, d.code, d.message, \
      d.step, d.discarded_at_ms, d.discarded_by, a.run_id, a.at_ms \
      FROM dead_letters d JOIN runs r ON r.run = d.run LEFT JOIN repeats a ON a.run_id = \
      (SELECT max(run_id) FROM repeats WHERE origin = r.run_id AND (upto IS NULL OR upto >= d.seq))";
 
-/// One dead letter; `None` if the run is none.
+/// Reads one dead letter; `None` if the run is none.
 pub(in crate::sqlite) fn dead_letter(
     connection: &Connection,
     run_id: &RunId,
@@ -25,7 +25,7 @@ pub(in crate::sqlite) fn dead_letter(
     Ok(found.pop())
 }
 
-/// Dead letters, newest run first.
+/// Lists dead letters, newest run first.
 pub(in crate::sqlite) fn dead_letters(
     connection: &Connection,
     filter: &DeadLetterFilter,

@@ -1,4 +1,4 @@
-//! Runs as they stand there, good or bad.
+//! Rows of runs as stored, valid or not.
 
 use errand_model::event::Event;
 use errand_model::{Hash, RunId, Timestamp};
@@ -9,7 +9,7 @@ use crate::Evidence;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{head, integer, number};
 
-/// What the run's row says; `None` if there is no such run.
+/// Reads the run's row; `None` if there is no such run.
 pub(in crate::sqlite) fn evidence(
     connection: &Connection,
     run_id: &RunId,
@@ -27,7 +27,7 @@ pub(in crate::sqlite) fn evidence(
     Ok(found.optional()?)
 }
 
-/// The ids of runs, oldest first; what is no id is left out.
+/// Lists the ids of runs, oldest first; invalid ids are left out.
 pub(in crate::sqlite) fn run_ids(
     connection: &Connection,
     after: Option<&RunId>,
@@ -45,7 +45,7 @@ pub(in crate::sqlite) fn run_ids(
     Ok(ids)
 }
 
-/// Events as they stand.
+/// Reads events as stored.
 pub(in crate::sqlite) fn scan(
     connection: &Connection,
     run_id: &RunId,
@@ -83,7 +83,7 @@ fn event(row: &Row<'_>, run_id: &RunId) -> Result<Event, Failure> {
     })
 }
 
-/// Text as far as it is some.
+/// Returns text with invalid bytes replaced.
 fn text(value: ValueRef<'_>) -> String {
     value.as_bytes().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Many runs.
+//! Lists of runs.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -8,7 +8,7 @@ use super::{in_namespaces, kind_name};
 use crate::sqlite::failure::Failure;
 use crate::{Error, Filter, Page, Stored};
 
-/// Runs, newest first, and what is wrong with those that cannot be read.
+/// Lists runs, newest first, and the errors of unreadable ones.
 pub(in crate::sqlite) fn list(
     connection: &Connection,
     filter: &Filter,
@@ -38,7 +38,7 @@ pub(in crate::sqlite) fn list(
     Ok((runs, damaged))
 }
 
-/// Whether a column holds something that it never should; other rows are fine.
+/// Returns true if a column has an invalid value; other rows are not affected.
 fn is_of_the_row(error: &rusqlite::Error) -> bool {
     matches!(
         error,
@@ -56,7 +56,7 @@ struct Conditions {
 }
 
 impl Conditions {
-    /// `condition` holds with `value` in the place of its `?`.
+    /// Adds a condition, with `value` in the place of its `?`.
     fn with(&mut self, condition: &str, value: impl Into<Value>) {
         self.sql.push(condition.to_owned());
         self.values.push(value.into());

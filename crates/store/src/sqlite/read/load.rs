@@ -1,4 +1,4 @@
-//! One run and its journal.
+//! Single runs and their journals.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -10,7 +10,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, head, integer, lease, number};
 use crate::{Error, Lease, Stored};
 
-/// What [`Partial::read`] needs of a run, in its order.
+/// Columns for [`Partial::read`], in order.
 pub(super) const COLUMNS: &str = "r.run, r.run_id, r.epoch, r.head_seq, r.head_hash, s.seq, \
      s.state, l.epoch, l.holder, l.expires_at_ms, \
      (SELECT count(*) FROM requests q WHERE q.run = r.run) \
@@ -50,12 +50,12 @@ impl Partial {
         })
     }
 
-    /// Folds what the stored fold does not have yet.
+    /// Folds the events after the stored fold.
     pub(super) fn complete(self, connection: &Connection) -> Result<Stored, Failure> {
         let run = match &self.state {
             Some((seq, state)) => match serde_json::from_str::<Run>(state) {
                 Ok(run) if run.id == self.run_id => self.fold_onto(connection, Some(run), *seq)?,
-                // The journal is the truth: a fold that cannot be read is only lost time.
+                // The journal is the truth: an unreadable fold only costs time.
                 Ok(_) | Err(_) => self.fold_onto(connection, None, 0)?,
             },
             None => self.fold_onto(connection, None, 0)?,
@@ -91,7 +91,7 @@ impl Partial {
     }
 }
 
-/// One run by its id; `None` if there is none.
+/// Reads one run by its id; `None` if there is none.
 pub(in crate::sqlite) fn load(
     connection: &Connection,
     run_id: &RunId,
@@ -100,7 +100,7 @@ pub(in crate::sqlite) fn load(
     load_where(connection, &sql, run_id.as_str())
 }
 
-/// One run by its number in this database.
+/// Reads one run by its number in this database.
 pub(in crate::sqlite) fn load_number(connection: &Connection, run: i64) -> Result<Stored, Failure> {
     let sql = format!("SELECT {COLUMNS} WHERE r.run = ?1");
     load_where(connection, &sql, run)?.ok_or_else(|| {
@@ -122,16 +122,16 @@ fn load_where(
     Ok(Some(partial.complete(connection)?))
 }
 
-/// Which part of a journal.
+/// A part of a journal.
 #[derive(Clone, Copy)]
 pub(in crate::sqlite) struct Range {
-    /// Events after that one.
+    /// Number of the event before the first one.
     pub(in crate::sqlite) from: u64,
-    /// At most so many.
+    /// Upper bound on the number of events.
     pub(in crate::sqlite) limit: i64,
 }
 
-/// Events of one run in order.
+/// Reads events of one run in order.
 fn events(
     connection: &Connection,
     run: i64,
@@ -177,7 +177,7 @@ fn number_and_head(
     Ok(found)
 }
 
-/// A part of a journal; empty for a run that there is not.
+/// Reads a part of a journal; empty if there is no such run.
 pub(in crate::sqlite) fn events_after(
     connection: &Connection,
     run_id: &RunId,
@@ -189,8 +189,8 @@ pub(in crate::sqlite) fn events_after(
     }
 }
 
-/// Where the events about sessions are, of all runs in the order in which they happened: the number
-/// of the run in this database, and the event's.
+/// Lists the events about sessions of all runs in the order of their times: the number of the run
+/// in this database, and the event's.
 pub(in crate::sqlite) fn session_events(
     connection: &Connection,
 ) -> Result<Vec<(i64, i64)>, Failure> {
@@ -201,7 +201,7 @@ pub(in crate::sqlite) fn session_events(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// One event by the number of its run in this database and its own.
+/// Reads one event by the number of its run in this database and its own.
 pub(in crate::sqlite) fn event_of(
     connection: &Connection,
     run: i64,
@@ -220,7 +220,8 @@ pub(in crate::sqlite) fn event_of(
     }
 }
 
-/// The steps of a run, folded from its journal: kept nowhere else, so that a step is one row.
+/// Folds the steps of a run from its journal: they are stored nowhere else, so that a step is one
+/// row.
 pub(in crate::sqlite) fn steps(
     connection: &Connection,
     run_id: &RunId,

@@ -1,4 +1,4 @@
-//! Ids by what a person types, requests.
+//! Search for runs and requests.
 
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
@@ -15,7 +15,7 @@ pub(in crate::sqlite) fn find(
 ) -> Result<Vec<RunId>, Failure> {
     const BY_ID: &str = "SELECT run_id FROM runs WHERE run_id = ?1 LIMIT ?2";
     const BY_NAME: &str = "SELECT run_id FROM runs WHERE name = ?1 ORDER BY run_id DESC LIMIT ?2";
-    // A walk through the index of ids, and not through the runs.
+    // Scans the index of ids, not the rows of runs.
     const BY_PART: &str = "SELECT run_id FROM runs WHERE instr(run_id, ?1) > 0 \
          ORDER BY run_id DESC LIMIT ?2";
     if part.is_empty() {
@@ -26,7 +26,7 @@ pub(in crate::sqlite) fn find(
         let mut rows = statement.query(params![part, limit])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
-            // An id that is none cannot be meant; listing reports it.
+            // An invalid id cannot be meant; listing reports it.
             found.extend(RunId::try_from(row.get::<_, String>(0)?).ok());
         }
         if !found.is_empty() {
@@ -36,7 +36,7 @@ pub(in crate::sqlite) fn find(
     Ok(Vec::new())
 }
 
-/// The requests of a run that wait for an answer, oldest first.
+/// Lists the unanswered requests of a run, oldest first.
 pub(in crate::sqlite) fn requests(
     connection: &Connection,
     run_id: &RunId,
@@ -101,7 +101,7 @@ pub(in crate::sqlite) fn ended(
     after: Option<&RunId>,
     limit: u32,
 ) -> Result<Vec<RunId>, Failure> {
-    // A run that ended before a moment was made before it too: later ones are not looked at.
+    // A run that ended before a moment was created before it: later ids are not scanned.
     const SQL: &str = "SELECT r.run_id FROM runs r LEFT JOIN dead_letters d ON d.run = r.run \
          WHERE r.run_id > ?2 AND r.run_id < ?3 AND r.ended_at_ms < ?1 \
          AND (d.run IS NULL OR d.discarded_at_ms IS NOT NULL OR EXISTS \

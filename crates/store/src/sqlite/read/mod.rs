@@ -1,4 +1,4 @@
-//! What can be asked: functions on a connection whose transaction sees one state.
+//! Queries: functions on a connection whose transaction reads one state.
 
 mod bom;
 mod dead_letter;
@@ -33,7 +33,7 @@ use errand_model::event::RunKind;
 
 use crate::Namespaces;
 
-/// The word that a kind is stored as.
+/// Returns the word under which a kind is stored.
 pub(super) const fn kind_name(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Job => "job",
@@ -42,7 +42,7 @@ pub(super) const fn kind_name(kind: RunKind) -> &'static str {
     }
 }
 
-/// The condition that a run (as `r`) is one of those, and its value.
+/// Returns the condition that a run (as `r`) is in one of the namespaces, and its value.
 pub(super) fn in_namespaces(namespaces: &Namespaces) -> Option<(&'static str, Option<String>)> {
     match namespaces {
         Namespaces::All => None,

@@ -1,4 +1,4 @@
-//! The blobs and parcels that a registry stands on.
+//! References to blobs and parcels.
 
 use std::collections::BTreeSet;
 

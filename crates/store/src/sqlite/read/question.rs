@@ -1,4 +1,4 @@
-//! What agents asked people.
+//! Questions of agents to people.
 
 use errand_model::event::Event;
 use errand_model::{Hash, RunId, Timestamp};
@@ -29,10 +29,10 @@ macro_rules! event_columns {
         )
     };
 }
-/// How many they are.
+/// Number of columns of an event.
 const EVENT_COLUMNS: usize = 6;
 
-/// Questions of all runs, oldest first.
+/// Lists questions of all runs, oldest first.
 pub(in crate::sqlite) fn questions(
     connection: &Connection,
     which: Questions,
@@ -88,7 +88,7 @@ fn asked(row: &Row<'_>) -> Result<Asked, Failure> {
     })
 }
 
-/// The event in the columns that begin at `first`; `None` if there is none.
+/// Reads the event in the columns that begin at `first`; `None` if there is none.
 fn event(row: &Row<'_>, first: usize, run_id: &RunId) -> Result<Option<Event>, Failure> {
     let Some(seq) = row.get::<_, Option<i64>>(first)? else { return Ok(None) };
     let seq = number(seq);

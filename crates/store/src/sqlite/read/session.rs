@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::sqlite) fn turn(connection: &Connection, run_id: &RunId) -> Result<Turn, Failure> {
     const OWN: &str = "SELECT run, session_id FROM session_turns \
          WHERE run = (SELECT run FROM runs WHERE run_id = ?1) AND has_begun = 0";
-    // Whoever began keeps the turn; the others go in the order of their admission.
+    // A run that has begun keeps the turn; the others follow in the order of their admission.
     const AHEAD: &str = "FROM session_turns t JOIN runs r ON r.run = t.run \
          WHERE t.session_id = ?1 AND (t.has_begun = 1 OR t.run < ?2)";
     let own: Option<(i64, String)> = connection
@@ -46,14 +46,14 @@ fn parse_id(text: String) -> Result<RunId, Failure> {
     RunId::try_from(text).map_err(|error| damaged(&error.text, "its id is none").into())
 }
 
-/// The text of JSON that was kept for a session.
+/// Parses JSON that was stored for a session.
 fn parse<T: DeserializeOwned>(session_id: &str, what: &str, text: &str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
         damaged("", format!("the {what} of session {session_id:?}: {error}")).into()
     })
 }
 
-/// A session's state; `None` if there is none.
+/// Reads a session's state; `None` if there is none.
 pub(in crate::sqlite) fn session(
     connection: &Connection,
     session_id: &str,

@@ -1,8 +1,8 @@
-//! Sums of what calls used.
+//! Sums of the use by calls.
 //!
-//! One walk through the table in its own order, run by run: what belongs to a run is looked up once
-//! a run, and sums are kept by key in memory. Sorting hundreds of thousands of rows by key, as
-//! `GROUP BY` does, takes many times as long.
+//! One scan of the table in its own order, run by run: columns of a run are read once a run, and
+//! sums are kept by key in memory. Sorting hundreds of thousands of rows by key, as `GROUP BY`
+//! does, takes many times as long.
 
 use std::collections::HashMap;
 
@@ -72,7 +72,7 @@ pub(in crate::sqlite) fn usage(
         let key = match key(&query.by, &current, row, &mut scratch)? {
             Some(key) => Some(key),
             None if query.by == UsageBy::Total => None,
-            // What has no place in a row is not in their total either.
+            // Use that has no place in any row is not in the total either.
             None => continue,
         };
         sums.total.add(run, row)?;
@@ -109,12 +109,12 @@ fn sql(query: &UsageQuery, values: &mut Vec<Value>) -> String {
     )
 }
 
-/// What all rows of one run have in common.
+/// Properties of the run whose rows are read.
 #[derive(Debug, Default)]
 struct Current {
     run: Option<i64>,
     is_wanted: bool,
-    /// The part of the run that is a key, where one is.
+    /// The run's grouping value, if there is one.
     key: Option<String>,
 }
 
@@ -150,8 +150,8 @@ impl Current {
     }
 }
 
-/// What a row is summed up under; the inner `None` is for whatever has no such thing, the outer for
-/// what is in no row at all.
+/// Returns the grouping value of a row. The inner `None`: the row has no value; the outer: it is in
+/// no group.
 #[expect(clippy::option_option, reason = "no key, and no row, are two things")]
 fn key<'a>(
     by: &UsageBy,
@@ -186,7 +186,7 @@ fn key<'a>(
         UsageBy::Model | UsageBy::Tool => None,
         UsageBy::Day => {
             use std::fmt::Write as _;
-            // Written as a number while sums are made, and as a day at the end.
+            // A day is a number in the sums, and converted at the end.
             let written = write!(scratch, "{}", row.get::<_, i64>(DAY)?);
             written.ok().map(|()| Some(scratch.as_str()))
         }
@@ -205,11 +205,11 @@ fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// One row in the making.
+/// A row of sums in progress.
 #[derive(Debug, Default)]
 struct Sum {
     row: UsageRow,
-    /// The run that was counted last: rows come run by run.
+    /// The run that was counted last: rows are ordered by run.
     last_run: Option<i64>,
     cost_micro_usd: u64,
 }
@@ -238,7 +238,7 @@ impl Sum {
     }
 
     fn finish(self) -> UsageRow {
-        // A tool that says nothing of a cost has none that is known.
+        // A tool call without a cost has no known one.
         let is_known = self.row.model_calls > self.row.unpriced_calls || self.cost_micro_usd > 0;
         UsageRow { cost_micro_usd: is_known.then_some(self.cost_micro_usd), ..self.row }
     }
@@ -248,7 +248,7 @@ impl Sum {
 struct Sums {
     total: Sum,
     without_key: Option<Sum>,
-    /// Where the sums of a key are.
+    /// Index in `sums` by key.
     places: HashMap<String, usize>,
     sums: Vec<Sum>,
 }

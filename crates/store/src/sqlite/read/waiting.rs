@@ -1,4 +1,4 @@
-//! Queued runs, live runs and open questions, counted.
+//! Counts of queued runs, live runs and open questions.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ const LIVE_BY_STATUS: &str =
 const OPEN_QUESTIONS: &str =
     "SELECT count(*), min(asked_at_ms) FROM questions WHERE answered_seq IS NULL";
 
-/// [`crate::Store::waiting`].
+/// See [`crate::Store::waiting`].
 pub(in crate::sqlite) fn waiting(
     connection: &Connection,
     now: Timestamp,
@@ -47,7 +47,7 @@ pub(in crate::sqlite) fn waiting(
     Ok(by_namespace.into_values().collect())
 }
 
-/// [`crate::Store::standing`].
+/// See [`crate::Store::standing`].
 pub(in crate::sqlite) fn standing(connection: &Connection) -> Result<Standing, Failure> {
     let mut live = Vec::new();
     let mut statement = connection.prepare_cached(LIVE_BY_STATUS)?;

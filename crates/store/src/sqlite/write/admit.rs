@@ -1,4 +1,4 @@
-//! A run begins to exist.
+//! Admission of runs.
 
 use errand_model::Head;
 use errand_model::event::{Event, RunCreated};
@@ -75,7 +75,7 @@ impl Operation for AdmitHeld {
     }
 }
 
-/// The run that stands in for the one to be admitted, if any does.
+/// Returns the run that stands in for the one to be admitted; `None` if there is none.
 pub(super) fn existing(
     connection: &Connection,
     admission: &Admission,
@@ -120,7 +120,7 @@ fn parse_id(text: String) -> Result<errand_model::RunId, Failure> {
         .map_err(|error| damaged(&error.text, "its id is none").into())
 }
 
-/// Refuses a journal that does not hold, and a run that would have to wait and is not to.
+/// Refuses a broken journal, and a run whose session is busy and that may not wait.
 pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
     turn::check_admission(connection, admission)?;
     document::check(connection, &admission.documents)?;
@@ -128,9 +128,9 @@ pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<()
     Ok(())
 }
 
-/// Writes the run. Everything was checked.
+/// Writes the run. All checks are done.
 ///
-/// A key that another run has by now (one of the two was kept elsewhere before) stays that one's.
+/// An idempotency key that another run has (one of the two was imported) stays with that run.
 pub(in crate::sqlite) fn insert(
     connection: &Connection,
     admission: &Admission,
@@ -189,7 +189,7 @@ pub(in crate::sqlite) fn insert(
     Ok(number)
 }
 
-/// Writes the run and its first lease. Everything was checked.
+/// Writes the run and its first lease. All checks are done.
 pub(super) fn insert_held(
     connection: &Connection,
     admission: &Admission,
@@ -207,12 +207,12 @@ pub(super) fn insert_held(
     Ok(lease)
 }
 
-/// The events of one admission, for whoever journals it.
+/// Returns the events of an admission, for the files.
 pub(super) fn events(admission: &Admission) -> &[Event] {
     &admission.events
 }
 
-/// What the run has in common with others that wait, as the text by which it is found.
+/// Returns the run's class in the queue, as text.
 fn class(spec: &RunCreated) -> Result<String, Failure> {
     spec.class().to_key().map_err(|error| damaged("", format!("its class: {error}")).into())
 }

@@ -1,4 +1,4 @@
-//! A journal grows.
+//! Appends to journals.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -13,7 +13,7 @@ use crate::sqlite::row::{Current, integer, json};
 use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
 
-/// The one status in which a run may wait in the queue.
+/// The one status in which a run may be in the queue.
 const PENDING: &str = "pending";
 
 /// [`crate::Store::append`].
@@ -148,7 +148,7 @@ fn check_child(connection: &Connection, child: &Admission) -> Result<(), Failure
     admit::check(connection, child)
 }
 
-/// Writes what was checked.
+/// Writes an append after all checks.
 fn write(connection: &Connection, append: &Append, current: &Current) -> Result<Appended, Failure> {
     const HEAD: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3 WHERE run = ?1";
     const ALL: &str = "UPDATE runs SET head_seq = ?2, head_hash = ?3, status = ?4, \
@@ -171,7 +171,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
         answered += connection.prepare_cached(ANSWERED)?.execute(params![id, run])?;
     }
     place(connection, append, current)?;
-    // Whatever is indexed is left alone unless it changed.
+    // Indexed columns are only written if they change.
     let (head_seq, head_hash) = (integer(seq), append.head.hash.as_bytes());
     let status = append.run.status.name();
     if status == current.status && ended_at.is_none() {
@@ -188,7 +188,7 @@ fn write(connection: &Connection, append: &Append, current: &Current) -> Result<
     Ok(Appended { open_requests: open })
 }
 
-/// Brings lease, queue and requests in line with how the run is now.
+/// Updates lease, queue and requests to the run's new state.
 fn place(connection: &Connection, append: &Append, current: &Current) -> Result<(), Failure> {
     const UNLEASE: &str = "DELETE FROM leases WHERE run = ?1";
     const UNASK: &str = "DELETE FROM requests WHERE run = ?1";

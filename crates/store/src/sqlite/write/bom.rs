@@ -1,4 +1,4 @@
-//! The next generation of an agent's inventory.
+//! Generations of agents' inventories.
 
 use errand_model::event::Event;
 use errand_model::{Digest, Timestamp};
@@ -49,8 +49,8 @@ fn insert(connection: &Connection, bom: &BomGeneration) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Takes in a generation from the journal of a run that pinned it. Most often it is known: it is
-/// not where the registry is made anew, or the run comes from another one.
+/// Adds a generation from the journal of a run that pinned it. It is missing only in a rebuilt
+/// registry, or for a run of another one.
 pub(super) fn pinned(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
     const SQL: &str = "INSERT OR IGNORE INTO boms (agent, generation, digest, at_ms) \
          SELECT iif(namespace IS NULL, agent, namespace || '/' || agent), ?2, ?3, ?4 FROM runs WHERE run = ?1";

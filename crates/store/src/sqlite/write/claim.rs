@@ -1,4 +1,4 @@
-//! A worker takes what is ready.
+//! Claims of workers on queued runs.
 
 use errand_model::Timestamp;
 use errand_model::placement::{Class, Ready, UnderLease, choose};
@@ -21,8 +21,8 @@ impl Operation for ClaimRuns {
         for run in self.ready(connection)? {
             match read::load_number(connection, run) {
                 Ok(stored) => claimed.push(self.grant(connection, run, stored)?),
-                // One that cannot be read must not keep the others waiting: it is still listed,
-                // with what is wrong, and can be removed.
+                // An unreadable run must not block the queue: it is still listed, with its error,
+                // and can be removed.
                 Err(Failure::Refused(Error::Damaged { .. })) => {
                     connection
                         .prepare_cached("DELETE FROM queue WHERE run = ?1")?
@@ -36,7 +36,7 @@ impl Operation for ClaimRuns {
 }
 
 impl ClaimRuns {
-    /// The numbers of the runs to claim.
+    /// Returns the numbers of the runs to claim.
     fn ready(&self, connection: &Connection) -> Result<Vec<i64>, Failure> {
         let mut groups = Vec::new();
         for key in classes(connection)? {
@@ -52,8 +52,8 @@ impl ClaimRuns {
         Ok(choose(&groups, &under_lease(connection)?, &self.0.offer, limit))
     }
 
-    /// The best runs of one class: priority by priority, so that many runs which are not ready yet
-    /// cost nothing.
+    /// Returns the best runs of one class: priority by priority, so that many runs which are not
+    /// ready yet cost nothing.
     fn ready_of(
         &self,
         connection: &Connection,
@@ -61,7 +61,8 @@ impl ClaimRuns {
     ) -> Result<Vec<(i32, Timestamp, i64)>, Failure> {
         const NEXT: &str = "SELECT priority FROM queue WHERE class = ?2 AND priority < ?1 \
              ORDER BY priority DESC LIMIT 1";
-        // A run that would only wait for its turn in its session takes nobody's slot.
+        // A run that would only wait for its turn in a session is left out, since it would occupy a
+        // slot.
         const READY: &str = "SELECT q.run, q.ready_at_ms FROM queue q \
              LEFT JOIN session_turns t ON t.run = q.run \
              WHERE q.class = ?4 AND q.priority = ?1 AND q.ready_at_ms <= ?2 \
@@ -109,7 +110,7 @@ impl ClaimRuns {
     }
 }
 
-/// The classes of which runs wait.
+/// Returns the classes of queued runs.
 fn classes(connection: &Connection) -> Result<Vec<String>, Failure> {
     const FIRST: &str = "SELECT class FROM queue ORDER BY class LIMIT 1";
     const NEXT: &str = "SELECT class FROM queue WHERE class > ?1 ORDER BY class LIMIT 1";
@@ -123,7 +124,7 @@ fn classes(connection: &Connection) -> Result<Vec<String>, Failure> {
     Ok(found)
 }
 
-/// What is under lease, counted.
+/// Counts the leases by namespace and concurrency key.
 fn under_lease(connection: &Connection) -> Result<UnderLease, Failure> {
     const SQL: &str = "SELECT class, count(*) FROM leases GROUP BY class";
     let mut counted = UnderLease::default();
@@ -131,7 +132,7 @@ fn under_lease(connection: &Connection) -> Result<UnderLease, Failure> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (key, count): (String, u32) = (row.get(0)?, row.get(1)?);
-        // What cannot be read counts for nobody; it was never written.
+        // A class that cannot be parsed was never written.
         let Ok(class) = Class::from_key(&key) else { continue };
         *counted.by_namespace.entry(class.namespace).or_default() += count;
         for key in class.demands.concurrency.into_keys() {

@@ -1,4 +1,4 @@
-//! Dead letters: noted with the event that makes one, discarded on demand.
+//! Dead letters: added with the event that makes one, discarded on request.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -31,7 +31,7 @@ impl Operation for DiscardDeadLetter {
     }
 }
 
-/// Refuses to do a dead letter again that is settled, where that matters to who asks.
+/// Refuses to redrive a settled dead letter, if the admission asks for that.
 pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<(), Failure> {
     let Some(origin) = admission.run.spec.origin_run_id.as_ref().filter(|_| admission.redrives)
     else {
@@ -44,7 +44,7 @@ pub(super) fn check(connection: &Connection, admission: &Admission) -> Result<()
     }
 }
 
-/// Takes down that a run does another one again.
+/// Records that a run repeats another one.
 pub(super) fn note_repeat(connection: &Connection, run: &Run) -> Result<(), Failure> {
     const SQL: &str =
         "INSERT OR REPLACE INTO repeats (run_id, origin, upto, at_ms) VALUES (?1, ?2, ?3, ?4)";
@@ -58,7 +58,7 @@ pub(super) fn note_repeat(connection: &Connection, run: &Run) -> Result<(), Fail
     Ok(())
 }
 
-/// Takes down that `events`, the newest of the run, made it a dead letter, if they did.
+/// Adds the dead letter that `events`, the newest of the run, create, if they create one.
 pub(super) fn note(
     connection: &Connection,
     number: i64,
@@ -84,7 +84,7 @@ pub(super) fn note(
     Ok(())
 }
 
-/// The step of that attempt that was begun or failed last and not completed since.
+/// Returns the step of that attempt that was begun or failed last and not completed since.
 fn failing_step(
     connection: &Connection,
     run: i64,

@@ -1,4 +1,4 @@
-//! Documents change, by themselves or together with a run.
+//! Changes of documents, alone or together with a run.
 
 use errand_model::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -26,7 +26,7 @@ impl Operation for WriteDocuments {
     }
 }
 
-/// Refuses changes of what is not there as expected. Nothing was written yet.
+/// Refuses changes of documents in an unexpected state, before anything is written.
 pub(super) fn check(connection: &Connection, writes: &[DocumentWrite]) -> Result<(), Failure> {
     for write in writes {
         let found = revision(connection, write)?;
@@ -51,7 +51,7 @@ fn revision(connection: &Connection, write: &DocumentWrite) -> Result<Option<u64
     Ok(found.map(number))
 }
 
-/// Makes the changes. Everything was checked.
+/// Makes the changes. All checks are done.
 pub(super) fn write(connection: &Connection, writes: &[DocumentWrite]) -> Result<(), Failure> {
     const PUT: &str = "INSERT INTO documents (kind, namespace, key, revision, due_at_ms, body) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, namespace, key) \

@@ -1,4 +1,4 @@
-//! A run that was kept elsewhere is taken in.
+//! Import of a run of another registry.
 
 use rusqlite::Connection;
 
@@ -28,7 +28,7 @@ impl Operation for Import {
             return Err(Error::Live { run_id: run_id.clone() }.into());
         }
         admit::check(connection, &self.0)?;
-        // The number of its last lease counts on from there, were the run ever to be taken again.
+        // The lease numbers continue from there, should the run ever be taken again.
         admit::insert(connection, &self.0, self.0.run.epoch)?;
         Ok(Admitted::Created)
     }

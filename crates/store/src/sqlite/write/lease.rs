@@ -1,4 +1,4 @@
-//! The right to write a journal: taken, and made to last.
+//! Leases: taken, given back, and renewed.
 
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
@@ -39,13 +39,13 @@ impl Operation for Take {
     }
 }
 
-/// Puts a new lease in force: the run is out of the queue, every older lease is void.
+/// Puts a new lease in force: the run leaves the queue, every older lease is void.
 pub(super) fn grant(connection: &Connection, run: i64, lease: &Lease) -> Result<(), Failure> {
     const EPOCH: &str = "UPDATE runs SET epoch = ?2 WHERE run = ?1";
     const UNQUEUE: &str = "DELETE FROM queue WHERE run = ?1";
     connection.prepare_cached(EPOCH)?.execute(params![run, integer(lease.epoch)])?;
     connection.prepare_cached(UNQUEUE)?.execute([run])?;
-    // What was promised under an older lease, nobody settles any more.
+    // Reservations under an older lease are never settled.
     super::usage::release_all(connection, run)?;
     put(connection, run, lease)
 }

@@ -1,4 +1,4 @@
-//! What can be written: a file and a value for each operation.
+//! Operations that write, one file each.
 
 mod admit;
 mod append;
@@ -39,27 +39,27 @@ use super::failure::Failure;
 use super::journal::Files;
 use crate::Change;
 
-/// A step of the store that writes.
+/// A write of the store.
 ///
-/// It may run more than once before it is committed: when a transaction is rolled back because of
-/// another operation in it, each is tried again by itself.
+/// It may run more than once before it is committed: if a transaction is rolled back because of one
+/// operation, each is tried again alone.
 pub(super) trait Operation: Send + 'static {
-    /// What the caller gets.
+    /// Result for the caller.
     type Output: Send + 'static;
 
-    /// Does it inside a transaction.
+    /// Executes the operation inside a transaction.
     ///
     /// # Errors
     ///
-    /// [`Failure::Refused`] only while nothing was written yet, [`Failure::Database`] at any time.
+    /// [`Failure::Refused`] only before anything is written, [`Failure::Database`] at any time.
     fn run(&self, connection: &Connection) -> Result<Self::Output, Failure>;
 
-    /// After the commit: says which events belong into files. Nothing, for most.
+    /// Called after the commit: adds events to the files; none by default.
     fn journal(&self, output: &Self::Output, files: &mut Files) {
         let _: (&Self::Output, &mut Files) = (output, files);
     }
 
-    /// After the commit: says what others may want to hear of.
+    /// Called after the commit: returns the changes to announce.
     fn changes(&self, output: &Self::Output) -> Vec<Change> {
         let _: &Self::Output = output;
         Vec::new()

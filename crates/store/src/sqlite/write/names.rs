@@ -1,4 +1,4 @@
-//! The blobs and parcels that journals name.
+//! References of journals to blobs and parcels.
 
 use rusqlite::{Connection, params};
 
@@ -7,7 +7,7 @@ use crate::names::names_in;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{fingerprint, number};
 
-/// Notes what an event of a run names.
+/// Records the names in an event of a run.
 pub(super) fn note(
     connection: &Connection,
     run: i64,

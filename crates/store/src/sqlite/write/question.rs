@@ -1,4 +1,4 @@
-//! What agents ask people is listed apart from the journal, in the commit of its events.
+//! Projection of the questions of agents to people.
 
 use errand_model::event::Event;
 use rusqlite::{Connection, params};
@@ -7,9 +7,9 @@ use crate::projection::{Question, question};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::integer;
 
-/// Takes one event in.
+/// Applies one event.
 pub(super) fn follow(connection: &Connection, run: i64, event: &Event) -> Result<(), Failure> {
-    // Asked again, in another attempt, it is the same question.
+    // A repetition in another attempt is the same question.
     const ASK: &str = "INSERT INTO questions (run, question_id, asked_seq, asked_at_ms, \
          deadline_ms) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (run, question_id) DO UPDATE SET asked_seq = ?3, deadline_ms = ?5";

@@ -1,4 +1,4 @@
-//! The sums of a run that is over, against its journal: the journal is the truth.
+//! Reconciliation of the sums of a terminal run with its journal, which is the truth.
 
 use errand_model::Timestamp;
 use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
@@ -11,8 +11,8 @@ use crate::projection::Additions;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
 
-/// Computes what the run's calls used from its whole journal. Where the sums that were kept differ,
-/// they are made anew, and the days of the agent get the difference.
+/// Computes the use by the run's calls from its whole journal. If the stored sums differ, they are
+/// replaced, and the agent's days get the difference.
 pub(super) fn reconcile(
     connection: &Connection,
     run_number: i64,
@@ -37,11 +37,11 @@ pub(super) fn reconcile(
     for (day, amounts) in &kept {
         take_from_day(connection, agent, *day, *amounts)?;
     }
-    // Adds to the days as well.
+    // This adds to the days as well.
     super::usage::write(connection, run_number, agent, journal)
 }
 
-/// What was kept of the run's calls, by day.
+/// Returns the stored use of the run's calls by day.
 fn kept(connection: &Connection, run: i64) -> Result<Vec<(i64, Amounts)>, Failure> {
     const KEPT: &str = "SELECT day, sum(input_tokens + output_tokens), sum(cost_micro_usd), \
          sum(iif(kind = 'tool', calls, 0)) FROM usage WHERE run = ?1 AND kind <> 'time' \
@@ -70,7 +70,7 @@ fn take_from_day(
     const SQL: &str = "UPDATE agent_days SET tokens = max(0, tokens - ?3), \
          cost_micro_usd = max(0, cost_micro_usd - ?4), tool_calls = max(0, tool_calls - ?5) \
          WHERE agent = ?1 AND day = ?2";
-    // The row is there: without one there is nothing to take from.
+    // Ensures that the row exists.
     add_to_day(connection, agent, day, Amounts::ZERO)?;
     connection.prepare_cached(SQL)?.execute(params![
         agent,

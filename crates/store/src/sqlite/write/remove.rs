@@ -1,4 +1,4 @@
-//! A run is forgotten.
+//! Removal of runs.
 
 use errand_model::RunId;
 use rusqlite::{Connection, OptionalExtension as _};
@@ -8,7 +8,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
 use crate::{Error, Removal};
 
-/// What is done to a run by its number, in this order.
+/// Statements that delete a run by its number, in order.
 const STEPS: [&str; 16] = [
     "INSERT OR IGNORE INTO removals (run) VALUES (?1)",
     "DELETE FROM events WHERE run = ?1",
@@ -16,7 +16,7 @@ const STEPS: [&str; 16] = [
     "DELETE FROM leases WHERE run = ?1",
     "DELETE FROM queue WHERE run = ?1",
     "DELETE FROM requests WHERE run = ?1",
-    // What it used of its agent's days stays used.
+    // Its use stays counted in its agent's days.
     "DELETE FROM usage WHERE run = ?1",
     "DELETE FROM reservations WHERE run = ?1",
     "DELETE FROM session_turns WHERE run = ?1",
@@ -40,7 +40,7 @@ impl Operation for Remove {
 
     fn run(&self, connection: &Connection) -> Result<(), Failure> {
         const FIND: &str = "SELECT run, ended_at_ms IS NOT NULL FROM runs WHERE run_id = ?1";
-        // Not by way of `Current`: a damaged run can be removed too.
+        // `Current` is not used: a damaged run can be removed too.
         let found: Option<(i64, bool)> = connection
             .prepare_cached(FIND)?
             .query_row([self.run_id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))

@@ -1,4 +1,4 @@
-//! Something is asked of a lease's holder.
+//! Requests to the holder of a lease.
 
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};

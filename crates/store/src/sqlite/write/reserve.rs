@@ -1,4 +1,4 @@
-//! A part of an agent's day is promised, or taken back.
+//! Reservations of parts of an agent's day, and their release.
 
 use errand_model::RunId;
 use rusqlite::{Connection, params};
@@ -26,7 +26,7 @@ impl Operation for Reserve {
             return Err(Error::Fenced { run_id, epoch, current: current.epoch }.into());
         }
         if connection.prepare_cached(KNOWN)?.exists(params![asked.id, current.run])? {
-            // Asked for again by whoever did not hear the answer.
+            // A repetition by a caller that did not get the answer.
             return Ok(DayReserved::Granted);
         }
         let standing = day_standing(connection, &asked.agent, asked.day)?;
@@ -49,7 +49,7 @@ impl Operation for Reserve {
     }
 }
 
-/// Other runs to which a part of that day was promised.
+/// Returns other runs with reservations on that day.
 fn holders(
     connection: &Connection,
     asked: &DayReservation,

@@ -1,4 +1,4 @@
-//! A session's state changes; a session is forgotten.
+//! Changes of a session's state, and removal of a session.
 
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};

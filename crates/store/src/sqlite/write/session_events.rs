@@ -1,6 +1,6 @@
-//! What events of journals change in sessions: history, results, rollbacks.
+//! Projection of events on sessions: history, results, rollbacks.
 //!
-//! The same function serves the commit that adds an event and the making anew of a database.
+//! The same function serves the commit of an event and the rebuild of a database.
 
 use errand_model::event::{Event, EventBody, SessionAppended, SessionCached, SessionRolledBack};
 use errand_model::{RunId, Timestamp};
@@ -10,17 +10,17 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{damaged, integer, json};
 use crate::{MESSAGES_PER_SESSION, RESULTS_PER_SESSION};
 
-/// What the types of all these events begin with.
+/// Prefix of the types of all these events.
 const PREFIX: &str = "session.";
 
-/// Whose event it is, and when it was made.
+/// Run and time of an event.
 #[derive(Clone, Copy)]
 struct Context<'a> {
     run_id: &'a RunId,
     at: Timestamp,
 }
 
-/// Brings the projections up to date with events that were just written.
+/// Updates the projections with events that were just written.
 pub(in crate::sqlite) fn project(connection: &Connection, events: &[Event]) -> Result<(), Failure> {
     for event in events.iter().filter(|event| event.kind.starts_with(PREFIX)) {
         let body =
@@ -29,7 +29,7 @@ pub(in crate::sqlite) fn project(connection: &Connection, events: &[Event]) -> R
         if let EventBody::SessionLoaded(loaded) = &body {
             touch(connection, context, &loaded.session_id)?;
         } else if let EventBody::SessionUpdated(updated) = &body {
-            // The state itself was put there before the event was made.
+            // The state itself was written before the event was made.
             touch(connection, context, &updated.session_id)?;
         } else if let EventBody::SessionAppended(appended) = &body {
             append(connection, context, appended)?;
@@ -42,7 +42,7 @@ pub(in crate::sqlite) fn project(connection: &Connection, events: &[Event]) -> R
     Ok(())
 }
 
-/// The session that an event is about, if it is about one.
+/// Returns the session that an event is about; `None` for other events.
 pub(in crate::sqlite) fn session_of(body: &EventBody) -> Option<&str> {
     if let EventBody::SessionLoaded(loaded) = body {
         Some(&loaded.session_id)
@@ -59,7 +59,7 @@ pub(in crate::sqlite) fn session_of(body: &EventBody) -> Option<&str> {
     }
 }
 
-/// The session exists, and was used.
+/// Creates a missing session, and notes its use.
 fn touch(connection: &Connection, context: Context<'_>, session_id: &str) -> Result<(), Failure> {
     const SQL: &str = "INSERT INTO sessions (session_id, revision, state, updated_at_ms) \
          VALUES (?1, 0, 'null', ?2) \
@@ -68,8 +68,7 @@ fn touch(connection: &Connection, context: Context<'_>, session_id: &str) -> Res
     Ok(())
 }
 
-/// Whether what the run did to its session was undone already: a database that is made anew may
-/// hear of that first.
+/// Returns true if the run was rolled back already: a rebuild may get the rollback first.
 fn is_undone(connection: &Connection, context: Context<'_>) -> Result<bool, Failure> {
     const SQL: &str = "SELECT EXISTS (SELECT 1 FROM session_rollbacks WHERE run_id = ?1)";
     let run_id = context.run_id.as_str();
@@ -119,7 +118,7 @@ fn keep(
 ) -> Result<(), Failure> {
     const EXPIRED: &str =
         "DELETE FROM session_results WHERE session_id = ?1 AND expires_at_ms <= ?2";
-    // What another run kept last stays for as long as this one can be rolled back.
+    // The last result of another run stays, since this run may be rolled back.
     const OLDER: &str = "DELETE FROM session_results \
          WHERE session_id = ?1 AND tool = ?2 AND input_digest = ?3 AND (run_id = ?4 OR id < \
          (SELECT max(id) FROM session_results WHERE session_id = ?1 AND tool = ?2 \

@@ -1,4 +1,4 @@
-//! Whose turn it is in a session: runs line up when they are admitted, and leave when they are over.
+//! Turns of runs in a session: a run joins the queue at its admission, and leaves it at its end.
 
 use errand_model::RunId;
 use errand_model::event::OnBusy;
@@ -10,7 +10,7 @@ use crate::sqlite::failure::Failure;
 use crate::sqlite::row::damaged;
 use crate::{Admission, Append, Error};
 
-/// Refuses a run that is not to wait while another has the turn, or waits for it.
+/// Refuses a run that may not wait, if another run has the turn or waits for it.
 pub(super) fn check_admission(
     connection: &Connection,
     admission: &Admission,
@@ -26,8 +26,8 @@ pub(super) fn check_admission(
     }
 }
 
-/// Refuses the beginning of a run while another one of its session is under way: who waits for a
-/// turn looks before it begins, and this catches whoever looked too early.
+/// Refuses the start of a run while another one of its session is running. A waiting run checks its
+/// turn before it starts; this catches a check that was too early.
 pub(super) fn check_beginning(
     connection: &Connection,
     append: &Append,
@@ -55,7 +55,7 @@ fn busy(session_id: &str, holder: String) -> Failure {
     }
 }
 
-/// Lines a run up that was just written, if it takes turns and is not over.
+/// Adds a new run to the queue, if it takes turns and is not over.
 pub(super) fn line_up(connection: &Connection, number: i64, run: &Run) -> Result<(), Failure> {
     const SQL: &str =
         "INSERT INTO session_turns (run, session_id, waits, has_begun) VALUES (?1, ?2, ?3, ?4)";
@@ -69,7 +69,7 @@ pub(super) fn line_up(connection: &Connection, number: i64, run: &Run) -> Result
     Ok(())
 }
 
-/// Notes that a run has its turn, or is done with it.
+/// Updates the turn of a run that has started or ended.
 pub(super) fn move_on(
     connection: &Connection,
     number: i64,

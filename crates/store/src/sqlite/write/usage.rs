@@ -1,4 +1,4 @@
-//! What the calls in a journal used: summed in the commit that makes their events durable.
+//! Sums of the use by calls, updated in the commit of their events.
 
 use errand_model::event::Event;
 use errand_model::run::Run;
@@ -9,10 +9,10 @@ use crate::projection::{Additions, uses_nothing};
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::{integer, number};
 
-/// Adds what `events` of the run used, and takes back what was promised to them. With the last
-/// event of a run that has limits, its sums are computed once more from its whole journal.
+/// Adds the use in `events`, and releases its reservations. With the last event of a run that has
+/// limits, its sums are computed again from its whole journal.
 ///
-/// A replay that serves everything from the record uses nothing.
+/// A strict replay uses nothing.
 pub(super) fn project(
     connection: &Connection,
     number: i64,
@@ -33,13 +33,13 @@ pub(super) fn project(
     Ok(())
 }
 
-/// Takes back everything that was promised to a run: nobody is left who could settle it.
+/// Releases all reservations of a run: no event will settle them.
 pub(super) fn release_all(connection: &Connection, run: i64) -> Result<(), Failure> {
     connection.prepare_cached("DELETE FROM reservations WHERE run = ?1")?.execute([run])?;
     Ok(())
 }
 
-/// Milliseconds that were counted of a run before.
+/// Returns the milliseconds counted before for a run.
 fn counted_time(connection: &Connection, run: i64) -> Result<u64, Failure> {
     const COUNTED: &str = "SELECT sum(wall_time_ms) FROM usage WHERE run = ?1 AND kind = 'time'";
     let counted: Option<i64> =
@@ -93,7 +93,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Adds to what an agent used in a day.
+/// Adds to the use of an agent's day.
 pub(super) fn add_to_day(
     connection: &Connection,
     agent: &str,
