@@ -1,7 +1,7 @@
-//! What administrators did: who, when, from where, what.
+//! Audit log of administrative actions: actor, time, address and action.
 //!
-//! Entries are only ever added; the oldest of a namespace go once there are too many of them.
-//! Deliberately absent: what is done to runs, which their journals tell.
+//! Entries are only added; the oldest of a namespace are removed once there are too many.
+//! Deliberately absent: actions on runs, which are in their journals.
 
 use errand_api::audit::{Action, Actor, Entry};
 use errand_store::{
@@ -13,29 +13,30 @@ use serde_json::Value;
 use crate::engine::random;
 use crate::{Engine, Error};
 
-/// Entries that are kept of one namespace.
+/// Entries kept per namespace.
 pub const KEPT: u32 = 10_000;
-/// One of so many entries looks whether there are too many of them.
+/// Prunes at every 128th entry on average.
 const LOOKS_EVERY: u64 = 128;
-/// Old entries that are removed in one commit.
+/// Old entries removed in one commit.
 const REMOVED_AT_ONCE: u32 = 500;
 
-/// An action that is to be recorded.
+/// An action to be recorded.
 #[derive(Clone, Debug)]
 pub struct Deed<'a> {
-    /// Whose thing it is; `None`: the default namespace's.
+    /// Namespace of the object; `None` for the default namespace.
     pub namespace: Option<&'a str>,
-    /// What was done.
+    /// Kind of the action.
     pub action: Action,
-    /// To what.
+    /// Object of the action.
     pub object: &'a str,
-    /// Who did it.
+    /// Actor.
     pub by: &'a Actor,
-    /// What else is worth knowing.
+    /// Further facts, as JSON.
     pub detail: Value,
 }
 
-/// The change that records an action: to be made in the commit that does it, where there is one.
+/// Returns the write that records an action, to be added to the commit that performs it, if there
+/// is one.
 ///
 /// # Errors
 ///
@@ -48,7 +49,7 @@ pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
     Ok(DocumentWrite {
         kind: DocumentKind::Audit,
         namespace: namespace.map(str::to_owned),
-        // Keys sort by time; what happens in one millisecond is told apart by chance.
+        // Keys sort by time; a random part distinguishes entries of one millisecond.
         key: format!("{millis:013}-{:016x}", random()?),
         expect: Expect::Absent,
         change: DocumentChange::Put {
@@ -58,7 +59,7 @@ pub fn write(engine: &Engine, deed: Deed<'_>) -> Result<DocumentWrite, Error> {
     })
 }
 
-/// Records an action that is no commit of this registry.
+/// Records an action that has no commit in this registry.
 ///
 /// # Errors
 ///
@@ -73,7 +74,7 @@ pub async fn record(engine: &Engine, deed: Deed<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes what is older than the newest [`KEPT`] entries of a namespace.
+/// Removes all but the newest [`KEPT`] entries of a namespace.
 ///
 /// # Errors
 ///
@@ -98,7 +99,7 @@ pub async fn prune(engine: &Engine, namespace: Option<String>) -> Result<(), Err
     }
 }
 
-/// The same for every namespace that has entries.
+/// Prunes every namespace that has entries.
 ///
 /// # Errors
 ///
@@ -114,7 +115,7 @@ pub async fn prune_all(engine: &Engine) -> Result<(), Error> {
     };
     while let Some(entry) = engine.store().documents(&first).await?.pop() {
         prune(engine, entry.namespace.clone()).await?;
-        // Keys begin with digits: on with the next namespace.
+        // Keys begin with digits, so `~` is behind all keys of this namespace.
         first.after = Some((entry.namespace, "~".to_owned()));
     }
     Ok(())
@@ -130,17 +131,17 @@ fn removal(document: Document) -> DocumentWrite {
     }
 }
 
-/// An entry with what names it.
+/// An entry with its key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
-    /// Where the next page begins: [`list`] takes it as `after`.
+    /// Key of the entry, which [`list`] takes as `after`.
     pub id: String,
-    /// What is recorded.
+    /// The recorded action.
     pub entry: Entry,
 }
 
-/// Entries of one namespace, the newest first: those older than `after`, at most `limit`. One that
-/// this version cannot read is left out.
+/// Lists entries of one namespace, the newest first: those older than `after`, at most `limit`. An
+/// entry that this version cannot read is left out.
 ///
 /// # Errors
 ///

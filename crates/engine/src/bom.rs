@@ -1,7 +1,6 @@
-//! The inventory of an agent: taken from its parcel, kept by its digest, counted by generation.
+//! Bill of materials of an agent: built from its parcel, stored by digest, numbered by generation.
 //!
-//! Deliberately absent: forgetting one. A blob is never removed, so that what a run has pinned can
-//! be had for as long as the run is there.
+//! Deliberately absent: removal. The blob stays as long as an event of a run names it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,17 +17,18 @@ use serde_json::Value;
 use crate::agents::{Version, split_reference};
 use crate::{Engine, Error, brief, parcels};
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 5_000;
-/// Agents of a coordinator that are listed: one in the other, they could be more than can be told.
+/// Most agents of a coordinator that are listed: nested coordinators could have more than can be
+/// shown.
 const AGENT_LIMIT: usize = 4_096;
 
-/// The inventory of a run's agent: its parcel, and of a coordinator the agents that were pinned when
-/// the run was admitted.
+/// Returns the bill of materials of a run's agent: its parcel and, for a coordinator, the agents
+/// pinned when the run was admitted.
 ///
 /// # Errors
 ///
-/// If its parcel is not there, or a skill or config of it cannot be read.
+/// If its parcel is missing, or a skill or config of it cannot be read.
 pub fn of_run(
     engine: &Engine,
     agent: &AgentRef,
@@ -41,21 +41,23 @@ pub fn of_run(
     take((&parcel.agent, agents), &parcel.digest, &parcel.files, &parcel.files_path())
 }
 
-/// What is in a parcel; `None` for one that cannot be had: its coordinator says what it is.
+/// Returns the agent in a parcel; `None` if the parcel is missing: the coordinator then says its
+/// name.
 fn opened(engine: &Engine, digest: &Digest) -> Option<Agent> {
     parcels::open(engine, digest).ok().map(|parcel| parcel.agent)
 }
 
-/// The inventory that an agent's folder would have, were it packed.
+/// Returns the bill of materials that an agent's folder would have as a parcel.
 ///
 /// # Errors
 ///
-/// If a skill or config that it names is not there.
+/// If a skill or config that it names is missing.
 pub fn of_plan(plan: &Plan) -> Result<Bom, Error> {
     of_source(plan, &BTreeMap::new(), &|_| None)
 }
 
-/// The same, with the agents that a coordinator names as they are registered here now.
+/// Returns the bill of materials of a folder, with the agents that a coordinator names as
+/// registered here now.
 ///
 /// # Errors
 ///
@@ -64,7 +66,7 @@ pub async fn of_plan_here(engine: &Engine, plan: &Plan) -> Result<Bom, Error> {
     let mut known = BTreeMap::new();
     for (name, member) in plan.agent().coordinator.iter().flat_map(|it| &it.agents) {
         let (of, version) = split_reference(&member.agent);
-        // One that is not there is listed as the agent file names it.
+        // An agent that is not registered is listed as the agent file names it.
         if member.digest.is_none()
             && let Ok(found) = crate::agents::find(engine, None, of, version).await
         {
@@ -89,8 +91,8 @@ fn of_source(
     take((plan.agent(), agents), plan.digest(), plan.files(), &plan.source().folder)
 }
 
-/// The agents of a coordinator, however deep. `pinned` are those that were looked up for it; `open`
-/// tells what is in a parcel.
+/// Returns the agents of a coordinator, nested ones included. `pinned` are those that were looked
+/// up for it; `open` returns the agent in a parcel.
 fn agents(
     agent: &Agent,
     pinned: &BTreeMap<String, AgentRef>,
@@ -135,7 +137,7 @@ fn take(
             let path = full.strip_prefix(folder).unwrap_or(&full).display().to_string();
             let digest = match digest_of(files, &path) {
                 Some(digest) => digest,
-                // By way of a link, or left out of the parcel.
+                // Reached through a link, or left out of the parcel.
                 None => Digest::of(&std::fs::read(&full).map_err(Error::io("read", &full))?),
             };
             Ok(NamedPart { slug, path, digest })
@@ -172,12 +174,12 @@ fn packaged(file: &ParcelFile) -> PackagedFile {
     PackagedFile { path: file.path.clone(), content }
 }
 
-/// The generation of what the agent of a run is now, counted in its namespace. Only where the content
-/// is new is anything written: the document, and then its generation.
+/// Returns the current generation of a run's agent, counted in its namespace. Only new content is
+/// written: the document first, then its generation.
 ///
 /// # Errors
 ///
-/// If the parcel is not there, or the document or its generation cannot be kept.
+/// If the parcel is missing, or the document or its generation cannot be stored.
 pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<BomGeneration, Error> {
     let bom = of_run(engine, &spec.agent, spec.plan.as_deref())?;
     let key = spec.agent_key();
@@ -193,18 +195,18 @@ pub(crate) async fn pin(engine: &Engine, spec: &RunCreated) -> Result<BomGenerat
     }
 }
 
-/// The content of a document that was kept.
+/// Returns the content of a stored document.
 ///
 /// # Errors
 ///
-/// If there is none of that digest, or it is damaged.
+/// If there is no blob of that digest, or it is damaged.
 pub fn content(engine: &Engine, digest: &Digest) -> Result<Value, Error> {
     let bytes = engine.blobs().get(digest)?;
     serde_json::from_slice(&bytes)
         .map_err(|error| Error::Payload { reason: format!("{digest} is no inventory: {error}") })
 }
 
-/// The inventory that an attempt of a run has pinned: its generation and its digest.
+/// Returns generation and digest of the bill of materials that an attempt of a run has pinned.
 ///
 /// # Errors
 ///

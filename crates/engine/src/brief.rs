@@ -1,4 +1,4 @@
-//! The brief: what an agent gets at boot, in one document.
+//! The brief: the document that an agent gets at boot.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::Error;
 ///
 /// # Errors
 ///
-/// [`Error::Unsupported`] that names the missing one and where it was looked for.
+/// [`Error::Unsupported`], which names the missing one and the paths that were searched.
 pub fn check(agent: &Agent, files: &Path) -> Result<(), Error> {
     let skills = agent.skills.iter().map(|slug| (slug, skill_places(slug)));
     let configs = agent.configs.iter().map(|slug| (slug, config_places(slug)));
@@ -28,10 +28,10 @@ pub fn check(agent: &Agent, files: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Skills and configs by what the agent calls them.
+/// Skills or configs: name and file of each.
 type Parts = Vec<(String, PathBuf)>;
 
-/// The files of an agent's skills and configs, as far as they are there.
+/// Returns the files of an agent's skills and configs, as far as they exist.
 pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
     let found = |slugs: &[String], places: fn(&str) -> Vec<String>| -> Parts {
         let of = |slug: &String| Some((slug.clone(), find(files, &places(slug))?));
@@ -40,11 +40,11 @@ pub(crate) fn parts(agent: &Agent, files: &Path) -> (Parts, Parts) {
     (found(&agent.skills, skill_places), found(&agent.configs, config_places))
 }
 
-/// The brief of a run. `input` is the payload as a document.
+/// Returns the brief of a run. `input` is the payload as a document.
 ///
 /// # Errors
 ///
-/// If a part of it cannot be read.
+/// If a skill or config cannot be read.
 pub(crate) fn assemble(parcel: &Parcel, run: &Run, input: &Value) -> Result<Value, Error> {
     let agent = &parcel.agent;
     let files = parcel.files_path();

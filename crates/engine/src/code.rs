@@ -1,5 +1,5 @@
-//! The stable code of everything that can go wrong: the one place in which it is decided, for the
-//! command line and for the gateway.
+//! The stable code of every error of the engine, decided here once for the command line and the
+//! gateway.
 
 use errand_api::error_code::ErrorCode;
 use errand_model::inherit::NotInheritable;
@@ -12,7 +12,7 @@ use crate::export::FileError;
 use crate::people::Unanswerable;
 
 impl Error {
-    /// The stable code. A full disk has its own, whatever was being done.
+    /// Returns the stable code. A full disk has its own, in every operation.
     pub fn code(&self) -> ErrorCode {
         if is_full_disk(self) { ErrorCode::DiskFull } else { self.own_code() }
     }
@@ -76,7 +76,7 @@ impl Error {
     }
 }
 
-/// Whether an error is about a full disk, or a quota that is used up, itself or by its cause.
+/// Returns true if an error, or one of its causes, is a full disk or a used-up quota.
 pub(crate) fn is_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -91,7 +91,7 @@ pub(crate) fn is_full_disk(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// The stable code of an error of the registry.
+/// Returns the stable code of an error of the store.
 pub fn of_store(error: &StoreError) -> ErrorCode {
     match error {
         StoreError::NoRun { .. } => ErrorCode::RunNotFound,
@@ -125,7 +125,7 @@ pub fn of_store(error: &StoreError) -> ErrorCode {
     }
 }
 
-/// The stable code of a refusal of the model.
+/// Returns the stable code of a refusal of the model.
 fn of_rejection(rejection: &Rejection) -> ErrorCode {
     match rejection {
         Rejection::BudgetSpent { .. } => ErrorCode::BudgetExceeded,
@@ -144,7 +144,7 @@ fn of_rejection(rejection: &Rejection) -> ErrorCode {
 }
 
 impl Unanswerable {
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::NoneOpen { .. } | Self::Unknown { .. } => ErrorCode::QuestionNotFound,
@@ -160,7 +160,7 @@ impl Unanswerable {
 }
 
 impl FileError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Io(error) | Self::Unopened { source: error, .. } => ErrorCode::of_io(error),

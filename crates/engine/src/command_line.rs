@@ -1,4 +1,4 @@
-//! From the agent file's `command` to what is executed.
+//! Resolution of the agent file's `command` to a program and arguments.
 
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 
-/// The command with its program found and its files in the parcel named in full.
+/// Returns the command with the full path of its program, and full paths of arguments that name
+/// files of the parcel.
 ///
-/// A word that names a file of the parcel means that file, wherever the agent's workspace is; a
-/// program that is not in the parcel is looked for on `search_path`.
+/// A word that names a file of the parcel means that file, independent of the agent's workspace; a
+/// program that is not in the parcel is searched on `search_path`.
 ///
 /// # Errors
 ///
@@ -30,7 +31,7 @@ pub(crate) fn resolve(
     Ok(words)
 }
 
-/// The file of the parcel that `word` names, if it names one.
+/// Returns the file of the parcel that `word` names, if there is one.
 fn in_parcel(word: &str, parcel_files: &Path) -> Option<PathBuf> {
     let is_inside = !word.is_empty()
         && !word.starts_with('-')

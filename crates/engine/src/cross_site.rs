@@ -1,40 +1,41 @@
-//! Requests that a browser's page may make to an open door on this machine, and must not.
+//! Protection of an unauthenticated server on this machine against requests of web pages.
 //!
-//! A page can give its own name the address 127.0.0.1 (DNS rebinding), or send a form to it. Both
-//! say so: in `Host`, in `Origin`. Who asks for a secret is safe from both, since no page has one.
+//! A page can resolve its own name to 127.0.0.1 (DNS rebinding), or send a form there. `Host` and
+//! `Origin` reveal both. A server that requires a secret is safe from both, since no page has it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hyper::http::uri::Authority;
 use hyper::http::{HeaderMap, Uri, header};
 
-/// Why a request is none that a program on this machine would send.
+/// Error: no program on this machine would send such a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CrossSite {
-    /// It is for another host.
+    /// The request is for another host.
     Host(String),
     /// A page of another origin sends it.
     Origin,
 }
 
-/// Requests that an open door takes.
+/// Rules for the requests that an unauthenticated server accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct SameSite<'a> {
-    /// Names that `Host` may have beside those of this machine itself.
+    /// Names accepted in `Host` besides those of this machine.
     pub hosts: &'a [String],
-    /// Whether the request changes nothing: pages may send such, and cannot read the answer.
+    /// True if the request changes nothing: pages may send such requests, and cannot read the
+    /// response.
     pub is_harmless: bool,
 }
 
 impl SameSite<'_> {
-    /// Refuses what no program on this machine would send.
+    /// Refuses requests for other hosts and from pages of other origins.
     ///
     /// # Errors
     ///
-    /// [`CrossSite`] says which of both it is.
+    /// [`CrossSite`].
     pub fn check(self, uri: &Uri, headers: &HeaderMap) -> Result<(), CrossSite> {
         let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-        // HTTP/2 has the host in its address.
+        // HTTP/2 has the host in its URI.
         let host = text(header::HOST).or_else(|| uri.authority().map(Authority::as_str));
         if let Some(host) = host
             && !self.is_taken(host)
@@ -56,7 +57,7 @@ impl SameSite<'_> {
     }
 }
 
-/// The host of an authority, without port and brackets.
+/// Returns the host of an authority, without port and brackets.
 fn host_of(authority: &str) -> &str {
     let host = if authority.starts_with('[') {
         authority.split_inclusive(']').next().unwrap_or(authority)
@@ -66,7 +67,7 @@ fn host_of(authority: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// Whether a host is this machine itself.
+/// Returns true if a host is this machine.
 fn is_loopback(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback())
@@ -87,7 +88,7 @@ mod tests {
     const OPEN: SameSite<'_> = SameSite { hosts: &[], is_harmless: false };
 
     #[test]
-    fn only_names_of_this_machine_itself_are_taken_as_host() {
+    fn only_names_of_this_machine_are_accepted_as_host() {
         for host in ["127.0.0.1:80", "localhost:7070", "[::1]:1", "LOCALHOST", "127.8.8.8"] {
             assert_eq!(check(&[("host", host)], OPEN), Ok(()), "{host}");
         }
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_is_allowed_is_taken_with_any_port() {
+    fn an_allowed_host_is_accepted_with_any_port() {
         let hosts = ["hooks.example.com".to_owned()];
         let door = SameSite { hosts: &hosts, ..OPEN };
         assert_eq!(check(&[("host", "hooks.example.com")], door), Ok(()));

@@ -1,4 +1,4 @@
-//! What every part of the engine works with.
+//! The engine's shared parts: store, registry files, clock, metrics and settings.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -18,20 +18,20 @@ use crate::garbage::{RENEWED_FOR, Renewal};
 use crate::live::Live;
 use crate::metrics::{Metered, Metrics};
 
-/// The folder for copies of shared blobs: what is in it is certainly shared.
+/// Folder of copies of shared blobs: each of them is certainly shared.
 const SHARED_COPY: &str = "blobs-shared";
 
-/// The file whose lock tells that a process uses the registry.
+/// File whose lock shows that a process uses the registry.
 const IN_USE: &str = "in-use.lock";
 
-/// Parcels that are remembered to be shared.
+/// Parcels remembered as shared.
 const SHARED_PARCELS: usize = 10_000;
 
-/// The largest output of a run where nothing else is configured: large enough for documents, and small
-/// enough for whoever reads it to hold it in memory. What is larger is an artifact.
+/// Largest output of a run by default: large enough for documents, and small enough for a reader to
+/// hold it in memory. A larger one should be an artifact.
 const OUTPUT_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// One registry, and what is needed to run agents on it. Cheap to clone.
+/// A registry with everything that is needed to run agents on it. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
     inner: Arc<Inner>,
@@ -39,46 +39,48 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     limits: Arc<BTreeMap<String, u32>>,
     output_limit_bytes: u64,
-    /// Parcels that are certainly shared with other machines, and since when that is known.
+    /// Parcels that are certainly shared with other machines, each with the time when that was
+    /// found.
     shared_parcels: Arc<Mutex<BTreeMap<Digest, Instant>>>,
-    /// Tells other processes that this one uses the registry, and may be about to name what nothing
-    /// names yet; `None`: it cannot be told.
+    /// Lock that shows other processes that this one uses the registry, and may be about to name
+    /// unnamed blobs; `None` if it cannot be taken.
     in_use: Arc<Option<File>>,
     renewal: Arc<Renewal>,
-    /// Whether the environment of this process is that of whoever asks for runs.
+    /// True if the environment of this process is that of the caller who starts runs.
     records_environment: bool,
 }
 
-/// What an [`Engine`] is made of.
+/// Parts of an [`Engine`].
 #[derive(Debug)]
 pub struct Inner {
-    /// What is around it.
+    /// Files, environment and program.
     pub surroundings: Surroundings,
-    /// Where runs are kept.
+    /// Store of runs.
     pub store: Arc<dyn Store>,
-    /// What time it is.
+    /// Clock.
     pub clock: Arc<dyn Clock>,
-    /// Who this process is, for the leases it holds.
+    /// Holder of leases: this process.
     pub holder: Holder,
 }
 
-/// What is around an engine: enough to check a submission before anything is created.
+/// Files, environment and program of an engine: enough to check a submission before anything is
+/// created.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// Where the registry's files are, or will be.
+    /// Files of the registry, which may not exist yet.
     pub registry: Registry,
-    /// The environment that agents may see, and that secrets are looked up in first.
+    /// Environment that agents may see, and that is searched first for secrets.
     pub environment: BTreeMap<OsString, OsString>,
-    /// This program, for helpers and for the agents' `PATH`.
+    /// Path of this program, for helper processes and for the agents' `PATH`.
     pub program: PathBuf,
-    /// The user's secrets identity.
+    /// Path of the user's identity for secrets.
     pub identity: PathBuf,
-    /// Where sockets go whose path would be too long below the registry.
+    /// Folder of sockets whose path would be too long below the registry.
     pub runtime_dir: PathBuf,
 }
 
 impl Engine {
-    /// Puts the parts together. What is told to the store is counted from now on.
+    /// Builds an engine. Changes of the store are counted from now on.
     pub fn new(inner: Inner) -> Self {
         let metrics = Arc::new(Metrics::default());
         let registry = &inner.surroundings.registry;
@@ -103,78 +105,78 @@ impl Engine {
         }
     }
 
-    /// The same for a process that acts for its caller alone, not for a server: the environment that
-    /// it has is recorded with the runs that it admits, and all their attempts see it.
+    /// Returns an engine that records its environment with the runs that it admits, so that all
+    /// their attempts see it: for a process that acts for its caller alone, not for a server.
     #[must_use]
     pub fn recording_environment(self) -> Self {
         Self { records_environment: true, ..self }
     }
 
-    /// Whether the environment of this process is recorded with runs that it admits.
+    /// Returns true if the environment of this process is recorded with runs that it admits.
     pub(crate) const fn records_environment(&self) -> bool {
         self.records_environment
     }
 
-    /// The same, which lets the runs that it carries out have outputs of at most so many bytes.
+    /// Returns an engine whose runs may have outputs of at most `output_limit_bytes`.
     #[must_use]
     pub fn with_output_limit(self, output_limit_bytes: u64) -> Self {
         Self { output_limit_bytes, ..self }
     }
 
-    /// Bytes that the output of a run may have, wherever it comes from.
+    /// Returns the most bytes of a run's output, from any source.
     pub(crate) const fn output_limit_bytes(&self) -> u64 {
         self.output_limit_bytes
     }
 
-    /// The same, which admits runs so that workers carry out no more of a namespace at the same time
-    /// than it has here, by its name; what is not named is not limited.
+    /// Returns an engine with limits on the concurrent runs of namespaces on workers, by name; a
+    /// namespace without an entry is not limited.
     #[must_use]
     pub fn with_namespace_limits(self, limits: BTreeMap<String, u32>) -> Self {
         Self { limits: Arc::new(limits), ..self }
     }
 
-    /// How many runs of a namespace workers may carry out at the same time; `None`: any number.
+    /// Returns the most concurrent runs of a namespace on workers; `None` for no limit.
     pub(crate) fn namespace_limit(&self, namespace: Option<&str>) -> Option<u32> {
         self.limits.get(namespace.unwrap_or(errand_model::DEFAULT_NAMESPACE)).copied()
     }
 
-    /// What happened in this process.
+    /// Returns the counters of this process.
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
     }
 
-    /// The registry's files.
+    /// Returns the registry's files.
     pub fn registry(&self) -> &Registry {
         &self.inner.surroundings.registry
     }
 
-    /// The store.
+    /// Returns the store.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.inner.store
     }
 
-    /// Who this process is.
+    /// Returns this process as a holder of leases.
     pub fn holder(&self) -> &Holder {
         &self.inner.holder
     }
 
-    /// What agents say at the moment, where this process runs them.
+    /// Returns the live output of agents in this process.
     pub const fn live(&self) -> &Arc<Live> {
         &self.live
     }
 
-    /// What time it is.
+    /// Returns the present time.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 
-    /// The same with a clock that only runs forward, at its own pace, from what the time is now, or
-    /// from `at_least` if that is later.
+    /// Returns an engine with a clock that only runs forward, at its own pace, from the present
+    /// time or from `at_least` if that is later.
     pub(crate) fn steadied(&self, at_least: Timestamp) -> Self {
         let Inner { surroundings, store, clock, holder } = self.inner.as_ref();
         let inner = Inner {
             surroundings: surroundings.clone(),
-            // It counts already.
+            // The store is metered already.
             store: Arc::clone(store),
             clock: clock.steadied(at_least),
             holder: holder.clone(),
@@ -182,18 +184,19 @@ impl Engine {
         Self { inner: Arc::new(inner), ..self.clone() }
     }
 
-    /// The blob store. Where machines share one, the folder here is a copy of a part of it.
+    /// Returns the blob store. If machines share one, the local folder holds copies of a part of
+    /// it.
     pub fn blobs(&self) -> Blobs {
         blobs_of(self.registry(), self.store().as_ref())
     }
 
-    /// Renews what is about to be named.
+    /// Returns the renewal of blobs and parcels that a commit is about to name.
     pub(crate) const fn renewal(&self) -> &Arc<Renewal> {
         &self.renewal
     }
 
-    /// Makes sure that no other process uses the registry, for as long as what is returned lives;
-    /// `None`: one does, or may.
+    /// Ensures that no other process uses the registry as long as the returned value lives; `None`
+    /// if one does, or may.
     pub(crate) fn alone(&self) -> Option<Alone<'_>> {
         let file = self.in_use.as_ref().as_ref()?;
         if flock(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
@@ -204,7 +207,7 @@ impl Engine {
         None
     }
 
-    /// Whether a parcel is known to be shared.
+    /// Returns true if a parcel is known to be shared.
     pub(crate) fn is_shared(&self, parcel: &Digest) -> bool {
         let shared = self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner);
         shared.get(parcel).is_some_and(|at| at.elapsed() < RENEWED_FOR)
@@ -214,18 +217,18 @@ impl Engine {
     pub(crate) fn note_shared(&self, parcel: &Digest) {
         let mut shared = self.shared_parcels.lock().unwrap_or_else(PoisonError::into_inner);
         if shared.len() >= SHARED_PARCELS {
-            // It is asked again for those that are still used.
+            // The store is queried again for parcels that are still used.
             shared.clear();
         }
         shared.insert(parcel.clone(), Instant::now());
     }
 
-    /// What is around it.
+    /// Returns files, environment and program.
     pub fn surroundings(&self) -> &Surroundings {
         &self.inner.surroundings
     }
 
-    /// A new run's id.
+    /// Returns a new run id.
     ///
     /// # Errors
     ///
@@ -235,19 +238,19 @@ impl Engine {
     }
 }
 
-/// The use of a registry by one process alone.
+/// Exclusive use of a registry by this process.
 #[derive(Debug)]
 pub(crate) struct Alone<'a>(&'a File);
 
 impl Drop for Alone<'_> {
     fn drop(&mut self) {
-        // It is used as before.
+        // Back to shared use.
         let _ignored = flock(self.0, FlockOperation::LockShared);
     }
 }
 
-/// Notes that this process uses the registry, for as long as the file is open. One that cannot be
-/// written is only read, and needs no note.
+/// Shows that this process uses the registry, for as long as the file is open. A registry that
+/// cannot be written is only read, and needs no lock.
 fn note_use(registry: &Registry) -> Option<File> {
     let mut options = File::options();
     options.create(true).truncate(false).write(true).mode(0o600);
@@ -263,7 +266,7 @@ fn blobs_of(registry: &Registry, store: &dyn Store) -> Blobs {
     }
 }
 
-/// 64 bits from the system's source of randomness.
+/// Returns 64 bits from the system's source of randomness.
 pub(crate) fn random() -> Result<u64, Error> {
     getrandom::u64().map_err(|error| Error::Randomness { reason: error.to_string() })
 }

@@ -1,4 +1,5 @@
-//! What an agent sees of the world: a short list of the caller's variables, and what it asked for.
+//! Environment variables of an agent: a short list of the caller's, and those that the agent file
+//! names.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,7 @@ use errand_model::event::{CallerEnvironment, RunCreated};
 use crate::admit::Wishes;
 use crate::{Engine, Error, Surroundings, launch};
 
-/// The caller's variables that are passed on, besides those whose names begin with `LC_`.
+/// Variables of the caller that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
     "HOME",
     "LANG",
@@ -33,16 +34,16 @@ pub const PASSED_ON: &[&str] = &[
     "https_proxy",
     "no_proxy",
 ];
-/// Where programs are looked for if the caller has no `PATH`.
+/// Search path of programs if the caller has no `PATH`.
 const FALLBACK_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Whether a variable of the caller is passed on.
+/// Returns true if a variable of the caller is passed on.
 pub fn is_passed_on(name: &OsStr) -> bool {
     name.to_str().is_some_and(|name| PASSED_ON.contains(&name) || name.starts_with("LC_"))
 }
 
-/// Returns what of this process's environment agents may see, for the record of a run: without values
-/// in which one of `secrets`, or a password of a URL, stands.
+/// Returns the variables of this process that are recorded with a run. A value that contains one of
+/// `secrets`, or a password of a URL, is recorded by name only.
 fn recordable(around: &Surroundings, secrets: &[Secret]) -> CallerEnvironment {
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
     let redactor = Redactor::new(masked);
@@ -61,8 +62,8 @@ fn recordable(around: &Surroundings, secrets: &[Secret]) -> CallerEnvironment {
     recorded
 }
 
-/// Environment that all attempts of a new run see: where this process acts for its caller alone, what
-/// [`recordable`] gives. Secrets of its agent, and of those that it names, are looked for in it.
+/// Returns the environment that all attempts of a new run see: [`recordable`], if this process acts
+/// for its caller alone. Secrets of its agent, and of the agents that it names, are masked.
 pub(crate) fn of_caller(
     engine: &Engine,
     parcel: &Parcel,
@@ -79,15 +80,15 @@ pub(crate) fn of_caller(
     Some(Box::new(recordable(engine.surroundings(), &secrets)))
 }
 
-/// Whether a text is a URL with a user or a password in it, such as that of a proxy.
+/// Returns true if a text is a URL with a user or a password in it, such as that of a proxy.
 fn has_password(text: &str) -> bool {
     let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
     let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
     !text.starts_with('/') && authority.contains('@')
 }
 
-/// Returns the environment that an agent sees but for what it asked for: the recorded one, or else
-/// that of this process.
+/// Returns the caller's variables that an agent sees: the recorded ones, or else those of this
+/// process.
 fn visible(
     around: &Surroundings,
     recorded: Option<&CallerEnvironment>,
@@ -103,7 +104,7 @@ fn visible(
     all
 }
 
-/// The agents' `PATH`: errand itself is found first.
+/// Returns the agents' `PATH`, which finds errand itself first.
 pub(crate) fn search_path(around: &Surroundings, recorded: Option<&CallerEnvironment>) -> OsString {
     let visible = visible(around, recorded);
     let inherited = visible.get(OsStr::new("PATH"));
@@ -116,7 +117,7 @@ pub(crate) fn search_path(around: &Surroundings, recorded: Option<&CallerEnviron
     path
 }
 
-/// The agent's secrets: from the environment first, then from the secret store.
+/// Returns the agent's secrets: from the environment first, then from the secret store.
 pub(crate) fn secrets(around: &Surroundings, agent: &Agent) -> Result<Vec<Secret>, Error> {
     if agent.secrets.is_empty() {
         return Ok(Vec::new());
@@ -126,13 +127,13 @@ pub(crate) fn secrets(around: &Surroundings, agent: &Agent) -> Result<Vec<Secret
     Ok(vault.resolve(&agent.secrets, &look_up)?)
 }
 
-/// Returns the names of secrets of the agent that an attempt would lack if this process started it.
+/// Returns the names of secrets that an attempt of the agent would lack in this process.
 pub(crate) fn lacking(around: &Surroundings, agent: &Agent) -> Vec<String> {
     match secrets(around, agent) {
         Ok(_) => Vec::new(),
         Err(Error::Secret(secret::Error::Missing { names })) => names,
         Err(_) => {
-            // The store has one of them, and does not give it.
+            // The store has a secret but cannot open it: try each by itself.
             let is_lacking = |name: &&String| {
                 let one = Agent { secrets: vec![(*name).clone()], ..agent.clone() };
                 secrets(around, &one).is_err()
@@ -142,7 +143,7 @@ pub(crate) fn lacking(around: &Surroundings, agent: &Agent) -> Vec<String> {
     }
 }
 
-/// Returns the values of those secrets that are here; of the others nothing is known.
+/// Returns those secrets that this process can resolve.
 fn secrets_here<'n>(
     around: &Surroundings,
     names: impl IntoIterator<Item = &'n String>,
@@ -153,14 +154,14 @@ fn secrets_here<'n>(
     names.into_iter().filter_map(one).flatten().collect()
 }
 
-/// Whether the secret store alone has all secrets of the agent.
+/// Returns true if the secret store alone has all secrets of the agent.
 pub(crate) fn store_has_all(around: &Surroundings, agent: &Agent) -> bool {
     let vault = Vault::at(around.registry.secrets(), around.identity.clone());
     vault.resolve(&agent.secrets, &|_| None).is_ok()
 }
 
-/// The environment of one attempt, from weakest to strongest: the caller's passed-on variables,
-/// the agent file's, the run's, the secrets, errand's own.
+/// Returns the environment of one attempt. From weakest to strongest: the caller's passed-on
+/// variables, the agent file's, the run's, the secrets, errand's own.
 pub(crate) fn of_attempt(
     around: &Surroundings,
     agent: &Agent,
@@ -171,9 +172,9 @@ pub(crate) fn of_attempt(
     let recorded = spec.caller_env.as_deref();
     let mut all = visible(around, recorded);
     all.insert("PATH".into(), search_path(around, recorded));
-    // A parcel is what its digest says: an interpreter must not leave its own files in it.
+    // A parcel must stay as its digest says: an interpreter must not write caches into it.
     all.insert("PYTHONDONTWRITEBYTECODE".into(), "1".into());
-    // The log has a line when it is printed, not when a buffer is full.
+    // The log gets a line when it is printed, not when a buffer is full.
     all.insert("PYTHONUNBUFFERED".into(), "1".into());
     for (name, value) in agent.env.iter().chain(&spec.env) {
         all.insert(name.into(), value.into());
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_with_a_password_is_told_from_one_without() {
+    fn a_url_with_user_or_password_is_recognised() {
         for text in ["http://me:pw@proxy:3128", "me:pw@proxy:3128", "https://token@proxy/x"] {
             assert!(has_password(text), "{text}");
         }

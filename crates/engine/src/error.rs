@@ -1,4 +1,4 @@
-//! What can go wrong in the engine.
+//! Errors of the engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use errand_model::RunId;
 use errand_model::run::{IllegalTransition, Rejection};
 use thiserror::Error;
 
-/// Why the engine could not do what was asked.
+/// Error of an operation of the engine.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The registry.
+    /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] errand_store::Error),
-    /// The blob store.
+    /// A blob cannot be stored or read.
     #[error("a blob cannot be kept or read")]
     Blob(#[from] errand_store::BlobError),
     /// The model refuses the command.
@@ -22,53 +22,53 @@ pub enum Error {
     /// A decision does not fold: a bug.
     #[error("a decision does not fold; this is a bug")]
     Fold(#[from] IllegalTransition),
-    /// The journal takes nothing in any more: the run is ending.
+    /// The journal is closed: the run is ending.
     #[error("the run is ending")]
     Closed,
-    /// The journal cannot be written any more by this process.
+    /// This process cannot write the journal any more.
     #[error("the journal is lost to this process")]
     JournalLost {
-        /// Why.
+        /// Cause.
         #[source]
         source: Arc<Self>,
     },
-    /// The lease is not known to be in force any more: nothing is written, and nothing of the run may
-    /// live on here.
+    /// The lease has expired or was taken over: nothing is written, and no process of the run may
+    /// go on here.
     #[error("the lease of run {run_id} is over: it was not renewed in time, or is somebody else's")]
     LeaseOver {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// A step is refused.
     #[error(transparent)]
     Step(#[from] errand_model::step::StepRefused),
-    /// An event is refused.
+    /// An agent's event is refused.
     #[error(transparent)]
     Report(#[from] errand_model::event::NotReportable),
-    /// A payload is not what it has to be.
+    /// A payload is malformed or too large.
     #[error("the payload is refused: {reason}")]
     Payload {
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
-    /// The run cannot be done again in this way.
+    /// The run cannot be repeated in this way.
     #[error("run {run_id} {reason}")]
     NotRetryable {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// What it is, or how it ended.
+        /// Reason, as a predicate of the run.
         reason: &'static str,
     },
-    /// Nothing can be taken over from a run.
+    /// Nothing can be inherited from a run.
     #[error(transparent)]
     Inherit(#[from] errand_model::inherit::NotInheritable),
     /// The run cannot be replayed strictly.
     #[error(transparent)]
     NotReplayable(#[from] errand_model::replay::NotReplayable),
-    /// A live replay would have effects outside once more.
+    /// A live replay would repeat external side effects.
     #[error("run {run_id} had effects outside, which a live replay would have once more: {calls}")]
     ReplayEffects {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
         /// The tool calls, in a line.
         calls: String,
@@ -78,78 +78,78 @@ pub enum Error {
     InputSchema {
         /// A JSON pointer; empty for the whole input.
         path: String,
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
     /// The user's price table has problems.
     #[error("{0}")]
     Prices(errand_api::agent_file::Problems),
-    /// A schema in the agent file is none.
+    /// A schema in the agent file is malformed.
     #[error("the agent's {field} is not a JSON Schema: {reason}")]
     Schema {
         /// `input_schema` or `output_schema`.
         field: &'static str,
-        /// What is wrong.
+        /// Reason in words.
         reason: String,
     },
     /// The agent cannot be run by this version.
     #[error("this agent cannot be run here: {what}")]
     Unsupported {
-        /// What is not supported.
+        /// The unsupported feature, in words.
         what: String,
     },
     /// The program does not exist.
     #[error("the agent's program {program:?} was not found in its parcel or on PATH")]
     CommandNotFound {
-        /// As the agent file has it.
+        /// Program as the agent file names it.
         program: String,
     },
     /// The program cannot be executed.
     #[error("the agent's program {program:?} cannot be executed: {reason}")]
     CommandNotExecutable {
-        /// As the agent file has it.
+        /// Program as the agent file names it.
         program: String,
-        /// Why.
+        /// Reason in words.
         reason: String,
     },
     /// A parcel is missing or damaged.
     #[error(transparent)]
     Parcel(#[from] errand_agent::parcel::Error),
-    /// A secret is missing, or the secret store is.
+    /// A secret is missing, or the secret store cannot be read.
     #[error(transparent)]
     Secret(#[from] errand_agent::secret::Error),
     /// The run waits for secrets that its next attempt needs.
     #[error("run {run_id} waits for {}", crate::supervise::spoken_secrets(names))]
     AwaitsSecrets {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Their names.
+        /// Names of the secrets.
         names: Vec<String>,
     },
-    /// A secret's value was given where it would be recorded.
+    /// A secret's value was given in a place that is recorded.
     #[error("the {place} contains the value of the secret {name}")]
     SecretExposed {
-        /// Where it was given.
+        /// The place.
         place: &'static str,
-        /// The secret.
+        /// Name of the secret.
         name: String,
     },
-    /// A workspace cannot be made.
+    /// A workspace cannot be created.
     #[error(transparent)]
     Workspace(#[from] errand_agent::workspace::Error),
     /// A listener cannot be bound.
     #[error(transparent)]
     Listener(#[from] crate::listener::Error),
-    /// An agent that another one names, for its coordinator or to hand over to.
+    /// An error of an agent that another one names, as a member or for a handoff.
     #[error("the agent {agent}, which this one names")]
     Member {
-        /// As the agent file names it.
+        /// Reference in the agent file.
         agent: String,
-        /// What is wrong with it.
+        /// Cause.
         #[source]
         source: Box<Self>,
     },
-    /// Too many coordinators in each other.
+    /// Coordinators are nested too deeply.
     #[error(
         "{agent} would be more than {limit} coordinators deep",
         limit = errand_model::coordination::DEPTH_LIMIT
@@ -158,107 +158,107 @@ pub enum Error {
         /// The agent that was to run.
         agent: String,
     },
-    /// A registered agent.
+    /// An error of registered agents.
     #[error(transparent)]
     Agents(Box<crate::agents::Error>),
-    /// Something about the schedules of a server.
+    /// An error of the schedules of a server.
     #[error(transparent)]
     Schedules(#[from] crate::schedules::Error),
-    /// Something about hooks.
+    /// An error of hooks.
     #[error(transparent)]
     Hooks(#[from] crate::hooks::Error),
-    /// Something about reports and their receivers.
+    /// An error of reports and their receivers.
     #[error(transparent)]
     Outbox(#[from] crate::outbox::Error),
-    /// A schedule is none.
+    /// A schedule is malformed.
     #[error(transparent)]
     Schedule(#[from] errand_model::schedule::Misunderstood),
-    /// The helper did not begin.
+    /// The helper process did not start the run.
     #[error("the helper of run {run_id} did not begin: {reason}")]
     Helper {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// What is known.
+        /// Reason in words.
         reason: String,
     },
-    /// Other processes use the registry, or may, and must not.
+    /// Other processes use the registry, or may, which the operation forbids.
     #[error("another process uses {root}", root = root.display())]
     InUse {
-        /// The registry's folder.
+        /// Folder of the registry.
         root: PathBuf,
     },
-    /// The run is live and must not be.
+    /// The run is live, which the operation forbids.
     #[error("run {run_id} is live")]
     Live {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// The run cannot be woken.
     #[error("run {run_id} {reason}")]
     NotWoken {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Why not.
+        /// Reason, as a predicate of the run.
         reason: &'static str,
     },
     /// The run coordinates no agents.
     #[error("run {run_id} coordinates no agents, and was not handed over")]
     NotCoordinated {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
     },
     /// The run did not end in time.
     #[error("run {run_id} is still {status} after {waited_ms} ms")]
     StillLive {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
         /// Its status.
         status: &'static str,
-        /// How long was waited.
+        /// Time waited, in milliseconds.
         waited_ms: u64,
     },
     /// A run that a coordinator started was removed.
     #[error("run {child}, which was the step {step:?} below run {run_id}, was removed")]
     ChildRemoved {
-        /// The coordinator that was to be read with all of its runs.
+        /// The coordinator to be read with all its descendants.
         run_id: RunId,
-        /// The key of the step.
+        /// Key of the step.
         step: String,
-        /// The run that is not there.
+        /// The removed run.
         child: RunId,
     },
-    /// A run of another machine.
+    /// The run is supervised on another machine.
     #[error("run {run_id} is supervised on {host}, not on this machine")]
     Elsewhere {
-        /// Which run.
+        /// Id of the run.
         run_id: RunId,
-        /// Where.
+        /// Name of that machine.
         host: String,
     },
-    /// A question to a person cannot be answered like this.
+    /// A question to a person cannot be answered in this way.
     #[error(transparent)]
     Unanswerable(#[from] crate::people::Unanswerable),
     /// The system has no randomness to give.
     #[error("the system gives no randomness: {reason}")]
     Randomness {
-        /// What it says.
+        /// Message of the system.
         reason: String,
     },
-    /// A file or a process.
+    /// A file or process operation failed.
     #[error("cannot {doing} {path}", path = path.display())]
     Io {
-        /// What was tried.
+        /// The operation, as a verb.
         doing: &'static str,
-        /// With what.
+        /// Path of the file, or name of the object.
         path: PathBuf,
-        /// Why it failed.
+        /// Cause.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl Error {
-    /// Everything that is wrong with a file that somebody wrote, where that is what it is about.
+    /// Returns all problems of a file that a user wrote, if the error is about such a file.
     pub fn file_problems(&self) -> Option<&[errand_api::agent_file::Problems]> {
         if let Self::Prices(problems) = self {
             return Some(std::slice::from_ref(problems));
@@ -272,7 +272,7 @@ impl Error {
         None
     }
 
-    /// The same, about an agent that another one names.
+    /// Wraps the error as one of an agent that another one names.
     #[must_use]
     pub fn of_member(self, agent: &str) -> Self {
         Self::Member { agent: agent.to_owned(), source: Box::new(self) }

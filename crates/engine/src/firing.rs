@@ -1,4 +1,4 @@
-//! A run of a registered agent that no person asks for: a schedule's slot, a request to a hook.
+//! A run of a registered agent that is fired by a schedule's slot or by a request to a hook.
 
 use std::collections::BTreeMap;
 
@@ -10,29 +10,29 @@ use errand_store::DocumentWrite;
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::{Engine, Error, agents};
 
-/// A run that is to be.
+/// A run to be fired.
 #[derive(Clone, Debug)]
 pub(crate) struct Firing {
-    /// Whose.
+    /// Namespace of the run.
     pub(crate) namespace: Option<String>,
     /// `name`, or `name@version`.
     pub(crate) agent: String,
-    /// Why.
+    /// Cause of the run.
     pub(crate) trigger: Trigger,
-    /// What the agent is given; `None`: nothing, the run is a heartbeat.
+    /// Input of the agent; `None` for a heartbeat without input.
     pub(crate) input: Option<Vec<u8>>,
-    /// Labels; they win over the agent's.
+    /// Labels, which override the agent's.
     pub(crate) labels: BTreeMap<String, String>,
-    /// The conversation it belongs to, as the namespace calls it.
+    /// Session that it belongs to, as the namespace names it.
     pub(crate) session_id: Option<String>,
 }
 
 impl Firing {
-    /// Checks it as far as that can be done without a worker.
+    /// Checks everything that can be checked without a worker.
     ///
     /// # Errors
     ///
-    /// [`agents::Error::NotFound`], [`Error::InputSchema`], and whatever else is wrong with it.
+    /// [`agents::Error::NotFound`], [`Error::InputSchema`], and other errors of agent and input.
     pub(crate) async fn check(&self, engine: &Engine) -> Result<Submission, Error> {
         let (name, version) = agents::split_reference(&self.agent);
         let namespace = self.namespace.as_deref();
@@ -51,7 +51,7 @@ impl Firing {
             session_turn: session_id.as_ref().map(|_| OnBusy::Enqueue),
             session_id,
             detached: true,
-            // Where the runs of a server begin: beside its registry.
+            // Runs of a server start in the folder that contains its registry.
             cwd: root.parent().unwrap_or(root).display().to_string(),
             namespace: self.namespace.clone(),
             placement: Some(Placement::default()),
@@ -73,18 +73,18 @@ impl Firing {
     }
 }
 
-/// Whether a text can be a session of a namespace's own: with a slash in it, it could be taken for
-/// one of another namespace.
+/// Returns true if a text can name a session of a namespace: with a slash in it, it could mean one
+/// of another namespace.
 pub(crate) fn is_session(text: &str) -> bool {
     crate::wishes::is_name(text) && !text.contains('/')
 }
 
-/// Whether something else stands where a change was to be made: somebody was faster.
+/// Returns true if another process changed the document first.
 pub(crate) const fn is_changed(error: &Error) -> bool {
     matches!(error, Error::Store(errand_store::Error::DocumentChanged { .. }))
 }
 
-/// The one document of a kind, as it is written.
+/// Returns the write of a document.
 pub(crate) fn put(
     (kind, namespace, key): (errand_store::DocumentKind, Option<&str>, String),
     body: &impl serde::Serialize,
@@ -96,8 +96,8 @@ pub(crate) fn put(
     DocumentWrite { kind, namespace: namespace.map(str::to_owned), key, expect, change }
 }
 
-/// Whether a text can be the name of a schedule or a hook: 1 to 63 of `a-z 0-9 - _ .`, beginning
-/// with a letter or digit.
+/// Returns true if a text can be the name of a schedule or a hook: 1 to 63 of `a-z 0-9 - _ .`,
+/// beginning with a letter or digit.
 pub(crate) fn is_name(text: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     text.len() <= 63

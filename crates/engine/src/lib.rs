@@ -1,4 +1,5 @@
-//! Turns decisions into deeds: admission, supervision, reconciliation, services.
+//! Engine: carries out the model's decisions by admission, supervision, reconciliation and
+//! services.
 //!
 //! Deliberately absent: SQL, HTTP routes, the terminal, the process's environment.
 

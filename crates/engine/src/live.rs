@@ -1,9 +1,7 @@
-//! What an agent says, at once, for whoever watches in this process.
+//! Output of agents in this process, broadcast as it is produced.
 //!
-//! A journal keeps the parts of an output in batches; who watches a run hears each part as it comes,
-//! before it is durable. Nothing is kept here, and nothing is rendered while nobody watches.
-//!
-//! Deliberately absent: other processes. They have the journal.
+//! A journal stores an output in batches; a watcher of a run gets each part at once, before it is
+//! durable. Nothing is stored here, and nothing is rendered without a watcher.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,26 +11,26 @@ use errand_agent::process::Watcher;
 use errand_model::RunId;
 use tokio::sync::broadcast;
 
-/// Parts that whoever watches may be behind before some are missed: a second of a fast model.
+/// Parts that a watcher may be behind before it misses some: a second of a fast model.
 const BACKLOG: usize = 1_024;
-/// What was printed is passed on in pieces of this size, so that a backlog of them stays small.
+/// Size of the pieces of printed output, so that a backlog of them stays small.
 const LOG_PIECE_BYTES: usize = 8 * 1_024;
 
-/// What an agent just said.
+/// A part of an agent's output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LivePart {
-    /// A part of its output's text. An `output.delta` with it follows in the journal.
+    /// A part of the output's text. An `output.delta` with it follows in the journal.
     Output {
-        /// Which attempt says it.
+        /// Number of the attempt.
         attempt: u32,
-        /// Where it begins in the text of its attempt, in bytes of UTF-8.
+        /// Offset in the text of its attempt, in bytes of UTF-8.
         offset: u64,
         /// The text, with secrets masked.
         text: Arc<str>,
     },
-    /// What it printed. The log has it too.
+    /// Printed bytes. The log has them too.
     Log {
-        /// Which attempt printed it.
+        /// Number of the attempt.
         attempt: u32,
         /// `stdout` or `stderr`.
         stream: &'static str,
@@ -41,14 +39,14 @@ pub enum LivePart {
     },
 }
 
-/// Who watches which runs.
+/// Watchers by run.
 #[derive(Debug, Default)]
 pub struct Live {
     watched: Mutex<HashMap<RunId, broadcast::Sender<LivePart>>>,
 }
 
 impl Live {
-    /// Hears what a run's agent says from now on, if it runs in this process.
+    /// Subscribes to the output of a run's agent from now on, if it runs in this process.
     pub fn watch(self: &Arc<Self>, run_id: &RunId) -> LiveWatch {
         let mut watched = self.watched();
         let sender =
@@ -56,10 +54,10 @@ impl Live {
         LiveWatch { parts: sender.subscribe(), live: Arc::clone(self), run_id: run_id.clone() }
     }
 
-    /// Tells whoever watches.
+    /// Sends a part to the watchers of a run.
     pub(crate) fn say(&self, run_id: &RunId, part: impl FnOnce() -> LivePart) {
         if let Some(sender) = self.watched().get(run_id) {
-            // Nobody may be left.
+            // The last watcher may have gone.
             drop(sender.send(part()));
         }
     }
@@ -69,10 +67,10 @@ impl Live {
     }
 }
 
-/// Hears one run, until it is dropped.
+/// Subscription to one run, until it is dropped.
 #[derive(Debug)]
 pub struct LiveWatch {
-    /// What is said. A receiver that lags has missed some: the journal has the output.
+    /// Parts of the output. A receiver that lags has missed some: the journal has the output.
     pub parts: broadcast::Receiver<LivePart>,
     live: Arc<Live>,
     run_id: RunId,
@@ -87,7 +85,7 @@ impl Drop for LiveWatch {
     }
 }
 
-/// Passes on what one attempt prints.
+/// Broadcasts the printed output of one attempt.
 #[derive(Debug)]
 pub(crate) struct Printed {
     pub(crate) live: Arc<Live>,
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_made_or_kept_for_a_run_that_nobody_watches() {
+    fn no_part_is_rendered_or_stored_for_a_run_without_watchers() {
         let live = Arc::new(Live::default());
         let run_id = RunId::new(Timestamp::from_millis(1), 1);
         live.say(&run_id, || unreachable!("nobody watches"));

@@ -1,7 +1,7 @@
-//! What a run printed, as bytes for somebody else: the lines of its log, in its own format.
+//! Reader of a run's log for other programs, in the log's own format.
 //!
-//! Read as they are asked for, so that whoever reads slowly makes nobody wait and nothing grow. Where
-//! a run's agent may be on another machine, what is read is a copy ([`crate::logs`]).
+//! The log is read on demand, so that a slow reader delays nobody and nothing grows. If a run's
+//! agent may be on another machine, a copy is read ([`crate::logs`]).
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -16,19 +16,19 @@ use tokio::time::timeout;
 
 use crate::{Engine, Error, logs, reconcile};
 
-/// Lines are handed on in pieces of about this size.
+/// Approximate size of the pieces in which lines are returned.
 const PIECE_BYTES: usize = 64 * 1024;
-/// A log that is followed is looked at this often even if nothing changes: its run may be over.
+/// Interval at which a followed log is checked even without a change: its run may be over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Which lines are wanted.
+/// Selection of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// Only that many from the end.
+    /// Only the last lines, this many.
     pub tail: Option<usize>,
     /// Only lines written at this time or later.
     pub since: Option<Timestamp>,
-    /// Whether `tail` counts only what the agent printed. Other lines are handed on all the same.
+    /// True if `tail` counts only the agent's output. Other lines are returned all the same.
     pub output_only: bool,
 }
 
@@ -40,17 +40,17 @@ pub struct Log {
     reader: Reader,
     form: Form,
     watch: Option<Watch>,
-    /// Whether it goes on until the run is over.
+    /// True if the log is followed until the run is over.
     is_following: bool,
     has_ended: bool,
 }
 
 impl Log {
-    /// Opens the log of a run; one that has none yet is empty.
+    /// Opens the log of a run; a run without a log has an empty one.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or be had from where it is.
+    /// If the log cannot be read, or not be fetched from another machine.
     pub async fn open(engine: &Engine, run: &Run, lines: Lines) -> Result<Self, Error> {
         let path = logs::settled(engine, run).await?;
         let counted = if lines.output_only { Counted::Output } else { Counted::All };
@@ -59,8 +59,8 @@ impl Log {
         Ok(Self::of(engine, run, reader))
     }
 
-    /// Opens the log of a run behind its first `place` bytes; where it has no more than that, at its
-    /// end. Segments that were dropped since do not count any more.
+    /// Opens the log of a run behind its first `place` bytes, or at its end if it is shorter. Bytes
+    /// of dropped segments are not counted.
     ///
     /// # Errors
     ///
@@ -78,20 +78,20 @@ impl Log {
         Self { engine, run_id, reader, form, watch, is_following: false, has_ended: true }
     }
 
-    /// The same, byte by byte. Of the lines that are wanted, the first is where it begins: none is
-    /// left out behind it.
+    /// Returns the log in its own bytes. The selection then only sets the beginning: no line behind
+    /// it is left out.
     #[must_use]
     pub const fn byte_by_byte(mut self) -> Self {
         self.form = Form::AsWritten;
         self
     }
 
-    /// Where in the whole log the next byte is.
+    /// Returns the offset of the next byte in the whole log.
     pub fn place(&self) -> u64 {
         logs::begins_at(&self.engine, &self.run_id).saturating_add(self.reader.place())
     }
 
-    /// The same, going on until the run is over.
+    /// Returns the log followed until the run is over.
     #[must_use]
     pub fn following(mut self) -> Self {
         self.watch = Watch::new().ok();
@@ -99,7 +99,7 @@ impl Log {
         self
     }
 
-    /// The next lines; `None` where the log ends for good.
+    /// Returns the next lines; `None` at the final end of the log.
     ///
     /// # Errors
     ///
@@ -115,7 +115,7 @@ impl Log {
             if self.has_ended {
                 return Ok(None);
             }
-            // Looked at before the log is read for the last time: nothing is left out.
+            // Checked before the log is read for the last time, so that nothing is missed.
             self.has_ended = self.is_over().await?;
             if !self.has_ended {
                 match &mut self.watch {
@@ -126,21 +126,21 @@ impl Log {
         }
     }
 
-    /// Watched before it is read: nothing can be written in between unnoticed.
+    /// Watches the file before it is read, so that no write is missed.
     fn watch_files(&mut self) {
         if let Some(watch) = &mut self.watch
             && watch.file(self.reader.path()).is_err_and(|it| it.kind() != io::ErrorKind::NotFound)
         {
-            // What cannot be watched is looked at now and then.
+            // A file that cannot be watched is polled.
             self.watch = None;
         }
     }
 
-    /// Whether nothing more is written; if so, all that was is there to be read.
+    /// Returns true if the run is over; its whole log can then be read.
     async fn is_over(&self) -> Result<bool, Error> {
         let Some(stored) = self.engine.store().load(&self.run_id).await? else { return Ok(true) };
         let stored = reconcile::reconcile(&self.engine, stored).await?;
-        // What another machine wrote is brought here, too.
+        // Fetches the rest of a log written on another machine, too.
         logs::settled(&self.engine, &stored.run).await?;
         Ok(stored.run.status.is_terminal())
     }
@@ -178,29 +178,29 @@ impl Log {
     }
 }
 
-/// What is handed on.
+/// Form of the returned lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
-    /// Each line of output once, put together from its parts.
+    /// Each line of output once, joined from its parts.
     Lines,
-    /// The bytes of the log: whoever counts them knows where to go on.
+    /// The bytes of the log: a reader that counts them knows where to continue.
     AsWritten,
 }
 
-/// All of a log, byte by byte, as its files have it.
+/// A whole log in its own bytes.
 #[derive(Debug)]
 pub struct Whole {
-    /// The oldest first, each with its length.
+    /// Segments, the oldest first, each with its length.
     segments: Vec<(File, u64)>,
     size_bytes: u64,
 }
 
 impl Whole {
-    /// Opens the log of a run as it is now; one that has none is empty.
+    /// Opens the log of a run as it is now; a run without a log has an empty one.
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
+    /// If the log cannot be read.
     pub async fn open(engine: &Engine, run: &Run) -> Result<Self, Error> {
         let path = logs::settled(engine, run).await?;
         let mut paths: Vec<_> = older(&path).into_iter().rev().map(|(_, path)| path).collect();
@@ -215,16 +215,16 @@ impl Whole {
         Ok(whole)
     }
 
-    /// How long it is.
+    /// Returns the length in bytes.
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// Bytes from `offset` on, at most `limit`; empty at the end.
+    /// Returns bytes from `offset` on, at most `limit`; empty at the end.
     ///
     /// # Errors
     ///
-    /// If it cannot be read.
+    /// If the log cannot be read.
     pub fn read(&mut self, offset: u64, limit: usize) -> io::Result<Vec<u8>> {
         let mut before = 0;
         for (file, size_bytes) in &mut self.segments {

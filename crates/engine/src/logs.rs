@@ -1,7 +1,7 @@
-//! The log of a run, wherever its agent runs.
+//! Shared log of a run, for workers on several machines.
 //!
-//! On one machine it is a file of the registry. Where workers are on many, what is written is carried
-//! to the shared log a little later, and whoever reads brings a copy of that up to date first.
+//! On one machine the log is a file of the registry. With workers on several machines, its writer
+//! sends it to the shared log a little later, and a reader first updates its local copy of that.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -20,30 +20,31 @@ use tokio::time::Instant;
 
 use crate::{Engine, Error};
 
-/// How far a shared log may be behind.
+/// Interval at which a writer sends to the shared log.
 const CARRY_EVERY: Duration = Duration::from_millis(500);
-/// How long the end of an attempt waits for the rest of its log to be carried.
+/// Longest time for which the end of an attempt waits for the rest of its log to be sent.
 const FINISH_WITHIN: Duration = Duration::from_secs(5);
-/// Parts that are read at once.
+/// Parts read at once.
 const PARTS: u32 = 32;
-/// How long after a run's end the last part of its log may come: its worker carries it at once.
+/// Longest time after a run's end in which the last part of its log may arrive: its worker sends it
+/// at once.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// Between two looks for it.
+/// Interval of looks for the last part.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// What follows the run's id in the name of a copy.
+/// Extension of a copy's name, behind the run's id.
 const COPY: &str = "shared.log";
-/// The same of the file beside it that says where in the log it begins.
+/// Ending of the name of the file beside a copy that holds the copy's offset in the log.
 const BEGINNING: &str = ".shared.begins";
-/// What is shared is asked for what is new this often at most, however many follow a log.
+/// Shortest interval at which the shared log is queried, however many readers follow it.
 const ASK_EVERY: Duration = Duration::from_millis(150);
-/// A copy that nobody looked at for so long is removed.
+/// A copy that was not read for this long is removed.
 const IDLE: Duration = Duration::from_hours(1);
-/// The moment of the call, as the operating system writes it down.
+/// Time of the call, taken by the operating system.
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-/// Where the line is looked for with which an attempt ends.
+/// Bytes at the end of a log that are searched for the last line of an attempt.
 const TAIL_BYTES: u64 = 4 * 1024;
 
-/// Carries what an attempt writes to the shared log.
+/// Sends the log of an attempt to the shared log.
 #[derive(Debug)]
 pub(crate) struct Carrier {
     engine: Engine,
@@ -56,14 +57,14 @@ pub(crate) struct Carrier {
 
 #[derive(Debug)]
 struct Sent {
-    /// Where the next part begins; `None`: not asked yet.
+    /// Offset of the next part; `None` before it was queried.
     offset: Option<u64>,
-    /// Taken, and not carried yet.
+    /// Bytes taken from the log but not sent yet.
     left: Vec<u8>,
 }
 
 impl Carrier {
-    /// For an attempt of a run; `None` where nothing is shared.
+    /// Returns the carrier for an attempt of a run; `None` if there is no shared log.
     pub(crate) fn of(
         engine: &Engine,
         (run_id, attempt): (&RunId, u32),
@@ -75,7 +76,7 @@ impl Carrier {
         Some(Self { engine, shared, run_id, attempt, copy, sent })
     }
 
-    /// Carries again and again, until it is dropped.
+    /// Sends again and again, until it is dropped.
     pub(crate) async fn keep_on(self: Arc<Self>) {
         loop {
             tokio::time::sleep(CARRY_EVERY).await;
@@ -83,21 +84,21 @@ impl Carrier {
         }
     }
 
-    /// Carries the rest. What takes too long goes on beside whatever comes next.
+    /// Sends the rest. A slow send goes on in the background.
     pub(crate) async fn finish(self: Arc<Self>) {
         drop(tokio::time::timeout(FINISH_WITHIN, self.carry()).await);
     }
 
-    /// Carries what was written until now. The place it goes to may be away: the thread that
-    /// supervises agents does not wait for it.
+    /// Sends everything written so far. The database may be away: the thread that supervises agents
+    /// does not block.
     async fn carry(self: &Arc<Self>) {
         let (carrier, mut carrying) = (Arc::clone(self), JoinSet::new());
         carrying.spawn_blocking(move || carrier.carry_now());
-        // A panic there was reported there.
+        // The panic hook has reported a panic of the task.
         drop(carrying.join_next().await);
     }
 
-    /// What cannot be carried is kept for the next time.
+    /// Sends everything written so far. Bytes that cannot be sent are kept for the next time.
     fn carry_now(&self) {
         let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
         sent.left.extend(self.copy.take());
@@ -122,12 +123,12 @@ impl Carrier {
     }
 }
 
-/// The file that has the log of a run, up to date: the registry's own, or a copy of the shared one.
-/// Blocks its caller: see [`up_to_date`].
+/// Returns the file with the up-to-date log of a run: the registry's own, or a copy of the shared
+/// one. Blocks its caller: see [`up_to_date`].
 ///
 /// # Errors
 ///
-/// If what is shared cannot be reached, or the copy cannot be written.
+/// If the shared log cannot be reached, or the copy cannot be written.
 pub fn path(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Error> {
     let own = engine.registry().run_log(run_id);
     let Some(shared) = engine.store().shared_logs() else { return Ok(own) };
@@ -136,7 +137,7 @@ pub fn path(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Error> {
     Ok(copy)
 }
 
-/// [`path`], for those who have others to serve meanwhile.
+/// Returns [`path`] without blocking the thread.
 ///
 /// # Errors
 ///
@@ -151,8 +152,8 @@ pub async fn up_to_date(engine: &Engine, run_id: &RunId) -> Result<PathBuf, Erro
     brought.map_err(|error| Error::io("write the copy of", own)(io::Error::other(error)))?
 }
 
-/// [`up_to_date`], for those who want all of a log that ends: what is carried there a moment after
-/// the run is over is waited for, at most for two seconds.
+/// Returns [`up_to_date`] with the end of the log of a run that is over: waits up to two seconds
+/// for the last part, which arrives a moment after the run's end.
 ///
 /// # Errors
 ///
@@ -164,7 +165,7 @@ pub async fn settled(engine: &Engine, run: &Run) -> Result<PathBuf, Error> {
     if engine.store().shared_logs().is_none() {
         return Ok(path);
     }
-    // The end was written down by another machine's clock.
+    // Another machine's clock may have recorded the end.
     let deadline = Instant::now() + LAST_WORD;
     let is_due = || engine.now().since(ended_at) < LAST_WORD && Instant::now() < deadline;
     while is_due() && !has_end(&path, attempt) {
@@ -174,7 +175,8 @@ pub async fn settled(engine: &Engine, run: &Run) -> Result<PathBuf, Error> {
     Ok(path)
 }
 
-/// Where in the log the file of [`path`] begins: not at 0 where the oldest bytes are forgotten.
+/// Returns the offset in the log at which the file of [`path`] begins: above 0 if the oldest bytes
+/// were dropped.
 pub(crate) fn begins_at(engine: &Engine, run_id: &RunId) -> u64 {
     if engine.store().shared_logs().is_none() {
         return 0;
@@ -187,7 +189,7 @@ fn last_number(text: &str) -> u64 {
     text.lines().last().and_then(|at| at.parse().ok()).unwrap_or(0)
 }
 
-/// Whether the line with which that attempt ends is among the last ones.
+/// Returns true if the last line of that attempt is at the end of the file.
 fn has_end(path: &Path, attempt: u32) -> bool {
     let read = || {
         let mut file = File::open(path)?;
@@ -201,24 +203,24 @@ fn has_end(path: &Path, attempt: u32) -> bool {
     read().is_ok_and(|tail| memchr::memmem::find(&tail, line.as_bytes()).is_some())
 }
 
-/// Says something in the log of a run that nobody here carries out.
+/// Writes a line to the log of a run that no process here runs.
 pub(crate) fn note(engine: &Engine, run_id: &RunId, attempt: u32, text: &str) {
     let Ok(log) = Writer::open(&engine.registry().run_log(run_id)) else { return };
     let Some(shared) = engine.store().shared_logs() else { return log.system(text) };
     let copy = Arc::new(Copy::default());
     log.copied_to(Arc::clone(&copy)).system(text);
-    // Without it nothing is lost but the line.
+    // A failure loses only this line.
     if let Ok(offset) = shared.end(run_id) {
         let part = LogPart { attempt, at: engine.now(), offset, bytes: copy.take() };
         drop(shared.append(run_id, part));
     }
 }
 
-/// Removes what is here of a log that is kept elsewhere.
+/// Removes the local copy of a shared log.
 ///
 /// # Errors
 ///
-/// Whatever keeps a file from being removed.
+/// If a file cannot be removed.
 pub(crate) fn forget(registry: &Registry, run_id: &RunId) -> io::Result<()> {
     let copy = copy_of(&registry.run_log(run_id));
     let beginning = beginning_of(&copy);
@@ -230,30 +232,31 @@ pub(crate) fn forget(registry: &Registry, run_id: &RunId) -> io::Result<()> {
     gone(&beginning)
 }
 
-/// The copy of a shared log, beside the place of a log of one's own.
+/// Returns the path of the copy of a shared log, beside that of an own log.
 fn copy_of(own: &Path) -> PathBuf {
     own.with_extension(COPY)
 }
 
-/// The file that says where in the log its copy begins. Whoever holds its lock writes both.
+/// Returns the path of the file that holds the copy's offset in the log. The holder of its lock
+/// writes both.
 fn beginning_of(copy: &Path) -> PathBuf {
     copy.with_extension("begins")
 }
 
-/// Keeps the file of [`path`] up to date for as long as it is polled; does nothing where the log is
+/// Keeps the file of [`path`] up to date for as long as it is polled; does nothing if the log is
 /// the registry's own.
 pub async fn keep_up(engine: &Engine, run_id: &RunId) {
     if engine.store().shared_logs().is_none() {
         return std::future::pending().await;
     }
     loop {
-        // What cannot be reached now may be later.
+        // A shared log that cannot be reached may be back at the next try.
         drop(up_to_date(engine, run_id).await);
         tokio::time::sleep(CARRY_EVERY).await;
     }
 }
 
-/// Removes copies that nobody looked at for an hour: who asks again gets another one.
+/// Removes copies that were not read for an hour; the next reader makes a new one.
 ///
 /// # Errors
 ///
@@ -268,7 +271,8 @@ pub fn sweep(engine: &Engine) -> io::Result<()> {
         if beginning.as_os_str().as_encoded_bytes().ends_with(BEGINNING.as_bytes()) {
             let locked = locked(&beginning)?;
             if looked_at(&locked)?.is_none_or(|at| engine.now().since(at) >= IDLE) {
-                // This one last: as long as it is there, who waits for its lock waits for the right one.
+                // The locked file goes last: as long as it exists, waiters for its lock wait for
+                // the right one.
                 gone(&beginning.with_extension("log"))?;
                 gone(&beginning)?;
             }
@@ -284,14 +288,13 @@ fn gone(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Opens the file that says where a copy begins, and waits for its lock: of two who do so at once, one
-/// waits for the other.
+/// Opens the file that holds a copy's offset, and locks it, waiting for a holder of the lock.
 fn locked(beginning: &Path) -> io::Result<File> {
     loop {
         let file = appended(beginning)?;
         flock(&file, FlockOperation::LockExclusive)?;
         let (held, found) = (file.metadata()?, std::fs::metadata(beginning));
-        // It may have been removed while its lock was waited for.
+        // The file may have been removed while its lock was waited for.
         if found.is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino())) {
             return Ok(file);
         }
@@ -302,14 +305,14 @@ fn appended(path: &Path) -> io::Result<File> {
     File::options().read(true).append(true).create(true).mode(0o600).open(path)
 }
 
-/// When a copy was last brought up to date; `None`: it never was.
+/// Returns the time of a copy's last update; `None` if there was none.
 fn looked_at(beginning: &File) -> io::Result<Option<Timestamp>> {
     let found = beginning.metadata()?;
     let millis = found.mtime().saturating_mul(1_000).saturating_add(found.mtime_nsec() / 1_000_000);
     Ok((found.len() > 0).then(|| Timestamp::from_millis(millis)))
 }
 
-/// Brings a copy up to date, unless somebody just did: many may follow one log.
+/// Updates a copy, unless it was just updated: many readers may follow one log.
 fn bring(
     shared: &dyn SharedLogs,
     run_id: &RunId,
@@ -332,8 +335,8 @@ fn bring(
     futimens(&beginning, &times).map_err(|error| failed()(error.into()))
 }
 
-/// Appends what is new to a copy. One behind which bytes are forgotten by now is begun anew, as
-/// another file: whoever reads the old one goes on to it.
+/// Appends new parts to a copy. If the log has dropped bytes that the copy lacks, the copy is begun
+/// anew as another file: a reader of the old one continues there.
 fn append_new(
     shared: &dyn SharedLogs,
     run_id: &RunId,
@@ -351,7 +354,7 @@ fn append_new(
         let parts = shared.read(run_id, at, PARTS)?;
         let Some(first) = parts.first() else { return Ok(()) };
         if first.offset > at {
-            // Whoever dies between these steps leaves an empty copy, which is begun anew again.
+            // A crash between these steps leaves an empty copy, which is begun anew.
             std::fs::remove_file(copy).map_err(failed())?;
             begins_at = first_line(first);
             beginning.write_all(format!("{begins_at}\n").as_bytes()).map_err(failed())?;
@@ -374,7 +377,7 @@ fn append_new(
     }
 }
 
-/// Where the first line begins in a part that may begin within one.
+/// Returns the offset of the first line that begins in a part.
 fn first_line(part: &LogPart) -> u64 {
     let line = memchr::memchr(b'\n', &part.bytes).map_or(part.bytes.len(), |end| end + 1);
     part.offset.saturating_add(u64::try_from(line).unwrap_or(0))
@@ -393,7 +396,7 @@ mod tests {
     use super::*;
     use crate::{Inner, Surroundings};
 
-    /// A place for logs that is away until it is told.
+    /// A shared log that blocks until a message arrives.
     #[derive(Debug)]
     struct Away {
         asked: UnboundedSender<()>,
@@ -443,7 +446,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_for_logs_that_is_away_keeps_nobody_waiting() {
+    async fn a_blocked_shared_log_does_not_block_the_supervising_thread() {
         let folder = tempfile::tempdir().unwrap();
         let (asked, mut is_asked) = tokio::sync::mpsc::unbounded_channel();
         let (comes_back, back) = mpsc::channel();
@@ -463,7 +466,7 @@ mod tests {
             sent: Mutex::new(Sent { offset: None, left: Vec::new() }),
         });
         let supervises = async {
-            // On the same thread, while the log is being carried.
+            // Runs on the same thread while the log is being sent.
             is_asked.recv().await.unwrap();
             comes_back.send(()).unwrap();
         };
@@ -472,7 +475,7 @@ mod tests {
         assert!(String::from_utf8_lossy(&parts[0].bytes).contains("said"), "{parts:?}");
     }
 
-    /// The newest parts of a log; older ones are forgotten.
+    /// A shared log that has dropped older parts.
     #[derive(Debug, Default)]
     struct Kept(Mutex<Vec<LogPart>>);
 
@@ -511,7 +514,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_each_line_once_and_begins_anew_at_a_line_where_older_ones_are_forgotten() {
+    fn a_log_copy_has_each_line_once_and_restarts_at_a_line_after_dropped_parts() {
         let folder = tempfile::tempdir().unwrap();
         let copy = folder.path().join("one.shared.log");
         let run_id: RunId = "01234567890123456789".parse().unwrap();
@@ -521,7 +524,7 @@ mod tests {
             let part = LogPart { attempt: 1, at: Timestamp::default(), offset, bytes };
             shared.append(&run_id, part).unwrap();
         };
-        // Long after the copy was looked at last: the files have the time of the machine.
+        // Long after the copy's last update: files have the machine's time.
         let later = Timestamp::from_millis(4_102_444_800_000);
         let check = |expect: &str| {
             for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Documents that people name within a namespace: looked at by name, and removed.
+//! Documents with a name that users choose within a namespace: list and removal.
 
 use errand_store::{
     Document, DocumentChange, DocumentKind, DocumentOrder, DocumentQuery, DocumentWrite, Expect,
@@ -7,7 +7,7 @@ use errand_store::{
 
 use crate::{Engine, Error};
 
-/// The documents of a namespace, by name: those after `after`, at most `limit`.
+/// Lists the documents of a namespace by name: those after `after`, at most `limit`.
 ///
 /// # Errors
 ///
@@ -30,7 +30,7 @@ pub(crate) async fn list(
     Ok(engine.store().documents(&query).await?)
 }
 
-/// Removes a document that is of that revision. `false`: it was changed since.
+/// Removes a document if it has that revision. Returns false if it was changed since.
 ///
 /// # Errors
 ///

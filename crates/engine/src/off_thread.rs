@@ -1,15 +1,15 @@
-//! File system work away from the threads that serve.
+//! File system work on other threads than those that serve.
 //!
-//! A server has one thread for all its clients: one slow disk, or one large workspace, must not keep
-//! the others waiting.
+//! A server has one thread for all its clients: a slow disk, or a large workspace, must not delay
+//! the others.
 
 use crate::Error;
 
-/// Does blocking `work` on a thread of its own, and waits for it.
+/// Runs blocking `work` on a thread of its own, and waits for it.
 ///
 /// # Errors
 ///
-/// As `work`; [`Error::Closed`] if this process ends meanwhile.
+/// Errors of `work`; [`Error::Closed`] if this process ends meanwhile.
 pub(crate) async fn off_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {

@@ -1,8 +1,8 @@
-//! Parcels for workers on other machines.
+//! Parcels shared with workers on other machines.
 //!
-//! A parcel is shared as what it is made of: its manifest, which has the parcel's digest for a name,
-//! its definition, and its files, each a blob of its own. What two versions of an agent have in common
-//! is there once.
+//! A parcel is shared in parts: its manifest, whose name is the parcel's digest, its definition,
+//! and its files, each as a blob. Parts that two versions of an agent have in common are stored
+//! once.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -14,17 +14,17 @@ use errand_store::{BlobError, SharedBlobs};
 
 use crate::{Engine, Error};
 
-/// Shares a parcel, if machines share anything here. One that is shared already is left alone.
+/// Shares a parcel if the store shares blobs. One that is shared already is left alone.
 ///
 /// # Errors
 ///
-/// If it cannot be read, or what is shared cannot be reached.
+/// If the parcel cannot be read, or the shared blobs cannot be reached.
 pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
     if engine.is_shared(&parcel.digest) {
         return Ok(());
     }
-    // Those that it names by path are there before it is.
+    // Parcels that it names come first.
     for digest in parcel.agent.named_agents().filter_map(|member| member.digest.as_ref()) {
         share(engine, &open(engine, digest)?)?;
     }
@@ -34,14 +34,14 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
         Content::Link { .. } => None,
     });
     names.extend(contents.clone().map(|(digest, _)| digest.clone()));
-    // All of it is renewed: nothing names it yet, and it may have been shared long ago.
+    // All parts are renewed: nothing names them yet, and they may have been shared long ago.
     let found = shared.touch(&names)?;
     for (digest, path) in contents.filter(|(digest, _)| !found.contains(*digest)) {
         let path = files.join(path);
         let mut from = File::open(&path).map_err(Error::io("read", path))?;
         shared.put(digest, &mut from)?;
     }
-    // The manifest goes last: where it is, all of the parcel is.
+    // The manifest goes last: if it is there, the whole parcel is.
     for name in [parcel::DEFINITION, parcel::MANIFEST] {
         let path = parcel.path.join(name);
         let bytes = std::fs::read(&path).map_err(Error::io("read", path))?;
@@ -51,22 +51,22 @@ pub(crate) fn share(engine: &Engine, parcel: &Parcel) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens a parcel, wherever it was packed.
+/// Opens a parcel, fetching it if it was packed on another machine.
 ///
 /// # Errors
 ///
-/// As [`fetch`]; if it is not here and nobody shared it.
+/// As [`fetch`]; if the parcel is neither here nor shared.
 pub(crate) fn open(engine: &Engine, digest: &Digest) -> Result<Parcel, Error> {
     fetch(engine, digest)?;
     Ok(parcel::open(&engine.registry().parcels(), digest)?)
 }
 
-/// Puts a parcel in its place here that was shared elsewhere. One that is here is left alone, and so
-/// is one that nobody shared: whoever opens it says what is missing.
+/// Copies a shared parcel to this machine. One that is here is left alone; one that is not shared
+/// is no error here: opening it fails.
 ///
 /// # Errors
 ///
-/// If what is shared cannot be reached or is damaged, or the parcel cannot be written.
+/// If the shared blobs cannot be reached or are damaged, or the parcel cannot be written.
 pub(crate) fn fetch(engine: &Engine, digest: &Digest) -> Result<(), Error> {
     let Some(shared) = engine.store().shared_blobs() else { return Ok(()) };
     let parcels = engine.registry().parcels();

@@ -1,4 +1,4 @@
-//! Payloads: what is short stays in the event, what is long goes to the blob store.
+//! Payloads: short ones stay in the event, long ones go to the blob store.
 
 pub(crate) mod large;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::Error;
 
-/// The payload that holds exactly `bytes`.
+/// Returns the payload that holds exactly `bytes`.
 ///
 /// # Errors
 ///
@@ -29,7 +29,7 @@ pub fn from_bytes(blobs: &Blobs, bytes: Vec<u8>) -> Result<Payload, Error> {
     })
 }
 
-/// The payload that holds the document `value`.
+/// Returns the payload that holds the document `value`.
 ///
 /// # Errors
 ///
@@ -42,7 +42,7 @@ pub fn from_json(blobs: &Blobs, value: Value) -> Result<Payload, Error> {
     Ok(Payload::Json(value))
 }
 
-/// The bytes that an agent is given for `payload`.
+/// Returns the bytes that an agent gets for `payload`.
 ///
 /// # Errors
 ///
@@ -58,11 +58,11 @@ pub fn to_bytes(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// The bytes that an agent is given for the JSON value `value` as its input: a string is given as its
-/// text, any other document as its canonical text.
+/// Returns the bytes that an agent gets for the JSON value `value` as its input: the text of a
+/// string, the canonical text of any other document.
 ///
-/// The one rule for all ways in: HTTP, gRPC, hooks, schedules, other agents' outputs, items and
-/// messages. What is typed on the command line is bytes already.
+/// The rule holds for HTTP, gRPC, hooks, schedules, and other agents' outputs, items and messages.
+/// Input from the command line is bytes already.
 pub fn input_of_value(value: &Value) -> Vec<u8> {
     match value.as_str() {
         Some(text) => text.as_bytes().to_vec(),
@@ -70,7 +70,7 @@ pub fn input_of_value(value: &Value) -> Vec<u8> {
     }
 }
 
-/// The same for what is kept.
+/// Returns the bytes that an agent gets for a stored input, by the rule of [`input_of_value`].
 ///
 /// # Errors
 ///
@@ -90,7 +90,7 @@ pub fn input_of(blobs: &Blobs, payload: &Payload) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// The document that an agent is given for `payload`: JSON where it is some, else a string, else
+/// Returns the document that an agent gets for `payload`: JSON if it is valid, else a string, else
 /// `{"$base64": …}`.
 ///
 /// # Errors
@@ -114,7 +114,7 @@ pub fn to_json(blobs: &Blobs, payload: &Payload) -> Result<Value, Error> {
     }
 }
 
-/// Returns how many bytes an agent is given for `payload`.
+/// Returns the number of bytes that an agent gets for `payload`.
 pub fn size_bytes(payload: &Payload) -> u64 {
     let length = match payload {
         Payload::Json(value) => errand_model::canonical::to_string(value).len(),
@@ -131,14 +131,14 @@ fn blob(blobs: &Blobs, bytes: &[u8], encoding: Encoding) -> Result<Payload, Erro
     Ok(Payload::Blob(Blob { digest, size_bytes, encoding }))
 }
 
-/// The most bytes of an event's data that stay in the event.
+/// Most bytes of an event's data that stay in the event.
 const DATA_LIMIT_BYTES: usize = INLINE_LIMIT_BYTES;
 
-/// The only member of what stands for a member of an agent's event that was moved to the blob store.
+/// The only member of the object that replaces a moved member of an agent's event.
 pub(crate) const SHORTENED: &str = "$blob";
 
-/// Returns the member of an event's data that would be taken for one that was moved: whoever reads
-/// the run would be given any blob that an agent names.
+/// Returns the member of an event's data that looks like a moved one: a reader of the run would get
+/// any blob that an agent names.
 fn looks_shortened(data: &Value) -> Option<&str> {
     let mut members = data.as_object()?.iter();
     let found = members.find(|(_, member)| member.get(SHORTENED).is_some());
@@ -146,11 +146,12 @@ fn looks_shortened(data: &Value) -> Option<&str> {
 }
 
 /// Moves the largest members of an agent's event data to the blob store until the rest is short
-/// enough, so that what errand counts (tokens, durations) stays in the event.
+/// enough, so that members that errand counts (tokens, durations) stay in the event.
 ///
 /// # Errors
 ///
-/// [`Error::Payload`] if it is too long even so, or looks as if it was moved already, or the blob store cannot be written.
+/// [`Error::Payload`] if the data is still too long, or looks moved already; if the blob store
+/// cannot be written.
 pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
     if let Some(name) = looks_shortened(data) {
         return Err(Error::Payload {

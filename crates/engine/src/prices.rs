@@ -1,7 +1,7 @@
-//! The prices in force: those that errand ships with, and the user's beside the registry.
+//! Prices in force: those shipped with errand, and the user's beside the registry.
 //!
-//! A table that has a problem is not used: nothing is admitted, and no attempt begins, on prices
-//! that are not what their author meant.
+//! A table with a problem is not used: no run is admitted, and no attempt begins, on prices that
+//! their author did not mean.
 
 use std::io::ErrorKind;
 
@@ -11,19 +11,19 @@ use errand_store::Registry;
 
 use crate::Error;
 
-/// The largest file of prices: as large as an agent file.
+/// Largest price file: as large as an agent file.
 const LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// All prices that are known; the user's win.
+/// Returns all known prices; the user's override the shipped ones.
 ///
 /// # Errors
 ///
-/// [`Error::Prices`] with everything that is wrong with the user's table, or if it cannot be read.
+/// [`Error::Prices`] with all problems of the user's table; if it cannot be read.
 pub fn in_force(registry: &Registry) -> Result<PriceTable, Error> {
     Ok(shipped()?.clone().with(users(registry)?))
 }
 
-/// The same if the user has prices of their own; `None`: the shipped ones hold as they are.
+/// Returns all known prices if the user has a table; `None` if the shipped prices hold unchanged.
 ///
 /// # Errors
 ///
@@ -37,7 +37,7 @@ fn shipped() -> Result<&'static PriceTable, Error> {
     price_table::shipped().map_err(|problems| Error::Prices(problems.clone()))
 }
 
-/// Refuses a table that has a problem. Costs next to nothing where there is none.
+/// Checks the user's table. Costs next to nothing if there is none.
 ///
 /// # Errors
 ///
@@ -56,7 +56,7 @@ fn users(registry: &Registry) -> Result<Vec<errand_model::price::Price>, Error> 
         Err(error) => return Err(failed(error)),
     };
     let mut bytes = Vec::new();
-    // One byte more is over the limit, which is told like any other problem.
+    // A byte beyond the limit makes the parser report it like any other problem.
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
     price_table::parse(&path.display().to_string(), &bytes).map_err(Error::Prices)
 }

@@ -1,4 +1,4 @@
-//! Forgetting runs: the one explicit way in which anything is deleted.
+//! Removal of runs, the only explicit way to delete data.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -16,21 +16,21 @@ use crate::garbage::Released;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, logs, outbox, reconcile, wait};
 
-/// How long the supervisor of a run that is over may take to end.
+/// Longest time for the supervisor of a run that is over to end.
 const SUPERVISOR_LIMIT: Duration = Duration::from_secs(2);
-/// How long a supervisor that lives on may take to be done with a run that is over.
+/// Longest time for a supervisor that lives on to finish a run that is over.
 const LAST_WORD: Duration = Duration::from_millis(100);
-/// Between two looks at a supervisor.
+/// Interval of looks at a supervisor.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
-/// Runs looked at per page when many are pruned.
+/// Runs read per page of a prune.
 const PAGE: u32 = 500;
 
-/// Removes a run that is over: files first, so that a full disk gets room, then what hangs on
-/// it, then its own rows. Returns the blobs and parcels that it named, for [`crate::garbage::free`].
+/// Removes a run that is over: files first, so that a full disk gets room, then dependent data,
+/// then its own rows. Returns the blobs and parcels that it named, for [`crate::garbage::free`].
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if it is not over.
+/// [`Error::Live`] if the run is not over.
 pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let stored = removable(engine, run_id).await?;
     let mut released = remove_rest(engine, &stored).await?;
@@ -39,11 +39,11 @@ pub async fn remove(engine: &Engine, run_id: &RunId) -> Result<Released, Error> 
     Ok(released)
 }
 
-/// The run, if [`remove`] would remove it.
+/// Returns the run, if [`remove`] would remove it.
 ///
 /// # Errors
 ///
-/// [`Error::Live`] if it is not over.
+/// [`Error::Live`] if the run is not over.
 pub async fn removable(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     let stored = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     if stored.run.status.is_terminal() {
@@ -53,8 +53,8 @@ pub async fn removable(engine: &Engine, run_id: &RunId) -> Result<Stored, Error>
     }
 }
 
-/// Removes all that hangs on a run. The run itself goes after it: until then somebody who was
-/// interrupted can do it again.
+/// Removes everything that belongs to a run. The run itself goes last, so that an interrupted
+/// removal can be repeated.
 async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<Released, Error> {
     let run = &stored.run;
     let mut released = Released::default();
@@ -66,7 +66,7 @@ async fn remove_rest(engine: &Engine, stored: &Stored) -> Result<Released, Error
     Ok(released)
 }
 
-/// The runs that were the steps of a coordinator mean nothing without it.
+/// Removes the runs that were steps of a coordinator.
 async fn remove_steps(
     engine: &Engine,
     coordinator: &RunId,
@@ -82,7 +82,7 @@ async fn remove_steps(
         for step in steps.iter().filter(|step| step.run.spec.member.is_some()) {
             match Box::pin(remove(engine, &step.run.id)).await {
                 Ok(of_step) => released.extend(of_step),
-                // One that somebody else removed, or that lives yet, is left to them.
+                // A step that is gone or still live is skipped.
                 Err(Error::Live { .. } | Error::Store(errand_store::Error::NoRun { .. })) => {}
                 Err(error) => return Err(error),
             }
@@ -90,11 +90,11 @@ async fn remove_steps(
     }
 }
 
-/// Removes a run even if it lives, or its record is damaged: it is killed first.
+/// Removes a run even if it is live, or its record is damaged: its processes are killed first.
 ///
 /// # Errors
 ///
-/// If something of it still lives, or the registry fails.
+/// If a process of it is still alive, or the registry fails.
 pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released, Error> {
     let ask = Stop { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO };
     match stop(engine, run_id, &ask).await {
@@ -116,7 +116,7 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
             })
             .await?;
             let mut released = Released::default();
-            // Those that live, or are damaged too, stay.
+            // Steps that are live or damaged, too, stay.
             drop(remove_steps(engine, run_id, &mut released).await);
             released.note(engine, run_id).await?;
             engine.store().remove(run_id, Removal::Any).await?;
@@ -126,17 +126,17 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
     }
 }
 
-/// What a prune would do.
+/// Plan of a prune.
 #[derive(Debug, Default)]
 pub struct PrunePlan {
-    /// The runs to be removed, oldest last.
+    /// Runs to be removed, oldest last.
     pub runs: Vec<Stored>,
-    /// How many dead letters are kept, since nobody redrove or discarded them.
+    /// Number of dead letters that stay, since they were neither redriven nor discarded.
     pub dead_letters: usize,
 }
 
-/// The runs of those namespaces that ended before `before`, but for dead letters that nobody settled.
-/// A step of a coordinator is kept for as long as that is.
+/// Returns the runs of those namespaces that ended before `before`, except dead letters that are
+/// not settled. A step of a coordinator stays as long as the coordinator.
 ///
 /// # Errors
 ///
@@ -164,18 +164,18 @@ pub async fn plan_prune(
     }
 }
 
-/// What becomes of a run where old ones are removed.
+/// Decision about a run in a prune.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It is removed.
+    /// The run is removed.
     Forgotten,
-    /// Somebody has to redrive or discard it first.
+    /// A dead letter, which a person has to redrive or discard first.
     OpenDeadLetter,
-    /// It is not over for so long, or a coordinator that it is a step of is not.
+    /// The run, or a coordinator that it is a step of, is live or ended too recently.
     Needed,
 }
 
-/// Says what becomes of a run where those are removed that ended before `before`.
+/// Decides about a run in a prune of runs that ended before `before`.
 ///
 /// # Errors
 ///
@@ -203,13 +203,13 @@ pub(crate) async fn fate(
     Ok(Fate::Forgotten)
 }
 
-/// The coordinator that a run is a step of.
+/// Returns the coordinator that a run is a step of.
 fn coordinator_of(run: &Run) -> Option<RunId> {
     run.spec.member.as_ref()?;
     run.spec.parent_run_id.clone()
 }
 
-/// Whether a dead letter still waits for somebody.
+/// Returns true if a dead letter is neither redriven nor discarded.
 async fn is_open(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let run_id = Some(stored.run.id.clone());
     let filter = DeadLetterFilter { run_id, ..DeadLetterFilter::default() };
@@ -229,15 +229,15 @@ async fn remove_files(engine: &Engine, stored: &Stored) -> Result<(), Error> {
     .await
 }
 
-/// Waits until the run's supervisor has written its last word: a run is over in the registry a
-/// moment before its copies in files are made, and what is removed must stay removed.
+/// Waits until the run's supervisor has ended: a run is over in the registry a moment before its
+/// files are written, and removed files must stay removed.
 async fn supervisor_gone(engine: &Engine, stored: &Stored) {
     let Some(last) = stored.run.attempts.last() else { return };
     let ended_at = stored.run.status.ended_at().unwrap_or_else(|| engine.now());
     if engine.now().since(ended_at) > SUPERVISOR_LIMIT {
         return;
     }
-    // A wake's supervisor is that of its service, and lives on: it only gets a moment.
+    // The supervisor of a wake is its service's, and lives on: it only gets a moment.
     let limit = if stored.run.spec.parent_run_id.is_some() { LAST_WORD } else { SUPERVISOR_LIMIT };
     let deadline = Instant::now() + limit;
     let is_there =
@@ -263,7 +263,7 @@ fn remove_known_files(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
         registry.run_reserve(run_id),
         registry.run_events(run_id),
         registry.run_events_damaged(run_id),
-        // The record goes last: as long as it is there, a rebuild knows the run.
+        // The record goes last: as long as it exists, a rebuild of the registry knows the run.
         registry.run_record(run_id),
     ];
     for file in files {

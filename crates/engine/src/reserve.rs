@@ -1,9 +1,9 @@
-//! Disk space that an attempt sets aside for the record of its own end.
+//! Disk space that an attempt reserves for recording its own end.
 //!
-//! An agent, or its log, may fill the disk that the registry is on. The supervisor then ends the
-//! agent, gives this space back and records the end in it.
+//! An agent, or its log, may fill the registry's disk. The supervisor then ends the agent, frees
+//! this space and records the end in it.
 //!
-//! Deliberately absent: space for anything but the end. Work that meets a full disk fails.
+//! Deliberately absent: space for any other purpose. Work that meets a full disk fails.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _};
@@ -14,26 +14,26 @@ use errand_model::RunId;
 use errand_store::Registry;
 use rustix::fs::FallocateFlags;
 
-/// One commit of SQLite (some 20 pages of 4 KiB), the terminal snapshot, lines of the journal's file
-/// and the record: about half of this.
+/// Twice the need of a commit of SQLite (some 20 pages of 4 KiB), the terminal snapshot, lines of
+/// the journal's file and the record.
 const RESERVE_BYTES: u32 = 256 * 1024;
 
-/// Space on the registry's disk, free again once this is dropped.
+/// Reserved space on the registry's disk, freed on drop.
 #[derive(Debug)]
 pub(crate) struct DiskReserve {
     path: PathBuf,
 }
 
 impl DiskReserve {
-    /// Sets the space aside. `None` where there is none left, or no file can be made: the attempt
+    /// Reserves the space. `None` if there is not enough, or no file can be created: the attempt
     /// goes on without.
     pub(crate) fn take(registry: &Registry, run_id: &RunId) -> Option<Self> {
-        // Dropped, and so removed, unless all of it is there.
+        // Dropped, and so removed, unless all of it is allocated.
         let reserve = Self { path: registry.run_reserve(run_id) };
         allocate(&reserve.path).ok().map(|()| reserve)
     }
 
-    /// The file that holds it.
+    /// Returns the path of the file that holds the space.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -45,7 +45,7 @@ impl Drop for DiskReserve {
     }
 }
 
-/// Frees what a supervisor that died had set aside.
+/// Frees the space of a supervisor that died.
 pub(crate) fn free(registry: &Registry, run_id: &RunId) {
     remove(&registry.run_reserve(run_id));
 }
@@ -60,7 +60,7 @@ fn allocate(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Takes the space on a file system that cannot allocate it otherwise.
+/// Writes zeros on a file system that cannot allocate space otherwise.
 fn fill(file: &mut File) -> std::io::Result<()> {
     std::io::copy(&mut std::io::repeat(0).take(RESERVE_BYTES.into()), file).map(drop)
 }

@@ -1,7 +1,7 @@
-//! Retention: runs that have been over for long are removed, a few at a time.
+//! Retention: removal of runs that ended long ago, a few at a time.
 //!
-//! Any number of processes may do so at once: what one removed is not there for the others.
-//! Deliberately absent: what is kept for other reasons, as an agent, a session or an audit entry.
+//! Any number of processes may run it at once: a run that one removed is skipped by the others.
+//! Deliberately absent: agents, sessions and audit entries, which are kept for other reasons.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,46 +15,45 @@ use tokio::time::Instant;
 use crate::remove::{Fate, fate, remove};
 use crate::{Engine, Error, audit};
 
-/// Runs that are looked at together; between two such pages it rests.
+/// Runs read together; the loop pauses between two such pages.
 const PAGE: u32 = 100;
-/// The shortest rest. No rest is shorter than what came before it took: half of the time at most is
-/// spent on this.
+/// Shortest pause. A pause lasts at least as long as the page before it took: at most half of the
+/// time goes into removal.
 const SHORTEST_REST: Duration = Duration::from_millis(100);
-/// How often it is looked whether something is old enough: after a tenth of the time that runs are
-/// kept, but not more often nor more seldom than this.
+/// Bounds of the interval between two passes, which is a tenth of the retention time.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
-/// Who it was, as the audit log says.
+/// Actor in the audit log.
 const NAME: &str = "retention";
 
-/// Removes what is old.
+/// The loop that removes old runs.
 #[derive(Debug)]
 pub struct Retention {
     engine: Engine,
     keep: Duration,
 }
 
-/// What became of one page.
+/// Result of one page.
 #[derive(Debug, Default)]
 struct Page {
-    /// How many were removed, by namespace.
+    /// Number of removed runs, by namespace.
     removed: BTreeMap<Option<String>, u64>,
-    /// Where the next one begins; `None`: this was the last.
+    /// Last run of this page, where the next one begins; `None` after the last page.
     next: Option<RunId>,
 }
 
 impl Retention {
-    /// Runs of the registry of `engine` are kept for so long after their end.
+    /// Returns a loop that keeps runs of the registry of `engine` for `keep` after their end.
     pub const fn new(engine: Engine, keep: Duration) -> Self {
         Self { engine, keep }
     }
 
-    /// Removes what is old until `stop`. Failures of the registry are survived: it is looked at again.
+    /// Removes old runs until `stop`. After a failure of the registry it tries again.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let mut stop = std::pin::pin!(stop);
         let mut after = None;
         loop {
             let began = Instant::now();
-            // A page is never left in the middle: what was removed is recorded.
+            // A page is never interrupted: its removals are recorded in the audit log.
             let rest = match self.page(after.take()).await {
                 Ok(next) if next.is_some() => {
                     after = next;
@@ -77,7 +76,7 @@ impl Retention {
         (self.keep / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1)
     }
 
-    /// Looks at the page behind `after`, and returns where the next one begins.
+    /// Removes the old runs of the page behind `after`, and returns where the next one begins.
     async fn page(&self, after: Option<RunId>) -> Result<Option<RunId>, Error> {
         let keep = i64::try_from(self.keep.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp::from_millis(self.engine.now().as_millis().saturating_sub(keep));
@@ -112,7 +111,7 @@ impl Retention {
         let is_full = ended.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX);
         page.next = ended.last().filter(|_| is_full).cloned();
         for run_id in ended {
-            // What cannot be read is left to people, and hides nothing behind it.
+            // A run that cannot be read is left to people, and hides none behind it.
             let stored = match store.load(&run_id).await {
                 Ok(Some(stored)) => stored,
                 Ok(None) | Err(StoreError::Damaged { .. }) => continue,
@@ -122,12 +121,13 @@ impl Retention {
                 continue;
             }
             match Box::pin(remove(&self.engine, &run_id)).await {
-                // What it named is freed with all garbage, once others cannot be about to name it.
+                // The garbage collector frees its blobs and parcels, once no process can be about
+                // to name them.
                 Ok(_) => {
                     let namespace = stored.run.spec.namespace.clone();
                     *page.removed.entry(namespace).or_default() += 1;
                 }
-                // Somebody else was quicker.
+                // Another process removed it first.
                 Err(Error::Store(StoreError::NoRun { .. })) => {}
                 Err(error) => return Err(error),
             }

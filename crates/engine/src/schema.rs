@@ -1,15 +1,15 @@
-//! Inputs and outputs against the agent's JSON Schemas (draft 2020-12).
+//! Validation of inputs and outputs by the agent's JSON Schemas (draft 2020-12).
 
 use errand_api::agent_file::Agent;
 use serde_json::Value;
 
 use crate::Error;
 
-/// Checks that the schemas of an agent are some.
+/// Checks that the schemas of an agent are valid.
 ///
 /// # Errors
 ///
-/// [`Error::Schema`] for the first that is none.
+/// [`Error::Schema`] for the first invalid one.
 pub(crate) fn check_schemas(agent: &Agent) -> Result<(), Error> {
     let schemas = [("input_schema", &agent.input_schema), ("output_schema", &agent.output_schema)];
     for (field, schema) in schemas {
@@ -25,14 +25,15 @@ pub(crate) fn check_schemas(agent: &Agent) -> Result<(), Error> {
 /// # Errors
 ///
 /// [`Error::InputSchema`] with the place of the first violation, [`Error::Schema`] if the schema
-/// itself is none.
+/// itself is invalid.
 pub(crate) fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Error> {
     let Some(schema) = &agent.input_schema else { return Ok(()) };
     let text = |bytes| Value::String(String::from_utf8_lossy(bytes).into_owned());
     let (instance, other) = match input {
         None => (Value::Null, None),
         Some(bytes) => match serde_json::from_slice(bytes) {
-            // Text that reads as a document is both: `42` is a number, and the text of "42".
+            // Text that parses as a document is valid as either: `42` is a number, and the text of
+            // "42".
             Ok(document) => (document, Some(text(bytes))),
             Err(_) => (text(bytes), None),
         },
@@ -44,11 +45,11 @@ pub(crate) fn check_input(agent: &Agent, input: Option<&[u8]>) -> Result<(), Err
     }
 }
 
-/// The place and the reason of the first violation of the agent's `output_schema`, if any.
+/// Returns place and reason of the first violation of the agent's `output_schema`, if any.
 ///
 /// # Errors
 ///
-/// [`Error::Schema`] if the schema itself is none.
+/// [`Error::Schema`] if the schema itself is invalid.
 pub(crate) fn check_output(
     agent: &Agent,
     output: &Value,
@@ -59,11 +60,11 @@ pub(crate) fn check_output(
     }
 }
 
-/// Checks that the schema of a question is one.
+/// Checks that the schema of a question is valid.
 ///
 /// # Errors
 ///
-/// [`Error::Schema`] if not.
+/// [`Error::Schema`] if it is not.
 pub(crate) fn check_question(schema: &Value) -> Result<(), Error> {
     let compiled = jsonschema::draft202012::new(schema);
     compiled
@@ -71,9 +72,9 @@ pub(crate) fn check_question(schema: &Value) -> Result<(), Error> {
         .map_err(|error| Error::Schema { field: "input schema", reason: error.to_string() })
 }
 
-/// The place and the reason of the first violation of a question's schema, if any.
+/// Returns place and reason of the first violation of a question's schema, if any.
 pub(crate) fn check_answer(schema: &Value, answer: &Value) -> Option<(String, String)> {
-    // It was compiled when it was asked.
+    // The schema was compiled when the question was asked.
     violation("input schema", schema, answer).ok().flatten()
 }
 

@@ -1,4 +1,4 @@
-//! Sessions as people see them: listed, shown, forgotten.
+//! Sessions for people: list, details, removal.
 
 use errand_model::{Payload, RunId, Timestamp};
 use errand_store::Namespaces;
@@ -9,21 +9,21 @@ use serde_json::{Value, json};
 
 use crate::{Engine, Error, payload, reconcile, wait};
 
-/// Sessions and runs that are read at once.
+/// Sessions and runs read at once.
 const PAGE: u32 = 500;
-/// How often a removal that found a live run looks again, once that turned out to be over.
+/// Tries of a removal that found a live run which turned out to be over.
 const TRIES: usize = 16;
 
-/// Everything that is known of a session.
+/// Details of a session.
 #[derive(Debug)]
 pub struct Shown {
     /// The session with its counts.
     pub session: Session,
-    /// Its state document.
+    /// State document of the session.
     pub state: Value,
     /// The newest messages, oldest first, each with its content as JSON.
     pub messages: Vec<(SessionMessage, Value)>,
-    /// Results of tools that did not expire, newest first, each as JSON.
+    /// Tool results that have not expired, newest first, each as JSON.
     pub results: Vec<(SessionResult, Value)>,
     /// The newest runs, newest first.
     pub runs: Vec<ShownRun>,
@@ -32,17 +32,17 @@ pub struct Shown {
 /// A run of a session.
 #[derive(Debug)]
 pub struct ShownRun {
-    /// Which.
+    /// Id of the run.
     pub run_id: RunId,
-    /// One of the six statuses.
+    /// Name of its status.
     pub status: &'static str,
-    /// When it was admitted.
+    /// Time of its admission.
     pub created_at: Timestamp,
-    /// Whether what it changed in the session was undone.
+    /// True if its changes to the session were rolled back.
     pub is_rolled_back: bool,
 }
 
-/// All sessions of those namespaces, the one used last first; with `unused_since` those that were
+/// Lists all sessions of those namespaces, the one used last first; with `unused_since` only those
 /// not used after that.
 ///
 /// # Errors
@@ -64,7 +64,7 @@ pub async fn list(
     }
 }
 
-/// One session with at most `last` messages and runs; `None` if there is none.
+/// Returns a session with at most `last` messages and runs; `None` if there is none.
 ///
 /// # Errors
 ///
@@ -89,8 +89,8 @@ pub async fn show(engine: &Engine, session_id: &str, last: u32) -> Result<Option
     Ok(Some(Shown { session, state, messages, results, runs: runs.collect() }))
 }
 
-/// Messages of a session that have a number below `before`, at most `limit`, oldest first, each with
-/// its content as JSON.
+/// Lists messages of a session with a number below `before`, at most `limit`, oldest first, each
+/// with its content as JSON.
 ///
 /// # Errors
 ///
@@ -109,7 +109,7 @@ fn swap<A, B>((a, b): (A, B)) -> (B, A) {
     (b, a)
 }
 
-/// The run that has the turn in the session, if this one waits for its own.
+/// Returns the run that has the turn in the session, if this one waits for its own.
 ///
 /// # Errors
 ///
@@ -122,7 +122,7 @@ pub async fn waits_behind(engine: &Engine, stored: &Stored) -> Result<Option<Run
     Ok(engine.store().turn(&run.id).await?.holder)
 }
 
-/// A payload for people: one that cannot be fetched says which it is.
+/// Returns a payload for people: a blob that cannot be read is shown by its digest.
 fn seen(engine: &Engine, content: &Payload) -> Value {
     payload::to_json(&engine.blobs(), content).unwrap_or_else(|_| match content {
         Payload::Blob(blob) => json!({ "$blob": blob }),
@@ -130,7 +130,7 @@ fn seen(engine: &Engine, content: &Payload) -> Value {
     })
 }
 
-/// Forgets a session that no live run uses. Returns whether it was there.
+/// Removes a session that no live run uses. Returns true if it existed.
 ///
 /// # Errors
 ///
@@ -143,7 +143,8 @@ pub async fn remove(
     for _ in 0..TRIES {
         match engine.store().remove_session(session_id, unused_since).await {
             Ok(was_there) => {
-                // Whoever removed it may have been interrupted before it got to the files.
+                // The process that removed it may have been interrupted before it removed the
+                // files.
                 let is_gone =
                     was_there || engine.store().session_summary(session_id).await?.is_none();
                 if is_gone {
@@ -157,7 +158,7 @@ pub async fn remove(
     Ok(false)
 }
 
-/// The same unless the session was used after `unused_since`, or is in use.
+/// Removes a session unless it was used after `unused_since`, or is in use.
 ///
 /// # Errors
 ///
@@ -173,12 +174,12 @@ pub async fn prune(
     }
 }
 
-/// Reconciles the run because of which a session could not be had. An `Ok` says that it is over,
-/// so that trying again may help.
+/// Reconciles the run that blocks a session. `Ok` means that the run is over, so that another try
+/// may succeed.
 ///
 /// # Errors
 ///
-/// The same error if the run lives, or is about something else.
+/// The given error if the run is live, or if the error is about something else.
 pub(crate) async fn settle_user(engine: &Engine, error: errand_store::Error) -> Result<(), Error> {
     let (errand_store::Error::SessionBusy { run_id, .. }
     | errand_store::Error::SessionInUse { run_id, .. }) = &error
@@ -187,14 +188,14 @@ pub(crate) async fn settle_user(engine: &Engine, error: errand_store::Error) -> 
     };
     let stored = match wait::load(engine, run_id).await {
         Ok(stored) => reconcile::reconcile(engine, stored).await?,
-        // Removed meanwhile.
+        // The run was removed meanwhile.
         Err(Error::Store(errand_store::Error::NoRun { .. })) => return Ok(()),
         Err(other) => return Err(other),
     };
     if stored.run.status.is_terminal() { Ok(()) } else { Err(error.into()) }
 }
 
-/// A database that is made anew from files must not bring the session back.
+/// Removes the files of a session, so that a database rebuilt from files does not restore it.
 async fn forget_files(engine: &Engine, session_id: &str) -> Result<(), Error> {
     let filter = Filter { session_id: Some(session_id.to_owned()), ..Filter::default() };
     let mut page = Page { after: None, limit: PAGE };

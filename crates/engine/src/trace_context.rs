@@ -1,57 +1,58 @@
 //! Trace context (W3C) of runs: the trace that a run belongs to, and the ids of its spans.
 //!
-//! Ids follow from the run alone: a span that is sent twice is one, anybody can find the trace of a
-//! run, and an agent can be told which span its own ones hang under before any span is sent.
+//! Ids are derived from the run: a span that is sent twice is one span, the trace of a run can be
+//! computed, and an agent can be given the parent of its spans before any span is sent.
 
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
 
-/// A trace's id.
+/// Id of a trace.
 pub type TraceId = [u8; 16];
-/// A span's id.
+/// Id of a span.
 pub type SpanId = [u8; 8];
 
-/// The trace and the span of whoever asked for a run.
+/// Trace and span of the caller that started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parent {
-    /// The trace.
+    /// Id of the trace.
     pub trace: TraceId,
-    /// The span in it.
+    /// Id of the span in it.
     pub span: SpanId,
 }
 
-/// The trace of a run that nobody's trace asked for.
+/// Returns the trace of a run that was started without a trace.
 pub fn trace_of(run_id: &RunId) -> TraceId {
     first(&format!("errand/trace/{run_id}"))
 }
 
-/// The span of a run, or of a part of it.
+/// Returns the span of a run, or of a part of it.
 pub fn span_of(run_id: &RunId, part: &str) -> SpanId {
     first(&format!("errand/span/{run_id}/{part}"))
 }
 
-/// The trace that a run's spans are part of.
+/// Returns the trace that a run's spans are part of.
 pub fn trace(run: &Run) -> TraceId {
     let parent = run.spec.traceparent.as_deref().and_then(Parent::read);
     parent.map_or_else(|| trace_of(&run.id), |parent| parent.trace)
 }
 
-/// The span of an attempt of a run.
+/// Returns the span of an attempt of a run.
 pub fn attempt_span(run_id: &RunId, attempt: u32) -> SpanId {
     span_of(run_id, &format!("attempt/{attempt}"))
 }
 
-/// The span of what an event of a run's journal tells of.
+/// Returns the span of an event of a run's journal.
 pub fn event_span(run_id: &RunId, seq: u64) -> SpanId {
     span_of(run_id, &seq.to_string())
 }
 
-/// The value of `TRACEPARENT` or of a header `traceparent` with a span of a run.
+/// Returns the value of `TRACEPARENT` or of a `traceparent` header for a span of a run.
 pub fn traceparent(run: &Run, span: SpanId) -> String {
     format!("00-{}-{}-01", hex(&trace(run)), hex(&span))
 }
 
-/// Whether a text can be the value of a header `tracestate`: bounded, in ASCII without controls.
+/// Returns true if a text can be the value of a `tracestate` header: bounded, in ASCII without
+/// controls.
 pub fn is_tracestate(text: &str) -> bool {
     const LIMIT_BYTES: usize = 512;
 
@@ -64,7 +65,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The first bytes of a text's digest.
+/// Returns the first bytes of a text's digest.
 fn first<const N: usize>(text: &str) -> [u8; N] {
     let digest = Digest::of(text.as_bytes());
     unhex(digest.hex().get(..2 * N).unwrap_or_default()).unwrap_or([0; N])
@@ -82,7 +83,7 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 }
 
 impl Parent {
-    /// Reads a header `traceparent` (W3C Trace Context); `None` if it is none.
+    /// Parses a `traceparent` header (W3C Trace Context); `None` if it is malformed.
     pub fn read(header: &str) -> Option<Self> {
         let mut parts = header.trim().split('-');
         let (version, trace, span, flags) =
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_traceparent_is_read_as_the_standard_says() {
+    fn a_traceparent_is_parsed_by_the_w3c_rules() {
         let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         let read = |text: &str| Parent::read(text).is_some();
         assert!(read(&format!("00-{trace}-00f067aa0ba902b7-01")));
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_always_the_same_and_never_each_others() {
+    fn span_ids_are_stable_and_distinct() {
         let run: RunId = "01234567890123456789".parse().unwrap_or_else(|_| unreachable!());
         assert_eq!(trace_of(&run), trace_of(&run));
         assert_ne!(span_of(&run, "run"), attempt_span(&run, 1));

@@ -1,5 +1,5 @@
-//! What runs are given and produce, for those who may read them: in place where it is short enough,
-//! else by a link to its bytes.
+//! Inputs and outputs of runs for authorised readers: in the document if short enough, else by a
+//! link to the bytes.
 
 use std::fs::File;
 
@@ -11,16 +11,16 @@ use serde_json::Value;
 
 use crate::{Engine, Error, payload};
 
-/// The longest input and output that stand in the answer about one run: two of them and the rest of
-/// the record fit into the 4 MiB that clients of gRPC take.
+/// Longest input and output in the response about one run: two of them and the rest of the record
+/// fit into the 4 MiB that gRPC clients accept.
 pub const ANSWER_VALUE_BYTES: u64 = 1024 * 1024;
-/// The longest that stand in a report to a callback: receivers take little more, as a rule.
+/// Longest input and output in a report to a callback: most receivers accept little more.
 pub const REPORT_VALUE_BYTES: u64 = 256 * 1024;
-/// Events that are looked through at once.
+/// Events read at once.
 const PAGE: u32 = 500;
 
-/// Puts the run's input and output into its record where they have at most so many bytes. What is
-/// longer, or cannot be read, stays a link.
+/// Puts the run's input and output into its record if they have at most `limit_bytes`. A longer
+/// one, or one that cannot be read, stays a link.
 pub fn put_in(engine: &Engine, run: &Run, record: &mut Record, limit_bytes: u64) {
     let places = [(&mut record.input, &run.spec.input), (&mut record.output, &run.output)];
     for (place, kept) in places {
@@ -35,28 +35,28 @@ pub fn put_in(engine: &Engine, run: &Run, record: &mut Record, limit_bytes: u64)
     }
 }
 
-/// Bytes of a value, and what they are.
+/// Bytes of a value with their encoding.
 #[derive(Debug)]
 pub struct Bytes {
-    /// What they are.
+    /// Encoding of the bytes.
     pub encoding: Encoding,
-    /// What they are called.
+    /// Digest of the bytes.
     pub digest: Digest,
-    /// Where they are.
+    /// Place of the bytes.
     pub place: BytesPlace,
 }
 
-/// Where the bytes of a value are.
+/// Place of the bytes of a value.
 #[derive(Debug)]
 pub enum BytesPlace {
     /// In memory.
     Memory(Vec<u8>),
-    /// In a file, from its beginning, so many.
+    /// In a file, from its beginning, with the length in bytes.
     File(File, u64),
 }
 
 impl Bytes {
-    /// Opens what is kept.
+    /// Opens a stored payload.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ impl Bytes {
     ///
     /// # Errors
     ///
-    /// If it is missing.
+    /// If the blob is missing.
     pub fn blob(engine: &Engine, digest: &Digest, encoding: Encoding) -> Result<Self, Error> {
         let (file, size_bytes) = engine.blobs().open(digest)?;
         let place = BytesPlace::File(file, size_bytes);
@@ -84,8 +84,7 @@ impl Bytes {
     }
 }
 
-/// Returns what a value is, from its bytes: JSON where they are one document, else a string, else
-/// `{"$base64": …}`.
+/// Returns the value of bytes: JSON if they are one document, else a string, else `{"$base64": …}`.
 pub fn value_of_bytes(bytes: Vec<u8>) -> Value {
     use base64::Engine as _;
     if let Ok(value) = serde_json::from_slice(&bytes) {
@@ -100,8 +99,8 @@ pub fn value_of_bytes(bytes: Vec<u8>) -> Value {
     }
 }
 
-/// Returns what the bytes of that digest are, if the journal of the run names them; `None`: it does
-/// not, and whoever may read the run has no right to them.
+/// Returns the encoding of the bytes of that digest if the journal of the run names them; `None` if
+/// it does not: a reader of the run has no right to them then.
 ///
 /// # Errors
 ///
@@ -132,7 +131,8 @@ pub async fn named(
 const PAYLOADS: [&str; 8] =
     ["input", "output", "stderr", "state", "answer", "payload", "result", "heartbeat_input"];
 
-/// What an event says of that digest, in a place that errand writes and no agent.
+/// Returns the encoding of that digest if the event names it in a place that errand writes, and no
+/// agent.
 fn named_by(body: &EventBody, data: &Value, digest: &Digest) -> Option<Encoding> {
     let blob = |value: &Value, name: &str| {
         let members = value.as_object().filter(|members| members.len() == 1)?;

@@ -1,4 +1,4 @@
-//! Waiting for a run to become what somebody waits for.
+//! Waiting for a run to reach a state.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{Engine, Error, reconcile};
 
-/// A run is looked at this often even if no file of it changes: its supervisor may have died, and
-/// the dead write nothing.
+/// Interval at which a run is checked even if no file of it changes: its supervisor may have died
+/// without writing anything.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a wait ended with.
+/// Result of a wait.
 #[derive(Debug)]
 pub enum Waited {
-    /// What was waited for.
+    /// The run reached the state.
     Reached(Box<Stored>),
     /// Time was up; the run as it is.
     TimedOut(Box<Stored>),
 }
 
-/// Waits until `is_it` says so of the run, reconciled; at most until `deadline`.
+/// Waits until `is_it` returns true for the reconciled run; at most until `deadline`.
 ///
 /// # Errors
 ///
-/// [`errand_store::Error::NoRun`] if there is no such run (any more).
+/// [`errand_store::Error::NoRun`] if there is no such run, or it was removed.
 pub async fn until(
     engine: &Engine,
     run_id: &RunId,
     deadline: Option<Instant>,
     is_it: impl Fn(&Stored) -> bool + Send,
 ) -> Result<Waited, Error> {
-    // Watching starts before looking: what happens in between is not missed.
+    // Watching starts before the first look, so that no change is missed.
     let mut watch = Watch::new().ok();
     loop {
         watch = watching(watch, &engine.registry().run_events(run_id));
@@ -74,7 +74,7 @@ pub async fn until_over(
     until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
 }
 
-/// The run as it is kept.
+/// Returns the run as stored.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ pub async fn load(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
     found.ok_or_else(|| errand_store::Error::NoRun { run_id: run_id.clone() }.into())
 }
 
-/// When the last event of a run was decided: for what comes next, it is never in the future, even if
+/// Returns the time of a run's last event: for the next event it is never in the future, even if
 /// the clock was set back since.
 ///
 /// # Errors
@@ -99,12 +99,12 @@ pub(crate) async fn last_at(engine: &Engine, stored: &Stored) -> Result<Timestam
     Ok(last.first().map_or(stored.run.created_at, |event| event.at))
 }
 
-/// Also watches a file that may not exist yet; `None` where nothing can be watched.
+/// Also watches a file that may not exist yet; `None` if watching fails.
 fn watching(watch: Option<Watch>, file: &Path) -> Option<Watch> {
     let mut watch = watch?;
     match watch.file(file) {
         Ok(()) => Some(watch),
-        // Not there yet: the regular look finds it.
+        // The file does not exist yet: the regular check finds it.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(watch),
         Err(_) => None,
     }

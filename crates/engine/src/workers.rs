@@ -1,7 +1,7 @@
-//! Which workers there are, and what they do: as each tells of itself with its heartbeat.
+//! List of workers and their runs, as each reports with its heartbeat.
 //!
-//! One that is not heard of any more is forgotten after a while. For people: nothing is decided by
-//! what is told here.
+//! A worker without heartbeats is dropped after a while. For people: nothing is decided by this
+//! list.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use errand_store::{
 
 use crate::{Engine, Error};
 
-/// The most workers that are listed.
+/// Most workers listed.
 pub const WORKERS_LIMIT: u32 = 1_000;
-/// A worker that is not heard of for so many of its leases is not listed any more.
+/// A worker is dropped after this many of its lease times without a heartbeat.
 const FORGOTTEN_AFTER_LEASES: u32 = 3;
-/// The most runs that a worker tells of: what it does can be seen from these.
+/// Most runs that a worker reports.
 pub(crate) const RUNS_TOLD: usize = 100;
 
-/// All workers that were heard of lately, by name.
+/// Lists all workers with a recent heartbeat, by name.
 ///
 /// # Errors
 ///
@@ -36,14 +36,14 @@ pub async fn list(engine: &Engine) -> Result<Vec<Worker>, Error> {
     let now = engine.now();
     let documents = engine.store().documents(&query).await?;
     let heard = documents.into_iter().filter(|it| it.due_at.is_none_or(|due| now < due));
-    // One of a version that tells other things is not shown.
+    // A document in the format of another version is skipped.
     let workers = heard.filter_map(|document| serde_json::from_value(document.body).ok());
     let mut workers: Vec<Worker> = workers.collect();
     workers.sort_by(|one, other| (&one.name, one.since_ms).cmp(&(&other.name, other.since_ms)));
     Ok(workers)
 }
 
-/// Writes what a worker tells of itself.
+/// Writes the heartbeat document of a worker.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub(crate) async fn tell(
     write(engine, key, DocumentChange::Put { body, due_at }).await
 }
 
-/// A worker is gone.
+/// Removes the heartbeat document of a worker.
 ///
 /// # Errors
 ///
