@@ -68,7 +68,7 @@ fn open(home: &Path, journal_files: JournalFiles) -> Arc<dyn Store> {
     Arc::new(Sqlite::open(&registry, Options { journal_files, ..Options::CREATE }).unwrap())
 }
 
-/// G.
+/// Measures G.
 fn rows_per_second(home: &Path) -> f64 {
     let path = home.join("floor.db");
     let mut connection = rusqlite::Connection::open(&path).unwrap();
@@ -92,7 +92,7 @@ fn rows_per_second(home: &Path) -> f64 {
     f64::from(rows) / began.elapsed().as_secs_f64()
 }
 
-/// What listing and finding cost in a fresh connection, with all those runs there.
+/// Measures lists and searches on a new connection, with all those runs stored.
 fn look(home: &Path, files: JournalFiles) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let began = Instant::now();
@@ -113,13 +113,13 @@ fn look(home: &Path, files: JournalFiles) {
     );
 }
 
-/// User and system time of this process.
+/// Returns the user and system time of this process.
 fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap(), u32::try_from(time.tv_nsec).unwrap())
 }
 
-/// Per second, and microseconds of CPU each.
+/// Returns operations per second, and microseconds of CPU per operation.
 fn figures(count: usize, began: Instant, cpu_began: Duration) -> (f64, f64) {
     let count = f64::from(u32::try_from(count).unwrap());
     let cpu_used = cpu().checked_sub(cpu_began).unwrap();
@@ -153,7 +153,7 @@ async fn submit(store: &Arc<dyn Store>) -> (f64, f64) {
     figures(RUNS, began, cpu_began)
 }
 
-/// Claims what was submitted, 64 at a time, and ends each run with two commits.
+/// Claims the submitted runs, 64 at a time, and ends each run with two commits.
 async fn work(store: &Arc<dyn Store>) -> (f64, f64) {
     let (began, cpu_began) = (Instant::now(), cpu());
     let (mut done, mut claiming) = (0, Duration::ZERO);
@@ -196,7 +196,7 @@ async fn work(store: &Arc<dyn Store>) -> (f64, f64) {
     }
 }
 
-/// 64 runs do steps, each with a commit for its beginning and one for its end.
+/// Executes steps in 64 runs, each with a commit for its start and one for its end.
 async fn steps(store: &Arc<dyn Store>) -> (f64, f64) {
     const EACH: usize = 40;
     let mut runs = JoinSet::new();

@@ -1,4 +1,4 @@
-//! The stores, from outside.
+//! Integration tests of the stores.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 

@@ -1,4 +1,4 @@
-//! Runs to play with.
+//! Runs and writers for tests.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +14,12 @@ use errand_model::run::Run;
 use errand_model::{Digest, EventContext, Head, Payload, ProcessIdentity, RunId, Timestamp};
 use errand_store::{Admission, Append, Fence, Holder, Pending};
 
-/// Where the tests' clock begins.
+/// Start of the tests' clock.
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// A run id that no other test of this process has; later ones sort behind.
+/// Returns a run id that is unique in this process; later ones sort behind.
 pub(crate) fn new_id() -> RunId {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let at = START.plus(Duration::from_millis(number));
@@ -93,7 +93,7 @@ pub(crate) fn created(kind: RunKind) -> RunCreated {
     }
 }
 
-/// A run as its writer knows it.
+/// A writer's view of its run.
 #[derive(Clone, Debug)]
 pub(crate) struct Writer {
     pub(crate) run: Run,
@@ -103,7 +103,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// A run to admit, and its writer.
+    /// Returns a run to admit, and its writer.
     pub(crate) fn new(spec: RunCreated) -> (Self, Admission) {
         let (id, now) = (new_id(), START);
         let mut head = Head::EMPTY;
@@ -121,12 +121,12 @@ impl Writer {
         (Self { run, head, now, epoch: 0 }, admission)
     }
 
-    /// A job to admit, and its writer.
+    /// Returns a job to admit, and its writer.
     pub(crate) fn job() -> (Self, Admission) {
         Self::new(created(RunKind::Job))
     }
 
-    /// Decides nothing, applies and seals.
+    /// Applies and seals events without any decision.
     pub(crate) fn append(&mut self, bodies: &[EventBody]) -> Append {
         self.now = self.now.plus(Duration::from_millis(5));
         let mut events = Vec::new();
@@ -205,7 +205,7 @@ impl Writer {
         self.append(&[EventBody::StepCompleted(completed)])
     }
 
-    /// A step's beginning and end in one commit.
+    /// Appends a step's start and end in one commit.
     pub(crate) fn step(&mut self, key: &str) -> Append {
         let begin = self.begin_step(key);
         let mut both = self.end_step(key);

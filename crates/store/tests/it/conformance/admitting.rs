@@ -1,4 +1,4 @@
-//! Runs begin to exist, each once.
+//! Admission of runs.
 
 use errand_model::event::{AttemptExited, EventBody, Failure, ProcessUsage, RunFailed, RunKind};
 use errand_model::{Digest, Head};

@@ -1,4 +1,4 @@
-//! Journals grow, and only by the hand of whoever may write them.
+//! Appends to journals, and refusals of writers without the lease.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 use super::StoreFactory;
 use crate::world::{Writer, created, holder, new_id};
 
-/// A job under its first lease, its attempt running.
+/// Admits and starts a job under its first lease.
 pub(crate) async fn started(store: &dyn Store) -> Writer {
     start(store, created(RunKind::Job)).await
 }
 
-/// A run under its first lease, its attempt running.
+/// Admits and starts a run under its first lease.
 pub(crate) async fn start(store: &dyn Store, spec: RunCreated) -> Writer {
     let (mut writer, admission) = Writer::new(spec);
     let (_, lease) = store.admit_held(admission, holder(7)).await.unwrap();

@@ -1,4 +1,4 @@
-//! Inventories have generations.
+//! Generations of inventories.
 
 use errand_model::Digest;
 use errand_store::{BomGeneration, Store};
@@ -23,7 +23,7 @@ pub(crate) async fn a_generation_follows_where_the_content_differs(factory: &imp
     assert_eq!(put(&*other, "agent", "one").await, generation("agent", 1, "one"));
     assert_eq!(put(&*other, "agent", "two").await, generation("agent", 2, "two"));
     assert_eq!(put(&*store, "another", "two").await, generation("another", 1, "two"));
-    // What was there before is a new generation all the same: history has an order.
+    // Earlier content makes a new generation too: history has an order.
     assert_eq!(put(&*store, "agent", "one").await, generation("agent", 3, "one"));
     let all = [("one", 3), ("two", 2), ("one", 1)].map(|(it, n)| generation("agent", n, it));
     assert_eq!(store.boms("agent", 10).await.unwrap(), all);

@@ -1,4 +1,4 @@
-//! What is committed is heard of.
+//! Announcements of commits.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use errand_store::{Change, Changes, RequestKind};
 use super::StoreFactory;
 use crate::world::{START, Writer, holder, queued};
 
-/// Longer than any machine takes.
+/// Time limit of a wait, longer than any machine takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until that was heard, whatever else is.
+/// Waits for the expected change; others may come first.
 async fn hears(changes: &mut Changes, expected: Change) {
     let heard = tokio::time::timeout(PATIENCE, async {
         while changes.recv().await.unwrap() != expected {}

@@ -1,4 +1,4 @@
-//! A parent's journal and its child, in one commit.
+//! A parent's events and its child in one commit.
 
 use errand_model::Hash;
 use errand_model::event::RunKind;

@@ -1,4 +1,4 @@
-//! Workers take what is ready.
+//! Claims of workers on queued runs.
 
 use errand_model::placement::Offer;
 use std::collections::BTreeSet;

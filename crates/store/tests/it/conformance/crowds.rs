@@ -1,4 +1,4 @@
-//! Many processes at once in one session, on one dead letter.
+//! Many processes at once in one session, and on one dead letter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -48,7 +48,7 @@ pub(crate) async fn never_are_two_under_way_in_a_session(factory: &impl StoreFac
             let (mut writer, admission) = in_session(OnBusy::Enqueue);
             let (_, lease) = store.admit_held(admission, holder(7)).await.unwrap();
             writer.epoch = lease.unwrap().epoch;
-            // None looks whose turn it is: all try, again and again.
+            // No run checks its turn first: all try, again and again.
             loop {
                 let mut trying = writer.clone();
                 match store.append(trying.start()).await {

@@ -1,4 +1,4 @@
-//! Dead letters are noted with the event that makes them.
+//! Dead letters, noted with the event that makes them.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::world::{START, Writer, created};
 
 const ALL: Page = Page { after: None, limit: 99 };
 
-/// A run of that agent that failed for good at the step `send`.
+/// Admits a run of that agent that fails for good at the step `send`.
 pub(crate) async fn died(store: &dyn Store, agent: &str) -> Writer {
     let mut spec = created(RunKind::Job);
     agent.clone_into(&mut spec.agent.name);
     died_in(store, spec).await
 }
 
-/// A run like that which failed for good at the step `send`.
+/// Admits a run that fails for good at the step `send`.
 pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
     let (mut writer, admission) = Writer::new(spec);
     let (_, lease) = store.admit_held(admission, crate::world::holder(7)).await.unwrap();
@@ -51,7 +51,7 @@ pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
     writer
 }
 
-/// Admits a run that does `origin` again.
+/// Admits a run that repeats `origin`.
 async fn again(
     store: &dyn Store,
     origin: &RunId,
@@ -133,7 +133,7 @@ pub(crate) async fn one_of_many_redrives_wins(factory: &impl StoreFactory) {
     assert_eq!(won, 1);
 }
 
-/// Waits for all, which go on at the same time.
+/// Runs all futures concurrently, and waits for them.
 async fn futures_join<F: Future>(all: impl IntoIterator<Item = F>) -> Vec<F::Output> {
     let mut pending: Vec<_> = all.into_iter().map(|one| (Some(Box::pin(one)), None)).collect();
     std::future::poll_fn(move |context| {

@@ -1,4 +1,4 @@
-//! What a server keeps beside runs.
+//! Documents: records of a server beside runs.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ pub(crate) async fn of_sixteen_who_change_one_document_one_does(factory: &impl S
         for number in 0..16 {
             let store = stores[number % 2].clone();
             writers.spawn(async move {
-                // Each touches a document of its own as well: they do not stand in each other's way.
+                // Each also writes a document of its own, without any conflict.
                 let own = put(&format!("own {number}"), Expect::Anything, json!(number));
                 let shared = put("shared", expect, json!(number));
                 store.write_documents(vec![own, shared]).await.map(|()| number)
@@ -311,7 +311,7 @@ pub(crate) async fn events_are_appended_with_their_documents_or_not_at_all(
     let mut append = writer.checkpoint("one");
     append.documents = vec![put("report", Expect::Absent, json!(1))];
     store.append(append.clone()).await.unwrap();
-    // Appended already: the answer is the same, and nothing is written twice.
+    // Repeated append: the answer is the same, and nothing is written twice.
     store.append(append).await.unwrap();
     assert_eq!(read(&*store, "report").await, Some((1, json!(1))));
     let before = writer.clone();

@@ -1,4 +1,4 @@
-//! A parent's journal and all the children that it starts, in one commit.
+//! A parent's events and all its new children in one commit.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::world::{START, Writer, created, holder};
 
 const ALL: Page = Page { after: None, limit: u32::MAX };
 
-/// What a coordinator is to hear.
+/// Returns a document write that adds a turn of a coordinator.
 fn news(key: &str, expect: Expect) -> DocumentWrite {
     let change = DocumentChange::Put { body: json!({ "n": 1 }), due_at: Some(START) };
     DocumentWrite { kind: DocumentKind::Turn, namespace: None, key: key.to_owned(), expect, change }
@@ -97,7 +97,7 @@ pub(crate) async fn a_hundred_children_are_admitted_with_their_parent(factory: &
     assert_eq!(due(&*store, DocumentKind::Turn, START).await, [""; 0]);
     assert_eq!(due(&*store, DocumentKind::Deadline, START).await.len(), 128);
     assert_eq!(claimed(&*store, 999).await, expected);
-    // A turn need not start anybody.
+    // A turn need not start a child.
     store.append_and_admit_all(parent.checkpoint("turn 2"), Vec::new()).await.unwrap();
     assert_eq!(found_of(&*store, &parent).await, expected);
 }
@@ -117,7 +117,7 @@ pub(crate) async fn whoever_holds_the_parent_lets_go_with_its_children(
     let stored = store.load(&parent.run.id).await.unwrap().unwrap();
     assert_eq!((stored.head, stored.lease, stored.epoch), (parent.head, None, 1));
     assert_eq!(found_of(&*store, &parent).await, ids(&children));
-    // The last turn ends the run, whoever makes it.
+    // The last turn ends the run, with or without a lease.
     let mut late = parent.clone();
     store.append_and_admit_all(parent.complete(), Vec::new()).await.unwrap();
     let stored = store.load(&parent.run.id).await.unwrap().unwrap();
@@ -128,7 +128,7 @@ pub(crate) async fn whoever_holds_the_parent_lets_go_with_its_children(
     assert_eq!(found_of(&*store, &parent).await, ids(&children));
 }
 
-/// What is refused, and what nothing may be left of.
+/// Checks that an append with children is refused, and that nothing of it is written.
 async fn refused(store: &dyn Store, parent: &Writer, turn: Append, all: Vec<Admission>) -> Error {
     let before = store.load(&parent.run.id).await.unwrap();
     let error = store.append_and_admit_all(turn, all.clone()).await.unwrap_err();
@@ -197,7 +197,7 @@ pub(crate) async fn a_turn_whose_answer_was_lost_is_made_once(factory: &impl Sto
     let mut turn = parent.checkpoint("turn");
     turn.documents = vec![heard("a", 1)];
     let first = store.append_and_admit_all(turn.clone(), children.clone()).await.unwrap();
-    // Meanwhile a child is on its way.
+    // Meanwhile a child has been claimed.
     let running = claimed(&*store, 1).await;
     for store in [&store, &factory.open()] {
         let again = store.append_and_admit_all(turn.clone(), children.clone()).await.unwrap();
@@ -287,7 +287,7 @@ pub(crate) async fn a_worker_that_takes_only_what_asks_for_it_leaves_everything_
     assert_eq!(claim(only.clone()).await, mine);
     assert_eq!(claim(only.clone()).await, []);
     assert_eq!(claim(Offer::default()).await, rest);
-    // A queue in which nothing asks for any label is no other case.
+    // Nor does it claim from a queue in which no run has labels.
     let mut admission = Writer::job().1;
     admission.queued = Some(Pending { priority: 0, ready_at: START });
     store.admit(admission).await.unwrap();
@@ -323,12 +323,12 @@ pub(crate) async fn news_and_messages_are_heard(factory: &impl StoreFactory) {
     let mut heard = Vec::new();
     while heard.len() < 7 {
         if heard.len() == 6 {
-            // What is written in another way may overtake what is still to be told.
+            // Documents written by another path may overtake pending announcements.
             store.write_documents(vec![news("c", Expect::Absent)]).await.unwrap();
         }
         let next = tokio::time::timeout(Duration::from_secs(30), changes.recv());
         let change = next.await.unwrap().unwrap();
-        // What was committed before may be told only now.
+        // Earlier commits may be announced only now.
         if change == first || !heard.is_empty() {
             heard.push(change);
         }

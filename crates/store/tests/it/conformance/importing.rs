@@ -1,4 +1,4 @@
-//! Runs come from elsewhere.
+//! Imports of runs of other registries.
 
 use errand_model::event::{Event, RunKind};
 use errand_store::{Admission, Admitted, Error, Evidence};
@@ -6,7 +6,7 @@ use errand_store::{Admission, Admitted, Error, Evidence};
 use super::StoreFactory;
 use crate::world::{Writer, created};
 
-/// A run of elsewhere with two steps, whole.
+/// A complete run of another registry, with two steps.
 fn elsewhere(key: Option<&str>) -> Admission {
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = key.map(str::to_owned);

@@ -1,4 +1,4 @@
-//! The right to write a journal.
+//! Leases.
 
 use errand_model::placement::Offer;
 use errand_store::{Claim, Error};

@@ -1,4 +1,4 @@
-//! A day is promised in parts, and never more of it than there is.
+//! Reservations of an agent's day, which never exceed its limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -98,7 +98,7 @@ pub(crate) async fn sixteen_at_once_never_spend_more_than_a_day_has(factory: &im
                     store.release(&writer.run.id, vec![reservation.id]).await.unwrap();
                     continue;
                 }
-                // Never more than was reserved, and sometimes less.
+                // At most as much as was reserved, and sometimes less.
                 let used = wanted - (turn % 2).min(wanted);
                 store.append(writer.append(&[called(&reservation, used)])).await.unwrap();
                 granted.fetch_add(used, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Runs are listed and found.
+//! Lists of runs, and searches.
 
 use std::collections::BTreeMap;
 use std::slice::from_ref;
@@ -101,7 +101,7 @@ pub(crate) async fn a_run_is_found_by_what_is_typed(factory: &impl StoreFactory)
     let find = async |part: &str| store.find(part, 10).await.unwrap();
     assert_eq!(find(first.as_str()).await, from_ref(&first));
     assert_eq!(find("nightly").await, [named[1].clone(), named[0].clone()]);
-    // A name counts more than a part of an id.
+    // A name takes precedence over a part of an id.
     assert_eq!(find(&tail).await, [named[2].clone()]);
     assert_eq!(find(&first.as_str()[11..]).await, from_ref(&first));
     assert_eq!(find(&first.as_str()[..8]).await.len(), 4);

@@ -1,5 +1,5 @@
-//! What every store has to do: functions that are generic over where the runs are kept, made into
-//! tests by [`conforms`] for each store.
+//! Conformance suite of stores: functions generic over the store, turned into tests by [`conforms`]
+//! for each store.
 
 pub(crate) mod admitting;
 pub(crate) mod appending;
@@ -29,13 +29,13 @@ use std::sync::Arc;
 
 use errand_store::Store;
 
-/// A place of its own in which a store lives.
+/// A registry of its own for a test.
 pub(crate) trait StoreFactory: Send + Sync {
-    /// Opens the store once more, as another process would.
+    /// Opens the store again, as another process would.
     fn open(&self) -> Arc<dyn Store>;
 }
 
-/// Makes a test of each function of the suite, for the store that `$factory` makes.
+/// Makes a test of each function of the suite, for the stores of `$factory`.
 macro_rules! conforms {
     ($factory:expr) => {
         crate::conformance::conforms!(@ $factory;

@@ -1,4 +1,4 @@
-//! What journals, documents and sessions name is known, until they are gone.
+//! Names in journals, documents and sessions, until those are removed.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ pub(crate) async fn documents_requests_and_inventories_name_what_is_written_in_t
     let writes = vec![
         document(DocumentKind::AgentVersion, "version"),
         document(DocumentKind::Turn, "turn"),
-        // What was done keeps nothing.
+        // Records of past actions keep nothing.
         document(DocumentKind::Audit, "audit"),
     ];
     store.write_documents(writes).await.unwrap();

@@ -1,4 +1,4 @@
-//! Namespaces do not see each other.
+//! Isolation of namespaces.
 
 use errand_model::event::{EventBody, Reported, RunCreated, RunKind};
 use errand_model::price::Day;

@@ -1,4 +1,4 @@
-//! Text is kept, whatever is in it; what one run says harms no other one.
+//! Storage of any text, and isolation of runs with unreadable text.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use super::dead_letters::died;
 use super::sessions::begun;
 use crate::world::{START, created};
 
-/// What no C program can read, what SQL is written with, and what is not on keyboards.
+/// A NUL, SQL syntax, and characters that no keyboard has.
 const ODD: &str = "nul \0 quote ' \" \\ percent % _ tab \t \u{1f980} \u{fffd} $1 ?";
 
-/// A run that names everything so, and says so in its events.
+/// Admits a run that uses this text in every name and event.
 async fn odd_run(store: &dyn Store, odd: &str) -> errand_model::RunId {
     let mut spec = created(RunKind::Job);
     spec.name = Some(odd.to_owned());
@@ -107,7 +107,7 @@ async fn check(factory: &impl StoreFactory, odd: &str) {
         };
         assert!(!store.usage(&query).await.unwrap().rows.is_empty());
     }
-    // Another run that has a key of its own that looks like it, and one that has the same.
+    // A second run with the same key finds the first.
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = some();
     let again = store.admit(crate::world::Writer::new(spec).1).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who gets which run, where not every worker can take any.
+//! Claims of workers that cannot take every run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -54,7 +54,7 @@ pub(crate) async fn namespaces_are_served_evenly(factory: &impl StoreFactory) {
     let got: BTreeSet<_> = claimed(&*store, 4, Offer::default()).await.into_iter().collect();
     let expected = [&loud[0], &loud[1], &quiet[0], &quiet[1]].map(Clone::clone);
     assert_eq!(got, BTreeSet::from(expected));
-    // What is under lease counts, whoever took it.
+    // Leases count for every worker, whoever took them.
     let lease = store.take(&loud[5], 0, holder(4), None).await.unwrap();
     assert_eq!(lease.epoch, 1);
     assert_eq!(claimed(&*factory.open(), 1, Offer::default()).await, [quiet[2].clone()]);
@@ -84,7 +84,7 @@ pub(crate) async fn a_run_that_nobody_here_can_take_holds_no_other_up(factory: &
     let free = Some(Resources { memory_bytes: 2, ..Resources::default() });
     let full = Offer { free, ..offer.clone() };
     assert_eq!(claimed(&*store, 9, full).await, []);
-    // One for which nothing counts takes whatever its labels allow.
+    // A worker without resource limits takes all runs that its labels allow.
     let boundless = Offer { free: None, ..offer };
     assert_eq!(claimed(&*store, 9, boundless).await, [gpu_run, second]);
     let us = Offer { labels: label("us"), free: None, only: false };
@@ -115,7 +115,7 @@ pub(crate) async fn a_shared_bound_holds_among_many_claimers(factory: &impl Stor
             got.extend(more.unwrap());
         }
         assert!(got.len() <= 3, "{} under lease at once", got.len());
-        // Whatever the claimers left to each other is still there to be claimed.
+        // Runs that the claimers left to each other can still be claimed.
         got.extend(claimed(&*store, 9, Offer::default()).await);
         assert_eq!(got.len(), 3);
         assert_eq!(claimed(&*store, 9, Offer::default()).await, []);
@@ -161,7 +161,7 @@ pub(crate) async fn runs_whose_lease_is_over_are_found(factory: &impl StoreFacto
     assert_eq!(expired(at(31), 9).await, all);
     assert_eq!(expired(at(31), 2).await, all[..2]);
     assert_eq!(expired(at(15), 9).await, all[..1]);
-    // Renewed, taken by another, given back: none of them is lost.
+    // Renewed, taken, and given back: none of them is expired.
     store.renew(vec![(runs[1].clone(), 1)], at(60)).await.unwrap();
     store.take(&runs[2], 1, holder(4), Some(at(60))).await.unwrap();
     store.give_back(&runs[0], 1).await.unwrap();

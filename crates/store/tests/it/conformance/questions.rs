@@ -1,4 +1,4 @@
-//! What agents ask people is listed across all runs.
+//! Lists of the questions of all runs to people.
 
 use errand_store::Namespaces;
 use std::time::Duration;
@@ -62,12 +62,12 @@ fn cancelled() -> EventBody {
     })
 }
 
-/// A run without a process that waits for the decision of `id`.
+/// Admits a run without a process that waits for the decision of `id`.
 async fn at_rest(store: &dyn Store, id: &str, deadline_ms: u64) -> Writer {
     rest(store, started(store).await, asking(id, deadline_ms)).await
 }
 
-/// A run like that which waits for a decision.
+/// Admits a run that waits for a decision.
 pub(crate) async fn at_rest_in(store: &dyn Store, spec: RunCreated) -> Writer {
     rest(store, start(store, spec).await, asking("apr_1", 500)).await
 }
@@ -127,7 +127,7 @@ pub(crate) async fn open_questions_are_listed_oldest_first(factory: &impl StoreF
         ["apr_2"]
     );
 
-    // Asked again, in another attempt, it is the same question.
+    // A repetition in another attempt is the same question.
     store.append(two.append(&[asking("apr_2", 100)])).await.unwrap();
     let again = store.questions(Questions::Open, &Namespaces::All, 10).await.unwrap();
     assert_eq!(again[1].asked_at, open[1].asked_at);
@@ -171,7 +171,7 @@ pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl Stor
         both => unreachable!("{both:?}"),
     };
     assert!(matches!(lost, Error::Conflict { .. }), "{lost:?}");
-    // Whoever takes the run next finds it.
+    // The next holder of the run finds the answer.
     let lease = store.take(&writer.run.id, writer.epoch, holder(9), None).await.unwrap();
     assert_eq!(lease.epoch, writer.epoch + 1);
     let stored = store.load(&writer.run.id).await.unwrap().unwrap();

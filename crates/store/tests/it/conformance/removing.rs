@@ -1,4 +1,4 @@
-//! Runs are forgotten.
+//! Removal of runs.
 
 use errand_store::{Discard, Error, Filter, Page, Removal, RequestKind};
 

@@ -1,4 +1,4 @@
-//! Things are asked of whoever holds a lease.
+//! Requests to the holder of a lease.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Conversations outlive runs.
+//! Sessions: conversations that outlive their runs.
 
 use errand_model::placement::Offer;
 use errand_store::Namespaces;
@@ -41,7 +41,7 @@ pub(crate) async fn a_session_changes_only_from_what_was_seen(factory: &impl Sto
     assert_eq!(store.session("a talk").await.unwrap(), Some(expect));
 }
 
-/// A run of the session, under way.
+/// Admits and starts a run of the session.
 pub(crate) async fn begun(store: &dyn Store, session: &str) -> Writer {
     let mut writer = admitted(store, session, None).await;
     store.append(writer.start()).await.unwrap();
@@ -94,7 +94,7 @@ fn rolled_back(run_ids: Vec<RunId>) -> EventBody {
     EventBody::SessionRolledBack(SessionRolledBack { session_id: "talk".to_owned(), run_ids })
 }
 
-/// The numbers and texts of a session's messages.
+/// Returns the numbers and texts of a session's messages.
 async fn history(store: &dyn Store, before: Option<u64>, limit: u32) -> Vec<(u64, String)> {
     let messages = store.session_messages("talk", before, limit).await.unwrap();
     let text = |content| if let Payload::Text(text) = content { text } else { String::new() };

@@ -1,4 +1,4 @@
-//! What calls used is summed in the commit that records them.
+//! Sums of the use by calls, updated in the commit that records them.
 
 use errand_model::event::{EventBody, Replay, ReplayPolicy, Reported, RunKind};
 use errand_model::price::Day;
@@ -28,7 +28,7 @@ fn by(by: UsageBy) -> UsageQuery {
     }
 }
 
-/// A run of that agent with two priced model calls, one unpriced, and one tool call.
+/// Admits a run of that agent with two priced model calls, one unpriced, and one tool call.
 async fn worked(store: &dyn Store, agent: &str, team: Option<&str>) -> Writer {
     let mut spec = created(RunKind::Job);
     spec.agent.name = agent.to_owned();
@@ -80,7 +80,7 @@ pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFa
     let rows = async |query: UsageQuery| shown(&other.usage(&query).await.unwrap().rows);
     let whole = "calls=3-1+1 tokens=201/20/100/10 cost=Some(15)";
     let total = other.usage(&by(UsageBy::Model)).await.unwrap().total;
-    // Tool calls are in no row of models, and so in no total of them.
+    // Tool calls are in no row of models, and so not in their total.
     assert_eq!(shown(&[total]), ["- runs=3 calls=9-3+0 tokens=603/60/300/30 cost=Some(45)"]);
     assert_eq!(
         rows(by(UsageBy::Agent)).await,

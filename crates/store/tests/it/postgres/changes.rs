@@ -1,4 +1,4 @@
-//! What one process commits, others hear of.
+//! Announcements of commits to other processes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use errand_store::{
 
 use crate::world::{START, Writer, holder, queued};
 
-/// Waits until `wanted` is heard; other things may be heard before.
+/// Waits for the `wanted` change; others may come first.
 async fn hears(changes: &mut Changes, wanted: &Change) {
     let heard = tokio::time::timeout(Duration::from_secs(20), async {
         while changes.recv().await.unwrap() != *wanted {}
@@ -22,7 +22,7 @@ async fn another_process_hears_what_was_committed() {
     let fresh = super::Fresh::new();
     let (here, there) = (fresh.open_postgres(), fresh.open_postgres());
     let mut changes = there.changes();
-    // Whoever begins to listen may miss the first: it is told that there was something, or looks.
+    // A new listener may miss the first change: it gets a hint to poll, or polls by itself.
     let (mut writer, mut admission) = Writer::job();
     queued(&mut admission, 0);
     here.admit(admission).await.unwrap();
@@ -74,7 +74,7 @@ async fn whoever_commits_hears_it_once() {
     let (writer, mut admission) = Writer::job();
     queued(&mut admission, 0);
     store.admit(admission).await.unwrap();
-    // Whoever commits may be answered a moment before it is told to all.
+    // The answer may arrive a moment before the announcement.
     let mut next = async || {
         let heard = tokio::time::timeout(Duration::from_secs(20), changes.recv()).await;
         heard.unwrap().unwrap()

@@ -1,4 +1,4 @@
-//! Blobs and logs that other machines reach.
+//! Blobs and logs that all machines reach.
 
 use std::collections::BTreeSet;
 use std::io::Cursor;

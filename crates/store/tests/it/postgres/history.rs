@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever asks.
+//! Statements that the database itself refuses.
 
 use errand_store::{Removal, Store as _};
 

@@ -1,4 +1,4 @@
-//! What is special about PostgreSQL.
+//! Tests of the PostgreSQL store alone.
 
 mod changes;
 mod files;

@@ -1,4 +1,4 @@
-//! The database goes away and comes back: nothing is lost, nothing is done twice, nobody is told.
+//! Outages of the database: nothing is lost, nothing is done twice, no caller gets an error.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::world::{START, Writer, holder, queued};
 /// Steps that each writer appends, at least.
 const STEPS: usize = 40;
 
-/// Writers at once.
+/// Number of concurrent writers.
 const WRITERS: usize = 12;
 
 fn server(settings: &str) -> Arc<Server> {
@@ -30,8 +30,8 @@ fn open(server: &Server) -> Arc<dyn Store> {
     Arc::new(Postgres::open(&server.url(), Options::DEFAULT).unwrap())
 }
 
-/// Admits a run and appends to it until `enough`, each append once it was told of the last. Returns
-/// the writer as it believes to be.
+/// Admits a run and appends to it until `enough`, each append after the answer to the last. Returns
+/// the writer's view of the run.
 async fn write(store: Arc<dyn Store>, enough: Arc<AtomicBool>) -> Writer {
     let (mut writer, admission) = Writer::job();
     let (admitted, lease) = store.admit_held(admission, holder(1)).await.unwrap();
@@ -47,7 +47,7 @@ async fn write(store: Arc<dyn Store>, enough: Arc<AtomicBool>) -> Writer {
     writer
 }
 
-/// Has two processes write while something happens to the server.
+/// Runs writers in two processes while `happens` acts on the server.
 async fn while_writing(server: &Arc<Server>, happens: impl FnOnce(Arc<Server>) + Send + 'static) {
     let stores = [open(server), open(server)];
     let enough = Arc::new(AtomicBool::new(false));
@@ -129,7 +129,7 @@ async fn each_run_is_claimed_and_completed_once_whatever_happens_to_the_server()
     assert_eq!((count, claimed), (RUNS, all));
 }
 
-/// Claims and completes until there is nothing left.
+/// Claims and completes runs until there are none left.
 async fn work(store: Arc<dyn Store>) -> Vec<RunId> {
     let mut done = Vec::new();
     loop {
@@ -163,7 +163,7 @@ async fn a_server_without_a_free_connection_is_waited_for() {
         .map(|_| {
             let server = Arc::clone(&server);
             std::thread::spawn(move || {
-                // Some of them are refused themselves.
+                // Some of these connections are refused themselves.
                 drop(std::panic::catch_unwind(|| server.psql("SELECT pg_sleep(2)")));
             })
         })
@@ -215,7 +215,7 @@ async fn a_lease_that_was_taken_over_cannot_write_from_any_process() {
         assert_eq!(made.1.unwrap().epoch, 2);
         let stored = stores[0].load(&writer.run.id).await.unwrap().unwrap();
         match made.0 {
-            // It was faster.
+            // The writer was faster.
             Ok(_) => assert_eq!(stored.head, writer.head),
             Err(Error::Fenced { current: 2, .. }) => assert_eq!(stored.head.seq, 1),
             Err(other) => panic!("{other:?}"),
@@ -230,14 +230,14 @@ async fn writers_share_the_connections_that_are_left_where_no_more_are_to_be_had
     let store = open(&server);
     let (writer, admission) = Writer::job();
     store.admit(admission).await.unwrap();
-    // It has what it needs for one of each kind.
+    // The store now has a connection of each kind.
     store.load(&writer.run.id).await.unwrap();
     store.put_bom("agent", &errand_model::Digest::of(b"0"), START).await.unwrap();
     let hoarders: Vec<_> = (0..8)
         .map(|_| {
             let server = Arc::clone(&server);
             std::thread::spawn(move || {
-                // Some of them are refused themselves.
+                // Some of these connections are refused themselves.
                 drop(std::panic::catch_unwind(|| server.psql("SELECT pg_sleep(2)")));
             })
         })

@@ -1,4 +1,4 @@
-//! What is gone is cleaned away while somebody reads for a long time.
+//! Removal of deleted rows while a transaction is open for long.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use errand_store::{Claim, Removal, Store as _};
 
 use crate::world::{START, Writer, holder, queued};
 
-/// Rows of the queue and leases that were deleted and are still there. PostgreSQL counts late.
+/// Counts deleted rows of the queue and leases that still take space. PostgreSQL's statistics are
+/// late.
 const DEAD: &str = "SELECT coalesce(sum(n_dead_tup), 0) FROM pg_stat_user_tables \
      WHERE relname ~ '^(queue|leases)_'";
 
@@ -16,7 +17,7 @@ async fn a_pinned_snapshot_does_not_keep_what_is_gone_in_the_queue() {
     const RUNS: usize = 1_500;
     let fresh = super::Fresh::new();
     let store = fresh.open_postgres();
-    // Waits for long, and has to survive the partition that it is in.
+    // This run waits for long, and has to survive the truncation of its partition.
     let (late, mut admission) = Writer::job();
     queued(&mut admission, 0);
     if let Some(pending) = &mut admission.queued {
@@ -57,7 +58,7 @@ async fn a_pinned_snapshot_does_not_keep_what_is_gone_in_the_queue() {
     // A partition is not truncated while PostgreSQL vacuums it, which may take a while.
     let cleaned = tokio::time::timeout(Duration::from_secs(100), async {
         loop {
-            // Only who writes cleans up.
+            // Only a process that writes cleans up.
             store
                 .request(&late.run.id, errand_store::RequestKind::Pause { by: None }, START)
                 .await
@@ -75,7 +76,7 @@ async fn a_pinned_snapshot_does_not_keep_what_is_gone_in_the_queue() {
     store.remove(&late.run.id, Removal::Any).await.unwrap();
 }
 
-/// All of them at once.
+/// Runs all futures concurrently.
 async fn futures<T>(waiting: Vec<impl Future<Output = T>>) -> Vec<T> {
     let mut waiting: Vec<_> = waiting.into_iter().map(Box::pin).collect();
     let mut done = Vec::new();

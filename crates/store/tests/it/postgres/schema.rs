@@ -1,10 +1,10 @@
-//! A database is used only with the schema that this program knows.
+//! Schema versions: a database with any other version is refused.
 
 use errand_store::Error;
 use errand_store::postgres::{Migrated, Options, Postgres, known_version};
 use errand_testkit::postgres::Database;
 
-/// All that a schema is made of, as text.
+/// Query for all parts of a schema, as text.
 const SCHEMA_OF: &str = "SELECT table_name || ' ' || column_name || ' ' || data_type || ' ' || \
      coalesce(column_default, '') || ' ' || is_nullable || ' ' || coalesce(collation_name, '') \
      FROM information_schema.columns WHERE table_schema = 'public' \

@@ -1,4 +1,4 @@
-//! What may lie where the registry should be, and what happens to it.
+//! Damaged, foreign and missing database files.
 
 use errand_model::placement::Offer;
 use errand_store::sqlite::{Options, Sqlite};

@@ -144,7 +144,7 @@ fn a_snapshot_that_cannot_be_used_says_why() {
 async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_write() {
     let fresh = Fresh::new();
     let (one, other) = (fresh.open_sqlite(), fresh.open_sqlite());
-    // Commits, and dies before it can write the file.
+    // This process commits, and dies before it writes the file.
     let dying = Options { journal_files: JournalFiles::Skip, ..Options::CREATE };
     let dying = Sqlite::open(&fresh.registry, dying).unwrap();
     let mut writer = started(&one).await;
@@ -156,14 +156,14 @@ async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_w
         let text = std::fs::read(&path).unwrap();
         let lines = JournalFile::parse(&path, &text, None);
         assert!(lines.problems.is_empty(), "{:?}", lines.problems);
-        // As they stand, not in their order.
+        // In the order of the file, not sorted.
         let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         let event = |line: &[u8]| -> serde_json::Value { serde_json::from_slice(line).unwrap() };
         lines.map(|line| event(line)["seq"].as_u64().unwrap()).collect()
     };
     let all = |last| (1..=last).collect::<Vec<u64>>();
     assert_eq!(in_file(), all(writer.head.seq));
-    // The last one is added on demand, also by one that has the file open.
+    // The last event is added on demand, also by a process that has the file open.
     let written = writer.head.seq;
     dying.append(writer.step("last")).await.unwrap();
     assert_eq!(in_file(), all(written));
@@ -177,7 +177,7 @@ async fn a_file_that_could_not_be_written_is_whole_after_a_later_commit_of_any_r
     let store = fresh.open_sqlite();
     let mut ended = started(&store).await;
     let mut other = started(&store).await;
-    // Opened anew, so that nothing is open.
+    // A new store has no files open.
     let store = fresh.open_sqlite();
     let path = fresh.registry.run_events(&ended.run.id);
     let aside = path.with_extension("aside");
@@ -209,7 +209,7 @@ async fn a_huge_file_that_is_no_journal_is_refused_without_being_read() {
     };
     let refused = zeros(6 * 1024 * 1024 * 1024).unwrap_err();
     assert!(matches!(refused, RegistryError::TooLong { .. }), "{refused:?}");
-    // One that is just short enough ends with its first line.
+    // A file just below the limit ends with its first line.
     let read = zeros(3 * 1024 * 1024 * 1024).unwrap();
     assert_eq!((read.events.len(), read.problems.len()), (0, 1), "{:?}", read.problems);
 }

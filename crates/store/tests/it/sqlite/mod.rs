@@ -1,4 +1,4 @@
-//! What is special about SQLite.
+//! Tests of the SQLite store alone.
 
 mod damage;
 mod files;

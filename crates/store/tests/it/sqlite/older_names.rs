@@ -1,4 +1,4 @@
-//! Journals that are older than the table of names are read for it, a few at a time.
+//! Indexing of names in journals that are older than the table of names, a few runs at a time.
 
 use errand_model::Digest;
 use errand_store::{NameStore as _, Store as _};
@@ -15,7 +15,7 @@ async fn names_in_journals_from_before_are_taken_in_a_few_runs_at_a_time() {
         started(&store).await;
     }
     let raw = Connection::open(fresh.registry.database()).unwrap();
-    // As the migration leaves it.
+    // The state after the migration.
     raw.execute_batch("DELETE FROM names; INSERT INTO unindexed_runs SELECT run FROM runs")
         .unwrap();
     let parcel = [Digest::of(b"parcel")];

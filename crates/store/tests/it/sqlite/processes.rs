@@ -1,4 +1,4 @@
-//! Many processes on one registry, some of them killed.
+//! Many processes on one registry, some of which are killed.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::Fresh;
 use crate::conformance::appending::started;
 use crate::world::START;
 
-/// Tells this binary to be a writing process, and where.
+/// Environment variable that turns this binary into a writing process: the registry's path.
 const ROOT: &str = "ERRAND_STORE_TEST_ROOT";
-/// How many steps it does; it never ends by itself without it.
+/// Environment variable with its number of steps; without it, the process never ends by itself.
 const STEPS: &str = "ERRAND_STORE_TEST_STEPS";
 
-/// Starts this test binary once more, as a process that writes.
+/// Starts this test binary again, as a process that writes.
 fn writing_process(root: &Path, steps: Option<u32>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -32,7 +32,7 @@ fn writing_process(root: &Path, steps: Option<u32>) -> Child {
     command.spawn().unwrap()
 }
 
-/// Not a test by itself: what [`writing_process`] runs.
+/// Body of the process that [`writing_process`] starts; no test by itself.
 #[tokio::test]
 async fn be_a_writing_process() {
     let Some(root) = std::env::var_os(ROOT) else { return };
@@ -107,7 +107,7 @@ async fn a_killed_process_leaves_everything_that_it_acknowledged() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it said between the last line and its end counts too.
+        // An acknowledgement after the last line read counts too.
         let mut rest = String::new();
         lines.read_to_string(&mut rest).unwrap();
         let mut whole = rest.lines().filter(|line| line.starts_with("acknowledged"));
@@ -121,7 +121,7 @@ async fn a_killed_process_leaves_everything_that_it_acknowledged() {
         assert!(stored.head.seq >= seq, "{} < {seq}", stored.head.seq);
         let events = store.events(&run_id, 0, u32::MAX).await.unwrap();
         assert_eq!(verify(&events).unwrap().head, stored.head);
-        // What was acknowledged is in the file too; the rest is added on demand.
+        // Acknowledged events are in the file too; the rest is added on demand.
         let file = JournalFile::read(&fresh.registry, &run_id).unwrap();
         assert!(verify(&file.events).unwrap().events >= seq);
         store.sync_files(&run_id).await.unwrap();

@@ -1,4 +1,4 @@
-//! A database made anew from the files of runs.
+//! Rebuilds of the database from the files of runs.
 
 use errand_store::Namespaces;
 use std::io::Write as _;
@@ -234,7 +234,7 @@ async fn a_check_finds_and_mends_what_files_lack() {
     assert!(found.is_empty(), "{found:?}");
 }
 
-/// All that the store says of a session.
+/// Returns everything that the store has of a session.
 async fn session(store: &Sqlite, session_id: &str) -> String {
     let page =
         SessionPage { namespaces: Namespaces::All, unused_since: None, after: None, limit: 10 };
@@ -271,7 +271,7 @@ async fn a_session_is_rebuilt_as_it_was() {
         [loaded("talk"), said("talk", &["a"]), cached("both", 1, None), updated(1, large.clone())];
     store.append(first.append(&events)).await.unwrap();
     let mut second = begun(&store, "talk").await;
-    // What two runs do at the same time stands in the order in which it happened.
+    // Events of concurrent runs are in the order of their times.
     second.now = first.now.plus(Duration::from_millis(1));
     store.append(second.append(&[said("talk", &["b"]), cached("both", 2, None)])).await.unwrap();
     first.now = second.now.plus(Duration::from_millis(1));

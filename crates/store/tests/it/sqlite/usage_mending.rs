@@ -1,4 +1,4 @@
-//! Sums follow the journal, also where they were lost or changed.
+//! Repair of sums that differ from the journal.
 
 use errand_model::budget::Limits;
 use errand_model::event::{EventBody, Reported, RunKind};
