@@ -10,7 +10,7 @@ use crate::world::{Writer, created, holder};
 
 const ALL: Page = Page { after: None, limit: u32::MAX };
 
-pub(crate) async fn a_key_admits_one_run(factory: &impl StoreFactory) {
+pub(crate) async fn an_idempotency_key_admits_one_run(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = Some("a \"key\" '".to_owned());
@@ -25,7 +25,9 @@ pub(crate) async fn a_key_admits_one_run(factory: &impl StoreFactory) {
     assert_eq!(runs.len(), 1);
 }
 
-pub(crate) async fn a_key_that_was_used_for_something_else_is_refused(factory: &impl StoreFactory) {
+pub(crate) async fn an_idempotency_key_with_another_fingerprint_is_refused(
+    factory: &impl StoreFactory,
+) {
     let store = factory.open();
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = Some("key".to_owned());
@@ -59,7 +61,7 @@ pub(crate) async fn many_admissions_with_one_key_admit_one_run(factory: &impl St
     assert_eq!(new, 1);
 }
 
-pub(crate) async fn the_same_work_is_not_done_twice_unless_it_failed(factory: &impl StoreFactory) {
+pub(crate) async fn dedup_finds_an_equal_run_unless_it_failed(factory: &impl StoreFactory) {
     let store = factory.open();
     let (mut writer, admission) = Writer::job();
     let (_, lease) = store.admit_held(admission, holder(1)).await.unwrap();
@@ -87,7 +89,7 @@ pub(crate) async fn the_same_work_is_not_done_twice_unless_it_failed(factory: &i
     assert_eq!(store.admit(again()).await.unwrap(), Admitted::Created);
 }
 
-pub(crate) async fn an_id_is_used_once(factory: &impl StoreFactory) {
+pub(crate) async fn a_run_id_is_admitted_once(factory: &impl StoreFactory) {
     let store = factory.open();
     let (writer, admission) = Writer::job();
     store.admit(admission.clone()).await.unwrap();
@@ -99,7 +101,7 @@ pub(crate) async fn an_id_is_used_once(factory: &impl StoreFactory) {
     assert_eq!(store.load(&writer.run.id).await.unwrap().unwrap().run, writer.run);
 }
 
-pub(crate) async fn a_journal_that_does_not_hold_is_refused(factory: &impl StoreFactory) {
+pub(crate) async fn a_broken_journal_is_refused(factory: &impl StoreFactory) {
     let store = factory.open();
     let (writer, mut admission) = Writer::job();
     admission.head = Head::EMPTY;

@@ -24,7 +24,7 @@ pub(crate) async fn start(store: &dyn Store, spec: RunCreated) -> Writer {
     writer
 }
 
-pub(crate) async fn what_is_appended_is_loaded(factory: &impl StoreFactory) {
+pub(crate) async fn appended_events_are_loaded(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     for number in 0..200 {
@@ -79,7 +79,7 @@ pub(crate) async fn a_released_lease_is_refused(factory: &impl StoreFactory) {
     assert_eq!((stored.head, stored.lease), (before, None));
 }
 
-pub(crate) async fn a_journal_that_moved_on_is_a_conflict(factory: &impl StoreFactory) {
+pub(crate) async fn an_append_to_a_grown_journal_is_a_conflict(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     let mut other = writer.clone();
@@ -101,7 +101,7 @@ pub(crate) async fn a_terminal_run_is_sealed(factory: &impl StoreFactory) {
     assert_eq!(store.load(&writer.run.id).await.unwrap(), before);
 }
 
-pub(crate) async fn what_was_appended_already_is_appended_once(factory: &impl StoreFactory) {
+pub(crate) async fn repeated_appends_are_made_once(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     for append in [writer.checkpoint("once"), writer.complete()] {
@@ -133,7 +133,7 @@ pub(crate) async fn events_that_do_not_follow_are_refused(factory: &impl StoreFa
     store.append(writer.checkpoint("one")).await.unwrap();
 }
 
-pub(crate) async fn a_run_that_there_is_not_is_told(factory: &impl StoreFactory) {
+pub(crate) async fn unknown_runs_are_reported(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = Writer::job().0;
     writer.epoch = 1;
@@ -168,7 +168,7 @@ pub(crate) async fn sixty_four_writers_at_once_lose_nothing(factory: &impl Store
     }
 }
 
-pub(crate) async fn one_refusal_in_a_batch_harms_nobody_else(factory: &impl StoreFactory) {
+pub(crate) async fn a_refusal_in_a_batch_leaves_the_others_alone(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut good = Vec::new();
     for _ in 0..16 {

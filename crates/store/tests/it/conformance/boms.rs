@@ -16,7 +16,7 @@ async fn put(store: &dyn Store, agent: &str, content: &str) -> BomGeneration {
     store.put_bom(agent, &Digest::of(content.as_bytes()), START).await.unwrap()
 }
 
-pub(crate) async fn a_generation_follows_where_the_content_differs(factory: &impl StoreFactory) {
+pub(crate) async fn changed_content_makes_a_new_generation(factory: &impl StoreFactory) {
     let (store, other) = (factory.open(), factory.open());
     assert_eq!(store.boms("agent", 10).await.unwrap(), []);
     assert_eq!(put(&*store, "agent", "one").await, generation("agent", 1, "one"));
@@ -30,7 +30,7 @@ pub(crate) async fn a_generation_follows_where_the_content_differs(factory: &imp
     assert_eq!(other.boms("agent", 1).await.unwrap(), all[..1]);
 }
 
-pub(crate) async fn fifty_at_once_agree_on_one_generation(factory: &impl StoreFactory) {
+pub(crate) async fn fifty_concurrent_writers_get_one_generation(factory: &impl StoreFactory) {
     let mut all = JoinSet::new();
     for number in 0..50 {
         let store = factory.open();
@@ -46,7 +46,7 @@ pub(crate) async fn fifty_at_once_agree_on_one_generation(factory: &impl StoreFa
     assert_eq!(store.boms("agent", 10).await.unwrap(), [generation("agent", 1, "first")]);
 }
 
-pub(crate) async fn generations_have_no_gap_whoever_makes_them(factory: &impl StoreFactory) {
+pub(crate) async fn generations_of_several_processes_have_no_gap(factory: &impl StoreFactory) {
     let mut all = JoinSet::new();
     for number in 0..20 {
         let store = factory.open();

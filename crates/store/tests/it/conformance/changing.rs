@@ -20,7 +20,7 @@ async fn hears(changes: &mut Changes, expected: Change) {
     assert!(heard.await.is_ok(), "{expected:?} was not heard");
 }
 
-pub(crate) async fn what_this_process_commits_is_heard(factory: &impl StoreFactory) {
+pub(crate) async fn commits_of_this_process_are_announced(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut changes = store.changes();
     let (mut writer, mut admission) = Writer::job();
@@ -43,7 +43,7 @@ pub(crate) async fn what_this_process_commits_is_heard(factory: &impl StoreFacto
     hears(&mut changes, Change::Run { run_id, seq: 6, is_over: true }).await;
 }
 
-pub(crate) async fn nothing_is_heard_of_what_was_refused(factory: &impl StoreFactory) {
+pub(crate) async fn refused_writes_are_not_announced(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut changes = store.changes();
     let (writer, admission) = Writer::job();

@@ -31,7 +31,7 @@ async fn claimed(store: &dyn Store, limit: u32, now: Timestamp) -> Vec<RunId> {
     claimed.into_iter().map(|(stored, _)| stored.run.id).collect()
 }
 
-pub(crate) async fn the_most_urgent_and_longest_waiting_come_first(factory: &impl StoreFactory) {
+pub(crate) async fn claims_follow_priority_then_waiting_time(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut runs = Vec::new();
     for (priority, ready_after_ms) in [(0, 9), (5, 8), (-3, 0), (5, 2), (0, 1)] {
@@ -45,7 +45,7 @@ pub(crate) async fn the_most_urgent_and_longest_waiting_come_first(factory: &imp
     assert_eq!(claimed(&*store, 9, later).await, []);
 }
 
-pub(crate) async fn what_is_not_ready_is_not_claimed(factory: &impl StoreFactory) {
+pub(crate) async fn runs_that_are_not_ready_are_not_claimed(factory: &impl StoreFactory) {
     let store = factory.open();
     for number in 0..50 {
         waiting(&*store, 9, 1_000 + number).await;
@@ -56,7 +56,7 @@ pub(crate) async fn what_is_not_ready_is_not_claimed(factory: &impl StoreFactory
     assert_eq!(claimed(&*store, 9, exactly).await.len(), 1);
 }
 
-pub(crate) async fn many_claimers_share_without_overlap(factory: &impl StoreFactory) {
+pub(crate) async fn concurrent_claims_do_not_overlap(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut all = BTreeSet::new();
     for _ in 0..100 {
@@ -126,7 +126,7 @@ pub(crate) async fn a_run_that_waits_for_a_person_is_not_claimed(factory: &impl 
     assert_eq!(claimed(&*store, 9, START).await, []);
 }
 
-pub(crate) async fn a_claimed_lease_ends_when_it_should(factory: &impl StoreFactory) {
+pub(crate) async fn a_claimed_lease_has_the_requested_duration(factory: &impl StoreFactory) {
     let store = factory.open();
     let writer = waiting(&*store, 0, 0).await;
     let claim = Claim { lease_for: Some(Duration::from_secs(30)), ..claim(1, START) };

@@ -19,7 +19,9 @@ fn in_session(turn: OnBusy) -> (Writer, errand_store::Admission) {
     Writer::new(spec)
 }
 
-pub(crate) async fn of_many_who_are_not_to_wait_one_is_admitted(factory: &impl StoreFactory) {
+pub(crate) async fn one_of_many_rejecting_runs_in_a_session_is_admitted(
+    factory: &impl StoreFactory,
+) {
     let stores = [factory.open(), factory.open()];
     let mut all = JoinSet::new();
     for number in 0..16 {
@@ -36,7 +38,7 @@ pub(crate) async fn of_many_who_are_not_to_wait_one_is_admitted(factory: &impl S
     assert_eq!(admitted, 1);
 }
 
-pub(crate) async fn never_are_two_under_way_in_a_session(factory: &impl StoreFactory) {
+pub(crate) async fn a_session_never_has_two_running_runs(factory: &impl StoreFactory) {
     const RUNS: usize = 12;
     let stores = [factory.open(), factory.open(), factory.open()];
     let under_way = Arc::new(AtomicUsize::new(0));
@@ -76,7 +78,9 @@ pub(crate) async fn never_are_two_under_way_in_a_session(factory: &impl StoreFac
     assert_eq!(stores[0].session_summary("talk").await.unwrap(), None);
 }
 
-pub(crate) async fn a_history_has_no_gap_whoever_writes_it(factory: &impl StoreFactory) {
+pub(crate) async fn histories_written_by_several_processes_have_no_gap(
+    factory: &impl StoreFactory,
+) {
     let mut all = JoinSet::new();
     for _ in 0..6 {
         let store = factory.open();
@@ -98,7 +102,7 @@ pub(crate) async fn a_history_has_no_gap_whoever_writes_it(factory: &impl StoreF
     }
 }
 
-pub(crate) async fn of_redrives_in_many_processes_one_wins(factory: &impl StoreFactory) {
+pub(crate) async fn one_redrive_wins_among_several_processes(factory: &impl StoreFactory) {
     let stores = [factory.open(), factory.open()];
     let dead = died(&*stores[0], "post").await.run.id;
     let mut all = JoinSet::new();

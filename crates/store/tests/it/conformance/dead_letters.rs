@@ -77,7 +77,7 @@ async fn fate(store: &dyn Store, run_id: &RunId) -> Fate {
     store.dead_letters(&filter, &ALL).await.unwrap().remove(0).fate
 }
 
-pub(crate) async fn a_dead_letter_is_listed_with_what_went_wrong(factory: &impl StoreFactory) {
+pub(crate) async fn a_dead_letter_is_listed_with_its_error(factory: &impl StoreFactory) {
     let store = factory.open();
     let (first, second) = (died(&*store, "post").await, died(&*store, "mail").await);
     let open = DeadLetterFilter::default();

@@ -45,7 +45,7 @@ fn is_changed(answer: &Result<(), Error>, name: &str) -> bool {
     matches!(answer, Err(Error::DocumentChanged { kind: "schedule", key }) if key == name)
 }
 
-pub(crate) async fn a_document_is_what_was_put_last(factory: &impl StoreFactory) {
+pub(crate) async fn a_document_has_the_content_written_last(factory: &impl StoreFactory) {
     let (store, other) = (factory.open(), factory.open());
     let body = json!({ "cron": "* * * * *", "n": 0.1, "big": u64::MAX, "text": "it's \"\u{0}\"" });
     let at = START.plus(Duration::from_secs(60));
@@ -112,7 +112,7 @@ pub(crate) async fn documents_change_together_or_not_at_all(factory: &impl Store
     assert_eq!((theirs.revision, theirs.namespace.as_deref()), (1, Some("team")));
 }
 
-pub(crate) async fn of_sixteen_who_change_one_document_one_does(factory: &impl StoreFactory) {
+pub(crate) async fn one_of_sixteen_concurrent_document_writers_wins(factory: &impl StoreFactory) {
     let stores = [factory.open(), factory.open()];
     for (revision, expect) in
         [Expect::Absent, Expect::Revision(1), Expect::Revision(2)].into_iter().enumerate()
@@ -140,7 +140,7 @@ pub(crate) async fn of_sixteen_who_change_one_document_one_does(factory: &impl S
     }
 }
 
-pub(crate) async fn sixteen_at_once_lose_no_count(factory: &impl StoreFactory) {
+pub(crate) async fn sixteen_concurrent_increments_lose_none(factory: &impl StoreFactory) {
     let mut writers = JoinSet::new();
     for _ in 0..16 {
         let store = factory.open();
@@ -224,7 +224,7 @@ pub(crate) async fn documents_are_listed_by_namespace_and_key(factory: &impl Sto
     }
 }
 
-pub(crate) async fn what_is_due_longest_comes_first(factory: &impl StoreFactory) {
+pub(crate) async fn documents_due_longest_come_first(factory: &impl StoreFactory) {
     let store = factory.open();
     let at = |seconds: u64| START.plus(Duration::from_secs(seconds));
     let hook = DocumentWrite { kind: DocumentKind::Hook, ..put("h", Expect::Absent, json!(1)) };
@@ -276,7 +276,7 @@ pub(crate) async fn a_run_is_admitted_with_its_documents_or_not_at_all(
     assert!(store.load(&first.run.id).await.unwrap().is_some());
 }
 
-pub(crate) async fn of_many_who_fire_a_slot_one_admits_its_run(factory: &impl StoreFactory) {
+pub(crate) async fn one_of_many_firings_of_a_slot_admits_its_run(factory: &impl StoreFactory) {
     let stores = [factory.open(), factory.open()];
     stores[0].write_documents(vec![put("slot", Expect::Absent, json!(0))]).await.unwrap();
     let mut firing = JoinSet::new();

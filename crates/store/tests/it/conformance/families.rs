@@ -102,9 +102,7 @@ pub(crate) async fn a_hundred_children_are_admitted_with_their_parent(factory: &
     assert_eq!(found_of(&*store, &parent).await, expected);
 }
 
-pub(crate) async fn whoever_holds_the_parent_lets_go_with_its_children(
-    factory: &impl StoreFactory,
-) {
+pub(crate) async fn a_holder_releases_its_lease_as_it_admits_children(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut parent = started(&*store).await;
     let kept = parent.clone().checkpoint("kept");
@@ -189,7 +187,7 @@ pub(crate) async fn a_family_is_refused_as_a_whole(factory: &impl StoreFactory) 
     store.append_and_admit_all(again.checkpoint("turn"), all()).await.unwrap();
 }
 
-pub(crate) async fn a_turn_whose_answer_was_lost_is_made_once(factory: &impl StoreFactory) {
+pub(crate) async fn a_turn_with_a_lost_answer_is_committed_once(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut parent = resting(&*store).await;
     store.write_documents(vec![news("a", Expect::Absent)]).await.unwrap();
@@ -210,7 +208,7 @@ pub(crate) async fn a_turn_whose_answer_was_lost_is_made_once(factory: &impl Sto
     assert_eq!(renewed.lost, []);
 }
 
-pub(crate) async fn of_many_who_make_a_turn_one_does(factory: &impl StoreFactory) {
+pub(crate) async fn one_of_many_concurrent_turns_is_committed(factory: &impl StoreFactory) {
     let stores = [factory.open(), factory.open()];
     let parent = resting(&*stores[0]).await;
     let mut turns = JoinSet::new();
@@ -256,7 +254,7 @@ pub(crate) async fn many_families_grow_at_once(factory: &impl StoreFactory) {
     assert_eq!(claimed(&*stores[0], 9_999).await.len(), 24 * 3 * 40);
 }
 
-pub(crate) async fn a_worker_that_takes_only_what_asks_for_it_leaves_everything_else(
+pub(crate) async fn an_exclusive_worker_leaves_runs_without_its_labels(
     factory: &impl StoreFactory,
 ) {
     let store = factory.open();
@@ -295,7 +293,7 @@ pub(crate) async fn a_worker_that_takes_only_what_asks_for_it_leaves_everything_
     assert_eq!(claim(Offer::default()).await.len(), 1);
 }
 
-pub(crate) async fn news_and_messages_are_heard(factory: &impl StoreFactory) {
+pub(crate) async fn turns_and_messages_are_announced(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut parent = resting(&*store).await;
     let mut changes = store.changes();

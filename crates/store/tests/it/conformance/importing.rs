@@ -27,7 +27,7 @@ fn elsewhere(key: Option<&str>) -> Admission {
     }
 }
 
-pub(crate) async fn a_run_from_elsewhere_is_as_it_was_there(factory: &impl StoreFactory) {
+pub(crate) async fn an_imported_run_is_unchanged(factory: &impl StoreFactory) {
     let store = factory.open();
     let run = elsewhere(None);
     let run_id = run.run.id.clone();
@@ -49,7 +49,7 @@ pub(crate) async fn a_run_from_elsewhere_is_as_it_was_there(factory: &impl Store
     assert_eq!(store.steps(&run_id).await.unwrap().len(), 2);
 }
 
-pub(crate) async fn a_run_is_taken_in_once(factory: &impl StoreFactory) {
+pub(crate) async fn a_run_is_imported_once(factory: &impl StoreFactory) {
     let store = factory.open();
     let run = elsewhere(None);
     store.import(run.clone()).await.unwrap();
@@ -62,7 +62,7 @@ pub(crate) async fn a_run_is_taken_in_once(factory: &impl StoreFactory) {
     assert!(matches!(refused, Err(Error::OtherJournal { .. })), "{refused:?}");
 }
 
-pub(crate) async fn what_does_not_hold_or_is_not_over_is_not_taken_in(factory: &impl StoreFactory) {
+pub(crate) async fn broken_and_live_runs_are_not_imported(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut changed = elsewhere(None);
     changed.events[2].data = "{}".to_owned();
@@ -77,7 +77,7 @@ pub(crate) async fn what_does_not_hold_or_is_not_over_is_not_taken_in(factory: &
     }
 }
 
-pub(crate) async fn a_key_stays_with_the_run_that_had_it_first(factory: &impl StoreFactory) {
+pub(crate) async fn an_idempotency_key_stays_with_its_first_run(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut spec = created(RunKind::Job);
     spec.idempotency_key = Some("invoice-7".to_owned());

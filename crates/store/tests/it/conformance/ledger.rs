@@ -38,7 +38,7 @@ async fn reserved(store: &dyn Store) -> u64 {
     store.day_standing("echo", DAY).await.unwrap().reserved.tokens
 }
 
-pub(crate) async fn a_promise_is_settled_by_the_event_of_its_call(factory: &impl StoreFactory) {
+pub(crate) async fn a_reservation_is_settled_by_the_event_of_its_call(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
     let other = start(store.as_ref(), created(RunKind::Job)).await;
@@ -55,7 +55,7 @@ pub(crate) async fn a_promise_is_settled_by_the_event_of_its_call(factory: &impl
     assert_eq!(store.reserve(asked(&other, 70, 100)).await.unwrap(), DayReserved::Granted);
 }
 
-pub(crate) async fn promises_end_with_the_attempt_or_its_lease(factory: &impl StoreFactory) {
+pub(crate) async fn reservations_end_with_the_attempt_or_its_lease(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = start(store.as_ref(), created(RunKind::Job)).await;
     let lost = start(store.as_ref(), created(RunKind::Job)).await;
@@ -79,7 +79,7 @@ pub(crate) async fn promises_end_with_the_attempt_or_its_lease(factory: &impl St
     }
 }
 
-pub(crate) async fn sixteen_at_once_never_spend_more_than_a_day_has(factory: &impl StoreFactory) {
+pub(crate) async fn sixteen_concurrent_runs_never_exceed_a_days_limit(factory: &impl StoreFactory) {
     const ALLOWED: u64 = 1_000;
     let granted = Arc::new(AtomicU64::new(0));
     let mut tasks = JoinSet::new();

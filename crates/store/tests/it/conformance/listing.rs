@@ -21,7 +21,7 @@ fn first(limit: u32) -> Page {
     Page { after: None, limit }
 }
 
-pub(crate) async fn filters_hold_together(factory: &impl StoreFactory) {
+pub(crate) async fn all_conditions_of_a_filter_hold(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut spec = created(RunKind::Service);
     spec.name = Some("it's \"mine\"".to_owned());
@@ -84,7 +84,7 @@ pub(crate) async fn pages_follow_each_other(factory: &impl StoreFactory) {
     assert_eq!(seen, newest_first);
 }
 
-pub(crate) async fn a_run_is_found_by_what_is_typed(factory: &impl StoreFactory) {
+pub(crate) async fn runs_are_found_by_id_name_or_part_of_an_id(factory: &impl StoreFactory) {
     let store = factory.open();
     let (first, admission) = Writer::job();
     store.admit(admission).await.unwrap();

@@ -35,9 +35,7 @@ async fn named(store: &dyn Store, contents: &[&str]) -> BTreeSet<Digest> {
     store.named(&asked).await.unwrap()
 }
 
-pub(crate) async fn what_a_journal_names_is_named_until_its_run_is_gone(
-    factory: &impl StoreFactory,
-) {
+pub(crate) async fn names_in_a_journal_last_until_its_run_is_removed(factory: &impl StoreFactory) {
     let store = factory.open();
     let (mut one, mut other) = (started(&*store).await, started(&*store).await);
     let saved = EventBody::CheckpointSaved(CheckpointSaved { state: blob("state") });
@@ -60,7 +58,7 @@ pub(crate) async fn what_a_journal_names_is_named_until_its_run_is_gone(
     assert_eq!(store.index_names(9).await.unwrap(), 0);
 }
 
-pub(crate) async fn documents_requests_and_inventories_name_what_is_written_in_them(
+pub(crate) async fn documents_requests_and_inventories_name_digests_in_their_text(
     factory: &impl StoreFactory,
 ) {
     let store = factory.open();

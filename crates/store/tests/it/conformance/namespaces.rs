@@ -31,7 +31,7 @@ async fn listed(store: &dyn Store, namespaces: Namespaces) -> Vec<RunId> {
     found.into_iter().map(|stored| stored.run.id).collect()
 }
 
-pub(crate) async fn an_idempotency_key_is_one_of_its_namespace(factory: &impl StoreFactory) {
+pub(crate) async fn idempotency_keys_are_scoped_by_namespace(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut ids = Vec::new();
     for namespace in NAMESPACES {

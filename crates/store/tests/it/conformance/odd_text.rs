@@ -56,11 +56,11 @@ async fn odd_run(store: &dyn Store, odd: &str) -> errand_model::RunId {
     writer.run.id
 }
 
-pub(crate) async fn any_text_is_kept_and_found_again(factory: &impl StoreFactory) {
+pub(crate) async fn any_text_is_stored_and_found_again(factory: &impl StoreFactory) {
     check(factory, ODD).await;
 }
 
-pub(crate) async fn long_text_is_kept_and_found_again(factory: &impl StoreFactory) {
+pub(crate) async fn long_text_is_stored_and_found_again(factory: &impl StoreFactory) {
     check(factory, &format!("{ODD} 1").repeat(300)).await;
     check(factory, &format!("{ODD} 2").repeat(300)).await;
 }
@@ -114,7 +114,7 @@ async fn check(factory: &impl StoreFactory, odd: &str) {
     assert_eq!(again, errand_store::Admitted::Existing(run_id));
 }
 
-pub(crate) async fn what_people_write_is_kept_too(factory: &impl StoreFactory) {
+pub(crate) async fn odd_text_of_people_and_sessions_is_stored(factory: &impl StoreFactory) {
     let store = factory.open();
     let dead = died(&*store, ODD).await.run.id;
     store.discard(Discard { run_id: dead, by: Some(ODD.to_owned()), at: START }).await.unwrap();

@@ -61,7 +61,9 @@ pub(crate) async fn namespaces_are_served_evenly(factory: &impl StoreFactory) {
     assert_eq!(claimed(&*store, 2, Offer::default()).await, loud[2..4]);
 }
 
-pub(crate) async fn a_run_that_nobody_here_can_take_holds_no_other_up(factory: &impl StoreFactory) {
+pub(crate) async fn runs_that_a_worker_cannot_take_do_not_block_others(
+    factory: &impl StoreFactory,
+) {
     let store = factory.open();
     let label = |value: &str| BTreeMap::from([("zone".to_owned(), value.to_owned())]);
     let gpu = Resources { gpu: 1, ..Resources::default() };
@@ -130,7 +132,7 @@ pub(crate) async fn a_shared_bound_holds_among_many_claimers(factory: &impl Stor
     assert_eq!((over, runs.len()), (12, 12));
 }
 
-pub(crate) async fn a_run_beyond_its_bound_holds_no_other_up(factory: &impl StoreFactory) {
+pub(crate) async fn a_run_beyond_its_bound_does_not_block_others(factory: &impl StoreFactory) {
     let store = factory.open();
     let first = waiting(&*store, None, 9, bound("agent:a", 1)).await.run.id;
     for _ in 0..9 {
@@ -143,7 +145,7 @@ pub(crate) async fn a_run_beyond_its_bound_holds_no_other_up(factory: &impl Stor
     assert_eq!(claimed(&*store, 9, Offer::default()).await.len(), 1);
 }
 
-pub(crate) async fn runs_whose_lease_is_over_are_found(factory: &impl StoreFactory) {
+pub(crate) async fn runs_with_expired_leases_are_found(factory: &impl StoreFactory) {
     let store = factory.open();
     let at = |seconds: u64| START.plus(Duration::from_secs(seconds));
     let mut runs = Vec::new();
@@ -188,7 +190,7 @@ pub(crate) async fn runs_with_a_process_of_their_own_are_found(factory: &impl St
     assert!(!found(9).await.contains(&queued));
 }
 
-pub(crate) async fn a_renewal_says_of_what_something_is_asked(factory: &impl StoreFactory) {
+pub(crate) async fn a_renewal_returns_runs_with_open_requests(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut leases = Vec::new();
     for _ in 0..4 {
@@ -208,7 +210,7 @@ pub(crate) async fn a_renewal_says_of_what_something_is_asked(factory: &impl Sto
     assert_eq!(store.renew(Vec::new(), until).await.unwrap(), errand_store::Renewed::default());
 }
 
-pub(crate) async fn what_waits_is_counted_by_namespace(factory: &impl StoreFactory) {
+pub(crate) async fn queued_runs_are_counted_by_namespace(factory: &impl StoreFactory) {
     let store = factory.open();
     assert_eq!(store.waiting(START).await.unwrap(), []);
     let later = START.plus(Duration::from_secs(9));

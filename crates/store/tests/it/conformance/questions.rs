@@ -153,7 +153,7 @@ pub(crate) async fn open_questions_are_listed_oldest_first(factory: &impl StoreF
     );
 }
 
-pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl StoreFactory) {
+pub(crate) async fn one_of_many_writers_of_a_run_at_rest_wins(factory: &impl StoreFactory) {
     let store = factory.open();
     let writer = at_rest(&*store, "apr_1", 500).await;
     let append = |by: &str| -> Append {
@@ -178,7 +178,7 @@ pub(crate) async fn of_many_who_write_a_run_at_rest_one_does(factory: &impl Stor
     assert_eq!(stored.run.status.name(), "pending");
 }
 
-pub(crate) async fn a_run_that_somebody_holds_is_not_at_rest(factory: &impl StoreFactory) {
+pub(crate) async fn a_run_under_a_lease_is_not_at_rest(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     let refused = store.append_at_rest(writer.checkpoint("mine")).await.unwrap_err();

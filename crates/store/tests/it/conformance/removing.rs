@@ -7,7 +7,7 @@ use super::appending::started;
 use super::dead_letters::died;
 use crate::world::{START, new_id};
 
-pub(crate) async fn a_live_run_is_removed_only_on_purpose(factory: &impl StoreFactory) {
+pub(crate) async fn a_live_run_is_removed_only_on_request(factory: &impl StoreFactory) {
     let store = factory.open();
     let writer = started(&*store).await;
     let refused = store.remove(&writer.run.id, Removal::Terminal).await.unwrap_err();

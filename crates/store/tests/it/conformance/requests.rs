@@ -39,7 +39,7 @@ pub(crate) async fn requests_wait_in_order_until_they_are_answered(factory: &imp
     assert_eq!(store.append(writer.checkpoint("more")).await.unwrap().open_requests, 1);
 }
 
-pub(crate) async fn nothing_is_asked_of_a_run_that_is_over(factory: &impl StoreFactory) {
+pub(crate) async fn requests_to_a_terminal_run_are_refused(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut writer = started(&*store).await;
     let run_id = writer.run.id.clone();

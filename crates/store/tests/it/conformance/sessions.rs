@@ -21,7 +21,9 @@ use crate::world::{START, Writer, created, holder, queued};
 const ALL: SessionPage =
     SessionPage { namespaces: Namespaces::All, unused_since: None, after: None, limit: 100 };
 
-pub(crate) async fn a_session_changes_only_from_what_was_seen(factory: &impl StoreFactory) {
+pub(crate) async fn a_session_changes_only_from_the_revision_that_was_read(
+    factory: &impl StoreFactory,
+) {
     let (store, other) = (factory.open(), factory.open());
     let session = |text: &str| SessionState {
         session_id: "a talk".to_owned(),
@@ -185,7 +187,7 @@ pub(crate) async fn a_session_keeps_the_newest_results(factory: &impl StoreFacto
     assert_eq!(found(&*store, "3", START).await, Some(Payload::Json(3.into())));
 }
 
-pub(crate) async fn what_a_run_did_in_its_session_can_be_undone(factory: &impl StoreFactory) {
+pub(crate) async fn session_changes_of_a_run_can_be_rolled_back(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut good = begun(&*store, "talk").await;
     let events = [said("talk", &["a"]), cached("both", 1, None)];
@@ -241,7 +243,7 @@ pub(crate) async fn turns_follow_the_order_of_admission(factory: &impl StoreFact
     assert_eq!(behind, (three.clone(), three, 1), "whoever began keeps the turn");
 }
 
-pub(crate) async fn a_run_that_is_not_to_wait_is_refused(factory: &impl StoreFactory) {
+pub(crate) async fn a_run_that_may_not_wait_is_refused(factory: &impl StoreFactory) {
     let store = factory.open();
     let turn = Some(OnBusy::Reject);
     let mut first = admitted(&*store, "talk", turn).await;

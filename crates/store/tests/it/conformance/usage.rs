@@ -71,7 +71,7 @@ fn shown(rows: &[UsageRow]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-pub(crate) async fn calls_are_summed_by_whatever_is_asked(factory: &impl StoreFactory) {
+pub(crate) async fn calls_are_summed_by_each_property(factory: &impl StoreFactory) {
     let store = factory.open();
     let mut first = worked(store.as_ref(), "writer", Some("red")).await;
     worked(store.as_ref(), "writer", Some("blue")).await;
@@ -153,7 +153,7 @@ async fn tools_cost_what_their_calls_say(store: &dyn Store, writer: &mut Writer)
     assert_eq!((spent.cost_micro_usd, spent.tool_calls), (35, 3));
 }
 
-pub(crate) async fn what_a_removed_run_used_of_a_day_stays_used(factory: &impl StoreFactory) {
+pub(crate) async fn the_use_of_a_removed_run_stays_counted_in_its_day(factory: &impl StoreFactory) {
     let store = factory.open();
     let writer = worked(store.as_ref(), "writer", None).await;
     let used = Amounts { tokens: 221, cost_micro_usd: 15, tool_calls: 1, wall_time_ms: 0 };

@@ -18,7 +18,7 @@ async fn hears(changes: &mut Changes, wanted: &Change) {
 }
 
 #[tokio::test]
-async fn another_process_hears_what_was_committed() {
+async fn commits_are_announced_to_other_processes() {
     let fresh = super::Fresh::new();
     let (here, there) = (fresh.open_postgres(), fresh.open_postgres());
     let mut changes = there.changes();
@@ -67,7 +67,7 @@ async fn another_process_hears_what_was_committed() {
 }
 
 #[tokio::test]
-async fn whoever_commits_hears_it_once() {
+async fn a_process_hears_its_own_commits_once() {
     let fresh = super::Fresh::new();
     let store = fresh.open_postgres();
     let mut changes = store.changes();

@@ -10,7 +10,7 @@ use errand_store::{LogPart, Removal, Store as _};
 use crate::world::{START, Writer};
 
 #[tokio::test]
-async fn a_blob_is_read_as_it_was_kept() {
+async fn a_shared_blob_is_read_as_it_was_stored() {
     let fresh = super::Fresh::new();
     let store = fresh.open_postgres();
     let blobs = store.shared_blobs().unwrap();
@@ -36,7 +36,7 @@ async fn a_blob_is_read_as_it_was_kept() {
 }
 
 #[tokio::test]
-async fn a_log_is_read_from_any_place_and_goes_with_its_run() {
+async fn a_shared_log_is_read_from_any_offset_and_removed_with_its_run() {
     let fresh = super::Fresh::new();
     let store = fresh.open_postgres();
     let (writer, admission) = Writer::job();

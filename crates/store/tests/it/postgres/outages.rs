@@ -97,7 +97,7 @@ async fn sessions_that_are_ended_in_the_middle_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn each_run_is_claimed_and_completed_once_whatever_happens_to_the_server() {
+async fn each_run_is_claimed_and_completed_once_despite_outages() {
     const RUNS: usize = 200;
     let server = server("");
     let store = open(&server);
@@ -225,7 +225,7 @@ async fn a_lease_that_was_taken_over_cannot_write_from_any_process() {
 }
 
 #[tokio::test]
-async fn writers_share_the_connections_that_are_left_where_no_more_are_to_be_had() {
+async fn writers_share_existing_connections_if_no_more_can_be_opened() {
     let server = server("-c max_connections=8 -c superuser_reserved_connections=0");
     let store = open(&server);
     let (writer, admission) = Writer::job();
@@ -258,7 +258,7 @@ async fn writers_share_the_connections_that_are_left_where_no_more_are_to_be_had
 }
 
 #[tokio::test]
-async fn who_listens_hears_after_its_connection_and_that_of_the_teller_were_ended() {
+async fn announcements_resume_after_both_connections_were_ended() {
     let server = server("");
     let (listening, telling) = (open(&server), open(&server));
     let mut changes = listening.changes();

@@ -13,7 +13,7 @@ const DEAD: &str = "SELECT coalesce(sum(n_dead_tup), 0) FROM pg_stat_user_tables
      WHERE relname ~ '^(queue|leases)_'";
 
 #[tokio::test]
-async fn a_pinned_snapshot_does_not_keep_what_is_gone_in_the_queue() {
+async fn deleted_queue_rows_are_cleaned_up_despite_a_pinned_snapshot() {
     const RUNS: usize = 1_500;
     let fresh = super::Fresh::new();
     let store = fresh.open_postgres();

@@ -47,7 +47,7 @@ fn a_database_with_another_schema_is_refused() {
 }
 
 #[test]
-fn many_that_migrate_at_once_make_one_schema() {
+fn concurrent_migrations_make_one_schema() {
     let database = Database::empty();
     let migrating: Vec<_> = (0..4)
         .map(|_| {

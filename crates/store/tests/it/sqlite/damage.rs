@@ -17,7 +17,7 @@ fn open(fresh: &Fresh) -> Result<Sqlite, Error> {
 }
 
 #[test]
-fn where_there_is_nothing_nothing_is_made_unless_asked() {
+fn a_missing_registry_is_created_only_on_request() {
     let fresh = Fresh::new();
     assert!(matches!(open(&fresh), Err(Error::Missing { .. })));
     assert!(!fresh.registry.root().exists());
@@ -59,7 +59,7 @@ fn a_file_that_is_no_registry_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_database_that_lost_its_log_is_not_taken_for_a_new_one() {
+fn a_database_without_its_log_is_not_taken_for_a_new_one() {
     let fresh = Fresh::new();
     fresh.registry.create().unwrap();
     let raw = Connection::open(fresh.registry.database()).unwrap();
@@ -73,7 +73,7 @@ fn a_database_that_lost_its_log_is_not_taken_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn an_empty_file_is_as_good_as_none() {
+async fn an_empty_database_file_counts_as_missing() {
     let fresh = Fresh::new();
     fresh.registry.create().unwrap();
     std::fs::write(fresh.registry.database(), "").unwrap();
@@ -107,7 +107,7 @@ async fn the_database_itself_refuses_to_change_what_was_recorded() {
 }
 
 #[tokio::test]
-async fn damaged_rows_are_told_and_leave_the_others_alone() {
+async fn damaged_rows_are_reported_and_others_still_listed() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let mut runs = Vec::new();
@@ -148,7 +148,7 @@ async fn damaged_rows_are_told_and_leave_the_others_alone() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_what_was_acknowledged_stays() {
+async fn a_full_disk_is_reported_and_acknowledged_events_stay() {
     let Some(disk) = Tmpfs::mount(4 * 1024 * 1024) else { return };
     let registry = Registry::at(disk.path().join(".errand"));
     let store = Sqlite::open(&registry, Options::CREATE).unwrap();

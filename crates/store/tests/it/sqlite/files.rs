@@ -93,7 +93,7 @@ fn files_are_read_within_bounds_and_through_no_link() {
 }
 
 #[test]
-fn blobs_are_kept_once_and_checked() {
+fn blobs_are_stored_once_and_checked() {
     let fresh = Fresh::new();
     let blobs = Blobs::at(fresh.registry.blobs());
     let digest = blobs.put(b"hello").unwrap();
@@ -141,7 +141,7 @@ fn a_snapshot_that_cannot_be_used_says_why() {
 }
 
 #[tokio::test]
-async fn whoever_writes_a_journal_in_turn_with_others_adds_what_they_could_not_write() {
+async fn a_journal_writer_adds_lines_that_other_processes_did_not_write() {
     let fresh = Fresh::new();
     let (one, other) = (fresh.open_sqlite(), fresh.open_sqlite());
     // This process commits, and dies before it writes the file.

@@ -8,7 +8,7 @@ use super::Fresh;
 use crate::conformance::appending::started;
 
 #[tokio::test]
-async fn names_in_journals_from_before_are_taken_in_a_few_runs_at_a_time() {
+async fn names_in_older_journals_are_indexed_a_few_runs_at_a_time() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     for _ in 0..3 {

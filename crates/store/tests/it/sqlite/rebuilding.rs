@@ -56,7 +56,7 @@ fn lose_the_database(fresh: &Fresh) {
 }
 
 #[tokio::test]
-async fn a_lost_database_is_told_and_rebuilt_to_the_same_list() {
+async fn a_lost_database_is_reported_and_rebuilt_to_the_same_list() {
     let fresh = Fresh::new();
     let before = filled(&fresh).await;
     lose_the_database(&fresh);
@@ -77,7 +77,7 @@ async fn a_lost_database_is_told_and_rebuilt_to_the_same_list() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_rebuilt_with_what_became_of_them() {
+async fn dead_letters_are_rebuilt_with_their_fates() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let (open, redriven) = (died(&store, "post").await, died(&store, "mail").await);
@@ -156,7 +156,7 @@ async fn a_snapshot_that_was_not_recorded_ends_its_run() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_restored_is_told_and_harms_no_other_run() {
+async fn runs_that_cannot_be_restored_are_reported_and_others_restored() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let (good, torn, gap, changed, empty) = (
@@ -197,7 +197,7 @@ async fn what_cannot_be_restored_is_told_and_harms_no_other_run() {
 }
 
 #[tokio::test]
-async fn a_rebuilt_lease_names_who_holds_it() {
+async fn a_rebuilt_lease_names_its_holder() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let writer = started(&store).await;
@@ -211,7 +211,7 @@ async fn a_rebuilt_lease_names_who_holds_it() {
 }
 
 #[tokio::test]
-async fn a_check_finds_and_mends_what_files_lack() {
+async fn a_check_finds_and_repairs_missing_lines_of_files() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let writer = started(&store).await;
@@ -311,7 +311,7 @@ async fn a_session_that_was_removed_stays_removed() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_imported_says_nothing_in_a_session_of_this_registry() {
+async fn imported_runs_add_nothing_to_sessions_of_this_registry() {
     let (there, here) = (Fresh::new(), Fresh::new());
     let store = there.open_sqlite();
     let mut writer = begun(&store, "talk").await;

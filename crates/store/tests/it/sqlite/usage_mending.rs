@@ -27,7 +27,7 @@ fn called(tokens: u64) -> EventBody {
 }
 
 #[tokio::test]
-async fn sums_that_differ_from_the_journal_are_mended_when_the_run_ends() {
+async fn sums_that_differ_from_the_journal_are_repaired_when_the_run_ends() {
     let fresh = Fresh::new();
     let store = fresh.open_sqlite();
     let mut spec = created(RunKind::Job);
