@@ -25,7 +25,7 @@ pub enum Error {
     /// The journal is closed: the run is ending.
     #[error("the run is ending")]
     Closed,
-    /// This process cannot write the journal any more.
+    /// Loss of the journal: this process cannot write it any more.
     #[error("the journal is lost to this process")]
     JournalLost {
         /// Cause.

@@ -1,4 +1,4 @@
-//! `--version`, `--latest` and `--agent`: another agent for a run that does one again.
+//! `--version`, `--latest` and `--agent`: choice of the agent for a run that repeats another one.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::{push, submit};
 use crate::failure::Failure;
 use crate::remote::Remote;
 
-/// Which agent does a run again; the recorded parcel unless one of them is given.
+/// Choice of the agent that repeats a run; the recorded parcel by default.
 #[derive(Debug, Default, clap::Args)]
 #[group(id = "agent_choice", multiple = false)]
 pub(crate) struct AgentFlags {
@@ -26,7 +26,7 @@ pub(crate) struct AgentFlags {
     pub(super) path: Option<PathBuf>,
 }
 
-/// A registered agent for a run of a server.
+/// A registered agent for a run on a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct RemoteChoice {
     pub(crate) version: Option<String>,
@@ -34,12 +34,12 @@ pub(crate) struct RemoteChoice {
 }
 
 impl AgentFlags {
-    /// Whether one of them is given.
+    /// Returns true if a choice is given.
     pub(super) const fn is_given(&self) -> bool {
         self.version.is_some() || self.latest || self.path.is_some()
     }
 
-    /// Returns what is chosen for a run of the registry here; an agent of a folder is packed.
+    /// Returns the choice for a run of the local registry; the agent of a folder is packed.
     pub(super) fn here(&self, engine: &Engine) -> Result<AgentChoice, Failure> {
         if let Some(version) = &self.version {
             return Ok(AgentChoice::Version(version.clone()));
@@ -51,7 +51,7 @@ impl AgentFlags {
         Ok(if self.latest { AgentChoice::Latest } else { AgentChoice::Recorded })
     }
 
-    /// Returns what is chosen for a run of a server; an agent of a folder is registered there.
+    /// Returns the choice for a run on a server; the agent of a folder is registered there.
     pub(super) async fn there(
         &self,
         remote: &Remote,

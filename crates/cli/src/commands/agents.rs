@@ -1,4 +1,4 @@
-//! `errand agents`: what is registered with a server.
+//! `errand agents`: agents registered with a server.
 
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::remote::Agent;
 use crate::render;
 
-/// What can be done with registered agents.
+/// Subcommands of `errand agents`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List agents by name, each in its current version
@@ -47,7 +47,7 @@ pub(crate) struct Names {
     agents: Vec<String>,
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let remote = server(context)?;
     match command {

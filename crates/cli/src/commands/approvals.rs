@@ -1,4 +1,4 @@
-//! `errand approvals ls`: what people are asked, across all runs.
+//! `errand approvals ls`: questions to people, across all runs.
 
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -15,10 +15,10 @@ use crate::moment::{relative, spoken};
 use crate::place::Place;
 use crate::render;
 
-/// How much of a digest is shown: enough to tell it from others at a glance.
+/// Shown characters of a digest: enough to distinguish it from others at a glance.
 const DIGEST_CHARS: usize = "sha256:".len() + 12;
 
-/// What can be done with questions.
+/// Subcommands of `errand approvals`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List open approvals and questions, the longest waiting first; or all with -a
@@ -36,13 +36,13 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let Command::Ls(args) = command;
     let list = match context.place() {
         Ok(Place::Here(engine)) => here(context, &engine, args.all).await?,
         Ok(Place::There(remote)) => remote.questions(args.all).await?,
-        // No registry: nobody asked anything, and that is no failure.
+        // Without a registry the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() }
         }
@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 async fn here(context: &Context, engine: &Engine, all: bool) -> Result<QuestionList, Failure> {
     for error in people::expire_due(engine).await? {
-        // One run that cannot be brought up to date must not hide the others.
+        // A run that cannot be updated must not hide the others.
         context.printer.failure(&error.into());
     }
     let which = if all { Questions::All } else { Questions::Open };

@@ -1,4 +1,4 @@
-//! A run that a server carries out, shown as if it were done here.
+//! A run on a server, shown as if it ran here.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -25,10 +25,10 @@ use crate::failure::Failure;
 use crate::remote::{self, LogAsk, More, Remote};
 use crate::user::user;
 
-/// How long an agent has to end by itself once its command was interrupted.
+/// Time that an agent has to end after its command was interrupted.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Runs an agent: one that is registered, or the one at a path, which is pushed first.
+/// Runs an agent: a registered one, or the one at a path, which is pushed first.
 pub(super) async fn run(
     context: &Context,
     remote: &Remote,
@@ -53,7 +53,7 @@ struct Interrupts {
 }
 
 impl Interrupts {
-    /// Listens for them. A SIGHUP that this process was started to ignore stays ignored.
+    /// Listens for the signals. A SIGHUP that this process was started to ignore stays ignored.
     fn listen() -> std::io::Result<Self> {
         let mut kinds = vec![SignalKind::interrupt(), SignalKind::terminate()];
         if !errand_agent::os::ignores_hang_up() {
@@ -62,7 +62,7 @@ impl Interrupts {
         Ok(Self { kinds: kinds.into_iter().map(signal).collect::<Result<_, _>>()? })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     async fn next(&mut self) {
         std::future::poll_fn(|cx| {
             let mut heard = self.kinds.iter_mut().map(|kind| kind.poll_recv(cx).is_ready());
@@ -72,7 +72,7 @@ impl Interrupts {
     }
 }
 
-/// Whether a folder or a file is meant, and not the name of a registered agent.
+/// Returns true if the text is a folder or a file, and not the name of a registered agent.
 fn is_path(path: &Path) -> bool {
     let text = path.to_string_lossy();
     text.contains('/') || text.starts_with('.') || path.exists()
@@ -107,7 +107,7 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
     })
 }
 
-/// What the agent is given, as a definition has it: a document as it is, anything else as text.
+/// Returns the input of a definition: an object or array as JSON, any other payload as text.
 pub(super) fn input(bytes: &[u8]) -> Result<Value, Failure> {
     match serde_json::from_slice(bytes) {
         Ok(document @ (Value::Object(_) | Value::Array(_))) => Ok(document),
@@ -117,7 +117,7 @@ pub(super) fn input(bytes: &[u8]) -> Result<Value, Failure> {
     }
 }
 
-/// What the agent is given, byte for byte: a JSON string stands for its text.
+/// Returns the input of a run byte for byte: a JSON string stands for its text.
 fn exact_input(bytes: &[u8]) -> Result<Value, Failure> {
     let text = String::from_utf8(bytes.to_vec()).map_err(|_| {
         Failure::new(ErrorCode::PayloadUnreadable, "the payload is no UTF-8 text")
@@ -152,7 +152,7 @@ pub(super) struct Away<'a> {
 }
 
 impl Away<'_> {
-    /// Leaves it, or shows its output until it ends.
+    /// Prints its id or record, or shows its output until it ends.
     pub(super) async fn carry_on(self, record: Record) -> Result<u8, Failure> {
         let Away { context, json, .. } = self;
         if !self.detached {
@@ -193,7 +193,7 @@ impl Away<'_> {
                 }
                 let by = Some(user(self.context));
                 let stop = Stop { cause: CancelCause::Interrupted, by, grace };
-                // The output goes on meanwhile; whoever asks again wants it at once.
+                // The output goes on meanwhile; a second interrupt stops the run at once.
                 let stopping = self.remote.stop(run_id, &stop);
                 tokio::select! {
                     ended = &mut shown => break 'shown ended.map_err(lost)?,
@@ -216,7 +216,7 @@ impl Away<'_> {
             self.remote.complete(&mut record).await?;
         }
         if record.coordinator.is_some() && record.status == "completed" && !self.json {
-            // Its agents print for themselves: what it gives is all there is to show.
+            // Its agents' output is in their own runs: only the coordinator's result is shown.
             let output =
                 record.output.as_str().map_or_else(|| record.output.to_string(), Into::into);
             self.context.printer.line(&output)?;
@@ -226,11 +226,11 @@ impl Away<'_> {
         run::report(self.context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
     }
 
-    /// Tells what holds a run up and that it is attempted again, and of a coordinator what its agents
-    /// do, as it happens, until it is dropped.
+    /// Prints notes about pauses and retries and, for a coordinator, about its agents, until it is
+    /// dropped.
     async fn tell(self, run_id: &RunId) -> Infallible {
         let mut teller = held_up::RunTeller::new(run_id);
-        // What cannot be heard is not told: the run goes on, and so does what it prints.
+        // A failure to read the events only loses notes: the run and its output go on.
         let told = self.remote.follow(run_id, 0, |event| {
             let of_family = event.body().ok().and_then(|body| family::line(&body));
             for line in of_family.into_iter().chain(teller.lines(event)) {
@@ -242,7 +242,7 @@ impl Away<'_> {
         std::future::pending().await
     }
 
-    /// Shows what the agent prints until the run is over, or waits for a person with no agent there.
+    /// Shows the agent's output until the run is over, or waits for a person without a process.
     async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
         let mut screen = Screen::of_output(self.json);
         let query = Query { tail: None, since: None, counted: Counted::Output };
@@ -269,7 +269,7 @@ impl Away<'_> {
     }
 }
 
-/// The payload that was typed, as a run of a server is given it.
+/// Returns a typed payload as the input of a run on a server.
 pub(super) fn typed_input(text: &str) -> Result<Value, Failure> {
     exact_input(&submit::payload(text)?)
 }

@@ -1,4 +1,4 @@
-//! `errand build`: from an agent's folder to its parcel.
+//! `errand build`: packs an agent's folder into a parcel.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `errand callbacks`: reports of runs to whoever asked for them. A server (`errand up`) on the
+//! `errand callbacks`: reports of runs to subscribed receivers. A server (`errand up`) on the
 //! registry delivers them.
 
 use clap::Subcommand;
@@ -17,10 +17,10 @@ use crate::moment::relative;
 use crate::place::Place;
 use crate::render;
 
-/// Reports that are shown.
+/// Most reports shown.
 const SHOWN: u32 = 500;
 
-/// What can be done with reports and their receivers.
+/// Subcommands of `errand callbacks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List reports, those of the newest run first
@@ -63,7 +63,7 @@ pub(crate) struct One {
     url: String,
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls(context, &args).await?,
@@ -103,7 +103,7 @@ async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
             found.into_iter().map(view::callback).collect()
         }
         Ok(Place::There(remote)) => remote.callbacks().await?,
-        // No registry: no reports, and that is no failure.
+        // Without a registry there are no reports: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

@@ -1,4 +1,4 @@
-//! `errand completions`: for the user's shell.
+//! `errand completions`: completion scripts for shells.
 
 use clap::CommandFactory as _;
 

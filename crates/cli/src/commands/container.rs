@@ -1,4 +1,4 @@
-//! `errand container …`: the names that container tools use.
+//! `errand container …`: commands under the names that container tools use.
 
 use clap::Subcommand;
 
@@ -6,7 +6,7 @@ use super::{inspect_run, logs, prune, ps, restart, rm, stop, wait};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// The same commands under other names.
+/// Subcommands of `errand container`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List runs
@@ -30,7 +30,7 @@ pub(crate) enum Command {
     Rm(rm::Args),
 }
 
-/// Carries the command of the other name out.
+/// Executes the command of the other name.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) | Command::Ps(args) => ps::run(context, args).await,

@@ -1,4 +1,4 @@
-//! `errand context`: servers under names, and which of them commands go to.
+//! `errand context`: named servers, and the one that commands go to.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::remote::Url;
 use crate::render;
 
-/// What can be done with contexts.
+/// Subcommands of `errand context`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Give a server a name
@@ -55,7 +55,7 @@ pub(crate) struct Ls {
     json: bool,
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let path = context.contexts_file();
     let mut contexts = Contexts::read(&path)?;
@@ -88,7 +88,7 @@ fn add(context: &Context, contexts: &mut Contexts, args: Add) -> Result<(), Fail
     let server = Url::parse(typed)?.to_string();
     let key_file = args.key_file.map(|path| context.cwd.join(path));
     let server = Server { server, key_file };
-    // A key that cannot be read is told now, and not by the first command that needs it.
+    // A key that cannot be read is reported now, and not by the first command that needs it.
     server.key()?;
     contexts.contexts.insert(args.name, server);
     Ok(())

@@ -1,4 +1,4 @@
-//! Which registry an administrator means: the one of the folder, or that of a server's database.
+//! The registry of an administrative command: that of the folder, or that of a server's database.
 
 use std::ffi::OsStr;
 
@@ -7,7 +7,7 @@ use errand_engine::Engine;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Where the registry is.
+/// Option that names a server's database.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Database {
     /// Which database.
@@ -20,7 +20,7 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// The registry that is there.
+    /// Returns the existing registry.
     pub(crate) fn engine(&self, context: &Context) -> Result<Engine, Failure> {
         match self.url(context) {
             Some(url) => context.engine_on_database(url),
@@ -28,7 +28,7 @@ impl Database {
         }
     }
 
-    /// The registry that is there, or a new one of the folder.
+    /// Returns the existing registry, or a new one in the folder.
     pub(crate) fn engine_or_create(&self, context: &Context) -> Result<Engine, Failure> {
         match self.url(context) {
             Some(url) => context.engine_on_database(url),
@@ -41,7 +41,7 @@ impl Database {
     }
 }
 
-/// The database that was typed, or else the one that the environment names.
+/// Returns the database on the command line, or else that of the environment.
 pub(super) fn named<'a>(context: &'a Context, typed: Option<&'a str>) -> Option<&'a str> {
     typed.or_else(|| context.variable("ERRAND_DATABASE").and_then(OsStr::to_str))
 }

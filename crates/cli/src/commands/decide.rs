@@ -1,4 +1,4 @@
-//! `errand approve` and `errand reject`: the decision about what an agent wants to do.
+//! `errand approve` and `errand reject`: decisions about approvals.
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Decide};
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Decides. Returns once the decision is durable, and a parked run goes on.
+/// Decides an approval. Returns once the decision is durable, and a parked run continues.
 pub(crate) async fn run(
     context: &Context,
     args: Args,
@@ -84,8 +84,8 @@ pub(crate) async fn run(
     Ok(0)
 }
 
-/// Fails if a run does not go on with what was decided, since its next attempt lacks secrets. The
-/// decision is recorded all the same, and the note says so.
+/// Fails if a run cannot continue after a decision, since its next attempt lacks secrets. The
+/// decision is recorded regardless, and a note says so.
 pub(super) async fn check_decided(
     context: &Context,
     place: &Place,
@@ -98,7 +98,7 @@ pub(super) async fn check_decided(
     checked
 }
 
-/// Fails if a run does not go on, since its next attempt lacks secrets.
+/// Fails if a run cannot continue, since its next attempt lacks secrets.
 pub(super) async fn check_goes_on(place: &Place, run_id: &str) -> Result<(), Failure> {
     let Ok(run_id) = run_id.parse::<RunId>() else { return Ok(()) };
     let names = match place {

@@ -13,7 +13,7 @@ pub(crate) struct Args {
     code: Option<String>,
 }
 
-/// Prints what an error code means and what to do.
+/// Prints the page of an error code.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let Some(text) = &args.code else {
         for code in ErrorCode::ALL {

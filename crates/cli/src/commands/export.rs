@@ -1,4 +1,4 @@
-//! `errand export`: a run in one file, a coordinator with all runs that it started.
+//! `errand export`: writes a run to one file, a coordinator with all its descendants.
 
 use std::path::PathBuf;
 
@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A file gets its name once it is whole.
+/// Exports from a server. The file gets its name once it is complete.
 async fn there(remote: &Remote, run_id: &RunId, args: &Args) -> Result<(), Failure> {
     let wanted = Wanted { live: args.live, own: args.own };
     if args.output.as_os_str() == "-" {
@@ -79,7 +79,7 @@ async fn there(remote: &Remote, run_id: &RunId, args: &Args) -> Result<(), Failu
             .map_err(|error| Failure::io("write", &args.output, &error))
     });
     if renamed.is_err() {
-        // It may never have been made; the first error is the one to tell.
+        // The part file may not exist; the first error is the one to report.
         drop(std::fs::remove_file(&part));
     }
     renamed

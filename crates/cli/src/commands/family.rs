@@ -1,4 +1,4 @@
-//! A coordinator that is carried out here: its helper, and the foreground that shows what happens.
+//! A coordinator in the foreground: its work, and notes about its progress.
 
 use errand_engine::coordinate::family;
 use errand_engine::supervise::Usher;
@@ -14,14 +14,14 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::visible;
 
-/// Agents of one family that work at once: they wait more than they compute.
+/// Agents of one family that run at once: they wait more than they compute.
 pub(crate) const SLOTS: u32 = 16;
-/// Events that are read at once.
+/// Events read at once.
 const EVENTS: u32 = 256;
-/// How often it is looked for more where nothing is heard.
+/// Interval of looks for new events without a notification.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Works for a coordinator until it is over, and shows on stderr what happens meanwhile.
+/// Runs a coordinator to its end, with notes about its progress on stderr.
 pub(super) async fn show(
     context: &Context,
     engine: &Engine,
@@ -47,7 +47,7 @@ pub(super) async fn show(
         family::hand_on(engine, &ended).await?;
     }
     shown.catch_up(engine, run_id).await?;
-    // The record has it too.
+    // With `--json` the record contains the output.
     if let Some(output) = ended.run.output.as_ref().filter(|_| !json) {
         let mut bytes = payload::to_bytes(&engine.blobs(), output)?;
         if bytes.last().is_some_and(|last| *last != b'\n') {
@@ -58,14 +58,14 @@ pub(super) async fn show(
     Ok(ended)
 }
 
-/// How far a coordinator's journal is shown.
+/// Progress in showing a coordinator's journal.
 struct Shown<'a> {
     context: &'a Context,
     after: u64,
 }
 
 impl Shown<'_> {
-    /// Shows what comes until it is dropped, or until it cannot be read.
+    /// Shows new events until it is dropped, or until the journal cannot be read.
     async fn follow(&mut self, engine: &Engine, run_id: &RunId) -> Failure {
         let mut changes = engine.store().changes();
         loop {
@@ -88,7 +88,7 @@ impl Shown<'_> {
                     }
                 }
             };
-            // Whether something was heard or not: it is looked again.
+            // Without a notification the journal is read as well.
             drop(timeout(LOOK_EVERY, heard).await);
         }
     }
@@ -105,7 +105,7 @@ impl Shown<'_> {
     }
 
     fn show(&self, event: &Event) {
-        // What a newer version wrote is not shown.
+        // An event of a newer version is not shown.
         let Ok(body) = event.body() else { return };
         if let Some(line) = line(&body) {
             self.context.printer.note(&line);
@@ -113,7 +113,7 @@ impl Shown<'_> {
     }
 }
 
-/// What an event means to somebody who watches.
+/// Returns the note about an event, if there is one.
 pub(super) fn line(body: &EventBody) -> Option<String> {
     if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), .. }) = body {
         Some(format!("{key} is run {run_id}"))

@@ -1,6 +1,6 @@
-//! What holds up a run in the foreground, told on stderr while its agent waits, and that it is to end.
+//! Notes on stderr about a run in the foreground: its pauses, and that it was asked to end.
 //!
-//! Deliberately absent: runs that nobody watches. `errand ps` shows what those wait for.
+//! Deliberately absent: runs in the background. `errand ps` shows their pauses.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -21,14 +21,15 @@ use crate::context::Context;
 use crate::moment::relative;
 use crate::render;
 
-/// What is over sooner is not worth a word; and a run that writes much is not looked at more often.
+/// Delay before a note: a shorter pause is not worth one. It also bounds how often the run is read.
 const PATIENCE: Duration = Duration::from_millis(300);
-/// Characters of a question that are shown; the whole is in `errand approvals ls`.
+/// Shown characters of a question; `errand approvals ls` shows all.
 const PROMPT_CHARS: usize = 200;
 
-/// Tells what a run waits for, each question by itself, and how it goes on, until it is dropped.
+/// Prints notes about a run's pauses, each question once, and about its continuation, until it is
+/// dropped.
 ///
-/// Of a family nobody is told here that it waits for people: its foreground leaves it then, and says
+/// For a family it prints no questions: its foreground ends when one waits for a person, and says
 /// so.
 pub(super) async fn tell(
     context: &Context,
@@ -41,7 +42,7 @@ pub(super) async fn tell(
     loop {
         changed(&mut changes, run_id).await;
         sleep(PATIENCE).await;
-        // What cannot be read now may be later.
+        // A failed read is tried again at the next change.
         let Ok(Some(stored)) = engine.store().load(run_id).await else { continue };
         let run = &stored.run;
         let Status::Paused { reason, .. } = run.status else {
@@ -68,7 +69,7 @@ pub(super) async fn tell(
     }
 }
 
-/// Tells of the events of a run on a server what holds it up, and that another attempt follows.
+/// Notes about the pauses and retries of a run on a server, from its events.
 #[derive(Debug)]
 pub(super) struct RunTeller<'a> {
     run_id: &'a RunId,
@@ -77,14 +78,14 @@ pub(super) struct RunTeller<'a> {
 }
 
 impl<'a> RunTeller<'a> {
-    /// Nothing is told yet.
+    /// Returns a teller before the first event.
     pub(super) fn new(run_id: &'a RunId) -> Self {
         Self { run_id, told: ToldPauses::default(), failed: None }
     }
 
-    /// Returns the lines that tell of an event; mostly none.
+    /// Returns the notes about an event; mostly none.
     pub(super) fn lines(&mut self, event: &Event) -> Vec<String> {
-        // What a newer version wrote is not shown.
+        // An event of a newer version is not shown.
         let Ok(body) = event.body() else { return Vec::new() };
         if let EventBody::ApprovalRequested(asked) = &body {
             return self.told.question(self.run_id, Question::Approval(asked));
@@ -112,25 +113,25 @@ impl<'a> RunTeller<'a> {
     }
 }
 
-/// A question that an agent asked.
+/// A question of an agent.
 #[derive(Clone, Copy, Debug)]
 enum Question<'a> {
     Approval(&'a ApprovalRequested),
     Input(&'a InputRequested),
 }
 
-/// Pauses that were told.
+/// Pauses for which notes were printed.
 #[derive(Debug, Default)]
 struct ToldPauses {
     questions: BTreeSet<String>,
     hold: Option<PauseReason>,
-    /// Something was told since the run went on last.
+    /// A pause was noted since the run continued last.
     is_paused: bool,
 }
 
 impl ToldPauses {
-    /// Returns the lines that tell a question, once. One that the agent does not wait for with its
-    /// process is told at the end, when the run is left.
+    /// Returns the note about a question, once. A question for which the agent's process ends is
+    /// noted when the foreground ends.
     fn question(&mut self, run_id: &RunId, question: Question<'_>) -> Vec<String> {
         let (id, park, what, deadline, way_on) = match question {
             Question::Approval(asked) => (
@@ -165,7 +166,7 @@ impl ToldPauses {
         ]
     }
 
-    /// Returns the lines that tell that somebody, or a budget, holds the run, once.
+    /// Returns the note that a person or a budget pauses the run, once.
     fn hold(&mut self, run_id: &RunId, reason: PauseReason) -> Vec<String> {
         let how = match reason {
             PauseReason::Operator => "paused by an operator",
@@ -183,19 +184,19 @@ impl ToldPauses {
         vec![format!("run {run_id} is {how}"), format!("hint: {}", way_on(reason, run_id))]
     }
 
-    /// Returns the line that tells that the run goes on, if it was told that it does not.
+    /// Returns the note that the run continues, if its pause was noted.
     fn goes_on(&mut self) -> Option<String> {
         self.hold = None;
         std::mem::take(&mut self.is_paused).then(|| "the run goes on".to_owned())
     }
 }
 
-/// What is said to whoever interrupts a run.
+/// Returns the note for a person who interrupts a run.
 pub(super) fn told_to_end(run_id: &RunId) -> String {
     format!("run {run_id} is told to end; once more, and it is killed at once")
 }
 
-/// Tells that the run was told to end, and how it ends at once, until it is dropped.
+/// Prints the note that the run was asked to end, and how to kill it at once, until it is dropped.
 pub(super) async fn tell_interrupts(
     context: &Context,
     usher: &Usher,
@@ -213,7 +214,7 @@ pub(super) async fn tell_interrupts(
     }
 }
 
-/// Waits until something happens to the run, or may have.
+/// Waits until the run changed, or may have.
 async fn changed(changes: &mut Changes, run_id: &RunId) {
     loop {
         match changes.recv().await {
@@ -225,7 +226,7 @@ async fn changed(changes: &mut Changes, run_id: &RunId) {
     }
 }
 
-/// How a paused run goes on.
+/// Returns how a paused run is continued.
 pub(super) fn way_on(reason: PauseReason, run_id: &RunId) -> String {
     match reason {
         PauseReason::Operator => format!("`errand resume {run_id}` lets it go on"),

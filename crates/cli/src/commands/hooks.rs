@@ -1,5 +1,5 @@
 //! `errand hooks`: requests from outside that fire runs. A server (`errand up`) on the registry
-//! takes them.
+//! accepts them.
 
 use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -19,12 +19,12 @@ use crate::moment::relative;
 use crate::place::Place;
 use crate::render;
 
-/// The most hooks that a namespace has.
+/// Most hooks of a namespace.
 const LIMIT: u32 = 1_000;
-/// Requests that are shown.
+/// Most requests shown.
 const SHOWN: u32 = 100;
 
-/// What can be done with hooks.
+/// Subcommands of `errand hooks`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List hooks
@@ -123,7 +123,7 @@ fn scheme(text: &str) -> Result<HookScheme, String> {
         .map_err(|_| "hmac_sha256, github, standard_webhooks or token".to_owned())
 }
 
-/// A secret is never an argument itself: others see those.
+/// A secret is never an argument itself: other users see the arguments of programs.
 fn secret_place(text: &str) -> Result<String, String> {
     if text == "-" || text.starts_with('@') {
         return Ok(text.to_owned());
@@ -131,7 +131,7 @@ fn secret_place(text: &str) -> Result<String, String> {
     Err("give it as @FILE, or as - on stdin: other users see the arguments of programs".to_owned())
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls(context, &args).await?,
@@ -158,7 +158,7 @@ async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
             found.into_iter().map(|it| view::hook(None, it, None)).collect()
         }
         Ok(Place::There(remote)) => remote.hooks().await?,
-        // No registry: no hooks, and that is no failure.
+        // Without a registry there are no hooks: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

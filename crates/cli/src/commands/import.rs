@@ -1,4 +1,4 @@
-//! `errand import`: a run from another registry.
+//! `errand import`: imports a run from another registry.
 
 use std::path::PathBuf;
 
@@ -14,9 +14,9 @@ pub(crate) struct Args {
     file: PathBuf,
 }
 
-/// Imports a run, and prints its id. One that is here already is left as it is.
+/// Imports a run, and prints its id. A run that exists already is left unchanged.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    // Nothing is created for a file that cannot be used.
+    // Nothing is created for a file that is invalid.
     let verified = export::verify_file(&args.file)?;
     if let Some(finding) = verified.findings.into_iter().next() {
         let (run_id, finding) = (verified.run_id, Box::new(finding));

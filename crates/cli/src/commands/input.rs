@@ -1,4 +1,4 @@
-//! `errand input`: the answer to what an agent asks.
+//! `errand input`: the answer to a question of an agent.
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Provide};
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     by: Option<String>,
 }
 
-/// Answers. Returns once the answer is durable, and a parked run goes on.
+/// Answers a question. Returns once the answer is durable, and a parked run continues.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let bytes = submit::payload(&args.answer)?;
     let answer = serde_json::from_slice(&bytes).map_err(|error| {

@@ -1,4 +1,4 @@
-//! `errand inspect-run`: everything that is known of a run.
+//! `errand inspect-run`: the record of a run.
 
 use errand_engine::view;
 
@@ -16,7 +16,7 @@ pub(crate) struct Args {
     output: Form,
 }
 
-/// Forms of a record.
+/// Output formats of a record.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Form {
     /// The record, one JSON document

@@ -1,4 +1,4 @@
-//! What errand calls of itself.
+//! Commands that errand calls itself.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,11 +15,10 @@ use super::reference::{self, Page};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// A helper that is there for so long will be there for longer: it makes itself small. Short runs
-/// do not pay for that.
+/// Age from which a helper process frees memory. Short runs do not pay for that.
 const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
-/// Not for people.
+/// Hidden commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Supervise one run
@@ -44,7 +43,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Does what errand asked of itself.
+/// Executes a hidden command.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::RunRecord { run_id, after_lease, identity, runtime_dir, family } => {
@@ -64,7 +63,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     }
 }
 
-/// Supervises a run, and says on stdout that it began, or why not.
+/// Supervises a run, and reports on stdout that it began, or why not.
 async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u8, Failure> {
     let began = begin(context, run_id, after_lease).await;
     let (engine, usher, lease) = match began {
@@ -109,7 +108,7 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
     }
 }
 
-/// What the launcher is told of a supervision that failed before an attempt began.
+/// Returns the report of a supervision that failed before an attempt began.
 fn not_begun(error: &errand_engine::Error) -> Ready {
     let code = error.code();
     Ready::Failed {
@@ -119,12 +118,12 @@ fn not_begun(error: &errand_engine::Error) -> Ready {
     }
 }
 
-/// Works for a coordinator and all that it starts.
+/// Runs a coordinator and all its descendants.
 async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
     let usher = Usher::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = &context.engine()?;
-    // It is in the queue of a process that lives: it begins as soon as it may.
+    // The run is in the queue of a live process, and begins as soon as it may.
     say(&Ready::Began);
     family::carry_out(engine, run_id, super::family::SLOTS, usher.orders()).await?;
     engine.store().sync_files(run_id).await?;
@@ -143,15 +142,15 @@ async fn begin(
     Ok((engine, usher, lease))
 }
 
-/// Says one line to the launcher, and lets the pipe go: from here on there is nobody to talk to.
+/// Writes a line to the launcher, and closes the pipe: nothing more will be reported.
 fn say(ready: &Ready) {
     let mut stdout = std::io::stdout().lock();
     if let Ok(line) = serde_json::to_string(ready) {
-        // A launcher that is gone needs no answer.
+        // The launcher may be gone.
         drop(writeln!(stdout, "{line}").and_then(|()| stdout.flush()));
     }
     if let Ok(null) = File::options().write(true).open("/dev/null") {
-        // Without it the launcher waits for its own end at worst.
+        // If this fails, the launcher waits for the end of this process at worst.
         rustix::stdio::dup2_stdout(&null).unwrap_or_default();
     }
 }

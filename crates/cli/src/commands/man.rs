@@ -13,7 +13,7 @@ pub(crate) struct Args {
     command: Option<String>,
 }
 
-/// Gives the page of a command the title and version that man pages have.
+/// Sets the title and version of a command's manual page.
 fn with_title(command: clap::Command) -> clap::Command {
     let title = format!("errand-{}", command.get_name());
     command.name(title).version(env!("CARGO_PKG_VERSION"))

@@ -1,4 +1,4 @@
-//! `errand messages`: what agents of a coordinated run said to each other.
+//! `errand messages`: messages between the agents of a coordinated run.
 
 use errand_api::message::{MessagePage, SentMessage};
 use errand_engine::{Engine, view, wait};
@@ -13,11 +13,11 @@ use crate::place::Place;
 use crate::remote::{More, Remote};
 use crate::render;
 
-/// Messages that are read at once.
+/// Messages read at once.
 const PAGE: usize = 1_000;
-/// Characters of what was said.
+/// Shown characters of a message.
 const SAID_CHARS: usize = 60;
-/// Characters of a name.
+/// Shown characters of a name.
 const NAME_CHARS: usize = 24;
 
 /// Arguments of `errand messages`.
@@ -71,7 +71,7 @@ impl From<Kind> for MessageType {
     }
 }
 
-/// Lists messages, in order and each once.
+/// Lists messages in order, each once.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
@@ -90,7 +90,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
 async fn here(engine: &Engine, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
     let mut seen = 0;
     loop {
-        // What is new is what the next look begins behind.
+        // Messages after this point are found by the next look.
         let before = wait::load(engine, &list.run_id).await?;
         loop {
             let page = view::sent_messages(engine, &list.run_id, (seen, PAGE), list.kind()).await?;
@@ -134,7 +134,7 @@ async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u
     }
 }
 
-/// What is shown, and how.
+/// Selection and format of the list.
 struct List<'a> {
     context: &'a Context,
     run_id: RunId,
@@ -143,7 +143,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    /// Says that there was nothing to show.
+    /// Prints a note that there was nothing to show.
     fn note_none(&self, seen: u64) {
         if seen == 0 {
             self.context.printer.note(&format!(
@@ -154,7 +154,7 @@ impl List<'_> {
         }
     }
 
-    /// The only type that is wanted, if it is one.
+    /// Returns the selected type, if there is exactly one.
     fn kind(&self) -> Option<MessageType> {
         match self.types.as_slice() {
             [one] => Some(*one),
@@ -162,7 +162,7 @@ impl List<'_> {
         }
     }
 
-    /// Shows what is after `seen` in a page, and returns where it ends.
+    /// Shows the messages of a page, and returns the number of the last one, or else `seen`.
     fn show(&self, page: &MessagePage, seen: u64) -> Result<u64, Failure> {
         let is_wanted =
             |message: &&SentMessage| self.types.is_empty() || self.types.contains(&message.kind);
@@ -178,7 +178,7 @@ impl List<'_> {
     }
 }
 
-/// `12:00:01.250Z  researcher → analyst  RESULT  {"findings": …}`.
+/// Formats `12:00:01.250Z  researcher → analyst  RESULT  {"findings": …}`.
 fn line(message: &SentMessage) -> String {
     let at = message.at_ms.to_string();
     let (from, to) = (name(&message.from), name(&message.to));

@@ -1,4 +1,4 @@
-//! `errand migrate`: the schema of a database is brought up to date.
+//! `errand migrate`: updates the schema of a database.
 
 use errand_api::error_code::ErrorCode;
 use errand_store::postgres::Postgres;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     database: Option<String>,
 }
 
-/// Makes the changes that were not made yet.
+/// Applies the missing migrations.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let Some(url) = database::named(context, args.database.as_deref()) else {
         return Err(Failure::new(ErrorCode::Usage, "no database is named")

@@ -1,4 +1,4 @@
-//! One file per command.
+//! Commands, one file each.
 
 pub(crate) mod agent;
 mod agent_choice;
@@ -75,7 +75,7 @@ use crate::args::Command;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Carries a command out. Returns the exit code.
+/// Executes a command. Returns the exit code.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     refuse_afar(context, &command)?;
     if reads_registry(&command) && context.server()?.is_none() {
@@ -144,7 +144,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     }
 }
 
-/// Returns whether a command looks at the registry of this machine, unless it goes to a server.
+/// Returns true if a command reads the registry of this machine, unless it goes to a server.
 const fn reads_registry(command: &Command) -> bool {
     !matches!(
         command,
@@ -154,14 +154,14 @@ const fn reads_registry(command: &Command) -> bool {
             | Command::Man(_)
             | Command::Context(_)
             | Command::Registry(registry::Command::Trust { .. })
-            // From inside a run, through its socket.
+            // Called inside a run, through its socket.
             | Command::Agent(_)
-            // Its launcher has looked.
+            // Its launcher has checked the owner.
             | Command::Internal(_)
     )
 }
 
-/// Refuses what only makes sense on the registry of this machine, where a server is meant.
+/// Refuses a command that works only on the registry of this machine, if a server is selected.
 fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
     let is_local = matches!(
         command,
@@ -172,16 +172,16 @@ fn refuse_afar(context: &Context, command: &Command) -> Result<(), Failure> {
             | Command::Import(_)
             | Command::Build(_)
             | Command::Prices(_)
-            // Of another registry than the one that was meant they would be worse than nothing.
+            // On another registry than the intended one these would do harm.
             | Command::Keys(_)
             | Command::Audit(_)
     );
-    // What is about this machine alone: a context in use does not mean it.
+    // Commands about this machine alone ignore a selected context.
     let is_here = matches!(
         command,
         Command::Up(_) | Command::Worker(_) | Command::Config(_) | Command::Migrate(_)
     ) && context.typed_server().is_some_and(|server| server != "local");
-    // What an agent asks of its own run, whatever its environment says of servers.
+    // An agent's commands go to its own run, whatever server the environment names.
     let is_agent = matches!(command, Command::Agent(_)) && context.typed_server().is_some();
     if !is_local && !is_agent && !is_here {
         return Ok(());

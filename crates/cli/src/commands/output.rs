@@ -1,4 +1,4 @@
-//! `errand output`: what a run produced, whole and byte for byte.
+//! `errand output`: the output of a run, whole and byte for byte.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -35,12 +35,12 @@ pub(crate) struct Args {
     output: Option<PathBuf>,
 }
 
-/// Which value of a run is meant.
+/// Value of a run to be printed.
 #[derive(Clone, Debug)]
 pub(crate) enum Wanted {
-    /// What it produced.
+    /// Its output.
     Output,
-    /// What it was given.
+    /// Its input.
     Input,
     /// A blob that its journal names.
     Blob(Digest),
@@ -96,7 +96,7 @@ async fn find(engine: &Engine, run_id: &RunId, wanted: &Wanted) -> Result<Option
     Ok(kept.map(|kept| Bytes::of(engine, kept)).transpose()?)
 }
 
-/// Writes it; a document ends with a line's end.
+/// Writes the bytes; a JSON document gets a final newline.
 fn write(bytes: &Bytes, target: &mut Target) -> io::Result<()> {
     match &bytes.place {
         BytesPlace::Memory(bytes) => target.write_all(bytes)?,

@@ -1,4 +1,4 @@
-//! What of a folder is in an agent's parcel, for people.
+//! Summary of the files in an agent's parcel, for people.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,10 @@ use errand_agent::parcel::{Content, ParcelFile, Plan};
 
 use crate::render::visible;
 
-/// Paths that are left out, as many as are named in a line.
+/// Most left-out paths named in a line.
 const NAMED: usize = 5;
 
-/// Numbers about a parcel, and what is not in it.
+/// Numbers about a parcel, and the paths left out of it.
 #[derive(Debug)]
 pub(super) struct Packed {
     files: usize,
@@ -70,7 +70,7 @@ const fn size(file: &ParcelFile) -> Option<u64> {
     }
 }
 
-/// Returns a length in the largest unit of which it has one, with one decimal.
+/// Formats a length in its largest unit of at least 1, with one decimal.
 fn spoken_size(bytes: u64) -> String {
     const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.iter().find(|(_, size)| bytes >= *size) {

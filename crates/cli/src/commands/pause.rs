@@ -1,4 +1,4 @@
-//! `errand pause`: everything of a run stands still.
+//! `errand pause`: freezes all processes of a run.
 
 use errand_engine::ask;
 
@@ -15,7 +15,7 @@ pub(crate) struct Args {
     runs: Vec<String>,
 }
 
-/// Pauses runs and prints their ids. Returns once nothing of them executes anything.
+/// Pauses runs and prints their ids. Returns once none of their processes executes.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     for run_id in place.resolve_all(context, &args.runs).await? {

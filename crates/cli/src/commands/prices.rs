@@ -1,4 +1,4 @@
-//! `errand prices`: what models cost, and who says so.
+//! `errand prices`: prices of models, with their sources.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_engine::prices;
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Shows the table in force.
+/// Prints the table in force.
 pub(crate) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let table = prices::in_force(&context.surroundings().registry)?;
     if args.json {

@@ -1,4 +1,4 @@
-//! `errand prune`: remove all runs that are over.
+//! `errand prune`: removes all runs that are over.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// An age as people write it; `0s` is any.
+/// Parses an age; `0s` means any age.
 fn age(text: &str) -> Result<Duration, String> {
     errand_model::parse_duration(text)
         .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))

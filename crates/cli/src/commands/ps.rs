@@ -1,4 +1,4 @@
-//! `errand ps`: which runs there are.
+//! `errand ps`: list of runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::render;
 
-/// Runs that are read at once.
+/// Runs read at once.
 const PAGE: u32 = 1_000;
 
 /// Arguments of `errand ps`.
@@ -65,24 +65,24 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             };
             remote.records(&wanted.filter, args.last, is_shown).await?
         }
-        // No registry, or one that its first run is about to make: no runs, and that is no failure.
+        // Without a registry, or before the first run creates it, the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
     show(context, &args, &records)
 }
 
-/// Which runs are meant.
+/// Selection of runs.
 #[derive(Debug)]
 struct Wanted {
     filter: Filter,
-    /// Only children of that run, as it was typed.
+    /// Only children of that run, as typed.
     parent: Option<String>,
-    /// Only runs that were admitted then or later.
+    /// Only runs admitted then or later.
     since: Option<Timestamp>,
 }
 
-/// Statuses by the words that are stored and the words that are shown, and what is stored.
+/// Words for statuses, stored and shown ones, each with the stored word.
 const STATUSES: [(&str, &str); 9] = [
     ("pending", "pending"),
     ("starting", "pending"),
@@ -95,12 +95,12 @@ const STATUSES: [(&str, &str); 9] = [
     ("stopped", "cancelled"),
 ];
 
-/// Returns the stored status that a word means.
+/// Returns the stored status for a word.
 fn status(word: &str) -> Option<&'static str> {
     STATUSES.iter().find(|(known, _)| *known == word).map(|(_, stored)| *stored)
 }
 
-/// Returns the moment that was typed: so long ago, a time, or a day in UTC.
+/// Parses a time: an age, a time, or a day in UTC.
 fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(ago) = errand_model::parse_duration(text) {
         let ago = i64::try_from(ago.as_millis()).unwrap_or(i64::MAX);
@@ -109,7 +109,7 @@ fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     text.parse().or_else(|_| format!("{text}T00:00:00Z").parse()).ok()
 }
 
-/// Reads the filters.
+/// Parses the filters.
 fn wanted(args: &Args) -> Result<Wanted, Failure> {
     let mut filter = Filter { live: !args.all, ..Filter::default() };
     let (mut parent, mut since) = (None, None);
@@ -123,7 +123,7 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
         };
         let (key, value) =
             text.split_once('=').ok_or_else(|| wrong(format!("--filter {text:?} is no pair")))?;
-        // A run has many labels, and one of everything else.
+        // A run has many labels; the kinds of a list may be several.
         if !["label", "kind"].contains(&key) && !known.insert(key) {
             return Err(wrong(format!("--filter {key}= is given more than once")));
         }
@@ -171,7 +171,7 @@ async fn records(
 ) -> Result<Vec<Record>, Failure> {
     let wanted = args.last.unwrap_or(usize::MAX);
     let mut records = Vec::new();
-    // A few more than are wanted: some are hidden, or turn out to be over.
+    // Reads a few more than requested: some are hidden, or turn out to be over.
     let limit = u32::try_from(wanted.saturating_add(wanted / 2 + 10)).unwrap_or(PAGE).min(PAGE);
     let mut page = Page { after: None, limit };
     loop {
@@ -193,7 +193,7 @@ async fn records(
                 continue;
             }
             let stored = reconciled(context, engine, stored).await;
-            // Some turn out to be over.
+            // Reconciliation may have found that the run is over.
             if !(filter.live && stored.run.status.is_terminal()) {
                 records.push(view::listed(engine, &stored).await?);
             }
@@ -204,7 +204,8 @@ async fn records(
     }
 }
 
-/// The wakes of services, and the steps of coordinators, are shown where all runs are, and where they are asked for.
+/// Returns true if a run is listed. Wakes of services and steps of coordinators are listed among
+/// all runs, and on request.
 fn is_shown(args: &Args, filter: &Filter, (parent, kind): (Option<&RunId>, RunKind)) -> bool {
     args.all
         || args.wakes
@@ -213,7 +214,8 @@ fn is_shown(args: &Args, filter: &Filter, (parent, kind): (Option<&RunId>, RunKi
         || kind == RunKind::Service
 }
 
-/// A run that cannot be reconciled is shown as it is kept: it must not hide the others.
+/// Returns the reconciled run, or the stored one if that fails: a single run must not hide the
+/// others.
 async fn reconciled(context: &Context, engine: &Engine, stored: Stored) -> Stored {
     let as_kept = stored.clone();
     match reconcile::reconcile(engine, stored).await {

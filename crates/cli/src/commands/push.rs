@@ -1,4 +1,4 @@
-//! `errand push`: an agent's folder becomes a registered agent of a server.
+//! `errand push`: registers the agent of a folder with a server.
 
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Packs, sends and registers; prints the agent's name and version.
+/// Packs, sends and registers an agent; prints its name and version.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let remote = server(context)?;
     let agent = send(context, &remote, &args.path, args.force).await?;
@@ -40,11 +40,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Registers the agent at `path`, so that it can be run there.
+/// Registers the agent at `path`, so that the server can run it.
 pub(super) async fn push(remote: &Remote, path: &Path) -> Result<Agent, Failure> {
     let plan = parcel::plan(path)?;
     let agent = plan.agent();
-    // What is there already need not be sent, nor may everybody send it.
+    // An agent that is registered already need not be sent, which not every key permits.
     if let Ok(known) = remote.version(&agent.name, &agent.version).await
         && known.digest == plan.digest().to_string()
     {
@@ -69,7 +69,7 @@ async fn send(
     remote.push(&plan, force).await
 }
 
-/// The server that is meant; for commands that only a server can carry out.
+/// Returns the selected server, for commands that need one.
 pub(super) fn server(context: &Context) -> Result<Remote, Failure> {
     context.remote()?.ok_or_else(|| {
         Failure::new(ErrorCode::Usage, "this needs a server")

@@ -1,4 +1,4 @@
-//! The pages of `docs/reference`, made from what the program knows of itself.
+//! Pages of `docs/reference`, generated from the program's definitions.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! `errand registry`: is it whole, and if not, make it so; what takes its space, and freeing some.
+//! `errand registry`: check, repair and rebuild of a registry, its disk usage and garbage
+//! collection.
 
 mod du;
 mod gc;
@@ -15,7 +16,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::trusted::{TrustedFolders, real};
 
-/// What can be done with a registry.
+/// Subcommands of `errand registry`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make the registry anew from the files of its runs; the old one is kept beside it
@@ -50,7 +51,7 @@ pub(crate) enum Command {
     Du(du::Args),
 }
 
-/// Checks, rebuilds, measures or frees. Exit code 1 if something is wrong that was not mended.
+/// Executes a subcommand. Exit code 1 if a problem is left that was not repaired.
 pub(crate) async fn run(context: &Context, command: &Command) -> Result<u8, Failure> {
     match command {
         Command::Trust { folder, remove } => trust(context, folder.as_deref(), *remove),
@@ -113,7 +114,7 @@ async fn check_all(context: &Context, repair: Repair, json: bool) -> Result<u8, 
     if code != 0 && !json {
         context.printer.note(&format!("hint: {hint}"));
     }
-    // What could be freed is no problem, and what hinders looking for it was told above.
+    // Garbage is no problem, and an error that prevents the search for it was reported above.
     if !json
         && let Ok(garbage) = unnamed(&context.engine()?, GRACE).await
         && garbage.bytes > 0
@@ -125,12 +126,12 @@ async fn check_all(context: &Context, repair: Repair, json: bool) -> Result<u8, 
     Ok(code)
 }
 
-/// What a database that can still be read knows, and the files do not, goes into the files first.
-/// The database of a newer errand is left alone.
+/// Completes the files from a database that can still be read. The database of a newer errand is
+/// left alone.
 fn complete_files(registry: &Registry) -> Result<(), Failure> {
     match Sqlite::open(registry, Options::EXISTING) {
         Ok(store) => {
-            // What cannot be mended is told by the rebuild.
+            // The rebuild reports problems that are left.
             drop(check(registry, &store, Repair::Files));
             Ok(())
         }
@@ -173,7 +174,7 @@ fn counted(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Trusts a folder, or trusts it no longer, or lists all.
+/// Adds or removes a trusted folder, or lists all.
 fn trust(context: &Context, folder: Option<&Path>, remove: bool) -> Result<u8, Failure> {
     let file = context.trusted_file();
     let mut trusted = TrustedFolders::read(&file)?;

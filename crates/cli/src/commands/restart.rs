@@ -1,4 +1,4 @@
-//! `errand restart`: begin a run anew.
+//! `errand restart`: begins a run anew.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Restarts a run and prints its id: its own while it lives, a new one once it is over.
+/// Restarts a run and prints its id: the same while it is live, a new one once it is over.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;

@@ -1,4 +1,4 @@
-//! `errand resume`: a paused run goes on.
+//! `errand resume`: continues a paused run.
 
 use errand_engine::{Engine, ask};
 use errand_model::RunId;
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     raise: Vec<(LimitName, u64)>,
 }
 
-/// Lets paused runs go on, and prints their ids.
+/// Resumes paused runs, and prints their ids.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     for run_id in place.resolve_all(context, &args.runs).await? {
@@ -48,7 +48,7 @@ async fn here(
 ) -> Result<(), Failure> {
     if !raise.is_empty() {
         let raised = ask::raise(engine, run_id, raise, by.clone()).await?;
-        // One that is not held has what it needs.
+        // A run that is not paused continues with the raised limit.
         if !ask::is_held(&raised.run) {
             return Ok(());
         }

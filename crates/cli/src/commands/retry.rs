@@ -1,4 +1,4 @@
-//! `errand retry`: a run that failed or was cancelled goes on from where it stopped.
+//! `errand retry`: a new run that continues one that failed or was cancelled.
 
 use errand_engine::again;
 
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Tries a run again.
+/// Retries a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;

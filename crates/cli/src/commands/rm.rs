@@ -1,4 +1,4 @@
-//! `errand rm`: remove runs.
+//! `errand rm`: removes runs.
 
 use errand_api::audit::Action;
 use errand_engine::Engine;
@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Records in the audit log that a run is removed: that somebody removed it is all that is left of it.
+/// Records the removal of a run in the audit log, the only trace that is left of it.
 async fn note_removal(context: &Context, engine: &Engine, run_id: &RunId) {
     let Ok(Some(stored)) = engine.store().load(run_id).await else { return };
     let deed = Deed {
@@ -66,6 +66,6 @@ async fn note_removal(context: &Context, engine: &Engine, run_id: &RunId) {
         by: &actor(context),
         detail: json!({ "agent": stored.run.spec.agent.name }),
     };
-    // On a disk that is full nothing can be added, and removing makes room.
+    // A full disk prevents the entry, and removal makes room.
     drop(audit::record(engine, deed).await);
 }

@@ -1,4 +1,4 @@
-//! `errand run`: one run of an agent, in the foreground or left behind.
+//! `errand run`: runs an agent, in the foreground or detached.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,10 +30,10 @@ use crate::failure::Failure;
 use crate::render::{self, exit_code_of};
 use crate::user::user;
 
-/// Output that may wait for a slow terminal before the agent has to.
+/// Chunks of output that wait for a slow terminal before the agent has to.
 const TEE_CHUNKS: usize = 16;
 
-/// Characters of the reason why a run was cancelled; the record has all of it.
+/// Shown characters of the reason of a cancellation; the record has all of it.
 const WHY_CHARS: usize = 400;
 
 /// Arguments of `errand run`.
@@ -89,7 +89,7 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// What happens while another run of the session is under way.
+/// Choice while another run of the session is under way.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Busy {
     /// Wait until it is this run's turn (the default)
@@ -134,8 +134,8 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     foreground(context, &engine, submission, json).await
 }
 
-/// Adds a hint to the refusal of a path without an agent file if an agent of that name is registered
-/// with a server on this registry.
+/// Adds a hint to the refusal of a path without an agent file, if an agent of that name is
+/// registered in this registry.
 async fn say_if_registered(context: &Context, failure: Failure, path: &Path) -> Failure {
     let Some(reference) = path.to_str().filter(|text| !text.contains('/')) else { return failure };
     let Ok(engine) = context.engine() else { return failure };
@@ -149,18 +149,18 @@ async fn say_if_registered(context: &Context, failure: Failure, path: &Path) -> 
     }
 }
 
-/// Where reports may go, as far as that can be known without the server that delivers them.
+/// Parses a callback URL; the server that delivers reports also checks its address.
 fn callback_url(text: &str) -> Result<String, String> {
     CallbackUrl::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// A limit as the agent file names it.
+/// Parses a limit, named as in the agent file.
 pub(crate) fn limit(text: &str) -> Result<(LimitName, u64), String> {
     errand_api::budget::parse_limit(text).map_err(|error| error.hint)
 }
 
-/// Refuses what would wait for itself, or end itself: a run of a session, started by the agent that
-/// has the turn in it.
+/// Refuses a run that would wait for itself or end itself: one of a session, started by the agent
+/// that has the turn in that session.
 async fn refuse_own_session(
     context: &Context,
     engine: &Engine,
@@ -171,7 +171,7 @@ async fn refuse_own_session(
     let waits = match wishes.session_turn {
         Some(OnBusy::Enqueue) => !detached,
         Some(OnBusy::Interrupt | OnBusy::Rollback) => true,
-        // Refused as any other.
+        // Refused like any other run.
         Some(OnBusy::Reject) | None => false,
     };
     let own = context.variable("ERRAND_RUN_ID").and_then(|id| id.to_str()?.parse::<RunId>().ok());
@@ -186,7 +186,7 @@ async fn refuse_own_session(
         .hint("leave the new run behind with -d: it begins when this one is over"))
 }
 
-/// What was typed, but for the agent.
+/// Options and input of a run as typed, without its agent.
 pub(super) struct Asked {
     pub(super) kind: RunKind,
     pub(super) input: Option<Vec<u8>>,
@@ -198,7 +198,7 @@ impl Args {
         &self.common
     }
 
-    /// Reads and checks what was typed, but for the agent.
+    /// Parses and checks options and input.
     pub(super) fn asked(&self, context: &Context) -> Result<Asked, Failure> {
         let (kind, payload) = match (&self.job, &self.heartbeat) {
             (Some(payload), _) => (RunKind::Job, Some(payload.as_str())),
@@ -229,7 +229,7 @@ fn check(context: &Context, args: &Args) -> Result<Checked, Failure> {
     Checked { source, kind, input, wishes, service: None }.check(context)
 }
 
-/// Carries a submission out that repeats another run: in the foreground, or left behind.
+/// Executes a submission that repeats another run: in the foreground, or detached.
 pub(crate) async fn carry_on(
     context: &Context,
     engine: &Engine,
@@ -244,7 +244,7 @@ pub(crate) async fn carry_on(
     foreground(context, engine, submission, json).await
 }
 
-/// Admits the run, starts its helper and returns once that began.
+/// Admits the run, launches its supervisor and returns once that began.
 pub(crate) async fn detach(
     context: &Context,
     engine: &Engine,
@@ -254,7 +254,7 @@ pub(crate) async fn detach(
     let mut needs = Needs { secrets: submission.parcel.agent.secrets.clone(), is_family: false };
     let is_coordinator = submission.parcel.agent.coordinator.is_some();
     let hands_over = !submission.parcel.agent.handoffs.is_empty();
-    // A worker claims it: nobody here has to begin it, or to wait for it.
+    // A worker claims the run: no process here runs it or waits for it.
     let is_placed = submission.wishes.placement.is_some();
     let (run_id, admitted) = admit::admit(engine, submission).await?;
     let run_id = match admitted {
@@ -290,12 +290,12 @@ async fn begin(engine: &Engine, run_id: &RunId, needs: &Needs) -> Result<(), Fai
     }
 }
 
-/// The service that has the address which the run could not have, and how to end it.
+/// Returns a hint at the service that has the address which the run needs, and how to end it.
 async fn listens_there(engine: &Engine, run_id: &RunId, code: &str) -> Option<String> {
     if code != ErrorCode::ListenAddressInUse.as_str() {
         return None;
     }
-    // It is a hint: without it the failure stays what it is.
+    // Only a hint: on an error the failure stays as it is.
     let holder = address_holder(engine, run_id).await.ok()??;
     let (id, name) = (holder.run_id, holder.name);
     Some(format!("run {id} ({name}) listens there: `errand stop {id}` ends it"))
@@ -308,7 +308,7 @@ pub(crate) async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Fa
     Ok(record)
 }
 
-/// Supervises the run in this process, and shows its output as it comes.
+/// Supervises the run in this process, and shows its output at once.
 pub(crate) async fn foreground(
     context: &Context,
     engine: &Engine,
@@ -341,7 +341,7 @@ pub(crate) async fn foreground(
     Ok(code)
 }
 
-/// With `json`, stdout is for the record alone.
+/// Shows the output of a run until it ends. With `json`, stdout is for the record alone.
 async fn show(
     context: &Context,
     engine: &Engine,
@@ -373,7 +373,7 @@ async fn show(
                 }
                 let ended = ended?;
                 return match shown {
-                    // The log has everything; but who wanted it here did not get it.
+                    // The log has everything, but the output here is incomplete.
                     Err(failure) if !failure.is_broken_pipe() => Err(failure),
                     Ok(()) | Err(_) => Ok(ended),
                 };
@@ -394,7 +394,8 @@ fn print(context: &Context, chunk: &Chunk, json: bool) -> Result<(), Failure> {
     }
 }
 
-/// The run that carries on where another process does that: waited for. Any other run as it is.
+/// Waits for the successors of a run that was handed over, and returns the last one; any other run
+/// unchanged.
 async fn handed_over(
     context: &Context,
     engine: &Engine,
@@ -412,7 +413,7 @@ async fn handed_over(
     Ok(stored)
 }
 
-/// An equal run stands in for this one: wait for it and report it.
+/// Waits for the equal run that stands in for this one, and reports it.
 async fn follow(
     context: &Context,
     engine: &Engine,
@@ -443,13 +444,13 @@ fn report_stored(
     report(context, &record, was_interrupted.then_some(exit_code::INTERRUPTED))
 }
 
-/// The record of a run in the foreground, where it is asked for.
+/// Prints the record of a run in the foreground with `--json`.
 pub(super) fn show_record(context: &Context, record: &Record, json: bool) -> Result<(), Failure> {
     if json { context.printer.json(record) } else { Ok(()) }
 }
 
-/// What is told of a run in the foreground at its end. Returns the exit code: its own, unless it was
-/// interrupted.
+/// Prints the notes about a run in the foreground at its end. Returns the exit code: the run's own,
+/// unless it was interrupted.
 pub(super) fn report(
     context: &Context,
     record: &Record,
@@ -486,7 +487,7 @@ pub(super) fn report(
     Ok(code)
 }
 
-/// Where there is more about a run that failed.
+/// Returns a hint where more about a failed run can be found.
 fn where_more(record: &Record) -> String {
     let run_id = &record.run_id;
     if record.coordinator.is_some() {

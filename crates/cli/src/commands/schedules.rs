@@ -1,4 +1,4 @@
-//! `errand schedules`: slots of time that fire runs. A server (`errand up`) on the registry fires
+//! `errand schedules`: time slots that fire runs. A server (`errand up`) on the registry fires
 //! them.
 
 use clap::Subcommand;
@@ -19,10 +19,10 @@ use crate::moment::relative;
 use crate::place::Place;
 use crate::render;
 
-/// The most schedules that a namespace has.
+/// Most schedules of a namespace.
 const LIMIT: u32 = 1_000;
 
-/// What can be done with schedules.
+/// Subcommands of `errand schedules`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List schedules, with their next slots
@@ -105,7 +105,7 @@ fn overlap(text: &str) -> Result<OverlapPolicy, String> {
     serde_json::from_value(text.into()).map_err(|_| "skip, queue or allow".to_owned())
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls(context, &args).await?,
@@ -143,7 +143,7 @@ async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
             found.into_iter().map(view::schedule).collect()
         }
         Ok(Place::There(remote)) => remote.schedules().await?,
-        // No registry: no schedules, and that is no failure.
+        // Without a registry there are no schedules: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

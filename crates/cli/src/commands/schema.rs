@@ -1,4 +1,4 @@
-//! `errand schema`: what an agent file may say.
+//! `errand schema`: the JSON Schema of the agent file.
 
 use crate::context::Context;
 use crate::failure::Failure;

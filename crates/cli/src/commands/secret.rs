@@ -1,4 +1,4 @@
-//! `errand secret`: values that agents may know and nobody else.
+//! `errand secret`: management of agents' secrets.
 
 use std::io::{BufRead as _, Read as _, Write as _};
 
@@ -10,10 +10,10 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, t
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// The longest value that is read: more than any secret has.
+/// Longest value that is read: longer than any secret.
 const VALUE_LIMIT_BYTES: u64 = 128 * 1024;
 
-/// What can be done with secrets.
+/// Subcommands of `errand secret`.
 #[derive(Debug, Subcommand)]
 #[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 pub(crate) enum Command {
@@ -40,7 +40,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Keeps secrets.
+/// Executes a subcommand.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     context.check_own()?;
     let registry = context.registry_or_place();
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A name that cannot be removed: which one may have been meant.
+/// Returns the failure to remove an unknown name, with the closest known name.
 fn unknown(vault: &Vault, name: &str, error: errand_agent::secret::Error) -> Failure {
     use errand_agent::secret::Error;
     if !matches!(error, Error::Missing { .. }) {
@@ -109,7 +109,7 @@ fn from_stdin() -> Result<Value, Failure> {
     Value::from_line(bytes).map_err(malformed)
 }
 
-/// Asks at the terminal, without showing what is typed.
+/// Reads the value from the terminal, without showing it.
 fn from_terminal(context: &Context, name: &str) -> Result<Value, Failure> {
     let stdin = std::io::stdin();
     if !isatty(&stdin) {

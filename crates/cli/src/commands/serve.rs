@@ -1,4 +1,4 @@
-//! `errand serve`: an agent as a service.
+//! `errand serve`: runs an agent as a service.
 
 mod listeners;
 
@@ -56,7 +56,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     foreground(context, &engine, submission, json).await
 }
 
-/// A restart policy as it is typed.
+/// Parses a restart policy.
 fn restart_policy(text: &str) -> Result<ServiceRestart, String> {
     let word = text.replace('-', "_");
     let known = ServiceRestart::ALL.into_iter().find(|policy| policy.word() == word);

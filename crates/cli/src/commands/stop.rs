@@ -1,4 +1,4 @@
-//! `errand stop`: end runs.
+//! `errand stop`: ends runs.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     force: bool,
 }
 
-/// Ends runs and prints their ids. Returns once nothing of them lives.
+/// Ends runs and prints their ids. Returns once none of their processes is alive.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let ids = place.resolve_all(context, &args.runs).await?;
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Whether the run was over already, and how it ended.
+/// Ends a local run. Returns true if it was over already, and its final status.
 async fn here(engine: &Engine, run_id: &RunId, ask: &Stop) -> Result<(bool, String), Failure> {
     let before = reconcile::reconcile(engine, wait::load(engine, run_id).await?).await?;
     if before.run.status.is_terminal() {
@@ -59,10 +59,11 @@ async fn here(engine: &Engine, run_id: &RunId, ask: &Stop) -> Result<(bool, Stri
     Ok((false, ended.run.status.name().to_owned()))
 }
 
-/// The longest name of somebody who decides.
+/// Longest name of a person who decides.
 const DECIDER_LIMIT_BYTES: usize = 200;
 
-/// Who decides: as typed, or else the user by name, or else by number.
+/// Returns the name of the person who decides: as typed, or else the user's name, or else the
+/// user's number.
 pub(crate) fn decider(context: &Context, typed: Option<String>) -> Result<String, Failure> {
     let name = typed.unwrap_or_else(|| user(context));
     let is_name = !name.trim().is_empty() && !name.contains(char::is_control);

@@ -1,4 +1,4 @@
-//! From what was typed to a submission: everything is checked before anything is created.
+//! Builds submissions from the command line: everything is checked before anything is created.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,10 +19,10 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::user::user;
 
-/// The largest payload.
+/// Largest payload.
 pub(crate) const PAYLOAD_LIMIT_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What `run` and `serve` have in common.
+/// Options that `run` and `serve` share.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Common {
     /// The agent: its folder, or its agent file
@@ -60,7 +60,7 @@ impl Source {
         self.plan.agent()
     }
 
-    /// Packs it; says where it was built from.
+    /// Packs the agent; returns its parcel and source path.
     pub(crate) fn publish(self, engine: &Engine) -> Result<(Parcel, String), Failure> {
         Ok((self.plan.publish(&engine.registry().parcels())?, self.shown))
     }
@@ -73,7 +73,7 @@ pub(crate) fn read_agent(path: &Path) -> Result<Source, Failure> {
     Ok(Source { plan, shown: shown.display().to_string() })
 }
 
-/// What the caller wishes, as far as `run` and `serve` agree.
+/// Returns the options that `run` and `serve` share, checked.
 pub(crate) fn wishes(context: &Context, common: &Common) -> Result<Wishes, Failure> {
     if let Some(name) = &common.name {
         check_name(name)?;
@@ -177,14 +177,14 @@ fn with_own_value(context: &Context, text: &str) -> Result<String, Failure> {
     })
 }
 
-/// A duration as people write it.
+/// Parses a duration longer than zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = errand_model::parse_duration(text)
         .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))?;
     if duration.is_zero() { Err("a limit is longer than nothing".to_owned()) } else { Ok(duration) }
 }
 
-/// The payload that was typed: itself, `@file`, or `-` for stdin.
+/// Reads a payload: the text itself, `@file`, or `-` for stdin.
 pub(crate) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
     let (mut from, name): (Box<dyn std::io::Read>, &str) = match text.strip_prefix('@') {
         Some(path) => {
@@ -226,7 +226,7 @@ pub(crate) fn payload(text: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// What is to be submitted, checked and not packed yet.
+/// A checked submission whose agent is not packed yet.
 pub(crate) struct Checked {
     pub(crate) source: Source,
     pub(crate) kind: RunKind,
@@ -246,7 +246,7 @@ impl Checked {
             env: &self.wishes.env,
         };
         let around = context.surroundings();
-        // Those that it names by path are no parcels yet.
+        // Agents that it names by path are no parcels yet.
         for member in self.source.plan.members() {
             let files = &member.source().folder;
             let draft = Draft { agent: member.agent(), files, kind: RunKind::Heartbeat, ..draft };
@@ -276,7 +276,7 @@ impl Checked {
     }
 }
 
-/// A schedule that was typed.
+/// Parses a schedule.
 pub(crate) fn schedule(expr: &str) -> Result<errand_model::event::ScheduleSpec, Failure> {
     service::schedule_spec(expr).map_err(|error| {
         Failure::new(ErrorCode::CronInvalid, format!("--schedule {expr:?} is refused"))

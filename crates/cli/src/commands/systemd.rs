@@ -1,4 +1,4 @@
-//! `errand systemd`: a unit of systemd that keeps a service.
+//! `errand systemd`: a systemd unit that keeps a service running.
 
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code::STOPPED;
@@ -78,7 +78,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// One word of a command line in a unit.
+/// Quotes a word of a command line for a unit.
 fn quoted(word: &str) -> String {
     let escaped = word.replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{}\"", escaped.replace('%', "%%").replace('$', "$$"))

@@ -1,7 +1,7 @@
 //! `errand up`: gateway and worker in one process.
 //!
-//! The worker is on the main thread, since what a process has to die with is bound to the thread that
-//! started it; the gateway has a thread and a runtime of its own.
+//! The worker runs on the main thread, since the death signal of its processes is bound to the
+//! thread that started them; the gateway has a thread and a runtime of its own.
 
 use std::net::SocketAddr;
 
@@ -20,11 +20,11 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::log;
 
-/// What is said where no key is asked for.
+/// Note on a server without API keys.
 const OPEN: &str = "warning: this server is open: there is no API key, so whoever is at this machine \
     may do everything\nhint: `errand keys create --name me --scope \
     runs:read,runs:write,approvals:decide,admin` makes one, and locks the door";
-/// What to do about a server that others reach.
+/// Hint for a server without API keys that other machines reach.
 const MAKE_A_KEY: &str = "make a key first: `errand keys create --name me --scope \
     runs:read,runs:write,approvals:decide,admin` (and --database URL, where the server has one); or \
     listen on 127.0.0.1";
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     flags: ServerFlags,
 }
 
-/// Serves until it is told to end.
+/// Serves until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let usher = worker::listen()?;
     let configuration = Configuration::load(context, &args.flags)?;
@@ -79,7 +79,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Where reports may go beyond public addresses.
+/// Parses the rules for addresses that reports may go to beyond public ones.
 fn allowed(rules: &[String]) -> Result<Vec<AddressRule>, Failure> {
     let parse = |rule: &String| {
         rule.parse().map_err(|error: MalformedAddressRule| {
@@ -89,7 +89,7 @@ fn allowed(rules: &[String]) -> Result<Vec<AddressRule>, Failure> {
     rules.iter().map(parse).collect()
 }
 
-/// Records with what the server was started.
+/// Records the start of the server, with its configuration, in the audit log.
 async fn began(
     context: &Context,
     engine: &Engine,
@@ -112,7 +112,7 @@ struct Door {
 }
 
 impl Door {
-    /// Binds the address, and serves until `ended` or the orders to end come.
+    /// Binds the address, and serves until `ended` resolves or the process is asked to end.
     fn open(
         gateway: Gateway,
         orders: watch::Receiver<Orders>,

@@ -1,4 +1,4 @@
-//! `errand usage`: what calls used.
+//! `errand usage`: sums of calls, tokens and costs.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What each row is about, and how that was typed.
+/// Subject of each row, and its text as typed.
 #[derive(Clone, Debug)]
 struct By {
     by: UsageBy,
@@ -69,7 +69,7 @@ impl FromStr for By {
     }
 }
 
-/// A day as it was typed.
+/// A day, or an age.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     Day(Day),
@@ -97,7 +97,7 @@ fn since(text: &str) -> Result<Since, String> {
         .map_err(|_| "write a day such as 2025-03-31, or how long ago, such as 7d".to_owned())
 }
 
-/// Shows sums of what calls used.
+/// Prints the sums.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let now = errand_agent::SystemClock.now();
     let (since, until) = (args.since.map(|it| it.day(now)), args.until.map(|it| it.day(now)));
@@ -124,7 +124,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                 }
             }
         }
-        // No registry: nothing was used, and that is no failure.
+        // Without a registry nothing was used: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             document(&args, errand_store::Usage::default(), (since, until))
         }

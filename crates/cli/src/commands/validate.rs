@@ -1,4 +1,4 @@
-//! `errand validate`: every problem of an agent file at once, and of those that it names by path.
+//! `errand validate`: all problems of an agent file, and of those that it names by path.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let located = parcel::locate(&args.path)?;
     let shown = located.agent_file.display().to_string();
-    // Registered agents are looked up once the files told which there are.
+    // Registered agents are looked up once the files say which are named.
     let mut named = BTreeMap::new();
     let mut note = |agent: &str| {
         named.insert(agent.to_owned(), true);
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// Which of the registered agents there are, if there is a registry to ask.
+/// Finds out which of the named agents are registered, if there is a registry.
 async fn look_up(context: &Context, named: &mut BTreeMap<String, bool>) -> Result<(), Failure> {
     let Some(place) = context.place_if_any()? else { return Ok(()) };
     for (reference, is_known) in named {
@@ -81,7 +81,8 @@ fn known(named: &BTreeMap<String, bool>, agent: &str) -> Result<(), Unknown> {
     })
 }
 
-/// The problems of all files. Those of other files than the agent's own name theirs.
+/// Prints the problems of all files as JSON. A problem of another file than the agent's own names
+/// that file.
 fn json(context: &Context, shown: &str, files: &[Problems]) -> Result<u8, Failure> {
     let all = files.iter().flat_map(|file| file.problems.iter().map(move |it| (file, it)));
     let problems: Vec<_> = all

@@ -1,4 +1,4 @@
-//! `errand verify`: is a run what was written?
+//! `errand verify`: verification of a run against what was written.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Verifies. Exit code 125 with the event and the place if something is not what was written.
+/// Verifies a run. Exit code 125, with the event and its place, if something was changed.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let Some(name) = &args.run else { return all(context, args.json).await };
     let path = Path::new(name);
@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
 }
 
-/// Verifies all runs: one line each, and what is wrong.
+/// Verifies all runs: a line for each, and the findings.
 async fn all(context: &Context, json: bool) -> Result<u8, Failure> {
     let mut documents = Vec::new();
     let (mut runs, mut broken_runs) = (0_u64, 0_u64);
@@ -132,10 +132,10 @@ fn broken(verified: &Verification) -> Option<Failure> {
     })
 }
 
-/// What can be done where one of the two copies is whole.
+/// Returns advice if one of the two copies is intact.
 fn hint(verified: &Verification) -> Option<&'static str> {
     let [only] = verified.findings.as_slice() else { return None };
-    // An event, and not a blob that it names or what stands beside the journal.
+    // An event, not a blob that it names or a file beside the journal.
     let is_event = only.event.is_some() && !only.what.starts_with("blob_");
     match only.place.as_str() {
         "registry" if is_event => Some(
@@ -150,7 +150,7 @@ fn hint(verified: &Verification) -> Option<&'static str> {
     }
 }
 
-/// Whether a person may have meant a file.
+/// Returns true if the name may mean a file.
 fn is_like_path(name: &str) -> bool {
     name.contains(['/', '.'])
 }

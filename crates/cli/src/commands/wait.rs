@@ -1,4 +1,4 @@
-//! `errand wait`: until runs end.
+//! `errand wait`: waits for the end of runs.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Waits. The exit code is that of the last run.
+/// Waits for runs. The exit code is that of the last one.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let ids = place.resolve_all(context, &args.runs).await?;

@@ -1,4 +1,4 @@
-//! `errand wake`: a service is woken by hand.
+//! `errand wake`: wakes a service by hand.
 
 use errand_engine::ask::{self, Wake};
 use errand_engine::{record_file, wait};
@@ -60,7 +60,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     shown(context, &place, (&args, &woken)).await
 }
 
-/// Waits for the end where that is asked for, and prints the record where that is.
+/// With `--wait` waits for the end, and with `--json` prints the record.
 async fn shown(
     context: &Context,
     place: &Place,

@@ -1,4 +1,4 @@
-//! `errand worker`: carries out queued runs, as many at once as it has slots.
+//! `errand worker`: runs queued runs, as many at once as it has slots.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::log;
 
-/// Slots where nobody says how many: agents wait more than they compute.
+/// Fewest slots by default: agents wait more than they compute.
 const FEWEST_SLOTS: u32 = 4;
-/// A shorter lease is lost whenever the registry is slow.
+/// Shortest lease: a shorter one is lost whenever the registry is slow.
 const SHORTEST_LEASE: Duration = Duration::from_millis(500);
 
 /// Arguments of `errand worker`.
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     flags: WorkerFlags,
 }
 
-/// Works until it is told to end.
+/// Works until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     // Signals are listened for before there is a lease that they could be about.
     let usher = listen()?;
@@ -40,7 +40,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Serves metrics for as long as what is returned lives, if an address is set for that.
+/// Serves metrics for as long as the returned value lives, if an address is set.
 pub(crate) fn metrics(
     context: &Context,
     engine: &Engine,
@@ -60,14 +60,14 @@ pub(crate) fn metrics(
     Ok(door)
 }
 
-/// Listens for the signals that a worker obeys.
+/// Listens for the signals that a worker handles.
 pub(crate) fn listen() -> Result<Usher, Failure> {
     Usher::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))
 }
 
-/// Works on the calling thread, which has to be the process's first: agents are killed when the
-/// thread ends that started them.
+/// Works on the calling thread, which must be the process's main thread: the system kills agents
+/// when the thread that started them ends.
 pub(crate) async fn work(
     context: &Context,
     engine: &Engine,
@@ -84,7 +84,7 @@ pub(crate) async fn work(
     Ok(())
 }
 
-/// What the settings make of a worker.
+/// Returns the worker's options from the settings.
 pub(crate) fn options(settings: &Settings) -> Result<Options, Failure> {
     let own = || format!("{}-{}", errand_agent::os::host_name(), std::process::id());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

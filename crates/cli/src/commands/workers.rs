@@ -1,4 +1,4 @@
-//! `errand workers`: which workers there are, and what they do.
+//! `errand workers`: list of workers and their runs.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Lists workers: the server's, or those of the registry here.
+/// Lists workers of the server, or of the local registry.
 pub(crate) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let found = match context.remote()? {
         Some(remote) => remote.workers().await?,
@@ -44,7 +44,7 @@ async fn of_registry(context: &Context) -> Result<Workers, Failure> {
     };
     match engine {
         Ok(engine) => Ok(Workers::of(workers::list(&engine).await?)),
-        // No registry: no workers, and that is no failure.
+        // Without a registry there are no workers: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             Ok(Workers::of(Vec::new()))
         }

@@ -1,6 +1,6 @@
-//! `errand agent approve`: may this be done?
+//! `errand agent approve`: asks a person for approval.
 //!
-//! Waits for the decision in one long poll after the other, so that it costs nothing meanwhile.
+//! Waits for the decision by long polls, which cost nothing meanwhile.
 
 use std::time::Duration;
 
@@ -82,7 +82,8 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
     };
     loop {
         let answer = match client.ask_approval(&ask).await {
-            // The run was paused meanwhile: its time stood still, this one's did not.
+            // The run was paused meanwhile: the deadline of the question stood still, the poll's
+            // did not.
             Err(ClientError::Silent { .. }) => continue,
             answer => answer.map_err(failed)?,
         };

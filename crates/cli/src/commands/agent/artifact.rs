@@ -1,4 +1,4 @@
-//! `errand agent artifact`: a file that stays with the run.
+//! `errand agent artifact`: stores a file with the run.
 
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ fn own_name(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// The media types of what agents usually make.
+/// Returns the media type of common file endings.
 fn media_type(name: &str) -> &'static str {
     let ending = Path::new(name).extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match ending.to_ascii_lowercase().as_str() {

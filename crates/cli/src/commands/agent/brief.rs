@@ -1,4 +1,4 @@
-//! `errand agent brief`: what the run was given besides its input.
+//! `errand agent brief`: prints the run's brief.
 
 use errand_agent::agent_api::Client;
 

@@ -1,4 +1,4 @@
-//! `errand agent checkin`: what the attempt starts from.
+//! `errand agent checkin`: prints the starting state of the attempt.
 
 use errand_agent::agent_api::Client;
 

@@ -1,4 +1,4 @@
-//! `errand agent checkpoint`: the state that the next attempt starts from.
+//! `errand agent checkpoint`: saves or prints the state that the next attempt starts from.
 
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::SaveCheckpoint;

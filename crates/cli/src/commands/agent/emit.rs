@@ -1,4 +1,4 @@
-//! `errand agent emit`: an event of the agent's own.
+//! `errand agent emit`: records an event of the agent.
 
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{ReportEvents, ReportedEvent};
@@ -18,7 +18,7 @@ pub(crate) struct Args {
     data: String,
 }
 
-/// Events that say to which step they belong.
+/// Events with a member that names their step.
 const OF_A_STEP: [&str; 4] =
     ["model.called", "tool.called", "memory.accessed", "knowledge.retrieved"];
 

@@ -1,6 +1,6 @@
-//! `errand agent fail`: what went wrong, in the agent's own words.
+//! `errand agent fail`: reports the agent's own error.
 //!
-//! The attempt then counts as failed, with whatever exit code the agent ends.
+//! The attempt then counts as failed, whatever the agent's exit code is.
 
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{Checkback, CheckbackStatus, StepError};

@@ -1,4 +1,4 @@
-//! `errand agent handoff`: another agent carries on.
+//! `errand agent handoff`: hands the run over to another agent.
 
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::HandOver;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     input: Option<String>,
 }
 
-/// Hands over, and prints the id of the other agent's run.
+/// Requests a handoff, and prints the id of the other agent's run.
 pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<(), Failure> {
     let handoff = HandOver {
         to: args.to,

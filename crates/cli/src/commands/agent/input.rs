@@ -1,4 +1,4 @@
-//! `errand agent input`: a question whose answer the agent needs.
+//! `errand agent input`: asks a person a question.
 
 use std::time::Duration;
 
@@ -52,7 +52,8 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
     };
     loop {
         let answer = match client.ask_input(&ask).await {
-            // The run was paused meanwhile: its time stood still, this one's did not.
+            // The run was paused meanwhile: the deadline of the question stood still, the poll's
+            // did not.
             Err(ClientError::Silent { .. }) => continue,
             answer => answer.map_err(failed)?,
         };

@@ -1,4 +1,4 @@
-//! `errand agent message`: to and from other agents of the same coordinated run.
+//! `errand agent message`: messages between agents of a coordinated run.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::{failed, json, print, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be done with messages.
+/// Subcommands of `errand agent message`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Send a message to another agent of the coordinated run, and print its id
@@ -68,7 +68,7 @@ pub(crate) struct NextArgs {
     timeout: Duration,
 }
 
-/// Sends or receives.
+/// Executes a subcommand.
 pub(super) async fn run(
     context: &Context,
     client: Client,
@@ -105,7 +105,8 @@ async fn next(context: &Context, mut client: Client, timeout: Duration) -> Resul
                 print(context, &to_value(message).unwrap_or_default())?;
                 return Ok(exit_code::SUCCESS);
             }
-            // Or the run was paused meanwhile: its time stood still, this one's did not.
+            // Or the run was paused meanwhile: the deadline of the wait stood still, the poll's did
+            // not.
             Ok(None) | Err(ClientError::Silent { .. }) => {}
             Err(error) => return Err(failed(error)),
         }
@@ -115,7 +116,7 @@ async fn next(context: &Context, mut client: Client, timeout: Duration) -> Resul
     }
 }
 
-/// A duration that may be zero.
+/// Parses a duration that may be zero.
 fn wait(text: &str) -> Result<Duration, String> {
     match text {
         "0" | "0s" => Ok(Duration::ZERO),

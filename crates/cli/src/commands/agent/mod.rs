@@ -1,6 +1,6 @@
-//! `errand agent`: what an agent calls from inside its run.
+//! `errand agent`: commands that an agent calls inside its run.
 //!
-//! Each command is one or two calls of the agent API. Calls that this version cannot carry out are
+//! Each command is one or two calls of the agent API. Calls that this version does not support are
 //! not offered.
 
 mod approve;
@@ -27,7 +27,7 @@ use super::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What an agent can say and ask.
+/// Subcommands of `errand agent`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a command once per run, however many attempts the run takes
@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Checkin,
 }
 
-/// Says or asks it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let client =
         Client::from_environment(context.variable("ERRAND_API"), context.variable("ERRAND_TOKEN"))
@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     Ok(0)
 }
 
-/// What is told when a call did not work.
+/// Returns the failure of a call of the agent API.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn failed(error: ClientError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string());
@@ -100,7 +100,7 @@ fn failed(error: ClientError) -> Failure {
     }
 }
 
-/// The JSON document that was typed: itself, `@file`, or `-` for stdin.
+/// Parses the JSON document: the text itself, `@file`, or `-` for stdin.
 fn json(text: &str) -> Result<Value, Failure> {
     let bytes = submit::payload(text)?;
     serde_json::from_slice(&bytes).map_err(|error| {
@@ -110,15 +110,15 @@ fn json(text: &str) -> Result<Value, Failure> {
     })
 }
 
-/// The variable that names the step in whose command a call is made.
+/// Variable that names the step whose command makes a call.
 const STEP_VARIABLE: &str = "ERRAND_STEP";
 
-/// The step in whose command this is called.
+/// Returns the step whose command this process belongs to.
 fn step_around(context: &Context) -> Option<String> {
     context.variable(STEP_VARIABLE)?.to_str().map(str::to_owned)
 }
 
-/// A JSON document on one line.
+/// Prints a JSON document on one line.
 fn print(context: &Context, document: &Value) -> Result<(), Failure> {
     context.printer.line(&document.to_string())
 }

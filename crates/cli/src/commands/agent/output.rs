@@ -1,4 +1,4 @@
-//! `errand agent output`: what the run gives to whoever asked for it.
+//! `errand agent output`: sets the output of the run.
 
 use errand_agent::agent_api::Client;
 use errand_api::agent_protocol::{Encoding, SetOutput};

@@ -1,4 +1,4 @@
-//! `errand agent reserve`: a part of the budget, before it is used.
+//! `errand agent reserve`: reserves a part of the budget before it is used.
 
 use errand_agent::agent_api::{Client, ClientError};
 use errand_api::agent_protocol::{Reserve, ReserveKind};
@@ -8,7 +8,7 @@ use super::{failed, json};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What a refused reservation ends with.
+/// Exit code of a refused reservation.
 const REFUSED: u8 = 1;
 
 /// Arguments of `errand agent reserve`.

@@ -1,4 +1,4 @@
-//! `errand agent session`: what outlives the run: state, history, results of tools.
+//! `errand agent session`: state, history and tool results of the session.
 
 use std::time::Duration;
 
@@ -166,5 +166,5 @@ async fn cache(context: &Context, mut client: Client, command: Cache) -> Result<
     Ok(exit_code::SUCCESS)
 }
 
-/// What `cache get` exits with where nothing is kept, as `grep` does where nothing is found.
+/// Exit code of `cache get` without a stored result, as `grep` has it without a match.
 const MISS: u8 = 1;

@@ -1,8 +1,8 @@
-//! `errand agent step`: a command that is run once per run.
+//! `errand agent step`: runs a command once per run.
 //!
-//! What the command prints is passed on as it comes, and recorded; a later attempt prints the record
-//! in the command's place. What is longer than the record takes is cut at the end of a line, which is
-//! said on stderr each time: large results belong into files and artifacts.
+//! The output of the command is passed on at once, and recorded; a later attempt prints the record
+//! instead of running the command. Output longer than the record's limit is cut at the end of a
+//! line, with a note on stderr each time: large results belong into files and artifacts.
 
 mod capture;
 mod command;
@@ -27,8 +27,8 @@ use super::{failed, submit};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// The longest last line of stderr that becomes part of the error: it is taken whole or not at all,
-/// since a secret that is cut in half is not recognised as one.
+/// Longest last line of stderr that is appended to the error message. A longer one is left out,
+/// since half of a secret would not be recognised and masked.
 const TELLING_LINE_BYTES: usize = 200;
 
 /// Arguments of `errand agent step`.
@@ -68,7 +68,7 @@ impl Kind {
     }
 }
 
-/// Runs the command, or prints what it printed when it was run. Returns its exit code.
+/// Runs the command, or prints its recorded output. Returns its exit code.
 pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Result<u8, Failure> {
     let begin = BeginStep {
         kind: Some(args.kind.word().to_owned()),
@@ -100,7 +100,7 @@ pub(super) async fn run(context: &Context, mut client: Client, args: Args) -> Re
     }
 }
 
-/// The code that a recorded failure was exited with.
+/// Returns the exit code of a recorded failure.
 fn recorded_exit(code: &str, message: &str, exit_code: Option<i32>) -> u8 {
     if let Some(exit_code) = exit_code {
         return exit_code::of_agent(exit_code);
@@ -108,20 +108,20 @@ fn recorded_exit(code: &str, message: &str, exit_code: Option<i32>) -> u8 {
     let number = |text: &str| text.split(' ').nth(1).and_then(|word| word.parse().ok());
     match code.parse::<ErrorCode>() {
         Ok(ErrorCode::TimeoutStep) => exit_code::TIMED_OUT,
-        // "signal 9 ended the command".
+        // The message is "signal 9 ended the command".
         Ok(ErrorCode::KilledBySignal) => number(message).map_or(1, exit_code::of_signal),
         Ok(_) | Err(_) => 1,
     }
 }
 
-/// The run's id, which differs between runs that do the same.
+/// Returns the run's id, which differs between runs with equal commands.
 fn own_id(context: &Context) -> &[u8] {
     use std::os::unix::ffi::OsStrExt as _;
     context.variable("ERRAND_RUN_ID").map(OsStr::as_bytes).unwrap_or_default()
 }
 
-/// Tells whether the same command is run: its arguments, with their ends. The run's own id in them,
-/// mostly in the path of its workspace, does not count.
+/// Returns a digest that identifies the command by its arguments. The run's own id in them, mostly
+/// in the path of its workspace, is left out.
 fn fingerprint(command: &[OsString], own_id: &[u8]) -> Digest {
     use std::os::unix::ffi::OsStrExt as _;
     let mut bytes = Vec::new();
@@ -145,7 +145,7 @@ fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }
 
-/// The command as it could be typed.
+/// Quotes the command for a shell.
 fn command_line(command: &[OsString]) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
     let words = command.iter().map(|word| {
@@ -160,7 +160,7 @@ fn command_line(command: &[OsString]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// The bytes that a recorded output stands for. A step that a program completed gave JSON.
+/// Returns the bytes of a recorded output. A step that a program completed has JSON output.
 fn printed(output: Option<Value>, encoding: Encoding) -> Result<Vec<u8>, Failure> {
     match (output, encoding) {
         (Some(Value::String(text)), Encoding::Text) => Ok(text.into_bytes()),
@@ -180,7 +180,7 @@ async fn carry_out(
     args: &Args,
     (timeout, traceparent): (Option<Duration>, Option<String>),
 ) -> Result<u8, Failure> {
-    // Nothing is asked while the command runs, however long that is.
+    // No call is made while the command runs, however long that takes.
     client.hang_up();
     let limit = TimeLimit { timeout, key: &args.key, client: &mut client };
     let key = (super::STEP_VARIABLE, args.key.as_str());
@@ -210,7 +210,7 @@ async fn carry_out(
     Ok(code_to_exit_with)
 }
 
-/// Nothing, if the command did well.
+/// Returns code and message of a failed command; `None` if it succeeded.
 fn what_went_wrong(end: End, timeout: Option<Duration>) -> Option<(ErrorCode, String)> {
     match end {
         End::Exited(0) => None,
@@ -227,7 +227,7 @@ fn what_went_wrong(end: End, timeout: Option<Duration>) -> Option<(ErrorCode, St
     }
 }
 
-/// What the command said last is mostly what went wrong.
+/// Appends the last line of stderr, which usually tells the cause.
 fn with_last_line(message: String, stderr: &Captured) -> String {
     let text = String::from_utf8_lossy(stderr.bytes());
     match text.lines().rev().map(str::trim).find(|line| !line.is_empty()) {
@@ -236,7 +236,7 @@ fn with_last_line(message: String, stderr: &Captured) -> String {
     }
 }
 
-/// What is said of what is not recorded: now, and each time the record is shown.
+/// Returns notes about output that is not recorded, for now and for each time the record is shown.
 fn notes(stdout: &Captured, stderr: &Captured) -> String {
     let mut notes = String::new();
     for (captured, stream, limit_bytes) in
@@ -263,7 +263,7 @@ fn completed(stdout: Captured, stderr: Captured, notes: &str) -> CompleteStep {
     CompleteStep { output: Some(output.into()), encoding, stderr, stderr_base64 }
 }
 
-/// The command could not be started: recorded, and told.
+/// Records that the command could not be started, and returns the failure.
 async fn refused(mut client: Client, args: &Args, not_started: NotStarted) -> Failure {
     let code = not_started.code();
     let program = args.command.first().map(|program| program.to_string_lossy().into_owned());

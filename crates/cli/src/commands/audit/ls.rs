@@ -1,4 +1,4 @@
-//! `errand audit ls`: what was done, newest first.
+//! `errand audit ls`: the audit log, newest entry first.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::audit::Entry;
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::one_line;
 
-/// Entries that are read at once.
+/// Entries read at once.
 const PAGE: u32 = 500;
 
 /// Arguments of `errand audit ls`.
@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         .map_err(|error| Failure::new(ErrorCode::NamespaceInvalid, error.to_string()))?;
     let found = match args.database.engine(context) {
         Ok(engine) => newest(&engine, namespace.as_deref(), args.last).await?,
-        // No registry: nothing was done, and that is no failure.
+        // Without a registry the log is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

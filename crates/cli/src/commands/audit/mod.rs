@@ -1,4 +1,4 @@
-//! `errand audit`: what administrators did.
+//! `errand audit`: administrative actions.
 
 mod ls;
 
@@ -7,14 +7,14 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be done with the audit log.
+/// Subcommands of `errand audit`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List what was done, by whom, from where, newest first
     Ls(ls::Args),
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls::run(context, args).await,

@@ -1,4 +1,4 @@
-//! `errand bom --diff`: what changed between two inventories.
+//! `errand bom --diff`: differences between two bills of materials.
 
 use errand_api::bom::{Diff, FieldChange, diff};
 use errand_api::exit_code;
@@ -9,12 +9,12 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::render::at_most;
 
-/// Characters of a name or value that are shown.
+/// Shown characters of a name or value.
 const SHOWN_CHARS: usize = 200;
-/// Hex digits of a digest that are shown to people.
+/// Shown hex digits of a digest.
 const SHOWN_DIGITS: usize = 12;
 
-/// Compares; the exit code says whether there is a difference, as that of `diff` does.
+/// Compares two; the exit code tells if they differ, as that of `diff`.
 pub(super) async fn run(
     context: &Context,
     (from, to): (&str, &str),
@@ -75,7 +75,7 @@ fn field(field: &FieldChange) -> String {
     format!("    {}: {} -> {}", field.name, value(&field.from), value(&field.to))
 }
 
-/// A digest as far as people compare it; anything else as it is.
+/// Shortens a digest for people; returns any other text unchanged.
 fn short(text: &str) -> &str {
     if text.starts_with("sha256:") {
         text.get(..SHOWN_DIGITS + "sha256:".len()).unwrap_or(text)

@@ -1,4 +1,4 @@
-//! `errand bom ls`: the generations of an agent's inventory.
+//! `errand bom ls`: generations of an agent's bill of materials.
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::view;

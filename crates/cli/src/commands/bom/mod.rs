@@ -1,4 +1,4 @@
-//! `errand bom`: the inventory of an agent as it was.
+//! `errand bom`: the bill of materials of an agent.
 
 mod diff;
 mod ls;
@@ -45,7 +45,7 @@ enum Sub {
     Ls(ls::Args),
 }
 
-/// Shows, compares or lists inventories.
+/// Shows, compares or lists bills of materials.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if let Some(Sub::Ls(args)) = &args.command {
         return ls::run(context, args).await;

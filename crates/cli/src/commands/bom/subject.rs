@@ -1,4 +1,4 @@
-//! From what was typed to an inventory.
+//! Lookup of a bill of materials by the text on the command line.
 
 use std::path::Path;
 
@@ -16,10 +16,10 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::remote::Bom;
 
-/// An inventory and what it is called.
+/// A bill of materials and its name.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// `agent@generation`, or what was typed.
+    /// `agent@generation`, or the text as typed.
     pub(super) name: String,
     pub(super) document: Value,
     pub(super) digest: Digest,
@@ -27,13 +27,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// One of this machine's registry.
+    /// Returns one from the local registry.
     fn here(name: String, content: &Value, digest: Digest, generation: Option<u64>) -> Self {
         let document = document(content, &digest, generation);
         Self { name, document, digest, generation }
     }
 
-    /// One of a server.
+    /// Returns one from a server.
     fn there(name: Option<String>, bom: Bom) -> Self {
         let Bom { document, digest, generation } = bom;
         let component = document.pointer("/metadata/component/name").and_then(Value::as_str);
@@ -44,7 +44,7 @@ impl Found {
     }
 }
 
-/// Finds an inventory: a path that is there, a digest, a generation, or a run.
+/// Finds a bill of materials by an existing path, a digest, a generation, or a run.
 pub(super) async fn find(
     context: &Context,
     text: &str,
@@ -85,7 +85,7 @@ pub(super) async fn find(
     of_run(context, engine, &run_id, attempt).await
 }
 
-/// The digest of that generation.
+/// Returns the digest of a generation.
 fn of_agent(boms: &[BomGeneration], agent: &str, generation: u64) -> Result<Digest, Failure> {
     let found = boms.iter().find(|bom| bom.generation == generation);
     found.map(|bom| bom.digest.clone()).ok_or_else(|| {
@@ -95,7 +95,7 @@ fn of_agent(boms: &[BomGeneration], agent: &str, generation: u64) -> Result<Dige
     })
 }
 
-/// What is written as a path, or is the folder of an agent.
+/// Returns true if the text is written as a path, or is the folder of an agent.
 fn is_path(text: &str) -> bool {
     let path = Path::new(text);
     text.contains('/') || path.is_file() || parcel::locate(path).is_ok()
@@ -106,7 +106,8 @@ fn generation(text: &str) -> Option<(&str, u64)> {
     Some((agent, generation.parse().ok()?))
 }
 
-/// What the inventory of a folder would be: the latest generation if nothing changed since.
+/// Returns the bill of materials that a folder would have, numbered as the latest generation if
+/// nothing changed since.
 async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     let plan = parcel::plan(Path::new(text))?;
     let name = plan.agent().name.as_str();
@@ -131,7 +132,7 @@ async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     Ok(Found::here(text.to_owned(), &content, taken.digest, Some(generation)))
 }
 
-/// What was kept under a digest.
+/// Returns the stored content of a digest.
 fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
     use errand_engine::Error::Blob;
     let error = match bom::content(engine, digest) {
@@ -149,7 +150,7 @@ fn kept(engine: &Engine, digest: &Digest) -> Result<Value, Failure> {
     Err(Failure::new(code, message).hint(hint))
 }
 
-/// The inventory that a run has pinned.
+/// Returns the bill of materials that a run has pinned.
 async fn of_run(
     context: &Context,
     engine: &Engine,
@@ -174,7 +175,7 @@ async fn of_run(
             "an attempt has one from its beginning on; `errand inspect-run` lists attempts",
         ));
     }
-    // What a coordinator is made of is known before its first attempt.
+    // The bill of materials of a coordinator is known before its first attempt.
     if stored.run.spec.plan.is_none() {
         let note = format!("run {run_id} has pinned no inventory: this is its parcel's");
         context.printer.note(&note);

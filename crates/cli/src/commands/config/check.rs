@@ -1,4 +1,4 @@
-//! `errand config check`: whether a server would start with this.
+//! `errand config check`: checks that a server would start with the configuration.
 
 use errand_api::error_code::ErrorCode;
 

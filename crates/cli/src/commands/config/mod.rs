@@ -1,4 +1,4 @@
-//! `errand config`: how a server and a worker are configured.
+//! `errand config`: configuration of servers and workers.
 
 mod check;
 mod show;
@@ -8,7 +8,7 @@ use clap::Subcommand;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be asked about the configuration.
+/// Subcommands of `errand config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show what is in force, and where each value comes from; secrets are masked
@@ -17,7 +17,7 @@ pub(crate) enum Command {
     Check(check::Args),
 }
 
-/// Answers.
+/// Executes a subcommand.
 pub(crate) fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Show(args) => show::run(context, &args),

@@ -1,4 +1,4 @@
-//! `errand config show`: what is in force, and where each value comes from.
+//! `errand config show`: values in force, with their sources.
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     table.set_header(["SETTING", "VALUE", "FROM"]);
     for it in &configuration.in_force {
         let from = it.from(configuration.file.as_deref());
-        // Whole, unlike elsewhere: half of a path is of no use.
+        // Not shortened, unlike elsewhere: half of a path is of no use.
         let line = |text: &str| text.replace(char::is_control, " ");
         table.add_row([it.setting.path.to_owned(), line(&it.shown()), line(&from)]);
     }

@@ -1,4 +1,4 @@
-//! `errand dlq discard`.
+//! `errand dlq discard`: takes dead letters off the list.
 
 use errand_agent::Clock as _;
 use errand_model::RunId;
@@ -27,8 +27,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Takes dead letters off the list and prints their ids. One that cannot be discarded does not
-/// keep the others from it.
+/// Discards dead letters and prints their ids. A failure does not stop the others.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let mut discarded = Vec::new();

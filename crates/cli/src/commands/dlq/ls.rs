@@ -1,4 +1,4 @@
-//! `errand dlq ls`.
+//! `errand dlq ls`: list of dead letters.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             };
             letters(&place, &ask).await?
         }
-        // No registry: no runs, and that is no failure.
+        // Without a registry the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Dead letters that fit, newest run first.
+/// Returns the selected dead letters, newest run first.
 pub(super) async fn letters(place: &Place, ask: &Ask) -> Result<Vec<DeadLetter>, Failure> {
     match place {
         Place::Here(engine) => {
@@ -91,7 +91,7 @@ pub(super) async fn letters(place: &Place, ask: &Ask) -> Result<Vec<DeadLetter>,
     }
 }
 
-/// The moment that long ago.
+/// Returns the time that long ago.
 fn ago(duration: Duration) -> Timestamp {
     let now = errand_agent::SystemClock.now().as_millis();
     let ago = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);

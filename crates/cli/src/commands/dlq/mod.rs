@@ -14,7 +14,7 @@ use crate::moment::relative;
 use crate::place::Place;
 use crate::remote::DeadLetterAsk as Ask;
 
-/// What can be done with dead letters.
+/// Subcommands of `errand dlq`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
     /// List failed runs whose attempts are spent, newest first
@@ -27,7 +27,7 @@ pub(crate) enum Command {
     Discard(discard::Args),
 }
 
-/// Carries one out.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls::run(context, args).await,
@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     }
 }
 
-/// What `--all`, or the runs that were named, mean: oldest first for all.
+/// Returns the runs that were named, or with `--all` all open dead letters, oldest first.
 async fn chosen(
     place: &Place,
     runs: &[String],
@@ -55,7 +55,7 @@ async fn chosen(
     Ok(ids)
 }
 
-/// What became of it, for people.
+/// Returns the state of a dead letter, for people.
 fn fate(letter: &DeadLetter, now: Timestamp) -> String {
     let Some(at) = letter.settled_at_ms else { return letter.state.clone() };
     let settled = format!("{} {}", letter.state, relative(at, now));

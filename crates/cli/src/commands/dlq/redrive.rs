@@ -1,4 +1,4 @@
-//! `errand dlq redrive`.
+//! `errand dlq redrive`: repeats dead letters in new runs.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::place::Place;
 use crate::user::user;
 
-/// Even a machine with one core has so many under way.
+/// Fewest concurrent runs by default, even on a machine with one core.
 const FEWEST_AT_ONCE: usize = 4;
 
 /// Arguments of `errand dlq redrive`.
@@ -63,8 +63,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Redrives dead letters and prints the ids of their new runs. One that cannot be redriven does
-/// not keep the others from it.
+/// Redrives dead letters and prints the ids of their new runs. A failure does not stop the others.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let with = AgentFlags { version: args.version, latest: args.latest, path: args.with_agent };
@@ -105,7 +104,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// How many runs are under way at once where each has a process of its own. A server has a queue.
+/// Limit on concurrent runs if each has a process of its own. A server has a queue.
 struct Pace {
     most: usize,
     under_way: Vec<RunId>,
@@ -118,7 +117,8 @@ impl Pace {
         Self { most, under_way: Vec::new() }
     }
 
-    /// Waits until there is room for one more. Who waits for a person without a process takes none.
+    /// Waits until another run may start. A run that waits for a person without a process does not
+    /// count.
     async fn wait(&mut self, engine: &Engine) -> Result<(), Failure> {
         while self.under_way.len() >= self.most {
             let ends = self.under_way.iter().map(|run_id| {

@@ -1,4 +1,4 @@
-//! `errand dlq show`.
+//! `errand dlq show`: details of a dead letter.
 
 use errand_agent::Clock as _;
 use errand_api::dead_letter::DeadLetterDetail;
@@ -13,9 +13,9 @@ use crate::moment::{relative, spoken};
 use crate::place::Place;
 use crate::render::visible;
 
-/// Lines of the log that are shown unless said otherwise.
+/// Shown lines of the log by default.
 const LOG_LINES: usize = 20;
-/// Characters of a document that are shown to people.
+/// Shown characters of a document.
 const SHOWN_CHARS: usize = 2_000;
 
 /// Arguments of `errand dlq show`.
@@ -93,7 +93,7 @@ fn attempt_line(attempt: &AttemptRecord, now: errand_model::Timestamp) -> String
     format!("  {}  began {began}, {}{took}: {how}", attempt.number, attempt.status)
 }
 
-/// A document in one line; a long one is cut.
+/// Returns a document in one line; a long one is cut.
 fn shown(document: &Value) -> String {
     let text = document.to_string();
     if text.chars().count() <= SHOWN_CHARS {

@@ -1,6 +1,6 @@
-//! Which events are wanted.
+//! Filter of events by type.
 
-/// Types and nouns; none: all.
+/// Types and nouns; an empty list accepts all.
 #[derive(Debug)]
 pub(super) struct Kinds(pub(super) Vec<String>);
 
@@ -11,7 +11,7 @@ impl Kinds {
     }
 }
 
-/// A type or a noun as it is typed; `step.*` is the noun.
+/// Parses a type or a noun; `step.*` is the noun.
 pub(super) fn one(text: &str) -> Result<String, String> {
     let wanted = text.trim().trim_end_matches(".*");
     let is_word = |word: &str| {

@@ -1,18 +1,18 @@
-//! One event in one line: what tells most of each type.
+//! Rendering of an event in one line: the most important members of each type.
 
 use errand_model::event::Event;
 use serde_json::Value;
 
 use super::show::show;
 
-/// The longest line of what tells most; the whole is in the JSON.
+/// Longest rendered text; the JSON has all of it.
 const TOLD_CHARS: usize = 200;
 
-/// What tells most of events of a type: names of members (with dots into members of members), each
-/// by itself, or after a word and a `=`.
+/// Important members of events of a type: names (with dots into nested objects), each by itself, or
+/// with a label and `=` before it.
 type Telling = (&'static str, &'static [&'static str]);
 
-/// Every type that errand writes, and those that agents report by convention.
+/// Every type that errand writes, and conventional types of agents.
 const TELLING: &[Telling] = &[
     (
         "run.created",
@@ -127,7 +127,7 @@ const TELLING: &[Telling] = &[
     ("handoff.requested", &["to=to", "run=run_id", "summary", "reason"]),
 ];
 
-/// The whole line, without its end.
+/// Returns the line without its newline.
 pub(super) fn of(event: &Event) -> String {
     let attempt = if event.attempt == 0 { "-".to_owned() } else { event.attempt.to_string() };
     let told = tell(&event.kind, &event.data);
@@ -144,7 +144,7 @@ fn tell(kind: &str, data: &str) -> String {
         Some((_, members)) => members.iter().filter_map(|member| part(&data, member)).collect(),
         None => all(&data),
     };
-    // An agent may report what it likes under a name that is known.
+    // An agent may report any data under a known type.
     let parts = if parts.is_empty() && known.is_some() { all(&data) } else { parts };
     crate::render::at_most(&parts.join("  "), TOLD_CHARS)
 }
@@ -157,7 +157,7 @@ fn part(data: &Value, member: &str) -> Option<String> {
     Some(if word.is_empty() { shown } else { format!("{word}={shown}") })
 }
 
-/// Everything that is there, by name.
+/// Returns all members by name.
 fn all(data: &Value) -> Vec<String> {
     let members = data.as_object().into_iter().flatten();
     members.filter_map(|(name, value)| Some(format!("{name}={}", show(name, value)?))).collect()

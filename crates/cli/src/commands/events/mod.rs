@@ -16,7 +16,7 @@ use crate::place::Place;
 use crate::remote::{More, Remote};
 use kinds::Kinds;
 
-/// Events that are read at once.
+/// Events read at once.
 const PAGE: u32 = 1_000;
 
 /// Arguments of `errand events`.
@@ -101,20 +101,20 @@ async fn there(remote: &Remote, view: &View<'_>, is_following: bool) -> Result<u
     }
 }
 
-/// What is shown, and how.
+/// Selection and format of events.
 struct View<'a> {
     context: &'a Context,
     run_id: RunId,
     kinds: Kinds,
     json: bool,
-    /// Types of the events that were looked at and not shown.
+    /// Types of the events that were skipped.
     left_out: RefCell<BTreeSet<String>>,
-    /// Whether any event was shown.
+    /// True if any event was shown.
     has_shown: Cell<bool>,
 }
 
 impl View<'_> {
-    /// Says on stderr that the journal has no event of the types asked for, and which it has.
+    /// Prints a note if the journal has no event of the given types, with the types it has.
     fn tell_if_nothing_matched(&self) {
         let left_out = self.left_out.borrow();
         if self.has_shown.get() || left_out.is_empty() {
@@ -126,7 +126,7 @@ impl View<'_> {
         self.context.printer.note(&note);
     }
 
-    /// Shows what comes after event `after`. Returns the number of the last event looked at.
+    /// Shows the events after `after`. Returns the number of the last one read.
     async fn show_after(&self, engine: &Engine, mut after: u64) -> Result<u64, Failure> {
         loop {
             let events = engine.store().events(&self.run_id, after, PAGE).await?;

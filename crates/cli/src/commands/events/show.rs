@@ -1,20 +1,20 @@
-//! A value of an event in few words.
+//! Short rendering of a value in an event.
 
 use errand_model::Timestamp;
 use serde_json::Value;
 
-/// Characters of one value.
+/// Shown characters of a value.
 const SHOWN_CHARS: usize = 80;
-/// Characters of a digest: enough to tell two apart.
+/// Shown characters of a digest: enough to distinguish two.
 const DIGEST_CHARS: usize = "sha256:".len() + 12;
-/// The first millisecond of 2001: what is later is a moment, what is less a length of time.
+/// First millisecond of 2001: a larger number is a time, a smaller one a duration.
 const MOMENT_FROM: u64 = 978_307_200_000;
 
-/// The value of the member `name`; `None` where there is nothing to show.
+/// Renders the value of the member `name`; `None` if there is nothing to show.
 pub(super) fn show(name: &str, value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
-        // What is as it most often is tells nothing.
+        // The usual value is not worth showing.
         Value::Bool(false) if name == "by_deadline" => None,
         Value::Bool(_) => Some(value.to_string()),
         Value::Number(number) => Some(match number.as_u64() {
@@ -55,7 +55,7 @@ fn dollars(micro: u64) -> String {
     format!("${}.{:06}", micro / 1_000_000, micro % 1_000_000)
 }
 
-/// A payload, a failure, or any other object.
+/// Renders a payload, a failure, or any other object.
 fn object(members: &serde_json::Map<String, Value>, value: &Value) -> Option<String> {
     let text = |name: &str| members.get(name).and_then(Value::as_str);
     if let (Some(code), Some(message)) = (text("code"), text("message")) {

@@ -1,4 +1,4 @@
-//! A graph as text: what it is about, the picture, and a line for each agent. Pure.
+//! Rendering of a graph as text: heading, picture, and a line for each agent. Pure.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use unicode_width::UnicodeWidthStr as _;
 use super::sequence;
 use crate::render;
 
-/// Edges that are listed: more than that is for programs.
+/// Most edges listed; a longer list is for programs.
 const LISTED_EDGES: usize = 200;
 
-/// What may be drawn with.
+/// Colours of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ink {
     Plain,
     Coloured,
 }
 
-/// The whole picture, at most `width` columns wide where names allow that.
+/// Returns the whole text, at most `width` columns wide if names allow that.
 pub(super) fn draw(graph: &Graph, width: usize, ink: Ink) -> String {
     let mut parts = vec![heading(graph)];
     parts.push(sequence::draw(graph, width).unwrap_or_else(|| listed(graph)));
@@ -50,12 +50,12 @@ fn heading(graph: &Graph) -> String {
     format!("run {}  {}\n{}", graph.run_id, render::at_most(&graph.agent, 60), facts.join("  "))
 }
 
-/// How long after the run's beginning something was.
+/// Formats the time between the run's beginning and `at`.
 pub(super) fn offset(graph: &Graph, at: Option<Timestamp>) -> String {
     at.map_or("-".to_owned(), |at| amount::duration(at.since(graph.created_at_ms)))
 }
 
-/// All edges, where the picture would be too wide.
+/// Lists all edges, if the picture would be too wide.
 fn listed(graph: &Graph) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -83,7 +83,7 @@ const fn arrow(edge: &Edge) -> &'static str {
     if edge.count == 0 { "╌╌▶" } else { "──▶" }
 }
 
-/// A line for each agent. Columns that say least are left out where it is narrow.
+/// Returns a line for each agent. The least important columns are left out if there is no room.
 fn agents(graph: &Graph, width: usize, ink: Ink) -> String {
     let with_agents = table(graph, Columns::All);
     let widest = with_agents.lines().map(str::width).max().unwrap_or(0);
@@ -146,7 +146,7 @@ fn right(table: &mut Table, columns: &[usize]) {
     }
 }
 
-/// `completed`, or what became of how many runs.
+/// Returns `completed`, or the number of runs by status.
 fn standing(node: &Node) -> String {
     let counts = [
         (node.live, "running"),
@@ -162,7 +162,7 @@ fn standing(node: &Node) -> String {
     if told.len() > 1 { told.join(", ") } else { node.status.word().to_owned() }
 }
 
-/// A line of the table with its mark in the colour of what it says.
+/// Colours the mark of a table line by its meaning.
 fn coloured(line: &str) -> String {
     let colour = match line.chars().next() {
         Some('✓') => "32",

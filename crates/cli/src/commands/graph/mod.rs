@@ -1,4 +1,4 @@
-//! `errand graph`: which agents of a coordinated run said what to whom.
+//! `errand graph`: messages between the agents of a coordinated run.
 
 mod draw;
 mod sequence;
@@ -63,7 +63,7 @@ enum Format {
 }
 
 impl Format {
-    /// What the name of a file says.
+    /// Returns the format for a file's extension.
     fn of(path: &Path) -> Option<Self> {
         match path.extension()?.to_str()? {
             "dot" | "gv" => Some(Self::Dot),
@@ -75,10 +75,10 @@ impl Format {
     }
 }
 
-/// Kinds of pictures that people expect a file to be by its name, and that this does not draw.
+/// Extensions of pictures that are not supported.
 const NOT_DRAWN: [&str; 5] = ["png", "jpg", "jpeg", "pdf", "webp"];
 
-/// Refuses to write text into a file whose name promises a picture.
+/// Refuses a file name whose extension promises an unsupported picture.
 fn check_name(path: &Path) -> Result<(), Failure> {
     let extension = path.extension().and_then(|it| it.to_str()).unwrap_or_default();
     if !NOT_DRAWN.contains(&extension) {

@@ -1,4 +1,4 @@
-//! The picture: a column for each agent, a line for each edge, by when it was taken first.
+//! Sequence diagram: a column for each agent, a line for each edge, ordered by first use.
 
 use errand_api::graph::{Edge, Graph};
 use unicode_width::UnicodeWidthStr as _;
@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthStr as _;
 use super::draw::offset;
 use crate::render;
 
-/// Between two columns at least.
+/// Fewest characters between two columns.
 const LEAST_GAP: usize = 4;
-/// Characters of a name above its column.
+/// Shown characters of a name above its column.
 const NAME_CHARS: usize = 18;
-/// Before the picture: when an edge was taken first.
+/// Width of the time of first use, before the picture.
 const TIME_WIDTH: usize = 10;
-/// Lines of a picture that can be taken in.
+/// Most lines of a readable picture.
 const LINE_LIMIT: usize = 60;
 
 /// An edge between two columns.
@@ -23,7 +23,7 @@ struct Arrow<'a> {
     edge: &'a Edge,
 }
 
-/// Draws it; `None` if it does not fit into so many columns.
+/// Draws the diagram; `None` if it does not fit into `width`.
 pub(super) fn draw(graph: &Graph, width: usize) -> Option<String> {
     let takes_part =
         |name: &str| graph.edges.iter().any(|edge| edge.from == name || edge.to == name);
@@ -60,7 +60,7 @@ fn arrow<'a>(names: &[&str], edge: &'a Edge) -> Option<Arrow<'a>> {
     Some(Arrow { from: place(&edge.from)?, to: place(&edge.to)?, label: edge.label(), edge })
 }
 
-/// Where the columns are, so that names and labels have room.
+/// Returns the positions of the columns, with room for names and labels.
 fn centres(heads: &[String], arrows: &[Arrow<'_>]) -> Vec<usize> {
     let mut centres: Vec<usize> = Vec::new();
     let mut before = 0;

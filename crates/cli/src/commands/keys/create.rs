@@ -1,4 +1,4 @@
-//! `errand keys create`: a new key, shown once.
+//! `errand keys create`: creates an API key, which is shown once.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Makes a key.
+/// Creates a key.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = namespace(&args.namespace)?;
     let engine = args.database.engine_or_create(context)?;

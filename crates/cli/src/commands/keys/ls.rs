@@ -1,4 +1,4 @@
-//! `errand keys ls`: which keys there are.
+//! `errand keys ls`: list of API keys.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = args.namespace.as_deref().map(namespace).transpose()?;
     let found = match args.database.engine(context) {
         Ok(engine) => keys::list(&engine, namespace.as_ref()).await?,
-        // No registry: no keys, and that is no failure.
+        // Without a registry there are no keys: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

@@ -1,5 +1,4 @@
-//! `errand keys`: who may ask a server for what. Works on the registry itself, with or without a
-//! server on it.
+//! `errand keys`: API keys of a server. Works on the registry itself, even while no server runs.
 
 mod create;
 mod ls;
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be done with API keys.
+/// Subcommands of `errand keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a key, and print it: the only time that it is shown
@@ -26,7 +25,7 @@ pub(crate) enum Command {
     Revoke(revoke::Args),
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Create(args) => create::run(context, args).await,
@@ -35,14 +34,14 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
     }
 }
 
-/// Who types this, for the audit log.
+/// Returns the user who runs this command, for the audit log.
 pub(crate) fn actor(context: &Context) -> Actor {
-    // A user without a name has a number.
+    // Without a name, the user's number.
     let name = super::stop::decider(context, None).ok();
     Actor { key: None, name, from: os::host_name() }
 }
 
-/// A key as JSON.
+/// Returns a key as JSON.
 fn document(key: &Key) -> Value {
     json!({
         "public": key.public,
@@ -54,7 +53,7 @@ fn document(key: &Key) -> Value {
     })
 }
 
-/// A namespace as it is typed.
+/// Parses a namespace.
 fn namespace(text: &str) -> Result<Option<String>, Failure> {
     errand_model::parse_namespace(text)
         .map_err(|error| Failure::new(ErrorCode::NamespaceInvalid, error.to_string()))

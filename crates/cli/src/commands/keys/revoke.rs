@@ -1,4 +1,4 @@
-//! `errand keys revoke`: a key is good no longer.
+//! `errand keys revoke`: revokes API keys.
 
 use errand_engine::keys;
 
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     namespace: Option<String>,
 }
 
-/// Takes keys back, and prints their public parts.
+/// Revokes keys, and prints their public parts.
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let namespace = args.namespace.as_deref().map(namespace).transpose()?;
     let engine = args.database.engine(context)?;

@@ -1,5 +1,5 @@
-//! Which runs a coordinator started, however deep, and which wakes a service had: as its journal and
-//! those below it tell.
+//! Descendants of a coordinator, and wakes of a service, from its journal and those of its
+//! descendants.
 
 use std::collections::BTreeMap;
 
@@ -10,33 +10,33 @@ use errand_model::{Event, RunId, Timestamp};
 use super::source::Logs;
 use crate::failure::Failure;
 
-/// A coordinator and all that is below it, as far as it was looked at.
+/// A coordinator with its descendants, as far as their journals were read.
 #[derive(Debug)]
 pub(super) struct Family {
-    /// The one at the top first.
+    /// The top one first.
     coordinators: Vec<Coordinator>,
-    /// Whether an agent is a coordinator itself, by its name in the plan and by what it is.
+    /// True for an agent that is a coordinator, by its name in the plan and its reference.
     known: BTreeMap<(String, Option<String>), bool>,
 }
 
 #[derive(Debug)]
 struct Coordinator {
     run_id: RunId,
-    /// Stands before the keys of its steps.
+    /// Prefix of the keys of its steps.
     prefix: String,
-    /// The number of the last event that was read.
+    /// Number of the last event read.
     after: u64,
-    /// Steps that go on.
+    /// Live steps.
     live: BTreeMap<String, RunId>,
     is_over: bool,
 }
 
-/// What was found.
+/// A change in the family.
 #[derive(Debug)]
 pub(super) enum Change {
     /// A run began.
     Began(Member),
-    /// It is over: nothing is written to its log any more.
+    /// A run is over: its log is complete.
     Ended(RunId),
 }
 
@@ -44,30 +44,30 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) run_id: RunId,
-    /// The keys of the steps that lead to it: `report#1/writer#2`.
+    /// Keys of the steps that lead to it: `report#1/writer#2`.
     pub(super) name: String,
     pub(super) began_at: Timestamp,
-    /// Whether it has no agent that prints.
+    /// True for a coordinator, which prints nothing itself.
     pub(super) coordinates: bool,
 }
 
 impl Family {
-    /// The family of that coordinator.
+    /// Returns the family of a coordinator before any journal was read.
     pub(super) fn of(run_id: RunId) -> Self {
         let top = Coordinator::new(run_id, String::new());
         Self { coordinators: vec![top], known: BTreeMap::new() }
     }
 
-    /// Whether the coordinator at the top is over, as far as it was looked at.
+    /// Returns true if the top coordinator is over, as far as its journal was read.
     pub(super) fn is_over(&self) -> bool {
         self.coordinators.first().is_none_or(|top| top.is_over)
     }
 
-    /// What happened since it was looked at last.
+    /// Reads new events, and returns the changes.
     pub(super) async fn look(&mut self, logs: &Logs<'_>) -> Result<Vec<Change>, Failure> {
         let mut changes = Vec::new();
         let mut place = 0;
-        // Coordinators that are found on the way are looked at, too.
+        // Coordinators found on the way are read, too.
         while let Some(coordinator) = self.coordinators.get_mut(place) {
             place += 1;
             if coordinator.is_over {
@@ -81,9 +81,9 @@ impl Family {
                 coordinator.take(event, &mut began, &mut ended);
             }
             self.add(logs, began, &mut changes).await?;
-            // Whatever began and ended since the last look is known by now.
+            // Runs that began and ended since the last call are in `runs` by now.
             changes.extend(ended);
-            // There may be more.
+            // There may be more events.
             place -= 1;
         }
         Ok(changes)
@@ -122,7 +122,7 @@ impl Coordinator {
         began: &mut Vec<(Member, (String, Option<String>))>,
         changes: &mut Vec<Change>,
     ) {
-        // What a newer version wrote is passed over.
+        // An event of a newer version is skipped.
         let Ok(body) = event.body() else { return };
         if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), detail, .. }) = body
         {
@@ -142,9 +142,9 @@ impl Coordinator {
                 began_at: event.at,
                 coordinates: false,
             };
-            // All wakes are of one agent, so that one look tells of all.
+            // All wakes run the same agent, so that one check covers all.
             began.push((member, (String::new(), None)));
-            // No event tells of the end of one of an older version: it ends with its service.
+            // Wakes of an older version have no end event: they end with their service.
             self.live.insert(fired.run_id.to_string(), fired.run_id);
         } else if let EventBody::WakeEnded(WakeEnded { run_id, .. }) = body {
             changes.extend(self.live.remove(run_id.as_str()).map(Change::Ended));
@@ -162,8 +162,8 @@ impl Coordinator {
     }
 }
 
-/// Whether a run is a coordinator: the first event of its journal says so. One that was removed is
-/// none.
+/// Returns true if a run is a coordinator, by the first event of its journal; false for a removed
+/// run.
 async fn coordinates(logs: &Logs<'_>, run_id: &RunId) -> Result<bool, Failure> {
     let first = logs.events(run_id, 0).await?.into_iter().next();
     let body = first.and_then(|event| event.body().ok());

@@ -1,5 +1,5 @@
-//! The logs of a coordinator's children, or of a service's wakes, as one: each line behind the key of
-//! its step, or the reason and the id of its wake.
+//! Merged logs of a coordinator's descendants, or of a service's wakes: each line has the key of
+//! its step, or the reason and id of its wake, before it.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,15 +22,15 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
 
-/// How often it is looked whether there is more, where nothing tells.
+/// Interval of looks for new output without a notification.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What several print at the same time is gathered so long: it is then in order.
+/// Time for which output of several logs is gathered, so that it is shown in order.
 const GATHER: Duration = Duration::from_millis(20);
-/// How often journals of a server are asked for.
+/// Interval at which journals of a server are queried.
 const ASK_EVERY: Duration = Duration::from_millis(500);
-/// So long it is waited for what a server sends, before that is shown.
+/// Time for which a server's output is received before it is shown.
 const COME: Duration = Duration::from_millis(100);
-/// Names are padded up to this width.
+/// Width up to which names are padded.
 const NAME_WIDTH: usize = 40;
 
 /// Shows the logs of a family.
@@ -56,7 +56,7 @@ pub(super) async fn show(
         numbers: BTreeMap::new(),
     };
     if args.system || is_service {
-        // A service's own lines tell what woke it.
+        // A service's own log tells the reasons of its wakes.
         show.top(run_id).await?;
     }
     show.look().await?;
@@ -117,7 +117,7 @@ impl Show<'_> {
         self.screen.add(name, with_system);
     }
 
-    /// Takes in what happened since the last time.
+    /// Takes in the changes of the family since the last call.
     async fn look(&mut self) -> Result<(), Failure> {
         for change in Box::pin(self.family.look(&self.logs)).await? {
             match change {
@@ -127,7 +127,7 @@ impl Show<'_> {
                         self.add((run_id, name, began_at), with_system);
                     }
                 }
-                // What a server has of it is complete when it says so.
+                // A server's copy is complete when the transfer ends.
                 Change::Ended(run_id) => {
                     if let (Logs::Here(_), Some(number)) = (&self.logs, self.numbers.get(&run_id)) {
                         self.merged.end(*number).map_err(unreadable)?;
@@ -138,7 +138,7 @@ impl Show<'_> {
         Ok(())
     }
 
-    /// Tells of runs that are not there any more: what they printed is missing.
+    /// Prints notes about removed runs, whose output is missing.
     async fn tell_removed(&self, context: &Context) -> Result<(), Failure> {
         let silent = self.screen.names.iter().zip(&self.runs).filter(|(name, _)| !name.is_heard);
         for (name, run_id) in silent {
@@ -154,7 +154,7 @@ impl Show<'_> {
         (0..self.runs.len()).try_for_each(|number| self.merged.end(number)).map_err(unreadable)
     }
 
-    /// How many lines there are, each log being read as `query` says.
+    /// Returns the number of wanted lines, reading each log by `query`.
     async fn count(&mut self, query: Query) -> Result<usize, Failure> {
         let mut lines = 0;
         for (number, run_id) in self.runs.iter().enumerate() {
@@ -169,7 +169,7 @@ impl Show<'_> {
         Ok(lines)
     }
 
-    /// Shows what there is.
+    /// Shows all available lines.
     async fn print(&mut self) -> Result<(), Failure> {
         loop {
             let number = match self.merged.next_line().map_err(unreadable)? {
@@ -190,13 +190,13 @@ impl Show<'_> {
         }
     }
 
-    /// Goes on until the coordinator is over, on the registry of this machine.
+    /// Follows logs of the local registry until the coordinator is over.
     async fn follow(&mut self, engine: &Engine, run_id: &RunId) -> Result<(), Failure> {
         let mut changes = engine.store().changes();
         let mut watch = Watch::new().map_err(unreadable)?;
         let runs = engine.registry().runs();
         watch.directory(&runs).map_err(|error| Failure::io("watch", &runs, &error))?;
-        // Whoever waits for a run also sees to it that it goes on.
+        // The wait also reconciles the run.
         let mut over = pin!(wait::until_over(engine, run_id, None));
         let mut is_over = false;
         loop {
@@ -207,14 +207,14 @@ impl Show<'_> {
             }
             let is_shared = engine.store().shared_logs().is_some();
             for (number, path) in self.merged.idle() {
-                // Watched before it is read: nothing can be written in between unnoticed.
+                // Watched before it is read, so that no write is missed.
                 if let Err(error) = watch.file(path)
                     && error.kind() != io::ErrorKind::NotFound
                 {
                     return Err(Failure::io("watch", path, &error));
                 }
                 if let (true, Some(run_id)) = (is_shared, self.runs.get(number)) {
-                    // What cannot be reached now may be later.
+                    // A shared log that cannot be reached may be back at the next look.
                     drop(logs::path(engine, run_id));
                 }
             }
@@ -234,7 +234,7 @@ impl Show<'_> {
             }
         }
     }
-    /// The same of a server.
+    /// Follows logs of a server until the coordinator is over.
     async fn follow_there(&mut self) -> Result<(), Failure> {
         let mut looked_at = Instant::now();
         loop {
@@ -264,20 +264,20 @@ fn begins(part: Part) -> bool {
     matches!(part, Part::Whole | Part::Start)
 }
 
-/// Where lines of many logs go: what was printed on stdout to stdout, on stderr to stderr.
+/// Output of lines of many logs: stdout lines to stdout, stderr lines to stderr.
 #[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
 struct Screen {
     with_time: bool,
     with_system: bool,
     attempt: Option<u32>,
-    /// The highest attempt that any of them had.
+    /// Highest attempt number of any log.
     last_attempt: u32,
     /// By the number of the log.
     names: Vec<Name>,
     width: usize,
-    /// Lines that are still to be left out.
+    /// Number of lines still to be skipped.
     left_out: usize,
-    /// The log and the stream of the last line, if it has no end yet.
+    /// Log and stream of the last line, if it is incomplete.
     open: Option<(usize, Option<Stream>)>,
     has_shown: bool,
     out: Vec<u8>,
@@ -287,12 +287,12 @@ struct Screen {
 #[expect(clippy::struct_excessive_bools, reason = "a flag, and how far its lines are read")]
 struct Name {
     text: String,
-    /// Whether errand's own lines in it are shown.
+    /// True if errand's own lines in this log are shown.
     with_system: bool,
     at_attempt: u32,
-    /// Whether there was anything in its log.
+    /// True if the log has any line.
     is_heard: bool,
-    /// The line that is read belongs to those that are left out.
+    /// True if the current line is skipped.
     is_left_out: bool,
 }
 
@@ -374,7 +374,7 @@ impl Screen {
         if self.out.len() + self.err.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// What is written to next; what was gathered for the other one comes before it.
+    /// Returns the buffer for a stream; lines gathered for the other one are written first.
     fn side(&mut self, stream: Option<Stream>) -> io::Result<&mut Vec<u8>> {
         let is_err = matches!(stream, Some(Stream::Stderr | Stream::System));
         let other = if is_err { &self.out } else { &self.err };

@@ -1,4 +1,4 @@
-//! `errand logs`: what a run printed; of a coordinator, what its children did; of a service, its wakes.
+//! `errand logs`: output of a run, of a coordinator's descendants, or of a service's wakes.
 
 mod family;
 mod merged;
@@ -60,7 +60,7 @@ pub(crate) struct Args {
     own: bool,
 }
 
-/// How far back.
+/// Lower bound of the time of lines.
 #[derive(Clone, Copy, Debug)]
 enum Since {
     Ago(Duration),
@@ -108,7 +108,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return Err(Failure::new(ErrorCode::FilterInvalid, message)
             .hint(format!("it had {attempts} so far: `errand inspect-run {run_id}` shows them")));
     }
-    // Neither has an agent of its own that prints.
+    // Neither a coordinator nor a service has an agent that prints.
     let is_silent = (coordinates || is_service) && args.own;
     let args = Args { system: args.system || is_silent, ..args };
     let counted = if args.system { Counted::All } else { Counted::Output };
@@ -134,12 +134,12 @@ async fn here(
     let mut screen = Screen::new(args);
     if args.follow {
         let ended = async {
-            // A run that is gone has ended too.
+            // A removed run has ended too.
             tokio::select! {
                 _ = wait::until_over(engine, run_id, None) => {}
                 () = logs::keep_up(engine, run_id) => {}
             }
-            // Its last lines are there a moment later.
+            // The last lines arrive a moment after the end.
             drop(logs::path(engine, run_id));
         };
         let mut failed = None;

@@ -1,4 +1,4 @@
-//! Where the lines of one log go.
+//! Output of the lines of one log.
 
 use std::io::{self, Write as _};
 
@@ -6,18 +6,18 @@ use errand_agent::log::{Followed, Line, Stream, marker};
 
 use super::Args;
 
-/// Output is handed on in pieces of this size.
+/// Size of the pieces in which output is written.
 pub(super) const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Where lines go: the agent's stdout to stdout, its stderr to stderr, in order.
+/// Output of lines: the agent's stdout to stdout, its stderr to stderr, in order.
 #[expect(clippy::struct_excessive_bools, reason = "flags that were typed, and one result")]
 pub(in crate::commands) struct Screen {
     with_time: bool,
     with_system: bool,
-    /// The only attempt to be shown, and the one whose lines come.
+    /// The only attempt to be shown, and the attempt of the present lines.
     attempt: Option<u32>,
     at_attempt: u32,
-    /// Whether stdout is for something else.
+    /// True if stdout is reserved for other output.
     to_stderr: bool,
     out: Vec<u8>,
     err: Vec<u8>,
@@ -25,7 +25,7 @@ pub(in crate::commands) struct Screen {
 }
 
 impl Screen {
-    /// What an agent printed, and nothing else, as it comes; `to_stderr`: all of it there.
+    /// Returns a screen for an agent's output alone; with `to_stderr` all of it goes to stderr.
     pub(in crate::commands) fn of_output(to_stderr: bool) -> Self {
         Self {
             to_stderr,
@@ -93,7 +93,7 @@ impl Screen {
     }
 }
 
-/// Writes what was gathered: of the two only one has anything, or their order means nothing.
+/// Writes the buffers: only one of them is filled, or their order does not matter.
 pub(super) fn flush(out: &mut Vec<u8>, err: &mut Vec<u8>) -> io::Result<()> {
     if !err.is_empty() {
         io::stderr().lock().write_all(err)?;

@@ -1,4 +1,4 @@
-//! Where the logs of a family are: on this machine, or copies of what a server has.
+//! Sources of the logs of a family: the local registry, or copies from a server.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,27 +18,27 @@ use futures_util::stream::FuturesUnordered;
 use crate::failure::Failure;
 use crate::remote::{LogAsk, Remote};
 
-/// Events that are read at once.
+/// Events read at once.
 const EVENTS: u32 = 1_000;
 
-/// Where journals and logs are read.
+/// Source of journals and logs.
 #[derive(Debug)]
 pub(super) enum Logs<'a> {
-    /// The registry of this machine.
+    /// The local registry.
     Here(&'a Engine),
     /// A server.
     There(Copies<'a>),
 }
 
-/// What a server has of logs, in files that have no name: they are gone with this process.
+/// Copies of a server's logs, in unnamed files, which disappear with this process.
 #[derive(Debug)]
 pub(super) struct Copies<'a> {
     remote: &'a Remote,
     ask: LogAsk,
-    /// Where they are made.
+    /// Folder of the files.
     folder: PathBuf,
     files: BTreeMap<usize, File>,
-    /// Copies of logs that go on, each with its number.
+    /// Running transfers, each with the number of its log.
     coming: FuturesUnordered<LocalBoxFuture<'a, (usize, Result<(), Failure>)>>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Logs<'a> {
         Self::There(Copies { remote, ask: LogAsk { query, follow }, folder, files, coming })
     }
 
-    /// Events of a run after that number; none where there is no such run.
+    /// Returns events of a run after a number; none if the run does not exist.
     pub(super) async fn events(&self, run_id: &RunId, after: u64) -> Result<Vec<Event>, Failure> {
         match self {
             Self::Here(engine) => Ok(engine.store().events(run_id, after, EVENTS).await?),
@@ -60,7 +60,7 @@ impl<'a> Logs<'a> {
         }
     }
 
-    /// The file that has the log of a run, or will have it.
+    /// Returns the file of a run's log; a transfer may still be filling it.
     pub(super) async fn path(&mut self, number: usize, run_id: &RunId) -> Result<PathBuf, Failure> {
         match self {
             Self::Here(engine) => Ok(logs::path(engine, run_id)?),
@@ -73,7 +73,7 @@ impl<'a> Logs<'a> {
         }
     }
 
-    /// The file that has the log of a run, as it is now.
+    /// Returns the file of a run's log, complete as of now.
     pub(super) async fn whole(
         &mut self,
         number: usize,
@@ -85,7 +85,7 @@ impl<'a> Logs<'a> {
         }
     }
 
-    /// That log is read to its end.
+    /// Releases a log that was read to its end.
     pub(super) fn forget(&mut self, number: usize) {
         if let Self::There(copies) = self {
             copies.files.remove(&number);
@@ -94,7 +94,7 @@ impl<'a> Logs<'a> {
 }
 
 impl<'a> Copies<'a> {
-    /// A file, and what writes into it.
+    /// Returns a new file and the transfer that fills it.
     fn begin(
         &mut self,
         number: usize,
@@ -115,7 +115,7 @@ impl<'a> Copies<'a> {
         Ok(path)
     }
 
-    /// Copies what comes within that time. Returns the logs that came to their end.
+    /// Runs transfers for that time. Returns the logs that are complete.
     pub(super) async fn come(&mut self, time: Duration) -> Result<Vec<usize>, Failure> {
         let mut ended = Vec::new();
         let come = async {
@@ -131,7 +131,7 @@ impl<'a> Copies<'a> {
         }
     }
 
-    /// Whether none is being copied.
+    /// Returns true if no transfer is running.
     pub(super) fn has_all(&self) -> bool {
         self.coming.is_empty()
     }
@@ -142,13 +142,13 @@ async fn copy(remote: &Remote, run_id: RunId, ask: LogAsk, mut to: File) -> Resu
     let write =
         |bytes: &[u8]| to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error));
     match remote.raw_log(&run_id, ask, write).await {
-        // It was removed.
+        // The run was removed.
         Err(failure) if failure.code() == ErrorCode::RunNotFound => Ok(()),
         copied => copied,
     }
 }
 
-/// A file in `folder` that has no name.
+/// Creates an unnamed file in `folder`.
 fn unnamed(folder: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
     let flags = i32::try_from(rustix::fs::OFlags::TMPFILE.bits()).unwrap_or_default();

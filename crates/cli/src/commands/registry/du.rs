@@ -1,4 +1,4 @@
-//! `errand registry du`: what takes the space.
+//! `errand registry du`: disk usage of a registry.
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_engine::garbage::{self, SpaceUsage};
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Prints what takes the space.
+/// Prints the disk usage.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let engine = args.database.engine(context)?;
     let usage = garbage::usage(&engine, args.top).await?;

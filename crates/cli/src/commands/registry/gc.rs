@@ -1,4 +1,4 @@
-//! `errand registry gc`: free what nothing names any more.
+//! `errand registry gc`: garbage collection of a registry.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn grace(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))
 }
 
-/// Frees garbage and says how much.
+/// Frees garbage and prints the amounts.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let engine = args.database.engine(context)?;
     let freed = if args.dry_run {

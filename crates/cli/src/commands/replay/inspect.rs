@@ -1,11 +1,11 @@
-//! `errand replay --policy inspect`.
+//! `errand replay --policy inspect`: describes a replay.
 
 use errand_api::story::{Story, Told};
 
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Tells what a replay would serve.
+/// Prints the description.
 pub(super) fn show(context: &Context, story: &Story, as_json: bool) -> Result<u8, Failure> {
     if as_json {
         context.printer.json(story)?;

@@ -1,5 +1,4 @@
-//! `errand replay`: look at what a run did, prove that its agent still does the same, or do it all
-//! again.
+//! `errand replay`: describes a run's record, compares its agent with it, or runs it again.
 
 mod inspect;
 mod strict;
@@ -143,7 +142,7 @@ fn check(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Packs the agent that is to be replayed in the place of the recorded one.
+/// Packs the agent that replaces the recorded one.
 fn agent(engine: &Engine, path: Option<&Path>) -> Result<Option<(Parcel, String)>, Failure> {
     let Some(path) = path else { return Ok(None) };
     submit::read_agent(path)?.publish(engine).map(Some)

@@ -1,4 +1,4 @@
-//! `errand replay --policy strict`.
+//! `errand replay --policy strict`: compares a replay with the record.
 
 use errand_api::exit_code;
 use errand_api::story::Comparison;
@@ -11,7 +11,7 @@ use errand_model::run::Status;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Replays a run in this process and shows what came of it.
+/// Replays a run in this process and shows the result.
 pub(super) async fn run(
     context: &Context,
     engine: &Engine,
@@ -38,7 +38,7 @@ pub(super) async fn run(
     Ok(if was_interrupted { exit_code::INTERRUPTED } else { code })
 }
 
-/// Shows what came of it. Returns the exit code.
+/// Shows the result. Returns the exit code.
 pub(super) fn show(context: &Context, result: &Comparison, as_json: bool) -> Result<u8, Failure> {
     if as_json {
         context.printer.json(result)?;
@@ -64,7 +64,7 @@ fn text(result: &Comparison) -> String {
     format!("replay {run_id} is identical with run {of}: {}", result.compared.join(", "))
 }
 
-/// Both sides, as diffs show them.
+/// Returns both sides of the difference in the form of a diff.
 fn difference(diverged: &ReplayDiverged) -> String {
     let ReplayDiverged { step, what, expected, found } = diverged;
     let at = step.as_ref().map_or_else(String::new, |step| format!(" at step {step:?}"));

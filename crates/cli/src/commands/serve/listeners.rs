@@ -1,4 +1,4 @@
-//! The listeners of a service: those of the agent file and those of the flags, put together.
+//! Listeners of a service, from agent file and flags.
 
 use std::net::SocketAddr;
 
@@ -44,14 +44,14 @@ pub(super) struct ListenFlags {
     listen_max_header_bytes: Option<u64>,
 }
 
-/// When a request is answered, as it is typed.
+/// Parses the time of the response.
 fn respond(text: &str) -> Result<Respond, String> {
     let word = text.replace('-', "_");
     let known = [Respond::AtEnd, Respond::AtOnce].into_iter().find(|it| it.word() == word);
     known.ok_or_else(|| "write at_end or at_once".to_owned())
 }
 
-/// The listeners of flags and file, those of the file first.
+/// Returns the listeners of flags and file, those of the file first.
 pub(super) fn of(
     context: &Context,
     flags: &ListenFlags,
@@ -102,7 +102,7 @@ fn spec(
     Ok(listener_spec(&listen, secret.as_deref()))
 }
 
-/// What `--listen` names, each address once.
+/// Returns the addresses of `--listen`, each once.
 fn addresses(flags: &ListenFlags) -> Result<Vec<SocketAddr>, Failure> {
     let mut addresses = Vec::new();
     for text in &flags.listen {
@@ -118,7 +118,7 @@ fn addresses(flags: &ListenFlags) -> Result<Vec<SocketAddr>, Failure> {
 }
 
 impl ListenFlags {
-    /// Flags about a listener without a listener are a mistake.
+    /// Refuses flags about a listener if there is none.
     fn refuse_alone(&self) -> Result<Vec<ListenerSpec>, Failure> {
         let says_more = self.listen_path.is_some()
             || !self.listen_methods.is_empty()
@@ -134,7 +134,7 @@ impl ListenFlags {
         Ok(Vec::new())
     }
 
-    /// Takes the place of what the file says, but for lists: those are put together.
+    /// Overrides the file's values by the flags'; lists are joined.
     fn apply(&self, listen: &mut Listen) -> Result<(), Failure> {
         if let Some(path) = &self.listen_path {
             if !path.starts_with('/') {
@@ -174,7 +174,7 @@ impl ListenFlags {
         Ok(())
     }
 
-    /// The shared secret of the flag, or else of the variable.
+    /// Returns the shared secret of the flag, or else of the variable.
     fn secret(&self, context: &Context) -> Result<Option<Vec<u8>>, Failure> {
         let typed = self.listen_shared_secret.clone().map(String::into_bytes);
         let variable = || {
@@ -197,7 +197,7 @@ fn bound(flag: &str, value: u64, largest: u64) -> Result<u64, Failure> {
     Ok(value)
 }
 
-/// The shared secret that the agent file names.
+/// Returns the shared secret that the agent file names.
 fn authored_secret(context: &Context, listen: &Listen) -> Result<Option<Vec<u8>>, Failure> {
     let Some(name) = &listen.secret else { return Ok(None) };
     let vault = Vault::at(context.registry_or_place().secrets(), context.identity());

@@ -1,4 +1,4 @@
-//! `errand sessions ls`: which sessions there are.
+//! `errand sessions ls`: list of sessions.
 
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
@@ -32,7 +32,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
             found.into_iter().map(view::session_summary).collect()
         }
         Ok(Place::There(remote)) => remote.sessions(None).await?,
-        // No registry, or one that its first run is about to make: no sessions, and no failure.
+        // Without a registry, or before the first run creates it, the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

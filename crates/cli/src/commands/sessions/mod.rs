@@ -1,4 +1,4 @@
-//! `errand sessions`: what outlives the runs of a conversation.
+//! `errand sessions`: state, history and tool results that outlive runs.
 
 mod ls;
 mod prune;
@@ -11,7 +11,7 @@ use errand_api::error_code::ErrorCode;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be done with sessions.
+/// Subcommands of `errand sessions`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List sessions, the one used last first
@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Prune(prune::Args),
 }
 
-/// Does it.
+/// Executes a subcommand.
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     match command {
         Command::Ls(args) => ls::run(context, &args).await,

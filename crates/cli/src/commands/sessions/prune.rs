@@ -1,4 +1,4 @@
-//! `errand sessions prune`: forget all sessions that nobody uses.
+//! `errand sessions prune`: removes all unused sessions.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// An age as people write it; `0s` is any.
+/// Parses an age; `0s` means any age.
 fn age(text: &str) -> Result<Duration, String> {
     errand_model::parse_duration(text)
         .map_err(|error| format!("{error}: {}", errand_model::MalformedDuration::HINT))

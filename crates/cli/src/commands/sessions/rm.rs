@@ -1,4 +1,4 @@
-//! `errand sessions rm`: forget sessions.
+//! `errand sessions rm`: removes sessions.
 
 use errand_engine::{Engine, sessions};
 

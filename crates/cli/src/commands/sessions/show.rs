@@ -1,4 +1,4 @@
-//! `errand sessions show`: everything that is known of a session.
+//! `errand sessions show`: details of a session.
 
 use errand_agent::Clock as _;
 use errand_api::session::SessionDetail;
@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// A document in one line that a terminal can show; `--json` has all of it.
+/// Shortens a document to one line that fits a terminal; `--json` has all of it.
 fn shortened(text: &str) -> String {
     const LIMIT: usize = 400;
     if text.chars().count() <= LIMIT {

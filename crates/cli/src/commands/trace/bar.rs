@@ -1,9 +1,9 @@
-//! One span as a bar on the axis that all share.
+//! A span drawn as a bar on the time axis of the run.
 
 use errand_api::trace::{Outcome, Span, SpanKind};
 use errand_model::Timestamp;
 
-/// The time that all bars are on.
+/// The time axis of all bars.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Axis {
     from: Timestamp,
@@ -13,25 +13,25 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The axis of a run in so many cells.
+    /// Returns the axis of a run with `cells` cells.
     pub(super) fn of(run: &Span, cells: usize) -> Self {
         Self { from: run.from, millis: run.duration().as_millis().max(1), cells }
     }
 
-    /// The cell in which a moment is, or the one behind the last.
+    /// Returns the cell of a time, or the one behind the last.
     fn cell(self, at: Timestamp) -> usize {
         let cells = u128::try_from(self.cells).unwrap_or(0);
         let cell = at.since(self.from).as_millis().saturating_mul(cells) / self.millis;
         usize::try_from(cell).unwrap_or(self.cells).min(self.cells)
     }
 
-    /// The bar of a span, as many characters as the axis has cells but for blanks at the end.
+    /// Draws the bar of a span, without blanks at its end.
     pub(super) fn bar(self, span: &Span) -> String {
         let from = self.cell(span.from).min(self.cells.saturating_sub(1));
         let length = self.cell(span.to).saturating_sub(from);
         let mut bar = " ".repeat(from);
         if length == 0 {
-            // Too short for a cell, and there all the same.
+            // Shorter than a cell, yet visible.
             bar.push(if span.kind == SpanKind::Wait { '┊' } else { '▏' });
             return bar;
         }
@@ -45,7 +45,7 @@ impl Axis {
     }
 }
 
-/// What a bar is drawn with: thin for what holds others, full for work, hollow for waiting.
+/// Returns the character of a bar: thin for containers, full for work, hollow for waiting.
 const fn glyph(kind: SpanKind) -> char {
     match kind {
         SpanKind::Run | SpanKind::Attempt => '━',

@@ -1,4 +1,4 @@
-//! From a trace to lines of text. Pure: how wide they may be is an argument.
+//! Layout of a trace as lines of text, for a given width. Pure.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 use super::bar::Axis;
 use super::tree::{Line, lines};
 
-/// The narrowest axis that says anything.
+/// Narrowest useful axis.
 const LEAST_CELLS: usize = 8;
 
-/// A column of numbers at the right of the bars.
+/// A column of numbers to the right of the bars.
 #[derive(Clone, Copy, Debug)]
 enum Number {
     Time,
@@ -22,7 +22,7 @@ enum Number {
 }
 
 impl Number {
-    /// How wide the column is, with the blanks before it.
+    /// Returns the width of the column, with the blanks before it.
     const fn width(self) -> usize {
         match self {
             Self::Time | Self::Cost => 11,
@@ -56,19 +56,19 @@ impl Number {
     }
 }
 
-/// Which columns there are, and how wide.
+/// The columns and their widths.
 #[derive(Clone, Debug)]
 struct Columns {
     label: usize,
-    /// Cells of the axis; 0: there is no room for one.
+    /// Cells of the axis; 0 if there is no room for one.
     cells: usize,
     numbers: Vec<Number>,
-    /// How long the run took.
+    /// Duration of the run.
     total: Duration,
 }
 
 impl Columns {
-    /// What fits: where it is narrow, the columns that say least are left out.
+    /// Fits the columns into the width; the least important are left out.
     fn fit(trace: &Trace, labels: usize, width: usize) -> Self {
         let used = &trace.run.usage;
         let fits = |number: &Number| match number {
@@ -110,7 +110,7 @@ impl Columns {
     }
 }
 
-/// The whole picture: a heading, the axis, a line for each span, and what dominates.
+/// Draws the whole picture: heading, axis, a line for each span, and a closing summary.
 pub(super) fn draw(trace: &Trace, width: usize) -> String {
     let tree = lines(&trace.run);
     let labels = tree.iter().map(|line| match line {
@@ -159,7 +159,7 @@ fn heading(trace: &Trace) -> String {
     parts.join("  ")
 }
 
-/// What went wrong in a span, unless what is in it says so.
+/// Returns the error of a span, unless a child shows the same one.
 fn error(span: &Span) -> Option<String> {
     let is_told = span.children.iter().any(|child| {
         child.outcome == Outcome::Failed && child.error.is_some() && child.error == span.error
@@ -172,7 +172,7 @@ fn share_of(part: Duration, total: Duration) -> String {
     format!("{} %", (part.as_millis() * 100 + total / 2) / total)
 }
 
-/// What dominates, in one sentence.
+/// Returns the largest shares of time, tokens and cost.
 fn closing(summary: &Summary) -> Vec<String> {
     let told = |what: &str, share: &Option<Share>, amount: fn(u64) -> String| {
         let share = share.as_ref()?;
@@ -191,7 +191,7 @@ fn closing(summary: &Summary) -> Vec<String> {
     .collect()
 }
 
-/// Parts joined by semicolons, in as many lines as they need.
+/// Joins parts by semicolons, in as many lines as they need.
 fn wrap(parts: &[String], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for part in parts {
@@ -210,14 +210,14 @@ fn one_line(text: &str) -> String {
     crate::render::at_most(text, 200)
 }
 
-/// A text in exactly so many columns.
+/// Fits a text to exactly `columns` columns.
 fn padded(text: &str, columns: usize) -> String {
     let mut text = cut(text, columns);
     text.push_str(&" ".repeat(columns.saturating_sub(text.width())));
     text
 }
 
-/// A text in at most so many columns; an ellipsis stands for what is left out.
+/// Cuts a text to at most `columns` columns, with an ellipsis if it is longer.
 fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();

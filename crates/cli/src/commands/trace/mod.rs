@@ -1,4 +1,4 @@
-//! `errand trace`: what a run did with its time, tokens and money.
+//! `errand trace`: time, tokens and costs of a run, by span.
 
 mod bar;
 mod layout;
@@ -13,9 +13,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
 
-/// Lines of a trace where nobody said otherwise.
+/// Lines of a trace by default.
 const DEFAULT_LIMIT: usize = 50;
-/// Columns where there is no terminal.
+/// Columns without a terminal.
 const DEFAULT_WIDTH: usize = 100;
 
 /// Arguments of `errand trace`.
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// Draws a run.
+/// Draws the trace of a run.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// How wide the terminal is.
+/// Returns the width of the terminal.
 pub(super) fn width(context: &Context) -> usize {
     let columns = context.variable("COLUMNS").and_then(OsStr::to_str);
     let columns = columns.and_then(|text| text.parse().ok()).filter(|columns| *columns >= 20);

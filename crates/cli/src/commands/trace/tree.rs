@@ -1,8 +1,8 @@
-//! The tree as lines: what stands before each, and what each is called.
+//! Lines of the trace tree: the branches before each, and its label.
 
 use errand_api::trace::{Outcome, Rest, Span, SpanKind};
 
-/// Characters of a name that are shown.
+/// Shown characters of a name.
 const SHOWN_CHARS: usize = 200;
 
 /// A line to be drawn.
@@ -12,7 +12,7 @@ pub(super) enum Line<'a> {
     Span {
         /// Branches and name.
         label: String,
-        /// What stands before a further line about it.
+        /// Prefix of a further line about the span.
         below: String,
         span: &'a Span,
     },
@@ -20,7 +20,7 @@ pub(super) enum Line<'a> {
     Rest { label: String, rest: &'a Rest },
 }
 
-/// All lines of a run, top to bottom.
+/// Returns all lines of a run, top to bottom.
 pub(super) fn lines(run: &Span) -> Vec<Line<'_>> {
     let mut lines = vec![Line::Span { label: name(run), below: String::new(), span: run }];
     children(run, "", &mut lines);
@@ -70,7 +70,7 @@ fn name(span: &Span) -> String {
     crate::render::at_most(&format!("{mark}{word}{}{detail}", span.name), SHOWN_CHARS)
 }
 
-/// What a step is, in a word, says less than its name does.
+/// Returns true if the detail is worth showing: a step's kind says less than its name.
 fn is_telling(kind: SpanKind, detail: &str) -> bool {
     match kind {
         SpanKind::Step => detail.starts_with("try "),

@@ -1,4 +1,4 @@
-//! Passing on what a command prints, and keeping it.
+//! Capture of a command's output while passing it on.
 
 use std::io::{self, Read as _, Write};
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Bytes that are passed on at once: the size of a pipe's buffer.
+/// Bytes passed on at once: the size of a pipe's buffer.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How long a pipe that something still holds open may say nothing once the command ended: the
-/// command's background processes are not waited for.
+/// Longest silence of a pipe that another process still holds open after the command ended:
+/// background processes of the command are not waited for.
 const LEAK_GRACE: Duration = Duration::from_millis(200);
-/// How far back from the bound the end of a line is looked for.
+/// Bytes before the limit that are searched for the end of a line.
 const LINE_LOOK_BACK_BYTES: usize = 64 * 1024;
 
-/// What a command printed, as far as it is kept.
+/// Recorded part of a command's output.
 #[derive(Debug, Default)]
 pub(super) struct Captured {
     bytes: Vec<u8>,
@@ -31,7 +31,7 @@ impl Captured {
         self.bytes
     }
 
-    /// Whether there was more.
+    /// Returns true if there was more output.
     pub(super) const fn is_cut(&self) -> bool {
         self.is_cut
     }
@@ -47,7 +47,7 @@ impl Captured {
         }
         self.bytes.extend_from_slice(&piece[..room]);
         self.is_cut = true;
-        // At the end of a line: half a secret would not be recognised as one.
+        // Cut at the end of a line: half of a secret would not be recognised and masked.
         let from = self.bytes.len().saturating_sub(LINE_LOOK_BACK_BYTES);
         if let Some(end) = self.bytes[from..].iter().rposition(|byte| *byte == b'\n') {
             self.bytes.truncate(from + end + 1);
@@ -55,7 +55,7 @@ impl Captured {
     }
 }
 
-/// One stream on its way: a thread, since neither end may be made non-blocking (both are shared).
+/// A thread that copies one stream: neither end may be made non-blocking, since both are shared.
 pub(super) struct Pump {
     done: oneshot::Receiver<Captured>,
     shared: Arc<Shared>,
@@ -69,7 +69,7 @@ struct Shared {
 }
 
 impl Pump {
-    /// Begins to pass on `from` to `to`, and to keep its first `limit_bytes`.
+    /// Starts to copy `from` to `to`, and to capture its first `limit_bytes`.
     pub(super) fn start(
         from: impl Into<std::os::fd::OwnedFd>,
         to: impl Write + Send + 'static,
@@ -81,15 +81,15 @@ impl Pump {
         let theirs = Arc::clone(&shared);
         let work = move || {
             pass_on(from, to, limit_bytes, &theirs);
-            // Nobody waits any more: fine.
+            // The receiver may be gone.
             drop(tell.send(theirs.take()));
         };
         std::thread::Builder::new().stack_size(PIECE_BYTES * 2).spawn(work)?;
         Ok(Self { done, shared })
     }
 
-    /// What was printed, once the stream is at its end, or once the command ended and the stream is
-    /// held open by something that says nothing. A slow reader is waited for.
+    /// Returns the captured output once the stream is at its end, or once the command ended and
+    /// another process holds the stream open in silence. A slow reader is waited for.
     pub(super) async fn finish(mut self) -> Captured {
         loop {
             let before = self.shared.progress.load(Ordering::Acquire);
@@ -131,7 +131,8 @@ fn pass_on(mut from: std::fs::File, mut to: impl Write, limit_bytes: usize, shar
         let passed = to.write_all(&piece[..read]).and_then(|()| to.flush());
         shared.progress.fetch_add(1, Ordering::AcqRel);
         if passed.is_err() {
-            // Nobody reads: the command is told by its own pipe, as it would be without us.
+            // The reader is gone: the command gets SIGPIPE or EPIPE from its own pipe, as it would
+            // without errand.
             return;
         }
     }
@@ -142,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_ends_with_a_line() {
+    fn captured_output_over_the_limit_is_cut_at_the_end_of_a_line() {
         let mut captured = Captured::default();
         captured.push(b"one\ntwo\n", 10);
         assert!(!captured.is_cut());

@@ -1,4 +1,4 @@
-//! The command of a step: its process, its time, its end.
+//! The process of a step's command: its start, time limit and end.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,31 +14,31 @@ use tokio::signal::unix::{Signal as Arrivals, SignalKind, signal};
 
 use super::capture::{Captured, Pump};
 
-/// How long a command that took too long has to end by itself before it is killed.
+/// Time that a command has to end after its time limit before it is killed.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a step that has time left after all may run before that is asked again.
+/// Shortest interval at which the time left of a step is queried again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// A command that ran.
+/// A finished command.
 pub(super) struct Finished {
     pub(super) end: End,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
 }
 
-/// How a command ended.
+/// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// By itself.
+    /// It exited with a code.
     Exited(i32),
-    /// By a signal.
+    /// A signal ended it.
     Signalled(i32),
-    /// It took too long, and nothing of its process group lives.
+    /// It exceeded its time limit, and its process group is gone.
     TimedOut,
 }
 
-/// A command that never ran.
+/// Error: a command could not be started.
 #[derive(Debug)]
 pub(super) struct NotStarted(pub(super) io::Error);
 
@@ -56,11 +56,11 @@ impl NotStarted {
     }
 }
 
-/// "Exec format error": a file with the mode of a program that is none.
+/// "Exec format error": an executable file that is no program.
 const ENOEXEC: i32 = 8;
 
-/// Runs a command in a process group of its own with our stdin and some more variables, passes on what it prints and the
-/// signals that ask us to end, and waits until it ended.
+/// Runs a command in a process group of its own with our stdin and additional variables, passes on
+/// its output and the signals that ask us to end, and waits for its end.
 pub(super) async fn run(
     command: &[OsString],
     variables: &[(&str, &str)],
@@ -69,7 +69,7 @@ pub(super) async fn run(
     let Some((program, arguments)) = command.split_first() else {
         return Err(NotStarted(io::Error::from(io::ErrorKind::NotFound)));
     };
-    // First, so that none gets lost.
+    // Before the start, so that no signal is lost.
     let mut signals = Signals::new().map_err(NotStarted)?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -82,7 +82,7 @@ pub(super) async fn run(
         .map_err(NotStarted)?;
     let watched = watch(&mut child, &mut signals, limit).await;
     watched.map_err(|error| {
-        // Nothing is left running that nobody watches; the group is ours until the child is reaped.
+        // No process is left behind; the group id is ours until the child is reaped.
         if let Ok(group) = group(&child) {
             send(group, Signal::KILL);
         }
@@ -109,7 +109,7 @@ async fn watch(
     if timed_out {
         send(group, Signal::TERM);
         let ended = until_exit(group, signals);
-        // Whether it ended or not: what is left of the group is killed.
+        // In either case the rest of the group is killed.
         drop(tokio::time::timeout(TIMEOUT_GRACE, ended).await);
         send(group, Signal::KILL);
         until_exit(group, signals).await;
@@ -127,7 +127,7 @@ async fn watch(
     Ok(Finished { end, stdout, stderr })
 }
 
-/// The child's process group, which has the child's number.
+/// Returns the child's process group, whose id is the child's.
 fn group(child: &Child) -> io::Result<Pid> {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     pid.ok_or_else(|| io::Error::other("the command has no process id"))
@@ -136,13 +136,13 @@ fn group(child: &Child) -> io::Result<Pid> {
 /// Signals the whole group.
 fn send(group: Pid, signal: Signal) {
     match kill_process_group(group, signal) {
-        // An error says that there is nobody left.
+        // An error means that no process is left.
         Ok(()) | Err(_) => {}
     }
 }
 
-/// How long a command may take. Time in which the run was paused does not count, and only its
-/// supervisor knows that.
+/// Time limit of a command. Time in which the run was paused does not count, and only the
+/// supervisor knows that time.
 pub(super) struct TimeLimit<'c> {
     pub(super) timeout: Option<Duration>,
     pub(super) key: &'c str,
@@ -150,7 +150,7 @@ pub(super) struct TimeLimit<'c> {
 }
 
 impl TimeLimit<'_> {
-    /// Waits until the time is up; for ever if there is no limit.
+    /// Waits until the time is up; forever if there is no limit.
     async fn reached(&mut self) {
         let Some(mut left) = self.timeout else { return std::future::pending().await };
         while !left.is_zero() {
@@ -164,17 +164,17 @@ impl TimeLimit<'_> {
         self.client.hang_up();
         match answer.step_time_left_ms.get(self.key) {
             None | Some(0) => Duration::ZERO,
-            // Paused, it gets no less: asking again can wait.
+            // Without progress while the run is paused: wait before asking again.
             Some(left) => Duration::from_millis(*left).max(ASK_AGAIN),
         }
     }
 }
 
-/// Waits for the command to end, and hands on the signals that come meanwhile. The child is not
-/// reaped, so that its number stays its own.
+/// Waits for the command to end, and forwards signals meanwhile. The child is not reaped, so that
+/// its id is not reused.
 async fn until_exit(group: Pid, signals: &mut Signals) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // An error says that there is no such child: nothing to wait for.
+    // An error means that there is no such child: nothing to wait for.
     while let Ok(None) = waitid(WaitId::Pid(group), options) {
         if let Some(signal) = signals.next().await {
             send(group, signal);
@@ -182,7 +182,7 @@ async fn until_exit(group: Pid, signals: &mut Signals) {
     }
 }
 
-/// The signals that ask a process to end, and the one that tells of a child.
+/// Signals that ask a process to end, and SIGCHLD.
 struct Signals {
     asking: [(Arrivals, Signal); 4],
     child: Arrivals,
@@ -199,7 +199,7 @@ impl Signals {
         Ok(Self { asking, child: signal(SignalKind::child())? })
     }
 
-    /// The next signal to hand on; `None`: something happened to a child.
+    /// Returns the next signal to forward; `None` after a change of a child.
     async fn next(&mut self) -> Option<Signal> {
         let [terminate, interrupt, hangup, quit] = &mut self.asking;
         tokio::select! {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-/// A journal as far as a trace reads it.
+/// Journal with the members that a trace reads.
 struct Journal {
     run_id: RunId,
     events: Vec<Event>,
@@ -55,7 +55,8 @@ fn failure(message: &str) -> Value {
     json!({ "code": "exit_nonzero", "message": message, "step": null })
 }
 
-/// Two attempts: parallel steps with calls, a failed one, a back-off, an approval.
+/// Returns a trace of two attempts: parallel steps with calls, a failed one, a back-off, an
+/// approval.
 fn eventful() -> Trace {
     let mut journal = Journal::new();
     journal.add(2_000, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
@@ -215,7 +216,7 @@ fn a_clock_that_jumps_back_harms_nobody() {
     assert!(draw(&trace, 80).contains("attempt 1"));
 }
 
-/// A coordinator with two children beside each other and one after them, of which one has steps.
+/// Returns a trace of a coordinator with two parallel children and one after them, which has steps.
 fn coordinated() -> Trace {
     let child = |number: u8| format!("01m7yb33v7t9zye2je0{number}");
     let mut journal = Journal::new();
@@ -241,7 +242,7 @@ fn coordinated() -> Trace {
     builder.finish(&journal.run_id, &running, Timestamp::from_millis(12_000))
 }
 
-/// What the last child of [`coordinated`] did so far.
+/// Returns the trace of the last child of [`coordinated`].
 fn editor() -> Trace {
     let mut journal = Journal::new();
     journal.add(9_100, 1, "attempt.started", json!({ "number": 1, "reason": "initial" }));
@@ -268,7 +269,7 @@ fn children_of_a_coordinator_are_parallel_bars_with_their_steps_below() {
         }
         asked.push(run_id.to_string());
     }
-    // What goes on or failed is looked at first, the longest of them before the others.
+    // Live and failed children are opened first, the longest before the others.
     let asked: Vec<&str> = asked.iter().map(|run_id| &run_id[18..]).collect();
     assert_eq!(asked, ["02", "03", "01"]);
     assert!(!nested.descend());
