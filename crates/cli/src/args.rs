@@ -1,4 +1,4 @@
-//! What can be typed. Help texts say what a command does; how is in each command's file.
+//! Command line of errand. Help texts say what a command does; each command's file has the details.
 
 use std::path::PathBuf;
 

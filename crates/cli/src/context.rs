@@ -1,4 +1,4 @@
-//! What a command works with, read from the process once: the only reader of the environment.
+//! Context of a command, read once from the process: this is the only reader of the environment.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -21,24 +21,24 @@ use crate::printer::Printer;
 use crate::remote::{Remote, Target};
 use crate::trusted::{self, TrustedFolders};
 
-/// What follows the runtime folder in the path of a run's socket: `/errand/<id>.<attempt>.sock`.
+/// Length of the rest of a socket's path below the runtime folder: `/errand/<id>.<attempt>.sock`.
 const RUNTIME_NAMES_BYTES: usize = 8 + 20 + 11 + 5;
 
-/// The process that a command runs in.
+/// Process that a command runs in: folders, environment and global options.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) printer: Printer,
     pub(crate) cwd: PathBuf,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     root: Option<PathBuf>,
-    /// Whether `--root` said so, and not the environment.
+    /// True if the root is from `--root`, not from the environment.
     is_root_typed: bool,
-    /// What `--server` says.
+    /// Value of `--server`.
     server: Option<String>,
     program: PathBuf,
     identity: Option<PathBuf>,
     runtime_dir: Option<PathBuf>,
-    /// A file of the registry that another user can have written; looked for once.
+    /// A file of the registry that another user could have written; searched once.
     foreign: OnceLock<Option<ForeignFile>>,
 }
 
@@ -73,7 +73,7 @@ impl Context {
         })
     }
 
-    /// The same for a helper, which was told what its launcher knows.
+    /// Returns the context of a helper process, with the values that its launcher passes.
     pub(crate) fn of_helper(&self, root: PathBuf, identity: PathBuf, runtime_dir: PathBuf) -> Self {
         Self {
             printer: self.printer.clone(),
@@ -85,7 +85,7 @@ impl Context {
             program: self.program.clone(),
             identity: Some(identity),
             runtime_dir: Some(runtime_dir),
-            // Its launcher looked.
+            // The launcher has checked the owner.
             foreign: OnceLock::from(None),
         }
     }
@@ -95,7 +95,7 @@ impl Context {
         value.filter(|value| !value.is_empty())
     }
 
-    /// The registry that is there already.
+    /// Returns the existing registry.
     pub(crate) fn registry(&self) -> Option<Registry> {
         match &self.root {
             Some(root) => root.is_dir().then(|| Registry::at(root.clone())),
@@ -103,7 +103,7 @@ impl Context {
         }
     }
 
-    /// The registry that is there, or the place where one belongs.
+    /// Returns the existing registry, or the one that would be created.
     pub(crate) fn registry_or_place(&self) -> Registry {
         self.registry().unwrap_or_else(|| match &self.root {
             Some(root) => Registry::at(root.clone()),
@@ -121,7 +121,7 @@ impl Context {
         }
     }
 
-    /// Where the user's secrets identity is.
+    /// Returns the path of the user's identity for secrets.
     pub(crate) fn identity(&self) -> PathBuf {
         self.identity.clone().unwrap_or_else(|| self.config_dir().join("identity.txt"))
     }
@@ -137,7 +137,7 @@ impl Context {
         self.runtime_dir.clone().unwrap_or_else(|| {
             let base = self.variable("XDG_RUNTIME_DIR").map(PathBuf::from);
             let user = rustix::process::getuid().as_raw();
-            // With room for a run's socket in it.
+            // A run's socket must fit into the folder.
             let fits = |dir: &PathBuf| {
                 dir.as_os_str().len() + RUNTIME_NAMES_BYTES <= SOCKET_PATH_LIMIT_BYTES
             };
@@ -148,17 +148,17 @@ impl Context {
         })
     }
 
-    /// The file with the user's contexts.
+    /// Returns the path of the file with the user's contexts.
     pub(crate) fn contexts_file(&self) -> PathBuf {
         self.config_dir().join("contexts.json")
     }
 
-    /// What `--server` says.
+    /// Returns the value of `--server`.
     pub(crate) fn typed_server(&self) -> Option<&str> {
         self.server.as_deref()
     }
 
-    /// The server that commands go to; `None`: they are for the registry of this machine.
+    /// Returns the server that commands go to; `None` for the registry of this machine.
     ///
     /// `--root` and `--server` win over the environment, and that over the context in use.
     pub(crate) fn server(&self) -> Result<Option<Target>, Failure> {
@@ -181,11 +181,11 @@ impl Context {
         self.named(&contexts, &contexts.used, key)
     }
 
-    /// The client for the server that commands go to.
+    /// Returns the client of the server that commands go to.
     pub(crate) fn remote(&self) -> Result<Option<Remote>, Failure> {
         let Some(target) = self.server()? else { return Ok(None) };
         if let (Some(name), None) = (&target.context, &self.server) {
-            // Nobody typed it: nobody shall be surprised by it.
+            // The context was not named in this command: tell which one is used.
             self.printer.note(&format!("context {name}: {}", target.url));
         }
         Remote::connect(target).map(Some)
@@ -206,7 +206,7 @@ impl Context {
         Target::new(&server.server, key, Some(name.to_owned())).map(Some)
     }
 
-    /// Where the command is carried out: by a server, or on the registry that is there.
+    /// Returns the place of execution: a server, or the local registry.
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         match self.remote()? {
             Some(remote) => Ok(Place::There(remote)),
@@ -214,7 +214,7 @@ impl Context {
         }
     }
 
-    /// The same; `None` where there is no registry.
+    /// Returns the place of execution; `None` if there is no registry.
     pub(crate) fn place_if_any(&self) -> Result<Option<Place>, Failure> {
         match self.remote()? {
             Some(remote) => Ok(Some(Place::There(remote))),
@@ -223,7 +223,7 @@ impl Context {
         }
     }
 
-    /// The engine on the registry that is there, for the caller of this process.
+    /// Returns the engine of the existing registry, for the caller of this process.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
         let Some(registry) = self.registry() else {
             self.check_root()?;
@@ -236,10 +236,8 @@ impl Context {
         Ok(self.engine_on(Arc::new(store))?.recording_environment())
     }
 
-    /// Refuses a registry that was found, not named, and that another user can have written; a
-    /// named one is only read, and the user is told so.
-    ///
-    /// Programs that other users chose would otherwise be executed as the user of this process.
+    /// Refuses a registry that was found, not named, and that another user could have written. A
+    /// named one is opened read-only, with a note.
     pub(crate) fn check_owner(&self) -> Result<(), Failure> {
         let Some(foreign) = self.foreign()? else { return Ok(()) };
         if self.root.is_none() {
@@ -249,8 +247,8 @@ impl Context {
         Ok(())
     }
 
-    /// Refuses every registry in which another user can have written, also a named one and one that
-    /// is about to be made in another user's folder.
+    /// Refuses every registry that another user could have written, also a named one, and one that
+    /// would be created in another user's folder.
     pub(crate) fn check_own(&self) -> Result<(), Failure> {
         let registry = self.registry_or_place();
         let refuse = |foreign: &ForeignFile| Err(trusted::refusal(foreign, &registry));
@@ -266,8 +264,8 @@ impl Context {
         }
     }
 
-    /// A file or folder of the registry that is there, or on the way to it, that another user can
-    /// have written; `None` for a registry that is trusted.
+    /// Returns a file or folder of the existing registry, or on the path to it, that another user
+    /// could have written; `None` for a trusted registry.
     fn foreign(&self) -> Result<Option<&ForeignFile>, Failure> {
         if let Some(known) = self.foreign.get() {
             return Ok(known.as_ref());
@@ -294,12 +292,12 @@ impl Context {
         Ok(read.and(self.variable(trusted::VARIABLE)))
     }
 
-    /// The file with the registries that are trusted whoever they belong to.
+    /// Returns the path of the file with trusted registries of other users.
     pub(crate) fn trusted_file(&self) -> PathBuf {
         self.config_dir().join(trusted::FILE_NAME)
     }
 
-    /// Refuses a root that was named and where none can come to be: most likely a slip.
+    /// Refuses a named root that cannot be created: most likely a typing error.
     fn check_root(&self) -> Result<(), Failure> {
         let Some(root) = &self.root else { return Ok(()) };
         let problem = if root.exists() {
@@ -316,12 +314,13 @@ impl Context {
         Err(Failure::new(ErrorCode::IoFailed, message).hint("look at --root, or at ERRAND_ROOT"))
     }
 
-    /// The engine on the registry that is there, or on a new one, for the caller of this process.
+    /// Returns the engine of the existing registry, or of a new one, for the caller of this
+    /// process.
     pub(crate) fn engine_or_create(&self) -> Result<Engine, Failure> {
         Ok(self.engine_of_server_or_create()?.recording_environment())
     }
 
-    /// The same for a process that acts for others.
+    /// Returns the engine for a process that acts for other users.
     fn engine_of_server_or_create(&self) -> Result<Engine, Failure> {
         self.check_own()?;
         let registry = self.registry_or_place();
@@ -329,19 +328,19 @@ impl Context {
         self.engine_on(Arc::new(store))
     }
 
-    /// The engine on a server's database.
+    /// Returns the engine of a server's database.
     pub(crate) fn engine_on_database(&self, url: &str) -> Result<Engine, Failure> {
         let store = Postgres::open(url, postgres::Options::DEFAULT)?;
         self.engine_on(Arc::new(store))
     }
 
-    /// The engine for a server or a worker: on the database that is configured, or the folder's.
+    /// Returns the engine for a server or a worker: of the configured database, or of the folder.
     pub(crate) fn engine_for_server(&self, settings: &Settings) -> Result<Engine, Failure> {
         let engine = match &settings.database {
             Some(url) => {
                 let store = Postgres::open(url, postgres::Options::DEFAULT)?;
                 self.check_own()?;
-                // Logs, workspaces and parcels of the runs that are carried out here.
+                // Folder for logs, workspaces and parcels of the runs on this machine.
                 let registry = self.registry_or_place();
                 registry.create().map_err(errand_store::Error::from)?;
                 registry

@@ -1,4 +1,4 @@
-//! Servers under names of one's own, in the user's configuration.
+//! Named servers in the user's configuration.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,30 +11,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 
-/// The context that is always there: the registry of this machine.
+/// Name of the context that always exists: the registry of this machine.
 pub(crate) const LOCAL: &str = "local";
-/// The version of the file's shape.
+/// Version of the file's schema.
 const SCHEMA: u32 = 1;
-/// The longest name of a context.
+/// Longest name of a context.
 const NAME_LIMIT_BYTES: usize = 63;
-/// A key is one line; a file that is longer holds something else.
+/// Longest key file: a key is one line.
 const KEY_LIMIT_BYTES: usize = 4_096;
 
-/// All contexts of the user, and which of them is in use.
+/// All contexts of the user, with the one in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Contexts {
     schema: u32,
-    /// [`LOCAL`] unless the user says otherwise.
+    /// [`LOCAL`] by default.
     pub(crate) used: String,
     pub(crate) contexts: BTreeMap<String, Server>,
 }
 
-/// A server and how it is spoken to.
+/// A server and its key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Server {
-    /// Its address, such as `https://errand.example.org`.
+    /// Address, such as `https://errand.example.org`.
     pub(crate) server: String,
-    /// The file that holds the key; absolute.
+    /// Absolute path of the file with the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -46,7 +46,7 @@ impl Default for Contexts {
 }
 
 impl Contexts {
-    /// Reads them; without a file there are none.
+    /// Reads the contexts; none without a file.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let text = match std::fs::read(path) {
             Ok(text) => text,
@@ -61,7 +61,7 @@ impl Contexts {
         })
     }
 
-    /// Writes them, for their owner only.
+    /// Writes the contexts, readable by their owner only.
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
         let folder = path.parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(folder)
@@ -72,7 +72,7 @@ impl Contexts {
         Ok(write_atomic(path, &text, Sync::No).map_err(errand_store::Error::from)?)
     }
 
-    /// The server of that name; `None`: the registry of this machine.
+    /// Returns the server of that name; `None` for the registry of this machine.
     pub(crate) fn named(&self, name: &str) -> Result<Option<&Server>, Failure> {
         if name == LOCAL {
             return Ok(None);
@@ -93,7 +93,7 @@ impl Contexts {
 }
 
 impl Server {
-    /// The key in its file.
+    /// Reads the key from its file.
     pub(crate) fn key(&self) -> Result<Option<String>, Failure> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let text = std::fs::read(path)
@@ -111,7 +111,7 @@ impl Server {
     }
 }
 
-/// Whether a context can have that name.
+/// Checks that a context can have that name.
 pub(crate) fn check_name(name: &str) -> Result<(), Failure> {
     let is_good = name.len() <= NAME_LIMIT_BYTES
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())

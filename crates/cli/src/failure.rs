@@ -1,4 +1,4 @@
-//! What the user is told when something goes wrong: what, why, what to do, and which exit code.
+//! Failures of commands: message, causes, hints and exit code.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -15,14 +15,14 @@ use crate::awaited_secrets;
 use crate::moment::relative;
 use crate::render::{visible, visible_lines};
 
-/// What to do about an export that was changed.
+/// Hint for an export that was changed.
 const EXPORT_AGAIN: &str = "export the run again where it was run";
 
-/// A command that did not work.
+/// A failure of a command.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: ErrorCode,
-    /// The code that an agent gave its failure, which errand does not know.
+    /// Code that an agent gave its failure, unknown to errand.
     agents_code: Option<String>,
     message: String,
     causes: Vec<String>,
@@ -32,7 +32,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// A failure with a code and one line.
+    /// Returns a failure with a code and one line.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -45,34 +45,34 @@ impl Failure {
         }
     }
 
-    /// The failure of a run, with the code that its record has.
+    /// Returns the failure of a run, with the code in its record.
     pub(crate) fn of_run(code: &str, message: &str) -> Self {
         let known = code.parse().ok();
         let agents_code = known.is_none().then(|| code.to_owned());
-        // Whatever the agent said: it is one line.
+        // The agent's text is shown on one line.
         let failure = Self::new(known.unwrap_or(ErrorCode::ExitNonzero), visible(message));
         Self { agents_code, ..failure }
     }
 
-    /// Errand itself went wrong.
+    /// Returns an internal failure.
     pub(crate) fn internal(doing: &str, error: &dyn Error) -> Self {
         Self::new(ErrorCode::Internal, doing).because(error)
     }
 
-    /// A file that cannot be used.
+    /// Returns the failure of a file operation.
     pub(crate) fn io(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::new(ErrorCode::of_io(error), format!("cannot {doing} {}", path.display()))
             .because(error)
     }
 
-    /// Nobody reads what is written.
+    /// Returns the failure to write to stdout.
     pub(crate) fn stdout(error: &std::io::Error) -> Self {
         let is_broken_pipe = error.kind() == ErrorKind::BrokenPipe;
         let failure = Self::new(ErrorCode::of_io(error), "cannot write to stdout").because(error);
         Self { is_broken_pipe, ..failure }
     }
 
-    /// Adds an error and its own causes.
+    /// Adds an error and its causes.
     pub(crate) fn because(mut self, error: &dyn Error) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -85,13 +85,13 @@ impl Failure {
         self
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// Sets another exit code than the error's own.
+    /// Overrides the exit code of the error code.
     pub(crate) fn exit_with(mut self, exit_code: u8) -> Self {
         self.exit_code = Some(exit_code);
         self
@@ -105,12 +105,12 @@ impl Failure {
         self.exit_code.unwrap_or_else(|| self.code.exit_code())
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(crate) const fn code(&self) -> ErrorCode {
         self.code
     }
 
-    /// The one line.
+    /// Returns message and causes on one line.
     pub(crate) fn message(&self) -> String {
         let mut text = self.message.clone();
         for cause in &self.causes {
@@ -120,7 +120,7 @@ impl Failure {
         text
     }
 
-    /// All of it, for stderr, without the last line's end.
+    /// Returns the whole text for stderr, without the last newline.
     pub(crate) fn render(&self) -> String {
         let code = self.agents_code.as_deref().unwrap_or(self.code.as_str());
         let mut text = format!("error[{code}]: {}", self.message);
@@ -144,7 +144,7 @@ impl From<Problems> for Failure {
 }
 
 impl Failure {
-    /// Everything that is wrong with agent files.
+    /// Returns the failure with all problems of agent files.
     pub(crate) fn of_files(files: &[Problems]) -> Self {
         let message = files.iter().map(|problems| {
             let count = problems.problems.len() + problems.omitted;
@@ -157,7 +157,7 @@ impl Failure {
     }
 }
 
-/// A limit that holds a run, or that cannot be raised.
+/// Returns the failure for a limit that holds a run, or that cannot be raised.
 fn of_budget(rejection: &Rejection) -> Option<Failure> {
     if let Rejection::BudgetSpent { run_id, limit, used, allowed } = rejection {
         let message = format!(
@@ -178,7 +178,7 @@ fn of_budget(rejection: &Rejection) -> Option<Failure> {
     Some(Failure::new(code, rejection.to_string()).hint(hint))
 }
 
-/// A price table that cannot be used.
+/// Returns the failure for an invalid price table.
 fn price_table(problems: &Problems) -> Failure {
     let count = problems.problems.len() + problems.omitted;
     let noun = if count == 1 { "problem" } else { "problems" };
@@ -294,7 +294,7 @@ fn store_hint(error: &StoreError) -> &'static str {
         StoreError::Unreachable { .. } => {
             "look whether the server runs and is reached from here, and try again"
         }
-        // The code that PostgreSQL gives is the last word of what it says.
+        // PostgreSQL's code is at the end of the message.
         StoreError::Postgres { reason, .. } if reason.ends_with("(3D000)") => {
             "create the database with `createdb`, or mend the name at the end of the URL"
         }
@@ -410,7 +410,7 @@ impl From<EngineError> for Failure {
     }
 }
 
-/// What to do about an agent that another one names.
+/// Returns the hint for an error of an agent that another one names.
 fn member_hint(error: &EngineError) -> &'static str {
     if matches!(error, EngineError::Agents(_)) {
         return "register it with `errand push`, or name its folder by path";
@@ -421,7 +421,7 @@ fn member_hint(error: &EngineError) -> &'static str {
     engine_hint(error)
 }
 
-/// Returns whether a program is that of a virtual environment in the agent's folder.
+/// Returns true if a program is in a virtual environment in the agent's folder.
 fn is_in_venv(program: &str) -> bool {
     !program.starts_with('/') && program.contains("venv/bin/")
 }

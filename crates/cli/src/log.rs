@@ -1,22 +1,22 @@
-//! The log of a server or a worker: on stderr, for people or for programs.
+//! Log of a server or a worker on stderr, for people or for programs.
 
 use errand_api::config::{Log, LogFormat};
 use tracing_subscriber::EnvFilter;
 
-/// Begins to log. What libraries say is only of use when something is wrong with them.
+/// Starts logging. Libraries log warnings only.
 pub(crate) fn begin(log: &Log) {
     let level = &log.level;
     let filter = EnvFilter::try_new(format!(
         "warn,errand={level},errand_gateway={level},errand_engine={level},errand_store={level},errand_agent={level}"
     ));
     let filter = if level == "off" { EnvFilter::try_new("off") } else { filter };
-    // The table of settings has no level that cannot be read.
+    // The table of settings has only valid levels.
     let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false);
-    // A second log in one process is nobody's fault, and is left out.
+    // Fails if logging was started already, which is harmless.
     drop(match log.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),

@@ -46,15 +46,16 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     let context = Context::from_process(cli.root, cli.server, printer.clone())?;
-    // One thread: a helper is small, and a supervised process must be started by a thread that
+    // One thread: a helper stays small, and a supervised process must be started by a thread that
     // lives as long as it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::internal("cannot start the runtime", &error))?;
     runtime.block_on(async {
-        // Whoever reconciles a run holds its lease for a moment, and is woken as its holder by those
-        // who ask something of the run. Unheard, that signal would end the process.
+        // A process that reconciles a run holds its lease for a moment, and clients with requests
+        // for the run wake the holder by SIGUSR1. Without a handler, that signal would end the
+        // process.
         let _woken = signal(SignalKind::user_defined1())
             .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
         commands::run(&context, cli.command).await

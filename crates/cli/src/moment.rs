@@ -1,4 +1,4 @@
-//! Times as people say them.
+//! Times in words.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// "3 minutes": the largest unit alone, as a person would say it.
+/// Formats "3 minutes": the largest unit alone.
 pub(crate) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {
@@ -21,7 +21,7 @@ pub(crate) fn spoken(duration: Duration) -> String {
     if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
 }
 
-/// "in 3 minutes", "5 minutes ago".
+/// Formats "in 3 minutes" or "5 minutes ago".
 pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     if at > now {
         format!("in {}", spoken(at.since(now)))

@@ -1,11 +1,11 @@
-//! The one place that writes to the terminal: data to stdout, all else to stderr.
+//! The only writer to the terminal: data to stdout, all else to stderr.
 
 use std::io::{self, Write as _};
 
 use crate::failure::Failure;
 use crate::render::visible_lines;
 
-/// Writes for people and programs. Cheap to clone.
+/// Writer for people and programs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Printer {}
 
@@ -15,12 +15,12 @@ impl Printer {
         Self {}
     }
 
-    /// One line of data.
+    /// Writes a line of data.
     pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
         self.bytes(format!("{text}\n").as_bytes())
     }
 
-    /// Data, as it is.
+    /// Writes bytes of data.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         stdout
@@ -29,26 +29,26 @@ impl Printer {
             .map_err(|error| Failure::stdout(&error))
     }
 
-    /// One JSON document.
+    /// Writes a JSON document.
     pub(crate) fn json(&self, document: &impl serde::Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(document)
             .map_err(|error| Failure::internal("cannot write JSON", &error))?;
         self.line(&text)
     }
 
-    /// A note for people. Control characters of what agents and others said are shown.
+    /// Writes a note for people. Control characters from agents and other sources are escaped.
     pub(crate) fn note(&self, text: &str) {
         self.stderr(format!("{}\n", visible_lines(text)).as_bytes());
     }
 
-    /// What an agent wrote to its stderr, as it is.
+    /// Writes an agent's stderr, unchanged.
     pub(crate) fn stderr(&self, bytes: &[u8]) {
         let mut stderr = io::stderr().lock();
-        // Nobody can be told that stderr is gone.
+        // A failure to write to stderr cannot be reported.
         drop(stderr.write_all(bytes).and_then(|()| stderr.flush()));
     }
 
-    /// What went wrong, why, and what to do.
+    /// Writes a failure: message, causes and hints.
     pub(crate) fn failure(&self, failure: &Failure) {
         self.note(&failure.render());
     }

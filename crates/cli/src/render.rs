@@ -1,4 +1,4 @@
-//! A run in words and numbers, for people.
+//! Rendering of runs and numbers for people.
 
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
@@ -8,7 +8,7 @@ use errand_model::event::{PauseReason, RunKind, ServiceRestart};
 
 use crate::moment::{relative, spoken};
 
-/// "512 B", "1.5 MiB".
+/// Formats "512 B" or "1.5 MiB".
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let (mut unit, mut whole, mut rest) = (0, bytes, 0);
@@ -23,22 +23,22 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
-/// What `wait` prints and a foreground run exits with.
+/// Returns the exit code that `wait` prints and a foreground run exits with.
 pub(crate) fn exit_code_of(record: &Record) -> u8 {
     match record.status.as_str() {
         "completed" => record.exit_code.map_or(exit_code::SUCCESS, exit_code::of_agent),
         "cancelled" if code_of(record) == Some(ErrorCode::TimeoutQueue) => exit_code::TIMED_OUT,
         "cancelled" => exit_code::STOPPED,
-        // It waits for a person, and for no process.
+        // The run waits for a person, without a process.
         "paused" => exit_code::PARKED,
         _ => {
             let code = code_of(record);
             let is_timeout = matches!(code, Some(ErrorCode::TimeoutRun | ErrorCode::TimeoutStep));
             match (record.exit_code, record.signal) {
                 _ if is_timeout => exit_code::TIMED_OUT,
-                // It is errand that ended it.
+                // Errand ended the run.
                 (None, _) if code == Some(ErrorCode::DiskFull) => exit_code::ERRAND_FAILED,
-                // An agent that exited well and failed all the same: its output was refused.
+                // The agent exited with 0 but failed: its output was refused.
                 (Some(0), _) => exit_code::ERRAND_FAILED,
                 (Some(code), _) => exit_code::of_agent(code),
                 (None, Some(signal)) => exit_code::of_signal(signal),
@@ -48,12 +48,13 @@ pub(crate) fn exit_code_of(record: &Record) -> u8 {
     }
 }
 
-/// The code of what went wrong last.
+/// Returns the code of the last error.
 fn code_of(record: &Record) -> Option<ErrorCode> {
     record.last_error.as_ref().and_then(|error| error.code.parse().ok())
 }
 
-/// "running 3 minutes", "exited (0) 5 minutes ago, over budget", "failed (1) 2 hours ago".
+/// Formats "running 3 minutes", "exited (0) 5 minutes ago, over budget" or "failed (1) 2 hours
+/// ago".
 pub(crate) fn status(record: &Record, now: Timestamp) -> String {
     let status = match &record.coordinator {
         Some(coordinator) if !record.is_terminal() => {
@@ -64,7 +65,7 @@ pub(crate) fn status(record: &Record, now: Timestamp) -> String {
     if record.usage.exceeded.is_empty() { status } else { format!("{status}, over budget") }
 }
 
-/// ", 3/10 children": those that are over, of all that there will be, or are so far.
+/// Formats ", 3/10 children": those that are over, of all that are planned or started.
 fn children(children: &RecordChildren) -> String {
     let all = children.total.unwrap_or(0).max(children.started);
     let waiting = match children.waiting {
@@ -111,7 +112,7 @@ fn standing(record: &Record, now: Timestamp) -> String {
     }
 }
 
-/// "paused, waits for approval of deploy (deadline in 5 minutes)".
+/// Formats "paused, waits for approval of deploy (deadline in 5 minutes)".
 fn paused(record: &Record, now: Timestamp) -> String {
     let held = match record.pause.as_ref().map(|pause| (pause.reason, &pause.secrets)) {
         Some((PauseReason::Operator, _)) => " by an operator",
@@ -142,19 +143,19 @@ fn paused(record: &Record, now: Timestamp) -> String {
     format!("paused{held}, waits for {what}{more}{deadline}")
 }
 
-/// Whether it is a service that a signal ended, and that does not come back before the machine boots or
-/// somebody asks for it.
+/// Returns true for a service that a signal ended, and that does not come back before the machine
+/// boots or a user resumes it.
 fn rests_until_boot(record: &Record) -> bool {
     record.operation.restart == Some(ServiceRestart::OnFailure)
         && record.attempts.last().is_some_and(|attempt| attempt.status == "stopped")
 }
 
-/// Whether an attempt is under way whose process is not there yet.
+/// Returns true if an attempt has started whose process does not exist yet.
 fn is_starting(record: &Record) -> bool {
     record.attempts.last().is_some_and(|attempt| attempt.status == "starting")
 }
 
-/// The trigger in a word or two.
+/// Returns the trigger in a word or two.
 pub(crate) fn trigger(record: &Record) -> String {
     use errand_model::event::TriggerKind;
     if let Some(member) = &record.member {
@@ -172,13 +173,13 @@ pub(crate) fn trigger(record: &Record) -> String {
     }
 }
 
-/// When the next attempt of a run begins whose last one is over.
+/// Returns when the next attempt of a run begins, if the run waits for it.
 fn next_attempt_at(record: &Record) -> Option<Timestamp> {
     let waits = record.status == "pending" && record.attempt > 0 && !is_starting(record);
     record.ready_at_ms.filter(|_| waits)
 }
 
-/// When a service is woken next, or where it listens; when the next attempt of a run begins.
+/// Returns the next wake of a service and its addresses, or the time of a run's next attempt.
 pub(crate) fn next_wake(record: &Record, now: Timestamp) -> String {
     if let Some(at) = next_attempt_at(record).filter(|at| *at > now) {
         return relative(at, now);
@@ -197,7 +198,7 @@ pub(crate) fn next_wake(record: &Record, now: Timestamp) -> String {
     parts.join(", ")
 }
 
-/// `job`, `heartbeat` or `service`.
+/// Returns `job`, `heartbeat` or `service`.
 pub(crate) const fn kind(kind: RunKind) -> &'static str {
     match kind {
         RunKind::Job => "job",
@@ -206,13 +207,13 @@ pub(crate) const fn kind(kind: RunKind) -> &'static str {
     }
 }
 
-/// A text from outside in one line of a table: control characters are shown, long ones cut.
+/// Formats a text for one line of a table: control characters are escaped, long texts cut.
 pub(crate) fn one_line(text: &str) -> String {
     const LIMIT: usize = 40;
     at_most(text, LIMIT)
 }
 
-/// The same, cut after `limit` characters.
+/// Formats a text for one line, cut after `limit` characters.
 pub(crate) fn at_most(text: &str, limit: usize) -> String {
     let mut line: String = text
         .chars()
@@ -225,12 +226,12 @@ pub(crate) fn at_most(text: &str, limit: usize) -> String {
     line
 }
 
-/// Returns a text from outside with its control characters shown, whole and on one line.
+/// Formats a text for one line, control characters escaped, uncut.
 pub(crate) fn visible(text: &str) -> String {
     at_most(text, usize::MAX)
 }
 
-/// The same, with its lines and tabs left as they are.
+/// Escapes control characters except newlines and tabs.
 pub(crate) fn visible_lines(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -243,7 +244,8 @@ pub(crate) fn visible_lines(text: &str) -> String {
     shown
 }
 
-/// Millionths of a US dollar as dollars: at least two decimals, and all that say something.
+/// Formats millionths of a US dollar as dollars: two decimals, and further ones as far as they are
+/// not 0.
 pub(crate) fn money(micro_usd: u64) -> String {
     let (dollars, rest) = (micro_usd / 1_000_000, micro_usd % 1_000_000);
     let decimals = format!("{rest:06}");
@@ -251,7 +253,7 @@ pub(crate) fn money(micro_usd: u64) -> String {
     format!("{dollars}.{first}{}", more.trim_end_matches('0'))
 }
 
-/// A table as lines without blanks at their ends, two blanks between columns.
+/// Renders a table as lines without trailing blanks, two blanks between columns.
 pub(crate) fn lines(table: &mut comfy_table::Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -1,4 +1,4 @@
-//! Where data goes that may be large: a file, or stdout.
+//! Destination of data that may be large: a file, or stdout.
 
 use std::fs::File;
 use std::io::{self, Stdout, Write};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// An open file or stdout.
+/// An open file, or stdout.
 #[derive(Debug)]
 pub(crate) enum Target {
-    /// What reads the program's output.
+    /// Standard output.
     Stdout(Stdout),
-    /// A file under that name.
+    /// A file and its path.
     File(File, PathBuf),
 }
 
@@ -23,7 +23,7 @@ impl Target {
         Ok(Self::File(file, path.to_owned()))
     }
 
-    /// What is told when it cannot be written.
+    /// Returns the failure to write to it.
     pub(crate) fn unwritten(&self, error: &io::Error) -> Failure {
         match self {
             Self::Stdout(_) => Failure::stdout(error),

@@ -10,23 +10,23 @@ use errand_store::{ForeignFile, ForeignReason, Registry};
 
 use crate::failure::Failure;
 
-/// The file in the user's configuration folder: a folder a line.
+/// Name of the file in the user's configuration folder: a folder per line.
 pub(crate) const FILE_NAME: &str = "safe_registries";
-/// The environment variable that adds to the file: folders with `:` between them.
+/// Environment variable that adds to the file: folders separated by `:`.
 pub(crate) const VARIABLE: &str = "ERRAND_SAFE_REGISTRIES";
 /// The word that trusts every registry.
 const ALL: &str = "*";
-/// A longer file is not one that `errand registry trust` wrote.
+/// Longest file that is read.
 const LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// Folders whose registries are trusted, whoever they belong to.
+/// Folders whose registries are trusted, even if other users can write them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TrustedFolders {
     folders: Vec<PathBuf>,
 }
 
 impl TrustedFolders {
-    /// Reads the file at `path`; empty without one. A file of another user is not believed.
+    /// Reads the file at `path`; empty without one. A file of another user is ignored.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         use std::io::Read as _;
         let failed = |error| Failure::io("read", path, &error);
@@ -46,13 +46,14 @@ impl TrustedFolders {
         Ok(Self { folders: folders.map(PathBuf::from).collect() })
     }
 
-    /// Adds what the environment names.
+    /// Adds the folders that the environment names.
     pub(crate) fn and(mut self, named: Option<&std::ffi::OsStr>) -> Self {
         self.folders.extend(named.map(std::env::split_paths).into_iter().flatten());
         self
     }
 
-    /// Returns whether the registry is trusted: it, or the folder that holds it, is named.
+    /// Returns true if the registry is trusted: its folder, or the folder that contains it, is
+    /// listed.
     pub(crate) fn contains(&self, registry: &Registry) -> bool {
         let root = real(registry.root());
         let holder = root.parent().unwrap_or(&root);
@@ -62,7 +63,7 @@ impl TrustedFolders {
         })
     }
 
-    /// Adds a folder; returns whether it was new.
+    /// Adds a folder; returns true if it was new.
     pub(crate) fn add(&mut self, folder: PathBuf) -> bool {
         let is_new = !self.folders.contains(&folder);
         if is_new {
@@ -71,14 +72,14 @@ impl TrustedFolders {
         is_new
     }
 
-    /// Removes a folder; returns whether it was there.
+    /// Removes a folder; returns true if it was listed.
     pub(crate) fn remove(&mut self, folder: &Path) -> bool {
         let before = self.folders.len();
         self.folders.retain(|known| known != folder);
         self.folders.len() < before
     }
 
-    /// The folders, in the order in which they were added.
+    /// Returns the folders, in the order in which they were added.
     pub(crate) fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
@@ -97,7 +98,7 @@ impl TrustedFolders {
     }
 }
 
-/// Returns the refusal of a registry that another user can have written.
+/// Returns the refusal of a registry that another user could have written.
 pub(crate) fn refusal(foreign: &ForeignFile, registry: &Registry) -> Failure {
     let root = registry.root();
     let holder = root.parent().unwrap_or(root).display();
@@ -112,7 +113,7 @@ pub(crate) fn refusal(foreign: &ForeignFile, registry: &Registry) -> Failure {
         .hint(format!("`errand --root {} …` only reads it", root.display()))
 }
 
-/// The path without links; as it is where it leads nowhere.
+/// Resolves links in a path; returns a path that does not exist unchanged.
 pub(crate) fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,14 +1,14 @@
-//! The user of this process, by a name that records can hold.
+//! Name of the user of this process, for records.
 
 use crate::context::Context;
 
-/// Where the system has the names of its users.
+/// File with the names of users.
 const PASSWD: &str = "/etc/passwd";
-/// Longer files of users are not read: a directory service has the names, and not that file.
+/// Longest such file that is read: on a machine with more users a directory service has the names.
 const PASSWD_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Returns who asks, for the record: `$USER`, or else the name that the system has for the user of this
-/// process, or else `uid` and a number, which is always known.
+/// Returns the name of the user for the record: `$USER`, or else the system's name for the user of
+/// this process, or else `uid` and the number, which is always known.
 pub(crate) fn user(context: &Context) -> String {
     let named = context.variable("USER").or_else(|| context.variable("LOGNAME"));
     if let Some(name) = named.and_then(|name| name.to_str()).filter(|name| is_name(name)) {
@@ -21,19 +21,19 @@ pub(crate) fn user(context: &Context) -> String {
     known.unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// The name of a user in the text of a file such as `/etc/passwd`.
+/// Returns the name of a user in the text of a file such as `/etc/passwd`.
 fn name_of(passwd: &str, uid: u32) -> Option<String> {
     let uid = uid.to_string();
     let name = |line: &str| {
         let mut fields = line.split(':');
         let name = fields.next().filter(|name| is_name(name))?;
-        // The second field is the password, or stands for it.
+        // The second field is the password or a placeholder.
         (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
     };
     passwd.lines().find_map(name)
 }
 
-/// Whether a text can stand for somebody in a line.
+/// Returns true if a text can name a user on one line.
 fn is_name(text: &str) -> bool {
     !text.trim().is_empty() && !text.contains(char::is_control)
 }

@@ -1,9 +1,9 @@
-//! JSON values as YAML 1.2, which contains JSON: strings are always quoted, so that none is ever
-//! taken for something else.
+//! JSON values as YAML 1.2, which contains JSON. Strings are always quoted, so that none can be
+//! read as another type.
 
 use serde_json::Value;
 
-/// A document with a final line's end.
+/// Returns a document with a final newline.
 pub(crate) fn document(value: &Value) -> String {
     let mut text = String::new();
     block(&mut text, value, 0);
@@ -62,7 +62,7 @@ fn indent(text: &mut String, depth: usize) {
     }
 }
 
-/// A plain key where nothing can be misread.
+/// Returns a key, plain if it cannot be misread.
 fn key(name: &str) -> String {
     let is_plain = name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')

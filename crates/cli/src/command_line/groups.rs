@@ -1,8 +1,8 @@
-//! The list of commands in groups, as `errand --help` shows it.
+//! Groups of commands in `errand --help`.
 
 use std::fmt::Write as _;
 
-/// Groups of commands by what people come to do. A command in no group is listed under "More".
+/// Groups of commands by purpose. A command in no group is listed under "More".
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run agents", &["run", "serve", "wake", "stop", "wait", "restart", "pause", "resume"]),
     (

@@ -1,4 +1,4 @@
-//! Words that people type out of habit from other programs, and errand's commands for them.
+//! Words that users know from other programs, and errand's commands for them.
 
 use clap::CommandFactory as _;
 use errand_api::agent_file::closest;
@@ -6,7 +6,7 @@ use errand_api::error_code::ErrorCode;
 
 use crate::args::Cli;
 
-/// Words of other programs with what to do here instead.
+/// Words of other programs, each with advice.
 const HABITS: [(&str, &str); 32] = [
     ("attach", "`errand logs -f RUN` follows what a run prints; nothing can be typed into it"),
     ("cancel", "`errand stop RUN` ends a run"),

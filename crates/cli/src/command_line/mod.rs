@@ -1,4 +1,4 @@
-//! From the words of the command line to a command, and the texts for words that are none.
+//! Parsing of the command line, and the messages for words that are no command.
 
 mod groups;
 mod habits;
@@ -16,7 +16,7 @@ use crate::args::Cli;
 
 pub(crate) use groups::grouped;
 
-/// Commands with subcommands whose bare name lists what there is.
+/// Commands whose bare name runs their subcommand `ls`.
 const LISTED_BY_NAME: [&str; 7] =
     ["agents", "approvals", "callbacks", "dlq", "hooks", "schedules", "sessions"];
 
@@ -55,7 +55,7 @@ fn report(error: &clap::Error) -> ExitCode {
         Some(name) => habits::refusal(&name),
         None => with_code(&rendered.to_string()),
     };
-    // The process ends whether or not the terminal is still there.
+    // The process ends in any case, even if the terminal is gone.
     drop(io::stderr().write_all(text.as_bytes()));
     ExitCode::from(exit_code::USAGE)
 }
@@ -64,7 +64,7 @@ fn report(error: &clap::Error) -> ExitCode {
 fn print(is_terminal: bool, rendered: &clap::builder::StyledStr, mut to: impl io::Write) {
     let is_coloured = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let text = if is_coloured { rendered.ansi().to_string() } else { rendered.to_string() };
-    // The process ends whether or not the reader is still there.
+    // The process ends in any case, even if the reader is gone.
     drop(to.write_all(grouped(&text).as_bytes()));
 }
 

@@ -1,4 +1,4 @@
-//! The one file: which it is, and what it says.
+//! The configuration file: its path and its content.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,18 +9,18 @@ use errand_api::error_code::ErrorCode;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// Larger files are not read: the configuration is written by hand.
+/// Largest configuration file: it is written by hand.
 const LIMIT_BYTES: u64 = 1024 * 1024;
 
-/// A file that was read.
+/// A configuration file that was read.
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) path: PathBuf,
     pub(super) given: BTreeMap<&'static str, Given>,
 }
 
-/// The file that is typed, or that the environment names, or else the one beside the registry's
-/// folder, if there is one.
+/// Reads the file named on the command line or in the environment, or else the one beside the
+/// registry's folder, if it exists.
 pub(super) fn read(context: &Context, typed: Option<&Path>) -> Result<Option<Read>, Failure> {
     let named =
         typed.map(Path::to_owned).or_else(|| context.variable("ERRAND_CONFIG").map(PathBuf::from));
@@ -53,7 +53,7 @@ pub(super) fn read(context: &Context, typed: Option<&Path>) -> Result<Option<Rea
 fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
-    // One byte more than is allowed: the parser says that it is too much.
+    // A byte beyond the limit makes the parser report it.
     std::fs::File::open(path)?.take(LIMIT_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! The flags of all settings, made from their table.
+//! Flags of all settings, generated from their table.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,18 +6,18 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use errand_api::config::{FILE_NAME, Kind, SETTINGS, Setting};
 
-/// What was typed, by the names of the settings. `WORKER`: only what a worker has.
+/// Values of flags, by the names of the settings. `WORKER` restricts them to a worker's settings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flags<const WORKER: bool> {
-    /// `--config`.
+    /// Value of `--config`.
     pub(crate) file: Option<PathBuf>,
-    /// Several for what may be repeated.
+    /// Several values for a flag that may be repeated.
     pub(crate) typed: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// The flags of a server with its worker.
+/// Flags of a server with its worker.
 pub(crate) type ServerFlags = Flags<false>;
-/// The flags of a worker.
+/// Flags of a worker.
 pub(crate) type WorkerFlags = Flags<true>;
 
 const FILE: &str = "config";
@@ -40,7 +40,7 @@ impl<const WORKER: bool> Args for Flags<WORKER> {
                  [env: ERRAND_CONFIG]"
             ));
         flagged(WORKER).fold(command.arg(file), |command, (setting, flag)| {
-            // The name that a worker's own name had first.
+            // An older name of the flag for a worker's name.
             let alias = (setting.path == "worker_name").then_some("name");
             command.arg(
                 Arg::new(setting.path)
@@ -79,7 +79,7 @@ impl<const WORKER: bool> FromArgMatches for Flags<WORKER> {
     }
 }
 
-/// Whether the flag may be given several times, one item each.
+/// Returns true if the flag may be given several times, one item each.
 pub(super) const fn is_repeated(kind: Kind) -> bool {
     matches!(kind, Kind::Texts | Kind::Paths | Kind::Words)
 }

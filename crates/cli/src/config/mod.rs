@@ -1,5 +1,5 @@
-//! How a server and a worker are configured: flags before environment variables before one file
-//! before what is in force if nobody says anything.
+//! Configuration of servers and workers: flags win over environment variables, these over the file,
+//! and that over the defaults.
 
 mod file;
 mod flags;

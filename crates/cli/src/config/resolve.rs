@@ -1,4 +1,4 @@
-//! Which source wins, setting by setting.
+//! Choice of the source of each setting.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,35 +11,35 @@ use super::flags::{Flags, is_repeated};
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// The setting with the largest output of a run.
+/// Path of the setting with the largest output of a run.
 const OUTPUT_LIMIT: &str = "limits.output";
 
-/// Where a value comes from.
+/// Source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// That flag.
+    /// A flag.
     Flag(&'static str),
-    /// That environment variable.
+    /// An environment variable.
     Variable(&'static str),
-    /// That line of the file.
+    /// A line of the file.
     File(usize),
-    /// Nobody said anything.
+    /// The default.
     Default,
 }
 
-/// A setting and what is in force of it.
+/// A setting with its value in force.
 #[derive(Clone, Debug)]
 pub(crate) struct InForce {
     pub(crate) setting: &'static Setting,
-    /// `None`: nothing.
+    /// `None` for no value.
     pub(crate) value: Option<Value>,
     pub(crate) source: Source,
 }
 
-/// All settings.
+/// All settings with their values in force.
 #[derive(Debug)]
 pub(crate) struct Configuration {
-    /// The file that was read.
+    /// Path of the file that was read.
     pub(crate) file: Option<PathBuf>,
     /// In the order of the table.
     pub(crate) in_force: Vec<InForce>,
@@ -66,7 +66,7 @@ impl Configuration {
         Ok(Self { file, in_force })
     }
 
-    /// What it comes down to.
+    /// Returns the typed settings.
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
         Settings::of(|path| self.value(path)).map_err(|error| match error {
             Contradiction::HalfTls => Failure::new(ErrorCode::TlsInvalid, error.to_string())
@@ -74,16 +74,16 @@ impl Configuration {
         })
     }
 
-    /// What is in force of a setting.
+    /// Returns the value of a setting.
     fn value(&self, path: &str) -> Option<&Value> {
         self.in_force.iter().find(|it| it.setting.path == path)?.value.as_ref()
     }
 }
 
-/// The largest output of a run, for commands that carry out runs and have no flag for it: what the
-/// environment says, or else the file.
+/// Returns the largest output of a run for commands that run agents but have no flag for it: from
+/// the environment, or else from the file.
 ///
-/// A file that cannot be read says nothing here: `errand up` and `errand config check` refuse it, and
+/// A file that cannot be read is ignored here: `errand up` and `errand config check` refuse it, and
 /// a run that has begun does not depend on it.
 pub(crate) fn output_limit(context: &Context) -> Result<u64, Failure> {
     let Some(setting) = errand_api::config::setting(OUTPUT_LIMIT) else { return Ok(u64::MAX) };
@@ -98,7 +98,7 @@ pub(crate) fn output_limit(context: &Context) -> Result<u64, Failure> {
     }
 }
 
-/// One setting: the first of its sources that says something.
+/// Returns the value of one setting from the first source that has it.
 fn one(
     context: &Context,
     setting: &'static Setting,
@@ -127,7 +127,7 @@ fn one(
     Ok((default, Source::Default))
 }
 
-/// What a flag says, item by item where it may be repeated.
+/// Parses the values of a flag, item by item if it may be repeated.
 fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
     let last = typed.last().map(String::as_str).unwrap_or_default();
     if !is_repeated(kind) {
@@ -148,7 +148,7 @@ fn typed_value(kind: Kind, typed: &[String]) -> Result<Value, String> {
     pairs.collect::<Result<_, _>>().map(Value::Words)
 }
 
-/// Paths as they are meant where they stand.
+/// Resolves paths relative to the folder of their source.
 fn at_home(value: Value, kind: Kind, folder: &Path) -> Value {
     let joined = |path: &String| folder.join(path).display().to_string();
     match value {

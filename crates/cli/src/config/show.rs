@@ -1,4 +1,4 @@
-//! The configuration as people and programs see it: what is in force, and where it comes from.
+//! Rendering of the configuration: values in force, with their sources.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::resolve::{Configuration, InForce, Source};
 
-/// What stands for what nobody should see.
+/// Replacement of a secret.
 const MASK: &str = "***";
 /// Units of sizes, the largest first.
 const SIZES: &[(&str, u64)] = &[("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)];
@@ -15,7 +15,7 @@ const SIZES: &[(&str, u64)] = &[("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10
 const LENGTHS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
 
 impl Configuration {
-    /// Everything as JSON, secrets masked.
+    /// Returns everything as JSON, secrets masked.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         let settings: Vec<_> = self
             .in_force
@@ -38,7 +38,7 @@ impl Configuration {
 }
 
 impl InForce {
-    /// The value as it would be typed, secrets masked; `-` for none.
+    /// Returns the value as it would be typed, secrets masked; `-` for none.
     pub(crate) fn shown(&self) -> String {
         let Some(value) = &self.value else { return "-".to_owned() };
         match masked(self, value) {
@@ -68,7 +68,7 @@ impl InForce {
         }
     }
 
-    /// Where it comes from, in a word or two.
+    /// Returns the source in a word or two.
     pub(crate) fn from(&self, file: Option<&Path>) -> String {
         match self.source {
             Source::Flag(flag) => format!("--{flag}"),
@@ -82,7 +82,7 @@ impl InForce {
     }
 }
 
-/// The largest unit that leaves nothing over.
+/// Formats a number in the largest unit that divides it.
 fn in_units(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
     let fits = |(_, size): &&(&str, u64)| number > 0 && number.is_multiple_of(*size);
     match units.iter().find(fits) {
@@ -104,8 +104,8 @@ fn masked(it: &InForce, value: &Value) -> Value {
     }
 }
 
-/// An address without what stands between its user and its host, and without its parameters.
-/// Whatever is no such address is masked whole.
+/// Masks the password and the parameters of an address. Any text that is no such address is masked
+/// whole.
 pub(crate) fn without_password(address: &str) -> String {
     let Some((scheme, rest)) = address.split_once("://") else { return MASK.to_owned() };
     let (rest, parameters) = match rest.split_once('?') {
