@@ -1,4 +1,4 @@
-//! A new run that does again what another did.
+//! Admission of runs that repeat another run.
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::admit::Submission;
@@ -10,7 +10,7 @@ use crate::auth::Caller;
 use crate::refusal::Refusal;
 use crate::submit::{Submitted, admit, check};
 
-/// The agent that a request names for a run that does another one again.
+/// Parses the agent choice of a request that repeats a run.
 pub(crate) fn choice(
     version: Option<String>,
     latest: Option<bool>,
@@ -26,8 +26,8 @@ pub(crate) fn choice(
     }
 }
 
-/// Queues it. A run that no worker was to claim (one of the command line) leads to one that a worker
-/// claims.
+/// Queues the new run, claimable by any worker even if the original was not (a run of the command
+/// line).
 pub(crate) async fn start(
     gateway: &Gateway,
     caller: &Caller,
@@ -36,7 +36,7 @@ pub(crate) async fn start(
     submission.wishes.by = Some(caller.name());
     submission.wishes.detached = true;
     let placement = submission.wishes.placement.take();
-    // What was to be begun late is begun again at once.
+    // The delayed start of the original does not apply to its repetition.
     let placement = placement.map(|placement| Placement { not_before: None, ..placement });
     submission.wishes.placement = Some(placement.unwrap_or_default());
     check(gateway, &submission)?;

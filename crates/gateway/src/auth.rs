@@ -1,4 +1,4 @@
-//! Who calls, and what that caller may do.
+//! Authentication of callers, and their permissions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,34 +20,34 @@ use crate::door::Whose;
 use crate::refusal::Refusal;
 use crate::server::Peer;
 
-/// Who calls.
+/// An authenticated caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Whose runs and agents are meant; `None`: the default namespace's.
+    /// Namespace of the runs and agents that the caller sees; `None`: the default one.
     pub(crate) namespace: Option<String>,
-    /// What may be done.
+    /// Scopes of the key.
     pub(crate) scopes: Vec<Scope>,
-    /// The public part of the key; `None` where no key is asked for.
+    /// Public part of the key; `None`: the server requires no key.
     pub(crate) key_id: Option<String>,
-    /// What the key is called.
+    /// Name of the key.
     pub(crate) key_name: Option<String>,
-    /// Where the request comes from, where that is known.
+    /// Address of the client, if known.
     pub(crate) peer: Option<SocketAddr>,
 }
 
 impl Caller {
-    /// Whoever reaches a gateway that asks for no key.
+    /// Returns the caller of a gateway that requires no key.
     pub(crate) fn anyone() -> Self {
         let scopes = Scope::ALL.to_vec();
         Self { namespace: None, scopes, key_id: None, key_name: None, peer: None }
     }
 
-    /// The namespace as it is kept.
+    /// Returns the namespace as the store has it.
     pub(crate) fn namespace(&self) -> Option<&str> {
         self.namespace.as_deref()
     }
 
-    /// How events name whoever did something.
+    /// Returns the caller's name for events.
     pub(crate) fn name(&self) -> String {
         match (self.key(), &self.key_name) {
             (None, _) => "api".to_owned(),
@@ -56,13 +56,13 @@ impl Caller {
         }
     }
 
-    /// How events name the key that was used.
+    /// Returns the key's name for events.
     fn key(&self) -> Option<String> {
         self.key_id.as_ref().map(|key| format!("key:{key}"))
     }
 
-    /// How events name somebody who calls themselves `given`, beside the key that was used, which
-    /// cannot be made up.
+    /// Returns the name for events of a person who calls themselves `given`, with the key that was
+    /// used, which cannot be forged.
     pub(crate) fn name_beside(&self, given: &str) -> String {
         let given = one_line(given);
         match (self.key(), &self.key_name) {
@@ -72,7 +72,7 @@ impl Caller {
         }
     }
 
-    /// How the audit log names whoever did something.
+    /// Returns the caller as an actor for the audit log.
     pub(crate) fn actor(&self) -> Actor {
         Actor {
             key: self.key_id.clone(),
@@ -81,7 +81,7 @@ impl Caller {
         }
     }
 
-    /// Refuses a caller whose key does not allow what is asked.
+    /// Refuses a caller whose key lacks a scope.
     ///
     /// # Errors
     ///
@@ -94,8 +94,7 @@ impl Caller {
         Err(Refusal::new(ErrorCode::ScopeMissing, detail))
     }
 
-    /// Refuses a caller of another namespace than the default one, where something concerns the
-    /// whole server.
+    /// Refuses a caller outside of the default namespace for an operation on the whole server.
     ///
     /// # Errors
     ///
@@ -108,7 +107,7 @@ impl Caller {
         Err(Refusal::new(ErrorCode::ScopeMissing, detail))
     }
 
-    /// A session of the caller's namespace, as it is kept.
+    /// Returns the stored name of a session of the caller's namespace.
     ///
     /// # Errors
     ///
@@ -122,20 +121,20 @@ impl Caller {
     }
 }
 
-/// A name in one line, so that nobody can make it look like two.
+/// Replaces control characters, so that a name cannot look like two lines.
 fn one_line(name: &str) -> String {
     name.replace(char::is_control, " ")
 }
 
-/// The route that a request is for; among the extensions of request and answer.
+/// Route of a request; stored in the extensions of request and response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked(pub(crate) &'static Route);
 
-/// The public part of the key that a request has; among the answer's extensions.
+/// Public part of the key of a request; stored in the extensions of the response.
 #[derive(Clone, Debug)]
 pub(crate) struct Known(pub(crate) String);
 
-/// Lets through who may, and says who it is.
+/// Middleware that authenticates the caller, and refuses a request without the route's scope.
 pub(crate) async fn guard(
     State((gateway, route)): State<(Gateway, &'static Route)>,
     mut request: Request,
@@ -168,11 +167,11 @@ pub(crate) async fn guard(
     response
 }
 
-/// Who sent a request with these headers. Whoever asks too often is refused.
+/// Identifies the sender of a request by its headers, and applies the rate limit.
 ///
 /// # Errors
 ///
-/// `key_missing`, `key_invalid`, `key_expired`, `rate_limited`, or what the registry says.
+/// `key_missing`, `key_invalid`, `key_expired`, `rate_limited`, or errors of the registry.
 pub(crate) async fn identify(
     gateway: &Gateway,
     headers: &HeaderMap,
@@ -200,7 +199,7 @@ async fn recognise(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Ref
             Err(error) => Err(error.into()),
         };
     };
-    // Whoever shows a key is checked, also where none is asked for.
+    // A given key is checked even if none is required.
     let text = given.to_str().ok().and_then(bearer);
     let Some(text) = text else {
         return Err(unauthorised(ErrorCode::KeyInvalid, "write Authorization: Bearer errand_…"));
@@ -225,7 +224,7 @@ async fn recognise(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Ref
     })
 }
 
-/// What follows `Bearer`, in whatever case that is written.
+/// Returns the token after `Bearer`, which is matched regardless of case.
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
@@ -248,7 +247,7 @@ impl FromRequestParts<Gateway> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Refusal> {
         let caller = parts.extensions.get::<Self>().cloned();
-        // Only where a route that is open to anyone asks who calls.
+        // Missing only if a public route asks for the caller.
         caller.ok_or_else(|| Refusal::new(ErrorCode::KeyMissing, "nobody said who calls"))
     }
 }

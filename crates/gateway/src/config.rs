@@ -1,4 +1,4 @@
-//! What a gateway is told.
+//! Configuration of a gateway.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,59 +8,59 @@ use errand_api::agent_file::{MalformedAddress, parse_address};
 use errand_api::config::{Otlp, Settings, Tls};
 use errand_engine::outbox::AddressRule;
 
-/// The largest body that is read, unless it is an agent's folder.
+/// Size limit of a body, except for an agent's folder.
 const BODY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
-/// How often a stream on which nothing happens says that it is alive: sooner than proxies give up.
+/// Interval of heartbeats on an idle stream: shorter than timeouts of proxies.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// The largest agent's folder that is read.
+/// Size limit of an agent's folder.
 const ARCHIVE_LIMIT_BYTES: usize = 256 * 1024 * 1024;
-/// The largest head of a request.
+/// Size limit of a request's head.
 const HEAD_LIMIT_BYTES: usize = 32 * 1024;
-/// How long a client may take to send it.
+/// Time limit for receiving a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Connections that are open at once; further ones wait in the system's queue.
+/// Connections that are open at once; further ones wait in the operating system's queue.
 const CONNECTIONS: usize = 4_096;
-/// Requests that one client may make, over time.
+/// Sustained rate of requests of one client.
 const REQUESTS_PER_SECOND: u32 = 5_000;
 
-/// What a gateway is told.
+/// Configuration of a gateway.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; port 0 picks one.
+    /// Address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
-    /// Folders whose agents' folders are registered, at start and when they change.
+    /// Folders with agents' folders, which are registered at start and whenever they change.
     pub agents: Vec<PathBuf>,
-    /// Whether workers of other machines may carry runs out: what programs and secrets there are,
-    /// is not known here then.
+    /// True if workers on other machines may execute runs, so that this process cannot check their
+    /// programs and secrets.
     pub workers_elsewhere: bool,
-    /// The largest body that is read.
+    /// Size limit of a body.
     pub body_limit_bytes: usize,
-    /// The largest agent's folder that is read.
+    /// Size limit of an agent's folder.
     pub archive_limit_bytes: usize,
-    /// How often a stream on which nothing happens says that it is alive.
+    /// Interval of heartbeats on an idle stream.
     pub heartbeat: Duration,
-    /// The largest head of a request.
+    /// Size limit of a request's head.
     pub head_limit_bytes: usize,
-    /// How long a client may take to send the head of a request.
+    /// Time limit for receiving a request's head.
     pub head_timeout: Duration,
     /// Connections that are open at once.
     pub connections: usize,
-    /// Requests of one key, or of one address without a key, over time.
+    /// Sustained rate of requests of one key, or of one address without a key.
     pub requests_per_second: u32,
-    /// Requests of one key, or of one address without a key, at once.
+    /// Burst of requests of one key, or of one address without a key.
     pub burst: u32,
-    /// With what the server proves who it is; `None`: it does not.
+    /// Certificate of the server; `None`: plain HTTP.
     pub tls: Option<Tls>,
-    /// Where reports of runs may go beyond public addresses.
+    /// Addresses that reports of runs may go to besides public ones.
     pub allow_callbacks: Vec<AddressRule>,
-    /// How long runs are kept that are over; `None`: until somebody removes them.
+    /// Retention of terminal runs; `None`: until they are removed.
     pub retention: Option<Duration>,
-    /// Where traces go; `None`: nowhere.
+    /// Collector of traces; `None`: no traces are sent.
     pub otlp: Option<Otlp>,
 }
 
 impl Config {
-    /// Everything as it is unless said.
+    /// Returns the default configuration.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
@@ -81,11 +81,11 @@ impl Config {
         }
     }
 
-    /// As a server's settings say.
+    /// Converts a server's settings.
     ///
     /// # Errors
     ///
-    /// `listen_address_invalid`, with what is wrong.
+    /// [`MalformedAddress`] (code `listen_address_invalid`).
     pub fn of(settings: &Settings) -> Result<Self, MalformedAddress> {
         let limits = settings.limits;
         let bytes = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

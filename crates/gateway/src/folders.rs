@@ -1,8 +1,8 @@
-//! Folders whose agents are registered: at start, and when they change.
+//! Registration of agents from folders: at start, and whenever the folders change.
 //!
-//! A folder is looked at by what the file system says of its files; only one in which something
-//! changed is read, and its content decides. Whoever edits a folder means the version that it names:
-//! that is replaced. Deliberately absent: forgetting an agent whose folder is gone.
+//! A folder is checked by the metadata of its files; only a changed one is read, and its content
+//! decides. An edited folder replaces the version that it names. Deliberately absent: removal of an
+//! agent whose folder is gone.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,28 +19,28 @@ use tokio::task::spawn_blocking;
 
 use crate::Gateway;
 
-/// How often folders are looked at.
+/// Interval of checks.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Files of one agent that are looked at; more than a parcel may have.
+/// Files of one agent that are checked; more than a parcel may have.
 const FILES_LIMIT: usize = 20_000;
 
-/// What is known of folders.
+/// State of the watched folders.
 #[derive(Debug, Default)]
 pub(crate) struct Folders {
     seen: HashMap<PathBuf, Seen>,
 }
 
-/// A folder as it was seen.
+/// State of a folder at the last check.
 #[derive(Clone, Debug, Default)]
 struct Seen {
     looks: u64,
-    /// The folders of agents that its agent names by path.
+    /// Folders of agents that its agent refers to by path.
     named: Vec<PathBuf>,
 }
 
 impl Folders {
-    /// Registers what is new or changed. What is wrong with an agent is logged once, and the others
-    /// are registered all the same.
+    /// Registers new and changed agents. An invalid agent is logged once; the others are registered
+    /// nevertheless.
     pub(crate) async fn look(&mut self, gateway: &Gateway) {
         let (roots, seen) = (gateway.config().agents.clone(), std::mem::take(&mut self.seen));
         let looked = spawn_blocking(move || changed(&roots, seen)).await;
@@ -61,7 +61,7 @@ impl Folders {
         }
     }
 
-    /// Looks again and again, until dropped.
+    /// Checks the folders repeatedly, until dropped.
     pub(crate) async fn watch(mut self, gateway: Gateway) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -70,10 +70,10 @@ impl Folders {
     }
 }
 
-/// An agent's folder in which something changed, and its agent.
+/// A changed folder of an agent, and the agent's plan.
 type Changed = (PathBuf, Result<Plan, agents::Error>);
 
-/// The folders as they are now, and those that are not as they were seen.
+/// Returns the present state of the folders, and the changed ones.
 fn changed(
     roots: &[PathBuf],
     mut seen: HashMap<PathBuf, Seen>,
@@ -91,7 +91,7 @@ fn changed(
             let members: Vec<PathBuf> =
                 plan.iter().map(|member| member.source().folder.clone()).collect();
             if members != named {
-                // How those looked before they were read, nobody knows: once more.
+                // Their state before they were read is not known: check them again.
                 (named, look) = (members, 0);
             }
             changed.push((folder.clone(), checked));
@@ -101,7 +101,7 @@ fn changed(
     (now, changed)
 }
 
-/// The agents' folders directly below `root`, by name; or `root` itself, if it is one.
+/// Lists the agents' folders directly below `root`, by name; or `root` itself, if it is one.
 fn agent_folders(root: &Path) -> Vec<PathBuf> {
     if root.join(FILE_NAME).is_file() {
         return vec![root.to_owned()];
@@ -116,7 +116,8 @@ fn agent_folders(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// A number that changes when a file of the folder does, or one of the folders that its agent names.
+/// Returns a hash that changes with the files of the folder, and of the folders that its agent
+/// refers to.
 fn looks(folder: &Path, named: &[PathBuf]) -> u64 {
     let mut hasher = DefaultHasher::new();
     let mut folders: Vec<PathBuf> = named.iter().cloned().chain([folder.to_owned()]).collect();
@@ -144,7 +145,7 @@ fn looks(folder: &Path, named: &[PathBuf]) -> u64 {
     hasher.finish()
 }
 
-/// Registers an agent; its name, unless it was registered already.
+/// Registers an agent. Returns its name, or `None` if it was registered already.
 async fn register(
     gateway: &Gateway,
     folder: &Path,

@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! State shared by all handlers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ struct Inner {
 }
 
 impl Gateway {
-    /// Puts the parts together. To be served by [`crate::Bound::serve`]. Whether keys are asked for
-    /// is the lock's to say.
+    /// Creates a gateway, to be served by [`crate::Bound::serve`]. The lock says whether keys are
+    /// required.
     pub fn new(engine: Engine, config: Config, lock: Lock) -> Self {
         let (mut bodies, mut queries) = (HashMap::new(), HashMap::new());
         for route in routes::all() {
@@ -74,52 +74,52 @@ impl Gateway {
         }
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
     }
 
-    /// What it was told.
+    /// Returns the configuration.
     pub(crate) fn config(&self) -> &Config {
         &self.inner.config
     }
 
-    /// Who tells of changes of runs.
+    /// Returns the hub that wakes followers of runs.
     pub(crate) fn hub(&self) -> &Hub {
         &self.inner.hub
     }
 
-    /// What watched runs tell.
+    /// Returns the live feeds.
     pub(crate) fn feeds(&self) -> &Feeds {
         &self.inner.feeds
     }
 
-    /// What checks the JSON that a route takes.
+    /// Returns the validator of a route's JSON body.
     pub(crate) fn body_of(&self, route: &str) -> Option<&Checked> {
         self.inner.bodies.get(route)
     }
 
-    /// What checks the query of a route.
+    /// Returns the validator of a route's query.
     pub(crate) fn query_of(&self, route: &str) -> Option<&Checked> {
         self.inner.queries.get(route)
     }
 
-    /// The `OpenAPI` document.
+    /// Returns the `OpenAPI` document.
     pub(crate) fn openapi(&self) -> &Value {
         &self.inner.openapi
     }
 
-    /// Whether keys are asked for.
+    /// Returns the lock.
     pub(crate) fn lock(&self) -> &Lock {
         &self.inner.lock
     }
 
-    /// Where reports of runs may go. Loopback is among them where no key is asked for and nobody
-    /// else reaches the server: in development.
+    /// Returns the addresses that reports of runs may go to. Loopback is included if the server is
+    /// open and listens on loopback only, as in development.
     ///
     /// # Errors
     ///
-    /// If it cannot be known whether there are keys.
+    /// If the registry cannot be asked for keys.
     pub(crate) async fn callback_addresses(&self) -> Result<Addresses, Refusal> {
         let config = self.config();
         let is_alone = config.listen.ip().is_loopback();
@@ -127,37 +127,37 @@ impl Gateway {
         Ok(Addresses { rules: config.allow_callbacks.clone(), loopback })
     }
 
-    /// What checks keys.
+    /// Returns the verifier of keys.
     pub(crate) fn verifier(&self) -> &Verifier {
         &self.inner.verifier
     }
 
-    /// How often who may ask.
+    /// Returns the rate limits.
     pub(crate) fn rates(&self) -> &Rates {
         &self.inner.rates
     }
 
-    /// What is counted of requests.
+    /// Returns the metrics of requests.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.inner.metrics
     }
 
-    /// The parcel of a version, read at most once.
+    /// Returns the parcel of a version, which is read at most once.
     pub(crate) fn parcel(&self, version: &Version) -> Result<Arc<Parcel>, Refusal> {
         self.inner.parcels.open(self.engine(), version)
     }
 
-    /// Tells everybody who waits that the gateway is about to end.
+    /// Notifies all waiting tasks that the gateway is shutting down.
     pub(crate) fn close(&self) {
         self.inner.closing.send_replace(true);
     }
 
-    /// Whether the gateway is about to end.
+    /// Returns true if the gateway is shutting down.
     pub(crate) fn is_closing(&self) -> bool {
         *self.inner.closing.borrow()
     }
 
-    /// Ends once the gateway is about to end. Long waits and streams end with it.
+    /// Completes once the gateway is shutting down. Long waits and streams end with it.
     pub(crate) async fn closing(&self) {
         let mut closing = self.inner.closing.subscribe();
         // The sender lives as long as the gateway.

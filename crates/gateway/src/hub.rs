@@ -1,7 +1,8 @@
-//! Wakes whoever follows a run when something of it was committed.
+//! Wake-ups for followers of runs.
 //!
-//! One task hears of all changes and wakes by run id, so that a thousand who wait cost one receiver.
-//! A wake-up says "look": what happened, the store says. Deliberately absent: a timer per follower.
+//! One task receives all changes and wakes followers by run id, so that a thousand of them cost one
+//! receiver. A wake-up has no content: followers read the store. Deliberately absent: a timer per
+//! follower.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,22 +14,22 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-/// Everybody is woken this often, whatever was heard: what was missed is found then, and a run whose
-/// supervisor died.
+/// Interval at which all followers are woken regardless of changes: this finds missed changes, and
+/// runs whose supervisor died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Changes of other processes wake everybody, and no more often than this.
+/// Shortest interval of wake-ups of all followers after changes of other processes.
 const ELSEWHERE_EVERY: Duration = Duration::from_millis(20);
 
-/// What was heard of a run.
+/// State of a run's notifications.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// How often something was heard.
+    /// Number of notifications.
     pub(crate) count: u64,
-    /// Whether it is said to be over.
+    /// True once a change said that the run is over.
     pub(crate) is_over: bool,
 }
 
-/// Who follows which run.
+/// Followers by run.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub {
     inner: Arc<Inner>,
@@ -46,7 +47,7 @@ impl Hub {
         Self { inner: Arc::new(Inner { runs, all }) }
     }
 
-    /// Follows a run from now on. Whoever looks at it after this misses nothing.
+    /// Follows a run from now on. A follower that reads the run after this misses nothing.
     pub(crate) fn follow(&self, run_id: &RunId) -> Follower {
         let all = self.inner.all.subscribe();
         let mut runs = self.inner.runs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +71,7 @@ impl Hub {
         self.inner.all.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Hears of changes and wakes, until dropped.
+    /// Receives changes and wakes followers, until dropped.
     pub(crate) async fn listen(self, mut changes: Changes) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,7 +84,7 @@ impl Hub {
                         self.wake_all();
                         tokio::time::sleep(ELSEWHERE_EVERY).await;
                     }
-                    // The store is gone: what is left is the slow look.
+                    // The store is closed: only the periodic wake-up remains.
                     Err(RecvError::Closed) => {
                         look.tick().await;
                         self.wake_all();
@@ -95,7 +96,7 @@ impl Hub {
     }
 }
 
-/// Somebody who follows a run.
+/// A follower of a run.
 #[derive(Debug)]
 pub(crate) struct Follower {
     run: Option<watch::Receiver<Seen>>,
@@ -105,8 +106,8 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Returns when something of the run may have been committed since the last call, or since it is
-    /// followed.
+    /// Returns when something of the run may have been committed since the last call, or since the
+    /// follower was created.
     pub(crate) async fn changed(&mut self) {
         let Some(run) = &mut self.run else { return };
         tokio::select! {
@@ -118,7 +119,7 @@ impl Follower {
 }
 
 impl Follower {
-    /// Returns when the run may be over: what is heard of it before that wakes nobody.
+    /// Returns when the run may be over; earlier changes do not wake it.
     pub(crate) async fn over(&mut self) {
         let Some(run) = &mut self.run else { return };
         loop {

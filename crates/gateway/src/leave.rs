@@ -1,4 +1,4 @@
-//! What becomes of a run when the client that waits for it goes away.
+//! Cancellation of a run when its waiting client disconnects.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use errand_model::event::CancelCause;
 
 use crate::Gateway;
 
-/// How long the agent has to end by itself.
+/// Time that the agent has to exit.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Cancels a run when it is dropped, unless the client stayed to the end.
+/// Guard that cancels a run when it is dropped, unless the client stayed to the end.
 #[derive(Debug)]
 pub(crate) struct Leave {
     gateway: Gateway,
@@ -21,12 +21,12 @@ pub(crate) struct Leave {
 }
 
 impl Leave {
-    /// A run that is cancelled, for `by`, if the client goes away.
+    /// Creates a guard that cancels the run in the name of `by`.
     pub(crate) const fn new(gateway: Gateway, run_id: RunId, by: String) -> Self {
         Self { gateway, run_id, by, stayed: false }
     }
 
-    /// The client was told everything.
+    /// Notes that the client received everything.
     pub(crate) const fn stay(&mut self) {
         self.stayed = true;
     }
@@ -34,7 +34,7 @@ impl Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        // A gateway that ends has sent its clients away itself.
+        // A gateway that shuts down has disconnected its clients itself.
         if self.stayed || self.gateway.is_closing() {
             return;
         }

@@ -1,6 +1,6 @@
-//! The server side: HTTP, server-sent events, gRPC and webhooks on top of the engine.
+//! The server: HTTP, server-sent events, gRPC and webhooks on top of the engine.
 //!
-//! Deliberately absent: decisions about runs (the model), carrying them out (the engine), SQL.
+//! Deliberately absent: decisions about runs (the model), their execution (the engine), SQL.
 
 mod again;
 mod auth;

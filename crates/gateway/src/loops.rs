@@ -1,6 +1,6 @@
-//! What a server does by itself: it fires schedules, delivers reports and forgets old runs.
+//! Background loops of a server: schedules, reports, and the removal of old data.
 //!
-//! Any number of gateways on one registry may do so at once.
+//! Any number of gateways on one registry may run them at once.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use errand_engine::{garbage, logs, orphans};
 
 use crate::Gateway;
 
-/// How soon it is looked again whether there are keys.
+/// Interval of checks for keys.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// How often it is looked whether copies of logs are still needed.
+/// Interval of checks for copies of logs that are no longer needed.
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
-/// How often it is looked for what nothing names any more: twice in the time for which that stays.
+/// Interval of garbage collection: half of the grace period.
 const FREE_EVERY: Duration = Duration::from_mins(30);
 
 /// Fires the slots of schedules until the gateway closes.
@@ -47,7 +47,7 @@ pub(crate) async fn look_after(gateway: Gateway) {
     }
 }
 
-/// Removes copies of logs that nobody looks at any more, until the gateway closes.
+/// Removes copies of logs that are no longer needed, until the gateway closes.
 pub(crate) async fn sweep(gateway: Gateway) {
     if gateway.engine().store().shared_logs().is_none() {
         return;
@@ -67,7 +67,7 @@ pub(crate) async fn sweep(gateway: Gateway) {
     }
 }
 
-/// Frees what nothing names any more, now and then, until the gateway closes.
+/// Collects garbage periodically, until the gateway closes.
 pub(crate) async fn free(gateway: Gateway) {
     let mut closing = std::pin::pin!(gateway.closing());
     loop {
@@ -77,7 +77,7 @@ pub(crate) async fn free(gateway: Gateway) {
         }
         let engine = gateway.engine().clone();
         let runtime = tokio::runtime::Handle::current();
-        // Files are looked at, and removed: not on the threads that answer.
+        // Files are read and removed: not on the threads that answer requests.
         let freed = tokio::task::spawn_blocking(move || {
             runtime.block_on(garbage::collect(&engine, garbage::GRACE))
         });
@@ -92,8 +92,7 @@ pub(crate) async fn free(gateway: Gateway) {
     }
 }
 
-/// Removes runs that were over for long, where the configuration says how long, until the gateway
-/// closes.
+/// Removes terminal runs after the configured retention, until the gateway closes.
 pub(crate) async fn forget(gateway: Gateway) {
     let Some(keep) = gateway.config().retention else { return };
     let retention = Retention::new(gateway.engine().clone(), keep);

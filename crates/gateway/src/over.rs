@@ -1,4 +1,4 @@
-//! Waiting for a run's end, and answering with it.
+//! Waits for a run's end, and responses with it.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,16 +22,16 @@ use crate::record::whole_record;
 use crate::refusal::Refusal;
 use crate::submit;
 
-/// After so long without an end, and then every so often, a byte is sent: whoever is in between
-/// takes a silent connection for a dead one.
+/// Interval at which a byte is sent during a long wait, so that proxies do not drop an idle
+/// connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// What a wait ended with.
+/// Result of a wait.
 #[derive(Debug)]
 pub(crate) enum Waited {
     /// The run is over.
     Over(Box<Stored>),
-    /// Time is up; the run as it is.
+    /// The time limit was reached; the run in its present state.
     Late(Box<Stored>),
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn until_over(
     run_id: &RunId,
     deadline: Option<Instant>,
 ) -> Result<Waited, Refusal> {
-    // Following starts before looking: what happens in between is not missed.
+    // Following starts before the first read, so that nothing is missed in between.
     let mut follower = gateway.hub().follow(run_id);
     loop {
         let stored = submit::stored(gateway, run_id).await?;
@@ -66,8 +66,8 @@ pub(crate) async fn until_over(
     }
 }
 
-/// Answers once the run is over: 200 with its record; after `limit` 202 with the record as it is
-/// then. Without a limit the answer begins early, with blanks, and cannot be anything but 200.
+/// Responds once the run is over: 200 with its record; after `limit` 202 with the present record.
+/// Without a limit the response starts early, with blank lines, and can only be 200.
 pub(crate) async fn answer(
     gateway: &Gateway,
     run_id: &RunId,
@@ -95,14 +95,14 @@ pub(crate) async fn answer(
     }
 }
 
-/// The client has its answer.
+/// Notes that the client has its response.
 fn stay(leave: &mut Option<Leave>) {
     if let Some(leave) = leave {
         leave.stay();
     }
 }
 
-/// The record of a run, once it is over.
+/// Future of the record of a run, as JSON, at its end.
 type Waiting = Pin<Box<dyn Future<Output = Result<Vec<u8>, Refusal>> + Send>>;
 
 async fn over_as_json(gateway: Gateway, run_id: RunId) -> Result<Vec<u8>, Refusal> {
@@ -118,8 +118,8 @@ fn json(body: Body) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// Blanks, and at last the document. If there is none, the body breaks off: an answer that has begun
-/// cannot say anything else.
+/// Body of blank lines and at last the document. On a failure the body breaks off, since the status
+/// was sent already.
 fn drip(waiting: Waiting, leave: Option<Leave>) -> Body {
     let state = Some((waiting, leave));
     let parts = stream::unfold(state, |state| async move {

@@ -1,4 +1,4 @@
-//! Parcels that were opened before: what has a digest does not change.
+//! Cache of opened parcels: the content of a digest never changes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,21 +9,21 @@ use errand_model::Digest;
 
 use crate::refusal::Refusal;
 
-/// Parcels that are remembered: the agents of a busy server.
+/// Parcels in the cache: the agents of a busy server.
 const LIMIT: usize = 256;
 
-/// Parcels that were opened before.
+/// Cache of opened parcels.
 #[derive(Debug, Default)]
 pub(crate) struct Parcels {
     known: Mutex<HashMap<Digest, Arc<Parcel>>>,
 }
 
 impl Parcels {
-    /// The parcel of a version.
+    /// Returns the parcel of a version.
     ///
     /// # Errors
     ///
-    /// If it is not there, or damaged.
+    /// If it is missing or damaged.
     pub(crate) fn open(&self, engine: &Engine, version: &Version) -> Result<Arc<Parcel>, Refusal> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(parcel) = known.get(&version.digest) {
@@ -33,7 +33,7 @@ impl Parcels {
         let parcel = Arc::new(agents::open(engine, version)?);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= LIMIT {
-            // Rarely, and the next ones are read again: no order is worth keeping for that.
+            // This is rare, and parcels are read again: no eviction order is worth keeping.
             known.clear();
         }
         known.insert(version.digest.clone(), Arc::clone(&parcel));

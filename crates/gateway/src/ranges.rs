@@ -1,4 +1,4 @@
-//! Parts of something long (RFC 9110, section 14): one range, or all of it.
+//! Range requests (RFC 9110, section 14): one range, or the whole content.
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
@@ -9,19 +9,19 @@ use futures_util::stream;
 
 use crate::refusal::Refusal;
 
-/// Bytes are sent in pieces of this size.
+/// Size of the pieces in which content is sent.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What can be read from any place.
+/// Content with random access.
 pub(crate) trait Content: Send + 'static {
-    /// How long it is.
+    /// Returns the length in bytes.
     fn size_bytes(&self) -> u64;
 
-    /// Bytes from `offset` on, at most `limit`.
+    /// Reads at most `limit` bytes from `offset` on.
     fn read(&mut self, offset: u64, limit: usize) -> std::io::Result<Vec<u8>>;
 }
 
-/// Answers with the part that is asked for. Ranges of another form are ignored, as they may be.
+/// Responds with the requested part. Ranges of another form are ignored, as the RFC allows.
 pub(crate) fn answer(headers: &HeaderMap, content: impl Content) -> Result<Response, Refusal> {
     let size = content.size_bytes();
     let asked = headers.get(RANGE).and_then(|value| value.to_str().ok()).and_then(one_range);
@@ -65,7 +65,7 @@ fn body(content: impl Content, from: u64, to: u64) -> Body {
         }
         let piece = content.read(at, left.min(PIECE_BYTES))?;
         if piece.is_empty() {
-            // Shorter than it was: the client sees that the answer broke off.
+            // The content became shorter: the client notices the broken response.
             return Err(std::io::ErrorKind::UnexpectedEof.into());
         }
         let next = at.saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
@@ -74,17 +74,17 @@ fn body(content: impl Content, from: u64, to: u64) -> Body {
     Body::from_stream(pieces)
 }
 
-/// One range of bytes, as it was asked for.
+/// A requested range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asked {
-    /// From that byte on, up to and with the other one.
+    /// From the first byte up to and including the second.
     From(u64, Option<u64>),
-    /// So many from the end.
+    /// The last bytes, by their number.
     Last(u64),
 }
 
 impl Asked {
-    /// The bytes that are there: the first, and the one behind the last.
+    /// Returns the existing bytes of the range: the first, and the one after the last.
     fn within(self, size: u64) -> Option<(u64, u64)> {
         let (from, to) = match self {
             Self::From(from, to) => (from, to.map_or(size, |to| to.saturating_add(1).min(size))),
@@ -94,7 +94,7 @@ impl Asked {
     }
 }
 
-/// The one range of a header; `None` for several, or what cannot be read.
+/// Parses a header with one range; `None` for several ranges or an invalid header.
 fn one_range(value: &str) -> Option<Asked> {
     let (from, to) = value.strip_prefix("bytes=")?.trim().split_once('-')?;
     match (from, to) {
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_range_is_what_is_there_of_what_was_asked_for() {
+    fn a_range_is_cut_to_the_existing_bytes() {
         for (asked, expect) in [
             ("bytes=0-3", Some((0, 4))),
             ("bytes=4-", Some((4, 10))),
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn several_ranges_and_other_units_are_as_if_none_was_asked_for() {
+    fn several_ranges_and_other_units_are_ignored() {
         for asked in ["", "bytes", "bytes=", "bytes=-", "bytes=3-1", "bytes=0-1,3-4", "lines=1-2"] {
             assert_eq!(one_range(asked), None, "{asked}");
         }

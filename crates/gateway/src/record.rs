@@ -1,4 +1,4 @@
-//! Runs as callers see them.
+//! Records of runs for responses.
 
 use errand_api::record::Record;
 use errand_engine::{record_file, sessions, values};
@@ -7,13 +7,13 @@ use errand_store::Stored;
 use crate::Gateway;
 use crate::refusal::Refusal;
 
-/// The record of a run.
+/// Returns the record of a run.
 pub(crate) fn record(gateway: &Gateway, stored: &Stored) -> Record {
     record_file::record(gateway.engine(), stored)
 }
 
-/// The same for an answer about one run: with its input and output where they are not too long for
-/// that, and the run that it waits for.
+/// Returns the record for a response about one run: with input and output unless they are too long,
+/// and with the run that it waits for.
 pub(crate) async fn whole_record(gateway: &Gateway, stored: &Stored) -> Result<Record, Refusal> {
     let mut record = record(gateway, stored);
     values::put_in(gateway.engine(), &stored.run, &mut record, values::ANSWER_VALUE_BYTES);

@@ -1,4 +1,4 @@
-//! A request that is refused: a problem document, and nothing was done.
+//! Refusals of requests as problem documents; a refused request changed nothing.
 
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -13,7 +13,7 @@ use errand_model::RunId;
 use errand_model::run::Rejection;
 use errand_store::Error as StoreError;
 
-/// Why a request is refused.
+/// A refusal of a request.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     problem: Box<Problem>,
@@ -21,39 +21,39 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal with the code's own status.
+    /// Creates a refusal with the code's own status.
     pub(crate) fn new(code: ErrorCode, detail: impl Into<String>) -> Self {
         Self { problem: Box::new(Problem::new(code, detail)), headers: Vec::new() }
     }
 
-    /// A parameter of the path or the query, or a header, that is wrong.
+    /// Creates a refusal of a path or query parameter, or of a header.
     pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::ParameterInvalid, detail).at(name)
     }
 
-    /// A field of the body that is wrong; `pointer` is a JSON pointer.
+    /// Creates a refusal of a field of the body; `pointer` is a JSON pointer.
     pub(crate) fn field(code: ErrorCode, pointer: &str, detail: impl Into<String>) -> Self {
         Self::new(code, detail).at(pointer)
     }
 
-    /// No such run, or another namespace's.
+    /// Creates a refusal for a run that does not exist or is in another namespace.
     pub(crate) fn no_run(run_id: &str) -> Self {
         Self::new(ErrorCode::RunNotFound, format!("no run {run_id}"))
     }
 
-    /// Where the mistake is: a JSON pointer, or the name of a parameter or header.
+    /// Sets the place of the mistake: a JSON pointer, or the name of a parameter or header.
     pub(crate) fn at(mut self, pointer: impl Into<String>) -> Self {
         self.problem.pointer = Some(pointer.into());
         self
     }
 
-    /// Where malformed JSON stops to be JSON.
+    /// Sets the position of a syntax error in the JSON.
     pub(crate) fn in_line(mut self, line: usize, column: usize) -> Self {
         (self.problem.line, self.problem.column) = (Some(line), Some(column));
         self
     }
 
-    /// The same for a value that stands in a parameter.
+    /// Changes the refusal of a field into one of a parameter.
     pub(crate) fn coded_as_parameter(self) -> Self {
         let Problem { detail, hint, pointer, .. } = *self.problem;
         let mut problem = Problem::new(ErrorCode::ParameterInvalid, detail);
@@ -61,13 +61,13 @@ impl Refusal {
         Self { problem: Box::new(problem), headers: self.headers }
     }
 
-    /// What to do about it.
+    /// Sets the hint.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.problem.hint = Some(hint.into());
         self
     }
 
-    /// The run that stands in the way.
+    /// Sets the run that causes the refusal.
     pub(crate) fn about(mut self, run_id: &RunId) -> Self {
         self.problem.run_id = Some(run_id.to_string());
         self
@@ -79,22 +79,22 @@ impl Refusal {
         self
     }
 
-    /// The document that says so.
+    /// Returns the problem document.
     pub(crate) fn problem(&self) -> &Problem {
         &self.problem
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub(crate) fn code(&self) -> &str {
         &self.problem.code
     }
 
-    /// What is wrong in this case.
+    /// Returns the description of this case.
     pub(crate) fn detail(&self) -> &str {
         &self.problem.detail
     }
 
-    /// Everything that is wrong with files that were sent.
+    /// Creates a refusal with all problems in submitted files.
     fn of_files(code: ErrorCode, files: &[Problems]) -> Self {
         let each = files.iter().map(|file| {
             let count = file.problems.len() + file.omitted;
@@ -201,8 +201,7 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// The error and what caused it, in one line. What is nobody's business but the operator's is not
-/// told to callers, but logged.
+/// Formats the error and its causes in one line. Internal details are logged, not sent to callers.
 fn detail(code: ErrorCode, error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

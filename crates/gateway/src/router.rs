@@ -17,17 +17,17 @@ use crate::door::outermost;
 use crate::refusal::Refusal;
 use crate::{Gateway, grpc, routes};
 
-/// Makes a route answer with what handles it.
+/// Attaches a handler to a route.
 type Attach = Box<dyn FnOnce(MethodFilter) -> MethodRouter<Gateway> + Send>;
 
-/// What handles one route of the table.
+/// A handler of a route in the table.
 pub(crate) struct Handled {
-    /// The route's name in the table.
+    /// Name of the route in the table.
     pub(crate) id: &'static str,
     attach: Attach,
 }
 
-/// Says that `handler` handles the route of that name.
+/// Pairs a handler with the name of its route.
 pub(crate) fn handled<H, T>(id: &'static str, handler: H) -> Handled
 where
     H: Handler<T, Gateway>,
@@ -36,13 +36,13 @@ where
     Handled { id, attach: Box::new(move |method| on(method, handler)) }
 }
 
-/// The router of a gateway.
+/// Returns the router of a gateway.
 pub fn router(gateway: &Gateway) -> Router {
     let mut handlers: HashMap<&'static str, Attach> =
         routes::handlers().into_iter().map(|handled| (handled.id, handled.attach)).collect();
     let mut router = Router::new();
     for route in all() {
-        // A route without handler is not answered: a test finds it.
+        // A route without a handler is not served: a test finds it.
         let Some(attach) = handlers.remove(route.id) else { continue };
         let state: (Gateway, &'static Route) = (gateway.clone(), route);
         let layer = from_fn_with_state(state, guard);
@@ -52,14 +52,14 @@ pub fn router(gateway: &Gateway) -> Router {
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .with_state(gateway.clone());
-    // A layer of the inner router would come after the route was chosen.
+    // A layer of the inner router would run after the route was chosen.
     Router::new()
         .fallback_service(grpc::beside(gateway, rest))
         .layer(from_fn(without_trailing_slash))
         .layer(from_fn_with_state(gateway.clone(), outermost))
 }
 
-/// Takes `/v1/runs/` for `/v1/runs`: no route ends with a slash.
+/// Removes trailing slashes from the path: no route ends with one.
 async fn without_trailing_slash(mut request: Request, next: Next) -> Response {
     let uri = request.uri();
     let path = uri.path().trim_end_matches('/');

@@ -1,4 +1,4 @@
-//! The loop of the server: connections in, answers out, until it is told to end.
+//! Server loop: accepts connections and serves them until shutdown.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,24 +23,24 @@ use crate::otlp::{Exporter, Sender};
 use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
 
-/// A client that takes nothing of what is sent to it for so long is gone: 60 seconds.
+/// Time after which a client that acknowledges no data is disconnected: 60 seconds.
 const TAKES_NOTHING_MS: u32 = 60_000;
-/// After an accept that failed, for want of files for instance.
+/// Pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What the connection's library wants at least.
+/// Smallest buffer that the HTTP library accepts.
 const SMALLEST_BUFFER: usize = 8 * 1024;
-/// How often a client that keeps an HTTP/2 connection is asked whether it is still there.
+/// Interval of pings on an HTTP/2 connection.
 const PING_EVERY: Duration = Duration::from_secs(30);
-/// How long it may take to write down which traces were sent.
+/// Time limit for storing the export's progress at shutdown.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// How long requests may take to end once the server is told to.
+/// Time limit for requests in progress at shutdown.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Why there is no server.
+/// Error: the address cannot be bound.
 #[derive(Debug, Error)]
 #[error("cannot listen on {address}")]
 pub struct BindError {
-    /// Where it was to listen.
+    /// Address to be bound.
     pub address: SocketAddr,
     /// Error of the operating system.
     #[source]
@@ -48,7 +48,7 @@ pub struct BindError {
 }
 
 impl BindError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         let kind = self.source.kind();
         if kind == io::ErrorKind::AddrInUse {
@@ -61,29 +61,29 @@ impl BindError {
     }
 }
 
-/// Who is at the other end of a connection; among the request's extensions.
+/// Address of the client; stored in the extensions of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Why the server does not begin.
+/// Error: the server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The address.
+    /// The address cannot be bound.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// It would be open to whoever reaches it.
+    /// The server would be open to other machines.
     #[error(transparent)]
     Open(#[from] ListenOpen),
-    /// The certificate or its key.
+    /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Where traces go.
+    /// The collector of traces is misconfigured.
     #[error("traces cannot be sent: {0}")]
     Traces(String),
 }
 
 impl StartError {
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Bind(error) => error.code(),
@@ -94,7 +94,7 @@ impl StartError {
     }
 }
 
-/// A gateway with its address. Clients may connect already; they are served by [`Bound::serve`].
+/// A gateway with a bound address. Clients may connect already; [`Bound::serve`] serves them.
 #[derive(Debug)]
 pub struct Bound {
     gateway: Gateway,
@@ -105,7 +105,7 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Binds the address that the gateway is told.
+    /// Binds the configured address.
     ///
     /// # Errors
     ///
@@ -123,13 +123,13 @@ impl Bound {
         Ok(Self { gateway, socket, address, tls, traces })
     }
 
-    /// The address in force: with the port that the system chose.
+    /// Returns the bound address, with the port that the system chose.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves until `shutdown` is there; then requests that are under way get some seconds to end.
-    /// No task is left when this returns, or when it is dropped.
+    /// Serves until `shutdown` completes; then requests in progress get some seconds to end. No
+    /// task is left when this returns or is dropped.
     ///
     /// # Errors
     ///
@@ -161,21 +161,22 @@ impl Bound {
                 Some(_) = connections.join_next() => {}
                 accepted = socket.accept(), if connections.len() < most => match accepted {
                     Ok((stream, peer)) => {
-                        // Without it answers wait for acknowledgements; they come all the same.
+                        // Without it, responses wait for acknowledgements, which is only slower.
                         drop(stream.set_nodelay(true));
                         let _as_the_system_does = set_tcp_user_timeout(&stream, TAKES_NOTHING_MS);
                         let (router, gateway) = (router.clone(), gateway.clone());
                         match tls.clone() {
                             None => connections.spawn(converse(stream, peer, router, gateway)),
                             Some(tls) => connections.spawn(async move {
-                                // Who does not speak TLS, or too slowly, is not served.
+                                // A client that does not complete the TLS handshake is not served.
                                 if let Some(stream) = tls.accept(stream).await {
                                     converse(stream, peer, router, gateway).await;
                                 }
                             }),
                         };
                     }
-                    // A connection that was reset before it was accepted, or no free file: it passes.
+                    // The connection was reset before it was accepted, or there is no free file
+                    // descriptor: both pass.
                     Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
                 },
             }
@@ -195,7 +196,7 @@ impl Bound {
     }
 }
 
-/// Registers the agents of folders before the first request is answered, and then as they change.
+/// Registers the agents of folders before the first request is served, and then on changes.
 async fn watch_folders(gateway: &Gateway, background: &mut JoinSet<()>) {
     if gateway.config().agents.is_empty() {
         return;
@@ -205,7 +206,7 @@ async fn watch_folders(gateway: &Gateway, background: &mut JoinSet<()>) {
     background.spawn(folders.watch(gateway.clone()));
 }
 
-/// Serves one connection, HTTP/1 or HTTP/2, until it ends or the gateway does.
+/// Serves one connection, HTTP/1 or HTTP/2, until it ends or the gateway shuts down.
 async fn converse<S>(stream: S, peer: SocketAddr, router: Router, gateway: Gateway)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -230,7 +231,7 @@ where
         .keep_alive_interval(Some(PING_EVERY));
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
-    // A client that breaks off has nothing to be told.
+    // A client that disconnected needs no answer.
     tokio::select! {
         ended = &mut connection => return drop(ended),
         () = gateway.closing() => connection.as_mut().graceful_shutdown(),

@@ -1,7 +1,7 @@
-//! Streams of server-sent events (the `text/event-stream` of the HTML standard).
+//! Streams of server-sent events (`text/event-stream` of the HTML standard).
 //!
-//! A body is made as the client reads it: one that reads slowly makes its connection's task wait,
-//! and nothing else. What it has not taken is at most what the connection buffers.
+//! The body is produced as the client reads it: a slow client blocks only the task of its
+//! connection. Unread data is bounded by the connection's buffer.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::follow::{Follow, FollowMany};
 use crate::leave::Leave;
 use crate::refusal::Refusal;
 
-/// The media type of a stream.
+/// Media type of a stream.
 pub(crate) const MEDIA_TYPE: &str = "text/event-stream";
-/// The header with which a client that comes again says what it has.
+/// Header in which a reconnecting client names its last event.
 pub(crate) const LAST_EVENT_ID: &str = "Last-Event-ID";
-/// A comment: clients ignore it.
+/// Heartbeat: a comment, which clients ignore.
 const BEAT: Bytes = Bytes::from_static(b": heartbeat\n\n");
 
-/// A stream of one run.
+/// Returns a stream of one run.
 pub(crate) fn of_one(follow: Follow, heartbeat: Duration, leave: Option<Leave>) -> Response {
     let beat_at = Instant::now() + heartbeat;
     let state = (Box::new(follow), beat_at, leave);
@@ -43,7 +43,7 @@ pub(crate) fn of_one(follow: Follow, heartbeat: Duration, leave: Option<Leave>) 
     response(Body::from_stream(body))
 }
 
-/// A stream of many runs.
+/// Returns a stream of many runs.
 pub(crate) fn of_many(follow: FollowMany, heartbeat: Duration) -> Response {
     let state = (Box::new(follow), Instant::now() + heartbeat);
     let body = stream::unfold(state, move |(mut follow, beat_at)| async move {
@@ -59,7 +59,7 @@ pub(crate) fn of_many(follow: FollowMany, heartbeat: Duration) -> Response {
     response(Body::from_stream(body))
 }
 
-/// Whether a client asks for a stream.
+/// Returns true if the request accepts a stream.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     accepted.flat_map(|value| value.split(',')).any(|range| {
@@ -68,11 +68,11 @@ pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The last event that a client has, as it says when it comes again.
+/// Returns the last event that a reconnecting client has.
 ///
 /// # Errors
 ///
-/// If that is no text.
+/// If the header is no text.
 pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let value = headers.get(LAST_EVENT_ID).map(|value| value.to_str()).transpose();
     let value = value.map_err(|_| Refusal::parameter(LAST_EVENT_ID, "it is no text"))?;
@@ -84,7 +84,7 @@ fn response(body: Body) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Proxies that buffer would hold events back.
+    // Proxies that buffer would delay events.
     let name = HeaderName::from_static("x-accel-buffering");
     headers.insert(name, HeaderValue::from_static("no"));
     response

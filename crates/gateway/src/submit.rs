@@ -1,4 +1,4 @@
-//! From what was asked for to a run: everything is checked before anything is created.
+//! Submission of runs: everything is checked before anything is created.
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,23 +24,23 @@ use crate::extract::amount;
 use crate::refusal::Refusal;
 use crate::routes::allowed;
 
-/// The header with the caller's key for a request.
+/// Header with the caller's idempotency key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The longest such key.
+/// Length limit of the key.
 const KEY_LIMIT_BYTES: usize = 255;
-/// The largest input.
+/// Size limit of an input.
 const INPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 
-/// A run that was asked for, and is there now.
+/// A submitted run.
 #[derive(Debug)]
 pub(crate) struct Submitted {
     /// The run.
     pub(crate) stored: Box<Stored>,
-    /// Whether it was there before.
+    /// True if the run existed before.
     pub(crate) is_old: bool,
 }
 
-/// Starts a run.
+/// Submits a run.
 pub(crate) async fn submit(
     gateway: &Gateway,
     caller: &Caller,
@@ -63,13 +63,13 @@ pub(crate) async fn admit(gateway: &Gateway, submission: Submission) -> Result<S
     Ok(Submitted { stored: Box::new(stored), is_old })
 }
 
-/// The run as it is kept.
+/// Loads a run.
 pub(crate) async fn stored(gateway: &Gateway, run_id: &RunId) -> Result<Stored, Refusal> {
     let found = gateway.engine().store().load(run_id).await?;
     found.ok_or_else(|| Refusal::no_run(run_id.as_str()))
 }
 
-/// What is to be submitted: read, checked, and nothing created.
+/// Reads and checks a request; creates nothing.
 async fn submission(
     gateway: &Gateway,
     caller: &Caller,
@@ -122,7 +122,7 @@ pub(crate) fn check(gateway: &Gateway, submission: &Submission) -> Result<(), Re
     Ok(())
 }
 
-/// The version that a caller names: `name`, `name@version`, or both apart.
+/// Finds the version that a caller names: `name`, `name@version`, or both separately.
 pub(crate) async fn version(
     gateway: &Gateway,
     caller: &Caller,
@@ -140,7 +140,7 @@ pub(crate) async fn version(
     found.map_err(|error| Refusal::from(error).at("/agent"))
 }
 
-/// The bytes that the agent is given.
+/// Returns the bytes of the agent's input.
 pub(crate) fn input(value: &Value) -> Result<Vec<u8>, Refusal> {
     let bytes = payload::input_of_value(value);
     if bytes.len() > INPUT_LIMIT_BYTES {
@@ -218,7 +218,7 @@ fn wishes(
     })
 }
 
-/// Where the runs of a server begin: beside its registry.
+/// Returns the working directory of a server's runs: the folder of its registry.
 fn cwd(gateway: &Gateway) -> String {
     let root = gateway.engine().registry().root();
     root.parent().unwrap_or(root).display().to_string()
@@ -233,7 +233,7 @@ fn on_busy(asked: Option<OnBusy>) -> event::OnBusy {
     }
 }
 
-/// The limits that are given; `pointer` is where they stand.
+/// Parses the given limits; `pointer` is their place in the body.
 pub(crate) fn limits(
     budgets: &RunBudgets,
     pointer: &str,
@@ -244,7 +244,7 @@ pub(crate) fn limits(
     })
 }
 
-/// A duration that is longer than nothing.
+/// Parses a duration above zero.
 pub(crate) fn duration(text: &str, pointer: &str) -> Result<Duration, Refusal> {
     let refused = |detail: String| Refusal::field(ErrorCode::RequestInvalid, pointer, detail);
     let duration = parse_duration(text)
@@ -261,12 +261,12 @@ fn moment(text: &str) -> Result<Timestamp, Refusal> {
     })
 }
 
-/// A header, if it can be read.
+/// Returns a header, if it is readable text.
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name)?.to_str().ok().map(str::to_owned)
 }
 
-/// The caller's key for this request, as it is kept: apart from those of other namespaces.
+/// Returns the stored form of the caller's idempotency key, which is separate for each namespace.
 fn idempotency_key(caller: &Caller, headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let is_key = |key: &&str| !key.trim().is_empty() && key.len() <= KEY_LIMIT_BYTES;
@@ -274,14 +274,14 @@ fn idempotency_key(caller: &Caller, headers: &HeaderMap) -> Result<Option<String
         let detail = format!("Idempotency-Key has 1 to {KEY_LIMIT_BYTES} visible characters");
         return Err(Refusal::parameter("Idempotency-Key", detail));
     };
-    // No header has a line end in it: whatever a key is, it is nobody else's.
+    // No header contains a line break, so that keys of different namespaces never collide.
     Ok(Some(match caller.namespace() {
         Some(namespace) => format!("{namespace}\n{key}"),
         None => key.to_owned(),
     }))
 }
 
-/// A name as a JSON pointer has it.
+/// Escapes a name for a JSON pointer.
 fn escaped(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }

@@ -1,4 +1,4 @@
-//! TLS: the certificate and its key, read again when their files change.
+//! TLS: the certificate and its key, which are read again when their files change.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// How long a client may take to agree on a secret.
+/// Time limit of a handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is looked whether the files changed, as connections come in.
+/// Interval of checks for changed files, made when connections come in.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Why the certificate cannot be used.
+/// Error: the certificate cannot be used.
 #[derive(Debug, Error)]
 pub enum TlsError {
     /// A file cannot be read, or holds no PEM.
@@ -32,12 +32,12 @@ pub enum TlsError {
         /// Description of the fault.
         reason: String,
     },
-    /// Certificate and key do not go together.
+    /// Certificate and key do not match.
     #[error("the certificate and the private key cannot be used together: {0}")]
     Pair(rustls::Error),
 }
 
-/// Checks that certificate and key can be read and belong together.
+/// Checks that certificate and key can be read and match.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub fn check_tls(files: &Tls) -> Result<(), TlsError> {
     read(files).map(drop)
 }
 
-/// Makes connections secret. Cheap to clone.
+/// TLS acceptor. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
@@ -63,7 +63,7 @@ struct State {
     looked_at: Instant,
 }
 
-/// When the files were changed last, as far as that is known.
+/// Modification times of both files, if known.
 type Stamp = (Option<std::time::SystemTime>, Option<std::time::SystemTime>);
 
 impl std::fmt::Debug for Acceptor {
@@ -85,7 +85,7 @@ impl Acceptor {
         Ok(Self { shared: Arc::new(Shared { files, state }) })
     }
 
-    /// Agrees on a secret with a client; `None` if that did not work out.
+    /// Performs the handshake with a client; `None` if it fails.
     pub(crate) async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
         let acceptor = self.current();
         match timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await {
@@ -94,7 +94,7 @@ impl Acceptor {
         }
     }
 
-    /// What is in force: of the files as they are, or as they were while they cannot be used.
+    /// Returns the acceptor for the present files, or the previous one while they cannot be used.
     fn current(&self) -> TlsAcceptor {
         let files = &self.shared.files;
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Refusals of requests that a browser's page makes to an open server on this machine.
+//! Refusals of cross-site requests from browsers to an open server on this machine.
 
 use axum::http::{HeaderMap, Method, Uri};
 use errand_api::error_code::ErrorCode;
@@ -6,7 +6,7 @@ use errand_engine::cross_site::{CrossSite, SameSite};
 
 use crate::refusal::Refusal;
 
-/// Refuses what no program on this machine would send.
+/// Refuses requests that no program on this machine would send.
 ///
 /// # Errors
 ///

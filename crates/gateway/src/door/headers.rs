@@ -1,5 +1,4 @@
-//! What every answer says of itself: that nobody should keep it, guess its type, or show it in a
-//! page.
+//! Security headers of every response: no caching, no content sniffing, no framing.
 
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -13,10 +12,10 @@ const ALWAYS: &[(HeaderName, &str)] = &[
     (CACHE_CONTROL, "no-store"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
 ];
-/// A year: what browsers expect.
+/// One year, as browsers expect.
 const TRANSPORT: &str = "max-age=31536000";
 
-/// Adds what the handler did not say itself.
+/// Adds the headers that the handler did not set.
 pub(super) fn add(headers: &mut HeaderMap, is_tls: bool) {
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));

@@ -1,5 +1,4 @@
-//! The outermost layer: each request gets an id, is counted, logged and answered with the headers
-//! that every answer has, whoever answers it.
+//! Outermost middleware: request id, metrics, request log and security headers for every response.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -15,14 +14,14 @@ use crate::auth::{Asked, Known};
 use crate::server::Peer;
 use crate::sse;
 
-/// The name of the header with the request's id, in and out.
+/// Header with the request's id, in requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longer ids of clients are not taken over.
+/// Length limit of a client's request id; longer ones are replaced.
 const ID_LIMIT: usize = 128;
-/// What a request is counted as that no route answers.
+/// Route label in metrics for requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// Does all of that around everything else.
+/// Middleware around all others.
 pub(crate) async fn outermost(
     State(gateway): State<Gateway>,
     mut request: Request,
@@ -81,7 +80,7 @@ fn admitted(gateway: &Gateway, request: &Request) -> Result<(), crate::refusal::
     cross_site::check(request.method(), request.uri(), request.headers())
 }
 
-/// What is logged of a request. Never its query or its headers, which may hold secrets.
+/// Fields of a request's log line. Query and headers are never logged, since they may hold secrets.
 struct Line {
     method: String,
     path: String,
@@ -99,7 +98,7 @@ impl Line {
     }
 }
 
-/// The client's own id, if it can be one; otherwise a new one.
+/// Returns the client's request id if it is valid; otherwise a new one.
 fn request_id(request: &Request) -> HeaderValue {
     let is_sound = |value: &&HeaderValue| {
         let bytes = value.as_bytes();
@@ -108,7 +107,7 @@ fn request_id(request: &Request) -> HeaderValue {
     if let Some(given) = request.headers().get(REQUEST_ID).filter(is_sound) {
         return given.clone();
     }
-    // Without randomness the id tells nothing, and the request is answered all the same.
+    // Without randomness the id is not unique, which is harmless.
     let random = getrandom::u64().unwrap_or_default();
     HeaderValue::from_str(&format!("{random:016x}"))
         .unwrap_or_else(|_| HeaderValue::from_static("-"))

@@ -1,4 +1,4 @@
-//! The end of the last line of a JSON answer, for people who read it in a terminal.
+//! Newline at the end of JSON responses, for people who read them in a terminal.
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Method, header};
@@ -6,8 +6,8 @@ use axum::response::Response;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
 
-/// Ends a JSON document with a newline. Leaves alone what is streamed, and what is named by the
-/// digest of its bytes.
+/// Ends a JSON document with a newline. Streams, and contents named by their digest, stay
+/// unchanged.
 pub(super) async fn add(response: Response, method: &Method) -> Response {
     let (mut parts, body) = response.into_parts();
     let media_type = parts.headers.get(header::CONTENT_TYPE).and_then(|it| it.to_str().ok());
@@ -28,7 +28,7 @@ pub(super) async fn add(response: Response, method: &Method) -> Response {
     if method == Method::HEAD {
         return Response::from_parts(parts, body);
     }
-    // Its length is known: it is in memory already.
+    // The length is known, so the body is in memory already.
     match body.collect().await {
         Ok(collected) => {
             let mut bytes = Vec::from(collected.to_bytes());

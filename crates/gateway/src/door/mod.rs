@@ -1,6 +1,6 @@
-//! The door: who is let in, how often, and what every answer says of itself.
+//! Admission of requests: open servers, rate limits, security headers.
 //!
-//! Deliberately absent: what a caller may see, which each handler asks by namespace.
+//! Deliberately absent: visibility of objects, which each handler checks by namespace.
 
 mod cross_site;
 mod headers;

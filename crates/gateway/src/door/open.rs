@@ -1,7 +1,7 @@
-//! Whether anybody is let in without a key.
+//! Lock of a server: whether it requires API keys.
 //!
-//! Only on a loopback address, and only for as long as there is no key: the first key locks the
-//! door of every server within moments, and nothing unlocks it while the server runs.
+//! A server is open only on a loopback address, and only while there is no key: the first key locks
+//! every server within moments, and nothing unlocks a running one.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -12,15 +12,15 @@ use errand_engine::{Engine, keys};
 use errand_model::Timestamp;
 use thiserror::Error;
 
-/// A server would let in whoever reaches it.
+/// Error: a server would be open to other machines.
 #[derive(Clone, Debug, Error)]
 #[error("{address} can be reached by other machines, and there is no API key")]
 pub struct ListenOpen {
-    /// Where it would listen.
+    /// Address of the server.
     pub address: SocketAddr,
 }
 
-/// Whether keys are asked for.
+/// State that says whether keys are required.
 #[derive(Debug, Default)]
 pub struct Lock {
     is_locked: AtomicBool,
@@ -28,7 +28,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Looks whether there are keys.
+    /// Reads from the registry whether there are keys.
     ///
     /// # Errors
     ///
@@ -39,7 +39,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Whether a key is asked for, as far as that is known.
+    /// Returns true if keys are required, as far as this process knows.
     pub fn is_locked(&self) -> bool {
         self.is_locked.load(Ordering::Relaxed)
     }
@@ -57,8 +57,8 @@ impl Lock {
         }
     }
 
-    /// Whether a key is asked for now: while the door is open, it is looked now and then whether
-    /// somebody made a key.
+    /// Returns true if keys are required now. An open server checks the registry for new keys now
+    /// and then.
     ///
     /// # Errors
     ///

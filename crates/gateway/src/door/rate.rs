@@ -1,4 +1,4 @@
-//! How often somebody may ask: a bucket for each, which empties with each request and fills evenly.
+//! Rate limit: a token bucket for each client.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Buckets that are kept; full ones are forgotten first, which loses nothing.
+/// Upper bound on buckets; full ones are dropped first, which loses nothing.
 const BUCKETS: usize = 10_000;
 
-/// Whose bucket it is.
+/// Owner of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Whose {
-    /// A key's, by its public part.
+    /// An API key, by its public part.
     Key(String),
-    /// An address's: of whoever shows no key, or a wrong one.
+    /// The address of a client without a valid key.
     Address(IpAddr),
 }
 
@@ -34,7 +34,7 @@ struct Bucket {
 }
 
 impl Rates {
-    /// Buckets that hold `burst` requests and fill with `per_second`.
+    /// Creates buckets that hold `burst` requests and refill with `per_second`.
     pub(crate) fn new(per_second: u32, burst: u32) -> Self {
         let (per_second, burst) = (f64::from(per_second.max(1)), f64::from(burst.max(1)));
         Self { per_second, burst, buckets: Mutex::default() }
@@ -44,13 +44,13 @@ impl Rates {
     ///
     /// # Errors
     ///
-    /// How long to wait until there is one.
+    /// The time until the next request is allowed.
     pub(crate) fn take(&self, whose: Whose, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= BUCKETS && !buckets.contains_key(&whose) {
             buckets.retain(|_, bucket| self.filled(*bucket, now).left < self.burst);
             if buckets.len() >= BUCKETS {
-                // All of them are in use: better to forget than to refuse strangers for others.
+                // All buckets are in use: dropping them is better than refusing new clients.
                 buckets.clear();
             }
         }

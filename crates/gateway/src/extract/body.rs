@@ -1,5 +1,4 @@
-//! The body: bounded while it is read, of the right media type, JSON where JSON is asked for, and of
-//! the right shape.
+//! Extractors of bodies: bounded while they are read, with a check of media type, JSON and schema.
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
@@ -15,11 +14,11 @@ use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;
 
-/// JSON that is a `T`, checked against the schema that the table of routes has for it.
+/// A JSON body as `T`, checked against the schema in the table of routes.
 #[derive(Clone, Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-/// The bytes of a body of the media type that the table of routes has.
+/// The bytes of a body of the media type in the table of routes.
 #[derive(Clone, Debug)]
 pub(crate) struct Bytes(pub(crate) axum::body::Bytes);
 
@@ -30,7 +29,7 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
         let route = route(&request)?;
         let (parts, body) = request.into_parts();
         let limit = gateway.config().body_limit_bytes;
-        // Also of what is refused for its type: the connection can be used again.
+        // The body is read even if its media type is refused: the connection stays usable.
         let bytes = bounded(body, &parts.headers, limit).await?;
         if bytes.is_empty() && matches!(route.body, Body::MaybeJson(_)) {
             return read(b"{}").map(Self);
@@ -44,14 +43,14 @@ impl<T: DeserializeOwned> FromRequest<Gateway> for JsonBody<T> {
         if let Some(misfit) = gateway.body_of(route.id).and_then(|it| it.misfit(&value)) {
             return Err(refused(misfit, &value));
         }
-        // A number such as 5.0 is whole to a schema, and not to a type.
+        // A number such as 5.0 is an integer for the schema, but not for the type.
         read(&bytes)
             .or_else(|refusal| serde_json::from_value(whole(value)).map_err(|_| refusal))
             .map(Self)
     }
 }
 
-/// What to do about a body that does not fit.
+/// Returns the refusal of a body that does not match its schema.
 fn refused(misfit: Misfit, body: &Value) -> Refusal {
     let is_service = body.get("kind").and_then(Value::as_str) == Some("service");
     if misfit.pointer == "/kind" && is_service {
@@ -68,7 +67,7 @@ fn refused(misfit: Misfit, body: &Value) -> Refusal {
     misfit.into()
 }
 
-/// What the schema lets through and the type does not: numbers that are out of range.
+/// Parses the body. Numbers out of range pass the schema, but not the type.
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(bytes).map_err(|error| {
         let refusal = Refusal::new(ErrorCode::RequestInvalid, error.to_string());
@@ -76,10 +75,10 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     })
 }
 
-/// Up to here every whole number is a floating point number of its own.
+/// Up to this value every integer is exact as a floating-point number.
 const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
 
-/// The same with whole numbers written without a point.
+/// Rewrites integers with a fraction of zero as integers.
 fn whole(value: Value) -> Value {
     match value {
         Value::Number(number) => {
@@ -133,7 +132,7 @@ fn check_media_type(headers: &HeaderMap, is_it: impl Fn(&str) -> bool) -> Result
     }
 }
 
-/// A size for people.
+/// Formats a size for people.
 pub(crate) fn amount(bytes: usize) -> String {
     const KIB: usize = 1024;
     const MIB: usize = KIB * KIB;
@@ -144,7 +143,7 @@ pub(crate) fn amount(bytes: usize) -> String {
     }
 }
 
-/// Reads a body of at most `limit` bytes: what is larger is refused as soon as that is known.
+/// Reads a body of at most `limit` bytes: a larger one is refused as soon as its size is known.
 async fn bounded(
     body: axum::body::Body,
     headers: &HeaderMap,

@@ -1,4 +1,4 @@
-//! Mistakes in documents that do not fit their schemas, as a colleague would name them.
+//! Messages for documents that do not match their schema.
 
 use errand_api::agent_file::closest;
 use errand_api::error_code::ErrorCode;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::refusal::Refusal;
 
-/// A schema, and what holds documents against it.
+/// A schema with its compiled validator.
 #[derive(Debug)]
 pub(crate) struct Checked {
     schema: Value,
@@ -18,14 +18,14 @@ pub(crate) struct Checked {
 /// A mistake in a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// JSON pointer of the member that is wrong.
+    /// JSON pointer of the wrong member.
     pub(crate) pointer: String,
     /// What is wrong with it.
     pub(crate) message: String,
 }
 
 impl Checked {
-    /// `None` if the schema does not compile: a test compiles all of them.
+    /// Compiles a schema; `None` if it is invalid: a test compiles all of them.
     pub(crate) fn new(schema: Value) -> Option<Self> {
         let validator = jsonschema::draft202012::new(&schema).ok()?;
         Some(Self { schema, validator })
@@ -56,7 +56,7 @@ impl From<Misfit> for Refusal {
     }
 }
 
-/// Returns what is wrong with the value at `pointer`.
+/// Returns the message for the value at `pointer`.
 fn wrong_value(pointer: &str, error: &ValidationError<'_>, holder: Holder<'_>) -> String {
     let name = pointer.rsplit('/').find(|part| part.parse::<usize>().is_err() && !part.is_empty());
     let place = name.unwrap_or("the body");
@@ -94,7 +94,7 @@ fn wrong_value(pointer: &str, error: &ValidationError<'_>, holder: Holder<'_>) -
     }
 }
 
-/// The schema that has the keyword which an error is about.
+/// The schema that holds the violated keyword.
 #[derive(Clone, Copy, Debug)]
 struct Holder<'a>(Option<&'a Value>);
 
@@ -115,7 +115,7 @@ impl<'a> Holder<'a> {
         Self(schema)
     }
 
-    /// Returns what to write instead of an unknown field.
+    /// Returns a suggestion for an unknown field.
     fn fields(self, field: &str) -> String {
         let properties = self.0.and_then(|schema| schema.get("properties"));
         let known = properties.and_then(Value::as_object).into_iter().flatten();
@@ -127,7 +127,7 @@ impl<'a> Holder<'a> {
         }
     }
 
-    /// The words that are allowed, where only words are.
+    /// Returns the allowed words, if only words are allowed.
     fn words(self) -> Vec<&'a str> {
         let Some(schema) = self.0 else { return Vec::new() };
         if let Some(words) = schema.get("enum").and_then(Value::as_array) {
@@ -141,7 +141,7 @@ impl<'a> Holder<'a> {
     }
 }
 
-/// `a`, `a or b`, `a, b or c`.
+/// Formats `a`, `a or b`, `a, b or c`.
 fn listed(words: &[&str]) -> String {
     match words {
         [] => String::new(),
@@ -150,7 +150,7 @@ fn listed(words: &[&str]) -> String {
     }
 }
 
-/// A value in a message, shortened.
+/// Formats a value for a message, shortened.
 fn shown(value: &Value) -> String {
     const LIMIT_CHARS: usize = 60;
     let text = value.to_string();
@@ -160,7 +160,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The pointer of a member.
+/// Returns the pointer of a member.
 fn below(pointer: &str, member: &str) -> String {
     format!("{pointer}/{}", member.replace('~', "~0").replace('/', "~1"))
 }

@@ -1,4 +1,4 @@
-//! What handlers take out of requests: everything that can be wrong with it is refused here.
+//! Extractors of request data, which refuse invalid data.
 
 mod body;
 mod misfit;

@@ -1,4 +1,4 @@
-//! The parameters of the path.
+//! Extractor of path parameters.
 
 use std::collections::BTreeMap;
 
@@ -8,16 +8,16 @@ use axum::http::request::Parts;
 use crate::Gateway;
 use crate::refusal::Refusal;
 
-/// The parameters of the path, by name.
+/// Path parameters by name.
 #[derive(Clone, Debug)]
 pub(crate) struct Params(BTreeMap<String, String>);
 
 impl Params {
-    /// The parameter of that name.
+    /// Returns a path parameter.
     ///
     /// # Errors
     ///
-    /// If the path has none: a bug.
+    /// If the path has none of that name, which is a bug.
     pub(crate) fn get(&self, name: &str) -> Result<&str, Refusal> {
         let value = self.0.get(name).map(String::as_str);
         value.ok_or_else(|| Refusal::parameter(name, format!("the path has no {name}")))

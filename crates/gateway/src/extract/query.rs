@@ -1,4 +1,4 @@
-//! The query: only what is known, only what can be read.
+//! Extractor of the query string, which refuses unknown and unreadable parameters.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;
 
-/// The query as a `T`, which denies fields that it does not know.
+/// The query as `T`, which denies unknown fields.
 #[derive(Clone, Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
@@ -30,7 +30,7 @@ impl<T: DeserializeOwned + Serialize> FromRequestParts<Gateway> for Query<T> {
     }
 }
 
-/// Holds what was read against the schema that the table of routes has for it.
+/// Checks the query against the schema in the table of routes.
 fn check(schema: &Checked, query: &impl Serialize) -> Result<(), Refusal> {
     let value = serde_json::to_value(query).unwrap_or_default();
     let Some(misfit) = schema.misfit(&value) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The run that a path names.
+//! Extractor of the run in a path.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,7 +10,7 @@ use crate::Gateway;
 use crate::auth::Caller;
 use crate::refusal::Refusal;
 
-/// The run that `{run_id}` in the path names, as it is kept. It is one of the caller's namespace.
+/// The stored run of `{run_id}` in the path, in the caller's namespace.
 #[derive(Debug)]
 pub(crate) struct OneRun(pub(crate) Box<Stored>);
 

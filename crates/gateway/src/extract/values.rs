@@ -1,4 +1,4 @@
-//! Names with texts, read as a struct: numbers, booleans and lists where the struct has them.
+//! Deserializer of name-value pairs into a struct with numbers, booleans and lists.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -6,16 +6,16 @@ use std::fmt;
 use serde::de::value::{MapDeserializer, SeqDeserializer, StringDeserializer};
 use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
 
-/// A value that cannot be read, or a name that is not known.
+/// A value that cannot be read, or an unknown name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Misread {
-    /// Which.
+    /// Name of the parameter.
     pub(crate) name: String,
     /// Description of the fault.
     pub(crate) message: String,
 }
 
-/// Reads pairs as a `T`. A name that stands twice is a list.
+/// Reads pairs as a `T`. A repeated name becomes a list.
 pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Misread> {
     let mut fields: Vec<(String, Vec<String>)> = Vec::new();
     for (name, value) in pairs {
@@ -24,7 +24,7 @@ pub(crate) fn read<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<
             None => fields.push((name, vec![value])),
         }
     }
-    // The field that is being read when an error comes up.
+    // Name of the field at which an error occurred.
     let at = RefCell::new(String::new());
     let entries = fields.into_iter().map(|(name, values)| {
         (Name { name: name.clone(), at: &at }, Values { name, values, at: &at })
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_under_its_name() {
+    fn unreadable_values_are_refused_under_their_name() {
         for (name, value) in [("limit", "-1"), ("live", "yes"), ("kind", "x"), ("nonsense", "1")] {
             assert_eq!(asked(&[(name, value)]).unwrap_err().name, name);
         }

@@ -1,4 +1,4 @@
-//! One thing that a stream tells, rendered once for all who hear it.
+//! Frames of a stream, rendered once for all listeners.
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -9,85 +9,86 @@ use errand_api::record::Record;
 use errand_model::{Event, RunId};
 use serde::Serialize;
 
-/// How long a client that lost its stream waits before it comes again.
+/// Pause of a disconnected client before it reconnects.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One thing that a stream tells.
+/// A frame of a stream.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    /// What.
+    /// Content.
     pub(crate) told: Told,
     sse: OnceLock<Bytes>,
 }
 
-/// What a stream tells.
+/// Content of a frame.
 #[derive(Debug)]
 pub(crate) enum Told {
     /// An event of the journal.
     Event(Event),
-    /// A part of the output, before it is in the journal.
+    /// A live part of the output, before it is in the journal.
     Output(LiveOutput),
-    /// What the agent printed.
+    /// A live part of the log.
     Log(LiveLog),
-    /// The reader was too slow for something that is in no journal.
+    /// The reader was too slow for live parts, which are in no journal.
     Lagged(Lagged),
-    /// Nothing more comes.
+    /// The end of the stream.
     End(Box<End>),
 }
 
-/// The data of `event: output`.
+/// Data of `event: output`.
 #[derive(Debug, Serialize)]
 pub(crate) struct LiveOutput {
     /// The attempt.
     pub(crate) attempt: u32,
-    /// Where the text begins in the output of its attempt, in bytes of UTF-8.
+    /// Offset of the text in the output of its attempt, in bytes of UTF-8.
     pub(crate) offset: u64,
     /// The text.
     pub(crate) text: String,
 }
 
-/// The data of `event: log`.
+/// Data of `event: log`.
 #[derive(Debug, Serialize)]
 pub(crate) struct LiveLog {
     /// The attempt.
     pub(crate) attempt: u32,
     /// `stdout` or `stderr`.
     pub(crate) stream: &'static str,
-    /// The text; bytes that are no UTF-8 are replaced.
+    /// The text; invalid UTF-8 is replaced.
     pub(crate) text: String,
 }
 
-/// The data of `event: lagged`.
+/// Data of `event: lagged`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Lagged {
-    /// How many live parts were left out, at least.
+    /// Number of live parts left out, at least.
     pub(crate) missed: u64,
-    /// The last event that was told: the stream goes on after it.
+    /// The last event sent: the stream continues after it.
     pub(crate) last_event_id: String,
 }
 
-/// The data of `event: end`.
+/// Data of `event: end`.
 #[derive(Debug, Serialize)]
 pub(crate) struct End {
-    /// Why the stream ends.
+    /// Reason of the end.
     pub(crate) reason: EndReason,
-    /// The last event that was told; `null` if none was.
+    /// The last event sent; `null` if there was none.
     pub(crate) last_event_id: Option<String>,
-    /// When to come again, where more is to come.
+    /// Delay before a reconnect, if the stream can be continued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retry_ms: Option<u64>,
-    /// The run's record, where the run is over.
+    /// The run's record, if the run is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) run: Option<Record>,
 }
 
-/// Why a stream ends.
+/// Reason why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum EndReason {
     /// The run is over.
     Over,
-    /// The server is about to end; another one, or this one again, has the rest.
+    /// The server is shutting down; the rest can be read from another one, or from this one after
+    /// its restart.
     ShuttingDown,
     /// The run was removed.
     Removed,
@@ -96,7 +97,7 @@ pub(crate) enum EndReason {
 }
 
 impl EndReason {
-    /// Its word.
+    /// Returns the stored word.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Over => "over",
@@ -108,13 +109,13 @@ impl EndReason {
 }
 
 impl End {
-    /// The end of a stream of a run that is over.
+    /// Returns the end of a stream of a terminal run.
     pub(crate) fn over(seq: u64, run: Record) -> Self {
         let last_event_id = Some(seq.to_string());
         Self { reason: EndReason::Over, last_event_id, retry_ms: None, run: Some(run) }
     }
 
-    /// The end of a stream from which more is to come later.
+    /// Returns the end of a stream that can be continued later.
     pub(crate) fn for_now(reason: EndReason, last_event_id: Option<String>) -> Self {
         let retry_ms = u64::try_from(RETRY_AFTER.as_millis()).ok();
         Self { reason, last_event_id, retry_ms, run: None }
@@ -126,12 +127,13 @@ impl Frame {
         Self { told, sse: OnceLock::new() }
     }
 
-    /// The bytes of a stream of one run: the id of an event is its number.
+    /// Renders the frame for a stream of one run: the id of an event is its number.
     pub(crate) fn sse(&self) -> Bytes {
         self.sse.get_or_init(|| self.told.render(None)).clone()
     }
 
-    /// The bytes of a stream of many runs: the id of an event has the run's id before its number.
+    /// Renders the frame for a stream of many runs: the id of an event is the run's id and its
+    /// number.
     pub(crate) fn sse_of_many(&self) -> Bytes {
         match &self.told {
             Told::Event(event) => self.told.render(Some(&event.run_id)),
@@ -174,7 +176,7 @@ fn render(text: &mut String, name: &str, data: &impl Serialize) {
     text.push_str("event: ");
     text.push_str(name);
     text.push_str("\ndata: ");
-    // What is told has no maps with other keys than strings: this cannot fail.
+    // All map keys are strings, so that this cannot fail.
     text.push_str(&serde_json::to_string(data).unwrap_or_default());
     text.push_str("\n\n");
 }
@@ -184,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_one_line_of_data_under_its_name() {
+    fn a_frame_is_one_line_of_data_under_its_name() {
         let part = LiveOutput { attempt: 1, offset: 7, text: "a\nb".to_owned() };
         let frame = Frame::new(Told::Output(part));
         let expected = "event: output\ndata: {\"attempt\":1,\"offset\":7,\"text\":\"a\\nb\"}\n\n";

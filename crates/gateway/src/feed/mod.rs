@@ -1,11 +1,11 @@
-//! What watched runs tell: one reader of the registry per run, however many clients hear it.
+//! Live feeds of watched runs: one reader of the registry per run, however many clients listen.
 //!
-//! Each watched run has a reader: it looks at the journal when the hub wakes it (and now and then by
-//! itself), renders each event once, and passes it on together with what the agent says live.
-//! Clients hear it through a bounded ring; one that falls behind reads the events from the store, at
-//! its own pace.
+//! The reader of a run reads the journal when the hub wakes it (and now and then by itself),
+//! renders each event once, and sends it to the clients together with the agent's live output.
+//! Clients receive through a bounded ring; one that lags reads the events from the store, at its
+//! own pace.
 //!
-//! Deliberately absent: memory of the past. A client that resumes reads it from the store.
+//! Deliberately absent: past events. A client that resumes reads them from the store.
 
 mod frame;
 mod reader;
@@ -22,11 +22,11 @@ use crate::Gateway;
 pub(crate) use frame::{End, EndReason, Frame, Lagged, Told};
 pub(crate) use reader::is_last;
 
-/// Frames that a client may be behind before it has to read the store: a second of a fast model. Of
-/// one run, not of each client: all of them share the frames.
+/// Frames by which a client may lag before it has to read the store: a second of a fast model. The
+/// limit is per run, since clients share the frames.
 const RING: usize = 1_024;
 
-/// The runs that somebody watches.
+/// The watched runs.
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {
     runs: Mutex<HashMap<RunId, broadcast::Sender<Arc<Frame>>>>,
@@ -34,7 +34,7 @@ pub(crate) struct Feeds {
 }
 
 impl Feeds {
-    /// Hears a run from now on. Events up to `seq` are not told, where nobody watched before.
+    /// Subscribes to a run from now on. A new reader starts after event `seq`.
     pub(crate) fn subscribe(
         gateway: &Gateway,
         run_id: &RunId,
@@ -53,19 +53,19 @@ impl Feeds {
         receiver
     }
 
-    /// Does something that no answer waits for. It is given up when the gateway ends.
+    /// Runs a background task, which is aborted when the gateway ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
         while readers.try_join_next().is_some() {}
         readers.spawn(task);
     }
 
-    /// Ends all readers: nobody is told anything any more.
+    /// Ends all readers.
     pub(crate) fn close(&self) {
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
     }
 
-    /// Forgets a run that nobody watches. Returns whether it did.
+    /// Drops the feed of a run without listeners. Returns true if it did.
     fn forget_unwatched(&self, run_id: &RunId) -> bool {
         let mut runs = self.runs();
         let is_watched = runs.get(run_id).is_some_and(|frames| frames.receiver_count() > 0);
@@ -75,7 +75,7 @@ impl Feeds {
         !is_watched
     }
 
-    /// Forgets a run of which nothing more comes.
+    /// Drops the feed of a run that is over.
     fn forget(&self, run_id: &RunId) {
         self.runs().remove(run_id);
     }

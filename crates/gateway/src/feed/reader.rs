@@ -1,4 +1,4 @@
-//! The one reader of a watched run.
+//! Reader of a watched run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +14,22 @@ use crate::record::record;
 
 /// Events that are read at once.
 const PAGE: u32 = 128;
-/// How soon the journal is looked at again without a hint: at first, and at most. It doubles while
-/// nothing comes.
+/// Interval of reads of the journal without a hint: initial and largest. It doubles while there are
+/// no events.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
-/// The one reader of a watched run.
+/// Reader of a watched run.
 pub(super) struct Reader {
     gateway: Gateway,
     run_id: RunId,
-    /// The number of the last event that was told.
+    /// Number of the last event sent.
     after: u64,
     frames: broadcast::Sender<Arc<Frame>>,
-    /// The beginnings of characters, of stdout and stderr.
+    /// Incomplete characters at the end of stdout and stderr.
     cut: [Vec<u8>; 2],
 }
 
-/// What a look at the journal found.
+/// Result of a read of the journal.
 enum Found {
     Nothing,
     Events,
@@ -47,7 +47,7 @@ impl Reader {
         Self { gateway, run_id, after, frames, cut: Default::default() }
     }
 
-    /// Tells what comes until the run is over, or nobody watches.
+    /// Sends frames until the run is over or has no listeners.
     pub(super) async fn run(mut self) {
         let mut live = self.gateway.engine().live().watch(&self.run_id);
         let mut hints = self.gateway.hub().follow(&self.run_id);
@@ -56,7 +56,7 @@ impl Reader {
             match self.look().await {
                 Ok(Found::Last) => return self.end().await,
                 Ok(Found::Events) => pause = LOOK_AGAIN.0,
-                // A registry that cannot be read is looked at again, as one where nothing happened.
+                // An unreadable registry is read again after a pause, as one without new events.
                 Ok(Found::Nothing) | Err(_) => pause = (pause * 2).min(LOOK_AGAIN.1),
             }
             if self.is_unwatched() {
@@ -96,7 +96,7 @@ impl Reader {
         }
     }
 
-    /// Passes on what the agent says.
+    /// Sends a live part of the agent's output or log.
     fn say(&mut self, part: Result<LivePart, broadcast::error::RecvError>) {
         match part {
             Ok(LivePart::Output { attempt, offset, text }) => {
@@ -110,12 +110,12 @@ impl Reader {
                     self.tell(Told::Log(LiveLog { attempt, stream, text }));
                 }
             }
-            // The journal has the output and the log what was printed.
+            // The journal has the output, and the log file the log.
             Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => {}
         }
     }
 
-    /// The run is over: tells the last thing. Who comes later finds that by itself.
+    /// Sends the end of a terminal run. Later clients find the end by themselves.
     async fn end(&self) {
         self.gateway.feeds().forget(&self.run_id);
         // Without it, each client loads the record by itself.
@@ -135,23 +135,23 @@ impl Reader {
     }
 
     fn tell(&self, told: Told) {
-        // Nobody may be left: the next look finds out.
+        // There may be no listener left, which the next read notices.
         drop(self.frames.send(Arc::new(Frame::new(told))));
     }
 }
 
-/// Whether nothing can follow an event of that type.
+/// Returns true for an event that ends a journal.
 pub(crate) fn is_last(kind: &str) -> bool {
     matches!(kind, "run.completed" | "run.failed" | "run.cancelled")
 }
 
-/// The text of what was printed, up to the last whole character; the rest waits for more.
+/// Returns the printed text up to the last complete character; the rest waits for more.
 fn whole_characters(cut: &mut Vec<u8>, bytes: &[u8]) -> String {
     let mut all = std::mem::take(cut);
     all.extend_from_slice(bytes);
     let end = match std::str::from_utf8(&all) {
         Ok(_) => all.len(),
-        // Only the end of what came may become a character.
+        // Only the end of the bytes may be an incomplete character.
         Err(error) => match error.error_len() {
             None => error.valid_up_to(),
             Some(_) => all.len() - incomplete(&all),
@@ -161,7 +161,7 @@ fn whole_characters(cut: &mut Vec<u8>, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// How many bytes at the end are the beginning of a character.
+/// Counts the bytes at the end that begin an incomplete character.
 fn incomplete(bytes: &[u8]) -> usize {
     let longest = bytes.len().min(3);
     let is_cut = |length: &usize| {
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_are_told_whole() {
+    fn characters_are_sent_whole() {
         let mut cut = Vec::new();
         let parts: [&[u8]; 5] = [b"a\xc3", b"\xa4\xe2\x82", b"\xac \xff b\xc3", b"\xa4", b"."];
         let told: Vec<String> = parts.iter().map(|part| whole_characters(&mut cut, part)).collect();

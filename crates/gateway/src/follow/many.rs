@@ -1,7 +1,7 @@
-//! Following all runs of a set: those that are live, and those that come.
+//! Streams of the events of a set of runs: live ones, and new ones.
 //!
-//! Hints say which run grew; a regular look finds those that no hint told of. Events of one run are
-//! told in order; of several, as they are found.
+//! Hints name a run that grew; a regular search finds runs without a hint. Events of one run come
+//! in order; events of several runs in the order in which they are found.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::feed::{End, EndReason, Frame, Told, is_last};
 
 /// Events of one run that are read at once.
 const PAGE: u32 = 64;
-/// How often runs are looked for that no hint told of.
+/// Interval of searches for runs without a hint.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A run whose id is older than the last look by more than this was seen by that look.
+/// Age beyond which a run was found by the previous search, if it is older than that search.
 const LOOK_BACK: Duration = Duration::from_secs(10);
 
-/// Follows a set of runs.
+/// Stream of a set of runs.
 #[derive(Debug)]
 pub(crate) struct FollowMany {
     gateway: Gateway,
@@ -34,7 +34,7 @@ pub(crate) struct FollowMany {
     types: Vec<String>,
     members: Members,
     changes: Changes,
-    /// Runs that may have grown, in the order in which that was heard.
+    /// Runs that may have grown, in the order of the hints.
     grown: VecDeque<RunId>,
     is_grown: HashSet<RunId>,
     page: VecDeque<Arc<Frame>>,
@@ -45,7 +45,7 @@ pub(crate) struct FollowMany {
 }
 
 impl FollowMany {
-    /// Follows from now on, or from where a client left that names the last events it heard.
+    /// Starts the stream from now on, or after the last events that a client names.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl FollowMany {
         named: &[At],
     ) -> Result<Self, Error> {
         let engine = gateway.engine();
-        // Before it is looked: what happens in between is not missed.
+        // The subscription starts before the first search, so that nothing is missed in between.
         let changes = engine.store().changes();
         let looked_at = engine.now();
         let members = resume::members(engine, &which, named).await?;
@@ -81,7 +81,7 @@ impl FollowMany {
         Ok(follow)
     }
 
-    /// What comes next; `None` after the end. May be dropped and called again: nothing is lost.
+    /// Returns the next frame; `None` after the end. Cancel safe: no frame is lost.
     pub(crate) async fn next(&mut self) -> Option<Arc<Frame>> {
         if self.is_over {
             return None;
@@ -138,7 +138,7 @@ impl FollowMany {
         }
     }
 
-    /// Looks for runs that no hint told of.
+    /// Searches for runs without a hint.
     async fn look(&mut self) -> Result<(), Error> {
         let engine: Engine = self.gateway.engine().clone();
         let (now, seen) = (engine.now(), self.looked_at.minus(LOOK_BACK));
@@ -154,7 +154,7 @@ impl FollowMany {
         Ok(())
     }
 
-    /// Reads what is new of one run. Returns whether that is all.
+    /// Reads new events of one run. Returns true if there are no more.
     async fn read(&mut self, run_id: &RunId) -> Result<bool, Error> {
         let engine = self.gateway.engine().clone();
         let Some(told) = self.members.told(&engine, &self.which, run_id).await? else {

@@ -1,4 +1,4 @@
-//! Which runs belong to a set that is followed, and how far each of them was told.
+//! Members of a set of runs, with the last event sent of each.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,21 +7,21 @@ use errand_model::RunId;
 use errand_model::run::Run;
 use errand_store::{Error, Filter, Namespaces, Page, Stored};
 
-/// Live runs that one set may have: each of them is remembered.
+/// Live runs that a set may have: each of them is kept in memory.
 pub(crate) const RUNS_LIMIT: usize = 10_000;
-/// Runs that are not of the set, or are over, of which as many are remembered twice.
+/// Runs outside of the set, or over, that one generation of the memory holds; there are two.
 const PASSED_LIMIT: usize = 10_000;
 /// Runs that are read at once.
 const PAGE: u32 = 200;
 
-/// Which runs are followed. All that is given must hold.
+/// Filter of the set. All given conditions must hold.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Which {
     /// Namespaces whose runs are selected.
     pub(crate) namespaces: Namespaces,
     /// Only runs of the agent of that name.
     pub(crate) agent: Option<String>,
-    /// Only runs of that session, under the name that it is kept under.
+    /// Only runs of that session, under its stored name.
     pub(crate) session_id: Option<String>,
     /// Only runs with all these labels.
     pub(crate) labels: BTreeMap<String, String>,
@@ -30,7 +30,7 @@ pub(crate) struct Which {
 }
 
 impl Which {
-    /// What never changes of it, as the store knows it.
+    /// Returns the conditions that never change for a run, as a filter of the store.
     pub(crate) fn filter(&self) -> Filter {
         Filter {
             namespaces: self.namespaces.clone(),
@@ -41,7 +41,7 @@ impl Which {
         }
     }
 
-    /// Whether a run is of the set, whatever its status.
+    /// Returns true if a run is in the set, whatever its status.
     fn has(&self, run: &Run) -> bool {
         let spec = &run.spec;
         let is_theirs = match &self.namespaces {
@@ -55,17 +55,18 @@ impl Which {
     }
 }
 
-/// The runs of a set, and how far each was told.
+/// The runs of a set, with the last event sent of each.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    /// Live runs, by the number of the last event that was told.
+    /// Live runs, with the number of the last event sent.
     told: HashMap<RunId, u64>,
-    /// Runs of which nothing more is told, and those before them.
+    /// Runs without further events: the recent ones, and those before.
     passed: [HashSet<RunId>; 2],
 }
 
 impl Members {
-    /// How far a run of the set was told; `None` if it is none. One that was never heard of is read.
+    /// Returns the last event sent of a run of the set; `None` if it is not in the set. A new run
+    /// is loaded.
     pub(super) async fn told(
         &mut self,
         engine: &Engine,
@@ -87,12 +88,12 @@ impl Members {
         Ok(None)
     }
 
-    /// A run was told up to an event.
+    /// Notes that events of a run were sent up to `seq`.
     pub(super) fn tell(&mut self, run_id: &RunId, seq: u64) {
         self.told.insert(run_id.clone(), seq);
     }
 
-    /// Nothing more is told of a run.
+    /// Notes that no further events of a run are sent.
     pub(super) fn pass(&mut self, run_id: &RunId) {
         self.told.remove(run_id);
         let [recent, before] = &mut self.passed;
@@ -102,18 +103,18 @@ impl Members {
         recent.insert(run_id.clone());
     }
 
-    /// Whether a run was heard of.
+    /// Returns true if the run was seen before.
     pub(super) fn knows(&self, run_id: &RunId) -> bool {
         self.told.contains_key(run_id) || self.passed.iter().any(|passed| passed.contains(run_id))
     }
 
-    /// The runs that something may come of.
+    /// Returns the runs that may have further events.
     pub(super) fn live(&self) -> Vec<RunId> {
         self.told.keys().cloned().collect()
     }
 }
 
-/// All runs of a filter, newest first, until `enough` says so of one.
+/// Lists all runs of a filter, newest first, until `enough` returns true for one.
 pub(super) async fn list(
     engine: &Engine,
     filter: &Filter,
@@ -122,7 +123,7 @@ pub(super) async fn list(
     let mut all = Vec::new();
     let mut after = None;
     loop {
-        // A damaged run has no events that could be told.
+        // A damaged run has no readable events.
         let (page, _damaged) = engine.store().list(filter, &Page { after, limit: PAGE }).await?;
         let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
         after = page.last().map(|stored| stored.run.id.clone());

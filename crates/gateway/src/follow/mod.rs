@@ -1,4 +1,4 @@
-//! Following runs: what SSE and gRPC both stream.
+//! Streams of events of runs, for both SSE and gRPC.
 
 mod many;
 mod members;

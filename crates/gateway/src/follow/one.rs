@@ -1,8 +1,7 @@
-//! Following one run: everything from a certain event on, without gap or repeat, and then the end.
+//! Stream of one run: all frames from an event on, without gap or repetition, and then the end.
 //!
-//! The journal comes from the store until it is caught up with, then from the hub; wherever the hub
-//! leaves a gap, from the store again. So a reader that is slow, or away for a while, costs nothing
-//! but its own reading.
+//! Events come from the store until the stream has caught up, then from the feed; after a gap in
+//! the feed, from the store again. So a slow reader costs nothing but its own reads.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,38 +16,38 @@ use crate::feed::{End, EndReason, Feeds, Frame, Lagged, Told};
 use crate::record::record;
 use crate::refusal::Refusal;
 
-/// Events that a client which catches up has in memory.
+/// Events that a client holds in memory while it catches up.
 const PAGE: u32 = 32;
-/// Between two tries to read a registry that cannot be read.
+/// Pause between two reads of an unreadable registry.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(200);
-/// How often that is tried before the client is told to come again: 5 seconds.
+/// Number of such reads before the client is told to reconnect: 5 seconds.
 const TRIES: u32 = 25;
 
-/// Which part of a run is wanted.
+/// Part of a run that a client wants.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
-    /// Events after that one; 0: from the first on.
+    /// Number of the event after which the stream starts; 0: before the first.
     pub(crate) after: u64,
     /// Types of events (`step.failed`) or nouns (`step`); empty: all.
     pub(crate) types: Vec<String>,
-    /// What the agent says live as well.
+    /// True if live output is wanted too.
     pub(crate) output: bool,
-    /// What it prints as well.
+    /// True if live log lines are wanted too.
     pub(crate) log: bool,
 }
 
 impl Wanted {
-    /// Whether an event of that type is wanted.
+    /// Returns true if events of that type are wanted.
     pub(crate) fn has(&self, kind: &str) -> bool {
         has(&self.types, kind)
     }
 }
 
-/// Types and nouns as they are asked for: `step.*` is the noun, and commas stand between several.
+/// Parses a filter of event types: `step.*` is the noun `step`, and commas separate several.
 ///
 /// # Errors
 ///
-/// If one of them cannot be a type.
+/// If one of them is no valid type.
 pub(crate) fn types(given: &[String]) -> Result<Vec<String>, Refusal> {
     let is_word = |word: &str| {
         !word.is_empty() && word.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'))
@@ -65,13 +64,13 @@ pub(crate) fn types(given: &[String]) -> Result<Vec<String>, Refusal> {
     given.iter().flat_map(|text| text.split(',')).map(read).collect()
 }
 
-/// Whether a type is among types and nouns, of which none means all.
+/// Returns true if the filter has the type or its noun; an empty filter has all.
 pub(crate) fn has(types: &[String], kind: &str) -> bool {
     let noun = kind.split('.').next().unwrap_or_default();
     types.is_empty() || types.iter().any(|wanted| wanted == kind || wanted == noun)
 }
 
-/// Follows one run.
+/// Stream of one run.
 #[derive(Debug)]
 pub(crate) struct Follow {
     gateway: Gateway,
@@ -79,14 +78,14 @@ pub(crate) struct Follow {
     wanted: Wanted,
     frames: Receiver<Arc<Frame>>,
     page: VecDeque<Arc<Frame>>,
-    /// The store may have more than was read.
+    /// True if the store may have more events.
     behind: bool,
     tries: u32,
     is_over: bool,
 }
 
 impl Follow {
-    /// Follows a run that exists. `head` is where its journal ends, as far as the caller knows.
+    /// Starts a stream of an existing run. `head` is the last event that the caller knows.
     pub(crate) fn new(gateway: &Gateway, run_id: RunId, head: u64, wanted: Wanted) -> Self {
         let frames = Feeds::subscribe(gateway, &run_id, head);
         Self {
@@ -101,12 +100,12 @@ impl Follow {
         }
     }
 
-    /// Whether the end was told.
+    /// Returns true if the end was sent.
     pub(crate) const fn is_over(&self) -> bool {
         self.is_over
     }
 
-    /// What comes next; `None` after the end. May be dropped and called again: nothing is lost.
+    /// Returns the next frame; `None` after the end. Cancel safe: no frame is lost.
     pub(crate) async fn next(&mut self) -> Option<Arc<Frame>> {
         if self.is_over {
             return None;
@@ -135,7 +134,7 @@ impl Follow {
         }
     }
 
-    /// Whether a frame is to be told now.
+    /// Returns the frame if it is to be sent now.
     fn take(&mut self, frame: Arc<Frame>) -> Option<Arc<Frame>> {
         let is_wanted = match &frame.told {
             Told::Event(event) if event.seq <= self.wanted.after => false,
@@ -144,7 +143,7 @@ impl Follow {
                 self.wanted.has(&event.kind)
             }
             Told::Event(_) => {
-                // Something is missing in between, and the store has it.
+                // Events in between are missing, and the store has them.
                 self.behind = true;
                 false
             }
@@ -161,7 +160,7 @@ impl Follow {
         is_wanted.then_some(frame)
     }
 
-    /// Hears the hub.
+    /// Receives from the feed.
     async fn listen(&mut self) -> Option<Told> {
         match self.frames.recv().await {
             Ok(frame) => {
@@ -170,13 +169,13 @@ impl Follow {
             }
             Err(RecvError::Lagged(missed)) => {
                 self.behind = true;
-                // Of the journal nothing is lost: the store has it.
+                // The events are not lost: the store has them.
                 let last_event_id = self.wanted.after.to_string();
                 let is_told = self.wanted.output || self.wanted.log;
                 is_told.then_some(Told::Lagged(Lagged { missed, last_event_id }))
             }
             Err(RecvError::Closed) => {
-                // The run is over or gone, or its feed ended for want of listeners.
+                // The run is over or removed, or its feed ended without listeners.
                 self.behind = true;
                 self.frames = Feeds::subscribe(&self.gateway, &self.run_id, self.wanted.after);
                 None
@@ -202,7 +201,7 @@ impl Follow {
         }
     }
 
-    /// Nothing more is in the store: the run is over, or it goes on.
+    /// Handles the end of the journal: the run is over, or continues.
     async fn caught_up(&mut self) -> Option<Told> {
         let stored = match self.gateway.engine().store().load(&self.run_id).await {
             Ok(Some(stored)) => stored,

@@ -1,8 +1,8 @@
-//! Where a client that follows many runs left off.
+//! Positions of clients that resume a stream of many runs.
 //!
-//! Journals of different runs have no common order, so one id cannot say how far each of them was
-//! told. It says when: everything that happened since a little before that event is told again,
-//! and nothing is left out. Whoever wants no repeats names the last event of each live run.
+//! Journals of different runs have no common order, so one event id cannot say which events of each
+//! run were sent. It gives a time: all events since a little before it are sent again, and none is
+//! left out. A client that wants no repetitions names the last event of each live run.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,10 +16,10 @@ use thiserror::Error as ThisError;
 
 use super::members::{Members, Which, list};
 
-/// How far clocks of those who write may differ, and how long a commit may take: what happened so
-/// long before the last event that was heard may not have been heard.
+/// Upper bound on differences between clocks of writers and on the duration of a commit: events
+/// this long before the last one that a client received may not have been sent.
 const MARGIN: Duration = Duration::from_secs(10);
-/// Last events that a client may name.
+/// Number of last events that a client may name.
 pub(crate) const NAMED_LIMIT: usize = 1_000;
 
 /// An event of one of many runs: `<run_id>:<seq>`.
@@ -31,20 +31,20 @@ pub(crate) struct At {
     pub(crate) seq: u64,
 }
 
-/// The text names no event.
+/// Error: the text names no event.
 #[derive(Clone, Debug, PartialEq, Eq, ThisError)]
 #[error("{text:?} names no event of a run: `<run_id>:<seq>` does, at most {NAMED_LIMIT} of them")]
 pub(crate) struct MalformedAt {
-    /// What was given.
+    /// The given text, shortened.
     pub(crate) text: String,
 }
 
 impl At {
-    /// Reads one, or several with commas between them.
+    /// Parses one, or several separated by commas.
     ///
     /// # Errors
     ///
-    /// [`MalformedAt`] for the first that is none.
+    /// [`MalformedAt`] for the first invalid one.
     pub(crate) fn all(text: &str) -> Result<Vec<Self>, MalformedAt> {
         let all: Vec<Self> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
         if all.len() > NAMED_LIMIT {
@@ -72,7 +72,7 @@ impl fmt::Display for At {
     }
 }
 
-/// The runs of a set as a client left them. With nothing named, everything from now on is told.
+/// Returns the members of a set for a resumed stream. With nothing named, the stream starts now.
 ///
 /// # Errors
 ///
@@ -104,20 +104,22 @@ pub(super) async fn members(
     Ok(members)
 }
 
-/// A little before the latest event that the client heard; `None` if it heard none.
+/// Returns a moment shortly before the latest event that the client received; `None` if it received
+/// none.
 async fn left_at(engine: &Engine, named: &[At]) -> Result<Option<Timestamp>, Error> {
     let mut latest = None;
     for at in named {
         let event = engine.store().events(&at.run_id, at.seq.saturating_sub(1), 1).await?;
         latest = latest.max(event.first().map(|event| event.at));
     }
-    // Whoever names only events of runs that were removed meanwhile heard something at least then.
+    // If all named events belong to removed runs, the newest run's creation is a lower bound.
     let known = |at: &At| at.run_id.created_at();
     let latest = latest.or_else(|| named.iter().map(known).max());
     Ok(latest.map(|at| at.minus(MARGIN)))
 }
 
-/// The number of the last event before a moment: a journal's events are in the order of time.
+/// Returns the number of the last event before a moment, by binary search: a journal is ordered by
+/// time.
 async fn last_before(
     engine: &Engine,
     run_id: &RunId,

@@ -1,4 +1,4 @@
-//! A call as the request of REST that does the same.
+//! Translation of a gRPC call into the equivalent REST request.
 
 use axum::Router;
 use axum::body::Body;
@@ -12,14 +12,14 @@ use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
-/// Who calls, taken from the call: passed on to REST as it came.
+/// Credentials and extensions of a call, passed on to REST unchanged.
 #[derive(Debug)]
 pub(super) struct From {
     headers: HeaderMap,
     extensions: axum::http::Extensions,
 }
 
-/// What is asked of REST.
+/// The REST request.
 #[derive(Debug)]
 pub(super) struct Asked {
     method: Method,
@@ -45,11 +45,11 @@ impl Asked {
 }
 
 impl From {
-    /// Takes a call apart.
+    /// Splits a call into its credentials and its message.
     pub(super) fn split<T>(request: tonic::Request<T>) -> (Self, T) {
         let (metadata, extensions, message) = request.into_parts();
         let mut headers = HeaderMap::new();
-        // What REST looks at; the rest is gRPC's own.
+        // Headers that REST reads; the others are gRPC's own.
         for name in [AUTHORIZATION, axum::http::header::HOST] {
             if let Some(value) = metadata.as_ref().get(&name) {
                 headers.insert(name, value.clone());
@@ -58,11 +58,11 @@ impl From {
         (Self { headers, extensions }, message)
     }
 
-    /// Asks REST.
+    /// Sends a request to REST.
     ///
     /// # Errors
     ///
-    /// What REST refuses, as a status.
+    /// A refusal of REST, as a status.
     pub(super) async fn ask<T: DeserializeOwned>(
         &self,
         rest: &Router,
@@ -98,7 +98,7 @@ impl From {
     }
 }
 
-/// A problem as a status.
+/// Converts a problem into a status.
 pub(super) fn status(problem: &Problem) -> Status {
     let mut metadata = MetadataMap::new();
     let details = [
@@ -108,7 +108,7 @@ pub(super) fn status(problem: &Problem) -> Status {
         ("errand-run-id", problem.run_id.as_ref()),
     ];
     for (name, value) in details {
-        // What is no ASCII is in the message, which may be anything.
+        // Text that is not ASCII is in the message, which may hold any.
         if let Some(Ok(value)) = value.map(|value| MetadataValue::try_from(value.as_str())) {
             metadata.insert(name, value);
         }
@@ -121,7 +121,7 @@ pub(super) fn status(problem: &Problem) -> Status {
     Status::with_metadata(code, problem.detail.clone(), metadata)
 }
 
-/// The status code of an HTTP status.
+/// Returns the status code for an HTTP status.
 const fn code(status: u16) -> Code {
     match status {
         400 | 406 | 413 | 415 | 422 => Code::InvalidArgument,
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_problem_has_a_status_that_tells_what_sort_it_is() {
+    fn every_problem_maps_to_a_status_of_its_kind() {
         for known in ErrorCode::ALL {
             let problem = Problem::new(*known, "it");
             let status = status(&problem);

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`: serving, until the gateway is about to end.
+//! `grpc.health.v1.Health`: serving, until the gateway shuts down.
 
 use std::pin::Pin;
 
@@ -10,16 +10,16 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::Gateway;
 
-/// The services that can be asked about; the empty name is the whole server.
+/// Services whose health can be queried; the empty name is the whole server.
 const SERVICES: [&str; 3] = ["", "errand.v1.Runs", "grpc.health.v1.Health"];
 
-/// Answers how the server is.
+/// The health service.
 #[derive(Debug)]
 pub(super) struct Service {
     gateway: Gateway,
 }
 
-/// The service, to be routed to.
+/// Returns the service for the router.
 pub(super) fn server(gateway: Gateway) -> HealthServer<Service> {
     HealthServer::new(Service { gateway })
 }

@@ -1,10 +1,9 @@
 //! The run service over gRPC, beside REST on the same port.
 //!
-//! A call becomes the request of REST that does the same, answered by the same router: the same
-//! guard, the same checks, the same errors. What is left to do here is shape. Streams are the ones
-//! that SSE tells, frame by frame.
+//! A call is translated into the equivalent REST request, and answered by the same router: with the
+//! same authentication, checks and errors. Streams have the same frames as SSE.
 //!
-//! Deliberately absent: anything that REST cannot do.
+//! Deliberately absent: operations that REST does not have.
 
 mod call;
 mod health;
@@ -19,10 +18,10 @@ use tonic_reflection::server::Builder;
 use crate::Gateway;
 use proto::runs_server::RunsServer;
 
-/// The descriptors of everything that is served, for reflection.
+/// Descriptors of all services, for reflection.
 const DESCRIPTORS: &[u8] = tonic::include_file_descriptor_set!("runs_descriptor");
 
-/// Adds the services to a router that answers REST.
+/// Adds the services to the REST router.
 pub(crate) fn beside(gateway: &Gateway, rest: Router) -> Router {
     let most = gateway.config().body_limit_bytes;
     let runs = RunsServer::new(runs::Service::new(gateway.clone(), rest.clone()))
@@ -36,7 +35,7 @@ pub(crate) fn beside(gateway: &Gateway, rest: Router) -> Router {
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    // Descriptors that were made by the build can be read.
+    // Descriptors from the build are always valid.
     if let Ok(service) = reflection().build_v1() {
         router = router.route_service("/grpc.reflection.v1.ServerReflection/{method}", service);
     }

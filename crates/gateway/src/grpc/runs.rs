@@ -17,14 +17,14 @@ use crate::follow::{Follow, Wanted, types};
 use crate::leave::Leave;
 use crate::refusal::Refusal;
 
-/// Answers the calls.
+/// The run service.
 #[derive(Debug)]
 pub(super) struct Service {
     gateway: Gateway,
     rest: Router,
 }
 
-/// A target of REST's, with what belongs behind its `?`.
+/// Builds a request target with a query.
 fn target(path: String, query: &[(&str, &str)]) -> String {
     let mut all = path;
     let given = query.iter().filter(|(_, value)| !value.is_empty());
@@ -52,10 +52,10 @@ fn push_escaped(all: &mut String, text: &str) {
     }
 }
 
-/// A path below a run.
+/// Builds a path below a run.
 fn of_run(run_id: &str, more: &str) -> String {
     let mut path = "/v1/runs/".to_owned();
-    // An id that is none, or none at all, is refused by REST: under the name of the field.
+    // REST refuses an empty or invalid id, under the name of the field.
     push_escaped(&mut path, if run_id.is_empty() { "none" } else { run_id });
     path + more
 }
@@ -70,7 +70,7 @@ impl Service {
         Ok(Response::new(shape::run(record)))
     }
 
-    /// Follows a run that REST has shown to the caller.
+    /// Streams a run that REST has shown to the caller.
     async fn follow(&self, run_id: &RunId, wanted: Wanted) -> Result<Follow, Status> {
         let loaded = self.gateway.engine().store().load(run_id).await;
         let found = loaded
@@ -258,7 +258,7 @@ impl Runs for Service {
         request: Request<proto::StreamEventsRequest>,
     ) -> Result<Response<Items>, Status> {
         let (from, stream) = From::split(request);
-        // Whether the caller may see it is REST's to say.
+        // REST decides whether the caller may see the run.
         let record: Record = from.ask(&self.rest, Asked::get(of_run(&stream.run_id, ""))).await?;
         let wanted = Wanted {
             after: stream.after_seq,
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_cannot_leave_its_place() {
+    fn a_run_id_cannot_leave_its_segment_of_the_path() {
         assert_eq!(of_run("../agents?x", "/wait"), "/v1/runs/..%2Fagents%3Fx/wait");
         assert_eq!(of_run("", ""), "/v1/runs/none");
         let query = [("status", ""), ("label", "a=b&c"), ("name", "ä")];

@@ -1,4 +1,4 @@
-//! From messages to what REST takes, and from what it answers to messages.
+//! Conversions between gRPC messages and REST documents.
 
 use errand_api::record::Record;
 use serde::Serialize;
@@ -8,11 +8,11 @@ use tonic::Status;
 use super::proto;
 use crate::feed::{Frame, Told};
 
-/// A run as REST's body has it. Fields that are empty are not there.
+/// Converts a run request into REST's body. Empty fields are left out.
 ///
 /// # Errors
 ///
-/// If a field that holds JSON does not.
+/// If a JSON field is invalid.
 pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
     let mut body = Map::new();
     let texts = [
@@ -26,7 +26,7 @@ pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
         ("scheduled_at", run.scheduled_at),
     ];
     for (name, text) in texts {
-        // Whoever leaves the agent out is told so by REST.
+        // A missing agent is refused by REST.
         if !text.is_empty() {
             body.insert(name.to_owned(), text.into());
         }
@@ -56,11 +56,11 @@ pub(super) fn body(run: proto::CreateRunRequest) -> Result<Value, Status> {
     Ok(body.into())
 }
 
-/// The JSON in a field; `None` if it is empty.
+/// Parses the JSON in a field; `None` if it is empty.
 ///
 /// # Errors
 ///
-/// If it is no JSON.
+/// If it is invalid.
 pub(super) fn document(name: &str, text: &str) -> Result<Option<Value>, Status> {
     if text.is_empty() {
         return Ok(None);
@@ -75,7 +75,7 @@ pub(super) fn document(name: &str, text: &str) -> Result<Option<Value>, Status> 
     })
 }
 
-/// A record as a message.
+/// Converts a record into a message.
 pub(super) fn run(record: Record) -> proto::Run {
     let record_json = text(&record);
     let output_json = if record.output.is_null() { String::new() } else { text(&record.output) };
@@ -108,7 +108,7 @@ pub(super) fn run(record: Record) -> proto::Run {
     }
 }
 
-/// What a stream tells as a message.
+/// Converts a frame into a message.
 pub(super) fn item(frame: &Frame) -> proto::StreamItem {
     let seq = |id: Option<&String>| id.and_then(|id| id.parse().ok()).unwrap_or(0);
     let told = match &frame.told {
@@ -145,7 +145,7 @@ pub(super) fn item(frame: &Frame) -> proto::StreamItem {
     proto::StreamItem { told: Some(told) }
 }
 
-/// As JSON. What is shown has no maps with other keys than strings: this cannot fail.
+/// Serializes a value. All map keys are strings, so that this cannot fail.
 fn text(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }

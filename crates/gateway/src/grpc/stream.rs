@@ -1,4 +1,4 @@
-//! A run that is followed, as a stream of messages.
+//! Stream of one run as gRPC messages.
 
 use std::pin::Pin;
 
@@ -9,10 +9,10 @@ use super::{proto, shape};
 use crate::follow::Follow;
 use crate::leave::Leave;
 
-/// What the streaming calls answer with.
+/// Response type of the streaming calls.
 pub(super) type Items = Pin<Box<dyn Stream<Item = Result<proto::StreamItem, Status>> + Send>>;
 
-/// Streams what is told to the end. HTTP/2 itself keeps the connection alive.
+/// Streams all frames to the end. HTTP/2 itself keeps the connection alive.
 pub(super) fn items(follow: Follow, leave: Option<Leave>) -> Items {
     let state = (Box::new(follow), leave);
     Box::pin(stream::unfold(state, async |(mut follow, mut leave)| {

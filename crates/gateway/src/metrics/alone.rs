@@ -1,4 +1,4 @@
-//! Metrics on an address of their own, without a key: for workers, and for scrapers that have none.
+//! Metrics on a separate address without a key: for workers, and for scrapers without credentials.
 
 use std::io;
 
@@ -28,7 +28,7 @@ pub async fn serve_metrics(engine: Engine, socket: std::net::TcpListener) -> io:
 }
 
 async fn metrics(State(engine): State<Engine>, headers: HeaderMap) -> Response {
-    // What this process counted is told all the same.
+    // If the registry fails, the counters of this process are still served.
     let asked = Asked::of(&engine)
         .await
         .inspect_err(|error| tracing::warn!("the registry cannot be asked for figures: {error}"))

@@ -1,4 +1,4 @@
-//! Figures that the registry is asked for when metrics are read: the same from every process on it.
+//! Figures from the registry, read for each scrape: the same from every process on it.
 
 use errand_api::worker::Worker;
 use errand_engine::{Engine, Error, workers};
@@ -11,21 +11,20 @@ pub(crate) struct Asked {
     pub(super) waiting: Vec<Waiting>,
     /// Live runs and open questions.
     pub(super) standing: Standing,
-    /// Workers that were heard of lately.
+    /// Workers with a recent heartbeat.
     pub(super) workers: Vec<Worker>,
 }
 
 impl Asked {
-    /// Asks the registry.
+    /// Reads the figures.
     ///
     /// # Errors
     ///
-    /// If it fails.
+    /// If the registry fails.
     pub(crate) async fn of(engine: &Engine) -> Result<Self, Error> {
         let mut waiting = engine.store().waiting(engine.now()).await?;
         if waiting.iter().all(|it| it.namespace.is_some()) {
-            // A gauge that is absent when the queue is empty cannot be told from one that is not
-            // scraped.
+            // An absent gauge for an empty queue would look like a failed scrape.
             waiting.insert(
                 0,
                 Waiting { namespace: None, ready: 0, delayed: 0, oldest_ready_at: None },

@@ -1,5 +1,5 @@
-//! The two text formats: `OpenMetrics` 1.0 for clients that ask for it, the classic one of Prometheus
-//! (0.0.4) for all others.
+//! Text formats of metrics: `OpenMetrics` 1.0 for clients that ask for it, the classic one of
+//! Prometheus (0.0.4) for all others.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
@@ -13,7 +13,7 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format that a client asks for with `Accept`.
+    /// Returns the format that a client asks for with `Accept`.
     pub(crate) fn asked_for(headers: &HeaderMap) -> Self {
         let accepts = headers.get_all(header::ACCEPT);
         let ranges = accepts.iter().filter_map(|value| value.to_str().ok());
@@ -32,7 +32,7 @@ impl Format {
         if open > 0.0 && open >= classic { Self::OpenMetrics } else { Self::Classic }
     }
 
-    /// The type of the text.
+    /// Returns the media type.
     pub(crate) const fn media_type(self) -> HeaderValue {
         match self {
             Self::Classic => HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"),
@@ -42,7 +42,7 @@ impl Format {
         }
     }
 
-    /// An `OpenMetrics` text in this format.
+    /// Converts `OpenMetrics` text into this format.
     pub(crate) fn of(self, text: String) -> String {
         match self {
             Self::Classic => classic(&text),
@@ -51,8 +51,8 @@ impl Format {
     }
 }
 
-/// The same metrics in the classic format: a counter is described by the name that its samples have,
-/// and there is neither a unit nor an end.
+/// Converts metrics into the classic format: a counter is described under the name of its samples,
+/// and there is neither a unit nor an end marker.
 fn classic(text: &str) -> String {
     let kinds: Vec<(&str, &str)> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
@@ -105,7 +105,7 @@ mod tests {
         check(&["text/plain", "application/openmetrics-text;version=1.0.0"], Format::OpenMetrics);
         check(&["application/openmetrics-text;q=0"], Format::Classic);
         check(&["application/openmetrics-text;q=0.2,text/plain;q=0.5"], Format::Classic);
-        // What Prometheus sends.
+        // The header that Prometheus sends.
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,\
              application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
         check(&[prometheus], Format::OpenMetrics);

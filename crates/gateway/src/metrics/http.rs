@@ -1,4 +1,4 @@
-//! What is counted of requests.
+//! Counters of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 use errand_engine::metrics::{Bounded, Counter, Histogram, SECONDS_SHORT};
 
-/// Routes and statuses that are counted apart; more than there are.
+/// Upper bound on pairs of route and status; more than there are.
 const ROUTES: usize = 2_000;
 
-/// What happened at the door of this process.
+/// Counters of this process.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     /// Answers, by route and status.
     pub(crate) answers: Bounded<(String, String), Counter>,
-    /// Seconds until the head of the answer, by route.
+    /// Seconds until the head of the response, by route.
     pub(crate) durations: Bounded<&'static str, Histogram>,
-    /// Spans that a collector took.
+    /// Spans that the collector accepted.
     pub(crate) spans_sent: Counter,
-    /// Traces that were given up.
+    /// Traces that were dropped.
     pub(crate) traces_dropped: Counter,
     /// Streams that are open.
     streams: Arc<AtomicU64>,
 }
 
-/// A stream that is open for as long as this lives.
+/// Guard of an open stream.
 #[derive(Debug)]
 pub(crate) struct Open(Arc<AtomicU64>);
 
@@ -47,20 +47,20 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer.
+    /// Counts a response.
     pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
         let name = (route.to_owned(), status.to_string());
         self.answers.of(name, Counter::default).add(1);
         self.durations.of(route, || Histogram::new(SECONDS_SHORT)).observe(took);
     }
 
-    /// Counts a stream for as long as what is returned lives.
+    /// Counts a stream for the lifetime of the returned guard.
     pub(crate) fn open(&self) -> Open {
         self.streams.fetch_add(1, Ordering::Relaxed);
         Open(Arc::clone(&self.streams))
     }
 
-    /// Streams that are open.
+    /// Returns the number of open streams.
     pub(crate) fn streaming(&self) -> u64 {
         self.streams.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What is counted of requests, and how all that is counted is rendered for Prometheus.
+//! Counters of requests, and all metrics as text for Prometheus.
 
 mod alone;
 mod asked;

@@ -1,8 +1,8 @@
-//! What this process uses, as the kernel tells it.
+//! Resource use of this process, as the kernel reports it.
 
 use std::fs;
 
-/// What a process uses.
+/// Resource use of a process.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     /// Resident memory.
@@ -13,7 +13,7 @@ pub(super) struct Used {
     pub(super) open_fds: u64,
 }
 
-/// What this process uses; zero where that cannot be known.
+/// Returns the use of this process; zeros if it cannot be read.
 pub(super) fn used() -> Used {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let resident_kib: u64 = status
@@ -29,17 +29,17 @@ pub(super) fn used() -> Used {
     }
 }
 
-/// User and system time, from `/proc/self/stat`, which counts hundredths of a second.
+/// Reads user and system time from `/proc/self/stat`, which counts hundredths of a second.
 fn cpu_millis() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
-    // The name before it may hold anything, spaces and parentheses too.
+    // The process name before it may hold any characters, including spaces and parentheses.
     let (_, fields) = text.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
     Some(user.saturating_add(system).saturating_mul(10))
 }
 
-/// When this process began, in seconds since the epoch; `None` where that cannot be known.
+/// Returns the start of this process in seconds since the epoch; `None` if it cannot be read.
 #[expect(clippy::cast_precision_loss, reason = "ticks and seconds are far below 2^53")]
 pub(super) fn started_at() -> Option<f64> {
     let text = fs::read_to_string("/proc/self/stat").ok()?;
@@ -48,6 +48,6 @@ pub(super) fn started_at() -> Option<f64> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let booted = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
     let booted: u64 = booted.trim().parse().ok()?;
-    // The kernel shows times in hundredths of a second.
+    // The kernel reports times in hundredths of a second.
     Some(booted as f64 + ticks as f64 / 100.0)
 }

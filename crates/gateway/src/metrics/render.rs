@@ -1,6 +1,6 @@
-//! Everything that is counted, as `OpenMetrics` 1.0 text.
+//! All metrics as `OpenMetrics` 1.0 text.
 //!
-//! Names are for ever, as dashboards are made of them. Each ends with its unit.
+//! Names never change, since dashboards depend on them. Each ends with its unit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::{Asked, process};
 use crate::Gateway;
 
-/// What is rendered.
+/// Sources of the metrics.
 #[derive(Debug)]
 struct All {
     engine: Arc<Engine>,
@@ -27,8 +27,8 @@ struct All {
     now: Timestamp,
 }
 
-/// The text in `OpenMetrics`. `gateway`: `None` in a process that has none; `asked`: `None` where the
-/// registry did not answer.
+/// Renders the text. `gateway`: `None` in a process without one; `asked`: `None` if the registry
+/// did not answer.
 pub(crate) fn render(
     engine: &errand_engine::Engine,
     gateway: Option<Gateway>,
@@ -62,7 +62,7 @@ impl Collector for All {
     }
 }
 
-/// Writes one metric after the other.
+/// Writer of single metrics.
 struct Writer<'e, 'd> {
     encoder: &'e mut DescriptorEncoder<'d>,
 }
@@ -78,12 +78,12 @@ impl Writer<'_, '_> {
         write(self.encoder.encode_descriptor(name, help, unit, kind)?)
     }
 
-    /// A counter without labels.
+    /// Writes a counter without labels.
     fn counter(&mut self, name: (&str, &str), value: u64) -> fmt::Result {
         self.describe(name, None, MetricType::Counter, |mut to| count(&mut to, value))
     }
 
-    /// A counter for each of some labels.
+    /// Writes a counter for each set of labels.
     fn counters<S: EncodeLabelSet>(
         &mut self,
         name: (&str, &str),
@@ -96,7 +96,7 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// A gauge for each of some labels.
+    /// Writes a gauge for each set of labels.
     fn gauges<S: EncodeLabelSet>(
         &mut self,
         name: (&str, &str),
@@ -110,12 +110,12 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// A gauge without labels.
+    /// Writes a gauge without labels.
     fn gauge(&mut self, name: (&str, &str), unit: Option<&Unit>, value: f64) -> fmt::Result {
         self.describe(name, unit, MetricType::Gauge, |mut to| to.encode_gauge(&value))
     }
 
-    /// Seconds for each of some labels.
+    /// Writes a histogram of seconds for each set of labels.
     fn seconds<S: EncodeLabelSet>(
         &mut self,
         name: (&str, &str),
@@ -128,7 +128,7 @@ impl Writer<'_, '_> {
         })
     }
 
-    /// Seconds without labels.
+    /// Writes a histogram of seconds without labels.
     fn seconds_of(&mut self, name: (&str, &str), histogram: &Histogram) -> fmt::Result {
         let unit = Some(&Unit::Seconds);
         self.describe(name, unit, MetricType::Histogram, |mut to| buckets(&mut to, histogram))
@@ -148,7 +148,7 @@ fn buckets(to: &mut MetricEncoder<'_>, histogram: &Histogram) -> fmt::Result {
     to.encode_histogram::<NoLabelSet>(snapshot.sum.as_secs_f64(), count, &buckets, None)
 }
 
-/// A count as a gauge has it. Exact up to 2^53.
+/// Converts a count for a gauge. Exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "gauges of this format are floats")]
 fn float(value: u64) -> f64 {
     value as f64
@@ -179,7 +179,7 @@ fn queue(to: &mut Writer<'_, '_>, waiting: &[Waiting], now: Timestamp) -> fmt::R
     )
 }
 
-/// Statuses of runs that are not over.
+/// Statuses of live runs.
 const LIVE: [&str; 3] = ["pending", "running", "paused"];
 
 fn standing(to: &mut Writer<'_, '_>, standing: &Standing, now: Timestamp) -> fmt::Result {

@@ -1,5 +1,5 @@
-//! Sends spans of runs once they are over, in batches, again and again while the collector may come
-//! back. A run's own span is sent when the run is over.
+//! Export of spans, in batches, with retries while the collector may recover. A span is sent once
+//! it is over; a run's own span at the end of the run.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,52 +21,52 @@ use super::spans::{Builder, string};
 use super::trail::Trail;
 use crate::Gateway;
 
-/// Runs whose traces wait to be sent; beyond that the oldest are given up.
+/// Runs whose traces wait; beyond that the oldest are dropped.
 const QUEUE: usize = 10_000;
-/// Spans that are sent at once, unless one trace alone has more.
+/// Spans in a batch, unless one trace alone has more.
 const BATCH: usize = 512;
-/// How long runs are gathered for a batch.
+/// Time for which runs are gathered for a batch.
 const GATHER: Duration = Duration::from_millis(250);
-/// How often it is looked whose turn it is, and what others committed.
+/// Interval of checks of the turn and of commits by other processes.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Runs that end almost at once may become visible in another order.
+/// Runs that end at almost the same time may become visible in another order.
 const SLACK_MS: i64 = 10_000;
-/// The statuses of runs that are over.
+/// Statuses of terminal runs.
 const OVER: &[&str] = &["completed", "failed", "cancelled"];
-/// The statuses of runs of which parts may be over.
+/// Statuses of runs that may have finished spans.
 const LIVE: &[&str] = &["running", "paused"];
-/// Runs of each of those that are looked at; the parts of older ones are sent when they are over.
+/// Number of runs of each of these statuses that are exported early; the others wait for their end.
 const LIVE_RUNS: usize = 1_000;
-/// Runs that are looked at when it is not known which ended.
+/// Runs that are listed at once in a search for ended ones.
 const PAGE: u32 = 200;
-/// Events that are read at once, and all that are read of one run.
+/// Events that are read at once, and the limit for one run.
 const EVENTS: u32 = 1_000;
 const EVENTS_LIMIT: u64 = 50_000;
-/// How long the collector may take to answer.
+/// Time limit of a request to the collector.
 const TRY_LIMIT: Duration = Duration::from_secs(10);
-/// Between two tries: the first, and the longest.
+/// Pause between two tries: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-/// Tries of one batch; then it is given up.
+/// Number of tries of a batch, after which it is dropped.
 const TRIES: u32 = 12;
 
-/// Where traces go.
+/// Client of the collector.
 #[derive(Debug)]
 pub(crate) struct Sender {
     http: reqwest::Client,
     url: String,
     headers: reqwest::header::HeaderMap,
-    /// Of what the spans are, besides what errand itself knows.
+    /// Resource attributes from the environment, beside errand's own.
     resource: BTreeMap<String, String>,
 }
 
 impl Sender {
-    /// A way to the collector.
+    /// Creates a client of the collector.
     ///
     /// # Errors
     ///
-    /// What is wrong with the address or a header; never the header's value.
+    /// A description of a wrong address or header; never the header's value.
     pub(crate) fn new(to: &Otlp) -> Result<Self, String> {
-        // Whoever came first installed the same one.
+        // An earlier call installed the same provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let base = to.endpoint.trim_end_matches('/');
         let url = if base.ends_with("/v1/traces") {
@@ -92,7 +92,7 @@ impl Sender {
         let escaped = to.resource.iter();
         let mut resource: BTreeMap<String, String> =
             escaped.map(|(name, value)| (name.clone(), unescaped(value))).collect();
-        // A name that is set for itself wins.
+        // An explicit service name takes precedence.
         if let Some(name) = &to.service_name {
             resource.insert(names::SERVICE_NAME.to_owned(), name.clone());
         }
@@ -101,7 +101,7 @@ impl Sender {
         Ok(Self { http, url, headers, resource })
     }
 
-    /// Sends until the collector took it, or refused it, or was tried often enough.
+    /// Sends until the collector accepts or refuses the body, or all tries are used.
     async fn send(&self, body: Vec<u8>) -> Result<(), String> {
         let mut wait = BACK_OFF.0;
         let mut said = String::new();
@@ -142,7 +142,8 @@ struct Failed {
     may_pass: bool,
 }
 
-/// Values of `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES` are written as in URLs.
+/// Decodes values of `OTEL_EXPORTER_OTLP_HEADERS` and `OTEL_RESOURCE_ATTRIBUTES`, which are
+/// percent-encoded.
 fn unescaped(value: &str) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
@@ -163,20 +164,20 @@ fn unescaped(value: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Sends the trace of each run once it is over.
+/// Exporter of the traces of runs.
 #[derive(Debug)]
 pub(crate) struct Exporter {
     gateway: Gateway,
     sender: Sender,
     trail: Trail,
     queue: VecDeque<RunId>,
-    /// Runs that are not over, as far as they were read.
+    /// Live runs, with their spans so far.
     live: BTreeMap<RunId, Builder>,
     looked_at: Option<Instant>,
 }
 
 impl Exporter {
-    /// One for the registry of a gateway.
+    /// Creates an exporter for the registry of a gateway.
     pub(crate) fn new(gateway: Gateway, sender: Sender) -> Self {
         let engine = gateway.engine();
         let holder = engine.holder();
@@ -186,7 +187,7 @@ impl Exporter {
         Self { gateway, sender, trail, queue, live, looked_at }
     }
 
-    /// Sends until the gateway ends, and then lets another one send.
+    /// Exports until the gateway shuts down, and then releases the turn.
     pub(crate) async fn run(mut self) {
         let gateway = self.gateway.clone();
         tokio::select! {
@@ -208,7 +209,7 @@ impl Exporter {
         }
     }
 
-    /// Waits until a run ended, or might have.
+    /// Waits until a run has ended, or may have.
     async fn hear(&mut self, changes: &mut Changes) {
         let until = Instant::now() + LOOK_EVERY;
         loop {
@@ -242,16 +243,16 @@ impl Exporter {
         self.queue.push_back(run_id);
     }
 
-    /// Sends what is there to be sent, if it is this gateway's turn.
+    /// Sends pending spans, if this gateway has the turn.
     async fn look(&mut self) -> Result<(), Error> {
         let engine = self.gateway.engine().clone();
         if !self.trail.keep(&engine).await? {
-            // Whoever's turn it is hears the same.
+            // The gateway that has the turn receives the same changes.
             self.queue.clear();
             self.live.clear();
             return Ok(());
         }
-        // Also of what nobody told: hints may be lost, and other processes commit too.
+        // Hints may be lost, and other processes commit too.
         if self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.looked_at = Some(Instant::now());
             self.find(&engine).await?;
@@ -264,7 +265,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// Looks for runs that ended since the last one that was sent.
+    /// Searches for runs that ended since the last one sent.
     async fn find(&mut self, engine: &Engine) -> Result<(), Error> {
         let not_ended_before = Some(self.trail.since(SLACK_MS));
         let mut found = Vec::new();
@@ -289,7 +290,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// Sends what is over of runs that are not.
+    /// Sends finished spans of live runs.
     async fn parts(&mut self, engine: &Engine) -> Result<(), Error> {
         let mut read = BTreeMap::new();
         for status in LIVE {
@@ -326,7 +327,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// The spans of a run, as far as its journal goes now.
+    /// Returns the spans of a run up to the present end of its journal.
     async fn builder(&mut self, engine: &Engine, stored: &Stored) -> Result<Builder, Error> {
         let run_id = &stored.run.id;
         let mut builder = match self.live.remove(run_id) {
@@ -343,7 +344,11 @@ impl Exporter {
         Ok(builder)
     }
 
-    /// Sends spans; an error is what the collector said when it was given up.
+    /// Sends spans.
+    ///
+    /// # Errors
+    ///
+    /// The last error, if the spans are dropped.
     async fn deliver(&self, engine: &Engine, spans: Vec<Span>) -> Result<(), String> {
         let count = u64::try_from(spans.len()).unwrap_or(u64::MAX);
         let body = self.sender.request(engine, spans).encode_to_vec();
@@ -379,7 +384,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// The spans of a run that were not sent yet, and when it ended; `None`: it is not over, or gone.
+    /// Returns the unsent spans of a run, and the time of its end; `None`: it is live or removed.
     async fn trace(
         &mut self,
         engine: &Engine,
@@ -387,7 +392,7 @@ impl Exporter {
     ) -> Result<Option<(Timestamp, Vec<Span>)>, Error> {
         let stored = match engine.store().load(run_id).await {
             Ok(Some(stored)) => stored,
-            // One that cannot be read has no trace; whoever lists it is told.
+            // An unreadable run has no trace; lists of runs report it.
             Ok(None) | Err(errand_store::Error::Damaged { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
@@ -398,7 +403,7 @@ impl Exporter {
 }
 
 impl Sender {
-    /// What is sent: spans, and of which service they are.
+    /// Returns the request body: spans with the attributes of their service.
     fn request(&self, engine: &Engine, spans: Vec<Span>) -> ExportTraceServiceRequest {
         let version = env!("CARGO_PKG_VERSION");
         let mut all = self.resource.clone();
@@ -429,7 +434,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_values_are_unescaped_where_they_are_escaped() {
+    fn only_percent_escapes_in_header_values_are_decoded() {
         assert_eq!(unescaped("Basic%20abc%3D"), "Basic abc=");
         assert_eq!(unescaped("100% sure"), "100% sure");
     }

@@ -1,8 +1,8 @@
-//! Traces of runs for an OpenTelemetry collector: one trace a run, made of its journal, sent over
-//! OTLP/HTTP: each span once it is over, the run's own at its end.
+//! Traces of runs for an OpenTelemetry collector: one trace per run, built from its journal and
+//! sent over OTLP/HTTP; each span once it is over, the run's own at its end.
 //!
-//! Deliberately absent: inputs, outputs, arguments and results of calls. Traces go to people who may
-//! not see them.
+//! Deliberately absent: inputs, outputs, arguments and results of calls. Readers of traces may not
+//! be allowed to see them.
 
 mod export;
 mod names;

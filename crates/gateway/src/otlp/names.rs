@@ -1,7 +1,7 @@
-//! Every name that a span or an attribute has: OpenTelemetry semantic conventions 1.41, and our own
-//! below `errand.` where they have none.
+//! Names of spans and attributes: OpenTelemetry semantic conventions 1.41, and our own below
+//! `errand.` for the rest.
 
-/// The version of the conventions.
+/// Schema of the conventions.
 pub(super) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.0";
 
 pub(super) const SERVICE_NAME: &str = "service.name";
@@ -38,5 +38,5 @@ pub(super) const ATTEMPT_REASON: &str = "errand.attempt.reason";
 pub(super) const STEP_KEY: &str = "errand.step.key";
 pub(super) const STEP_KIND: &str = "errand.step.kind";
 pub(super) const COST: &str = "errand.cost.micro_usd";
-/// Spans that a trace had more than it may have.
+/// Number of spans that a trace left out.
 pub(super) const OMITTED: &str = "errand.spans.omitted";

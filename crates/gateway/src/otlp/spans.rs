@@ -1,4 +1,4 @@
-//! From a journal to the spans of a trace: times are those of the events.
+//! Conversion of a journal into the spans of a trace. Times are those of the events.
 
 use std::collections::BTreeMap;
 
@@ -17,19 +17,20 @@ use serde_json::Value;
 
 use super::names;
 
-/// Spans of one trace; what comes later is only counted.
+/// Upper bound on the spans of a trace; further ones are only counted.
 const SPANS: usize = 5_000;
-/// Events of the run's own span.
+/// Upper bound on the events of the run's own span.
 const SPAN_EVENTS: usize = 128;
 
-/// Takes in the events of a run from the first on, and gives back each span once it is over.
+/// Builder of a trace: takes the events of a run from the first on, and returns each span once it
+/// is over.
 #[derive(Debug)]
 pub(super) struct Builder {
     run_id: RunId,
     trace: TraceId,
     root: SpanId,
     created_at: Timestamp,
-    /// Spans of events up to that one are not given back: they were sent.
+    /// Last event whose spans were sent before and are not returned again.
     sent_up_to: u64,
     seen_up_to: u64,
     open: BTreeMap<u64, Span>,
@@ -42,8 +43,8 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    /// The trace of a run, without any of its events yet. What is told of up to event `sent_up_to` was
-    /// sent before.
+    /// Creates the trace of a run, without events. Spans of events up to `sent_up_to` were sent
+    /// before.
     pub(super) fn new(run: &Run, sent_up_to: u64) -> Self {
         Self {
             run_id: run.id.clone(),
@@ -62,12 +63,12 @@ impl Builder {
         }
     }
 
-    /// The number of the last event that was taken in; 0 if none was.
+    /// Returns the number of the last event taken; 0 if there was none.
     pub(super) const fn seen_up_to(&self) -> u64 {
         self.seen_up_to
     }
 
-    /// Takes in the next event.
+    /// Takes the next event.
     pub(super) fn push(&mut self, event: &Event) {
         self.seen_up_to = event.seq;
         let data: Value = serde_json::from_str(&event.data).unwrap_or(Value::Null);
@@ -93,12 +94,12 @@ impl Builder {
         }
     }
 
-    /// Spans that are over and were not given back before.
+    /// Returns finished spans that were not returned before.
     pub(super) fn take_over(&mut self) -> Vec<Span> {
         std::mem::take(&mut self.over)
     }
 
-    /// All spans that were not given back before, the run's own first; `run` is over.
+    /// Returns all spans that were not returned before, the run's own first; `run` is over.
     pub(super) fn finish(mut self, run: &Run) -> Vec<Span> {
         let ended_at = run.status.ended_at().unwrap_or(run.created_at);
         let mut root = Span {
@@ -190,7 +191,7 @@ impl Builder {
         self.called(event, span);
     }
 
-    /// A call that is over when it is told of, and says how long it took.
+    /// Creates the span of a call, which is over when its event is written and has its duration.
     fn call(&self, event: &Event, data: &Value, name: String, step: Option<&str>) -> Span {
         let mut span = self.span(event, name, self.above(step));
         let took_ms = data.get("duration_ms").and_then(Value::as_u64).unwrap_or(0);
@@ -214,19 +215,19 @@ impl Builder {
         }
     }
 
-    /// By the number of the event that tells of it: the same whenever the trace is made.
+    /// Returns the span id of an event: the same in every export.
     fn id(&self, event: &Event) -> SpanId {
         event_span(&self.run_id, event.seq)
     }
 
-    /// The span that something is part of: its step, if that is known and open, or the attempt.
+    /// Returns the parent span: the step if it is known and open, or else the attempt.
     fn above(&self, step: Option<&str>) -> Vec<u8> {
         let step = step.and_then(|key| self.steps.get(key)).copied();
         let span = step.or(self.attempt).and_then(|seq| self.open.get(&seq));
         span.map_or_else(|| self.root.to_vec(), |span| span.span_id.clone())
     }
 
-    /// Whether the trace has room for one more span.
+    /// Counts a further span. Returns false if the trace is full.
     fn has_room(&mut self) -> bool {
         let has_room = self.spans < SPANS;
         if has_room {
@@ -303,7 +304,7 @@ fn of_run(run: &Run) -> Vec<KeyValue> {
     attributes
 }
 
-/// A child's trace leads to its parent's.
+/// Returns links from a child's trace to its parent and its origin.
 fn links(run: &Run) -> Vec<Link> {
     let of = |other: &RunId| Link {
         trace_id: trace_of(other).to_vec(),
@@ -330,7 +331,7 @@ fn failed(message: String) -> SpanStatus {
     SpanStatus { code: StatusCode::Error.into(), message }
 }
 
-/// What kind of failure an event tells of; `None`: none.
+/// Returns the code of a failure in an event's data; `None` without a failure.
 fn failure_type(data: &Value) -> Option<String> {
     let error = data.get("error").filter(|error| !error.is_null());
     let code = error.and_then(|error| error.get("code")?.as_str()).map(str::to_owned);
@@ -338,7 +339,8 @@ fn failure_type(data: &Value) -> Option<String> {
     code.or_else(|| is_failure.then(|| "error".to_owned()))
 }
 
-/// The code of a failure; its own words stay in the journal, where those who may can read them.
+/// Returns the code of a failure as its message; the text stays in the journal, where access is
+/// restricted.
 fn message(data: &Value) -> String {
     failure_type(data).unwrap_or_default()
 }
@@ -351,7 +353,7 @@ fn nanos(at: Timestamp) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(0).saturating_mul(1_000_000)
 }
 
-/// An attribute that is text.
+/// Returns a text attribute.
 pub(super) fn string(key: &str, value: impl Into<String>) -> KeyValue {
     attribute(key, any_value::Value::StringValue(value.into()))
 }
@@ -368,7 +370,7 @@ fn attribute(key: &str, value: any_value::Value) -> KeyValue {
     }
 }
 
-/// The word that an enumeration's value is stored as.
+/// Returns the word under which an enum value is stored.
 fn word(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).unwrap_or_default();
     value.as_str().unwrap_or_default().to_owned()

@@ -1,5 +1,5 @@
-//! How far traces were sent: kept in the registry, so that a restart neither loses nor doubles many,
-//! and that of several gateways one sends.
+//! Progress of the export, stored in the registry: a restart neither loses nor doubles many traces,
+//! and one of several gateways exports.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,36 +9,36 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde::{Deserialize, Serialize};
 
-/// How long a gateway that is not heard of keeps its turn.
+/// Time after which a silent gateway loses the turn.
 const TURN: Duration = Duration::from_secs(20);
-/// Its turn is prolonged when so much of it is left.
+/// Remaining time of the turn at which it is prolonged.
 const PROLONG_AT: Duration = Duration::from_secs(8);
-/// Runs that are remembered as sent; the oldest are forgotten.
+/// Runs that are remembered as sent; the oldest are dropped.
 const REMEMBERED: usize = 4_096;
-/// Of those, the newest that are written down.
+/// Newest of these that are stored.
 const WRITTEN: usize = 512;
-/// Live runs of which it is remembered how much was sent. The spans of one that is forgotten are sent
-/// again, with the same ids.
+/// Live runs whose progress is remembered. Spans of a dropped one are sent again, with the same
+/// ids.
 const LIVE_REMEMBERED: usize = 2_048;
-/// The document's name.
+/// Key of the document.
 const KEY: &str = "otlp";
 
-/// What is written down.
+/// Content of the document.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Body {
     holder: String,
     until_ms: Timestamp,
-    /// What ended before was over before there was a collector.
+    /// Start of the export: runs that ended before are never sent.
     began_at_ms: Timestamp,
-    /// When the last run ended of which the trace was sent.
+    /// End of the last run whose trace was sent.
     ended_at_ms: Timestamp,
     sent: Vec<RunId>,
-    /// Runs that are not over, and the event up to which their spans were sent.
+    /// Live runs, with the last event whose spans were sent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     live: BTreeMap<RunId, u64>,
 }
 
-/// How far traces were sent.
+/// Progress of the export.
 #[derive(Debug)]
 pub(super) struct Trail {
     me: String,
@@ -52,7 +52,7 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// One that begins now; `me` is nobody else.
+    /// Creates a new progress; `me` identifies this gateway uniquely.
     pub(super) fn new(me: String, now: Timestamp) -> Self {
         let (sent, live) = (BTreeMap::new(), BTreeMap::new());
         let until = Timestamp::default();
@@ -60,33 +60,33 @@ impl Trail {
         Self { me, revision: None, until, began_at, ended_at, sent, live, is_changed }
     }
 
-    /// Since when runs may have ended of which the trace was not sent; `slack_ms` before the last
-    /// of which it was.
+    /// Returns the time since when runs with unsent traces may have ended: `slack_ms` before the
+    /// end of the last one sent.
     pub(super) fn since(&self, slack_ms: i64) -> Timestamp {
         let since = self.ended_at.as_millis().saturating_sub(slack_ms);
         Timestamp::from_millis(since).max(self.began_at)
     }
 
-    /// Lets another gateway have the turn at once.
+    /// Releases the turn, so that another gateway can take it at once.
     pub(super) async fn let_go(&mut self, engine: &Engine) {
         let now = engine.now();
         if self.until > now {
-            // Otherwise the turn ends by itself.
+            // If this fails, the turn expires by itself.
             drop(self.write(engine, now).await);
         }
     }
 
-    /// Whether the trace of a run was sent already.
+    /// Returns true if the trace of a run was sent.
     pub(super) fn has(&self, run_id: &RunId) -> bool {
         self.sent.contains_key(run_id)
     }
 
-    /// The event up to which the spans of a run that is not over were sent; 0: none were.
+    /// Returns the last event of a live run whose spans were sent; 0: none.
     pub(super) fn sent_up_to(&self, run_id: &RunId) -> u64 {
         self.live.get(run_id).copied().unwrap_or(0)
     }
 
-    /// Notes that the spans of a run that is not over were sent, up to an event.
+    /// Notes that the spans of a live run were sent up to an event.
     pub(super) fn sent_so_far(&mut self, run_id: RunId, seq: u64) {
         self.live.insert(run_id, seq);
         self.is_changed = true;
@@ -102,12 +102,12 @@ impl Trail {
         self.sent.insert(run_id, ended_at);
         self.is_changed = true;
         while self.sent.len() > REMEMBERED {
-            // Ids sort by admission: good enough for what is about to be forgotten.
+            // Ids sort by admission, which is good enough for dropping the oldest.
             self.sent.pop_first();
         }
     }
 
-    /// Whether it is this gateway's turn: takes it, or keeps it, and writes down how far it is.
+    /// Takes or keeps the turn, and stores the progress. Returns true if this gateway has the turn.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Looking at registered agents, and forgetting them.
+//! Reads and removals of registered agents.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,9 +12,9 @@ use crate::auth::Caller;
 use crate::extract::{Params, Query};
 use crate::refusal::Refusal;
 
-/// Agents on a page unless said.
+/// Default number of agents on a page.
 const LIMIT: u32 = 50;
-/// Agents on a page at most.
+/// Largest number of agents on a page.
 const LARGEST_LIMIT: u32 = 500;
 
 /// `GET /v1/agents`
@@ -110,7 +110,7 @@ fn with_definition(
     Ok(Json(AgentVersion { definition, ..shown(version, is_current) }))
 }
 
-/// A version as callers see it.
+/// Converts a version for a response.
 pub(crate) fn shown(version: &Version, is_current: Option<bool>) -> AgentVersion {
     AgentVersion {
         name: version.name.clone(),
@@ -125,7 +125,7 @@ pub(crate) fn shown(version: &Version, is_current: Option<bool>) -> AgentVersion
     }
 }
 
-/// A page of what was found, of which there is one more if there is another page.
+/// Cuts a list to a page. A further element means that there is another page.
 pub(crate) fn page<T>(
     mut found: Vec<T>,
     limit: u32,

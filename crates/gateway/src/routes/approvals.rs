@@ -1,4 +1,4 @@
-//! `/v1/approvals` and what answers them: what agents ask people.
+//! `/v1/approvals`: questions of agents to people, and their answers.
 
 use axum::Json;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun, Params, Query};
 use crate::refusal::Refusal;
 
-/// Answers with what people are asked.
+/// Lists questions.
 pub(crate) async fn list_approvals(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -43,7 +43,7 @@ pub(crate) async fn decide_approval(
     decide(&gateway, &caller, (&stored.run.id, approval_id), body).await
 }
 
-/// Decides the only approval that is open.
+/// Decides the only open approval of a run.
 pub(crate) async fn decide_only_approval(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -83,7 +83,7 @@ async fn decide(
     }))
 }
 
-/// Answers what a run asks.
+/// Answers a question of a run.
 pub(crate) async fn provide_input(
     State(gateway): State<Gateway>,
     caller: Caller,

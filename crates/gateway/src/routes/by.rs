@@ -1,8 +1,8 @@
-//! Who does something, for the record.
+//! Names of persons for the record.
 
 use crate::auth::Caller;
 
-/// Who: the name that the caller gives, beside the key that was used, which cannot be made up.
+/// Returns the name that the caller gives, with the key that was used, which cannot be forged.
 pub(super) fn by(caller: &Caller, given: Option<&str>) -> String {
     match given.filter(|name| !name.trim().is_empty()) {
         Some(name) => caller.name_beside(name),

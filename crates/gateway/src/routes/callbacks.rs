@@ -1,4 +1,4 @@
-//! Reports of runs, and their receivers.
+//! Reports of runs, and their destinations.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,9 +17,9 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun, Params, Query};
 use crate::refusal::Refusal;
 
-/// Reports on a page unless said.
+/// Default number of reports on a page.
 const LIMIT: u32 = 50;
-/// Reports on a page at most.
+/// Largest number of reports on a page.
 const LARGEST_LIMIT: u32 = 500;
 
 /// `GET /v1/runs/{run_id}/deliveries`
@@ -126,7 +126,7 @@ pub(crate) async fn rotate_callback_secret(
     Ok(Json(view::callback_target(made, Some(&secret))))
 }
 
-/// A URL to which reports may go, as far as that can be known before it is called.
+/// Parses a URL to which reports may go, as far as that can be known before a request.
 pub(crate) async fn allowed(gateway: &Gateway, url: &str) -> Result<CallbackUrl, Refusal> {
     let refused = |refused| Refusal::from(errand_engine::Error::from(outbox::Error::from(refused)));
     let url = CallbackUrl::parse(url).map_err(refused)?;

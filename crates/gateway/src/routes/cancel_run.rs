@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/cancel`: a run is to end.
+//! `POST /v1/runs/{run_id}/cancel`: cancellation of a run.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::record::whole_record;
 use crate::refusal::Refusal;
 use crate::submit::duration;
 
-/// How long an agent has unless said.
+/// Default time that an agent has to exit.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Asks for its end, and waits for it if that is wanted.
+/// Requests the cancellation, and waits for the end if that is wanted.
 pub(crate) async fn cancel_run(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -42,7 +42,7 @@ pub(crate) async fn cancel_run(
     Ok((status, Json(whole_record(&gateway, &stored).await?)).into_response())
 }
 
-/// How long an agent has to end by itself.
+/// Returns the time that an agent has to exit.
 pub(crate) fn grace(period: Option<&str>, force: Option<bool>) -> Result<Duration, Refusal> {
     if force == Some(true) {
         return Ok(Duration::ZERO);

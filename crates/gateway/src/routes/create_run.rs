@@ -13,7 +13,7 @@ use crate::record::whole_record;
 use crate::refusal::Refusal;
 use crate::submit::{self, Submitted};
 
-/// Starts it.
+/// Submits the run.
 pub(crate) async fn create_run(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -24,7 +24,7 @@ pub(crate) async fn create_run(
     queued(&gateway, submitted).await
 }
 
-/// The answer that a run is queued, or was there before.
+/// Responds that a run is queued, or existed before.
 pub(crate) async fn queued(gateway: &Gateway, submitted: Submitted) -> Result<Response, Refusal> {
     let status = if submitted.is_old { StatusCode::OK } else { StatusCode::ACCEPTED };
     let record = whole_record(gateway, &submitted.stored).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn queued(gateway: &Gateway, submitted: Submitted) -> Result<Re
     Ok((status, [(header::LOCATION, location)], Json(record)).into_response())
 }
 
-/// Where a run is found.
+/// Returns the path of a run.
 pub(crate) fn location(run_id: &str) -> String {
     format!("/v1/runs/{run_id}")
 }

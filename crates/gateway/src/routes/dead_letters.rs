@@ -1,4 +1,4 @@
-//! `/v1/dead-letters`: failed runs whose attempts are spent.
+//! `/v1/dead-letters`: failed runs without attempts left.
 
 use axum::Json;
 use axum::extract::State;
@@ -23,18 +23,18 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, OneRun, Query};
 use crate::refusal::Refusal;
 
-/// Dead letters on a page unless said.
+/// Default number of dead letters on a page.
 const LIMIT: u32 = 50;
-/// Dead letters on a page at most.
+/// Largest number of dead letters on a page.
 const LARGEST_LIMIT: u32 = 500;
-/// Dead letters that are settled at once unless said.
+/// Default number of dead letters that are settled at once.
 const BULK: u32 = 100;
-/// Dead letters that are settled at once at most.
+/// Largest number of dead letters that are settled at once.
 const LARGEST_BULK: u32 = 1_000;
-/// Lines of the log that are shown unless said.
+/// Default number of log lines.
 const LOG_LINES: u32 = 20;
 
-/// Answers with a page.
+/// Lists a page of dead letters.
 pub(crate) async fn list_dead_letters(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -48,7 +48,7 @@ pub(crate) async fn list_dead_letters(
         since: query.since_ms.map(Timestamp::from_millis),
         ..filter(&caller, query.agent, query.code)
     };
-    // One more than is shown tells whether there is another page.
+    // One more than the page tells whether there is another page.
     let mut found = view::dead_letters(gateway.engine(), &filter, after, limit + 1).await?;
     let has_more = found.len() > limit;
     found.truncate(limit);
@@ -65,7 +65,7 @@ fn filter(caller: &Caller, agent: Option<String>, code: Option<String>) -> DeadL
     DeadLetterFilter { namespaces, agent, code, ..DeadLetterFilter::default() }
 }
 
-/// Answers with everything that is kept of one.
+/// Returns all facts about a dead letter.
 pub(crate) async fn get_dead_letter(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -76,7 +76,7 @@ pub(crate) async fn get_dead_letter(
     Ok(Json(found))
 }
 
-/// Does one again.
+/// Redrives a dead letter.
 pub(crate) async fn redrive_dead_letter(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -102,7 +102,7 @@ async fn redrive(
     Ok(Redriven { run_id: run_id.clone(), redriven_as })
 }
 
-/// Admits a run that does another one again, for any worker to claim.
+/// Admits a run that repeats another one, for any worker to claim.
 async fn queue(gateway: &Gateway, mut submission: Submission) -> Result<RunId, Refusal> {
     submission.wishes.placement.get_or_insert_default();
     again::check(gateway.engine(), &submission)?;
@@ -113,7 +113,7 @@ async fn queue(gateway: &Gateway, mut submission: Submission) -> Result<RunId, R
     })
 }
 
-/// Takes one off the list.
+/// Discards a dead letter.
 pub(crate) async fn discard_dead_letter(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -129,7 +129,7 @@ async fn discard(gateway: &Gateway, run_id: RunId, by: String) -> Result<(), Ref
     Ok(gateway.engine().store().discard(Discard { run_id, by: Some(by), at }).await?)
 }
 
-/// Open dead letters, oldest first.
+/// Lists open dead letters, oldest first.
 async fn chosen(
     gateway: &Gateway,
     filter: DeadLetterFilter,
@@ -145,7 +145,7 @@ async fn chosen(
     Ok(oldest.take(usize::try_from(limit).unwrap_or(usize::MAX)).collect())
 }
 
-/// Does many again. One that cannot be does not keep the others from it.
+/// Redrives many dead letters. A refused one does not stop the others.
 pub(crate) async fn redrive_dead_letters(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -163,7 +163,7 @@ pub(crate) async fn redrive_dead_letters(
     Ok((StatusCode::ACCEPTED, Json(done)))
 }
 
-/// Takes many off the list.
+/// Discards many dead letters.
 pub(crate) async fn discard_dead_letters(
     State(gateway): State<Gateway>,
     caller: Caller,

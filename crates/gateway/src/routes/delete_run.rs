@@ -1,4 +1,4 @@
-//! `DELETE /v1/runs/{run_id}`: a run and everything that belongs to it.
+//! `DELETE /v1/runs/{run_id}`: removal of a run and everything that belongs to it.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::auth::Caller;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
-/// Removes it.
+/// Removes the run.
 pub(crate) async fn delete_run(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -32,9 +32,9 @@ pub(crate) async fn delete_run(
         by: &caller.actor(),
         detail: json!({ "agent": stored.run.spec.agent.name }),
     };
-    // First: that somebody removed it is all that is left of it.
+    // The audit entry comes first: it is all that remains of the run.
     audit::record(engine, deed).await?;
-    // What it named is freed by the server's loop: others may be about to name it again.
+    // Garbage collection frees the run's blobs: others may be about to name them again.
     if is_forced {
         drop(remove_by_force(engine, run_id).await?);
     } else {

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/export`: a run with everything that belongs to it.
+//! `GET /v1/runs/{run_id}/export`: archive of a run with everything that belongs to it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -20,12 +20,12 @@ use crate::Gateway;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
-/// What an export is.
+/// Media type of an export.
 const TAR: &str = "application/x-tar";
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Answers with the archive.
+/// Responds with the archive.
 pub(crate) async fn export_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -38,13 +38,14 @@ pub(crate) async fn export_run(
     let name = format!("attachment; filename=\"{run_id}.tar\"");
     let engine = gateway.engine().clone();
     let handle = Handle::current();
-    // Written whole before the first byte is sent: an answer that began cannot say what went wrong.
+    // The archive is complete before the first byte is sent: a started response cannot report an
+    // error.
     let written = spawn_blocking(move || {
         let path = engine.registry().runs().join(format!(".{}-{run_id}.export", unique()));
         let written = handle.block_on(export::write_file(&engine, &run_id, wanted, &path));
         written.map_err(Refusal::from).and_then(|()| {
             let file = File::open(&path).map_err(|error| failed(&path, &error));
-            // Open, it can be read to its end all the same.
+            // The open file can still be read to its end.
             drop(std::fs::remove_file(&path));
             file
         })
@@ -59,13 +60,13 @@ pub(crate) async fn export_run(
     Ok((headers, contents(file)).into_response())
 }
 
-/// Bytes of which nothing is said where only these are accepted, otherwise what they are.
+/// Returns the generic media type if only that is accepted, otherwise that of an archive.
 fn media_type(asked: &HeaderMap) -> &'static str {
     let accepted = asked.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     if accepted.is_some_and(|it| it.trim() == ANY_BYTES) { ANY_BYTES } else { TAR }
 }
 
-/// What tells exports of one run apart that are written at the same time.
+/// Returns a suffix that distinguishes concurrent exports of one run.
 fn unique() -> String {
     format!("{:016x}", getrandom::u64().unwrap_or_default())
 }
@@ -75,7 +76,7 @@ fn failed(path: &Path, error: &io::Error) -> Refusal {
     Refusal::new(ErrorCode::of_io(error), "the export cannot be read")
 }
 
-/// The bytes of a file, as they are asked for.
+/// Streams the bytes of a file.
 pub(crate) fn contents(file: File) -> Body {
     Body::from_stream(stream::unfold(Some(file), |file| async move {
         let mut file = file?;

@@ -29,12 +29,12 @@ use crate::sse;
 
 /// The media type of a log.
 const LOG_TYPE: &str = "text/plain; charset=utf-8";
-/// The media type of what has none.
+/// The media type of contents without one.
 const BYTES_TYPE: &str = "application/octet-stream";
-/// Generations that are listed unless said.
+/// Default number of generations in a list.
 const GENERATIONS: u32 = 1_000;
 
-/// Answers with the list of a run's artifacts.
+/// Lists a run's artifacts.
 pub(crate) async fn list_artifacts(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -42,7 +42,7 @@ pub(crate) async fn list_artifacts(
     Json(Artifacts { artifacts: record_file::record(gateway.engine(), &stored).artifacts })
 }
 
-/// Answers with an artifact, or the part of it that is wanted.
+/// Responds with an artifact, or the requested part of it.
 pub(crate) async fn get_artifact(
     State(gateway): State<Gateway>,
     params: Params,
@@ -73,7 +73,8 @@ pub(crate) async fn get_artifact(
     Ok(response)
 }
 
-/// A file to be saved, never shown: an agent may have written anything into it.
+/// Returns the header for saving a file: it is never displayed, since an agent may have written
+/// anything into it.
 pub(super) fn disposition(name: &str) -> HeaderValue {
     let base = name.rsplit('/').next().unwrap_or(name);
     let plain: String = base
@@ -93,13 +94,13 @@ pub(super) fn disposition(name: &str) -> HeaderValue {
     HeaderValue::from_str(&value).unwrap_or_else(|_| HeaderValue::from_static("attachment"))
 }
 
-/// The entity tag of a content.
+/// Returns the entity tag of a content.
 pub(super) fn tag(digest: &Digest) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{digest}\""))
         .unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
-/// Whether the client has it already.
+/// Returns true if the client has the content already.
 pub(super) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     let given = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let (Some(given), Ok(tag)) = (given, tag.to_str()) else { return false };
@@ -136,7 +137,7 @@ impl Content for Whole {
     }
 }
 
-/// Answers with a log: as a file of which parts can be asked for, or its lines as they are wanted.
+/// Responds with a log: as a file with range requests, or as the requested lines.
 pub(crate) async fn get_log(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -166,7 +167,7 @@ pub(crate) async fn get_log(
     Ok(response)
 }
 
-/// The lines that are wanted.
+/// Opens the requested lines.
 async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<Log, Refusal> {
     let engine = gateway.engine();
     let Some(place) = query.from else {
@@ -184,13 +185,13 @@ async fn lines(gateway: &Gateway, run: &Run, query: &LogQuery) -> Result<Log, Re
     Ok(Log::open_at(engine, run, place).await?)
 }
 
-/// What comes next of a log.
+/// Result of reading a log.
 enum Next {
-    /// Lines.
+    /// Further lines.
     Piece(Bytes),
-    /// All of it is there.
+    /// The end of the log.
     End,
-    /// It goes on, but not here.
+    /// The log continues, but the gateway is shutting down or the log cannot be read.
     BrokenOff,
 }
 
@@ -209,8 +210,8 @@ async fn next(gateway: &Gateway, log: &mut Log) -> Next {
     }
 }
 
-/// The pieces of a log until it ends. One that goes on elsewhere ends with an error, and the answer
-/// breaks off: nobody takes it for the whole.
+/// Streams the pieces of a log until it ends. If it continues elsewhere, the response breaks off
+/// with an error, so that it is not taken for complete.
 fn pieces(
     gateway: &Gateway,
     log: Log,
@@ -226,7 +227,7 @@ fn pieces(
     })
 }
 
-/// The same as server-sent events: one for each line, and `end` where it ends.
+/// Streams the lines as server-sent events: one per line, and `end` at the end.
 fn events(gateway: &Gateway, log: Log) -> Response {
     let state = Some((Box::new(log), gateway.clone()));
     let events = stream::unfold(state, |state| async move {
@@ -251,7 +252,7 @@ fn events(gateway: &Gateway, log: Log) -> Response {
     response
 }
 
-/// Answers with the inventory that a run has pinned.
+/// Responds with the inventory that a run has pinned.
 pub(crate) async fn get_bom(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -263,7 +264,7 @@ pub(crate) async fn get_bom(
         None => stored.run.bom.as_ref().map(|bom| (bom.generation, bom.digest.clone())),
     };
     if let (None, None, Some(plan)) = (&pinned, query.attempt, &stored.run.spec.plan) {
-        // What a coordinator is made of is known before its first attempt.
+        // A coordinator's inventory is known before its first attempt.
         let taken = bom::of_run(gateway.engine(), &stored.run.spec.agent, Some(plan))?;
         let content = serde_json::from_str(&taken.content).unwrap_or_default();
         let document = document(&content, &taken.digest, None);
@@ -283,7 +284,7 @@ fn inventory(gateway: &Gateway, generation: u64, digest: &Digest) -> Result<Resp
     Ok(([(ETAG, tag(digest))], Json(document)).into_response())
 }
 
-/// Answers with the generations of an agent's inventory.
+/// Lists the generations of an agent's inventory.
 pub(crate) async fn list_boms(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -299,7 +300,7 @@ pub(crate) async fn list_boms(
     Ok(Json(BomPage { boms }))
 }
 
-/// Answers with one generation of an agent's inventory.
+/// Responds with one generation of an agent's inventory.
 pub(crate) async fn get_bom_generation(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -312,7 +313,7 @@ pub(crate) async fn get_bom_generation(
         Refusal::new(ErrorCode::BomNotFound, detail)
     };
     let generation: u64 = text.parse().map_err(|_| none())?;
-    // In the default namespace, what is before a slash is another namespace.
+    // In the default namespace, the part before a slash is another namespace.
     let is_own = caller.namespace().is_some() || !agent.contains('/');
     let all = gateway.engine().store().boms(&kept, u32::MAX).await?;
     let found = all.into_iter().find(|bom| is_own && bom.generation == generation);

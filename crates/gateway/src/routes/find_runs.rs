@@ -1,4 +1,4 @@
-//! `GET /v1/find-runs`: the runs that a text may mean.
+//! `GET /v1/find-runs`: search for runs by id, name or part of an id.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,12 +9,12 @@ use crate::auth::Caller;
 use crate::extract::Query;
 use crate::refusal::Refusal;
 
-/// Runs that are named at most.
+/// Largest number of runs in the response.
 const SHOWN: usize = 6;
-/// Runs that are looked at: some may be another namespace's.
+/// Runs that are checked: some may belong to another namespace.
 const LOOKED_AT: u32 = 100;
 
-/// Answers with the runs of the caller's namespace that fit.
+/// Lists matching runs of the caller's namespace.
 pub(crate) async fn find_runs(
     State(gateway): State<Gateway>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: a stream of the events of all runs of a set.
+//! `GET /v1/events`: stream of the events of a set of runs.
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -15,7 +15,7 @@ use crate::follow::{At, FollowMany, Which, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
-/// Answers with a stream that ends only with the gateway.
+/// Responds with a stream that ends only with the gateway.
 pub(crate) async fn follow_runs(
     State(gateway): State<Gateway>,
     caller: Caller,

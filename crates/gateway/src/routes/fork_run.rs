@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/fork`: a run again from one of its steps on.
+//! `POST /v1/runs/{run_id}/fork`: repetition of a run from one of its steps on.
 
 use axum::extract::State;
 use axum::response::Response;

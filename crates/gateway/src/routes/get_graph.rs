@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/graph`: who said what to whom, as JSON, text or a picture.
+//! `GET /v1/runs/{run_id}/graph`: messages between agents as JSON, text or a picture.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::Gateway;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
-/// Answers with the graph in the form that is wanted.
+/// Responds with the graph in the requested format.
 pub(crate) async fn get_graph(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

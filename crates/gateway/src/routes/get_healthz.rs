@@ -1,9 +1,9 @@
-//! `GET /healthz`: the process lives.
+//! `GET /healthz`: liveness of the process.
 
 use axum::Json;
 use errand_api::gateway::meta::Health;
 
-/// Answers.
+/// Responds always.
 pub(crate) async fn get_healthz() -> Json<Health> {
     Json(Health::new("alive"))
 }

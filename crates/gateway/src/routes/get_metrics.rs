@@ -1,4 +1,4 @@
-//! `GET /metrics`: what this process counted.
+//! `GET /metrics`: metrics of this process and the registry.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
@@ -10,7 +10,7 @@ use crate::auth::Caller;
 use crate::metrics::{self, Asked, Format};
 use crate::refusal::Refusal;
 
-/// Answers with the text.
+/// Responds with the text.
 pub(crate) async fn get_metrics(
     State(gateway): State<Gateway>,
     caller: Caller,

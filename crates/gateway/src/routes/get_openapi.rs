@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the description of everything that is answered.
+//! `GET /openapi.json`: description of all routes.
 
 use axum::Json;
 use axum::extract::State;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Gateway;
 
-/// Answers with the document.
+/// Responds with the document.
 pub(crate) async fn get_openapi(State(gateway): State<Gateway>) -> Json<Value> {
     Json(gateway.openapi().clone())
 }

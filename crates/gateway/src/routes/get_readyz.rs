@@ -1,4 +1,4 @@
-//! `GET /readyz`: requests can be served.
+//! `GET /readyz`: readiness for requests.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use tokio::time::timeout;
 use crate::Gateway;
 use crate::refusal::Refusal;
 
-/// A store that takes longer is as good as none.
+/// Time limit of the store's answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Answers, once the store has.
+/// Responds once the store has answered.
 pub(crate) async fn get_readyz(State(gateway): State<Gateway>) -> Result<Json<Health>, Refusal> {
     if gateway.is_closing() {
         return Err(Refusal::new(ErrorCode::ShuttingDown, "the server is ending"));
     }
-    // That the schema fits was checked when the store was opened.
+    // The schema was checked when the store was opened.
     match timeout(PATIENCE, gateway.engine().store().run_ids(None, 1)).await {
         Ok(answered) => answered?,
         Err(_) => return Err(Refusal::new(ErrorCode::RegistryBusy, "the store does not answer")),

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}`: everything that is known of a run.
+//! `GET /v1/runs/{run_id}`: record of a run.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,7 +10,7 @@ use crate::extract::OneRun;
 use crate::record::whole_record;
 use crate::refusal::Refusal;
 
-/// Answers with the record.
+/// Responds with the record.
 pub(crate) async fn get_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/trace`: what a run did with its time, tokens and money.
+//! `GET /v1/runs/{run_id}/trace`: use of time, tokens and money by a run, as a tree.
 
 use axum::Json;
 use axum::extract::State;
@@ -12,10 +12,10 @@ use crate::Gateway;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
-/// Spans that are shown at most.
+/// Largest number of spans.
 const LARGEST_LIMIT: u32 = 100_000;
 
-/// Answers with the tree.
+/// Responds with the tree.
 pub(crate) async fn get_trace(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

@@ -1,4 +1,4 @@
-//! Hooks: defined, looked at, and forgotten.
+//! Definitions, reads and removals of hooks.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,9 +14,9 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, Params, Query};
 use crate::refusal::Refusal;
 
-/// Hooks on a page unless said.
+/// Default number of hooks on a page.
 const LIMIT: u32 = 50;
-/// Hooks on a page at most.
+/// Largest number of hooks on a page.
 const LARGEST_LIMIT: u32 = 500;
 
 /// `GET /v1/hooks`

@@ -16,7 +16,7 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, Params};
 use crate::refusal::Refusal;
 
-/// `GET`: all of them.
+/// `GET`: lists all keys.
 pub(crate) async fn list_keys(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -25,7 +25,7 @@ pub(crate) async fn list_keys(
     Ok(Json(KeyList { keys: found.into_iter().map(record).collect() }))
 }
 
-/// `POST`: a new one. A key can only give what it has itself.
+/// `POST`: creates a key. A key can only pass on its own scopes.
 pub(crate) async fn create_key(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -46,7 +46,7 @@ pub(crate) async fn create_key(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-/// `DELETE`: taken back.
+/// `DELETE`: revokes a key.
 pub(crate) async fn revoke_key(
     State(gateway): State<Gateway>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/audit`: what administrators of the caller's namespace did.
+//! `GET /v1/audit`: actions of administrators in the caller's namespace.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,12 +11,12 @@ use crate::auth::Caller;
 use crate::extract::Query;
 use crate::refusal::Refusal;
 
-/// Entries on a page unless said.
+/// Default number of entries on a page.
 const LIMIT: u32 = 50;
-/// Entries on a page at most.
+/// Largest number of entries on a page.
 const LARGEST_LIMIT: u32 = 500;
 
-/// Answers with a page.
+/// Lists a page of entries.
 pub(crate) async fn list_audit(
     State(gateway): State<Gateway>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/events`: the journal of a run, a page of it or as a stream.
+//! `GET /v1/runs/{run_id}/events`: journal of a run, as a page or as a stream.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,12 +16,12 @@ use crate::follow::{Follow, Wanted, has, types};
 use crate::refusal::Refusal;
 use crate::sse::{self, LAST_EVENT_ID};
 
-/// Events on a page unless said.
+/// Default number of events on a page.
 const LIMIT: u32 = 500;
-/// Events on a page at most.
+/// Largest number of events on a page.
 const LARGEST_LIMIT: u32 = 5_000;
 
-/// Answers with a page, or with a stream where that is asked for.
+/// Responds with a page, or with a stream if the request accepts one.
 pub(crate) async fn list_events(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -93,7 +93,7 @@ async fn page(
     }
 }
 
-/// An event as `errand events --json` prints it.
+/// Converts an event into the format of `errand events --json`.
 fn line(event: &Event) -> Result<Value, Refusal> {
     serde_json::from_str(&event.to_json_line()).map_err(|error| {
         let code = errand_api::error_code::ErrorCode::JournalBroken;

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/messages`: what agents said to each other.
+//! `GET /v1/runs/{run_id}/messages`: messages between agents.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,12 +11,12 @@ use crate::Gateway;
 use crate::extract::{OneRun, Query};
 use crate::refusal::Refusal;
 
-/// Messages on a page unless said.
+/// Default number of messages on a page.
 const LIMIT: u32 = 500;
-/// Messages on a page at most.
+/// Largest number of messages on a page.
 const LARGEST_LIMIT: u32 = 5_000;
 
-/// Answers with a page.
+/// Lists a page of messages.
 pub(crate) async fn list_messages(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

@@ -16,12 +16,12 @@ use crate::auth::Caller;
 use crate::extract::Query;
 use crate::refusal::Refusal;
 
-/// Runs on a page unless said.
+/// Default number of runs on a page.
 const LIMIT: u32 = 50;
-/// Runs on a page at most.
+/// Largest number of runs on a page.
 const LARGEST_LIMIT: u32 = 500;
 
-/// Answers with a page.
+/// Lists a page of runs.
 pub(crate) async fn list_runs(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -30,7 +30,7 @@ pub(crate) async fn list_runs(
     let limit = page_limit(query.limit, LIMIT, LARGEST_LIMIT)?;
     let after = query.cursor.as_deref().map(|text| run_id("cursor", text)).transpose()?;
     let filter = filter(&caller, query)?;
-    // One more than is shown tells whether there is another page.
+    // One more than the page tells whether there is another page.
     let page = Page { after, limit: limit + 1 };
     let (mut found, damaged) = gateway.engine().store().list(&filter, &page).await?;
     for error in damaged {
@@ -46,7 +46,7 @@ pub(crate) async fn list_runs(
     Ok(Json(RunPage { runs, next_cursor: last.filter(|_| has_more) }))
 }
 
-/// Which runs are meant.
+/// Converts the query into a filter.
 pub(crate) fn filter(caller: &Caller, query: RunQuery) -> Result<Filter, Refusal> {
     let mut labels = BTreeMap::new();
     for label in &query.label {
@@ -78,7 +78,7 @@ pub(crate) fn filter(caller: &Caller, query: RunQuery) -> Result<Filter, Refusal
     })
 }
 
-/// The limit of a page.
+/// Checks the limit of a page.
 pub(crate) fn page_limit(given: Option<u32>, unless: u32, most: u32) -> Result<u32, Refusal> {
     let limit = given.unwrap_or(unless);
     if limit == 0 || limit > most {
@@ -88,7 +88,7 @@ pub(crate) fn page_limit(given: Option<u32>, unless: u32, most: u32) -> Result<u
     Ok(limit)
 }
 
-/// The run that a parameter names.
+/// Parses a run id in a parameter.
 fn run_id(name: &str, text: &str) -> Result<RunId, Refusal> {
     text.parse().map_err(|_| Refusal::parameter(name, format!("{text:?} is no run's id")))
 }

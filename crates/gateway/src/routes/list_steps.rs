@@ -12,13 +12,13 @@ use crate::Gateway;
 use crate::extract::OneRun;
 use crate::refusal::Refusal;
 
-/// Answers with all of them.
+/// Lists all steps.
 pub(crate) async fn list_steps(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
 ) -> Result<Json<StepPage>, Refusal> {
     let steps = gateway.engine().store().steps(&stored.run.id).await?;
-    // A coordinator's steps go on whatever becomes of its attempt, until it is over.
+    // A coordinator's steps continue beyond its attempt, until it is over.
     let live = stored.run.live_attempt().map(|attempt| attempt.number);
     let goes_on = |step: &Step| {
         live == Some(step.attempt)

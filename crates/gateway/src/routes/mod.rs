@@ -1,9 +1,10 @@
-//! What handles each route: a file per verb, and the one list in which they meet the table.
+//! Handlers of routes: one file per verb, and the list that pairs them with the table.
 //!
-//! A new route is three things: an entry in an area's table (`errand_api::gateway`, where its types
-//! are too), a file here with its handler, and a line in the list below. The guard has looked at the
-//! caller's key and its scope when a handler is called; an extractor of `crate::extract` has checked
-//! query and body against the table; [`crate::extract::OneRun`] is a run of the caller's namespace.
+//! A new route needs three things: an entry in an area's table (`errand_api::gateway`, where its
+//! types are too), a file here with its handler, and a line in the list below. Before a handler is
+//! called, the guard has checked the caller's key and scope, and an extractor of `crate::extract`
+//! has checked query and body against the table; [`crate::extract::OneRun`] is a run of the
+//! caller's namespace.
 
 mod agents;
 mod approvals;
@@ -56,7 +57,7 @@ pub(crate) use callbacks::allowed;
 
 use crate::router::{Handled, handled};
 
-/// Every handler, by the name of its route in the table.
+/// Returns all handlers, by the name of their route in the table.
 pub(crate) fn handlers() -> Vec<Handled> {
     let mut all = meta();
     all.extend(runs());
@@ -70,7 +71,7 @@ pub(crate) fn handlers() -> Vec<Handled> {
     all
 }
 
-/// Those that tell of the gateway itself.
+/// Returns the handlers about the gateway itself.
 fn meta() -> Vec<Handled> {
     vec![
         handled("get_openapi", get_openapi::get_openapi),
@@ -80,7 +81,7 @@ fn meta() -> Vec<Handled> {
     ]
 }
 
-/// Those of administrators.
+/// Returns the handlers for administrators.
 fn access() -> Vec<Handled> {
     vec![
         handled("list_keys", keys::list_keys),
@@ -90,7 +91,7 @@ fn access() -> Vec<Handled> {
     ]
 }
 
-/// Those of runs.
+/// Returns the handlers of runs.
 fn runs() -> Vec<Handled> {
     vec![
         handled("follow_runs", follow_runs::follow_runs),
@@ -119,7 +120,7 @@ fn runs() -> Vec<Handled> {
     ]
 }
 
-/// Those of agents.
+/// Returns the handlers of agents.
 fn agents() -> Vec<Handled> {
     vec![
         handled("push_agent", push_agent::push_agent),
@@ -132,7 +133,7 @@ fn agents() -> Vec<Handled> {
     ]
 }
 
-/// Those of what runs leave, ask and use.
+/// Returns the handlers of a run's results, questions and use.
 fn beside_runs() -> Vec<Handled> {
     vec![
         handled("find_runs", find_runs::find_runs),
@@ -157,7 +158,7 @@ fn beside_runs() -> Vec<Handled> {
     ]
 }
 
-/// Those of dead letters and of sessions.
+/// Returns the handlers of dead letters and sessions.
 fn dead_letters_and_sessions() -> Vec<Handled> {
     vec![
         handled("list_dead_letters", dead_letters::list_dead_letters),
@@ -176,7 +177,7 @@ fn dead_letters_and_sessions() -> Vec<Handled> {
     ]
 }
 
-/// Those of reports.
+/// Returns the handlers of reports.
 fn callbacks() -> Vec<Handled> {
     vec![
         handled("list_deliveries", callbacks::list_deliveries),
@@ -191,7 +192,7 @@ fn callbacks() -> Vec<Handled> {
     ]
 }
 
-/// Those of hooks.
+/// Returns the handlers of hooks.
 fn hooks() -> Vec<Handled> {
     vec![
         handled("list_hooks", hooks::list_hooks),
@@ -204,7 +205,7 @@ fn hooks() -> Vec<Handled> {
     ]
 }
 
-/// Those of schedules.
+/// Returns the handlers of schedules.
 fn schedules() -> Vec<Handled> {
     vec![
         handled("list_schedules", schedules::list_schedules),

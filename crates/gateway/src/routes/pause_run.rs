@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/pause`: everything of a run is frozen.
+//! `POST /v1/runs/{run_id}/pause`: freezes all processes of a run.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::extract::OneRun;
 use crate::record::whole_record;
 use crate::refusal::Refusal;
 
-/// Answers once nothing of it executes anything.
+/// Responds once no process of the run executes.
 pub(crate) async fn pause_run(
     State(gateway): State<Gateway>,
     caller: Caller,

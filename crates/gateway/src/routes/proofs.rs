@@ -1,4 +1,4 @@
-//! What a run did, told in other ways than by its record.
+//! Manifests of runs, and comparisons of strict replays.
 
 use axum::Json;
 use axum::extract::State;
@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::extract::OneRun;
 use crate::refusal::Refusal;
 
-/// Answers with the manifest.
+/// Responds with the manifest.
 pub(crate) async fn get_manifest(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -23,7 +23,7 @@ pub(crate) async fn get_manifest(
     })
 }
 
-/// Answers with what came of a strict replay.
+/// Responds with the result of a strict replay.
 pub(crate) async fn get_comparison(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

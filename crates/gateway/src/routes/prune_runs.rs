@@ -1,4 +1,4 @@
-//! `POST /v1/prune`: all runs that are over are removed.
+//! `POST /v1/prune`: removal of all terminal runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -15,7 +15,7 @@ use crate::auth::Caller;
 use crate::extract::JsonBody;
 use crate::refusal::Refusal;
 
-/// Removes them, or says which it would.
+/// Removes the runs, or lists those that would be removed.
 pub(crate) async fn prune_runs(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -28,7 +28,7 @@ pub(crate) async fn prune_runs(
     let plan = Box::pin(plan_prune(engine, &whose, before)).await?;
     let run_ids: Vec<_> = plan.runs.into_iter().map(|stored| stored.run.id).collect();
     if !body.dry_run && !run_ids.is_empty() {
-        // Before: what is removed is never missing there, whatever becomes of the rest.
+        // The audit entry comes first, so that no removal is missing there.
         let deed = Deed {
             namespace: caller.namespace(),
             action: Action::RunsPruned,
@@ -38,7 +38,7 @@ pub(crate) async fn prune_runs(
         };
         audit::record(engine, deed).await?;
         for run_id in &run_ids {
-            // What they named is freed by the server's loop: others may be about to name it again.
+            // Garbage collection frees the runs' blobs: others may be about to name them again.
             drop(Box::pin(remove(engine, run_id)).await?);
         }
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/agents`: a version of an agent is registered.
+//! `POST /v1/agents`: registration of a version of an agent.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::auth::Caller;
 use crate::extract::{Bytes, Query};
 use crate::refusal::Refusal;
 
-/// Checks the folder, keeps it and registers it.
+/// Checks the folder, stores it and registers it.
 pub(crate) async fn push_agent(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -24,7 +24,7 @@ pub(crate) async fn push_agent(
     Bytes(archive): Bytes,
 ) -> Result<Response, Refusal> {
     let engine = gateway.engine().clone();
-    // Unpacked and digested where it holds nobody up.
+    // Unpacked and hashed on a thread that may block.
     let planned = spawn_blocking(move || plan(&engine, &archive));
     let (folder, plan) = planned.await.map_err(|error| {
         Refusal::new(ErrorCode::Internal, format!("the check ended early: {error}"))
@@ -50,7 +50,7 @@ pub(crate) async fn push_agent(
     Ok((status, [(header::LOCATION, location)], Json(answer)).into_response())
 }
 
-/// Unpacks an archive and checks what is in it.
+/// Unpacks an archive and checks its content.
 fn plan(engine: &errand_engine::Engine, archive: &[u8]) -> Result<(Unpacked, Plan), Refusal> {
     let folder = agents::unpack(engine, archive)?;
     let plan = agents::check_sent(folder.folder(), FILE_NAME)?;

@@ -1,4 +1,4 @@
-//! `POST /v1/hooks/…`: a request from outside, which its signature lets in.
+//! `POST /v1/hooks/…`: a request from outside, authenticated by its signature.
 
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
@@ -50,7 +50,7 @@ impl FromRequest<Gateway> for Raw {
     }
 }
 
-/// A hook of the default namespace.
+/// Receives a request to a hook of the default namespace.
 pub(crate) async fn receive_hook(
     State(gateway): State<Gateway>,
     params: Params,
@@ -59,7 +59,7 @@ pub(crate) async fn receive_hook(
     receive(&gateway, None, params.get("hook")?, &raw).await
 }
 
-/// A hook of a namespace.
+/// Receives a request to a hook of a namespace.
 pub(crate) async fn receive_hook_of(
     State(gateway): State<Gateway>,
     params: Params,

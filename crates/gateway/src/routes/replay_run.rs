@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/replay`: what a run did, told, proved or done again.
+//! `POST /v1/runs/{run_id}/replay`: replay of a run: as a report, strictly, or with new calls.
 
 use axum::Json;
 use axum::extract::State;
@@ -16,7 +16,7 @@ use crate::extract::{JsonBody, OneRun};
 use crate::refusal::Refusal;
 use crate::submit::version;
 
-/// Tells, or queues the new run.
+/// Reports the run, or queues the replay.
 pub(crate) async fn replay_run(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -50,7 +50,7 @@ pub(crate) async fn replay_run(
     queued(&gateway, start(&gateway, &caller, submission).await?).await
 }
 
-/// The agent that takes the place of the recorded one.
+/// Returns the agent that replaces the recorded one.
 async fn agent(
     gateway: &Gateway,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/restart`: another attempt, or a new run in the place of one that is over.
+//! `POST /v1/runs/{run_id}/restart`: a new attempt, or a new run in the place of a terminal one.
 
 use axum::Json;
 use axum::extract::State;
@@ -17,7 +17,7 @@ use crate::extract::{JsonBody, OneRun};
 use crate::record::whole_record;
 use crate::refusal::Refusal;
 
-/// Begins it anew.
+/// Restarts the run.
 pub(crate) async fn restart_run(
     State(gateway): State<Gateway>,
     caller: Caller,

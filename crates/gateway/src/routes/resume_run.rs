@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/resume`: a paused run goes on, with more of its budget if need be.
+//! `POST /v1/runs/{run_id}/resume`: continues a paused run, with a raised budget if need be.
 
 use axum::Json;
 use axum::extract::State;
@@ -13,7 +13,7 @@ use crate::record::whole_record;
 use crate::refusal::Refusal;
 use crate::submit::{limits, stored};
 
-/// Lets it go on.
+/// Resumes the run.
 pub(crate) async fn resume_run(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -26,7 +26,7 @@ pub(crate) async fn resume_run(
     let mut goes_on = true;
     if !raise.is_empty() {
         let raised = ask::raise(engine, run_id, &raise, caller.name()).await?;
-        // One that is not held has what it needs.
+        // A run that is not paused has what it needs.
         goes_on = ask::is_held(&raised.run);
     }
     if goes_on {

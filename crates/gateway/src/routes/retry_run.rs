@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/retry`: a run that went wrong goes on from where it stopped.
+//! `POST /v1/runs/{run_id}/retry`: a new run that continues a failed one.
 
 use axum::extract::State;
 use axum::response::Response;

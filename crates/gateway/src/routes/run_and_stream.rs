@@ -1,4 +1,4 @@
-//! `POST /v1/runs/stream`: a run, and what happens in it as the answer.
+//! `POST /v1/runs/stream`: a run, with its events as the response.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -15,7 +15,7 @@ use crate::routes::create_run::location;
 use crate::sse;
 use crate::submit;
 
-/// Starts it, and streams what happens from its first event to its end.
+/// Submits the run, and streams it from its first event to its end.
 pub(crate) async fn run_and_stream(
     State(gateway): State<Gateway>,
     caller: Caller,

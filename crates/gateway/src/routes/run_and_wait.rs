@@ -1,4 +1,4 @@
-//! `POST /v1/runs/wait`: a run, and its end in the answer.
+//! `POST /v1/runs/wait`: a run, with its record at the end as the response.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -15,7 +15,7 @@ use crate::routes::create_run::location;
 use crate::routes::wait_for_run::limit;
 use crate::submit;
 
-/// Starts it, and answers once it is over.
+/// Submits the run, and responds once it is over.
 pub(crate) async fn run_and_wait(
     State(gateway): State<Gateway>,
     caller: Caller,

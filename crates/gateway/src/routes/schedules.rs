@@ -18,9 +18,9 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, Params, Query};
 use crate::refusal::Refusal;
 
-/// Schedules on a page unless said.
+/// Default number of schedules on a page.
 const LIMIT: u32 = 50;
-/// Schedules on a page at most.
+/// Largest number of schedules on a page.
 const LARGEST_LIMIT: u32 = 500;
 
 /// `GET /v1/schedules`

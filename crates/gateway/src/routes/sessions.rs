@@ -1,4 +1,4 @@
-//! `/v1/sessions`: what outlives the runs of a conversation.
+//! `/v1/sessions`: conversations that outlive their runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -20,18 +20,18 @@ use crate::auth::Caller;
 use crate::extract::{JsonBody, Params, Query};
 use crate::refusal::Refusal;
 
-/// Sessions and messages on a page unless said.
+/// Default number of sessions and messages on a page.
 const LIMIT: u32 = 50;
-/// Sessions and messages on a page at most.
+/// Largest number of sessions and messages on a page.
 const LARGEST_LIMIT: u32 = 500;
-/// Messages and runs of a session unless said.
+/// Default number of messages and runs of a session.
 const LAST: u32 = 100;
-/// Messages and runs of a session at most.
+/// Largest number of messages and runs of a session.
 const LARGEST_LAST: u32 = 10_000;
-/// The longest name of a session.
+/// Length limit of a session's name.
 const NAME_LIMIT_CHARS: usize = 128;
 
-/// Answers with a page.
+/// Lists a page of sessions.
 pub(crate) async fn list_sessions(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -42,7 +42,7 @@ pub(crate) async fn list_sessions(
         namespaces: Namespaces::One(caller.namespace.clone()),
         unused_since: query.unused_since_ms.map(Timestamp::from_millis),
         after: query.cursor.as_deref().map(|text| after(&caller, text)).transpose()?,
-        // One more than is shown tells whether there is another page.
+        // One more than the page tells whether there is another page.
         limit: limit + 1,
     };
     let mut found = gateway.engine().store().sessions(&page).await?;
@@ -63,7 +63,7 @@ pub(crate) async fn list_sessions(
     Ok(Json(SessionList { schema: SESSION_SCHEMA, sessions, next_cursor }))
 }
 
-/// The place in the list that a cursor means.
+/// Parses a cursor into a place in the list.
 fn after(caller: &Caller, text: &str) -> Result<(Timestamp, String), Refusal> {
     let parts = text.split_once('.');
     let read = parts.and_then(|(at, name)| Some((at.parse::<i64>().ok()?, name)));
@@ -76,12 +76,12 @@ fn own_name(caller: &Caller, kept: &str) -> String {
     unscoped(caller.namespace(), kept).to_owned()
 }
 
-/// The name under which a session of the caller is kept; `None`: it cannot have one of that name.
+/// Returns the stored name of a session of the caller; `None` if the name is invalid.
 fn kept_name(caller: &Caller, name: &str) -> Option<String> {
     let is_name = !name.is_empty()
         && name.chars().count() <= NAME_LIMIT_CHARS
         && name.trim() == name
-        // What is before a slash is a namespace.
+        // The part before a slash would be a namespace.
         && !name.chars().any(|c| c.is_control() || c == '/');
     is_name.then(|| scoped(caller.namespace(), name))
 }
@@ -104,7 +104,7 @@ fn nameless(name: &str) -> Refusal {
     ))
 }
 
-/// Makes a session.
+/// Creates a session.
 pub(crate) async fn create_session(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -129,7 +129,7 @@ pub(crate) async fn create_session(
     Ok(response)
 }
 
-/// A name as one segment of a path.
+/// Percent-encodes a name as one segment of a path.
 fn percent(name: &str) -> String {
     name.bytes().fold(String::new(), |mut path, byte| {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
@@ -141,7 +141,7 @@ fn percent(name: &str) -> String {
     })
 }
 
-/// Answers with everything that is known of one.
+/// Returns all facts about a session.
 pub(crate) async fn get_session(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -157,7 +157,7 @@ pub(crate) async fn get_session(
     Ok(Json(detail))
 }
 
-/// Forgets one.
+/// Removes a session.
 pub(crate) async fn delete_session(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -176,7 +176,7 @@ pub(crate) async fn delete_session(
     Err(not_found(&own_name(&caller, &name)))
 }
 
-/// Answers with messages.
+/// Lists messages.
 pub(crate) async fn get_session_history(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -198,7 +198,7 @@ pub(crate) async fn get_session_history(
     Ok(Json(History { messages, next_before }))
 }
 
-/// Answers with the state document.
+/// Responds with the state document.
 pub(crate) async fn get_session_state(
     State(gateway): State<Gateway>,
     caller: Caller,

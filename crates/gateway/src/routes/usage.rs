@@ -1,4 +1,4 @@
-//! `GET /v1/usage`: what calls used.
+//! `GET /v1/usage`: sums of the use by calls.
 
 use axum::Json;
 use axum::extract::State;
@@ -14,7 +14,7 @@ use crate::auth::Caller;
 use crate::extract::Query;
 use crate::refusal::Refusal;
 
-/// Answers with sums.
+/// Responds with sums.
 pub(crate) async fn get_usage(
     State(gateway): State<Gateway>,
     caller: Caller,
@@ -59,7 +59,7 @@ fn day(name: &str, text: Option<String>) -> Result<Option<Day>, Refusal> {
     })
 }
 
-/// The run that is meant, if it is the caller's.
+/// Returns the requested run, if it is the caller's.
 async fn run(
     gateway: &Gateway,
     caller: &Caller,

@@ -1,4 +1,4 @@
-//! What a run was given and what it produced, byte for byte, and the blobs that its journal names.
+//! Inputs and outputs of runs, byte for byte, and blobs that their journals name.
 
 use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
@@ -14,7 +14,7 @@ use crate::extract::{OneRun, Params};
 use crate::ranges::{self, Content};
 use crate::refusal::Refusal;
 
-/// Answers with the output of a run; nothing (204) where it has none.
+/// Responds with the output of a run; 204 without a body if it has none.
 pub(crate) async fn get_output(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -23,7 +23,7 @@ pub(crate) async fn get_output(
     value(&gateway, stored.run.output.as_ref(), &headers, "output")
 }
 
-/// Answers with what a run was given; nothing (204) where that is nothing.
+/// Responds with the input of a run; 204 without a body if it has none.
 pub(crate) async fn get_input(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -32,7 +32,7 @@ pub(crate) async fn get_input(
     value(&gateway, stored.run.spec.input.as_ref(), &headers, "input")
 }
 
-/// Answers with a blob that the run's journal names.
+/// Responds with a blob that the run's journal names.
 pub(crate) async fn get_blob(
     State(gateway): State<Gateway>,
     params: Params,

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/verify`: whether a journal is what was written.
+//! `GET /v1/runs/{run_id}/verify`: verification of a journal's hash chain.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use crate::Gateway;
 use crate::extract::OneRun;
 use crate::refusal::Refusal;
 
-/// Answers with what was found.
+/// Responds with the result.
 pub(crate) async fn verify_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,

@@ -1,4 +1,4 @@
-//! `GET /v1/runs/{run_id}/wait`: the end of a run.
+//! `GET /v1/runs/{run_id}/wait`: wait for the end of a run.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::over::answer;
 use crate::refusal::Refusal;
 use crate::submit::duration;
 
-/// Answers once the run is over.
+/// Responds once the run is over.
 pub(crate) async fn wait_for_run(
     State(gateway): State<Gateway>,
     OneRun(stored): OneRun,
@@ -21,7 +21,7 @@ pub(crate) async fn wait_for_run(
     answer(&gateway, &stored.run.id, limit(&query)?, None).await
 }
 
-/// How long to wait.
+/// Parses the time limit of the wait.
 pub(crate) fn limit(query: &WaitQuery) -> Result<Option<Duration>, Refusal> {
     let read = |text: &String| duration(text, "timeout").map_err(Refusal::coded_as_parameter);
     query.timeout.as_ref().map(read).transpose()

@@ -1,4 +1,4 @@
-//! `POST /v1/runs/{run_id}/wake`: a service is woken by hand.
+//! `POST /v1/runs/{run_id}/wake`: wake of a service on request.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use crate::extract::{JsonBody, OneRun};
 use crate::refusal::Refusal;
 use crate::submit::{Submitted, input, stored};
 
-/// Answers once the wake's run is admitted.
+/// Responds once the wake's run is admitted.
 pub(crate) async fn wake_run(
     State(gateway): State<Gateway>,
     caller: Caller,

@@ -1,4 +1,4 @@
-//! `GET /v1/workers`: who carries runs out.
+//! `GET /v1/workers`: workers and their runs.
 
 use axum::Json;
 use axum::extract::State;
@@ -9,7 +9,7 @@ use crate::Gateway;
 use crate::auth::Caller;
 use crate::refusal::Refusal;
 
-/// Answers with all workers. Of what they do, a caller sees its own runs.
+/// Lists all workers. A caller sees only the runs of its own namespace.
 pub(crate) async fn list_workers(
     State(gateway): State<Gateway>,
     caller: Caller,
