@@ -1,35 +1,35 @@
-//! The command line.
+//! Command line of the program.
 
 use std::path::PathBuf;
 
 use crate::section;
 
-/// What was asked for.
+/// Parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     /// The program to measure, a release build.
     pub(crate) errand: PathBuf,
-    /// Where registries are made: the disk that is measured.
+    /// Folder for registries, on the disk to be measured.
     pub(crate) folder: PathBuf,
-    /// How often each measurement is repeated, floors between.
+    /// Number of repetitions of each measurement, with floors in between.
     pub(crate) rounds: u32,
-    /// How many runs the long registry holds.
+    /// Number of runs in the long registry.
     pub(crate) runs: u32,
-    /// How long an idle service is watched, in seconds.
+    /// Time for which an idle service is watched, in seconds.
     pub(crate) idle_seconds: u32,
-    /// How much an agent prints for the log measurement, in MiB.
+    /// Output of the agent in the log measurement, in MiB.
     pub(crate) log_mib: u32,
-    /// Whether the report is JSON.
+    /// True if the report is JSON.
     pub(crate) json: bool,
     sections: Vec<String>,
 }
 
 impl Arguments {
-    /// Reads the words after the program's name.
+    /// Parses the words after the program's name.
     ///
     /// # Errors
     ///
-    /// The usage, with what was wrong above it.
+    /// The usage, below a description of the mistake.
     pub(crate) fn parse(words: Vec<String>) -> Result<Self, String> {
         let mut this = Self {
             errand: PathBuf::from("target/release/errand"),
@@ -68,7 +68,7 @@ impl Arguments {
         Ok(this)
     }
 
-    /// Says whether a section was asked for; without names all are.
+    /// Returns true if a section is requested; without names all are.
     pub(crate) fn wants(&self, section: &str) -> bool {
         self.sections.is_empty() || self.sections.iter().any(|name| name == section)
     }

@@ -1,4 +1,4 @@
-//! The floor: what the machine can do at all, at this moment.
+//! Floors: the machine's own speed at this moment.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -10,24 +10,24 @@ use rusqlite::Connection;
 
 use crate::Failure;
 
-/// Repetitions for one look. The median of them counts.
+/// Number of repetitions, of which the median counts.
 const LOOKS: usize = 15;
 
-/// What one page of a registry weighs.
+/// Size of one page of a registry.
 const APPEND_BYTES: usize = 4096;
 
 /// Rows in one commit of the SQLite floor.
 const ROWS_PER_COMMIT: u32 = 100;
 
-/// Commits in one look at the SQLite floor.
+/// Commits in one measurement of the SQLite floor.
 const COMMITS: u32 = 50;
 
-/// The two floors that most targets are made of.
+/// The two floors on which most targets depend.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Floor {
-    /// Spawning `/bin/true` and waiting for it.
+    /// Time of spawning `/bin/true` and waiting for it.
     pub(crate) spawn: Duration,
-    /// Appending 4 KiB and waiting until they are on the disk.
+    /// Time of appending 4 KiB and syncing them.
     pub(crate) fsync: Duration,
 }
 
@@ -45,7 +45,7 @@ impl Floor {
         Ok(Self { spawn, fsync })
     }
 
-    /// Returns what so many spawns and durable appends take, in seconds.
+    /// Returns the time of so many spawns and durable appends, in seconds.
     pub(crate) fn allow(self, spawns: f64, fsyncs: f64) -> f64 {
         spawns * self.spawn.as_secs_f64() + fsyncs * self.fsync.as_secs_f64()
     }
@@ -87,7 +87,7 @@ pub(crate) fn sqlite_rows_per_second(folder: &Path) -> Result<f64, Failure> {
     Ok(f64::from(COMMITS * ROWS_PER_COMMIT) / seconds)
 }
 
-/// Returns C: one durable commit of one row in SQLite, at `synchronous=FULL`.
+/// Returns C: the time of one durable commit of one row in SQLite, at `synchronous=FULL`.
 pub(crate) fn commit(folder: &Path) -> Result<Duration, Failure> {
     let path = folder.join("floor.db");
     let connection = Connection::open(&path)?;
@@ -109,7 +109,7 @@ pub(crate) fn commit(folder: &Path) -> Result<Duration, Failure> {
     taken
 }
 
-/// Runs `work` so many times; returns the median time of one.
+/// Runs `work` so many times. Returns the median time.
 pub(crate) fn median_of(
     times: usize,
     mut work: impl FnMut() -> Result<(), Failure>,

@@ -1,4 +1,4 @@
-//! Runs that are made in the registry itself, without processes.
+//! Runs that are written directly to the registry, without processes.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,14 +14,14 @@ use errand_store::{Admission, Append, Fence, Holder, Pending};
 
 use crate::Failure;
 
-/// Returns the time.
+/// Returns the present time.
 #[expect(clippy::disallowed_methods, reason = "a measurement has no other clock")]
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Returns a process that nobody has.
+/// Returns the identity of a process that does not exist.
 fn nobody() -> ProcessIdentity {
     ProcessIdentity { pid: 4_000_000, start_ticks: 1, boot_id: "bench".to_owned() }
 }
@@ -31,12 +31,12 @@ pub(crate) fn holder() -> Holder {
     Holder { host: "bench".to_owned(), process: nobody(), worker: Some("bench".to_owned()) }
 }
 
-/// Returns run number `number`, about to be admitted and queued.
+/// Returns run number `number`, to be admitted and queued.
 pub(crate) fn admission(number: u64, at: Timestamp) -> Admission {
     admission_with(number, at, |_| {})
 }
 
-/// The same for a run of which something else is said.
+/// Returns run number `number`, with a changed specification.
 pub(crate) fn admission_with(
     number: u64,
     at: Timestamp,
@@ -105,7 +105,7 @@ pub(crate) fn admission_with(
     }
 }
 
-/// Returns what a worker appends to a claimed run whose work is done at once.
+/// Returns the events of a worker for a claimed run whose work is done at once.
 pub(crate) fn done(
     mut run: Run,
     mut head: Head,
@@ -150,7 +150,7 @@ pub(crate) fn done(
     })
 }
 
-/// Writes the journal of a run step by step.
+/// Writer of a run's journal, step by step.
 pub(crate) struct Writer {
     run: Run,
     head: Head,
@@ -162,7 +162,7 @@ impl Writer {
         Self { run, head, epoch }
     }
 
-    /// The attempt begins.
+    /// Starts the attempt.
     pub(crate) fn start(&mut self) -> Result<Append, Failure> {
         let start = StartAttempt {
             epoch: self.epoch,
@@ -180,7 +180,7 @@ impl Writer {
         self.decide(&[Command::from(start), Command::from(up)])
     }
 
-    /// A step, its beginning and end in one.
+    /// Adds a step's start and end.
     pub(crate) fn step(&mut self, number: u32) -> Append {
         let key = format!("step-{number}");
         let started = StepStarted {
@@ -205,7 +205,7 @@ impl Writer {
         self.append(events)
     }
 
-    /// The run is done.
+    /// Completes the run.
     pub(crate) fn end(&mut self) -> Result<Append, Failure> {
         let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
         let end = EndAttempt {

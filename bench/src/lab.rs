@@ -1,4 +1,4 @@
-//! A registry of its own in which the program is measured.
+//! Registries of the program under measurement.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::arguments::Arguments;
 
-/// How long anything may take.
+/// Time limit of any wait.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A folder with a registry, and the program. Dropping it ends what runs in it.
+/// A folder with a registry, and the program. Dropping it stops all its runs.
 #[derive(Debug)]
 pub(crate) struct Lab {
     folder: TempDir,
@@ -28,12 +28,13 @@ impl Lab {
         Ok(Self { folder, program: arguments.errand.clone() })
     }
 
-    /// Returns the folder, on the disk that is measured.
+    /// Returns the folder, on the disk to be measured.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Writes an agent that runs `command` (a YAML list); returns its path. `more` is further lines of `spec`.
+    /// Writes an agent that runs `command` (a YAML list). Returns its path. `more` has further
+    /// lines of `spec`.
     pub(crate) fn agent(&self, name: &str, command: &str, more: &str) -> Result<PathBuf, Failure> {
         let folder = self.folder().join(name);
         fs::create_dir(&folder)?;
@@ -66,7 +67,7 @@ impl Lab {
         self.folder().join(".errand")
     }
 
-    /// Returns how long a command takes that must exit with 0.
+    /// Returns the time of a command that must exit with 0.
     pub(crate) fn time<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Result<Duration, Failure> {
         let mut command = self.errand(words);
         let started = Instant::now();
@@ -75,11 +76,11 @@ impl Lab {
         if status.success() {
             return Ok(taken);
         }
-        // Once more, for the reason.
+        // Repeated for the error message.
         self.output(words).map(|_| taken)
     }
 
-    /// Returns what a command prints that must exit with 0.
+    /// Returns the output of a command that must exit with 0.
     pub(crate) fn output<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Result<String, Failure> {
         let mut command = self.errand(words);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -106,7 +107,7 @@ impl Lab {
 
     /// Waits until a run is terminal.
     pub(crate) fn wait(&self, run_id: &str) -> Result<(), Failure> {
-        // Its exit code is the run's, which is not what is measured.
+        // The exit code is the run's, which is not measured.
         self.errand(&["wait", run_id]).status()?;
         Ok(())
     }
@@ -121,7 +122,7 @@ impl Drop for Lab {
     }
 }
 
-/// Waits until `probe` returns something.
+/// Waits until `probe` returns a value.
 pub(crate) fn wait_for<T>(
     what: &str,
     mut probe: impl FnMut() -> Result<Option<T>, Failure>,

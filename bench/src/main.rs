@@ -1,8 +1,8 @@
-//! `errand-bench`: how fast and how small errand is, against the floor of the machine it runs on.
+//! `errand-bench`: speed and size of errand, compared with floors of the machine.
 //!
-//! A machine's speed swings with its neighbours, so nothing here is judged in seconds. Every measurement stands
-//! between two looks at the floor (spawning `/bin/true`, a durable append, SQLite's own speed) and is reported
-//! as a share of what its target allows: below 1.00 it holds.
+//! A machine's speed varies with its other load, so no target is in seconds. Every measurement is
+//! taken between two measurements of the floor (spawning `/bin/true`, a durable append, SQLite's
+//! own speed), and reported as a share of the target's allowance: below 1.00 the target is met.
 
 mod arguments;
 mod floor;
@@ -19,12 +19,12 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 
-/// Why a measurement could not be made.
+/// Error of a measurement.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    // The agents of some measurements are this same program.
+    // This program is also the agent of some measurements.
     if words.first().is_some_and(|word| word == step_agent::MODE) {
         return answer(step_agent::run(words.get(1..).unwrap_or_default()));
     }
@@ -67,9 +67,9 @@ fn answer(done: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Prints a line for the person at the terminal.
+/// Prints a line on stderr.
 fn tell(line: &str) {
-    // Nobody is left to tell when stderr is gone.
+    // Without stderr the line is lost.
     let written = writeln!(std::io::stderr(), "{line}");
     drop(written);
 }

@@ -1,28 +1,29 @@
-//! The report: a line per target.
+//! The report: one line per target.
 
 use serde_json::json;
 
 use crate::Failure;
 
-/// One measured target.
+/// A measured target.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// What was measured.
+    /// Name of the measurement.
     pub(crate) name: String,
-    /// What came out, with its unit.
+    /// Measured value with its unit.
     pub(crate) measured: String,
-    /// What the target allows, in its own words.
+    /// Allowance of the target.
     pub(crate) target: String,
-    /// What the floor was meanwhile.
+    /// Measured floor.
     pub(crate) floor: String,
-    /// The measured as a share of the allowed, median over the rounds; up to 1 it holds.
+    /// Measured value as a share of the allowance, median over the rounds; up to 1 the target is
+    /// met.
     pub(crate) share: Option<f64>,
-    /// Anything a reader has to know.
+    /// Remarks.
     pub(crate) note: String,
 }
 
 impl Line {
-    /// A line for a section that could not be measured.
+    /// Returns a line for a section that could not be measured.
     pub(crate) fn failed(section: &str, reason: &str) -> Self {
         Self {
             name: section.to_owned(),
@@ -94,7 +95,7 @@ pub(crate) fn json(lines: &[Line]) -> Result<String, Failure> {
     Ok(serde_json::to_string_pretty(&json!({ "schema": 1, "lines": lines }))?)
 }
 
-/// Returns the median; 0 for nothing.
+/// Returns the median; 0 for an empty list.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)

@@ -1,4 +1,4 @@
-//! Alternating between the floor and what stands on it.
+//! Rounds of a floor and a measurement.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,14 +7,14 @@ use crate::Failure;
 use crate::floor::Floor;
 use crate::report::{Line, median, milliseconds};
 
-/// What something may cost, in units of the floor.
+/// Allowance of a target, in units of the floor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
-    /// Times the spawn of `/bin/true`.
+    /// Multiple of the time to spawn `/bin/true`.
     pub(crate) spawns: f64,
-    /// Times a durable append.
+    /// Multiple of the time of a durable append.
     pub(crate) fsyncs: f64,
-    /// On top, in seconds.
+    /// Additional seconds.
     pub(crate) seconds: f64,
 }
 
@@ -38,9 +38,9 @@ impl Allowance {
     }
 }
 
-/// Measures the floor and then `work`, so many rounds; returns the line of the report.
+/// Measures the floor and then `work`, for so many rounds. Returns the line of the report.
 ///
-/// `work` returns how long the thing took, without what it needed to set it up.
+/// `work` returns the measured time, without its preparations.
 pub(crate) fn against_floor(
     name: &'static str,
     allowance: Allowance,

@@ -1,4 +1,4 @@
-//! What can be measured, a file each.
+//! Sections of measurements, one file each.
 
 mod commands;
 mod coordinators;
@@ -22,11 +22,11 @@ use crate::report::Line;
 
 /// A group of targets that are measured together.
 pub(crate) struct Section {
-    /// What it is called on the command line.
+    /// Name on the command line.
     pub(crate) name: &'static str,
-    /// What it looks at.
+    /// Description.
     pub(crate) about: &'static str,
-    /// Makes the measurements.
+    /// Function that measures.
     pub(crate) measure: fn(&Arguments) -> Result<Vec<Line>, Failure>,
 }
 

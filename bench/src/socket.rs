@@ -1,4 +1,4 @@
-//! A client of HTTP/1.1 that keeps its connection, for a unix socket or TCP.
+//! HTTP/1.1 client that keeps its connection, over a unix socket or TCP.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write};
 use std::net::TcpStream;
@@ -6,11 +6,11 @@ use std::os::unix::net::UnixStream;
 
 use crate::Failure;
 
-/// A connection on which one request follows the other.
+/// A connection for consecutive requests.
 pub(crate) struct Client {
     reader: BufReader<Box<dyn std::io::Read + Send>>,
     writer: Box<dyn Write + Send>,
-    /// Lines that every request carries, each closed by CR LF.
+    /// Header lines of every request, each ended by CR LF.
     headers: String,
 }
 
@@ -21,7 +21,7 @@ impl std::fmt::Debug for Client {
 }
 
 impl Client {
-    /// Connects to the agent API of this attempt (`unix:///…`).
+    /// Connects to the agent API of an attempt (`unix:///…`).
     pub(crate) fn unix(api: &str, token: &str) -> Result<Self, Failure> {
         let path = api.strip_prefix("unix://").ok_or("the agent API is no unix socket")?;
         let stream = UnixStream::connect(path)?;
@@ -39,12 +39,12 @@ impl Client {
         Ok(Self { reader: BufReader::new(Box::new(reader)), writer: Box::new(stream), headers })
     }
 
-    /// Sends a POST with a JSON body; returns status and body of the answer.
+    /// Sends a POST with a JSON body. Returns status and body of the response.
     pub(crate) fn post(&mut self, target: &str, body: &str) -> Result<(u16, String), Failure> {
         self.send("POST", target, body)
     }
 
-    /// The same with PUT.
+    /// Sends a PUT with a JSON body. Returns status and body of the response.
     pub(crate) fn put(&mut self, target: &str, body: &str) -> Result<(u16, String), Failure> {
         self.send("PUT", target, body)
     }

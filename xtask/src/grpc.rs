@@ -1,13 +1,13 @@
-//! A gRPC client that is not ours, made of the definition in the repository by the tools of Python.
+//! An independent gRPC client, generated from the repository's definition with Python's tools.
 
 use crate::python::{self, Installed};
 
-/// What the test's client is made of, and its libraries.
+/// Packages of the generator, and libraries of the client.
 const PACKAGES: [&str; 3] = ["grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
 const SKIPPED: &str = "gRPC was not called by a client of Python, which could not be had";
 
-/// Puts them where the test looks for them: the virtual environment `grpc/` in cargo's folder for
-/// files of tests. Does nothing where it is.
+/// Installs them where the test looks for them: the virtual environment `grpc/` in cargo's folder
+/// for files of tests. Does nothing if it is there.
 pub(crate) fn install() -> Installed {
     let folder = python::folder("grpc");
     if python::is_ready(&folder) {

@@ -1,7 +1,7 @@
-//! The chores of this repository: `cargo xtask ci|test|tidy|gen`.
+//! Developer commands of this repository: `cargo xtask ci|test|tidy|gen`.
 //!
-//! Small on purpose, so that it builds in seconds. It reads what `cargo metadata` and the tree say,
-//! runs the tools that a developer would run by hand, and prints each command before it runs it.
+//! Small on purpose, so that it builds in seconds. It reads `cargo metadata` and the tree, runs the
+//! tools that a developer would run by hand, and prints each command before it runs it.
 
 mod ci;
 mod clients;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use test::Missing;
 
-/// Why a chore failed, as a sentence for the person at the terminal.
+/// Error of a command, as a sentence for the person at the terminal.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 const USAGE: &str = "\

@@ -1,18 +1,18 @@
-//! Debian packages that tests need, and how to get them.
+//! Debian packages that tests need, and their installation.
 
 use crate::{Failure, shell};
 
-/// Something a test runs that does not come with Rust.
+/// A program that a test needs besides Rust.
 struct Package {
-    /// What must be on the search path.
+    /// Name of the program on the search path.
     program: &'static str,
     /// The Debian package that holds it.
     debian: &'static str,
-    /// Who needs it.
+    /// Tests that need it.
     reason: &'static str,
 }
 
-/// What the tests of the whole workspace need. One line per package, so that a later part adds a line.
+/// Packages that the tests of the whole workspace need. One line per package.
 const PACKAGES: &[Package] = &[
     Package { program: "git", debian: "git", reason: "worktree and clone workspaces, code-review" },
     Package {
@@ -23,11 +23,11 @@ const PACKAGES: &[Package] = &[
     Package { program: "python3", debian: "python3-minimal", reason: "agents written in Python" },
 ];
 
-/// Installs what is missing. Says what it does; does nothing where all is there.
+/// Installs missing packages, with a message for each.
 ///
 /// # Errors
 ///
-/// A package is missing and there is no `apt-get`, or `apt-get` failed.
+/// If a package is missing and there is no `apt-get`, or `apt-get` failed.
 pub(crate) fn install_missing() -> Result<(), Failure> {
     let missing: Vec<&Package> =
         PACKAGES.iter().filter(|package| !shell::has_program(package.program)).collect();
@@ -49,7 +49,7 @@ pub(crate) fn install_missing() -> Result<(), Failure> {
 ///
 /// # Errors
 ///
-/// `apt-get` is not there, or failed.
+/// If `apt-get` is missing or failed.
 pub(crate) fn install(names: &[&str]) -> Result<(), Failure> {
     apt(&["update", "--quiet"])?;
     let mut args = vec!["install", "--yes", "--quiet", "--no-install-recommends"];

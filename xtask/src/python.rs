@@ -1,34 +1,34 @@
-//! What tests need of the Python package index, in cargo's folder for files of tests.
+//! Packages from the Python package index that tests need, in cargo's folder for files of tests.
 //!
-//! A machine that cannot reach the index can run all other tests: what was left out is said.
+//! A machine that cannot reach the index can run all other tests; skipped ones are reported.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{Failure, packages, shell};
 
-/// Whether something is there that a test needs.
+/// Availability of something that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Installed {
     Yes,
-    /// What was not tested without it.
+    /// The skipped test, as a sentence.
     No(&'static str),
 }
 
 impl Installed {
-    /// Says what was not tested, where something was not.
+    /// Prints the skipped test, if there is one.
     pub(crate) fn say_what_was_skipped(self) {
         if let Self::No(skipped) = self {
             shell::say(&format!("SKIPPED: {skipped}"));
         }
     }
 
-    /// Returns an error where something was not tested.
+    /// Returns an error for a skipped test.
     ///
     /// # Errors
     ///
-    /// Names what was skipped.
+    /// Names the skipped test.
     pub(crate) fn refuse_skipped(self) -> Result<(), Failure> {
         match self {
             Self::Yes => Ok(()),
@@ -37,7 +37,7 @@ impl Installed {
     }
 }
 
-/// Fetches what is `missing`. Where that cannot be had, `skipped` says what is not tested.
+/// Fetches what is `missing`. If that fails, `skipped` describes the skipped test.
 pub(crate) fn install(
     missing: &str,
     skipped: &'static str,
@@ -53,21 +53,21 @@ pub(crate) fn install(
     }
 }
 
-/// The folder of that name among cargo's files of tests.
+/// Returns the folder of that name in cargo's folder for files of tests.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| shell::root().join("target"), |folder| shell::root().join(folder));
     target.join("tmp").join(name)
 }
 
-/// Whether a virtual environment is there, whole.
+/// Returns true if a virtual environment is complete.
 pub(crate) fn is_ready(folder: &Path) -> bool {
     folder.join("ready").is_file()
 }
 
-/// Makes a virtual environment with those packages.
+/// Creates a virtual environment with those packages.
 pub(crate) fn environment(folder: &Path, wanted: &[&str]) -> Result<(), Failure> {
-    // What an interrupted run left there.
+    // Remains of an interrupted run.
     drop(fs::remove_dir_all(folder));
     let path = folder.to_string_lossy().into_owned();
     if shell::run(shell::tool("python3", &["-m", "venv", &path])).is_err() {

@@ -1,4 +1,4 @@
-//! `cargo xtask gen`: the pages under `docs/reference`, written by the program itself.
+//! `cargo xtask gen`: the pages under `docs/reference`, printed by the program itself.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ const PAGES: &[Page] = &[
 ///
 /// # Errors
 ///
-/// The program does not build or does not print a page, or a file cannot be written.
+/// If the program does not build or does not print a page, or a file cannot be written.
 pub(crate) fn write() -> Result<(), Failure> {
     let program = build()?;
     fs::create_dir_all(folder())?;
@@ -37,11 +37,11 @@ pub(crate) fn write() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compares all pages with what the program prints now.
+/// Compares all pages with the present output of the program.
 ///
 /// # Errors
 ///
-/// A page is missing, differs, or is one too many.
+/// If a page is missing, differs, or is superfluous.
 pub(crate) fn check() -> Result<(), Failure> {
     let program = build()?;
     let mut stale = Vec::new();
@@ -79,7 +79,7 @@ fn build() -> Result<PathBuf, Failure> {
     Ok(Path::new(target).join("debug/errand"))
 }
 
-/// Returns what the program prints, with a fixed width and nothing of the caller's environment.
+/// Returns the program's output, with a fixed width and without the caller's environment.
 fn print(program: &Path, page: &Page) -> Result<String, Failure> {
     let mut command = shell::tool(program, page.arguments);
     command.env_clear().env("COLUMNS", "100");

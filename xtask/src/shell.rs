@@ -1,4 +1,4 @@
-//! Running a tool and saying so.
+//! Runs of tools, with their command lines printed.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use crate::Failure;
 
 /// Prints one line for the person at the terminal, on stderr.
 pub(crate) fn say(line: &str) {
-    // Nobody is left to tell when stderr is gone.
+    // Without stderr the line is lost.
     let written = writeln!(std::io::stderr(), "{line}");
     drop(written);
 }
@@ -23,7 +23,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Returns a cargo command that runs at the root of the repository.
 pub(crate) fn cargo(args: &[&str]) -> Command {
-    // `cargo run` names the cargo that started this program.
+    // `cargo run` sets the cargo that started this program.
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     tool(&program, args)
 }
@@ -35,11 +35,11 @@ pub(crate) fn tool(program: impl AsRef<OsStr>, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a command whose output goes to the terminal; prints what it is and how long it took.
+/// Runs a command whose output goes to the terminal. Prints its command line and its time.
 ///
 /// # Errors
 ///
-/// The command could not be started, or did not exit with 0.
+/// If the command could not be started, or did not exit with 0.
 pub(crate) fn run(mut command: Command) -> Result<(), Failure> {
     let shown = show(&command);
     say(&format!("$ {shown}"));
@@ -52,11 +52,11 @@ pub(crate) fn run(mut command: Command) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs a command and returns what it wrote to stdout.
+/// Runs a command. Returns its stdout.
 ///
 /// # Errors
 ///
-/// The command could not be started, did not exit with 0, or wrote something else than UTF-8.
+/// If the command could not be started, did not exit with 0, or wrote invalid UTF-8.
 pub(crate) fn capture(mut command: Command) -> Result<String, Failure> {
     let shown = show(&command);
     let output = command.output().map_err(|error| format!("cannot run `{shown}`: {error}"))?;
@@ -67,7 +67,7 @@ pub(crate) fn capture(mut command: Command) -> Result<String, Failure> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Says whether a program of that name is on the search path.
+/// Returns true if a program of that name is on the search path.
 pub(crate) fn has_program(name: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else {
         return false;

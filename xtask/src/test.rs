@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything from an empty machine to the last line of the test runner.
+//! `cargo xtask test`: all tests, including the installation of what they need.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,27 +6,27 @@ use std::process::Command;
 
 use crate::{Failure, clients, cyclonedx, grpc, packages, prometheus, schemathesis, shell};
 
-/// The crates whose documentation holds examples that are worth running.
+/// Crates whose documentation has examples that are run.
 const CRATES_WITH_DOCTESTS: [&str; 2] = ["errand-model", "errand-api"];
 
-/// A tool that a test needs and that cannot be installed.
+/// Behaviour for a tool that a test needs and that cannot be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Its test is skipped, which is said at the end.
+    /// Its test is skipped, and reported at the end.
     Skipped,
-    /// Its test is skipped, and the whole fails.
+    /// Its test is skipped, and the command fails.
     Refused,
 }
 
 /// Runs the tests whose names contain `filter`, or all.
 ///
-/// All temporary files of the tests go into one folder, which names them: a process that still has it in its
-/// environment after the tests was left behind by one of them, is ended, and fails the run.
+/// All temporary files of the tests go into one folder. A process that has the folder in its
+/// environment after the tests was left behind by one of them: it is killed, and fails the command.
 ///
 /// # Errors
 ///
-/// The build, a test, or a doctest failed, a test left a process behind, or a tool that must not be
-/// missing is.
+/// If the build, a test, or a doctest failed, a test left a process behind, or a required tool is
+/// missing.
 pub(crate) fn run(filter: Option<&str>, missing: Missing) -> Result<(), Failure> {
     packages::install_missing()?;
     let schema = cyclonedx::install();
@@ -82,7 +82,8 @@ fn in_scratch(mut command: Command, scratch: &Path) -> Command {
     command
 }
 
-/// Makes the folder for temporary files. Its path is short: sockets live below it, and their paths are bounded.
+/// Creates the folder for temporary files. Its path is short: sockets lie below it, and their paths
+/// are bounded.
 fn make_scratch() -> Result<PathBuf, Failure> {
     let scratch = std::env::temp_dir().join(format!("errand-tests-{}", std::process::id()));
     fs::create_dir_all(&scratch)
@@ -90,7 +91,7 @@ fn make_scratch() -> Result<PathBuf, Failure> {
     Ok(scratch)
 }
 
-/// Ends every process whose environment names the folder; returns a line for each.
+/// Kills every process whose environment has the folder. Returns a line for each.
 fn end_processes_of(scratch: &Path) -> Vec<String> {
     let needle = scratch.to_string_lossy().into_owned();
     let own = std::process::id().to_string();
@@ -108,7 +109,7 @@ fn end_processes_of(scratch: &Path) -> Vec<String> {
         }
         let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&words).replace('\0', " ");
-        // The shell's own `kill`: a bare machine has no other.
+        // The shell's built-in `kill`: a minimal machine has no other.
         if shell::capture(shell::tool("sh", &["-c", "kill -KILL \"$0\"", &pid])).is_ok() {
             ended.push(format!("  {pid} {line}"));
         }

@@ -1,6 +1,6 @@
-//! `cargo xtask tidy`: rules of this repository that no compiler and no lint knows.
+//! `cargo xtask tidy`: rules of this repository that no compiler and no lint checks.
 //!
-//! Each rule is a file. A rule returns every place that breaks it, never only the first.
+//! Each rule is a file. A rule returns every place that breaks it, not only the first.
 
 mod circles;
 mod dependencies;
@@ -19,13 +19,13 @@ use serde_json::Value;
 
 use crate::{Failure, shell};
 
-/// What the rules look at.
+/// The repository as the rules read it.
 struct Tree {
     /// The root of the repository.
     root: PathBuf,
     /// Files that git tracks or would track, relative to the root, sorted.
     files: Vec<PathBuf>,
-    /// The answer of `cargo metadata`.
+    /// Output of `cargo metadata`.
     metadata: Value,
 }
 
@@ -39,21 +39,21 @@ impl Tree {
             .split('\0')
             .filter(|name| !name.is_empty())
             .map(PathBuf::from)
-            // A file that is deleted and not yet committed is listed still.
+            // A file that is deleted and not yet committed is still listed.
             .filter(|file| root.join(file).is_file())
             .collect();
         files.sort();
         Ok(Self { root, files, metadata })
     }
 
-    /// Returns the text of a file, or `None` where it is no text.
+    /// Returns the text of a file; `None` if it is no text.
     fn text(&self, file: &Path) -> Option<String> {
         std::fs::read_to_string(self.root.join(file)).ok()
     }
 
     /// Returns the packages of this workspace.
     fn members(&self) -> impl Iterator<Item = &Value> {
-        // Only what comes from a path has no source.
+        // Only packages from a path have no source.
         self.packages().filter(|package| package["source"].is_null())
     }
 
@@ -63,7 +63,7 @@ impl Tree {
     }
 }
 
-/// A rule: looks at the tree and returns one line per place that breaks it.
+/// A rule: checks the tree and returns one line per place that breaks it.
 type Rule = fn(&Tree) -> Vec<String>;
 
 const RULES: &[(&str, Rule)] = &[
@@ -79,11 +79,11 @@ const RULES: &[(&str, Rule)] = &[
     ("circles", circles::check),
 ];
 
-/// Checks every rule.
+/// Checks all rules.
 ///
 /// # Errors
 ///
-/// A rule is broken; what and where was printed.
+/// If a rule is broken; the places were printed.
 pub(crate) fn run() -> Result<(), Failure> {
     let tree = Tree::load()?;
     let mut broken = 0_usize;

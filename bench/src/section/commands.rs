@@ -1,4 +1,4 @@
-//! Starting the program.
+//! Start of the program.
 
 use crate::Failure;
 use crate::arguments::Arguments;

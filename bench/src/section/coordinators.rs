@@ -1,4 +1,4 @@
-//! Runs that are made of runs: what they cost on PostgreSQL, and what coordinators weigh that wait.
+//! Coordinators: costs of their runs on PostgreSQL, and memory of waiting ones.
 //!
 //! The floor is F16, one-row commits per second of 16 clients on the same server just before.
 
@@ -18,16 +18,17 @@ use crate::arguments::Arguments;
 use crate::lab::Lab;
 use crate::report::{Line, median};
 
-/// The few and the many children of a fan-out.
+/// Numbers of children of the small and the large fan-out.
 const FEW: u32 = 100;
 const MANY: u32 = 1_000;
-/// Children a second, as a share of F16.
+/// Children per second, as a share of F16.
 const TARGET: f64 = 0.25;
-/// The coordinator's own work for the many may be so many times that for the few.
+/// Largest multiple of the coordinator's own work for the small fan-out that the large one may
+/// need.
 const MOST_TIMES: f64 = 12.0;
-/// Agents of the chain of which the commits are counted.
+/// Agents of the chain whose commits are counted.
 const LINKS: u32 = 20;
-/// Durable commits for each message that is routed.
+/// Durable commits for each routed message.
 const MOST_COMMITS: f64 = 2.0;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -56,7 +57,7 @@ fn on_postgres(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let agents = fan_out::Agents::write(&lab, LINKS)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut rounds = Rounds::default();
-    // Statements are prepared and connections made before anything is measured.
+    // A warm-up prepares statements and opens connections.
     runtime.block_on(Box::pin(fan_out::run(&engine, &agents, FEW)))?;
     for number in 0..arguments.rounds {
         rounds.f16.push(runtime.block_on(postgres::floor(&server.url()))?.f16);

@@ -12,7 +12,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     let lab = Lab::new(arguments)?;
     let agent = lab.agent("nothing", "[/bin/true]", "")?;
     let agent = agent.to_string_lossy().into_owned();
-    // The parcel is built before anything is measured.
+    // A warm-up builds the parcel.
     lab.output(&["run", &agent])?;
     let rounds = (arguments.rounds * 5, lab.folder());
 
@@ -20,7 +20,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
         let started = Instant::now();
         let run_id = lab.output(&["run", "-d", &agent])?;
         let taken = started.elapsed();
-        // The next round begins on a machine that has nothing else to do.
+        // The next round starts on an idle machine.
         lab.wait(&run_id)?;
         Ok(taken)
     })?;
@@ -30,7 +30,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
         let run_id = lab.output(&["run", "-d", &agent])?;
         let record = lab.registry().join("runs").join(format!("{run_id}.json"));
         wait_for("the run is terminal", || {
-            // The record is replaced whole: it is never half written.
+            // The record is replaced atomically: it is never half written.
             let text = std::fs::read_to_string(&record).unwrap_or_default();
             let is_terminal = text.contains("\"completed\"") || text.contains("\"failed\"");
             Ok(is_terminal.then_some(()))

@@ -1,4 +1,4 @@
-//! Long journals: appending, resuming, verifying.
+//! Long journals: appends, resumes, verification.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,26 +15,26 @@ use crate::lab::Lab;
 use crate::report::{Line, median, milliseconds};
 use crate::{Failure, history};
 
-/// Where a journal is short, and where it is long.
+/// Lengths of a short and a long journal.
 const SHORT: u64 = 10;
 const LONG: u64 = 100_000;
-/// Appends that are timed at each.
+/// Timed appends at each length.
 const APPENDS: u32 = 200;
-/// How much more an append may cost to the long one.
+/// Allowed ratio of the costs of an append to the long and to the short one.
 const MOST_GROWTH: f64 = 1.2;
-/// Events of the journal that is verified, and how many a second.
+/// Events of the verified journal, and the target rate.
 const VERIFIED: u64 = 1_000_000;
 const VERIFIED_PER_SECOND: f64 = 300_000.0;
 /// Events in one commit while a journal is made.
 const BATCH: u64 = 2_000;
-/// From the end of the first attempt to the first new step of the second.
+/// Time from the end of the first attempt to the first new step of the second.
 const RESUME_SECONDS: f64 = 0.2;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(vec![append(arguments)?, resume(arguments)?, verify(arguments)?])
 }
 
-/// A run whose journal is written here.
+/// A writer of a run's journal.
 struct Writer {
     store: Arc<dyn Store>,
     run: Run,
@@ -90,7 +90,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends steps until the journal has that many events.
+    /// Appends steps until the journal has so many events.
     async fn grow(&mut self, length: u64) -> Result<(), Failure> {
         while self.head.seq < length {
             let mut bodies = Vec::new();
@@ -144,7 +144,8 @@ fn append(arguments: &Arguments) -> Result<Line, Failure> {
         short.grow(SHORT).await?;
         let mut long = Writer::begin(store, 2).await?;
         long.grow(LONG).await?;
-        // One after the other, so that both see the same disk. A short journal stays one.
+        // Alternating, so that both lengths see the same disk. Too few appends to make the short
+        // journal long.
         let (mut shorts, mut longs) = (Vec::new(), Vec::new());
         for round in 0..APPENDS {
             let delta =
@@ -168,7 +169,7 @@ fn append(arguments: &Arguments) -> Result<Line, Failure> {
     })
 }
 
-/// An agent does ten thousand steps, saves 1 MiB and fails; how long until the next goes on?
+/// Measures the resume of an agent that did ten thousand steps, saved 1 MiB and failed.
 fn resume(arguments: &Arguments) -> Result<Line, Failure> {
     let mut taken = Vec::new();
     for _ in 0..arguments.rounds.min(3) {

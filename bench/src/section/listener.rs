@@ -1,4 +1,4 @@
-//! A wake by a request.
+//! Wakes by HTTP requests.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use crate::report::{Line, median};
 use crate::round::{Allowance, against_floor};
 use crate::socket::Client;
 
-/// Clients at once.
+/// Number of concurrent clients.
 const CLIENTS: u32 = 8;
 
-/// Requests that each of them sends.
+/// Requests of each client.
 const EACH: u32 = 10;
 
-/// The least share of what all cores together could do, given what one client gets.
+/// Least share of the rate that all cores together could reach, given the rate of one client.
 const LEAST_SHARE: f64 = 0.7;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -62,7 +62,7 @@ fn wake(address: &str) -> Result<Duration, Failure> {
     if status == 202 { Ok(taken) } else { Err(format!("answered {status}: {body}").into()) }
 }
 
-/// Returns the wakes per second that all clients together get.
+/// Returns the wakes per second of all clients together.
 fn many(address: &str) -> Result<f64, Failure> {
     let started = Instant::now();
     let clients: Vec<_> = (0..CLIENTS)

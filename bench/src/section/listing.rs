@@ -1,4 +1,4 @@
-//! Looking at a registry with a long history.
+//! Lists of a registry with a long history.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::report::{Line, median, milliseconds};
 /// Repetitions in one round.
 const TIMES: usize = 9;
 
-/// Runs started at once while the history is made.
+/// Runs started at once to make the history.
 const AT_ONCE: u32 = 50;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -45,7 +45,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(lines)
 }
 
-/// Returns the median time of a command, and the median of it in times of `--version`.
+/// Returns the median time of a command, and the median of its multiple of `--version`.
 fn against_version(lab: &Lab, rounds: u32, words: &[&str]) -> Result<(f64, f64), Failure> {
     let time = |words: &[&str]| -> Result<Duration, Failure> {
         median_of(TIMES, || lab.time(words).map(drop))

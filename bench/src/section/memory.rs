@@ -1,4 +1,4 @@
-//! What helpers weigh, and what an idle service does.
+//! Memory of helper processes, and activity of an idle service.
 
 use std::fs;
 use std::thread;
@@ -9,19 +9,19 @@ use crate::arguments::Arguments;
 use crate::lab::{Lab, memory_kib, status_number, wait_for};
 use crate::report::Line;
 
-/// What the helper of a detached run may weigh.
+/// Allowed memory of the helper of a detached run.
 const MOST_OF_A_HELPER_KIB: u32 = 12 * 1024;
 
-/// What the helper of an idle service may weigh.
+/// Allowed memory of the helper of an idle service.
 const MOST_OF_A_SERVICE_KIB: u32 = 15 * 1024;
 
 /// Ticks of the CPU clock per second, which Linux fixes for user space.
 const TICKS_PER_SECOND: u32 = 100;
 
-/// The share of a core that an idle service may use.
+/// Allowed share of a core for an idle service.
 const MOST_OF_A_CORE: f64 = 0.001;
 
-/// Wake-ups that are no sign of polling: the kernel's own, and the end of what was under way.
+/// Wake-ups that are no sign of polling: the kernel's own, and the end of earlier work.
 const FEW_WAKE_UPS: u32 = 3;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -34,11 +34,11 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     lab.output(&["stop", "--force", &run_id])?;
 
     let service = lab.agent("service", "[/bin/true]", "")?;
-    // Nothing is due while it is watched.
+    // Nothing is due during the observation.
     let words = ["serve", "-d", &service.to_string_lossy(), "--schedule", "0 0 0 1 1 *"];
     let run_id = lab.output(&words)?;
     let helper = pid_of(&lab, &run_id)?;
-    // What the start itself needs is over by then.
+    // The work of the start is over by then.
     thread::sleep(Duration::from_secs(2));
     let before = Activity::of(helper)?;
     thread::sleep(Duration::from_secs(arguments.idle_seconds.into()));
@@ -73,7 +73,7 @@ fn weight_line(name: &str, kib: u64, most_kib: u32) -> Result<Line, Failure> {
     })
 }
 
-/// What a process has done since it began, all of its threads together.
+/// Activity of a process since its start, all threads together.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Activity {
     pub(super) cpu_ticks: u32,

@@ -1,4 +1,4 @@
-//! An agent that prints a lot.
+//! An agent with much output.
 
 use std::fs::File;
 use std::process::{Command, Stdio};
@@ -9,13 +9,13 @@ use crate::arguments::Arguments;
 use crate::lab::{Lab, memory_kib};
 use crate::report::{Line, median};
 
-/// The least share of `cat > file`.
+/// Least share of the speed of `cat > file`.
 const LEAST_SHARE: f64 = 0.5;
 
-/// What a helper or a reader may weigh while gigabytes pass: the same as when nothing does, with buffers.
+/// Allowed memory of a helper or a reader while gigabytes pass: that of an idle one, with buffers.
 const MOST_KIB: u32 = 16 * 1024;
 
-/// Rounds: each writes the whole text twice.
+/// Number of rounds; each writes the whole text twice.
 const ROUNDS: u32 = 3;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -91,7 +91,7 @@ fn cat_to_file(lab: &Lab, script: &str) -> Result<Duration, Failure> {
     if status.success() { Ok(taken) } else { Err("`cat` failed".into()) }
 }
 
-/// Runs the agent in the background; returns how long it took, the peak weight of its helper, and its run.
+/// Runs the agent in the background. Returns its time, the peak memory of its helper, and its run.
 fn pump(lab: &Lab, agent: &str) -> Result<(Duration, u64, String), Failure> {
     let started = Instant::now();
     let run_id = lab.output(&["run", "-d", agent])?;
@@ -105,7 +105,7 @@ fn pump(lab: &Lab, agent: &str) -> Result<(Duration, u64, String), Failure> {
     Ok((started.elapsed(), peak, run_id))
 }
 
-/// Runs a command into a pipe that is emptied; returns how long it took and its peak weight.
+/// Runs a command whose output is discarded. Returns its time and its peak memory.
 fn watch(mut command: Command) -> Result<(Duration, u64), Failure> {
     let started = Instant::now();
     let mut child = command.stdout(Stdio::piped()).spawn()?;

@@ -1,7 +1,7 @@
 //! The registry in PostgreSQL, with the server on this machine and its default durability.
 //!
 //! The floors are measured on the same server just before: F16, one-row commits per second of 16
-//! clients; T1, the time of one such commit of one client.
+//! clients; T1, the time of such a commit with one client.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,23 +21,23 @@ use crate::{Failure, history};
 
 /// Submitters, clients of the floor, and slots of the exact worker.
 const SIXTEEN: u32 = 16;
-/// Runs of ten steps at once.
+/// Concurrent runs of ten steps.
 const MANY: u32 = 64;
 /// Runs of each measurement.
 const RUNS: u32 = 1_600;
-/// Runs of which the latency is measured.
+/// Runs whose latency is measured.
 const ALONE: u32 = 100;
 /// Rows of each floor.
 const ROWS: u32 = 1_600;
 
-/// What the machine can do at the moment.
+/// Speed of the server at this moment.
 #[derive(Clone, Copy)]
 pub(super) struct Floor {
     pub(super) f16: f64,
     t1: f64,
 }
 
-/// What is measured in each round.
+/// Values of all rounds.
 #[derive(Default)]
 struct Rounds {
     submits: Vec<(f64, f64)>,
@@ -112,7 +112,7 @@ async fn round(server: &Server, number: u32, rounds: &mut Rounds) -> Result<(), 
         made += u64::from(count);
         (made..made + u64::from(count)).map(|run| history::admission(run, history::now())).collect()
     };
-    // Statements are prepared and connections made before anything is measured.
+    // A warm-up prepares statements and opens connections.
     for store in [&store, &quiet] {
         submit(store, admissions(SIXTEEN * 2)).await?;
     }
@@ -154,7 +154,7 @@ async fn round(server: &Server, number: u32, rounds: &mut Rounds) -> Result<(), 
     Ok(())
 }
 
-/// Waits until there is something to claim, as a worker with one free slot does.
+/// Waits for a run to claim, as a worker with one free slot does.
 async fn start(
     worker: &Arc<dyn Store>,
     heard: &mut errand_store::Changes,
@@ -179,12 +179,12 @@ fn claim(limit: u32) -> Claim {
     }
 }
 
-/// Now, and a little more: the runs were admitted by the same clock.
+/// Returns the present time plus a margin: the runs were admitted by the same clock.
 fn later() -> Timestamp {
     history::now().plus(Duration::from_secs(1))
 }
 
-/// Admits runs from [`SIXTEEN`] tasks at once, each waiting for its own.
+/// Admits runs from [`SIXTEEN`] concurrent tasks, each waiting for its own.
 async fn submit(store: &Arc<dyn Store>, admissions: Vec<Admission>) -> Result<(), Failure> {
     let mut left = admissions.into_iter().peekable();
     let mut under_way = JoinSet::new();
@@ -217,7 +217,7 @@ async fn submit_held(
     Ok(held)
 }
 
-/// Claims as many runs as there may be at once, and completes all of them, until none is left.
+/// Claims as many runs as allowed, and completes all of them, until none is left.
 async fn drain(store: &Arc<dyn Store>, limit: u32) -> Result<(), Failure> {
     loop {
         let claimed = store.claim(claim(limit)).await?;
@@ -243,7 +243,7 @@ async fn complete(
     store.append(done).await.map(drop)
 }
 
-/// Claims exactly as many runs as there are free slots, whenever there is one.
+/// Claims exactly as many runs as there are free slots, whenever one is free.
 async fn in_slots(store: &Arc<dyn Store>) -> Result<(), Failure> {
     let mut slots = JoinSet::new();
     loop {
@@ -264,7 +264,7 @@ async fn in_slots(store: &Arc<dyn Store>) -> Result<(), Failure> {
     }
 }
 
-/// Ten steps in each run, one after the other, and its end.
+/// Appends ten steps to each run, one after the other, and its end.
 async fn ten_steps(store: &Arc<dyn Store>, runs: Vec<(Stored, Lease)>) -> Result<(), Failure> {
     let mut under_way = JoinSet::new();
     for (stored, lease) in runs {
@@ -285,7 +285,7 @@ async fn ten_steps(store: &Arc<dyn Store>, runs: Vec<(Stored, Lease)>) -> Result
     Ok(())
 }
 
-/// How many a second, and the time of this process's processors for each, in microseconds.
+/// Returns operations per second, and microseconds of this process's CPU for each.
 async fn timed(
     count: u32,
     work: impl Future<Output = Result<(), Failure>>,
@@ -297,7 +297,7 @@ async fn timed(
     Ok((count / seconds, (cpu_seconds() - before) * 1e6 / count))
 }
 
-/// Returns what this process has used of the processor, all of its threads together.
+/// Returns the CPU time of this process, all threads together.
 fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u32::try_from(time.tv_sec).unwrap_or(u32::MAX);
@@ -305,7 +305,7 @@ fn cpu_seconds() -> f64 {
     f64::from(seconds) + f64::from(nanoseconds) / 1e9
 }
 
-/// How much the server has written to its log, in bytes.
+/// Returns the number of bytes that the server has written to its log.
 pub(super) fn wal_of(server: &Server) -> Result<f64, Failure> {
     let sql = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn";
     Ok(server.psql(sql).parse()?)

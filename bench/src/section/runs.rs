@@ -1,4 +1,4 @@
-//! Runs of ten steps: one alone, and many at once.
+//! Runs of ten steps: alone, and many at once.
 
 use std::fs;
 use std::path::Path;
@@ -16,14 +16,14 @@ use crate::report::{Line, median, milliseconds};
 
 /// Steps of one run.
 const STEPS: u32 = 10;
-/// Durable commits that a run of ten steps may cost, and seconds on top.
+/// Allowed durable commits of a run of ten steps, and additional seconds.
 const COMMITS: f64 = 13.0;
 const SECONDS: f64 = 0.005;
-/// Runs at once.
+/// Number of concurrent runs.
 const AT_ONCE: u32 = 64;
-/// The share of G that their steps must reach.
+/// Share of G that their steps must reach.
 const SHARE_OF_G: f64 = 0.04;
-/// What a step may cost errand's processes, in µs.
+/// Allowed CPU time of errand's processes for a step, in µs.
 const MOST_CPU_US: f64 = 150.0;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -36,7 +36,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(vec![alone, rate, cpu])
 }
 
-/// From the first step's begin to the last one's end, as the agent sees it.
+/// Measures the time from the first step's start to the last one's end, as the agent sees it.
 fn alone(lab: &Lab, agent: &str, rounds: u32) -> Result<Line, Failure> {
     let (mut taken, mut shares, mut floors) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -100,8 +100,8 @@ fn at_once(lab: &Lab, agent: &str, rounds: u32) -> Result<[Line; 2], Failure> {
     ])
 }
 
-/// All runs wait at a gate first and at one behind, so that their steps are measured and nothing
-/// else. Returns seconds, and what their helpers used of the processor.
+/// Runs wait at a gate before and after their steps, so that only the steps are measured. Returns
+/// seconds, and the CPU time of their helpers.
 fn one_round(lab: &Lab, agent: &str, round: u32) -> Result<(f64, f64), Failure> {
     let place = lab.folder().join(format!("gate-{round}"));
     fs::create_dir(&place)?;
@@ -136,10 +136,10 @@ fn one_round(lab: &Lab, agent: &str, round: u32) -> Result<(f64, f64), Failure> 
     Ok((seconds, cpu))
 }
 
-/// Lets everybody go on who waits at the gate.
+/// Releases the runs that wait at the gate.
 fn open(gate: &Path) -> Result<(), Failure> {
     fs::File::options().write(true).open(gate)?;
-    // Whoever is late finds an open door.
+    // A late run finds a regular file, and does not wait.
     fs::remove_file(gate)?;
     fs::write(gate, "")?;
     Ok(())
@@ -151,7 +151,7 @@ fn count(place: &Path, prefix: &str) -> Result<Option<()>, Failure> {
     Ok((there.count() >= usize::try_from(AT_ONCE)?).then_some(()))
 }
 
-/// What processes have used so far, all of their threads; one that is gone counts nothing.
+/// Returns the CPU time of processes so far, all threads together; ended ones are left out.
 fn cpu_seconds(pids: &[u64]) -> f64 {
     let of_thread = |folder: &Path| {
         let text = fs::read_to_string(folder.join("schedstat")).ok()?;

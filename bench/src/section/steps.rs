@@ -9,10 +9,10 @@ use crate::lab::Lab;
 use crate::report::{Line, median, milliseconds};
 use crate::round::{Allowance, against_floor};
 
-/// Steps of the shell agent, and bare commands that they are compared with.
+/// Steps of the shell agent, and plain commands for comparison.
 const TIMES: u32 = 50;
 
-/// Times both loops and writes nanoseconds for each.
+/// Script that times both loops, and writes nanoseconds for each.
 const SHELL_AGENT: &str = r#"
 now() { date +%s%N; }
 i=0; a=$(now); while [ $i -lt 50 ]; do errand agent step "s$i" -- /bin/true; i=$((i+1)); done; b=$(now)
@@ -20,7 +20,7 @@ i=0; c=$(now); while [ $i -lt 50 ]; do /bin/true; i=$((i+1)); done; d=$(now)
 printf '{"steps":%s,"bare":%s}' $((b-a)) $((d-c)) > "$ERRAND_OUTPUT"
 "#;
 
-/// The share of G that steps in flight must reach.
+/// Share of G that concurrent steps must reach.
 const SHARE_OF_G: f64 = 0.04;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -81,7 +81,7 @@ fn over_the_socket(lab: &Lab, rounds: u32) -> Result<[Line; 2], Failure> {
     ])
 }
 
-/// Runs an agent and returns its output.
+/// Runs an agent. Returns its output.
 fn output_of(lab: &Lab, agent: &str) -> Result<serde_json::Value, Failure> {
     let run_id = lab.output(&["run", "-d", agent])?;
     lab.wait(&run_id)?;

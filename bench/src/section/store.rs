@@ -1,4 +1,4 @@
-//! The registry alone: submitting and completing runs from one process.
+//! The registry alone: admission and completion of runs from one process.
 
 use errand_model::placement::Offer;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const AT_ONCE: u32 = 64;
 /// Runs that each of them submits in one round.
 const EACH: u32 = 40;
 
-/// What is asked of a rate and of the processor.
+/// Targets of a rate and of CPU time.
 struct Target {
     name: &'static str,
     share_of_g: f64,
@@ -34,7 +34,7 @@ const SUBMIT: Target =
 const COMPLETE: Target =
     Target { name: "claim and complete", share_of_g: 0.06, most_cpu_us: 120.0 };
 
-/// What a round came to.
+/// Values of one round.
 struct Round {
     rows_per_second: f64,
     per_second: f64,
@@ -58,7 +58,7 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(lines(&SUBMIT, &submits).into_iter().chain(lines(&COMPLETE, &completes)).collect())
 }
 
-/// Admits runs from [`AT_ONCE`] tasks at once, each waiting for its own.
+/// Admits runs from [`AT_ONCE`] concurrent tasks, each waiting for its own.
 async fn submit(store: &Arc<dyn Store>, admissions: Vec<Admission>) -> Result<(), Failure> {
     let mut left = admissions.into_iter();
     let mut submitters = JoinSet::new();
@@ -78,7 +78,7 @@ async fn submit(store: &Arc<dyn Store>, admissions: Vec<Admission>) -> Result<()
     Ok(())
 }
 
-/// Claims runs for as many slots as there are, and completes each, until none is left.
+/// Claims runs for all slots, and completes each, until none is left.
 async fn complete(store: &Arc<dyn Store>) -> Result<(), Failure> {
     loop {
         let claim = Claim {
@@ -117,7 +117,7 @@ fn timed(
     Ok(Round { rows_per_second, per_second: runs / seconds, cpu_us })
 }
 
-/// Returns what this process has used of the processor, all of its threads together.
+/// Returns the CPU time of this process, all threads together.
 fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let seconds = u32::try_from(time.tv_sec).unwrap_or(u32::MAX);

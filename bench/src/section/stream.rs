@@ -1,4 +1,4 @@
-//! Streams of server-sent events: how soon they tell, and what a thousand of them weigh.
+//! Streams of server-sent events: their latency, and the memory for a thousand of them.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -15,18 +15,18 @@ use crate::lab::{Lab, memory_kib};
 use crate::report::{Line, median};
 use crate::step_agent::{MODE, monotonic};
 
-/// Tokens that the agent says, and the time between two of them: a thousand a second.
+/// Tokens of the agent's output, and the time between two of them: a thousand per second.
 const TOKENS: u32 = 3_000;
 const TOKEN_EVERY_US: u32 = 1_000;
-/// How late one of a hundred tokens may be.
+/// Allowed delay of the 99th percentile of tokens.
 const TOKEN_LIMIT: Duration = Duration::from_millis(5);
-/// Clients that watch one run, and what the server may weigh then.
+/// Clients that watch one run, and the server's allowed memory.
 const CLIENTS: u32 = 1_000;
 const CLIENTS_LIMIT_KIB: u32 = 100 * 1_024;
-/// What the first event may take: durable commits, and a fixed part.
+/// Allowed time until the first event: durable commits, and a fixed part.
 const FIRST_COMMITS: f64 = 3.0;
 const FIRST_FIXED: Duration = Duration::from_millis(2);
-/// Runs whose first event is waited for.
+/// Runs whose first event is timed.
 const FIRSTS: u32 = 30;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -40,7 +40,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     Ok(vec![first(&lab, &server)?, tokens(&server)?, many(&server)?])
 }
 
-/// From a request to the first event of its run.
+/// Measures the time from a request to the first event of its run.
 fn first(lab: &Lab, server: &Server) -> Result<Line, Failure> {
     let mut all = Vec::new();
     let mut shares = Vec::new();
@@ -65,7 +65,7 @@ fn first(lab: &Lab, server: &Server) -> Result<Line, Failure> {
     })
 }
 
-/// From the agent's call to the client.
+/// Measures the time from the agent's call to the client.
 fn tokens(server: &Server) -> Result<Line, Failure> {
     let mut stream = server.start_run("teller")?;
     let mut late = Vec::new();
@@ -100,7 +100,7 @@ fn tokens(server: &Server) -> Result<Line, Failure> {
     })
 }
 
-/// Many clients on one run.
+/// Measures many clients of one run.
 fn many(server: &Server) -> Result<Line, Failure> {
     let first = server.start_run("sleeper")?;
     let run_id = first.run_id;
@@ -192,11 +192,11 @@ impl Drop for Server {
     }
 }
 
-/// An answer that is read line by line.
+/// A response that is read line by line.
 struct Stream {
     reader: BufReader<TcpStream>,
     run_id: String,
-    /// The name of the event that was read last, and its data.
+    /// Name and data of the last event.
     name: String,
     data: String,
 }
@@ -223,7 +223,7 @@ impl Stream {
         Ok(Self { reader, run_id, name: String::new(), data: String::new() })
     }
 
-    /// Reads up to an event whose line of the name begins so, and its data.
+    /// Reads up to an event with such a name, and its data.
     fn until(&mut self, begins: &str) -> Result<(), Failure> {
         let mut line = String::new();
         let mut is_it = false;

@@ -23,7 +23,7 @@ const RUNS: u32 = 100_000;
 const AT_ONCE: u32 = 256;
 /// Repetitions in one round.
 const TIMES: usize = 3;
-/// A second.
+/// Allowed time.
 const ALLOWED: Duration = Duration::from_secs(1);
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -71,7 +71,7 @@ async fn fill(store: &Arc<dyn Store>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A run that is over, of one of fifty agents, on one of thirty days.
+/// Returns a terminal run of one of fifty agents, on one of thirty days.
 fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
     const DAY_MS: i64 = 86_400_000;
     let at = Timestamp::from_millis(now.as_millis() - i64::from(number % 30) * DAY_MS);

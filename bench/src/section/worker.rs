@@ -1,4 +1,4 @@
-//! Short runs through one worker with two slots, every one durable.
+//! Short durable runs through one worker with two slots.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::report::{Line, median, milliseconds};
 
 /// Runs in one round.
 const RUNS: u32 = 200;
-/// The share of plain spawn-and-wait that has to be reached.
+/// Share of the plain spawn rate that has to be reached.
 const TARGET: f64 = 0.6;
 
 pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
@@ -49,7 +49,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     }])
 }
 
-/// Queues runs, then carries them out: runs per second of the latter.
+/// Queues runs, then executes them. Returns runs per second of the execution.
 async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure> {
     for _ in 0..RUNS {
         let parcel = parcel::build(agent, &engine.registry().parcels())?;
@@ -88,7 +88,7 @@ fn engine(folder: &Path, arguments: &Arguments) -> Result<Engine, Failure> {
     engine_on(Arc::new(store), registry, (folder, arguments))
 }
 
-/// An engine with a registry in which runs are kept there.
+/// Returns an engine on that store, with a registry's folder.
 pub(super) fn engine_on(
     store: Arc<dyn Store>,
     registry: Registry,

@@ -1,4 +1,4 @@
-//! Agents for tests: little programs with an agent file.
+//! Agents for tests: small programs with an agent file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,17 +15,17 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// A script for `sh`, which stops at the first command that fails.
+    /// Creates an agent with a script for `sh`, which stops at the first failing command.
     pub fn shell(script: &str) -> Self {
         Self::of("[sh, -e, agent.sh]", "agent.sh", script)
     }
 
-    /// A script for `python3`, without site packages, so that it starts fast.
+    /// Creates an agent with a script for `python3`, without site packages, so that it starts fast.
     pub fn python(script: &str) -> Self {
         Self::of("[python3, -S, agent.py]", "agent.py", script)
     }
 
-    /// A command with its arguments, as YAML writes a list, and no script.
+    /// Creates an agent with a command, as a YAML list, and no script.
     pub fn command(command: &str) -> Self {
         Self::of(command, "README", "An agent of a test.\n")
     }
@@ -40,7 +40,7 @@ impl Agent {
         }
     }
 
-    /// Sets the name, which is also the name of the folder; `test-agent` unless said.
+    /// Sets the name, which is also the name of the folder; the default is `test-agent`.
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
@@ -58,7 +58,7 @@ impl Agent {
         self
     }
 
-    /// Returns the agent file.
+    /// Returns the text of the agent file.
     #[must_use]
     pub fn yaml(&self) -> String {
         let mut lines = vec![
@@ -73,7 +73,7 @@ impl Agent {
         lines.join("\n") + "\n"
     }
 
-    /// Writes the folder below `parent`, over what may be there; returns its path.
+    /// Writes the folder below `parent`, and overwrites existing files. Returns its path.
     pub fn write_below(&self, parent: &Path) -> PathBuf {
         let folder = parent.join(&self.name);
         let (script, content) = &self.script;

@@ -1,4 +1,4 @@
-//! A command that is about to run in a sandbox.
+//! Commands to be run in a sandbox.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -58,13 +58,13 @@ impl<'sandbox> Command<'sandbox> {
         self
     }
 
-    /// Leaves a variable out for this command.
+    /// Removes a variable for this command.
     pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
         self.environment.retain(|(existing, _)| existing != name.as_ref());
         self
     }
 
-    /// Starts in `folder`; a relative one is below the folder of the repository.
+    /// Sets the working directory; a relative one is below the repository's folder.
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Self {
         self.folder = self.sandbox.path(folder);
         self
@@ -76,13 +76,13 @@ impl<'sandbox> Command<'sandbox> {
         self
     }
 
-    /// Sets how long the command may take; [`LIMIT`] unless said.
+    /// Sets the time limit; the default is [`LIMIT`].
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Runs the command to its end; panics and kills it when it takes longer than the limit.
+    /// Runs the command to its end; kills it and panics if it exceeds the limit.
     #[must_use = "look at what the command did, or call `.ok()`"]
     pub fn run(self) -> Output {
         self.spawn().wait()
@@ -112,7 +112,7 @@ impl<'sandbox> Command<'sandbox> {
             let argument = argument.to_string_lossy();
             shown.push(' ');
             if argument.is_empty() || argument.contains([' ', '"', '\'', '\n']) {
-                // Payloads of tests may be long; the beginning tells them apart.
+                // Arguments of tests may be long; the beginning identifies them.
                 let start: String = argument.chars().take(200).collect();
                 write!(shown, "{start:?}").expect("a string takes all");
             } else {

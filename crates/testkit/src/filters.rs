@@ -1,13 +1,13 @@
-//! Text that is the same on every run: what differs becomes a placeholder of the same width.
+//! Stable text: variable parts are replaced by placeholders of the same width.
 
 use std::path::Path;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// What differs between two runs of the same test, and what stands there instead. The order matters.
+/// Patterns of variable parts with their placeholders, in order.
 const RULES: &[(&str, &str)] = &[
-    // Digests before ids: an id's alphabet is wider and its length shorter.
+    // Digests come before ids, whose alphabet is wider and whose length is shorter.
     (r"\b[0-9a-f]{64}\b", "<digest-------------------------------------------------------->"),
     (r"\b[0-9a-f]{40}\b", "<commit-------------------------------->"),
     (r"\b01[0-9a-hjkmnp-tv-z]{18}\b", "<run-id------------>"),

@@ -1,4 +1,4 @@
-//! A plain HTTP/1.1 client that sends exactly what a test says, right or wrong.
+//! Plain HTTP/1.1 client that sends exactly the given bytes, valid or not.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::LIMIT;
 
-/// A request, before it is sent.
+/// A request to be sent.
 #[derive(Clone, Debug)]
 #[must_use = "a request is nothing before it is sent"]
 pub struct Request {
@@ -18,7 +18,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request without headers and body.
+    /// Creates a request without headers and body.
     pub fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.to_owned(),
@@ -29,12 +29,12 @@ impl Request {
         }
     }
 
-    /// A POST with this body.
+    /// Creates a POST with this body.
     pub fn post(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..Self::new("POST", target) }
     }
 
-    /// A PUT with this body.
+    /// Creates a PUT with this body.
     pub fn put(target: &str, body: impl Into<Vec<u8>>) -> Self {
         Self { body: body.into(), ..Self::new("PUT", target) }
     }
@@ -45,34 +45,34 @@ impl Request {
         self
     }
 
-    /// The same with this body.
+    /// Sets the body.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// Adds a header. `Host`, `Content-Length` and `Connection` are added on sending.
+    /// Adds a header. `Host`, `Content-Length` and `Connection` are added when it is sent.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Sends it to `address` (`127.0.0.1:8080`) and reads the whole answer.
+    /// Sends the request to `address` (`127.0.0.1:8080`) and reads the whole response.
     #[must_use = "look at the answer"]
     pub fn send(&self, address: &str) -> Response {
         Response::read(address, &self.bytes(address), self.limit)
     }
 
-    /// The same where nobody may listen.
+    /// Sends the request to an address that may have no listener.
     ///
     /// # Errors
     ///
-    /// If there is no connection.
+    /// If the connection fails.
     pub fn try_send(&self, address: &str) -> std::io::Result<Response> {
         Response::try_read(address, &self.bytes(address), self.limit)
     }
 
-    /// The bytes of it.
+    /// Returns the bytes of the request.
     pub(crate) fn bytes(&self, address: &str) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nHost: {address}\r\n", self.method, self.target);
         for (name, value) in &self.headers {
@@ -85,21 +85,21 @@ impl Request {
         bytes
     }
 
-    /// Sends these bytes to `address` as they are and reads the whole answer.
+    /// Sends these bytes to `address` unchanged, and reads the whole response.
     #[must_use = "look at the answer"]
     pub fn send_raw(address: &str, bytes: &[u8]) -> Response {
         Response::read(address, bytes, LIMIT)
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Response {
-    /// The status code; 0 when the peer closed without an answer.
+    /// Status code; 0 if the peer closed without a response.
     pub status: u16,
-    /// Headers as they came, names in lower case.
+    /// Headers as received, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body as it came.
+    /// Body as received.
     pub body: String,
 }
 
@@ -113,10 +113,10 @@ impl Response {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(limit)).expect("a time limit for reading");
         stream.set_write_timeout(Some(limit)).expect("a time limit for writing");
-        // A server may answer and close before it has read all: the answer counts.
+        // A server may respond and close before it has read everything: the response counts.
         drop(stream.write_all(request));
         let mut bytes = Vec::new();
-        // The same: a reset after the answer loses nothing that was read.
+        // Likewise, a reset after the response loses nothing that was read.
         drop(stream.read_to_end(&mut bytes));
         Ok(Self::parse(&bytes))
     }
@@ -158,7 +158,7 @@ impl Response {
             .unwrap_or_else(|error| panic!("{error} in {} {:?}", self.status, self.body))
     }
 
-    /// Panics unless the status is this one; returns the answer.
+    /// Panics unless the status is this one. Returns the response.
     #[must_use]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
@@ -167,7 +167,7 @@ impl Response {
     }
 }
 
-/// The content of a body that came in chunks, as far as it came.
+/// Decodes a chunked body, as far as it was received.
 fn unchunked(mut body: &[u8]) -> Vec<u8> {
     let mut content = Vec::new();
     loop {

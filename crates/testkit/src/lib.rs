@@ -1,8 +1,9 @@
-//! Sealed places in which tests run the real program.
+//! Isolated environments in which tests run the real program.
 //!
-//! A [`Sandbox`] has its own folders and environment; [`Sandbox::errand`] runs the program in it; an [`Agent`]
-//! is a little program that a test writes there. Everything has a time limit, nothing outlives the sandbox, and
-//! everything that goes wrong panics with what was run and what it printed: this crate is for tests only.
+//! A [`Sandbox`] has its own folders and environment; [`Sandbox::errand`] runs the program in it;
+//! an [`Agent`] is a small program that a test writes there. Everything has a time limit, no
+//! process outlives the sandbox, and every failure panics with the command and its output: this
+//! crate is for tests only.
 
 #![expect(
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! What a command did.
+//! Results of commands.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// Exit code, streams and time of a command that has ended.
+/// Exit code, streams and time of an ended command.
 #[derive(Clone, Debug)]
 #[must_use = "look at what the command did, or call `.ok()`"]
 pub struct Output {
@@ -18,7 +18,7 @@ pub struct Output {
     pub stdout_bytes: Vec<u8>,
     /// All of stderr.
     pub stderr_bytes: Vec<u8>,
-    /// How long the command took. For messages, never for assertions.
+    /// Time that the command took. For messages, never for assertions.
     pub wall: Duration,
     shown: String,
 }
@@ -46,7 +46,8 @@ impl Output {
         self
     }
 
-    /// Panics unless the command exited with `code`, printed nothing on stdout, and said `complaint` on stderr.
+    /// Panics unless the command exited with `code`, printed nothing on stdout, and printed
+    /// `complaint` on stderr.
     pub fn refuses(self, code: i32, complaint: &str) -> Self {
         let this = self.exits(code);
         assert!(this.stdout_bytes.is_empty(), "a refusal has no data\n{}", this.describe());
@@ -58,19 +59,20 @@ impl Output {
         this
     }
 
-    /// Returns stdout; bytes that are no UTF-8 are replaced.
+    /// Returns stdout; invalid UTF-8 is replaced.
     #[must_use]
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout_bytes).into_owned()
     }
 
-    /// Returns stderr; bytes that are no UTF-8 are replaced.
+    /// Returns stderr; invalid UTF-8 is replaced.
     #[must_use]
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr_bytes).into_owned()
     }
 
-    /// Returns the one line of stdout, without its newline; panics when there are none or more.
+    /// Returns the one line of stdout, without its newline; panics if there is no line or more than
+    /// one.
     #[must_use]
     pub fn stdout_line(&self) -> String {
         let stdout = self.stdout();
@@ -99,7 +101,7 @@ impl Output {
         self.stdout().lines().map(parse).collect()
     }
 
-    /// Returns all there is to know, for a message.
+    /// Returns a description for messages.
     #[must_use]
     pub fn describe(&self) -> String {
         let ended = match (self.code, self.signal) {

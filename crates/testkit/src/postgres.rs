@@ -1,9 +1,9 @@
-//! Throwaway PostgreSQL: one server that all tests of a run share, with a database for each test; or
-//! a server of a test's own, to be restarted and killed.
+//! Throwaway PostgreSQL: a server shared by all tests of a test run, with a database for each test;
+//! or a separate server for a test that restarts or kills it.
 //!
-//! The shared server is started by the first test that needs it and watched by a little shell, which
-//! stops and removes it once no test has used it for a while: tests run in processes of their own, and
-//! none of them is the last one.
+//! The first test that needs the shared server starts it, together with a small shell process,
+//! which stops and removes the server after a time without users: tests run in separate processes,
+//! and none of them knows that it is the last.
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions};
@@ -16,21 +16,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
-/// Where Debian keeps the programs of a server.
+/// Folder in which Debian installs the programs of a server.
 const PROGRAMS: &str = "/usr/lib/postgresql";
 
-/// For tests: what a crash of the machine would lose does not matter.
+/// Settings for tests, which may lose data in a crash of the machine.
 const FAST: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off";
 
-/// What every server is started with.
+/// Settings of every server.
 const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
      -c shared_buffers=64MB -c max_connections=300 -c logging_collector=off";
 
-/// Stops and removes a server that nobody has used for some seconds. `$1` is its folder, `$2` the
-/// command that stops it.
+/// Script that stops and removes a server after some seconds without users. `$1` is its folder,
+/// `$2` the command that stops it.
 ///
-/// It looks once more when it has the lock: whoever began to use the server while it waited for that
-/// keeps it.
+/// It checks again under the lock: a test that began to use the server meanwhile keeps it.
 const GUARDIAN: &str = "idle=0; while [ -d \"$1\" ]; do sleep 4; \
      if flock -x -n \"$1/users\" true; then idle=$((idle+1)); else idle=0; fi; \
      [ $idle -ge 3 ] || continue; \
@@ -38,13 +37,13 @@ const GUARDIAN: &str = "idle=0; while [ -d \"$1\" ]; do sleep 4; \
      if flock -x -n \"$1/users\" true; then sh -c \"$2\"; rm -rf \"$1\"; fi; \
      exec 9>&-; idle=0; done";
 
-/// Ports for servers. None that the system gives to whoever asks for any: a server that is started
-/// again finds its own one free.
+/// Range of ports for servers, outside of the system's ephemeral range: a restarted server finds
+/// its port free.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// A server of a test's own. Ends with it.
+/// A server for one test. It is removed when dropped.
 #[derive(Debug)]
 pub struct Server {
     folder: TempDir,
@@ -52,12 +51,12 @@ pub struct Server {
     settings: String,
 }
 
-/// How a server treats what it was told is durable.
+/// Durability of a server's commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// As it comes: for measuring, and for tests that kill the server.
+    /// The default: for measurements, and for tests that kill the server.
     Full,
-    /// Nothing is synced.
+    /// No commit is synced.
     None,
 }
 
@@ -72,30 +71,30 @@ impl Server {
         Self { folder, port, settings }
     }
 
-    /// The URL of its first database.
+    /// Returns the URL of the first database.
     pub fn url(&self) -> String {
         url(self.port, "postgres")
     }
 
-    /// Stops it as an operator would (`fast`: sessions are ended) and starts it again.
+    /// Stops the server as an operator would (`fast`: sessions are ended) and starts it again.
     pub fn restart(&self) {
         self.stop("fast");
         self.resume();
     }
 
-    /// Kills it as a crash would (`immediate`: nothing is written any more).
+    /// Kills the server as a crash would (`immediate`: nothing is written any more).
     pub fn crash(&self) {
         self.stop("immediate");
     }
 
-    /// Starts it again after [`Server::crash`].
+    /// Starts the server again after [`Server::crash`].
     pub fn resume(&self) {
         let port = format!("{} -c port={}", self.settings, self.port);
         let started = control(self.folder.path(), &["-o", &port, "start"]);
         assert!(started, "PostgreSQL does not start again: {}", log(self.folder.path()));
     }
 
-    /// Has SQL done, and returns what it prints, unaligned.
+    /// Executes SQL. Returns the output, unaligned.
     pub fn psql(&self, sql: &str) -> String {
         psql(&self.url(), sql)
     }
@@ -107,22 +106,22 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have been stopped by the test.
+        // The test may have stopped the server.
         control(self.folder.path(), &["-m", "immediate", "stop"]);
     }
 }
 
-/// A database of a test's own, on the server that all tests share. Goes with it.
+/// A database for one test, on the shared server. It is removed when dropped.
 #[derive(Debug)]
 pub struct Database {
     name: String,
     port: u16,
-    /// Held for as long as the server is used.
+    /// Lock that marks the server as used.
     _users: File,
 }
 
 impl Database {
-    /// An empty one.
+    /// Creates an empty database.
     pub fn empty() -> Self {
         let (port, users) = shared();
         let name = new_name();
@@ -130,8 +129,8 @@ impl Database {
         Self { name, port, _users: users }
     }
 
-    /// A copy of a database that `prepare` made: it is called with the URL of an empty one, once a
-    /// run for each `key`.
+    /// Creates a copy of a database that `prepare` made: it is called with the URL of an empty one,
+    /// once a test run for each `key`.
     pub fn prepared(key: &str, prepare: impl FnOnce(&str)) -> Self {
         let (port, users) = shared();
         let admin = url(port, "postgres");
@@ -152,17 +151,17 @@ impl Database {
         Self { name, port, _users: users }
     }
 
-    /// Its URL.
+    /// Returns the URL.
     pub fn url(&self) -> String {
         url(self.port, &self.name)
     }
 
-    /// Has SQL done, and returns what it prints, unaligned.
+    /// Executes SQL. Returns the output, unaligned.
     pub fn psql(&self, sql: &str) -> String {
         psql(&self.url(), sql)
     }
 
-    /// What PostgreSQL says to SQL that it refuses.
+    /// Returns PostgreSQL's error message for SQL that it must refuse.
     pub fn psql_refuses(&self, sql: &str) -> String {
         let output = run_psql(&self.url(), sql);
         assert!(!output.status.success(), "PostgreSQL does it: {sql}");
@@ -173,7 +172,7 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // Without it the server goes all the same.
+        // On a failure the database is removed with its server.
         drop(run_psql(&url(self.port, "postgres"), &drop_it));
     }
 }
@@ -182,7 +181,7 @@ fn new_name() -> String {
     format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A name for the template of `key`: FNV-1a, to keep it short.
+/// Returns the name of the template for `key`: its FNV-1a hash, to keep it short.
 fn template(key: &str) -> String {
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     format!("template_{:016x}", key.bytes().fold(0xcbf2_9ce4_8422_2325, fold))
@@ -192,12 +191,14 @@ fn url(port: u16, database: &str) -> String {
     format!("postgres://postgres@127.0.0.1:{port}/{database}")
 }
 
-/// Where the shared server is: the same for all tests of one user, whatever their `TMPDIR` is.
+/// Returns the folder of the shared server: the same for all tests of one user, whatever their
+/// `TMPDIR` is.
 fn folder() -> PathBuf {
     PathBuf::from(format!("/tmp/errand-postgres-{}", rustix::process::getuid().as_raw()))
 }
 
-/// The port of the shared server, and the file that says that it is used.
+/// Returns the port of the shared server, and the lock that marks it as used. Starts it if
+/// necessary.
 fn shared() -> (u16, File) {
     let folder = folder();
     let _guard = lock(&folder.with_extension("lock"));
@@ -246,7 +247,7 @@ fn guard(folder: &Path) {
         data.display()
     );
     let path = folder.display().to_string();
-    // Its environment names no folder of this run: it is meant to outlive it, for some seconds.
+    // Its environment does not name the folder of this test run, which it outlives by some seconds.
     let guardian = Command::new("setsid")
         .args(["sh", "-c", GUARDIAN, "sh", &path, &stop])
         .env_clear()
@@ -259,7 +260,7 @@ fn guard(folder: &Path) {
     guardian.expect("setsid, which comes with Debian");
 }
 
-/// Makes a cluster in a folder.
+/// Creates a cluster in a folder.
 fn make(folder: &Path) {
     let is_root = rustix::process::getuid().is_root();
     if is_root {
@@ -275,7 +276,7 @@ fn make(folder: &Path) {
     assert!(made, "initdb failed in {}", folder.display());
 }
 
-/// A port of [`PORTS`] that is free at the moment, one of them as good as another.
+/// Returns a random free port of [`PORTS`].
 fn free_port() -> u16 {
     let count = u64::from(PORTS.end - PORTS.start);
     let any = || PORTS.start + u16::try_from(RandomState::new().hash_one(0) % count).unwrap_or(0);
@@ -314,7 +315,7 @@ fn run_as(name: &str, args: &[&str]) -> bool {
     quietly(&mut command)
 }
 
-/// A server does not run as root.
+/// Returns the command that runs a program as a user other than root, which a server requires.
 fn as_user(program: &str) -> Vec<String> {
     let mut words = Vec::new();
     if rustix::process::getuid().is_root() {
@@ -336,7 +337,7 @@ fn quietly(command: &mut Command) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// The newest of what is installed.
+/// Returns a program of the newest installed version.
 fn program(name: &str) -> String {
     let versions = fs::read_dir(PROGRAMS).into_iter().flatten().flatten();
     let newest = versions
@@ -349,7 +350,7 @@ fn program(name: &str) -> String {
     }
 }
 
-/// Has SQL done by the database of that URL, and returns what it prints, unaligned.
+/// Executes SQL in the database at that URL. Returns the output, unaligned.
 pub fn psql(url: &str, sql: &str) -> String {
     let output = run_psql(url, sql);
     let errors = String::from_utf8_lossy(&output.stderr);

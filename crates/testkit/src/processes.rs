@@ -1,4 +1,4 @@
-//! Looking at the processes of the machine.
+//! Inspection of the machine's processes.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,16 +9,16 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// A living process that was found by what it carries.
+/// A living process, found by its environment or its working directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// Its parent when it was looked at.
+    /// Parent at the time of the search.
     pub parent: u32,
-    /// Its command line, words separated by spaces.
+    /// Command line, words separated by spaces.
     pub command_line: String,
-    /// What it was found by.
+    /// Text by which it was found.
     needle: Vec<u8>,
 }
 
@@ -33,7 +33,7 @@ impl Process {
         let Some(handle) = open(self.pid) else {
             return;
         };
-        // The handle keeps the pid from being reused between this look and the signal.
+        // The handle keeps the pid from being reused between this check and the signal.
         if carries(self.pid, &self.needle) {
             let sent = pidfd_send_signal(handle, signal);
             assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{self:?}: {sent:?}");
@@ -47,13 +47,14 @@ pub fn processes_of_run(run_id: &str) -> Vec<Process> {
     find(format!("ERRAND_RUN_ID={run_id}\0").as_bytes())
 }
 
-/// Returns the living processes that have `text` in their environment, or stand in a folder of that path.
+/// Returns the living processes that have `text` in their environment, or work in a folder of that
+/// path.
 #[must_use]
 pub fn processes_with(text: impl AsRef<OsStr>) -> Vec<Process> {
     find(text.as_ref().as_bytes())
 }
 
-/// Says whether a process of that pid exists and one of its threads still lives.
+/// Returns true if a process of that pid exists and one of its threads still lives.
 #[must_use]
 pub fn is_alive(pid: u32) -> bool {
     parent_if_alive(pid).is_some()
@@ -68,7 +69,7 @@ fn find(needle: &[u8]) -> Vec<Process> {
         if !carries(pid, needle) {
             continue;
         }
-        // Between two looks a process may end: then it is not a living one.
+        // A process may end between the two checks.
         let Some(parent) = parent_if_alive(pid) else {
             continue;
         };
@@ -94,16 +95,16 @@ fn contains(text: &[u8], needle: &[u8]) -> bool {
     !needle.is_empty() && text.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Returns the parent of a process that has not ended yet.
+/// Returns the parent of a process that has not ended.
 fn parent_if_alive(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything, parentheses included.
+    // The name in parentheses may hold any characters, parentheses included.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ');
     let state = fields.next()?;
     let parent = fields.next()?.parse().ok()?;
     let threads: u32 = fields.nth(15)?.parse().ok()?;
-    // The first thread of a process may end before the others: that is a zombie that lives.
+    // The first thread of a process may end before the others: a zombie with living threads.
     (!matches!(state, "Z" | "X") || threads > 1).then_some(parent)
 }
 

@@ -1,4 +1,4 @@
-//! A receiver of webhooks that does what a test says: it answers, is slow, or hangs up.
+//! Receiver of webhooks with scripted reactions: it responds, delays, or disconnects.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -9,38 +9,38 @@ use std::time::Instant;
 
 use crate::LIMIT;
 
-/// What to do with a request.
+/// Reaction to a request.
 #[derive(Clone, Debug)]
 pub enum Reaction {
-    /// Answer with this status, these headers, this body.
+    /// Responds with this status, these headers, this body.
     Answer(u16, Vec<(String, String)>, String),
-    /// Read the request and hang up without an answer.
+    /// Reads the request and disconnects without a response.
     HangUp,
-    /// Read the request and keep the connection, without an answer.
+    /// Reads the request and keeps the connection, without a response.
     Silence,
 }
 
 impl Reaction {
-    /// An answer without headers and body.
+    /// Returns a response without headers and body.
     #[must_use]
     pub const fn status(status: u16) -> Self {
         Self::Answer(status, Vec::new(), String::new())
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Method, target, version.
     pub line: String,
-    /// Headers as they came, names in lower case.
+    /// Headers as received, names in lower case.
     pub headers: Vec<(String, String)>,
     /// The body, byte for byte.
     pub body: Vec<u8>,
 }
 
 impl Received {
-    /// The value of a header; names are in lower case.
+    /// Returns the value of a header; names are in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
@@ -48,7 +48,7 @@ impl Received {
     }
 }
 
-/// A real HTTP server on a port of its own. Ends with the test's process.
+/// An HTTP server on a free port. It ends with the test's process.
 #[derive(Clone, Debug)]
 pub struct Receiver {
     port: u16,
@@ -69,7 +69,7 @@ struct State {
 }
 
 impl Receiver {
-    /// Starts one that answers 204.
+    /// Starts a receiver that responds with 204.
     #[must_use]
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the receiver");
@@ -85,30 +85,30 @@ impl Receiver {
         Self { port, shared }
     }
 
-    /// `http://127.0.0.1:<port><path>`.
+    /// Returns `http://127.0.0.1:<port><path>`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// The port.
+    /// Returns the port.
     #[must_use]
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// What it does with the next requests, one each; then 204 again.
+    /// Sets the reactions to the next requests, one each; then it responds with 204 again.
     pub fn react(&self, reactions: impl IntoIterator<Item = Reaction>) {
         self.shared.lock().reactions.extend(reactions);
     }
 
-    /// What it received so far.
+    /// Returns the requests received so far.
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.shared.lock().received.clone()
     }
 
-    /// Waits until it received so many requests.
+    /// Waits until so many requests were received. Returns them.
     #[must_use]
     pub fn wait_for(&self, count: usize) -> Vec<Received> {
         let deadline = Instant::now() + LIMIT;
@@ -151,7 +151,7 @@ impl Shared {
             head = head + "content-length: " + &body.len().to_string() + "\r\n";
         }
         head += "\r\n";
-        // Whoever hung up needs no answer.
+        // The client may have disconnected.
         drop(stream.write_all((head + &body).as_bytes()));
     }
 }

@@ -1,4 +1,4 @@
-//! A command while it runs.
+//! Running commands.
 
 use std::io::{Read, Write as _};
 use std::process::{Child, ExitStatus};
@@ -11,12 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Output, wait_until};
 
-/// How long the streams of a command may stay open after it has ended.
+/// Time for which the streams of a command may stay open after its end.
 ///
-/// A detached helper that inherited them would hold them open for as long as it lives.
+/// A detached helper that inherited them would keep them open for its lifetime.
 const STREAM_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often an end is looked for.
+/// Interval of checks for the end.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// A started command. Dropping it kills it.
@@ -36,7 +36,8 @@ impl Running {
         let stdout = Stream::of(child.stdout.take().expect("stdout is a pipe"));
         let stderr = Stream::of(child.stderr.take().expect("stderr is a pipe"));
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
-        // A command need not read what it is given, so nobody waits for this thread, and its error is no error.
+        // A command need not read its input, so no one waits for this thread, and its error is
+        // ignored.
         drop(thread::spawn(move || drop(stdin.write_all(&input))));
         Self { child, ended: None, stdout, stderr, shown, started: Instant::now(), limit }
     }
@@ -47,13 +48,13 @@ impl Running {
         self.child.id()
     }
 
-    /// Returns what was written to stdout until now.
+    /// Returns the output on stdout so far.
     #[must_use]
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout.collected()).into_owned()
     }
 
-    /// Returns what was written to stderr until now.
+    /// Returns the output on stderr so far.
     #[must_use]
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.collected()).into_owned()
@@ -71,7 +72,7 @@ impl Running {
         wait_until(&what, self.limit, || self.stderr().contains(text));
     }
 
-    /// Says whether the command has not ended yet.
+    /// Returns true if the command has not ended yet.
     #[must_use]
     pub fn is_running(&mut self) -> bool {
         self.look().is_none()
@@ -92,9 +93,9 @@ impl Running {
         self.signal(Signal::KILL);
     }
 
-    /// Sends a signal; that the command has ended already is fine.
+    /// Sends a signal; an ended command is ignored.
     pub fn signal(&self, signal: Signal) {
-        // Once it was waited for, its pid may belong to another process.
+        // After the wait, the pid may belong to another process.
         if self.ended.is_some() {
             return;
         }
@@ -103,7 +104,7 @@ impl Running {
         assert!(matches!(sent, Ok(()) | Err(Errno::SRCH)), "{}: {sent:?}", self.shown);
     }
 
-    /// Waits for the end; panics and kills the command when it takes longer than the limit.
+    /// Waits for the end; kills the command and panics if it exceeds the limit.
     #[must_use = "look at what the command did, or call `.ok()`"]
     pub fn wait(mut self) -> Output {
         let status = loop {
@@ -148,7 +149,7 @@ impl Drop for Running {
     }
 }
 
-/// A pipe that is read to its end by its own thread.
+/// A pipe that a thread reads to its end.
 #[derive(Debug)]
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,

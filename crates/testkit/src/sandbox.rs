@@ -1,4 +1,4 @@
-//! A sealed environment for the real program.
+//! Isolated environment for the real program.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,15 +11,15 @@ use tempfile::TempDir;
 
 use crate::{Agent, Command, Process, processes_with};
 
-/// Where system programs are. The caller's own search path is not passed on.
+/// Search path of system programs. The caller's own search path is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// How long the processes of a sandbox may take to vanish after they were killed.
+/// Time limit for the end of killed processes of a sandbox.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Own folders, own environment, own program.
+/// Separate folders and environment for a program.
 ///
-/// Dropping it kills every process that was started in it, however far that process went to get away.
+/// Dropping it kills every process that was started in it, however detached.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: TempDir,
@@ -28,7 +28,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes a sandbox for `program`, which a test gets from `env!("CARGO_BIN_EXE_errand")`.
+    /// Creates a sandbox for `program`, which a test gets from `env!("CARGO_BIN_EXE_errand")`.
     ///
     /// Commands start in [`Sandbox::repo`], an empty folder with no git repository above or in it.
     #[must_use]
@@ -36,14 +36,14 @@ impl Sandbox {
         Self::in_folder(&std::env::temp_dir(), program)
     }
 
-    /// Makes a sandbox below `parent`, for example on a file system that is about to be full.
+    /// Creates a sandbox below `parent`, for example on a file system that is almost full.
     #[must_use]
     pub fn in_folder(parent: &Path, program: impl Into<PathBuf>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("errand-")
             .tempdir_in(parent)
             .expect("a temporary folder for the sandbox");
-        // Paths are compared with what processes report, which is free of links.
+        // Paths are compared with those that processes report, which are free of links.
         let root = folder.path().canonicalize().expect("the sandbox has a real path");
         let mut environment = vec![
             ("PATH".into(), SEARCH_PATH.into()),
@@ -73,13 +73,13 @@ impl Sandbox {
         Self { folder, program: program.into(), environment }
     }
 
-    /// Returns the folder that holds all of the sandbox, without links in its path.
+    /// Returns the sandbox's folder, without links in its path.
     #[must_use]
     pub fn root(&self) -> PathBuf {
         self.folder.path().canonicalize().unwrap_or_else(|_| self.folder.path().to_path_buf())
     }
 
-    /// Returns the folder that commands start in.
+    /// Returns the working directory of commands.
     #[must_use]
     pub fn repo(&self) -> PathBuf {
         self.root().join("repo")
@@ -91,7 +91,7 @@ impl Sandbox {
         self.root().join("home/.config")
     }
 
-    /// Returns the registry that runs started in [`Sandbox::repo`] use.
+    /// Returns the registry of runs that are started in [`Sandbox::repo`].
     #[must_use]
     pub fn registry(&self) -> PathBuf {
         self.repo().join(".errand")
@@ -110,7 +110,7 @@ impl Sandbox {
         self.environment.push((name, value.into()));
     }
 
-    /// Returns a command of the program with these arguments, to be run or spawned.
+    /// Returns a command of the program with these arguments.
     pub fn errand<I, S>(&self, arguments: I) -> Command<'_>
     where
         I: IntoIterator<Item = S>,
@@ -128,7 +128,7 @@ impl Sandbox {
         Command::new(self, program).args(arguments)
     }
 
-    /// Writes a file below [`Sandbox::repo`], with the folders above it; returns its path.
+    /// Writes a file below [`Sandbox::repo`], and creates missing folders. Returns its path.
     pub fn write(&self, name: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         if let Some(parent) = path.parent() {
@@ -145,7 +145,7 @@ impl Sandbox {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    /// Writes an agent's folder below [`Sandbox::repo`]; returns its path.
+    /// Writes an agent's folder below [`Sandbox::repo`]. Returns its path.
     pub fn agent(&self, agent: &Agent) -> PathBuf {
         agent.write_below(&self.repo())
     }
@@ -157,7 +157,7 @@ impl Sandbox {
         self.git(["config", "user.email", "test@example.org"]);
     }
 
-    /// Runs git in [`Sandbox::repo`]; returns what it printed.
+    /// Runs git in [`Sandbox::repo`]. Returns its output.
     pub fn git<I, S>(&self, arguments: I) -> String
     where
         I: IntoIterator<Item = S>,
@@ -172,8 +172,8 @@ impl Sandbox {
         self.git(["commit", "--quiet", "--message", message]);
     }
 
-    /// Returns the living processes of this sandbox: those that have its path in their environment, or stand
-    /// in it, this one excepted.
+    /// Returns the living processes of this sandbox, except this one: those that have its path in
+    /// their environment, or work in it.
     #[must_use]
     pub fn processes(&self) -> Vec<Process> {
         let root = self.root();
@@ -182,7 +182,8 @@ impl Sandbox {
         found
     }
 
-    /// Kills every process of this sandbox, and those they started meanwhile, until none lives.
+    /// Kills every process of this sandbox, and those that they start meanwhile, until none is
+    /// left.
     pub fn kill_all(&self) {
         let started = std::time::Instant::now();
         loop {
@@ -214,7 +215,8 @@ impl Drop for Sandbox {
     }
 }
 
-/// Makes folders writable again that a test or a parcel has made read-only, or the folder would stay.
+/// Makes folders writable that a test or a parcel has made read-only; otherwise they could not be
+/// removed.
 fn make_removable(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -225,7 +227,7 @@ fn make_removable(folder: &Path) {
         };
         if kind.is_dir() {
             let writable = fs::Permissions::from_mode(0o700);
-            // Best effort: what cannot be removed is left in the temporary folder.
+            // Best effort: a folder that cannot be removed is left in the temporary folder.
             drop(fs::set_permissions(entry.path(), writable));
             make_removable(&entry.path());
         }

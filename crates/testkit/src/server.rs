@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::{LIMIT, Request, Response, Running, Sandbox, wait_until};
 
-/// How long a server may live: longer than any test.
+/// Time limit of a server: longer than any test.
 const LIFETIME: Duration = Duration::from_mins(10);
 
-/// A running `errand up` on a port of its own. Dropping it kills it.
+/// A running `errand up` on a free port. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     running: Running,
@@ -26,7 +26,7 @@ impl Server {
         Self::of(running)
     }
 
-    /// The server that a command is which was started otherwise, once it listens.
+    /// Returns the server that a running command is, once it listens.
     #[must_use]
     pub fn of(mut running: Running) -> Self {
         wait_until("the server listens", LIMIT, || {
@@ -43,7 +43,7 @@ impl Server {
         Self { running, address }
     }
 
-    /// Returns where it listens: `127.0.0.1:40123`.
+    /// Returns the address that it listens on: `127.0.0.1:40123`.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address
@@ -87,7 +87,7 @@ impl Server {
         request.send(&self.address)
     }
 
-    /// Registers the agent in a folder; returns the answer.
+    /// Registers the agent in a folder. Returns the response.
     #[must_use]
     pub fn push(&self, folder: &Path) -> Response {
         self.send(&Self::push_request(folder, ""))

@@ -1,4 +1,4 @@
-//! A client of server-sent events that reads one thing at a time.
+//! Client of server-sent events that reads one event at a time.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,48 +9,48 @@ use serde_json::Value;
 
 use crate::{LIMIT, Request};
 
-/// One thing that a stream told.
+/// An event of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseEvent {
-    /// Its id, where it has one.
+    /// Id, if it has one.
     pub id: Option<String>,
-    /// Its name; empty for a comment.
+    /// Name; empty for a comment.
     pub event: String,
-    /// Its data, or the text of a comment.
+    /// Data, or the text of a comment.
     pub data: String,
-    /// When the client is told to come again.
+    /// Delay before a reconnect, as the server asks for it.
     pub retry: Option<u64>,
 }
 
 impl SseEvent {
-    /// The data as JSON.
+    /// Returns the data as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The id as a number.
+    /// Returns the id as a number.
     #[must_use]
     pub fn seq(&self) -> Option<u64> {
         self.id.as_ref().map(|id| id.parse().unwrap_or_else(|_| panic!("no number: {self:?}")))
     }
 }
 
-/// A stream that is open. Dropping it closes the connection.
+/// An open stream. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Sse {
     reader: BufReader<TcpStream>,
     /// The status code.
     pub status: u16,
-    /// Headers as they came, names in lower case.
+    /// Headers as received, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// What came of the body and was not looked at yet.
+    /// Received text of the body that is not parsed yet.
     text: String,
     is_over: bool,
 }
 
 impl Sse {
-    /// Sends a request to `address` and reads the head of the answer.
+    /// Sends a request to `address` and reads the head of the response.
     #[must_use]
     pub fn open(request: &Request, address: &str) -> Self {
         let mut stream = TcpStream::connect(address)
@@ -73,7 +73,7 @@ impl Sse {
         Self { reader, status, headers, text: String::new(), is_over: false }
     }
 
-    /// Opens the stream at a target, `last` being the last event that the client has.
+    /// Opens the stream at a target; `last` is the last event that the client has.
     #[must_use]
     pub fn get(address: &str, target: &str, last: Option<&str>) -> Self {
         let mut request = Request::new("GET", target).header("Accept", "text/event-stream");
@@ -85,25 +85,25 @@ impl Sse {
         stream
     }
 
-    /// A header of the answer.
+    /// Returns a header of the response.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Has the system keep no more than some 64 KiB of what comes and is not read yet: what a server
-    /// sends to a reader who is slow waits in the server.
+    /// Limits the kernel's receive buffer to some 64 KiB: further data for a slow reader waits in
+    /// the server.
     pub fn keep_little(&self) {
         let kept = set_socket_recv_buffer_size(self.reader.get_ref(), 32 * 1_024);
         kept.expect("a size for what is not read yet");
     }
 
-    /// How long one thing may take to come.
+    /// Sets the time limit for an event.
     pub fn set_limit(&self, limit: Duration) {
         self.reader.get_ref().set_read_timeout(Some(limit)).expect("a time limit for reading");
     }
 
-    /// The next thing that is told, comments among them.
+    /// Returns the next event or comment; `None` at the end.
     pub fn next_or_comment(&mut self) -> Option<SseEvent> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
@@ -117,13 +117,13 @@ impl Sse {
         }
     }
 
-    /// Everything up to the end of the stream.
+    /// Returns all events up to the end of the stream.
     #[must_use]
     pub fn rest(self) -> Vec<SseEvent> {
         self.collect()
     }
 
-    /// Reads the next chunk of the body (RFC 9112, section 7.1). `false`: there is none.
+    /// Reads the next chunk of the body (RFC 9112, section 7.1). Returns false at the end.
     fn chunk(&mut self) -> bool {
         let mut size = String::new();
         match self.reader.read_line(&mut size) {
@@ -141,7 +141,7 @@ impl Sse {
     }
 }
 
-/// What is told, comments left out, to the end of the stream.
+/// Events up to the end of the stream, without comments.
 impl Iterator for Sse {
     type Item = SseEvent;
 

@@ -1,4 +1,4 @@
-//! A small file system of its own, to fill.
+//! A small file system that a test can fill.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,8 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts one that holds `size_bytes`. Returns `None`, and says so on stderr, where this user may not mount.
+    /// Mounts a file system of `size_bytes`. Returns `None`, and prints a note on stderr, if this
+    /// user may not mount.
     #[expect(clippy::print_stderr, reason = "a test that did not test must be heard")]
     #[must_use]
     pub fn mount(size_bytes: u64) -> Option<Self> {
@@ -31,13 +32,13 @@ impl Tmpfs {
         None
     }
 
-    /// Returns where it is mounted.
+    /// Returns the mount point.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.folder.path().to_path_buf()
     }
 
-    /// Writes a file that takes all the space left but `spare_bytes`; returns its path.
+    /// Writes a file that takes all free space but `spare_bytes`. Returns its path.
     pub fn fill(&self, spare_bytes: u64) -> PathBuf {
         let stat = rustix::fs::statvfs(self.folder.path()).expect("the state of the file system");
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
@@ -55,6 +56,6 @@ impl Drop for Tmpfs {
 }
 
 fn unmount(path: &Path) {
-    // Lazily, since a dying process may stand in it still. A failure leaves an empty folder behind.
+    // Lazy, since a dying process may still use it. A failure leaves an empty folder behind.
     drop(Command::new("umount").arg("--lazy").arg(path).status());
 }

@@ -1,20 +1,21 @@
-//! Waiting for a level, with a limit.
+//! Waits for a condition, with a time limit.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is not said to take longer. Generous, since machines are shared.
+/// Default time limit of any operation. Generous, since machines are shared.
 pub const LIMIT: Duration = Duration::from_secs(30);
 
-/// How often a condition is looked at. Short against what a test waits for, long against a look.
+/// Interval of checks of a condition. Short compared with a test's waits, long compared with a
+/// check.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until `condition` holds; panics with `what` when it does not within `limit`.
+/// Waits until `condition` holds; panics with `what` if it does not within `limit`.
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     wait_for(what, limit, || condition().then_some(()));
 }
 
-/// Waits until `probe` returns something; panics with `what` when it does not within `limit`.
+/// Waits until `probe` returns a value; panics with `what` if it does not within `limit`.
 pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

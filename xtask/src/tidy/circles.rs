@@ -2,10 +2,10 @@
 //!
 //! Modules that import each other can only be read together. At each level of a crate's tree, the
 //! imports between sibling modules, with all that is below each of them, form no circle. A parent
-//! and its own children are one unit and may name each other, and every module may name the
-//! crate's `error` module.
+//! and its own children are one unit and may name each other, and every module may name the crate's
+//! `error` module.
 //!
-//! Deliberately absent: imports in tests, and paths that a macro of another crate makes up.
+//! Deliberately absent: imports in tests, and paths in the expansion of another crate's macros.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 
 use super::Tree;
 
-/// Levels at which modules still form circles, with how many do. A number is lowered when a circle is
+/// Levels with circles, and the number of modules in them. A number is lowered when a circle is
 /// cut, and never raised.
 const KNOWN: &[(&str, &str, usize)] = &[
     ("bench", "", 3),
@@ -100,9 +100,9 @@ fn crates(tree: &Tree) -> BTreeSet<PathBuf> {
 /// Modules of one crate with what each imports.
 #[derive(Default)]
 struct Modules {
-    /// Imports by module: paths as they are written, resolved as far as their first segment.
+    /// Imports by module: paths as written, resolved up to their first segment.
     imports: BTreeMap<ModulePath, Vec<ModulePath>>,
-    /// Names that a module exports from another place, by module.
+    /// Names that a module re-exports, by module.
     exports: BTreeMap<ModulePath, BTreeMap<String, ModulePath>>,
 }
 
@@ -126,7 +126,7 @@ impl Modules {
 
     /// Returns the module that defines the item which `path` names.
     fn resolve(&self, path: &[String], depth: usize) -> ModulePath {
-        /// Re-exports of re-exports that are followed; more of them are a circle of their own.
+        /// Bound on followed re-exports; more of them are a circle of their own.
         const DEPTH: usize = 8;
         let mut module = ModulePath::new();
         for (index, segment) in path.iter().enumerate() {
@@ -146,7 +146,7 @@ impl Modules {
         module
     }
 
-    /// Returns the imports between siblings, by the module that they are children of.
+    /// Returns the imports between siblings, by their parent module.
     fn edges(&self) -> BTreeMap<ModulePath, Edges> {
         let mut levels: BTreeMap<ModulePath, Edges> = BTreeMap::new();
         for (from, paths) in &self.imports {
@@ -169,7 +169,7 @@ impl Modules {
     }
 }
 
-/// Returns the module that a file below `src` is.
+/// Returns the module path of a file below `src`.
 fn module_of(file: &Path) -> ModulePath {
     let mut path: ModulePath = file
         .with_extension("")
@@ -184,7 +184,7 @@ fn module_of(file: &Path) -> ModulePath {
     path
 }
 
-/// Collects the paths into the same crate that a file has.
+/// Collector of a file's paths into the same crate.
 struct Reader {
     module: ModulePath,
     paths: Vec<ModulePath>,
@@ -192,7 +192,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Returns a path from the root of the crate, or `None` for one that leads out of the crate.
+    /// Returns a path from the root of the crate; `None` for one that leads out of the crate.
     fn absolute(&self, segments: &[String]) -> Option<ModulePath> {
         let (first, rest) = segments.split_first()?;
         let mut path = match first.as_str() {
@@ -306,7 +306,7 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 }
 
-/// Returns whether an item is compiled for tests only.
+/// Returns true if an item is compiled for tests only.
 fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     attributes.iter().any(|it| {
         it.path().is_ident("cfg")
@@ -314,7 +314,7 @@ fn is_for_tests(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// Returns the sets of names that reach each other, of two names or more.
+/// Returns the sets of two or more names that reach each other.
 fn circles(edges: &Edges) -> Vec<BTreeSet<String>> {
     let mut reach: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (from, to) in edges.keys() {

@@ -1,10 +1,10 @@
-//! Who may depend on whom, and on what.
+//! Allowed dependencies between crates, and forbidden ones of pure crates.
 
 use serde_json::Value;
 
 use super::Tree;
 
-/// A crate of this workspace and which of the others it may use outside its tests.
+/// A crate of this workspace with the others that it may use outside its tests.
 struct Layer {
     name: &'static str,
     may_use: &'static [&'static str],
@@ -19,7 +19,7 @@ const ALL: &[&str] = &[
     "errand-gateway",
 ];
 
-/// What measures may also start servers.
+/// Dependencies of the benchmarks, which also start servers.
 const ALL_AND_THE_TEST_KIT: &[&str] = &[
     "errand-model",
     "errand-api",
@@ -50,10 +50,11 @@ const LAYERS: &[Layer] = &[
     Layer { name: "xtask", may_use: &[] },
 ];
 
-/// Only tests may use it.
+/// The crate that only tests may use.
 const TEST_KIT: &str = "errand-testkit";
 
-/// What would make a pure crate impure: an executor, a clock, a socket, a source of randomness.
+/// Packages that would make a pure crate impure: an executor, a clock, a socket, a source of
+/// randomness.
 const IMPURE: &[&str] = &[
     "async-std",
     "async-trait",

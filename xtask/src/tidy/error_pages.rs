@@ -1,16 +1,16 @@
-//! Every error code has a page, and every page is of an error code.
+//! Pages of error codes: each code has one, and each page has a code.
 
 use std::path::Path;
 
 use super::Tree;
 
-/// Where the pages are, one `<code>.md` each.
+/// Folder of the pages, one `<code>.md` each.
 const PAGES: &str = "docs/errors";
 
-/// What a page has at least: a title, what happened, why, what to do.
+/// Least number of lines of a page: a title, the event, its cause, the remedy.
 const LEAST_LINES: usize = 5;
 
-/// Where the codes are declared, one to an entry: `Variant = "code", …`.
+/// File that declares the codes, one per entry: `Variant = "code", …`.
 const CODES: &str = "crates/api/src/error_code.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Only licences that `deny.toml` allows.
+//! Licences of dependencies: only those that `deny.toml` allows.
 
 use super::Tree;
 
@@ -22,7 +22,8 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     broken
 }
 
-/// Returns the strings of `allow = [ … ]` in the section `[licenses]`, which is all we read of that file.
+/// Returns the strings of `allow = [ … ]` in the section `[licenses]`; the rest of the file is not
+/// read.
 fn allowed_licences(settings: &str) -> Vec<String> {
     let section = settings.split("[licenses]").nth(1).unwrap_or_default();
     let list = section.split("allow = [").nth(1).unwrap_or_default();
@@ -30,9 +31,9 @@ fn allowed_licences(settings: &str) -> Vec<String> {
     list.lines().filter_map(|line| line.split('"').nth(1)).map(ToOwned::to_owned).collect()
 }
 
-/// Says whether an SPDX expression can be met with allowed licences alone.
+/// Returns true if an SPDX expression can be met with allowed licences alone.
 fn is_allowed(expression: &str, allowed: &[String]) -> bool {
-    // The older form of "or".
+    // A slash is the older form of "or".
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let mut words = spaced.split_whitespace().collect::<Vec<_>>().into_iter().peekable();
     any_of(&mut words, allowed)

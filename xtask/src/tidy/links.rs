@@ -1,4 +1,4 @@
-//! No page leads nowhere.
+//! Links in pages: none is broken.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn is_page(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "md")
 }
 
-/// Returns the files that a line of Markdown leads to, without the part after `#`.
+/// Returns the files that a line of Markdown links to, without the part after `#`.
 fn targets(line: &str) -> impl Iterator<Item = &str> {
     line.split("](")
         .skip(1)

@@ -1,7 +1,7 @@
-//! A migration that was released never changes.
+//! Released migrations: none is ever changed.
 //!
-//! Beside the migrations lies `released.txt`: a line `<sha-256> <file>` for each one that was part of a release.
-//! The file grows at each release; a line is never changed.
+//! The file `released.txt` beside the migrations has a line `<sha-256> <file>` for each released
+//! one. It grows with each release; a line is never changed.
 
 use std::path::Path;
 

@@ -35,7 +35,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
     )]
 }
 
-/// Returns whether the file is Rust that ships, rather than a test.
+/// Returns true for Rust sources that ship, rather than tests.
 fn is_source(file: &Path) -> bool {
     let is_test = file.components().any(|part| part.as_os_str() == "tests");
     !is_test && file.extension().is_some_and(|it| it == "rs")

@@ -1,10 +1,10 @@
-//! No source file is longer than a reader can hold.
+//! Length of source files.
 
 use std::path::Path;
 
 use super::Tree;
 
-/// The limit of lines in a file, tests not counted.
+/// Largest number of lines in a file, tests not counted.
 const MOST_LINES: usize = 500;
 
 /// Files that may be longer, each with the reason. Meant to stay empty.

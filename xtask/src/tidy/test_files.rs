@@ -1,4 +1,4 @@
-//! One integration binary per crate, and no test file that nobody compiles.
+//! Test files: one integration binary per crate, and no file that is never compiled.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn is_rust(file: &Path) -> bool {
     file.extension().is_some_and(|extension| extension == "rs")
 }
 
-/// Says whether the module above names this file.
+/// Returns true if the module above names this file.
 fn is_named(tree: &Tree, file: &Path) -> bool {
     let (Some(folder), Some(stem)) = (file.parent(), file.file_stem()) else {
         return false;

@@ -1,8 +1,8 @@
-//! Nothing in the tree is true on one machine only.
+//! Words that are true on one machine only.
 
 use super::Tree;
 
-/// Text that names somebody's machine, with what it is. Written in two parts so that this file passes.
+/// Text that names a machine, with its kind. Written in two parts so that this file passes.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("/wo", "rk/", "a folder of one machine"),
     ("/ro", "ot/", "a folder of one machine"),
@@ -16,7 +16,7 @@ const FORBIDDEN: &[(&str, &str, &str)] = &[
     ("DO NOT ", "SUBMIT", "a mark left behind"),
 ];
 
-/// The only place dependencies come from, as `Cargo.lock` writes it.
+/// The only source of dependencies, as `Cargo.lock` writes it.
 const SOURCE: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_names_a_machine_is_found() {
+    fn names_of_machines_are_found() {
         let line = format!("include = \"{}{}project\"", "/ro", "ot/");
         assert_eq!(forbidden_in(&line).count(), 1);
         assert_eq!(forbidden_in("https://docs.rs/errand").count(), 0);

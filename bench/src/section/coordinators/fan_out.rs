@@ -1,4 +1,4 @@
-//! Whole coordinated runs through one worker whose agents are functions of this process.
+//! Coordinated runs through one worker whose agents are functions of this process.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 use crate::Failure;
 use crate::lab::Lab;
 
-/// Runs that the worker carries out at once.
+/// Runs that the worker executes at once.
 const SLOTS: u32 = 64;
 
-/// The coordinators that are measured.
+/// Coordinators to be measured.
 pub(super) struct Agents {
     folder: PathBuf,
     fan_out: PathBuf,
@@ -32,8 +32,8 @@ pub(super) struct Agents {
 }
 
 impl Agents {
-    /// Writes an agent that does nothing, one that has it do each item of a list, and one that has
-    /// it do something so many times, one after the other.
+    /// Writes an agent that does nothing, a fan-out over a list that uses it, and a chain of so
+    /// many uses.
     pub(super) fn write(lab: &Lab, links: u32) -> Result<Self, Failure> {
         lab.agent("nothing", "[/bin/true]", "")?;
         let fan_out = "{ type: fan_out, agents: [../nothing], partition: items, \
@@ -60,7 +60,7 @@ fn coordinator(lab: &Lab, name: &str, how: &str) -> Result<PathBuf, Failure> {
     Ok(folder)
 }
 
-/// How long a fan-out to so many children takes from its admission to its end, in seconds.
+/// Returns the time of a fan-out from its admission to its end, in seconds.
 pub(super) async fn run(engine: &Engine, agents: &Agents, children: u32) -> Result<f64, Failure> {
     let input = json!({ "items": (0..children).collect::<Vec<_>>() }).to_string().into_bytes();
     let began = Instant::now();
@@ -74,7 +74,8 @@ pub(super) async fn run(engine: &Engine, agents: &Agents, children: u32) -> Resu
     Ok(seconds)
 }
 
-/// Commits for each message that a chain routes: those in which it is said, and the turns.
+/// Returns the commits for each message that a chain routes: those of the message itself, and the
+/// turns.
 pub(super) async fn commits(engine: &Engine, agents: &Agents) -> Result<f64, Failure> {
     let mut changes = engine.store().changes();
     let mut counting = JoinSet::new();
@@ -90,7 +91,7 @@ pub(super) async fn commits(engine: &Engine, agents: &Agents) -> Result<f64, Fai
             };
             match change {
                 Ok(Change::Run { run_id, .. }) if run_id == coordinator => own += 1,
-                // The first event of a child is in a turn's commit.
+                // The first event of a child is part of a turn's commit.
                 Ok(Change::Run { seq, .. }) if seq > 1 => of_children += 1,
                 Ok(_) => {}
                 Err(RecvError::Lagged(_) | RecvError::Closed) => return Err("commits were missed"),
@@ -102,7 +103,7 @@ pub(super) async fn commits(engine: &Engine, agents: &Agents) -> Result<f64, Fai
     let counted = counting.join_next().await.ok_or("nobody counted")??;
     let (own, of_children) = counted?;
     let messages = stored.run.coordination.as_ref().map_or(0, |state| state.messages);
-    // It exists and begins as any run does.
+    // Admission and start are commits of every run.
     let own = own.saturating_sub(2);
     Ok(f64::from(own + of_children) / f64::from(messages.max(1)))
 }

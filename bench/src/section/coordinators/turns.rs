@@ -1,5 +1,4 @@
-//! The turns of one fan-out, without anybody who carries its children out: the coordinator's own
-//! work.
+//! Turns of one fan-out without any execution of children: the coordinator's own work.
 
 use std::time::Instant;
 
@@ -16,21 +15,21 @@ use serde_json::Value;
 use crate::section::postgres::wal_of;
 use crate::{Failure, history};
 
-/// Children of which a turn hears that they are over.
+/// Ended children that one turn processes.
 const AT_ONCE: usize = 32;
 /// The coordinator's only lease.
 const EPOCH: u64 = 1;
 
-/// How many times as much.
+/// Multiples of the small fan-out's work.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
     pub(super) seconds: f64,
     pub(super) commits: f64,
-    /// What the database logs.
+    /// Bytes of the database's log.
     pub(super) bytes: f64,
 }
 
-/// The work for many children as a multiple of that for few.
+/// Returns the work for many children as a multiple of that for few.
 pub(super) async fn compare(
     store: &dyn Store,
     server: &Server,
@@ -56,13 +55,13 @@ pub(super) async fn compare(
     })
 }
 
-/// A coordinator and its journal.
+/// A coordinator with its journal.
 pub(super) struct Maker {
     pub(super) run: Run,
     pub(super) head: Head,
     pub(super) events: Vec<Event>,
     children: u32,
-    /// What the last child's id was made of.
+    /// Number of the last child's id.
     number: u64,
     at: Timestamp,
 }
@@ -98,7 +97,7 @@ impl Maker {
         Ok((Self { run, head, events: Vec::new(), children, number, at }, admission))
     }
 
-    /// The attempt begins.
+    /// Starts the attempt.
     pub(super) fn begin(&mut self) -> Result<(), Failure> {
         let supervisor = history::holder().process;
         let start =
@@ -117,7 +116,7 @@ impl Maker {
         Ok(())
     }
 
-    /// One turn; the children that it starts.
+    /// Makes one turn. Returns the children that it starts.
     pub(super) fn turn(&mut self, news: &[News]) -> Result<Vec<Admission>, Failure> {
         let first = self.number + 1;
         let ids: Vec<RunId> = (first..first + 128).map(|id| RunId::new(self.at, id)).collect();
@@ -138,7 +137,7 @@ impl Maker {
                 spec.parent_run_id = Some(coordinator);
                 spec.member = Some(Box::new(member));
             });
-            // It waits in the queue, and no worker of what is measured next takes it.
+            // The child waits in the queue, where no worker of a later measurement claims it.
             let ready_at = self.at.plus(std::time::Duration::from_secs(86_400));
             child.queued = Some(Pending { priority: 0, ready_at });
             child
@@ -171,7 +170,8 @@ impl Maker {
         }
     }
 
-    /// From the beginning of the attempt until all children are over. How many commits that were.
+    /// Makes all turns from the start of the attempt until all children are over. Returns the
+    /// number of commits.
     async fn all_turns(&mut self, store: &dyn Store) -> Result<u32, Failure> {
         self.begin()?;
         let (mut commits, mut over, mut live) = (0, 0, Vec::new());

@@ -1,4 +1,4 @@
-//! What a worker weighs and does beside very many coordinators that wait for their children.
+//! Memory and CPU use of a worker beside very many waiting coordinators.
 
 use std::process::Child;
 use std::sync::Arc;
@@ -18,20 +18,20 @@ use crate::report::Line;
 use crate::section::memory::Activity;
 use crate::{Failure, history};
 
-/// Coordinators that wait.
+/// Number of waiting coordinators.
 const CROWD: u32 = 100_000;
-/// Those that are written at once.
+/// Number of them that are written at once.
 const AT_ONCE: u32 = 512;
-/// How long the worker has to get to rest.
+/// Time that the worker has to become idle.
 const SETTLE: Duration = Duration::from_secs(5);
-/// How long it is watched at most, in seconds.
+/// Longest time of observation, in seconds.
 const WATCHED: u32 = 30;
-/// What it may weigh more: what two workers with the same work differ by.
+/// Allowed additional memory: the difference between two workers with the same work.
 const MOST_KIB: f64 = 1_024.0;
-/// Processor time that it may use more, in ticks of 10 ms.
+/// Allowed additional processor time, in ticks of 10 ms.
 const MOST_TICKS: f64 = 5.0;
 
-/// What an idle worker is like.
+/// Use of an idle worker.
 struct Idle {
     rss_kib: f64,
     ticks: f64,
@@ -48,7 +48,7 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     runtime.block_on(fill(&store))?;
     drop(store);
     let crowd = idle(&crowded, seconds);
-    // Nothing of it runs, and nobody has to stop each of them.
+    // None of its runs has a process: the registry can be deleted.
     std::fs::remove_dir_all(registry.root())?;
     let crowd = crowd?;
     let line = |what: &str, more: f64, most: f64, unit: &str, note: String| Line {
@@ -67,12 +67,12 @@ pub(super) fn measure(arguments: &Arguments) -> Result<Vec<Line>, Failure> {
     ])
 }
 
-/// A worker that is ended with this value.
+/// A worker process that is killed when this is dropped.
 struct Worker(Child);
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -90,7 +90,7 @@ fn idle(lab: &Lab, seconds: u32) -> Result<Idle, Failure> {
     Ok(Idle { rss_kib, ticks: f64::from(ticks) })
 }
 
-/// Writes the crowd: each has begun, started a child, and is out of time tomorrow.
+/// Writes the coordinators: each has started a child, and has a deadline tomorrow.
 async fn fill(store: &Arc<dyn Store>) -> Result<(), Failure> {
     let mut number = 0;
     while number < CROWD {

@@ -12,7 +12,7 @@ const ALWAYS: &[(HeaderName, &str)] = &[
     (CACHE_CONTROL, "no-store"),
     (CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
 ];
-/// One year, as browsers expect.
+/// Lifetime of a year, as browsers expect.
 const TRANSPORT: &str = "max-age=31536000";
 
 /// Adds the headers that the handler did not set.

@@ -20,7 +20,7 @@ pub(crate) struct Checked {
 pub(crate) struct Misfit {
     /// JSON pointer of the wrong member.
     pub(crate) pointer: String,
-    /// What is wrong with it.
+    /// Description of the fault.
     pub(crate) message: String,
 }
 

@@ -1,4 +1,4 @@
-//! The test kit tests itself on `sh`, so that what it reports about errand can be believed.
+//! Tests of the test kit itself on `sh`, so that its reports about errand can be trusted.
 
 mod sandbox;
 mod text;

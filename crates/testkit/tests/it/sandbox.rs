@@ -1,4 +1,4 @@
-//! Commands, limits and what is left behind.
+//! Commands, limits and processes that are left behind.
 
 use std::time::Duration;
 
@@ -35,13 +35,13 @@ fn a_command_that_takes_too_long_is_killed() {
 
 #[test]
 #[should_panic(expected = "lets go of its stdout")]
-fn a_descendant_that_keeps_the_streams_is_noticed() {
+fn a_descendant_that_keeps_the_streams_open_is_reported() {
     let sandbox = sandbox();
     drop(sandbox.errand(["-c", "sleep 60 & exit 0"]).run());
 }
 
 #[test]
-fn a_process_that_ran_away_is_found_and_killed() {
+fn a_detached_process_is_found_and_killed() {
     let sandbox = sandbox();
     let script =
         "ERRAND_RUN_ID=some-run setsid sh -c 'cd /; sleep 60' >/dev/null 2>&1 </dev/null &";

@@ -9,7 +9,7 @@ fn check(text: &str, expect: &str) {
 }
 
 #[test]
-fn what_differs_between_runs_becomes_a_placeholder() {
+fn variable_parts_become_placeholders() {
     check("id 01k9zq3v7m5c8d2e4f6g failed", "id <run-id------------> failed");
     check("/tmp/sandbox/repo/x", "<sandbox>/repo/x");
     check("{\"at_ms\":1789000123456}", "{\"at_ms\":1700000000000}");
@@ -20,14 +20,14 @@ fn what_differs_between_runs_becomes_a_placeholder() {
 }
 
 #[test]
-fn a_placeholder_is_as_wide_as_what_it_replaces() {
+fn a_placeholder_has_the_width_of_the_replaced_text() {
     for text in ["01k9zq3v7m5c8d2e4f6g", "2026-02-03T04:05:06.123456789Z", "1789000123456"] {
         assert_eq!(stable(text, Path::new("/tmp/sandbox")).len(), text.len(), "{text}");
     }
 }
 
 #[test]
-fn an_agent_file_has_what_was_asked_for() {
+fn an_agent_file_has_the_given_name_command_and_spec() {
     let agent = Agent::shell("echo hi").named("greeter").spec("timeouts: { run: 1s }");
     let expected = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: greeter, version: 1.0.0 }\n\
                     spec:\n  command: [sh, -e, agent.sh]\n  timeouts: { run: 1s }\n";
