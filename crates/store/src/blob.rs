@@ -20,7 +20,7 @@ use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, fl
 use sha2::Digest as _;
 use thiserror::Error;
 
-use crate::files::private;
+use crate::private_file::private;
 use crate::registry::{PRIVATE_FOLDER, RegistryError};
 use crate::{SharedBlobs, files};
 

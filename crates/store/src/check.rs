@@ -7,7 +7,7 @@ use errand_model::event::Event;
 use errand_model::run::Run;
 use errand_model::{Head, RunId};
 
-use crate::files::private;
+use crate::private_file::private;
 use crate::problem::{Problem, Report};
 use crate::sqlite::{Inspected, Sqlite};
 use crate::{Error, JournalFile, Registry, Verified, files, rebuild, verify};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::Registry;
+use crate::private_file::private;
 use crate::registry::RegistryError;
 
 /// Durability of a write against a power failure.
@@ -19,13 +20,11 @@ pub enum Sync {
     No,
 }
 
-/// Mode of files: inputs, outputs and conversations of agents are private to their user.
-const PRIVATE_FILE: u32 = 0o600;
-/// Error number of the kernel for a link where none may be followed (`ELOOP`).
-const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
-
 /// Distinguishes temporary files of one process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Error number of the kernel for a link where none may be followed.
+const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
 
 /// Replaces the content of `path` by `bytes`: a reader sees the old or the new content, never a
 /// part.
@@ -43,13 +42,6 @@ pub fn write_atomic(path: &Path, bytes: &[u8], sync: Sync) -> Result<(), Registr
         drop(std::fs::remove_file(&temporary));
     }
     written
-}
-
-/// Options that create files for their owner alone, whatever the umask.
-pub(crate) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.mode(PRIVATE_FILE);
-    options
 }
 
 /// Returns an unused name in the folder of `path`.

@@ -17,6 +17,7 @@ mod journal_file;
 mod names;
 mod ownership;
 pub mod postgres;
+mod private_file;
 mod problem;
 mod projection;
 mod question;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use errand_model::RunId;
 use thiserror::Error;
 
-use crate::files::private;
+use crate::private_file::{PRIVATE_FILE, private};
 
 /// The folder's name in a repository.
 pub const FOLDER: &str = ".errand";
@@ -19,8 +19,6 @@ const ELSEWHERE: &str = "A server or worker with --database keeps files of its r
     The runs are in the database: `errand --server URL` shows them.\n";
 /// Mode of every folder of the registry: inputs and outputs of agents are private to their user.
 pub(crate) const PRIVATE_FOLDER: u32 = 0o700;
-/// Mode that older files of the registry are set to.
-const PRIVATE_FILE: u32 = 0o600;
 /// Permission bits of all users but the owner.
 const OTHERS: u32 = 0o077;
 

@@ -7,7 +7,8 @@ use std::io::Write as _;
 use errand_model::{RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{self, Sync, private, write_atomic};
+use crate::files::{self, Sync, write_atomic};
+use crate::private_file::private;
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 

@@ -40,11 +40,6 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/model", "coordination", 5),
     ("crates/model", "event", 3),
     ("crates/model", "run", 3),
-    ("crates/store", "", 2),
-    ("crates/store", "postgres", 3),
-    ("crates/store", "postgres::batch", 2),
-    ("crates/store", "postgres::write", 2),
-    ("crates/store", "sqlite::write", 4),
     ("crates/testkit", "", 2),
 ];
 

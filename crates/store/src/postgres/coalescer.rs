@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::batch::{Gathered, Outcome, Tried, attempt};
 use super::connect::Purpose;
 use super::db::Db;
 use super::driver::Driver;
 use super::failure::{Failure, Remedy};
 use super::patience::Patience;
+use super::write::batch::{Gathered, Outcome, Tried, attempt};
 use super::{Postgres, Shared};
 use crate::Error;
 

@@ -11,7 +11,6 @@
 mod address;
 mod announce;
 mod ask;
-mod batch;
 mod coalescer;
 mod conditions;
 mod connect;
@@ -19,6 +18,8 @@ mod db;
 mod document_store;
 mod driver;
 mod failure;
+mod lock;
+mod mark;
 mod migrate;
 mod name_store;
 mod patience;

@@ -8,8 +8,8 @@ use errand_model::price::Day;
 use errand_model::step::Step;
 use errand_model::{Digest, RunId, Timestamp};
 
-use super::batch::Gathered;
 use super::shared_files::Files;
+use super::write::batch::Gathered;
 use super::write::{
     ClaimRuns, DiscardDeadLetter, Import, PutBom, Release, Remove, RemoveEnded, Renew, Reserve,
 };

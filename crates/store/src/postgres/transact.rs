@@ -8,52 +8,19 @@ use std::sync::Arc;
 use futures_util::future::join;
 
 use super::Shared;
-use super::db::{Answer, Db, Step};
+use super::db::{Db, Step};
 use super::failure::{Failure, Remedy};
+use super::lock::LOCK;
+use super::mark::{MARK, Mark};
 use super::patience::Patience;
-use super::text::indexed;
 use super::write::Operation;
 use crate::Error;
-
-/// Statement that takes locks by name, in the order of the names; they end with the transaction.
-pub(super) const LOCK: &str =
-    "SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest($1::text[]) AS name";
-
-/// Statement that gives the transaction a mark, by which a commit is recognized later, and returns
-/// its number.
-pub(super) const MARK: &str = "INSERT INTO commits (mark, ring) \
-     SELECT $1, current FROM rings WHERE name = 'commits' RETURNING pg_current_xact_id()::text";
 
 /// Query for the status of a transaction.
 const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
 
 /// Query for the commit of a transaction with that mark.
 const IS_MARKED: &str = "SELECT EXISTS (SELECT 1 FROM commits WHERE mark = $1)";
-
-/// Identity of a transaction, for later questions about its outcome.
-#[derive(Clone, Debug)]
-pub(super) struct Mark {
-    /// Random, and therefore unique.
-    pub(super) mark: i64,
-    /// Transaction number. After a crash of the server another transaction may have it.
-    pub(super) number: String,
-}
-
-impl Mark {
-    /// Draws a new mark.
-    pub(super) fn draw() -> Result<i64, Failure> {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|_| Failure::Unexpected("there is no chance"))?;
-        Ok(i64::from_le_bytes(bytes))
-    }
-
-    /// Reads the answer to [`MARK`].
-    pub(super) fn read(mark: i64, answer: Option<&Answer>) -> Result<Self, Failure> {
-        let number = answer.and_then(|answer| answer.rows.first()?.try_get(0).ok());
-        let number = number.ok_or(Failure::Unexpected("a transaction has no number"))?;
-        Ok(Self { mark, number })
-    }
-}
 
 /// Result of a try.
 enum Tried<T> {
@@ -187,24 +154,4 @@ async fn attempt<O: Operation>(db: &Db, operation: &O) -> Tried<O::Output> {
         Err(failure) if failure.remedy() == Remedy::Reconnect => Tried::Unknown(mark, output),
         Err(failure) => Tried::Failed(failure),
     }
-}
-
-/// Returns the name of the lock on a run.
-pub(super) fn run_lock(run_id: &errand_model::RunId) -> String {
-    run_id.as_str().to_owned()
-}
-
-/// Returns the name of the lock on a session's turns and history.
-pub(super) fn session_lock(session_id: &str) -> String {
-    format!("session {}", indexed(session_id))
-}
-
-/// Returns the name of the lock on an agent's day.
-pub(super) fn day_lock(agent: &str) -> String {
-    format!("day {}", indexed(agent))
-}
-
-/// Returns the name of the lock on an idempotency key.
-pub(super) fn key_lock(namespace: Option<&str>, key: &str) -> String {
-    format!("key {}/{}", namespace.unwrap_or_default(), indexed(key))
 }

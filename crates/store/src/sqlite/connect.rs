@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::failure::{Failure, explain};
 use super::{Missing, Writes, busy, migrate};
-use crate::files::private;
+use crate::private_file::private;
 use crate::registry::RegistryError;
 use crate::{Error, Registry};
 

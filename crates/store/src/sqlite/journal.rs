@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use super::failure::Failure;
 use super::read::{Range, events_after};
-use crate::files::private;
+use crate::private_file::private;
 use crate::{Error, Registry};
 
 /// Files that are open at once: a worker's slots, and a few of runs that just ended.

@@ -12,11 +12,11 @@ use errand_model::placement::{Class, Ready, UnderLease, choose};
 use futures_util::future::try_join;
 
 use super::Operation;
-use crate::postgres::batch::{Leases, UNQUEUE, UNRESERVE};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::read;
 use crate::postgres::row::damaged;
+use crate::postgres::write::batch::{Leases, UNQUEUE, UNRESERVE};
 use crate::{Claim, Error, Lease, Stored};
 
 /// Lock of claims under shared bounds.

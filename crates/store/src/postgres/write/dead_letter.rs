@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::{Grown, Operation};
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
+use crate::postgres::lock::run_lock;
 use crate::postgres::read;
 use crate::postgres::row::{integer, small};
 use crate::postgres::text::plain;
-use crate::postgres::transact::run_lock;
 use crate::projection::{STEP_EVENTS, StepEvent, died, failing_step};
 use crate::{Admission, Discard, Error, Fate};
 

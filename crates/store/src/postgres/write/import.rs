@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 
 use super::{Operation, document_locks};
-use crate::postgres::batch::{check_admitted, insert};
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
+use crate::postgres::lock::{key_lock, run_lock, session_lock};
 use crate::postgres::read;
 use crate::postgres::text::indexed;
-use crate::postgres::transact::{key_lock, run_lock, session_lock};
+use crate::postgres::write::batch::{check_admitted, insert};
 use crate::{Admission, Admitted, Change, Error};
 
 /// [`crate::Store::import`].

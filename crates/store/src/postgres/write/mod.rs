@@ -1,6 +1,7 @@
 //! Operations that write in a transaction of their own, one file each; and projections of events in
 //! other tables, written in the commit of the events.
 
+pub(super) mod batch;
 mod bom;
 mod claim;
 mod dead_letter;
@@ -8,7 +9,6 @@ mod document;
 mod import;
 mod names;
 mod question;
-mod reconcile_usage;
 mod remove;
 mod remove_ended;
 mod renew;

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::Operation;
-use crate::postgres::batch::{NAMES, Names};
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::number;
+use crate::postgres::write::batch::{NAMES, Names};
 
 /// [`crate::NameStore::index_names`].
 pub(in crate::postgres) struct IndexNames(pub(in crate::postgres) u32);

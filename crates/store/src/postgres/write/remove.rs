@@ -6,7 +6,7 @@ use errand_model::RunId;
 use super::Operation;
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
-use crate::postgres::transact::run_lock;
+use crate::postgres::lock::run_lock;
 use crate::{Error, Removal};
 
 /// Statements that delete a run by its number, in order.

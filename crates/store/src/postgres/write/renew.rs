@@ -9,8 +9,8 @@ use super::Operation;
 use crate::Renewed;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
+use crate::postgres::lock::run_lock;
 use crate::postgres::row::{integer, number};
-use crate::postgres::transact::run_lock;
 
 /// [`crate::Store::renew`].
 pub(in crate::postgres) struct Renew {

@@ -7,10 +7,10 @@ use super::Operation;
 use super::usage::SUM_UP;
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
+use crate::postgres::lock::{day_lock, run_lock};
 use crate::postgres::read;
 use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
-use crate::postgres::transact::{day_lock, run_lock};
 use crate::{DayReservation, DayReserved, Error, HOLDERS_LIMIT};
 
 /// Number of additions to a day from which on they are merged before they are summed.

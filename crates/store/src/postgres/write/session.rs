@@ -6,9 +6,9 @@ use errand_model::Timestamp;
 use super::Operation;
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
+use crate::postgres::lock::session_lock;
 use crate::postgres::row::{integer, json, number, run_id};
 use crate::postgres::text::indexed;
-use crate::postgres::transact::session_lock;
 use crate::{Error, SessionState};
 
 /// [`crate::SessionStore::put_session`].

@@ -1,11 +1,13 @@
 //! Sums of the use by calls, updated in the commit of their events.
 
+mod reconcile;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use errand_model::spend::Amounts;
 
-use super::{Grown, reconcile_usage};
+use super::Grown;
 use crate::postgres::db::{Db, Step};
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{integer, number};
@@ -41,7 +43,7 @@ pub(super) async fn project(db: &Db, grown: &[Grown<'_>]) -> Result<(), Failure>
     added.write(db).await?;
     for (grown, _) in &parts {
         if grown.run.status.is_terminal() && !grown.run.spec.budgets.is_unlimited() {
-            reconcile_usage::reconcile(db, grown).await?;
+            reconcile::reconcile(db, grown).await?;
         }
     }
     Ok(())

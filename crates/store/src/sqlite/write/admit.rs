@@ -5,7 +5,7 @@ use errand_model::event::{Event, RunCreated};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::Operation;
-use super::append::{insert_events, put_state};
+use super::events::{insert_events, put_state};
 use super::{dead_letter, document, session_events, turn};
 use crate::change::of_admission;
 use crate::fence::verify;

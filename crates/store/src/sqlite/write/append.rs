@@ -1,15 +1,14 @@
 //! Appends to journals.
 
-use errand_model::event::Event;
-use errand_model::run::Run;
 use rusqlite::{Connection, params};
 
-use super::{Operation, admit, dead_letter, document, question, session_events, turn, usage};
+use super::events::{insert_events, put_state};
+use super::{Operation, admit, dead_letter, document, session_events, turn, usage};
 use crate::change::{of_admission, of_append, of_family};
 use crate::fence::check_keys;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::journal::Files;
-use crate::sqlite::row::{Current, integer, json};
+use crate::sqlite::row::{Current, integer};
 use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Change, Error, Holder, Lease};
 
@@ -218,42 +217,5 @@ fn place(connection: &Connection, append: &Append, current: &Current) -> Result<
         }
         Some(_) | None => {}
     }
-    Ok(())
-}
-
-pub(super) fn insert_events(
-    connection: &Connection,
-    run: i64,
-    events: &[Event],
-) -> Result<(), Failure> {
-    const SQL: &str = "INSERT INTO events (run, seq, at_ms, attempt, type, data, hash) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let mut statement = connection.prepare_cached(SQL)?;
-    for event in events {
-        statement.execute(params![
-            run,
-            integer(event.seq),
-            event.at.as_millis(),
-            event.attempt,
-            event.kind,
-            event.data,
-            event.hash.as_bytes(),
-        ])?;
-        super::bom::pinned(connection, run, event)?;
-        super::names::note(connection, run, &event.kind, &event.data)?;
-        question::follow(connection, run, event)?;
-    }
-    Ok(())
-}
-
-pub(in crate::sqlite) fn put_state(
-    connection: &Connection,
-    run: i64,
-    state: &Run,
-    seq: u64,
-) -> Result<(), Failure> {
-    const SQL: &str = "INSERT INTO states (run, seq, state) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (run) DO UPDATE SET seq = ?2, state = ?3";
-    connection.prepare_cached(SQL)?.execute(params![run, integer(seq), json(state)?])?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Sums of the use by calls, updated in the commit of their events.
 
+mod reconcile;
+
 use errand_model::event::Event;
 use errand_model::run::Run;
 use errand_model::spend::Amounts;
@@ -28,7 +30,7 @@ pub(super) fn project(
     }
     write(connection, number, &run.spec.agent_key(), additions)?;
     if run.status.is_terminal() && !run.spec.budgets.is_unlimited() {
-        super::reconcile_usage::reconcile(connection, number, run)?;
+        reconcile::reconcile(connection, number, run)?;
     }
     Ok(())
 }

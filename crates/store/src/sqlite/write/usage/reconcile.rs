@@ -6,7 +6,7 @@ use errand_model::run::Run;
 use errand_model::spend::Amounts;
 use rusqlite::{Connection, params};
 
-use super::usage::add_to_day;
+use super::add_to_day;
 use crate::projection::Additions;
 use crate::sqlite::failure::Failure;
 use crate::sqlite::row::number;
@@ -38,7 +38,7 @@ pub(super) fn reconcile(
         take_from_day(connection, agent, *day, *amounts)?;
     }
     // This adds to the days as well.
-    super::usage::write(connection, run_number, agent, journal)
+    super::write(connection, run_number, agent, journal)
 }
 
 /// Returns the stored use of the run's calls by day.

@@ -4,7 +4,6 @@ use errand_model::event::Event;
 use errand_model::run::Run;
 
 use super::current::Current;
-use super::write::LEASES;
 use crate::document::DocumentWrite;
 use crate::names::names_in;
 use crate::postgres::db::{Step, Value};
@@ -15,6 +14,14 @@ use crate::postgres::text::{indexed, labels};
 use crate::postgres::write::Grown;
 use crate::stored_fold::is_behind;
 use crate::{Admission, Append, Appended, Lease, Pending};
+
+/// Inserts leases.
+pub(super) const LEASES: &str = "INSERT INTO leases \
+     (run, epoch, expires_at_ms, holder, ring, class) \
+     SELECT x.run, x.epoch, x.expires_at_ms, x.holder, g.current, r.class \
+     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) \
+     AS x (run, epoch, expires_at_ms, holder) \
+     JOIN runs r ON r.run = x.run JOIN rings g ON g.name = 'leases'";
 
 /// Length of a journal from which on a fold is stored, if one is requested or the run is over: the
 /// fold of a shorter journal would only repeat it.

@@ -3,6 +3,7 @@
 use futures_util::future::try_join3;
 
 use super::Plan;
+use super::plan::LEASES;
 use crate::Admission;
 use crate::postgres::db::{Db, Step, Value};
 use crate::postgres::failure::Failure;
@@ -40,13 +41,6 @@ const QUEUE: &str = "INSERT INTO queue (run, rank, ready_at_ms, ring, class) \
      FROM unnest($1::bigint[], $2::integer[], $3::bigint[]) AS x (run, rank, ready_at_ms) \
      JOIN runs r ON r.run = x.run JOIN rings g ON g.name = 'queue'";
 
-pub(super) const LEASES: &str = "INSERT INTO leases \
-     (run, epoch, expires_at_ms, holder, ring, class) \
-     SELECT x.run, x.epoch, x.expires_at_ms, x.holder, g.current, r.class \
-     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[]) \
-     AS x (run, epoch, expires_at_ms, holder) \
-     JOIN runs r ON r.run = x.run JOIN rings g ON g.name = 'leases'";
-
 const STATES: &str = "INSERT INTO states (run, seq, state) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[]) \
      ON CONFLICT (run) DO UPDATE SET seq = excluded.seq, state = excluded.state";
@@ -71,8 +65,8 @@ const UNASK: &str = "DELETE FROM requests WHERE run = ANY($1)";
 
 /// Writes a plan and commits it.
 pub(super) async fn commit(db: &Db, plan: &Plan<'_>) -> Result<(), Failure> {
-    let is_simple = plan.documents.is_empty()
-        && !plan.grown.iter().any(super::super::write::Grown::has_projections);
+    let is_simple =
+        plan.documents.is_empty() && !plan.grown.iter().any(super::super::Grown::has_projections);
     if is_simple {
         return db.pipeline(&steps(plan, Some("COMMIT"))).await.map(drop);
     }

@@ -12,20 +12,21 @@ mod lease;
 mod plan;
 mod write;
 
-pub(super) use admit::check as check_admitted;
-pub(super) use gathered::{Done, Gathered, Outcome};
-pub(super) use plan::{Leases, Names, Plan};
-pub(super) use write::{NAMES, UNQUEUE, UNRESERVE, insert};
+pub(in crate::postgres) use admit::check as check_admitted;
+pub(in crate::postgres) use gathered::{Done, Gathered, Outcome};
+pub(in crate::postgres) use plan::{Leases, Names, Plan};
+pub(in crate::postgres) use write::{NAMES, UNQUEUE, UNRESERVE, insert};
 
 use current::Known;
 
-use super::db::{Db, Step};
-use super::failure::{Failure, Remedy};
-use super::transact::{LOCK, MARK, Mark};
 use crate::Change;
+use crate::postgres::db::{Db, Step};
+use crate::postgres::failure::{Failure, Remedy};
+use crate::postgres::lock::LOCK;
+use crate::postgres::mark::{MARK, Mark};
 
 /// Result of a try.
-pub(super) enum Tried {
+pub(in crate::postgres) enum Tried {
     Committed(Vec<Outcome>),
     /// The transaction was rolled back.
     Failed(Failure),
@@ -34,10 +35,10 @@ pub(super) enum Tried {
 }
 
 /// Result of one change, and the changes to announce.
-pub(super) type Decided = (Done, Vec<Change>);
+pub(in crate::postgres) type Decided = (Done, Vec<Change>);
 
 /// Commits all changes that are not refused, in one transaction.
-pub(super) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
+pub(in crate::postgres) async fn attempt(db: &Db, jobs: &[Gathered]) -> Tried {
     let begun = begin(db, jobs).await;
     let (mark, known) = match begun {
         Ok(begun) => begun,

@@ -3,7 +3,7 @@
 use errand_model::{RunId, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::postgres::transact::{key_lock, run_lock, session_lock};
+use crate::postgres::lock::{key_lock, run_lock, session_lock};
 use crate::postgres::write::document_locks;
 use crate::{Admission, Admitted, Append, Appended, Change, Error, Holder, Lease, RequestKind};
 

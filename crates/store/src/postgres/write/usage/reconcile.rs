@@ -6,12 +6,12 @@ use errand_model::Timestamp;
 use errand_model::accounting::{MODEL_CALLED, TOOL_CALLED};
 use errand_model::spend::Amounts;
 
-use super::Grown;
-use super::usage::{Added, Days};
+use super::{Added, Days};
 use crate::postgres::db::Db;
 use crate::postgres::failure::Failure;
 use crate::postgres::row::{integer, number};
 use crate::postgres::text::indexed;
+use crate::postgres::write::Grown;
 use crate::projection::Additions;
 
 /// Computes the use by the run's calls from its whole journal. If the stored sums differ, they are
