@@ -15,7 +15,6 @@ pub struct SendMessage {
     pub to: String,
     /// What sort.
     #[serde(rename = "type")]
-    #[schemars(with = "crate::schema::MessageType")]
     pub kind: MessageType,
     /// Any JSON value. Of `CONTROL`: `action`, one of `pause`, `resume`, `cancel`; `reason?`.
     pub payload: Value,
@@ -40,7 +39,6 @@ pub struct Message {
     /// Whom it is for.
     pub to: String,
     /// What sort. Called `message_type` since it also stands in a control event.
-    #[schemars(with = "crate::schema::MessageType")]
     pub message_type: MessageType,
     /// What was said.
     pub payload: Value,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use errand_model::coordination::Aggregation;
+use errand_model::event::MessageType;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::scalar::Duration;
@@ -98,20 +100,6 @@ pub struct NamedMember {
     /// What it is called here: by default its registered name, or the last folder of its path.
     #[schemars(length(max = 63), regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_-]*$"))]
     pub name: Option<String>,
-}
-
-/// How outputs become one.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Aggregation {
-    /// One object of all, by name.
-    MergeAll,
-    /// The first that succeeds; the others are cancelled.
-    FirstSuccess,
-    /// What more than half of all agents say.
-    Majority,
-    /// A list of all, in their order; null for those that failed.
-    Collect,
 }
 
 /// What an agent that fails or takes too long means.
@@ -284,22 +272,6 @@ impl JsonSchema for Condition {
             (super::NULLABLE): true
         })
     }
-}
-
-/// What a message between agents is.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum MessageType {
-    /// Work to do.
-    Task,
-    /// What came of it.
-    Result,
-    /// A verdict on a result, or the question for one.
-    Validation,
-    /// Something went wrong.
-    Error,
-    /// For the coordination itself: pause, resume, cancel.
-    Control,
 }
 
 /// The same where a program says it, and not the file of an agent.

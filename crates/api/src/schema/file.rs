@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use errand_model::event::ServiceRestart;
 use schemars::JsonSchema;
 
 use super::coordinator::{Coordinator, Member};
@@ -9,7 +10,7 @@ use super::limits::{Budgets, Resources, RetryPolicy, Timeouts};
 use super::model::{McpServer, Model, Tool};
 use super::process::{Harness, Target, Workspace};
 use super::scalar::{AnySchema, Refused, Word};
-use super::service::{Listeners, Restart, Schedule};
+use super::service::{Listeners, Schedule};
 
 /// An agent: a named, versioned definition of what errand runs.
 #[derive(Clone, Debug, JsonSchema)]
@@ -135,7 +136,7 @@ pub struct Spec {
     pub listen: Option<Listeners>,
     /// When the agent comes back as a service although nobody asked for that. `on_failure` if left out
     /// and the service is detached, else `no`.
-    pub restart: Option<Restart>,
+    pub restart: Option<ServiceRestart>,
     /// Makes this a run whose steps are other agents' runs.
     pub coordinator: Option<Coordinator>,
     /// Agents that a run may be handed over to when it ends well.

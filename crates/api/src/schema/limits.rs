@@ -1,5 +1,7 @@
 //! Resources, times, retries and money.
 
+use errand_model::budget::OnExceed;
+use errand_model::retry::Backoff;
 use schemars::JsonSchema;
 
 use super::scalar::{Cpu, Duration, Memory, RetryOn};
@@ -50,18 +52,6 @@ pub struct RetryPolicy {
     pub retry_on: Option<Vec<RetryOn>>,
 }
 
-/// How the delay between retries grows.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Backoff {
-    /// Each is double the one before.
-    Exponential,
-    /// All are alike.
-    Fixed,
-    /// There is none.
-    None,
-}
-
 /// Limits on tokens, money and calls; the smallest that applies wins.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
@@ -86,16 +76,4 @@ pub struct Budgets {
     pub wall_time_per_day: Option<Duration>,
     /// What happens at the limit: `deny_call` if left out.
     pub on_exceed: Option<OnExceed>,
-}
-
-/// What happens when a budget is spent.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum OnExceed {
-    /// The call is refused, the run goes on.
-    DenyCall,
-    /// The run waits for a person.
-    Pause,
-    /// The run is cancelled.
-    Cancel,
 }

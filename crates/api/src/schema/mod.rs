@@ -19,15 +19,15 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
 pub use coordinator::{
-    Aggregation, AnyMessage, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member,
-    MessageType, NamedLink, NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
+    AnyMessage, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member, NamedLink,
+    NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
 };
 pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
-pub use limits::{Backoff, Budgets, OnExceed, Resources, RetryPolicy, Timeouts};
-pub use model::{McpServer, Model, ModelName, SideEffect, Tool, ToolObject};
+pub use limits::{Budgets, Resources, RetryPolicy, Timeouts};
+pub use model::{McpServer, Model, ModelName, Tool, ToolObject};
 pub use process::{Harness, Target, Workspace};
 pub use scalar::{AnySchema, Cpu, Duration, Memory, Refused, RetryOn, Word};
-pub use service::{Listen, Listeners, Missed, Overlap, Respond, Restart, Schedule};
+pub use service::{Listen, Listeners, Schedule};
 
 /// Where the schema says that it lives.
 pub const ID: &str = "https://errand.dev/schema/v1/agent.json";

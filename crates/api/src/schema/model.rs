@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use errand_model::accounting::SideEffect;
 use schemars::JsonSchema;
 
 use super::scalar::{AnySchema, Word};
@@ -53,26 +54,6 @@ pub struct ToolObject {
     pub input_schema: Option<AnySchema>,
     /// What a call can do to the world.
     pub side_effect: Option<SideEffect>,
-}
-
-/// What a tool call can do to the world.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum SideEffect {
-    /// Looks, changes nothing.
-    ReadOnly,
-    /// Changes the workspace.
-    LocalWrite,
-    /// Changes something elsewhere.
-    ExternalWrite,
-    /// Moves money.
-    Financial,
-    /// Speaks to people.
-    Communication,
-    /// Executes code.
-    CodeExecution,
-    /// Acts with special rights.
-    Privileged,
 }
 
 /// An MCP server: one on stdio has a `command`, another a `url`.

@@ -1,5 +1,6 @@
 //! What wakes a service.
 
+use errand_model::event::{Missed, Overlap, Respond};
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -26,43 +27,6 @@ pub struct Schedule {
     pub overlap: Option<Overlap>,
 }
 
-/// What happens to slots that passed while nothing could fire them.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Missed {
-    /// One wake stands for all of them.
-    FireOnce,
-    /// They are left out.
-    Skip,
-    /// Each is made up for, oldest first, up to a bound.
-    FireAll,
-}
-
-/// What happens to a slot while the wake before it still runs.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Overlap {
-    /// It is left out.
-    Skip,
-    /// It runs when the one before it ended.
-    Queue,
-    /// It runs beside it.
-    Allow,
-}
-
-/// Restart policy of a service.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Restart {
-    /// After every end but one that a person asked for.
-    Always,
-    /// After the death of its supervising process and the reboot of its machine, unless it dies again
-    /// and again.
-    OnFailure,
-    /// Never.
-    No,
-}
-
 /// What listens for a service.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged)]
@@ -71,16 +35,6 @@ pub enum Listeners {
     One(Listen),
     /// Several, each with an address of its own.
     Many(Vec<Listen>),
-}
-
-/// When a request is answered.
-#[derive(Clone, Copy, Debug, JsonSchema)]
-#[schemars(rename_all = "snake_case")]
-pub enum Respond {
-    /// When the wake's run has ended.
-    AtEnd,
-    /// As soon as the wake is durable: for senders that wait for seconds only.
-    AtOnce,
 }
 
 /// The HTTP listener that wakes the agent.

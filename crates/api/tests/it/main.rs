@@ -10,6 +10,7 @@ mod agent_file;
 mod agent_file_bad;
 mod bom;
 mod coordinator;
+mod definition;
 mod error_codes;
 mod manifest;
 mod schema;

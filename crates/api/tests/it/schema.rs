@@ -53,7 +53,7 @@ fn find_bare(schema: &Value, path: &str, bare: &mut Vec<String>) {
 }
 
 /// `spec`s that the parser takes.
-const GOOD: &[&str] = &[
+pub(crate) const GOOD: &[&str] = &[
     "",
     "  description: x\n  harness: command\n",
     "  env: { A: 1, B: true, C: \"\", D: 1.5 }\n  secrets: [A_B, _C]\n",
@@ -79,7 +79,7 @@ const GOOD: &[&str] = &[
     "  handoffs: [reviewer, ../other, { agent: ., name: myself }]\n",
 ];
 
-const GOOD_COORDINATORS: &[&str] = &[
+pub(crate) const GOOD_COORDINATORS: &[&str] = &[
     "{ type: chain, agents: [a, ../b, a-1@1.0.0] }",
     "{ type: chain, agents: [a, { agent: ../b, name: c_d, input: { x: ['{{ outputs.a.b | 1 }}'] } }], max_messages: 7 }",
     "{ type: fan_out, agents: [a] }",
@@ -187,7 +187,7 @@ const BAD_COORDINATORS: &[&str] = &[
     "{ type: workflow, graph: { a: { outputs_to: [{ to: a, when: { type: task } }] } } }",
 ];
 
-fn with_coordinator(coordinator: &str) -> String {
+pub(crate) fn with_coordinator(coordinator: &str) -> String {
     with_spec(&format!("  coordinator: {coordinator}\n")).replace("  command: [a]\n", "")
 }
 
@@ -324,7 +324,7 @@ fn the_agent_files_of_examples_and_documentation_are_good() {
     assert!(seen > 0, "no agent file was found");
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ChildUsage;
@@ -27,14 +28,17 @@ pub struct ServiceSpec {
 }
 
 /// Restart policy: when a service comes back although nobody asked for that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "Restart")]
 pub enum ServiceRestart {
     /// After every end but one that a person asked for.
     Always,
-    /// After the death of its supervisor and the reboot of its machine.
+    /// After the death of its supervising process and the reboot of its machine, unless it dies again
+    /// and again.
     OnFailure,
-    /// Never: it is over with its supervisor. Journals written before there was a policy say this.
+    /// Never.
+    // The default: journals from before there was a policy mean this.
     #[default]
     No,
 }
@@ -59,13 +63,13 @@ impl ServiceRestart {
 }
 
 /// When a listener answers a request that became a wake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Respond {
     /// When the wake's run has ended.
     #[default]
     AtEnd,
-    /// As soon as the wake is durable.
+    /// As soon as the wake is durable: for senders that wait for seconds only.
     AtOnce,
 }
 
@@ -107,24 +111,24 @@ pub struct ScheduleSpec {
     pub settled_until: Option<Timestamp>,
 }
 
-/// What happens to slots that passed while the service was down.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Policy for slots that passed while nothing could fire them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missed {
     /// One wake for all of them, for the latest slot.
     #[default]
     FireOnce,
-    /// None.
+    /// They are left out.
     Skip,
-    /// One wake for each of the latest [`crate::schedule::MISSED_LIMIT`], oldest first.
+    /// One wake for each, oldest first, up to a bound.
     FireAll,
 }
 
-/// What happens to a slot while the wake before it still runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Policy for a slot that comes while the wake before it still runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// It is not run, and the record says so.
+    /// It is left out, and the record says so.
     #[default]
     Skip,
     /// It runs when the one before it ended.
