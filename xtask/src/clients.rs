@@ -1,5 +1,5 @@
-//! Generators of API clients, and the validator of OpenAPI documents: tests generate clients from the
-//! document in the repository and drive a server with them.
+//! Generators of API clients, and the validator of OpenAPI documents. Tests generate clients from
+//! the document in the repository, and use them with a server.
 
 use std::fs;
 use std::path::Path;

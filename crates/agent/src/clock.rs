@@ -1,4 +1,4 @@
-//! The seam through which everything asks what time it is.
+//! Clocks: the trait through which all code reads the time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use errand_model::Timestamp;
 
-/// Tells the time.
+/// Source of the present time.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment.
+    /// Returns the present moment.
     fn now(&self) -> Timestamp;
 
-    /// A clock that goes on from here, or from `at_least` if that is later, and only runs forward,
-    /// whatever becomes of this one.
+    /// Returns a clock that continues from the present moment, or from `at_least` if that is later.
+    /// It only runs forward, whatever happens to this one.
     fn steadied(&self, at_least: Timestamp) -> Arc<dyn Clock>;
 }
 
 /// A clock that was set once, and since then counts the time that passes, also while the machine
-/// sleeps: whoever sets the machine's clock changes nothing here.
+/// sleeps. Changes of the machine's clock do not affect it.
 #[derive(Clone, Copy, Debug)]
 pub struct SteadyClock {
     set_to: Timestamp,
@@ -26,7 +26,7 @@ pub struct SteadyClock {
 }
 
 impl SteadyClock {
-    /// A clock that shows `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self { set_to: now, set_at: crate::os::since_boot() }
     }
@@ -60,12 +60,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that tests set by hand. Its copies are the same clock.
+/// A clock that tests set by hand. Its copies share the time.
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     pub fn at(now: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(now.as_millis())))
     }
@@ -86,7 +86,7 @@ impl Clock for ManualClock {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
-    /// Itself: whoever sets it by hand means it.
+    /// Returns itself: a test sets the time deliberately.
     fn steadied(&self, _: Timestamp) -> Arc<dyn Clock> {
         Arc::new(self.clone())
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_steady_clock_counts_what_passes_and_never_goes_back() {
+    fn a_steady_clock_counts_elapsed_time_and_never_goes_back() {
         let start = Timestamp::from_millis(1_000_000);
         let clock = SteadyClock { set_to: start, set_at: Duration::from_secs(500) };
         let later = |seconds| clock.at_uptime(Duration::from_secs(seconds));

@@ -1,6 +1,7 @@
-//! Everything near the agent's process: targets, logs, redaction, workspaces.
+//! The agent's process and its surroundings: targets, logs, redaction, workspaces, parcels,
+//! secrets.
 //!
-//! Knows neither the store nor whether to retry.
+//! Deliberately absent: the store, and the decision about retries.
 
 pub mod agent_api;
 mod clock;

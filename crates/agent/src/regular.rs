@@ -1,7 +1,7 @@
-//! Opening files in folders that an agent can write.
+//! Opening of files in folders that an agent can write.
 //!
-//! An agent may put anything in the place of a file: a pipe that nobody writes to, a link, a device
-//! without end. Opening must neither wait nor lead elsewhere.
+//! An agent may replace a file by a pipe without a writer, a link, or an endless device. Opening
+//! must neither block nor follow a link.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read as _};
@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a regular file for reading, without following a link at its end and without waiting.
+/// Opens a regular file for reading, without following a link at its end and without blocking.
 ///
 /// # Errors
 ///
@@ -19,14 +19,14 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| {
         let is_link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
-        // A socket cannot be opened at all.
+        // Opening a socket fails with this error.
         let is_socket = error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error());
         if is_link || is_socket { not_regular() } else { error }
     })?;
     if !file.metadata()?.is_file() {
         return Err(not_regular());
     }
-    // Whoever inherits it expects an ordinary one.
+    // A process that inherits the file expects it to block.
     rustix::fs::fcntl_setfl(&file, OFlags::empty())?;
     Ok(file)
 }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_regular_files_are_opened_and_nothing_is_waited_for() {
+    fn only_regular_files_are_opened_and_opening_never_blocks() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::write(at("file"), "text").unwrap();

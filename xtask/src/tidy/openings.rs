@@ -1,6 +1,7 @@
 //! Share of doc comments that open with a question word or a bare pronoun.
 //!
-//! A reader searches for nouns. The bound is lowered as the comments of a crate are rewritten, never raised.
+//! A reader searches for nouns. The bound is lowered as the comments of a crate are rewritten, and
+//! never raised.
 
 use std::path::Path;
 

@@ -1,18 +1,18 @@
-//! What is written to a log, once more, for whoever carries it elsewhere.
+//! Copy of the lines written to a log, for another destination.
 
 use std::sync::{Mutex, PoisonError};
 
-/// More than that is not kept for whoever does not come for it: the log itself has it.
+/// Bound on untaken lines: further ones are only in the log itself.
 const LIMIT_BYTES: usize = 16 * 1_024 * 1_024;
 
-/// The lines that were written to a log and not taken yet.
+/// Lines that were written to a log and not taken yet.
 #[derive(Debug, Default)]
 pub struct Copy {
     lines: Mutex<Vec<u8>>,
 }
 
 impl Copy {
-    /// Takes what was written since it was last asked: whole lines.
+    /// Takes the lines written since the last call.
     pub fn take(&self) -> Vec<u8> {
         std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }

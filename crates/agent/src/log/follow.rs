@@ -1,4 +1,4 @@
-//! Following a log while it is written.
+//! Following of a log while it is written.
 
 use std::future::Future;
 use std::io;
@@ -11,21 +11,21 @@ use crate::os::watch::Watch;
 /// Lines shown before other tasks get their turn.
 const LINES_PER_TURN: u32 = 1_024;
 
-/// What there is to show.
+/// An item of a followed log.
 #[derive(Clone, Copy, Debug)]
 pub enum Followed<'a> {
     /// A line, or a piece of one.
     Line(Line<'a>),
-    /// Nothing more for now: a good moment to flush.
+    /// There are no more lines for now: a good moment to flush.
     Idle,
 }
 
-/// Shows what `reader` has and all that is appended, until `ended` is ready; then what was written
-/// until that moment, and returns. Segments that are begun meanwhile are gone on to.
+/// Shows all lines of `reader` and all that are appended, until `ended` is ready; then those
+/// written until that moment. New segments are followed too.
 ///
 /// # Errors
 ///
-/// If the log cannot be read, and whatever `show` returns.
+/// If the log cannot be read, and any error of `show`.
 pub async fn follow(
     reader: &mut Reader,
     ended: impl Future<Output = ()>,
@@ -37,7 +37,7 @@ pub async fn follow(
     let mut watch = Watch::new()?;
     watch.directory(path.parent().unwrap_or(Path::new(".")))?;
     loop {
-        // Watched before it is read: nothing can be written in between unnoticed.
+        // The watch starts before the read, so that no write in between is missed.
         match watch.file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}

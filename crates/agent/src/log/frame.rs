@@ -1,22 +1,21 @@
-//! From bytes that a program prints to lines of the log.
+//! Conversion of a program's output into lines of the log.
 
 use std::io::Write as _;
 
 use super::{PART_BYTES, Stream};
 
-/// Finished lines are handed on when there are this many bytes of them: memory stays bounded even
-/// where every line is empty.
+/// Size at which finished lines are emitted: memory stays bounded even if every line is empty.
 const OUT_BYTES: usize = 256 * 1_024;
 
-/// Cuts one stream into lines of the log. What is not a whole line yet is kept until the rest
-/// comes, until it is too long, or until the caller says that nothing more comes soon.
+/// Splitter of one stream into lines of the log. An unfinished line is kept until its end arrives,
+/// until it is too long, or until the caller says that nothing more comes soon.
 #[derive(Debug)]
 pub(crate) struct Framer {
     stream: Stream,
     out: Vec<u8>,
-    /// Of the line that has no end yet.
+    /// Text of the unfinished line.
     tail: Vec<u8>,
-    /// Whether a part of that line was handed on already.
+    /// True if a part of that line was emitted already.
     is_continued: bool,
     full: Vec<u8>,
     part: Vec<u8>,
@@ -34,7 +33,7 @@ impl Framer {
         }
     }
 
-    /// Takes the next bytes; hands finished lines to `emit`, whole lines each time.
+    /// Takes the next bytes. Passes finished lines to `emit`.
     pub(crate) fn push(&mut self, bytes: &[u8], emit: &mut impl FnMut(&[u8])) {
         self.stamp();
         let mut start = 0;
@@ -50,12 +49,12 @@ impl Framer {
         self.hand_on(emit);
     }
 
-    /// Whether there is text that was not handed on yet.
+    /// Returns true if there is text that was not emitted.
     pub(crate) fn has_tail(&self) -> bool {
         !self.tail.is_empty()
     }
 
-    /// Hands on what there is of an unfinished line, as a part.
+    /// Emits the text of an unfinished line, as a part.
     pub(crate) fn flush(&mut self, emit: &mut impl FnMut(&[u8])) {
         if self.has_tail() {
             self.stamp();
@@ -67,7 +66,7 @@ impl Framer {
         }
     }
 
-    /// Hands on the rest: nothing more comes.
+    /// Emits the rest at the end of the stream.
     pub(crate) fn finish(&mut self, emit: &mut impl FnMut(&[u8])) {
         if self.has_tail() || self.is_continued {
             self.stamp();
@@ -76,7 +75,7 @@ impl Framer {
         }
     }
 
-    /// Every line of one read has one time: formatted once.
+    /// Formats the time once for all lines of one read.
     fn stamp(&mut self) {
         let now = timestamp();
         for (header, tag) in [(&mut self.full, b"F "), (&mut self.part, b"P ")] {
@@ -89,7 +88,7 @@ impl Framer {
         }
     }
 
-    /// Writes the end of a line, of which the start may have been kept.
+    /// Writes the end of a line whose start may have been kept.
     fn line(&mut self, end: &[u8]) {
         if self.tail.is_empty() && end.len() <= PART_BYTES {
             self.out.extend_from_slice(&self.full);
@@ -103,7 +102,7 @@ impl Framer {
         self.is_continued = false;
     }
 
-    /// Keeps text of a line without end; writes full parts of it.
+    /// Keeps text of an unfinished line; writes full parts of it.
     fn unfinished(&mut self, mut text: &[u8]) {
         while self.tail.len() + text.len() > PART_BYTES {
             let (fits, rest) = text.split_at(PART_BYTES - self.tail.len());
@@ -125,7 +124,7 @@ impl Framer {
     }
 }
 
-/// Lines of the stream `system` for a text of one or more lines.
+/// Returns the lines of the stream `system` for a text.
 pub(super) fn system_lines(text: &str) -> Vec<u8> {
     let now = timestamp();
     let mut lines = Vec::new();
@@ -150,7 +149,8 @@ fn header(lines: &mut Vec<u8>, now: &str, tag: &str) {
     let _written = write!(lines, "{now} {} {tag} ", Stream::System);
 }
 
-/// Now, as `2026-11-21T02:19:55.123456789Z`: 30 characters for the years that matter.
+/// Returns the present time, as `2026-11-21T02:19:55.123456789Z`: 30 characters up to the year
+/// 9999.
 fn timestamp() -> String {
     let (seconds, nanos) = crate::os::wall_clock_precise();
     chrono::DateTime::from_timestamp(seconds, nanos)
@@ -162,7 +162,7 @@ fn timestamp() -> String {
 mod tests {
     use super::*;
 
-    /// Pushes `parts` and shows the log without times.
+    /// Pushes `parts` and returns the log without times.
     fn framed(parts: &[&[u8]]) -> Vec<(String, usize)> {
         let mut framer = Framer::new(Stream::Stdout);
         let mut log = Vec::new();
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_cut_at_newlines_wherever_the_bytes_are() {
+    fn lines_are_split_at_newlines_across_reads() {
         check(
             &[b"one\ntw", b"o\n", b"\n"],
             &[("stdout F one", 3), ("stdout F two", 3), ("stdout F ", 0)],

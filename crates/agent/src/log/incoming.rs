@@ -1,4 +1,4 @@
-//! A log that comes in pieces from somewhere else, put back together line by line.
+//! A log received in pieces, put back together line by line.
 
 use std::io;
 
@@ -6,26 +6,26 @@ use super::Stream;
 use super::parse::parse;
 use super::reader::{Line, Part};
 
-/// Text without newline is shown in pieces of this length.
+/// Length of the pieces in which text without a newline is shown.
 const TORN_BYTES: usize = 1_024 * 1_024;
 
-/// Lines of a log as they arrive.
+/// Lines of a log as they are received.
 #[derive(Debug, Default)]
 pub struct Incoming {
-    /// A line of which the end has not come.
+    /// An unfinished line.
     rest: Vec<u8>,
-    /// By stream: whether a line of it was begun and has no end yet.
+    /// True for each stream with an unfinished line.
     is_begun: [bool; 3],
-    /// The stream of the last line shown, if it has no end yet.
+    /// Stream of the last line shown, if that is unfinished.
     open: Option<Stream>,
 }
 
 impl Incoming {
-    /// Takes what came next, and shows what it makes whole.
+    /// Takes the next bytes, and shows the completed lines.
     ///
     /// # Errors
     ///
-    /// Whatever `show` returns.
+    /// Any error of `show`.
     pub fn push(
         &mut self,
         bytes: &[u8],
@@ -47,11 +47,11 @@ impl Incoming {
         if self.rest.len() >= TORN_BYTES { self.finish(show) } else { Ok(()) }
     }
 
-    /// Shows what has no end, since nothing follows.
+    /// Shows the unfinished line at the end of the log.
     ///
     /// # Errors
     ///
-    /// Whatever `show` returns.
+    /// Any error of `show`.
     pub fn finish(&mut self, mut show: impl FnMut(Line<'_>) -> io::Result<()>) -> io::Result<()> {
         if self.rest.is_empty() {
             return Ok(());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn however_a_log_is_cut_its_lines_come_back_whole() {
+    fn lines_are_restored_from_pieces_of_any_size() {
         let at = "2026-11-21T02:19:55.123456789Z";
         let log = format!(
             "{at} stdout F one\n{at} stdout P tw\n{at} stderr F no\n{at} stdout F o\ndamaged\n\

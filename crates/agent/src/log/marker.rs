@@ -1,16 +1,16 @@
-//! Lines with which the part of an attempt begins and ends, among the supervisor's own.
+//! Marker lines at the beginning and end of an attempt, in the stream `system`.
 
-/// The line with which attempt `number` begins; `reason` is the word for why there is one.
+/// Returns the line at the beginning of attempt `number`; `reason` is the word for its cause.
 pub fn began(number: u32, reason: &str) -> String {
     format!("attempt {number} began ({reason})")
 }
 
-/// The line with which attempt `number` ends.
+/// Returns the line at the end of attempt `number`.
 pub fn ended(number: u32, how: &str) -> String {
     format!("attempt {number} ended {how}")
 }
 
-/// The attempt that begins with this line of the supervisor's; `None`: none does.
+/// Returns the number of the attempt that begins with this line; `None` for any other line.
 pub fn beginning(text: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(text).ok()?;
     let (number, rest) = text.strip_prefix("attempt ")?.split_once(' ')?;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beginning_is_read_back_and_nothing_else_is_one() {
+    fn only_the_line_at_the_beginning_of_an_attempt_is_recognized() {
         assert_eq!(beginning(began(12, "retry").as_bytes()), Some(12));
         for other in [&ended(1, "(exit code 0): run completed")[..], "attempt x began (retry)", ""]
         {

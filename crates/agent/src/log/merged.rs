@@ -1,8 +1,8 @@
 //! Many logs read as one: their lines by time, in bounded memory.
 //!
-//! Each log keeps its own order. A log is opened once the time comes at which it began, and let go of
-//! at its end, so that as many are open as were written at once, and never more than a bound.
-//! Deliberately absent: where logs are, and which there are; whoever reads says both.
+//! Each log keeps its own order. A log is opened at the time at which it began, and closed at its
+//! end, so that only those written at the same time are open, up to a bound. Deliberately absent:
+//! the paths and the set of logs; the caller supplies both.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -13,19 +13,19 @@ use errand_model::Timestamp;
 use super::Stream;
 use super::reader::{Line, Part, Query, Reader};
 
-/// Logs that are held open at once, each with what was read ahead: 16 MiB of it at most.
+/// Logs that are open at once, each with what was read ahead: 16 MiB in all.
 const OPEN_LIMIT: usize = 128;
 
-/// What there is to do next.
+/// Next item of the merged logs.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// The log of that number comes next: [`Merged::open`] says where it is.
+    /// The log of that number comes next, and has to be opened with [`Merged::open`].
     Open(usize),
     /// A line, or a piece of one, of the log of that number.
     Line(usize, Line<'a>),
-    /// The log of that number was read to its end, which was told.
+    /// The log of that number was read to its end, after a call of [`Merged::end`].
     End(usize),
-    /// Nothing for now; where every log was ended, for good.
+    /// There is nothing for now; if all logs have ended, this is final.
     Nothing,
 }
 
@@ -34,25 +34,26 @@ pub enum Next<'a> {
 pub struct Merged {
     query: Query,
     sources: Vec<Source>,
-    /// Logs that have a line, by its time, or that are not open yet, by when they began.
+    /// Logs with a line, by its time, and logs that are not open yet, by the time of their
+    /// beginning.
     waiting: BTreeSet<(String, usize)>,
-    /// Logs that go on and have nothing for now.
+    /// Unfinished logs without a line for now.
     idle: BTreeSet<usize>,
-    /// Logs that hold a file, the one that has held it longest first.
+    /// Logs with an open file, the one opened first at the front.
     holding: VecDeque<usize>,
-    /// The log whose line was handed on.
+    /// The log of the line returned last.
     current: Option<usize>,
-    /// Logs that were read to their end, until that is told.
+    /// Logs that were read to their end and not reported yet.
     done: Vec<usize>,
 }
 
 #[derive(Debug)]
 struct Source {
-    /// `None` before it is open, and after its end.
+    /// `None` before it is opened, and after its end.
     reader: Option<Reader>,
     is_holding: bool,
     has_ended: bool,
-    /// The next line.
+    /// Time of the next line.
     at: String,
     stream: Option<Stream>,
     text: Vec<u8>,
@@ -60,7 +61,7 @@ struct Source {
 }
 
 impl Merged {
-    /// No logs yet; of each, lines are read as `query` says.
+    /// Creates an empty set; `query` selects the lines of each log.
     pub const fn new(query: Query) -> Self {
         Self {
             query,
@@ -73,7 +74,7 @@ impl Merged {
         }
     }
 
-    /// Adds a log that began then, and returns its number. It goes on until [`Merged::end`].
+    /// Adds a log that began at that time. Returns its number. It continues until [`Merged::end`].
     pub fn add(&mut self, began_at: Timestamp) -> usize {
         let number = self.sources.len();
         let began_at = chrono::DateTime::from_timestamp_millis(began_at.as_millis());
@@ -91,7 +92,7 @@ impl Merged {
         number
     }
 
-    /// Says where a log is that is to be opened. One that does not exist (yet) is empty.
+    /// Opens a log at its path. A missing file is an empty log.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Merged {
         self.refill(number)
     }
 
-    /// Nothing is written to that log any more.
+    /// Notes that the log is complete.
     ///
     /// # Errors
     ///
@@ -122,7 +123,7 @@ impl Merged {
         if self.idle.remove(&number) { self.refill(number) } else { Ok(()) }
     }
 
-    /// Looks again at logs that had nothing.
+    /// Reads again from logs that had no line.
     ///
     /// # Errors
     ///
@@ -131,7 +132,7 @@ impl Merged {
         std::mem::take(&mut self.idle).into_iter().try_for_each(|number| self.refill(number))
     }
 
-    /// Where the logs are that had nothing when they were looked at, with their numbers.
+    /// Returns the paths and numbers of logs without a line for now.
     pub fn idle(&self) -> impl Iterator<Item = (usize, &Path)> {
         self.idle.iter().filter_map(|number| {
             let reader = self.sources.get(*number)?.reader.as_ref()?;
@@ -139,7 +140,7 @@ impl Merged {
         })
     }
 
-    /// What comes next.
+    /// Returns the next item.
     ///
     /// # Errors
     ///
@@ -163,14 +164,14 @@ impl Merged {
         Ok(Next::Line(number, line))
     }
 
-    /// Reads the next line of a log, as far as it has one.
+    /// Reads the next line of a log, if it has one.
     fn refill(&mut self, number: usize) -> io::Result<()> {
         let Some(source) = self.sources.get_mut(number) else { return Ok(()) };
         let Some(reader) = &mut source.reader else { return Ok(()) };
         let was_holding = std::mem::replace(&mut source.is_holding, true);
         match reader.next_line()? {
             Some(line) => {
-                // A damaged line stands where it was found.
+                // A damaged line keeps its place in the log.
                 if !line.at.is_empty() {
                     line.at.clone_into(&mut source.at);
                 }
@@ -194,7 +195,7 @@ impl Merged {
         self.let_go()
     }
 
-    /// Closes files until there are few enough.
+    /// Closes files beyond the bound.
     fn let_go(&mut self) -> io::Result<()> {
         while self.holding.len() > OPEN_LIMIT {
             let longest = self.holding.pop_front().and_then(|held| self.sources.get_mut(held));
@@ -224,7 +225,7 @@ mod tests {
         )
     }
 
-    /// Everything that comes for now: number and text.
+    /// Returns all present lines: number and text.
     fn read(merged: &mut Merged, at: impl Fn(usize) -> std::path::PathBuf) -> Vec<(usize, String)> {
         let (mut seen, mut ended) = (Vec::new(), Vec::new());
         loop {
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_later_is_found_by_looking_again_until_the_end() {
+    fn later_lines_are_found_by_another_look_until_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let at = |number: usize| dir.path().join(format!("{number}.log"));
         let append = |number: usize, text: &str| {

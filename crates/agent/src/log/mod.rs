@@ -1,8 +1,8 @@
-//! The log of a run: what its agent prints, and what errand has to say about it.
+//! The log of a run: the agent's output, and errand's own messages.
 //!
-//! The format is that of the Container Runtime Interface, one line each:
-//! `<RFC 3339 with nanoseconds, UTC> <stdout|stderr|system> <F|P> <text>`, where `P` is a part of
-//! a line that goes on in the next line of that stream. Text is bytes and kept as it is.
+//! The format is that of the Container Runtime Interface, one line each: `<RFC 3339 with
+//! nanoseconds, UTC> <stdout|stderr|system> <F|P> <text>`, where `P` is a part of a line that goes
+//! on in the next line of that stream. Text is bytes and kept as it is.
 
 mod copy;
 mod follow;
@@ -27,10 +27,10 @@ pub use reader::{Counted, Line, Part, Query, Reader};
 pub use segments::{Limits, older, remove};
 pub use writer::Writer;
 
-/// Longest text of one line of the log; a longer line of output is written in parts.
+/// Length limit of the text in one line of the log; a longer line of output is written in parts.
 pub const PART_BYTES: usize = 16 * 1_024;
 
-/// Where a line comes from.
+/// Origin of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stream {
     /// The agent's standard output.
@@ -42,7 +42,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// The word in the log.
+    /// Returns the word in the log.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -64,7 +64,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers that look random and are the same each time.
+    /// Reproducible pseudo-random numbers.
     struct Dice(u64);
 
     impl Dice {
@@ -89,7 +89,7 @@ mod tests {
         }
     }
 
-    /// What a reader shows of each stream; a last line always ends.
+    /// Text that a reader shows of each stream, with a newline at the end.
     #[derive(Default)]
     struct Seen([Vec<u8>; 2]);
 
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn however_output_is_cut_and_read_it_comes_back_whole() {
+    fn output_is_restored_from_any_cuts_and_reads() {
         for seed in 1..40 {
             let mut dice = Dice(seed);
             let output = [dice.output(40), dice.output(40)];

@@ -1,24 +1,24 @@
-//! One line of the log, taken apart.
+//! Parser of one line of the log.
 
 use super::Stream;
 
-/// A line of the file that has the form of a log line.
+/// A valid line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parsed<'a> {
-    /// As written; sorts as time does.
+    /// Time as written; sorts by time.
     pub(super) at: &'a [u8],
     pub(super) stream: Stream,
-    /// Whether the line of output goes on.
+    /// True if the line of output continues.
     pub(super) is_part: bool,
     pub(super) text: &'a [u8],
 }
 
-/// Shortest and longest time stamp: `2026-11-21T02:19:55Z` and nine digits more.
+/// Lengths of a time stamp: `2026-11-21T02:19:55Z`, and up to ten characters more.
 const STAMP_BYTES: std::ops::RangeInclusive<usize> = 20..=30;
-/// No header of a line is longer than this.
+/// Length limit of a line's header.
 pub(super) const HEADER_BYTES: usize = 40;
 
-/// Takes `line` (without newline) apart; `None` if it is damaged or foreign.
+/// Parses `line` (without newline); `None` if it is damaged or foreign.
 pub(super) fn parse(line: &[u8]) -> Option<Parsed<'_>> {
     let mut blanks = memchr::memchr_iter(b' ', line.get(..HEADER_BYTES).unwrap_or(line));
     let first = blanks.next()?;
@@ -55,7 +55,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_log_line_is_told_so() {
+    fn damaged_lines_are_not_parsed() {
         let damaged: [&[u8]; 6] = [
             b"",
             b"x",

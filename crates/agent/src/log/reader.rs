@@ -1,4 +1,4 @@
-//! Reading a log: all its segments in order, as a stream, from any place.
+//! Reader of a log: all its segments in order, as a stream, from any place.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -11,64 +11,64 @@ use super::parse::parse;
 use super::segments::{first_since, oldest, open_all, open_if_there, open_newer, reopen, segment};
 use super::{Stream, tail};
 
-/// Read from the file at once.
+/// Bytes that are read at once.
 const READ_BYTES: usize = 128 * 1_024;
-/// A line is put together from its parts up to this length, and shown in pieces beyond.
+/// Length up to which a line is put together from its parts; a longer one is shown in pieces.
 const JOIN_BYTES: usize = 1_024 * 1_024;
-/// Damaged text without newline is shown in pieces of this length.
+/// Length of the pieces in which damaged text without a newline is shown.
 const DAMAGED_BYTES: usize = 1_024 * 1_024;
 
-/// Which lines count for a tail.
+/// Lines that a tail counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Counted {
-    /// All.
+    /// All lines.
     #[default]
     All,
-    /// What the agent printed, and not the supervisor's own lines.
+    /// Output of the agent, without the supervisor's own lines.
     Output,
 }
 
-/// Which lines of a log are read.
+/// Selection of lines of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Only that many lines from the end.
+    /// Only so many lines from the end.
     pub tail: Option<usize>,
     /// Only lines written at this time or later.
     pub since: Option<Timestamp>,
-    /// Which lines `tail` counts; all are read.
+    /// Lines that `tail` counts; all are read.
     pub counted: Counted,
 }
 
-/// Which part of a line of output this is: lines are shown before their end is there.
+/// Part of a line of output: a line may be shown before its end is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// All of it.
+    /// The whole line.
     Whole,
-    /// Its start; more may follow.
+    /// The start; more may follow.
     Start,
-    /// What follows a start, without the end.
+    /// A continuation without the end.
     Middle,
-    /// What follows a start, up to the end.
+    /// A continuation up to the end.
     End,
 }
 
 /// A line of output, or a piece of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
-    /// When it was written, RFC 3339; empty where the line is damaged.
+    /// Time of writing, RFC 3339; empty for a damaged line.
     pub at: &'a str,
-    /// Where it comes from; `None` for a damaged line, of which `text` is all there is.
+    /// Origin; `None` for a damaged line, of which only `text` is known.
     pub stream: Option<Stream>,
-    /// Without newline; any bytes.
+    /// Text without newline; any bytes.
     pub text: &'a [u8],
-    /// Whether it begins and ends here.
+    /// Part of the line that this is.
     pub part: Part,
-    /// Whether the line shown before, of another stream, has no end yet.
+    /// True if the line shown before, of another stream, is unfinished.
     pub interrupts: bool,
 }
 
 impl Line<'_> {
-    /// Appends the line as `logs` shows it, with its newline if it has one.
+    /// Appends the line in the format of `logs`, with its newline if it has one.
     pub fn render(&self, with_time: bool, out: &mut Vec<u8>) {
         if self.interrupts {
             out.push(b'\n');
@@ -85,35 +85,35 @@ impl Line<'_> {
     }
 }
 
-/// Reads a log line by line, oldest first, in bounded memory. What is appended later is read by
-/// asking again.
+/// Reader of a log line by line, oldest first, in bounded memory. Later lines are read by further
+/// calls.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    /// Time stamps before this one are left out.
+    /// Earliest time stamp that is shown.
     since: Option<String>,
-    /// `None` until the log exists, and while it rests.
+    /// `None` until the log exists, and while its file is closed.
     file: Option<File>,
-    /// Where it goes on after a rest.
+    /// Place at which to continue after the file was closed.
     resting: Option<Place>,
     buffer: Vec<u8>,
     /// `buffer[start..]` is not read yet.
     start: usize,
-    /// A line without end at the end of the log is being written, rather than torn.
+    /// True if an unfinished line at the end of the log is still being written, rather than torn.
     is_following: bool,
-    /// Whether a line as it was written was read: none is left out behind it.
+    /// True once a raw line was read: later ones are never skipped.
     is_begun: bool,
-    /// By stream: a line of which only parts have come.
+    /// Unfinished lines by stream.
     unfinished: [Unfinished; 3],
-    /// Where in the whole log the next line is that was not read yet, in bytes.
+    /// Offset of the next unread line in the whole log, in bytes.
     place: u64,
-    /// What the last answer was taken from, to be forgotten before the next.
+    /// Source of the last returned line, to be dropped before the next.
     shown: Option<Shown>,
-    /// The stream of the last line shown, if it has no end yet.
+    /// Stream of the last line shown, if that is unfinished.
     open: Option<Stream>,
 }
 
-/// A place in a segment, whatever that is called by now.
+/// A place in a segment, independent of the segment's name.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     identity: (u64, u64),
@@ -124,16 +124,16 @@ struct Place {
 struct Unfinished {
     at: String,
     text: Vec<u8>,
-    /// A piece of it was shown.
+    /// True if a piece of it was shown.
     is_continued: bool,
-    /// It belongs to a line that is left out.
+    /// True if it belongs to a line that is left out.
     is_left_out: bool,
 }
 
-/// Where the line that is shown stands.
+/// Source of the line that is shown.
 #[derive(Clone, Copy, Debug)]
 enum Shown {
-    /// In the buffer: start of the line, its end, length of the time, start of the text.
+    /// A line in the buffer: its start, its end, length of the time, start of the text.
     Buffered {
         stream: Stream,
         start: usize,
@@ -152,7 +152,7 @@ enum Shown {
 }
 
 impl Reader {
-    /// Opens the log at `path`. One that does not exist (yet) is empty.
+    /// Opens the log at `path`. A missing file is an empty log.
     ///
     /// # Errors
     ///
@@ -171,8 +171,7 @@ impl Reader {
         Self::at(path, segments, start, since)
     }
 
-    /// Opens the log at `path` at a [place](Self::place) that was told before, or at its end if that
-    /// is nearer.
+    /// Opens the log at `path` at an earlier [place](Self::place), or at its end if that is nearer.
     ///
     /// # Errors
     ///
@@ -192,7 +191,7 @@ impl Reader {
         Self::at(path, segments, start, None)
     }
 
-    /// Opens one of the segments, which are the newest first.
+    /// Opens the reader in one of the segments, which are the newest first.
     fn at(
         path: &Path,
         mut segments: Vec<File>,
@@ -223,19 +222,19 @@ impl Reader {
         })
     }
 
-    /// Where the log is.
+    /// Returns the path of the log.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where in the whole log, in bytes, what was not read yet begins. Segments that are dropped
-    /// because the log is too long do not count any more: then it is further on than it says.
+    /// Returns the offset of the next unread line in the whole log, in bytes. Dropped segments are
+    /// not counted, so that the true offset may be larger.
     pub const fn place(&self) -> u64 {
         self.place
     }
 
-    /// The next line as it stands in the file, with its newline if it has one; `None` if there is no
-    /// more for now. To be used instead of [`Self::next_line`], not in turns with it.
+    /// Returns the next raw line of the file, with its newline if it has one; `None` if there is no
+    /// more for now. Not to be mixed with [`Self::next_line`].
     ///
     /// # Errors
     ///
@@ -247,27 +246,27 @@ impl Reader {
                 continue;
             }
             self.is_begun = true;
-            // Behind a line that was read, `start` is behind its newline.
+            // After a complete line, `start` is after its newline.
             return Ok(self.buffer.get(start..end.max(self.start)));
         }
     }
 
-    /// Whether a line is older than what is wanted.
+    /// Returns true if a line is older than the selected time.
     fn is_early(&self, start: usize, end: usize) -> bool {
         let Some(since) = &self.since else { return false };
         parse(&self.buffer[start..end]).is_some_and(|line| line.at < since.as_bytes())
     }
 
-    /// Tells whether a line without end at the end of the log is still being written.
+    /// Sets whether an unfinished line at the end of the log is still being written.
     pub fn set_following(&mut self, is_following: bool) {
         self.is_following = is_following;
     }
 
-    /// Lets go of the file and of what was read ahead, until the next line is asked for.
+    /// Closes the file and frees the buffer until the next line is read.
     ///
     /// # Errors
     ///
-    /// If the file cannot be asked where it was read to.
+    /// If the position in the file cannot be read.
     pub fn rest(&mut self) -> io::Result<()> {
         if let Some(mut file) = self.file.take() {
             let metadata = file.metadata()?;
@@ -279,11 +278,11 @@ impl Reader {
         Ok(())
     }
 
-    /// The next line; `None` if there is no more for now.
+    /// Returns the next line; `None` if there is no more for now.
     ///
     /// # Errors
     ///
-    /// If the log cannot be read; never for what is in it.
+    /// If the log cannot be read; never because of its content.
     pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         if let Some(Shown::Joined { stream, is_finished }) = self.shown.take() {
             let unfinished = &mut self.unfinished[index(stream)];
@@ -304,7 +303,7 @@ impl Reader {
         Ok(self.shown.map(|shown| self.view(shown)))
     }
 
-    /// Decides what becomes of a line of the file; `None` if nothing is shown yet.
+    /// Handles a line of the file; `None` if nothing is shown yet.
     fn sort(&mut self, start: usize, end: usize) -> Option<Shown> {
         let line = &self.buffer[start..end];
         let Some(parsed) = parse(line) else {
@@ -334,7 +333,7 @@ impl Reader {
             .then_some(Shown::Joined { stream, is_finished: !is_part })
     }
 
-    /// A line that has no end yet, and text that was not shown.
+    /// Returns an unfinished line with text that was not shown.
     fn next_unfinished(&self) -> Option<Shown> {
         [Stream::Stdout, Stream::Stderr, Stream::System]
             .into_iter()
@@ -370,7 +369,7 @@ impl Reader {
         Line { at, stream, text, part, interrupts }
     }
 
-    /// The next line of the files, without newline, as a range of the buffer.
+    /// Returns the next line of the files, without newline, as a range of the buffer.
     fn next_raw(&mut self) -> io::Result<Option<(usize, usize)>> {
         let mut searched = self.start;
         loop {
@@ -410,7 +409,7 @@ impl Reader {
         Some(rest)
     }
 
-    /// Reads more of the current segment; what was read before moves to the front.
+    /// Reads more of the current segment; unread bytes move to the front of the buffer.
     fn fill(&mut self) -> io::Result<usize> {
         if self.file.is_none() {
             self.file = match self.resting.take() {
@@ -435,7 +434,7 @@ impl Reader {
         read
     }
 
-    /// Goes on to the next segment once the current one is read.
+    /// Advances to the next segment once the current one is read.
     fn advance(&mut self) -> io::Result<Advance> {
         let Some(held) = self.file.as_ref().map(File::metadata).transpose()? else {
             return Ok(Advance::Last);
@@ -447,12 +446,12 @@ impl Reader {
         if is_held(&self.path) {
             return Ok(Advance::Last);
         }
-        // Nobody writes to it since it was renamed: what is not there now will never be.
+        // A renamed segment is never written again: what is missing now stays missing.
         if self.fill()? > 0 {
             return Ok(Advance::More);
         }
         let oldest = oldest(&self.path);
-        // One more, since all of them may be moving on.
+        // One more, since all of them may be renamed at the moment.
         for age in 1..=oldest + 1 {
             let path = segment(&self.path, age);
             if !is_held(&path) {
@@ -461,7 +460,7 @@ impl Reader {
             let Some((next, file)) = open_newer(&self.path, age)? else {
                 return Ok(Advance::Last);
             };
-            // While segments are being renamed, what lies between may just have got its name.
+            // During a rotation, a segment in between may just have got its name.
             let is_skipping = (next + 1..age).any(|age| segment(&self.path, age).exists());
             if is_skipping || !is_held(&path) {
                 return Ok(Advance::More);
@@ -479,13 +478,13 @@ impl Reader {
     }
 }
 
-/// What there is beyond the end of a segment.
+/// Result of advancing at the end of a segment.
 enum Advance {
-    /// Nothing: it is the current one.
+    /// The segment is the current one.
     Last,
-    /// More of the same segment, or another look is due.
+    /// The same segment has more bytes, or has to be checked again.
     More,
-    /// Another segment, which is open now.
+    /// The next segment is open.
     Segment,
 }
 

@@ -1,4 +1,4 @@
-//! The files that a log consists of: `<id>.log`, and older ones `<id>.log.1`, `.log.2`, …
+//! Files of a log: `<id>.log`, and older segments `<id>.log.1`, `.log.2`, …
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 
 use errand_model::Timestamp;
 
-/// Size from which on a new segment is begun: a quarter GiB opens in any editor that can.
+/// Size from which on a new segment is begun: editors can open a quarter GiB.
 pub(super) const SEGMENT_BYTES: u64 = 256 * 1_024 * 1_024;
-/// Segments that are kept, the current one included: 4 GiB of log per run at most.
+/// Number of segments, the current one included: 4 GiB of log per run at most.
 pub(super) const SEGMENTS: usize = 16;
 
-/// How far a log may grow.
+/// Size limits of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Size from which on a new segment is begun.
     pub segment_bytes: u64,
-    /// Segments kept, the current one included; at least 1.
+    /// Number of segments, the current one included; at least 1.
     pub segments: usize,
 }
 
@@ -28,7 +28,7 @@ impl Default for Limits {
     }
 }
 
-/// Segment number `age` of the log `path`; 0 is the current one.
+/// Returns the path of segment number `age` of the log `path`; 0 is the current one.
 pub(super) fn segment(path: &Path, age: usize) -> PathBuf {
     if age == 0 {
         return path.to_owned();
@@ -38,24 +38,24 @@ pub(super) fn segment(path: &Path, age: usize) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// The number of the oldest segment. A rotation that was interrupted leaves a number out.
+/// Returns the number of the oldest segment. An interrupted rotation leaves out a number.
 pub(super) fn oldest(path: &Path) -> usize {
     let exists = |age: &usize| segment(path, *age).exists();
     let usual = (1..SEGMENTS).rfind(exists).unwrap_or(0);
     (SEGMENTS..).take_while(exists).last().unwrap_or(usual)
 }
 
-/// The older segments of a log that are there, by their numbers, newest first.
+/// Lists the existing older segments of a log with their numbers, newest first.
 pub fn older(path: &Path) -> Vec<(usize, PathBuf)> {
     let all = (1..=oldest(path)).map(|age| (age, segment(path, age)));
     all.filter(|(_, segment)| segment.exists()).collect()
 }
 
-/// Removes a log with all its segments; one that is not there is removed already.
+/// Removes a log with all its segments, if they exist.
 ///
 /// # Errors
 ///
-/// Whatever keeps a file from being removed; the others are removed all the same.
+/// The last failure to remove a file; the other files are removed nevertheless.
 pub fn remove(path: &Path) -> io::Result<()> {
     let mut result = Ok(());
     for age in (0..=oldest(path)).rev() {
@@ -68,8 +68,8 @@ pub fn remove(path: &Path) -> io::Result<()> {
     result
 }
 
-/// Moves every segment one number up, so that the current name is free, and drops what is beyond
-/// the limit. Returns the size of what was dropped.
+/// Moves every segment one number up, so that the current name is free, and removes those beyond
+/// the limit. Returns the size of the removed one.
 pub(super) fn rotate(path: &Path, limits: Limits) -> io::Result<Option<u64>> {
     let last = limits.segments.saturating_sub(1);
     let dropped = match fs::metadata(segment(path, last)) {
@@ -91,7 +91,7 @@ pub(super) fn rotate(path: &Path, limits: Limits) -> io::Result<Option<u64>> {
     Ok(dropped)
 }
 
-/// The next segment that is newer than number `age`, with its number.
+/// Opens the next segment that is newer than number `age`. Returns it with its number.
 pub(super) fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, File)>> {
     for newer in (0..age).rev() {
         match File::open(segment(path, newer)) {
@@ -103,7 +103,7 @@ pub(super) fn open_newer(path: &Path, age: usize) -> io::Result<Option<(usize, F
     Ok(None)
 }
 
-/// All segments, the newest first. One that moves on while they are opened is not missed.
+/// Opens all segments, the newest first. One that is renamed meanwhile is not missed.
 pub(super) fn open_all(path: &Path) -> io::Result<Vec<File>> {
     let mut segments: Vec<File> = Vec::new();
     let mut known = Vec::new();
@@ -117,7 +117,7 @@ pub(super) fn open_all(path: &Path) -> io::Result<Vec<File>> {
                     segments.push(file);
                 }
             }
-            // While it is rotated, a log has no current segment, or one number is left out.
+            // During a rotation, a log has no current segment, or a number is missing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -125,7 +125,7 @@ pub(super) fn open_all(path: &Path) -> io::Result<Vec<File>> {
     Ok(segments)
 }
 
-/// The oldest of `segments` (the newest first) that was written to since then.
+/// Returns the index of the oldest of `segments` (the newest first) that was written to since then.
 pub(super) fn first_since(segments: &[File], since: Option<Timestamp>) -> io::Result<usize> {
     let last = segments.len().saturating_sub(1);
     let Some(since) = since else {
@@ -149,11 +149,11 @@ pub(super) fn open_if_there(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// The segment that was read before (device and inode), at the same place; the oldest one if it was
-/// dropped meanwhile.
+/// Opens the segment of that device and inode at an offset; the oldest segment if it was dropped
+/// meanwhile.
 pub(super) fn reopen(path: &Path, identity: (u64, u64), offset: u64) -> io::Result<Option<File>> {
     let oldest = oldest(path);
-    // One more, and upwards, since all of them may be moving on.
+    // One more, and upwards, since all of them may be renamed at the moment.
     for age in 0..=oldest + 1 {
         let Some(mut file) = open_if_there(&segment(path, age))? else { continue };
         let metadata = file.metadata()?;

@@ -1,4 +1,4 @@
-//! Where the last lines of a log begin, found from its end.
+//! Start of the last lines of a log, searched from its end.
 
 use std::fs::File;
 use std::io;
@@ -8,16 +8,16 @@ use super::Stream;
 use super::parse::{HEADER_BYTES, parse};
 use super::reader::Counted;
 
-/// Read at once, from the end towards the start.
+/// Bytes that are read at once, from the end towards the start.
 const BLOCK_BYTES: u64 = 64 * 1_024;
 const HEADER: u64 = 64;
 const _: () = assert!(HEADER_BYTES < 64, "a header fits into what is read beyond a block");
 
-/// A place in a log: index of the segment as given, offset in it.
+/// A place in a log: index of the segment, offset in it.
 pub(super) type Place = (usize, u64);
 
-/// Where the last `lines` lines of `segments` (the newest first) begin. A line that was written in
-/// parts counts once; one that is damaged counts.
+/// Returns the start of the last `lines` lines of `segments` (the newest first). A line written in
+/// parts counts once; a damaged one counts.
 pub(super) fn start_of_last(
     segments: &[File],
     lines: usize,
@@ -36,7 +36,7 @@ pub(super) fn start_of_last(
 }
 
 struct Search {
-    /// Ends of lines that may still be passed.
+    /// Number of line ends that may still be passed.
     left: usize,
     counted: Counted,
     /// Start of the earliest line that is shown.
@@ -44,7 +44,7 @@ struct Search {
 }
 
 impl Search {
-    /// Whether the start is found.
+    /// Searches a segment. Returns true if the start is found.
     fn segment(&mut self, index: usize, file: &File) -> io::Result<bool> {
         let length = file.metadata()?.len();
         let mut block_end = length;
@@ -69,7 +69,7 @@ impl Search {
         Ok(false)
     }
 
-    /// Takes the line that starts at `place` with `text`; whether it is one too many.
+    /// Counts the line `text` at `place`. Returns true if it is one too many.
     fn line(&mut self, place: Place, text: &[u8]) -> bool {
         let header = text.get(..HEADER_BYTES).unwrap_or(text);
         let header = memchr::memchr(b'\n', header).map_or(header, |end| &header[..end]);

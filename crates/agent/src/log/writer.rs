@@ -1,4 +1,4 @@
-//! Appending to the log of a run.
+//! Writer that appends to the log of a run.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -13,23 +13,23 @@ use super::copy::Copy;
 use super::frame::system_lines;
 use super::segments::{self, Limits};
 
-/// Only its owner reads a log: agents print what they should not.
+/// Mode of a log: private to its owner, since agents may print confidential text.
 const MODE: u32 = 0o600;
 
-/// Between two looks at whether a disk that was full has space again.
+/// Interval of checks whether a full disk has space again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Appends to the log of one run; shared by whoever has something to write.
+/// Writer of one run's log, shared by all its sources of lines.
 ///
-/// A log never keeps its run from going on: what cannot be written (a full disk) is counted, and
-/// the log says so as soon as it can be written again.
+/// A log never stops its run: lines that cannot be written (on a full disk) are counted, and the
+/// log reports them as soon as it can be written again.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
     limits: Limits,
     current: Mutex<Current>,
     copy: Option<Arc<Copy>>,
-    /// Told when the first bytes are missing.
+    /// Notified when the first bytes are lost.
     misses: Notify,
 }
 
@@ -37,15 +37,15 @@ pub struct Writer {
 struct Current {
     file: File,
     size: u64,
-    /// The last line has no end: a write was cut short.
+    /// True if the last line is unfinished, after a failed write.
     is_torn: bool,
-    /// Since the log last said what is missing.
+    /// Lost bytes that the log has not reported yet.
     lost_unsaid: u64,
     lost: u64,
 }
 
 impl Writer {
-    /// Opens the log at `path` to append to it; creates it if there is none. Its folder must exist.
+    /// Opens the log at `path` for appending; creates a missing one. Its folder must exist.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl Writer {
         Self::with_limits(path, Limits::default())
     }
 
-    /// As [`Writer::open`], for a log that may grow less far or farther.
+    /// As [`Writer::open`], with other size limits.
     ///
     /// # Errors
     ///
@@ -64,34 +64,33 @@ impl Writer {
         Ok(Self { path: path.to_owned(), limits, current, copy: None, misses: Notify::new() })
     }
 
-    /// The same, which also gives what it writes to `copy`.
+    /// Returns a writer that also passes its lines to `copy`.
     #[must_use]
     pub fn copied_to(self, copy: Arc<Copy>) -> Self {
         Self { copy: Some(copy), ..self }
     }
 
-    /// Where the log is: its current segment.
+    /// Returns the path of the current segment.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes what errand has to say, a line for each line of `text`; secrets must be masked.
+    /// Writes a message of errand, a line for each line of `text`; secrets must be masked.
     pub fn system(&self, text: &str) {
         self.append(&system_lines(text));
     }
 
-    /// Bytes that could not be written since the log was opened.
+    /// Returns the number of bytes lost since the log was opened.
     pub fn lost_bytes(&self) -> u64 {
         self.current().lost
     }
 
-    /// Tries to say what is missing, if something is. Returns why not even that can be written, where
-    /// the disk is full.
+    /// Tries to report lost bytes, if there are any. Returns the error if the disk is still full.
     pub fn unwritten(&self) -> Option<io::Error> {
         self.current().say_lost().err().filter(is_full)
     }
 
-    /// Waits until a full disk has kept output from the log for so long; for ever if it does not.
+    /// Waits until a full disk has kept output from the log for so long; never returns otherwise.
     pub async fn stays_unwritten(&self, patience: Duration) -> io::Error {
         loop {
             self.misses.notified().await;
@@ -105,7 +104,7 @@ impl Writer {
         }
     }
 
-    /// Returns once everything written is on the disk.
+    /// Returns once everything written is synced.
     ///
     /// # Errors
     ///
@@ -114,14 +113,14 @@ impl Writer {
         self.current().file.sync_data()
     }
 
-    /// Appends whole lines.
+    /// Appends complete lines.
     pub(crate) fn append(&self, lines: &[u8]) {
         let mut current = self.current();
         let length = u64::try_from(lines.len()).unwrap_or(u64::MAX);
         if current.size > 0 && current.size.saturating_add(length) > self.limits.segment_bytes {
             self.rotate(&mut current);
         }
-        // If that cannot be written, the lines cannot either.
+        // If this fails, the lines fail too.
         drop(current.say_lost());
         if let Some(copy) = &self.copy {
             copy.add(lines);
@@ -133,7 +132,7 @@ impl Writer {
         }
     }
 
-    /// Begins a new segment; the old one is written on if that fails.
+    /// Starts a new segment; the old one is continued on a failure.
     fn rotate(&self, current: &mut Current) {
         let Ok(dropped) = segments::rotate(&self.path, self.limits) else {
             return;
@@ -149,7 +148,7 @@ impl Writer {
                 "the oldest {bytes} bytes of this log were dropped: it keeps {limit} files of {} bytes",
                 self.limits.segment_bytes
             );
-            // What is missing of a note is not missed.
+            // Lost bytes of this note are not counted.
             let _written = current.write(&system_lines(&note));
         }
     }
@@ -172,7 +171,7 @@ impl Current {
         Ok(Self { file, size, is_torn: last != [b'\n'], lost_unsaid: 0, lost: 0 })
     }
 
-    /// Says what is missing, if something is.
+    /// Reports lost bytes, if there are any.
     fn say_lost(&mut self) -> io::Result<()> {
         if self.lost_unsaid > 0 {
             let lost = format!("{} bytes of output could not be written here", self.lost_unsaid);
@@ -182,7 +181,7 @@ impl Current {
         Ok(())
     }
 
-    /// Writes whole lines; on failure returns what is missing.
+    /// Writes complete lines; on a failure returns what is missing.
     fn write(&mut self, lines: &[u8]) -> Result<(), Missing> {
         let missing = |rest: &[u8], why: io::Error| Missing {
             bytes: u64::try_from(rest.len()).unwrap_or(u64::MAX),
@@ -210,7 +209,7 @@ impl Current {
     }
 }
 
-/// What could not be written.
+/// Bytes that could not be written, with the error.
 #[derive(Debug)]
 struct Missing {
     bytes: u64,

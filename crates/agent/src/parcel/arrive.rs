@@ -1,7 +1,7 @@
-//! Parcels that were built elsewhere, put in their place here.
+//! Arrival of parcels that were built on other machines.
 //!
-//! A manifest from elsewhere is believed no more than its digest says: whoever made it may have
-//! listed paths that leave the folder.
+//! Only the digest of a received manifest is trusted: its author may have listed paths that leave
+//! the folder.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
@@ -22,12 +22,12 @@ use super::stored::{is_published, path_of};
 use super::survey::stays_inside;
 use super::{DEFINITION, FILES, MANIFEST, MAX_FILES};
 
-/// What a parcel from elsewhere says that is in it.
+/// Content list of a received parcel.
 #[derive(Clone, Debug)]
 pub struct Listing {
-    /// What the parcel is called.
+    /// Digest of the parcel.
     pub digest: Digest,
-    /// The digest of its definition.
+    /// Digest of its definition.
     pub definition: Digest,
     /// Files and links, by the bytes of their paths.
     pub files: Vec<ParcelFile>,
@@ -39,8 +39,8 @@ impl Listing {
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if it is not that parcel's, cannot be read, or lists a path or a link that
-    /// leaves the parcel.
+    /// [`Error::Damaged`] if it has another digest, cannot be parsed, or lists a path or a link
+    /// that leaves the parcel.
     pub fn read(manifest_json: Vec<u8>, digest: &Digest) -> Result<Self, Error> {
         let damaged = |reason: String| Error::Damaged { digest: digest.clone(), reason };
         if Digest::of(&manifest_json) != *digest {
@@ -75,7 +75,7 @@ impl Listing {
     }
 }
 
-/// A parcel on its way into its place. Dropped unfinished, nothing of it is left.
+/// A parcel in transfer. Dropped unfinished, it is removed.
 #[derive(Debug)]
 pub struct Arrival {
     listing: Listing,
@@ -86,11 +86,11 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Begins to put a parcel in its place; `None` if it is there already.
+    /// Begins the transfer of a parcel; `None` if it is there already.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if the definition is not the parcel's; [`Error::Io`].
+    /// [`Error::Damaged`] if the definition has another digest; [`Error::Io`].
     pub fn begin(
         parcels_root: &Path,
         listing: Listing,
@@ -117,11 +117,11 @@ impl Arrival {
         Ok(Some(arrival))
     }
 
-    /// Takes in one of its files; a link has no bytes.
+    /// Receives one of its files; a link has no bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if it is none of the parcel's or has another content; [`Error::Io`].
+    /// [`Error::Damaged`] if it is not part of the parcel or has another content; [`Error::Io`].
     pub fn file(&mut self, path: &str, from: &mut impl Read) -> Result<(), Error> {
         let damaged = |what: &str| Error::Damaged {
             digest: self.listing.digest.clone(),
@@ -154,11 +154,11 @@ impl Arrival {
         }
     }
 
-    /// Puts the parcel in its place: it is on the disk when this returns.
+    /// Completes the parcel: it is durable when this returns.
     ///
     /// # Errors
     ///
-    /// [`Error::Damaged`] if a file of it did not come; [`Error::Io`].
+    /// [`Error::Damaged`] if a file is missing; [`Error::Io`].
     pub fn finish(self) -> Result<(), Error> {
         if let Some(missing) = self.left.first() {
             let reason = format!("{missing} is missing");
@@ -179,7 +179,7 @@ impl Arrival {
 
 impl Drop for Arrival {
     fn drop(&mut self) {
-        // Most often it is not there any more.
+        // In most cases it does not exist any more.
         drop(fs::remove_dir_all(&self.unfinished));
     }
 }
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_from_elsewhere_cannot_name_what_lies_outside() {
+    fn a_received_manifest_cannot_name_paths_outside_of_the_parcel() {
         let good = serde_json::json!([file("a/b"), link("c", "a/b")]);
         assert_eq!(listing(&good).unwrap().files.len(), 2);
         for bad in [

@@ -1,6 +1,6 @@
-//! Files that look like credentials, and that nobody means to send away with an agent.
+//! Files that look like credentials, which are not meant to be packed.
 
-/// As much of a file is looked at.
+/// Bytes at the beginning of a file that are checked.
 pub(super) const LOOK_BYTES: usize = 64 * 1_024;
 
 /// Names of files that hold credentials, in lower case.
@@ -21,11 +21,11 @@ const NAMES: [&str; 15] = [
     "id_ecdsa",
     "id_ed25519",
 ];
-/// Ends of names of files that hold private keys.
+/// Suffixes of names of files that hold private keys.
 const ENDS: [&str; 5] = [".p12", ".pfx", ".jks", ".keystore", ".kdbx"];
-/// Ends of `.env.…` that hold examples.
+/// Suffixes of `.env.…` files that hold examples.
 const EXAMPLES: [&str; 5] = ["example", "sample", "template", "dist", "defaults"];
-/// Folders, and files in folders, of programs that keep credentials.
+/// Folders, and files in folders, of programs that store credentials.
 const PLACES: [&str; 7] = [
     ".aws/",
     ".ssh/",
@@ -35,11 +35,11 @@ const PLACES: [&str; 7] = [
     ".config/gcloud/",
     ".config/gh/hosts.yml",
 ];
-/// Texts with which files of private keys begin.
+/// Texts at the beginning of files of private keys.
 const BEGINNINGS: [&str; 3] =
     ["AGE-SECRET-KEY-1", "PuTTY-User-Key-File-", "-----BEGIN PGP PRIVATE KEY"];
 
-/// Returns whether a file looks like credentials by its path, with `/` between the parts.
+/// Returns true if a file looks like credentials by its path, with `/` between the parts.
 pub(super) fn by_name(path: &str) -> bool {
     let path = path.to_ascii_lowercase();
     let name = path.rsplit('/').next().unwrap_or_default();
@@ -55,7 +55,7 @@ pub(super) fn by_name(path: &str) -> bool {
         })
 }
 
-/// Returns whether a file looks like a private key by what it begins with.
+/// Returns true if a file looks like a private key by its beginning.
 pub(super) fn by_content(path: &str, begin: &[u8]) -> bool {
     let path = path.to_ascii_lowercase();
     let trimmed = begin.trim_ascii_start();
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credentials_are_told_by_their_names() {
+    fn credentials_are_recognized_by_their_names() {
         for path in [
             ".env",
             "a/.env",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_are_told_by_their_beginnings() {
+    fn private_keys_are_recognized_by_their_beginnings() {
         let key = b"-----BEGIN RSA PRIVATE KEY-----\nabc";
         let account = b"{\"private_key\": \"-----BEGIN PRIVATE KEY-----\\nabc\"}";
         assert!(by_content("x", key));

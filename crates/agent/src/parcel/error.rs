@@ -1,4 +1,4 @@
-//! Why there is no parcel.
+//! Errors of parcels.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,37 +10,37 @@ use thiserror::Error;
 
 use super::{MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
 
-/// A virtual environment works only where it was made.
+/// Hint for a virtual environment, which works only at its original place.
 const VENV_HINT: &str = "a virtual environment is not packed: write `command: [uv, run, --script, \
      agent.py]` with the dependencies in the script, or name the Python of one by its absolute path";
 
-/// Why a parcel could not be built, opened or verified.
+/// Error: a parcel could not be built, opened or verified.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// There is no agent at the path that was given.
+    /// There is no agent at the given path.
     #[error("there is no agent file at {}", path.display())]
     AgentFileMissing {
-        /// Where it was looked for.
+        /// The given path.
         path: PathBuf,
     },
-    /// The agent file has problems, or one that it names by path.
+    /// The agent file, or one that it refers to by path, has problems.
     #[error("the agent file has problems\n{}", shown(files))]
     AgentFileInvalid {
-        /// All of them, by file; at least one file.
+        /// Problems of all files, by file; at least one file.
         files: Vec<Problems>,
     },
-    /// More files than [`MAX_FILES`].
+    /// The agent has more files than [`MAX_FILES`].
     #[error("the folder {} holds more than {MAX_FILES} files", folder.display())]
     TooManyFiles {
         /// The agent's folder.
         folder: PathBuf,
     },
-    /// A file larger than [`MAX_FILE_BYTES`].
+    /// A file is larger than [`MAX_FILE_BYTES`].
     #[error("{path} is {size_bytes} bytes long, more than the {MAX_FILE_BYTES} of one file")]
     FileTooLarge {
-        /// Relative to the agent's folder.
+        /// Path relative to the agent's folder.
         path: String,
-        /// Its length.
+        /// Length in bytes.
         size_bytes: u64,
     },
     /// All files together are larger than [`MAX_TOTAL_BYTES`].
@@ -52,86 +52,86 @@ pub enum Error {
     /// A symbolic link leaves the folder.
     #[error("the link {path} leaves the agent's folder: it points to {target}")]
     SymlinkEscapes {
-        /// Relative to the agent's folder.
+        /// Path relative to the agent's folder.
         path: String,
-        /// Where it points.
+        /// Target of the link.
         target: String,
     },
-    /// Something that is no file, folder or link.
+    /// A path is neither a file, a folder nor a link.
     #[error("{path} is {kind}, not a file")]
     Unsupported {
-        /// Relative to the agent's folder.
+        /// Path relative to the agent's folder.
         path: String,
-        /// What it is.
+        /// Kind of the path.
         kind: &'static str,
     },
-    /// A name or link target that is not UTF-8.
+    /// A name or link target is not UTF-8.
     #[error("the name {path:?} is not UTF-8")]
     NameNotUtf8 {
-        /// With the replacement character for what cannot be shown.
+        /// The name, with replacement characters.
         path: String,
     },
-    /// An ignore file has a line that is no pattern.
+    /// An ignore file has an invalid line.
     #[error("the ignore file cannot be read: {reason}")]
     IgnoreFileInvalid {
-        /// Which file and line, and why.
+        /// Ignore file, line and fault.
         reason: String,
     },
-    /// Files that look like credentials.
+    /// Files look like credentials.
     #[error("{} {} credentials and would leave this machine", paths.join(", "), verb(paths))]
     Credentials {
-        /// Relative to the agent's folder.
+        /// Paths relative to the agent's folder.
         paths: Vec<String>,
     },
-    /// The agent file, or a program that its command names, is left out.
+    /// The agent file, or a program that its command names, is left out of the parcel.
     #[error("the agent needs {path}, and {}", reason(by.as_deref()))]
     NeededLeftOut {
-        /// Relative to the agent's folder.
+        /// Path relative to the agent's folder.
         path: String,
         /// The ignore file that names it; `None`: errand's own list.
         by: Option<PathBuf>,
     },
-    /// The list of the agents that came along with one cannot be read.
+    /// The list of the agents sent along with one cannot be read.
     #[error("the list of the agents that came along cannot be read: {reason}")]
     MembersUnreadable {
         /// Description of the fault.
         reason: String,
     },
-    /// An agent that another one names by path.
+    /// An agent that another one refers to by path has a problem.
     #[error("the agent {agent}, which this one names")]
     Member {
-        /// As the agent file names it.
+        /// Reference in the agent file.
         agent: String,
-        /// What is wrong with it.
+        /// The problem.
         #[source]
         source: Box<Self>,
     },
     /// The folder kept changing while it was packed.
     #[error("{path} changed while the agent was packed")]
     SourceChanged {
-        /// Relative to the agent's folder.
+        /// Path relative to the agent's folder.
         path: String,
     },
     /// No parcel has that digest.
     #[error("the parcel {digest} is not there")]
     NotFound {
-        /// What was looked for.
+        /// The given digest.
         digest: Digest,
     },
-    /// A parcel is not what its digest says.
+    /// The content of a parcel does not match its digest.
     #[error("the parcel {digest} is damaged: {reason}")]
     Damaged {
-        /// What was looked for.
+        /// Digest of the parcel.
         digest: Digest,
         /// Description of the fault.
         reason: String,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("could not {action} {}", path.display())]
     Io {
         /// Operation that failed, a verb.
         action: &'static str,
-        /// With what.
+        /// Path of the file or folder.
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,
@@ -139,7 +139,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code of this error.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::AgentFileMissing { .. } => ErrorCode::AgentFileMissing,
@@ -167,7 +167,7 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::AgentFileMissing { .. } => {
@@ -212,8 +212,8 @@ impl Error {
         })
     }
 
-    /// The same, about an agent that another one names by path. What names its file already is left as
-    /// it is.
+    /// Adds the reference of an agent in another agent file. Errors that name their file stay
+    /// unchanged.
     pub(super) fn of_member(self, agent: &str) -> Self {
         match self {
             Self::AgentFileInvalid { .. } | Self::Member { .. } | Self::Io { .. } => self,
@@ -236,7 +236,7 @@ impl Error {
         }
     }
 
-    /// For `map_err`: what was tried, with which path.
+    /// Returns a converter for `map_err`, from the operation and its path.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }
@@ -258,7 +258,7 @@ fn reason(by: Option<&Path>) -> String {
     }
 }
 
-/// Whether a path lies in a virtual environment of Python, by the names in use.
+/// Returns true if a path lies in a virtual environment of Python, by its usual names.
 fn is_in_venv(path: &str) -> bool {
     path.split('/').any(|part| matches!(part, ".venv" | "venv" | "env" | "virtualenv"))
         && path.contains("/bin/")

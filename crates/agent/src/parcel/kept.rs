@@ -1,9 +1,9 @@
-//! Parcels that are kept: which there are, and removing those that nothing names.
+//! Stored parcels: their list, and the removal of those without names.
 //!
-//! A parcel's time of modification is when it was built, or named, last. Who builds one, finds it
-//! built, or commits what names it, renews it first, under the builders' lock in shared mode; parcels
-//! are removed under that lock alone, and only those that were not renewed. Deliberately absent:
-//! knowing what names a parcel.
+//! A parcel's modification time is the time at which it was built or renewed last. A parcel is
+//! renewed before anything that names it is committed, and when it is built again, under the
+//! builders' lock in shared mode; parcels are removed under that lock in exclusive mode, and only
+//! if they were not renewed. Deliberately absent: knowledge of the names of parcels.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,19 +18,19 @@ use super::error::Error;
 use super::publish::{clear_unfinished, lock, lock_alone};
 use super::stored::{path_of, remove};
 
-/// Folders of uploads begin so.
+/// Prefix of folders of uploads.
 const UPLOAD_PREFIX: &str = ".upload-";
 
-/// A parcel that is kept here.
+/// A stored parcel.
 #[derive(Clone, Debug)]
 pub struct KeptParcel {
     /// Its digest.
     pub digest: Digest,
-    /// When it was built or renewed last.
+    /// Time at which it was built or renewed last.
     pub touched_at: SystemTime,
 }
 
-/// Lists the parcels that are kept, in no order.
+/// Lists the stored parcels, in no order.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn kept(parcels_root: &Path) -> Result<Vec<KeptParcel>, Error> {
     let mut found = Vec::new();
     for entry in entries(parcels_root)? {
         let digest = format!("sha256:{}", entry.file_name().to_string_lossy()).parse();
-        // Removed meanwhile, or none.
+        // Removed meanwhile, or no parcel.
         let (Ok(digest), Ok(metadata)) = (digest, entry.metadata()) else { continue };
         let touched_at = metadata.modified().map_err(Error::io("look at", &entry.path()))?;
         found.push(KeptParcel { digest, touched_at });
@@ -56,10 +56,9 @@ fn entries(parcels_root: &Path) -> Result<Vec<fs::DirEntry>, Error> {
     }
 }
 
-/// Renews a parcel that something is about to name. `false`: it is not here.
+/// Renews a parcel that is about to be named. Returns false if it does not exist.
 ///
-/// Where the folder cannot be written, nobody can remove parcels either: the parcel is here all the
-/// same.
+/// In a folder that cannot be written, parcels cannot be removed either: the result is true.
 ///
 /// # Errors
 ///
@@ -83,7 +82,7 @@ fn cannot_write(error: &io::Error) -> bool {
     )
 }
 
-/// Sets the time of a folder to now. `false`: it is not here.
+/// Sets the modification time of a folder to now. Returns false if it does not exist.
 fn touch(path: &Path) -> Result<bool, Error> {
     let untouched = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
@@ -97,15 +96,15 @@ fn touch(path: &Path) -> Result<bool, Error> {
     }
 }
 
-/// Removes those of `unnamed` that were not renewed since `before`, unless somebody builds a parcel
-/// at the moment. Returns how many, and how many bytes.
+/// Removes those of `unnamed` that were not renewed since `before`, unless a parcel is being built.
+/// Returns the number of parcels and of bytes.
 ///
-/// The caller found out after `before` that nothing names them: what is to be named later is
-/// renewed first.
+/// The caller determined after `before` that they have no names: a parcel is renewed before it gets
+/// a new name.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; some are removed then.
+/// [`Error::Io`]; some parcels are removed then.
 pub fn sweep(
     parcels_root: &Path,
     unnamed: &BTreeSet<Digest>,
@@ -113,7 +112,7 @@ pub fn sweep(
 ) -> Result<(u64, u64), Error> {
     let (mut count, mut bytes) = (0, 0);
     let Some(_lock) = lock_alone(parcels_root)? else { return Ok((count, bytes)) };
-    // Nobody builds: what is unfinished was left by builders that were killed.
+    // No parcel is being built: unfinished ones come from killed builders.
     clear_unfinished(parcels_root);
     for digest in unnamed {
         let path = path_of(parcels_root, digest);
@@ -129,7 +128,8 @@ pub fn sweep(
     Ok((count, bytes))
 }
 
-/// Removes folders of uploads that were begun before that time and never ended.
+/// Removes folders of unfinished uploads that were begun before that time. Returns the number of
+/// bytes.
 ///
 /// # Errors
 ///
@@ -151,12 +151,12 @@ pub fn sweep_uploads(parcels_root: &Path, before: SystemTime) -> Result<u64, Err
     Ok(bytes)
 }
 
-/// The size of a parcel in bytes.
+/// Returns the size of a parcel in bytes.
 pub fn size(parcels_root: &Path, digest: &Digest) -> u64 {
     size_of(&path_of(parcels_root, digest))
 }
 
-/// The bytes of all files below a folder, as far as they can be looked at.
+/// Returns the bytes of all readable files below a folder.
 fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = fs::read_dir(folder) else { return 0 };
     let size = |entry: io::Result<fs::DirEntry>| {

@@ -1,34 +1,34 @@
-//! What is in a parcel.
+//! Manifest of a parcel: the list of its files.
 
 use errand_model::{Digest, canonical};
 use serde::{Deserialize, Serialize};
 
-/// One file or link of a parcel.
+/// A file or link of a parcel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParcelFile {
-    /// Relative to the folder, with `/` between its parts.
+    /// Path relative to the folder, with `/` between its parts.
     pub path: String,
-    /// What is there.
+    /// Content of the path.
     pub content: Content,
 }
 
-/// What a packaged path holds.
+/// Content of a packaged path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Content {
     /// A file.
     File {
-        /// Its length.
+        /// Length in bytes.
         size_bytes: u64,
-        /// Whether anyone may execute it.
+        /// True if anyone may execute it.
         executable: bool,
-        /// The sha-256 of its bytes.
+        /// SHA-256 of its bytes.
         digest: Digest,
     },
     /// A symbolic link that stays inside of the folder.
     Link {
-        /// Where it points, as it is written.
+        /// Target of the link, as written.
         target: String,
     },
 }
@@ -37,11 +37,11 @@ pub enum Content {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Manifest {
-    /// The version of this shape.
+    /// Version of this format.
     pub(super) schema: u32,
-    /// The digest of the normalised definition.
+    /// Digest of the normalised definition.
     pub(super) definition: Digest,
-    /// By the bytes of their paths.
+    /// Files and links, by the bytes of their paths.
     pub(super) files: Vec<ParcelFile>,
 }
 
@@ -54,7 +54,7 @@ impl Manifest {
     }
 }
 
-/// The canonical JSON of a value that serialises to plain data.
+/// Returns the canonical JSON of a value that serialises to plain data.
 pub(super) fn canonical_json(value: &impl Serialize) -> Result<String, serde_json::Error> {
     serde_json::to_value(value).map(|value| canonical::to_string(&value))
 }

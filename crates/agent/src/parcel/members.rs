@@ -1,4 +1,4 @@
-//! Agents that name others by path: those are packed first, and pinned by their digests.
+//! Agents that refer to others by path: those are packed first, and pinned by their digests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,13 +12,13 @@ use super::error::Error;
 use super::source::{Source, locate};
 use super::{Plan, TRIES, pack, reference};
 
-/// Agents that are packed with one: what all coordinators in it have together.
+/// Upper bound on the agents packed with one: the sum over all coordinators in it.
 const MEMBERS_LIMIT: usize = 4 * AGENTS_LIMIT;
 
-/// Files with problems after which no more are looked for.
+/// Number of files with problems after which the check stops.
 const PROBLEMS_LIMIT: usize = 20;
 
-/// Packs an agent after those that it names.
+/// Packs an agent after those that it refers to.
 pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
     let mut planner = Planner::default();
     match planner.plan(source) {
@@ -26,7 +26,7 @@ pub(super) fn plan(source: &Source) -> Result<Plan, Error> {
             plan.members = planner.members;
             Ok(plan)
         }
-        // With the problems of all files, not of the first one alone.
+        // Report the problems of all files, not only of the first one.
         Err(error @ Error::AgentFileInvalid { .. }) => {
             let mut files = Vec::new();
             Planner::default().check(source, &mut |_| Ok(()), &mut files)?;
@@ -64,16 +64,16 @@ pub(super) fn plan_pinned(
     })
 }
 
-/// Tells whether there is a registered agent.
+/// Check for a registered agent.
 pub type KnownAgents<'a> = dyn FnMut(&str) -> Result<(), Unknown> + 'a;
 
-/// Reads and checks the agent file at `path` and those that it names by path, with the files of their
-/// folders that they name. `known` is asked for registered agents.
+/// Reads and checks the agent file at `path` and those that it refers to by path, with the files of
+/// their folders that they name. `known` is asked for registered agents.
 ///
 /// # Errors
 ///
-/// [`Error::AgentFileMissing`], [`Error::Io`]. What is wrong with the files is the inner error: the
-/// file itself first.
+/// [`Error::AgentFileMissing`], [`Error::Io`]. Problems of the files are the inner error: the file
+/// itself comes first.
 pub fn check(
     path: &Path,
     known: &mut KnownAgents<'_>,
@@ -90,9 +90,9 @@ struct Planner {
     open: Vec<PathBuf>,
     /// Agent files whose parcels are planned.
     done: BTreeMap<PathBuf, Digest>,
-    /// Each after those that it names.
+    /// Plans, each after those that it refers to.
     members: Vec<Plan>,
-    /// Agent files that were checked, where nothing is packed.
+    /// Agent files that were checked, if nothing is packed.
     seen: BTreeSet<PathBuf>,
 }
 
@@ -165,7 +165,7 @@ impl Planner {
         Ok(agent)
     }
 
-    /// The agent that another one names by path.
+    /// Finds the agent that another one refers to by path.
     fn find(&self, source: &Source, agent: &str) -> Result<(Source, PathBuf), Unknown> {
         let unknown = |message: String, hint: &str| Unknown {
             message,
@@ -207,7 +207,7 @@ impl Planner {
     }
 }
 
-/// A path without what it takes back, as long as it leads to the same place: links may lead elsewhere.
+/// Removes `..` parts from a path as long as the result is the same file, which links may prevent.
 fn shortened(path: &Path) -> PathBuf {
     let mut short = PathBuf::new();
     for part in path.components() {
@@ -223,7 +223,7 @@ fn shortened(path: &Path) -> PathBuf {
     if is_same && !short.as_os_str().is_empty() { short } else { path.to_owned() }
 }
 
-/// Once more if the folder changed meanwhile.
+/// Repeats packing if the folder changed meanwhile.
 fn repeated(mut pack: impl FnMut() -> Result<Plan, Error>) -> Result<Plan, Error> {
     let mut tries = 1;
     loop {
@@ -234,7 +234,7 @@ fn repeated(mut pack: impl FnMut() -> Result<Plan, Error>) -> Result<Plan, Error
     }
 }
 
-/// The definition and the digest of the bytes that it was read from.
+/// Returns the definition, and the digest of the bytes that it was read from.
 fn read(source: &Source, agents: &mut KnownAgents<'_>) -> Result<(Agent, Digest), Error> {
     let bytes = source.read()?;
     let shown = source.agent_file.display().to_string();
@@ -250,12 +250,12 @@ fn read(source: &Source, agents: &mut KnownAgents<'_>) -> Result<(Agent, Digest)
     Ok((agent, Digest::of(&bytes)))
 }
 
-/// What an agent file is, whatever path leads to it.
+/// Returns the canonical path of an agent file.
 fn identity(source: &Source) -> Result<PathBuf, Error> {
     fs::canonicalize(&source.agent_file).map_err(Error::io("look at", &source.agent_file))
 }
 
-/// The folder of an agent file, or the file itself if it has a name of its own.
+/// Returns the name of an agent file's folder, or of the file itself if it has an unusual name.
 fn shown(file: &Path) -> String {
     let is_usual = file.file_name().is_some_and(|name| name == agent_file::FILE_NAME);
     let part = if is_usual { file.parent() } else { Some(file) };

@@ -44,17 +44,17 @@ pub use sent::{SENT_LIST, plan_sent, sent_folder, sent_list};
 pub use source::{Source, locate};
 pub use stored::{open, remove, verify};
 
-/// The most files and links in one parcel.
+/// Number of files and links in one parcel.
 pub const MAX_FILES: usize = 10_000;
-/// Paths that are told of what is left out.
+/// Number of reported paths that are left out.
 pub const MAX_LEFT_OUT: usize = 1_000;
-/// The largest file in a parcel.
+/// Size limit of a file in a parcel.
 pub const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
-/// All files of a parcel together.
+/// Size limit of all files of a parcel together.
 pub const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
-/// The file that names what is left out, in the syntax of `.gitignore`.
+/// Name of the file that lists what is left out, in the syntax of `.gitignore`.
 pub const IGNORE_FILE_NAME: &str = ".errandignore";
-/// Left out whatever the ignore file says.
+/// Names that are always left out, whatever the ignore file says.
 pub const ALWAYS_IGNORED: [&str; 3] = [".git", ".errand", "__pycache__"];
 
 /// Folders that are left out unless `.errandignore` names them: made for one machine, and large.
@@ -71,37 +71,37 @@ pub const LEFT_OUT: [&str; 10] = [
     ".eggs",
 ];
 
-/// A parcel that is there.
+/// A built parcel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parcel {
-    /// What the parcel is called.
+    /// Digest of the parcel.
     pub digest: Digest,
     /// The definition, as it was when the parcel was built.
     pub agent: Agent,
-    /// The parcel's own folder; absolute if the root it was found in was.
+    /// Folder of the parcel; absolute if the given root was.
     pub path: PathBuf,
     /// Files and links, by the bytes of their paths.
     pub files: Vec<ParcelFile>,
 }
 
 impl Parcel {
-    /// The folder that holds the packaged files: what an agent sees as `$ERRAND_AGENT_DIR`.
+    /// Returns the folder of the packaged files, which an agent sees as `$ERRAND_AGENT_DIR`.
     pub fn files_path(&self) -> PathBuf {
         self.path.join(FILES)
     }
 }
 
-/// Where a parcel has its files.
+/// Folder of a parcel's files.
 pub const FILES: &str = "files";
-/// Where a parcel has its definition.
+/// File of a parcel's definition.
 pub const DEFINITION: &str = "definition.json";
-/// Where a parcel has its manifest.
+/// File of a parcel's manifest.
 pub const MANIFEST: &str = "manifest.json";
 
-/// How often a folder that changes meanwhile is packed anew before that is an error.
+/// Number of tries to pack a folder that changes meanwhile.
 const TRIES: usize = 3;
 
-/// A parcel that can be built: everything was read and checked, nothing was written.
+/// A plan of a parcel: everything was read and checked, nothing was written.
 #[derive(Debug)]
 pub struct Plan {
     source: Source,
@@ -109,58 +109,58 @@ pub struct Plan {
     members: Vec<Self>,
 }
 
-/// Reads and checks the agent at `path`: a folder with an `agent.yaml`, or the agent file itself. So
-/// are the agents that it names by path.
+/// Reads and checks the agent at `path`: a folder with an `agent.yaml`, or the agent file itself;
+/// also the agents that it refers to by path.
 ///
 /// # Errors
 ///
-/// [`Error`]: whatever is wrong with the source.
+/// [`Error`] for a fault of the source.
 pub fn plan(path: &Path) -> Result<Plan, Error> {
     members::plan(&locate(path)?)
 }
 
 impl Plan {
-    /// Where the agent comes from.
+    /// Returns the source of the agent.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// What the agent is.
+    /// Returns the definition of the agent.
     pub fn agent(&self) -> &Agent {
         &self.packed.agent
     }
 
-    /// What the parcel will be called.
+    /// Returns the digest of the parcel.
     pub fn digest(&self) -> &Digest {
         &self.packed.digest
     }
 
-    /// What will be packed: files and links, by the bytes of their paths.
+    /// Returns the files and links of the parcel, by the bytes of their paths.
     pub fn files(&self) -> &[ParcelFile] {
         &self.packed.manifest.files
     }
 
-    /// Files and folders that are left out, by the bytes of their paths; of a folder nothing else is
-    /// told. At most [`MAX_LEFT_OUT`].
+    /// Returns the files and folders that are left out, by the bytes of their paths; the content of
+    /// such a folder is not listed. At most [`MAX_LEFT_OUT`].
     pub fn left_out(&self) -> &[String] {
         &self.packed.left_out
     }
 
-    /// Agents that it names by path, and those that they name, each once: every one comes before
-    /// those that name it. They have no members of their own here.
+    /// Returns the agents that it refers to by path, and those that they refer to, each once: every
+    /// one comes before those that refer to it. They have no members of their own here.
     pub fn members(&self) -> &[Self] {
         &self.members
     }
 
-    /// Builds the parcel, or finds it: if it exists already, nothing is written. One whose manifest
-    /// or definition is damaged is replaced. Those of its members are built first.
+    /// Builds the parcel, or finds it: if it exists already, nothing is written. A damaged one is
+    /// replaced. Parcels of its members are built first.
     ///
-    /// Any number of processes may build the same parcel at once. What was built is on the disk
-    /// when this returns.
+    /// Any number of processes may build the same parcel at once. The parcel is durable when this
+    /// returns.
     ///
     /// # Errors
     ///
-    /// [`Error::SourceChanged`] if the source is no longer what was planned, [`Error::Io`].
+    /// [`Error::SourceChanged`] if the source has changed since it was planned, [`Error::Io`].
     pub fn publish(self, parcels_root: &Path) -> Result<Parcel, Error> {
         for member in self.members {
             member.publish(parcels_root)?;
@@ -169,10 +169,10 @@ impl Plan {
         let path = stored::path_of(parcels_root, &packed.digest);
         let found = open(parcels_root, &packed.digest);
         if let Err(Error::Damaged { .. }) = found {
-            // Nobody can use it as it is: it is made anew.
+            // A damaged parcel is of no use: it is built anew.
             remove(parcels_root, &packed.digest)?;
         }
-        // One that is there is renewed: nobody removes it before it is named.
+        // An existing parcel is renewed, so that it is not removed before it is named.
         if !(stored::is_published(&path)? && renew(parcels_root, &packed.digest)?) {
             publish::publish(&packed, parcels_root, &path)?;
         }
@@ -181,12 +181,12 @@ impl Plan {
     }
 }
 
-/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`Plan::publish`] in one, and
-/// again if the source changed in between.
+/// Builds the parcel of the agent at `path`, or finds it: [`plan`] and [`Plan::publish`], repeated
+/// if the source changed in between.
 ///
 /// # Errors
 ///
-/// [`Error`]. Whatever is wrong with the source is found before anything is written.
+/// [`Error`]. Faults of the source are found before anything is written.
 pub fn build(path: &Path, parcels_root: &Path) -> Result<Parcel, Error> {
     let mut tries = 1;
     loop {

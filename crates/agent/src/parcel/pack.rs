@@ -1,4 +1,4 @@
-//! From a folder to the digest of its parcel: everything is read, nothing is written.
+//! Computation of a parcel's digest from a folder: everything is read, nothing is written.
 
 use std::fs;
 use std::io::Read;
@@ -17,12 +17,12 @@ use super::rules::{Rules, Verdict};
 use super::source::Source;
 use super::survey::{Found, FoundKind, Survey, survey};
 
-/// Files that look like credentials, as many as are named.
+/// Number of files named in an error about credentials.
 const NAMED_CREDENTIALS: usize = 10;
-/// Read and written at once.
+/// Bytes that are read and written at once.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
 
-/// All that a parcel will be, but for the files' bytes.
+/// Everything of a parcel except the files' bytes.
 #[derive(Debug)]
 pub(super) struct Packed {
     pub(super) folder: PathBuf,
@@ -73,12 +73,13 @@ pub(super) fn pack(
     })
 }
 
-/// Refuses an agent whose own files are left out: it would only be noticed when it runs.
+/// Refuses an agent whose own files are left out, which would otherwise only be noticed when it
+/// runs.
 fn check_needed(source: &Source, agent: &Agent) -> Result<(), Error> {
     let folder = fs::canonicalize(&source.folder).map_err(Error::io("look at", &source.folder))?;
     let rules = Rules::of(&folder);
     let name = source.agent_file.file_name().map(Path::new);
-    // The program, and what an interpreter is given first.
+    // The program, and the first argument of an interpreter.
     let arguments = agent.command.iter().skip(1).filter(|word| !word.starts_with('-'));
     let words = agent.command.first().into_iter().chain(arguments.take(1));
     let needed = name.into_iter().chain(words.map(Path::new)).filter_map(|path| {
@@ -135,7 +136,7 @@ fn hash_found(
     Ok(ParcelFile { path: found.path, content })
 }
 
-/// Opens a file that was one a moment ago, and waits for nothing if it is none any more.
+/// Opens a path that was a file a moment ago, without blocking if it no longer is.
 pub(super) fn open_source(folder: &Path, path: &str) -> Result<fs::File, Error> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
     let full = folder.join(path);
@@ -149,8 +150,8 @@ pub(super) fn open_source(folder: &Path, path: &str) -> Result<fs::File, Error> 
     if metadata.is_file() { Ok(file) } else { Err(changed()) }
 }
 
-/// Reads `input` to its end, hands every chunk on and returns the digest; `None` if it is not
-/// exactly `size_bytes` long.
+/// Reads `input` to its end, and passes every chunk to `take`. Returns the digest; `None` if the
+/// length is not exactly `size_bytes`.
 pub(super) fn read_through(
     input: &mut impl Read,
     size_bytes: u64,
@@ -176,7 +177,7 @@ pub(super) fn read_through(
     Ok((length == size_bytes).then(|| Digest::from_hash(&hash.finalize().into())))
 }
 
-/// The definition must be that of the agent file that is packed.
+/// Checks that the definition is that of the agent file that is packed.
 fn check_agent_file(source: &Source, files: &[ParcelFile], read: &Digest) -> Result<(), Error> {
     let name = source.agent_file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let packed = files.iter().find(|file| file.path == name).map(|file| &file.content);
@@ -184,7 +185,7 @@ fn check_agent_file(source: &Source, files: &[ParcelFile], read: &Digest) -> Res
         Some(Content::File { digest, .. }) if digest != read => {
             Err(Error::SourceChanged { path: name.to_owned() })
         }
-        // Left out by the ignore file, or a link inside of the folder.
+        // It is left out by the ignore file, or a link inside of the folder.
         Some(Content::File { .. } | Content::Link { .. }) | None => Ok(()),
     }
 }

@@ -1,8 +1,8 @@
-//! Puts a parcel in its place, whole or not at all.
+//! Atomic creation of a parcel.
 //!
-//! It is built beside its place and renamed. Whoever loses a race uses what the winner made. What a
-//! builder that died left behind is cleared by the next one: builders hold a lock in shared mode,
-//! so that whoever gets it alone knows that nobody builds.
+//! It is built beside its final path and renamed. A process that loses a race uses the winner's
+//! parcel. The next builder removes what a dead one left behind: builders hold a lock in shared
+//! mode, so that a holder in exclusive mode knows that no parcel is being built.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
@@ -17,47 +17,47 @@ use super::manifest::{Content, ParcelFile};
 use super::pack::{CHUNK_BYTES, Packed, open_source, read_through};
 use super::{DEFINITION, FILES, MANIFEST};
 
-/// What is not finished yet begins so.
+/// Prefix of unfinished parcels.
 const UNFINISHED_PREFIX: &str = ".tmp-";
 const LOCK: &str = ".lock";
 
-/// Mode of folders: a parcel may hold what only its user should know.
+/// Mode of folders: a parcel may hold files that are private to its user.
 const FOLDER: u32 = 0o700;
-/// Mode of files; nothing in a parcel is changed.
+/// Mode of files, which are read-only.
 pub(super) const READABLE: u32 = 0o400;
 /// Mode of programs.
 pub(super) const EXECUTABLE: u32 = 0o500;
 
-/// Above this many files, one sync of the whole file system is cheaper than one per file.
+/// Number of files above which one sync of the whole file system is cheaper than one per file.
 const SYNC_EACH_LIMIT: usize = 16;
 
-/// Makes `packed` be at `path`, which lies directly in `parcels_root`.
+/// Creates `packed` at `path`, which lies directly in `parcels_root`.
 pub(super) fn publish(packed: &Packed, parcels_root: &Path, path: &Path) -> Result<(), Error> {
     make_folder(parcels_root).map_err(Error::io("create", parcels_root))?;
     let _lock = lock(parcels_root)?;
     let unfinished = parcels_root.join(unfinished_name().map_err(Error::io("name", path))?);
     let built = fill(packed, &unfinished).and_then(|()| put_in_place(&unfinished, path));
     if built.is_err() {
-        // The first error is the one to tell; what stays behind is cleared by the next builder.
+        // The first error is the one to report; the next builder removes what stays behind.
         let _ignored = fs::remove_dir_all(&unfinished);
     }
     built?;
     sync_folder(parcels_root)
 }
 
-/// Makes a folder and those above that are missing, for their owner alone.
+/// Creates a folder and missing ones above it, for their owner alone.
 pub(super) fn make_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(FOLDER).recursive(true).create(path)
 }
 
-/// A name that nobody else uses, and that is cleared if it is left behind.
+/// Returns a unique name, which is cleaned up if it is left behind.
 pub(super) fn unfinished_name() -> io::Result<String> {
     let mut random = [0; 12];
     getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
     Ok(format!("{UNFINISHED_PREFIX}{}", hex(&random)))
 }
 
-/// The lock in shared mode, until it is dropped.
+/// Takes the lock in shared mode, which is held until the file is dropped.
 pub(super) fn lock(parcels_root: &Path) -> Result<File, Error> {
     let path = parcels_root.join(LOCK);
     let file = open_lock(&path)?;
@@ -69,7 +69,8 @@ pub(super) fn lock(parcels_root: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// The lock alone, until it is dropped; `None`: somebody builds or renews a parcel.
+/// Takes the lock in exclusive mode, which is held until the file is dropped; `None` if a parcel is
+/// being built or renewed.
 pub(super) fn lock_alone(parcels_root: &Path) -> Result<Option<File>, Error> {
     let path = parcels_root.join(LOCK);
     let file = open_lock(&path)?;
@@ -86,7 +87,7 @@ fn open_lock(path: &Path) -> Result<File, Error> {
     options.open(path).map_err(Error::io("open", path))
 }
 
-/// Removes what builders that died left behind; nobody else builds meanwhile.
+/// Removes unfinished parcels of dead builders; no other parcel may be built meanwhile.
 pub(super) fn clear_unfinished(parcels_root: &Path) {
     let Ok(entries) = fs::read_dir(parcels_root) else { return };
     for entry in entries.flatten() {
@@ -149,7 +150,7 @@ fn copy(
     }
 }
 
-/// Sets what a umask may have taken away.
+/// Sets permissions that a umask may have removed.
 fn finish(file: &File, path: &Path, mode: u32, sync: bool) -> Result<(), Error> {
     file.set_permissions(Permissions::from_mode(mode)).map_err(Error::io("protect", path))?;
     if sync { file.sync_all().map_err(Error::io("sync", path)) } else { Ok(()) }
@@ -162,7 +163,7 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
     finish(&file, path, READABLE, true)
 }
 
-/// Syncs the folders: their files are on the disk already.
+/// Syncs the folders, whose files are synced already.
 pub(super) fn sync_tree(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
@@ -187,7 +188,7 @@ pub(super) fn put_in_place(unfinished: &Path, path: &Path) -> Result<(), Error> 
                 io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty
             ) =>
         {
-            // Somebody else built the same parcel: of one digest there is only one content.
+            // Another process built the same parcel: a digest has only one content.
             fs::remove_dir_all(unfinished).map_err(Error::io("remove", unfinished))
         }
         Err(error) => Err(Error::io("create", path)(error)),

@@ -1,4 +1,4 @@
-//! Files of an agent's folder that its agent file names.
+//! Files of an agent's folder to which its agent file refers.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,11 +6,12 @@ use std::path::{Component, Path};
 
 use errand_api::agent_file::{PART_LIMIT_BYTES, ProblemKind, Reference, Unknown};
 
-/// Looks for a file that an agent file names in the agent's folder. Agents are not looked for.
+/// Checks a file in the agent's folder to which an agent file refers. References to agents are not
+/// checked.
 ///
 /// # Errors
 ///
-/// [`Unknown`]: the file is not there, or is of no use.
+/// [`Unknown`] if the file is missing or unusable.
 pub(super) fn look(folder: &Path, reference: &Reference) -> Result<(), Unknown> {
     match reference {
         Reference::Agent(_) => Ok(()),
@@ -29,7 +30,7 @@ pub(super) fn look(folder: &Path, reference: &Reference) -> Result<(), Unknown> 
     }
 }
 
-/// A file whose text goes into the brief.
+/// Checks a file whose text is part of the brief.
 fn part(folder: &Path, reference: &Reference, what: &str) -> Result<(), Unknown> {
     let places = reference.places();
     let mut too_long = None;
@@ -50,8 +51,8 @@ fn part(folder: &Path, reference: &Reference, what: &str) -> Result<(), Unknown>
     Err(unknown(format!("{what} is not in the agent's folder"), hint))
 }
 
-/// The program of a command, where it is named by a relative path. One that is only a word may be on
-/// the search path of the machine that runs it.
+/// Checks the program of a command with a relative path. A plain word may be on the search path of
+/// the machine that runs it.
 fn executable(folder: &Path, program: &str) -> Result<(), Unknown> {
     if !is_file(folder, program) {
         if !program.contains('/') {
@@ -73,7 +74,7 @@ fn executable(folder: &Path, program: &str) -> Result<(), Unknown> {
     }
 }
 
-/// Whether a word names a file below the folder.
+/// Returns true if a word names a file below the folder.
 fn is_file(folder: &Path, word: &str) -> bool {
     let is_inside = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     !word.starts_with('-')

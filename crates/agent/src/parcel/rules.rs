@@ -1,8 +1,9 @@
 //! Rules that leave files of an agent's folder out of its parcel.
 //!
-//! `.errandignore` files in the folder decide first, then `.gitignore` files in it and above it up
-//! to the top of the repository, then errand's own list. Of one kind the closest file counts, and in
-//! a file its last line that fits. A folder that is left out is not looked into.
+//! `.errandignore` files in the folder take precedence, then `.gitignore` files in it and above it
+//! up to the top of the repository, then errand's own list. Of files of one name the closest takes
+//! precedence, and in a file its last matching line. The content of a folder that is left out is
+//! not read.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,44 +18,44 @@ use super::error::Error;
 use super::{ALWAYS_IGNORED, IGNORE_FILE_NAME, LEFT_OUT};
 use crate::regular::read_regular;
 
-/// The file of git's that names what is not kept.
+/// Name of git's ignore file.
 const GITIGNORE: &str = ".gitignore";
-/// A longer ignore file is not one that somebody wrote.
+/// Size limit of an ignore file.
 const LIMIT_BYTES: u64 = 1024 * 1024;
-/// The file that marks a virtual environment of Python, whatever the folder's name is.
+/// File that marks a virtual environment of Python, whatever the folder's name is.
 const VENV_MARK: &str = "pyvenv.cfg";
-/// What marks the folder of a registry, in which nothing is meant for git.
+/// Files that mark the folder of a registry, in which nothing is meant for git.
 const REGISTRY_MARKS: [&str; 2] = ["registry.db", "in-a-database"];
 
-/// Why a path is in a parcel, or is not.
+/// Result of the rules for a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// No rule is about it.
+    /// No rule matches it.
     Packed,
     /// `.errandignore` names it with a `!`.
     Named,
     /// An ignore file names it.
     Ignored {
-        /// The file that does.
+        /// The ignore file.
         by: PathBuf,
     },
-    /// It is on errand's own list.
+    /// Errand's own list names it.
     LeftOut,
 }
 
-/// The rules of one folder; ignore files are read when they are first needed.
+/// Rules of one folder; ignore files are read when they are first needed.
 #[derive(Debug)]
 pub(super) struct Rules {
     folder: PathBuf,
-    /// The top of the repository around the folder, or the folder itself.
+    /// Top of the repository around the folder, or the folder itself.
     top: PathBuf,
     read: Mutex<HashMap<PathBuf, Arc<Gitignore>>>,
-    /// The first ignore file that cannot be read.
+    /// Error of the first ignore file that cannot be read.
     error: Mutex<Option<Error>>,
 }
 
 impl Rules {
-    /// The rules of an agent's folder; its path has no links.
+    /// Creates the rules of an agent's folder, whose path has no links.
     pub(super) fn of(folder: &Path) -> Self {
         let (read, error) = (Mutex::default(), Mutex::default());
         Self { folder: folder.to_owned(), top: repository_top(folder), read, error }
@@ -68,7 +69,7 @@ impl Rules {
         }
     }
 
-    /// What becomes of a path in the folder whose own folder is packed.
+    /// Returns the verdict on a path whose own folder is packed.
     pub(super) fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
         let name = path.file_name().unwrap_or_default();
         if ALWAYS_IGNORED.iter().any(|ignored| name == *ignored) {
@@ -91,7 +92,7 @@ impl Rules {
         Verdict::Packed
     }
 
-    /// What becomes of a path, also where a folder that it lies in is left out.
+    /// Returns the verdict on a path, considering the folders that it lies in.
     pub(super) fn verdict_of_all(&self, relative: &Path) -> Verdict {
         let mut path = self.folder.clone();
         let mut verdict = Verdict::Packed;
@@ -108,8 +109,8 @@ impl Rules {
         verdict
     }
 
-    /// What files called `name`, in the path's folder and above up to `top`, say of the path:
-    /// `Ok` that it is meant, `Err` which of them leaves it out.
+    /// Asks the files called `name`, in the path's folder and above up to `top`: `Ok` if the path
+    /// is named with a `!`, `Err` with the file that leaves it out.
     fn asked(
         &self,
         path: &Path,
@@ -167,13 +168,13 @@ fn read(folder: &Path, file: &Path) -> Result<Gitignore, Error> {
     rules.build().map_err(|error| invalid(0, &error))
 }
 
-/// There is no such file, or something else has its name.
+/// Returns true if there is no such file, or something else has its name.
 fn is_none(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput)
 }
 
-/// The top of the git repository around a folder; the folder itself where there is none. A workspace
-/// in a registry is in no repository.
+/// Returns the top of the git repository around a folder; the folder itself if there is none. A
+/// workspace in a registry belongs to no repository.
 fn repository_top(folder: &Path) -> PathBuf {
     let is_registry = |folder: &Path| {
         folder.file_name().is_some_and(|name| name == ".errand")

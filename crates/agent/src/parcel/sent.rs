@@ -1,7 +1,7 @@
-//! An agent and those that it names by path, on their way to a server: one folder with all of them.
+//! An agent sent to a server, with those that it refers to by path, in one folder.
 //!
-//! The agents that it names lie below a folder of that folder which no parcel takes in, with a list of
-//! who names whom. What it says is not believed: each of them is packed anew there.
+//! The other agents lie below a subfolder that is never packed, with a list of references. The list
+//! is not trusted: each of them is packed anew on the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,38 +15,38 @@ use super::error::Error;
 use super::source::locate;
 use super::{Plan, members};
 
-/// The list of the agents that came along, relative to the folder.
+/// List of the agents that are sent along, relative to the folder.
 pub const SENT_LIST: &str = ".errand/members.json";
 
-/// The longest list that is read: a thousand agents with long paths.
+/// Size limit of the list: enough for a thousand agents with long paths.
 const LIST_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
     schema: u32,
-    /// What the agent itself names.
+    /// References of the agent itself.
     agents: BTreeMap<String, Digest>,
-    /// Those that came along, each after those that it names.
+    /// Agents sent along, each after those that it refers to.
     members: Vec<Member>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Member {
-    /// The name of its agent file.
+    /// Name of its agent file.
     file: String,
     agents: BTreeMap<String, Digest>,
 }
 
 const SCHEMA: u32 = 1;
 
-/// The folder of the member `index` of [`Plan::members`], relative to the folder.
+/// Returns the folder of the member `index` of [`Plan::members`], relative to the folder.
 pub fn sent_folder(index: usize) -> String {
     format!(".errand/members/{index}")
 }
 
-/// What [`SENT_LIST`] has to hold for a plan; `None` if it names no agent by path.
+/// Returns the content of [`SENT_LIST`] for a plan; `None` if it refers to no agent by path.
 ///
 /// # Errors
 ///
@@ -71,11 +71,11 @@ fn pinned(agent: &Agent) -> BTreeMap<String, Digest> {
     agent.named_agents().filter_map(pinned).collect()
 }
 
-/// Reads and checks the agent in a folder that was sent, with those that came along.
+/// Reads and checks the agent in a received folder, with those that were sent along.
 ///
 /// # Errors
 ///
-/// [`Error`]: whatever is wrong with it; an agent that did not come along is.
+/// [`Error`] for any fault; a missing agent is one.
 pub fn plan_sent(folder: &Path) -> Result<Plan, Error> {
     let source = locate(folder)?;
     let path = folder.join(SENT_LIST);
@@ -83,7 +83,7 @@ pub fn plan_sent(folder: &Path) -> Result<Plan, Error> {
     let (mut known, mut plans) = (BTreeSet::new(), Vec::new());
     for (index, member) in list.members.iter().enumerate() {
         let folder = folder.join(sent_folder(index));
-        // A name, not a path: nothing outside is looked at.
+        // A name, not a path: nothing outside of the folder is read.
         let file = Path::new(&member.file).file_name().unwrap_or_default();
         let located = locate(&folder.join(file))?;
         let plan = members::plan_pinned(&located, &among(&member.agents, &known))?;
@@ -95,7 +95,7 @@ pub fn plan_sent(folder: &Path) -> Result<Plan, Error> {
     Ok(plan)
 }
 
-/// Only those that came along: nobody names a parcel that they do not have.
+/// Keeps only agents that were sent along: a client cannot refer to a parcel that it does not have.
 fn among(agents: &BTreeMap<String, Digest>, known: &BTreeSet<Digest>) -> BTreeMap<String, Digest> {
     let is_known = |(_, digest): &(&String, &Digest)| known.contains(*digest);
     agents.iter().filter(is_known).map(|(agent, digest)| (agent.clone(), digest.clone())).collect()

@@ -1,4 +1,4 @@
-//! Where an agent comes from.
+//! Source of an agent: its folder and its agent file.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -11,9 +11,9 @@ use super::error::Error;
 /// An agent's folder and its file in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The folder that is packed.
+    /// Folder to be packed.
     pub folder: PathBuf,
-    /// The agent file, directly in the folder.
+    /// Agent file, directly in the folder.
     pub agent_file: PathBuf,
 }
 
@@ -21,7 +21,7 @@ pub struct Source {
 ///
 /// # Errors
 ///
-/// [`Error::AgentFileMissing`], or [`Error::Io`] if it cannot be told.
+/// [`Error::AgentFileMissing`], or [`Error::Io`] if the path cannot be checked.
 pub fn locate(path: &Path) -> Result<Source, Error> {
     let missing = |path: &Path| Error::AgentFileMissing { path: path.to_owned() };
     let metadata = match fs::metadata(path) {
@@ -40,7 +40,7 @@ pub fn locate(path: &Path) -> Result<Source, Error> {
             Err(error) => Err(Error::io("look at", &agent_file)(error)),
         };
     }
-    // A pipe or a device could be read for ever.
+    // A pipe or a device could be read forever.
     if !metadata.is_file() {
         return Err(missing(path));
     }
@@ -57,7 +57,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 impl Source {
-    /// The bytes of the agent file, at most one more than an agent file may have: enough for
+    /// Reads the agent file, at most one byte more than an agent file may have: enough for
     /// [`parse_bytes`](errand_api::agent_file::parse_bytes) to refuse it.
     ///
     /// # Errors

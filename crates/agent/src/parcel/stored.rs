@@ -1,4 +1,4 @@
-//! Parcels that were built before.
+//! Access to built parcels.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,19 +15,20 @@ use super::pack::{CHUNK_BYTES, open_source, read_through};
 use super::publish::unfinished_name;
 use super::{ALWAYS_IGNORED, DEFINITION, MANIFEST, Parcel};
 
-/// No manifest or definition that errand wrote is longer: a path has 4,096 bytes at most.
+/// Size limit of manifests and definitions: errand writes no longer ones, since a path has at most
+/// 4,096 bytes.
 const MAX_JSON_BYTES: u64 = 64 * 1024 * 1024;
 
 pub(super) fn path_of(parcels_root: &Path, digest: &Digest) -> PathBuf {
     parcels_root.join(digest.hex())
 }
 
-/// Whether a parcel is in its place. Parcels arrive there whole, by a rename.
+/// Returns true if a parcel exists. A rename creates it as a whole.
 pub(super) fn is_published(path: &Path) -> Result<bool, Error> {
     path.join(MANIFEST).try_exists().map_err(Error::io("look at", path))
 }
 
-/// Opens the parcel of that digest: manifest and definition are checked, files are not.
+/// Opens a parcel: manifest and definition are checked, files are not.
 ///
 /// # Errors
 ///
@@ -69,12 +70,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// Opens the parcel of that digest and checks every file of it.
+/// Opens a parcel and checks all its files.
 ///
 /// # Errors
 ///
-/// Those of [`open`]; [`Error::Damaged`] names the first file that is missing, changed, or not of
-/// the parcel.
+/// Those of [`open`]; [`Error::Damaged`] names the first file that is missing, changed, or
+/// superfluous.
 pub fn verify(parcels_root: &Path, digest: &Digest) -> Result<Parcel, Error> {
     let parcel = open(parcels_root, digest)?;
     let folder = parcel.files_path();
@@ -100,7 +101,8 @@ pub fn verify(parcels_root: &Path, digest: &Digest) -> Result<Parcel, Error> {
     Ok(parcel)
 }
 
-/// Paths of all files and links; what interpreters leave beside their sources is not looked at.
+/// Lists the paths of all files and links, except files that interpreters create beside their
+/// sources.
 fn list(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let entry = entry.map_err(Error::io("read", folder))?;
@@ -139,15 +141,15 @@ fn is_unchanged(folder: &Path, file: &ParcelFile, chunk: &mut [u8]) -> Result<bo
     }
 }
 
-/// Removes the parcel of that digest; that there is none is no error.
+/// Removes a parcel, if it exists.
 ///
 /// # Errors
 ///
-/// [`Error::Io`]; the parcel is then still there, or no longer found though not all of it is gone.
+/// [`Error::Io`]; the parcel is then unchanged, or no longer found though parts of it remain.
 pub fn remove(parcels_root: &Path, digest: &Digest) -> Result<(), Error> {
     let path = path_of(parcels_root, digest);
     let doomed = parcels_root.join(unfinished_name().map_err(Error::io("remove", &path))?);
-    // Away at once and as a whole; if the rest fails, the next builder clears it.
+    // The rename removes it as a whole; if the rest fails, the next builder cleans up.
     let removed = fs::rename(&path, &doomed).and_then(|()| fs::remove_dir_all(&doomed));
     match removed {
         Ok(()) => Ok(()),

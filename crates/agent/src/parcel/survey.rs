@@ -1,4 +1,4 @@
-//! What is in a folder, before anything is read: names, kinds, sizes.
+//! Survey of a folder before its files are read: names, kinds, sizes.
 
 use std::fs::{self, FileType};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -14,19 +14,19 @@ use super::{MAX_FILE_BYTES, MAX_FILES, MAX_LEFT_OUT, MAX_TOTAL_BYTES};
 /// A file or link that will be packed.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    /// Relative, with `/` between its parts.
+    /// Relative path, with `/` between its parts.
     pub(super) path: String,
     pub(super) kind: FoundKind,
-    /// Whether `.errandignore` says that it is meant.
+    /// True if `.errandignore` names it with a `!`.
     pub(super) is_named: bool,
 }
 
 /// A folder as it will be packed.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// In no particular order.
+    /// Files and links, in no particular order.
     pub(super) found: Vec<Found>,
-    /// By the bytes of their paths, folders with a `/` at the end.
+    /// Paths that are left out, by their bytes, folders with a `/` at the end.
     pub(super) left_out: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub(super) enum FoundKind {
     Link { target: String },
 }
 
-/// Everything below `folder` that is packed, within the bounds.
+/// Lists everything below `folder` that is packed, within the limits.
 pub(super) fn survey(folder: &Path) -> Result<Survey, Error> {
     let canonical = fs::canonicalize(folder).map_err(Error::io("look at", folder))?;
     let rules = Arc::new(Rules::of(&canonical));
@@ -69,7 +69,7 @@ pub(super) fn survey(folder: &Path) -> Result<Survey, Error> {
     Ok(Survey { found, left_out })
 }
 
-/// Walks through what is not left out, and notes what is.
+/// Walks through the paths that are not left out, and records those that are.
 fn walk(folder: &Path, rules: Arc<Rules>, left_out: Arc<Mutex<Vec<String>>>) -> ignore::Walk {
     let top = folder.to_owned();
     WalkBuilder::new(folder)
@@ -150,8 +150,8 @@ fn name_of(kind: FileType) -> &'static str {
     }
 }
 
-/// Where the link points, if that is inside of the folder: by its text, and, where it points to
-/// something, also by what the system makes of it.
+/// Returns the target of a link if that is inside of the folder: by its text, and, for an existing
+/// target, also by its resolved path.
 fn link_target(folder: &Path, path: &str, full: &Path) -> Result<String, Error> {
     let target = fs::read_link(full).map_err(Error::io("read the link", full))?;
     let Some(text) = target.to_str().map(str::to_owned) else {
@@ -159,7 +159,8 @@ fn link_target(folder: &Path, path: &str, full: &Path) -> Result<String, Error> 
     };
     let leads_inside = match fs::canonicalize(full) {
         Ok(end) => end.starts_with(folder),
-        // It points to nothing, or in a circle: harmless as long as its text stays inside.
+        // The target does not exist, or the link is circular: harmless as long as its text stays
+        // inside.
         Err(_) => true,
     };
     if leads_inside && stays_inside(Path::new(path), &target) {
@@ -169,7 +170,7 @@ fn link_target(folder: &Path, path: &str, full: &Path) -> Result<String, Error> 
     }
 }
 
-/// Whether `target`, read from the folder of `link`, never climbs above where `link` starts.
+/// Returns true if `target`, read from the folder of `link`, never climbs above the root of `link`.
 pub(super) fn stays_inside(link: &Path, target: &Path) -> bool {
     let mut at = link.parent().map(PathBuf::from).unwrap_or_default();
     for part in target.components() {

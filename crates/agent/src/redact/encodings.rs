@@ -1,15 +1,15 @@
-//! The forms in which a secret turns up in output.
+//! Encodings in which a secret may occur in output.
 
 use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// Encodings shorter than this are no patterns: they would mask innocent text.
+/// Shortest encoding that is searched for: shorter ones would match innocent text.
 const MIN_DERIVED_BYTES: usize = 8;
-/// A line of a secret that has several is masked on its own from this length on.
+/// Shortest line of a multi-line secret that is masked separately.
 const MIN_LINE_BYTES: usize = 12;
-/// From secrets longer than this only the common encodings are derived: memory is bounded.
+/// Length beyond which only the common encodings of a secret are derived: memory is bounded.
 const MANY_FORMS_BYTES: usize = 16 * 1_024;
 
 /// Forms of a secret.
@@ -17,7 +17,7 @@ const MANY_FORMS_BYTES: usize = 16 * 1_024;
 pub(super) struct Forms {
     /// The value and its encodings, without duplicates.
     pub(super) whole: Vec<Vec<u8>>,
-    /// Those in which nothing of the value can be read: a piece of one is masked too.
+    /// Forms that do not show the value as text: pieces of them are masked too.
     pub(super) encoded: Vec<Vec<u8>>,
 }
 
@@ -54,8 +54,8 @@ pub(super) fn forms(value: &[u8]) -> Forms {
     Forms { whole: forms, encoded }
 }
 
-/// The characters that depend on the secret alone, for each of its three positions in a group of
-/// three bytes, in both alphabets.
+/// Adds the base64 characters that depend on the secret alone, for each of its three positions in a
+/// group of three bytes, in both alphabets.
 fn base64(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     for before in 0..3_usize {
         let mut shifted = vec![0; before];
@@ -70,8 +70,8 @@ fn base64(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// As a JSON string shows it: with the least escapes, with escaped slashes, in pure ASCII, safe for
-/// HTML, with every escape as a number, and a JSON string in a JSON string.
+/// Adds the forms in a JSON string: with the fewest escapes, with escaped slashes, in ASCII, safe
+/// for HTML, with every escape as a number, and a JSON string inside a JSON string.
 fn json(text: &str, forms: &mut Vec<Vec<u8>>) {
     let quoted = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap_or_default();
@@ -104,7 +104,7 @@ fn json(text: &str, forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Writes the characters that `is_escaped` names as `\\uXXXX`.
+/// Escapes the characters that `is_escaped` selects as `\\uXXXX`.
 fn numbered(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -118,7 +118,7 @@ fn numbered(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Writes the digits of every `\\uXXXX` in upper case.
+/// Converts the digits of every `\\uXXXX` to upper case.
 fn upper_digits(text: &str) -> String {
     let mut parts = text.split("\\u");
     let mut out = parts.next().unwrap_or_default().to_owned();
@@ -131,8 +131,8 @@ fn upper_digits(text: &str) -> String {
     out
 }
 
-/// As programming languages show bytes in their messages: `\\x1b` for what cannot be printed, with
-/// and without escaped quotes, all that is not ASCII as bytes or as it is.
+/// Adds the forms of byte literals in programming languages: `\\x1b` for unprintable bytes, with
+/// and without escaped quotes, with bytes beyond ASCII escaped or not.
 fn literals(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     for quote in [None, Some(b'\''), Some(b'"')] {
         for keeps_text in [false, true] {
@@ -156,10 +156,11 @@ fn literals(value: &[u8], forms: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// As a URL shows it: all but the unreserved characters encoded, or only what
-/// `encodeURIComponent` encodes, or only what a path needs; digits in both cases; as a form.
+/// Adds the forms in a URL: all but the unreserved characters encoded, or only those that
+/// `encodeURIComponent` encodes, or only those that a path needs; digits in both cases; and the
+/// form encoding.
 fn percent(value: &[u8], in_all_ways: bool, forms: &mut Vec<Vec<u8>>) {
-    /// Beside letters and digits. Python keeps the slash.
+    /// Characters kept besides letters and digits. Python keeps the slash.
     const KEPT: [&str; 5] = ["-._~", "-._~!'()*", "-._~/", "-._*", "-._~!'()*/:@$&+,;="];
     const DIGITS: [&[u8; 16]; 2] = [b"0123456789ABCDEF", b"0123456789abcdef"];
 

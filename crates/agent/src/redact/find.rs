@@ -1,4 +1,4 @@
-//! Finding and masking patterns in bytes.
+//! Search for patterns in bytes, and their masking.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use super::encodings::Forms;
 use super::fragments::{Fragments, Piece, context};
 
-/// Patterns one vectorised searcher takes without losing speed.
+/// Number of patterns that one vectorised searcher takes without losing speed.
 const PATTERNS_PER_SEARCHER: usize = 32;
-/// A shorter part of a secret at the edge of a text is not masked: it would be found at the edges of
-/// innocent ones.
+/// Shortest part of a secret at the edge of a text that is masked: shorter ones would match at the
+/// edges of innocent texts.
 const TORN_BYTES: usize = 8;
 
 /// All forms of all secrets.
@@ -19,7 +19,7 @@ const TORN_BYTES: usize = 8;
 pub(super) struct Patterns {
     /// Masks, by secret.
     masks: Vec<String>,
-    /// Each with the index of its mask.
+    /// Patterns, each with the index of its mask.
     patterns: Vec<(Vec<u8>, usize)>,
     /// Indices of the patterns by their first byte, longest first; 256 of them once built.
     by_first_byte: Vec<Vec<usize>>,
@@ -29,9 +29,9 @@ pub(super) struct Patterns {
 }
 
 enum Searcher {
-    /// With vector instructions.
+    /// A searcher with vector instructions.
     Packed(packed::Searcher),
-    /// Where there are none.
+    /// A searcher for machines without them.
     Automaton(AhoCorasick),
 }
 
@@ -56,7 +56,7 @@ impl Patterns {
         }
     }
 
-    /// Returns whether there is anything to mask.
+    /// Returns true if there is anything to mask.
     pub(super) fn has_any(&self, text: &[u8]) -> bool {
         self.find(text, 0).is_some() || self.fragments.find(text, 0).is_some()
     }
@@ -78,11 +78,11 @@ impl Patterns {
             .collect();
     }
 
-    /// Where the first secret at or after `from` starts.
+    /// Returns the start of the first secret at or after `from`.
     fn find(&self, text: &[u8], from: usize) -> Option<usize> {
         let mut first = None;
         for searcher in &self.searchers {
-            // What starts behind the first one found so far is of no interest.
+            // A match after the first one found so far does not matter.
             let end = first.map_or(text.len(), |start: usize| {
                 start.saturating_add(self.longest).min(text.len())
             });
@@ -102,7 +102,7 @@ impl Patterns {
         first
     }
 
-    /// The longest pattern that stands at `at`: its length and its mask.
+    /// Returns length and mask of the longest pattern at `at`.
     fn longest_at(&self, text: &[u8], at: usize) -> Option<(usize, usize)> {
         let rest = text.get(at..)?;
         let candidates = self.by_first_byte.get(usize::from(*rest.first()?))?;
@@ -113,13 +113,13 @@ impl Patterns {
         Some((form.len(), *mask))
     }
 
-    /// The first position from which on `text` could go on to a (longer) secret; its length if
-    /// there is none.
+    /// Returns the first position from which on `text` could continue to a (longer) secret; its
+    /// length if there is none.
     pub(super) fn undecided_from(&self, text: &[u8]) -> usize {
         self.begun_from(text).min(self.fragments.undecided_from(text))
     }
 
-    /// The first position from which on `text` is the beginning of a (longer) pattern.
+    /// Returns the first position from which on `text` is the beginning of a (longer) pattern.
     fn begun_from(&self, text: &[u8]) -> usize {
         let window = text.len().saturating_sub(self.longest.saturating_sub(1));
         (window..text.len())
@@ -136,8 +136,8 @@ impl Patterns {
             .unwrap_or(text.len())
     }
 
-    /// Appends `text[before.length..end]` with secrets masked to `out`, and returns what that leaves
-    /// before what comes next.
+    /// Appends `text[before.length..end]` with secrets masked to `out`. Returns the state for the
+    /// text that follows.
     ///
     /// No secret that starts before `end` may be undecided.
     pub(super) fn mask(
@@ -150,8 +150,9 @@ impl Patterns {
         self.write(text, (before, end), &self.pieces(text, end), out)
     }
 
-    /// Where what must be kept of `text` begins once `end` bytes of it are decided, `written` being
-    /// what [`Patterns::mask`] said: of what was written only what a piece may begin with.
+    /// Returns the start of the part of `text` that must be kept once `end` bytes of it are
+    /// decided: of the written part only the bytes that may begin a piece. `written` is the result
+    /// of [`Patterns::mask`].
     pub(super) fn keep_from(&self, text: &[u8], end: usize, written: Written) -> usize {
         if written.is_masked || self.fragments.is_empty() {
             end
@@ -160,7 +161,7 @@ impl Patterns {
         }
     }
 
-    /// As [`Patterns::mask`] for a whole text, with what [`Patterns::torn`] found.
+    /// As [`Patterns::mask`] for a whole text, with the result of [`Patterns::torn`].
     pub(super) fn mask_torn(
         &self,
         text: &[u8],
@@ -173,7 +174,7 @@ impl Patterns {
         self.write(text, (Written::default(), text.len()), &pieces, out);
     }
 
-    /// The end of a secret with which `text` begins, and the beginning of one with which it ends.
+    /// Returns the end of a secret at the beginning of `text`, and the beginning of one at its end.
     pub(super) fn torn(&self, text: &[u8]) -> (Option<Piece>, Option<Piece>) {
         let most = text.len().min(self.longest);
         let begin = (TORN_BYTES..=most).rev().find_map(|length| {
@@ -195,7 +196,7 @@ impl Patterns {
         (begin, end)
     }
 
-    /// All that is to be masked of what begins before `end`, in order; it may overlap.
+    /// Returns all pieces to be masked that begin before `end`, in order; they may overlap.
     fn pieces(&self, text: &[u8], end: usize) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut from = 0;
@@ -223,7 +224,7 @@ impl Patterns {
     ) -> Written {
         let Written { mut length, mut is_masked } = before;
         for piece in pieces.iter().filter(|piece| piece.end > before.length) {
-            // A secret that starts within a mask only makes that mask stand for more.
+            // A secret that starts inside a mask only extends what that mask stands for.
             if piece.start >= length || !is_masked {
                 out.extend_from_slice(text.get(length..piece.start).unwrap_or_default());
                 out.extend_from_slice(self.masks[piece.mask].as_bytes());
@@ -240,23 +241,23 @@ impl Patterns {
     }
 }
 
-/// How much of a text was written, in clear or masked.
+/// Part of a text that was written, in clear or masked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
     /// Bytes of the text.
     pub(super) length: usize,
-    /// Whether its last bytes are within a mask.
+    /// True if the last bytes are inside a mask.
     pub(super) is_masked: bool,
 }
 
 impl Written {
-    /// The same, of the text without its first `from` bytes.
+    /// Returns the state for the text without its first `from` bytes.
     pub(super) const fn from(self, from: usize) -> Self {
         Self { length: self.length.saturating_sub(from), is_masked: self.is_masked }
     }
 }
 
-/// By where they begin, the longest first.
+/// Sorts by beginning, the longest first.
 fn sort(pieces: &mut [Piece]) {
     pieces.sort_by_key(|piece| (piece.start, std::cmp::Reverse(piece.end)));
 }

@@ -1,20 +1,20 @@
 //! Pieces of encoded secrets.
 //!
-//! Encodings are broken into lines, and texts are cut: what is left is a piece of an encoded secret
-//! that can still be decoded. Pieces of secrets in clear are not looked for: the first half of a URL
-//! is in every second log.
+//! Encoded text is broken into lines, and texts are cut: the rest is a piece of an encoded secret
+//! that can still be decoded. Pieces of secrets in clear are not searched for: the first half of a
+//! URL occurs in many logs.
 
 /// Bytes that are looked up at once.
 const GRAM_BYTES: usize = 8;
-/// Shorter pieces are not masked: they would be found in other encoded text.
+/// Shortest piece that is masked: shorter ones occur in other encoded text.
 const LEAST_BYTES: usize = 12;
-/// From so many bytes at the end of a part on, the rest of a piece is waited for.
+/// Bytes at the end of a part from which on the rest of a piece is awaited.
 const HELD_BYTES: usize = 4;
-/// Of longer forms every eighth gram is kept: memory is bounded, and each piece of
-/// [`LEAST_BYTES`] and seven more has one of them.
+/// Length of a form beyond which only every eighth gram is kept: memory is bounded, and each piece
+/// of [`LEAST_BYTES`] and seven more has one of them.
 const DENSE_BYTES: usize = 8 * 1_024;
 const SPARSE_STEP: usize = 8;
-/// Bits of a filter: most text is told from a secret without a look into the table.
+/// Bits of a filter: most text is ruled out without a lookup in the table.
 const FILTER_BITS: usize = 1 << 16;
 
 /// A piece of an encoded secret in a text.
@@ -22,18 +22,18 @@ const FILTER_BITS: usize = 1 << 16;
 pub(super) struct Piece {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// The index of the secret's mask.
+    /// Index of the secret's mask.
     pub(super) mask: usize,
 }
 
-/// Encoded forms of secrets, and where each of their grams stands.
+/// Encoded forms of secrets, with the places of their grams.
 #[derive(Default)]
 pub(super) struct Fragments {
     forms: Vec<(Vec<u8>, usize)>,
-    /// Gram, form and offset, in that order; of one gram and form the first offset.
+    /// Gram, form and offset, sorted; only the first offset of one gram and form.
     grams: Vec<(u64, u32, u32)>,
     filter: Filter,
-    /// Of the shorter grams that a piece may begin with.
+    /// Filter of the shorter grams that may begin a piece.
     begins: Filter,
 }
 
@@ -73,7 +73,7 @@ impl Fragments {
             .find_map(|(at, gram)| self.longest(text, (from, at), gram))
     }
 
-    /// The longest piece around `at`, where `gram` stands.
+    /// Returns the longest piece around `at`, where `gram` occurs.
     fn longest(&self, text: &[u8], (from, at): (usize, usize), gram: u64) -> Option<Piece> {
         let first = self.grams.partition_point(|(known, _, _)| *known < gram);
         let same = self.grams[first..].iter().take_while(|(known, _, _)| *known == gram);
@@ -82,7 +82,7 @@ impl Fragments {
         pieces.max_by_key(|piece| (std::cmp::Reverse(piece.start), piece.end))
     }
 
-    /// The piece around `at`, where the form has the same eight bytes at `offset`.
+    /// Returns the piece around `at`, where the form has the same eight bytes at `offset`.
     fn piece(
         &self,
         text: &[u8],
@@ -103,7 +103,7 @@ impl Fragments {
         self.grams.is_empty()
     }
 
-    /// The first position from which on the end of `text` may be a piece that goes on.
+    /// Returns the first position from which on the end of `text` may be a piece that continues.
     pub(super) fn undecided_from(&self, text: &[u8]) -> usize {
         let mut from = text.len();
         if self.grams.is_empty() {
@@ -112,20 +112,20 @@ impl Fragments {
         while let Some(begin) = from.checked_sub(HELD_BYTES)
             && self.begins.has(short_gram(&text[begin..from]))
         {
-            // One byte at a time: the grams of a piece overlap.
+            // One byte at a time, since the grams of a piece overlap.
             from -= 1;
         }
         if from == text.len() { from } else { (from + 1).saturating_sub(HELD_BYTES) }
     }
 }
 
-/// How many bytes at the end of `text` a piece may begin with that were too few to be held back.
+/// Counts the bytes at the end of `text` that may begin a piece but were too few to be held back.
 pub(super) fn context(text: &[u8]) -> usize {
     let is_encoded = |byte: &&u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
     text.iter().rev().take(HELD_BYTES - 1).take_while(is_encoded).count()
 }
 
-/// A set that may say yes too often.
+/// A set with false positives.
 struct Filter(Vec<u64>);
 
 impl Default for Filter {
@@ -146,7 +146,7 @@ impl Filter {
     }
 
     fn place(gram: u64) -> (usize, u64) {
-        /// Multiplication by an odd number with irregular bits spreads grams over the words.
+        /// An odd number with irregular bits: multiplication by it spreads grams over the words.
         const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
         let hash = gram.wrapping_mul(SPREAD) >> 48;
         let hash = usize::try_from(hash).unwrap_or_default();
@@ -162,7 +162,8 @@ fn short_gram(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |gram, byte| gram << 8 | u64::from(*byte))
 }
 
-/// Whether the bytes are too alike to tell a secret: zeros in base64 or hexadecimal, for one.
+/// Returns true if the bytes are all equal, and so no sign of a secret: zeros in base64, for
+/// example.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| Some(byte) == bytes.first())
 }

@@ -1,7 +1,7 @@
-//! Masks secrets in everything that is written.
+//! Masking of secrets in all written text.
 //!
-//! A secret is found as it is and in the encodings in which programs print it by accident. What
-//! overlaps is masked as one, so that no rest of a secret stays beside another.
+//! A secret is found in clear and in the encodings in which programs may print it. Overlapping
+//! secrets are masked as one, so that no rest of a secret is left beside another.
 
 mod encodings;
 mod find;
@@ -19,10 +19,10 @@ use serde_json::Value;
 use find::{Patterns, Written};
 pub use stream::Stream;
 
-/// Values shorter than this are not masked: they would be found in every second word.
+/// Shortest value that is masked: shorter ones would occur in ordinary words.
 pub const MIN_SECRET_BYTES: usize = 4;
 
-/// Knows the secrets of a run and masks them. Cheap to clone.
+/// Redactor of a run's secrets. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Redactor {
     patterns: Arc<Patterns>,
@@ -35,9 +35,11 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// A redactor for secrets given as name and value; a value is masked as `[redacted:NAME]`.
+    /// Creates a redactor for secrets given as name and value; a value is masked as
+    /// `[redacted:NAME]`.
     ///
-    /// Values shorter than [`MIN_SECRET_BYTES`] are left out: whoever takes secrets refuses them.
+    /// Values shorter than [`MIN_SECRET_BYTES`] are left out: they are refused where secrets are
+    /// stored.
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let mut patterns = Patterns::default();
         for (name, value) in secrets {
@@ -49,13 +51,13 @@ impl Redactor {
         Self { patterns: Arc::new(patterns) }
     }
 
-    /// `text` with every secret masked; borrowed if there is none in it.
+    /// Returns `text` with every secret masked; borrowed if it has none.
     pub fn redact<'t>(&self, text: &'t str) -> Cow<'t, str> {
         match self.redact_bytes(text.as_bytes()) {
             Cow::Borrowed(_) => Cow::Borrowed(text),
             Cow::Owned(bytes) => Cow::Owned(match String::from_utf8(bytes) {
                 Ok(text) => text,
-                // A secret that is no UTF-8 may have cut a character.
+                // Masking a secret that is not UTF-8 may have split a character.
                 Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
             }),
         }
@@ -71,8 +73,8 @@ impl Redactor {
         Cow::Owned(masked)
     }
 
-    /// As [`Redactor::redact`], for a text that may have been cut before it came here: the end of a
-    /// secret at its beginning, and the beginning of one at its end, are masked too.
+    /// As [`Redactor::redact`], for a text that may have been cut before: the end of a secret at
+    /// its beginning, and the beginning of one at its end, are masked too.
     pub fn redact_excerpt<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let (begin, end) = self.patterns.torn(text.as_bytes());
         if begin.is_none() && end.is_none() {
@@ -85,7 +87,7 @@ impl Redactor {
 
     /// Masks secrets in all strings, keys and numbers of a JSON value.
     ///
-    /// Keys that become equal are told apart by a number, so that nothing is lost.
+    /// Keys that become equal get a number, so that nothing is lost.
     pub fn redact_json(&self, value: &mut Value) {
         match value {
             Value::Null | Value::Bool(_) => {}
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn base64_is_masked_wherever_the_secret_stands_in_what_was_encoded() {
+    fn base64_is_masked_at_any_offset_of_the_secret() {
         use base64::Engine as _;
         use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
         for lead in ["", "u", "us", "usr", "user:", "another:"] {
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overlaps_is_masked_as_one() {
+    fn overlapping_secrets_are_masked_as_one() {
         check("<s3cr\"t/value+1-and-more>", "<[redacted:TOKEN]>");
     }
 

@@ -1,4 +1,4 @@
-//! Random secrets in random forms, given to everything that masks, in random pieces.
+//! Property test of masking: random secrets in random forms, in random pieces.
 
 use std::fmt::Write as _;
 
@@ -8,8 +8,8 @@ use super::Redactor;
 
 const SETS: u64 = 500;
 const CASES_A_SET: u64 = 24;
-/// So many bytes of a form must not be left, wherever it was cut. A line or a part that is shorter
-/// says less than that.
+/// Length of a part of a form that must not be left, wherever it was cut. Shorter lines or parts
+/// reveal less.
 const LEAK_BYTES: usize = 16;
 const KINDS: u64 = 16;
 /// Kinds of values of several KiB.
@@ -17,7 +17,7 @@ const LONG: [u64; 2] = [16, 17];
 const FORMS: u64 = 15;
 const WAYS: u64 = 7;
 
-/// Numbers that look random and are the same in every run (splitmix64).
+/// Reproducible pseudo-random numbers (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -45,7 +45,7 @@ impl Random {
 
 const WORD: &str = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
-/// The secrets of a run; the first is the one that is printed.
+/// Returns the secrets of a run; the first is the one that is printed.
 fn secrets(random: &mut Random, kind: u64) -> Vec<Vec<u8>> {
     let length = 16 + random.index(48);
     let word = random.text(length, WORD);
@@ -66,7 +66,7 @@ fn secrets(random: &mut Random, kind: u64) -> Vec<Vec<u8>> {
         9 => random.bytes(length),
         10 => "ab".repeat(length).into_bytes(),
         11 => "z".repeat(length).into_bytes(),
-        // Begins as the second ends, and holds the third.
+        // It begins as the second ends, and contains the third.
         12 => format!("shared-middle-{word}").into_bytes(),
         13 => format!("{{\"type\": \"x\", \"key\": \"{word}\\n\", \"n\": [1, 2]}}").into_bytes(),
         14 => format!("  {word} {word}\n\n").into_bytes(),
@@ -100,7 +100,8 @@ fn in_lines(text: &str, width: usize, end: &str) -> String {
     lines.join(end)
 }
 
-/// The value with something around it, encoded; and of that what must not be seen.
+/// Returns the encoded value with other bytes around it, and the part of the text that must be
+/// masked.
 fn encoded(random: &mut Random, value: &[u8], engine: &impl base64::Engine) -> (String, String) {
     let (lead, tail) = (random.index(7), random.index(3));
     let whole = [&random.bytes(lead)[..], value, &random.bytes(tail)].concat();
@@ -111,7 +112,7 @@ fn encoded(random: &mut Random, value: &[u8], engine: &impl base64::Engine) -> (
     (text, core)
 }
 
-/// The printed text, and what of it must not be seen; `None` where a value has no such form.
+/// Returns the printed text, and the part that must be masked; `None` if a value has no such form.
 fn form(random: &mut Random, value: &[u8], form: u64) -> Option<(Vec<u8>, Vec<u8>)> {
     let trimmed = value.trim_ascii();
     let same = |text: Vec<u8>| Some((text.clone(), text));
@@ -172,7 +173,7 @@ fn streamed(redactor: &Redactor, text: &[u8], cuts: &mut Vec<usize>) -> Vec<u8> 
     out
 }
 
-/// What is written of `text`; `None` where it cannot go that way.
+/// Returns the text as written; `None` if it cannot be written in that way.
 fn written(random: &mut Random, redactor: &Redactor, text: &[u8], way: u64) -> Option<Vec<u8>> {
     let cut = |random: &mut Random, text: &str| {
         let at = random.index(text.len() + 1);
@@ -193,7 +194,7 @@ fn written(random: &mut Random, redactor: &Redactor, text: &[u8], way: u64) -> O
             let step = 1 + random.index(64) + text.len() / 512;
             Some(streamed(redactor, text, &mut (0..text.len()).step_by(step).collect()))
         }
-        // A failure text, cut by whoever made it.
+        // A failure text that was cut before.
         5 => {
             let text = std::str::from_utf8(text).ok()?;
             let at = cut(random, text);
@@ -207,10 +208,10 @@ fn written(random: &mut Random, redactor: &Redactor, text: &[u8], way: u64) -> O
     }
 }
 
-/// A part of `needle` that is in `text`.
+/// Returns a part of `needle` that is in `text`.
 fn leak<'a>(needle: &'a [u8], text: &[u8]) -> Option<&'a [u8]> {
     let windows = needle.windows(LEAK_BYTES.min(needle.len()));
-    // Bytes that are all alike, as in a run of the same letter, are found in any text.
+    // Bytes that are all equal occur in any text.
     windows.step_by(3).find(|part| memchr::memmem::find(text, part).is_some())
 }
 
@@ -219,7 +220,7 @@ fn no_secret_gets_through_in_any_form_or_way_or_pieces() {
     let mut random = Random(1);
     let (mut seen, mut through) = (0, Vec::new());
     for set in 0..SETS {
-        // Long ones are slow here.
+        // Long values are slow here.
         let kind = if set % 25 == 0 { LONG[random.index(LONG.len())] } else { random.below(KINDS) };
         let values = secrets(&mut random, kind);
         let redactor = Redactor::new(values.iter().map(|value| ("S", value.as_slice())));

@@ -1,4 +1,4 @@
-//! Masking text that comes in parts.
+//! Masking of text that comes in parts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use super::find::{Patterns, Written};
 
 /// Masks secrets in a text that comes in parts, however it is split.
 ///
-/// Holds back only the end of what it was given that could still become a secret: at most one byte
-/// less than the longest pattern.
+/// Holds back only the end of the text that could still become a secret: at most one byte less than
+/// the longest pattern.
 pub struct Stream {
     patterns: Arc<Patterns>,
-    /// The last bytes that were written, and then what could still become a secret.
+    /// The last bytes written, followed by those that could still become a secret.
     held: Vec<u8>,
-    /// How much of `held` was written already: up to the end of a mask, or in clear.
+    /// Written part of `held`: up to the end of a mask, or in clear.
     written: Written,
 }
 
@@ -28,7 +28,7 @@ impl Stream {
         Self { patterns, held: Vec::new(), written: Written::default() }
     }
 
-    /// Takes the next part and appends to `out` what is decided.
+    /// Takes the next part. Appends the decided text to `out`.
     pub fn push(&mut self, part: &[u8], out: &mut Vec<u8>) {
         if self.held.is_empty() {
             let end = self.patterns.undecided_from(part);
@@ -43,7 +43,7 @@ impl Stream {
         }
     }
 
-    /// Appends what was held back: the text ends here. The stream can then be used for another.
+    /// Appends the held text at the end of the input. The stream can then be used for another text.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         self.decide(self.held.len(), out);
         self.held.clear();
@@ -52,7 +52,7 @@ impl Stream {
 
     fn decide(&mut self, end: usize, out: &mut Vec<u8>) {
         let is_context = !self.written.is_masked;
-        // What was written in clear is decided, whatever it looks like now.
+        // Text written in clear is decided, whatever follows.
         let end = if is_context { end.max(self.written.length) } else { end };
         let written = self.patterns.mask(&self.held, self.written, end, out);
         let from = self.patterns.keep_from(&self.held, end, written);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_split_gives_what_the_whole_text_gives() {
+    fn every_split_is_masked_like_the_whole_text() {
         for text in TEXTS {
             let whole = Redactor::new(SECRETS).redact_bytes(text).into_owned();
             for first in 0..=text.len() {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_could_become_a_secret_is_held_back() {
+    fn only_possible_beginnings_of_secrets_are_held_back() {
         let mut stream = Redactor::new(SECRETS).stream();
         let mut out = Vec::new();
         stream.push(b"hello abc", &mut out);

@@ -1,4 +1,4 @@
-//! What can be wrong with secrets. No variant holds a value.
+//! Errors of secrets. No variant holds a value.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,65 +8,65 @@ use thiserror::Error;
 
 use super::value::Malformed;
 
-/// Why a secret could not be kept or found.
+/// Error: a secret could not be stored or found.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// Not `[A-Z_][A-Z0-9_]*`, too long, or reserved.
+    /// The name is not `[A-Z_][A-Z0-9_]*`, too long, or reserved.
     #[error("{name:?} cannot be the name of a secret")]
     NameInvalid {
-        /// What was given.
+        /// The given name.
         name: String,
     },
-    /// Too short, too long, or with a NUL.
+    /// The value is too short, too long, or has a NUL.
     #[error("the value of {name} cannot be used")]
     ValueInvalid {
-        /// Whose.
+        /// Name of the secret.
         name: String,
-        /// Why.
+        /// Fault of the value.
         source: Malformed,
     },
-    /// Neither in the environment nor in the store.
+    /// Secrets are neither in the environment nor in the store.
     #[error("{} not set: {}", if names.len() == 1 { "a secret is" } else { "secrets are" },
         names.join(", "))]
     Missing {
-        /// All of them.
+        /// Their names.
         names: Vec<String>,
     },
     /// There is no store.
     #[error("there is no secret store at {}", folder.display())]
     StoreMissing {
-        /// Where it would be.
+        /// Folder of the store.
         folder: PathBuf,
     },
-    /// The identity is not there.
+    /// The identity file is missing.
     #[error("the key of the secret store is not at {}", path.display())]
     IdentityMissing {
-        /// Where it would be.
+        /// Path of the identity file.
         path: PathBuf,
     },
-    /// The identity file is no identity.
+    /// The identity file holds no identity.
     #[error("{} does not hold an age identity", path.display())]
     IdentityInvalid {
-        /// Where it is.
+        /// Path of the identity file.
         path: PathBuf,
     },
-    /// Others may read the identity.
+    /// Other users can read the identity file.
     #[error("others than you may read {} (mode {mode:03o})", path.display())]
     IdentityExposed {
-        /// Where it is.
+        /// Path of the identity file.
         path: PathBuf,
         /// Its permission bits.
         mode: u32,
     },
-    /// The secret was encrypted for somebody else.
+    /// The secret was encrypted for another identity.
     #[error("{name} was not encrypted for the key at {}", path.display())]
     IdentityMismatch {
         /// Name of the secret.
         name: String,
-        /// Where the identity is.
+        /// Path of the identity file.
         path: PathBuf,
     },
-    /// The file of a secret is not what was written.
+    /// The file of a secret was changed.
     #[error("the file of {name} is damaged: {reason}")]
     Damaged {
         /// Name of the secret.
@@ -80,12 +80,12 @@ pub enum Error {
         /// Name of the secret.
         name: String,
     },
-    /// The operating system refused.
+    /// The operating system reported an error.
     #[error("could not {action} {}", path.display())]
     Io {
         /// Operation that failed, a verb.
         action: &'static str,
-        /// With what.
+        /// Path of the file or folder.
         path: PathBuf,
         /// Error of the operating system.
         source: io::Error,
@@ -93,7 +93,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable code of this error.
+    /// Returns the stable code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NameInvalid { .. } => ErrorCode::SecretNameInvalid,
@@ -111,7 +111,7 @@ impl Error {
         }
     }
 
-    /// What to do about it.
+    /// Returns the remedy.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NameInvalid { .. } => {
@@ -140,7 +140,7 @@ impl Error {
         })
     }
 
-    /// For `map_err`: what was tried, with which path.
+    /// Returns a converter for `map_err`, from the operation and its path.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -1,4 +1,4 @@
-//! Private files, written whole or not at all.
+//! Private files, written atomically.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
@@ -12,10 +12,10 @@ use super::Init;
 use super::error::Error;
 use super::value::{MAX_VALUE_BYTES, Value};
 
-/// What age adds to a value is far less than this.
+/// Bound on the bytes that age adds to a value, which are far fewer.
 const MAX_OVERHEAD_BYTES: usize = 4 * 1024;
 
-/// Makes `folder` and what is missing above it, for the user alone.
+/// Creates `folder` and missing ones above it, for the user alone.
 pub(super) fn create_private_folder(folder: &Path) -> Result<(), Error> {
     DirBuilder::new()
         .recursive(true)
@@ -24,22 +24,22 @@ pub(super) fn create_private_folder(folder: &Path) -> Result<(), Error> {
         .map_err(Error::io("create", folder))
 }
 
-/// Puts `bytes` at `path` in place of what was there.
+/// Writes `bytes` to `path`, replacing an existing file.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let unfinished = write_beside(path, bytes)?;
     let renamed = fs::rename(&unfinished, path).map_err(Error::io("write", path));
     if renamed.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ignored = fs::remove_file(&unfinished);
     }
     renamed?;
     sync_folder(folder_of(path))
 }
 
-/// Puts `bytes` at `path` unless something is there by now.
+/// Writes `bytes` to `path` unless a file exists there by now.
 pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<Init, Error> {
     let unfinished = write_beside(path, bytes)?;
-    // Unlike a rename, a link never replaces what somebody else made meanwhile.
+    // Unlike a rename, a link never replaces a file that another process created meanwhile.
     let linked = fs::hard_link(&unfinished, path);
     let _ignored = fs::remove_file(&unfinished);
     match linked {
@@ -80,7 +80,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     open.sync_all().map_err(Error::io("sync", folder))
 }
 
-/// The encrypted bytes of a secret; `None` if there is none.
+/// Reads the encrypted bytes of a secret; `None` if there is none.
 pub(super) fn read(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
     let file = match File::open(path) {
         Ok(file) => file,

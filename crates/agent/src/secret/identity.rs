@@ -1,4 +1,4 @@
-//! The user's age identity: a text file with one secret key, as `age-keygen` writes it.
+//! The user's age identity: a text file with one secret key, in the format of `age-keygen`.
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use age::x25519::Identity;
 use super::error::Error;
 use super::{Init, file};
 
-/// An identity file has a few lines; more is something else.
+/// Size limit of an identity file, which has a few lines.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 pub(super) fn create_unless_there(path: &Path) -> Result<Init, Error> {

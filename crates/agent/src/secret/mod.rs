@@ -1,8 +1,8 @@
-//! Secrets: encrypted at rest, resolved from the environment first and the store after it.
+//! Secrets: encrypted at rest, resolved from the environment first and from the store after it.
 //!
 //! The store is a folder of files `<NAME>.age`, each encrypted with age for the user's own
-//! identity. The identity lies in the user's config folder, so that the store can be copied without
-//! giving anything away. A value is never part of a `Debug`, a `Display` or an error.
+//! identity. The identity lies in the user's config folder, so that a copy of the store reveals
+//! nothing. A value is never part of a `Debug`, a `Display` or an error.
 
 mod error;
 mod file;
@@ -21,21 +21,21 @@ pub use error::Error;
 pub use seal::Sealer;
 pub use value::{MAX_VALUE_BYTES, MIN_VALUE_BYTES, Malformed, Secret, Value};
 
-/// What follows the name of a secret in the name of its file.
+/// Suffix of a secret's file name.
 const SUFFIX: &str = ".age";
-/// The longest name: a file is named after it.
+/// Length limit of a name, which is part of a file name.
 pub const MAX_NAME_CHARS: usize = 128;
 
-/// Whether `init` had to make a new identity.
+/// Result of `init`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
-    /// There was none: it is new.
+    /// A new identity was created.
     NewIdentity,
-    /// The identity that was there is used.
+    /// An existing identity is used.
     ExistingIdentity,
 }
 
-/// A store of secrets and the identity that opens it. Holds paths only.
+/// A store of secrets with the identity that decrypts it. Holds paths only.
 #[derive(Clone, Debug)]
 pub struct Vault {
     folder: PathBuf,
@@ -43,18 +43,18 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// The store in `folder` (`.errand/secrets`), opened by the identity at `identity_path`.
-    /// Touches neither.
+    /// Creates a handle to the store in `folder` (`.errand/secrets`) with the identity at
+    /// `identity_path`. Reads and writes nothing.
     pub fn at(folder: impl Into<PathBuf>, identity_path: impl Into<PathBuf>) -> Self {
         Self { folder: folder.into(), identity_path: identity_path.into() }
     }
 
-    /// Makes what is missing of folder and identity; harmless when nothing is.
+    /// Creates a missing folder and a missing identity. Existing ones stay unchanged.
     ///
     /// # Errors
     ///
-    /// [`Error::IdentityInvalid`] or [`Error::IdentityExposed`] if the identity that is there
-    /// cannot be used, [`Error::Io`].
+    /// [`Error::IdentityInvalid`] or [`Error::IdentityExposed`] if the existing identity cannot be
+    /// used, [`Error::Io`].
     pub fn init(&self) -> Result<Init, Error> {
         let init = identity::create_unless_there(&self.identity_path)?;
         identity::load(&self.identity_path)?;
@@ -62,7 +62,7 @@ impl Vault {
         Ok(init)
     }
 
-    /// Whether the store can be used, as an error if not.
+    /// Checks that the store can be used.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Vault {
             return Err(Error::StoreMissing { folder: self.folder.clone() });
         }
         match identity::load(&self.identity_path) {
-            // Nothing was lost: nobody ever made the store, only its folder.
+            // No secret is lost: the store was never initialised, only its folder exists.
             Err(Error::IdentityMissing { .. }) if self.list()?.is_empty() => {
                 Err(Error::StoreMissing { folder: self.folder.clone() })
             }
@@ -85,7 +85,7 @@ impl Vault {
         }
     }
 
-    /// Keeps `value` under `name`, in place of what was there; atomic and durable.
+    /// Stores `value` under `name`, replacing an existing one; atomic and durable.
     ///
     /// # Errors
     ///
@@ -98,7 +98,7 @@ impl Vault {
         file::write_private(&self.path_of(name), &encrypted)
     }
 
-    /// The names that are set, sorted. Nothing is decrypted.
+    /// Lists the names of all secrets, sorted. Decrypts nothing.
     ///
     /// # Errors
     ///
@@ -141,9 +141,9 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// [`Error::Missing`] with all names that are nowhere; [`Error::ValueInvalid`] for a value in
+    /// [`Error::Missing`] with all names without a value; [`Error::ValueInvalid`] for a value in
     /// the environment that cannot be masked; [`Error::Damaged`], [`Error::IdentityMismatch`] and
-    /// those of [`Vault::check`] if the store has one of them and cannot give it.
+    /// those of [`Vault::check`] if the store has one of them and cannot decrypt it.
     pub fn resolve(
         &self,
         names: &[String],
@@ -172,12 +172,12 @@ impl Vault {
         if missing.is_empty() { Ok(secrets) } else { Err(Error::Missing { names: missing }) }
     }
 
-    /// Where the secret of that name is, or would be.
+    /// Returns the path of a secret.
     fn path_of(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}{SUFFIX}"))
     }
 
-    /// The folder of the store.
+    /// Returns the folder of the store.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
@@ -187,8 +187,8 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Whether `name` can be that of a secret: `[A-Z_][A-Z0-9_]*`, at most [`MAX_NAME_CHARS`] long, and
-/// not one of those that errand itself sets (`ERRAND_…`).
+/// Returns true if `name` is valid for a secret: `[A-Z_][A-Z0-9_]*`, at most [`MAX_NAME_CHARS`]
+/// long, and not one of those that errand itself sets (`ERRAND_…`).
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
         && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')

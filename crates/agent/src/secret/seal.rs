@@ -1,4 +1,4 @@
-//! Values that are kept beside runs, such as the key that signs reports: encrypted for the user's
+//! Encrypted values stored beside runs, such as the key that signs reports: for the user's
 //! identity, as text.
 
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use super::error::Error;
 use super::{file, identity};
 
-/// Opens what it closed, and what others closed with the same identity. A copy of the key is in
-/// memory for as long as it lives; it never shows it.
+/// Encrypts and decrypts values for one identity. A copy of the key is in memory for its lifetime;
+/// it is never printed.
 #[derive(Clone)]
 pub struct Sealer {
     identity: Identity,
@@ -25,18 +25,18 @@ impl std::fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    /// The one of the identity at `path`, which is made if it is not there.
+    /// Opens the sealer of the identity at `path`, which is created if it is missing.
     ///
     /// # Errors
     ///
-    /// [`Error::IdentityInvalid`] or [`Error::IdentityExposed`] if the identity that is there
-    /// cannot be used, [`Error::Io`].
+    /// [`Error::IdentityInvalid`] or [`Error::IdentityExposed`] if the existing identity cannot be
+    /// used, [`Error::Io`].
     pub fn open_or_create(path: &Path) -> Result<Self, Error> {
         identity::create_unless_there(path)?;
         Ok(Self { identity: identity::load(path)?, path: path.to_owned() })
     }
 
-    /// The value `name` as text that only the identity reads.
+    /// Encrypts the value `name` as text for the identity.
     ///
     /// # Errors
     ///
@@ -47,7 +47,7 @@ impl Sealer {
         Ok(BASE64_STANDARD.encode(encrypted))
     }
 
-    /// What [`Sealer::seal`] was given.
+    /// Decrypts the result of [`Sealer::seal`].
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The value of a secret, which shows itself to nobody.
+//! Value of a secret, which is never printed.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -7,21 +7,22 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use age::secrecy::{ExposeSecret as _, SecretSlice};
 use thiserror::Error;
 
-/// Shorter values cannot be masked: they would be found all over an ordinary log.
+/// Length of the shortest value: shorter ones cannot be masked, since they would occur all over an
+/// ordinary log.
 pub const MIN_VALUE_BYTES: usize = 4;
-/// Longer values do not fit the environment of a process together with everything else.
+/// Length of the longest value: longer ones do not fit the environment of a process.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024;
 
-/// A value of [`MIN_VALUE_BYTES`] to [`MAX_VALUE_BYTES`] bytes without NUL. Wiped from memory when
+/// A value of [`MIN_VALUE_BYTES`] to [`MAX_VALUE_BYTES`] bytes without NUL. Erased from memory when
 /// dropped.
 pub struct Value(SecretSlice<u8>);
 
 impl Value {
-    /// Takes a value exactly as it is.
+    /// Creates a value of exactly these bytes.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], which does not tell the value.
+    /// [`Malformed`], which does not contain the value.
     pub fn new(bytes: Vec<u8>) -> Result<Self, Malformed> {
         if bytes.len() < MIN_VALUE_BYTES {
             Err(Malformed::TooShort)
@@ -34,11 +35,11 @@ impl Value {
         }
     }
 
-    /// Takes a value as a line: without the one line end that `echo` puts after it.
+    /// Creates a value from a line, without the one line end that `echo` appends.
     ///
     /// # Errors
     ///
-    /// [`Malformed`], which does not tell the value.
+    /// [`Malformed`], which does not contain the value.
     pub fn from_line(mut bytes: Vec<u8>) -> Result<Self, Malformed> {
         if bytes.ends_with(b"\n") {
             bytes.pop();
@@ -53,12 +54,12 @@ impl Value {
         Self::new(text.into_vec())
     }
 
-    /// The value itself: only for what masks it and for the agent's environment.
+    /// Returns the value itself: only for redaction and for the agent's environment.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
 
-    /// The value itself, as the environment takes it.
+    /// Returns the value itself, for the environment.
     pub fn expose_os(&self) -> &OsStr {
         OsStr::from_bytes(self.expose())
     }
@@ -76,28 +77,28 @@ impl fmt::Debug for Value {
     }
 }
 
-/// A secret that was found.
+/// A resolved secret.
 #[derive(Clone, Debug)]
 pub struct Secret {
-    /// What it is called.
+    /// Name.
     pub name: String,
-    /// What it is.
+    /// Value.
     pub value: Value,
 }
 
-/// Bytes that cannot be the value of a secret.
+/// Error: bytes cannot be the value of a secret.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Malformed {
-    /// Fewer than [`MIN_VALUE_BYTES`].
+    /// The value has fewer bytes than [`MIN_VALUE_BYTES`].
     #[error(
         "it has fewer than {MIN_VALUE_BYTES} bytes: so short a value cannot be masked in logs \
          without masking ordinary text"
     )]
     TooShort,
-    /// More than [`MAX_VALUE_BYTES`].
+    /// The value has more bytes than [`MAX_VALUE_BYTES`].
     #[error("it has more than {MAX_VALUE_BYTES} bytes")]
     TooLong,
-    /// It holds a NUL, which the environment cannot.
+    /// The value has a NUL, which the environment cannot hold.
     #[error("it holds a NUL byte, which no environment variable can")]
     Nul,
 }

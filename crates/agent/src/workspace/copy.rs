@@ -1,4 +1,4 @@
-//! Taking over what another run left in its workspace.
+//! Copies of workspaces for other runs.
 
 use std::fs;
 use std::io;
@@ -10,31 +10,31 @@ use errand_model::RunId;
 use super::{Error, MODE, Workspaces, remove_tree};
 use crate::regular::open_regular;
 
-/// Until a copy is whole nobody else reads it.
+/// Mode of an incomplete copy: private to its owner.
 const FILE_MODE: u32 = 0o600;
 
 impl Workspaces {
-    /// Makes the workspace of `to` as a copy of that of `from`, if that has one. Links stay links;
-    /// what is neither file, folder nor link is left out. A git worktree is not copied: its new
-    /// run checks one out of its own.
+    /// Creates the workspace of `to` as a copy of that of `from`, if that has one. Links stay
+    /// links; other special files are left out. A git worktree is not copied: the new run checks
+    /// out its own.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`]; what was made half is removed.
+    /// [`Error::Io`]; an incomplete copy is removed.
     pub fn copy(&self, from: &RunId, to: &RunId) -> Result<(), Error> {
         let (from, to) = (self.path(from), self.path(to));
         if !from.is_dir() || from.join(".git").is_file() {
             return Ok(());
         }
         copy_tree(&from, &to).map_err(|source| {
-            // What is left of it is in nobody's way.
+            // Remains of the copy do no harm.
             drop(remove_tree(&to));
             Error::Io { path: to, action: "copied", source }
         })
     }
 }
 
-/// Copies a file with its permissions. It may have become something else since it was looked at.
+/// Copies a file with its permissions. It may have been replaced since its type was read.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = open_regular(from)?;
     let permissions = from.metadata()?.permissions();

@@ -1,4 +1,4 @@
-//! Git, as far as workspaces need it.
+//! Git commands for workspaces.
 
 use std::ffi::OsStr;
 use std::io;
@@ -10,8 +10,8 @@ use super::Error;
 use super::limited::output_within;
 use crate::regular::read_regular;
 
-/// Variables by which git is told of another repository than the one at hand; set where errand is
-/// started from a git hook.
+/// Variables that point git to another repository than the present one; set if errand is started
+/// from a git hook.
 const MISLEADING: [&str; 8] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -22,15 +22,15 @@ const MISLEADING: [&str; 8] = [
     "GIT_NAMESPACE",
     "GIT_PREFIX",
 ];
-/// The longest file in which git names one folder.
+/// Size limit of a file in which git names a folder.
 const LINK_BYTES: u64 = 16 * 1_024;
-/// How long git may look at a repository on this machine. An agent can put pipes in the place of
-/// git's files, and git would wait for them for ever.
+/// Time limit of git on a local repository. An agent can replace git's files by pipes, for which
+/// git would wait forever.
 const LOOK_LIMIT: Duration = Duration::from_secs(60);
-/// Lines of what git says that end up in an error.
+/// Number of lines of git's messages in an error.
 const MESSAGE_LINES: usize = 5;
 
-/// Runs git in a directory.
+/// Runner of git in a directory.
 #[derive(Debug)]
 pub(super) struct Git<'a> {
     directory: &'a Path,
@@ -41,14 +41,15 @@ impl<'a> Git<'a> {
         Self { directory }
     }
 
-    /// Whether the directory is in a repository.
+    /// Returns true if the directory is in a repository.
     pub(super) fn is_repository(&self) -> Result<bool, Error> {
         Ok(self.output("rev-parse", &["--git-dir"])?.status.success())
     }
 
-    /// Whether `path`, this directory, is the top of a worktree with a commit checked out.
+    /// Returns true if `path`, this directory, is the top of a worktree with a commit checked out.
     pub(super) fn is_checked_out(&self, path: &Path) -> bool {
-        // Git names the index last: without it the checkout was not begun, with its lock not ended.
+        // Git creates the index last: without it the checkout was not begun, with its lock it was
+        // not finished.
         let Ok(index) = self.run("rev-parse", &["--git-path", "index"]) else {
             return false;
         };
@@ -59,7 +60,7 @@ impl<'a> Git<'a> {
             && self.run("rev-parse", &["--verify", "HEAD"]).is_ok()
     }
 
-    /// The commit that `reference` names.
+    /// Returns the commit that `reference` names.
     pub(super) fn commit(&self, reference: &str, repository: &str) -> Result<String, Error> {
         refuse_option(reference)?;
         let commit = format!("{reference}^{{commit}}");
@@ -81,7 +82,8 @@ impl<'a> Git<'a> {
         self.run_os("worktree", &[&args[..], &[path, OsStr::new(commit)]].concat()).map(drop)
     }
 
-    /// Clones into `target`, a directory that is not there; relative URLs start from here.
+    /// Clones into `target`, a directory that does not exist; relative URLs start from this
+    /// directory.
     pub(super) fn clone_to(
         &self,
         url: &str,
@@ -108,9 +110,9 @@ impl<'a> Git<'a> {
         clone.run("checkout", &["--quiet", "--detach", &commit]).map(drop)
     }
 
-    /// The repository that the worktree at `path` belongs to; `None` if it is not a worktree.
+    /// Returns the repository of the worktree at `path`; `None` if it is not a worktree.
     pub(super) fn repository_of_worktree(path: &Path) -> Option<PathBuf> {
-        // The agent could write both files: only where each names the other it is a worktree.
+        // The agent can write both files: it is a worktree only if each names the other.
         let link = read_regular(&path.join(".git"), LINK_BYTES).ok()?;
         let worktree = Path::new(link.strip_prefix("gitdir: ")?.trim_end());
         let back = read_regular(&worktree.join("gitdir"), LINK_BYTES).ok()?;
@@ -127,7 +129,7 @@ impl<'a> Git<'a> {
         self.run_os(action, &args)
     }
 
-    /// Runs a command that must succeed; returns what it printed, trimmed.
+    /// Runs a command that must succeed. Returns its output, trimmed.
     fn run_os(&self, action: &'static str, args: &[&OsStr]) -> Result<String, Error> {
         let output = self.output_os(action, args)?;
         if output.status.success() {
@@ -150,9 +152,9 @@ impl<'a> Git<'a> {
         for variable in MISLEADING {
             command.env_remove(variable);
         }
-        // Nobody is there to answer; and what git says is looked at.
+        // There is no terminal for prompts, and messages are parsed in English.
         command.env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").stdin(Stdio::null());
-        // A clone may take as long as the network does.
+        // A clone may take as long as the network needs.
         let output = match action {
             "clone" => command.output(),
             _ => output_within(&mut command, LOOK_LIMIT),

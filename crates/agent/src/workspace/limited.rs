@@ -1,4 +1,4 @@
-//! Commands that may take only so long.
+//! Commands with a time limit.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt as _;
@@ -8,26 +8,26 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Runs a command and returns what it printed; kills it, and what it started, after `limit`.
+/// Runs a command and returns its output; kills it and its children after `limit`.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::TimedOut`] after `limit`; as [`Command::output`] otherwise.
 pub(super) fn output_within(command: &mut Command, limit: Duration) -> io::Result<Output> {
-    // A group of its own: what it started must not hold its pipes open.
+    // A separate process group: its children must not keep the pipes open.
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     let (tell, told) = channel();
     let waiting = std::thread::spawn(move || {
-        // Nobody listens any more after the limit.
+        // There is no receiver after the time limit.
         drop(tell.send(child.wait_with_output()));
     });
     let output = match told.recv_timeout(limit) {
         Ok(output) => output,
         Err(RecvTimeoutError::Timeout) => {
-            // It is not reaped before it is dead: the number is still its own.
+            // It is not reaped before the kill: its process id is still its own.
             if let Some(group) = group {
-                // Most likely it has just ended by itself.
+                // An error means that it has just ended by itself.
                 let _killed = kill_process_group(group, Signal::KILL);
             }
             Err(io::Error::new(ErrorKind::TimedOut, format!("it took longer than {limit:?}")))
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_that_waits_for_ever_is_killed_with_what_it_started() {
+    fn a_hanging_command_is_killed_with_its_children() {
         let mut shell = Command::new("sh");
         shell.args(["-c", "echo said; sleep 1000 & sleep 1000"]);
         let refused = output_within(&mut shell, Duration::from_millis(50)).unwrap_err();

@@ -1,7 +1,7 @@
-//! The directory that the attempts of a run work in.
+//! Workspace: the working directory of a run's attempts.
 //!
-//! Made once per run, and the same for all its attempts: what one attempt left half done is there
-//! for the next. Deliberately absent: a lock; only the holder of the run's lease prepares it.
+//! Created once per run, and the same for all its attempts: an attempt finds the unfinished work of
+//! the previous one. Deliberately absent: a lock; only the holder of the run's lease prepares it.
 
 mod copy;
 mod git;
@@ -17,76 +17,76 @@ use thiserror::Error;
 
 use git::Git;
 
-/// Only its owner looks into a workspace.
+/// Mode of a workspace: private to its owner.
 const MODE: u32 = 0o700;
 
-/// What kind of workspace a run has.
+/// Kind of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// An empty directory.
     Temp,
-    /// The directory that the run was asked for from; nothing is made, nothing removed.
+    /// The directory from which the run was submitted; it is neither created nor removed.
     Cwd,
-    /// A git worktree of the repository that the run was asked for from.
+    /// A git worktree of the repository from which the run was submitted.
     Worktree {
-        /// What is checked out, detached; the repository's `HEAD` if not given.
+        /// Reference to be checked out, detached; `None`: the repository's `HEAD`.
         reference: Option<String>,
     },
     /// A clone of a repository.
     Clone {
-        /// Anything that git clones; a relative path starts from where the run was asked for.
+        /// URL for git; a relative path starts from the directory from which the run was submitted.
         url: String,
-        /// What is checked out, detached; the repository's default branch if not given.
+        /// Reference to be checked out, detached; `None`: the repository's default branch.
         reference: Option<String>,
     },
 }
 
-/// Why there is no workspace.
+/// Error: the workspace cannot be prepared or removed.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The directory that the run was asked for from is not there.
+    /// The directory from which the run was submitted does not exist.
     #[error("directory {path:?} does not exist")]
     NoDirectory {
         /// The directory.
         path: PathBuf,
     },
-    /// A worktree was asked for outside a repository.
+    /// A worktree was requested outside of a repository.
     #[error("{path:?} is not in a git repository, and a worktree needs one")]
     NoRepository {
-        /// Where the run was asked for.
+        /// Directory from which the run was submitted.
         path: PathBuf,
     },
-    /// What is to be checked out does not exist.
+    /// The reference to be checked out does not exist.
     #[error("{reference:?} is not a commit, branch or tag of {repository}")]
     NoReference {
-        /// As given.
+        /// The given reference.
         reference: String,
         /// Path or URL of the repository.
         repository: String,
     },
-    /// A reference or URL that git would take for an option.
+    /// Git would take the reference or URL for an option.
     #[error("{text:?} starts with a dash")]
     LooksLikeOption {
-        /// As given.
+        /// The given text.
         text: String,
     },
-    /// There is no git on this machine.
+    /// Git is not installed.
     #[error("git is not installed, and this workspace needs it")]
     NoGit,
-    /// Git failed otherwise.
+    /// Git failed.
     #[error("git {action} failed: {message}")]
     Git {
-        /// What it was asked for.
+        /// Git command that failed.
         action: &'static str,
-        /// What it said, its last lines.
+        /// Last lines of git's message.
         message: String,
     },
-    /// The disk.
+    /// The file system reported an error.
     #[error("workspace {path:?} cannot be {action}")]
     Io {
         /// The workspace.
         path: PathBuf,
-        /// What was tried.
+        /// Operation that failed, a participle.
         action: &'static str,
         /// Error of the operating system.
         source: io::Error,
@@ -100,24 +100,25 @@ pub struct Workspaces {
 }
 
 impl Workspaces {
-    /// The workspaces in the folder `root`, which is made when the first one is.
+    /// Creates a handle to the workspaces in the folder `root`, which is created with the first
+    /// one.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
     }
 
-    /// Where the workspace of a run is, unless it has the mode [`Mode::Cwd`].
+    /// Returns the path of a run's workspace, unless it has the mode [`Mode::Cwd`].
     pub fn path(&self, run_id: &RunId) -> PathBuf {
         self.root.join(run_id.as_str())
     }
 
-    /// Makes the workspace of a run, or finds the one that was made; returns its absolute path.
-    /// One that was made half is made anew. Blocks while git works.
+    /// Creates the workspace of a run, or finds an existing one. Returns its absolute path. An
+    /// incomplete one is created anew. Blocks while git works.
     ///
-    /// `origin` is the directory that the run was asked for from.
+    /// `origin` is the directory from which the run was submitted.
     ///
     /// # Errors
     ///
-    /// As the variants say; what was made half is removed.
+    /// As the variants say; an incomplete workspace is removed.
     pub fn prepare(&self, run_id: &RunId, mode: &Mode, origin: &Path) -> Result<PathBuf, Error> {
         let path = self.path(run_id);
         let io = |action| move |source| Error::Io { path: self.path(run_id), action, source };
@@ -148,12 +149,12 @@ impl Workspaces {
         fs::canonicalize(&path).map_err(io("found"))
     }
 
-    /// Removes the workspace of a run; one that is not there is removed already. A directory of
-    /// mode [`Mode::Cwd`] is never touched.
+    /// Removes the workspace of a run, if there is one. A directory of mode [`Mode::Cwd`] is never
+    /// touched.
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] if something of it cannot be removed.
+    /// [`Error::Io`] if a part of it cannot be removed.
     pub fn remove(&self, run_id: &RunId) -> Result<(), Error> {
         let path = self.path(run_id);
         let repository = Git::repository_of_worktree(&path);
@@ -165,8 +166,8 @@ impl Workspaces {
             })?;
         }
         if let Some(repository) = repository {
-            // The directory is gone; that git still lists it disturbs nobody, and it forgets it
-            // at its next clean-up.
+            // The directory is gone; an entry in git's list does no harm, and git's next clean-up
+            // removes it.
             let _pruned = Git::at(&repository).run("worktree", &["prune"]);
         }
         Ok(())
@@ -209,7 +210,7 @@ impl Workspaces {
     ) -> Result<(), Error> {
         let path = self.path(run_id);
         if path.exists() {
-            // It has this name only once it is whole.
+            // It gets this name only once it is complete.
             return Ok(());
         }
         let unfinished = self.unfinished(run_id);
@@ -227,7 +228,7 @@ impl Workspaces {
         made
     }
 
-    /// Where a clone is made.
+    /// Returns the path of an unfinished clone.
     fn unfinished(&self, run_id: &RunId) -> PathBuf {
         self.root.join(format!(".{run_id}.unfinished"))
     }
@@ -241,8 +242,8 @@ fn absolute(path: &Path) -> Result<PathBuf, Error> {
     })
 }
 
-/// Removes a directory and all in it, also where a program left directories that cannot be
-/// written to. Links are removed and not followed.
+/// Removes a directory and its content, including directories that a program made read-only. Links
+/// are removed and not followed.
 fn remove_tree(path: &Path) -> io::Result<()> {
     let missing_is_fine = |result: io::Result<()>| match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
