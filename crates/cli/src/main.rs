@@ -46,8 +46,8 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli, printer: &Printer) -> Result<u8, Failure> {
     let context = Context::from_process(cli.root, cli.server, printer.clone())?;
-    // One thread: a helper stays small, and a supervised process must be started by a thread that
-    // lives as long as it.
+    // A single thread: a helper stays small, and a supervised process must be started by a thread
+    // that lives as long as it.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

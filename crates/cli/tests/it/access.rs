@@ -1,4 +1,4 @@
-//! The door of a server: who is let in, to what, how often; what every answer says of itself.
+//! Access to a server: keys, scopes, rate limits, TLS, and headers of every response.
 
 use errand_testkit::postgres::{self, Durability};
 use errand_testkit::{LIMIT, Request, Response, Sandbox, Server, wait_until};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::sandbox;
 
-/// A key, whole.
+/// Creates a key; returns its whole text.
 pub(crate) fn key(sandbox: &Sandbox, name: &str, scopes: &str, more: &[&str]) -> String {
     let words = ["keys", "create", "--name", name, "--scope", scopes];
     sandbox.errand(words).args(more).run().ok().stdout_line()
@@ -24,7 +24,7 @@ fn code(response: &Response) -> Value {
 }
 
 #[test]
-fn without_a_key_a_loopback_server_is_open_and_says_so_and_others_do_not_start() {
+fn a_loopback_server_without_keys_is_open_with_a_warning_and_a_public_one_does_not_start() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     server.process().wait_for_stderr("this server is open");
@@ -43,7 +43,7 @@ fn without_a_key_a_loopback_server_is_open_and_says_so_and_others_do_not_start()
 }
 
 #[test]
-fn a_key_that_is_missing_wrong_or_expired_is_refused_with_a_code_of_its_own() {
+fn missing_wrong_and_expired_keys_are_refused_with_codes_of_their_own() {
     let sandbox = sandbox();
     let good = key(&sandbox, "good", "runs:read", &[]);
     let short = key(&sandbox, "short", "runs:read", &["--expires", "1ms"]);
@@ -68,7 +68,7 @@ fn a_key_that_is_missing_wrong_or_expired_is_refused_with_a_code_of_its_own() {
 }
 
 #[test]
-fn a_key_that_is_made_locks_an_open_server_and_one_that_is_taken_back_is_refused_soon() {
+fn a_created_key_locks_an_open_server_and_a_revoked_key_is_refused_soon() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     drop(server.get("/v1/runs").expect(200));
@@ -81,7 +81,7 @@ fn a_key_that_is_made_locks_an_open_server_and_one_that_is_taken_back_is_refused
 }
 
 #[test]
-fn administrators_manage_keys_of_their_own_namespace_and_nobody_elses() {
+fn administrators_manage_keys_of_their_own_namespace_only() {
     let sandbox = sandbox();
     let a = key(&sandbox, "a", ALL, &["--namespace", "team-a"]);
     let b = key(&sandbox, "b", "admin,runs:read", &["--namespace", "team-b"]);
@@ -129,7 +129,7 @@ fn administrators_manage_keys_of_their_own_namespace_and_nobody_elses() {
 }
 
 #[test]
-fn every_answer_says_that_it_is_not_to_be_kept_guessed_or_shown_and_which_request_it_is_for() {
+fn every_response_has_security_headers_and_a_request_id() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     for target in ["/healthz", "/nothing", "/v1/runs", "/openapi.json"] {
@@ -168,12 +168,12 @@ fn a_page_of_another_origin_cannot_reach_an_open_server() {
 }
 
 #[test]
-fn who_asks_too_often_is_told_when_to_come_again() {
+fn a_rate_limited_client_gets_429_with_retry_after() {
     let sandbox = sandbox();
     let mine = key(&sandbox, "mine", "runs:read", &[]);
     let other = key(&sandbox, "other", "runs:read", &[]);
     let server = Server::start(&sandbox, &["--requests-per-second", "1", "--burst", "2"]);
-    // All at once: one after the other they may take a second each.
+    // All at once: sequential requests could take a second each.
     let answers: Vec<_> = std::thread::scope(|scope| {
         let ask = || get(&server, "/v1/runs", &mine);
         let asking: Vec<_> = (0..12).map(|_| scope.spawn(ask)).collect();
@@ -186,7 +186,7 @@ fn who_asks_too_often_is_told_when_to_come_again() {
 }
 
 #[test]
-fn heads_and_bodies_that_are_too_large_or_too_slow_are_refused() {
+fn too_large_and_too_slow_heads_and_bodies_are_refused() {
     let sandbox = sandbox();
     let limits = ["--max-body", "1Ki", "--max-headers", "8Ki", "--header-timeout", "2s"];
     let server = Server::start(&sandbox, &limits);
@@ -194,14 +194,14 @@ fn heads_and_bodies_that_are_too_large_or_too_slow_are_refused() {
     assert_eq!(code(&server.post("/v1/keys", &large).expect(413)), "request_too_large");
     let head = Request::new("GET", "/v1/runs").header("X-Large", &"x".repeat(20_000));
     assert_eq!(server.send(&head).status, 431);
-    // A head that never ends: the server hangs up.
+    // A head that never ends: the server closes the connection.
     let slow = Request::send_raw(server.address(), b"GET /v1/runs HTTP/1.1\r\nHost: local");
     assert!(matches!(slow.status, 0 | 408), "{slow:?}");
     drop(server.get("/v1/runs").expect(200));
 }
 
 #[test]
-fn with_a_certificate_the_server_speaks_tls_and_reads_a_new_one_when_it_changes() {
+fn a_server_with_a_certificate_speaks_tls_and_reloads_a_changed_certificate() {
     let sandbox = sandbox();
     let certificate = |name: &str| {
         let subject = format!("/CN={name}");
@@ -254,7 +254,7 @@ fn the_keys_of_a_server_are_in_its_database_and_not_in_the_folder() {
     let audit = sandbox.errand(["audit", "ls", "--database", &url]).run().ok().stdout();
     let made = audit.lines().find(|line| line.contains("key.created")).expect(&audit);
     assert!(!made.contains("  -  "), "somebody made it: {made}");
-    // What lies in the folder is not taken for what is left of a registry.
+    // Files in the folder are not taken for the remains of a registry.
     drop(sandbox.errand(["ps"]).run().refuses(125, "registry_elsewhere"));
     drop(
         sandbox

@@ -1,24 +1,24 @@
-//! `errand agent …`, called by real little agents.
+//! `errand agent …`, called by real small agents.
 
 use errand_testkit::{Agent, LIMIT, Output, Sandbox, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::sandbox;
 
-/// Runs a shell script as an agent; it goes on after a command that fails.
+/// Runs a shell script as an agent; a failing command does not end it.
 fn run(sandbox: &Sandbox, script: &str) -> Output {
     let agent = sandbox.agent(&Agent::shell(&format!("set +e\n{script}\n")));
     sandbox.errand(["run"]).arg(agent).run()
 }
 
-/// The record of the only run.
+/// Returns the record of the only run.
 fn record(sandbox: &Sandbox) -> Value {
     let all = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
     let id = all[0]["run_id"].as_str().unwrap().to_owned();
     sandbox.errand(["inspect-run"]).arg(id).run().ok().json()
 }
 
-/// The data of the events of one type, of the only run.
+/// Returns the data of the only run's events of one type.
 fn events(sandbox: &Sandbox, kind: &str) -> Vec<Value> {
     let id = record(sandbox)["run_id"].as_str().unwrap().to_owned();
     let lines = sandbox.errand(["events", "--json"]).arg(id).run().ok().json_lines();
@@ -84,7 +84,7 @@ fn a_step_that_takes_too_long_is_ended_with_its_whole_group() {
 }
 
 #[test]
-fn the_agent_file_limits_steps_that_say_nothing() {
+fn the_agent_file_limits_steps_without_a_timeout_of_their_own() {
     let sandbox = sandbox();
     let agent = Agent::shell("errand agent step slow -- sleep 300 || echo $?");
     let agent = sandbox.agent(&agent.spec("timeouts: { step: 200ms }"));
@@ -119,7 +119,7 @@ fn a_step_reads_what_its_caller_gives_it() {
 }
 
 #[test]
-fn of_a_very_long_output_the_beginning_is_recorded_and_that_is_said() {
+fn only_the_beginning_of_a_very_long_step_output_is_recorded_with_a_note() {
     let sandbox = sandbox();
     let script = "
         errand agent step big -- sh -c 'yes 0123456 | head -c 12000000' 2>note1 | wc -c
@@ -153,7 +153,7 @@ fn another_attempt_gets_completed_steps_from_the_record() {
 }
 
 #[test]
-fn what_an_agent_reports_is_in_the_record() {
+fn events_outputs_and_artifacts_of_an_agent_are_in_the_record() {
     let sandbox = sandbox();
     let script = r#"
         errand agent checkpoint --get
@@ -223,7 +223,7 @@ fn bad_reports_are_refused_and_leave_nothing() {
 }
 
 #[test]
-fn outside_of_a_run_nothing_is_done() {
+fn agent_commands_outside_of_a_run_are_refused() {
     let sandbox = sandbox();
     for arguments in [
         &["agent", "checkin"][..],

@@ -1,4 +1,4 @@
-//! What cannot be understood is refused, and nothing is created.
+//! Refusals of malformed input, which create nothing.
 
 use errand_testkit::{Agent, Sandbox};
 
@@ -12,7 +12,7 @@ fn check(sandbox: &Sandbox, words: &[&str], code: i32, complaint: &str) {
 }
 
 #[test]
-fn words_that_are_not_understood() {
+fn malformed_command_lines_are_refused() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true"));
     sandbox.write("empty/README", "");
@@ -107,7 +107,7 @@ fn a_payload_that_is_too_large_is_refused() {
 }
 
 #[test]
-fn an_agent_file_with_problems_says_where_they_all_are() {
+fn all_problems_of_an_agent_file_are_reported_with_their_places() {
     let sandbox = sandbox();
     let yaml = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: a, version: 1.0.0 }\n\
                 spec:\n  comand: [true]\n  timeouts: { run: 10 }\n";
@@ -120,14 +120,14 @@ fn an_agent_file_with_problems_says_where_they_all_are() {
 }
 
 #[test]
-fn a_missing_secret_is_said_before_anything_is_created() {
+fn a_missing_secret_is_reported_before_anything_is_created() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true").spec("secrets: [NOT_SET]"));
     check(&sandbox, &["run", "test-agent"], 125, "NOT_SET");
 }
 
 #[test]
-fn a_refusal_says_what_to_type_instead() {
+fn a_refused_command_line_has_a_hint_with_the_right_command() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true"));
     let agent = "test-agent";
@@ -168,7 +168,7 @@ fn a_variable_without_a_value_is_passed_on() {
 }
 
 #[test]
-fn events_of_a_type_that_a_journal_does_not_have_are_told_as_such() {
+fn a_type_filter_without_matching_events_is_noted_with_the_journals_types() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("true"));
     let run_id = sandbox.errand(["run", "-d", "test-agent"]).run().ok().stdout_line();

@@ -1,4 +1,4 @@
-//! Inventories: pinned by attempts, kept by digest, compared.
+//! Bills of materials: pinned by attempts, stored by digest, compared.
 
 use errand_testkit::{Agent, Sandbox, Server};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ fn a_generation_begins_where_the_content_changes() {
     drop(sandbox.errand(["bom", "reviewer@3"]).run().refuses(125, "bom_not_found"));
     assert_eq!(sandbox.errand(["bom", "ls", "nobody", "--json"]).run().ok().stdout().trim(), "[]");
 
-    // Nothing is lost with the registry.
+    // The blobs survive a loss of the registry.
     crate::support::nobody_left(&sandbox);
     std::fs::remove_file(sandbox.registry().join("registry.db")).unwrap();
     drop(sandbox.errand(["registry", "rebuild"]).run().ok());
@@ -83,7 +83,7 @@ fn a_generation_begins_where_the_content_changes() {
 }
 
 #[test]
-fn a_comparison_says_what_changed_and_whether_anything_did() {
+fn bom_diff_lists_changes_and_exits_with_1_if_there_are_any() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&skilled("true", "be kind")), &[]);
     finish(&sandbox, &run_id);
@@ -122,7 +122,7 @@ fn each_attempt_has_its_own_pin() {
 }
 
 #[test]
-fn an_inventory_that_is_gone_or_changed_is_said_to_be() {
+fn a_missing_or_changed_inventory_is_reported_with_its_digest() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&agent("true").file("skills/style.md", "x")), &[]);
     let digest = finish(&sandbox, &run_id)["bom"]["digest"].as_str().unwrap()[7..].to_owned();
@@ -131,7 +131,7 @@ fn an_inventory_that_is_gone_or_changed_is_said_to_be() {
     drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "record_damaged"));
     std::fs::remove_file(&blob).unwrap();
     drop(sandbox.errand(["bom", &run_id]).run().refuses(125, "bom_not_found"));
-    // The next run of the same agent keeps it again.
+    // The next run of the same agent stores it again.
     let again = start(&sandbox, &sandbox.path("reviewer"), &[]);
     assert_eq!(finish(&sandbox, &again)["bom"]["generation"], 1);
     assert_eq!(bom(&sandbox, &run_id)["version"], 1);
@@ -151,7 +151,7 @@ fn no_value_of_a_secret_or_variable_is_in_an_inventory() {
 }
 
 #[test]
-fn what_a_folder_would_be_needs_no_registry() {
+fn the_inventory_of_a_folder_needs_no_registry() {
     let sandbox = sandbox();
     sandbox.agent(&skilled("true", "x"));
     assert_eq!(bom(&sandbox, "./reviewer")["version"], 1);
@@ -192,7 +192,7 @@ fn the_inventory_of_a_coordinator_names_the_agents_that_it_is_made_of() {
         ("agent:writer", "writer"),
     ];
     assert_eq!(agents, expect.map(|(of, name)| (of.into(), name.into(), "1.0.0".into())));
-    // Each digest is that of the run that the agent had.
+    // Each digest is that of the agent's run.
     for run in crate::support::all(&sandbox).iter().filter(|run| run["member"]["depth"] == 1) {
         let of = format!("agent:{}", run["member"]["name"].as_str().unwrap());
         let digest = run["parcel_digest"].as_str().unwrap().trim_start_matches("sha256:");
@@ -202,7 +202,7 @@ fn the_inventory_of_a_coordinator_names_the_agents_that_it_is_made_of() {
         "ref": "agent:both", "dependsOn": ["agent:both/checker", "agent:both/writer"],
     });
     assert_eq!(document["dependencies"][1], below);
-    // The folder is that of which the run was made, until an agent changes.
+    // The folder equals the run's parcel until an agent changes.
     let words = ["bom", "--diff", &run_id, "./team"];
     let same = sandbox.errand(words).run().ok().stdout();
     assert!(same.ends_with("no difference\n"), "{same}");

@@ -1,4 +1,4 @@
-//! What calls cost, what runs may spend, and what happens at the end of it.
+//! Prices of calls, budgets of runs, and the actions at their limits.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
@@ -7,13 +7,13 @@ use crate::support::{
     all, event_types, finish, kill, record, run, sandbox, start, wait_for_record,
 };
 
-/// The data of a run's events of one type.
+/// Returns the data of a run's events of one type.
 fn events(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
     let lines = sandbox.errand(["events", "--json", run_id]).run().ok().json_lines();
     lines.into_iter().filter(|e| e["type"] == kind).map(|e| e["data"].clone()).collect()
 }
 
-/// Runs a script to its end, whatever comes of it; returns what it printed and its record.
+/// Runs a script to its end; returns its output and its record.
 fn ran(sandbox: &Sandbox, agent: &Agent, more: &[&str]) -> (String, Value) {
     let agent = sandbox.agent(agent);
     let output = run(sandbox, &agent, more).run();
@@ -21,7 +21,7 @@ fn ran(sandbox: &Sandbox, agent: &Agent, more: &[&str]) -> (String, Value) {
     (output.stdout(), record(sandbox, &newest))
 }
 
-/// A line of shell that reports a model call of so many tokens.
+/// Returns a line of shell that reports a model call of so many tokens.
 fn called(tokens: u64) -> String {
     format!("errand agent emit model.called '{{\"input_tokens\": {tokens}}}'\n")
 }
@@ -99,7 +99,7 @@ fn the_users_prices_win_and_a_bad_table_starts_nothing() {
 }
 
 #[test]
-fn what_is_wrong_with_a_report_is_told_and_nothing_is_recorded() {
+fn an_invalid_reported_event_is_refused_and_not_recorded() {
     let sandbox = sandbox();
     let script = r#"set +e
         errand agent emit model.called '{"input_tokens": -4}' 2>&1; echo $?
@@ -178,7 +178,7 @@ fn flags_tighten_what_the_agent_allows() {
 }
 
 #[test]
-fn time_is_a_budget_too() {
+fn a_wall_time_budget_ends_its_run() {
     let sandbox = sandbox();
     let agent = Agent::shell("exec sleep 600")
         .spec("budgets: { wall_time_per_run: 300ms, on_exceed: cancel }");
@@ -189,7 +189,8 @@ fn time_is_a_budget_too() {
     assert!(types.contains(&"budget.warned".to_owned()), "{types:?}");
 }
 
-/// Days are those of UTC. A test that spends what one has waits for the next one when little is left.
+/// Waits for the next UTC day if little is left of this one: a test of daily budgets needs the rest
+/// of a day.
 pub(crate) fn let_the_day_last() {
     use errand_agent::Clock as _;
     const DAY_MS: i64 = 24 * 3_600 * 1_000;
@@ -197,7 +198,7 @@ pub(crate) fn let_the_day_last() {
     wait_until("the next day", LIMIT * 2, || left_ms() > 40_000);
 }
 
-/// Asks for 30 tokens until it is refused, and uses what it got.
+/// Reserves 30 tokens until it is refused, and uses each reservation.
 const SPENDER: &str = r#"set +e
     while id=$(errand agent reserve model --tokens 30 2>/dev/null); do
         errand agent emit model.called "{\"reservation_id\": \"$id\", \"input_tokens\": 29}"
@@ -220,7 +221,7 @@ fn ten_runs_at_once_never_spend_more_than_their_agents_day_has() {
 }
 
 #[test]
-fn what_was_promised_to_a_run_that_was_killed_is_given_back() {
+fn reservations_of_a_killed_run_are_released() {
     let_the_day_last();
     let sandbox = sandbox();
     let budget = "budgets: { tokens_per_day: 100 }";
@@ -302,7 +303,7 @@ fn a_day_has_only_so_much_time_for_all_runs_of_an_agent() {
     let again = start(&sandbox, &agent, &[]);
     assert_eq!(finish(&sandbox, &again)["status"], "cancelled");
     let total = usage(&sandbox, &["--agent", "slow"])["total"]["wall_time_ms"].as_u64().unwrap();
-    // Not a second for each, however late a busy machine ends them.
+    // Total time, not a second for each, even if a busy machine ends them late.
     assert!((800..20_000).contains(&total), "about a second: {total} ms");
 }
 
@@ -357,7 +358,7 @@ fn costs_of_tools_and_look_ups_are_in_the_record_the_sums_and_the_trace() {
 }
 
 #[test]
-fn an_attempt_says_what_was_made_for_it() {
+fn an_attempt_records_its_setup() {
     let sandbox = sandbox();
     let agent = Agent::shell("pwd; cp \"$ERRAND_BRIEF\" brief").spec("workspace: { mode: cwd }");
     let (printed, record) = ran(&sandbox, &agent, &[]);

@@ -1,5 +1,5 @@
-//! Clients that other people's generators make of the OpenAPI document in the repository, at work on
-//! a real server.
+//! Clients that other generators make from the OpenAPI document in the repository, against a real
+//! server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use errand_testkit::{Agent, Sandbox, Server};
 
 use crate::support::sandbox;
 
-/// A generator and a compiler on a machine that has other things to do.
+/// Time limit of a generator and a compiler on a busy machine.
 const LIMIT: Duration = Duration::from_mins(3);
 /// An agent that adds one in a step, and reports a model call.
 const COUNTER: &str = r#"
@@ -18,29 +18,29 @@ errand agent emit model.called '{"model":"m","input_tokens":5,"output_tokens":7}
 errand agent output "{\"n\":$sum}"
 "#;
 
-/// The document of the repository.
+/// Returns the path of the repository's document.
 fn document() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/openapi.json")
 }
 
-/// A file beside this one.
+/// Returns the path of a file beside this one.
 fn client(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/clients").join(name)
 }
 
-/// A folder that `cargo xtask test` fills; `None`, and a word about it, where it is not there.
+/// Returns a folder that `cargo xtask test` fills; `None`, with a warning, if it is missing.
 fn installed(name: &str) -> Option<PathBuf> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.join("ready").is_file() {
         return Some(folder);
     }
     let warning = format!("SKIPPED: there is no {name}; `cargo xtask test` installs it");
-    // Written past the capture of a test that passes: it must be seen.
+    // Written past the capture of a passing test's output, so that it is seen.
     drop(std::fs::write("/dev/stderr", format!("\n{warning}\n")));
     None
 }
 
-/// A server with a few agents, and a key for it.
+/// Starts a server with a few agents; returns it with a key.
 fn served(sandbox: &Sandbox) -> (Server, String) {
     let agents = sandbox.path("agents");
     let limited = "budgets: { tokens_per_run: 100 }";
@@ -65,7 +65,7 @@ fn a_validator_finds_nothing_wrong_with_the_document() {
 fn a_python_client_is_generated_without_a_warning_and_drives_a_server() {
     let Some(tools) = installed("openapi-clients") else { return };
     let sandbox = sandbox();
-    // The tools that it calls to format what it made are not what is tested.
+    // The formatters that the generator calls are not under test.
     let config = sandbox.write("generator.yaml", "post_hooks: []\n");
     let generated = sandbox.path("generated");
     let made = sandbox
@@ -95,7 +95,7 @@ fn generated_typescript_types_compile_strictly_and_describe_what_a_server_sends(
     let folder = sandbox.path("typescript");
     std::fs::create_dir(&folder).unwrap();
     std::fs::copy(client("drive.ts"), folder.join("drive.ts")).unwrap();
-    // Where the machine has no node, the virtual environment beside has one.
+    // The virtual environment beside has a node for machines without one.
     let beside = tools.with_file_name("openapi-clients").join("bin");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::split_paths(&path).chain([beside]);

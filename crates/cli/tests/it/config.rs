@@ -1,4 +1,4 @@
-//! The configuration: which source wins, what is refused, what is shown.
+//! Configuration: precedence of sources, refusals, output.
 
 use errand_testkit::Sandbox;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ fn setting(shown: &Value, name: &str) -> Value {
 }
 
 #[test]
-fn flags_come_before_the_environment_before_the_file_before_defaults() {
+fn flags_win_over_environment_file_and_defaults_in_this_order() {
     let mut sandbox = sandbox();
     let file = sandbox.write(
         "errand.yaml",
@@ -44,7 +44,7 @@ fn flags_come_before_the_environment_before_the_file_before_defaults() {
 }
 
 #[test]
-fn a_file_is_named_by_flag_or_environment_and_must_be_there_then() {
+fn a_configuration_file_named_by_flag_or_environment_must_exist() {
     let sandbox = sandbox();
     sandbox.write("other/conf.yaml", "slots: 7\ntls: { cert: c.pem, key: k.pem }\n");
     let by_flag = shown(&sandbox, &["--config", "other/conf.yaml"]);
@@ -58,7 +58,7 @@ fn a_file_is_named_by_flag_or_environment_and_must_be_there_then() {
 }
 
 #[test]
-fn every_problem_of_a_file_is_told_by_line_and_column() {
+fn every_problem_of_a_configuration_file_is_reported_by_line_and_column() {
     let sandbox = sandbox();
     sandbox.write("errand.yaml", "listn: x\nlease: 15\nnamespaces: { A: {} }\n");
     let refused = sandbox.errand(["config", "check"]).run().refuses(2, "has 3 problems");
@@ -71,7 +71,7 @@ fn every_problem_of_a_file_is_told_by_line_and_column() {
 }
 
 #[test]
-fn what_cannot_be_understood_or_does_not_go_together_is_refused() {
+fn malformed_and_contradictory_settings_are_refused() {
     let sandbox = sandbox();
     let refused = |words: &[&str], complaint: &str| {
         let words = ["config", "check"].iter().chain(words);

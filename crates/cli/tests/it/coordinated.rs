@@ -1,4 +1,4 @@
-//! What people see of runs that are made of runs.
+//! Views of coordinated runs: graph, messages, trace, records, usage.
 
 use errand_model::Timestamp;
 use errand_store::sqlite::{Options, Sqlite};
@@ -19,7 +19,7 @@ pub(crate) fn coordinator(sandbox: &Sandbox, name: &str, coordinator: &str) -> s
     sandbox.write(format!("{name}/agent.yaml"), yaml).parent().unwrap().to_owned()
 }
 
-/// An agent with a step and a call that costs something.
+/// Returns an agent with a step and a call that has a cost.
 fn thinker(name: &str) -> Agent {
     let script = "errand agent step think -- true\n\
         errand agent emit model.called '{\"provider\": \"openai\", \"model\": \"gpt-4o-mini\", \
@@ -28,7 +28,7 @@ fn thinker(name: &str) -> Agent {
     Agent::shell(script).named(name)
 }
 
-/// Two agents in a row and a nested pair beside the second one, which a third joins.
+/// Runs two agents in a row and a nested pair beside the second one, which a third joins.
 pub(crate) fn report(sandbox: &Sandbox) -> String {
     for name in ["researcher", "analyst", "writer"] {
         drop(sandbox.agent(&thinker(name)));
@@ -45,7 +45,7 @@ pub(crate) fn report(sandbox: &Sandbox) -> String {
     run_id
 }
 
-/// `name` of all spans below one that are of `kind`, with their depth.
+/// Collects the names of all spans below one that are of `kind`, with their depth.
 fn spans(span: &Value, kind: &str, depth: usize, found: &mut Vec<(usize, String)>) {
     for child in span["children"].as_array().into_iter().flatten() {
         if child["kind"] == kind {
@@ -109,7 +109,7 @@ fn a_coordinated_run_is_a_graph_a_list_of_messages_a_tree_and_a_record() {
 }
 
 #[test]
-fn records_say_what_is_a_step_of_what_and_who_used_what() {
+fn records_of_a_coordinated_run_have_steps_and_usage_by_agent() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
     let record = record(&sandbox, &run_id);
@@ -142,7 +142,7 @@ fn records_say_what_is_a_step_of_what_and_who_used_what() {
 }
 
 #[test]
-fn usage_counts_what_children_used_once() {
+fn usage_counts_the_calls_of_children_once() {
     let sandbox = sandbox();
     drop(report(&sandbox));
     let usage = sandbox.errand(["usage", "--by", "agent", "--json"]).run().ok().json();
@@ -185,7 +185,7 @@ fn a_coordinated_run_is_shown_the_same_over_a_server() {
 }
 
 #[test]
-fn what_children_ask_is_decided_on_their_coordinator_if_it_is_one_thing() {
+fn the_only_open_question_of_children_is_decided_on_their_coordinator() {
     let sandbox = sandbox();
     let asker =
         Agent::shell("errand agent approve --action publish --target web --park || exit $?")
@@ -210,7 +210,7 @@ fn what_children_ask_is_decided_on_their_coordinator_if_it_is_one_thing() {
     for one in asked {
         assert!(refused.contains(one["run_id"].as_str().unwrap()), "{refused}");
     }
-    // One by its id, from above; the other one is the only one then.
+    // One of two by its id on the coordinator; the other is the only one then.
     let id = asked[0]["approval_id"].as_str().unwrap();
     let child = asked[0]["run_id"].as_str().unwrap();
     drop(sandbox.errand(["approve", child, "--approval", id]).run().ok());
@@ -223,7 +223,7 @@ fn what_children_ask_is_decided_on_their_coordinator_if_it_is_one_thing() {
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
 }
 
-/// What the last commit of a coordinator leaves for whoever looks next.
+/// Leaves the last commit of a coordinator for the next process that looks.
 fn leave_end(sandbox: &Sandbox, run_id: &str) {
     let registry = Registry::at(sandbox.path(".errand"));
     let store = Sqlite::open(&registry, Options::EXISTING).unwrap();
@@ -242,16 +242,16 @@ fn leave_end(sandbox: &Sandbox, run_id: &str) {
 }
 
 #[test]
-fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
+fn files_of_a_coordinator_whose_writer_was_killed_are_completed() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
-    // They see to the files of the run, and note that they did.
+    // They write the files of the run, and mark that as done.
     nobody_left(&sandbox);
     let files =
         [".events.jsonl", ".json"].map(|end| sandbox.path(format!(".errand/runs/{run_id}{end}")));
     let [events, record] = &files;
     let whole = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
-    // As if the process had died between the last commit and these two.
+    // As after a crash between the last commit and these two writes.
     let lines: Vec<&str> = whole[0].split_inclusive('\n').collect();
     let behind = lines.len() - 3;
     std::fs::write(events, lines[..behind].concat()).unwrap();
@@ -272,7 +272,7 @@ fn files_of_a_coordinator_whose_writer_was_killed_are_made_good() {
     drop(worker.wait());
     drop(sandbox.errand(["verify", &run_id]).run().ok());
 
-    // Only the file of events: somebody took lines away.
+    // Only the file of events: lines were removed.
     std::fs::write(events, lines[..behind].concat()).unwrap();
     let found = sandbox.errand(["verify", &run_id]).run();
     assert!(found.refuses(125, "journal_broken").stderr().contains("removed"));

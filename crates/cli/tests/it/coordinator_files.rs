@@ -1,4 +1,4 @@
-//! Agents that name others: checked, packed, pushed.
+//! Agents that name other agents: checked, packed, pushed.
 
 use std::fs;
 
@@ -114,7 +114,7 @@ fn a_run_is_refused_if_one_of_its_agents_could_not_run() {
     for (member, exit_code, code) in
         [("lost", 127, "command_not_found"), ("needy", 125, "secret_missing")]
     {
-        // However deep it is.
+        // At any depth.
         coordinator(&sandbox, "inner", &format!("    {{ type: chain, agents: [../{member}] }}"));
         coordinator(&sandbox, "team", "    { type: fan_out, agents: [../good, ../inner] }");
         let said = said(&sandbox, &["run", "team"], exit_code);
@@ -153,7 +153,7 @@ fn validate_build_and_run_report_the_same_problems_at_once() {
 }
 
 #[test]
-fn a_coordinator_is_no_service() {
+fn a_coordinator_as_a_service_is_refused() {
     let sandbox = sandbox();
     drop(sandbox.agent(&Agent::shell("cat").named("good")));
     coordinator(&sandbox, "team", "    { type: chain, agents: [../good] }");
@@ -176,7 +176,7 @@ fn push_sends_what_an_agent_names_by_path() {
     let pushed = sandbox.errand(["--server", &url, "push", "team", "--json"]).run().ok().json();
     let built = sandbox.errand(["build", "team"]).run().ok().stdout_line();
     assert_eq!(pushed["digest"], json!(built));
-    // What is named by path is not registered under a name.
+    // An agent named by path is not registered under a name.
     let agents = server.get("/v1/agents").expect(200).json();
     assert_eq!(agents["agents"].as_array().unwrap().len(), 1, "{agents}");
 
@@ -217,7 +217,7 @@ fn workers_of_other_machines_find_what_a_coordinator_names() {
 }
 
 #[test]
-fn a_server_refuses_a_coordinator_whose_agents_did_not_come_along() {
+fn a_server_refuses_a_coordinator_pushed_without_its_agents() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     drop(sandbox.agent(&Agent::shell("cat").named("good")));
@@ -229,7 +229,7 @@ fn a_server_refuses_a_coordinator_whose_agents_did_not_come_along() {
 }
 
 #[test]
-fn the_coordinators_of_a_folder_are_registered_anew_when_one_of_their_agents_changes() {
+fn coordinators_of_a_watched_folder_are_registered_again_when_one_of_their_agents_changes() {
     let sandbox = sandbox();
     let agents = sandbox.path("agents");
     // Beside the folder that is watched.

@@ -1,4 +1,4 @@
-//! Runs that are made of runs, here: no server, one process for a whole family.
+//! Coordinated runs without a server: one process for a whole family.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,7 @@ use crate::support::{
     start, wait_for_record,
 };
 
-/// An agent that answers with what a program of `jq`'s kind makes of its input: a Python expression
-/// over `given`.
+/// Returns an agent whose output is a Python expression over its input `given`.
 pub(crate) fn answers(name: &str, expression: &str) -> Agent {
     let script = format!(
         "import json, os, sys\n\
@@ -24,7 +23,7 @@ pub(crate) fn answers(name: &str, expression: &str) -> Agent {
     Agent::python(&script).named(name)
 }
 
-/// A coordinator over agents that lie beside it.
+/// Writes a coordinator over agents beside it.
 pub(crate) fn coordinator(sandbox: &Sandbox, name: &str, definition: &str, more: &str) -> PathBuf {
     let yaml = format!(
         "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: {{ name: {name}, version: 1.0.0 }}\n\
@@ -66,7 +65,7 @@ fn names_of_agents_with_underscores_are_names_of_members_and_folders() {
 }
 
 #[test]
-fn a_chain_gives_each_agent_what_the_one_before_gave() {
+fn a_chain_gives_each_agent_the_output_of_the_previous_one() {
     let sandbox = sandbox();
     for (name, expression) in [("double", "given * 2"), ("add", "given + 1")] {
         sandbox.agent(&answers(name, expression));
@@ -88,7 +87,7 @@ fn a_chain_gives_each_agent_what_the_one_before_gave() {
 }
 
 #[test]
-fn a_chain_may_give_an_agent_what_it_makes_of_all_that_is_known() {
+fn a_chain_may_build_an_agents_input_from_all_earlier_outputs() {
     let sandbox = sandbox();
     sandbox.agent(&answers("split", "{'words': given.split()}"));
     sandbox.agent(&answers("tell", "given"));
@@ -104,7 +103,7 @@ fn a_chain_may_give_an_agent_what_it_makes_of_all_that_is_known() {
 }
 
 #[test]
-fn a_fan_out_gives_all_the_same_and_merges_what_they_say() {
+fn a_fan_out_gives_all_agents_the_same_input_and_merges_their_outputs() {
     let sandbox = sandbox();
     for name in ["es", "fr", "de"] {
         sandbox.agent(&answers(name, &format!("'{name}: ' + given")));
@@ -123,7 +122,7 @@ fn a_fan_out_gives_all_the_same_and_merges_what_they_say() {
 }
 
 #[test]
-fn a_workflow_goes_where_its_conditions_say() {
+fn a_workflow_takes_the_edges_whose_conditions_hold() {
     let sandbox = sandbox();
     sandbox.agent(&answers("judge", "{'good': given['score'] > 5, 'score': given['score']}"));
     sandbox.agent(&answers("improve", "{'score': given['score'] + 3}"));
@@ -161,7 +160,7 @@ fn coordinators_are_agents_of_coordinators() {
 }
 
 #[test]
-fn a_failed_child_fails_a_chain_and_says_which() {
+fn a_failed_child_fails_its_chain_which_names_the_step() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("echo broken >&2\nexit 3\n").named("bad"));
     sandbox.agent(&answers("add", "given + 1"));
@@ -175,7 +174,7 @@ fn a_failed_child_fails_a_chain_and_says_which() {
 }
 
 #[test]
-fn stopping_a_coordinator_ends_all_that_it_started() {
+fn stopping_a_coordinator_ends_all_its_descendants() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
     sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("two"));
@@ -197,7 +196,7 @@ fn stopping_a_coordinator_ends_all_that_it_started() {
 }
 
 #[test]
-fn a_held_coordinator_holds_its_children_and_lets_them_go_on() {
+fn a_paused_coordinator_pauses_its_children_and_resumes_them() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("one"));
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
@@ -216,7 +215,7 @@ fn a_held_coordinator_holds_its_children_and_lets_them_go_on() {
 }
 
 #[test]
-fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
+fn any_command_that_reads_a_coordinator_continues_it_after_its_process_was_killed() {
     let sandbox = sandbox();
     sandbox.agent(&answers("first", "given + 1"));
     sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
@@ -232,18 +231,18 @@ fn whoever_looks_goes_on_with_a_coordinator_whose_process_was_killed() {
     let ended = finish(&sandbox, &id);
     assert_eq!(ended["status"], "completed", "{ended:#}");
     assert_eq!(ended["output"], 7);
-    // The first is not run again, and the second is the same run as before.
+    // The first does not run again, and the second is the same run as before.
     let runs = children(&sandbox, &id);
     assert_eq!(runs.len(), 2, "{runs:#?}");
     let first = runs.iter().find(|run| run["agent"]["name"] == "first").unwrap();
     assert_eq!(first["attempt"], 1);
-    // Its helper may be about to copy the last events into the file beside the registry.
+    // The helper may be about to copy the last events into the file beside the registry.
     nobody_left(&sandbox);
     assert_over(&sandbox, &id);
 }
 
 #[test]
-fn an_interrupted_coordinator_ends_all_that_it_started() {
+fn an_interrupted_coordinator_ends_all_its_descendants() {
     let sandbox = sandbox();
     sandbox.agent(&Agent::shell("echo ready\nexec sleep 600\n").named("one"));
     let only = coordinator(&sandbox, "only", "{ type: chain, agents: [../one] }", "");
@@ -261,7 +260,7 @@ fn an_interrupted_coordinator_ends_all_that_it_started() {
 }
 
 #[test]
-fn what_a_coordinator_may_spend_and_how_long_flows_down() {
+fn budgets_and_time_limits_of_a_coordinator_bound_its_children() {
     let sandbox = sandbox();
     let agent = Agent::shell("exec sleep 600\n").named("slow");
     sandbox.agent(&agent);
@@ -282,7 +281,7 @@ fn what_a_coordinator_may_spend_and_how_long_flows_down() {
 }
 
 #[test]
-fn a_coordinator_that_is_tried_again_keeps_what_is_done() {
+fn another_attempt_of_a_coordinator_keeps_completed_steps() {
     let sandbox = sandbox();
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
     sandbox.agent(&Agent::shell(script).named("first"));
@@ -300,7 +299,7 @@ fn a_coordinator_that_is_tried_again_keeps_what_is_done() {
 }
 
 #[test]
-fn a_failed_coordinator_that_is_run_again_takes_over_what_is_done() {
+fn a_retry_of_a_failed_coordinator_inherits_completed_steps() {
     let sandbox = sandbox();
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
     sandbox.agent(&Agent::shell(script).named("first"));
@@ -317,8 +316,8 @@ fn a_failed_coordinator_that_is_run_again_takes_over_what_is_done() {
     assert_eq!(runs.lines().count(), 1, "what is done is not done again");
 }
 
-/// A coordinator over `inner`, which is over `first`, which notes that it runs, and `second`, which
-/// fails unless `passes`.
+/// Writes a coordinator over `inner`, which is over `first`, which notes that it runs, and
+/// `second`, which fails unless `passes`.
 fn nested(sandbox: &Sandbox, passes: &str, more: &str) -> PathBuf {
     let script = "echo run >> \"$HOME/first\"\necho 1\n";
     sandbox.agent(&Agent::shell(script).named("first"));
@@ -334,12 +333,12 @@ fn assert_first_ran_once(sandbox: &Sandbox) {
 }
 
 #[test]
-fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_run_again_is_not_done_again() {
+fn a_retry_does_not_repeat_completed_steps_of_a_nested_coordinator() {
     let sandbox = sandbox();
     let outer = nested(&sandbox, "test -e \"$HOME/go\"\n", "");
     let id = start(&sandbox, &outer, &["--job", "0"]);
     assert_eq!(finish(&sandbox, &id)["status"], "failed");
-    // Once in vain, and from there once more.
+    // A retry that fails, and another retry of that one.
     let again = sandbox.errand(["retry", "-d", &id]).run().ok().stdout_line();
     assert_eq!(finish(&sandbox, &again)["status"], "failed");
     open_gate(&sandbox);
@@ -352,7 +351,7 @@ fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_run_again_is_not_done_
 }
 
 #[test]
-fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_tried_again_is_not_done_again() {
+fn another_attempt_does_not_repeat_completed_steps_of_a_nested_coordinator() {
     let sandbox = sandbox();
     let passes = "if [ ! -e \"$HOME/second\" ]; then touch \"$HOME/second\"; exit 1; fi\n";
     let retry = "  retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 10ms, \
@@ -363,7 +362,7 @@ fn what_is_done_in_a_coordinator_of_a_coordinator_that_is_tried_again_is_not_don
 }
 
 #[test]
-fn an_approval_in_a_child_holds_up_what_depends_on_it_and_nothing_else() {
+fn an_approval_in_a_child_blocks_only_the_steps_that_depend_on_it() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
     sandbox.agent(&Agent::shell(script).named("asks"));
@@ -376,10 +375,10 @@ fn an_approval_in_a_child_holds_up_what_depends_on_it_and_nothing_else() {
             .into_iter()
             .find(|run| run["agent"]["name"] == "asks" && run["status"] == "paused")
     });
-    // The other one works on meanwhile.
+    // The other child works on meanwhile.
     assert_eq!(record(&sandbox, &id)["status"], "running");
     open_gate(&sandbox);
-    // Now all that is left waits for a person.
+    // Now all remaining work waits for a person.
     wait_for_record(&sandbox, &id, "it waits too", |run| run["status"] == "paused");
     let asks = asks["run_id"].as_str().unwrap();
     drop(sandbox.errand(["approve", asks]).run().ok());
@@ -388,7 +387,7 @@ fn an_approval_in_a_child_holds_up_what_depends_on_it_and_nothing_else() {
 }
 
 #[test]
-fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
+fn a_coordinator_continues_after_a_rebuild_of_the_registry() {
     let sandbox = sandbox();
     sandbox.agent(&answers("first", "given + 1"));
     sandbox.agent(&Agent::shell(&format!("{GATE}echo 7\n")).named("second"));
@@ -412,7 +411,7 @@ fn a_coordinator_goes_on_in_a_registry_that_was_made_anew() {
 }
 
 #[test]
-fn what_a_coordinator_gives_has_to_be_what_it_says() {
+fn the_output_of_a_coordinator_must_match_its_output_schema() {
     let sandbox = sandbox();
     sandbox.agent(&answers("add", "given + 1"));
     let says = "  output_schema: { type: integer, maximum: 5 }\n";
@@ -423,7 +422,7 @@ fn what_a_coordinator_gives_has_to_be_what_it_says() {
 }
 
 #[test]
-fn a_coordinator_in_the_foreground_that_waits_for_a_person_goes_on_in_the_background() {
+fn a_foreground_coordinator_that_waits_for_a_person_continues_in_the_background() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop --park >/dev/null\necho 1\n";
     sandbox.agent(&Agent::shell(script).named("asks"));
@@ -464,7 +463,7 @@ fn a_coordinator_is_removed_with_its_steps_and_is_not_replayed_strictly() {
 }
 
 #[test]
-fn a_coordinator_whose_process_died_while_it_was_held_goes_on_when_it_may() {
+fn a_paused_coordinator_whose_process_died_continues_when_it_is_resumed() {
     let sandbox = sandbox();
     sandbox.agent(&answers("add", "given + 1"));
     sandbox.agent(&Agent::shell(&format!("{GATE}echo 1\n")).named("gate"));

@@ -1,4 +1,4 @@
-//! What is said among agents survives the registry: all of it is in journals.
+//! Messages between agents survive a loss of the registry: all of them are in journals.
 
 use errand_store::sqlite::{Options, Sqlite};
 use errand_store::{
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::coordinators::{answers, coordinator};
 use crate::support::{GATE, all, event_types, finish, open_gate, sandbox, signal, start};
 
-/// A workflow of `a`, which runs `script`, and `b`.
+/// Starts a workflow of `a`, which runs `script`, and `b`.
 fn pair(sandbox: &Sandbox, script: &str, b: &Agent) -> String {
     sandbox.agent(&Agent::shell(script).named("a"));
     sandbox.agent(b);
@@ -19,7 +19,7 @@ fn pair(sandbox: &Sandbox, script: &str, b: &Agent) -> String {
     start(sandbox, &coordinator(sandbox, "pair", graph, ""), &[])
 }
 
-/// Says `n` to `b`.
+/// Returns a line of shell that sends `n` to `b`.
 fn say(n: u32) -> String {
     format!("errand agent message send --to b --type TASK '{{\"n\": {n}}}' >/dev/null || exit 9\n")
 }
@@ -32,8 +32,8 @@ fn id(run: &Value) -> &str {
     run["run_id"].as_str().unwrap()
 }
 
-/// Takes the events of a run away from the first on of which `is_late` says so, as if all had stopped
-/// before it.
+/// Removes the events of a run from the first on for which `is_late` is true, as if all processes
+/// had stopped before it.
 fn cut(sandbox: &Sandbox, run_id: &str, is_late: impl Fn(&Value) -> bool) {
     let path = sandbox.registry().join(format!("runs/{run_id}.events.jsonl"));
     let text = std::fs::read_to_string(&path).unwrap();
@@ -43,7 +43,7 @@ fn cut(sandbox: &Sandbox, run_id: &str, is_late: impl Fn(&Value) -> bool) {
     std::fs::write(path, kept).unwrap();
 }
 
-/// Takes all files of a run away: it was not begun yet.
+/// Removes all files of a run, as if it had not begun.
 fn forget(sandbox: &Sandbox, run_id: &str) {
     for entry in std::fs::read_dir(sandbox.registry().join("runs")).unwrap() {
         let path = entry.unwrap().path();
@@ -59,7 +59,7 @@ fn forget(sandbox: &Sandbox, run_id: &str) {
     }
 }
 
-/// Makes the registry anew from nothing but the files of runs.
+/// Rebuilds the registry from the files of runs alone.
 fn rebuild(sandbox: &Sandbox) {
     for suffix in ["", "-wal", "-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(format!("registry.db{suffix}"))));
@@ -67,7 +67,7 @@ fn rebuild(sandbox: &Sandbox) {
     drop(sandbox.errand(["registry", "rebuild"]).run().ok());
 }
 
-/// Keys of messages that nobody took.
+/// Returns the keys of messages that no agent received.
 fn unread(sandbox: &Sandbox) -> Vec<String> {
     let store = Sqlite::open(&Registry::at(sandbox.registry()), Options::EXISTING).unwrap();
     let query = DocumentQuery {
@@ -84,13 +84,13 @@ fn unread(sandbox: &Sandbox) -> Vec<String> {
 }
 
 #[test]
-fn what_an_agent_said_before_the_registry_was_lost_reaches_the_other_one() {
+fn a_message_sent_before_the_registry_was_lost_is_delivered() {
     let sandbox = sandbox();
     let run_id = pair(&sandbox, &format!("{}echo 2\n", say(1)), &answers("b", "given"));
     let undisturbed = finish(&sandbox, &run_id);
     assert_eq!(undisturbed["output"], json!({ "n": 1 }), "{undisturbed:#}");
     wait_until("nothing lives", LIMIT, || processes_of_run(&run_id).is_empty());
-    // As if its coordinator had heard nothing of the first one yet.
+    // As if the coordinator had not processed the first message yet.
     let (a, b) = (child(&sandbox, "a").unwrap(), child(&sandbox, "b").unwrap());
     cut(&sandbox, &run_id, |event| event["type"] == "message.sent" && event["data"]["from"] == "a");
     forget(&sandbox, id(&b));
@@ -102,7 +102,7 @@ fn what_an_agent_said_before_the_registry_was_lost_reaches_the_other_one() {
 }
 
 #[test]
-fn a_message_that_an_agent_did_not_have_yet_is_brought_again_after_the_registry_was_lost() {
+fn an_unreceived_message_is_delivered_again_after_the_registry_was_lost() {
     let sandbox = sandbox();
     let b = "errand agent message next > \"$HOME/second\" || exit 9\n";
     let b = format!("{b}{GATE}cat \"$HOME/second\"\n");
@@ -114,7 +114,7 @@ fn a_message_that_an_agent_did_not_have_yet_is_brought_again_after_the_registry_
     });
     signal(&b["pid"], rustix::process::Signal::KILL);
     wait_until("nothing lives", LIMIT, || processes_of_run(&run_id).is_empty());
-    // As if it had been brought there, and not been taken.
+    // As if the message had been delivered but not received.
     cut(&sandbox, id(&b), |event| event["type"] == "message.received");
     rebuild(&sandbox);
     open_gate(&sandbox);
@@ -129,7 +129,7 @@ fn a_message_that_an_agent_did_not_have_yet_is_brought_again_after_the_registry_
 }
 
 #[test]
-fn nothing_is_left_of_a_message_that_its_agent_never_took() {
+fn the_document_of_a_message_that_was_never_received_is_removed() {
     let sandbox = sandbox();
     let asks = "errand agent message next --timeout 0s || true\ntouch \"$HOME/asked\"\n";
     let b = Agent::shell(&format!("{asks}{GATE}echo 3\n")).named("b");

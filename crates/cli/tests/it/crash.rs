@@ -1,4 +1,4 @@
-//! Whatever is killed, the record is right afterwards.
+//! Records after a crash: correct whatever process was killed.
 
 use errand_testkit::{LIMIT, processes_of_run, wait_until};
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use crate::support::{all, assert_over, kill, record, sandbox, sleeper, start_ready};
 
 #[test]
-fn ps_sees_to_a_run_whose_helper_was_killed() {
+fn ps_reconciles_a_run_whose_helper_was_killed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);
@@ -21,7 +21,7 @@ fn ps_sees_to_a_run_whose_helper_was_killed() {
 }
 
 #[test]
-fn a_waiter_hears_of_it_too() {
+fn wait_returns_after_the_helper_of_its_run_was_killed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);
@@ -73,7 +73,7 @@ fn a_service_whose_helper_was_killed_is_stopped_and_can_be_restarted() {
 }
 
 #[test]
-fn what_outlives_a_killed_helper_is_ended_by_whoever_looks_next() {
+fn processes_that_outlive_a_killed_helper_are_ended_by_the_next_command() {
     let sandbox = sandbox();
     let script =
         "(setsid sh -c 'trap \"\" TERM; echo ready; while :; do sleep 1; done' &)\nsleep 600\n";
@@ -86,7 +86,7 @@ fn what_outlives_a_killed_helper_is_ended_by_whoever_looks_next() {
 }
 
 #[test]
-fn many_who_look_at_once_agree_on_what_became_of_a_run() {
+fn concurrent_commands_agree_on_the_end_of_a_run_whose_helper_was_killed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);
@@ -105,7 +105,7 @@ fn many_who_look_at_once_agree_on_what_became_of_a_run() {
 }
 
 #[test]
-fn the_wakes_of_a_service_that_was_killed_are_over_too() {
+fn the_wakes_of_a_killed_service_end() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&errand_testkit::Agent::shell("echo begun\nsleep 600\n"));
     let service =
@@ -123,7 +123,7 @@ fn the_wakes_of_a_service_that_was_killed_are_over_too() {
 }
 
 #[test]
-fn a_run_that_waits_for_a_retry_is_carried_on_although_its_helper_was_killed() {
+fn a_run_that_waits_for_a_retry_continues_after_its_helper_was_killed() {
     let sandbox = sandbox();
     let script = "echo \"attempt $ERRAND_ATTEMPT\"\nif [ \"$ERRAND_ATTEMPT\" = 1 ]; then echo ready; sleep 600; fi\n";
     let agent = errand_testkit::Agent::shell(script).spec(
@@ -139,7 +139,7 @@ fn a_run_that_waits_for_a_retry_is_carried_on_although_its_helper_was_killed() {
 }
 
 #[test]
-fn a_stop_that_the_killed_helper_never_read_counts_all_the_same() {
+fn a_stop_that_a_killed_helper_never_read_is_applied() {
     use crate::support::signal;
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());

@@ -1,10 +1,10 @@
-//! Files that are not what they were.
+//! Damaged files of a registry.
 
 use errand_testkit::{Agent, Sandbox};
 
 use crate::support::{all, finish, nobody_left, record, sandbox, start};
 
-/// Three finished runs; returns their ids, oldest first.
+/// Makes three finished runs; returns their ids, oldest first.
 fn three(sandbox: &Sandbox) -> Vec<String> {
     let agent = sandbox.agent(&Agent::shell("echo \"$ERRAND_RUN_ID\""));
     let ids: Vec<String> = (0..3).map(|_| start(sandbox, &agent, &[])).collect();
@@ -15,7 +15,7 @@ fn three(sandbox: &Sandbox) -> Vec<String> {
     ids
 }
 
-/// What `ps -a` shows, without what depends on when it is looked at.
+/// Returns the output of `ps -a` without times that depend on the moment.
 fn listing(sandbox: &Sandbox) -> Vec<serde_json::Value> {
     all(sandbox)
 }
@@ -50,7 +50,7 @@ fn a_damaged_database_is_rebuilt_too() {
     assert_eq!(listing(&sandbox), before);
 }
 
-/// Runs Python with the registry's database as `db`; triggers are out of the way.
+/// Runs Python with the registry's database as `db`, triggers disabled.
 pub(crate) fn tamper(sandbox: &Sandbox, statements: &str) {
     let script = format!(
         "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\n\
@@ -62,7 +62,7 @@ pub(crate) fn tamper(sandbox: &Sandbox, statements: &str) {
     drop(sandbox.tool("python3", ["-S", "-c", &script]).arg(database).run().ok());
 }
 
-/// The three runs are listed; two of them work in every way.
+/// Checks that the three runs are listed and two of them fully usable.
 fn others_work(sandbox: &Sandbox, ids: &[String]) {
     for run_id in [&ids[0], &ids[2]] {
         assert_eq!(record(sandbox, run_id)["status"], "completed");
@@ -85,7 +85,7 @@ fn files_of_a_run_that_are_damaged_leave_the_others_alone() {
             let path = sandbox.registry().join(format!("runs/{}.{suffix}", ids[1]));
             std::fs::write(path, content).unwrap();
         }
-        // The registry is the truth: the run itself is as it was.
+        // The registry is authoritative: the run itself is unchanged.
         assert_eq!(record(&sandbox, &ids[1])["status"], "completed");
         others_work(&sandbox, &ids);
         let checked = sandbox.errand(["registry", "check"]).run().exits(1);
@@ -98,7 +98,7 @@ fn files_of_a_run_that_are_damaged_leave_the_others_alone() {
 }
 
 #[test]
-fn files_that_are_damaged_are_named_by_a_rebuild_which_saves_the_others() {
+fn a_rebuild_names_damaged_files_and_restores_the_other_runs() {
     let newer = "{\"schema\": 999, \"run_id\": \"x\"}";
     let contents: [&[u8]; 4] = [b"", b"{\"schema\": 1, \"run_id\":", b"\x00\xff", newer.as_bytes()];
     for content in contents {
@@ -115,7 +115,7 @@ fn files_that_are_damaged_are_named_by_a_rebuild_which_saves_the_others() {
 }
 
 #[test]
-fn foreign_files_in_the_registry_disturb_nobody() {
+fn foreign_files_in_the_registry_are_ignored() {
     let sandbox = sandbox();
     let ids = three(&sandbox);
     let runs = sandbox.registry().join("runs");
@@ -134,7 +134,7 @@ fn foreign_files_in_the_registry_disturb_nobody() {
 }
 
 #[test]
-fn damaged_rows_of_one_run_are_said_and_leave_the_others_alone() {
+fn damaged_rows_of_a_run_are_reported_and_leave_other_runs_usable() {
     let damages = [
         "db.execute(\"update events set data = '{' where run = 2\"); db.execute('delete from states where run = 2')",
         "db.execute('delete from events where run = 2 and seq = 2'); db.execute('delete from states where run = 2')",
@@ -152,7 +152,7 @@ fn damaged_rows_of_one_run_are_said_and_leave_the_others_alone() {
         assert!(refused.stderr().contains(&ids[1]), "{}", refused.describe());
         let checked = sandbox.errand(["registry", "check"]).run().exits(1);
         assert!(checked.stdout().contains(&ids[1]), "{}", checked.describe());
-        // The files beside it still have everything.
+        // The files beside the registry still have everything.
         drop(sandbox.errand(["registry", "rebuild"]).run().ok());
         assert_eq!(record(&sandbox, &ids[1])["status"], "completed");
     }

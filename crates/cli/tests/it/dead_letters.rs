@@ -1,12 +1,12 @@
-//! Runs whose attempts are spent, and what can be done with them.
+//! Dead letters: runs whose attempts are spent.
 
 use errand_testkit::{Agent, Sandbox};
 use serde_json::{Value, json};
 
 use crate::support::{assert_over, event_types, finish, record, run, sandbox};
 
-/// Fetches, saves a checkpoint, and sends, which fails for as long as there is no `$HOME/mended`.
-/// The effects are counted in `$HOME/effects`.
+/// Returns an agent that fetches, saves a checkpoint, and sends, which fails until `$HOME/mended`
+/// exists. `$HOME/effects` counts the effects.
 fn post() -> Agent {
     let script = "errand agent checkpoint --get\n\
                   errand agent step fetch -- sh -c 'echo fetch >> \"$HOME/effects\"; echo letters'\n\
@@ -43,7 +43,7 @@ fn open_letters(sandbox: &Sandbox) -> Vec<Value> {
 }
 
 #[test]
-fn a_run_whose_attempts_are_spent_keeps_everything_that_tells_why() {
+fn a_dead_letter_keeps_input_checkpoint_errors_steps_and_log() {
     let sandbox = sandbox();
     assert_eq!(sandbox.errand(["dlq", "ls", "--json"]).run().ok().json(), json!([]));
     let dead = die(&sandbox, &post());
@@ -96,7 +96,7 @@ fn a_redriven_run_goes_on_from_the_checkpoint_and_repeats_no_completed_step() {
     let types = event_types(&sandbox, &new);
     assert_eq!(types[..3], ["run.created", "step.inherited", "checkpoint.inherited"]);
     assert_over(&sandbox, &new);
-    // It is off the list, and is not done twice by accident.
+    // The dead letter is off the list, and cannot be redriven twice by accident.
     assert_eq!(open_letters(&sandbox), [] as [Value; 0]);
     let all = sandbox.errand(["dlq", "ls", "-a", "--json"]).run().ok().json();
     assert_eq!((&all[0]["state"], &all[0]["redriven_as"]), (&json!("redriven"), &json!(new)));
@@ -122,7 +122,7 @@ fn a_redrive_from_the_start_does_everything_again() {
 }
 
 #[test]
-fn what_was_inherited_outlives_the_run_it_comes_from() {
+fn inherited_steps_outlive_the_run_they_come_from() {
     let sandbox = sandbox();
     let long = "import os, subprocess\n\
                 errand = lambda *a, **k: subprocess.run(['errand', 'agent', *a], check=True, **k)\n\
@@ -186,7 +186,7 @@ fn an_open_dead_letter_is_not_pruned() {
 }
 
 #[test]
-fn of_many_that_are_redriven_only_so_many_are_under_way_at_once() {
+fn a_redrive_of_many_dead_letters_limits_concurrent_runs() {
     let sandbox = sandbox();
     let script = "test -e \"$HOME/mended\" || exit 4\n\
                   echo + >> \"$HOME/effects\"\nsleep 0.3\necho - >> \"$HOME/effects\"\n";

@@ -78,7 +78,7 @@ fn a_signal_that_ended_the_agent_is_recorded() {
 }
 
 #[test]
-fn a_command_that_is_not_there_is_an_error_at_once() {
+fn a_detached_run_without_its_program_fails_at_once() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::command("[no-such-program]"));
     let refused = sandbox.errand(["run".as_ref(), "-d".as_ref(), agent.as_os_str()]).run();
@@ -104,7 +104,7 @@ fn a_run_keeps_its_parcel_when_the_folder_is_gone() {
 }
 
 #[test]
-fn any_part_of_an_id_that_fits_one_run_will_do() {
+fn any_unique_part_of_an_id_names_a_run() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);

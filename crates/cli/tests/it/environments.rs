@@ -1,4 +1,5 @@
-//! The environment of later attempts: the caller's, whoever starts them; and secrets, which wait.
+//! Environment of later attempts: the caller's, whichever process starts them; and secrets, which a
+//! run waits for.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::support::{
 
 const KEY: &str = "correct-horse-battery-4711";
 
-/// An agent that does one step, asks, and does another step when it may.
+/// Returns an agent that runs a step, asks for approval, and then runs another step.
 fn asker() -> Agent {
     Agent::shell(
         "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
@@ -30,7 +31,7 @@ fn run_detached<'s>(sandbox: &'s Sandbox, agent: &Path) -> Command<'s> {
     sandbox.errand([OsStr::new("run"), OsStr::new("-d"), agent.as_os_str()])
 }
 
-/// Waits until the run is parked, and no process of the sandbox lives.
+/// Waits until the run is parked, and no process of the sandbox is alive.
 fn parked(sandbox: &Sandbox, run_id: &str) {
     wait_for_record(sandbox, run_id, "the run is parked", |record| {
         record["status"] == "paused" && record["pid"].is_null()
@@ -38,7 +39,7 @@ fn parked(sandbox: &Sandbox, run_id: &str) {
     nobody_left(sandbox);
 }
 
-/// A parked run that was given `API_KEY` in the environment of its caller alone.
+/// Parks a run that got `API_KEY` only from its caller's environment.
 fn parked_with_key(sandbox: &Sandbox) -> String {
     let agent = sandbox.agent(&asker().spec("secrets: [API_KEY]"));
     let run_id = run_detached(sandbox, &agent).env("API_KEY", KEY).run().ok().stdout_line();
@@ -55,7 +56,7 @@ fn paused_for(sandbox: &Sandbox, run_id: &str) -> Value {
 }
 
 #[test]
-fn a_later_attempt_has_the_callers_path_whoever_approves() {
+fn a_later_attempt_has_the_path_of_the_runs_caller_not_of_the_approver() {
     let sandbox = sandbox();
     let tool = sandbox.write("venv/bin/only-here", "#!/bin/sh\necho \"tool in $LANG\"\n");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -72,14 +73,14 @@ fn a_later_attempt_has_the_callers_path_whoever_approves() {
     assert_eq!(finish(&sandbox, &run_id)["status"], "completed", "{}", log(&sandbox, &run_id));
     assert_eq!(log(&sandbox, &run_id).matches("tool in C\n").count(), 3);
 
-    // A run that does the same again has the same environment.
+    // A run that repeats it has the same environment.
     let again = sandbox.errand(["restart", &run_id]).run().ok().stdout_line();
     parked(&sandbox, &again);
     assert!(log(&sandbox, &again).contains("tool in C\n"));
 }
 
 #[test]
-fn a_decision_from_a_shell_without_the_secret_is_kept_and_the_run_waits() {
+fn a_decision_from_a_shell_without_the_secret_is_recorded_and_the_run_waits_for_the_secret() {
     let sandbox = sandbox();
     let run_id = parked_with_key(&sandbox);
     let refusal = sandbox.errand(["approve", &run_id]).run().exits(125);
@@ -107,7 +108,7 @@ fn a_decision_from_a_shell_without_the_secret_is_kept_and_the_run_waits() {
 }
 
 #[test]
-fn a_run_that_waits_for_a_secret_goes_on_once_the_store_has_it_and_somebody_looks() {
+fn a_run_that_waits_for_a_secret_continues_at_the_next_command_after_the_store_has_it() {
     let sandbox = sandbox();
     let run_id = parked_with_key(&sandbox);
     drop(sandbox.errand(["approve", &run_id]).run().exits(125));
@@ -122,7 +123,7 @@ fn a_run_that_waits_for_a_secret_goes_on_once_the_store_has_it_and_somebody_look
 }
 
 #[test]
-fn a_look_after_a_crash_without_the_secret_does_not_end_the_run() {
+fn reconciling_a_crashed_run_without_its_secret_does_not_end_it() {
     let sandbox = sandbox();
     let script = "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
                   echo ready\nwhile [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";

@@ -1,4 +1,4 @@
-//! The journal and the record, for people.
+//! Journal and record, rendered for people.
 
 use errand_testkit::Agent;
 

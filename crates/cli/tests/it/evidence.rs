@@ -1,4 +1,4 @@
-//! Whoever changes what was recorded is found: each event, each way, each copy.
+//! Detection of tampering: each event, each kind of change, each copy.
 
 use std::path::{Path, PathBuf};
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::support::{event_types, finish, nobody_left, sandbox, start};
 
-/// Makes copies of a registry, each tampered with in one way, and prints what is to be found:
-/// `[[folder, kind, event, what], …]`. What is done is the Python of `tampering`.
+/// Makes copies of a registry, each tampered with in one way by the Python of `tampering`, and
+/// prints the expected findings: `[[folder, kind, event, what], …]`.
 const VARIANTS: &str = r#"
 import json, os, shutil, sqlite3, sys
 source, target, run_id = sys.argv[1:4]
@@ -128,7 +128,7 @@ variant("garbage at the end", length + 1, "added", lines(add(length, lambda all:
 variant("gone", 1, "removed", lambda folder: os.remove(lines_of(folder)))
 "#;
 
-/// A finished run of two steps, a checkpoint, an artifact and long payloads.
+/// Records a finished run of two steps, a checkpoint, an artifact and long payloads.
 fn recorded(sandbox: &Sandbox) -> String {
     let script = "errand agent step one -- echo 1\n\
                   errand agent step long -- sh -c 'seq 1 20000'\n\
@@ -144,9 +144,9 @@ fn recorded(sandbox: &Sandbox) -> String {
     run_id
 }
 
-/// Makes the variants; returns `(folder, kind, event, what)` each.
+/// Makes the variants; returns `(folder, kind, event, what)` of each.
 fn variants(sandbox: &Sandbox, run_id: &str, how: &str) -> Vec<(PathBuf, String, u64, String)> {
-    // What is in the log of the database goes into it, so that it can be copied.
+    // Checkpoints the write-ahead log into the database, so that the file can be copied.
     let checkpoint = "import sqlite3, sys\n\
                       db = sqlite3.connect(sys.argv[1])\n\
                       db.execute('pragma wal_checkpoint(truncate)')\n";
@@ -165,7 +165,7 @@ fn variants(sandbox: &Sandbox, run_id: &str, how: &str) -> Vec<(PathBuf, String,
     .collect()
 }
 
-/// What `errand verify` finds in that registry: place, event, what.
+/// Returns the findings of `errand verify` in that registry: place, event, what.
 fn found(sandbox: &Sandbox, root: &Path, name: &str) -> Vec<(String, u64, String)> {
     let verified = sandbox.errand(["--root"]).arg(root).args(["verify", name, "--json"]).run();
     let verified = verified.exits(125);
@@ -179,7 +179,7 @@ fn found(sandbox: &Sandbox, root: &Path, name: &str) -> Vec<(String, u64, String
         .collect()
 }
 
-/// Verifies each variant, several at once; there is one finding each, in `place`.
+/// Verifies all variants, several at once; each has one finding, in `place`.
 fn check(sandbox: &Sandbox, run_id: &str, place: &str, how: &str) {
     let variants = variants(sandbox, run_id, how);
     assert!(variants.len() > 100, "{}", variants.len());
@@ -197,21 +197,21 @@ fn check(sandbox: &Sandbox, run_id: &str, place: &str, how: &str) {
 }
 
 #[test]
-fn whatever_is_done_to_any_event_in_the_registry_is_named() {
+fn every_change_of_an_event_in_the_registry_is_found() {
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     check(&sandbox, &run_id, "registry", IN_THE_REGISTRY);
 }
 
 #[test]
-fn whatever_is_done_to_any_line_of_the_file_is_named() {
+fn every_change_of_a_line_in_the_journal_file_is_found() {
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     check(&sandbox, &run_id, "file", IN_THE_FILE);
 }
 
 #[test]
-fn a_journal_that_was_forged_whole_is_told_from_the_one_that_was_written() {
+fn a_completely_forged_journal_is_told_apart_by_the_record_file() {
     const FORGED: &str = r#"
 import hashlib
 def canonical(event):
@@ -259,7 +259,7 @@ for seq in (2, 5):
 }
 
 #[test]
-fn what_the_registry_says_of_a_run_and_what_a_blob_holds_is_verified_too() {
+fn rows_and_blobs_of_a_run_are_verified() {
     const ROWS: &str = r#"
 def sql(statement):
     def change(folder):
@@ -299,7 +299,7 @@ for line in open(lines_of(source)):
 }
 
 #[test]
-fn what_dying_processes_leave_in_a_file_is_no_tampering() {
+fn lines_left_by_dying_processes_are_no_tampering() {
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     let path = sandbox.registry().join(format!("runs/{run_id}.events.jsonl"));
@@ -307,7 +307,7 @@ fn what_dying_processes_leave_in_a_file_is_no_tampering() {
     let lines: Vec<&str> = text.lines().collect();
     let mut left = String::new();
     for line in &lines {
-        // A line that was not finished, the whole line, and some that came before.
+        // An unfinished line, the whole line, and some earlier ones.
         left += &[&line[..line.len() / 2], "\n\n", line, "\n", lines[0], "\n"].concat();
     }
     std::fs::write(&path, left).unwrap();
@@ -323,7 +323,7 @@ fn all_runs_are_verified_and_the_broken_ones_named() {
     let path = sandbox.registry().join(format!("runs/{}.events.jsonl", ids[1]));
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replacen("\"attempt\":1", "\"attempt\":2", 1)).unwrap();
-    // One was removed from the registry by hand.
+    // One of the runs is removed from the registry by hand.
     crate::damage::tamper(
         &sandbox,
         &format!("db.execute(\"delete from runs where run_id = '{}'\")", ids[2]),
@@ -342,7 +342,7 @@ fn all_runs_are_verified_and_the_broken_ones_named() {
 }
 
 #[test]
-fn a_journal_file_of_gigabytes_of_zeros_is_named_and_holds_nothing_up() {
+fn a_journal_file_of_gigabytes_of_zeros_is_reported_in_bounded_time() {
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     let path = sandbox.registry().join("runs").join(format!("{run_id}.events.jsonl"));
@@ -357,7 +357,7 @@ fn a_journal_file_of_gigabytes_of_zeros_is_named_and_holds_nothing_up() {
 }
 
 #[test]
-fn a_run_that_lives_is_verified_as_far_as_it_is() {
+fn a_live_run_is_verified_up_to_its_last_event() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&crate::support::sleeper());
     let run_id = crate::support::start_ready(&sandbox, &agent);

@@ -1,4 +1,4 @@
-//! Each example does what its README says.
+//! The examples, as their READMEs describe them.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ fn example(name: &str) -> PathBuf {
     PathBuf::from(root).join(name)
 }
 
-/// Runs a sandboxed command with an example's path as its second word.
+/// Returns the words of a command with an example's path as the second.
 fn words<'a>(command: &'a str, path: &'a Path, more: &[&'a str]) -> Vec<&'a std::ffi::OsStr> {
     let mut words = vec![command.as_ref(), path.as_os_str()];
     words.extend(more.iter().map(|word| std::ffi::OsStr::new(*word)));
     words
 }
 
-/// A repository whose last commit leaves something to say.
+/// Makes a repository whose last commit is worth a comment.
 fn repository(sandbox: &Sandbox) {
     sandbox.git_init();
     sandbox.write("app.py", "def main():\n    return 1\n");
@@ -74,7 +74,7 @@ fn the_code_review_reads_all_files_where_there_is_no_history() {
 }
 
 #[test]
-fn steps_in_shell_are_done_once_although_the_run_was_restarted() {
+fn steps_of_the_shell_example_run_once_although_the_run_was_restarted() {
     let sandbox = sandbox();
     let agent = example("shell-steps");
     let started = sandbox.errand(words("run", &agent, &["-d", "--job", "4"])).run().ok();
@@ -127,7 +127,7 @@ fn the_monitor_remembers_what_it_saw_in_earlier_wakes() {
 }
 
 #[test]
-fn the_triage_is_woken_by_a_request_that_knows_the_secret() {
+fn the_triage_example_is_woken_by_a_request_with_its_secret() {
     let mut sandbox = sandbox();
     sandbox.set_env("WEBHOOK_SECRET", "correct horse battery staple");
     let agent = example("webhook-triage");
@@ -223,7 +223,7 @@ fn the_deployment_waits_for_its_approval_without_a_process() {
     assert_eq!(record(&sandbox, &run_id)["output"]["deployed"], false);
 }
 
-/// The coordinator's record, of all runs that it led to.
+/// Returns the coordinator's record among all runs.
 fn coordinated(sandbox: &Sandbox, agent: &str) -> serde_json::Value {
     let runs = all(sandbox);
     runs.iter().find(|run| run["agent"]["name"] == agent).unwrap().clone()
@@ -263,7 +263,7 @@ fn the_research_team_has_its_report_validated_before_it_ends() {
         "writer RESULT __end__",
     ];
     assert_eq!(said, expected);
-    // One process of the writer heard of both verdicts.
+    // A single process of the writer received both verdicts.
     let writers = all(&sandbox).iter().filter(|run| run["agent"]["name"] == "writer").count();
     assert_eq!(writers, 1);
     drop(sandbox.errand(["verify", "--all"]).run().ok());

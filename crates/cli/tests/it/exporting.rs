@@ -1,4 +1,4 @@
-//! A run goes from one registry to another, in one file.
+//! Export of a run from one registry, and import into another.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use errand_testkit::{Agent, Sandbox, wait_until};
 
 use crate::support::{finish, nobody_left, record, sandbox, start};
 
-/// A finished run with everything that an export can hold.
+/// Records a finished run with everything that an export can contain.
 fn recorded(sandbox: &Sandbox) -> String {
     let script = "errand agent step one -- echo 1\n\
                   errand agent step long -- sh -c 'seq 1 20000'\n\
@@ -31,7 +31,7 @@ fn export(sandbox: &Sandbox, run_id: &str, name: &str) -> PathBuf {
     file
 }
 
-/// What commands say of a run, without what differs from machine to machine.
+/// Returns the output of commands about a run, without what differs between machines.
 fn seen(sandbox: &Sandbox, run_id: &str) -> Vec<String> {
     let mut record = record(sandbox, run_id);
     for name in ["log_path", "session_file"] {
@@ -66,7 +66,7 @@ fn an_imported_run_is_the_run_that_was_exported_and_is_exported_again_byte_for_b
     assert_eq!(seen(&there, &run_id), seen(&here, &run_id));
     let again = export(&there, &run_id, "again.tar");
     assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&file).unwrap());
-    // It is a run like any other: it can be run again, rebuilt, removed.
+    // The imported run can be run again, rebuilt and removed like any other.
     let restarted = there.errand(["restart", &run_id]).run().ok().stdout_line();
     assert_eq!(finish(&there, &restarted)["status"], "completed");
     drop(there.errand(["rm", &restarted]).run().ok());
@@ -91,7 +91,7 @@ fn a_run_is_imported_once_and_never_over_another_journal() {
     let again = there.errand(["import"]).arg(&file).run().ok();
     assert_eq!(again.stdout_line(), run_id);
     assert!(again.stderr().contains("is here already"), "{}", again.describe());
-    // One that was killed before it had written the files beside the registry.
+    // As after an import that was killed before it had written the files beside the registry.
     let files =
         [".events.jsonl", ".json"].map(|end| there.path(format!(".errand/runs/{run_id}{end}")));
     let whole = files.each_ref().map(|path| std::fs::read_to_string(path).unwrap());
@@ -106,7 +106,7 @@ fn a_run_is_imported_once_and_never_over_another_journal() {
 }
 
 #[test]
-fn a_run_that_lives_is_exported_only_to_be_looked_at() {
+fn a_live_run_is_exported_only_with_live_and_cannot_be_imported() {
     let (here, there) = (sandbox(), sandbox());
     let agent = here.agent(&crate::support::sleeper());
     let run_id = crate::support::start_ready(&here, &agent);
@@ -122,8 +122,8 @@ fn a_run_that_lives_is_exported_only_to_be_looked_at() {
     drop(here.errand(["stop", "--force", &run_id]).run().ok());
 }
 
-/// What is done to an export, in Python: `variant(name, bytes)`. Whoever forges writes a manifest
-/// that fits again.
+/// Changes to an export, in Python: `variant(name, bytes)`. The forger writes a manifest that fits
+/// again.
 const FORGE: &str = r#"
 import hashlib, json, os, sys, tarfile
 source, target = sys.argv[1:3]
@@ -251,7 +251,7 @@ for at in range(7, len(whole) - 1024, max(len(whole) // 120, 1)):
 "#;
 
 #[test]
-fn whatever_is_done_to_an_export_is_found_and_nothing_of_it_is_imported() {
+fn every_change_of_an_export_is_found_and_nothing_of_it_is_imported() {
     let sandbox = sandbox();
     let run_id = recorded(&sandbox);
     let file = export(&sandbox, &run_id, "run.tar");
@@ -275,7 +275,7 @@ fn refused(sandbox: &Sandbox, file: &Path) {
     let name = file.file_name().unwrap().to_str().unwrap()[5..].to_owned();
     let verified = sandbox.errand(["verify"]).arg(file).run();
     let told = verified.stderr();
-    // A header's bytes that mean nothing are the archive's own business, and its sum finds them.
+    // Meaningless bytes of a header are the archive's own, and its checksum covers them.
     assert_eq!(verified.code, Some(125), "{name}: {}", verified.describe());
     let code = ["journal_broken", "archive_damaged", "archive_invalid", "archive_newer"];
     assert!(code.iter().any(|code| told.contains(code)), "{name}: {told}");
@@ -299,7 +299,7 @@ fn refused(sandbox: &Sandbox, file: &Path) {
 }
 
 #[test]
-fn an_import_that_is_killed_leaves_no_half_run() {
+fn a_killed_import_leaves_no_incomplete_run() {
     let (here, there) = (sandbox(), sandbox());
     let run_id = recorded(&here);
     let file = export(&here, &run_id, "run.tar");

@@ -1,4 +1,4 @@
-//! A coordinator goes from one registry to another with all that it started, in one file.
+//! Export of a coordinator with all its descendants in one file, and its import.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ fn manifest(sandbox: &Sandbox, file: &Path) -> Value {
     sandbox.tool("tar", ["xOf", file.to_str().unwrap(), "manifest.json"]).run().ok().json()
 }
 
-/// What commands say of a family.
+/// Returns the output of commands about a family.
 fn seen(sandbox: &Sandbox) -> Vec<String> {
     let commands: [&[&str]; 9] = [
         &["trace", "report"],
@@ -34,7 +34,7 @@ fn seen(sandbox: &Sandbox) -> Vec<String> {
     commands.iter().map(|words| sandbox.errand(*words).run().ok().stdout()).collect()
 }
 
-/// The id of the child whose step has that key.
+/// Returns the id of the child whose step has that key.
 fn child(sandbox: &Sandbox, key: &str) -> String {
     let all = all(sandbox);
     let found = all.iter().find(|run| run["member"]["step"] == key);
@@ -66,11 +66,11 @@ fn an_imported_coordinator_has_all_its_family_and_is_exported_again_byte_for_byt
     assert!(std::fs::read(&again).unwrap() == std::fs::read(&file).unwrap(), "the same bytes");
     let told = there.errand(["import"]).arg(&file).run().ok().stderr();
     assert!(told.contains("is here already"), "{told}");
-    // All parcels came along: it can be run again.
+    // All parcels came along: the run can be repeated.
     let restarted = there.errand(["restart", &run_id]).run().ok().stdout_line();
     assert_eq!(finish(&there, &restarted)["status"], "completed");
     drop(there.errand(["rm", &restarted]).run().ok());
-    // What is missing of a family is brought back, and nothing else is touched.
+    // A missing run of a family is brought back, and nothing else changes.
     let removed = child(&here, "analyst#1");
     drop(there.errand(["rm", &removed]).run().ok());
     let refused = there.errand(["export", &run_id, "-o", "no.tar"]).run();
@@ -83,7 +83,7 @@ fn an_imported_coordinator_has_all_its_family_and_is_exported_again_byte_for_byt
 }
 
 #[test]
-fn a_coordinator_alone_and_any_other_run_are_exported_as_ever() {
+fn a_coordinator_alone_and_any_other_run_keep_the_export_layout_of_one_run() {
     let (here, there) = (sandbox(), sandbox());
     let run_id = report(&here);
     drop(here.errand(["export", "--own", &run_id, "-o", "own.tar"]).run().ok());
@@ -100,13 +100,13 @@ fn a_coordinator_alone_and_any_other_run_are_exported_as_ever() {
     assert_eq!(all(&there).len(), 2);
     let messages = there.errand(["messages", "report"]).run().ok().stdout();
     assert_eq!(messages.lines().count(), 5);
-    // The others are taken in beside those that are here.
+    // The others are imported beside those that exist.
     let file = export(&here, &run_id, "report.tar");
     drop(there.errand(["import"]).arg(&file).run().ok());
     assert_eq!(seen(&there), seen(&here));
 }
 
-/// Changes a byte behind `mark`, where that first stands behind the entry `name`.
+/// Changes a byte behind `mark`, at its first occurrence behind the entry `name`.
 fn tampered(file: &Path, name: &str, mark: &str) -> PathBuf {
     let mut bytes = std::fs::read(file).unwrap();
     let find = |from: usize, what: &str| {
@@ -121,7 +121,7 @@ fn tampered(file: &Path, name: &str, mark: &str) -> PathBuf {
 }
 
 #[test]
-fn what_was_changed_in_a_child_is_found_and_named_and_nothing_is_imported() {
+fn a_change_in_an_exported_child_is_found_and_nothing_is_imported() {
     let (here, there) = (sandbox(), sandbox());
     let run_id = report(&here);
     let file = export(&here, &run_id, "report.tar");
@@ -172,7 +172,7 @@ open(target, "wb").write(out + b"\0" * 1024)
 "#;
 
 #[test]
-fn a_child_that_was_left_out_is_missed() {
+fn a_child_left_out_of_an_export_is_reported_missing() {
     let sandbox = sandbox();
     let run_id = report(&sandbox);
     let file = export(&sandbox, &run_id, "report.tar");
@@ -181,7 +181,8 @@ fn a_child_that_was_left_out_is_missed() {
     let python = sandbox.tool("python3", ["-S", "-c", LEAVE_OUT]).arg(&file).arg(&target);
     drop(python.arg(&researcher).run().ok());
     let told = sandbox.errand(["verify"]).arg(&target).run().exits(125).stderr();
-    // One that shares all its blobs is missed for itself, another one by what only it names.
+    // A child whose blobs are all shared is itself reported missing, another one by a blob that
+    // only it names.
     let is_missed = told.contains(&format!("run {researcher}, which is a step, is missing"));
     assert!(is_missed || told.contains("no event names it"), "{told}");
 }
@@ -205,9 +206,9 @@ fn a_server_exports_the_same_family() {
 }
 
 #[test]
-fn agents_of_a_plan_that_never_ran_come_along() {
+fn exports_contain_the_agents_of_a_plan_that_never_ran() {
     let (here, there) = (sandbox(), sandbox());
-    // Not `$HOME/go`: a run that is done again on its own host keeps the environment of its caller.
+    // Not `$HOME/go`: a run repeated on its own host keeps the environment of its caller.
     let go = there.root().join("home/go");
     let gate = format!("[ -e {} ] || exit 1\nerrand agent output 1\n", go.display());
     drop(here.agent(&Agent::shell(&gate).named("gate").spec("retry_policy: { max_retries: 0 }")));

@@ -1,18 +1,18 @@
-//! What the agents of a coordinated run printed, as one log.
+//! Merged logs of the agents of a coordinated run.
 
 use errand_testkit::{Agent, Sandbox, Server};
 
 use crate::coordinated::coordinator;
 use crate::support::{GATE, finish, open_gate, sandbox, start};
 
-/// An agent that says its name, on both streams, and gives something to the next.
+/// Returns an agent that prints its name on both streams, and has an output.
 fn talker(name: &str, more: &str) -> Agent {
     let script =
         format!("echo {name} begins\n{more}echo {name} complains >&2\nerrand agent output '1'\n");
     Agent::shell(&script).named(name)
 }
 
-/// One agent, and behind it a pair in a coordinator of its own.
+/// Writes a coordinator of an agent followed by a nested pair.
 fn team(sandbox: &Sandbox, more: &str) -> String {
     drop(sandbox.agent(&talker("first", "")));
     drop(sandbox.agent(&talker("second", more)));
@@ -52,7 +52,7 @@ fn the_log_of_a_coordinator_is_that_of_all_its_children_in_order() {
     let (out, err) = shown(&[]);
     assert_eq!((lines(&out), lines(&err)), (STDOUT.to_vec(), STDERR.to_vec()));
     assert_eq!(shown(&["-f"]), (out, err), "followed when it is over, it is the same");
-    // The last three of all, not of each.
+    // The last three lines of all logs, not of each.
     let (out, err) = shown(&["--tail", "3"]);
     assert_eq!(lines(&out), ["pair#1/third#1  | third begins"; 2]);
     assert_eq!(lines(&err), [STDERR[2]]);
@@ -67,12 +67,12 @@ fn the_log_of_a_coordinator_is_that_of_all_its_children_in_order() {
     assert_eq!((name.trim(), time.len(), text), ("first#1", 30, "first complains"));
     let (out, err) = shown(&["--since", "2100-01-01T00:00:00Z"]);
     assert_eq!((out.as_str(), err.contains("printed nothing")), ("", true), "{err}");
-    // errand's own lines: those of children among theirs, those of the coordinator under its name.
+    // Errand's own lines: those of children among them, those of the coordinator under its name.
     let (_, err) = shown(&["--system"]);
     assert!(err.contains("first#1         | attempt 1 began"), "{err}");
     let (out, _) = shown(&["--own"]);
     assert_eq!(out, "");
-    // What is missing is said.
+    // A note tells that a removed child's output is missing.
     let all = crate::support::all(&sandbox);
     let first = all.iter().find(|run| run["member"]["step"] == "first#1").unwrap();
     let first = first["run_id"].as_str().unwrap();
@@ -83,7 +83,7 @@ fn the_log_of_a_coordinator_is_that_of_all_its_children_in_order() {
         err.contains(&format!("run {first} was removed: what first#1 printed is gone")),
         "{err}"
     );
-    // A nested one has children of its own.
+    // A nested coordinator has children of its own.
     let pair = sandbox.errand(["ps", "-aq", "--filter", "parent=team"]).run().ok().stdout();
     let pair = pair.lines().find(|it| sandbox.errand(["graph", it]).run().code == Some(0)).unwrap();
     let below = sandbox.errand(["logs", pair]).run().ok().stdout();
@@ -98,7 +98,7 @@ fn a_coordinator_that_is_followed_shows_children_that_begin_later_and_ends_with_
     follower.wait_for_stdout("second begins");
     open_gate(&sandbox);
     let followed = follower.wait().ok();
-    // How wide names are is not known before they are.
+    // The width of names is not known before all have begun.
     let told = |text: &str| -> Vec<String> {
         let split = |line: &str| {
             let (name, text) = line.split_once(" | ").unwrap();
@@ -111,7 +111,7 @@ fn a_coordinator_that_is_followed_shows_children_that_begin_later_and_ends_with_
 }
 
 #[test]
-fn a_server_tells_the_same_of_a_family_as_its_registry() {
+fn a_server_shows_the_same_family_log_as_its_registry() {
     let sandbox = sandbox();
     let run_id = team(&sandbox, GATE);
     let server = Server::start(&sandbox, &[]);

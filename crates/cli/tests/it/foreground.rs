@@ -5,7 +5,7 @@ use rustix::process::Signal;
 
 use crate::support::{all, assert_over, run, sandbox, sleeper, start};
 
-/// Runs a script in the foreground and afterwards waits for it: both end with `code`.
+/// Runs a script in the foreground, then waits for the run: both end with `code`.
 fn check(agent: &Agent, more: &[&str], code: i32, error: Option<&str>) {
     let sandbox = sandbox();
     let agent = sandbox.agent(agent);
@@ -27,14 +27,14 @@ fn a_foreground_run_ends_with_the_agents_own_exit_code() {
 }
 
 #[test]
-fn time_that_is_up_is_124() {
+fn a_run_over_its_time_limit_exits_with_124() {
     check(&sleeper(), &["--timeout", "200ms"], 124, Some("timeout_run"));
     let in_file = sleeper().spec("timeouts: { run: 200ms }");
     check(&in_file, &[], 124, Some("timeout_run"));
 }
 
 #[test]
-fn memory_above_the_limit_is_out_of_memory_whichever_process_uses_it() {
+fn a_run_over_its_memory_limit_is_out_of_memory_whichever_process_uses_it() {
     let hold = |mib: u32| format!("held = b'x' * ({mib} << 20)\nimport time\n");
     let limit = "resources: { memory: 64Mi }";
     let alone = format!("{}time.sleep(600)\n", hold(200));
@@ -51,7 +51,7 @@ fn memory_above_the_limit_is_out_of_memory_whichever_process_uses_it() {
 }
 
 #[test]
-fn how_a_memory_limit_is_enforced_is_recorded_where_there_is_one() {
+fn an_attempt_with_a_memory_limit_records_its_enforcement() {
     let sandbox = sandbox();
     let running = |agent: &Agent| {
         drop(run(&sandbox, &sandbox.agent(agent), &[]).run().ok());
@@ -65,7 +65,7 @@ fn how_a_memory_limit_is_enforced_is_recorded_where_there_is_one() {
 }
 
 #[test]
-fn an_output_that_is_refused_is_125() {
+fn a_refused_output_exits_with_125() {
     let agent = Agent::shell("echo '{' > \"$ERRAND_OUTPUT\"");
     check(&agent, &[], 125, Some("output_invalid"));
     let agent =
@@ -74,7 +74,7 @@ fn an_output_that_is_refused_is_125() {
 }
 
 #[test]
-fn a_program_that_cannot_be_executed_is_126_and_one_that_is_not_there_127() {
+fn a_program_that_cannot_be_executed_exits_with_126_and_a_missing_one_with_127() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::command("[./README]"));
     for words in [&["run"][..], &["run", "-d"]] {
@@ -99,7 +99,7 @@ fn stdout_and_stderr_stay_apart_and_nothing_is_added_to_stdout() {
 }
 
 #[test]
-fn the_output_is_shown_as_it_comes() {
+fn the_output_is_shown_while_the_agent_runs() {
     let sandbox = sandbox();
     let agent =
         sandbox.agent(&Agent::shell(&format!("echo first\n{}echo last", crate::support::GATE)));
@@ -110,7 +110,7 @@ fn the_output_is_shown_as_it_comes() {
 }
 
 #[test]
-fn an_agent_gets_no_more_than_it_should_of_the_callers_environment() {
+fn an_agent_gets_only_the_listed_variables_of_its_caller() {
     let mut sandbox = sandbox();
     sandbox.set_env("PRIVATE_THING", "of-the-caller");
     let agent = Agent::shell("env | sort").spec("env: { FROM_FILE: one, BOTH: file }");
@@ -259,7 +259,7 @@ fn with_json_stdout_is_the_record_and_nothing_else() {
 }
 
 #[test]
-fn a_run_in_the_foreground_says_what_it_waits_for() {
+fn a_foreground_run_notes_the_approval_that_it_waits_for() {
     let sandbox = sandbox();
     let script = "errand agent approve --action pay --target shop > /dev/null; echo paid";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -271,7 +271,7 @@ fn a_run_in_the_foreground_says_what_it_waits_for() {
     assert_eq!(run.wait().ok().stdout(), "paid\n");
 }
 
-/// Asks for an approval, and then for an answer.
+/// Asks for an approval, then for an answer.
 const ASKS_TWICE: &str = "errand agent approve --action pay --target shop > /dev/null\n\
                           errand agent input --prompt 'which colour?' > /dev/null\necho done\n";
 
@@ -287,7 +287,7 @@ fn answers_both(sandbox: &Sandbox, run: Running) {
 }
 
 #[test]
-fn a_run_in_the_foreground_tells_every_question() {
+fn a_foreground_run_notes_every_question() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell(ASKS_TWICE));
     answers_both(&sandbox, run(&sandbox, &agent, &[]).spawn());
@@ -297,7 +297,7 @@ fn a_run_in_the_foreground_tells_every_question() {
 }
 
 #[test]
-fn a_run_in_the_foreground_tells_that_another_attempt_follows() {
+fn a_foreground_run_notes_that_another_attempt_follows() {
     let sandbox = sandbox();
     let policy = "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 1900ms }";
     let agent = sandbox.agent(&Agent::shell("exit 3").spec(policy));
@@ -311,7 +311,7 @@ fn a_run_in_the_foreground_tells_that_another_attempt_follows() {
 }
 
 #[test]
-fn a_run_that_is_cancelled_says_why() {
+fn a_cancelled_foreground_run_notes_the_reason() {
     let sandbox = sandbox();
     let talk = ["--session", "talk"];
     let first = start(&sandbox, &sandbox.agent(&sleeper()), &talk);
@@ -324,7 +324,7 @@ fn a_run_that_is_cancelled_says_why() {
 }
 
 #[test]
-fn what_a_failing_agent_says_reaches_the_terminal_on_one_line_without_control_characters() {
+fn the_error_of_a_failing_agent_is_shown_on_one_line_without_control_characters() {
     let sandbox = sandbox();
     let script =
         "errand agent fail \"$(printf 'bad\\033[2Jthing\\nerror[x]: second\\rline')\"\nexit 1\n";

@@ -1,11 +1,12 @@
-//! New runs that begin where another one was.
+//! Forks and retries: new runs that begin where another run was.
 
 use errand_testkit::{Agent, Sandbox};
 use serde_json::json;
 
 use crate::support::{all, assert_over, event_types, record, run, sandbox, sleeper, start_ready};
 
-/// Five steps, each of which leaves a line in `$HOME/effects`, and a checkpoint after each.
+/// Returns an agent with five steps, each of which adds a line to `$HOME/effects`, and a checkpoint
+/// after each.
 fn five() -> Agent {
     let script = "errand agent checkpoint --get\n\
                   for key in a b c d e; do\n\
@@ -25,7 +26,7 @@ fn effects(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn a_fork_does_its_step_and_everything_later_anew() {
+fn a_fork_repeats_its_step_and_all_later_ones() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&five());
     drop(run(&sandbox, &agent, &["--job", "one"]).run().ok());
@@ -50,7 +51,7 @@ fn a_fork_does_its_step_and_everything_later_anew() {
         assert_eq!(count, 5 - rest.len());
         assert_over(&sandbox, run_id);
     }
-    // A fork of a fork, which needs neither of the two.
+    // A fork of a fork, which needs neither of the two old runs.
     let fork = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
     drop(sandbox.errand(["rm", &origin]).run().ok());
     drop(sandbox.errand(["fork", &fork, "--from-step", "c"]).run().ok());
@@ -64,7 +65,7 @@ fn a_fork_does_its_step_and_everything_later_anew() {
 }
 
 #[test]
-fn a_fork_from_a_step_that_there_is_not_names_those_that_there_are() {
+fn a_fork_from_an_unknown_step_lists_the_known_ones() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&five());
     drop(run(&sandbox, &agent, &[]).run().ok());
@@ -76,7 +77,7 @@ fn a_fork_from_a_step_that_there_is_not_names_those_that_there_are() {
 }
 
 #[test]
-fn a_retry_goes_on_where_a_run_failed() {
+fn a_retry_continues_where_the_run_failed() {
     let sandbox = sandbox();
     let script = "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"; mkdir sub; echo made > sub/made; ln -s made sub/link' > /dev/null\n\
                   errand agent step two -- sh -c 'echo two >> \"$HOME/effects\"; test -e \"$HOME/mended\"'\n\
@@ -106,7 +107,7 @@ fn a_live_run_is_not_retried_and_a_stopped_one_is() {
 }
 
 #[test]
-fn a_key_that_is_used_for_another_command_is_refused() {
+fn a_step_key_used_for_another_command_is_refused() {
     let sandbox = sandbox();
     let script = "errand agent step pay -- sh -c 'echo paid >> \"$HOME/effects\"'\n\
                   errand agent step pay -- sh -c 'echo paid twice >> \"$HOME/effects\"' || echo \"refused $?\"\n\

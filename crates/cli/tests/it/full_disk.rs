@@ -1,11 +1,11 @@
-//! Disks that are full: the attempt ends, the command exits, and the record says why.
+//! Full disks: the attempt ends, the command exits, and the record tells the reason.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, Tmpfs, wait_until};
 use serde_json::{Value, json};
 
 use crate::support::{GATE, all, assert_over, finish, open_gate, ready, run, start_ready};
 
-/// Enough for a registry and one short run, and less than [`flood`] prints.
+/// Enough for a registry and a short run, and less than [`flood`] prints.
 const SMALL: u64 = 4 * 1024 * 1024;
 /// Prints 20 MB.
 const FLOOD: &str = "head -c 20000000 /dev/zero | tr '\\0' x | fold -w 100";
@@ -20,7 +20,7 @@ fn small_disk() -> Option<(Tmpfs, Sandbox)> {
     Some((disk, sandbox))
 }
 
-/// Panics unless the one run there is failed for the full disk, and nothing of it is left.
+/// Panics unless the only run failed for a full disk, and none of its processes is alive.
 fn assert_disk_full(sandbox: &Sandbox) -> Value {
     let record = all(sandbox).remove(0);
     assert_eq!(record["status"], "failed", "{record:#}");
@@ -29,7 +29,7 @@ fn assert_disk_full(sandbox: &Sandbox) -> Value {
     record
 }
 
-/// No file of the space that was set aside is left.
+/// Panics if a file of reserved space is left.
 fn assert_nothing_reserved(sandbox: &Sandbox) {
     let runs = std::fs::read_dir(sandbox.registry().join("runs")).unwrap();
     let names = runs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -61,7 +61,7 @@ fn id(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn a_step_that_cannot_be_recorded_ends_the_attempt_and_the_agent_hears_why() {
+fn a_step_that_cannot_be_recorded_on_a_full_disk_fails_the_call_and_ends_the_attempt() {
     let Some((disk, sandbox)) = small_disk() else { return };
     let elsewhere = tempfile::tempdir().unwrap();
     let heard = elsewhere.path().join("heard");
@@ -85,7 +85,7 @@ fn a_step_that_cannot_be_recorded_ends_the_attempt_and_the_agent_hears_why() {
 }
 
 #[test]
-fn a_run_that_finds_no_space_even_for_its_end_is_recorded_once_there_is() {
+fn the_end_of_a_run_without_disk_space_is_recorded_once_space_is_free() {
     let Some((disk, sandbox)) = small_disk() else { return };
     let agent = sandbox.agent(&Agent::shell(&format!(
         "echo ready\n{GATE}i=0\nwhile errand agent step s$i -- true; do i=$((i+1)); done\nsleep 600\n"
@@ -93,7 +93,7 @@ fn a_run_that_finds_no_space_even_for_its_end_is_recorded_once_there_is() {
     let mut running = run(&sandbox, &agent, &[]).spawn();
     running.wait_for_stdout("ready");
     ready(&sandbox, &id(&sandbox));
-    // Takes whatever becomes free, for as long as it lives.
+    // Fills freed space for as long as it is alive.
     let filler = disk.path().join("filler");
     let script = "while :; do cat /dev/zero >> \"$0\" 2> /dev/null; sleep 0.01; done";
     let eater = sandbox.tool("sh", ["-c", script, filler.to_str().unwrap()]).spawn();
@@ -108,10 +108,11 @@ fn a_run_that_finds_no_space_even_for_its_end_is_recorded_once_there_is() {
 }
 
 #[test]
-fn an_attempt_that_cannot_be_prepared_on_a_full_disk_says_so() {
+fn an_attempt_that_cannot_be_prepared_on_a_full_disk_fails_with_disk_full() {
     let Some((_disk, sandbox)) = small_disk() else { return };
     let agent = sandbox.agent(&Agent::shell("true"));
-    // It is kept once when the run is admitted, and has no room beside that as a file of the agent.
+    // The admitted input is stored once, and there is no room for a second copy as the agent's
+    // file.
     drop(run(&sandbox, &agent, &[]).run().ok());
     let payload = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(payload.path(), vec![b'x'; 2_200_000]).unwrap();

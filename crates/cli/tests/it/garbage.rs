@@ -1,4 +1,4 @@
-//! Space is freed by those who remove runs, and told by `errand registry du`.
+//! Space freed by removal of runs, and reported by `errand registry du`.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use errand_testkit::{Agent, Sandbox};
 
 use crate::support::{finish, nobody_left, sandbox, start};
 
-/// An agent whose artifact has so many bytes.
+/// Returns an agent whose artifact has `kib` KiB.
 fn agent(sandbox: &Sandbox, kib: u32) -> std::path::PathBuf {
     let script = format!("head -c {kib}k /dev/zero > z && errand agent artifact z");
     sandbox.agent(&Agent::shell(&script))
 }
 
-/// The bytes of all files below a folder of the registry, locks aside.
+/// Returns the bytes of all files below a folder of the registry, locks aside.
 fn bytes(sandbox: &Sandbox, folder: &str) -> u64 {
     fn of(path: &Path) -> u64 {
         let Ok(entries) = std::fs::read_dir(path) else { return 0 };
@@ -50,11 +50,11 @@ fn removing_the_last_run_that_names_an_artifact_frees_it_and_the_agent() {
 }
 
 #[test]
-fn gc_frees_what_was_built_and_never_ran_once_the_grace_period_is_over() {
+fn gc_frees_a_built_agent_that_never_ran_after_the_grace_period() {
     let sandbox = sandbox();
     let agent = agent(&sandbox, 1);
     drop(sandbox.errand(["build"]).arg(&agent).run().ok());
-    // The registry of something that stays.
+    // A run that stays.
     let kept = done(&sandbox, &sandbox.agent(&Agent::shell("echo other")));
     nobody_left(&sandbox);
     let told = sandbox.errand(["registry", "gc", "--json"]).run().ok().json();
@@ -74,7 +74,7 @@ fn gc_frees_what_was_built_and_never_ran_once_the_grace_period_is_over() {
 }
 
 #[test]
-fn a_registry_that_others_use_is_swept_of_nothing_young() {
+fn gc_removes_nothing_young_while_other_processes_use_the_registry() {
     let sandbox = sandbox();
     let run_id = crate::support::start_ready(&sandbox, &sandbox.agent(&crate::support::sleeper()));
     let refused = sandbox.errand(["registry", "gc", "--grace", "0s"]).run().exits(125);
@@ -84,10 +84,10 @@ fn a_registry_that_others_use_is_swept_of_nothing_young() {
     nobody_left(&sandbox);
 }
 
-/// Fifty runs of a few contents, while others are removed, garbage is collected, and helpers and
-/// collectors are killed: what is left is whole, and what was removed is gone.
+/// Runs fifty runs of a few contents, while others are removed, garbage is collected, and helpers
+/// and collectors are killed: remaining runs are intact, and removed ones are gone.
 #[test]
-fn a_storm_of_runs_removals_collections_and_kills_leaves_what_is_named_and_nothing_else() {
+fn runs_removals_collections_and_kills_at_once_leave_exactly_the_named_blobs() {
     let sandbox = sandbox();
     let script = "n=$(( $$ % 4 )); head -c 50k /dev/zero | tr '\\0' $n > z\n\
                   errand agent artifact z\nseq $n 20000 > y; errand agent artifact y\n";

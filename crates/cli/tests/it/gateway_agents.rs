@@ -1,4 +1,4 @@
-//! Agents over HTTP: pushed, listed, found in folders, forgotten.
+//! Agents over HTTP: pushed, listed, loaded from folders, removed.
 
 use std::fs;
 
@@ -89,7 +89,7 @@ fn a_bad_agent_is_refused_with_all_its_problems_and_their_places() {
 }
 
 #[test]
-fn an_archive_cannot_reach_out_of_its_folder() {
+fn an_archive_entry_cannot_leave_its_folder() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let folder = sandbox.agent(&Agent::shell("true").named("sly"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{all, sandbox, sleeper};
 
-/// A server with one agent, which is pushed to it.
+/// Starts a server, and pushes an agent to it.
 fn serving(sandbox: &Sandbox, agent: &Agent) -> Server {
     let server = Server::start(sandbox, &[]);
     let pushed = server.push(&sandbox.agent(agent)).expect(201).json();
@@ -26,7 +26,7 @@ fn create(server: &Server, body: &Value) -> String {
 }
 
 #[test]
-fn a_run_is_queued_done_by_the_worker_and_found_again() {
+fn a_submitted_run_is_queued_executed_by_the_worker_and_listed() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
     let body = json!({ "agent": "echo", "input": { "a": 1 }, "labels": { "k": "v" }, "name": "n" });
@@ -52,7 +52,7 @@ fn a_run_is_queued_done_by_the_worker_and_found_again() {
 }
 
 #[test]
-fn a_run_that_is_waited_for_answers_with_its_end() {
+fn a_request_that_waits_for_a_run_returns_its_final_record() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
     let answer = server.post("/v1/runs/wait", &json!({ "agent": "echo", "input": "hello" }));
@@ -64,7 +64,7 @@ fn a_run_that_is_waited_for_answers_with_its_end() {
 }
 
 #[test]
-fn what_is_not_over_in_time_is_answered_202_and_goes_on() {
+fn a_wait_that_times_out_returns_202_and_the_run_goes_on() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &sleeper());
     let body = json!({ "agent": "sleeper" });
@@ -75,12 +75,12 @@ fn what_is_not_over_in_time_is_answered_202_and_goes_on() {
     let cancelled = server.post(&format!("/v1/runs/{run_id}/cancel?wait=true"), &json!({}));
     assert_eq!(cancelled.expect(200).json()["status"], "cancelled");
     assert_eq!(server.get(&format!("/v1/runs/{run_id}/wait?timeout=20ms")).status, 200);
-    // Once more: it is over already.
+    // A second cancellation: the run is over already.
     assert_eq!(server.post(&format!("/v1/runs/{run_id}/cancel"), &json!({})).status, 200);
 }
 
 #[test]
-fn a_cancellation_that_nobody_waits_for_is_done_all_the_same() {
+fn a_cancellation_without_a_waiting_client_is_completed() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &sleeper());
     let run_id = create(&server, &json!({ "agent": "sleeper" }));
@@ -92,7 +92,7 @@ fn a_cancellation_that_nobody_waits_for_is_done_all_the_same() {
 }
 
 #[test]
-fn a_client_that_goes_away_takes_its_run_along_only_if_it_said_so() {
+fn a_disconnected_client_cancels_its_run_only_with_on_disconnect_cancel() {
     use std::io::Write as _;
 
     let sandbox = sandbox();
@@ -115,7 +115,8 @@ fn a_client_that_goes_away_takes_its_run_along_only_if_it_said_so() {
         if expected == "cancelled" {
             wait_until("the run is cancelled", LIMIT, || status(&server, &run_id) == expected);
         } else {
-            // Nothing happens, which takes a while to see; a cancellation would be there by then.
+            // The absence of a cancellation takes a while to see; a cancellation would be there by
+            // then.
             let waited = server.get(&format!("/v1/runs/{run_id}/wait?timeout=300ms")).expect(202);
             assert_eq!(waited.json()["status"], "running");
         }
@@ -125,7 +126,7 @@ fn a_client_that_goes_away_takes_its_run_along_only_if_it_said_so() {
 }
 
 #[test]
-fn the_same_key_gives_the_same_run_and_never_another() {
+fn an_idempotency_key_gives_the_same_run_and_refuses_another_input() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
     let send = |input: u64| {
@@ -206,7 +207,7 @@ fn bad_input_is_a_problem_with_a_pointer_and_nothing_is_created() {
 }
 
 #[test]
-fn a_run_that_went_wrong_is_retried_forked_and_replayed_as_a_new_run() {
+fn a_failed_run_is_retried_forked_and_replayed_as_a_new_run() {
     let sandbox = sandbox();
     let script = "errand agent step one -- sh -c 'echo 1'\n\
                   errand agent step two -- sh -c '[ -e ../../../go ]'\n";
@@ -251,7 +252,7 @@ fn a_run_that_went_wrong_is_retried_forked_and_replayed_as_a_new_run() {
 }
 
 #[test]
-fn a_run_is_paused_and_goes_on() {
+fn a_run_is_paused_and_resumed_over_http() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &sleeper());
     let run_id = create(&server, &json!({ "agent": "sleeper" }));
@@ -272,7 +273,7 @@ fn a_scheduled_run_is_not_begun_before_its_time() {
     let server = serving(&sandbox, &Agent::shell("true").named("noop"));
     let body = json!({ "agent": "noop", "scheduled_at": "2999-01-01T00:00:00Z" });
     let run_id = create(&server, &body);
-    // Another one goes past it meanwhile.
+    // Another run passes it meanwhile.
     let other = server.post("/v1/runs/wait", &json!({ "agent": "noop" })).expect(200).json();
     assert_eq!(other["status"], "completed");
     assert_eq!(status(&server, &run_id), "pending");
@@ -281,7 +282,7 @@ fn a_scheduled_run_is_not_begun_before_its_time() {
 }
 
 #[test]
-fn a_server_that_ends_tells_those_who_wait() {
+fn a_server_that_shuts_down_answers_waiting_clients() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &sleeper());
     let run_id = create(&server, &json!({ "agent": "sleeper" }));
@@ -299,7 +300,7 @@ fn a_server_that_ends_tells_those_who_wait() {
 }
 
 #[test]
-fn refusals_say_what_to_write_instead() {
+fn refused_requests_have_a_hint_with_the_right_form() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &Agent::shell("cat").named("echo"));
     let refused = |body: &Value| {

@@ -1,4 +1,4 @@
-//! The run service over gRPC, called by a client that Python's tools made of the definition.
+//! The run service over gRPC, called by a client that Python's tools generated from the definition.
 
 use std::path::{Path, PathBuf};
 
@@ -18,13 +18,13 @@ struct World {
 }
 
 impl World {
-    /// `None`, and a word about it, where there is no client.
+    /// Returns `None`, with a warning, if the client is missing.
     fn new(agents: &[Agent]) -> Option<Self> {
         let python = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("grpc/bin/python");
         if !python.parent().is_some_and(|bin| bin.join("../ready").is_file()) {
             let warning =
                 "SKIPPED: there is no gRPC client of Python; `cargo xtask test` installs it";
-            // Written past the capture of a test that passes: it must be seen.
+            // Written past the capture of a passing test's output, so that it is seen.
             drop(std::fs::write("/dev/stderr", format!("\n{warning}\n")));
             return None;
         }
@@ -57,12 +57,12 @@ impl World {
             .args(words)
     }
 
-    /// What the client says.
+    /// Returns all lines that the client prints, as JSON.
     fn all(&self, words: &[&str]) -> Vec<Value> {
         self.command(words).run().ok().json_lines()
     }
 
-    /// The one thing that it says.
+    /// Returns the only line that the client prints.
     fn one(&self, words: &[&str]) -> Value {
         let mut all = self.all(words);
         assert_eq!(all.len(), 1, "{words:?}: {all:?}");
@@ -122,14 +122,14 @@ fn a_run_is_started_watched_and_watched_again_from_the_middle() {
     assert_eq!(world.one(&["get", run_id])["record"], rest);
     let other = world.all(&["create-and-stream", "teller", "7", "0", "stay"]);
     assert_eq!(told(&other)[0], (1, "run.created".to_owned()));
-    // An agent that does not buffer writes its line and the end of it apart.
+    // An agent without buffering writes a line and its end separately.
     let log: String = other.iter().filter_map(|item| item["log"].as_str()).collect();
     assert!(log.contains("hello\n"), "{other:?}");
     assert_eq!(other.last().unwrap()["status"], "completed");
 }
 
 #[test]
-fn runs_are_held_let_go_decided_upon_and_ended() {
+fn runs_are_paused_resumed_approved_and_cancelled_over_grpc() {
     let asks = "errand agent approve --action deploy --target prod\n\
          errand agent input --prompt 'which way?' > way\nerrand agent output \"$(cat way)\"\n";
     let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
@@ -158,7 +158,7 @@ fn runs_are_held_let_go_decided_upon_and_ended() {
     assert_eq!(world.one(&["provide", run_id, "\"left\""])["run_id"], run_id);
     let waited = world.one(&["wait", run_id, "30s"]);
     assert_eq!((&waited["status"], &waited["output"]), (&json!("completed"), &json!("\"left\"")));
-    // A client that goes away, and wants its run to go with it.
+    // A client that goes away with `cancel` ends its run.
     let items = world.all(&["create-and-stream", "sleeper", "null", "2", "cancel"]);
     let run_id = items[0]["data"]["run_id"].as_str().map(str::to_owned);
     assert_eq!(run_id, None, "the id is the event's");
@@ -171,7 +171,7 @@ fn runs_are_held_let_go_decided_upon_and_ended() {
 }
 
 #[test]
-fn what_is_refused_has_a_status_a_code_and_the_field() {
+fn a_refused_grpc_call_has_a_status_a_code_and_the_field() {
     let Some(world) = World::new(&[Agent::shell("true").named("quick")]) else { return };
     let created = world.one(&["create", "quick", "null"]);
     let run_id = created["run_id"].as_str().unwrap();
@@ -209,7 +209,7 @@ fn what_is_refused_has_a_status_a_code_and_the_field() {
 }
 
 #[test]
-fn the_server_describes_itself_and_says_how_it_is() {
+fn the_grpc_server_has_reflection_and_health() {
     let Some(world) = World::new(&[]) else { return };
     let reflection = world.one(&["reflection"]);
     let services = reflection["services"].to_string();

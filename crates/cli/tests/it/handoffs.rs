@@ -1,16 +1,16 @@
-//! Runs that another agent carries on.
+//! Handoffs: runs continued by another agent.
 
 use errand_testkit::{Agent, Sandbox, Server};
 use serde_json::{Value, json};
 
 use crate::support::{event_types, finish, sandbox, start};
 
-/// An agent beside others that can be named by paths.
+/// Writes an agent beside others, so that they can name it by path.
 fn beside(sandbox: &Sandbox, agent: &Agent) -> std::path::PathBuf {
     agent.write_below(&sandbox.repo().join("team"))
 }
 
-/// What the reviewer finds, as its output.
+/// The reviewer's input and files, as its output.
 const REVIEWER: &str = "cat > /dev/null\n\
     python3 - <<'EOF'\n\
     import json, os\n\
@@ -35,7 +35,7 @@ fn next_of(record: &Value) -> String {
 }
 
 #[test]
-fn the_other_agent_gets_summary_artifacts_and_input_and_the_foreground_follows_it() {
+fn a_handoff_passes_summary_artifacts_and_input_and_the_foreground_follows_it() {
     let sandbox = sandbox();
     beside(&sandbox, &Agent::shell(&format!("{REVIEWER}exit 7\n")).named("reviewer"));
     let writer = beside(&sandbox, &writer(HANDS_OVER));
@@ -72,7 +72,7 @@ fn the_other_agent_gets_summary_artifacts_and_input_and_the_foreground_follows_i
 }
 
 #[test]
-fn in_the_background_the_helper_carries_on_with_what_is_left_of_limits() {
+fn the_successor_of_a_detached_handoff_has_the_rest_of_the_limits() {
     let sandbox = sandbox();
     let script = "cat; errand agent emit model.called \
         '{\"provider\": \"p\", \"model\": \"m\", \"input_tokens\": 30, \"output_tokens\": 10}'\n";
@@ -95,7 +95,7 @@ fn in_the_background_the_helper_carries_on_with_what_is_left_of_limits() {
 }
 
 #[test]
-fn a_run_that_fails_hands_nothing_over_and_a_later_attempt_need_not_ask_again() {
+fn a_failed_run_does_not_hand_over_and_a_later_attempt_keeps_the_handoff() {
     let sandbox = sandbox();
     beside(&sandbox, &Agent::shell("echo reviewed").named("reviewer"));
     let asks =
@@ -114,7 +114,7 @@ fn a_run_that_fails_hands_nothing_over_and_a_later_attempt_need_not_ask_again() 
 }
 
 #[test]
-fn whom_the_agent_file_does_not_name_it_cannot_hand_over_to() {
+fn a_handoff_to_an_agent_that_the_agent_file_does_not_name_is_refused() {
     let sandbox = sandbox();
     beside(&sandbox, &Agent::shell("echo reviewed").named("reviewer"));
     let script = "errand agent handoff --to boss --summary s 2> why || echo $?\n\
@@ -133,13 +133,13 @@ fn whom_the_agent_file_does_not_name_it_cannot_hand_over_to() {
 }
 
 #[test]
-fn on_a_server_a_task_is_handed_over_from_queue_to_queue_and_not_for_ever() {
+fn handoffs_on_a_server_go_through_the_queue_and_are_bounded() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let there = |words: &[&str]| sandbox.errand(["--server", &server.url()]).args(words).run();
     let again = "errand agent handoff --to again --summary more > /dev/null 2> why && exit\n\
                  cat why >&2; exit 9\n";
-    // It has to be there before it can be named.
+    // Registered first, so that it can be named.
     for (version, agent) in [
         ("1", Agent::shell("true\n").named("again")),
         ("2", Agent::shell(again).named("again").spec("handoffs: [again]")),

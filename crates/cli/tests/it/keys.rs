@@ -16,7 +16,7 @@ fn make(sandbox: &Sandbox, more: &[&str]) -> Value {
     json(&sandbox.errand(words).run().ok().stdout())
 }
 
-/// Everything that is on the disk of the registry, as text.
+/// Returns all files of the registry, as text.
 fn disk(folder: &std::path::Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
@@ -45,7 +45,7 @@ fn a_key_is_shown_once_and_only_its_hash_is_kept() {
 }
 
 #[test]
-fn keys_are_listed_taken_back_and_audited() {
+fn keys_are_listed_revoked_and_audited() {
     let mut sandbox = sandbox();
     sandbox.set_env("USER", "ada");
     make(&sandbox, &["--name", "ci", "--scope", "runs:read", "--namespace", "team-a"]);
@@ -74,7 +74,7 @@ fn keys_are_listed_taken_back_and_audited() {
 }
 
 #[test]
-fn a_key_that_cannot_be_is_refused_and_nothing_is_made() {
+fn an_invalid_key_is_refused_and_not_created() {
     let sandbox = sandbox();
     make(&sandbox, &["--name", "ci", "--scope", "runs:read"]);
     let refused = |words: &[&str], code: u8, said: &str| {

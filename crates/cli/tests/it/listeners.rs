@@ -1,4 +1,4 @@
-//! Services that requests wake, over the real network stack.
+//! Services woken by requests, over the real network stack.
 
 use std::thread;
 
@@ -8,7 +8,7 @@ use crate::support::{GATE, address, all, open_gate, record, sandbox, serve, wake
 
 const SECRET: &str = "a-shared-secret-4711";
 
-/// Serves an agent that fails, or waits at the gate, where the request's body says so.
+/// Serves an agent that fails or waits at the gate, as the request's body asks.
 fn service(sandbox: &Sandbox) -> (String, String) {
     let script = format!("case \"$(cat)\" in *fail*) exit 3;; *hold*) {GATE};; esac");
     let agent = Agent::shell(&script.replace("\n;;", ";;")).spec("secrets: [HOOK_SECRET]").spec(
@@ -32,7 +32,7 @@ fn post(body: &str) -> Request {
 }
 
 #[test]
-fn each_kind_of_request_has_its_answer() {
+fn requests_to_a_service_are_answered_by_the_outcome_of_their_wake() {
     let sandbox = with_secret();
     let (service, address) = service(&sandbox);
     let status = |request: Request| request.send(&address).status;
@@ -141,7 +141,7 @@ fn flags_win_over_the_file_and_methods_merge() {
 }
 
 #[test]
-fn an_address_in_use_is_said_and_leaves_no_service_behind() {
+fn an_address_in_use_is_reported_and_leaves_no_service() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -168,13 +168,13 @@ fn a_restarted_service_listens_again() {
 }
 
 #[test]
-fn a_request_that_cannot_be_kept_is_not_the_end_of_its_service() {
+fn a_request_that_cannot_be_stored_does_not_end_its_service() {
     let sandbox = sandbox();
     let agent = Agent::shell("cat > /dev/null")
         .spec("listen: { address: \"127.0.0.1:0\", path: /hook, max_body_bytes: 100000 }");
     let service = serve(&sandbox, &sandbox.agent(&agent), &[]);
     let address = address(&sandbox, &service);
-    // Too long for a journal, and there is no other place.
+    // The body is too long for a journal, and the blob store is gone.
     let (blobs, aside) = (sandbox.path(".errand/blobs"), sandbox.path("blobs"));
     std::fs::rename(&blobs, &aside).unwrap();
     std::fs::write(&blobs, "in the way").unwrap();
@@ -270,7 +270,7 @@ fn a_listener_without_a_secret_takes_no_requests_of_web_pages() {
 }
 
 #[test]
-fn a_taken_address_is_said_with_the_service_that_has_it() {
+fn an_address_in_use_is_reported_with_the_service_that_has_it() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let first = serve(&sandbox, &agent, &["--name", "first", "--listen", "127.0.0.1:0"]);

@@ -1,4 +1,4 @@
-//! What lists show, and the names that container tools use.
+//! Lists of runs, and the commands with names of container tools.
 
 use errand_testkit::{Agent, Server, stable};
 use serde_json::json;
@@ -48,7 +48,7 @@ fn ps_shows_live_runs_newest_first_and_all_with_a() {
     let filtered =
         |filter: &str| sandbox.errand(["ps", "-a", "-q", "--filter", filter]).run().ok().stdout();
     assert_eq!(filtered("status=failed"), format!("{failed}\n"));
-    // The words that the list shows, and those that the record has.
+    // The words in the list, and those in the record.
     for word in ["stopped", "cancelled"] {
         assert_eq!(filtered(&format!("status={word}")), format!("{stopped}\n"), "{word}");
     }
@@ -63,7 +63,7 @@ fn ps_shows_live_runs_newest_first_and_all_with_a() {
 }
 
 #[test]
-fn nothing_is_shown_where_there_is_nothing() {
+fn lists_are_empty_without_a_registry() {
     let sandbox = sandbox();
     assert_eq!(sandbox.errand(["ps", "-a", "--json"]).run().ok().stdout().trim(), "[]");
     assert_eq!(sandbox.errand(["ps"]).run().ok().stdout().lines().count(), 1, "a header");
@@ -71,7 +71,7 @@ fn nothing_is_shown_where_there_is_nothing() {
 }
 
 #[test]
-fn the_names_of_container_tools_do_the_same() {
+fn commands_with_names_of_container_tools_do_the_same() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);
@@ -129,7 +129,7 @@ fn a_run_works_with_its_streams_closed() {
 }
 
 #[test]
-fn output_that_is_no_text_is_passed_on_and_kept_as_it_is() {
+fn binary_output_is_shown_and_stored_unchanged() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("printf 'a\\377\\000b\\r\\n\\303(\\n'"));
     let expected = b"a\xff\x00b\r\n\xc3(\n";
@@ -155,7 +155,7 @@ fn a_part_of_an_id_that_fits_several_runs_names_them() {
 }
 
 #[test]
-fn a_filter_that_can_hold_only_once_is_refused_twice() {
+fn a_filter_for_a_single_value_is_refused_if_given_twice() {
     let sandbox = sandbox();
     let twice = ["ps", "-a", "-f", "status=completed", "-f", "status=failed"];
     drop(sandbox.errand(twice).run().refuses(2, "filter_invalid"));
@@ -164,7 +164,7 @@ fn a_filter_that_can_hold_only_once_is_refused_twice() {
 }
 
 #[test]
-fn a_run_that_waits_in_the_queue_is_not_said_to_start() {
+fn a_queued_run_is_listed_as_queued_not_as_starting() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &["--slots", "0"]);
     let agent = sandbox.agent(&Agent::shell("true").named("quick"));

@@ -1,11 +1,11 @@
-//! What an agent printed.
+//! Logs of runs.
 
 use errand_testkit::Agent;
 
 use crate::support::{finish, sandbox, sleeper, start, start_ready};
 
 #[test]
-fn logs_reads_the_file_of_the_run_that_was_asked_for() {
+fn logs_shows_the_log_of_the_named_run() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("cat; echo problem >&2"));
     let one = start(&sandbox, &agent, &["--job", "one"]);
@@ -33,7 +33,7 @@ fn following_misses_nothing_and_ends_with_the_run() {
 }
 
 #[test]
-fn a_tail_is_the_end() {
+fn logs_with_tail_shows_the_last_lines() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("echo one; echo two; echo three"));
     let run_id = start(&sandbox, &agent, &[]);
@@ -45,7 +45,7 @@ fn a_tail_is_the_end() {
 }
 
 #[test]
-fn interrupting_a_follower_ends_only_the_following() {
+fn interrupting_logs_with_follow_leaves_the_run_live() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);

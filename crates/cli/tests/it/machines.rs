@@ -1,4 +1,4 @@
-//! A gateway and workers that share a PostgreSQL database and no folder: as on several machines.
+//! A gateway and workers that share a PostgreSQL database but no folder, as on several machines.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{GATE, open_gate, sandbox};
 
-/// What all machines reach.
+/// Makes the database that all machines share.
 fn database() -> Database {
     let sandbox = sandbox();
     Database::prepared("machines", |url| {
@@ -17,7 +17,7 @@ fn database() -> Database {
     })
 }
 
-/// A gateway on a machine that carries out nothing.
+/// Starts a gateway on a machine that runs nothing.
 fn gateway(machine: &Sandbox, database: &Database) -> Server {
     Server::start(machine, &["--slots", "0", "--database", &database.url()])
 }
@@ -39,7 +39,7 @@ fn start(server: &Server, name: &str) -> String {
     record["run_id"].as_str().unwrap().to_owned()
 }
 
-/// Files of a run in a machine's registry.
+/// Returns the files of a run in a machine's registry.
 fn files_of(machine: &Sandbox, run_id: &str) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(machine.registry().join("runs")) else {
         return Vec::new();
@@ -72,7 +72,7 @@ fn the_log_of_a_run_on_another_machine_is_there_while_it_runs_and_afterwards() {
     let all = "ready\nline 1\nline 2\nline 3\nthe end";
     let followed = follower.wait().ok();
     assert_eq!((followed.stdout().trim_end(), followed.stderr().trim_end()), (all, "aside"));
-    // Asked for the very moment the run is over: nothing is missing.
+    // Read at the very moment the run is over: nothing is missing.
     drop(ask(&server, &near, &["wait", &run_id]).ok());
     let whole = server.get(&format!("/v1/runs/{run_id}/log")).expect(200).body;
     assert!(whole.contains("attempt 1 ended (exit code 0): run completed"), "{whole}");
@@ -89,7 +89,7 @@ fn the_log_of_a_run_on_another_machine_is_there_while_it_runs_and_afterwards() {
     assert!(imported.stderr().contains("attempt 1 ended (exit code 0)"), "{}", imported.describe());
     assert_eq!(imported.stdout().trim_end(), all);
 
-    // Nobody has looked at it for long: it goes, and comes back when somebody does.
+    // A copy that was not read for long is removed, and made again when it is needed.
     let begins = near.registry().join(format!("runs/{run_id}.shared.begins"));
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_hours(24);
     File::options().append(true).open(begins).unwrap().set_modified(long_ago).unwrap();

@@ -1,4 +1,4 @@
-//! The real program, in sealed environments: what the command line promises.
+//! The real program, in sealed environments: promises of the command line.
 
 #![expect(
     clippy::unwrap_used,

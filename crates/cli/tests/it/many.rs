@@ -1,4 +1,4 @@
-//! Many at once on one registry.
+//! Concurrent commands and runs on one registry.
 
 use std::thread;
 
@@ -45,7 +45,7 @@ fn a_hundred_detached_runs_at_once_all_end_right() {
 }
 
 #[test]
-fn fifty_runs_that_record_steps_disturb_nobody_who_lists_them() {
+fn listing_works_while_fifty_runs_record_steps() {
     let sandbox = sandbox();
     let script = "i=0; while [ $i -lt 5 ]; do errand agent step \"s$i\" -- true; i=$((i+1)); done";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -61,7 +61,7 @@ fn fifty_runs_that_record_steps_disturb_nobody_who_lists_them() {
 }
 
 #[test]
-fn the_same_key_is_one_run() {
+fn concurrent_runs_with_one_idempotency_key_are_one_run() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let key = ["--idempotency-key", "release-7"];
@@ -76,7 +76,7 @@ fn the_same_key_is_one_run() {
 }
 
 #[test]
-fn an_equal_run_stands_in_where_dedup_is_asked_for() {
+fn an_equal_run_stands_in_with_dedup() {
     let sandbox = sandbox();
     let script = "test \"$(cat)\" != fail";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -93,14 +93,14 @@ fn an_equal_run_stands_in_where_dedup_is_asked_for() {
     assert_ne!(forced, first);
     let failed = dedup("fail", &[]);
     assert_ne!(dedup("fail", &[]), failed, "one that failed does not");
-    // In the foreground the run that stands in is reported.
+    // In the foreground the equal run is reported.
     let shown = crate::support::run(&sandbox, &agent, &["--job", "one", "--dedup", "--json"]);
     let shown = shown.run().ok().json();
     assert!([first, forced].iter().any(|id| shown["run_id"] == id.as_str()), "{shown:#}");
 }
 
 #[test]
-fn the_same_key_for_something_else_is_refused() {
+fn an_idempotency_key_with_another_request_is_refused() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let key = ["--idempotency-key", "release-7"];
@@ -112,7 +112,7 @@ fn the_same_key_for_something_else_is_refused() {
 }
 
 #[test]
-fn a_first_run_and_those_who_look_meanwhile_do_not_disturb_each_other() {
+fn commands_work_while_the_first_run_creates_the_registry() {
     for _ in 0..10 {
         let sandbox = sandbox();
         let agent = sandbox.agent(&Agent::shell("true"));

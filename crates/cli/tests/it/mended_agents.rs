@@ -1,4 +1,4 @@
-//! Runs that are done again with an agent in which a fault was mended.
+//! Runs repeated with an agent in which a fault was mended.
 
 use errand_testkit::{Agent, Sandbox, Server};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::support::{
     assert_over, event_types, finish, record, run, sandbox, sleeper, start_ready, wait_for_record,
 };
 
-/// Fetches, shapes with that command, and fails or ends well.
+/// Returns an agent that fetches, shapes with that command, and then runs `end`.
 fn post(shape: &str, end: &str) -> Agent {
     let script = format!(
         "errand agent step fetch -- sh -c 'echo fetch >> \"$HOME/effects\"'\n\
@@ -54,7 +54,7 @@ fn a_dead_letter_is_redriven_with_a_mended_agent_and_keeps_the_steps_that_are_th
 }
 
 #[test]
-fn a_run_of_a_server_is_done_again_with_a_registered_version() {
+fn a_run_of_a_server_is_retried_with_a_registered_version() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &["--slots", "1"]);
     drop(server.push(&sandbox.agent(&post("old", "exit 4"))).expect(201));

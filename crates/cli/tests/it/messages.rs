@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{event_types, sandbox};
 
-/// A workflow of agents beside each other.
+/// Writes a workflow of agents beside each other.
 fn team(sandbox: &Sandbox, graph: &str, agents: &[Agent]) -> std::path::PathBuf {
     let folder = sandbox.repo().join("team");
     for agent in agents {
@@ -30,7 +30,7 @@ const GRAPH: &str = "    type: workflow\n    start: analyst\n    max_messages: 1
 #[test]
 fn agents_ask_and_answer_each_other_until_one_of_them_ends_the_run() {
     let sandbox = sandbox();
-    // The analyst lives on and waits for the verdict of the writer.
+    // The analyst stays alive and waits for the writer's verdict.
     let analyst = Agent::shell(
         "errand agent message send --to writer --type RESULT '{\"draft\": 1}' > /dev/null\n\
          errand agent message next --timeout 60s > verdict\n\
@@ -63,12 +63,12 @@ fn agents_ask_and_answer_each_other_until_one_of_them_ends_the_run() {
     assert_eq!(record["status"], "completed");
     assert_eq!(record["output"], json!({ "draft": 2, "since": "thin" }));
     let types = event_types(&sandbox, record["run_id"].as_str().unwrap());
-    // To the analyst, its two, the verdict, the end.
+    // Messages: to the analyst, its two, the verdict, the end.
     assert_eq!(types.iter().filter(|kind| *kind == "message.sent").count(), 5, "{types:?}");
 }
 
 #[test]
-fn a_run_by_itself_has_nobody_to_write_to() {
+fn a_message_from_a_run_without_a_coordinator_is_refused() {
     let sandbox = sandbox();
     let agent = Agent::shell(
         "errand agent message send --to x --type TASK 1 2> why || echo $?\n\

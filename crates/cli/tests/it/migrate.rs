@@ -1,4 +1,4 @@
-//! A database is made ready for a server, and refused where it is not.
+//! Migration of a server's database, and refusals of one that is not migrated.
 
 use errand_testkit::Sandbox;
 use errand_testkit::postgres::Database;
@@ -24,7 +24,7 @@ fn a_database_is_migrated_once_and_refused_before() {
 }
 
 #[test]
-fn a_wrong_url_is_told_without_its_password() {
+fn a_wrong_database_url_is_reported_without_its_password() {
     let sandbox = sandbox();
     for (url, code, complaint) in [
         ("mysql://ann:hush@h/d", 2, "it does not begin with postgres://"),

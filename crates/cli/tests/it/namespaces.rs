@@ -1,4 +1,4 @@
-//! What a key opens: every route of the table, for every scope, for two namespaces.
+//! Permissions of keys: every route of the table, for every scope, for two namespaces.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::access::{ALL, key};
 use crate::support::sandbox;
 
-/// What is only in the answers to those who may see the namespace.
+/// Texts that occur only in responses to keys of the namespace.
 const MARKS: [&str; 3] = ["walker-of-a", "chat-of-a", "name-of-a"];
 
-/// A server with something of everything in the namespace `team-a`.
+/// A server with an object of each kind in the namespace `team-a`.
 struct World {
     sandbox: Sandbox,
     server: Server,
@@ -42,7 +42,7 @@ impl World {
         Self { sandbox, server, a, run_id }
     }
 
-    /// A request for a route, about what is in `team-a`.
+    /// Returns a request for a route, about an object in `team-a`.
     fn request(&self, route: &Route) -> Request {
         let mut target = route.path.to_owned();
         for (name, value) in [
@@ -65,7 +65,7 @@ impl World {
         }
     }
 
-    /// Everything that the owner of `team-a` sees of it.
+    /// Returns everything of `team-a` that its owner sees.
     fn seen(&self) -> Vec<String> {
         let run = format!("/v1/runs/{}", self.run_id);
         let events = format!("{run}/events");
@@ -86,7 +86,7 @@ fn with(server: &Server, request: Request, key: &str) -> Response {
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
-/// The head and the first moments of a stream that never ends.
+/// Returns the head and the first moments of a stream that never ends.
 fn beginning(server: &Server, target: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(server.address()).expect("a connection");
     let head = format!(
@@ -122,7 +122,7 @@ fn no_route_shows_or_changes_anything_of_another_namespace() {
         let answer = with(&world.server, world.request(route), &b);
         let what =
             format!("{} {}: {} {}", route.method.as_str(), route.path, answer.status, answer.body);
-        // What was asked for may be in the answer, as long as that is that it does not exist.
+        // A response may repeat the requested id if it says that it does not exist.
         let is_refused = answer.status >= 400;
         assert!(is_refused || !answer.body.contains(&world.run_id), "{what}");
         assert!(is_refused || MARKS.iter().all(|mark| !answer.body.contains(mark)), "{what}");
@@ -131,15 +131,15 @@ fn no_route_shows_or_changes_anything_of_another_namespace() {
             assert_eq!(answer.status, 404, "{what}");
         }
         let changes = route.method != Method::Get && route.path.contains('{');
-        // A session may be begun under any name: it is another one.
+        // A session may begin under any name: it is a different one.
         assert!(is_refused || !changes || route.path.contains("{session_id}"), "{what}");
     }
-    // Every request of the other namespace is over: nothing of this one moved.
+    // After all requests of the other namespace this one is unchanged.
     assert_eq!(world.seen(), before);
 }
 
 #[test]
-fn every_route_refuses_a_key_without_its_scope_and_nobody_without_a_key() {
+fn every_route_refuses_requests_without_a_key_or_without_its_scope() {
     let world = World::new();
     let lacking: Vec<(Scope, String)> = Scope::ALL
         .iter()
@@ -164,7 +164,7 @@ fn every_route_refuses_a_key_without_its_scope_and_nobody_without_a_key() {
 }
 
 #[test]
-fn agents_of_one_name_in_two_namespaces_share_neither_state_nor_day_nor_inventory() {
+fn agents_of_one_name_in_two_namespaces_share_no_state_daily_budget_or_inventory() {
     crate::budgets::let_the_day_last();
     let sandbox = sandbox();
     let keys =

@@ -1,4 +1,4 @@
-//! A real server against the description of its API.
+//! A real server, tested against the description of its API.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use errand_testkit::{Agent, Server, wait_until};
 
 use crate::support::sandbox;
 
-/// Requests of each kind that are made up for a route.
+/// Generated requests of each kind for a route.
 const EXAMPLES: &str = "8";
-/// A slow machine needs a while for some thousands of requests.
+/// Time for some thousands of requests on a slow machine.
 const LIMIT: Duration = Duration::from_mins(10);
-/// Streams, which do not end by themselves.
+/// Routes of streams, which do not end by themselves.
 const STREAMS: &str = "^/v1/(events|runs/stream)$|^/v1/hooks/";
 
-/// What a request may be answered with that fits its schema.
+/// Allowed responses to a request that fits its schema.
 const CONFIG: &str = r#"
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "3xx", "401", "403", "404", "409", "422", "429"]
 "#;
 
 #[test]
-fn a_server_does_what_its_description_says() {
+fn a_server_conforms_to_its_openapi_document() {
     let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schemathesis/bin/schemathesis");
     if !program.is_file() {
         println!("SKIPPED: schemathesis is not installed; `cargo xtask test` installs it");
@@ -34,23 +34,23 @@ fn a_server_does_what_its_description_says() {
     let scopes = "runs:read,runs:write,approvals:decide,admin";
     let key = ["keys", "create", "--name", "all", "--scope", scopes];
     let key = sandbox.errand(key).run().ok().stdout_line();
-    // Until it has heard of the key, a server is open.
+    // A server is open until it has noticed the key.
     wait_until("the server asks for keys", errand_testkit::LIMIT, || {
         server.get("/v1/runs").status == 401
     });
-    // 422 is the answer to what is well formed, and refused for what it means: a time zone that does
-    // not exist, a cron line that never fires.
+    // Status 422 is for well-formed requests with an invalid meaning: an unknown time zone, a cron
+    // line that never fires.
     sandbox.write("schemathesis.toml", CONFIG);
     let document = format!("{}/openapi.json", server.url());
     let tested = sandbox
         .tool(&program, ["run", &document, "--checks", "all", "--max-examples", EXAMPLES])
         .args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--no-color"])
         .args(["--exclude-path-regex", STREAMS])
-        // Bytes that are an archive cannot be made up: it has tests of its own.
+        // Archives cannot be generated: they have tests of their own.
         .args(["--exclude-operation-id", "push_agent"])
-        // It finds the keys in a list, and takes back its own.
+        // The generator would find its own key in a list, and revoke it.
         .args(["--exclude-operation-id", "revoke_key"])
-        // The origins that it was shown have slashes, which no path takes: few examples are left.
+        // Listed origins have slashes, which no path accepts: few examples are left.
         .args(["--suppress-health-check", "filter_too_much"])
         .args(["-H", &format!("Authorization: Bearer {key}")])
         .limit(LIMIT)

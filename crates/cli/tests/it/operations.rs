@@ -1,4 +1,4 @@
-//! What an operator looks at: health, metrics, the log.
+//! Operation of a server: health, metrics, logs.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ fn metrics(server: &Server, key: &str) -> Response {
     server.send(&request.header("Authorization", &format!("Bearer {key}")))
 }
 
-/// An agent that calls a model, carried out by the server's own worker.
+/// Queues a run of an agent that calls a model, for the server's own worker.
 fn queued(sandbox: &Sandbox) -> String {
     let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30}"#;
     let script = format!("errand agent emit model.called '{call}'\n");
@@ -23,7 +23,7 @@ fn queued(sandbox: &Sandbox) -> String {
 }
 
 #[test]
-fn a_server_says_that_it_lives_and_whether_it_is_ready_to_anybody() {
+fn health_and_readiness_need_no_key() {
     let sandbox = sandbox();
     drop(key(&sandbox, "me", ALL, &[]));
     let server = Server::start(&sandbox, &[]);
@@ -32,7 +32,7 @@ fn a_server_says_that_it_lives_and_whether_it_is_ready_to_anybody() {
 }
 
 #[test]
-fn metrics_tell_of_runs_models_requests_and_the_process() {
+fn metrics_count_runs_model_calls_requests_and_process_resources() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
     let server = Server::start(&sandbox, &[]);
@@ -90,7 +90,7 @@ fn live_runs_and_open_approvals_are_counted() {
     drop(sandbox.errand(["stop", &run_id]).run().ok());
 }
 
-/// Has the parser of Prometheus' own client read the text.
+/// Parses the text with Prometheus' own client.
 fn check_by_prometheus(sandbox: &Sandbox, text: &str) {
     const SCRIPT: &str = "import sys\n\
         from prometheus_client.parser import text_string_to_metric_families as parse\n\
@@ -103,7 +103,7 @@ fn check_by_prometheus(sandbox: &Sandbox, text: &str) {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
     if !folder.join("ready").is_file() {
         let warning = "SKIPPED: Prometheus' parser is not there; `cargo xtask test` installs it";
-        // Written past the capture of a test that passes: it must be seen.
+        // Written past the capture of a passing test's output, so that it is seen.
         drop(std::fs::write("/dev/stderr", format!("\n{warning}\n")));
         return;
     }
@@ -130,7 +130,7 @@ fn metrics_are_classic_text_unless_open_metrics_is_asked_for() {
     assert!(text.contains("\n# TYPE errand_build_info gauge\n"), "{text}");
     assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
     check_by_prometheus(&sandbox, &text);
-    // Each sample belongs to the last description.
+    // Each sample belongs to the preceding description.
     let mut described = String::new();
     for line in text.lines() {
         if let Some(named) = line.strip_prefix("# TYPE ") {
@@ -147,7 +147,7 @@ fn metrics_are_classic_text_unless_open_metrics_is_asked_for() {
 }
 
 #[test]
-fn what_waits_is_counted_by_namespace_and_only_operators_may_know() {
+fn waiting_runs_are_counted_by_namespace_for_operators_only() {
     let sandbox = sandbox();
     let operator = key(&sandbox, "operator", ALL, &[]);
     let other = key(&sandbox, "other", ALL, &["--namespace", "team-a"]);

@@ -1,11 +1,11 @@
-//! Runs whose helper was killed, on a registry that a server looks after: nobody asks for them.
+//! Runs whose helper was killed, on a registry with a server and no other commands.
 
 use errand_testkit::{Agent, LIMIT, Request, Server, wait_until};
 use serde_json::Value;
 
 use crate::support::{kill, ready, record, sandbox, sleeper, start, start_ready};
 
-/// The run as the server lists it.
+/// Returns the run as the server lists it.
 fn listed(server: &Server, run_id: &str) -> Value {
     let page = server.get("/v1/runs").expect(200).json();
     let runs = page["runs"].as_array().unwrap();
@@ -16,7 +16,7 @@ fn listed(server: &Server, run_id: &str) -> Value {
 fn a_server_ends_a_run_whose_helper_was_killed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
-    // One is there before the server, one comes later.
+    // One run begins before the server, another later.
     let mut runs = vec![start_ready(&sandbox, &agent)];
     let server = Server::start(&sandbox, &[]);
     runs.push(start_ready(&sandbox, &agent));
@@ -37,7 +37,7 @@ fn a_server_ends_a_run_whose_helper_was_killed() {
 }
 
 #[test]
-fn a_server_has_a_run_attempted_again_whose_helper_was_killed() {
+fn a_server_starts_another_attempt_of_a_run_whose_helper_was_killed() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let agent = sleeper().spec("retry_policy: { max_retries: 1, backoff: none }");
@@ -48,13 +48,13 @@ fn a_server_has_a_run_attempted_again_whose_helper_was_killed() {
         run["attempt"] == 2 && run["status"] == "running"
     });
     ready(&sandbox, &run_id);
-    // The helper of that attempt is looked after too.
+    // The helper of that attempt is watched, too.
     kill(&record(&sandbox, &run_id)["pid"]);
     wait_until("it failed", LIMIT, || listed(&server, &run_id)["status"] == "failed");
 }
 
 #[test]
-fn a_list_of_a_server_says_behind_which_run_one_waits() {
+fn a_servers_list_names_the_run_that_has_the_turn() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let agent = sandbox.agent(&Agent::shell("sleep 600"));

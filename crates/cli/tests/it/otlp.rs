@@ -10,7 +10,7 @@ use prost::Message as _;
 
 use crate::support::{GATE, finish, open_gate, sandbox, start};
 
-/// An agent with a step in which a model and a tool are called.
+/// Returns an agent with a step in which it calls a model and a tool.
 fn busy() -> Agent {
     let call = r#"{"provider":"openai","model":"gpt-4o","input_tokens":120,"output_tokens":30,"cached_input_tokens":20,"duration_ms":7,"step":"think"}"#;
     let tool = r#"{"name":"search","step":"think","success":false,"error":{"code":"rate_limited","message":"hunter2"},"duration_ms":3}"#;
@@ -27,7 +27,7 @@ fn server(sandbox: &Sandbox, collector: &Receiver, more: &[&str]) -> Server {
     Server::start(sandbox, &[&words, more].concat())
 }
 
-/// All spans that were received, by their ids: one that came twice is one.
+/// Returns all received spans by id: a span received twice counts once.
 fn spans(collector: &Receiver) -> BTreeMap<Vec<u8>, Span> {
     let mut spans = BTreeMap::new();
     for received in collector.received() {
@@ -69,7 +69,7 @@ fn traces(collector: &Receiver) -> usize {
 }
 
 #[test]
-fn a_run_is_one_trace_with_its_attempts_steps_and_calls_under_the_names_of_the_standard() {
+fn a_run_is_one_trace_with_attempts_steps_and_calls_named_by_the_otel_conventions() {
     let sandbox = sandbox();
     let collector = Receiver::start();
     let _server = server(&sandbox, &collector, &[]);
@@ -123,7 +123,7 @@ fn a_run_is_one_trace_with_its_attempts_steps_and_calls_under_the_names_of_the_s
     assert!(!format!("{spans:?}").contains("hunter2"), "what went wrong stays in the journal");
 }
 
-/// How often each span was received, by name.
+/// Returns how often each span was received, by name.
 fn counts(collector: &Receiver) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for received in collector.received() {
@@ -172,7 +172,7 @@ fn parts_of_a_live_run_are_sent_once_they_are_over_and_agents_know_their_spans()
 }
 
 #[test]
-fn the_service_that_spans_are_of_has_the_name_and_attributes_of_the_configuration() {
+fn spans_have_the_configured_service_name_and_attributes() {
     let sandbox = sandbox();
     let collector = Receiver::start();
     let endpoint = collector.url("");
@@ -194,7 +194,7 @@ fn the_service_that_spans_are_of_has_the_name_and_attributes_of_the_configuratio
 }
 
 #[test]
-fn a_collector_that_is_away_gets_every_trace_once_it_is_back() {
+fn an_unreachable_collector_gets_every_trace_once_it_is_back() {
     let sandbox = sandbox();
     let collector = Receiver::start();
     collector.react([Reaction::status(503), Reaction::HangUp, Reaction::status(429)]);
@@ -211,7 +211,7 @@ fn a_restart_of_the_server_neither_loses_traces_nor_sends_them_again() {
     let sandbox = sandbox();
     let collector = Receiver::start();
     let agent = sandbox.agent(&Agent::shell("true").named("quick"));
-    // What was over before there was a collector is not its business.
+    // Runs that ended before the collector was configured are not sent.
     drop(finish(&sandbox, &start(&sandbox, &agent, &[])));
     let first = server(&sandbox, &collector, &[]);
     drop(finish(&sandbox, &start(&sandbox, &agent, &[])));

@@ -1,12 +1,12 @@
-//! The parts of an output: many a second, few events.
+//! Parts of an output: many per second, few events.
 
 use errand_testkit::{Agent, Sandbox};
 use serde_json::Value;
 
 use crate::support::{finish, sandbox, start};
 
-/// A client of the agent API, for agents in Python: `say(text)` passes on a part of the output,
-/// `call(method, path, body)` does anything.
+/// A client of the agent API for agents in Python: `say(text)` sends a part of the output,
+/// `call(method, path, body)` makes any call.
 pub(crate) const CLIENT: &str = "\
 import http.client, json, os, socket, sys, time
 class Local(http.client.HTTPConnection):
@@ -74,7 +74,7 @@ fn the_journal_keeps_parts_in_batches_in_order_and_whole() {
         ("attempt.exited", none()),
     ];
     assert_eq!(told, expected);
-    // Four a second and those that something else made necessary, however long it took.
+    // Four per second, and those that other events caused, however long the run took.
     let deltas = || events.iter().filter(|event| event["type"] == "output.delta");
     let at_ms = |event: Option<&Value>| event.unwrap()["at_ms"].as_u64().unwrap();
     let took_ms = at_ms(deltas().next_back()) - at_ms(deltas().next());

@@ -1,4 +1,4 @@
-//! Outputs of any size: kept whole, handed on whole, given to whoever may read the run.
+//! Outputs of any size: stored whole, passed on whole, readable by authorised clients.
 
 use errand_testkit::{Agent, Request, Sandbox, Server};
 use serde_json::{Value, json};
@@ -6,28 +6,28 @@ use serde_json::{Value, json};
 use crate::coordinators::coordinator;
 use crate::support::{finish, sandbox, start};
 
-/// An agent whose output is a document of about `kib` KiB, printed to stdout.
+/// Returns an agent whose output is a document of about `kib` KiB, printed to stdout.
 fn printing(kib: usize) -> Agent {
     Agent::python(&format!(
         "import json\nprint(json.dumps({{'rows': [{{'i': i, 'name': 'x' * 1000}} for i in range({kib})]}}))\n"
     ))
 }
 
-/// The same as it is kept.
+/// Returns that document as it is stored.
 fn rows(kib: usize) -> Value {
     let rows: Vec<_> = (0..kib).map(|i| json!({ "i": i, "name": "x".repeat(1000) })).collect();
     json!({ "rows": rows })
 }
 
-/// What `errand output` prints of a run.
+/// Returns what `errand output` prints of a run.
 fn output(sandbox: &Sandbox, run_id: &str) -> Vec<u8> {
     sandbox.errand(["output", run_id]).run().ok().stdout().into_bytes()
 }
 
 #[test]
-fn an_output_of_any_size_is_kept_whole_and_handed_on_whole() {
+fn an_output_of_any_size_is_stored_and_passed_on_whole() {
     let sandbox = sandbox();
-    // In memory as a document, and too large for that.
+    // One that is held in memory as a document, and one that is too large for that.
     for kib in [300, 3000] {
         let run_id = start(&sandbox, &sandbox.agent(&printing(kib)), &[]);
         assert_eq!(finish(&sandbox, &run_id)["status"], "completed");
@@ -79,12 +79,12 @@ fn an_output_above_the_limit_fails_with_a_code_of_its_own() {
     assert_eq!(ran.run().ok().json()["output"], 1);
 }
 
-/// The length of a document as an agent is given it.
+/// Returns the length of a document as an agent gets it.
 fn length_given(document: &Value) -> usize {
     document.to_string().len()
 }
 
-/// A server with agents that are pushed to it.
+/// Starts a server, and pushes agents to it.
 fn serving(sandbox: &Sandbox, agents: &[Agent]) -> Server {
     let server = Server::start(sandbox, &[]);
     for agent in agents {
@@ -98,18 +98,18 @@ fn wait(server: &Server, agent: &str, input: &Value) -> Value {
 }
 
 #[test]
-fn whoever_may_read_a_run_gets_its_values_or_a_link_that_works() {
+fn readers_of_a_run_get_its_values_or_a_working_link() {
     let sandbox = sandbox();
     let agents = [printing(300).named("big"), printing(3000).named("huge")];
     let server = serving(&sandbox, &agents);
-    // Short enough for an answer about one run.
+    // Short enough for a response about one run.
     let long_text = "z".repeat(40_000);
     let big = wait(&server, "big", &json!(long_text));
     assert_eq!((&big["output"], &big["input"]), (&rows(300), &json!(long_text)));
     let page = server.get("/v1/runs").expect(200).json();
     let link = page["runs"][0]["output"]["$blob"]["href"].as_str().unwrap().to_owned();
     assert_eq!(server.get(&link).expect(200).json(), rows(300));
-    // Too long for one.
+    // Too long for such a response.
     let huge = wait(&server, "huge", &json!("x"));
     let run_id = huge["run_id"].as_str().unwrap();
     let blob = &huge["output"]["$blob"];
@@ -140,7 +140,7 @@ fn whoever_may_read_a_run_gets_its_values_or_a_link_that_works() {
 }
 
 #[test]
-fn an_input_arrives_in_the_same_shape_whichever_way_it_comes() {
+fn an_input_has_the_same_bytes_over_every_interface() {
     let sandbox = sandbox();
     let server =
         serving(&sandbox, &[Agent::shell("cat >out; errand agent artifact out").named("cat")]);
@@ -158,7 +158,7 @@ fn an_input_arrives_in_the_same_shape_whichever_way_it_comes() {
         let run = wait(&server, "cat", &input);
         assert_eq!(bytes(run["run_id"].as_str().unwrap()), expect, "{input}");
     }
-    // Bytes that are typed stay as they are, here and over a server.
+    // Typed bytes stay unchanged, here and over a server.
     for typed in ["hello", "\"hello\"", "42 ", "{\"b\": 1, \"a\": 2}"] {
         let url = server.url();
         let words = ["--server", &url, "run", "cat", "--json", "--job", typed];
@@ -177,7 +177,7 @@ fn an_input_arrives_in_the_same_shape_whichever_way_it_comes() {
     let parts = coordinator(&sandbox, "parts", parts, "");
     let given = "{\"items\": [\"hello\", \"42\", {\"b\": 1, \"a\": \"x\"}, 7]}";
     let ran = sandbox.errand(["run", "--json", "--job", given]).arg(parts).run().ok().json();
-    // hello, 42, {"a":"x","b":1}, 7
+    // Decoded: hello, 42, {"a":"x","b":1}, 7
     assert_eq!(ran["output"], json!(["aGVsbG8=", "NDI=", "eyJhIjoieCIsImIiOjF9", "Nw=="]));
     let chain = coordinator(&sandbox, "next", "{ type: chain, agents: [../quoting, ../raw] }", "");
     let ran = sandbox.errand(["run", "--json"]).arg(chain).run().ok().json();
@@ -185,7 +185,7 @@ fn an_input_arrives_in_the_same_shape_whichever_way_it_comes() {
 }
 
 #[test]
-fn what_a_steps_command_printed_is_text_whatever_it_reads_as() {
+fn the_output_of_a_steps_command_is_text_even_if_it_parses_as_json() {
     let sandbox = sandbox();
     let script = "errand agent step two -- echo 2; errand agent step part -- echo 24%; \
                   errand agent step doc -- echo '{}'";

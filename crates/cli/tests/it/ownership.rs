@@ -1,4 +1,4 @@
-//! Registries of other users, and who may read one's own.
+//! Registries of other users, and permissions of one's own.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
@@ -8,7 +8,7 @@ use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
 
 use crate::support::{finish, kill, record, sandbox, start, start_ready};
 
-/// The user that runs nothing.
+/// A user without any process.
 const NOBODY: u32 = 65_534;
 
 fn is_root(sandbox: &Sandbox) -> bool {
@@ -27,7 +27,7 @@ fn each(folder: &Path, see: &mut dyn FnMut(&Path, &fs::Metadata)) {
     }
 }
 
-/// A run that would be attempted again by whoever reconciles it: its helper is dead. The second
+/// Makes a run that any reconciling process would attempt again: its helper is dead. The second
 /// attempt leaves a mark.
 fn abandoned(sandbox: &Sandbox) -> String {
     let mark = sandbox.path("executed");
@@ -75,7 +75,7 @@ fn a_registry_of_another_user_is_refused_and_executes_nothing() {
     }
     assert!(!is_executed(&sandbox));
 
-    // By name it is looked at, and no more.
+    // Named with `--root` it is only read.
     let root = sandbox.registry();
     let named = |words: &[&str]| sandbox.errand(words).arg("--root").arg(&root).run();
     let shown = named(&["ps"]).ok();
@@ -88,7 +88,7 @@ fn a_registry_of_another_user_is_refused_and_executes_nothing() {
     assert!(by_variable.stdout().contains("running"), "{}", by_variable.describe());
     assert!(!is_executed(&sandbox));
 
-    // A trusted one is one's own.
+    // A trusted one is used like one's own.
     drop(sandbox.errand(["registry", "trust", "."]).run().ok());
     drop(sandbox.errand(["ps"]).run().ok());
     wait_until("the trusted run goes on", LIMIT, || is_executed(&sandbox));
@@ -120,7 +120,7 @@ fn a_registry_is_refused_for_its_folder_its_database_and_its_permissions() {
         drop(sandbox.errand(["ps"]).run().refuses(125, "registry_foreign"));
         chown(&path, Some(0), None).unwrap();
     }
-    // Nor is one made where its folder's owner could put another in its place.
+    // No registry is created in a folder whose owner could replace it.
     let other = sandbox.path("other");
     fs::create_dir_all(other.join(".git")).unwrap();
     chown(&other, Some(NOBODY), None).unwrap();
@@ -132,7 +132,7 @@ fn a_registry_is_refused_for_its_folder_its_database_and_its_permissions() {
 }
 
 #[test]
-fn everything_in_a_registry_is_for_its_owner_alone_whatever_the_umask() {
+fn all_files_of_a_registry_are_private_under_any_umask() {
     let sandbox = sandbox();
     let script = "cat > /dev/null; echo text > file; errand agent artifact file\n\
                   errand agent step one -- echo done\necho more > \"$ERRAND_STATE_DIR/kept\"\n\
@@ -151,7 +151,7 @@ fn everything_in_a_registry_is_for_its_owner_alone_whatever_the_umask() {
         let inside = |folder: &str| {
             path.strip_prefix(root.join(folder)).is_ok_and(|rest| rest.components().count() > 1)
         };
-        // What the agent itself made has the modes that the agent gave it, in a private folder.
+        // Files of the agent have the modes that the agent chose, in a private folder.
         let is_agents = inside("workspaces") || inside("state");
         if found.mode() & 0o077 != 0 && !is_agents && !found.is_symlink() {
             open.push(format!("{:o} {}", found.mode(), path.display()));
@@ -161,7 +161,7 @@ fn everything_in_a_registry_is_for_its_owner_alone_whatever_the_umask() {
 }
 
 #[test]
-fn a_registry_that_others_could_read_is_closed_when_it_is_next_used() {
+fn a_registry_readable_by_others_is_made_private_at_its_next_use() {
     let sandbox = sandbox();
     finish(&sandbox, &start(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]));
     let root = sandbox.registry();

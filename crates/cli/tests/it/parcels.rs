@@ -1,4 +1,4 @@
-//! What a run executes is what was there when it was admitted.
+//! Parcels: a run executes the files that were there at its admission.
 
 use errand_testkit::{Agent, LIMIT, wait_until};
 
@@ -21,7 +21,8 @@ fn a_run_keeps_its_parcel_when_the_folder_changes() {
     assert_eq!(finish(&sandbox, &run_id)["parcel_digest"], digest);
     assert!(log(&sandbox, &run_id).contains("as it was"));
 
-    // A restart once it is over is a new run of the pinned parcel; a new run takes the new folder.
+    // A restart of a finished run is a new run of the pinned parcel; a new run uses the changed
+    // folder.
     let again = sandbox.errand(["restart", &run_id]).run().ok().stdout_line();
     let repeated = finish(&sandbox, &again);
     assert_eq!(repeated["parcel_digest"], digest);
@@ -59,7 +60,7 @@ fn a_link_that_leaves_the_folder_is_refused_and_nothing_is_created() {
 }
 
 #[test]
-fn what_an_agent_writes_stays_in_its_workspace() {
+fn files_of_an_agent_stay_in_its_workspace() {
     let sandbox = sandbox();
     let script = "echo mine > made; test \"$PWD\" = \"$ERRAND_WORKSPACE\"; ! test -w \"$ERRAND_AGENT_DIR\" || true";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -70,7 +71,7 @@ fn what_an_agent_writes_stays_in_its_workspace() {
 }
 
 #[test]
-fn a_build_says_what_it_packs_and_a_run_does_not() {
+fn a_build_lists_packed_files_and_a_run_does_not() {
     let sandbox = sandbox();
     let agent = Agent::shell("true")
         .file("data/large", "x".repeat(3_000))

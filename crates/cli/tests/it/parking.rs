@@ -1,4 +1,4 @@
-//! Runs that wait for a person without a process.
+//! Parked runs, which wait for a person without a process.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::support::{
     wait_for_record,
 };
 
-/// Counts a side effect, asks, and does another one when it may.
+/// Returns an agent that counts a side effect, asks, and causes another one when it may.
 fn parker(more: &str) -> Agent {
     Agent::shell(&format!(
         "errand agent step before -- sh -c 'echo before >> \"$HOME/effects\"'\n\
@@ -26,7 +26,7 @@ fn effects(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.root().join("home/effects")).unwrap_or_default()
 }
 
-/// Starts the agent and waits until it is parked: no process of the run lives, no helper either.
+/// Starts the agent and waits until it is parked: no process of the run is alive, no helper either.
 fn park(sandbox: &Sandbox, agent: &std::path::Path) -> String {
     let run_id = start(sandbox, agent, &[]);
     let parked = wait_for_record(sandbox, &run_id, "the run is parked", |record| {
@@ -39,7 +39,7 @@ fn park(sandbox: &Sandbox, agent: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_parked_run_has_no_process_and_goes_on_when_it_is_approved() {
+fn a_parked_run_has_no_process_and_continues_when_it_is_approved() {
     let sandbox = sandbox();
     let run_id = park(&sandbox, &sandbox.agent(&parker("")));
     assert_eq!(open(&sandbox)["approvals"][0]["park"], true);
@@ -60,7 +60,7 @@ fn a_parked_run_has_no_process_and_goes_on_when_it_is_approved() {
 }
 
 #[test]
-fn a_parked_run_that_is_rejected_goes_on_too() {
+fn a_parked_run_continues_when_it_is_rejected() {
     let sandbox = sandbox();
     let run_id = park(&sandbox, &sandbox.agent(&parker("")));
     drop(sandbox.errand(["reject", &run_id]).run().ok());
@@ -84,7 +84,7 @@ fn an_answer_starts_the_next_attempt() {
 }
 
 #[test]
-fn of_many_who_decide_a_parked_run_at_once_one_does() {
+fn one_of_many_concurrent_decisions_about_a_parked_run_wins() {
     let sandbox = sandbox();
     let run_id = park(&sandbox, &sandbox.agent(&parker("")));
     let deciders: Vec<_> = (0..6)
@@ -107,14 +107,14 @@ fn of_many_who_decide_a_parked_run_at_once_one_does() {
 }
 
 #[test]
-fn whoever_looks_next_applies_the_deadline_of_a_parked_run() {
+fn the_next_command_applies_the_deadline_of_a_parked_run() {
     let looks: [&[&str]; 3] = [&["ps"], &["approvals", "ls"], &["wait"]];
     for look in looks {
         let sandbox = sandbox();
         let agent = sandbox.agent(&parker("--timeout 300ms --default approve"));
         let run_id = start(&sandbox, &agent, &[]);
         let asked = Instant::now();
-        // Time passes: the deadline is a moment, not an event.
+        // Wait until the deadline has passed: no event tells of it.
         wait_until("the deadline passed", LIMIT, || asked.elapsed() > Duration::from_millis(600));
         let words = if look == ["wait"] { vec!["wait", &run_id] } else { look.to_vec() };
         drop(sandbox.errand(words).run().ok());
@@ -167,7 +167,7 @@ fn a_parked_run_can_be_stopped_and_removed() {
 }
 
 #[test]
-fn a_run_in_the_foreground_that_parks_says_so_with_its_exit_code() {
+fn a_foreground_run_that_parks_exits_with_75() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&parker(""));
     let output = crate::support::run(&sandbox, &agent, &[]).run().exits(75);
@@ -202,7 +202,7 @@ fn a_rebuilt_registry_knows_its_questions() {
 }
 
 #[test]
-fn three_hundred_parked_runs_wait_for_nothing_but_their_decisions() {
+fn three_hundred_parked_runs_continue_after_their_decisions() {
     const RUNS: usize = 300;
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell(

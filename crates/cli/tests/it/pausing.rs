@@ -11,7 +11,7 @@ use crate::support::{
     wait_for_record,
 };
 
-/// User and system time of all processes of a run, in ticks, by process.
+/// Returns user and system time of all processes of a run, in ticks, by process.
 fn cpu(run_id: &str) -> Vec<(u32, u64)> {
     let mut found: Vec<_> = processes_of_run(run_id)
         .into_iter()
@@ -41,7 +41,7 @@ fn resume(sandbox: &Sandbox, run_id: &str) {
 #[test]
 fn a_paused_run_executes_nothing_until_it_is_resumed() {
     let sandbox = sandbox();
-    // A busy leader, and a busy grandchild that ran away into a session of its own.
+    // A busy leader, and a busy grandchild in a session of its own.
     let script =
         "(setsid sh -c 'echo far; while :; do :; done' &)\necho ready\nwhile :; do :; done\n";
     let run_id = start_ready(&sandbox, &sandbox.agent(&Agent::shell(script)));
@@ -54,7 +54,7 @@ fn a_paused_run_executes_nothing_until_it_is_resumed() {
     assert!(ps.contains("paused by"), "{ps}");
     let before = cpu(&run_id);
     assert!(before.len() >= 2, "{before:?}");
-    // Whoever could run would have by now: other programs have come and gone.
+    // A process that could run would have run by now: other programs have come and gone.
     for _ in 0..5 {
         pause(&sandbox, &run_id);
     }
@@ -67,7 +67,7 @@ fn a_paused_run_executes_nothing_until_it_is_resumed() {
 }
 
 #[test]
-fn a_paused_service_wakes_nobody() {
+fn a_paused_service_fires_no_wakes() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("echo beat\n").named("beating"));
     let service = crate::support::serve(&sandbox, &agent, &["--interval-ms", "50"]);
@@ -80,7 +80,7 @@ fn a_paused_service_wakes_nobody() {
     });
     let before = wakes().len();
     let began = Instant::now();
-    // Time passes: that of many heartbeats.
+    // Wait for the time of many heartbeats.
     wait_until("heartbeats would be due", LIMIT, || began.elapsed() > Duration::from_millis(500));
     assert_eq!(wakes().len(), before);
     resume(&sandbox, &service);
@@ -114,7 +114,7 @@ fn the_time_of_a_paused_run_and_of_its_step_stands_still() {
     });
     pause(&sandbox, &run_id);
     let began = Instant::now();
-    // Time passes: more of it than the limits of the step and of the run.
+    // Wait for longer than the limits of the step and of the run.
     wait_until("the limits passed", LIMIT, || began.elapsed() > Duration::from_millis(6_500));
     assert_eq!(record(&sandbox, &run_id)["status"], "paused");
     open_gate(&sandbox);
@@ -124,7 +124,7 @@ fn the_time_of_a_paused_run_and_of_its_step_stands_still() {
 }
 
 #[test]
-fn a_run_that_waits_for_its_retry_is_held_without_a_process() {
+fn a_run_that_waits_for_its_retry_is_paused_without_a_process() {
     let sandbox = sandbox();
     let script = "[ -e \"$HOME/go\" ] && exit 0\nexit 3\n";
     let retry = "retry_policy: { max_retries: 1, backoff: fixed, initial_delay: 1h }";
@@ -181,7 +181,7 @@ fn a_decision_does_not_undo_a_pause() {
 }
 
 #[test]
-fn what_is_over_cannot_be_paused_and_what_is_not_paused_cannot_be_resumed() {
+fn a_finished_run_cannot_be_paused_and_a_running_one_cannot_be_resumed() {
     let sandbox = sandbox();
     let run_id = start_ready(&sandbox, &sandbox.agent(&sleeper()));
     let running = sandbox.errand(["resume", &run_id]).run().exits(125);

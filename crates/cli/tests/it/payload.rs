@@ -1,10 +1,10 @@
-//! Payloads arrive as they were given.
+//! Payloads, unchanged from the command line to the agent.
 
 use errand_testkit::Agent;
 
 use crate::support::sandbox;
 
-/// Compares stdin and the input file with what was sent.
+/// Compares stdin and the input file with the bytes sent.
 fn check(payload: &[u8]) {
     let sandbox = sandbox();
     let script = "cat > from-stdin; cmp from-stdin \"$ERRAND_INPUT\"; sha256sum < from-stdin";
@@ -21,23 +21,23 @@ fn check(payload: &[u8]) {
 }
 
 #[test]
-fn text_with_quotes_and_newlines() {
+fn a_payload_with_quotes_and_newlines_arrives_unchanged() {
     check(b"it's \"quoted\"\nand\r\nbroken \\ $HOME `id` \xf0\x9f\xa6\x80\n");
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+fn a_binary_payload_arrives_unchanged() {
     check(&[0, 255, 254, 0, b'\n', 0xc3, 0x28]);
 }
 
 #[test]
-fn ten_mebibytes() {
+fn a_payload_of_ten_mebibytes_arrives_unchanged() {
     let pattern: Vec<u8> = (0..=255).collect();
     check(&pattern.repeat(10 * 1024 * 4));
 }
 
 #[test]
-fn nothing_at_all() {
+fn an_empty_payload_arrives_empty() {
     check(b"");
 }
 
@@ -52,7 +52,7 @@ fn an_agent_that_never_reads_does_not_hang_its_run() {
 }
 
 #[test]
-fn a_payload_typed_as_it_is() {
+fn a_payload_on_the_command_line_arrives_unchanged() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("cat"));
     let typed = "it's \"quoted\"\nand $HOME `id` \u{1f980}\\";
@@ -64,7 +64,7 @@ fn a_payload_typed_as_it_is() {
 }
 
 #[test]
-fn words_that_are_no_text_are_refused() {
+fn arguments_that_are_not_utf8_are_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("cat"));
@@ -102,7 +102,7 @@ fn large_outputs_and_checkpoints_come_back_whole() {
 }
 
 #[test]
-fn whatever_stands_in_the_place_of_an_output_file_holds_nobody_up() {
+fn any_file_type_in_place_of_the_output_file_does_not_block_the_run() {
     let sandbox = sandbox();
     for odd in ["mkfifo $ERRAND_OUTPUT", "mkdir $ERRAND_OUTPUT", "ln -s /dev/zero $ERRAND_OUTPUT"] {
         let agent = sandbox.agent(&Agent::shell(odd));

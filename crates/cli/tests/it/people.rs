@@ -1,4 +1,4 @@
-//! Approvals and questions of agents that wait in place.
+//! Approvals and questions of agents that wait with their process.
 
 use errand_testkit::{Agent, LIMIT, Output, Sandbox, wait_for, wait_until};
 use serde_json::{Value, json};
@@ -7,12 +7,12 @@ use crate::support::{
     assert_over, event_types, finish, log, open_gate, record, sandbox, start, wait_for_record,
 };
 
-/// `errand approvals ls --json`.
+/// Returns the output of `errand approvals ls --json`.
 pub(crate) fn open(sandbox: &Sandbox) -> Value {
     sandbox.errand(["approvals", "ls", "--json"]).run().ok().json()
 }
 
-/// The same with what is decided.
+/// Returns the output of `errand approvals ls -a --json`.
 pub(crate) fn every(sandbox: &Sandbox) -> Value {
     sandbox.errand(["approvals", "ls", "-a", "--json"]).run().ok().json()
 }
@@ -22,7 +22,7 @@ pub(crate) fn paused(sandbox: &Sandbox, run_id: &str) -> Value {
     wait_for_record(sandbox, run_id, "the run is paused", |record| record["status"] == "paused")
 }
 
-/// That the command was refused with that code.
+/// Panics unless the command was refused with that code; returns its stderr.
 #[track_caller]
 pub(crate) fn refused(output: &Output, code: &str) -> String {
     assert_ne!(output.code, Some(0), "{}", output.describe());
@@ -33,12 +33,12 @@ pub(crate) fn refused(output: &Output, code: &str) -> String {
 
 const ASK: &str = "errand agent approve --action deploy --target production";
 
-/// An agent that asks once, and says what became of it.
+/// Returns an agent that asks once, and prints the decision.
 fn asker(more: &str) -> Agent {
     Agent::shell(&format!("set +e\n{ASK} {more} > d.json\necho \"code $?\"\ncat d.json\n"))
 }
 
-/// The decision that [`asker`] printed.
+/// Returns the exit code and the decision that [`asker`] printed.
 fn heard(sandbox: &Sandbox, run_id: &str) -> (i64, Value) {
     let output = sandbox.errand(["logs", run_id]).run().ok().stdout();
     let mut lines = output.lines();
@@ -47,7 +47,7 @@ fn heard(sandbox: &Sandbox, run_id: &str) -> (i64, Value) {
 }
 
 #[test]
-fn an_agent_that_waits_goes_on_when_it_is_approved() {
+fn a_waiting_agent_continues_when_it_is_approved() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&asker("--summary 'release 7' --timeout 10m").named("deployer"));
     let run_id = start(&sandbox, &agent, &["--name", "friday"]);
@@ -92,7 +92,7 @@ fn an_agent_that_waits_goes_on_when_it_is_approved() {
 }
 
 #[test]
-fn an_agent_that_is_rejected_hears_why() {
+fn a_rejected_agent_gets_the_comment() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&asker("")), &[]);
     paused(&sandbox, &run_id);
@@ -104,7 +104,7 @@ fn an_agent_that_is_rejected_hears_why() {
 }
 
 #[test]
-fn a_decision_covers_one_question_and_that_whenever_it_is_asked() {
+fn a_decision_covers_one_question_also_when_it_is_asked_again() {
     let sandbox = sandbox();
     let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
     let script = format!(
@@ -135,7 +135,7 @@ fn a_decision_covers_one_question_and_that_whenever_it_is_asked() {
 }
 
 #[test]
-fn an_answer_that_does_not_fit_is_refused_with_its_place() {
+fn an_answer_against_its_schema_is_refused_with_the_place() {
     let sandbox = sandbox();
     let schema = r#"{"type":"object","properties":{"page":{"type":"integer","minimum":1}},"required":["page"]}"#;
     let script = format!("errand agent input --prompt 'Which page?' --schema '{schema}'\n");
@@ -166,7 +166,7 @@ fn an_answer_that_does_not_fit_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_schema_that_is_none_is_refused_when_it_is_asked() {
+fn an_invalid_answer_schema_is_refused_when_the_question_is_asked() {
     let sandbox = sandbox();
     let script = "set +e\nerrand agent input --prompt p --schema '{\"type\": \"nothing\"}'\necho \"code $?\"\n";
     let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
@@ -177,7 +177,7 @@ fn a_schema_that_is_none_is_refused_when_it_is_asked() {
 }
 
 #[test]
-fn a_question_that_nobody_answers_in_time_expires() {
+fn an_unanswered_question_expires_at_its_deadline() {
     let sandbox = sandbox();
     let script = "set +e\nerrand agent input --prompt p --timeout 200ms\necho \"code $?\"\n\
                   while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
@@ -191,7 +191,7 @@ fn a_question_that_nobody_answers_in_time_expires() {
 }
 
 #[test]
-fn a_deadline_decides_as_it_was_said() {
+fn a_deadline_applies_the_default_decision_of_its_approval() {
     for (default, code, decision) in [("approve", 0, "approve"), ("reject", 1, "reject")] {
         let sandbox = sandbox();
         let agent = sandbox.agent(&asker(&format!("--timeout 200ms --default {default}")));
@@ -209,7 +209,7 @@ fn a_deadline_decides_as_it_was_said() {
 }
 
 #[test]
-fn who_has_the_choice_of_several_must_say_which() {
+fn a_decision_with_several_open_questions_must_name_one() {
     let sandbox = sandbox();
     let script = "errand agent approve --action one --target x > /dev/null &\n\
                   errand agent approve --action two --target x > /dev/null &\nwait\n";
@@ -232,7 +232,7 @@ fn who_has_the_choice_of_several_must_say_which() {
 }
 
 #[test]
-fn another_digest_than_the_one_that_was_looked_at_is_refused() {
+fn a_decision_about_another_digest_is_refused() {
     let sandbox = sandbox();
     let digest = format!("sha256:{}", "a".repeat(64));
     let other = format!("sha256:{}", "b".repeat(64));
@@ -247,7 +247,7 @@ fn another_digest_than_the_one_that_was_looked_at_is_refused() {
 }
 
 #[test]
-fn of_many_who_decide_at_once_one_does() {
+fn one_of_many_concurrent_decisions_wins() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&asker("")), &[]);
     paused(&sandbox, &run_id);
@@ -270,7 +270,7 @@ fn of_many_who_decide_at_once_one_does() {
 }
 
 #[test]
-fn what_nobody_asked_cannot_be_answered() {
+fn a_question_that_was_not_asked_cannot_be_answered() {
     let sandbox = sandbox();
     let silent = start(&sandbox, &sandbox.agent(&crate::support::sleeper()), &[]);
     refused(&sandbox.errand(["approve", &silent]).run().exits(125), "question_not_found");
@@ -289,7 +289,7 @@ fn what_nobody_asked_cannot_be_answered() {
 }
 
 #[test]
-fn outside_of_a_run_nobody_can_be_asked() {
+fn questions_outside_of_a_run_are_refused() {
     let sandbox = sandbox();
     let words = ["agent", "approve", "--action", "a", "--target", "b"];
     refused(&sandbox.errand(words).run().exits(125), "not_in_run");

@@ -1,10 +1,10 @@
-//! Agents that put pipes where errand and git look for files.
+//! Agents that create pipes where errand and git expect files.
 
 use errand_testkit::{Agent, Request, Server};
 
 use crate::support::{finish, sandbox, start};
 
-/// An agent that puts pipes where errand and git look for files.
+/// Returns an agent that creates pipes where errand and git expect files.
 fn trap() -> Agent {
     Agent::shell("rm -rf .git \"$ERRAND_OUTPUT\"; mkfifo .git other; echo ready\n")
 }

@@ -1,4 +1,4 @@
-//! Where the registry is.
+//! Location of the registry.
 
 use errand_testkit::{Agent, Sandbox, Tmpfs};
 
@@ -32,7 +32,7 @@ fn the_registry_keeps_itself_out_of_git() {
 }
 
 #[test]
-fn a_full_disk_is_said_and_harms_nothing() {
+fn a_full_disk_is_reported_and_damages_nothing() {
     let Some(disk) = Tmpfs::mount(8 * 1024 * 1024) else {
         return;
     };
@@ -49,7 +49,7 @@ fn a_full_disk_is_said_and_harms_nothing() {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_is_said() {
+fn a_read_only_disk_is_reported() {
     let Some(disk) = Tmpfs::mount(8 * 1024 * 1024) else {
         return;
     };
@@ -80,7 +80,7 @@ fn a_full_disk_while_a_run_works_loses_nothing_that_was_acknowledged() {
     let agent = sandbox.agent(&Agent::shell(&script));
     let run_id = crate::support::start_ready(&sandbox, &agent);
     crate::support::open_gate(&sandbox);
-    // The run writes at the same time: whatever is left over is taken.
+    // The run writes at the same time: fill all space that is left.
     let filler = disk.path().join("filler");
     drop(std::fs::write(&filler, vec![0; 16 * 1024 * 1024]));
     errand_testkit::wait_until("the agent is over", errand_testkit::LIMIT, || {
@@ -96,7 +96,7 @@ fn a_full_disk_while_a_run_works_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_is_said() {
+fn a_read_only_folder_is_reported() {
     let Some(disk) = Tmpfs::mount(8 * 1024 * 1024) else {
         return;
     };
@@ -116,7 +116,7 @@ fn a_folder_that_cannot_be_written_is_said() {
 }
 
 #[test]
-fn another_root_is_used_where_one_is_named() {
+fn a_named_root_is_used() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let named = sandbox.errand(["--root", "elsewhere", "run", "-d"]).arg(&agent);

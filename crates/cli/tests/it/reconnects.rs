@@ -1,4 +1,4 @@
-//! Commands over a server that goes away and comes back.
+//! Commands over a server that dies and comes back.
 
 use errand_testkit::{Agent, LIMIT, Running, Sandbox, Server, wait_for, wait_until};
 
@@ -15,8 +15,8 @@ fn there(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Running {
     sandbox.errand(["--server", &server.url()]).args(words).limit(LIMIT * 4).spawn()
 }
 
-/// Prints lines, half of one at last; once the gate is open its other half and more; and ends when it
-/// is told to.
+/// Returns an agent that prints lines, the last one incomplete; once the gate is open the rest of
+/// it and more; and ends when it is asked to.
 fn talker() -> Agent {
     let script = format!(
         "for n in $(seq 1 200); do echo \"line $n\"; done; printf 'line '\n{GATE}\
@@ -27,7 +27,7 @@ fn talker() -> Agent {
 }
 
 #[test]
-fn who_follows_a_run_over_a_server_that_is_killed_goes_on_where_it_was() {
+fn a_follower_continues_where_it_was_after_the_server_was_killed() {
     let sandbox = sandbox();
     let first = server(&sandbox, "127.0.0.1:0");
     let worker = sandbox.errand(["worker", "--slots", "1"]).limit(LIMIT * 4).spawn();
@@ -58,7 +58,7 @@ fn who_follows_a_run_over_a_server_that_is_killed_goes_on_where_it_was() {
     });
     let second = server(&sandbox, &address);
     wait_until("the second half is shown", LIMIT, || logs.stdout().contains("last"));
-    // Told to end in good order, it does not end what it was about to say.
+    // Asked to end, the server does not finish the lines it was about to send.
     let process = second.into_process();
     process.terminate();
     drop(process.wait());

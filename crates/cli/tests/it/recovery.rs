@@ -1,4 +1,4 @@
-//! Between the terminal snapshot and the registry: whatever happens there, the snapshot counts.
+//! Crashes between the terminal snapshot and the registry: the snapshot counts.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,8 @@ fn final_file(sandbox: &Sandbox, run_id: &str) -> PathBuf {
     sandbox.registry().join(format!("runs/{run_id}.final.json"))
 }
 
-/// A run whose snapshot is written and whose registry knows nothing of its end; its helper is dead.
+/// Makes a run whose snapshot is written and whose end the registry does not know; its helper is
+/// dead.
 fn between(sandbox: &Sandbox) -> String {
     let script = format!("echo ready\n{GATE}echo '{{\"n\": 7}}' > \"$ERRAND_OUTPUT\"\n");
     let agent = sandbox.agent(&Agent::shell(&script));
@@ -64,7 +65,7 @@ fn a_snapshot_is_recovered_by_a_rebuild_too() {
 }
 
 #[test]
-fn a_snapshot_that_is_damaged_or_of_another_run_is_not_believed() {
+fn a_damaged_or_foreign_snapshot_is_ignored() {
     let contents: [fn(&Sandbox) -> Vec<u8>; 4] = [
         |_| b"".to_vec(),
         |_| b"{\"schema\": 1".to_vec(),
@@ -89,7 +90,7 @@ fn a_snapshot_that_is_damaged_or_of_another_run_is_not_believed() {
 }
 
 #[test]
-fn a_registry_that_is_busy_for_a_while_delays_and_loses_nothing() {
+fn a_temporarily_busy_registry_delays_the_end_and_loses_nothing() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell(&format!("echo ready\n{GATE}echo done")));
     let run_id = crate::support::start_ready(&sandbox, &agent);

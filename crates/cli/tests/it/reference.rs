@@ -1,4 +1,4 @@
-//! What the program says about itself.
+//! Help, version, schema and manual of the program.
 
 use crate::support::sandbox;
 

@@ -1,4 +1,4 @@
-//! Commands over a server: what they print is what they print on the registry itself.
+//! Commands over a server: their output is the same as on the registry itself.
 
 use errand_testkit::{Agent, LIMIT, Output, Sandbox, Server, wait_until};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::people::refused;
 use crate::support::{all, event_types, record, sandbox, sleeper, wait_for_record};
 
-/// Does a bit of everything, and says so on both streams.
+/// Returns an agent that uses many features, and prints to both streams.
 fn busy() -> Agent {
     let script = "echo begin; echo aside >&2\n\
                   errand agent step fetch -- sh -c 'echo letters'\n\
@@ -34,7 +34,7 @@ fn here(sandbox: &Sandbox, words: &[&str]) -> Output {
     sandbox.errand(words).run()
 }
 
-/// JSON without what only one side has: the name of the default namespace.
+/// Returns JSON without the member that only one side has: the name of the default namespace.
 fn plain(text: &str) -> String {
     fn strip(value: &mut Value) {
         match value {
@@ -55,7 +55,7 @@ fn plain(text: &str) -> String {
     )
 }
 
-/// The line that says what went wrong.
+/// Returns the error line.
 fn complaint(output: &Output) -> Option<String> {
     output.stderr().lines().find(|line| line.starts_with("error[")).map(str::to_owned)
 }
@@ -65,7 +65,7 @@ fn session_of(sandbox: &Sandbox, run_id: &str) -> String {
 }
 
 #[test]
-fn whatever_is_looked_at_is_shown_the_same_over_a_server() {
+fn every_read_command_shows_the_same_over_a_server() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&busy());
     let words = ["run", "--session", "chat", "--name", "one", "--label", "team=a"];
@@ -102,7 +102,7 @@ fn whatever_is_looked_at_is_shown_the_same_over_a_server() {
                 && plain(&near.stdout()) == plain(&far.stdout())
                 && complaint(near) == complaint(far)
         };
-        // Ages are shown in seconds: between two questions one may have passed, but not each time.
+        // Ages are shown in seconds: a second may pass between two commands, but not each time.
         let mut answers = ask();
         for _ in 0..20 {
             if is_same(&answers) {
@@ -129,7 +129,7 @@ fn a_folder_is_pushed_and_run_and_its_output_and_exit_code_come_back() {
     assert_eq!(output.stdout().trim_end(), "hello");
     assert!(output.stderr().contains("to stderr"), "{}", output.stderr());
     assert!(output.stderr().contains("error[exit_nonzero]"), "{}", output.stderr());
-    // By its name, now that it is there; in the background, and as JSON.
+    // By its name, now that it is registered; detached, and as JSON.
     let words = ["echo", "--job", "{\"a\": 1}", "-d", "--name", "n", "--label", "k=v", "--json"];
     let record = run(&words).ok().json();
     let run_id = record["run_id"].as_str().unwrap();
@@ -137,11 +137,11 @@ fn a_folder_is_pushed_and_run_and_its_output_and_exit_code_come_back() {
     assert_eq!(waited.stdout_line(), "3");
     let over = there(&sandbox, &server, &["inspect-run", "n"]).ok().json();
     assert_eq!((&over["labels"]["k"], &over["input"]), (&json!("v"), &json!({ "a": 1 })));
-    // The same key again is the same run.
+    // The same key again gives the same run.
     let first = run(&["echo", "-d", "--idempotency-key", "k1"]).ok().stdout_line();
     assert_eq!(run(&["echo", "-d", "--idempotency-key", "k1"]).ok().stdout_line(), first);
     drop(run(&["nothing", "-d"]).refuses(125, "error[agent_not_found]"));
-    // Another content under the same version is not put in the place of the first by the way.
+    // Another content under the same version does not replace the first one silently.
     std::fs::write(agent.join("more.txt"), "more").unwrap();
     drop(run(&[&path, "-d"]).refuses(125, "error[agent_conflict]"));
     drop(there(&sandbox, &server, &["push", &path, "--force"]).ok());
@@ -155,7 +155,7 @@ fn a_folder_is_pushed_and_run_and_its_output_and_exit_code_come_back() {
 }
 
 #[test]
-fn whatever_can_be_done_to_a_run_can_be_done_over_a_server() {
+fn every_action_on_a_run_works_over_a_server() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let url = server.url();
@@ -249,7 +249,7 @@ fn dead_letters_and_sessions_are_settled_over_a_server() {
 }
 
 #[test]
-fn parts_of_artifacts_and_logs_are_had_by_range_and_tag() {
+fn artifacts_and_logs_support_range_requests_and_etags() {
     let sandbox = sandbox();
     drop(sandbox.errand(["run"]).arg(sandbox.agent(&busy())).run().ok());
     let run_id = all(&sandbox)[0]["run_id"].as_str().unwrap().to_owned();
@@ -276,10 +276,10 @@ fn parts_of_artifacts_and_logs_are_had_by_range_and_tag() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_or_is_none_is_told_as_such() {
+fn unreachable_servers_and_malformed_urls_are_reported() {
     let sandbox = sandbox();
     let ps = |server: &str| sandbox.errand(["--server", server, "ps"]).run();
-    // A port that was free a moment ago may be another test's by now.
+    // A port that was free a moment ago may be used by another test now.
     drop(ps("http://127.0.0.1:1").refuses(125, "error[server_unreachable]"));
     for wrong in ["127.0.0.1:80", "ftp://a", "http://u:p@a", "http://"] {
         assert_eq!(ps(wrong).code, Some(2), "{wrong}");
@@ -300,7 +300,7 @@ fn a_server_that_cannot_be_reached_or_is_none_is_told_as_such() {
 }
 
 #[test]
-fn a_server_with_keys_asks_for_one_and_contexts_bring_it() {
+fn a_server_with_keys_refuses_requests_without_one_and_contexts_provide_it() {
     let sandbox = sandbox();
     let key = crate::access::key(&sandbox, "me", crate::access::ALL, &[]);
     let server = Server::start(&sandbox, &[]);
@@ -316,7 +316,7 @@ fn a_server_with_keys_asks_for_one_and_contexts_bring_it() {
     drop(sandbox.errand(["--server", "prod", "ps"]).run().refuses(2, "error[context_not_found]"));
     let add = ["add", "prod", "--server", &url, "--key-file", &file.display().to_string()];
     drop(context(&add).ok());
-    // Known, and not used for that.
+    // The context is known but not in use.
     drop(sandbox.errand(["agents", "ls"]).run().refuses(2, "this needs a server"));
     drop(sandbox.errand(["--server", "prod", "agents", "ls"]).run().ok());
     drop(context(&["use", "prod"]).ok());

@@ -1,4 +1,4 @@
-//! Removing runs.
+//! Removal of runs.
 
 use errand_testkit::Agent;
 
@@ -30,7 +30,7 @@ fn rm_with_force_stops_a_live_run_first() {
 }
 
 #[test]
-fn rm_wants_more_than_a_slip_of_an_id_and_takes_a_run_once() {
+fn rm_refuses_a_short_part_of_an_id_and_removes_a_run_once() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &["--name", "x"]);
     finish(&sandbox, &run_id);

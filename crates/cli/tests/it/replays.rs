@@ -1,4 +1,4 @@
-//! What a run did, done once more: told, proven, or for real.
+//! Replays of a run: inspect, strict and live.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{all, assert_over, event_types, run, sandbox};
 
-/// Everything that can be compared, with steps that leave a line in `$HOME/effects`.
+/// Returns a script with everything that a replay compares; its steps add lines to `$HOME/effects`.
 fn script(greeting: &str) -> String {
     format!(
         "echo \"run $ERRAND_RUN_ID begins\"\n\
@@ -39,7 +39,7 @@ fn effects(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.root().join("home/effects")).unwrap_or_default()
 }
 
-/// A strict replay of another agent; returns what it tells, and checks that it had no effects.
+/// Replays a run strictly with an agent; returns the result, and checks that it had no effects.
 fn strict(sandbox: &Sandbox, run_id: &str, agent: Option<&Path>) -> Value {
     let before = effects(sandbox);
     let words = ["replay", run_id, "--policy", "strict", "--json"];
@@ -74,13 +74,13 @@ fn a_deterministic_agent_is_replayed_byte_for_byte() {
     assert_eq!(replay["usage"]["input_tokens"], 0, "a replay spends nothing");
     let told = sandbox.errand(["replay", &run_id, "--policy", "strict"]).run().ok().stdout();
     assert!(told.contains("identical") && told.contains("2 steps served"), "{told}");
-    // Once more without the registry's database, and for ever.
+    // Again after a rebuild of the registry's database.
     drop(sandbox.errand(["registry", "rebuild"]).run().ok());
     assert_eq!(strict(&sandbox, &run_id, None)["identical"], true);
 }
 
 #[test]
-fn a_changed_line_is_shown_with_both_sides() {
+fn a_replay_shows_a_changed_line_with_both_sides() {
     let sandbox = sandbox();
     let text = script("hello");
     let (_, run_id) = recorded(&sandbox, &agent(&text));
@@ -116,7 +116,7 @@ fn a_changed_line_is_shown_with_both_sides() {
 }
 
 #[test]
-fn what_does_not_come_is_missed() {
+fn a_replay_reports_a_recorded_event_that_is_missing() {
     let sandbox = sandbox();
     let text = script("hello");
     let (_, run_id) = recorded(&sandbox, &agent(&text));
@@ -140,7 +140,7 @@ fn what_does_not_come_is_missed() {
 }
 
 #[test]
-fn a_recorded_failure_is_served_as_one() {
+fn a_replay_serves_a_recorded_step_failure() {
     let sandbox = sandbox();
     let text = "errand agent step try -- sh -c 'echo try >> \"$HOME/effects\"; exit 7' || echo \"failed with $?\"\n\
                 errand agent step again -- sh -c 'echo again >> \"$HOME/effects\"; test $(grep -c again \"$HOME/effects\") = 2' || echo once\n\
@@ -174,7 +174,7 @@ fn a_run_of_several_attempts_is_replayed_by_one() {
 }
 
 #[test]
-fn a_story_is_told_and_nothing_runs() {
+fn replay_inspect_describes_the_record_and_runs_nothing() {
     let sandbox = sandbox();
     let (_, run_id) = recorded(&sandbox, &agent(&script("hello")));
     let told = sandbox.errand(["replay", &run_id]).run().ok().stdout();
@@ -189,7 +189,7 @@ fn a_story_is_told_and_nothing_runs() {
 }
 
 #[test]
-fn what_was_not_ended_by_its_agent_is_not_replayed_strictly() {
+fn a_run_that_its_agent_did_not_end_is_not_replayed_strictly() {
     let sandbox = sandbox();
     let path = sandbox.agent(&crate::support::sleeper());
     let run_id = crate::support::start_ready(&sandbox, &path);
@@ -204,7 +204,7 @@ fn what_was_not_ended_by_its_agent_is_not_replayed_strictly() {
 }
 
 #[test]
-fn a_live_replay_asks_before_it_reaches_outside_again() {
+fn a_live_replay_with_external_effects_needs_allow_effects() {
     let sandbox = sandbox();
     let text = "errand agent step send -- sh -c 'echo sent >> \"$HOME/effects\"'\n\
                 errand agent emit tool.called '{\"name\": \"mail\", \"side_effect\": \"communication\"}'\n";
@@ -259,7 +259,7 @@ fn the_examples_are_replayed_byte_for_byte() {
 }
 
 #[test]
-fn a_session_is_read_from_the_record_and_not_written() {
+fn a_strict_replay_reads_the_session_from_the_record_and_does_not_write_it() {
     let sandbox = sandbox();
     let text = "errand agent session get\n\
                 errand agent session put \"{\\\"turns\\\": \\\"$(cat \"$ERRAND_INPUT\")\\\"}\"\n\
@@ -285,7 +285,7 @@ fn a_session_is_read_from_the_record_and_not_written() {
 }
 
 #[test]
-fn what_a_steps_command_reported_is_not_missed() {
+fn a_strict_replay_does_not_expect_events_of_a_served_steps_command() {
     let sandbox = sandbox();
     let text = "errand agent step think -- sh -c 'errand agent emit model.called \"{\\\"model\\\": \\\"m\\\"}\" && errand agent output 1 && errand agent checkpoint 2 && echo thought'\n\
                 errand agent emit tool.called '{\"name\": \"t\"}'\n";
@@ -295,7 +295,7 @@ fn what_a_steps_command_reported_is_not_missed() {
 }
 
 #[test]
-fn what_people_decided_is_served_and_nobody_is_asked() {
+fn a_strict_replay_serves_recorded_decisions_without_asking() {
     let sandbox = sandbox();
     let text = "errand agent approve --action deploy --target prod && echo yes || echo no\n\
                 errand agent step act -- sh -c 'echo act >> \"$HOME/effects\"'\n";

@@ -1,4 +1,4 @@
-//! A server that forgets runs which were over for long.
+//! A server that removes runs which ended long ago.
 
 use errand_testkit::postgres::Database;
 use errand_testkit::{Agent, LIMIT, Request, Sandbox, Server, wait_for, wait_until};
@@ -43,7 +43,7 @@ fn push(sandbox: &Sandbox, server: &Server) {
     drop(server.push(file.parent().unwrap()).expect(201));
 }
 
-/// The steps of a coordinator.
+/// Returns the steps of a coordinator.
 fn steps(server: &Server, run_id: &str) -> Vec<String> {
     let listed = server.get(&format!("/v1/runs?parent_run_id={run_id}")).expect(200).json();
     let runs = listed["runs"].as_array().unwrap();
@@ -51,12 +51,12 @@ fn steps(server: &Server, run_id: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_was_over_for_long_is_forgotten_and_nothing_that_lives_or_is_needed() {
+fn retention_removes_old_runs_and_keeps_live_and_needed_ones() {
     check(&sandbox(), &[]);
 }
 
 #[test]
-fn what_was_over_for_long_is_forgotten_on_postgresql_too() {
+fn retention_removes_old_runs_on_postgresql() {
     let sandbox = sandbox();
     let database = Database::prepared("machines", |url| {
         drop(sandbox.errand(["migrate", "--database", url]).run().ok());
@@ -83,7 +83,7 @@ fn check(sandbox: &Sandbox, database: &[&str]) {
             .into_iter()
             .find(|step| record(&server, step).is_some_and(|step| step["status"] == "completed"))
     });
-    // Begun after all of that was over: where it is gone, the others have been looked at.
+    // Begun after all others were over: once it is gone, the others have been checked.
     let late = start(&server, "quick");
     wait_until_gone(&server, &old);
     wait_until_gone(&server, &late);
@@ -103,7 +103,8 @@ fn check(sandbox: &Sandbox, database: &[&str]) {
     wait_until_gone(&server, &dead);
     assert_eq!(record(&server, &living).unwrap()["status"], "running");
 
-    // Told once a page of them is gone. The steps may go by themselves, or with their coordinator.
+    // The audit log tells each page of them. The steps may go by themselves, or with their
+    // coordinator.
     let entries = wait_for("what was removed is in the audit log", LIMIT, || {
         let entries = pruned(&server);
         let runs = entries.iter().map(|entry| entry["detail"]["runs"].as_u64().unwrap());
@@ -112,7 +113,7 @@ fn check(sandbox: &Sandbox, database: &[&str]) {
     assert!(entries.iter().all(|entry| entry["by"]["name"] == "retention"), "{entries:#?}");
 }
 
-/// What the audit log says of runs that were removed since they were old.
+/// Returns the audit entries of runs removed for their age.
 fn pruned(server: &Server) -> Vec<Value> {
     let audited = server.get("/v1/audit?limit=500").expect(200).json();
     let entries = audited["entries"].as_array().unwrap().iter();

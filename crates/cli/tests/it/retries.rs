@@ -1,4 +1,4 @@
-//! Attempts after the first: which failures get one, what is told of them, who waits.
+//! Attempts after the first: failures that get one, their records, their delays.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, is_alive, wait_until};
 use rustix::process::Signal;
@@ -8,13 +8,13 @@ use crate::support::{
     assert_over, event_types, finish, pid, record, sandbox, signal, start, wait_for_record,
 };
 
-/// An agent that is tried again at once, `retries` times, on what `policy` says.
+/// Returns an agent with `retries` immediate retries under `policy`.
 fn agent(script: &str, retries: u32, policy: &str) -> Agent {
     let line = format!("retry_policy: {{ max_retries: {retries}, backoff: none{policy} }}");
     Agent::shell(script).spec(&line)
 }
 
-/// How a run of that agent ends.
+/// Runs the agent to its end; returns the record.
 fn ran(sandbox: &Sandbox, agent: &Agent) -> Value {
     let run_id = start(sandbox, &sandbox.agent(agent), &[]);
     let record = finish(sandbox, &run_id);
@@ -48,7 +48,7 @@ fn the_policy_says_which_exit_codes_and_errors_are_tried_again() {
 }
 
 #[test]
-fn what_the_agent_says_of_trying_again_counts_more_than_the_policy() {
+fn retryable_of_the_agent_wins_over_the_policy() {
     let sandbox = sandbox();
     for (said, policy, expect) in [
         ("--retryable false", "", 1),
@@ -66,7 +66,7 @@ fn what_the_agent_says_of_trying_again_counts_more_than_the_policy() {
 }
 
 #[test]
-fn an_agent_that_says_that_it_failed_has_failed_whatever_its_exit_code() {
+fn an_agent_that_reports_failure_has_failed_with_any_exit_code() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("errand agent fail 'it did not work'; exit 0"));
     let output = crate::support::run(&sandbox, &agent, &[]).run().exits(125);
@@ -114,7 +114,7 @@ fn a_failed_run_names_the_step_that_failed_last() {
 }
 
 #[test]
-fn the_exit_code_and_the_message_are_the_agents_own_where_it_tolerated_a_step() {
+fn a_failed_run_that_tolerated_a_step_has_the_agents_own_exit_code_and_message() {
     let sandbox = sandbox();
     for (script, code, expect) in [
         ("errand agent step s --timeout 100ms -- sleep 60 || true; exit 3", 3, "exit_nonzero"),
@@ -153,7 +153,7 @@ fn the_exit_code_and_the_message_are_the_agents_own_where_it_tolerated_a_step() 
 }
 
 #[test]
-fn a_failed_run_keeps_the_last_lines_of_stderr_and_is_told_by_one_code() {
+fn a_failed_run_keeps_the_last_lines_of_stderr_and_one_code() {
     let sandbox = sandbox();
     drop(sandbox.errand(["secret", "init"]).run().ok());
     let set =
@@ -181,7 +181,7 @@ fn a_failed_run_keeps_the_last_lines_of_stderr_and_is_told_by_one_code() {
 }
 
 #[test]
-fn a_step_says_of_itself_whether_it_may_be_tried_again() {
+fn retryable_of_a_step_decides_about_another_attempt() {
     let script = "import os, sys, json, http.client, socket\n\
         class Local(http.client.HTTPConnection):\n\
         \x20   def connect(self):\n\
@@ -233,7 +233,7 @@ fn each_attempt_has_its_own_times_reason_error_and_log() {
     assert!(none.stderr().contains("has no attempt 4"), "{}", none.describe());
 }
 
-/// A run whose first attempt failed, and whose second is due in that many milliseconds.
+/// Starts a run whose first attempt failed, and whose second is due after `delay_ms`.
 fn waiting(sandbox: &Sandbox, delay_ms: u32) -> String {
     let policy = format!(
         "retry_policy: {{ max_retries: 2, backoff: fixed, initial_delay: {delay_ms}ms, max_delay: {delay_ms}ms }}"
@@ -247,14 +247,14 @@ fn waiting(sandbox: &Sandbox, delay_ms: u32) -> String {
     run_id
 }
 
-/// How long after the first attempt's end the second began.
+/// Returns the time between the first attempt's end and the second one's start.
 fn waited_ms(record: &Value) -> i64 {
     record["attempts"][1]["started_at_ms"].as_i64().unwrap()
         - record["attempts"][0]["stopped_at_ms"].as_i64().unwrap()
 }
 
 #[test]
-fn a_helper_that_dies_while_it_waits_is_replaced_and_the_delay_is_kept() {
+fn a_helper_killed_during_a_retry_delay_is_replaced_and_the_delay_stays() {
     let both = [false, true].map(|drain| {
         let sandbox = sandbox();
         let run_id = waiting(&sandbox, 5_000);
@@ -269,7 +269,7 @@ fn a_helper_that_dies_while_it_waits_is_replaced_and_the_delay_is_kept() {
         let record = finish(&sandbox, &run_id);
         assert_eq!(record["status"], "completed", "{record:#}");
         assert_eq!(attempts(&record), 2);
-        // Up to a quarter is taken off so that runs spread.
+        // Jitter takes off up to a quarter.
         assert!(waited_ms(&record) >= 3_750, "{record:#}");
         assert_over(&sandbox, &run_id);
     }
@@ -287,7 +287,7 @@ fn a_run_that_waits_for_another_attempt_is_stopped_at_once() {
 }
 
 #[test]
-fn a_retry_that_could_only_begin_after_the_runs_time_is_none() {
+fn no_retry_begins_after_the_runs_time_limit() {
     let sandbox = sandbox();
     let policy =
         "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 60s, max_delay: 60s }";
@@ -298,7 +298,7 @@ fn a_retry_that_could_only_begin_after_the_runs_time_is_none() {
 }
 
 #[test]
-fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process() {
+fn a_run_whose_time_passed_without_a_supervisor_ends_without_another_process() {
     let sandbox = sandbox();
     let policy =
         "retry_policy: { max_retries: 9, backoff: fixed, initial_delay: 3s, max_delay: 3s }";
@@ -323,7 +323,7 @@ fn a_run_whose_time_passed_while_nobody_was_there_ends_without_another_process()
 }
 
 #[test]
-fn time_that_is_up_names_the_step_that_was_under_way() {
+fn a_run_over_its_time_limit_names_the_running_step() {
     let sandbox = sandbox();
     let script = "errand agent step z-first -- true\nerrand agent step b-second -- sleep 600";
     let begin = |name: &str, limits: &str| {

@@ -1,4 +1,4 @@
-//! Secrets: kept encrypted, given to those who name them, and masked everywhere else.
+//! Secrets: stored encrypted, given to agents that name them, and masked everywhere else.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, wait_until};
 
@@ -6,7 +6,7 @@ use crate::support::{all, finish, log, run, sandbox, start};
 
 const SECRET: &str = "correct-horse-battery-4711";
 
-/// A sandbox whose store holds [`SECRET`] under `API_KEY`.
+/// Returns a sandbox whose store has [`SECRET`] under `API_KEY`.
 fn with_secret() -> Sandbox {
     let sandbox = sandbox();
     drop(sandbox.errand(["secret", "init"]).run().ok());
@@ -15,7 +15,7 @@ fn with_secret() -> Sandbox {
     sandbox
 }
 
-/// Panics if any file below the sandbox, agents and the home apart, holds the secret.
+/// Panics if any file below the sandbox, agents and home aside, contains the secret.
 fn assert_nowhere(sandbox: &Sandbox, secret: &str) {
     let found = sandbox.tool("grep", ["-rlaF", secret, ".errand"]).run();
     assert_eq!(found.stdout(), "", "no file of the registry holds the secret");
@@ -84,7 +84,7 @@ fn a_secret_is_masked_wherever_it_could_be_written() {
 }
 
 #[test]
-fn an_error_does_not_tell_a_secret() {
+fn errors_do_not_contain_secrets() {
     let sandbox = with_secret();
     let script =
         "echo \"cannot log in with $API_KEY\" >&2; echo \"$API_KEY\" > \"$ERRAND_OUTPUT\"; exit 4";
@@ -112,7 +112,7 @@ fn a_secret_is_in_no_command_line_and_not_in_the_helpers_environment_where_it_co
 }
 
 #[test]
-fn a_secret_in_what_the_caller_types_is_refused() {
+fn a_secrets_value_on_the_command_line_is_refused() {
     let mut sandbox = sandbox();
     sandbox.set_env("API_KEY", SECRET);
     let agent = sandbox.agent(&Agent::shell("true").spec("secrets: [API_KEY]"));
@@ -135,12 +135,12 @@ fn bad_names_and_values_are_refused() {
         assert_eq!(refused.code, Some(2), "{}", refused.describe());
     }
     assert_eq!(sandbox.errand(["secret", "ls"]).run().ok().stdout(), "API_KEY\n");
-    // Without a terminal there is nobody to ask.
+    // Without a terminal there is no prompt.
     drop(sandbox.errand(["secret", "set", "OTHER"]).run().exits(2));
 }
 
 #[test]
-fn a_damaged_secret_says_which_one_it_is() {
+fn a_damaged_secret_is_reported_by_name() {
     let sandbox = with_secret();
     std::fs::write(sandbox.registry().join("secrets/API_KEY.age"), "no age file").unwrap();
     let agent = sandbox.agent(&Agent::shell("true").spec("secrets: [API_KEY]"));
@@ -191,7 +191,7 @@ fn a_secret_that_is_encoded_in_lines_split_or_cut_is_masked_in_failures_too() {
     let said = failed.stdout() + &failed.stderr() + &log(&sandbox, &run_id);
     let encode = "import base64, sys; print(base64.b64encode(sys.argv[1].encode()).decode())";
     let encoded = sandbox.tool("python3", ["-S", "-c", encode, &secret]).run().ok().stdout();
-    // Some piece of each form; where the lines are broken depends on what stands before.
+    // A piece of each form; the position of line breaks depends on the text before.
     for piece in [&secret[20..44], &errand_hex(&secret)[40..80], &encoded[8..28], &encoded[60..76]]
     {
         assert!(!said.contains(piece), "{piece} in {said}");
@@ -205,7 +205,7 @@ fn errand_hex(text: &str) -> String {
 }
 
 #[test]
-fn a_secret_that_cannot_be_removed_is_told_with_the_one_that_was_meant() {
+fn removing_an_unknown_secret_suggests_the_closest_name() {
     let sandbox = with_secret();
     let refused = sandbox.errand(["secret", "rm", "API_KEI"]).run().refuses(125, "secret_missing");
     assert!(refused.stderr().contains("did you mean API_KEY?"), "{}", refused.stderr());

@@ -5,7 +5,7 @@ use errand_testkit::{Request, Server};
 use crate::support::sandbox;
 
 #[test]
-fn a_server_tells_where_it_listens_describes_itself_and_ends_when_told() {
+fn a_server_prints_its_address_serves_its_description_and_ends_on_sigterm() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     let document = server.get("/openapi.json").expect(200).json();
@@ -17,7 +17,7 @@ fn a_server_tells_where_it_listens_describes_itself_and_ends_when_told() {
 }
 
 #[test]
-fn what_is_not_there_and_what_is_not_answered_is_a_problem_with_a_code() {
+fn unknown_routes_and_methods_are_problems_with_codes() {
     let sandbox = sandbox();
     let server = Server::start(&sandbox, &[]);
     for (method, target, status, code) in [

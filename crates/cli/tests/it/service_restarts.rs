@@ -1,4 +1,4 @@
-//! Services that come back: after a crash, after a signal, never after `errand stop`.
+//! Services that come back: after a crash and after a signal, but not after `errand stop`.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, wait_for, wait_until};
 use rustix::process::Signal;
@@ -16,7 +16,7 @@ fn stop(sandbox: &Sandbox, service: &str) {
     assert_over(sandbox, service);
 }
 
-/// A file that an agent wrote.
+/// Returns a file that an agent wrote.
 fn home(sandbox: &Sandbox, name: &str) -> String {
     std::fs::read_to_string(sandbox.root().join("home").join(name)).unwrap()
 }
@@ -31,7 +31,7 @@ fn until_attempt(sandbox: &Sandbox, service: &str, number: u64) -> Value {
 }
 
 #[test]
-fn a_killed_service_comes_back_and_takes_its_interrupted_wake_up() {
+fn a_killed_service_comes_back_and_continues_its_interrupted_wake() {
     let sandbox = sandbox();
     let script = format!(
         "errand agent step first -- sh -c 'echo first >> \"$HOME/steps\"'\necho begun\n{GATE}echo finished\n"
@@ -82,7 +82,7 @@ fn a_service_of_the_policy_no_is_over_with_its_helper() {
 }
 
 #[test]
-fn a_signal_lets_a_service_rest_and_resume_brings_it_back() {
+fn a_service_ended_by_a_signal_comes_back_with_resume() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
@@ -102,7 +102,7 @@ fn a_signal_lets_a_service_rest_and_resume_brings_it_back() {
 }
 
 #[test]
-fn a_service_that_rests_can_be_stopped_for_good() {
+fn a_service_ended_by_a_signal_can_be_stopped_for_good() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);

@@ -1,4 +1,4 @@
-//! Services that people wake, and what their wakes print and use.
+//! Services woken by people, and the output and usage of their wakes.
 
 use errand_testkit::{Agent, LIMIT, Sandbox, Server, wait_for, wait_until};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::support::{
 
 const NEVER_NOW: [&str; 2] = ["--schedule", "0 0 0 1 1 *"];
 
-/// A file that an agent wrote.
+/// Returns a file that an agent wrote.
 fn home(sandbox: &Sandbox, name: &str) -> String {
     std::fs::read_to_string(sandbox.root().join("home").join(name)).unwrap()
 }
@@ -59,7 +59,7 @@ fn only_services_that_run_are_woken() {
 }
 
 #[test]
-fn a_wake_that_was_acknowledged_is_carried_out_although_the_helper_is_killed() {
+fn an_acknowledged_wake_runs_although_the_helper_is_killed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("cat > \"$HOME/seen\"; echo done"));
     let service = serve(&sandbox, &agent, &NEVER_NOW);
@@ -139,7 +139,7 @@ fn a_service_in_the_foreground_shows_what_its_wakes_print() {
 }
 
 #[test]
-fn a_service_used_what_its_wakes_used() {
+fn the_usage_of_a_service_includes_its_wakes() {
     let sandbox = sandbox();
     let script = "cat > /dev/null\nerrand agent emit model.called \
                   '{\"provider\":\"p\",\"model\":\"m\",\"input_tokens\":10,\"output_tokens\":5}'\n";
@@ -160,7 +160,7 @@ fn a_service_used_what_its_wakes_used() {
 }
 
 #[test]
-fn an_agent_is_told_what_woke_it() {
+fn a_woken_agent_gets_its_trigger() {
     let sandbox = sandbox();
     let agent =
         sandbox.agent(&Agent::shell("cat > /dev/null\nerrand agent brief > \"$HOME/brief\""));
@@ -172,7 +172,7 @@ fn an_agent_is_told_what_woke_it() {
 }
 
 #[test]
-fn a_wake_under_way_ends_before_a_stopped_service_does() {
+fn a_running_wake_ends_before_its_stopped_service() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell(&format!("echo begun\n{GATE}echo finished\n")));
     let service = serve(&sandbox, &agent, &NEVER_NOW);

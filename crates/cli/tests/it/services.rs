@@ -1,4 +1,4 @@
-//! Services: woken by time, and never twice for the same slot.
+//! Services woken by time, never twice for the same slot.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::{
     serve, signal, wait_for_record, wakes,
 };
 
-/// A schedule line that is due only at a time that no test sees.
+/// A schedule that is due only at a time that no test reaches.
 const NEVER_NOW: &str = "0 0 0 1 1 *";
 const EVERY_SECOND: &str = "* * * * * *";
 
@@ -21,7 +21,7 @@ fn stop(sandbox: &Sandbox, service: &str, more: &[&str]) {
     drop(sandbox.errand(["stop"]).args(more).arg(service).run().ok());
 }
 
-/// What a service's journal says it fired: schedule and slot.
+/// Returns schedule and slot of each firing in a service's journal.
 fn fired(sandbox: &Sandbox, service: &str) -> Vec<(String, i64)> {
     let events = sandbox.errand(["events", service, "--json"]).run().ok().json_lines();
     let fired = events.iter().filter(|event| event["type"] == "wake.fired");
@@ -97,9 +97,9 @@ fn a_service_survives_idle_waits_without_waking_up_and_then_still_answers() {
         let line = status.lines().find(|line| line.starts_with("voluntary_ctxt")).unwrap();
         line.split_whitespace().last().unwrap().parse::<u64>().unwrap()
     };
-    // What is measured is that nothing happens: that takes time, and nothing to wait for. What the
-    // service does once after its start, and reading pages that a busy machine dropped, may fall
-    // into a window or two; what it does again and again falls into all of them.
+    // The test measures the absence of activity, which takes time, with no level to wait for. Work
+    // of a service once after its start, and reading pages that a busy machine dropped, may fall
+    // into a window or two; periodic work falls into all of them.
     let windows = std::iter::repeat_with(|| {
         let before = switches();
         std::thread::sleep(Duration::from_millis(1_500));
@@ -270,7 +270,7 @@ fn slots_that_passed_while_the_service_was_down_are_fired_as_the_agent_file_says
 fn wakes_overlap_only_where_the_agent_file_allows_it() {
     let sandbox = sandbox();
     let [skip, queue, allow] = ["skip", "queue", "allow"].map(|policy| {
-        // A slot that a busy machine looks at too late is not skipped for that.
+        // A slot that a busy machine handles too late is not skipped for that.
         let spec = format!(
             "schedules: [{{ cron: \"* * * * * *\", missed: fire_all, overlap: {policy} }}]"
         );
@@ -310,7 +310,7 @@ fn a_slot_fires_at_most_once_although_the_helper_is_killed_while_it_fires() {
     let agent = sandbox.agent(&Agent::shell("true"));
     let more = ["--restart", "no", "--schedule", EVERY_SECOND];
     let mut services = vec![serve(&sandbox, &agent, &more)];
-    // Around the moment at which a slot is due, since nothing is fired at any other.
+    // Around the moment at which a slot is due, since nothing is fired at other times.
     for offset_ms in [0_u64, 3, 6, 9, 12, 15, 20, 30, 45, 70] {
         let service = services.last().unwrap().clone();
         let helper = record(&sandbox, &service)["pid"].clone();

@@ -1,4 +1,4 @@
-//! Runs of one session go one at a time, in order, whoever is killed meanwhile.
+//! Turns of a session: its runs go one at a time, in order, even if processes are killed.
 
 use std::path::Path;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::support::{
 
 const IN_TALK: [&str; 2] = ["--session", "talk"];
 
-/// An agent that notes when it begins and ends, and that nobody else may be under way.
+/// Returns an agent that notes its beginning and end, and fails if another one is running.
 fn exclusive() -> Agent {
     Agent::shell(
         "mkdir \"$HOME/alone\"\n\
@@ -26,7 +26,7 @@ fn exclusive() -> Agent {
     .named("exclusive")
 }
 
-/// An agent that stays until the gate opens.
+/// Returns an agent that stays until the gate opens.
 fn gated() -> Agent {
     Agent::shell(&format!("echo ready\n{GATE}")).named("gated")
 }
@@ -35,14 +35,14 @@ fn in_talk(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
     start(sandbox, agent, &[&IN_TALK[..], more].concat())
 }
 
-/// Starts an agent that says `ready`, and waits until it does.
+/// Starts an agent and waits until it prints `ready`.
 fn hold(sandbox: &Sandbox, agent: &Path) -> String {
     let run_id = in_talk(sandbox, agent, &[]);
     ready(sandbox, &run_id);
     run_id
 }
 
-/// Starts a run that finds another one under way, and waits until it waits.
+/// Starts a run behind another one, and waits until it waits for its turn.
 fn wait_behind(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
     let run_id = in_talk(sandbox, agent, more);
     let behind = |record: &Value| record["waits_behind"].is_string() && record["pid"].is_u64();
@@ -52,13 +52,13 @@ fn wait_behind(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
     run_id
 }
 
-/// The log's file, with the lines about the run's lifecycle.
+/// Returns the log's file, with the lines about the run's lifecycle.
 fn lifecycle(sandbox: &Sandbox, run_id: &str) -> String {
     let path = sandbox.registry().join(format!("runs/{run_id}.log"));
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The ids of all runs in the order of their admission.
+/// Returns the ids of all runs in the order of their admission.
 fn admitted(sandbox: &Sandbox) -> Vec<String> {
     let script = "import sqlite3, sys\n\
         for (id,) in sqlite3.connect(sys.argv[1]).execute('select run_id from runs order by run'): print(id)";
@@ -67,7 +67,7 @@ fn admitted(sandbox: &Sandbox) -> Vec<String> {
     listed.stdout().lines().map(str::to_owned).collect()
 }
 
-/// What the exclusive agents noted: ids in the order of their beginnings.
+/// Returns the ids that exclusive agents noted, in the order of their beginnings.
 fn begun(sandbox: &Sandbox) -> Vec<String> {
     let text = std::fs::read_to_string(sandbox.root().join("home/times")).unwrap_or_default();
     let mut order = Vec::new();
@@ -111,7 +111,7 @@ fn other_sessions_and_runs_without_one_do_not_wait() {
 }
 
 #[test]
-fn who_waits_is_seen_and_has_no_agent() {
+fn a_run_that_waits_for_its_turn_is_listed_and_has_no_agent_process() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
     let first = hold(&sandbox, &holder);
@@ -139,7 +139,7 @@ fn who_waits_is_seen_and_has_no_agent() {
 }
 
 #[test]
-fn a_foreground_run_says_what_it_waits_for_and_can_be_interrupted() {
+fn a_foreground_run_notes_the_run_that_has_the_turn_and_can_be_interrupted() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("echo went")));
     let first = hold(&sandbox, &holder);
@@ -175,14 +175,14 @@ fn the_turn_of_a_killed_helper_goes_to_the_next() {
     let second = wait_behind(&sandbox, &quick, &[]);
     let third = wait_behind(&sandbox, &quick, &[]);
     kill(&record(&sandbox, &first)["pid"]);
-    // Nobody but those who wait looks at it.
+    // Only the waiting runs reconcile it.
     drop(sandbox.errand(["wait", &second, &third]).run().ok());
     assert_eq!(record(&sandbox, &first)["last_error"]["code"], "helper_died");
     assert_over(&sandbox, &first);
 }
 
 #[test]
-fn a_run_whose_helper_was_killed_while_it_waited_goes_all_the_same() {
+fn a_run_whose_helper_was_killed_while_waiting_for_its_turn_still_runs() {
     let sandbox = sandbox();
     let (holder, agent) = (sandbox.agent(&gated()), sandbox.agent(&exclusive()));
     let first = hold(&sandbox, &holder);
@@ -200,7 +200,7 @@ fn a_run_whose_helper_was_killed_while_it_waited_goes_all_the_same() {
 }
 
 #[test]
-fn a_foreground_run_that_was_killed_while_it_waited_is_in_nobodys_way() {
+fn a_foreground_run_killed_while_waiting_for_its_turn_blocks_no_other() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&gated()), sandbox.agent(&Agent::shell("true")));
     hold(&sandbox, &holder);
@@ -215,7 +215,7 @@ fn a_foreground_run_that_was_killed_while_it_waited_is_in_nobodys_way() {
 }
 
 #[test]
-fn a_run_that_is_not_to_wait_is_refused_and_not_created() {
+fn a_run_with_on_busy_reject_is_refused_and_not_created() {
     let sandbox = sandbox();
     let (holder, quick) = (sandbox.agent(&sleeper()), sandbox.agent(&Agent::shell("true")));
     let first = hold(&sandbox, &holder);
@@ -226,7 +226,7 @@ fn a_run_that_is_not_to_wait_is_refused_and_not_created() {
         assert!(refused.stderr().contains(&first), "{}", refused.describe());
     }
     assert_eq!(all(&sandbox).len(), 1);
-    // A run that nobody supervises any more has no turn.
+    // A run without a supervisor has no turn.
     kill(&record(&sandbox, &first)["pid"]);
     wait_until("nothing of it lives", LIMIT, || processes_of_run(&first).is_empty());
     drop(run(&sandbox, &quick, &reject).run().ok());

@@ -1,4 +1,4 @@
-//! What outlives the runs of a conversation: state, history, results of tools.
+//! Sessions: state, history and tool results that outlive runs.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ fn shown(sandbox: &Sandbox, session: &str) -> Value {
     sandbox.errand(["sessions", "show", session, "--json"]).run().ok().json()
 }
 
-/// Role, content and run of each message.
+/// Returns role, content and run of each message.
 fn messages(session: &Value) -> Vec<(String, Value, String)> {
     let messages = session["messages"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -34,7 +34,7 @@ fn of_type(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_plain_agent_has_a_history_without_knowing_it() {
+fn errand_records_input_and_output_of_a_plain_agent_as_messages() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("echo \"you said $(cat)\""));
     drop(in_talk(&sandbox, &agent, &["--job", "hello"]).ok());
@@ -59,7 +59,7 @@ fn a_plain_agent_has_a_history_without_knowing_it() {
 }
 
 #[test]
-fn a_run_that_failed_or_speaks_for_itself_gets_no_messages_of_errand() {
+fn errand_adds_no_messages_for_failed_runs_or_agents_that_append_their_own() {
     let sandbox = sandbox();
     let failing = sandbox.agent(&Agent::shell("cat; exit 3").named("failing"));
     drop(in_talk(&sandbox, &failing, &["--job", "lost"]).exits(3));
@@ -80,7 +80,7 @@ fn a_run_that_failed_or_speaks_for_itself_gets_no_messages_of_errand() {
 }
 
 #[test]
-fn a_later_run_finds_state_and_history() {
+fn a_later_run_of_the_session_reads_state_and_history() {
     let sandbox = sandbox();
     let script = "errand agent checkin > checkin.json\n\
                   errand agent session messages\n\
@@ -135,7 +135,8 @@ fn a_tools_result_is_kept_for_the_session_by_tool_and_input_until_it_expires() {
     drop(elsewhere.exits(1));
 }
 
-/// A session in which one run was good, and another went wrong and is still under way.
+/// Makes a session in which a run completed, and another one is still running and has written bad
+/// state.
 fn spoilt(sandbox: &Sandbox) -> (String, String) {
     let good = "errand agent session put '{\"good\": true}'\n\
                 errand agent session append user hello\n\
@@ -247,7 +248,7 @@ fn sessions_are_listed_removed_and_pruned() {
     assert_eq!(old.stdout(), "", "nothing is that old");
     let would = sandbox.errand(["sessions", "prune", "--dry-run"]).run().ok().stdout();
     assert_eq!(would, "three\n", "one is in use");
-    // What people said to each other goes only if that is meant.
+    // A conversation is only removed on explicit request.
     drop(sandbox.errand(["sessions", "prune"]).run().refuses(2, "--older-than"));
     let gone = sandbox.errand(["sessions", "prune", "--all"]).run().ok().stdout();
     assert_eq!(gone, "three\n");
@@ -274,7 +275,7 @@ fn a_session_that_a_dead_run_had_can_be_removed() {
 }
 
 #[test]
-fn names_that_are_none_and_choices_without_a_session_are_refused() {
+fn invalid_session_names_and_on_busy_without_a_session_are_refused() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("true"));
     let long = "x".repeat(129);
@@ -292,7 +293,7 @@ fn names_that_are_none_and_choices_without_a_session_are_refused() {
 }
 
 #[test]
-fn a_run_without_a_session_is_told_so() {
+fn session_calls_without_a_session_are_refused() {
     let sandbox = sandbox();
     let script = "for call in 'messages' 'append user x' 'cache get t' 'cache put t 1 2'; do\n\
                   errand agent session $call 2>&1 | grep -o session_missing\n\

@@ -7,7 +7,7 @@ use crate::support::{
     GATE, all, assert_over, event_types, finish, log, open_gate, record, run, sandbox, start,
 };
 
-/// How often a step of this key was really carried out.
+/// Returns how often a step of this key was really executed.
 fn executions(sandbox: &errand_testkit::Sandbox, key: &str) -> usize {
     let path = sandbox.root().join("home").join(key);
     std::fs::read_to_string(path).unwrap_or_default().lines().count()
@@ -73,7 +73,7 @@ fn a_step_that_failed_is_carried_out_again() {
 }
 
 #[test]
-fn a_step_whose_time_is_up_ends_with_all_its_processes() {
+fn a_step_over_its_time_limit_ends_with_all_its_processes() {
     let sandbox = sandbox();
     let script = "errand agent step slow --timeout 200ms -- sh -c 'sleep 600 & sleep 600' || echo \"ended $?\"\n";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -87,7 +87,7 @@ fn a_step_whose_time_is_up_ends_with_all_its_processes() {
 }
 
 #[test]
-fn a_run_whose_time_is_up_names_the_step_it_was_in() {
+fn a_timed_out_run_names_the_step_in_its_record() {
     let sandbox = sandbox();
     let agent =
         Agent::shell("errand agent step fetch-all -- sleep 600\n").spec("timeouts: { run: 3s }");
@@ -100,7 +100,7 @@ fn a_run_whose_time_is_up_names_the_step_it_was_in() {
 }
 
 #[test]
-fn a_step_limit_of_the_agent_file_holds_too() {
+fn a_step_limit_of_the_agent_file_applies() {
     let sandbox = sandbox();
     let agent =
         Agent::shell("errand agent step slow -- sleep 600\n").spec("timeouts: { step: 300ms }");
@@ -154,7 +154,7 @@ fn a_session_is_remembered_by_the_next_run() {
 }
 
 #[test]
-fn outside_of_a_run_the_calls_say_so() {
+fn agent_calls_outside_of_a_run_are_refused() {
     let sandbox = sandbox();
     for words in [
         &["agent", "step", "one", "--", "true"][..],

@@ -1,4 +1,4 @@
-//! Stopping: nothing lives afterwards.
+//! Stopping runs: no process is alive afterwards.
 
 use errand_testkit::{Agent, LIMIT, processes_of_run, wait_until};
 
@@ -46,7 +46,7 @@ fn an_agent_may_use_its_grace_period() {
 }
 
 #[test]
-fn a_forced_stop_does_not_ask() {
+fn a_forced_stop_sends_no_sigterm() {
     let sandbox = sandbox();
     let script = "trap 'echo saved' TERM\necho ready\nwhile :; do sleep 0.01; done\n";
     let agent = sandbox.agent(&Agent::shell(script));
@@ -125,7 +125,7 @@ fn a_restart_while_the_run_lives_is_its_next_attempt() {
 #[test]
 fn a_daemon_without_any_mark_of_its_run_is_ended_too() {
     let sandbox = sandbox();
-    // Forked twice, a session of its own, no environment, no open files, deaf to TERM.
+    // Forked twice, in a session of its own, without environment and open files, ignoring SIGTERM.
     let script = "import os, signal, time\n\
                   if os.fork() == 0:\n\
                   \x20   os.setsid()\n\
@@ -189,7 +189,7 @@ fn several_runs_are_stopped_with_one_command_and_their_ids_are_printed() {
 }
 
 #[test]
-fn two_who_stop_at_once_both_hear_that_it_is_stopped() {
+fn two_concurrent_stops_of_a_run_both_succeed() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);
@@ -201,7 +201,7 @@ fn two_who_stop_at_once_both_hear_that_it_is_stopped() {
 }
 
 #[test]
-fn a_stopped_helper_that_does_not_answer_is_said_and_can_be_killed() {
+fn a_frozen_helper_counts_as_alive_and_its_run_can_be_stopped() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&sleeper());
     let run_id = start_ready(&sandbox, &agent);

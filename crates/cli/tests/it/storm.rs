@@ -1,12 +1,12 @@
-//! What tests have in common that do harm at random moments.
+//! Shared parts of tests that kill processes at random moments.
 
-/// A number from the environment.
+/// Returns a number from the environment.
 #[expect(clippy::disallowed_methods, reason = "how to make a storm longer, or the same again")]
 pub(crate) fn number_from(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-/// A small generator: the moments need no better one.
+/// A small random generator: the moments need no better one.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {

@@ -1,4 +1,4 @@
-//! Streams of a run's events: whole, resumed anywhere, and always with an end.
+//! Streams of a run's events: complete, resumable anywhere, and always with an end.
 
 use errand_testkit::{Agent, Request, Sandbox, Server, Sse, SseEvent};
 use serde_json::Value;
@@ -9,12 +9,12 @@ fn target(run_id: &str) -> String {
     format!("/v1/runs/{run_id}/events")
 }
 
-/// The events of a run as the command line shows them.
+/// Returns the events of a run as the command line shows them.
 fn journal(sandbox: &Sandbox, run_id: &str) -> Vec<Value> {
     sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines()
 }
 
-/// What a stream told of the journal; panics where it is told twice or with a gap.
+/// Returns the journal's events in a stream; panics on a repetition or a gap.
 fn told(stream: &[SseEvent], after: u64) -> Vec<Value> {
     let events: Vec<&SseEvent> = stream.iter().filter(|told| told.id.is_some()).collect();
     for (event, seq) in events.iter().zip(after + 1..) {
@@ -31,7 +31,7 @@ fn a_stream_can_be_resumed_after_each_event_and_always_ends() {
     let script = "errand agent step one -- echo 1\nerrand agent step two -- echo 2\n";
     let run_id = start(&sandbox, &sandbox.agent(&Agent::shell(script)), &[]);
     let server = Server::start(&sandbox, &[]);
-    // While it lives, and when it is over.
+    // Once while the run is live, and once when it is over.
     let live = Sse::get(server.address(), &target(&run_id), None).rest();
     let record = finish(&sandbox, &run_id);
     let journal = journal(&sandbox, &run_id);
@@ -56,7 +56,7 @@ fn a_stream_can_be_resumed_after_each_event_and_always_ends() {
 }
 
 #[test]
-fn what_a_stream_cannot_begin_with_is_refused() {
+fn an_invalid_start_of_a_stream_is_refused() {
     let sandbox = sandbox();
     let run_id = start(&sandbox, &sandbox.agent(&Agent::shell("true")), &[]);
     finish(&sandbox, &run_id);

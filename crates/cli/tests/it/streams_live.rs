@@ -1,4 +1,4 @@
-//! Streams of runs that a server executes: tokens, endings, many clients, slow ones, many runs.
+//! Streams of runs on a server: tokens, endings, many clients, slow ones, many runs.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::output_parts::CLIENT;
 use crate::support::sandbox;
 
-/// A server with these agents.
+/// Starts a server with these agents.
 fn serve(sandbox: &Sandbox, agents: &[Agent]) -> Server {
     let server = Server::start(sandbox, &[]);
     for agent in agents {
@@ -40,7 +40,7 @@ fn events_of(run_id: &str) -> String {
     format!("/v1/runs/{run_id}/events")
 }
 
-/// Joins the parts of an output as the guide says.
+/// Joins the parts of an output as the guide describes.
 #[derive(Default)]
 struct Joined {
     attempt: u64,
@@ -71,9 +71,9 @@ impl Joined {
 }
 
 #[test]
-fn parts_of_an_output_are_told_at_once_and_join_with_the_journals() {
+fn live_output_parts_arrive_at_once_and_join_with_the_journals() {
     let sandbox = sandbox();
-    // Says a part only once the client has heard the one before.
+    // Sends a part only once the client has received the previous one.
     let script = format!(
         "{CLIENT}\nfor n in range(20):\n    say(f'{{n}} ä ')\n    open(os.environ['GATE']).read()\n"
     );
@@ -89,7 +89,7 @@ fn parts_of_an_output_are_told_at_once_and_join_with_the_journals() {
         while !joined.text.ends_with(said.as_bytes()) {
             joined.take(&stream.next().expect("the next part"));
         }
-        // A pipe opens for writing once the agent reads: it has said its part and waits.
+        // A pipe opens for writing once the agent reads: it has sent its part and waits.
         drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
     }
     let rest: Vec<SseEvent> = stream.collect();
@@ -100,7 +100,7 @@ fn parts_of_an_output_are_told_at_once_and_join_with_the_journals() {
     assert!(joined.live >= 5, "parts come before the journal has them: {}", joined.live);
     let end = rest.last().unwrap();
     assert_eq!((end.event.as_str(), &end.json()["run"]["status"]), ("end", &json!("completed")));
-    // Who comes later has all of it from the journal.
+    // A later client gets all of it from the journal.
     let mut later = Joined::default();
     Sse::get(server.address(), &format!("{location}/events"), None)
         .for_each(|told| later.take(&told));
@@ -108,7 +108,7 @@ fn parts_of_an_output_are_told_at_once_and_join_with_the_journals() {
 }
 
 #[test]
-fn what_an_agent_prints_is_told_where_it_is_asked_for() {
+fn printed_output_is_streamed_on_request() {
     let sandbox = sandbox();
     let server = serve(&sandbox, &[Agent::shell("echo out; echo err >&2").named("talker")]);
     let body = json!({ "agent": "talker" });
@@ -148,7 +148,7 @@ fn a_stream_ends_with_its_run_however_that_ends_and_with_the_server() {
     drop(stream);
     let end = Sse::get(server.address(), &events_of(&run_id), None).last().unwrap();
     assert_eq!(end.json()["run"]["status"], "cancelled");
-    // It goes on without its client where that is not asked for.
+    // By default a run goes on without its client.
     let mut stream = start_stream(&server, "/v1/runs/stream", &json!({ "agent": "sleeper" }));
     let run_id = stream.header("location").unwrap().rsplit('/').next().unwrap().to_owned();
     assert!(stream.any(|told| told.event == "attempt.running"));
@@ -177,7 +177,7 @@ fn reconnecting_while_events_come_fast_loses_and_repeats_nothing() {
     let end = 'over: loop {
         connections += 1;
         let stream = Sse::get(server.address(), &events_of(&run_id), Some(&last.to_string()));
-        // A different length each time, so that streams break at all sorts of places.
+        // A different length each time, so that streams break in many places.
         for told in stream.take(1 + connections * 7 % 23) {
             match told.seq() {
                 Some(seq) => {
@@ -193,7 +193,7 @@ fn reconnecting_while_events_come_fast_loses_and_repeats_nothing() {
 }
 
 #[test]
-fn a_reader_that_is_slow_is_told_and_costs_little() {
+fn a_slow_stream_reader_is_notified_of_gaps_and_uses_little_memory() {
     let sandbox = sandbox();
     let script = format!(
         "{CLIENT}\nopen(os.environ['GATE']).read()\nfor n in range(4000): say('x' * 2000)\n"
@@ -206,7 +206,7 @@ fn a_reader_that_is_slow_is_told_and_costs_little() {
     slow.keep_little();
     assert!(slow.any(|told| told.event == "attempt.running"));
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
-    // Until it has said everything nothing of it is read.
+    // The stream is not read until the agent has printed everything.
     drop(server.get(&format!("/v1/runs/{run_id}/wait")).expect(200));
     let told: Vec<SseEvent> = slow.collect();
     let lagged: Vec<&SseEvent> = told.iter().filter(|told| told.event == "lagged").collect();
@@ -220,7 +220,7 @@ fn a_reader_that_is_slow_is_told_and_costs_little() {
 }
 
 #[test]
-fn a_thousand_clients_of_one_run_hear_everything_within_100_mib() {
+fn a_thousand_clients_of_one_run_get_all_events_within_100_mib() {
     let sandbox = sandbox();
     let sleeper = Agent::shell("echo ready; exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
@@ -242,7 +242,7 @@ fn a_thousand_clients_of_one_run_hear_everything_within_100_mib() {
 }
 
 #[test]
-fn a_stream_of_many_runs_tells_those_of_its_set_and_can_be_resumed() {
+fn a_stream_of_many_runs_has_exactly_the_selected_ones_and_can_be_resumed() {
     let sandbox = sandbox();
     let quick = Agent::shell("errand agent step one -- true").named("quick");
     let server = serve(&sandbox, &[quick, Agent::shell("true").named("other")]);
@@ -271,7 +271,7 @@ fn a_stream_of_many_runs_tells_those_of_its_set_and_can_be_resumed() {
     assert_eq!(told.keys().collect::<Vec<_>>(), own.iter().collect::<Vec<_>>());
     let expected = ["run.created", "run.started", "step.completed", "run.completed"];
     assert!(told.values().all(|types| types == &expected), "{told:?}");
-    // From the middle on nothing is left out.
+    // From the middle on no event is left out.
     let middle = &ids[ids.len() / 2];
     let mut again = Vec::new();
     let mut resumed = Sse::get(server.address(), target, Some(middle));
@@ -279,7 +279,7 @@ fn a_stream_of_many_runs_tells_those_of_its_set_and_can_be_resumed() {
         again.push(resumed.next().unwrap().id.unwrap());
     }
     assert!(!again.contains(middle), "what it names is not told again");
-    // Whoever names the last of each run has no repeats either.
+    // A client that names the last event of each run gets no repetition either.
     let named: Vec<String> = own
         .iter()
         .map(|run_id| ids.iter().rfind(|id| id.starts_with(run_id.as_str())).unwrap().clone())
@@ -292,7 +292,7 @@ fn a_stream_of_many_runs_tells_those_of_its_set_and_can_be_resumed() {
 }
 
 #[test]
-fn a_stream_on_which_nothing_happens_says_that_it_is_alive() {
+fn an_idle_stream_sends_keep_alives() {
     let sandbox = sandbox();
     let sleeper = Agent::shell("exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
@@ -305,7 +305,7 @@ fn a_stream_on_which_nothing_happens_says_that_it_is_alive() {
 }
 
 #[test]
-fn a_client_that_breaks_off_harms_nobody() {
+fn a_disconnected_stream_client_affects_no_other() {
     let sandbox = sandbox();
     let sleeper = Agent::shell("exec sleep 600").named("sleeper");
     let server = serve(&sandbox, &[sleeper]);
@@ -328,7 +328,7 @@ fn a_client_that_breaks_off_harms_nobody() {
 }
 
 #[test]
-fn a_stream_goes_on_where_it_was_after_the_server_was_killed() {
+fn a_stream_is_resumed_after_the_server_was_killed() {
     let sandbox = sandbox();
     let script =
         "if [ -e \"$HOME/once\" ]; then exit 0; fi\ntouch \"$HOME/once\"\nexec sleep 600\n";

@@ -1,7 +1,7 @@
-//! Killing things at many moments, many times over.
+//! Kills of processes at many moments.
 //!
-//! The moments are spread over the life of a run and the same each time: a different choice in each
-//! test run would hide what fails.
+//! The moments are spread over the life of a run and the same each time: a random choice would hide
+//! failures.
 
 use std::path::Path;
 use std::thread;
@@ -13,7 +13,7 @@ use errand_testkit::{
 
 use crate::support::{all, assert_over, sandbox, start};
 
-/// What is killed.
+/// Process to be killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
     Helper,
@@ -22,10 +22,10 @@ enum Victim {
     Nobody,
 }
 
-/// Runs that are under way at once.
+/// Concurrent runs.
 const AT_ONCE: u64 = 4;
 
-/// From at once to after the end.
+/// Returns the time of a round's kill: from at once to after the end.
 fn moment(round: u64) -> Duration {
     Duration::from_millis(round * 7 % 150)
 }
@@ -42,7 +42,7 @@ fn kill_during(sandbox: &Sandbox, agent: &Path, victim: Victim, round: u64) -> S
     run_id
 }
 
-/// Starts a run in each round, kills its victim, and checks what became of it.
+/// Starts a run in each round, kills its victim, and checks the result.
 fn check(rounds: u64, victim: impl Fn(u64) -> Victim + Sync) {
     let sandbox = sandbox();
     let script = "errand agent step one -- sleep 0.02\n(setsid sleep 0.05 &)\n\
@@ -69,8 +69,8 @@ fn check(rounds: u64, victim: impl Fn(u64) -> Victim + Sync) {
     wait_until("no helper is left", LIMIT, || sandbox.processes().is_empty());
     let before = all(&sandbox);
     assert_eq!(before.len(), ids.len());
-    // The files alone tell the same, although their last lines may be missing: the terminal
-    // snapshot has them.
+    // The files alone give the same, although their last lines may be missing: the terminal
+    // snapshot has those.
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
         drop(std::fs::remove_file(sandbox.registry().join(name)));
     }
@@ -142,7 +142,7 @@ fn stress_orders_of_all_kinds_at_once() {
             let (sandbox, ids) = (&sandbox, &ids);
             scope.spawn(move || {
                 for run_id in ids {
-                    // Which of them comes in time is not said; that none hangs or breaks is.
+                    // The winner is not defined, but no command may hang or crash.
                     let ordered = sandbox.errand(words).arg(run_id).run();
                     assert!(ordered.code.is_some(), "{}", ordered.describe());
                 }

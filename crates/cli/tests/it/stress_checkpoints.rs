@@ -1,8 +1,8 @@
-//! Runs of twenty steps in which anything is killed at any moment, five hundred times: what is done
-//! is never done again, what is not is done.
+//! Runs of twenty steps with five hundred kills at random moments: completed steps are never
+//! repeated, all others are executed.
 //!
-//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` takes another one,
-//! `ERRAND_STRESS_KILLS` kills longer.
+//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` sets another one,
+//! `ERRAND_STRESS_KILLS` the number of kills.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,14 +18,14 @@ use serde_json::Value;
 use crate::support::{finish, record, sandbox};
 
 const STEPS: usize = 20;
-/// Runs that are under way at once.
+/// Concurrent runs.
 const LANES: u64 = 5;
-/// Kills in one run; then it is left alone.
+/// Kills in one run; after that it is left alone.
 const KILLS_OF_A_RUN: u64 = 14;
 
-/// Steps one after the other, each with one effect that is atomic: a folder of its name. Each
-/// execution leaves a line `<step> <attempt>`, each start one `<checkpoint> <attempt>`. Every third
-/// step is a command of `errand agent step`, the others go over the socket.
+/// Sequential steps, each with one atomic effect: a folder of its name. Each execution adds a line
+/// `<step> <attempt>`, each start one `<checkpoint> <attempt>`. Every third step is a command of
+/// `errand agent step`, the others use the socket.
 const AGENT: &str = r#"
 import http.client, json, os, socket, sys, time
 home, attempt = os.environ["HOME"], os.environ["ERRAND_ATTEMPT"]
@@ -88,7 +88,7 @@ fn agent(forgets: bool) -> Agent {
         .spec("retry_policy: { max_retries: 900, backoff: none }")
 }
 
-/// The same numbers for the same seed (xorshift).
+/// A generator with the same numbers for the same seed (xorshift).
 struct Draw(u64);
 
 impl Draw {
@@ -105,7 +105,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What is killed.
+/// Process to be killed.
 #[derive(Clone, Copy, Debug)]
 enum Victim {
     Agent,
@@ -115,7 +115,7 @@ enum Victim {
     Client,
 }
 
-/// Kills it, if it is there; says whether it was.
+/// Kills the process if it exists; returns true if it did.
 fn kill(run_id: &str, victim: Victim) -> bool {
     let of_run = |part: &str| {
         let mut found = processes_of_run(run_id);
@@ -138,7 +138,7 @@ fn kill(run_id: &str, victim: Victim) -> bool {
     !victims.is_empty()
 }
 
-/// Starts a run and kills whoever started it, at some moment; again until there is one.
+/// Starts a run and kills the starting process at some moment; repeats until a run was started.
 fn launch(sandbox: &Sandbox, agent: &Path, name: &str, draw: &mut Draw) -> String {
     for round in 0.. {
         let name = format!("{name}-{round}");
@@ -152,7 +152,7 @@ fn launch(sandbox: &Sandbox, agent: &Path, name: &str, draw: &mut Draw) -> Strin
             drop(launcher.wait().ok());
         }
         let found = sandbox.errand(["inspect-run", &name]).run();
-        // Nobody admitted it, or nobody took it.
+        // The run was not admitted, or no supervisor took it.
         if found.code == Some(0) && found.json()["last_error"]["code"] != "launcher_died" {
             return found.json()["run_id"].as_str().unwrap().to_owned();
         }
@@ -160,7 +160,7 @@ fn launch(sandbox: &Sandbox, agent: &Path, name: &str, draw: &mut Draw) -> Strin
     unreachable!("there is always another round")
 }
 
-/// One run after the other in which things are killed, until there were enough. Returns their ids.
+/// Runs one run after the other with kills until there were enough. Returns their ids.
 fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicI64) -> Vec<String> {
     let mut draw =
         Draw(seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(number * 2 + 1) | 1);
@@ -182,7 +182,7 @@ fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicI6
                 kills += 1;
                 left.fetch_sub(1, Ordering::Relaxed);
             }
-            // Whoever looks carries the run on.
+            // Reading the record reconciles the run.
             let status = record(sandbox, &run_id)["status"].clone();
             if status == "completed" || status == "failed" {
                 break;
@@ -193,7 +193,7 @@ fn lane(sandbox: &Sandbox, agent: &Path, number: u64, seed: u64, left: &AtomicI6
     ids
 }
 
-/// What a run left behind.
+/// Traces of a run.
 #[derive(Default)]
 struct Evidence {
     /// Attempts that executed a step, by step.
@@ -231,7 +231,7 @@ impl Evidence {
         evidence
     }
 
-    /// What is wrong with it; empty if nothing is.
+    /// Returns the problems; empty if there are none.
     fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let mut completed: BTreeMap<&str, u64> = BTreeMap::new();
@@ -262,7 +262,7 @@ impl Evidence {
             for attempt in attempts {
                 let begun = started.get(&(key.as_str(), *attempt)).copied().unwrap_or(0);
                 let times = attempts.iter().filter(|other| *other == attempt).count();
-                // The start of a step that was under way when its helper was killed may be lost.
+                // The start of a step may be lost if its helper was killed meanwhile.
                 let allowed = begun.max(1);
                 if *attempt > done_in || u64::try_from(times).unwrap() > allowed {
                     problems.push(format!(
@@ -317,7 +317,7 @@ fn stress_five_hundred_kills_and_no_step_is_done_twice() {
 }
 
 #[test]
-fn stress_a_twin_that_forgets_what_is_done_is_caught() {
+fn stress_the_check_detects_an_agent_that_repeats_completed_steps() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&agent(true));
     let run_id = crate::support::start(&sandbox, &agent, &[]);
@@ -325,7 +325,7 @@ fn stress_a_twin_that_forgets_what_is_done_is_caught() {
     let problems = Evidence::of(&sandbox, &run_id).problems();
     let is_caught = |problem: &String| problem.starts_with("s2: executed 1 times in attempt 2");
     assert!(problems.iter().any(is_caught), "{problems:#?}");
-    // And so is a journal that lost a completion.
+    // A journal that lost a completion is detected, too.
     let mut evidence = Evidence::of(&sandbox, &run_id);
     evidence
         .events

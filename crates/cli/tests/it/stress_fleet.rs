@@ -1,10 +1,10 @@
-//! Runs by the thousand through two gateways and four workers, while one worker at a time is killed or
-//! stopped, the database is restarted twice, and clients lose their connections: every run that was
-//! acknowledged ends exactly once, what is done is not done again, the runs of a session keep their
-//! order, and no process is left.
+//! Thousands of runs through two gateways and four workers, while one worker at a time is killed or
+//! stopped, the database is restarted twice, and clients lose their connections: every acknowledged
+//! run ends exactly once, completed steps are not repeated, the runs of a session keep their order,
+//! and no process is left.
 //!
-//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` takes another one,
-//! `ERRAND_STRESS_RUNS` more or fewer runs (10,000 take some ten minutes on two cores).
+//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` sets another one,
+//! `ERRAND_STRESS_RUNS` the number of runs (10,000 take some ten minutes on two cores).
 
 #![expect(clippy::panic, clippy::print_stdout, reason = "a storm tells its seed, and fails loudly")]
 
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::storm::{Dice, number_from};
 use crate::support::sandbox;
 
-/// Runs in all, unless the environment says otherwise.
+/// Runs in all by default.
 const RUNS: usize = 1_500;
 /// Clients that submit at the same time.
 const CLIENTS: usize = 16;
@@ -31,14 +31,14 @@ const SESSIONS: usize = 40;
 const GATEWAYS: usize = 2;
 const WORKERS: usize = 4;
 const SLOTS: &str = "8";
-/// Short, so that many leases run out.
+/// Short, so that many leases expire.
 const LEASE: &str = "3s";
 /// Longer than a lease.
 const STOPPED_FOR: Duration = Duration::from_millis(4_500);
-/// For all of it, on a machine that has other things to do.
+/// Time limit for everything, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(1_500);
 
-/// Two steps, each with one effect: a line `<run> <step> <attempt>`. Perl, since it starts in a
+/// Two steps, each with one effect: a line `<run> <step> <attempt>`. In Perl, since it starts in a
 /// millisecond or two.
 const AGENT: &str = r#"
 use strict; use IO::Socket::UNIX;
@@ -61,7 +61,7 @@ for my $step ('plan', 'act') {
 }
 "#;
 
-/// Where the runs are kept.
+/// Database of the runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     Sqlite,
@@ -78,13 +78,13 @@ fn many_runs_survive_a_storm_on_postgresql() {
     storm(Kept::Postgres);
 }
 
-/// Everything that takes part in the storm.
+/// All participants of the storm.
 struct Fleet {
     sandbox: Sandbox,
     database: Option<postgres::Server>,
     gateways: Vec<Server>,
-    /// What each client submitted and was told of: run ids in the order of their admission, by
-    /// session; those of no session under "".
+    /// Acknowledged run ids of each client in the order of their admission, by session; those
+    /// without a session under "".
     acknowledged: Mutex<BTreeMap<String, Vec<String>>>,
     submitted: AtomicUsize,
     is_over: AtomicBool,
@@ -92,7 +92,7 @@ struct Fleet {
     runs: usize,
 }
 
-/// Tells the others that a thread panicked.
+/// Tells the other threads that a thread panicked.
 struct Alarm<'f>(&'f AtomicBool);
 
 impl Drop for Alarm<'_> {
@@ -145,7 +145,7 @@ impl Fleet {
             .spec("retry_policy: { max_retries: 50, backoff: fixed, initial_delay: 50ms }");
         let folder = sandbox.agent(&agent);
         let database = (kept == Kept::Postgres).then(|| {
-            // It is restarted: what it was told is durable must be.
+            // The server is restarted: acknowledged commits must survive.
             let server = postgres::Server::start(Durability::Full, "");
             drop(sandbox.errand(["migrate", "--database", &server.url()]).run().ok());
             server
@@ -180,7 +180,7 @@ impl Fleet {
         self.sandbox.errand(words).limit(LIMIT).spawn()
     }
 
-    /// Submits this client's share; a request without an answer is sent again with its key.
+    /// Submits this client's share; a request without a response is sent again with its key.
     fn submit(&self, client: usize) {
         for number in (client..self.runs).step_by(CLIENTS) {
             // A session belongs to one client, so that the order of its admissions is known.
@@ -258,7 +258,7 @@ impl Fleet {
         }
     }
 
-    /// How many runs are not over, as far as the server says.
+    /// Returns the number of runs that are not over, according to the server.
     fn open_runs(&self) -> usize {
         let left = self.runs - self.submitted.load(Ordering::Relaxed);
         if left > 0 {
@@ -280,7 +280,7 @@ impl Fleet {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// What must hold once all is over.
+    /// Checks all promises once everything is over.
     fn check(&self) {
         let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let ids: BTreeSet<&String> = acknowledged.values().flatten().collect();
@@ -300,7 +300,7 @@ impl Fleet {
         }
     }
 
-    /// Which attempts executed each step of each run.
+    /// Returns the attempts that executed each step of each run.
     fn executions(&self) -> BTreeMap<String, Vec<(String, u64)>> {
         let mut all: BTreeMap<String, Vec<(String, u64)>> = BTreeMap::new();
         for line in self.sandbox.read("marks/executions").lines() {
@@ -312,7 +312,7 @@ impl Fleet {
         all
     }
 
-    /// Looks at the journal of one run; returns when its first attempt began and when it was over.
+    /// Checks the journal of one run; returns when its first attempt began and when it was over.
     fn check_run(&self, run_id: &str, executed: Option<&Vec<(String, u64)>>) -> (i64, i64) {
         let page = self.get(&format!("/v1/runs/{run_id}/events?limit=500"));
         let events = page["events"].as_array().unwrap();

@@ -1,8 +1,8 @@
-//! Coordinated runs by the hundred, while one worker after the other is killed: each ends as it does
-//! undisturbed, no child is started twice, every message is delivered once, every journal holds.
+//! Hundreds of coordinated runs, while one worker after the other is killed: each ends as it does
+//! undisturbed, no child is started twice, every message is delivered once, every journal is valid.
 //!
-//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` takes another one,
-//! `ERRAND_STRESS_WORKFLOWS` more or fewer runs. As many of them are started as fit into a minute.
+//! The moments are drawn from a seed that is printed: `ERRAND_STRESS_SEED` sets another one,
+//! `ERRAND_STRESS_WORKFLOWS` the number of runs. As many of them are started as fit into a minute.
 
 #![expect(clippy::print_stdout, reason = "a storm tells its seed")]
 
@@ -18,31 +18,31 @@ use serde_json::{Value, json};
 use crate::storm::{Dice, number_from};
 use crate::support::sandbox;
 
-/// Coordinated runs in all, unless the environment says otherwise.
+/// Coordinated runs in all by default.
 const WORKFLOWS: u64 = 200;
-/// So long are they started.
+/// Time for starting runs.
 const START_FOR: Duration = Duration::from_secs(50);
-/// No more are started while so many runs are under way, children included: what is started last
-/// meets the storm as well.
+/// No further run is started while this many are live, children included, so that the last ones
+/// meet the storm as well.
 const AT_ONCE: usize = 120;
 const WORKERS: usize = 2;
 const SLOTS: &str = "8";
-/// Short, so that what a dead worker held is found soon.
+/// Short, so that the runs of a dead worker are found soon.
 const LEASE: &str = "2s";
-/// For all of it, on a machine that has other things to do.
+/// Time limit for everything, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(480);
 
-/// What they are given is one of so many numbers.
+/// Number of distinct inputs.
 const INPUTS: u64 = 5;
 
-/// Adds to the digits that its input has, and says so in a file: `<run> <attempt>`.
+/// Appends to the digits of its input, and adds a line to a file: `<run> <attempt>`.
 const ADD: &str = r#"
 digits=$(tr -cd 0-9 < "$ERRAND_INPUT")
 echo "$ERRAND_RUN_ID $ERRAND_ATTEMPT" >> "$MARKS/executions"
 printf '{"n": %s}' $((digits + MORE)) > "$ERRAND_OUTPUT"
 "#;
 
-/// The kinds of coordinated runs: a name, and how the agents work together.
+/// Kinds of coordinated runs: a name, and the coordinator's definition.
 const KINDS: [(&str, &str); 4] = [
     (
         "chain",
@@ -79,7 +79,7 @@ fn workflows_survive_their_workers_on_postgresql() {
     storm(Some(postgres::Server::start(Durability::Full, "")));
 }
 
-/// Everything that takes part.
+/// All participants.
 struct Fleet {
     sandbox: Sandbox,
     database: Option<postgres::Server>,
@@ -103,7 +103,7 @@ fn storm(database: Option<postgres::Server>) {
     let is_over = AtomicBool::new(false);
     let started = thread::scope(|scope| {
         let tormentor = scope.spawn(|| fleet.torment(workers, seed, &is_over));
-        // Whatever fails here, the tormentor ends.
+        // The thread that kills workers ends even if an assertion fails here.
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let started = fleet.submit(count);
             fleet.wait_for_all();
@@ -169,7 +169,7 @@ impl Fleet {
         self.sandbox.errand(words).limit(LIMIT).spawn()
     }
 
-    /// How each kind ends with each input while nobody is killed.
+    /// Returns the output of each kind for each input without kills.
     fn undisturbed(&self) -> BTreeMap<(&'static str, u64), Value> {
         let all = KINDS.iter().flat_map(|(kind, _)| (0..INPUTS).map(|input| (*kind, input)));
         let started: Vec<_> =
@@ -223,7 +223,7 @@ impl Fleet {
         }
     }
 
-    /// How many runs are not over, at most 500.
+    /// Returns the number of runs that are not over, at most 500.
     fn open_runs(&self) -> usize {
         let page = self.get("/v1/runs?live=true&limit=500");
         page["runs"].as_array().unwrap().len()
@@ -237,7 +237,7 @@ impl Fleet {
         self.server.send(&Request::new("GET", target)).expect(200).json()
     }
 
-    /// In which attempts each run was executed.
+    /// Returns the attempts in which each run was executed.
     fn executions(&self) -> BTreeMap<String, Vec<u64>> {
         let mut all: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for line in self.sandbox.read("marks/executions").lines() {
@@ -247,7 +247,7 @@ impl Fleet {
         all
     }
 
-    /// What of a run and all that it started does not depend on ids, times and who was killed when.
+    /// Returns the parts of a run and its descendants that do not depend on ids, times and kills.
     fn shape(&self, run_id: &str, executions: &BTreeMap<String, Vec<u64>>) -> Value {
         let verified = self.get(&format!("/v1/runs/{run_id}/verify"));
         let is_whole = verified["unbroken"] == true && verified["sealed"] == true;
@@ -283,7 +283,7 @@ impl Fleet {
     }
 }
 
-/// What was said to whom, in no particular order: each message once, and delivered once.
+/// Returns the messages, sorted; panics unless each was sent once, and delivered once.
 fn messages(run_id: &str, events: &[Value]) -> Vec<String> {
     let mut to_agents = BTreeSet::new();
     let mut all = Vec::new();

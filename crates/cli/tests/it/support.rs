@@ -1,4 +1,4 @@
-//! What most tests of the program begin with.
+//! Shared parts of tests of the program.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,7 +10,7 @@ pub(crate) fn sandbox() -> Sandbox {
     Sandbox::new(env!("CARGO_BIN_EXE_errand"))
 }
 
-/// An agent that says `ready` and stays until it is ended.
+/// Returns an agent that prints `ready` and stays until it is ended.
 pub(crate) fn sleeper() -> Agent {
     Agent::shell("echo ready\nexec sleep 600\n").named("sleeper")
 }
@@ -23,17 +23,17 @@ pub(crate) fn start(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
     run_id
 }
 
-/// Starts an agent of [`sleeper`]'s kind and waits until it is ready.
+/// Starts an agent like [`sleeper`] and waits until it is ready.
 pub(crate) fn start_ready(sandbox: &Sandbox, agent: &Path) -> String {
     let run_id = start(sandbox, agent, &[]);
     ready(sandbox, &run_id);
     run_id
 }
 
-/// Waits until the agent of a run says `ready` and the journal has it that it lives.
+/// Waits until the agent of a run prints `ready` and the journal has `attempt.running`.
 ///
-/// The one does not follow from the other: what an agent prints first may be in its log before the
-/// event with its process id is written.
+/// Neither implies the other: the first output may be in the log before the event with the process
+/// id is written.
 pub(crate) fn ready(sandbox: &Sandbox, run_id: &str) {
     wait_until("the agent is ready", LIMIT, || log(sandbox, run_id).contains("ready"));
     wait_for_record(sandbox, run_id, "the journal has it that the agent lives", |record| {
@@ -46,25 +46,26 @@ pub(crate) fn record(sandbox: &Sandbox, run_id: &str) -> Value {
     sandbox.errand(["inspect-run", run_id]).run().ok().json()
 }
 
-/// What `errand logs` prints: the agent's stdout, and then its stderr and the lines of its lifecycle.
+/// Returns the output of `errand logs`: the agent's stdout, then its stderr and the lines of its
+/// lifecycle.
 pub(crate) fn log(sandbox: &Sandbox, run_id: &str) -> String {
     let output = sandbox.errand(["logs", run_id]).run().ok();
     output.stdout() + &output.stderr()
 }
 
-/// All records, newest first.
+/// Returns all records, newest first.
 pub(crate) fn all(sandbox: &Sandbox) -> Vec<Value> {
     let listed = sandbox.errand(["ps", "-a", "--json"]).run().ok().json();
     listed.as_array().expect("ps --json is an array").clone()
 }
 
-/// The types of a run's events, in order.
+/// Returns the types of a run's events, in order.
 pub(crate) fn event_types(sandbox: &Sandbox, run_id: &str) -> Vec<String> {
     let events = sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines();
     events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Waits for the end without caring how it ended; returns the record.
+/// Waits for the end, good or bad; returns the record.
 pub(crate) fn finish(sandbox: &Sandbox, run_id: &str) -> Value {
     drop(sandbox.errand(["wait", run_id]).run());
     record(sandbox, run_id)
@@ -80,7 +81,7 @@ pub(crate) fn wait_for_record(
     wait_for(what, LIMIT, || Some(record(sandbox, run_id)).filter(|record| is_so(record)))
 }
 
-/// Panics unless the run is over for good: terminal, sealed, and no process of it lives.
+/// Panics unless the run is over: terminal, sealed, and without a live process.
 pub(crate) fn assert_over(sandbox: &Sandbox, run_id: &str) {
     let record = record(sandbox, run_id);
     let status = record["status"].as_str().unwrap();
@@ -100,7 +101,7 @@ pub(crate) fn serve(sandbox: &Sandbox, agent: &Path, more: &[&str]) -> String {
     service
 }
 
-/// The address that the service's only listener has.
+/// Returns the address of the service's only listener.
 pub(crate) fn address(sandbox: &Sandbox, service: &str) -> String {
     wait_for("the listener is bound", LIMIT, || {
         let record = record(sandbox, service);
@@ -108,7 +109,7 @@ pub(crate) fn address(sandbox: &Sandbox, service: &str) -> String {
     })
 }
 
-/// The records of a service's wakes, oldest first.
+/// Returns the records of a service's wakes, oldest first.
 pub(crate) fn wakes(sandbox: &Sandbox, service: &str) -> Vec<Value> {
     let mut all = all(sandbox);
     all.retain(|run| run["parent_run_id"] == service);
@@ -116,39 +117,39 @@ pub(crate) fn wakes(sandbox: &Sandbox, service: &str) -> Vec<Value> {
     all
 }
 
-/// A process id in a record.
+/// Returns a process id in a record.
 pub(crate) fn pid(of: &Value) -> u32 {
     u32::try_from(of.as_u64().expect("a process id")).unwrap()
 }
 
-/// Kills the process whose id a record names, with `signal`.
+/// Sends `signal` to the process whose id a record names.
 pub(crate) fn signal(of: &Value, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid(of)).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
-/// Kills the process whose id a record names, and waits until it is dead: a signal is only sent when
-/// `kill` returns, and until it is heard whoever looks sees a process that lives.
+/// Kills the process whose id a record names, and waits until it is dead: when `kill` returns, the
+/// signal is only sent, and other processes may still see the process alive.
 pub(crate) fn kill(of: &Value) {
     signal(of, rustix::process::Signal::KILL);
     wait_until("the process is dead", LIMIT, || !errand_testkit::is_alive(pid(of)));
 }
 
-/// Waits until no process of the sandbox lives: a run is over before its helper is, which sees to
-/// the files of the run last. Whoever changes them, or takes the registry away, waits for that.
+/// Waits until no process of the sandbox is alive: a run is over before its helper, which writes
+/// the files of the run last. A test that changes those files or the registry waits for that.
 pub(crate) fn nobody_left(sandbox: &Sandbox) {
     wait_until("no process of the sandbox lives", LIMIT, || sandbox.processes().is_empty());
 }
 
-/// Lets agents go on that wait with [`GATE`].
+/// Opens the gate for agents that wait with [`GATE`].
 pub(crate) fn open_gate(sandbox: &Sandbox) {
     std::fs::write(sandbox.root().join("home/go"), "").unwrap();
 }
 
-/// A line of shell in which an agent waits for [`open_gate`].
+/// A line of shell that waits for [`open_gate`].
 pub(crate) const GATE: &str = "while [ ! -e \"$HOME/go\" ]; do sleep 0.01; done\n";
 
-/// Starts a command of the program for an agent, such as `errand run <agent> <more…>`.
+/// Returns a command of the program for an agent, such as `errand run <agent> <more…>`.
 pub(crate) fn command<'s>(
     sandbox: &'s Sandbox,
     words: &[&str],
@@ -158,7 +159,7 @@ pub(crate) fn command<'s>(
     sandbox.errand(words).arg(agent).args(more)
 }
 
-/// `errand run <agent> <more…>` in the foreground.
+/// Returns `errand run <agent> <more…>` in the foreground.
 pub(crate) fn run<'s>(
     sandbox: &'s Sandbox,
     agent: &Path,

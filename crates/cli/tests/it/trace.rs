@@ -1,11 +1,11 @@
-//! Where the time of a run went.
+//! Traces of runs.
 
 use errand_testkit::{Agent, LIMIT, wait_until};
 use serde_json::Value;
 
 use crate::support::{finish, ready, record, sandbox, start};
 
-/// All spans below one, with the names of those that they are in.
+/// Collects all spans below one, with the names of their parents.
 fn paths(span: &Value, above: &str, found: &mut Vec<String>) {
     for child in span["children"].as_array().into_iter().flatten() {
         let path = format!(

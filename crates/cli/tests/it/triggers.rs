@@ -1,4 +1,4 @@
-//! Webhooks in and out and schedules, through a server as a process.
+//! Webhooks in and out, and schedules, through a server process.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::support::{all, sandbox, start};
 
-/// A sandbox with an agent that gives back its input, and its folder.
+/// Returns a sandbox with an agent whose output is its input, and the agent's folder.
 fn world() -> (Sandbox, PathBuf) {
     let sandbox = sandbox();
     let echo = sandbox.agent(&Agent::shell("cat > \"$ERRAND_OUTPUT\"\n").named("echo"));
     (sandbox, echo)
 }
 
-/// A server that has the agent.
+/// Starts a server that has the agent.
 fn server(sandbox: &Sandbox, agent: &Path) -> Server {
     let server = Server::start(sandbox, &[]);
     assert!(matches!(server.push(agent).status, 200 | 201));
@@ -41,7 +41,7 @@ fn python(script: &str, arguments: &[&str], stdin: &[u8]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// The signature of a report, by Python's own hmac.
+/// Returns the signature of a report, by Python's own hmac.
 fn signed(secret: &str, report: &Received) -> String {
     let script = "import sys, hmac, hashlib, base64\n\
                   key = base64.b64decode(sys.argv[1].removeprefix('whsec_'))\n\
@@ -52,7 +52,7 @@ fn signed(secret: &str, report: &Received) -> String {
     python(script, &[secret, id, timestamp], &report.body)
 }
 
-/// Tries to deliver a report that were successful, failed, or were the last.
+/// Returns the counts of delivery tries: delivered, failed, abandoned.
 fn deliveries(server: &Server) -> [u64; 3] {
     let text = server.get("/metrics").expect(200).body;
     ["delivered", "failed", "abandoned"].map(|outcome| {
@@ -164,7 +164,7 @@ fn an_address_that_is_not_public_is_refused_before_anything_is_created() {
 }
 
 #[test]
-fn equal_requests_to_a_hook_at_once_are_one_run_and_strangers_are_none() {
+fn equal_concurrent_hook_requests_fire_one_run_and_unsigned_ones_none() {
     let (sandbox, agents) = world();
     let server = server(&sandbox, &agents);
     let secret = "a secret of github";
@@ -244,7 +244,7 @@ fn two_servers_on_one_registry_fire_each_slot_of_a_schedule_once() {
 }
 
 #[test]
-fn a_schedule_that_cannot_be_is_refused_over_http_and_on_the_command_line() {
+fn an_invalid_schedule_is_refused_over_http_and_on_the_command_line() {
     let (sandbox, agents) = world();
     let server = server(&sandbox, &agents);
     for (wanted, status, code, pointer) in [

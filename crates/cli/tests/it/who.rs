@@ -1,4 +1,4 @@
-//! Who did it: always known, and recorded.
+//! Actors of commands: always known, and recorded.
 
 use errand_testkit::{Agent, Request, Sandbox, Server};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::access::{ALL, key};
 use crate::support::{record, sandbox, sleeper, start_ready, wait_for_record};
 
-/// What the events of that type say of who asked.
+/// Returns the actors in the events of that type.
 fn by(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
     let events = sandbox.errand(["events", run_id, "--json"]).run().ok().json_lines();
     let of_kind = events.iter().filter(|event| event["type"] == kind);
@@ -14,7 +14,7 @@ fn by(sandbox: &Sandbox, run_id: &str, kind: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_is_done_to_a_run_names_the_user_also_without_a_variable_for_that() {
+fn actions_on_a_run_record_the_user_also_without_the_user_variable() {
     let sandbox = sandbox();
     let me = sandbox.tool("id", ["-un"]).run().ok().stdout_line();
     let command = |words: &[&str]| {

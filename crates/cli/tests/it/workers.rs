@@ -22,7 +22,7 @@ use crate::support::{
     wait_for_record,
 };
 
-/// The registry of a sandbox, as whoever queues runs in it sees it.
+/// The registry of a sandbox, with an engine that queues runs in it.
 pub(crate) struct Queue {
     engine: Engine,
     runtime: tokio::runtime::Runtime,
@@ -82,7 +82,7 @@ impl Queue {
         run_id.to_string()
     }
 
-    /// When the lease of a run ends that a worker has.
+    /// Returns the end of a worker's lease of a run.
     fn leased_until(&self, run_id: &str) -> Timestamp {
         let run_id = run_id.parse().unwrap();
         let load = self.engine.store().load(&run_id);
@@ -95,10 +95,10 @@ impl Queue {
     }
 }
 
-/// How long leases last that are to be lost: no longer than a busy machine needs to begin a run.
+/// Duration of leases that are to be lost: as long as a busy machine needs to begin a run.
 const TO_BE_LOST: Duration = Duration::from_secs(2);
 
-/// Starts a worker with leases that are renewed in time however busy the machine is.
+/// Starts a worker whose leases are renewed in time even on a busy machine.
 fn worker(sandbox: &Sandbox, more: &[&str]) -> Running {
     worker_with(sandbox, "5s", more)
 }
@@ -121,7 +121,7 @@ fn drain(worker: Running) {
     drop(worker.wait().ok());
 }
 
-/// What workers tell of themselves.
+/// Returns the workers' heartbeat documents.
 fn told(sandbox: &Sandbox) -> Vec<Value> {
     let listed = sandbox.errand(["workers", "--json"]).run().ok().json();
     listed["workers"].as_array().unwrap().clone()
@@ -131,7 +131,7 @@ fn effects(sandbox: &Sandbox) -> String {
     std::fs::read_to_string(sandbox.root().join("home/effects")).unwrap_or_default()
 }
 
-/// Does one step, says so, and does another one once the gate is open.
+/// Returns an agent that runs a step, prints a line, and runs another step once the gate is open.
 fn stepper() -> Agent {
     Agent::shell(&format!(
         "errand agent step one -- sh -c 'echo one >> \"$HOME/effects\"'\necho ready\n{GATE}\
@@ -153,7 +153,7 @@ fn assert_recovered(sandbox: &Sandbox, run_id: &str) -> Value {
 }
 
 #[test]
-fn a_worker_carries_out_what_is_queued_and_ends_when_it_is_told_to() {
+fn a_worker_runs_queued_runs_and_ends_on_sigterm() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let agent = sandbox.agent(&Agent::shell("echo done\n"));
@@ -170,7 +170,7 @@ fn a_worker_carries_out_what_is_queued_and_ends_when_it_is_told_to() {
 }
 
 #[test]
-fn a_run_whose_worker_is_killed_goes_on_elsewhere_and_repeats_no_step() {
+fn a_run_whose_worker_is_killed_continues_on_another_worker_and_repeats_no_step() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let run_id = queue.add(&sandbox.agent(&stepper()));
@@ -225,7 +225,7 @@ fn a_worker_alone_that_was_stopped_past_its_lease_begins_the_run_anew() {
     let agent = pid(&record(&sandbox, &run_id)["attempts"][0]["pid"]);
     only.signal(Signal::STOP);
     let stopped = Instant::now();
-    // Time passes: the lease ends at a moment, and no event tells of it.
+    // Wait until the lease has expired: no event tells of it.
     wait_until("the lease is over", LIMIT, || stopped.elapsed() > TO_BE_LOST);
     only.signal(Signal::CONT);
     wait_until("the old agent is gone", LIMIT, || !errand_testkit::is_alive(agent));
@@ -235,7 +235,7 @@ fn a_worker_alone_that_was_stopped_past_its_lease_begins_the_run_anew() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_gives_its_runs_back() {
+fn a_worker_asked_to_end_returns_its_runs_to_the_queue() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let run_id = queue.add(&sandbox.agent(&stepper()));
@@ -257,7 +257,7 @@ fn a_worker_that_is_told_to_end_gives_its_runs_back() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_lets_runs_finish_within_its_drain_timeout() {
+fn a_worker_asked_to_end_lets_runs_finish_within_its_drain_timeout() {
     drains_at(Signal::TERM);
 }
 
@@ -273,7 +273,7 @@ fn drains_at(signal: Signal) {
     let worker = worker(&sandbox, &["--drain-timeout", "60s"]);
     ready(&sandbox, &run_id);
     worker.signal(signal);
-    // A signal is only sent when `kill` returns.
+    // When `kill` returns, the signal is only sent.
     wait_until("it has heard it", LIMIT, || {
         told(&sandbox).first().is_some_and(|worker| worker["draining"] == true)
     });
@@ -285,7 +285,7 @@ fn drains_at(signal: Signal) {
 }
 
 #[test]
-fn a_worker_that_is_told_twice_to_end_does_so_at_once() {
+fn a_worker_asked_twice_to_end_ends_at_once() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let stubborn = Agent::shell("trap '' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
@@ -303,7 +303,7 @@ fn a_worker_that_is_told_twice_to_end_does_so_at_once() {
 }
 
 #[test]
-fn what_is_asked_of_one_run_ends_no_other() {
+fn a_request_for_one_run_does_not_affect_another_of_the_same_worker() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let agent = sandbox.agent(&sleeper());
@@ -322,7 +322,7 @@ fn what_is_asked_of_one_run_ends_no_other() {
     wait_for_record(&sandbox, &other, "its next attempt runs", |record| {
         record["attempts"].as_array().unwrap().len() == 2 && record["status"] == "running"
     });
-    // Twice: a renewal may have been under way when the attempt began.
+    // Twice: a renewal may have been running when the attempt began.
     for _ in 0..2 {
         let until = queue.leased_until(&other);
         wait_until("its lease is renewed", LIMIT, || queue.leased_until(&other) > until);
@@ -352,7 +352,7 @@ fn a_queued_run_is_paused_resumed_and_stopped_without_a_worker() {
 }
 
 #[test]
-fn a_run_goes_to_a_worker_that_has_what_it_needs() {
+fn a_run_goes_to_a_worker_with_the_resources_it_needs() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let agent = sandbox.agent(&Agent::shell("echo done\n"));
@@ -417,13 +417,13 @@ fn a_run_that_waits_to_be_tried_again_holds_no_slot() {
     assert_eq!(record["status"], "completed", "{record:#}");
     let at = |which: usize, what: &str| record["attempts"][which][what].as_i64().unwrap();
     let waited = at(1, "started_at_ms") - at(0, "stopped_at_ms");
-    // Up to a quarter is taken off so that runs spread.
+    // Jitter takes off up to a quarter.
     assert!(waited >= 750, "it waited for {waited} ms");
     drain(worker);
 }
 
 #[test]
-fn a_run_starts_no_earlier_than_it_is_to() {
+fn a_run_starts_no_earlier_than_its_start_time() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let agent = sandbox.agent(&Agent::shell("echo done\n"));
@@ -524,10 +524,10 @@ fn a_run_that_interrupts_its_session_ends_the_one_that_holds_the_only_slot() {
 }
 
 #[test]
-fn a_worker_tells_of_its_runs_long_before_its_next_heartbeat() {
+fn a_worker_reports_its_runs_before_its_next_regular_heartbeat() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
-    // The heartbeat of such a lease is beyond the limit of the test.
+    // The next regular heartbeat of such a lease is beyond the limit of the test.
     let worker = worker_with(&sandbox, "1h", &["--worker-name", "one"]);
     let busy = |count: u64| {
         wait_until("the worker tells how many runs it has", LIMIT, || {
@@ -543,7 +543,7 @@ fn a_worker_tells_of_its_runs_long_before_its_next_heartbeat() {
 }
 
 #[test]
-fn workers_tell_what_they_have_and_do_until_they_end() {
+fn workers_report_slots_labels_and_runs_until_they_end() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let run_id = queue.add(&sandbox.agent(&sleeper()));

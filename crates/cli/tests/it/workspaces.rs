@@ -1,4 +1,4 @@
-//! Where agents work.
+//! Workspaces of agents.
 
 use errand_testkit::Agent;
 
@@ -31,7 +31,7 @@ fn a_worktree_is_the_repository_as_it_was_and_goes_with_its_run() {
 }
 
 #[test]
-fn a_worktree_where_there_is_no_repository_fails_and_says_so() {
+fn a_worktree_without_a_repository_fails_and_names_the_cause() {
     let sandbox = sandbox();
     let agent = Agent::shell("true").spec("workspace: { mode: worktree, ref: HEAD }");
     let refused = run(&sandbox, &sandbox.agent(&agent), &[]).run();

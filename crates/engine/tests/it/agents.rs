@@ -1,4 +1,4 @@
-//! Registered agents, under several hands.
+//! Registered agents under concurrent changes.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ fn folder(root: &Path, version: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn an_agent_that_is_removed_while_a_version_is_registered_has_a_current_one_or_none_at_all() {
+async fn concurrent_removal_and_registration_leave_both_agent_documents_or_neither() {
     let world = World::new("2026-06-01T12:00:00Z").await;
     let (engine, root) = (&world.engine, tempfile::tempdir().unwrap());
     let by = &Actor { key: None, name: None, from: "test".to_owned() };

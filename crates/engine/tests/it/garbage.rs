@@ -1,4 +1,4 @@
-//! What nothing names is removed, and nothing that something names, whatever happens at once.
+//! Garbage collection under concurrent changes: unnamed blobs are removed, and named ones never.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use errand_model::{Blob, Digest, Encoding, Head, Payload, RunId, Timestamp};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Holder, Registry, Removal};
 
-/// The machine's clock, so much later: what is there is so much older.
+/// The machine's clock, moved forward, which makes existing files older.
 #[derive(Debug)]
 struct Ahead(Duration);
 
@@ -32,7 +32,7 @@ impl Clock for Ahead {
     }
 }
 
-/// An engine of a process of its own, as far as others can tell.
+/// Returns an engine that looks like a process of its own to others.
 fn engine(root: &Path, ahead: Duration) -> Engine {
     let registry = Registry::at(root.join(".errand"));
     let store = Sqlite::open(&registry, sqlite::Options::CREATE).unwrap();
@@ -49,7 +49,7 @@ fn engine(root: &Path, ahead: Duration) -> Engine {
     Engine::new(Inner { surroundings, store: Arc::new(store), clock, holder })
 }
 
-/// A run of its own, which names a parcel that is not here.
+/// Returns a run that names a parcel that does not exist here.
 fn created(id: &RunId) -> RunCreated {
     RunCreated {
         name: None,
@@ -125,14 +125,14 @@ async fn name(engine: &Engine, content: &str, pause: Duration) -> RunId {
     id
 }
 
-/// Removes a run that lives: its journal's file first, which would name the blob for good.
+/// Removes a live run: its journal's file first, which would name the blob for good.
 async fn forget(engine: &Engine, run_id: &RunId) {
     std::fs::remove_file(engine.registry().run_events(run_id)).unwrap();
     engine.store().remove(run_id, Removal::Any).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_nothing_names_goes_once_it_is_old_enough() {
+async fn unnamed_blobs_are_removed_after_the_grace_period() {
     let folder = tempfile::tempdir().unwrap();
     let young = engine(folder.path(), Duration::ZERO);
     let run_id = name(&young, "named", Duration::ZERO).await;
@@ -145,7 +145,7 @@ async fn what_nothing_names_goes_once_it_is_old_enough() {
     assert_eq!(garbage::collect(&old, GRACE).await.unwrap().blobs, 1);
     assert!(young.blobs().get(&garbage).is_err());
     assert_eq!(young.blobs().get(&named).unwrap(), b"named");
-    // Others use the registry: nothing is removed that is younger than others can know of.
+    // Other engines use the registry: young blobs are not removed.
     let refused = garbage::collect(&young, Duration::ZERO).await.unwrap_err();
     assert!(matches!(refused, errand_engine::Error::InUse { .. }), "{refused:?}");
     drop(old);
@@ -154,11 +154,11 @@ async fn what_nothing_names_goes_once_it_is_old_enough() {
     assert!(young.blobs().get(&named).is_err());
 }
 
-/// Writers name the same few contents again and again, with pauses between putting and naming, while
-/// runs are removed and collectors run whose grace period is a second: less would be shorter than
-/// what a writer may take here.
+/// Writers name the same few contents again and again, with pauses between putting and naming,
+/// while runs are removed and collectors run whose grace period is a second: less would be shorter
+/// than a writer's pause.
 #[test]
-fn nothing_that_is_named_is_ever_missing_whoever_names_and_collects_at_once() {
+fn named_blobs_stay_while_writers_and_collectors_run_at_once() {
     const WRITERS: u32 = 6;
     const RUNS: u32 = 40;
     let folder = tempfile::tempdir().unwrap();

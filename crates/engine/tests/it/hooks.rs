@@ -69,7 +69,7 @@ async fn outcomes(engine: &Engine) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_request_becomes_a_run_with_what_the_template_makes_of_it() {
+async fn a_hook_request_fires_a_run_with_the_filled_template() {
     let world = World::new(NOW).await;
     let mut wanted = definition(Scheme::Token);
     wanted.input = Some(json!({ "text": "PR {{ body.pr.number }} ({{ query.page | 0 }})",
@@ -123,7 +123,7 @@ async fn sixteen_equal_requests_at_once_are_one_run() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_recorded_and_fires_nothing() {
+async fn a_refused_hook_request_is_logged_and_fires_nothing() {
     let world = World::new(NOW).await;
     let mut wanted = definition(Scheme::Token);
     wanted.input = Some(json!({ "a": "{{ body.a }}" }));
@@ -152,7 +152,7 @@ async fn what_is_refused_is_recorded_and_fires_nothing() {
 }
 
 #[tokio::test]
-async fn a_request_is_answered_whatever_is_wrong_with_the_log_of_older_ones() {
+async fn an_untrimmable_hook_log_does_not_change_the_answer_to_a_request() {
     let world = World::new(NOW).await;
     define(&world.engine, &definition(Scheme::Token)).await;
     let broken = DocumentWrite {
@@ -163,7 +163,7 @@ async fn a_request_is_answered_whatever_is_wrong_with_the_log_of_older_ones() {
         change: DocumentChange::Put { body: json!("of another version"), due_at: None },
     };
     world.engine.store().write_documents(vec![broken]).await.unwrap();
-    // One in sixteen looks whether the log is too long.
+    // One request in sixteen trims the log.
     for _ in 0..160 {
         let refused = send(&world.engine, "/v1/hooks/mine", &[], "no JSON").await.unwrap_err();
         assert!(!matches!(refused, Error::Payload { .. } | Error::Store(_)), "{refused}");
@@ -171,7 +171,7 @@ async fn a_request_is_answered_whatever_is_wrong_with_the_log_of_older_ones() {
 }
 
 #[tokio::test]
-async fn github_pings_are_answered_and_only_events_that_count_fire() {
+async fn github_pings_are_answered_and_only_selected_events_fire() {
     let world = World::new(NOW).await;
     let any_of = vec!["push".to_owned(), "pull_request.opened".to_owned()];
     let events = Some(Events { from: None, any_of });

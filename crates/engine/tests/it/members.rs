@@ -1,4 +1,4 @@
-//! Coordinators at admission: their agents are found and pinned.
+//! Coordinators at admission: their agents are looked up and pinned.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ async fn agents_are_pinned_by_path_and_by_name() {
 }
 
 #[tokio::test]
-async fn what_a_run_may_be_handed_over_to_is_pinned_too() {
+async fn handoff_targets_are_pinned_at_admission() {
     let place = Place::new();
     place.worker("other");
     let folder = place.agent("first", "1.0.0", "command: [/bin/true]\n  handoffs: [../other]");
@@ -125,14 +125,14 @@ async fn an_agent_that_is_not_registered_is_named() {
     let error = place.created(place.submission(&team)).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::AgentNotFound);
     assert!(error.to_string().contains("far"), "{error}");
-    // Names are those of the run's own namespace.
+    // Names are looked up in the run's own namespace.
     let mut submission = place.submission(&team);
     submission.wishes.namespace = Some("theirs".to_owned());
     assert!(place.created(submission).await.unwrap().plan.is_some());
 }
 
 #[tokio::test]
-async fn a_parcel_that_is_gone_is_found_out_before_a_run_exists() {
+async fn a_missing_parcel_is_reported_before_a_run_is_created() {
     let place = Place::new();
     let near = place.worker("near");
     let team = place.agent("team", "1.0.0", "coordinator: { type: fan_out, agents: [../near] }");
@@ -145,7 +145,7 @@ async fn a_parcel_that_is_gone_is_found_out_before_a_run_exists() {
 }
 
 #[tokio::test]
-async fn coordinators_are_in_each_other_only_so_deep() {
+async fn nested_coordinators_have_a_depth_limit() {
     let place = Place::new();
     let near = place.worker("near");
     let team = place.agent("team", "1.0.0", "coordinator: { type: fan_out, agents: [../near] }");
@@ -161,7 +161,7 @@ async fn coordinators_are_in_each_other_only_so_deep() {
         }));
         submission
     };
-    // The last that may be a coordinator, the last that may be anything, and one too many.
+    // The last level for a coordinator, the last level for any agent, and a level too deep.
     assert!(place.created(at(&team, DEPTH_LIMIT - 1)).await.is_ok());
     assert!(place.created(at(&near, DEPTH_LIMIT)).await.is_ok());
     for submission in [at(&team, DEPTH_LIMIT), at(&near, DEPTH_LIMIT + 1)] {
@@ -188,7 +188,7 @@ async fn a_run_is_checked_with_the_agents_that_are_named_by_path() {
     };
     let error = admit::check(place.engine.surroundings(), &draft).unwrap_err();
     assert_eq!(error.code(), ErrorCode::CommandNotFound);
-    // Somebody else's machine may have it.
+    // Another machine may have the parcel.
     admit::check_elsewhere(&draft).unwrap();
     draft.kind = RunKind::Service;
     let error = admit::check_elsewhere(&draft).unwrap_err();

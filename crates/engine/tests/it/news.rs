@@ -1,4 +1,4 @@
-//! What a run that is a step of a coordinator leaves for it.
+//! Reports of a coordinator's step to its coordinator.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,7 +42,7 @@ impl World {
         Self { folder, engine, coordinator }
     }
 
-    /// A child whose agent is `command`.
+    /// Admits a child whose agent is `command`.
     async fn child(&self, command: &str, queued: bool) -> RunId {
         let agent = self.folder.path().join("agent");
         std::fs::create_dir_all(&agent).unwrap();
@@ -83,13 +83,13 @@ impl World {
 
     async fn work(&self, executor: Arc<dyn Executor>) {
         let (_told, orders) = watch::channel(Orders::default());
-        // What is left for the coordinator is looked at, and not heard.
+        // Reports for the coordinator are read by the test, not processed.
         let turns = false;
         let options = Options { until: Until::Empty, executor, turns, ..Options::new("test", 1) };
         work(&self.engine, options, orders).await.unwrap();
     }
 
-    /// What the coordinator is to hear, by key without its own id.
+    /// Returns the reports for the coordinator, by key without its own id.
     async fn news(&self) -> Vec<(String, Value)> {
         let prefix = format!("{}/", self.coordinator);
         let query = DocumentQuery {
@@ -108,7 +108,7 @@ impl World {
         kept.collect()
     }
 
-    /// What the coordinator is to hear under a key, once it is there.
+    /// Waits for the report under a key.
     async fn hears(&self, key: &str) -> Value {
         let limit = std::time::Instant::now() + Duration::from_secs(30);
         loop {
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    /// Puts a message where the child finds it.
+    /// Writes a message for the child.
     async fn deliver(&self, run_id: &RunId, number: u32) {
         let body = json!({
             "id": format!("m{number}"), "from": "other", "to": "some", "type": "TASK",
@@ -143,7 +143,7 @@ impl World {
         of_kind.map(|event| serde_json::from_str(&event.data).unwrap()).collect()
     }
 
-    /// How the only thing that the coordinator is to hear says that the child ended.
+    /// Returns the child's outcome in the only report.
     async fn outcome(&self, run_id: &RunId) -> ChildOutcome {
         let mut news = self.news().await;
         assert_eq!(news.len(), 1, "{news:?}");
@@ -187,7 +187,7 @@ fn code(outcome: ChildOutcome) -> String {
 }
 
 #[tokio::test]
-async fn a_child_that_does_well_says_so_with_its_output_in_three_forms() {
+async fn a_completed_child_reports_its_output_in_three_forms() {
     let world = World::new();
     let run_id = world.child("[/bin/sh, -c, 'echo \"{\\\"a\\\": [1, 2]}\"']", true).await;
     world.work(Arc::new(Processes)).await;
@@ -201,7 +201,7 @@ async fn a_child_that_does_well_says_so_with_its_output_in_three_forms() {
 }
 
 #[tokio::test]
-async fn a_long_output_is_in_the_blob_store_and_seen_up_to_a_limit() {
+async fn a_long_output_is_reported_as_a_blob_up_to_a_limit() {
     for (length, is_seen) in [(4_000, true), (30_000, true), (70_000, false)] {
         let world = World::new();
         let text = "x".repeat(length);
@@ -222,7 +222,7 @@ async fn a_long_output_is_in_the_blob_store_and_seen_up_to_a_limit() {
 }
 
 #[tokio::test]
-async fn a_child_that_fails_says_so_once_after_its_last_attempt() {
+async fn a_failed_child_reports_once_after_its_last_attempt() {
     let world = World::new();
     let run_id = world.child("[/bin/false]", true).await;
     world.work(Arc::new(Processes)).await;
@@ -232,7 +232,7 @@ async fn a_child_that_fails_says_so_once_after_its_last_attempt() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_cancelled_while_it_waits_says_so() {
+async fn a_child_cancelled_in_the_queue_reports_it() {
     for queued in [true, false] {
         let world = World::new();
         let run_id = world.child("[/bin/true]", queued).await;
@@ -244,7 +244,7 @@ async fn a_child_that_is_cancelled_while_it_waits_says_so() {
 }
 
 #[tokio::test]
-async fn a_child_whose_process_is_gone_says_so_when_that_is_found() {
+async fn a_child_whose_process_died_reports_it_at_reconciliation() {
     let mut dead = os::own_identity().unwrap();
     dead.start_ticks += 1;
     let world = World::held_by(dead);
@@ -256,7 +256,7 @@ async fn a_child_whose_process_is_gone_says_so_when_that_is_found() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_held_says_so_and_that_it_goes_on() {
+async fn a_paused_child_reports_its_pause_and_its_resumption() {
     let world = World::new();
     let run_id = world.child("[/bin/true]", true).await;
     ask::pause(&world.engine, &run_id, None).await.unwrap();
@@ -269,7 +269,7 @@ async fn a_child_that_is_held_says_so_and_that_it_goes_on() {
     assert_eq!(news[1].1, waits(Value::Null));
 }
 
-/// `call(method, path, body)` of the agent API.
+/// Python function `call(method, path, body)` for the agent API.
 const PYTHON: &str = r#"
 import http.client, json, os, socket, sys
 class Unix(http.client.HTTPConnection):
@@ -288,7 +288,7 @@ def next_one():
     return message
 "#;
 
-/// A child whose agent is a Python program.
+/// Admits a child whose agent is a Python program.
 async fn python(world: &World, program: &str) -> RunId {
     let path = world.folder.path().join("agent.py");
     std::fs::write(&path, format!("{PYTHON}{program}")).unwrap();
@@ -296,7 +296,7 @@ async fn python(world: &World, program: &str) -> RunId {
 }
 
 #[tokio::test]
-async fn what_a_child_says_is_left_for_its_coordinator_and_bounded_by_the_graph() {
+async fn messages_of_a_child_are_reported_to_its_coordinator_within_the_graph() {
     let world = World::new();
     let program = r#"
 said = [call("POST", "messages", {"to": to, "type": "VALIDATION", "payload": {"to": to}})
@@ -331,7 +331,7 @@ print(json.dumps([[status, answer.get("seq", answer.get("code"))] for status, an
 }
 
 #[tokio::test]
-async fn a_child_asks_for_messages_and_a_later_attempt_gets_those_again_that_no_checkpoint_knows() {
+async fn a_later_attempt_receives_messages_again_that_no_checkpoint_covers() {
     let world = World::new();
     let program = r#"
 if os.environ["ERRAND_ATTEMPT"] == "1":
@@ -369,7 +369,7 @@ print(json.dumps([next_one()["payload"]["n"] for _ in range(3)]))
 }
 
 #[tokio::test]
-async fn a_child_that_waits_long_for_a_message_says_so_again() {
+async fn a_child_that_waits_long_for_a_message_reports_it_again() {
     let world = World::new();
     let run_id = python(&world, "print(next_one()[\"payload\"][\"n\"])\n").await;
     let feed = async {

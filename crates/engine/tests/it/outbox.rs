@@ -1,5 +1,4 @@
-//! Reports against real receivers: signed, tried again, held back, and never sent where they must
-//! not go.
+//! Reports to real receivers: signed, retried, held, and never sent to forbidden addresses.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -61,7 +60,7 @@ impl World {
         self.clock.0.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// A run that reports to `url`, and was cancelled before it began.
+    /// Makes a run that reports to `url` and was cancelled before it began.
     async fn cancelled(&self, url: &str) -> RunId {
         let run_id = self.admitted(url, Vec::new()).await;
         let cause = CancelCause::Stopped;
@@ -99,7 +98,7 @@ impl World {
         admit::admit(&self.engine, submission).await.unwrap().0
     }
 
-    /// What any holder of the run does with a command.
+    /// Executes a command as a holder of the run.
     async fn command(&self, run_id: &RunId, command: &RunCommand) {
         let store = self.engine.store();
         let stored = store.load(run_id).await.unwrap().unwrap();
@@ -127,7 +126,7 @@ impl World {
         store.append(append).await.unwrap();
     }
 
-    /// Delivers what is due, and waits until that is done.
+    /// Delivers due reports, and waits until that is done.
     async fn deliver(&self, settings: &Settings) {
         let mut outbox = Outbox::new(self.engine.clone(), settings.clone());
         outbox.look().await.unwrap();
@@ -171,7 +170,7 @@ fn json(received: &Received) -> Value {
     serde_json::from_slice(&received.body).unwrap()
 }
 
-/// The signature of a message, by Python's own hmac.
+/// Returns the signature of a message, by Python's own hmac.
 fn signed_by_python(secret: &str, received: &Received) -> String {
     let script = "import sys, hmac, hashlib, base64\n\
                   key = base64.b64decode(sys.argv[1].removeprefix('whsec_'))\n\
@@ -221,7 +220,7 @@ async fn the_end_of_a_run_is_reported_once_and_signed_as_python_signs_it() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_cannot_be_read_keeps_no_other_from_its_reports() {
+async fn an_unreadable_receiver_does_not_block_reports_to_others() {
     let (world, broken, other) = (World::new(), Receiver::start(), Receiver::start());
     let url = CallbackUrl::parse(&broken.url("/")).unwrap();
     let damage = DocumentWrite {
@@ -243,7 +242,7 @@ async fn a_receiver_that_cannot_be_read_keeps_no_other_from_its_reports() {
 }
 
 #[tokio::test]
-async fn a_report_that_fails_is_tried_again_later_with_the_same_id_and_body() {
+async fn a_failed_report_is_retried_with_the_same_id_and_body() {
     let (world, receiver) = (World::new(), Receiver::start());
     let redirect = vec![("location".to_owned(), receiver.url("/elsewhere"))];
     let wait = vec![("retry-after".to_owned(), "3600".to_owned())];
@@ -287,7 +286,7 @@ async fn a_report_that_fails_is_tried_again_later_with_the_same_id_and_body() {
 }
 
 #[tokio::test]
-async fn after_a_day_or_when_the_receiver_is_gone_nothing_more_is_tried_until_somebody_asks() {
+async fn a_report_is_abandoned_after_a_day_or_a_410_until_it_is_redelivered() {
     let (world, receiver) = (World::new(), Receiver::start());
     receiver.react([Reaction::status(410)]);
     let gone = world.cancelled(&receiver.url("/")).await;
@@ -391,7 +390,7 @@ async fn two_outboxes_at_once_try_a_report_once() {
 }
 
 #[tokio::test]
-async fn whoever_dies_while_it_tries_leaves_the_report_to_others() {
+async fn a_report_claimed_by_a_dead_process_is_delivered_by_another() {
     let (world, receiver) = (World::new(), Receiver::start());
     receiver.react([Reaction::Silence]);
     let run_id = world.cancelled(&receiver.url("/")).await;
@@ -418,7 +417,7 @@ async fn whoever_dies_while_it_tries_leaves_the_report_to_others() {
 }
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_reported() {
+async fn only_subscribed_events_are_reported() {
     let (world, receiver) = (World::new(), Receiver::start());
     let events = vec![CallbackEvent::Paused, CallbackEvent::Completed];
     let run_id = world.admitted(&receiver.url("/"), events).await;
@@ -435,7 +434,7 @@ async fn only_what_was_asked_for_is_reported() {
     assert_eq!(body["data"]["pause"]["by"], "ops");
 }
 
-/// Names as an attacker has them: public first, then this machine.
+/// Names of an attacker: a public address first, then this machine.
 #[derive(Debug)]
 struct Rebinding {
     answers: Mutex<Vec<IpAddr>>,
@@ -451,7 +450,7 @@ impl Names for Rebinding {
 }
 
 #[tokio::test]
-async fn a_name_that_turns_out_to_mean_this_machine_is_refused_when_it_is_called() {
+async fn a_host_name_that_resolves_to_this_machine_is_refused_at_connection() {
     let (world, receiver) = (World::new(), Receiver::start());
     let url = format!("http://hook.attacker.example:{}/", receiver.port());
     CallbackUrl::parse(&url).unwrap().check(&Addresses::default()).unwrap();

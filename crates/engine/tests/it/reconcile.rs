@@ -1,4 +1,4 @@
-//! Runs whose supervisor is dead, as a process finds them that lives on.
+//! Reconciliation of runs whose supervisor is dead.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,9 @@ use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKin
 
 struct World {
     folder: tempfile::TempDir,
-    /// What dead processes were.
+    /// Engine with the identity of dead processes.
     dead: Engine,
-    /// This process.
+    /// Engine of the live test process.
     living: Engine,
 }
 
@@ -61,7 +61,7 @@ impl World {
         admit::admission(&self.dead, submission).await.unwrap()
     }
 
-    /// A run that a dead process holds, before its first attempt.
+    /// Admits a run that a dead process holds, before its first attempt.
     async fn held(&self) -> (Stored, Lease) {
         let admission = self.admission(None).await;
         let run_id = admission.run.id.clone();
@@ -70,7 +70,7 @@ impl World {
         (self.load(&run_id).await, lease.unwrap())
     }
 
-    /// A run whose supervisor died in its first attempt.
+    /// Admits a run whose supervisor died in its first attempt.
     async fn begun(&self) -> Stored {
         let (stored, lease) = self.held().await;
         let supervisor = self.dead.holder().process.clone();
@@ -143,7 +143,7 @@ fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
 }
 
 #[tokio::test]
-async fn a_run_whose_helper_cannot_be_started_is_held_by_nobody_and_tried_again() {
+async fn a_run_whose_helper_cannot_be_started_has_no_lease_and_is_retried() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
@@ -161,12 +161,12 @@ async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
-    // As one that died in the middle of it.
+    // As left by a process that died in the middle of it.
     let other = world.dead.holder().clone();
     let soon = world.living.now().plus(Duration::from_secs(600));
     world.dead.store().take(&run_id, stored.epoch, other, Some(soon)).await.unwrap();
     assert!(!reconcile::is_supervised(&world.living, &world.load(&run_id).await));
-    // And one that lives, and forgot it.
+    // And as left by one that lives, and forgot it.
     let (own, past) = (world.living.holder().clone(), world.living.now());
     world.living.store().take(&run_id, stored.epoch + 1, own, Some(past)).await.unwrap();
     while world.living.now() <= past {
@@ -176,7 +176,7 @@ async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
 }
 
 #[tokio::test]
-async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
+async fn a_run_of_another_machine_is_not_reconciled_here() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
@@ -194,7 +194,7 @@ async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
 }
 
 #[tokio::test]
-async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() {
+async fn reconciliation_completes_although_its_caller_is_dropped() {
     let world = World::new();
     let (stored, _) = world.held().await;
     let run_id = stored.run.id.clone();
@@ -216,12 +216,12 @@ fn cancel() -> RequestKind {
 }
 
 #[tokio::test]
-async fn an_end_that_was_asked_while_the_run_came_to_rest_is_not_forgotten() {
+async fn a_cancellation_requested_before_the_run_comes_to_rest_is_applied() {
     let world = World::new();
     let (stored, lease) = world.held().await;
     let run_id = stored.run.id.clone();
     world.living.store().request(&run_id, cancel(), world.living.now()).await.unwrap();
-    // Its supervisor, which has not heard of that, lets go of it.
+    // Its supervisor, which does not know of that yet, gives it up.
     let now = world.dead.now();
     let pause = Pause { reason: PauseReason::Operator, by: None };
     let decision = stored.run.decide(&pause.into(), now).unwrap();
@@ -238,7 +238,7 @@ async fn an_end_that_was_asked_while_the_run_came_to_rest_is_not_forgotten() {
 }
 
 #[tokio::test]
-async fn an_end_that_was_asked_of_a_run_back_in_the_queue_needs_no_worker() {
+async fn a_cancellation_of_a_requeued_run_needs_no_worker() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
@@ -250,12 +250,12 @@ async fn an_end_that_was_asked_of_a_run_back_in_the_queue_needs_no_worker() {
 }
 
 #[tokio::test]
-async fn a_pause_that_was_done_by_hand_is_not_done_again() {
+async fn a_pending_pause_request_is_not_applied_after_a_later_resume() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
     world.dead.store().admit(admission).await.unwrap();
-    // Left with a worker that gave the run back before it read it.
+    // A request to a worker that gave the run back before it read it.
     let pause = RequestKind::Pause { by: None };
     world.living.store().request(&run_id, pause, world.living.now()).await.unwrap();
     ask::pause(&world.living, &run_id, None).await.unwrap();
@@ -265,7 +265,7 @@ async fn a_pause_that_was_done_by_hand_is_not_done_again() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew() {
+async fn a_run_cancelled_in_the_queue_stays_cancelled_after_a_rebuild() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
@@ -277,7 +277,7 @@ async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew(
     let World { folder, dead, living } = world;
     let registry = living.registry().clone();
     drop((dead, living));
-    // As if the process had died between the commit and the file.
+    // As after a crash between the commit and the file.
     std::fs::write(&journal, before).unwrap();
     errand_store::rebuild(&registry, Timestamp::from_millis(0)).unwrap();
     let anew = engine(folder.path(), os::own_identity().unwrap(), folder.path().join("nowhere"));
@@ -291,7 +291,7 @@ async fn a_session_whose_removal_was_interrupted_is_removed_from_files_too() {
     drop(world.held().await);
     let noted = || std::fs::read_to_string(world.living.registry().removed_sessions());
     assert!(noted().is_err());
-    // It is gone from the registry.
+    // The session is gone from the registry.
     assert!(!sessions::remove(&world.living, "talk", None).await.unwrap());
     assert!(noted().unwrap().contains("talk"));
 }

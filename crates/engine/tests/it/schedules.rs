@@ -76,14 +76,14 @@ impl World {
             .unwrap();
     }
 
-    /// Its journal does not fold any more.
+    /// Makes the run's journal one that does not fold.
     async fn damage(&self, run_id: &RunId) {
         let store = self.engine.store();
         let stored = store.load(run_id).await.unwrap().unwrap();
         let holder = self.engine.holder().clone();
         let lease = store.take(run_id, stored.epoch, holder, None).await.unwrap();
         let (now, mut head) = (self.engine.now(), stored.head);
-        // There was no attempt that it could be about.
+        // There was no attempt that this event could belong to.
         let restarted = EventBody::AttemptRunning(AttemptRunning {
             process: None,
             process_group_id: None,
@@ -170,7 +170,7 @@ fn slots(runs: &[Stored]) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn a_slot_fires_a_run_that_knows_which_schedule_and_slot_it_is_of() {
+async fn a_slot_fires_a_run_with_schedule_and_slot_in_its_trigger() {
     let world = World::new("2026-06-01T11:59:30Z").await;
     world.define(&definition("* * * * *", "UTC")).await;
     assert_eq!(world.look().await.at, Some(at("2026-06-01T12:00:00Z")));
@@ -235,7 +235,7 @@ async fn the_audit_log_of_every_namespace_is_bounded() {
     world.look().await;
     for (namespace, kept) in [(None, 4), (Some("a"), audit::KEPT), (Some("b"), 3)] {
         let left = audit::list(engine, namespace, None, audit::KEPT + beyond).await.unwrap();
-        // With the registration of the agent.
+        // Including the entry of the agent's registration.
         assert_eq!(left.len(), usize::try_from(kept).unwrap(), "{namespace:?}");
     }
 }
@@ -259,7 +259,7 @@ async fn several_schedulers_at_once_fire_each_slot_once() {
 }
 
 #[tokio::test]
-async fn slots_that_nobody_was_there_for_are_fired_once_skipped_or_all_fired() {
+async fn missed_slots_are_fired_once_skipped_or_all_fired_by_policy() {
     for (missed, expected) in [(Missed::FireOnce, 1), (Missed::Skip, 0), (Missed::FireAll, 3)] {
         let world = World::new("2026-06-01T11:30:00Z").await;
         world.define(&Definition { missed, ..definition("0 * * * *", "UTC") }).await;
@@ -278,7 +278,7 @@ async fn slots_that_nobody_was_there_for_are_fired_once_skipped_or_all_fired() {
 }
 
 #[tokio::test]
-async fn a_slot_beside_a_run_that_is_not_over_is_skipped_or_waits() {
+async fn a_slot_during_the_previous_run_is_skipped_or_waits_by_policy() {
     let world = World::new("2026-06-01T11:59:30Z").await;
     world.define(&Definition { overlap: Overlap::Skip, ..definition("* * * * *", "UTC") }).await;
     for _ in 0..3 {
@@ -299,7 +299,7 @@ async fn a_slot_beside_a_run_that_is_not_over_is_skipped_or_waits() {
 }
 
 #[tokio::test]
-async fn where_clocks_change_a_slot_of_the_wall_fires_once() {
+async fn a_wall_clock_slot_fires_once_across_a_dst_change() {
     // Zurich: 2026-03-29 02:00 becomes 03:00, and 2026-10-25 03:00 becomes 02:00.
     for (from, to, expected) in [
         ("2026-03-28T12:00:00Z", "2026-03-29T12:00:00Z", "2026-03-29T01:00:00Z"),
@@ -342,7 +342,7 @@ async fn a_paused_schedule_fires_when_asked_and_its_slots_are_gone() {
 }
 
 #[tokio::test]
-async fn a_schedule_that_cannot_be_is_refused_at_the_door() {
+async fn an_invalid_schedule_is_refused() {
     let world = World::new("2026-06-01T12:00:00Z").await;
     let good = definition("* * * * *", "UTC");
     let bad_agent = Definition { agent: "unknown".to_owned(), ..good.clone() };

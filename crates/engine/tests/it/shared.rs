@@ -1,4 +1,4 @@
-//! Workers on other machines: what they need and leave goes through what is shared.
+//! Workers on other machines: shared blobs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use errand_model::{Digest, RunId, Timestamp};
 use errand_store::{Blobs, Error, LogPart, ReadSeek, SharedBlob, SharedBlobs, SharedLogs};
 
-/// What is shared, in memory.
+/// Shared blobs in memory.
 #[derive(Debug, Default)]
 struct Memory {
     blobs: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -82,7 +82,7 @@ impl SharedLogs for Memory {
 }
 
 #[test]
-fn a_blob_that_one_machine_keeps_another_one_finds() {
+fn a_shared_blob_of_one_machine_is_found_on_another() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let shared = std::sync::Arc::new(Memory::default());
     let at = |folder: &tempfile::TempDir| {

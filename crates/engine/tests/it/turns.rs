@@ -1,4 +1,4 @@
-//! What coordinators hear, whenever it comes.
+//! Coordinator turns: processing of reports in any order of arrival.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use errand_store::{
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-/// `say(to, payload)` of the agent API.
+/// Python function `say(to, payload)` for the agent API.
 const PYTHON: &str = r#"
 import http.client, json, os, socket
 class Unix(http.client.HTTPConnection):
@@ -33,7 +33,7 @@ def say(to, payload):
     assert api.getresponse().status < 300
 "#;
 
-/// A coordinator whose children work only while its turns do not come, and the other way around.
+/// A coordinator whose children and whose turns are run separately.
 struct Team {
     folder: tempfile::TempDir,
     engine: Engine,
@@ -41,7 +41,7 @@ struct Team {
 }
 
 impl Team {
-    /// A workflow of agents by name; of each its program, and more of its agent file.
+    /// Starts a workflow of agents by name; each with its program, and more of its agent file.
     async fn begin(graph: &str, agents: &[(&str, &str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = crate::news::engine(folder.path(), os::own_identity().unwrap());
@@ -98,12 +98,12 @@ impl Team {
         work(&self.engine, options, orders).await.unwrap();
     }
 
-    /// Children work until nothing is left to do, and their coordinator hears nothing.
+    /// Runs children until no work is left, without turns of the coordinator.
     async fn children_work(&self) {
         self.work(1, false, Until::Empty).await;
     }
 
-    /// The coordinator hears what is due, until that is so; its children do nothing.
+    /// Runs due turns of the coordinator until `is_so`, without its children.
     async fn hears_until(&self, is_so: impl Fn(&Run) -> bool) -> Run {
         let limit = std::time::Instant::now() + Duration::from_secs(30);
         let looks = async {
@@ -126,7 +126,7 @@ impl Team {
         self.engine.store().load(run_id).await.unwrap().unwrap().run
     }
 
-    /// What is left for the coordinator to hear.
+    /// Returns the reports that the coordinator has not processed.
     async fn left(&self) -> Vec<Document> {
         let query = DocumentQuery {
             kind: DocumentKind::Turn,
@@ -139,7 +139,7 @@ impl Team {
         self.engine.store().documents(&query).await.unwrap()
     }
 
-    /// Puts off what is to be heard for an hour, but that for which `is_due` says so.
+    /// Delays reports by an hour, except those for which `is_due` is true.
     async fn put_off(&self, is_due: impl Fn(&str) -> bool) {
         let at = self.engine.now().plus(Duration::from_secs(3_600));
         let late = self.left().await.into_iter().filter(|document| !is_due(&document.key));
@@ -156,7 +156,7 @@ impl Team {
         self.engine.store().write_documents(writes).await.unwrap();
     }
 
-    /// What the child began with whose step has that key.
+    /// Returns the input of the child whose step has that key.
     async fn input_of(&self, run: &Run, key: &str) -> Value {
         let child = run.coordination.as_ref().unwrap().live.get(key).unwrap();
         let input = self.run(&child.run_id).await.spec.input.unwrap();
@@ -172,7 +172,7 @@ const PAIR: &str = "start: a, graph: { a: { agent: ../a, outputs_to: [b] }, \
                     b: { agent: ../b, outputs_to: [__end__] } }";
 
 #[tokio::test]
-async fn what_a_child_said_is_heard_before_its_end_even_if_that_is_due_first() {
+async fn a_childs_messages_are_processed_before_its_end_even_if_that_is_due_first() {
     let says = "say('b', {'n': 1})\nprint(2)\n";
     let team = Team::begin(PAIR, &[("a", says, ""), ("b", "print(3)\n", "")]).await;
     team.hears_until(lives("a#1")).await;

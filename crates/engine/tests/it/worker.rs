@@ -1,4 +1,4 @@
-//! A worker with slots: every queued run is carried out once, and ends well.
+//! A worker with slots: every queued run is executed once, and completes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -80,7 +80,7 @@ fn agent(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn two_slots_carry_out_every_queued_run_once() {
+async fn two_slots_execute_every_queued_run_once() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path());
     let engine = engine(folder.path());
@@ -103,7 +103,7 @@ async fn two_slots_carry_out_every_queued_run_once() {
     }
 }
 
-/// Panics with the first run that it is given.
+/// An executor that panics with its first run.
 #[derive(Debug, Default)]
 struct PanicsOnce(AtomicBool);
 
@@ -123,7 +123,7 @@ impl Executor for PanicsOnce {
 }
 
 #[tokio::test]
-async fn a_run_whose_supervisor_panicked_is_brought_back_while_its_worker_goes_on() {
+async fn a_run_whose_supervisor_panicked_is_requeued_and_its_worker_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path());
     let engine = engine(folder.path());
@@ -145,11 +145,11 @@ async fn a_run_whose_supervisor_panicked_is_brought_back_while_its_worker_goes_o
 }
 
 #[tokio::test]
-async fn a_worker_outlives_a_registry_that_is_away() {
+async fn a_worker_survives_an_unavailable_registry() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path());
     let engine = engine(folder.path());
-    // Nobody claims it.
+    // No other worker claims it.
     let admission = admission(&engine, &agent, folder.path(), None).await;
     let run_id = admission.run.id.clone();
     engine.store().admit(admission).await.unwrap();

@@ -51,7 +51,7 @@ pub(crate) struct Args {
     park: bool,
 }
 
-/// What counts if nobody decides in time.
+/// Decision if no person decides in time.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Default {
     /// It may be done

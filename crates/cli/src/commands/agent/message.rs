@@ -44,7 +44,7 @@ pub(crate) struct SendArgs {
     payload: String,
 }
 
-/// What a message is.
+/// Type of a message.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "SCREAMING_SNAKE_CASE")]
 enum Type {

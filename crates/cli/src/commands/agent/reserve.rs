@@ -56,7 +56,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What is about to be called.
+/// Kind of the planned call.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Kind {
     /// A model

@@ -15,7 +15,7 @@ use crate::commands::submit;
 use crate::context::Context;
 use crate::failure::Failure;
 
-/// What can be done with the session.
+/// Subcommands of `errand agent session`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print the state; null if it was never written
@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Cache(Cache),
 }
 
-/// What can be done with results of tools.
+/// Subcommands of `errand agent session cache`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
     /// Print what a tool gave for an input; exit code 1 if that is not kept, or has expired

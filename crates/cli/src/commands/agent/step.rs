@@ -47,7 +47,7 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// What a step is.
+/// Kind of a step.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Kind {
     /// A command

@@ -19,7 +19,7 @@ use crate::place::Place;
 use crate::remote::Remote;
 use crate::user::user;
 
-/// How a run is replayed.
+/// Policy of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Policy {
     /// Tell what a replay would serve; nothing runs

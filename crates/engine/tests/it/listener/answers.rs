@@ -1,4 +1,4 @@
-//! Every answer there is, and what reaches the service.
+//! Responses of a listener, and the requests that reach the service.
 
 use errand_engine::listener::{Error, IngressOutcome, Listener};
 use errand_model::event::ListenerSpec;
@@ -20,7 +20,7 @@ fn hook() -> ListenerSpec {
 const SECRET: &str = "X-Errand-Secret: open sesame\r\n";
 
 #[test]
-fn a_wake_that_is_done_is_answered_202_with_its_run() {
+fn a_completed_wake_is_answered_202_with_its_run() {
     let place = Place::new(open());
     let answer = place.ask("POST /any", "", "hello");
     assert_eq!(status(&answer), 202);
@@ -29,7 +29,7 @@ fn a_wake_that_is_done_is_answered_202_with_its_run() {
 }
 
 #[test]
-fn a_wake_that_failed_is_answered_500_without_what_is_inside() {
+fn a_failed_wake_is_answered_500_without_its_cause() {
     let message = "password in the traceback".to_owned();
     let failed = IngressOutcome::Failed { run_id: run_id(), message };
     let place = Place::with(open(), failed, 10);
@@ -37,12 +37,12 @@ fn a_wake_that_failed_is_answered_500_without_what_is_inside() {
     assert_eq!(status(&answer), 500);
     assert_eq!(body(&answer)["run_id"], run_id().as_str());
     assert!(!answer.contains("traceback"), "{answer}");
-    // And the service goes on.
+    // The service goes on.
     assert_eq!(status(&place.ask("POST /", "", "")), 500);
 }
 
 #[test]
-fn a_service_that_takes_no_more_says_when_to_come_again() {
+fn a_busy_service_answers_with_retry_after() {
     for (outcome, expected) in [(IngressOutcome::Busy, 429), (IngressOutcome::ShuttingDown, 503)] {
         let place = Place::with(open(), outcome, 10);
         let answer = place.ask("POST /", "", "");
@@ -52,7 +52,7 @@ fn a_service_that_takes_no_more_says_when_to_come_again() {
 }
 
 #[test]
-fn the_secret_opens_in_either_header_and_nothing_else_does() {
+fn the_secret_is_accepted_in_either_header_and_no_other_value_is() {
     let place = Place::new(hook());
     let ask = |headers: &str| place.ask("POST /hook", headers, "");
     for headers in [
@@ -82,7 +82,7 @@ fn the_secret_opens_in_either_header_and_nothing_else_does() {
 }
 
 #[test]
-fn only_the_path_itself_is_served_however_it_is_written() {
+fn only_the_listeners_path_is_served_in_any_encoding() {
     let place = Place::new(hook());
     let ask = |target: &str| status(&place.ask(&format!("POST {target}"), SECRET, ""));
     for target in ["/hook", "/hook?a=/b", "/%68ook", "/hoo%6B", "http://x/hook", "/hook?"] {
@@ -97,7 +97,7 @@ fn only_the_path_itself_is_served_however_it_is_written() {
 }
 
 #[test]
-fn another_method_is_told_which_are_served() {
+fn a_refused_method_is_answered_with_the_allowed_ones() {
     let place = Place::new(hook());
     for method in ["GET", "HEAD", "OPTIONS", "post", "BREW"] {
         let answer = place.ask(&format!("{method} /hook"), SECRET, "");
@@ -111,7 +111,7 @@ fn another_method_is_told_which_are_served() {
 }
 
 #[test]
-fn what_is_no_http_is_answered_400() {
+fn malformed_http_is_answered_400() {
     let place = Place::new(open());
     for bytes in [
         &b"nonsense\r\n\r\n"[..],
@@ -165,7 +165,7 @@ fn a_wake_is_given_the_request_without_credentials() {
 }
 
 #[test]
-fn a_body_that_is_no_text_is_given_in_base64() {
+fn a_binary_body_is_passed_in_base64() {
     let place = Place::new(open());
     let mut request = b"POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\n".to_vec();
     request.extend_from_slice(b"\xff\xfe\n");
@@ -176,7 +176,7 @@ fn a_body_that_is_no_text_is_given_in_base64() {
 }
 
 #[tokio::test]
-async fn a_listener_is_not_bound_where_it_would_do_harm() {
+async fn a_public_address_without_a_secret_is_not_bound() {
     let at = |listen_addr: &str| ListenerSpec { listen_addr: listen_addr.to_owned(), ..open() };
     for address in ["0.0.0.0:0", "[::]:0", "[::ffff:0.0.0.0]:0", "192.0.2.1:80"] {
         let refused = Listener::bind(&at(address)).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Sizes and numbers: each bound holds while it is reached, not after.
+//! Sizes and numbers: each bound applies when it is reached, not after.
 
 use std::sync::atomic::Ordering;
 
@@ -8,7 +8,7 @@ use errand_model::event::ListenerSpec;
 use super::place::{Place, done, open, status, wait};
 
 #[test]
-fn a_declared_body_over_the_bound_is_refused_before_it_comes() {
+fn a_declared_body_over_the_bound_is_refused_before_it_is_read() {
     let place = Place::new(open());
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ";
     let mut client = place.connect();
@@ -30,13 +30,13 @@ fn a_body_in_chunks_is_cut_off_at_the_bound() {
     assert_eq!(status(&place.send(exact)), 202);
     let mut client = place.connect();
     client.send(format!("{head}\r\n{}{}", chunk(900), chunk(101)));
-    // It never sends an end, and is answered all the same.
+    // The body has no end, and is answered all the same.
     assert_eq!(status(&client.rest()), 413);
     assert_eq!(place.payloads().len(), 1);
 }
 
 #[test]
-fn a_client_that_sends_far_too_much_still_reads_why() {
+fn a_client_that_sends_far_too_much_still_gets_the_response() {
     let place = Place::new(open());
     let body = "z".repeat(900_000);
     for _ in 0..20 {
@@ -55,7 +55,7 @@ fn headers_over_the_bound_are_answered_431() {
     assert_eq!(status(&place.ask(&format!("GET /{}", "u".repeat(5000)), "", "")), 431);
     let mut client = place.connect();
     client.send("GET / HTTP/1.1\r\n".to_owned() + &padding(20_000).replace("\r\n", ""));
-    // The header never ends, and is answered all the same.
+    // The header has no end, and is answered all the same.
     assert_eq!(status(&client.rest()), 431);
     let small = Place::new(ListenerSpec { max_header_bytes: 100, ..open() });
     assert_eq!(status(&small.send("GET / HTTP/1.0\r\n\r\n").replace("1.0", "1.1")), 202);
@@ -63,7 +63,7 @@ fn headers_over_the_bound_are_answered_431() {
 }
 
 #[test]
-fn a_client_that_waits_to_be_told_is_told() {
+fn a_client_that_expects_100_continue_gets_it() {
     let place = Place::new(open());
     let mut client = place.connect();
     client.send(
@@ -101,7 +101,7 @@ fn requests_on_one_connection_are_answered_in_order() {
 }
 
 #[test]
-fn no_more_wakes_run_at_once_than_are_allowed_and_no_more_wait_than_fit() {
+fn concurrent_wakes_and_waiting_requests_are_bounded() {
     let place = Place::with(open(), done(), 0);
     let mut clients = Vec::new();
     for _ in 0..2 + limit::WAITING_ROOM {
@@ -109,7 +109,7 @@ fn no_more_wakes_run_at_once_than_are_allowed_and_no_more_wait_than_fit() {
         client.send("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         clients.push(client);
     }
-    // Whoever comes while the room is not full yet waits; once it is, one is turned away.
+    // Clients wait until the room is full; the next one is refused.
     wait(|| {
         let mut client = place.connect();
         client.send("POST /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -128,7 +128,7 @@ fn no_more_wakes_run_at_once_than_are_allowed_and_no_more_wait_than_fit() {
 }
 
 #[test]
-fn a_client_that_goes_frees_no_slot_and_cancels_no_wake() {
+fn a_disconnected_client_frees_no_slot_and_cancels_no_wake() {
     let place = Place::with(ListenerSpec { max_parallel: 1, ..open() }, done(), 0);
     let mut first = place.connect();
     first.send("POST /first HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -143,7 +143,7 @@ fn a_client_that_goes_frees_no_slot_and_cancels_no_wake() {
 }
 
 #[test]
-fn a_connection_too_many_is_turned_away_and_the_others_are_kept() {
+fn a_connection_beyond_the_bound_is_refused_and_the_others_are_kept() {
     let place = Place::new(open());
     let mut kept: Vec<_> = (0..limit::CONNECTIONS).map(|_| place.connect()).collect();
     let answer = place.send("");

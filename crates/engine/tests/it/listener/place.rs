@@ -1,4 +1,4 @@
-//! A listener on a thread of its own, and a client that sends exactly what a test says.
+//! A listener on a thread of its own, and a client that sends exact bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// A specification that allows everything.
+/// Returns a specification that allows everything.
 pub(super) fn open() -> ListenerSpec {
     ListenerSpec {
         listen_addr: "127.0.0.1:0".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn done() -> IngressOutcome {
     IngressOutcome::Done { run_id: run_id() }
 }
 
-/// A service that notes what it is woken with, and ends a wake when there is a permit for it.
+/// A service that notes its requests, and ends a wake when there is a permit for it.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) payloads: Mutex<Vec<Value>>,
@@ -61,7 +61,7 @@ impl Ingress for Service {
     }
 }
 
-/// A listener that serves.
+/// A running listener.
 pub(super) struct Place {
     pub(super) address: SocketAddr,
     pub(super) service: Arc<Service>,
@@ -70,12 +70,13 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// A service whose wakes end at once and well.
+    /// Starts a service whose wakes complete at once.
     pub(super) fn new(spec: ListenerSpec) -> Self {
         Self::with(spec, done(), 1_000_000)
     }
 
-    /// A service whose wakes end as `outcome` says, `permits` of them at once, the others later.
+    /// Starts a service whose wakes end with `outcome`: `permits` of them at once, the others
+    /// later.
     pub(super) fn with(spec: ListenerSpec, outcome: IngressOutcome, permits: usize) -> Self {
         let service = Arc::new(Service {
             payloads: Mutex::default(),
@@ -117,7 +118,7 @@ impl Place {
         client.rest()
     }
 
-    /// The answer to a request that asks for the connection to be closed.
+    /// Returns the response to a request that asks for the connection to be closed.
     pub(super) fn ask(&self, line: &str, headers: &str, body: &str) -> String {
         let length = body.len();
         self.send(format!(
@@ -130,12 +131,12 @@ impl Place {
         drop(self.stop.take());
     }
 
-    /// Waits until the listener is done.
+    /// Waits until the listener has ended.
     pub(super) fn join(&mut self) {
         self.thread.take().unwrap().join().unwrap();
     }
 
-    /// Waits until so many wakes run.
+    /// Waits until `wakes` wakes run.
     pub(super) fn until_running(&self, wakes: usize) {
         wait(|| self.service.running.load(Ordering::SeqCst) == wakes);
     }
@@ -155,24 +156,24 @@ pub(super) fn wait(condition: impl FnMut() -> bool) {
     errand_testkit::wait_until("the condition holds", LIMIT, condition);
 }
 
-/// One connection.
+/// A client connection.
 pub(super) struct Client(pub(super) TcpStream);
 
 impl Client {
-    /// A server may answer and close before it has read all: that is no failure here.
+    /// A server may respond and close before it has read everything: no failure here.
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         drop(self.0.write_all(bytes.as_ref()));
     }
 
-    /// Everything until the server closes.
+    /// Returns everything until the server closes.
     pub(super) fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
-        // After a reset what came before it counts.
+        // After a reset the bytes before it count.
         drop(self.0.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What comes until `end` stands at its end.
+    /// Returns the bytes up to and including `end`.
     pub(super) fn until(&mut self, end: &str) -> String {
         let mut bytes = Vec::new();
         while !bytes.ends_with(end.as_bytes()) {
@@ -186,14 +187,14 @@ impl Client {
     }
 }
 
-/// The status code of an answer.
+/// Returns the status code of a response.
 #[track_caller]
 pub(super) fn status(answer: &str) -> u16 {
     let code = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
     code.and_then(|code| code.parse().ok()).unwrap_or_else(|| panic!("no answer: {answer:?}"))
 }
 
-/// The JSON body of an answer.
+/// Returns the JSON body of a response.
 #[track_caller]
 pub(super) fn body(answer: &str) -> Value {
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();

@@ -1,4 +1,4 @@
-//! Clients that stall, break off or come while the service ends.
+//! Clients that stall, break off or arrive while the service ends.
 
 use std::io::Read as _;
 use std::net::TcpStream;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::place::{Place, done, open, status, wait};
 
 #[test]
-fn silent_clients_are_let_go_and_hinder_nobody() {
+fn silent_clients_are_disconnected_and_block_no_other() {
     let place = Place::new(open());
     let mut silent = place.connect();
     let mut mute = place.connect();
@@ -20,28 +20,28 @@ fn silent_clients_are_let_go_and_hinder_nobody() {
         assert_eq!(status(&place.ask("GET /", "", "")), 202);
     }
     assert_eq!(status(&mute.rest()), 408);
-    // Their heads never came: nothing is owed to them.
+    // Their heads never arrived: no response is owed.
     assert_eq!(silent.rest(), "");
     assert_eq!(dribbling.rest(), "");
     assert_eq!(place.payloads().len(), 10);
 }
 
 #[test]
-fn connections_that_break_off_end_nothing() {
+fn broken_connections_do_not_end_the_listener() {
     let place = Place::new(open());
     for round in 0..50 {
         let mut client = place.connect();
         match round % 4 {
             // A body that breaks off.
             0 => client.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nhe"),
-            // A reset, since the answer is there and not read.
+            // A reset, since the response is not read.
             1 => {
                 client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
                 wait(|| client.0.peek(&mut [0]).is_ok());
             }
             // A head that breaks off.
             2 => client.send("GET / HT"),
-            // Nothing at all.
+            // No bytes at all.
             _ => {}
         }
         drop(client);
@@ -50,7 +50,7 @@ fn connections_that_break_off_end_nothing() {
 }
 
 #[test]
-fn a_wake_under_way_is_finished_while_the_service_ends() {
+fn a_running_wake_is_finished_while_the_service_ends() {
     let mut place = Place::with(open(), done(), 0);
     let connect_and_ask = |path: &str| {
         let mut client = place.connect();

@@ -30,11 +30,11 @@ pub(super) struct Finished {
 /// End of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It exited with a code.
+    /// Exited with a code.
     Exited(i32),
-    /// A signal ended it.
+    /// Ended by a signal.
     Signalled(i32),
-    /// It exceeded its time limit, and its process group is gone.
+    /// Exceeded its time limit; its process group is gone.
     TimedOut,
 }
 
