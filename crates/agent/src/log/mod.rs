@@ -1,8 +1,8 @@
 //! The log of a run: the agent's output, and errand's own messages.
 //!
 //! The format is that of the Container Runtime Interface, one line each: `<RFC 3339 with
-//! nanoseconds, UTC> <stdout|stderr|system> <F|P> <text>`, where `P` is a part of a line that goes
-//! on in the next line of that stream. Text is bytes and kept as it is.
+//! nanoseconds, UTC> <stdout|stderr|system> <F|P> <text>`, where `P` is a part of a line that
+//! continues in the stream's next line. Text is bytes and kept as it is.
 
 mod copy;
 mod follow;

@@ -1,4 +1,4 @@
-//! How attempts end, and that nothing of them stays.
+//! Ends of attempts, and of all processes that they started.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -9,11 +9,11 @@ use tokio::time::timeout;
 
 use crate::support::{LIMIT, Place, eventually, is_alive};
 
-/// What a test of an end must not take: everything in it takes a second at most.
+/// Time limit for an end; each end in these tests takes one second at most.
 const SOON: Duration = Duration::from_secs(15);
 
 #[tokio::test]
-async fn stop_asks_first_and_the_attempt_may_clean_up() {
+async fn stop_sends_sigterm_first_and_the_attempt_may_clean_up() {
     let place = Place::new();
     let mut running = place.shell(
         "trap 'echo cleaned; exit 3' TERM; echo ready > ready; while :; do sleep 0.01; done",
@@ -25,7 +25,7 @@ async fn stop_asks_first_and_the_attempt_may_clean_up() {
 }
 
 #[tokio::test]
-async fn stop_kills_after_the_grace_period_what_ignores_it() {
+async fn stop_kills_a_process_that_ignores_sigterm_after_the_grace_period() {
     let place = Place::new();
     let mut running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
     place.wait_for("ready");
@@ -54,10 +54,10 @@ fn cpu_ticks(pid: u32) -> u64 {
 }
 
 #[tokio::test]
-async fn what_is_frozen_executes_nothing_until_it_is_thawed() {
+async fn a_frozen_attempt_executes_nothing_until_it_is_thawed() {
     let place = Place::new();
-    // A leader, a child, a grandchild with a session of its own, and one that forks all the time:
-    // all of them busy.
+    // A leader, a child, a grandchild with its own session, and a process that forks without end:
+    // all are busy.
     let mut running = place.shell(
         "(while :; do :; done) & (setsid sh -c 'echo $$ > far; while :; do :; done' &)\n\
          (while :; do /bin/true; done) & echo ready > ready; while :; do :; done",
@@ -69,7 +69,7 @@ async fn what_is_frozen_executes_nothing_until_it_is_thawed() {
     assert!(frozen.len() >= 4, "{frozen:?}");
     let used = || frozen.iter().map(|it| cpu_ticks(it.pid)).collect::<Vec<_>>();
     let before = used();
-    // Long enough for a tick of whoever runs: this test uses that time itself.
+    // Long enough for a clock tick of any process that executes: this test itself uses that time.
     let own = cpu_ticks(std::process::id());
     eventually(|| (cpu_ticks(std::process::id()) >= own + 5).then_some(()));
     assert_eq!(used(), before);
@@ -83,7 +83,7 @@ async fn what_is_frozen_executes_nothing_until_it_is_thawed() {
     assert_eq!(place.living(), []);
 }
 
-/// Forks twice, with a session of its own, ignores SIGTERM and tells its pid.
+/// A program that forks twice, starts its own session, ignores SIGTERM and writes its pid.
 const DOUBLE_FORK: &str = "
 import os, signal, time, sys
 if os.fork() == 0:
@@ -128,7 +128,7 @@ time.sleep(1000)
 }
 
 #[tokio::test]
-async fn what_is_left_behind_ends_soon_after_the_leader() {
+async fn descendants_end_soon_after_the_leader() {
     let place = Place::new();
     let mut running = place.python(&format!(
         "{DOUBLE_FORK}\nwhile not os.path.exists('grandchild'): time.sleep(0.001)\nprint('bye')"
@@ -140,7 +140,7 @@ async fn what_is_left_behind_ends_soon_after_the_leader() {
 }
 
 #[tokio::test]
-async fn a_leak_that_ends_by_itself_is_waited_for_and_its_output_kept() {
+async fn a_short_lived_descendant_is_awaited_and_its_output_kept() {
     let place = Place::new();
     // The pipe ends when the leader does.
     let mut running =
@@ -165,7 +165,7 @@ async fn pipes_held_open_by_a_descendant_do_not_hang_a_run() {
 async fn pipes_held_open_by_someone_else_do_not_hang_a_run() {
     let place = Place::new();
     let other = Place::new();
-    // The helper of a nested run that kept its caller's stdout: not ours to end.
+    // The helper of a nested run keeps its caller's stdout open. It does not belong to this run.
     let script = format!(
         "ERRAND_HELPER={0} ERRAND_RUN_ID={0} setsid sleep 1000 & echo $! > nested; echo said",
         other.run_id
@@ -192,7 +192,7 @@ async fn stop_within_the_first_millisecond_wins() {
 }
 
 #[tokio::test]
-async fn a_second_stop_with_less_patience_counts() {
+async fn a_second_stop_with_a_shorter_grace_period_counts() {
     let place = Place::new();
     let mut running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
     place.wait_for("ready");
@@ -202,7 +202,7 @@ async fn a_second_stop_with_less_patience_counts() {
 }
 
 #[tokio::test]
-async fn kill_ends_at_once_and_wait_tells_how() {
+async fn kill_ends_an_attempt_at_once_and_wait_reports_the_signal() {
     let place = Place::new();
     let mut running =
         place.shell("trap '' TERM; echo ready > ready; setsid sleep 1000 & sleep 1000");
@@ -250,9 +250,9 @@ async fn a_running_attempt_that_is_dropped_is_killed() {
 }
 
 #[tokio::test]
-async fn ending_one_of_two_attempts_touches_neither_the_other_nor_a_helper_of_ours() {
+async fn the_end_of_one_attempt_touches_neither_another_attempt_nor_other_children() {
     let (first, second) = (Place::new(), Place::new());
-    // An orphan of each, which hides its mark, and one that carries it.
+    // Each run has an orphan that hides its mark, and one that carries it.
     let script = "
         (setsid env -u ERRAND_RUN_ID sh -c 'echo $$ > hidden; exec sleep 1000' &)
         (setsid sh -c 'echo $$ > marked; exec sleep 1000' &)
@@ -267,7 +267,8 @@ async fn ending_one_of_two_attempts_touches_neither_the_other_nor_a_helper_of_ou
     for process in [two.identity(), &hidden_two, &marked_two, &ours] {
         assert!(is_alive(process), "{process:?}");
     }
-    // What hides can be of either as long as there are two, and is ended with the last.
+    // An orphan without a mark can belong to either run as long as there are two. It is ended with
+    // the last.
     timeout(SOON, two.stop(LIMIT)).await.unwrap().unwrap();
     for process in [&hidden_one, &hidden_two, &marked_two] {
         assert!(!is_alive(process), "{process:?}");
@@ -278,7 +279,7 @@ async fn ending_one_of_two_attempts_touches_neither_the_other_nor_a_helper_of_ou
 }
 
 #[test]
-fn what_a_dead_helper_left_behind_is_found_and_ended() {
+fn processes_that_a_dead_helper_left_are_found_and_ended() {
     let place = Place::new();
     assert_eq!(os::end_run_processes(&place.run_id, &[], LIMIT).unwrap(), 0);
     let mut left = Command::new("/bin/sh")
@@ -299,7 +300,7 @@ fn what_a_dead_helper_left_behind_is_found_and_ended() {
     left.wait().unwrap();
 }
 
-/// In the environment of a second process of this test binary, which is then a supervisor.
+/// Environment variable of a second process of this test binary, which then acts as a supervisor.
 const SUPERVISE: &str = "ERRAND_TEST_SUPERVISE";
 
 #[test]

@@ -32,7 +32,7 @@ async fn followed(place: &Place, ended: oneshot::Receiver<()>) -> String {
 async fn a_follower_misses_nothing_while_a_writer_writes_and_rotates() {
     let place = Place::new();
     let lines = 20_000;
-    // So many segments that a follower on a busy machine cannot be left behind.
+    // With so many segments, a follower on a busy machine cannot be left behind.
     let limits = Limits { segment_bytes: 20_000, segments: 1_000 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
     let (end, ended) = oneshot::channel();
@@ -49,7 +49,7 @@ async fn a_follower_misses_nothing_while_a_writer_writes_and_rotates() {
 }
 
 #[tokio::test]
-async fn a_follower_that_is_left_behind_goes_on_with_what_is_kept() {
+async fn a_follower_that_is_left_behind_continues_with_the_kept_lines() {
     let place = Place::new();
     let limits = Limits { segment_bytes: 1_000, segments: 3 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
@@ -77,7 +77,8 @@ async fn a_log_is_followed_from_before_it_exists_to_after_its_end() {
         tokio::task::yield_now().await;
         writer.system("two");
         end.send(()).unwrap();
-        // The end is known before this is written, but not before it is looked for.
+        // The run's end is known before this line is written, but the follower has not checked it
+        // yet.
         writer.system("three");
     };
     let (shown, ()) = tokio::join!(followed(&place, ended), writing);
@@ -125,7 +126,7 @@ async fn a_prompt_is_shown_before_its_line_ends() {
 }
 
 #[tokio::test]
-async fn a_follower_whose_reader_is_gone_ends() {
+async fn a_follower_ends_when_its_output_is_closed() {
     let place = Place::new();
     Writer::open(&place.log_path()).unwrap().system("one");
     let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
@@ -136,7 +137,7 @@ async fn a_follower_whose_reader_is_gone_ends() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_of_changes_and_only_of_them() {
+async fn a_watch_reports_changes_and_nothing_else() {
     let place = Place::new();
     let path = place.path("file");
     let mut watch = Watch::new().unwrap();
@@ -151,7 +152,7 @@ async fn a_watch_tells_of_changes_and_only_of_them() {
 }
 
 #[test]
-fn a_log_read_as_it_was_written_goes_on_where_it_was_left_whatever_was_rotated() {
+fn a_log_reader_continues_at_its_last_position_after_rotations() {
     let place = Place::new();
     let limits = Limits { segment_bytes: 300, segments: 16 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
@@ -161,7 +162,7 @@ fn a_log_read_as_it_was_written_goes_on_where_it_was_left_whatever_was_rotated()
         for line in 0..round % 4 {
             writer.system(&format!("round {round}, line {line}"));
         }
-        // Another reader each time, which reads only a part of what is there.
+        // A new reader in each round, which reads only a part of the log.
         let mut reader = Reader::open_at(&place.log_path(), at).unwrap();
         assert_eq!(reader.place(), at);
         for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Whether a process is the one that is meant.
+//! Identities of processes: liveness, signals, and detached helpers.
 
 use std::io::Read as _;
 use std::os::fd::AsFd as _;
@@ -11,7 +11,7 @@ use errand_model::ProcessIdentity;
 use crate::support::{Place, eventually, is_alive};
 
 #[test]
-fn this_process_lives_and_is_itself() {
+fn the_own_process_is_alive_and_has_its_identity() {
     let own = os::own_identity().unwrap();
     assert_eq!(own.pid, std::process::id());
     assert_eq!(os::identity_of(own.pid).unwrap(), Some(own.clone()));
@@ -19,7 +19,7 @@ fn this_process_lives_and_is_itself() {
 }
 
 #[test]
-fn another_start_time_boot_or_pid_is_another_process() {
+fn another_start_time_or_boot_is_another_process() {
     let own = os::own_identity().unwrap();
     let other_start = ProcessIdentity { start_ticks: own.start_ticks + 1, ..own.clone() };
     let other_boot = ProcessIdentity { boot_id: "another".to_owned(), ..own };
@@ -30,7 +30,7 @@ fn another_start_time_boot_or_pid_is_another_process() {
 }
 
 #[test]
-fn init_and_our_own_group_are_never_signalled() {
+fn init_and_the_own_process_group_are_never_signalled() {
     let own = os::own_identity().unwrap();
     for pid in [0, 1, u32::MAX] {
         let forged = ProcessIdentity { pid, ..own.clone() };
@@ -51,7 +51,7 @@ fn a_zombie_is_dead() {
 }
 
 #[test]
-fn a_signal_reaches_the_process_that_is_meant() {
+fn a_signal_reaches_the_process_with_the_identity() {
     let mut child = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let identity = os::identity_of(child.id()).unwrap().unwrap();
     assert_eq!(os::signal(&identity, Signal::Terminate).unwrap(), Delivery::Delivered);
@@ -62,7 +62,7 @@ fn a_signal_reaches_the_process_that_is_meant() {
 }
 
 #[test]
-fn a_nested_helper_and_what_it_runs_are_not_of_the_outer_run() {
+fn processes_of_a_nested_helper_do_not_belong_to_the_outer_run() {
     let (outer, inner) = (Place::new(), Place::new());
     let script = format!(
         "ERRAND_HELPER={0} sh -c 'ERRAND_RUN_ID={0} env -u ERRAND_HELPER sleep 1000 & wait' & wait",
@@ -112,7 +112,7 @@ fn a_detached_helper_has_a_session_of_its_own_and_inherits_no_file() {
     drop(stdout);
     let mut text = String::new();
     std::fs::File::from(pipe).read_to_string(&mut text).unwrap();
-    // The fourth descriptor is the folder that is listed.
+    // Descriptor 3 is the folder that `ls` lists.
     assert_eq!(text, format!("0\n1\n2\n3\n{pid} {pid}\nA=b\n"));
 
     let mut command = Command::new("/bin/ls");

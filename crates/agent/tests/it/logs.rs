@@ -1,4 +1,4 @@
-//! Reading logs: tails, times, segments, damage.
+//! Reading of logs: last lines, times, segments, damage.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -102,7 +102,7 @@ fn the_last_lines_are_found_at_every_block_boundary() {
 }
 
 #[test]
-fn since_leaves_out_what_is_older() {
+fn since_leaves_out_older_lines() {
     let place = Place::new();
     write(
         &place.log_path(),
@@ -134,7 +134,7 @@ fn damaged_lines_are_shown_as_they_are() {
         shown(&place.log_path(), tail(3)),
         "fine\n\u{fffd}\u{fffd}\n2026-01-01T00:00:00.0Z stdo\n"
     );
-    // Whoever writes on starts a new line.
+    // The next writer starts a new line.
     Writer::open(&place.log_path()).unwrap().system("next");
     assert_eq!(shown(&place.log_path(), tail(2)), "2026-01-01T00:00:00.0Z stdo\nnext\n");
 }
@@ -153,7 +153,7 @@ fn megabytes_without_a_newline_are_shown_in_bounded_memory() {
 }
 
 #[test]
-fn a_log_is_rotated_bounded_and_says_what_it_dropped() {
+fn a_log_is_rotated_within_its_limits_and_reports_dropped_lines() {
     let place = Place::new();
     let limits = Limits { segment_bytes: 1_000, segments: 3 };
     let writer = Writer::with_limits(&place.log_path(), limits).unwrap();
@@ -182,7 +182,7 @@ fn a_log_is_rotated_bounded_and_says_what_it_dropped() {
 }
 
 #[test]
-fn a_rotation_that_was_interrupted_hides_nothing() {
+fn an_interrupted_rotation_hides_no_lines() {
     let place = Place::new();
     write(&place.log_path(), &["stdout F newest"]);
     write(&place.path("run.log.1"), &["stdout F newer"]);

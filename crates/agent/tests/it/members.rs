@@ -1,4 +1,4 @@
-//! Agents that name others by path, and are packed with them.
+//! Agents that name other agents by path, and are packed with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Place {
         fs::write(self.folder(name).join("agent.yaml"), yaml).unwrap();
     }
 
-    /// What is wrong, without the names of folders.
+    /// Returns the problem of an agent, without the names of folders.
     fn refused(&self, name: &str) -> String {
         let error = parcel::plan(&self.folder(name)).unwrap_err();
         assert_eq!(error.code(), ErrorCode::AgentFileInvalid, "{error}");
@@ -53,14 +53,14 @@ impl Place {
     }
 }
 
-/// Names and digests of an agent and of those that it names.
+/// Names and digests of an agent and of the agents that it names.
 fn digests(plan: &parcel::Plan) -> Vec<(String, Digest)> {
     let members = plan.members().iter().chain([plan]);
     members.map(|member| (member.agent().name.clone(), member.digest().clone())).collect()
 }
 
 #[test]
-fn those_that_an_agent_names_by_path_are_packed_first_and_pinned() {
+fn agents_named_by_path_are_packed_first_and_pinned() {
     let place = Place::new();
     place.worker("a", "echo a");
     place.worker("b", "echo b");
@@ -96,7 +96,7 @@ fn those_that_an_agent_names_by_path_are_packed_first_and_pinned() {
 }
 
 #[test]
-fn the_digest_covers_those_that_are_named_however_deep() {
+fn the_digest_covers_agents_named_by_path_at_every_depth() {
     let place = Place::new();
     place.worker("a", "echo a");
     place.agent("pair", "coordinator: { type: fan_out, agents: [../a] }");
@@ -111,7 +111,7 @@ fn the_digest_covers_those_that_are_named_however_deep() {
 }
 
 #[test]
-fn an_agent_that_is_not_there_is_told_where_it_is_named() {
+fn a_missing_agent_is_reported_at_the_line_that_names_it() {
     let place = Place::new();
     place.agent(
         "top",
@@ -168,7 +168,7 @@ fn agents_that_lie_too_deep_are_refused() {
 }
 
 #[test]
-fn what_is_wrong_in_a_folder_names_the_agent() {
+fn a_problem_in_a_members_folder_names_the_member() {
     let place = Place::new();
     place.worker("a", "true");
     std::os::unix::fs::symlink("/etc/passwd", place.folder("a").join("link")).unwrap();
@@ -241,7 +241,7 @@ fn files_that_an_agent_file_names_have_to_be_in_the_folder() {
     b/agent.yaml:5:13: spec.command[0]: there is no file ./run.sh in the agent's folder
       hint: a program with a relative path is looked up beside this file
     "#);
-    // `validate` says the same.
+    // `validate` reports the same problems.
     let files = parcel::check(&place.folder("top"), &mut |_| Ok(())).unwrap().unwrap_err();
     let files: Vec<String> = files.iter().map(|it| place.shortened(&it.to_string())).collect();
     assert_eq!(said, format!("the agent file has problems\n{}", files.join("\n")));
@@ -271,7 +271,7 @@ fn send(plan: &parcel::Plan, to: &Path) {
 }
 
 #[test]
-fn what_was_sent_is_packed_anew_to_the_same_digests() {
+fn a_sent_folder_is_packed_to_the_same_digests() {
     let place = Place::new();
     place.worker("a", "echo a");
     place.agent("pair", "coordinator: { type: chain, agents: [../a, x] }");
@@ -282,7 +282,7 @@ fn what_was_sent_is_packed_anew_to_the_same_digests() {
     let sent = parcel::plan_sent(&there).unwrap();
     assert_eq!(digests(&sent), digests(&plan));
 
-    // What a list says is not believed.
+    // The list of members is not trusted: the files are checked.
     fs::write(there.join(parcel::sent_folder(0)).join("run.sh"), "echo other").unwrap();
     let error = parcel::plan_sent(&there).unwrap_err();
     assert!(matches!(&error, Error::AgentFileInvalid { .. }), "{error}");
@@ -292,7 +292,7 @@ fn what_was_sent_is_packed_anew_to_the_same_digests() {
 }
 
 #[test]
-fn an_agent_without_any_is_sent_as_ever() {
+fn an_agent_without_members_is_sent_without_a_list() {
     let place = Place::new();
     place.worker("a", "echo a");
     let plan = parcel::plan(&place.folder("a")).unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of what an attempt prints.
+//! Output of attempts: the log, the spool file of stdout, the tee, and redaction.
 
 use std::fs;
 use std::time::Duration;
@@ -34,13 +34,13 @@ async fn a_secret_split_over_two_writes_is_masked_everywhere() {
     assert_eq!(exit.stderr_tail.as_deref(), Some("correct-horse"));
     let log = fs::read_to_string(place.log_path()).unwrap();
     assert!(!log.contains("horse-battery") && log.contains("F correct-horse\n"), "{log}");
-    // The text before the secret was shown while the rest was awaited.
+    // The text before the secret was written to the log while the rest of the line was awaited.
     assert!(log.contains("stdout P a \n"), "{log}");
     assert!(shown(&place.log_path(), Query::default()).contains("a [redacted:TOKEN] b\n"));
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_utf8_are_kept() {
+async fn output_that_is_not_utf8_is_kept() {
     let place = Place::new();
     let exit = place.shell("printf 'a\\377\\000b\\r\\n\\n\\303'").wait().await.unwrap();
     assert_eq!(exit.stdout.in_memory(), b"a\xff\0b\r\n\n\xc3");
@@ -51,7 +51,7 @@ async fn bytes_that_are_no_utf8_are_kept() {
 }
 
 #[tokio::test]
-async fn text_without_newline_is_in_the_log_while_the_run_lives() {
+async fn output_without_a_newline_is_in_the_log_while_the_run_lives() {
     let place = Place::new();
     let mut running = place.shell("printf 'name? '; sleep 1000");
     let waiting = timeout(LIMIT, running.wait());
@@ -69,7 +69,7 @@ async fn text_without_newline_is_in_the_log_while_the_run_lives() {
 }
 
 #[tokio::test]
-async fn much_output_is_logged_and_kept_whole() {
+async fn large_output_is_logged_and_kept_whole() {
     let place = Place::new();
     let lines = 200_000;
     let script = format!("seq {lines}; seq {lines} >&2");
@@ -91,14 +91,14 @@ async fn much_output_is_logged_and_kept_whole() {
 }
 
 #[tokio::test]
-async fn a_slow_taker_slows_the_attempt_down_and_loses_nothing() {
+async fn a_slow_receiver_of_output_slows_the_attempt_down_and_loses_nothing() {
     let place = Place::new();
     let (tee, mut taken) = mpsc::channel(1);
     let mut output = place.output();
     output.tee = Some(tee);
     let spec = place.spec(&["/bin/sh", "-c", "seq 300000; exit 5"]);
     let mut running = start(&spec, output).unwrap();
-    // Nobody takes: the attempt cannot be over.
+    // The receiver reads nothing, and therefore the attempt cannot have ended.
     assert!(timeout(Duration::from_millis(300), running.wait()).await.is_err());
     let reader = async {
         let mut bytes = 0;
@@ -113,7 +113,7 @@ async fn a_slow_taker_slows_the_attempt_down_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_taker_that_is_gone_disturbs_nobody() {
+async fn a_closed_receiver_of_output_does_not_disturb_the_attempt() {
     let place = Place::new();
     let (tee, taken) = mpsc::channel(1);
     drop(taken);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 const AGENT_YAML: &str = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: a, version: 1.0.0 }\nspec: { command: [./run.sh] }\n";
 
-/// A folder with an agent, and a place for parcels.
+/// A folder with an agent, and a folder for parcels.
 struct Place {
     root: TempDir,
 }
@@ -56,7 +56,7 @@ impl Place {
         self.build().unwrap()
     }
 
-    /// What a refused folder is told; nothing may have been made of it.
+    /// Builds a folder that must be refused without leaving anything, and returns the error's text.
     fn refused(&self, code: ErrorCode) -> String {
         let error = self.build().unwrap_err();
         assert_eq!(error.code(), code, "{error}");
@@ -106,12 +106,12 @@ fn the_digest_is_the_same_on_every_machine() {
     place.write("Ünï code", "3");
     place.link("b/z", "link");
     let digest = place.good().digest;
-    // As long as this stays, parcels built by an older errand are found by this one.
+    // As long as this digest stays, this version finds parcels that an older errand built.
     assert_eq!(
         digest.as_str(),
         "sha256:c64e76e5cf1a3d12a5484b3528420b04427e6954ffaa6d4d5cbd1bc1bc20a23f"
     );
-    // Other modes, other times, another order of creation, another place.
+    // Other modes, other times, another order of creation, another folder.
     let other = Place::new();
     other.link("b/z", "link");
     other.write("Ünï code", "3");
@@ -127,7 +127,7 @@ fn the_digest_is_the_same_on_every_machine() {
 }
 
 #[test]
-fn whatever_matters_changes_the_digest() {
+fn content_mode_path_and_link_change_the_digest() {
     let place = Place::new();
     place.write("data", "one");
     place.link("data", "link");
@@ -161,7 +161,7 @@ fn files_are_listed_by_the_bytes_of_their_paths() {
 }
 
 #[test]
-fn the_ignore_file_is_honoured_and_wins_over_that_of_git() {
+fn errandignore_is_honoured_and_wins_over_gitignore() {
     let place = Place::new();
     place.write(".errandignore", "*.log\n/build/\n!keep.log\n!run.sh\n!kept/\n# a comment\n");
     place.write("sub/.errandignore", "secret\n");
@@ -203,25 +203,26 @@ fn the_ignore_file_is_honoured_and_wins_over_that_of_git() {
 }
 
 #[test]
-fn git_ignore_files_above_the_folder_count_up_to_the_top_of_the_repository() {
+fn gitignore_files_above_the_folder_count_up_to_the_top_of_the_repository() {
     let place = Place::new();
     for path in ["a.log", "b.tmp", "c.bak", "keep.log"] {
         place.write(path, "x");
     }
     let above = place.root.path();
     fs::write(above.join(".gitignore"), "*.log\n!keep.log\n/source/b.tmp\n").unwrap();
-    // Without a repository nobody said that the file above is about this folder.
+    // Without a repository, the ignore file above has nothing to do with this folder.
     assert_eq!(place.paths(), ["a.log", "agent.yaml", "b.tmp", "c.bak", "keep.log", "run.sh"]);
     fs::create_dir(above.join(".git")).unwrap();
     assert_eq!(place.paths(), ["agent.yaml", "c.bak", "keep.log", "run.sh"]);
-    // The folder of a registry keeps itself out of git, and not what is run from it.
+    // The `.gitignore` of a registry keeps the registry out of git, but not the agents that are run
+    // from its folder.
     fs::write(above.join("registry.db"), "").unwrap();
     fs::write(above.join(".gitignore"), "*\n").unwrap();
     assert_eq!(place.paths().len(), 6);
 }
 
 #[test]
-fn what_is_made_for_one_machine_is_left_out_unless_it_is_named() {
+fn folders_made_for_one_machine_are_left_out_unless_they_are_named() {
     let place = Place::new();
     for path in ["node_modules/x/index.js", ".venv/bin/python", "env3/pyvenv.cfg", "env3/lib/x"] {
         place.write(path, "x");
@@ -313,7 +314,7 @@ fn links_that_leave_the_folder_are_refused_by_name() {
         let said = place.refused(ErrorCode::ParcelSymlinkEscapes);
         assert!(said.contains(path) && said.contains(target), "{said}");
     }
-    // Each of the two is fine by its text; together they lead outside.
+    // Each of the two links is valid by its text; together they lead outside.
     let place = Place::new();
     fs::write(place.root.path().join("outside"), "x").unwrap();
     place.write("x/y/z/file", "x");
@@ -324,7 +325,7 @@ fn links_that_leave_the_folder_are_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn a_fifo_or_a_socket_is_refused() {
     let place = Place::new();
     let fifo = place.source().join("pipe");
     rustix::fs::mknodat(
@@ -346,7 +347,7 @@ fn what_is_no_file_is_refused() {
 }
 
 #[test]
-fn names_that_are_no_utf_8_are_refused() {
+fn file_names_that_are_not_utf_8_are_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     let place = Place::new();
     let name = std::ffi::OsStr::from_bytes(b"bad\xff");
@@ -356,7 +357,7 @@ fn names_that_are_no_utf_8_are_refused() {
 }
 
 #[test]
-fn odd_names_are_kept() {
+fn file_names_with_special_characters_are_kept() {
     let place = Place::new();
     for name in ["with space", "new\nline", "quote\"'", "back\\slash", "-dash", "*", "~"] {
         place.write(name, name);
@@ -367,7 +368,7 @@ fn odd_names_are_kept() {
 }
 
 #[test]
-fn bounds_hold_before_anything_is_copied() {
+fn size_limits_are_checked_before_anything_is_copied() {
     let place = Place::new();
     let sparse = |path: &str, size: u64| {
         place.write(path, "");
@@ -408,7 +409,7 @@ fn without_an_agent_file_nothing_is_built() {
         let error = parcel::build(&place.root.path().join(path), &place.parcels()).unwrap_err();
         assert_eq!(error.code(), ErrorCode::AgentFileMissing, "{path}: {error}");
     }
-    // What could be read for ever is not read.
+    // A device that can be read forever is not read.
     let error = parcel::build(Path::new("/dev/zero"), &place.parcels()).unwrap_err();
     assert_eq!(error.code(), ErrorCode::AgentFileMissing, "{error}");
     fs::remove_file(place.source().join("agent.yaml")).unwrap();
@@ -437,7 +438,7 @@ fn a_parcel_outlives_its_source() {
 }
 
 #[test]
-fn a_plan_writes_nothing_and_holds_only_while_the_source_does() {
+fn a_plan_writes_nothing_and_is_valid_only_while_the_source_is_unchanged() {
     let place = Place::new();
     place.write("data", "one");
     let plan = parcel::plan(&place.source()).unwrap();
@@ -445,7 +446,7 @@ fn a_plan_writes_nothing_and_holds_only_while_the_source_does() {
     assert!(!place.parcels().exists());
     let digest = plan.digest().clone();
     assert_eq!(plan.publish(&place.parcels()).unwrap().digest, digest);
-    // What is there already needs no source any more.
+    // A parcel that is already there does not need its source any more.
     let plan = parcel::plan(&place.source()).unwrap();
     place.write("data", "two");
     assert_eq!(plan.publish(&place.parcels()).unwrap().digest, digest);
@@ -478,7 +479,7 @@ fn fifty_builders_of_one_parcel_agree() {
         let build = || {
             barrier.wait();
             let built = place.good();
-            // Whole for whoever sees it, winner or not.
+            // Every builder sees a whole parcel, whether it published it or not.
             parcel::verify(&place.parcels(), &built.digest).unwrap().digest
         };
         let builders: Vec<_> = (0..50).map(|_| scope.spawn(build)).collect();
@@ -509,7 +510,7 @@ fn builders_of_different_parcels_do_not_disturb_each_other() {
 }
 
 #[test]
-fn what_a_dead_builder_left_is_cleared_by_the_next() {
+fn the_next_build_removes_what_a_dead_builder_left() {
     let place = Place::new();
     let left = place.parcels().join(".tmp-0123456789abcdef");
     fs::create_dir_all(left.join("files")).unwrap();
@@ -542,7 +543,7 @@ fn a_source_that_is_rewritten_meanwhile_gives_a_whole_parcel_or_an_error() {
     });
 }
 
-/// What `verify` says after `change` was done to a parcel.
+/// Returns the error of `verify` after `change` was done to a parcel.
 fn damaged(change: impl Fn(&Path)) -> String {
     let place = Place::new();
     place.link("run.sh", "link");
@@ -554,7 +555,7 @@ fn damaged(change: impl Fn(&Path)) -> String {
 }
 
 #[test]
-fn every_change_to_a_parcel_is_found() {
+fn verify_finds_every_change_to_a_parcel() {
     let rewrite = |path: &Path, text: &str| {
         fs::remove_file(path).unwrap();
         fs::write(path, text).unwrap();
@@ -590,7 +591,7 @@ fn every_change_to_a_parcel_is_found() {
 }
 
 #[test]
-fn what_an_interpreter_leaves_beside_its_sources_is_no_damage() {
+fn caches_of_an_interpreter_in_a_parcel_are_not_damage() {
     let place = Place::new();
     let built = place.good();
     fs::create_dir(built.files_path().join("__pycache__")).unwrap();
@@ -599,7 +600,7 @@ fn what_an_interpreter_leaves_beside_its_sources_is_no_damage() {
 }
 
 #[test]
-fn a_parcel_that_is_not_there_is_not_found() {
+fn a_missing_parcel_is_reported_as_not_found() {
     let place = Place::new();
     let digest = Digest::of(b"nothing");
     let error = parcel::open(&place.parcels(), &digest).unwrap_err();
@@ -612,7 +613,7 @@ fn a_parcel_that_is_not_there_is_not_found() {
 }
 
 #[test]
-fn on_a_full_disk_nothing_half_done_stays() {
+fn a_build_on_a_full_disk_leaves_no_partial_parcel() {
     let Some(disk) = errand_testkit::Tmpfs::mount(2 * 1024 * 1024) else { return };
     let place = Place::new();
     place.write("data", vec![7; 1024 * 1024]);
@@ -627,7 +628,7 @@ fn on_a_full_disk_nothing_half_done_stays() {
 }
 
 #[test]
-fn a_registry_that_cannot_be_written_still_gives_what_it_has() {
+fn a_read_only_registry_still_gives_the_parcels_it_has() {
     let Some(disk) = errand_testkit::Tmpfs::mount(2 * 1024 * 1024) else { return };
     let place = Place::new();
     let parcels = disk.path().join("parcels");

@@ -65,7 +65,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn what_is_set_is_found_again_and_nowhere_in_clear() {
+fn a_secret_is_read_back_and_stored_nowhere_in_clear() {
     let place = Place::ready();
     let vault = place.vault();
     vault.set("TOKEN", &value("first value")).unwrap();
@@ -81,7 +81,7 @@ fn what_is_set_is_found_again_and_nowhere_in_clear() {
 }
 
 #[test]
-fn files_and_folders_are_for_the_user_alone() {
+fn files_and_folders_of_secrets_are_accessible_to_the_user_only() {
     let place = Place::ready();
     place.vault().set("TOKEN", &value("value")).unwrap();
     assert_eq!(mode(&place.identity()), 0o600);
@@ -139,7 +139,7 @@ fn without_a_store_the_environment_is_enough() {
 }
 
 #[test]
-fn all_that_is_missing_is_told_at_once() {
+fn all_missing_secrets_are_reported_at_once() {
     let place = Place::ready();
     let error = resolve(&place.vault(), &["A", "B", "C"], &[("B", "here")]).unwrap_err();
     assert_eq!(error.code(), ErrorCode::SecretMissing);
@@ -148,7 +148,7 @@ fn all_that_is_missing_is_told_at_once() {
 }
 
 #[test]
-fn removed_is_gone() {
+fn a_removed_secret_is_missing() {
     let place = Place::ready();
     let vault = place.vault();
     vault.set("A", &value("value")).unwrap();
@@ -158,7 +158,7 @@ fn removed_is_gone() {
 }
 
 #[test]
-fn values_that_cannot_be_masked_or_passed_on_are_refused() {
+fn values_that_cannot_be_masked_or_put_in_the_environment_are_refused() {
     let new = |bytes: &[u8]| Value::new(bytes.to_vec()).err();
     assert_eq!(new(b""), Some(Malformed::TooShort));
     assert_eq!(new(b"abc"), Some(Malformed::TooShort));
@@ -177,7 +177,7 @@ fn values_that_cannot_be_masked_or_passed_on_are_refused() {
 }
 
 #[test]
-fn names_that_are_no_names_are_refused() {
+fn invalid_secret_names_are_refused() {
     let place = Place::ready();
     for name in
         ["", "a", "A-B", "1A", "A.B", "../A", "A/B", "A\0", "ERRAND_TOKEN", &"A".repeat(129)]
@@ -191,7 +191,7 @@ fn names_that_are_no_names_are_refused() {
 }
 
 #[test]
-fn each_way_in_which_store_or_identity_can_be_wrong_is_told() {
+fn each_fault_of_the_store_and_the_identity_has_its_error() {
     let code = |vault: &Vault| vault.check().unwrap_err().code();
     let place = Place::new();
     assert_eq!(code(&place.vault()), ErrorCode::SecretStoreMissing);
@@ -216,13 +216,13 @@ fn each_way_in_which_store_or_identity_can_be_wrong_is_told() {
     fs::remove_file(place.identity()).unwrap();
     fs::write(place.file("A"), "encrypted once").unwrap();
     assert_eq!(code(&place.vault()), ErrorCode::SecretIdentityMissing);
-    // An empty folder without an identity is no store that lost its key.
+    // An empty folder without an identity is not a store that lost its key.
     fs::remove_file(place.file("A")).unwrap();
     assert_eq!(code(&place.vault()), ErrorCode::SecretStoreMissing);
 }
 
 #[test]
-fn another_identity_opens_nothing() {
+fn another_identity_cannot_decrypt_the_secrets() {
     let place = Place::ready();
     place.vault().set("A", &value("value")).unwrap();
     fs::remove_file(place.identity()).unwrap();
@@ -233,7 +233,7 @@ fn another_identity_opens_nothing() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_the_others_work() {
+fn a_damaged_file_is_reported_and_the_others_work() {
     let place = Place::ready();
     let vault = place.vault();
     vault.set("GOOD", &value("value")).unwrap();
@@ -250,7 +250,7 @@ fn a_damaged_file_is_told_and_the_others_work() {
     for case in cases {
         fs::write(place.file("BAD"), &case).unwrap();
         let code = resolve(&vault, &["BAD"], &[]).unwrap_err().code();
-        // A changed recipient line reads like one for another key.
+        // A file with a changed recipient line cannot be told from a file for another key.
         assert!(
             matches!(code, ErrorCode::SecretDamaged | ErrorCode::SecretIdentityMismatch),
             "{code}"
@@ -273,14 +273,14 @@ fn foreign_files_in_the_store_are_left_alone() {
 }
 
 #[test]
-fn a_value_shows_itself_to_nobody() {
+fn debug_output_does_not_contain_the_value() {
     let secret = Secret { name: "A".to_owned(), value: value("hunter2hunter2") };
     let shown = format!("{secret:?} {:#?} {:?}", secret.clone(), secret.value);
     assert!(!shown.contains("hunter"), "{shown}");
 }
 
 #[test]
-fn on_a_full_disk_the_value_before_stays() {
+fn a_full_disk_keeps_the_previous_value() {
     let Some(disk) = errand_testkit::Tmpfs::mount(256 * 1024) else { return };
     let place = Place::new();
     let vault = Vault::at(disk.path().join("secrets"), place.identity());

@@ -1,4 +1,4 @@
-//! What an attempt starts with, and why one does not start.
+//! Starts of attempts: environment, input, exit codes, and reasons for a failed start.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,7 @@ async fn an_attempt_that_exits_well_reports_zero_and_what_it_used() {
 }
 
 #[tokio::test]
-async fn exit_codes_and_signals_are_told_apart() {
+async fn exit_codes_and_signals_are_distinguished() {
     let place = Place::new();
     let exit = place.shell("exit 7").wait().await.unwrap();
     assert_eq!((exit.code, exit.signal), (Some(7), None));
@@ -46,7 +46,7 @@ async fn an_attempt_inherits_nothing_but_what_it_is_given() {
     let mut spec = place.spec(&["/bin/sh", "-c", script]);
     spec.env.push(("LC_ALL".into(), "C.UTF-8".into()));
     let mut running = place.start(&spec).unwrap();
-    // Descriptor 3 is the folder that is listed.
+    // Descriptor 3 is the folder that `ls` lists.
     let pid = running.identity().pid;
     let exit = running.wait().await.unwrap();
     let cwd = fs::canonicalize(place.dir.path()).unwrap();
@@ -75,7 +75,7 @@ async fn a_program_is_searched_in_the_path_of_the_attempt() {
 }
 
 #[tokio::test]
-async fn why_an_attempt_does_not_start_is_told_apart() {
+async fn each_reason_for_a_failed_start_has_its_error() {
     let place = Place::new();
     let not_found = place.start(&place.spec(&["no-such-program"])).unwrap_err();
     assert!(matches!(not_found, StartError::NotFound { .. }), "{not_found:?}");
@@ -109,7 +109,7 @@ async fn why_an_attempt_does_not_start_is_told_apart() {
 }
 
 #[tokio::test]
-async fn input_reaches_the_attempt_whatever_its_size() {
+async fn input_of_any_size_reaches_the_attempt() {
     let place = Place::new();
     let large: Vec<u8> = (0..10 * 1_024 * 1_024_u32).map(|n| n.to_le_bytes()[1]).collect();
     fs::write(place.path("payload"), &large).unwrap();
@@ -131,7 +131,7 @@ async fn input_reaches_the_attempt_whatever_its_size() {
 }
 
 #[tokio::test]
-async fn ten_mebibytes_that_nobody_reads_hold_nobody_up() {
+async fn unread_input_of_ten_mebibytes_does_not_block_the_attempt() {
     let place = Place::new();
     let mut spec = place.spec(&["/bin/sh", "-c", "exec 0<&-; echo done"]);
     spec.stdin = Input::Bytes(vec![b'x'; 10 * 1_024 * 1_024]);

@@ -1,4 +1,4 @@
-//! What the tests of processes share: agents as small programs, and waiting with a limit.
+//! Helpers of the tests of processes: agents as small programs, and waiting with a limit.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,10 +15,10 @@ use errand_agent::redact::Redactor;
 use errand_model::{ProcessIdentity, RunId};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a busy machine.
+/// Time limit that is longer than any step takes on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
-/// A run with a folder of its own.
+/// A run with its own folder.
 pub(crate) struct Place {
     pub(crate) dir: TempDir,
     pub(crate) run_id: RunId,
@@ -28,7 +28,7 @@ pub(crate) struct Place {
 impl Place {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Unique beyond this process: processes are found by the id.
+        // Unique across test processes, because processes of a run are found by its id.
         let random = NEXT.fetch_add(1, Ordering::Relaxed) + (u64::from(std::process::id()) << 16);
         Self {
             dir: tempfile::tempdir().unwrap(),
@@ -93,12 +93,12 @@ impl Place {
         text.lines().map(|line| line.split_once(' ').unwrap().1.to_owned()).collect()
     }
 
-    /// Processes that carry the mark of the run, wherever they are.
+    /// Processes that carry the mark of the run, anywhere on the machine.
     pub(crate) fn living(&self) -> Vec<ProcessIdentity> {
         os::descendants_of_run(&self.run_id, None)
     }
 
-    /// The content of a file that the agent writes, once it is there.
+    /// Waits for a file that the agent writes, and returns its content.
     pub(crate) fn wait_for(&self, name: &str) -> String {
         let path = self.path(name);
         eventually(|| fs::read_to_string(&path).ok().filter(|text| text.ends_with('\n')))
@@ -112,7 +112,7 @@ impl Place {
     }
 }
 
-/// All of a log as `logs` shows it.
+/// Returns a whole log as `logs` prints it.
 pub(crate) fn shown(path: &Path, query: Query) -> String {
     let mut reader = Reader::open(path, query).unwrap();
     let mut out = Vec::new();
@@ -122,7 +122,7 @@ pub(crate) fn shown(path: &Path, query: Query) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Looks until `look` finds something; fails past the limit.
+/// Polls `look` until it finds something; panics after the limit.
 pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + LIMIT;
     loop {

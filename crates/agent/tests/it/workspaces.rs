@@ -103,7 +103,7 @@ fn a_worktree_is_detached_survives_attempts_and_leaves_no_trace() {
 }
 
 #[test]
-fn a_worktree_that_was_made_half_is_made_anew() {
+fn a_partial_worktree_is_replaced() {
     let place = Place::new();
     let repository = repository(&place);
     let workspaces = workspaces(&place);
@@ -122,7 +122,7 @@ fn a_worktree_that_was_made_half_is_made_anew() {
 }
 
 #[test]
-fn a_clone_is_of_what_was_asked_for() {
+fn a_clone_has_the_requested_reference() {
     let place = Place::new();
     let repository = repository(&place);
     let workspaces = workspaces(&place);
@@ -145,7 +145,7 @@ fn a_clone_is_of_what_was_asked_for() {
 }
 
 #[test]
-fn why_there_is_no_workspace_is_told_and_nothing_is_left() {
+fn a_failed_workspace_reports_its_reason_and_leaves_nothing() {
     let place = Place::new();
     let repository = repository(&place);
     let workspaces = workspaces(&place);
@@ -177,7 +177,7 @@ fn why_there_is_no_workspace_is_told_and_nothing_is_left() {
 }
 
 #[test]
-fn what_an_agent_made_read_only_is_removed_and_links_are_not_followed() {
+fn read_only_files_of_a_workspace_are_removed_and_links_are_not_followed() {
     let place = Place::new();
     let workspaces = workspaces(&place);
     let path = workspaces.prepare(&place.run_id, &Mode::Temp, place.dir.path()).unwrap();

@@ -1,4 +1,4 @@
-//! What each call does.
+//! Effects of each call of the agent API.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (u16, ErrorCod
 }
 
 #[tokio::test]
-async fn a_step_is_run_once_and_replayed_ever_after() {
+async fn a_step_is_run_once_and_replayed_afterwards() {
     let world = World::new();
     let mut client = world.client();
     let begin = BeginStep { timeout: Some(Duration::from_millis(1500)), ..BeginStep::default() };
@@ -56,7 +56,7 @@ async fn a_step_is_run_once_and_replayed_ever_after() {
 }
 
 #[tokio::test]
-async fn what_a_command_printed_comes_back_byte_for_byte() {
+async fn the_output_of_a_command_is_replayed_byte_for_byte() {
     let world = World::new();
     let mut client = world.client();
     let begin = BeginStep::default();
@@ -94,7 +94,7 @@ async fn a_python_program_sees_plain_json() {
 }
 
 #[tokio::test]
-async fn a_failed_step_says_what_went_wrong() {
+async fn a_failed_step_records_its_error() {
     let world = World::new();
     let mut client = world.client();
     let error = StepError {
@@ -191,13 +191,13 @@ async fn a_session_is_changed_only_from_its_latest_revision() {
 }
 
 #[tokio::test]
-async fn without_a_brief_there_is_none_to_read() {
+async fn a_run_without_a_brief_answers_brief_missing() {
     let world = World::new();
     assert_eq!(refused(world.client().brief().await), (404, ErrorCode::BriefMissing));
 }
 
 #[tokio::test]
-async fn questions_to_people_are_checked_and_passed_on() {
+async fn questions_to_people_are_checked_and_reach_the_backend() {
     let world = World::new();
     let mut client = world.client();
     let digest = Digest::of(b"what would be done");
@@ -225,7 +225,7 @@ async fn questions_to_people_are_checked_and_passed_on() {
 }
 
 #[tokio::test]
-async fn a_question_that_makes_no_sense_is_refused_by_field() {
+async fn a_malformed_question_is_refused_with_the_field_named() {
     let world = World::new();
     for (path, body, what) in [
         ("approvals", json!({"action": " ", "target": "x"}), "action is empty"),
@@ -248,7 +248,7 @@ async fn a_question_that_makes_no_sense_is_refused_by_field() {
 
 #[tokio::test]
 async fn sixty_four_calls_are_under_way_at_once() {
-    // No call is answered before all are there.
+    // No call is answered before all have arrived.
     let world = World::with_calls_together(64);
     let mut calls = JoinSet::new();
     for number in 0..64 {
@@ -263,7 +263,7 @@ async fn sixty_four_calls_are_under_way_at_once() {
 }
 
 #[tokio::test]
-async fn control_tells_what_is_in_force_and_what_comes() {
+async fn the_control_stream_sends_present_and_later_events() {
     let mut world = World::new();
     world.memory.kept.lock().unwrap().cancelled = true;
     let mut stream = UnixStream::connect(world.socket()).await.unwrap();
@@ -303,6 +303,6 @@ async fn only_the_owner_can_open_the_socket_and_it_goes_with_its_server() {
     let gone = world.client().checkin().await.unwrap_err();
     assert!(matches!(gone, ClientError::Unreachable { .. }), "{gone:?}");
     assert_eq!(gone.code(), ErrorCode::AgentApiUnreachable);
-    // An open connection says so too.
+    // A call on a connection that is already open fails in the same way.
     assert_eq!(client.checkin().await.unwrap_err().code(), ErrorCode::AgentApiUnreachable);
 }

@@ -1,4 +1,4 @@
-//! What is refused, and what must not hurt others.
+//! Refused requests, and clients that must not disturb others.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use errand_api::error_code::ErrorCode;
 
 use super::memory::{TOKEN, World};
 
-/// Status and problem of an answer.
+/// Status, code and detail of the problem in an answer.
 #[track_caller]
 fn problem(answer: &str) -> (u16, String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{answer:?}"));
@@ -24,7 +24,7 @@ fn problem(answer: &str) -> (u16, String, String) {
 }
 
 #[tokio::test]
-async fn only_the_token_of_this_attempt_opens() {
+async fn only_the_token_of_this_attempt_is_accepted() {
     let world = World::new();
     for token in ["other", "a-token-of-this-attempX", "", "a-token-of-this-attempt "] {
         let head = format!(
@@ -40,7 +40,7 @@ async fn only_the_token_of_this_attempt_opens() {
 }
 
 #[tokio::test]
-async fn a_superseded_attempt_is_told_so() {
+async fn a_superseded_attempt_is_answered_with_fenced() {
     let world = World::new();
     let mut client = world.client();
     client.checkin().await.unwrap();
@@ -61,7 +61,7 @@ async fn unknown_paths_and_methods_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_bad_body_is_refused_with_its_place() {
+async fn a_malformed_body_is_refused_with_its_line() {
     let world = World::new();
     let check = async |method: &str, path: &str, body: &str| {
         let answer = world.request(method, path, body).await;
@@ -91,7 +91,7 @@ async fn a_bad_body_is_refused_with_its_place() {
 }
 
 #[tokio::test]
-async fn a_body_over_its_limit_is_refused_declared_or_not() {
+async fn a_body_over_its_limit_is_refused_with_or_without_a_declared_length() {
     let world = World::new();
     let declared = format!(
         "PUT /agent/v1/checkpoint HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
@@ -118,7 +118,7 @@ async fn a_body_over_its_limit_is_refused_declared_or_not() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_forgotten() {
+async fn the_file_of_an_interrupted_upload_is_removed() {
     let world = World::new();
     let head = format!(
         "POST /agent/v1/artifacts/a HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
@@ -142,7 +142,7 @@ async fn wait(condition: impl Fn() -> bool) {
 }
 
 #[tokio::test]
-async fn silent_and_senseless_clients_hinder_nobody() {
+async fn silent_and_malformed_clients_do_not_hinder_others() {
     let world = World::new();
     let silent: Vec<UnixStream> =
         (0..100).map(|_| UnixStream::connect(world.socket()).unwrap()).collect();
@@ -163,7 +163,7 @@ async fn a_call_under_way_is_answered_before_the_server_is_gone() {
     calls.spawn(async move { client.output_part(&OutputPart { text: "x".to_owned() }).await });
     let memory = Arc::clone(&world.memory);
     wait(|| memory.arrived.load(Ordering::SeqCst) == 1).await;
-    // The server is told to shut down first, and then the call may go on.
+    // The server begins to shut down before the call may continue.
     tokio::join!(biased; world.shut_down(), memory.together.wait());
     while let Some(call) = calls.join_next().await {
         call.unwrap().unwrap();
@@ -171,7 +171,7 @@ async fn a_call_under_way_is_answered_before_the_server_is_gone() {
 }
 
 #[tokio::test]
-async fn a_server_is_not_bound_where_it_would_do_harm() {
+async fn a_server_replaces_a_dead_socket_but_no_other_file() {
     let world = World::new();
     let bind =
         |socket| Bind { socket, token: TOKEN.to_owned(), uploads: world.folder.path().to_owned() };
@@ -183,14 +183,14 @@ async fn a_server_is_not_bound_where_it_would_do_harm() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
     let long = Server::bind(bind(world.folder.path().join("x".repeat(108))), backend());
     assert!(matches!(long, Err(BindError::PathTooLong { .. })), "{long:?}");
-    // What a dead server left is replaced.
+    // A socket that a dead server left is replaced.
     let stale = world.folder.path().join("stale.sock");
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
     Server::bind(bind(stale), backend()).unwrap();
 }
 
 #[test]
-fn outside_of_a_run_a_client_says_so() {
+fn a_client_outside_of_a_run_reports_the_unset_variable() {
     let unset = Client::from_environment(None, Some(OsStr::new("t"))).unwrap_err();
     assert_eq!(unset.to_string(), "not inside a run: ERRAND_API is not set");
     let api = OsStr::new("unix:///x");
@@ -200,7 +200,7 @@ fn outside_of_a_run_a_client_says_so() {
     assert!(matches!(odd, Err(ClientError::Address { .. })));
 }
 
-/// The page for authors of agents names every call that there is.
+/// The page for authors of agents names every call of the agent API.
 #[tokio::test]
 async fn every_call_of_the_guide_exists() {
     let page = include_str!("../../../../../docs/agent-api.md");

@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 
 pub(super) const TOKEN: &str = "a-token-of-this-attempt";
 
-/// What a run remembers.
+/// Records of a run, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     pub(super) steps: BTreeMap<String, Option<StepResult>>,
@@ -55,9 +55,9 @@ pub(super) struct Kept {
 pub(super) struct Memory {
     pub(super) kept: Mutex<Kept>,
     pub(super) control: broadcast::Sender<ControlEvent>,
-    /// Calls of `output_part` wait until so many are there at once.
+    /// Barrier at which each call of `output_part` waits for the others.
     pub(super) together: Barrier,
-    /// How many calls of `output_part` came so far.
+    /// Number of calls of `output_part` that have arrived.
     pub(super) arrived: AtomicU32,
 }
 
@@ -211,7 +211,7 @@ impl CoordinationBackend for Memory {
         Ok(MessageAnswer { seq, id: format!("run/{seq}") })
     }
 
-    /// What was sent first comes back.
+    /// Returns the oldest message that was sent.
     async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal> {
         let sent = {
             let mut kept = self.kept.lock().unwrap();
@@ -300,7 +300,7 @@ impl SessionBackend for Memory {
     }
 }
 
-/// A server on a socket of its own.
+/// A server on its own socket, with a backend in memory.
 pub(super) struct World {
     pub(super) memory: Arc<Memory>,
     pub(super) url: String,
@@ -358,19 +358,19 @@ impl World {
         std::fs::read_dir(self.folder.path().join("uploads")).unwrap().count()
     }
 
-    /// Shuts the server down and waits until it is.
+    /// Shuts the server down and waits for its end.
     pub(super) async fn shut_down(&mut self) {
         drop(self.stop.take());
         self.tasks.join_next().await.unwrap().unwrap();
     }
 
-    /// Sends bytes on a connection of its own and reads what comes until the server closes it.
+    /// Sends bytes on a new connection and reads the answer until the server closes the connection.
     pub(super) async fn raw(&self, bytes: Vec<u8>) -> String {
         let socket = self.socket();
         let exchange = move || {
             let mut stream = UnixStream::connect(socket).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-            // A server may answer and close before it has read all.
+            // A server may answer and close the connection before it has read everything.
             drop(stream.write_all(&bytes));
             let mut answer = Vec::new();
             drop(stream.read_to_end(&mut answer));
@@ -379,7 +379,7 @@ impl World {
         tokio::task::spawn_blocking(exchange).await.unwrap()
     }
 
-    /// A request with a body as raw bytes, which asks for the connection to be closed.
+    /// Sends a request with a body, which asks for the connection to be closed; returns the answer.
     pub(super) async fn request(&self, method: &str, path: &str, body: &str) -> String {
         let length = body.len();
         let head = format!(

@@ -1,4 +1,4 @@
-//! What agents say to each other, on the wire.
+//! Messages and handoffs between agents, on the wire.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn detail<T: std::fmt::Debug>(result: Result<T, ClientError>) -> String {
 }
 
 #[tokio::test]
-async fn a_message_is_passed_on_and_the_next_one_is_null_if_none_comes() {
+async fn a_message_is_delivered_and_the_next_one_is_null_if_none_comes() {
     let world = World::new();
     let mut client = world.client();
     let sent = message(MessageType::Validation, json!({ "approved": false }));
@@ -44,7 +44,7 @@ async fn a_message_is_passed_on_and_the_next_one_is_null_if_none_comes() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_message_is_refused_before_anything_is_recorded() {
+async fn a_malformed_message_is_refused_before_anything_is_recorded() {
     let world = World::new();
     let mut client = world.client();
     for payload in [json!(null), json!({ "action": "stop" }), json!({ "reason": "why" })] {
@@ -63,7 +63,7 @@ async fn what_cannot_be_a_message_is_refused_before_anything_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_handoff_is_passed_on_within_its_bounds() {
+async fn a_handoff_reaches_the_backend_only_within_its_limits() {
     let world = World::new();
     let mut client = world.client();
     let handoff = HandOver {

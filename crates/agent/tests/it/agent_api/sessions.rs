@@ -29,7 +29,7 @@ fn kept(input: Value, result: Value) -> KeepResult {
 }
 
 #[tokio::test]
-async fn what_is_appended_comes_back_in_order_and_in_parts() {
+async fn session_messages_are_read_back_in_order_and_in_pages() {
     let world = World::new();
     let mut client = world.client();
     for number in 1..=5 {
@@ -52,7 +52,7 @@ async fn what_is_appended_comes_back_in_order_and_in_parts() {
 }
 
 #[tokio::test]
-async fn messages_that_are_none_are_refused() {
+async fn malformed_session_messages_are_refused() {
     let world = World::new();
     let mut client = world.client();
     for role in ["", "User", "a role", "9", "ä", &"a".repeat(limit::MESSAGE_ROLE_BYTES + 1)] {
@@ -71,7 +71,7 @@ async fn messages_that_are_none_are_refused() {
 }
 
 #[tokio::test]
-async fn a_result_is_found_by_tool_and_input_however_that_is_written() {
+async fn a_kept_result_is_found_by_tool_and_canonical_input() {
     let world = World::new();
     let mut client = world.client();
     let input = json!({ "city": "Köln", "days": 3 });
@@ -96,7 +96,7 @@ async fn a_result_is_found_by_tool_and_input_however_that_is_written() {
 }
 
 #[tokio::test]
-async fn results_that_are_none_are_refused() {
+async fn malformed_session_results_are_refused() {
     let world = World::new();
     let mut client = world.client();
     for ttl in [Duration::ZERO, limit::RESULT_TTL_MOST + Duration::from_millis(1)] {
