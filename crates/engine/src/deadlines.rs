@@ -1,21 +1,22 @@
-//! Moments at which something is due in a run that nobody supervises: it has waited too long in the
-//! queue, or a person has not answered in time.
+//! Deadlines of runs that nobody holds: the end of the wait in the queue, or of the wait for a
+//! person's answer.
 //!
-//! Kept as documents, written in the commit that lets go of the run, so that whoever looks for them
-//! need not look at runs. One that is not true any more is put right by whoever finds it.
+//! A deadline is a document, written in the commit that gives the run's lease back, so a search for
+//! due deadlines reads no runs. An outdated deadline is corrected by its finder.
 
 use errand_model::Timestamp;
 use errand_model::run::Run;
 use errand_store::{Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
-/// When something is due in a run that nobody holds; `None`: never, or others see to it.
+/// Returns the next deadline of a run that nobody holds; `None` without a deadline, or if the run
+/// is bound to this machine, whose processes keep its deadlines themselves.
 pub(crate) fn of(run: &Run) -> Option<Timestamp> {
     run.spec.placement.as_ref()?;
     if run.is_at_rest() { run.answer_deadline() } else { run.queue_deadline() }
 }
 
-/// What is to be written so that somebody looks at the run when something is due in it.
+/// Returns the document of a run's deadline.
 pub(crate) fn watched(run: &Run) -> Option<DocumentWrite> {
     let due_at = of(run)?;
     Some(DocumentWrite {
@@ -27,7 +28,7 @@ pub(crate) fn watched(run: &Run) -> Option<DocumentWrite> {
     })
 }
 
-/// A change of what was written.
+/// Returns a write that changes a document at the revision that was read.
 pub(crate) fn rewrite(document: &Document, change: DocumentChange) -> DocumentWrite {
     DocumentWrite {
         kind: document.kind,

@@ -1,6 +1,6 @@
-//! What has to be done because of events: left as documents in the commit that appends them.
+//! Consequences of events: documents for later work, left in the commit that appends the events.
 //!
-//! Everything that appends to a journal asks here, so that no event is without what follows from it.
+//! Everything that appends to a journal calls this module, so no event lacks its consequences.
 
 use errand_model::Event;
 use errand_model::run::Run;
@@ -8,8 +8,8 @@ use errand_store::DocumentWrite;
 
 use crate::{Engine, coordinate, outbox};
 
-/// The reports of `events` to whoever asked for them, and what they tell the coordinator whose step
-/// the run is; `run` is the run after them.
+/// Returns the reports of `events` to the receivers of the run's callbacks and, if the run is a
+/// step, to its coordinator; `run` is the run after the events.
 pub(crate) fn documents(engine: &Engine, run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
     let mut documents = outbox::documents(run, events);
     if run.spec.member.is_some() {

@@ -1,7 +1,7 @@
-//! Starting the helper that supervises one run, and hearing that it began.
+//! Launch of the helper process that supervises one run, and the message that it began.
 //!
-//! The helper gets nothing of the caller but a short list of variables and a pipe on which it says
-//! one line: that it began, or why it did not.
+//! The helper gets of the caller only a short list of variables and a pipe, on which it writes one
+//! line: that it began, or why it did not.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -25,39 +25,39 @@ use tokio::task::JoinSet;
 use crate::coordinate::family;
 use crate::{Engine, Error, environment, wait};
 
-/// How long a helper has to say that it began: longer than a registry may stay busy.
+/// Longest wait for a helper's message that it began: longer than a registry may stay busy.
 const READY_LIMIT: Duration = Duration::from_secs(45);
-/// The longest line that a helper says.
+/// Longest line that a helper writes.
 const READY_LIMIT_BYTES: u64 = 64 * 1024;
 
-/// What a helper says on its pipe, as one line of JSON.
+/// Message that a helper writes on its pipe, as one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// The run's first attempt began, or the run is over already.
     Began,
-    /// It could not begin; the run's record says so too.
+    /// The helper could not begin; the run's record has the same error.
     Failed {
-        /// A stable code.
+        /// Stable error code.
         code: String,
-        /// For people.
+        /// Message for people.
         message: String,
-        /// What errand exits with.
+        /// Exit code for errand.
         exit_code: u8,
     },
 }
 
-/// What a helper is to be for a run.
+/// Requirements of a run on its helper.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// The names of the secrets that it passes on, where they are in the environment.
+    /// Names of the secrets that the helper passes on, if the environment has them.
     pub secrets: Vec<String>,
-    /// Whether it works for a coordinator and all that it starts.
+    /// The helper works for a coordinator and for all runs that it starts.
     pub is_family: bool,
 }
 
-/// Starts a helper for a run whose last lease has the number `seen_epoch`, and waits until it
-/// began.
+/// Starts a helper for a run whose last lease has the number `seen_epoch`, and waits until the
+/// helper began.
 ///
 /// # Errors
 ///
@@ -110,7 +110,7 @@ fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64, needs: &Needs) ->
     arguments
 }
 
-/// What a helper gets of the caller's environment: what agents may see, and the agent's secrets.
+/// Environment of a helper: the caller's variables that agents may see, and the agent's secrets.
 fn inherited(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Vec<(OsString, OsString)> {
     let is_wanted = |name: &OsStr| {
         let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));
@@ -131,7 +131,7 @@ fn how_it_ended(started: StartedHelper) -> String {
     }
 }
 
-/// Reads until the first line's end, the pipe's end or the limit.
+/// Reads until the first line ends, the pipe ends or the limit is reached.
 fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
     let mut pipe = File::from(pipe);
     let deadline = Instant::now() + READY_LIMIT;
@@ -158,17 +158,16 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-/// Gives a run that waits for another attempt to a helper of its own, which takes the lease over.
+/// Gives a run that waits for another attempt to a new helper, which takes the lease over.
 ///
 /// # Errors
 ///
-/// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
+/// As [`launch`]. The run then stays unchanged, and the next reconciler tries again.
 pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     begin(engine, &wait::load(engine, run_id).await?.run, lease.epoch).await
 }
 
-/// As [`carry_on`], beside whatever else this thread has to see to: it takes as long as the helper
-/// likes.
+/// Does as [`carry_on`] on a thread of its own, since it takes as long as the helper likes.
 ///
 /// # Errors
 ///
@@ -184,7 +183,7 @@ pub(crate) async fn begin(engine: &Engine, run: &Run, seen_epoch: u64) -> Result
 }
 
 impl Needs {
-    /// What a run needs of its helper, and those that it starts.
+    /// Returns the needs of a run and of the runs that it starts.
     pub fn of(engine: &Engine, run: &Run) -> Self {
         let plan = run.spec.plan.iter().flat_map(|plan| plan.agents.values());
         let handoffs = run.spec.handoffs.values();
@@ -198,7 +197,7 @@ impl Needs {
     }
 }
 
-/// Returns the names of the secrets of an agent, and of those that it starts or may be handed over to.
+/// Returns the names of the secrets of an agent, and of agents that it starts or may hand over to.
 pub(crate) fn secret_names(engine: &Engine, parcel: &Parcel) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = parcel.agent.secrets.iter().cloned().collect();
     for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
@@ -207,9 +206,9 @@ pub(crate) fn secret_names(engine: &Engine, parcel: &Parcel) -> BTreeSet<String>
     names
 }
 
-/// The secrets of an agent and, to that depth, of those that it starts or is handed over to.
+/// Adds the secrets of an agent and, down to `depth`, of agents that it starts or hands over to.
 fn gather(engine: &Engine, digest: &Digest, depth: u32, secrets: &mut BTreeSet<String>) {
-    // What is not there is said by the attempt that needs it.
+    // A missing parcel is reported by the attempt that needs it.
     let Ok(parcel) = parcel::open(&engine.registry().parcels(), digest) else { return };
     secrets.extend(parcel.agent.secrets.iter().cloned());
     if depth > 0 {
@@ -219,12 +218,12 @@ fn gather(engine: &Engine, digest: &Digest, depth: u32, secrets: &mut BTreeSet<S
     }
 }
 
-/// Starts a helper for a run that was at rest, and waits until its next attempt began. For whoever
-/// has the run at hand: nothing is loaded.
+/// Starts a helper for a run that was at rest, and waits until its next attempt began. Loads
+/// nothing: the caller has the run.
 ///
 /// # Errors
 ///
-/// As [`launch`]. The run stays as it is: whoever reconciles next tries again.
+/// As [`launch`]. The run then stays unchanged, and the next reconciler tries again.
 pub(crate) fn carry_on(engine: &Engine, run: &Run, seen_epoch: u64) -> Result<(), Error> {
     launch(engine, &run.id, seen_epoch, &Needs::of(engine, run)).map(|_| ())
 }

@@ -1,8 +1,8 @@
-//! Leases that run out unless they are renewed: how long they last, and until when one is known to
-//! be in force.
+//! Leases that end unless they are renewed: their length, and the time up to which a lease is known
+//! to be in force.
 //!
-//! Time is counted since the machine was started, also while the process is stopped or the machine
-//! asleep: a wall clock that is set back makes no lease last longer.
+//! Time is counted since the boot of the machine, also while the process is stopped or the machine
+//! asleep: a wall clock that is set back does not lengthen a lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +14,34 @@ use tokio::sync::watch;
 
 use crate::Engine;
 
-/// How long a lease lasts that is not renewed: longer than a pause of the registry, short enough
-/// that a run whose worker is lost does not wait for long.
+/// Length of a lease from its last renewal: longer than a pause of the registry, short enough that
+/// a run with a lost worker does not wait for long.
 pub const LEASE_FOR: Duration = Duration::from_secs(15);
 
-/// How long whoever only brings a run up to date may hold it: longer than a helper has to say that it
-/// began.
+/// Length of a lease that is taken only to bring a run up to date: longer than a helper has to say
+/// that it began.
 const BORROWED_FOR: Duration = Duration::from_secs(60);
 
-/// Until when a lease is known to be in force. Cheap to clone; all clones are the same term.
+/// Term of a lease: the time up to which it is known to be in force. Cheap to clone; all clones
+/// share one term.
 #[derive(Clone, Debug)]
 pub struct Term {
-    /// Since boot; `None`: as long as this process lives.
+    /// Time since boot; `None`: as long as this process lives.
     until: Arc<watch::Sender<Option<Duration>>>,
 }
 
 impl Term {
-    /// A lease that lasts as long as its holder lives.
+    /// Returns the term of a lease that lasts as long as its holder lives.
     pub fn for_life() -> Self {
         Self { until: Arc::new(watch::Sender::new(None)) }
     }
 
-    /// A lease that is in force until then, counted since boot.
+    /// Returns the term of a lease that is in force until `since_boot`.
     pub fn until(since_boot: Duration) -> Self {
         Self { until: Arc::new(watch::Sender::new(Some(since_boot))) }
     }
 
-    /// The lease was renewed until then. One that was over stays over: what was held under it is
+    /// Extends the term to `until`. A term that is over stays over, since the work under it is
     /// being ended.
     pub(crate) fn extend(&self, until: Duration) {
         self.until.send_if_modified(|known| match known {
@@ -52,22 +53,22 @@ impl Term {
         });
     }
 
-    /// The lease is not in force any more.
+    /// Ends the term at once.
     pub(crate) fn end(&self) {
         self.until.send_replace(Some(Duration::ZERO));
     }
 
-    /// Whether it is not known to be in force any more.
+    /// Returns whether the term is over, so the lease may not be in force any more.
     pub(crate) fn is_over(&self) -> bool {
         self.left().is_some_and(|left| left.is_zero())
     }
 
-    /// Whether it is in force for at least so long yet.
+    /// Returns whether the lease is in force for at least `at_least` from now.
     pub(crate) fn lasts(&self, at_least: Duration) -> bool {
         self.left().is_none_or(|left| left >= at_least)
     }
 
-    /// Waits until it is over; for ever if it lasts as long as this process lives.
+    /// Waits until the term is over; for ever if it lasts as long as this process lives.
     pub(crate) async fn over(&self) {
         let mut until = self.until.subscribe();
         loop {
@@ -76,7 +77,7 @@ impl Term {
                 None => std::future::pending().await,
                 Some(Duration::ZERO) => return,
                 Some(left) => {
-                    // Its sender lives as long as this term.
+                    // The sender lives as long as this term, so no error can come from it.
                     drop(tokio::time::timeout(left, until.changed()).await);
                 }
             }
@@ -88,8 +89,8 @@ impl Term {
     }
 }
 
-/// Takes the lease of a run that nobody holds, or whose holder is gone. It lasts as long as this
-/// process lives, or, where any worker may claim the run, for [`LEASE_FOR`].
+/// Takes the lease of a run that nobody holds, or whose holder is dead. The lease lasts as long as
+/// this process lives or, for a run that any worker may claim, for [`LEASE_FOR`].
 ///
 /// # Errors
 ///
@@ -103,8 +104,8 @@ pub(crate) async fn take(
     engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
 }
 
-/// Takes the lease of a run that this process does not carry on: only to write what became of it. It
-/// ends by itself, however long this process lives.
+/// Takes the lease of a run only to write its state, not to work on it. The lease ends by itself,
+/// however long this process lives.
 ///
 /// # Errors
 ///
@@ -119,18 +120,19 @@ pub(crate) async fn borrow(
     engine.store().take(&run.id, seen_epoch, engine.holder().clone(), expires_at).await
 }
 
-/// Gives back what was borrowed and could not be used, so that whoever looks next tries again.
+/// Gives a borrowed lease back that could not be used, so the next reconciler tries again.
 pub(crate) async fn give_back(engine: &Engine, run: &Run, lease: &Lease) {
     if run.spec.placement.is_some() {
-        // It is not in the queue any more: whoever looks for leases that ran out brings it back.
+        // The run is not in the queue any more: the reaper finds the expired lease and brings it
+        // back.
         return;
     }
-    // It ends by itself otherwise.
+    // After a failure the lease ends by itself.
     drop(engine.store().give_back(&run.id, lease.epoch).await);
 }
 
-/// Where a run goes that nobody holds any more: back into the queue, if any worker may claim it and
-/// it waits for an attempt.
+/// Returns the place of a run that nobody holds any more: in the queue, if any worker may claim it
+/// and it waits for an attempt.
 pub(crate) fn place_of(run: &Run) -> Option<Pending> {
     Pending::of(run)
 }

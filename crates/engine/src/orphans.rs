@@ -1,8 +1,9 @@
-//! Runs that a process of this machine supervises: watched until it is dead, and reconciled then.
+//! Runs supervised by a process of this machine: watched until the process is dead, then
+//! reconciled.
 //!
-//! A reconciler without input: any number of processes may do this at once. A supervisor is awaited
-//! with a pidfd; the registry is asked every second which runs there are, since nobody tells what
-//! another process commits to SQLite. Deliberately absent: a timer per run.
+//! Reconcilers have no input, so any number of processes may run one at once. The death of a
+//! supervisor is awaited with a pidfd; the registry is asked every second for live runs, since
+//! SQLite does not tell of another process's commits. Deliberately absent: a timer per run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,30 +20,30 @@ use tokio::time::{Instant, sleep};
 use crate::coordinate::family;
 use crate::{Engine, Error, reconcile};
 
-/// How often the registry is asked which runs there are: one query of the live runs.
+/// Interval between two queries of the registry for live runs.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// It is asked for at most a fiftieth of the time, however long the answer takes.
+/// Factor of the pause after a query: queries take at most a fiftieth of the time, however slow.
 const REST: u32 = 50;
-/// The most runs that are watched: each needs a file descriptor while its supervisor lives.
+/// Most runs that are watched: each needs a file descriptor while its supervisor lives.
 const WATCHED: u32 = 512;
 /// Runs that are reconciled at the same time: each may start a helper.
 const AT_ONCE: usize = 4;
-/// What cannot be settled, or has no process to wait for, is looked at again so much later.
+/// Wait before another try with a run that could not be settled or whose supervisor is unknown.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Watches supervisors of this machine, and reconciles their runs once they are dead, until it is
-/// dropped.
+/// Watches supervisors of this machine, and reconciles their runs once they are dead, until the
+/// future is dropped.
 pub async fn watch(engine: &Engine) {
     let mut watched = Watched::new(engine);
     loop {
         let began = Instant::now();
-        // A registry that cannot be read now may be later.
+        // An unreadable registry may be readable at the next query.
         drop(watched.look().await);
         sleep((began.elapsed() * REST).max(LOOK_EVERY)).await;
     }
 }
 
-/// Runs that are watched, each by a task.
+/// Watched runs, each with a task.
 struct Watched {
     engine: Engine,
     tasks: BTreeMap<RunId, AbortHandle>,
@@ -56,7 +57,7 @@ impl Watched {
         Self { engine: engine.clone(), tasks: BTreeMap::new(), attending: JoinSet::new(), at_once }
     }
 
-    /// Begins to watch runs that are new, and ends to watch those that are over.
+    /// Begins to watch new runs, and stops watching finished ones.
     async fn look(&mut self) -> Result<(), Error> {
         while self.attending.try_join_next().is_some() {}
         let live: BTreeSet<RunId> =
@@ -82,7 +83,7 @@ impl Watched {
     }
 }
 
-/// Reconciles a run whenever its supervisor is dead, until it needs none.
+/// Reconciles a run whenever its supervisor is dead, until the run needs no supervisor.
 async fn attend(engine: &Engine, run_id: &RunId, at_once: &Semaphore) {
     loop {
         let reconciled = {
@@ -99,19 +100,20 @@ async fn attend(engine: &Engine, run_id: &RunId, at_once: &Semaphore) {
             }
         };
         match supervisor(engine, &stored) {
-            // Its holder died before it could let go, and nobody is needed.
+            // The holder died before it gave the lease back, and the run needs no supervisor.
             _ if stored.run.is_at_rest() => std::future::pending().await,
             Supervisor::Here(process) if os::liveness(&process) == Liveness::Alive => {
                 os::until_gone(&process).await;
             }
-            // One that could not be settled, in a registry that cannot be written for one.
+            // The process is dead but the run could not be settled, for instance in a read-only
+            // registry.
             Supervisor::Here(_) | Supervisor::Unknown => sleep(LOOK_AGAIN).await,
             Supervisor::Elsewhere => std::future::pending().await,
         }
     }
 }
 
-/// The run as it really is; `None` if nobody has to supervise it any more.
+/// Returns the run after reconciliation; `None` if it needs no supervisor any more.
 async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
     let stored = Box::pin(reconcile::reconcile(engine, stored)).await?;
@@ -120,13 +122,13 @@ async fn reconciled(engine: &Engine, run_id: &RunId) -> Result<Option<Stored>, E
     Ok((!is_over).then_some(stored))
 }
 
-/// The process that carries a run on.
+/// Supervisor of a run.
 enum Supervisor {
     /// A process of this machine.
     Here(ProcessIdentity),
-    /// Somebody who cannot be seen from here, or does without a process.
+    /// A process on another machine, or a worker, which is watched by its lease instead.
     Elsewhere,
-    /// None that is known: it may be about to begin.
+    /// No process is known: one may be about to begin.
     Unknown,
 }
 
@@ -152,7 +154,7 @@ fn supervisor(engine: &Engine, stored: &Stored) -> Supervisor {
     }
 }
 
-/// The machine and the process that worked for a run last, or admitted it.
+/// Returns the machine and the process that worked for a run last, or that admitted it.
 fn last_process(run: &Run) -> (&str, Option<&ProcessIdentity>) {
     match run.attempts.last() {
         Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),

@@ -1,7 +1,7 @@
-//! What nobody else sees to: runs whose worker is lost, and deadlines of runs that nobody holds.
+//! Reaper of runs whose worker is lost, and of due deadlines of runs that nobody holds.
 //!
-//! A reconciler without input: any number of processes may do this at once. Two that come upon the
-//! same run are told apart by its lease.
+//! Reconcilers have no input, so any number of processes may run one at once. Of two that find the
+//! same run, the lease lets only one act.
 
 use std::time::Duration;
 
@@ -10,26 +10,25 @@ use errand_store::{Document, DocumentChange, DocumentKind};
 
 use crate::{Engine, Error, deadlines, reconcile};
 
-/// How often it is looked: with what follows, a run whose worker is lost is running elsewhere within
-/// a second of the end of its lease.
+/// Interval between two looks: short enough that a run with a lost worker runs elsewhere within a
+/// second of the end of its lease.
 pub const LOOK_EVERY: Duration = Duration::from_millis(400);
-/// Runs that one look brings back: the next one follows at once where there are more.
+/// Runs that one query returns: the next query follows at once if there are more.
 const BATCH: u32 = 64;
-/// A run whose deadline is near, and that somebody holds at the moment, is looked at again so much
-/// later.
+/// Wait before another try with a due run that is held at the moment.
 const HELD_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a look did.
+/// Counts of one look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reaped {
     /// Runs that were brought back from lost workers.
     pub lost: u32,
-    /// Runs in which something was due.
+    /// Runs in which a deadline was due.
     pub due: u32,
 }
 
-/// Looks once. What goes wrong with one run keeps no other from being looked at: whoever looks next
-/// tries again.
+/// Looks once. A failure with one run does not keep the others waiting: the next look tries it
+/// again.
 ///
 /// # Errors
 ///
@@ -63,16 +62,16 @@ pub async fn look(engine: &Engine) -> Result<Reaped, Error> {
     Ok(reaped)
 }
 
-/// Looks again and again, until it is dropped.
+/// Looks at intervals until the future is dropped.
 pub async fn watch(engine: &Engine) {
     loop {
-        // A registry that cannot be read now may be later.
+        // An unreadable registry may be readable at the next look.
         drop(Box::pin(look(engine)).await);
         tokio::time::sleep(jittered(engine, LOOK_EVERY)).await;
     }
 }
 
-/// A little less than `length`, so that many who wait for the same do not do it together.
+/// Returns a little less than `length` at random, so that many waiters do not wake together.
 pub(crate) fn jittered(engine: &Engine, length: Duration) -> Duration {
     let spread =
         crate::engine::random().unwrap_or_else(|_| engine.now().as_millis().unsigned_abs());
@@ -80,11 +79,11 @@ pub(crate) fn jittered(engine: &Engine, length: Duration) -> Duration {
     length.saturating_sub(length / 100 * percent)
 }
 
-/// Takes a run from a holder that did not renew its lease. `false`: somebody was faster.
+/// Takes a run from a holder that did not renew its lease. `false`: another process was faster.
 async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(false) };
     if stored.run.spec.placement.is_none() && stored.run.spec.host != engine.holder().host {
-        // What is left of it is on that machine.
+        // Its processes and files are on that machine.
         return Ok(false);
     }
     let is_over = |ends: Timestamp| engine.now() > ends;
@@ -100,7 +99,7 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     }
 }
 
-/// Does what is due in a run, and notes when something is next.
+/// Applies a run's due deadline, and writes its next one.
 async fn apply(engine: &Engine, document: &Document) -> Result<(), Error> {
     let run = match document.key.parse::<RunId>() {
         Ok(run_id) => match engine.store().load(&run_id).await? {
@@ -120,7 +119,7 @@ async fn apply(engine: &Engine, document: &Document) -> Result<(), Error> {
     };
     let write = deadlines::rewrite(document, change);
     match engine.store().write_documents(vec![write]).await {
-        // Somebody was faster.
+        // Another process was faster.
         Err(errand_store::Error::DocumentChanged { .. }) => Ok(()),
         written => Ok(written?),
     }

@@ -1,4 +1,4 @@
-//! `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
+//! File `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
 
 use errand_api::record::{Places, Record, project};
 use errand_model::Head;
@@ -9,14 +9,14 @@ use errand_store::{Holder, Stored};
 
 use crate::{Engine, Error};
 
-/// The record of a stored run.
+/// Returns the record of a stored run.
 pub fn record(engine: &Engine, stored: &Stored) -> Record {
     Record { journal: None, ..with_journal(engine, stored) }
 }
 
-/// The same with the end of its journal, as files of records have it.
+/// Returns the record with the head of the run's journal, as record files have it.
 pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
-    // Who holds a run at rest has died before it could let go.
+    // The holder of a run at rest died before it gave the lease back.
     let lease = stored.lease.as_ref().filter(|_| !stored.run.is_at_rest());
     let holder = lease.map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
@@ -40,7 +40,7 @@ fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) ->
 ///
 /// # Errors
 ///
-/// If it cannot be written; the registry has everything all the same.
+/// If the file cannot be written; the registry still has everything.
 pub(crate) fn write(
     engine: &Engine,
     run: &Run,
@@ -57,14 +57,15 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The same where the file is only a copy: the next transition, or a rebuild, makes it good.
+/// Writes the record file and ignores errors: the file is only a copy, and the next transition or a
+/// rebuild writes it again.
 pub(crate) fn write_quietly(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) {
     if let Err(error) = write(engine, run, head, holder) {
         drop(error);
     }
 }
 
-/// Whether an event changes what the record says of the run's lifecycle.
+/// Returns whether an event changes the run's lifecycle in the record.
 pub(crate) fn is_transition(body: &EventBody) -> bool {
     !matches!(
         body,

@@ -1,13 +1,13 @@
-//! Seeing something through that must not be left half done.
+//! Work that must not be left half done.
 //!
-//! Whoever asks may go while it waits: a client that hangs up, a wait that something else ends. What
-//! was begun in the registry is then finished without it.
+//! A caller may stop waiting: a client that hangs up, a wait that times out. Work that was begun in
+//! the registry is then finished without it.
 
 use tokio::task::JoinSet;
 
 use crate::Error;
 
-/// Does `work` to its end, also if the caller stops waiting for it.
+/// Does `work` to its end, even if the caller stops waiting for it.
 ///
 /// # Errors
 ///
@@ -27,7 +27,7 @@ pub(crate) async fn see_through<T: Send + 'static>(
     }
 }
 
-/// A task that outlives whoever waits for it.
+/// Task that outlives its waiter.
 struct Begun<T: 'static>(JoinSet<T>);
 
 impl<T> Drop for Begun<T> {

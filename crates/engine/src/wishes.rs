@@ -1,11 +1,11 @@
-//! What callers may ask for: names of runs and sessions, environment variables.
+//! Rules for names of runs and sessions, and for environment variables, that callers choose.
 
 use thiserror::Error;
 
-/// The longest name of a run or a session.
+/// Longest name of a run or a session, in characters.
 pub const NAME_LIMIT_CHARS: usize = 128;
 
-/// Whether a run or a session can have that name.
+/// Returns whether `name` is allowed for a run or a session.
 pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.chars().count() <= NAME_LIMIT_CHARS
@@ -13,18 +13,18 @@ pub fn is_name(name: &str) -> bool {
         && name.trim() == name
 }
 
-/// Why a variable cannot be set.
+/// Reasons against setting an environment variable.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Unsettable {
-    /// No variable can be called so, or have that value.
+    /// The name or the value is not possible for an environment variable.
     #[error("names have letters, digits and _, and values no NUL")]
     Malformed,
-    /// It is one of errand's own.
+    /// The name is reserved for errand.
     #[error("names that begin with ERRAND_ are errand's own")]
     Own,
 }
 
-/// Whether an agent may be given that variable.
+/// Checks that an agent may be given an environment variable.
 ///
 /// # Errors
 ///

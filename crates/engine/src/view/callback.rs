@@ -52,7 +52,7 @@ pub fn callback_target(view: TargetView, secret: Option<&SigningSecret>) -> Call
     }
 }
 
-/// How a report stands, as the outbox has it.
+/// State of a report in the terms of the outbox.
 pub const fn callback_state(state: CallbackState) -> EntryState {
     match state {
         CallbackState::Waiting => EntryState::Waiting,

@@ -9,10 +9,10 @@ use errand_store::{DeadLetterFilter, Fate, Page};
 
 use crate::{Engine, Error, payload, record_file, wait};
 
-/// Dead letters that are read at once.
+/// Dead letters read at once.
 const PAGE: u32 = 1_000;
 
-/// A dead letter as a document.
+/// Document of a dead letter.
 pub fn dead_letter(letter: errand_store::DeadLetter) -> DeadLetter {
     let (state, redriven_as, settled_at_ms, discarded_by) = match letter.fate {
         Fate::Open => ("open", None, None, None),
@@ -39,7 +39,7 @@ pub fn dead_letter(letter: errand_store::DeadLetter) -> DeadLetter {
     }
 }
 
-/// Dead letters that fit, newest run first: those after run `after`, at most `limit`.
+/// Returns dead letters that match, newest run first: those after run `after`, at most `limit`.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub async fn dead_letters(
     }
 }
 
-/// Everything that is kept of a dead letter, with so many lines of its log.
+/// Returns everything that is kept of a dead letter, with `tail` lines of its log.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Who said what to whom in a coordinated run.
+//! Graphs of the messages and handovers of coordinated runs.
 
 use errand_api::graph::{Builder, Graph, of_handoffs};
 use errand_api::message::{MessagePage, Reader};
@@ -13,8 +13,8 @@ use crate::{Engine, Error, reconcile, wait};
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
 
-/// The communication graph of a coordinated run, as it is now; of a run that was handed over, the
-/// runs that it was handed over to and from.
+/// Returns the communication graph of a coordinated run, brought up to date; for a run that was
+/// handed over, the runs it was handed over to and from.
 ///
 /// # Errors
 ///
@@ -31,8 +31,8 @@ pub async fn graph(engine: &Engine, run_id: &RunId) -> Result<Graph, Error> {
     Ok(builder.finish((run_id, run.created_at), &run.status, engine.now()))
 }
 
-/// The messages of a run after its event `after` (0: from the first on), at most `limit`, of that
-/// type or of any. Of an agent's run they are those that it sent itself.
+/// Returns the messages of a run after its event `after` (0: from the first on), at most `limit`,
+/// of that type or of any. For an agent's run, only messages that it sent itself.
 ///
 /// # Errors
 ///
@@ -45,12 +45,12 @@ pub async fn sent_messages(
 ) -> Result<MessagePage, Error> {
     let stored = wait::load(engine, run_id).await?;
     let mut reader = Reader::new(limit, kind);
-    // What became of a message stands behind it, wherever that is.
+    // Events of a message's fate stand anywhere behind the message, so all events are read.
     read(engine, (&stored, after), |event| reader.push(event)).await?;
     Ok(reader.finish(run_id.clone(), stored.run.status.is_terminal()))
 }
 
-/// Reads the events of a run after number `after`, as far as the run was looked at.
+/// Reads the events of a run after number `after`, up to the head that was loaded.
 async fn read(
     engine: &Engine,
     (stored, mut after): (&Stored, u64),
@@ -65,7 +65,7 @@ async fn read(
     Ok(())
 }
 
-/// All runs that a run was handed over from and to, as a graph.
+/// Graph of all runs that a run was handed over from and to.
 async fn handoffs(engine: &Engine, run: Run) -> Result<Graph, Error> {
     let run_id = run.id.clone();
     let mut runs = vec![run];
@@ -88,7 +88,7 @@ async fn handoffs(engine: &Engine, run: Run) -> Result<Graph, Error> {
     of_handoffs(&runs, place, engine.now()).ok_or(Error::NotCoordinated { run_id })
 }
 
-/// The run that started this one, as far as it says so.
+/// Run that started `run`, if the trigger names it.
 fn source(run: &Run) -> Option<RunId> {
     let trigger = &run.spec.trigger;
     if trigger.kind != TriggerKind::Upstream {

@@ -10,7 +10,7 @@ use crate::hooks::{
     Dedupe, Definition, Error, Events, Logged, Place, Scheme, Secret, Signature, View,
 };
 
-/// A hook of a namespace; with its secret for the one who made it.
+/// Document of a hook of a namespace; with its secret only for its creator.
 pub fn hook(namespace: Option<&str>, view: View, secret: Option<&Secret>) -> Hook {
     let definition = view.definition;
     Hook {
@@ -54,7 +54,7 @@ fn shown_place(place: Place) -> HookPlace {
     }
 }
 
-/// What a request asks for; its secret is kept apart.
+/// Definition that a request to make a hook asks for; the secret is returned apart from it.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ fn place(place: HookPlace, pointer: &str) -> Result<Place, Error> {
     }
 }
 
-/// A request to a hook.
+/// Document of a request to a hook.
 pub fn hook_delivery(logged: Logged) -> HookDelivery {
     HookDelivery {
         id: logged.id,

@@ -1,6 +1,7 @@
-//! What the registry knows, as the documents of the API: the same for the terminal and over HTTP.
+//! Documents of the API about everything that the registry holds: one set for the terminal and for
+//! HTTP.
 //!
-//! Deliberately absent: whose the things are. Whoever asks for another one's says which.
+//! Access control is deliberately absent: callers pass the namespace whose things they read.
 
 mod bom;
 mod callback;

@@ -7,8 +7,8 @@ use errand_store::Stored;
 use super::usage_by_step;
 use crate::{Engine, Error, reconcile, record_file, sessions, values, wait};
 
-/// The record of a run as it is now, with the run it waits behind, its usage by step, and its input
-/// and output however long they are.
+/// Returns the record of a run, brought up to date, with the run it waits behind, its usage by
+/// step, and its full input and output, whatever their length.
 ///
 /// # Errors
 ///
@@ -17,7 +17,7 @@ pub async fn record(engine: &Engine, run_id: &RunId) -> Result<Record, Error> {
     Ok(whole(engine, run_id).await?.1)
 }
 
-/// The record of a run as a list shows it: with the run it waits behind.
+/// Returns the record of a run as a list shows it: with the run it waits behind.
 ///
 /// # Errors
 ///
@@ -28,7 +28,7 @@ pub async fn listed(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
     Ok(record)
 }
 
-/// The same as a manifest: kind Run, with metadata, spec and status.
+/// Returns the record of [`record`] as a manifest: kind `Run`, with metadata, spec and status.
 ///
 /// # Errors
 ///

@@ -5,7 +5,7 @@ use errand_model::Timestamp;
 
 use crate::schedules::{Definition, Fired, View};
 
-/// A schedule.
+/// Document of a schedule.
 pub fn schedule(view: View) -> Schedule {
     let ms = Timestamp::as_millis;
     let slot = |fired: Fired| ScheduleSlot {
@@ -35,7 +35,7 @@ pub fn schedule(view: View) -> Schedule {
     }
 }
 
-/// What a request asks for, with what goes without saying.
+/// Definition that a request to make a schedule asks for, with defaults filled in.
 pub fn schedule_definition(request: ScheduleRequest) -> Definition {
     Definition {
         agent: request.agent,

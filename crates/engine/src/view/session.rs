@@ -1,4 +1,4 @@
-//! What outlives the runs of a conversation.
+//! Sessions: state, messages and tool results that outlive the runs of a conversation.
 
 use errand_api::session::{
     Message, SESSION_SCHEMA, SessionDetail, SessionRun, SessionSummary, ToolResult,
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::sessions::Shown;
 
-/// A session and how much is in it.
+/// Summary of a session, with counts of its contents.
 pub fn session_summary(session: Session) -> SessionSummary {
     SessionSummary {
         session_id: session.session_id,
@@ -33,7 +33,7 @@ pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
     messages.into_iter().map(message).collect()
 }
 
-/// Everything that is known of a session.
+/// Document of a whole session.
 pub fn session(shown: Shown) -> SessionDetail {
     let Shown { session, state, messages, results, runs } = shown;
     let results = results.into_iter().map(|(kept, result)| ToolResult {

@@ -1,4 +1,4 @@
-//! What a run did, and what a replay made of it.
+//! Stories of runs, and comparisons with their replays.
 
 use errand_api::story::{Comparison, Effect, STORY_SCHEMA, Story, Strict, Told};
 use errand_model::RunId;
@@ -30,7 +30,7 @@ pub fn story(narrative: Narrative) -> Story {
     }
 }
 
-/// What came of a strict replay that is over.
+/// Returns the comparison of a finished strict replay with its original.
 ///
 /// # Errors
 ///

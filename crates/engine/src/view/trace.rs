@@ -1,4 +1,4 @@
-//! What a run did with its time.
+//! Traces: the spans of a run on a time axis.
 
 use errand_api::trace::{Builder, Nested, Trace};
 use errand_model::RunId;
@@ -8,23 +8,23 @@ use crate::{Engine, Error, reconcile, wait};
 
 /// Events that are read at once.
 const PAGE: u32 = 5_000;
-/// Runs that this one started whose own record is looked at: the newest.
+/// Most child runs whose own journals are read: the newest.
 const CHILD_LIMIT: u32 = 1_000;
-/// Journals of children that are read for one trace, if there is no other bound: what nobody can
-/// read any more need not be drawn.
+/// Most journals of children that are read for one trace, if the caller sets no other bound: a
+/// larger trace is not readable by people.
 const NESTED_LIMIT: usize = 1_000;
 
-/// How much of a run is wanted.
+/// Bounds of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceAsk {
-    /// At most so many spans, those that matter most. Children whose own spans would not be among
-    /// them are not looked at.
+    /// Most spans in the trace; those that matter most are kept. Journals of children whose spans
+    /// would not be kept are not read.
     pub limit: usize,
-    /// How many levels of children are looked into.
+    /// Levels of children whose journals are read.
     pub depth: u32,
 }
 
-/// A run on a time axis, as it is now. Of a coordinator with its children below it.
+/// Returns the trace of a run, brought up to date; a coordinator's with its children below it.
 ///
 /// # Errors
 ///
@@ -40,7 +40,8 @@ pub async fn trace(engine: &Engine, run_id: &RunId, ask: TraceAsk) -> Result<Tra
         while let Some((place, child)) = nested.next_run() {
             let Some(fewer) = left.checked_sub(1) else { return Ok(nested.finish()) };
             left = fewer;
-            // One that was removed, or cannot be read, is the line that its coordinator knows.
+            // A child that was removed or is unreadable stays the one line that its coordinator
+            // knows.
             if let Ok(Some(child)) = engine.store().load(&child).await {
                 nested.put(place, single(engine, &child).await?);
             }
@@ -52,7 +53,7 @@ pub async fn trace(engine: &Engine, run_id: &RunId, ask: TraceAsk) -> Result<Tra
     Ok(nested.finish())
 }
 
-/// A run by itself.
+/// Trace of a run without its children's own spans.
 async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
     let run = &stored.run;
     let agent = &run.spec.agent;
@@ -65,7 +66,7 @@ async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
         builder = builder.of_coordinator();
     }
     let mut after = 0;
-    // A live run grows meanwhile: the tree is of the moment that was looked at.
+    // A live run grows meanwhile: the trace ends at the head that was loaded.
     while after < stored.head.seq {
         let events = engine.store().events(&run.id, after, PAGE).await?;
         let Some(last) = events.last() else { break };
@@ -75,7 +76,7 @@ async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
         }
     }
     let now = engine.now();
-    // What children of a coordinator are, its journal says.
+    // A coordinator's children are named by its journal.
     if run.spec.plan.is_none() {
         for child in children(engine, &run.id).await? {
             builder.child(&child.run, now);
@@ -88,7 +89,7 @@ async fn children(engine: &Engine, run_id: &RunId) -> Result<Vec<Stored>, Error>
     let filter = Filter { parent_run_id: Some(run_id.clone()), ..Filter::default() };
     let page = Page { after: None, limit: CHILD_LIMIT };
     let (mut children, _) = engine.store().list(&filter, &page).await?;
-    // Damaged ones are left out: `ps` tells of them.
+    // Damaged runs are left out: `ps` reports them.
     children.reverse();
     Ok(children)
 }

@@ -1,4 +1,4 @@
-//! What calls used.
+//! Usage: tokens, calls and costs.
 
 use errand_api::record::usd;
 use errand_api::usage::UsageSums;
@@ -25,7 +25,7 @@ pub fn usage_sums(row: UsageRow) -> UsageSums {
     }
 }
 
-/// What the steps of a run used; nothing where no call was reported.
+/// Returns the usage of each step of a run; empty if no call was reported.
 ///
 /// # Errors
 ///

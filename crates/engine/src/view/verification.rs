@@ -1,10 +1,10 @@
-//! Whether a run is what was written.
+//! Results of verification.
 
 use errand_api::verification::{VERIFICATION_SCHEMA, Verification, VerificationFinding};
 
 use crate::evidence::{Finding, Place, Verified};
 
-/// What was verified; `source` is what was named.
+/// Document of a verification; `source` is the run or file as the user named it.
 pub fn verification(source: &str, verified: &Verified) -> Verification {
     Verification {
         schema: VERIFICATION_SCHEMA,
