@@ -369,9 +369,9 @@ impl Blobs {
 /// A blob that is kept in the folder.
 #[derive(Clone, Debug)]
 pub struct KeptBlob {
-    /// Its digest.
+    /// Digest of the blob.
     pub digest: Digest,
-    /// Its length.
+    /// Length in bytes.
     pub size_bytes: u64,
     /// Time at which it was stored or renewed last.
     pub touched_at: SystemTime,

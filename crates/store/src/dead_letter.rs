@@ -23,7 +23,7 @@ pub struct DeadLetter {
     pub message: String,
     /// The step at which the last attempt failed; `None`: outside of any step.
     pub step: Option<String>,
-    /// Its fate.
+    /// Fate of the dead letter.
     pub fate: Fate,
 }
 
@@ -55,15 +55,15 @@ pub struct DeadLetterFilter {
     pub namespaces: Namespaces,
     /// Redriven and discarded ones too.
     pub settled: bool,
-    /// Only that run.
+    /// Limits the list to this run.
     pub run_id: Option<RunId>,
-    /// Only runs of the agent of that name.
+    /// Limits the list to runs of this agent.
     pub agent: Option<String>,
-    /// Only runs whose last error has that code.
+    /// Limits the list to runs whose last error has this code.
     pub code: Option<String>,
-    /// Only runs that failed at that moment or later.
+    /// Limits the list to runs that failed at this time or later.
     pub since: Option<Timestamp>,
-    /// Only runs that failed before that moment.
+    /// Limits the list to runs that failed before this time.
     pub before: Option<Timestamp>,
 }
 

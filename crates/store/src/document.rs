@@ -83,9 +83,9 @@ pub struct Document {
     pub kind: DocumentKind,
     /// Namespace; `None`: the default one.
     pub namespace: Option<String>,
-    /// Its name within kind and namespace.
+    /// Name within kind and namespace.
     pub key: String,
-    /// From 1; grows with each change.
+    /// Revision, from 1; grows with each change.
     pub revision: u64,
     /// Time at which it is due; `None`: never.
     pub due_at: Option<Timestamp>,
@@ -100,7 +100,7 @@ pub struct DocumentWrite {
     pub kind: DocumentKind,
     /// Namespace; `None`: the default one.
     pub namespace: Option<String>,
-    /// Its name.
+    /// Name of the document.
     pub key: String,
     /// Required present state.
     pub expect: Expect,
@@ -150,7 +150,7 @@ pub struct DocumentQuery {
     pub kind: DocumentKind,
     /// Namespaces of the documents.
     pub namespaces: Namespaces,
-    /// Only keys that begin with this prefix.
+    /// Prefix of the keys.
     pub prefix: String,
     /// Order by (namespace, key).
     pub order: DocumentOrder,

@@ -84,7 +84,7 @@ pub enum Error {
     DocumentChanged {
         /// Kind of the document.
         kind: &'static str,
-        /// Its name.
+        /// Name of the document.
         key: String,
     },
     /// A run to be imported is here already, with another journal.
@@ -122,7 +122,7 @@ pub enum Error {
     Newer {
         /// The file.
         path: PathBuf,
-        /// Its schema.
+        /// Schema of the registry.
         found: u32,
         /// The newest schema that this program knows.
         known: u32,
@@ -189,7 +189,7 @@ pub enum Error {
     /// The database has a schema of another program version, or one that has to be migrated first.
     #[error("the database has schema {found}; this program needs schema {known}")]
     OtherSchema {
-        /// Its schema; 0: none.
+        /// Schema of the database; 0: none.
         found: u32,
         /// Schema that this program needs.
         known: u32,

@@ -47,8 +47,8 @@ impl Standing {
         self.check_head(append)
     }
 
-    /// As [`Standing::check_at_rest`], except for a holder that releases the lease with these
-    /// events.
+    /// Checks an append like [`Standing::check_at_rest`], except for a holder that releases the
+    /// lease with these events.
     pub(crate) fn check_released(&self, append: &Append) -> Result<(), Error> {
         let ends_lease = append.release || append.run.status.is_terminal();
         if ends_lease && self.leased.is_some() {

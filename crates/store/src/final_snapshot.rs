@@ -28,7 +28,7 @@ const LIMIT_BYTES: u64 = 4 * 1024 * 1024;
 pub struct FinalSnapshot {
     /// Id of the run.
     pub run_id: RunId,
-    /// Its last attempt.
+    /// Last attempt of the run.
     pub attempt: u32,
     /// The lease of that attempt.
     pub epoch: u64,

@@ -24,7 +24,7 @@ const PROBLEMS_LIMIT: usize = 10_000;
 /// Contents of a file of events.
 #[derive(Debug, Default)]
 pub struct JournalFile {
-    /// By `seq`, each once.
+    /// Events by `seq`, each once.
     pub events: Vec<Event>,
     /// Lines that could not be used.
     pub problems: Vec<Problem>,

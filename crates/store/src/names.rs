@@ -32,7 +32,7 @@ pub(crate) const NAMING_KINDS: [DocumentKind; 8] = [
 /// A blob or parcel that an event names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name {
-    /// Its digest.
+    /// Digest of the blob or parcel.
     pub digest: Digest,
     /// True for a parcel, false for a blob.
     pub is_parcel: bool,

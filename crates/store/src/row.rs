@@ -19,7 +19,7 @@ pub struct Admission {
     pub run: Run,
     /// End of the journal afterwards.
     pub head: Head,
-    /// From `run.created` on; never empty.
+    /// Events from `run.created` on; never empty.
     pub events: Vec<Event>,
     /// Place in the queue, from which any worker may claim it; `None`: it can only be taken by its
     /// id.
@@ -69,7 +69,7 @@ pub struct Append {
     pub run: Run,
     /// End of the journal afterwards.
     pub head: Head,
-    /// In order, following each other; their first `seq` is the journal's next. Never empty.
+    /// Events in order; their first `seq` is the journal's next. Never empty.
     pub events: Vec<Event>,
     /// The steps that `events` changed, in their new state.
     pub steps: Vec<Step>,
@@ -118,7 +118,7 @@ pub struct Holder {
 pub struct Lease {
     /// Id of the run.
     pub run_id: RunId,
-    /// Its number: above that of every earlier lease of the run.
+    /// Number of the lease: above that of every earlier lease of the run.
     pub epoch: u64,
     /// The process that holds it.
     pub holder: Holder,
@@ -294,25 +294,25 @@ pub enum RequestKind {
 pub struct Filter {
     /// Namespaces whose runs are selected.
     pub namespaces: Namespaces,
-    /// Only runs that are not terminal.
+    /// Limits the list to runs that are not terminal.
     pub live: bool,
-    /// Only these kinds; empty: all.
+    /// Kinds of runs; empty: all.
     pub kinds: Vec<RunKind>,
-    /// Only runs of the agent of that name.
+    /// Limits the list to runs of this agent.
     pub agent: Option<String>,
-    /// Only runs with all these labels.
+    /// Limits the list to runs with all these labels.
     pub labels: BTreeMap<String, String>,
-    /// Only runs of that status (`pending`, …).
+    /// Limits the list to runs of this status (`pending`, …).
     pub status: Option<String>,
-    /// Only runs of that name.
+    /// Limits the list to runs of this name.
     pub name: Option<String>,
-    /// Only runs of that session.
+    /// Limits the list to runs of this session.
     pub session_id: Option<String>,
-    /// Only children of that run.
+    /// Limits the list to children of this run.
     pub parent_run_id: Option<RunId>,
-    /// Only terminal runs that ended before that moment.
+    /// Limits the list to terminal runs that ended before this time.
     pub ended_before: Option<Timestamp>,
-    /// Only runs that are live, or ended at that moment or later.
+    /// Limits the list to runs that are live, or ended at this time or later.
     pub not_ended_before: Option<Timestamp>,
 }
 
@@ -330,7 +330,7 @@ pub struct Page {
 pub struct BomGeneration {
     /// The agent's name.
     pub agent: String,
-    /// From 1, by agent.
+    /// Number of the generation, from 1, by agent.
     pub generation: u64,
     /// The document's name in the blob store.
     pub digest: Digest,

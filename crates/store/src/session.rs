@@ -134,7 +134,7 @@ pub struct Turn {
 /// A session with its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// Its name.
+    /// Name of the session.
     pub session_id: String,
     /// Number of changes of its state.
     pub revision: u64,
@@ -146,7 +146,7 @@ pub struct Session {
     pub results: u64,
     /// Runs that are in the registry.
     pub runs: u64,
-    /// Of these, runs that are not over.
+    /// Runs in the registry that are not over.
     pub live_runs: u64,
 }
 
@@ -155,7 +155,7 @@ pub struct Session {
 pub struct SessionPage {
     /// Namespaces of the sessions: their names are [`errand_model::scoped`].
     pub namespaces: Namespaces,
-    /// Only sessions that were not used after that moment.
+    /// Limits the list to sessions that were not used after this time.
     pub unused_since: Option<Timestamp>,
     /// Sessions after that one in the list; `None`: from the first on.
     pub after: Option<(Timestamp, String)>,
@@ -166,9 +166,9 @@ pub struct SessionPage {
 /// A session's state as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionState {
-    /// Its name.
+    /// Name of the session.
     pub session_id: String,
-    /// Grows with each change; 0: it was never written.
+    /// Revision; grows with each change. 0: the state was never written.
     pub revision: u64,
     /// The state document.
     pub state: Value,
@@ -179,7 +179,7 @@ pub struct SessionState {
 /// A message of a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionMessage {
-    /// Its place in the history; grows.
+    /// Place in the history; grows.
     pub number: u64,
     /// The run that appended it.
     pub run_id: RunId,

@@ -69,9 +69,9 @@ pub trait SharedBlobs: Send + Sync + std::fmt::Debug {
 /// A blob that is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedBlob {
-    /// Its digest.
+    /// Digest of the blob.
     pub digest: Digest,
-    /// Its length.
+    /// Length in bytes.
     pub size_bytes: u64,
     /// Time since it was stored or renewed last.
     pub untouched_for: Duration,

@@ -13,13 +13,13 @@ pub struct UsageQuery {
     pub namespaces: Namespaces,
     /// Property by which the rows are grouped.
     pub by: UsageBy,
-    /// Only calls on or after this day.
+    /// First day of the calls.
     pub since: Option<Day>,
-    /// Only calls on or before this day.
+    /// Last day of the calls.
     pub until: Option<Day>,
-    /// Only runs of the agent of that name.
+    /// Limits the sums to runs of this agent.
     pub agent: Option<String>,
-    /// Only that run.
+    /// Limits the sums to this run.
     pub run_id: Option<RunId>,
 }
 
@@ -93,7 +93,7 @@ pub struct UsageRow {
     pub runs: u64,
     /// Calls of models.
     pub model_calls: u64,
-    /// Of these, calls whose cost is not known.
+    /// Calls of models whose cost is not known.
     pub unpriced_calls: u64,
     /// Calls of tools.
     pub tool_calls: u64,
@@ -101,9 +101,9 @@ pub struct UsageRow {
     pub input_tokens: u64,
     /// Tokens written.
     pub output_tokens: u64,
-    /// Of the input, read from a cache.
+    /// Part of the input tokens that was read from a cache.
     pub cached_tokens: u64,
-    /// Of the output, spent on reasoning.
+    /// Part of the output tokens that was spent on reasoning.
     pub reasoning_tokens: u64,
     /// Known cost in millionths of a US dollar; `None`: no call's cost is known.
     pub cost_micro_usd: Option<u64>,
@@ -114,7 +114,7 @@ pub struct UsageRow {
 /// A reservation of a part of an agent's day for a call of a run.
 #[derive(Clone, Debug)]
 pub struct DayReservation {
-    /// Its id, by which it is settled or released.
+    /// Id of the reservation, by which it is settled or released.
     pub id: String,
     /// The run that makes the call.
     pub run_id: RunId,

@@ -31,9 +31,9 @@ pub enum Counted {
 /// Selection of lines of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Only so many lines from the end.
+    /// Limits the result to this number of lines from the end.
     pub tail: Option<usize>,
-    /// Only lines written at this time or later.
+    /// Limits the result to lines written at this time or later.
     pub since: Option<Timestamp>,
     /// Lines that `tail` counts; all are read.
     pub counted: Counted,

@@ -54,7 +54,7 @@ impl Writer {
         Self::with_limits(path, Limits::default())
     }
 
-    /// As [`Writer::open`], with other size limits.
+    /// Opens a log as [`Writer::open`] does, with other size limits.
     ///
     /// # Errors
     ///

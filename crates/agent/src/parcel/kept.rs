@@ -24,7 +24,7 @@ const UPLOAD_PREFIX: &str = ".upload-";
 /// A stored parcel.
 #[derive(Clone, Debug)]
 pub struct KeptParcel {
-    /// Its digest.
+    /// Digest of the parcel.
     pub digest: Digest,
     /// Time at which it was built or renewed last.
     pub touched_at: SystemTime,

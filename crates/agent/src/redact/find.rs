@@ -161,7 +161,7 @@ impl Patterns {
         }
     }
 
-    /// As [`Patterns::mask`] for a whole text, with the result of [`Patterns::torn`].
+    /// Masks like [`Patterns::mask`], for a whole text, with the result of [`Patterns::torn`].
     pub(super) fn mask_torn(
         &self,
         text: &[u8],

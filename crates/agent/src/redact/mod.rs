@@ -63,7 +63,7 @@ impl Redactor {
         }
     }
 
-    /// As [`Redactor::redact`], for bytes.
+    /// Masks secrets like [`Redactor::redact`], in bytes.
     pub fn redact_bytes<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         if !self.patterns.has_any(text) {
             return Cow::Borrowed(text);
@@ -73,8 +73,8 @@ impl Redactor {
         Cow::Owned(masked)
     }
 
-    /// As [`Redactor::redact`], for a text that may have been cut before: the end of a secret at
-    /// its beginning, and the beginning of one at its end, are masked too.
+    /// Masks secrets like [`Redactor::redact`], in a text that may have been cut before: the end of
+    /// a secret at its beginning, and the beginning of one at its end, are masked too.
     pub fn redact_excerpt<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let (begin, end) = self.patterns.torn(text.as_bytes());
         if begin.is_none() && end.is_none() {

@@ -29,7 +29,7 @@ pub enum Error {
     #[error("{} not set: {}", if names.len() == 1 { "a secret is" } else { "secrets are" },
         names.join(", "))]
     Missing {
-        /// Their names.
+        /// Names of the secrets.
         names: Vec<String>,
     },
     /// There is no store.
@@ -55,7 +55,7 @@ pub enum Error {
     IdentityExposed {
         /// Path of the identity file.
         path: PathBuf,
-        /// Its permission bits.
+        /// Permission bits of the file.
         mode: u32,
     },
     /// The secret was encrypted for another identity.

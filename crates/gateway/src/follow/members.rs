@@ -19,13 +19,13 @@ const PAGE: u32 = 200;
 pub(crate) struct Which {
     /// Namespaces whose runs are selected.
     pub(crate) namespaces: Namespaces,
-    /// Only runs of the agent of that name.
+    /// Limits the set to runs of this agent.
     pub(crate) agent: Option<String>,
-    /// Only runs of that session, under its stored name.
+    /// Limits the set to runs of this session, under its stored name.
     pub(crate) session_id: Option<String>,
-    /// Only runs with all these labels.
+    /// Limits the set to runs with all these labels.
     pub(crate) labels: BTreeMap<String, String>,
-    /// Only while a run has that status.
+    /// Limits the set to runs while they have this status.
     pub(crate) status: Option<String>,
 }
 

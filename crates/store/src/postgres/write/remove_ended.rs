@@ -38,7 +38,8 @@ impl Operation for RemoveEnded {
 
     const DOING: &'static str = "removes old runs";
 
-    /// None: no operation changes a terminal run, and another removal waits for its row.
+    /// Returns no locks: no operation changes a terminal run, and another removal waits for its
+    /// row.
     fn locks(&self) -> Vec<String> {
         Vec::new()
     }

@@ -17,7 +17,7 @@ type Input = (String, String, String);
 /// New results, in the order of their events.
 #[derive(Default)]
 pub(super) struct Results {
-    /// At most two of each input, of two runs: see [`Results::add`].
+    /// Results of each input, at most two, of two runs: see [`Results::add`].
     kept: Vec<Option<Kept>>,
     /// Indexes in `kept` by input, the newest last.
     by_input: BTreeMap<Input, Vec<usize>>,

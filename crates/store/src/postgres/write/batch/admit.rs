@@ -59,7 +59,7 @@ pub(super) async fn check_run(db: &Db, admission: &Admission) -> Result<(), Fail
     check_admission(db, admission).await
 }
 
-/// As [`check_run`]; also refuses documents in an unexpected state.
+/// Checks an admission as [`check_run`] does; also refuses documents in an unexpected state.
 pub(in crate::postgres) async fn check(db: &Db, admission: &Admission) -> Result<(), Failure> {
     check_run(db, admission).await?;
     if !admission.documents.is_empty() {
