@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_for_the_end_of_a_term_hears_of_it_at_once() {
+    async fn waiters_for_the_end_of_a_term_wake_at_once() {
         let term = Term::until(since_boot() + Duration::from_secs(600));
         let other = term.clone();
         let waits = tokio::time::timeout(Duration::from_secs(30), term.over());

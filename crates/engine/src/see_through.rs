@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_was_begun_is_done_also_when_nobody_waits_for_it() {
+    async fn begun_work_finishes_without_a_waiting_caller() {
         let (tell, told) = oneshot::channel::<()>();
         let (say, done) = oneshot::channel();
         let work = async move {

@@ -193,7 +193,7 @@ impl Away<'_> {
                 }
                 let by = Some(user(self.context));
                 let stop = Stop { cause: CancelCause::Interrupted, by, grace };
-                // The output goes on meanwhile; a second interrupt stops the run at once.
+                // The output continues meanwhile; a second interrupt stops the run at once.
                 let stopping = self.remote.stop(run_id, &stop);
                 tokio::select! {
                     ended = &mut shown => break 'shown ended.map_err(lost)?,

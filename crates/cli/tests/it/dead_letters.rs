@@ -79,7 +79,7 @@ fn a_dead_letter_keeps_input_checkpoint_errors_steps_and_log() {
 }
 
 #[test]
-fn a_redriven_run_goes_on_from_the_checkpoint_and_repeats_no_completed_step() {
+fn a_redriven_run_continues_from_the_checkpoint_and_repeats_no_completed_step() {
     let sandbox = sandbox();
     let dead = die(&sandbox, &post());
     assert_eq!(effects(&sandbox), ["fetch"]);

@@ -64,7 +64,7 @@ fn a_request_that_waits_for_a_run_returns_its_final_record() {
 }
 
 #[test]
-fn a_wait_that_times_out_returns_202_and_the_run_goes_on() {
+fn a_wait_that_times_out_returns_202_and_the_run_continues() {
     let sandbox = sandbox();
     let server = serving(&sandbox, &sleeper());
     let body = json!({ "agent": "sleeper" });

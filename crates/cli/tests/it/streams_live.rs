@@ -148,7 +148,7 @@ fn a_stream_ends_with_its_run_however_that_ends_and_with_the_server() {
     drop(stream);
     let end = Sse::get(server.address(), &events_of(&run_id), None).last().unwrap();
     assert_eq!(end.json()["run"]["status"], "cancelled");
-    // By default a run goes on without its client.
+    // By default a run continues without its client.
     let mut stream = start_stream(&server, "/v1/runs/stream", &json!({ "agent": "sleeper" }));
     let run_id = stream.header("location").unwrap().rsplit('/').next().unwrap().to_owned();
     assert!(stream.any(|told| told.event == "attempt.running"));

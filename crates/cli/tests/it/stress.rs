@@ -106,7 +106,7 @@ fn stress_two_hundred_runs_with_anything_killed_at_any_moment() {
 }
 
 #[test]
-fn stress_kill_whoever_starts_a_run_in_the_background() {
+fn stress_kill_the_launcher_of_a_background_run() {
     let sandbox = sandbox();
     let agent = sandbox.agent(&Agent::shell("echo done"));
     for round in 0..40 {

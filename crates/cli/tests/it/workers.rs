@@ -458,7 +458,7 @@ fn a_run_that_no_worker_takes_in_time_is_cancelled() {
 }
 
 #[test]
-fn a_parked_run_holds_no_slot_and_goes_on_when_it_is_decided_or_out_of_time() {
+fn a_parked_run_holds_no_slot_and_continues_after_a_decision_or_its_deadline() {
     let sandbox = sandbox();
     let queue = Queue::of(&sandbox);
     let script = |more: &str| {

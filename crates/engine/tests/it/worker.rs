@@ -123,7 +123,7 @@ impl Executor for PanicsOnce {
 }
 
 #[tokio::test]
-async fn a_run_whose_supervisor_panicked_is_requeued_and_its_worker_goes_on() {
+async fn a_run_with_a_panicked_supervisor_is_requeued_and_the_worker_continues() {
     let folder = tempfile::tempdir().unwrap();
     let agent = agent(folder.path());
     let engine = engine(folder.path());

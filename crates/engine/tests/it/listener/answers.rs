@@ -37,7 +37,7 @@ fn a_failed_wake_is_answered_500_without_its_cause() {
     assert_eq!(status(&answer), 500);
     assert_eq!(body(&answer)["run_id"], run_id().as_str());
     assert!(!answer.contains("traceback"), "{answer}");
-    // The service goes on.
+    // The service continues.
     assert_eq!(status(&place.ask("POST /", "", "")), 500);
 }
 

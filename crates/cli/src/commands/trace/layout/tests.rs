@@ -205,7 +205,7 @@ fn names_from_outside_cannot_write_to_the_terminal() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_harms_nobody() {
+fn a_trace_is_drawn_even_if_the_clock_jumps_back() {
     let mut journal = Journal::new();
     journal.add(5_000, 1, "attempt.started", json!({ "number": 1 }));
     journal.add(9_000, 1, "step.started", json!({ "key": "a" }));
@@ -279,7 +279,7 @@ fn children_of_a_coordinator_are_parallel_bars_with_their_steps_below() {
 }
 
 #[test]
-fn children_that_there_is_no_room_for_are_counted_and_not_looked_at() {
+fn children_without_room_are_counted_and_not_read() {
     let mut nested = Nested::new(coordinated(), 2);
     assert!(nested.next_run().is_none());
     insta::assert_snapshot!("coordinated_short", draw(&nested.finish(), 80));
