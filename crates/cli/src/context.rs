@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use errand_agent::{SystemClock, os};
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
+use errand_engine::operations::LocalOperations;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_store::postgres::{self, Postgres};
 use errand_store::sqlite::{Options, Sqlite};
@@ -210,7 +211,7 @@ impl Context {
     pub(crate) fn place(&self) -> Result<Place, Failure> {
         match self.remote()? {
             Some(remote) => Ok(Place::There(remote)),
-            None => self.engine().map(Place::Here),
+            None => self.engine().map(LocalOperations::of_user).map(Place::Here),
         }
     }
 
@@ -219,7 +220,15 @@ impl Context {
         match self.remote()? {
             Some(remote) => Ok(Some(Place::There(remote))),
             None if self.registry().is_none() => Ok(None),
-            None => self.engine().map(Place::Here).map(Some),
+            None => self.engine().map(LocalOperations::of_user).map(Place::Here).map(Some),
+        }
+    }
+
+    /// The same; makes a registry where there is none.
+    pub(crate) fn place_or_create(&self) -> Result<Place, Failure> {
+        match self.remote()? {
+            Some(remote) => Ok(Place::There(remote)),
+            None => self.engine_or_create().map(LocalOperations::of_user).map(Place::Here),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Where a command is carried out: on the registry of this machine, or by a server. The one seam
 //! between the two; what is shown is the same.
 
+use std::ops::Deref;
+
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::run_find::FoundRun;
-use errand_api::record::Record;
-use errand_engine::{Engine, record_file, wait};
+use errand_engine::operations::{LocalOperations, Operations, RunListQuery};
 use errand_model::RunId;
-use errand_store::{Filter, Page};
+use errand_store::Filter;
 
 use crate::context::Context;
 use crate::failure::Failure;
@@ -16,14 +17,11 @@ use crate::remote::Remote;
 /// slip.
 const STRICT_PART_LEAST: usize = 4;
 
-/// Runs that a shortened id may fit before the message stops naming them.
-pub(crate) const NAMED_MATCHES: u32 = 6;
-
 /// Where a command is carried out.
 #[derive(Debug)]
 pub(crate) enum Place {
     /// The registry of this machine.
-    Here(Engine),
+    Here(LocalOperations),
     /// A server.
     There(Remote),
 }
@@ -33,7 +31,7 @@ impl Place {
     ///
     /// Of several runs of that name it is the one that lives, or the newest.
     pub(crate) async fn resolve(&self, context: &Context, text: &str) -> Result<RunId, Failure> {
-        let found = self.find(text).await?;
+        let found = self.find_runs(text).await?;
         if found.is_empty() {
             return Err(self.not_found(text).await);
         }
@@ -60,7 +58,7 @@ impl Place {
 
     /// The one run that `text` can mean: for what cannot be undone.
     pub(crate) async fn resolve_strictly(&self, text: &str) -> Result<RunId, Failure> {
-        let run_id = only(&self.find(text).await?, text)?;
+        let run_id = only(&self.find_runs(text).await?, text)?;
         if text.len() >= STRICT_PART_LEAST || run_id.as_str() == text {
             return Ok(run_id);
         }
@@ -86,47 +84,24 @@ impl Place {
 
     /// The newest run of the agent of that name.
     async fn last_run_of(&self, agent: &str) -> Result<Option<RunId>, Failure> {
-        let filter = Filter { agent: Some(agent.to_owned()), ..Filter::default() };
-        match self {
-            Self::Here(engine) => {
-                let (runs, _) =
-                    engine.store().list(&filter, &Page { after: None, limit: 1 }).await?;
-                Ok(runs.into_iter().next().map(|stored| stored.run.id))
-            }
-            Self::There(remote) => {
-                let records = remote.records(&filter, Some(1), |_| true).await?;
-                Ok(records.into_iter().next().map(|record| record.run_id))
-            }
-        }
-    }
-
-    async fn find(&self, text: &str) -> Result<Vec<FoundRun>, Failure> {
-        let engine = match self {
-            Self::Here(engine) => engine,
-            Self::There(remote) => return remote.find(text).await,
+        let query = RunListQuery {
+            filter: Filter { agent: Some(agent.to_owned()), ..Filter::default() },
+            with_children: true,
+            since: None,
+            after: None,
+            limit: 1,
         };
-        let ids = engine.store().find(text, NAMED_MATCHES).await?;
-        let mut found = Vec::new();
-        let is_several = ids.len() > 1;
-        for run_id in ids {
-            // One alone is meant whatever it is, even if its record is damaged.
-            let stored = if is_several { engine.store().load(&run_id).await? } else { None };
-            found.push(FoundRun {
-                run_id,
-                name: stored.as_ref().and_then(|it| it.run.spec.name.clone()),
-                is_live: stored.is_some_and(|it| !it.run.status.is_terminal()),
-            });
-        }
-        Ok(found)
+        Ok(self.list_runs(&query).await?.runs.into_iter().next().map(|record| record.run_id))
     }
+}
 
-    /// The record of a run as it is kept.
-    pub(crate) async fn record(&self, run_id: &RunId) -> Result<Record, Failure> {
+impl Deref for Place {
+    type Target = dyn Operations<Failure>;
+
+    fn deref(&self) -> &Self::Target {
         match self {
-            Self::Here(engine) => {
-                Ok(record_file::record(engine, &wait::load(engine, run_id).await?))
-            }
-            Self::There(remote) => remote.record(run_id).await,
+            Self::Here(local) => local,
+            Self::There(remote) => remote,
         }
     }
 }

@@ -35,6 +35,7 @@ pub mod logs;
 pub mod metrics;
 mod named;
 mod off_thread;
+pub mod operations;
 pub mod orphans;
 pub mod outbox;
 mod parcels;

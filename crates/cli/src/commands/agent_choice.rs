@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
 use errand_engine::again::AgentChoice;
+use errand_engine::operations::RunOperations as _;
 use errand_model::RunId;
 
 use super::{push, submit};

@@ -5,14 +5,12 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_api::error_code::ErrorCode;
 use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
 use errand_api::record::{RecordApproval, RecordInput};
-use errand_engine::{Engine, people, view};
 use errand_model::Timestamp;
-use errand_store::{Namespaces, Questions};
+use errand_store::Questions;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::{relative, spoken};
-use crate::place::Place;
 use crate::render;
 
 /// Shown characters of a digest: enough to distinguish it from others at a glance.
@@ -40,9 +38,15 @@ pub(crate) struct Args {
 pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failure> {
     let Command::Ls(args) = command;
     let list = match context.place() {
-        Ok(Place::Here(engine)) => here(context, &engine, args.all).await?,
-        Ok(Place::There(remote)) => remote.questions(args.all).await?,
-        // Without a registry the list is empty: no failure.
+        Ok(place) => {
+            for failure in place.apply_due_deadlines().await? {
+                // One run that cannot be brought up to date must not hide the others.
+                context.printer.failure(&failure);
+            }
+            let which = if args.all { Questions::All } else { Questions::Open };
+            place.questions(which).await?
+        }
+        // No registry: nobody asked anything, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() }
         }
@@ -54,15 +58,6 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         context.printer.line(&table(&list, args.all))?;
     }
     Ok(0)
-}
-
-async fn here(context: &Context, engine: &Engine, all: bool) -> Result<QuestionList, Failure> {
-    for error in people::expire_due(engine).await? {
-        // A run that cannot be updated must not hide the others.
-        context.printer.failure(&error.into());
-    }
-    let which = if all { Questions::All } else { Questions::Open };
-    Ok(view::questions(people::list(engine, which, &Namespaces::All).await?))
 }
 
 fn table(list: &QuestionList, all: bool) -> String {

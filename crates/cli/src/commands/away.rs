@@ -4,16 +4,17 @@ use std::convert::Infallible;
 use std::path::Path;
 use std::task::Poll;
 
-use errand_agent::log::{Counted, Query};
+use errand_agent::log::{Counted, Followed, Query};
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest, RunTimeouts};
 use errand_api::record::Record;
 use errand_engine::admit::Wishes;
 use errand_engine::ask::Stop;
-use errand_model::RunId;
+use errand_engine::operations::{JournalOperations as _, LogQuery, More};
 use errand_model::budget::LimitName;
 use errand_model::event::{self, CancelCause};
+use errand_model::{Event, RunId};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -22,7 +23,7 @@ use super::run::{self, Asked};
 use super::{family, held_up, push, submit};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::remote::{self, LogAsk, More, Remote};
+use crate::remote::{self, Remote};
 use crate::user::user;
 
 /// Time that an agent has to end after its command was interrupted.
@@ -230,15 +231,15 @@ impl Away<'_> {
     /// dropped.
     async fn tell(self, run_id: &RunId) -> Infallible {
         let mut teller = held_up::RunTeller::new(run_id);
-        // A failure to read the events only loses notes: the run and its output go on.
-        let told = self.remote.follow(run_id, 0, |event| {
+        // What cannot be heard is not told: the run goes on, and so does what it prints.
+        let mut tell = |event: &Event| {
             let of_family = event.body().ok().and_then(|body| family::line(&body));
             for line in of_family.into_iter().chain(teller.lines(event)) {
                 self.context.printer.note(&line);
             }
             Ok(More::Wanted)
-        });
-        drop(told.await);
+        };
+        drop(self.remote.follow(run_id, 0, &mut tell).await);
         std::future::pending().await
     }
 
@@ -246,8 +247,10 @@ impl Away<'_> {
     async fn show(self, run_id: &RunId) -> Result<Record, Failure> {
         let mut screen = Screen::of_output(self.json);
         let query = Query { tail: None, since: None, counted: Counted::Output };
-        let ask = LogAsk { query, follow: true };
-        let log = self.remote.log(run_id, ask, |piece| screen.take(piece));
+        let query = LogQuery { lines: query, follow: true };
+        let mut show =
+            |piece: Followed<'_>| screen.take(piece).map_err(|error| Failure::stdout(&error));
+        let log = self.remote.log(run_id, query, &mut show);
         let mut log = std::pin::pin!(log);
         let settled = self.remote.settled(run_id);
         let mut settled = std::pin::pin!(settled);

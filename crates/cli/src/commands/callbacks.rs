@@ -5,16 +5,16 @@ use clap::Subcommand;
 use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::callback::{Callback, CallbackTarget};
+use errand_api::gateway::callback::{Callback, CallbackQuery, CallbackTarget};
+use errand_engine::Error as EngineError;
+use errand_engine::operations::CallbackTargetChange;
 use errand_engine::outbox::{self, CallbackUrl};
-use errand_engine::{Engine, Error as EngineError, view};
 use errand_model::Timestamp;
 use serde_json::json;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render;
 
 /// Most reports shown.
@@ -70,27 +70,28 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Retry(args) => {
             let place = context.place()?;
             for id in &args.ids {
-                match &place {
-                    Place::Here(engine) => drop(outbox::redeliver(engine, None, id).await?),
-                    Place::There(remote) => drop(remote.redeliver(id).await?),
-                }
+                place.redeliver_callback(id).await?;
                 context.printer.line(id)?;
             }
         }
         Command::Targets(args) => targets(context, &args).await?,
         Command::Add(args) => {
-            let made = match context.remote()? {
-                Some(remote) => remote.add_callback_target(&args.url).await?,
-                None => add(&context.engine_or_create()?, &args.url).await?,
-            };
+            let made = context.place_or_create()?.add_callback_target(&args.url).await?;
             show_secret(context, &made)?;
         }
-        Command::Rotate(args) => show_secret(context, &change(context, &args, "rotate").await?)?,
+        Command::Rotate(args) => show_secret(
+            context,
+            &change(context, &args, CallbackTargetChange::RotateSecret).await?,
+        )?,
         Command::Enable(args) => {
-            context.printer.line(&change(context, &args, "enable").await?.origin)?;
+            context
+                .printer
+                .line(&change(context, &args, CallbackTargetChange::Enable).await?.origin)?;
         }
         Command::Disable(args) => {
-            context.printer.line(&change(context, &args, "disable").await?.origin)?;
+            let why = "disabled on the command line".to_owned();
+            let changed = change(context, &args, CallbackTargetChange::Disable { why }).await?;
+            context.printer.line(&changed.origin)?;
         }
     }
     Ok(0)
@@ -98,12 +99,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
     let found: Vec<Callback> = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let found = outbox::entries(&engine, None, (&[], None, SHOWN)).await?;
-            found.into_iter().map(view::callback).collect()
+        Ok(place) => {
+            let query = CallbackQuery { limit: Some(SHOWN), ..CallbackQuery::default() };
+            place.list_callbacks(&query).await?.callbacks
         }
-        Ok(Place::There(remote)) => remote.callbacks().await?,
-        // Without a registry there are no reports: no failure.
+        // No registry: no reports, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -133,11 +133,7 @@ async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
 
 async fn targets(context: &Context, args: &Ls) -> Result<(), Failure> {
     let found: Vec<CallbackTarget> = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let found = outbox::targets(&engine, None).await?;
-            found.into_iter().map(|it| view::callback_target(it, None)).collect()
-        }
-        Ok(Place::There(remote)) => remote.callback_targets().await?,
+        Ok(place) => place.callback_targets().await?,
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -163,28 +159,13 @@ fn parsed(url: &str) -> Result<CallbackUrl, Failure> {
     CallbackUrl::parse(url).map_err(|error| EngineError::from(outbox::Error::from(error)).into())
 }
 
-async fn add(engine: &Engine, url: &str) -> Result<CallbackTarget, Failure> {
-    let (made, secret) = outbox::add_target(engine, None, &parsed(url)?).await?;
-    Ok(view::callback_target(made, Some(&secret)))
-}
-
-async fn change(context: &Context, args: &One, how: &str) -> Result<CallbackTarget, Failure> {
+async fn change(
+    context: &Context,
+    args: &One,
+    change: CallbackTargetChange,
+) -> Result<CallbackTarget, Failure> {
     let origin = parsed(&args.url)?.origin();
-    let engine = match context.place()? {
-        Place::There(remote) => return remote.change_callback_target(&origin, how).await,
-        Place::Here(engine) => engine,
-    };
-    Ok(match how {
-        "rotate" => {
-            let (changed, secret) = outbox::rotate(&engine, None, &origin).await?;
-            view::callback_target(changed, Some(&secret))
-        }
-        "enable" => view::callback_target(outbox::enable(&engine, None, &origin).await?, None),
-        _ => {
-            let why = "disabled on the command line";
-            view::callback_target(outbox::disable(&engine, None, &origin, why).await?, None)
-        }
-    })
+    context.place()?.change_callback_target(&origin, change).await
 }
 
 fn show_secret(context: &Context, target: &CallbackTarget) -> Result<(), Failure> {

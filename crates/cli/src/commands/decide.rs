@@ -2,6 +2,7 @@
 
 use errand_api::error_code::ErrorCode;
 use errand_engine::ask::{self, Decide};
+use errand_engine::operations::RunOperations as _;
 use errand_engine::people::{self, What};
 use errand_model::event::ApprovalVerdict;
 use errand_model::{Digest, RunId};

@@ -6,9 +6,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::hook::{
-    Hook, HookDedupe, HookDelivery, HookEvents, HookPlace, HookRequest, HookScheme, HookSignature,
+    Hook, HookDedupe, HookEvents, HookPlace, HookRequest, HookScheme, HookSignature,
 };
-use errand_engine::{Engine, hooks, view};
 use errand_model::Timestamp;
 use serde_json::json;
 
@@ -16,13 +15,10 @@ use super::submit::{pairs, payload};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render;
 
-/// Most hooks of a namespace.
-const LIMIT: u32 = 1_000;
-/// Most requests shown.
-const SHOWN: u32 = 100;
+/// Requests that are shown.
+const SHOWN: u32 = 500;
 
 /// Subcommands of `errand hooks`.
 #[derive(Debug, Subcommand)]
@@ -139,10 +135,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Rm(args) => {
             let place = context.place()?;
             for name in &args.names {
-                match &place {
-                    Place::Here(engine) => hooks::remove(engine, None, name).await?,
-                    Place::There(remote) => remote.remove_hook(name).await?,
-                }
+                place.remove_hook(name).await?;
                 context.printer.line(name)?;
             }
         }
@@ -153,12 +146,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
     let found: Vec<Hook> = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let found = hooks::list(&engine, None, None, LIMIT).await?;
-            found.into_iter().map(|it| view::hook(None, it, None)).collect()
-        }
-        Ok(Place::There(remote)) => remote.hooks().await?,
-        // Without a registry there are no hooks: no failure.
+        Ok(place) => place.all_hooks().await?,
+        // No registry: no hooks, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -184,10 +173,7 @@ async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
 async fn add(context: &Context, args: Add) -> Result<(), Failure> {
     let (name, as_json) = (args.name.clone(), args.json);
     let wanted = wanted(args)?;
-    let made = match context.remote()? {
-        Some(remote) => remote.put_hook(&name, &wanted).await?,
-        None => define(&context.engine_or_create()?, &name, wanted).await?,
-    };
+    let made = context.place_or_create()?.put_hook(&name, wanted).await?;
     if as_json {
         return context.printer.json(&made);
     }
@@ -240,22 +226,8 @@ fn parse_place(text: String) -> HookPlace {
     }
 }
 
-async fn define(engine: &Engine, name: &str, wanted: HookRequest) -> Result<Hook, Failure> {
-    let (definition, secret) = view::hook_definition(wanted).map_err(errand_engine::Error::from)?;
-    let (made, _, made_up) =
-        hooks::define(engine, None, name, (&definition, secret.as_ref())).await?;
-    Ok(view::hook(None, made, made_up.as_ref()))
-}
-
 async fn deliveries(context: &Context, args: &Deliveries) -> Result<(), Failure> {
-    let found: Vec<HookDelivery> = match context.place()? {
-        Place::Here(engine) => {
-            drop(hooks::get(&engine, None, &args.name).await?);
-            let found = hooks::deliveries(&engine, None, &args.name, (None, SHOWN)).await?;
-            found.into_iter().map(view::hook_delivery).collect()
-        }
-        Place::There(remote) => remote.hook_deliveries(&args.name).await?,
-    };
+    let found = context.place()?.hook_deliveries(&args.name, None, SHOWN).await?.deliveries;
     if args.json {
         return context.printer.json(&json!({ "schema": 1, "deliveries": found }));
     }

@@ -1,7 +1,7 @@
 //! `errand messages`: messages between the agents of a coordinated run.
 
 use errand_api::message::{MessagePage, SentMessage};
-use errand_engine::{Engine, view, wait};
+use errand_engine::operations::More;
 use errand_model::RunId;
 use errand_model::event::MessageType;
 use serde_json::{Value, json};
@@ -10,7 +10,6 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::place::Place;
-use crate::remote::{More, Remote};
 use crate::render;
 
 /// Messages read at once.
@@ -81,40 +80,13 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         types: args.types.into_iter().map(MessageType::from).collect(),
         json: args.json,
     };
-    match &place {
-        Place::Here(engine) => here(engine, &list, args.follow).await,
-        Place::There(remote) => there(remote, &list, args.follow).await,
-    }
+    show(&place, &list, args.follow).await
 }
 
-async fn here(engine: &Engine, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
-    let mut seen = 0;
-    loop {
-        // Messages after this point are found by the next look.
-        let before = wait::load(engine, &list.run_id).await?;
-        loop {
-            let page = view::sent_messages(engine, &list.run_id, (seen, PAGE), list.kind()).await?;
-            seen = list.show(&page, seen)?;
-            if page.next_after.is_none() {
-                break;
-            }
-        }
-        if !is_following || before.run.status.is_terminal() {
-            list.note_none(seen);
-            return Ok(0);
-        }
-        let head = before.head.seq;
-        wait::until(engine, &list.run_id, None, |stored| {
-            stored.head.seq > head || stored.run.status.is_terminal()
-        })
-        .await?;
-    }
-}
-
-async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
+async fn show(place: &Place, list: &List<'_>, is_following: bool) -> Result<u8, Failure> {
     let (mut seen, mut heard) = (0, 0);
     loop {
-        let page = remote.messages(&list.run_id, (seen, PAGE), list.kind()).await?;
+        let page = place.messages(&list.run_id, (seen, PAGE), list.kind()).await?;
         seen = list.show(&page, seen)?;
         if page.next_after.is_some() {
             continue;
@@ -123,8 +95,8 @@ async fn there(remote: &Remote, list: &List<'_>, is_following: bool) -> Result<u
             list.note_none(seen);
             return Ok(0);
         }
-        remote
-            .follow(&list.run_id, heard.max(seen), |event| {
+        place
+            .follow(&list.run_id, heard.max(seen), &mut |event| {
                 heard = event.seq;
                 let is_one = event.kind == "message.sent" || event.kind.starts_with("run.");
                 Ok(if is_one { More::Enough } else { More::Wanted })

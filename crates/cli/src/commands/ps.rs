@@ -6,19 +6,18 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::record::Record;
-use errand_engine::{Engine, reconcile, view};
+use errand_engine::operations::RunListQuery;
+use errand_model::Timestamp;
 use errand_model::event::RunKind;
-use errand_model::{RunId, Timestamp};
-use errand_store::{Filter, Page, Stored};
+use errand_store::Filter;
 
 use super::submit::pairs;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::render;
 
-/// Runs read at once.
-const PAGE: u32 = 1_000;
+/// Runs that are read at once.
+const PAGE: u32 = 500;
 
 /// Arguments of `errand ps`.
 #[derive(Debug, clap::Args)]
@@ -53,17 +52,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut wanted = wanted(&args)?;
     let place = context.place();
     if let (Some(parent), Ok(place)) = (&wanted.parent, &place) {
-        wanted.filter.parent_run_id = Some(place.resolve(context, parent).await?);
+        wanted.query.filter.parent_run_id = Some(place.resolve(context, parent).await?);
     }
     let records = match place {
-        Ok(Place::Here(engine)) => records(context, &engine, &wanted, &args).await?,
-        Ok(Place::There(remote)) => {
-            let is_shown = |record: &Record| {
-                let is_new = wanted.since.is_none_or(|since| record.created_at_ms >= since);
-                let of_whom = (record.parent_run_id.as_ref(), record.kind);
-                is_new && is_shown(&args, &wanted.filter, of_whom)
-            };
-            remote.records(&wanted.filter, args.last, is_shown).await?
+        Ok(place) => {
+            let list = place.all_runs(wanted.query, args.last).await?;
+            for failure in &list.errors {
+                context.printer.failure(failure);
+            }
+            list.runs
         }
         // Without a registry, or before the first run creates it, the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
@@ -72,14 +69,12 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     show(context, &args, &records)
 }
 
-/// Selection of runs.
+/// Runs that were asked for.
 #[derive(Debug)]
 struct Wanted {
-    filter: Filter,
-    /// Only children of that run, as typed.
+    query: RunListQuery,
+    /// Only children of that run, as it was typed.
     parent: Option<String>,
-    /// Only runs admitted then or later.
-    since: Option<Timestamp>,
 }
 
 /// Words for statuses, stored and shown ones, each with the stored word.
@@ -160,71 +155,9 @@ fn wanted(args: &Args) -> Result<Wanted, Failure> {
             _ => return Err(wrong(format!("there is no filter {key:?}"))),
         }
     }
-    Ok(Wanted { filter, parent, since })
-}
-
-async fn records(
-    context: &Context,
-    engine: &Engine,
-    Wanted { filter, since, .. }: &Wanted,
-    args: &Args,
-) -> Result<Vec<Record>, Failure> {
-    let wanted = args.last.unwrap_or(usize::MAX);
-    let mut records = Vec::new();
-    // Reads a few more than requested: some are hidden, or turn out to be over.
-    let limit = u32::try_from(wanted.saturating_add(wanted / 2 + 10)).unwrap_or(PAGE).min(PAGE);
-    let mut page = Page { after: None, limit };
-    loop {
-        let (runs, damaged) = engine.store().list(filter, &page).await?;
-        for error in damaged {
-            context.printer.failure(&error.into());
-        }
-        let Some(oldest) = runs.last() else { return Ok(records) };
-        page.after = Some(oldest.run.id.clone());
-        let is_last_page = runs.len() < usize::try_from(limit).unwrap_or(usize::MAX);
-        for stored in runs {
-            // The newest come first: all that follow are older.
-            let is_old = since.is_some_and(|since| stored.run.created_at < since);
-            if records.len() >= wanted || is_old {
-                return Ok(records);
-            }
-            let spec = &stored.run.spec;
-            if !is_shown(args, filter, (spec.parent_run_id.as_ref(), spec.kind)) {
-                continue;
-            }
-            let stored = reconciled(context, engine, stored).await;
-            // Reconciliation may have found that the run is over.
-            if !(filter.live && stored.run.status.is_terminal()) {
-                records.push(view::listed(engine, &stored).await?);
-            }
-        }
-        if is_last_page {
-            return Ok(records);
-        }
-    }
-}
-
-/// Returns true if a run is listed. Wakes of services and steps of coordinators are listed among
-/// all runs, and on request.
-fn is_shown(args: &Args, filter: &Filter, (parent, kind): (Option<&RunId>, RunKind)) -> bool {
-    args.all
-        || args.wakes
-        || filter.parent_run_id.is_some()
-        || parent.is_none()
-        || kind == RunKind::Service
-}
-
-/// Returns the reconciled run, or the stored one if that fails: a single run must not hide the
-/// others.
-async fn reconciled(context: &Context, engine: &Engine, stored: Stored) -> Stored {
-    let as_kept = stored.clone();
-    match reconcile::reconcile(engine, stored).await {
-        Ok(stored) => stored,
-        Err(error) => {
-            context.printer.failure(&error.into());
-            as_kept
-        }
-    }
+    let with_children = args.all || args.wakes;
+    let query = RunListQuery { filter, with_children, since, after: None, limit: PAGE };
+    Ok(Wanted { query, parent })
 }
 
 fn show(context: &Context, args: &Args, records: &[Record]) -> Result<u8, Failure> {

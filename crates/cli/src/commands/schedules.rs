@@ -6,8 +6,6 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::schedule::{MissedPolicy, OverlapPolicy, Schedule, ScheduleRequest};
-use errand_engine::schedules::{self, Existing};
-use errand_engine::{Engine, view};
 use errand_model::Timestamp;
 use serde_json::json;
 
@@ -16,13 +14,9 @@ use super::submit::{pairs, payload};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render;
 
-/// Most schedules of a namespace.
-const LIMIT: u32 = 1_000;
-
-/// Subcommands of `errand schedules`.
+/// What can be done with schedules.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// List schedules, with their next slots
@@ -113,22 +107,28 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
         Command::Rm(args) => {
             let place = context.place()?;
             for name in &args.names {
-                match &place {
-                    Place::Here(engine) => schedules::remove(engine, None, name).await?,
-                    Place::There(remote) => remote.remove_schedule(name).await?,
-                }
+                place.remove_schedule(name).await?;
                 context.printer.line(name)?;
             }
         }
-        Command::Pause(args) => change(context, &args, "pause").await?,
-        Command::Resume(args) => change(context, &args, "resume").await?,
+        Command::Pause(args) => {
+            let place = context.place()?;
+            for name in &args.names {
+                place.pause_schedule(name).await?;
+                context.printer.line(name)?;
+            }
+        }
+        Command::Resume(args) => {
+            let place = context.place()?;
+            for name in &args.names {
+                place.resume_schedule(name).await?;
+                context.printer.line(name)?;
+            }
+        }
         Command::Fire(args) => {
             let place = context.place()?;
             for name in &args.names {
-                let run_id = match &place {
-                    Place::Here(engine) => schedules::fire_now(engine, None, name).await?,
-                    Place::There(remote) => remote.fire_schedule(name).await?.run_id,
-                };
+                let run_id = place.fire_schedule(name).await?;
                 context.printer.line(run_id.as_str())?;
             }
         }
@@ -138,12 +138,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 
 async fn ls(context: &Context, args: &Ls) -> Result<(), Failure> {
     let found: Vec<Schedule> = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let found = schedules::list(&engine, None, None, LIMIT).await?;
-            found.into_iter().map(view::schedule).collect()
-        }
-        Ok(Place::There(remote)) => remote.schedules().await?,
-        // Without a registry there are no schedules: no failure.
+        Ok(place) => place.all_schedules().await?,
+        // No registry: no schedules, and that is no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -167,35 +163,11 @@ async fn add(context: &Context, args: Add) -> Result<(), Failure> {
         session_id: args.session,
         enabled: Some(!args.paused),
     };
-    let made = match context.remote()? {
-        Some(remote) => remote.put_schedule(&args.name, &wanted).await?,
-        None => define(&context.engine_or_create()?, &args.name, wanted).await?,
-    };
+    let made = context.place_or_create()?.put_schedule(&args.name, wanted).await?;
     if args.json {
         return context.printer.json(&made);
     }
     context.printer.line(&made.name)
-}
-
-async fn define(engine: &Engine, name: &str, wanted: ScheduleRequest) -> Result<Schedule, Failure> {
-    let definition = view::schedule_definition(wanted);
-    let (made, _) = schedules::define(engine, None, (name, Existing::Change), &definition).await?;
-    Ok(view::schedule(made))
-}
-
-async fn change(context: &Context, args: &Names, how: &str) -> Result<(), Failure> {
-    let place = context.place()?;
-    for name in &args.names {
-        match &place {
-            Place::Here(engine) if how == "pause" => {
-                drop(schedules::pause(engine, None, name).await?);
-            }
-            Place::Here(engine) => drop(schedules::resume(engine, None, name).await?),
-            Place::There(remote) => remote.change_schedule(name, how).await?,
-        }
-        context.printer.line(name)?;
-    }
-    Ok(())
 }
 
 fn table(schedules: &[Schedule]) -> String {

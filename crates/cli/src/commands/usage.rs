@@ -7,15 +7,14 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::usage::{USAGE_SCHEMA, Usage, UsageSums};
-use errand_engine::{Engine, view};
+use errand_engine::operations::UsageQuestion;
+use errand_engine::view;
+use errand_model::Timestamp;
 use errand_model::price::Day;
-use errand_model::{RunId, Timestamp};
-use errand_store::{Namespaces, UsageBy, UsageQuery};
+use errand_store::{UsageBy, UsageRow};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
-use crate::remote::UsageAsk;
 use crate::render;
 
 /// Arguments of `errand usage`.
@@ -115,18 +114,19 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
                      sum by agent, `errand ps -a --filter parent={run_id}` lists them"
                 ));
             }
-            match place {
-                Place::Here(engine) => here(&engine, &args, run_id, (since, until)).await?,
-                Place::There(remote) => {
-                    let (by, agent) = (args.by.typed.as_str(), args.agent.as_deref());
-                    let days = (since, until);
-                    remote.usage(&UsageAsk { by, agent, run_id: run_id.as_ref(), days }).await?
-                }
-            }
+            let question = UsageQuestion {
+                by: args.by.by.clone(),
+                by_word: args.by.typed.clone(),
+                agent: args.agent.clone(),
+                run_id,
+                since,
+                until,
+            };
+            place.usage(question).await?
         }
         // Without a registry nothing was used: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
-            document(&args, errand_store::Usage::default(), (since, until))
+            no_usage(&args, (since, until))
         }
         Err(failure) => return Err(failure),
     };
@@ -139,35 +139,15 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-async fn here(
-    engine: &Engine,
-    args: &Args,
-    run_id: Option<RunId>,
-    days: (Option<Day>, Option<Day>),
-) -> Result<Usage, Failure> {
-    let query = UsageQuery {
-        namespaces: Namespaces::All,
-        by: args.by.by.clone(),
-        since: days.0,
-        until: days.1,
-        agent: args.agent.clone(),
-        run_id,
-    };
-    Ok(document(args, engine.store().usage(&query).await?, days))
-}
-
-fn document(
-    args: &Args,
-    found: errand_store::Usage,
-    (since, until): (Option<Day>, Option<Day>),
-) -> Usage {
+/// What `usage` shows where there is no registry.
+fn no_usage(args: &Args, (since, until): (Option<Day>, Option<Day>)) -> Usage {
     Usage {
         schema: USAGE_SCHEMA,
         by: args.by.typed.clone(),
         since: since.map(|day| day.to_string()),
         until: until.map(|day| day.to_string()),
-        rows: found.rows.into_iter().map(view::usage_sums).collect(),
-        total: view::usage_sums(found.total),
+        rows: Vec::new(),
+        total: view::usage_sums(UsageRow::default()),
     }
 }
 

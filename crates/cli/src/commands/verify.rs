@@ -4,11 +4,10 @@ use std::path::Path;
 
 use errand_api::error_code::ErrorCode;
 use errand_api::verification::Verification;
-use errand_engine::{evidence, export, view};
+use errand_engine::{export, view};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 
 /// Arguments of `errand verify`.
 #[derive(Debug, clap::Args)]
@@ -44,14 +43,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             }
             found => found?,
         };
-        match &place {
-            Place::Here(engine) => {
-                view::verification(name, &evidence::verify_run(engine, &run_id).await?)
-            }
-            Place::There(remote) => {
-                Verification { source: name.clone(), ..remote.verify(&run_id).await? }
-            }
-        }
+        Verification { source: name.clone(), ..place.verify(&run_id).await? }
     };
     if args.json {
         context.printer.json(&verified)?;
@@ -84,19 +76,7 @@ async fn all(context: &Context, json: bool) -> Result<u8, Failure> {
             .iter()
             .try_for_each(|found| context.printer.line(&format!("{name}: {}", found.message)))
     };
-    match context.place()? {
-        Place::Here(engine) => {
-            evidence::verify_all(&engine, |verified| {
-                take(view::verification(verified.run_id.as_str(), &verified))
-            })
-            .await?;
-        }
-        Place::There(remote) => {
-            for run_id in remote.run_ids().await? {
-                take(remote.verify(&run_id).await?)?;
-            }
-        }
-    }
+    context.place()?.verify_all(&mut take).await?;
     if json {
         context.printer.json(&documents)?;
     }

@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::wait::{self, Waited};
-use errand_engine::{record_file, values};
 use tokio::time::Instant;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::render::exit_code_of;
 
 /// Arguments of `errand wait`.
@@ -34,18 +31,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut last = 0;
     let mut records = Vec::new();
     for run_id in &ids {
-        let mut record = match &place {
-            Place::Here(engine) => {
-                let (Waited::Reached(stored) | Waited::TimedOut(stored)) =
-                    wait::until_over(engine, run_id, deadline).await?;
-                let mut record = record_file::record(engine, &stored);
-                if args.json {
-                    values::put_in(engine, &stored.run, &mut record, u64::MAX);
-                }
-                record
-            }
-            Place::There(remote) => remote.wait(run_id, deadline).await?,
-        };
+        let mut record = place.wait(run_id, deadline).await?;
         if !record.is_terminal() {
             let what = format!("run {run_id} is still {}", record.status);
             return Err(Failure::new(ErrorCode::WaitTimedOut, what).hint(
@@ -54,9 +40,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         last = exit_code_of(&record);
         if args.json {
-            if let Place::There(remote) = &place {
-                remote.complete(&mut record).await?;
-            }
+            place.fill_in_values(&mut record).await?;
             records.push(record);
         } else {
             context.printer.line(&last.to_string())?;

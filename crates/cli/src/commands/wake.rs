@@ -1,6 +1,7 @@
 //! `errand wake`: wakes a service by hand.
 
 use errand_engine::ask::{self, Wake};
+use errand_engine::operations::RunOperations as _;
 use errand_engine::{record_file, wait};
 use errand_model::RunId;
 

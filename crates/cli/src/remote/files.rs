@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use errand_api::bom_page::{BomGeneration, BomPage};
 use errand_api::record::{Record, RecordArtifact};
 use errand_engine::{export, values};
 use errand_model::{Digest, RunId};
@@ -129,7 +128,7 @@ impl Remote {
     pub(super) async fn take(
         &self,
         response: Response,
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let mut body = response.bytes_stream();
         while let Some(bytes) = body.next().await {
@@ -165,16 +164,5 @@ impl Remote {
             serde_json::from_slice(&bytes).map_err(|error| unreadable().because(&error))?;
         let generation = document.get("version").and_then(Value::as_u64);
         Ok(Bom { digest: digest.ok_or_else(unreadable)?, generation, document })
-    }
-
-    /// The generations of an agent's inventory, the latest first.
-    pub(crate) async fn boms(
-        &self,
-        agent: &str,
-        last: Option<u32>,
-    ) -> Result<Vec<BomGeneration>, Failure> {
-        let last = last.map(|last| ("last", last.to_string()));
-        let page: BomPage = self.query(&["boms", agent], last.as_slice()).await?;
-        Ok(page.boms)
     }
 }

@@ -4,6 +4,7 @@
 //! nothing comes twice.
 
 use errand_api::error_code::ErrorCode;
+use errand_engine::operations::{More, TakeEvent};
 use errand_model::{Event, RunId};
 use futures_util::StreamExt as _;
 use reqwest::Method;
@@ -11,53 +12,18 @@ use reqwest::header::ACCEPT;
 
 use super::Remote;
 use super::answer::not_a_server;
-use super::patience::Patience;
 use crate::failure::Failure;
 
 /// The longest event that is read: more than any journal takes.
 const EVENT_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Whether more is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum More {
-    /// The stream goes on.
-    Wanted,
-    /// It has told what was to be known.
-    Enough,
-}
-
 impl Remote {
-    /// Hands on the events after number `after` until the run is over, or no more is wanted.
-    pub(crate) async fn follow(
-        &self,
-        run_id: &RunId,
-        mut after: u64,
-        mut take: impl FnMut(&Event) -> Result<More, Failure>,
-    ) -> Result<(), Failure> {
-        let mut patience = Patience::with(self);
-        loop {
-            let before = after;
-            let streamed = self.stream_events(run_id, &mut after, &mut take).await;
-            if after > before {
-                patience.answered();
-            }
-            let broken = match streamed {
-                Ok(Ended::Over) => {
-                    patience.answered();
-                    return Ok(());
-                }
-                Ok(Ended::Broken) => broken_off(self),
-                Err(failure) => failure,
-            };
-            patience.after(broken).await?;
-        }
-    }
-
-    async fn stream_events(
+    /// Hands on events after number `after`, which it counts on, until the stream ends.
+    pub(super) async fn stream_events(
         &self,
         run_id: &RunId,
         after: &mut u64,
-        take: &mut impl FnMut(&Event) -> Result<More, Failure>,
+        take: &mut TakeEvent<'_, Failure>,
     ) -> Result<Ended, Failure> {
         let request = self.request(Method::GET, &["runs", run_id.as_str(), "events"]);
         let request =
@@ -94,13 +60,13 @@ impl Remote {
 }
 
 /// Why a stream that ended without an end is asked for again.
-fn broken_off(remote: &Remote) -> Failure {
+pub(super) fn broken_off(remote: &Remote) -> Failure {
     let what = format!("the stream of events of {} ends without an end", remote.url());
     Failure::new(ErrorCode::ServerUnreachable, what)
 }
 
 /// How a stream ended.
-enum Ended {
+pub(super) enum Ended {
     /// Nothing more is to be told.
     Over,
     /// There is more, on another connection.

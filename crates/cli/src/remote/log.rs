@@ -1,9 +1,8 @@
 //! What a run printed, as the server sends it: the lines of its log.
 
-use std::io;
-
-use errand_agent::log::{Counted, Followed, Incoming, Query};
+use errand_agent::log::{Counted, Query};
 use errand_api::gateway::file::LOG_OFFSET_HEADER;
+use errand_engine::operations::LogQuery;
 use errand_model::RunId;
 use reqwest::{Method, Response};
 
@@ -11,49 +10,19 @@ use super::Remote;
 use super::patience::Patience;
 use crate::failure::Failure;
 
-/// Which lines are wanted.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LogAsk {
-    /// Which of those that are there.
-    pub(crate) query: Query,
-    /// Whether it goes on until the run ends.
-    pub(crate) follow: bool,
-}
-
 impl Remote {
-    /// Hands lines on as they come. One that is followed goes on behind the last line that came
-    /// where the connection breaks.
-    pub(crate) async fn log(
-        &self,
-        run_id: &RunId,
-        ask: LogAsk,
-        mut show: impl FnMut(Followed<'_>) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        let mut incoming = Incoming::default();
-        self.raw_log(run_id, ask, |lines| {
-            incoming
-                .push(lines, |line| show(Followed::Line(line)))
-                .and_then(|()| show(Followed::Idle))
-                .map_err(|error| Failure::stdout(&error))
-        })
-        .await?;
-        incoming
-            .finish(|line| show(Followed::Line(line)))
-            .and_then(|()| show(Followed::Idle))
-            .map_err(|error| Failure::stdout(&error))
-    }
-
-    /// The same in the log's own format, whole lines at once.
+    /// Hands on lines in the log's own format, whole lines at once. A log that is followed goes on
+    /// behind the last line that came where the connection breaks.
     pub(crate) async fn raw_log(
         &self,
         run_id: &RunId,
-        ask: LogAsk,
-        mut take: impl FnMut(&[u8]) -> Result<(), Failure>,
+        query: LogQuery,
+        mut take: impl FnMut(&[u8]) -> Result<(), Failure> + Send,
     ) -> Result<(), Failure> {
         let mut place = None;
         let mut patience = Patience::with(self);
         loop {
-            let broken = match Box::pin(self.open_log(run_id, ask, place)).await {
+            let broken = match Box::pin(self.open_log(run_id, query, place)).await {
                 Ok(response) => {
                     patience.answered();
                     let begins_at = offset(&response);
@@ -90,10 +59,10 @@ impl Remote {
     async fn open_log(
         &self,
         run_id: &RunId,
-        ask: LogAsk,
+        query: LogQuery,
         place: Option<u64>,
     ) -> Result<Response, Failure> {
-        let LogAsk { query: Query { tail, since, counted }, follow } = ask;
+        let LogQuery { lines: Query { tail, since, counted }, follow } = query;
         let mut query = vec![("follow", follow.to_string())];
         match place {
             Some(place) => query.push(("from", place.to_string())),

@@ -1,19 +1,29 @@
 //! Questions to people.
 
+use async_trait::async_trait;
 use errand_api::gateway::people::{DecideApproval, Decided, ProvideInput, Provided};
 use errand_api::question::QuestionList;
 use errand_engine::ask::{Decide, Provide};
+use errand_engine::operations::PeopleOperations;
 use errand_model::RunId;
+use errand_store::Questions;
 
 use super::Remote;
 use crate::failure::Failure;
 
-impl Remote {
-    /// What people are asked: what is open, or all that there ever was.
-    pub(crate) async fn questions(&self, all: bool) -> Result<QuestionList, Failure> {
+#[async_trait]
+impl PeopleOperations<Failure> for Remote {
+    async fn questions(&self, which: Questions) -> Result<QuestionList, Failure> {
+        let all = matches!(which, Questions::All);
         self.query(&["approvals"], &[("all", all.to_string())]).await
     }
 
+    async fn apply_due_deadlines(&self) -> Result<Vec<Failure>, Failure> {
+        Ok(Vec::new())
+    }
+}
+
+impl Remote {
     /// Decides an approval. Returns which, and of which run.
     pub(crate) async fn decide(&self, run_id: &RunId, decide: &Decide) -> Result<Decided, Failure> {
         let body = DecideApproval {

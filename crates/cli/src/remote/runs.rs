@@ -1,49 +1,25 @@
-//! Runs: started, looked at, waited for, ended, done again.
+//! Runs of a server: started, followed, ended, done again.
 
 use std::time::Duration;
 
 use errand_api::gateway::prune::{PruneRuns, Pruned};
-use errand_api::gateway::run::{EventPage, RunPage, RunRequest};
-use errand_api::gateway::run_find::{FoundRun, FoundRuns};
-use errand_api::graph::Graph;
-use errand_api::message::MessagePage;
+use errand_api::gateway::run::RunRequest;
 use errand_api::record::Record;
-use errand_api::story::{Comparison, Story};
-use errand_api::trace::Trace;
-use errand_api::verification::Verification;
 use errand_engine::ask::Stop;
-use errand_engine::view::TraceAsk;
+use errand_engine::operations::{JournalOperations as _, More, RunListQuery, RunOperations as _};
 use errand_model::budget::LimitName;
-use errand_model::event::{MessageType, RunKind};
-use errand_model::{Event, RunId, Timestamp};
+use errand_model::{RunId, Timestamp};
 use errand_store::Filter;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::answer::not_a_server;
+use super::Remote;
 use super::patience::Patience;
-use super::{More, Remote, UsageAsk};
 use crate::commands::RemoteChoice;
 use crate::failure::Failure;
 
-/// Runs that are asked for at once.
-const PAGE: usize = 500;
-/// Spans that a server tells at most.
-const LARGEST_TRACE: usize = 100_000;
-/// How long the server is to wait before it says that nothing happened.
-const WAIT: Duration = Duration::from_secs(30);
-
-/// A part of a journal.
-#[derive(Debug)]
-pub(crate) struct Events {
-    /// In order.
-    pub(crate) events: Vec<Event>,
-    /// Whether more is there already.
-    pub(crate) has_more: bool,
-    /// Whether nothing will follow.
-    pub(crate) is_over: bool,
-}
+/// Children of a coordinator that are read at once.
+const PAGE: u32 = 500;
 
 /// How often it is looked whether all agents of a coordinator wait for people.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -62,92 +38,6 @@ impl Remote {
         self.ask(request).await
     }
 
-    /// The runs that `text` may mean.
-    pub(crate) async fn find(&self, text: &str) -> Result<Vec<FoundRun>, Failure> {
-        let found: FoundRuns = self.query(&["find-runs"], &[("text", text.to_owned())]).await?;
-        Ok(found.runs)
-    }
-
-    /// The record of a run.
-    pub(crate) async fn record(&self, run_id: &RunId) -> Result<Record, Failure> {
-        self.get(&["runs", run_id.as_str()]).await
-    }
-
-    /// The same with its usage by step.
-    pub(crate) async fn inspect(&self, run_id: &RunId) -> Result<Record, Failure> {
-        let mut record = self.record(run_id).await?;
-        self.complete(&mut record).await?;
-        if record.counters.model_calls + record.counters.tool_calls > 0 {
-            let (agent, days) = (None, (None, None));
-            let ask = UsageAsk { by: "step", agent, run_id: Some(run_id), days };
-            record.usage.by_step = self.usage(&ask).await?.rows;
-        }
-        Ok(record)
-    }
-
-    /// The same as a manifest.
-    pub(crate) async fn manifest(&self, run_id: &RunId) -> Result<Value, Failure> {
-        self.get(&["runs", run_id.as_str(), "manifest"]).await
-    }
-
-    /// Records of runs that fit, newest first: those that are shown, at most so many.
-    pub(crate) async fn records(
-        &self,
-        filter: &Filter,
-        limit: Option<usize>,
-        is_shown: impl Fn(&Record) -> bool,
-    ) -> Result<Vec<Record>, Failure> {
-        let wanted = limit.unwrap_or(usize::MAX);
-        let mut found: Vec<Record> = Vec::new();
-        let mut cursor: Option<String> = None;
-        loop {
-            let mut query = list_query(filter, wanted);
-            query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-            let page: RunPage = self.query(&["runs"], &query).await?;
-            let is_of_kind =
-                |record: &Record| filter.kinds.is_empty() || filter.kinds.contains(&record.kind);
-            found.extend(page.runs.into_iter().filter(|it| is_of_kind(it) && is_shown(it)));
-            cursor = page.next_cursor;
-            if cursor.is_none() || found.len() >= wanted {
-                found.truncate(wanted);
-                return Ok(found);
-            }
-        }
-    }
-
-    /// The ids of all runs, oldest first.
-    pub(crate) async fn run_ids(&self) -> Result<Vec<RunId>, Failure> {
-        let all = self.records(&Filter::default(), None, |_| true).await?;
-        Ok(all.into_iter().rev().map(|record| record.run_id).collect())
-    }
-
-    /// Waits until the run is over; at most until `deadline`. Returns it as it is then.
-    pub(crate) async fn wait(
-        &self,
-        run_id: &RunId,
-        deadline: Option<Instant>,
-    ) -> Result<Record, Failure> {
-        let mut patience = Patience::with(self);
-        loop {
-            let left = deadline.map(|it| it.saturating_duration_since(Instant::now()));
-            let wait = left.map_or(WAIT, |left| left.min(WAIT));
-            let query = [("timeout", format!("{}ms", wait.as_millis().max(1)))];
-            let waited = self.query::<Record>(&["runs", run_id.as_str(), "wait"], &query).await;
-            let record = match waited {
-                Ok(record) => record,
-                Err(failure) if left.is_some_and(|left| left.is_zero()) => return Err(failure),
-                Err(failure) => {
-                    patience.after(failure).await?;
-                    continue;
-                }
-            };
-            patience.answered();
-            if record.is_terminal() || left.is_some_and(|left| left <= wait) {
-                return Ok(record);
-            }
-        }
-    }
-
     /// Waits until the run is over, or waits for a person with no agent there.
     pub(crate) async fn settled(&self, run_id: &RunId) -> Result<Record, Failure> {
         let (mut seen, mut patience) = (0, Patience::with(self));
@@ -158,7 +48,7 @@ impl Remote {
                 tokio::time::sleep(LOOK_AGAIN).await;
             } else {
                 // What may settle a run: it was paused, or ended; an attempt of it was.
-                self.follow(run_id, seen, |event| {
+                self.follow(run_id, seen, &mut |event| {
                     seen = event.seq;
                     let may =
                         event.kind.starts_with("run.paused") || event.kind.starts_with("attempt.");
@@ -196,35 +86,20 @@ impl Remote {
         if record.coordinator.is_none() {
             return Ok(record.attempts.last().is_none_or(|last| last.stopped_at_ms.is_some()));
         }
-        let live =
-            Filter { live: true, parent_run_id: Some(record.run_id.clone()), ..Filter::default() };
-        for child in self.records(&live, None, |_| true).await? {
+        let parent_run_id = Some(record.run_id.clone());
+        let children = RunListQuery {
+            filter: Filter { live: true, parent_run_id, ..Filter::default() },
+            with_children: true,
+            since: None,
+            after: None,
+            limit: PAGE,
+        };
+        for child in self.all_runs(children, None).await?.runs {
             if !Box::pin(self.rests(&child)).await? {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    /// Events after number `after`, at most so many.
-    pub(crate) async fn events(
-        &self,
-        run_id: &RunId,
-        after: u64,
-        limit: u32,
-    ) -> Result<Events, Failure> {
-        let query = [("after", after.to_string()), ("limit", limit.to_string())];
-        let page: EventPage = self.query(&["runs", run_id.as_str(), "events"], &query).await?;
-        let read = |event: &Value| {
-            Event::from_json_line(&event.to_string()).map_err(|error| {
-                not_a_server(self.url(), "an event of it cannot be read").because(&error)
-            })
-        };
-        Ok(Events {
-            events: page.events.iter().map(read).collect::<Result<_, _>>()?,
-            has_more: page.next_after.is_some(),
-            is_over: page.is_over,
-        })
     }
 
     /// Ends a run. Returns whether it was over already, and how it ended.
@@ -324,11 +199,6 @@ impl Remote {
         self.post(&["runs", run_id.as_str(), "fork"], &body).await
     }
 
-    /// What a run did, and what a replay would serve.
-    pub(crate) async fn story(&self, run_id: &RunId) -> Result<Story, Failure> {
-        self.post(&["runs", run_id.as_str(), "replay"], &json!({ "policy": "inspect" })).await
-    }
-
     /// A run that does the same with everything served from the record.
     pub(crate) async fn replay_strictly(
         &self,
@@ -349,41 +219,6 @@ impl Remote {
         let mut body = replay("live", agent);
         body["allow_effects"] = allow_effects.into();
         self.post(&["runs", run_id.as_str(), "replay"], &body).await
-    }
-
-    /// What came of a strict replay that is over.
-    pub(crate) async fn comparison(&self, replay: &RunId) -> Result<Comparison, Failure> {
-        self.get(&["runs", replay.as_str(), "comparison"]).await
-    }
-
-    /// What a run did with its time.
-    pub(crate) async fn trace(&self, run_id: &RunId, ask: TraceAsk) -> Result<Trace, Failure> {
-        let limit = ask.limit.clamp(1, LARGEST_TRACE).to_string();
-        let query = [("limit", limit), ("depth", ask.depth.to_string())];
-        let trace: Trace = self.query(&["runs", run_id.as_str(), "trace"], &query).await?;
-        Ok(trace.shortened(ask.limit))
-    }
-
-    /// Who said what to whom in a coordinated run.
-    pub(crate) async fn graph(&self, run_id: &RunId) -> Result<Graph, Failure> {
-        self.get(&["runs", run_id.as_str(), "graph"]).await
-    }
-
-    /// The messages of a run after that place in its journal, at most so many.
-    pub(crate) async fn messages(
-        &self,
-        run_id: &RunId,
-        (after, limit): (u64, usize),
-        kind: Option<MessageType>,
-    ) -> Result<MessagePage, Failure> {
-        let mut query = vec![("after", after.to_string()), ("limit", limit.to_string())];
-        query.extend(kind.map(|kind| ("type", kind.word().to_owned())));
-        self.query(&["runs", run_id.as_str(), "messages"], &query).await
-    }
-
-    /// Whether a run is what was written.
-    pub(crate) async fn verify(&self, run_id: &RunId) -> Result<Verification, Failure> {
-        self.get(&["runs", run_id.as_str(), "verify"]).await
     }
 }
 
@@ -420,24 +255,4 @@ pub(crate) fn budgets(limits: &[(LimitName, u64)]) -> Option<Value> {
     }
     let spelled = limits.iter().map(|(limit, value)| errand_api::budget::spelled(*limit, *value));
     Some(spelled.map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-fn list_query(filter: &Filter, wanted: usize) -> Vec<(&'static str, String)> {
-    let mut query = vec![("limit", wanted.clamp(1, PAGE).to_string())];
-    query.extend(filter.live.then(|| ("live", "true".to_owned())));
-    query.extend(filter.agent.clone().map(|agent| ("agent", agent)));
-    query.extend(filter.status.clone().map(|status| ("status", status)));
-    query.extend(filter.name.clone().map(|name| ("name", name)));
-    query.extend(filter.session_id.clone().map(|session| ("session_id", session)));
-    query.extend(filter.labels.iter().map(|(key, value)| ("label", format!("{key}={value}"))));
-    query.extend(filter.parent_run_id.iter().map(|run| ("parent_run_id", run.to_string())));
-    if let [kind] = filter.kinds.as_slice() {
-        let word = match kind {
-            RunKind::Job => "job",
-            RunKind::Heartbeat => "heartbeat",
-            RunKind::Service => "service",
-        };
-        query.push(("kind", word.to_owned()));
-    }
-    query
 }

@@ -1,119 +1,104 @@
-//! Schedules, hooks and reports of a server.
+//! Schedules, hooks and callbacks of a server.
 
-use errand_api::gateway::callback::{Callback, CallbackPage, CallbackTarget, CallbackTargetList};
-use errand_api::gateway::hook::{Hook, HookDelivery, HookDeliveryPage, HookPage, HookRequest};
+use async_trait::async_trait;
+use errand_api::gateway::callback::{
+    Callback, CallbackPage, CallbackQuery, CallbackTarget, CallbackTargetList,
+};
+use errand_api::gateway::hook::{Hook, HookDeliveryPage, HookPage, HookRequest};
 use errand_api::gateway::schedule::{FiredRun, Schedule, SchedulePage, ScheduleRequest};
+use errand_engine::operations::{CallbackTargetChange, TriggerOperations};
+use errand_model::RunId;
 use reqwest::Method;
 use serde_json::json;
 
 use super::Remote;
 use crate::failure::Failure;
 
-/// The most that one page holds.
-const PAGE: &str = "500";
-
-impl Remote {
-    /// The schedules, by name.
-    pub(crate) async fn schedules(&self) -> Result<Vec<Schedule>, Failure> {
-        let (mut all, mut cursor) = (Vec::new(), None);
-        loop {
-            let page: SchedulePage = self.query(&["schedules"], &query(cursor)).await?;
-            all.extend(page.schedules);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(all);
-            }
-        }
-    }
-
-    /// Makes a schedule, or changes it.
-    pub(crate) async fn put_schedule(
+#[async_trait]
+impl TriggerOperations<Failure> for Remote {
+    async fn list_schedules(
         &self,
-        name: &str,
-        wanted: &ScheduleRequest,
-    ) -> Result<Schedule, Failure> {
-        self.ask(self.request(Method::PUT, &["schedules", name]).json(wanted)).await
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<SchedulePage, Failure> {
+        self.query(&["schedules"], &page(after, limit)).await
     }
 
-    /// Forgets a schedule.
-    pub(crate) async fn remove_schedule(&self, name: &str) -> Result<(), Failure> {
+    async fn put_schedule(&self, name: &str, wanted: ScheduleRequest) -> Result<Schedule, Failure> {
+        self.ask(self.request(Method::PUT, &["schedules", name]).json(&wanted)).await
+    }
+
+    async fn remove_schedule(&self, name: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, &["schedules", name])).await.map(drop)
     }
 
-    /// `pause` or `resume`.
-    pub(crate) async fn change_schedule(&self, name: &str, how: &str) -> Result<(), Failure> {
-        self.send(self.request(Method::POST, &["schedules", name, how])).await.map(drop)
+    async fn pause_schedule(&self, name: &str) -> Result<Schedule, Failure> {
+        self.ask(self.request(Method::POST, &["schedules", name, "pause"])).await
     }
 
-    /// Fires a run at once.
-    pub(crate) async fn fire_schedule(&self, name: &str) -> Result<FiredRun, Failure> {
-        self.ask(self.request(Method::POST, &["schedules", name, "fire"])).await
+    async fn resume_schedule(&self, name: &str) -> Result<Schedule, Failure> {
+        self.ask(self.request(Method::POST, &["schedules", name, "resume"])).await
     }
 
-    /// The hooks, by name.
-    pub(crate) async fn hooks(&self) -> Result<Vec<Hook>, Failure> {
-        let (mut all, mut cursor) = (Vec::new(), None);
-        loop {
-            let page: HookPage = self.query(&["hooks"], &query(cursor)).await?;
-            all.extend(page.hooks);
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                return Ok(all);
-            }
-        }
+    async fn fire_schedule(&self, name: &str) -> Result<RunId, Failure> {
+        let request = self.request(Method::POST, &["schedules", name, "fire"]);
+        Ok(self.ask::<FiredRun>(request).await?.run_id)
     }
 
-    /// Makes a hook, or changes it.
-    pub(crate) async fn put_hook(&self, name: &str, wanted: &HookRequest) -> Result<Hook, Failure> {
-        self.ask(self.request(Method::PUT, &["hooks", name]).json(wanted)).await
+    async fn list_hooks(&self, after: Option<&str>, limit: u32) -> Result<HookPage, Failure> {
+        self.query(&["hooks"], &page(after, limit)).await
     }
 
-    /// Forgets a hook.
-    pub(crate) async fn remove_hook(&self, name: &str) -> Result<(), Failure> {
+    async fn put_hook(&self, name: &str, wanted: HookRequest) -> Result<Hook, Failure> {
+        self.ask(self.request(Method::PUT, &["hooks", name]).json(&wanted)).await
+    }
+
+    async fn remove_hook(&self, name: &str) -> Result<(), Failure> {
         self.send(self.request(Method::DELETE, &["hooks", name])).await.map(drop)
     }
 
-    /// The latest requests to a hook.
-    pub(crate) async fn hook_deliveries(&self, name: &str) -> Result<Vec<HookDelivery>, Failure> {
-        let path = ["hooks", name, "deliveries"];
-        let page: HookDeliveryPage = self.query(&path, &query(None)).await?;
-        Ok(page.deliveries)
+    async fn hook_deliveries(
+        &self,
+        name: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<HookDeliveryPage, Failure> {
+        self.query(&["hooks", name, "deliveries"], &page(after, limit)).await
     }
 
-    /// The latest reports.
-    pub(crate) async fn callbacks(&self) -> Result<Vec<Callback>, Failure> {
-        let page: CallbackPage = self.query(&["callbacks"], &query(None)).await?;
-        Ok(page.callbacks)
+    async fn list_callbacks(&self, query: &CallbackQuery) -> Result<CallbackPage, Failure> {
+        self.ask(self.request(Method::GET, &["callbacks"]).query(query)).await
     }
 
-    /// Delivers a report again.
-    pub(crate) async fn redeliver(&self, id: &str) -> Result<Callback, Failure> {
+    async fn redeliver_callback(&self, id: &str) -> Result<Callback, Failure> {
         self.ask(self.request(Method::POST, &["callbacks", id, "redeliver"])).await
     }
 
-    /// The receivers of reports.
-    pub(crate) async fn callback_targets(&self) -> Result<Vec<CallbackTarget>, Failure> {
+    async fn callback_targets(&self) -> Result<Vec<CallbackTarget>, Failure> {
         let list: CallbackTargetList = self.get(&["callback-targets"]).await?;
         Ok(list.targets)
     }
 
-    /// Makes a receiver.
-    pub(crate) async fn add_callback_target(&self, url: &str) -> Result<CallbackTarget, Failure> {
+    async fn add_callback_target(&self, url: &str) -> Result<CallbackTarget, Failure> {
         let wanted = json!({ "url": url });
         self.ask(self.request(Method::POST, &["callback-targets"]).json(&wanted)).await
     }
 
-    /// `enable`, `disable` or `rotate`.
-    pub(crate) async fn change_callback_target(
+    async fn change_callback_target(
         &self,
         origin: &str,
-        how: &str,
+        change: CallbackTargetChange,
     ) -> Result<CallbackTarget, Failure> {
+        let how = match change {
+            CallbackTargetChange::Enable => "enable",
+            CallbackTargetChange::Disable { .. } => "disable",
+            CallbackTargetChange::RotateSecret => "rotate",
+        };
         self.ask(self.request(Method::POST, &["callback-targets", origin, how])).await
     }
 }
 
-fn query(cursor: Option<String>) -> Vec<(&'static str, String)> {
-    let cursor = cursor.map(|cursor| ("cursor", cursor));
-    [("limit", PAGE.to_owned())].into_iter().chain(cursor).collect()
+fn page(after: Option<&str>, limit: u32) -> Vec<(&'static str, String)> {
+    let cursor = after.map(|after| ("cursor", after.to_owned()));
+    [("limit", limit.to_string())].into_iter().chain(cursor).collect()
 }

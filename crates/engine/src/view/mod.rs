@@ -23,7 +23,7 @@ pub use dead_letter::{dead_letter, dead_letter_detail, dead_letters};
 pub use graph::{graph, sent_messages};
 pub use hook::{hook, hook_definition, hook_delivery};
 pub use question::questions;
-pub use record::{listed, manifest, record};
+pub use record::{answered, listed, manifest, record};
 pub use schedule::{schedule, schedule_definition};
 pub use session::{messages, session, session_summary};
 pub use story::{comparison, story};

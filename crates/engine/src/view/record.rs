@@ -28,7 +28,19 @@ pub async fn listed(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
     Ok(record)
 }
 
-/// Returns the record of [`record`] as a manifest: kind `Run`, with metadata, spec and status.
+/// Returns the record of a run as answers about that run have it: with the run it waits behind, and
+/// its input and output where they are at most [`values::ANSWER_VALUE_BYTES`] long.
+///
+/// # Errors
+///
+/// If the registry fails.
+pub async fn answered(engine: &Engine, stored: &Stored) -> Result<Record, Error> {
+    let mut record = listed(engine, stored).await?;
+    values::put_in(engine, &stored.run, &mut record, values::ANSWER_VALUE_BYTES);
+    Ok(record)
+}
+
+/// The same as a manifest: kind Run, with metadata, spec and status.
 ///
 /// # Errors
 ///

@@ -1,11 +1,9 @@
 //! `errand bom ls`: generations of an agent's bill of materials.
 
 use errand_api::error_code::ErrorCode;
-use errand_engine::view;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 
 /// Arguments of `errand bom ls`.
 #[derive(Debug, clap::Args)]
@@ -23,10 +21,7 @@ pub(crate) struct Args {
 /// Lists generations, the latest first.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let boms = match context.place() {
-        Ok(Place::Here(engine)) => {
-            view::boms(engine.store().boms(&args.agent, args.last.unwrap_or(u32::MAX)).await?)
-        }
-        Ok(Place::There(remote)) => remote.boms(&args.agent, args.last).await?,
+        Ok(place) => place.boms(&args.agent, args.last).await?,
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

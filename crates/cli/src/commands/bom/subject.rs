@@ -112,11 +112,14 @@ async fn of_path(context: &Context, text: &str) -> Result<Found, Failure> {
     let plan = parcel::plan(Path::new(text))?;
     let name = plan.agent().name.as_str();
     let (taken, latest) = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let latest = view::boms(engine.store().boms(name, 1).await?).pop();
-            (bom::of_plan_here(&engine, &plan).await?, latest)
+        Ok(place) => {
+            let latest = place.boms(name, Some(1)).await?.pop();
+            let taken = match &place {
+                Place::Here(engine) => bom::of_plan_here(engine, &plan).await?,
+                Place::There(_) => bom::of_plan(&plan)?,
+            };
+            (taken, latest)
         }
-        Ok(Place::There(remote)) => (bom::of_plan(&plan)?, remote.boms(name, Some(1)).await?.pop()),
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => {
             (bom::of_plan(&plan)?, None)
         }

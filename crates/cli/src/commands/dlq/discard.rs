@@ -1,13 +1,8 @@
 //! `errand dlq discard`: takes dead letters off the list.
 
-use errand_agent::Clock as _;
-use errand_model::RunId;
-use errand_store::Discard;
-
 use super::chosen;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::user::user;
 
 /// Arguments of `errand dlq discard`.
@@ -33,7 +28,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut discarded = Vec::new();
     let mut code = 0;
     for run_id in chosen(&place, &args.runs, args.agent.as_ref()).await? {
-        match discard(context, &place, &run_id).await {
+        match place.discard(&run_id, user(context)).await {
             Ok(()) if args.json => discarded.push(run_id),
             Ok(()) => context.printer.line(run_id.as_str())?,
             Err(failure) => {
@@ -46,15 +41,4 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.printer.json(&discarded)?;
     }
     Ok(code)
-}
-
-async fn discard(context: &Context, place: &Place, run_id: &RunId) -> Result<(), Failure> {
-    match place {
-        Place::Here(engine) => {
-            let at = errand_agent::SystemClock.now();
-            let discard = Discard { run_id: run_id.clone(), by: Some(user(context)), at };
-            Ok(engine.store().discard(discard).await?)
-        }
-        Place::There(remote) => remote.discard(run_id, Some(user(context))).await,
-    }
 }

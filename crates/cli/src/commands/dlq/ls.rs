@@ -6,15 +6,13 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::dead_letter::DeadLetter;
 use errand_api::error_code::ErrorCode;
-use errand_engine::view;
 use errand_model::Timestamp;
 use errand_store::DeadLetterFilter;
 
-use super::{Ask, fate};
+use super::fate;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render::one_line;
 
 /// Arguments of `errand dlq ls`.
@@ -48,14 +46,14 @@ pub(crate) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let letters = match context.place() {
         Ok(place) => {
-            let ask = Ask {
+            let filter = DeadLetterFilter {
                 settled: args.all,
                 agent: args.agent.clone(),
                 code: args.code.clone(),
                 since: args.since.map(ago),
-                limit: args.last,
+                ..DeadLetterFilter::default()
             };
-            letters(&place, &ask).await?
+            place.all_dead_letters(&filter, args.last).await?
         }
         // Without a registry the list is empty: no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
@@ -73,25 +71,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Returns the selected dead letters, newest run first.
-pub(super) async fn letters(place: &Place, ask: &Ask) -> Result<Vec<DeadLetter>, Failure> {
-    match place {
-        Place::Here(engine) => {
-            let filter = DeadLetterFilter {
-                settled: ask.settled,
-                agent: ask.agent.clone(),
-                code: ask.code.clone(),
-                since: ask.since,
-                ..DeadLetterFilter::default()
-            };
-            let limit = ask.limit.unwrap_or(usize::MAX);
-            Ok(view::dead_letters(engine, &filter, None, limit).await?)
-        }
-        Place::There(remote) => remote.dead_letters(ask).await,
-    }
-}
-
-/// Returns the time that long ago.
+/// The moment that long ago.
 fn ago(duration: Duration) -> Timestamp {
     let now = errand_agent::SystemClock.now().as_millis();
     let ago = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);

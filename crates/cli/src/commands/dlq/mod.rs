@@ -7,12 +7,12 @@ mod show;
 
 use errand_api::dead_letter::DeadLetter;
 use errand_model::{RunId, Timestamp};
+use errand_store::DeadLetterFilter;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
 use crate::place::Place;
-use crate::remote::DeadLetterAsk as Ask;
 
 /// Subcommands of `errand dlq`.
 #[derive(Debug, clap::Subcommand)]
@@ -44,8 +44,8 @@ async fn chosen(
     agent: Option<&String>,
 ) -> Result<Vec<RunId>, Failure> {
     if runs.is_empty() {
-        let ask = Ask { agent: agent.cloned(), ..Ask::default() };
-        let letters = ls::letters(place, &ask).await?;
+        let filter = DeadLetterFilter { agent: agent.cloned(), ..DeadLetterFilter::default() };
+        let letters = place.all_dead_letters(&filter, None).await?;
         return Ok(letters.into_iter().rev().map(|letter| letter.run_id).collect());
     }
     let mut ids = Vec::new();

@@ -3,14 +3,12 @@
 use errand_agent::Clock as _;
 use errand_api::dead_letter::DeadLetterDetail;
 use errand_api::record::AttemptRecord;
-use errand_engine::view;
 use serde_json::Value;
 
 use super::fate;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::{relative, spoken};
-use crate::place::Place;
 use crate::render::visible;
 
 /// Shown lines of the log by default.
@@ -35,10 +33,7 @@ pub(crate) struct Args {
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let kept = match &place {
-        Place::Here(engine) => view::dead_letter_detail(engine, &run_id, args.tail).await?,
-        Place::There(remote) => remote.dead_letter(&run_id, args.tail).await?,
-    };
+    let kept = place.dead_letter(&run_id, args.tail).await?;
     if args.json {
         context.printer.json(&kept)?;
     } else {

@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 
 use errand_api::error_code::ErrorCode;
 use errand_api::graph::{Graph, dot, mermaid, svg};
-use errand_engine::view;
 
 use super::trace::width;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 use crate::target::Target;
 
 /// Arguments of `errand graph`.
@@ -96,10 +94,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     }
     let place = context.place()?;
     let run_id = place.resolve(context, &args.run).await?;
-    let graph = match &place {
-        Place::Here(engine) => view::graph(engine, &run_id).await?,
-        Place::There(remote) => remote.graph(&run_id).await?,
-    };
+    let graph = place.graph(&run_id).await?;
     let named = args.output.as_deref().and_then(Format::of);
     let format = if args.json { Some(Format::Json) } else { args.format.or(named) };
     let text = match format.unwrap_or(Format::Text) {

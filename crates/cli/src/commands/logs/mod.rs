@@ -5,20 +5,17 @@ mod merged;
 mod screen;
 mod source;
 
-use std::io;
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_agent::log::{Counted, Followed, Query, Reader, follow};
+use errand_agent::log::{Counted, Followed, Query};
 use errand_api::error_code::ErrorCode;
-use errand_engine::{Engine, logs, wait};
+use errand_engine::operations::{LogFile, LogQuery};
+use errand_model::Timestamp;
 use errand_model::event::RunKind;
-use errand_model::{RunId, Timestamp};
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
-use crate::remote::{LogAsk, Remote};
 
 pub(super) use screen::Screen;
 
@@ -89,16 +86,9 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             Timestamp::from_millis(now - i64::try_from(ago.as_millis()).unwrap_or(now))
         }
     });
-    let (kind, attempts, coordinates) = match &place {
-        Place::Here(engine) => {
-            let run = wait::load(engine, &run_id).await?.run;
-            (run.spec.kind, run.last_attempt_number(), run.spec.plan.is_some())
-        }
-        Place::There(remote) => {
-            let record = remote.record(&run_id).await?;
-            (record.kind, record.attempt, record.coordinator.is_some())
-        }
-    };
+    let record = place.record(&run_id).await?;
+    let (kind, attempts) = (record.kind, record.attempt);
+    let coordinates = record.coordinator.is_some();
     let is_service = kind == RunKind::Service;
     let is_family = (coordinates || is_service) && !args.own;
     if let Some(number) =
@@ -116,61 +106,11 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     if is_family {
         return merged::show(context, &place, &run_id, (&args, query, is_service)).await;
     }
-    match &place {
-        Place::Here(engine) => here(context, engine, &run_id, (&args, query)).await,
-        Place::There(remote) => there(context, remote, &run_id, (&args, query)).await,
-    }
-}
-
-async fn here(
-    context: &Context,
-    engine: &Engine,
-    run_id: &RunId,
-    (args, query): (&Args, Query),
-) -> Result<u8, Failure> {
-    let path = logs::path(engine, run_id)?;
-    let unreadable = |error: io::Error| Failure::io("read", &path, &error);
-    let mut reader = Reader::open(&path, query).map_err(unreadable)?;
-    let mut screen = Screen::new(args);
-    if args.follow {
-        let ended = async {
-            // A removed run has ended too.
-            tokio::select! {
-                _ = wait::until_over(engine, run_id, None) => {}
-                () = logs::keep_up(engine, run_id) => {}
-            }
-            // The last lines arrive a moment after the end.
-            drop(logs::path(engine, run_id));
-        };
-        let mut failed = None;
-        let followed = follow(&mut reader, ended, |followed| {
-            screen.take(followed).inspect_err(|error| failed = Some(error.kind()))
-        });
-        return match followed.await {
-            Ok(()) => Ok(0),
-            Err(error) if failed.is_some() => Err(Failure::stdout(&error)),
-            Err(error) => Err(unreadable(error)),
-        };
-    }
-    while let Some(line) = reader.next_line().map_err(unreadable)? {
-        screen.take(Followed::Line(line)).map_err(|error| Failure::stdout(&error))?;
-    }
-    screen.take(Followed::Idle).map_err(|error| Failure::stdout(&error))?;
-    if !screen.has_shown && !path.exists() {
-        context.printer.note(&format!("run {run_id} has no log"));
-    }
-    Ok(0)
-}
-
-async fn there(
-    context: &Context,
-    remote: &Remote,
-    run_id: &RunId,
-    (args, query): (&Args, Query),
-) -> Result<u8, Failure> {
-    let mut screen = Screen::new(args);
-    remote.log(run_id, LogAsk { query, follow: args.follow }, |piece| screen.take(piece)).await?;
-    if !screen.has_shown && !args.follow {
+    let mut screen = Screen::new(&args);
+    let query = LogQuery { lines: query, follow: args.follow };
+    let mut show = |line: Followed<'_>| screen.take(line).map_err(|error| Failure::stdout(&error));
+    let log = place.log(&run_id, query, &mut show).await?;
+    if !screen.has_shown && !args.follow && log == LogFile::Unknown {
         context.printer.note(&format!("run {run_id} has no log"));
     }
     Ok(0)

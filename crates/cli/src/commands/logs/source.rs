@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use errand_agent::log::Query;
 use errand_api::error_code::ErrorCode;
+use errand_engine::operations::{JournalOperations as _, LogQuery};
 use errand_engine::{Engine, logs};
 use errand_model::{Event, RunId};
 use futures_util::StreamExt as _;
@@ -16,7 +17,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use crate::failure::Failure;
-use crate::remote::{LogAsk, Remote};
+use crate::remote::Remote;
 
 /// Events read at once.
 const EVENTS: u32 = 1_000;
@@ -34,8 +35,8 @@ pub(super) enum Logs<'a> {
 #[derive(Debug)]
 pub(super) struct Copies<'a> {
     remote: &'a Remote,
-    ask: LogAsk,
-    /// Folder of the files.
+    ask: LogQuery,
+    /// Where they are made.
     folder: PathBuf,
     files: BTreeMap<usize, File>,
     /// Running transfers, each with the number of its log.
@@ -45,7 +46,7 @@ pub(super) struct Copies<'a> {
 impl<'a> Logs<'a> {
     pub(super) fn there(remote: &'a Remote, query: Query, follow: bool, folder: PathBuf) -> Self {
         let (files, coming) = (BTreeMap::new(), FuturesUnordered::new());
-        Self::There(Copies { remote, ask: LogAsk { query, follow }, folder, files, coming })
+        Self::There(Copies { remote, ask: LogQuery { lines: query, follow }, folder, files, coming })
     }
 
     /// Returns events of a run after a number; none if the run does not exist.
@@ -105,7 +106,7 @@ impl<'a> Copies<'a> {
         let path = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
         let to = file.try_clone().map_err(|error| Failure::io("open", &path, &error))?;
         self.files.insert(number, file);
-        let ask = LogAsk { follow, ..self.ask };
+        let ask = LogQuery { follow, ..self.ask };
         Ok((path, Box::pin(copy(self.remote, run_id.clone(), ask, to))))
     }
 
@@ -137,7 +138,7 @@ impl<'a> Copies<'a> {
     }
 }
 
-async fn copy(remote: &Remote, run_id: RunId, ask: LogAsk, mut to: File) -> Result<(), Failure> {
+async fn copy(remote: &Remote, run_id: RunId, ask: LogQuery, mut to: File) -> Result<(), Failure> {
     let name = PathBuf::from(format!("the log of {run_id}"));
     let write =
         |bytes: &[u8]| to.write_all(bytes).map_err(|error| Failure::io("copy", &name, &error));

@@ -6,6 +6,7 @@ mod strict;
 use std::path::{Path, PathBuf};
 
 use errand_agent::parcel::Parcel;
+use errand_engine::operations::{JournalOperations as _, RunOperations as _};
 use errand_engine::{Engine, replay, view};
 use errand_model::RunId;
 

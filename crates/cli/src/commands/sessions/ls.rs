@@ -4,13 +4,10 @@ use comfy_table::{ContentArrangement, Table, presets};
 use errand_agent::Clock as _;
 use errand_api::error_code::ErrorCode;
 use errand_api::session::{SESSION_SCHEMA, SessionList, SessionSummary};
-use errand_engine::{sessions, view};
-use errand_store::Namespaces;
 
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render;
 
 /// Arguments of `errand sessions ls`.
@@ -27,12 +24,8 @@ pub(crate) struct Args {
 /// Lists sessions.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let found = match context.place() {
-        Ok(Place::Here(engine)) => {
-            let found = sessions::list(&engine, &Namespaces::All, None).await?;
-            found.into_iter().map(view::session_summary).collect()
-        }
-        Ok(Place::There(remote)) => remote.sessions(None).await?,
-        // Without a registry, or before the first run creates it, the list is empty: no failure.
+        Ok(place) => place.all_sessions(None).await?,
+        // No registry, or one that its first run is about to make: no sessions, and no failure.
         Err(failure) if failure.code() == ErrorCode::RegistryNotFound => Vec::new(),
         Err(failure) => return Err(failure),
     };

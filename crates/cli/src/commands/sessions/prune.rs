@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use errand_agent::Clock as _;
-use errand_engine::{sessions, view};
 use errand_model::Timestamp;
-use errand_store::Namespaces;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 
 /// Arguments of `errand sessions prune`.
 #[derive(Debug, clap::Args)]
@@ -43,24 +40,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
     let age = args.older_than.map_or(0, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let before = Timestamp::from_millis(now.saturating_sub(age));
     let mut count: u64 = 0;
-    let unused = match &place {
-        Place::Here(engine) => {
-            let unused = sessions::list(engine, &Namespaces::All, Some(before)).await?;
-            unused.into_iter().map(view::session_summary).collect()
-        }
-        Place::There(remote) => remote.sessions(Some(before)).await?,
-    };
-    for session in unused {
+    for session in place.all_sessions(Some(before)).await? {
         if session.live_runs > 0 {
             continue;
         }
         let session_id = session.session_id;
-        let is_gone = match &place {
-            _ if args.dry_run => true,
-            Place::Here(engine) => sessions::prune(engine, &session_id, before).await?,
-            Place::There(remote) => remote.prune_session(&session_id, before).await?,
-        };
-        if is_gone {
+        if args.dry_run || place.prune_session(&session_id, before).await? {
             context.printer.line(&session_id)?;
             count += 1;
         }

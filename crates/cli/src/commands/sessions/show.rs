@@ -2,14 +2,12 @@
 
 use errand_agent::Clock as _;
 use errand_api::session::SessionDetail;
-use errand_engine::{sessions, view};
 use errand_model::Timestamp;
 
 use super::not_found;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::moment::relative;
-use crate::place::Place;
 use crate::render;
 
 /// Arguments of `errand sessions show`.
@@ -27,13 +25,8 @@ pub(crate) struct Args {
 
 /// Shows one session.
 pub(super) async fn run(context: &Context, args: &Args) -> Result<u8, Failure> {
-    let shown = match context.place()? {
-        Place::Here(engine) => {
-            let shown = sessions::show(&engine, &args.session, args.last).await?;
-            view::session(shown.ok_or_else(|| not_found(&args.session))?)
-        }
-        Place::There(remote) => remote.session(&args.session, args.last).await?,
-    };
+    let shown = context.place()?.session(&args.session, args.last).await?;
+    let shown = shown.ok_or_else(|| not_found(&args.session))?;
     if args.json {
         context.printer.json(&shown)?;
     } else {

@@ -6,12 +6,11 @@ mod tree;
 
 use std::ffi::OsStr;
 
-use errand_engine::view::{self, TraceAsk};
+use errand_engine::view::TraceAsk;
 use errand_model::coordination::DEPTH_LIMIT;
 
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::place::Place;
 
 /// Lines of a trace by default.
 const DEFAULT_LIMIT: usize = 50;
@@ -56,10 +55,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let run_id = place.resolve(context, &args.run).await?;
     let limit = if args.all { usize::MAX } else { args.limit };
     let ask = TraceAsk { limit, depth: args.depth.min(DEPTH_LIMIT) };
-    let trace = match &place {
-        Place::Here(engine) => view::trace(engine, &run_id, ask).await?,
-        Place::There(remote) => remote.trace(&run_id, ask).await?,
-    };
+    let trace = place.trace(&run_id, ask).await?;
     if args.json {
         context.printer.json(&trace)?;
     } else {

@@ -1,0 +1,68 @@
+//! Operations on the registry of this process.
+
+use errand_model::{scoped, unscoped};
+use errand_store::Namespaces;
+
+use crate::{Engine, Error};
+
+/// Error type that a caller of [`LocalOperations`] chooses: anything that the engine's errors convert
+/// into.
+pub trait LocalError: From<Error> + From<errand_store::Error> + Send + 'static {}
+
+impl<E: From<Error> + From<errand_store::Error> + Send + 'static> LocalError for E {}
+
+/// Operations on the registry of this process, for one caller.
+#[derive(Clone, Debug)]
+pub struct LocalOperations {
+    engine: Engine,
+    namespaces: Namespaces,
+}
+
+impl LocalOperations {
+    /// Operations of the user of this machine: on the runs of all namespaces. What a user defines
+    /// belongs to the default namespace.
+    pub const fn of_user(engine: Engine) -> Self {
+        Self { engine, namespaces: Namespaces::All }
+    }
+
+    /// Operations of a client that has one namespace; `None`: the default one.
+    pub const fn of_namespace(engine: Engine, namespace: Option<String>) -> Self {
+        Self { engine, namespaces: Namespaces::One(namespace) }
+    }
+
+    /// The engine that carries them out.
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Namespaces whose runs and sessions the caller sees.
+    pub(super) const fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
+    }
+
+    /// Namespace in which the caller defines things; `None`: the default one.
+    pub(super) fn namespace(&self) -> Option<&str> {
+        match &self.namespaces {
+            Namespaces::All => None,
+            Namespaces::One(namespace) => namespace.as_deref(),
+        }
+    }
+
+    /// Returns the name under which the store keeps a session or an agent of the caller.
+    pub(super) fn stored_name(&self, name: &str) -> String {
+        scoped(self.namespace(), name)
+    }
+
+    /// Returns the caller's name of a stored session or agent.
+    pub(super) fn own_name(&self, stored: &str) -> String {
+        unscoped(self.namespace(), stored).to_owned()
+    }
+}
+
+impl std::ops::Deref for LocalOperations {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
