@@ -110,7 +110,8 @@ fn arguments(engine: &Engine, run_id: &RunId, seen_epoch: u64, needs: &Needs) ->
     arguments
 }
 
-/// Environment of a helper: the caller's variables that agents may see, and the agent's secrets.
+/// Returns a helper's environment: the caller's variables that agents may see, and the agent's
+/// secrets.
 fn inherited(engine: &Engine, run_id: &RunId, secrets: &[String]) -> Vec<(OsString, OsString)> {
     let is_wanted = |name: &OsStr| {
         let is_secret = name.to_str().is_some_and(|name| secrets.iter().any(|s| s == name));

@@ -99,7 +99,7 @@ pub(crate) async fn last_at(engine: &Engine, stored: &Stored) -> Result<Timestam
     Ok(last.first().map_or(stored.run.created_at, |event| event.at))
 }
 
-/// Also watches a file that may not exist yet; `None` if watching fails.
+/// Watches a further file, which may not exist yet; `None` if watching fails.
 fn watching(watch: Option<Watch>, file: &Path) -> Option<Watch> {
     let mut watch = watch?;
     match watch.file(file) {

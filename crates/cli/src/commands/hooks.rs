@@ -119,7 +119,8 @@ fn scheme(text: &str) -> Result<HookScheme, String> {
         .map_err(|_| "hmac_sha256, github, standard_webhooks or token".to_owned())
 }
 
-/// A secret is never an argument itself: other users see the arguments of programs.
+/// Checks that an argument names the place of a secret. A secret is never an argument itself: other
+/// users see the arguments of programs.
 fn secret_place(text: &str) -> Result<String, String> {
     if text == "-" || text.starts_with('@') {
         return Ok(text.to_owned());

@@ -61,7 +61,7 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     shown(context, &place, (&args, &woken)).await
 }
 
-/// With `--wait` waits for the end, and with `--json` prints the record.
+/// Waits for the end of the wake's run with `--wait`, and prints its record with `--json`.
 async fn shown(
     context: &Context,
     place: &Place,

@@ -83,7 +83,7 @@ impl Elsewhere {
     }
 }
 
-/// Names in terminal snapshots of live runs, which the next reader of the run commits.
+/// Adds names in terminal snapshots of live runs, which the next reader of the run commits.
 async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let filter = Filter { live: true, ..Filter::default() };
     let mut page = Page { after: None, limit: PAGE };
@@ -97,8 +97,8 @@ async fn of_snapshots(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(
     }
 }
 
-/// Names in journals of runs that the registry lacks: their restore failed, or the registry is an
-/// older copy.
+/// Adds names in journals of runs that the registry lacks: their restore failed, or the registry is
+/// an older copy.
 async fn of_unknown_runs(engine: &Engine, found: &mut BTreeSet<Digest>) -> Result<(), Error> {
     let folder = engine.registry().runs();
     let unread = |source| Error::Io { doing: "read", path: folder.clone(), source };

@@ -109,7 +109,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// By IANA's registry of special addresses, and multicast.
+/// Returns whether an address is neither in IANA's registry of special addresses nor multicast.
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     let is_special = match (a, b, c) {
@@ -128,7 +128,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !is_special
 }
 
-/// Global unicast, except documentation and addresses that embed another address.
+/// Returns whether an address is global unicast, and neither for documentation nor with another
+/// address embedded.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [a, b, ..] = address.segments();
     let is_global = a & 0xe000 == 0x2000;

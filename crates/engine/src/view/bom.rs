@@ -1,8 +1,8 @@
-//! The generations of an agent's inventory.
+//! Generations of an agent's inventory.
 
 use errand_api::bom_page::BomGeneration;
 
-/// Generations as documents, in the order in which they are given.
+/// Returns the documents of generations, in the given order.
 pub fn boms(found: Vec<errand_store::BomGeneration>) -> Vec<BomGeneration> {
     let document = |bom: errand_store::BomGeneration| BomGeneration {
         agent: bom.agent,

@@ -5,7 +5,7 @@ use errand_model::Timestamp;
 
 use crate::outbox::{Delivery, EntryState, Logged, SigningSecret, TargetView};
 
-/// A report, with its tries where they are known.
+/// Returns the document of a report, with its tries if they are known.
 pub fn callback(logged: Logged) -> Callback {
     Callback {
         id: logged.id,
@@ -37,7 +37,7 @@ fn one_try(delivery: Delivery) -> CallbackTry {
     }
 }
 
-/// A receiver; with its secret for the one who made it.
+/// Returns the document of a receiver; with its secret only for its creator.
 pub fn callback_target(view: TargetView, secret: Option<&SigningSecret>) -> CallbackTarget {
     CallbackTarget {
         origin: view.origin,
@@ -52,7 +52,7 @@ pub fn callback_target(view: TargetView, secret: Option<&SigningSecret>) -> Call
     }
 }
 
-/// State of a report in the terms of the outbox.
+/// Converts the state of a report to that of an outbox entry.
 pub const fn callback_state(state: CallbackState) -> EntryState {
     match state {
         CallbackState::Waiting => EntryState::Waiting,

@@ -12,7 +12,7 @@ use crate::{Engine, Error, payload, record_file, wait};
 /// Dead letters read at once.
 const PAGE: u32 = 1_000;
 
-/// Document of a dead letter.
+/// Returns the document of a dead letter.
 pub fn dead_letter(letter: errand_store::DeadLetter) -> DeadLetter {
     let (state, redriven_as, settled_at_ms, discarded_by) = match letter.fate {
         Fate::Open => ("open", None, None, None),

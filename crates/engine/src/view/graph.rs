@@ -65,7 +65,7 @@ async fn read(
     Ok(())
 }
 
-/// Graph of all runs that a run was handed over from and to.
+/// Returns the graph of all runs that a run was handed over from and to.
 async fn handoffs(engine: &Engine, run: Run) -> Result<Graph, Error> {
     let run_id = run.id.clone();
     let mut runs = vec![run];
@@ -88,7 +88,7 @@ async fn handoffs(engine: &Engine, run: Run) -> Result<Graph, Error> {
     of_handoffs(&runs, place, engine.now()).ok_or(Error::NotCoordinated { run_id })
 }
 
-/// Run that started `run`, if the trigger names it.
+/// Returns the run that started `run`, if the trigger names it.
 fn source(run: &Run) -> Option<RunId> {
     let trigger = &run.spec.trigger;
     if trigger.kind != TriggerKind::Upstream {

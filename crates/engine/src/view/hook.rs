@@ -10,7 +10,7 @@ use crate::hooks::{
     Dedupe, Definition, Error, Events, Logged, Place, Scheme, Secret, Signature, View,
 };
 
-/// Document of a hook of a namespace; with its secret only for its creator.
+/// Returns the document of a hook of a namespace; with its secret only for its creator.
 pub fn hook(namespace: Option<&str>, view: View, secret: Option<&Secret>) -> Hook {
     let definition = view.definition;
     Hook {
@@ -54,7 +54,7 @@ fn shown_place(place: Place) -> HookPlace {
     }
 }
 
-/// Definition that a request to make a hook asks for; the secret is returned apart from it.
+/// Returns the definition in a request to make a hook, and its secret apart from it.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ fn place(place: HookPlace, pointer: &str) -> Result<Place, Error> {
     }
 }
 
-/// Document of a request to a hook.
+/// Returns the document of a request to a hook.
 pub fn hook_delivery(logged: Logged) -> HookDelivery {
     HookDelivery {
         id: logged.id,

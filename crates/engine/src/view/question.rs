@@ -4,7 +4,7 @@ use errand_api::question::{OfRun, QUESTIONS_SCHEMA, QuestionList};
 
 use crate::people::{Listed, Question};
 
-/// Questions of all runs, each kind by itself, in the order in which they are given.
+/// Returns the document of questions: each kind in a list of its own, in the given order.
 pub fn questions(listed: Vec<Listed>) -> QuestionList {
     let mut list =
         QuestionList { schema: QUESTIONS_SCHEMA, approvals: Vec::new(), inputs: Vec::new() };

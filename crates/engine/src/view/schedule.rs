@@ -5,7 +5,7 @@ use errand_model::Timestamp;
 
 use crate::schedules::{Definition, Fired, View};
 
-/// Document of a schedule.
+/// Returns the document of a schedule.
 pub fn schedule(view: View) -> Schedule {
     let ms = Timestamp::as_millis;
     let slot = |fired: Fired| ScheduleSlot {
@@ -35,7 +35,7 @@ pub fn schedule(view: View) -> Schedule {
     }
 }
 
-/// Definition that a request to make a schedule asks for, with defaults filled in.
+/// Returns the definition in a request to make a schedule, with defaults filled in.
 pub fn schedule_definition(request: ScheduleRequest) -> Definition {
     Definition {
         agent: request.agent,

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::sessions::Shown;
 
-/// Summary of a session, with counts of its contents.
+/// Returns the summary of a session, with counts of its contents.
 pub fn session_summary(session: Session) -> SessionSummary {
     SessionSummary {
         session_id: session.session_id,
@@ -21,7 +21,7 @@ pub fn session_summary(session: Session) -> SessionSummary {
     }
 }
 
-/// Messages, each with its content, in the order in which they are given.
+/// Returns the documents of messages with their contents, in the given order.
 pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
     let message = |(message, content): (SessionMessage, Value)| Message {
         number: message.number,
@@ -33,7 +33,7 @@ pub fn messages(messages: Vec<(SessionMessage, Value)>) -> Vec<Message> {
     messages.into_iter().map(message).collect()
 }
 
-/// Document of a whole session.
+/// Returns the document of a whole session.
 pub fn session(shown: Shown) -> SessionDetail {
     let Shown { session, state, messages, results, runs } = shown;
     let results = results.into_iter().map(|(kept, result)| ToolResult {

@@ -6,7 +6,7 @@ use errand_model::RunId;
 use crate::replay::{self, Narrative};
 use crate::{Engine, Error, wait};
 
-/// The story of a run.
+/// Returns the document of a run's story.
 pub fn story(narrative: Narrative) -> Story {
     let told = narrative.told.into_iter().map(|told| Told {
         seq: told.seq,

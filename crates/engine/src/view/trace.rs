@@ -53,7 +53,7 @@ pub async fn trace(engine: &Engine, run_id: &RunId, ask: TraceAsk) -> Result<Tra
     Ok(nested.finish())
 }
 
-/// Trace of a run without its children's own spans.
+/// Returns the trace of a run without its children's own spans.
 async fn single(engine: &Engine, stored: &Stored) -> Result<Trace, Error> {
     let run = &stored.run;
     let agent = &run.spec.agent;

@@ -7,7 +7,7 @@ use errand_store::{Namespaces, UsageBy, UsageQuery, UsageRow};
 
 use crate::{Engine, Error};
 
-/// The sums of one row.
+/// Returns the document of one row's sums.
 pub fn usage_sums(row: UsageRow) -> UsageSums {
     UsageSums {
         key: row.key,

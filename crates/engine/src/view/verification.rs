@@ -4,7 +4,7 @@ use errand_api::verification::{VERIFICATION_SCHEMA, Verification, VerificationFi
 
 use crate::evidence::{Finding, Place, Verified};
 
-/// Document of a verification; `source` is the run or file as the user named it.
+/// Returns the document of a verification; `source` is the run or file as the user named it.
 pub fn verification(source: &str, verified: &Verified) -> Verification {
     Verification {
         schema: VERIFICATION_SCHEMA,
