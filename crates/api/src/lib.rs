@@ -13,11 +13,9 @@ pub mod bom_page;
 pub mod budget;
 pub mod config;
 pub mod dead_letter;
-pub mod error_code;
-pub mod exit_code;
 pub mod gateway;
 pub mod graph;
-mod http_status;
+pub mod http_status;
 pub mod message;
 pub mod price_table;
 pub mod question;
@@ -30,3 +28,5 @@ pub mod usage;
 pub mod verification;
 mod words;
 pub mod worker;
+
+pub use errand_model::{error_code, exit_code};

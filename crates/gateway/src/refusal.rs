@@ -212,7 +212,7 @@ fn detail(code: ErrorCode, error: &dyn std::error::Error) -> String {
         }
         cause = error.source();
     }
-    if code.http_status() == 500 {
+    if errand_api::http_status::of(code) == 500 {
         tracing::error!(code = code.as_str(), "{text}");
         return "the server could not do it; its log says why".to_owned();
     }

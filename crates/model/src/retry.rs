@@ -7,7 +7,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::event::Failure;
+use crate::error_code::{CodeClass, ErrorCode};
+use crate::failure::{Failure, FailureCode};
 
 /// How often and how late a failed attempt is tried again. From the agent file's `retry_policy`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,69 +86,33 @@ impl RetryPolicy {
     }
 }
 
-/// Codes of failures that may pass by themselves.
-const TRANSIENT: [&str; 11] = [
-    "child_failed",
-    "disk_full",
-    "exit_nonzero",
-    "fan_out_failed",
-    "killed_by_signal",
-    "no_majority",
-    "timeout_step",
-    "spawn_failed",
-    "helper_died",
-    "supervisor_stopped",
-    "lease_lost",
-];
-
-/// Codes that errand itself gives to attempts, and that do not pass by themselves.
-const PERMANENT: [&str; 19] = [
-    "budget_exceeded",
-    "command_not_executable",
-    "command_not_found",
-    "internal",
-    "interrupted",
-    "mapping_failed",
-    "output_invalid",
-    "output_too_large",
-    "policy_denied",
-    "replay_diverged",
-    "stopped",
-    "timeout_approval",
-    "timeout_queue",
-    "timeout_run",
-    "too_many_children",
-    "too_many_messages",
-    "too_many_runs",
-    "workflow_stalled",
-    "workspace_failed",
-];
-
 /// How `retry_on` names an exit code of the agent's.
 pub const EXIT_PREFIX: &str = "exit:";
 /// How `retry_on` names an error code of the agent's own.
 pub const ERROR_PREFIX: &str = "error:";
 
-/// Whether a failure of this code may pass by itself. An agent that ended with a word of its own
-/// failed no less than one that only has an exit code.
-pub fn is_transient(code: &str, exit_code: Option<i32>) -> bool {
-    TRANSIENT.contains(&code) || (exit_code.is_some() && is_agents_own(code))
+/// Returns whether errand tries a failure of this code again without a `retry_on`. An agent that
+/// exited with a code of its own failed no less than one that only has an exit code.
+pub fn is_transient(code: &FailureCode, exit_code: Option<i32>) -> bool {
+    match code.class() {
+        CodeClass::Transient(_) => true,
+        CodeClass::AgentsOwn => exit_code.is_some(),
+        CodeClass::Permanent(_) => false,
+    }
 }
 
-/// Whether errand does not give that code to attempts.
-fn is_agents_own(code: &str) -> bool {
-    !TRANSIENT.contains(&code) && !PERMANENT.contains(&code)
-}
-
-/// Whether a word of `retry_on` is about such a failure.
-fn names(word: &str, code: &str, exit_code: Option<i32>) -> bool {
+/// Returns whether a word of `retry_on` names such a failure.
+fn names(word: &str, code: &FailureCode, exit_code: Option<i32>) -> bool {
     if let Some(number) = word.strip_prefix(EXIT_PREFIX) {
         return exit_code.is_some_and(|exit_code| number == exit_code.to_string());
     }
     if let Some(own) = word.strip_prefix(ERROR_PREFIX) {
-        return own == code;
+        return own == code.as_str();
     }
-    word == code || (word == "exit_nonzero" && exit_code.is_some() && is_agents_own(code))
+    word == code.as_str()
+        || (word == ErrorCode::ExitNonzero.as_str()
+            && exit_code.is_some()
+            && code.class() == CodeClass::AgentsOwn)
 }
 
 #[cfg(test)]
@@ -169,13 +134,7 @@ mod tests {
     }
 
     fn failure(code: &str, retryable: Option<bool>) -> Failure {
-        Failure {
-            code: code.to_owned(),
-            message: String::new(),
-            step: None,
-            retryable,
-            stderr_tail: None,
-        }
+        Failure { retryable, ..Failure::new(code, "") }
     }
 
     fn policy(retry_on: &[&str]) -> RetryPolicy {
@@ -196,6 +155,11 @@ mod tests {
             ("rate_limited", Some(3), true),
             ("output_invalid", Some(0), false),
             ("command_not_found", None, false),
+            ("input_invalid", Some(1), false),
+            ("out_of_memory", Some(1), false),
+            ("secret_missing", None, false),
+            ("policy_denied", Some(1), false),
+            ("io_failed", None, true),
             ("parcel_damaged", None, false),
             ("timeout_run", None, false),
         ] {

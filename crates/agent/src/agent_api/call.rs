@@ -146,7 +146,7 @@ async fn begin_step(
         StepBegun::Done(result) => done(result),
         StepBegun::Failed { error, exit_code } => {
             let Failure { code, message, step: _, retryable, stderr_tail: _ } = error;
-            let error = wire::StepError { code, message, retryable };
+            let error = wire::StepError { code: code.into(), message, retryable };
             Ok(BeginStepAnswer::Failed { error, exit_code })
         }
     }
@@ -190,7 +190,7 @@ async fn fail_step(
     failed: FailStep,
 ) -> Result<Response<Answer>, Refusal> {
     let error = Failure {
-        code: failed.error.code,
+        code: failed.error.code.into(),
         message: failed.error.message,
         step: Some(key.clone()),
         retryable: failed.error.retryable,

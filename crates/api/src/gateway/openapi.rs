@@ -200,7 +200,7 @@ fn problems(route: &Route) -> BTreeMap<u16, Vec<&'static str>> {
     }
     let mut by_status: BTreeMap<u16, Vec<&'static str>> = BTreeMap::new();
     for code in codes {
-        let words = by_status.entry(code.http_status()).or_default();
+        let words = by_status.entry(crate::http_status::of(code)).or_default();
         if !words.contains(&code.as_str()) {
             words.push(code.as_str());
         }

@@ -62,7 +62,7 @@ impl Problem {
         Self {
             type_uri: format!("urn:errand:error:{code}"),
             title: code.title().to_owned(),
-            status: code.http_status(),
+            status: crate::http_status::of(code),
             code: code.to_string(),
             detail: detail.into(),
             hint: None,

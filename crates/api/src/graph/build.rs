@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use errand_model::coordination::{COORDINATOR, END, Pattern, Plan, SELF, START};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{
     AgentRef, ChildUsage, ChildWaiting, Event, EventBody, MessageSent, StepCompleted, StepFailed,
     StepStarted,
@@ -12,11 +13,6 @@ use errand_model::{RunId, Timestamp};
 
 use super::{Edge, EdgeType, GRAPH_SCHEMA, Graph, Node, NodeKind, NodeStatus};
 use crate::trace::Usage;
-
-/// The code of a child whose work another run carries on.
-const HANDED_OVER: &str = "handed_over";
-/// The code of a child that was ended from outside.
-const CANCELLED: &str = "child_cancelled";
 
 /// Takes in events in their order, from the first on.
 #[derive(Debug)]
@@ -205,12 +201,12 @@ impl Builder {
 
     fn failed(&mut self, step: &StepFailed, at: Timestamp) {
         let Some(place) = self.ended(&step.key, step.usage.as_ref(), at) else { return };
-        if step.error.code == HANDED_OVER {
+        if step.error.code == ErrorCode::HandedOver {
             // Another run is in its place: nothing failed.
             self.note((place, place, EdgeType::Handoff), at);
             return;
         }
-        let is_cancelled = step.error.code == CANCELLED;
+        let is_cancelled = step.error.code == ErrorCode::ChildCancelled;
         if let Some(node) = self.nodes.get_mut(place) {
             if is_cancelled {
                 node.cancelled += 1;

@@ -201,7 +201,7 @@ fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
 impl From<&Failure> for RecordError {
     fn from(failure: &Failure) -> Self {
         Self {
-            code: failure.code.clone(),
+            code: failure.code.to_string(),
             message: failure.message.clone(),
             step: failure.step.clone(),
             stderr_tail: failure.stderr_tail.clone(),

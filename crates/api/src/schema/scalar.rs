@@ -55,7 +55,7 @@ exit code of the agent, error:<code> for an error code of its own.",
         "anyOf": [
             { "enum": [
                 "exit_nonzero", "killed_by_signal", "out_of_memory", "timeout_step", "spawn_failed",
-                "disk_full",
+                "disk_full", "io_failed",
                 "workspace_failed", "output_invalid", "helper_died", "supervisor_stopped",
                 "lease_lost",
                 "child_failed",

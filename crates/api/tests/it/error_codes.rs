@@ -62,7 +62,7 @@ fn a_code_of_another_version_is_refused_with_its_name() {
 #[test]
 fn the_codes_that_the_model_retries_by_itself_can_be_named_in_a_policy() {
     for code in ErrorCode::ALL {
-        if errand_model::retry::is_transient(code.as_str(), None) {
+        if errand_model::retry::is_transient(&(*code).into(), None) {
             assert!(ErrorCode::RETRYABLE.contains(code), "{code}");
         }
     }

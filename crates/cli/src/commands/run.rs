@@ -334,7 +334,7 @@ pub(crate) async fn foreground(
     let stored = handed_over(context, engine, stored).await?;
     let code = report_stored(context, engine, &stored, json)?;
     if let Status::Failed { error, .. } = &stored.run.status
-        && let Some(hint) = listens_there(engine, &run_id, &error.code).await
+        && let Some(hint) = listens_there(engine, &run_id, error.code.as_str()).await
     {
         context.printer.note(&format!("hint: {hint}"));
     }
@@ -481,7 +481,7 @@ pub(super) fn report(
         context.printer.note(&format!("run {} is cancelled{why}", record.run_id));
     }
     if let Some(error) = record.last_error.as_ref().filter(|_| record.status == "failed") {
-        let failure = Failure::of_run(&error.code, &error.message).hint(where_more(record));
+        let failure = Failure::of_run(error.code.as_str(), &error.message).hint(where_more(record));
         context.printer.failure(&failure);
     }
     Ok(code)

@@ -7,6 +7,7 @@ use errand_agent::parcel::Parcel;
 use errand_model::Digest;
 use errand_model::Timestamp;
 use errand_model::coordination::{Material, Membership, Start};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{AgentRef, Failure, RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement};
 use errand_model::run::Run;
@@ -69,17 +70,16 @@ pub(super) async fn admission(
     (start, opened): (&Start, &mut Opened),
     now: Timestamp,
 ) -> Result<Result<Admission, Failure>, Error> {
-    let refused = |code: &str, message: String| {
-        let (code, step) = (code.to_owned(), Some(start.key.clone()));
-        Ok(Err(Failure { code, message, step, retryable: Some(false), stderr_tail: None }))
+    let refused = |code: ErrorCode, message: String| {
+        Ok(Err(Failure::new(code, message).at_step(Some(start.key.clone())).for_good()))
     };
     let agent = coordinator.spec.plan.as_ref().and_then(|plan| plan.agents.get(&start.name));
     let Some(agent) = agent else {
-        return refused("agent_unknown", format!("the plan has no agent {:?}", start.name));
+        return refused(ErrorCode::Internal, format!("the plan has no agent {:?}", start.name));
     };
     let parcel = match opened.open(engine, agent) {
         Ok(parcel) => parcel,
-        Err(error @ Error::Parcel(_)) => return refused(error.code().as_str(), error.to_string()),
+        Err(error @ Error::Parcel(_)) => return refused(error.code(), error.to_string()),
         Err(error) => return Err(error),
     };
     let input = match opened.input(engine, coordinator, &start.input) {
@@ -96,7 +96,7 @@ pub(super) async fn admission(
         env: &spec.env,
     };
     if let Err(error) = admit::check_elsewhere(&draft) {
-        return refused(error.code().as_str(), error.to_string());
+        return refused(error.code(), error.to_string());
     }
     let wishes = wishes(coordinator, start, &parcel, now);
     let member = Membership {
@@ -134,7 +134,7 @@ pub(super) async fn admission(
     match Box::pin(admit::admission_as(engine, start.run_id.clone(), submission)).await {
         Ok(admission) => Ok(Ok(admission)),
         Err(error @ (Error::Store(_) | Error::Blob(_) | Error::Randomness { .. })) => Err(error),
-        Err(error) => refused(error.code().as_str(), error.to_string()),
+        Err(error) => refused(error.code(), error.to_string()),
     }
 }
 

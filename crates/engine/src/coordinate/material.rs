@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use errand_model::Payload;
 use errand_model::coordination::{Material, Pattern, Reference};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{Failure, MessageType};
 use errand_model::run::Run;
 use errand_model::template;
@@ -13,18 +14,12 @@ use serde_json::{Map, Value};
 use crate::{Engine, parcels, payload, schema};
 
 /// A failure of what is put together, and not of errand.
-fn failure(code: &str, message: String) -> Failure {
-    Failure {
-        code: code.to_owned(),
-        message,
-        step: None,
-        retryable: Some(false),
-        stderr_tail: None,
-    }
+fn failure(code: ErrorCode, message: String) -> Failure {
+    Failure::new(code, message).for_good()
 }
 
 fn unreadable(error: &crate::Error) -> Failure {
-    failure("internal", format!("what was said cannot be read: {error}"))
+    failure(ErrorCode::Internal, format!("what was said cannot be read: {error}"))
 }
 
 /// The bytes of it; `None`: nothing.
@@ -64,7 +59,7 @@ pub(super) fn output(
     run: &Run,
     material: &Material,
 ) -> Result<Option<Payload>, Failure> {
-    let invalid = |message: String| failure("output_invalid", message);
+    let invalid = |message: String| failure(ErrorCode::OutputInvalid, message);
     let opened = parcels::open(engine, &run.spec.agent.digest);
     if let Ok(parcel) = opened
         && parcel.agent.output_schema.is_some()
@@ -121,7 +116,10 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
         Material::Item { member, index } => {
             let index = usize::try_from(*index).unwrap_or(usize::MAX);
             items(engine, run, member)?.get(index).cloned().ok_or_else(|| {
-                failure("mapping_failed", format!("the input's {member:?} has no item {index}"))
+                failure(
+                    ErrorCode::MappingFailed,
+                    format!("the input's {member:?} has no item {index}"),
+                )
             })
         }
         Material::Object(members) => {
@@ -147,7 +145,7 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
             }
             let blobs = engine.blobs();
             template::render(template, |written| known.find(&blobs, written))
-                .map_err(|unfilled| failure("mapping_failed", unfilled.to_string()))
+                .map_err(|unfilled| failure(ErrorCode::MappingFailed, unfilled.to_string()))
         }
     }
 }
@@ -173,7 +171,7 @@ fn check_size(engine: &Engine, material: &Material) -> Result<(), Failure> {
         "the outputs that are put together have {size_bytes} bytes, and an output at most \
          {limit_bytes}; give larger results as artifacts, or raise limits.output (ERRAND_MAX_OUTPUT)"
     );
-    Err(failure("output_too_large", message))
+    Err(failure(ErrorCode::OutputTooLarge, message))
 }
 
 /// What a template may refer to.
@@ -234,9 +232,11 @@ pub(super) fn items(engine: &Engine, run: &Run, member: &str) -> Result<Vec<Valu
     };
     match found {
         Some(Value::Array(items)) => Ok(items),
-        Some(_) => Err(failure("mapping_failed", format!("the input's {member:?} is not a list"))),
+        Some(_) => {
+            Err(failure(ErrorCode::MappingFailed, format!("the input's {member:?} is not a list")))
+        }
         None => Err(failure(
-            "mapping_failed",
+            ErrorCode::MappingFailed,
             format!("the input is to be partitioned, and has no member {member:?}"),
         )),
     }

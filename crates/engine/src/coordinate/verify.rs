@@ -2,6 +2,7 @@
 //! begins anew, and after the registry was made anew from its files, which hold no news.
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, Delivery, LiveChild, News};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{ChildUsage, Failure};
 use errand_model::run::Run;
 
@@ -86,13 +87,8 @@ pub(super) async fn missed(engine: &Engine, coordinator: &Run) -> Result<Vec<New
 
 /// A child whose run was removed.
 fn gone(run_id: errand_model::RunId) -> News {
-    let error = Failure {
-        code: "run_not_found".to_owned(),
-        message: format!("run {run_id} was removed"),
-        step: None,
-        retryable: Some(false),
-        stderr_tail: None,
-    };
+    let message = format!("run {run_id} was removed");
+    let error = Failure::new(ErrorCode::RunNotFound, message).for_good();
     let outcome = ChildOutcome::Failed { error };
     News::Ended(ChildEnded { run_id, outcome, usage: ChildUsage::default(), received: None })
 }

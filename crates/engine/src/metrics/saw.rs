@@ -58,7 +58,7 @@ impl Facts {
         } else if let EventBody::AttemptStarted(_) = body {
             self.attempts += 1;
         } else if let EventBody::AttemptFailed(failed) = body {
-            self.failed.push(failed.error.code.clone());
+            self.failed.push(failed.error.code.to_string());
         } else if let EventBody::RunRequeued(requeued) = body {
             self.requeued.push(reason(requeued.reason));
         } else if let EventBody::Reported(reported) = body {

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 use errand_agent::os;
 use errand_model::Timestamp;
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, Failure, ListenerBound, ListenerSpec, ProcessUsage};
+use errand_model::failure::FailureCode;
 use errand_model::run::{
     AttemptUp, BindListener, Cancel, Effect, EndAttempt, Outcome, Run, Status,
 };
@@ -54,24 +56,26 @@ pub(crate) async fn run(
         journal.look(|run, _| (run.last_attempt_number(), run.spec.agent.digest.clone()));
     if let Err(error) = pinned {
         let failure = crate::supervise::of_preparation(&error);
-        return fail(journal, company, attempt, &failure.code, failure.message).await;
+        return fail(journal, company, attempt, failure.code, failure.message).await;
     }
     let listeners = match bind(&journal.look(|run, _| addresses(run))).await {
         Ok(listeners) => listeners,
         Err(error) => {
             let code = if let Error::Listener(error) = &error {
-                error.code().as_str()
+                error.code()
             } else {
-                "internal"
+                ErrorCode::Internal
             };
-            return fail(journal, company, attempt, code, crate::supervise::chain(&error)).await;
+            return fail(journal, company, attempt, code.into(), crate::supervise::chain(&error))
+                .await;
         }
     };
     let parcel = match errand_agent::parcel::open(&engine.registry().parcels(), &digest) {
         Ok(parcel) => parcel,
         Err(error) => {
             let message = crate::supervise::chain(&error);
-            return fail(journal, company, attempt, "parcel_not_found", message).await;
+            return fail(journal, company, attempt, ErrorCode::ParcelNotFound.into(), message)
+                .await;
         }
     };
     let up = AttemptUp {
@@ -141,16 +145,10 @@ async fn fail(
     journal: &Journal,
     company: &mut Company,
     attempt: u32,
-    code: &str,
+    code: FailureCode,
     message: String,
 ) -> Result<(), Error> {
-    let failure = Failure {
-        code: code.to_owned(),
-        message,
-        step: None,
-        retryable: Some(false),
-        stderr_tail: None,
-    };
+    let failure = Failure::new(code, message).for_good();
     let end = EndAttempt {
         attempt,
         outcome: Outcome::Failed(failure.clone()),
@@ -160,7 +158,7 @@ async fn fail(
     };
     journal.end(&end.into()).await?;
     let exit_code = errand_api::exit_code::ERRAND_FAILED;
-    company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+    company.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use errand_model::RunId;
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{CancelCause, ChildUsage, WakeEnded, WakeReason};
 use errand_model::inherit::Upto;
 use errand_model::run::{Run, Status};
@@ -25,8 +26,14 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub(super) fn is_cut_off(wake: &Run) -> bool {
     match &wake.status {
         Status::Failed { error, .. } => {
-            let codes = ["helper_died", "launcher_died", "supervisor_stopped"];
-            is_killed(wake) || codes.contains(&error.code.as_str())
+            let lost_its_supervisor = match error.code.known() {
+                Some(code) => matches!(
+                    code,
+                    ErrorCode::HelperDied | ErrorCode::LauncherDied | ErrorCode::SupervisorStopped
+                ),
+                None => false,
+            };
+            lost_its_supervisor || is_killed(wake)
         }
         Status::Cancelled { cause, .. } => match cause {
             CancelCause::Parent | CancelCause::SupervisorGone => true,
@@ -46,7 +53,7 @@ pub(super) fn is_cut_off(wake: &Run) -> bool {
 
 /// Returns true if a signal ended the agent: a machine that shuts down sends one to every process.
 pub(super) fn is_killed(wake: &Run) -> bool {
-    matches!(&wake.status, Status::Failed { error, .. } if error.code == "killed_by_signal")
+    matches!(&wake.status, Status::Failed { error, .. } if error.code == ErrorCode::KilledBySignal)
 }
 
 /// Returns the end of a wake, for the service's journal.

@@ -177,7 +177,7 @@ async fn fail(journal: &Journal, company: &mut Company, failure: Failure) -> Res
     };
     journal.end(&end.into()).await?;
     let exit_code = outcome::exit_code_of(&failure.code);
-    company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+    company.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
     Ok(())
 }
 

@@ -345,7 +345,7 @@ impl Backend for Desk {
         let error = Failure {
             // Agents cut what they report.
             message: self.redactor.redact_excerpt(&error.message).into_owned(),
-            code: self.redactor.redact(&error.code).into_owned(),
+            code: self.redactor.redact(error.code.as_str()).into_owned().into(),
             ..error
         };
         let now = self.engine.now();

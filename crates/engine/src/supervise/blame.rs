@@ -28,10 +28,8 @@ impl Blamed {
         let error = self.error.as_ref()?;
         let given = match self.exit_code {
             Some(code) => i32::from(exit_code::of_agent(code)),
-            None if error.code == ErrorCode::TimeoutStep.as_str() => {
-                i32::from(exit_code::TIMED_OUT)
-            }
-            None if error.code == ErrorCode::KilledBySignal.as_str() => {
+            None if error.code == ErrorCode::TimeoutStep => i32::from(exit_code::TIMED_OUT),
+            None if error.code == ErrorCode::KilledBySignal => {
                 exit.code.filter(|code| *code > i32::from(exit_code::SIGNAL_BASE))?
             }
             None => UNCAUGHT,

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use errand_model::Timestamp;
+use errand_model::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_model::run::Run;
 use errand_model::step::{Step, StepState, Steps};
@@ -91,13 +92,11 @@ pub(super) fn next(
         let limit = limits.of(&step.key).limit.or(run.spec.timeouts.step)?;
         Some(Deadline {
             at: limits.deadline_of(run, step, now)?.plus(STEP_MARGIN),
-            failure: Failure {
-                code: "timeout_step".to_owned(),
-                message: format!("step {:?} took longer than its limit of {limit:?}", step.key),
-                step: Some(step.key.clone()),
-                retryable: None,
-                stderr_tail: None,
-            },
+            failure: Failure::new(
+                ErrorCode::TimeoutStep,
+                format!("step {:?} took longer than its limit of {limit:?}", step.key),
+            )
+            .at_step(Some(step.key.clone())),
         })
     });
     of_run.into_iter().chain(of_steps).min_by_key(|deadline| deadline.at)
@@ -110,11 +109,6 @@ pub(super) fn is_over(run: &Run, now: Timestamp) -> Option<Failure> {
 
 fn out_of_time(run: &Run, step: Option<String>) -> Failure {
     let limit = run.spec.timeouts.run.unwrap_or_default();
-    Failure {
-        code: "timeout_run".to_owned(),
-        message: format!("the run took longer than its limit of {limit:?}"),
-        step,
-        retryable: Some(false),
-        stderr_tail: None,
-    }
+    let message = format!("the run took longer than its limit of {limit:?}");
+    Failure::new(ErrorCode::TimeoutRun, message).at_step(step).for_good()
 }

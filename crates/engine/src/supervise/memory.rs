@@ -1,9 +1,9 @@
 //! The limit on the memory of an attempt: `resources.memory` of the agent file.
 
 use errand_agent::process::{MemoryLimit, Running};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::{Failure, MemoryEnforcement};
 
-use super::outcome;
 use super::prepare::Prepared;
 
 /// Memory limit of one attempt; none if the agent file has none.
@@ -31,6 +31,6 @@ impl AttemptMemory {
             "the agent's processes use {used_bytes} bytes of memory, more than the {limit_bytes} of \
              resources.memory"
         );
-        outcome::failure("out_of_memory", message)
+        Failure::new(ErrorCode::OutOfMemory, message)
     }
 }

@@ -271,7 +271,11 @@ async fn end_on_full_disk(
     match journal.end_on_full_disk(failure.clone()).await {
         Ok(true) => {
             let exit_code = outcome::exit_code_of(&failure.code);
-            company.say(Ready::Failed { code: failure.code, message: failure.message, exit_code });
+            company.say(Ready::Failed {
+                code: failure.code.into(),
+                message: failure.message,
+                exit_code,
+            });
             Ok(journal.look(|run, _| after_attempt(run)))
         }
         Ok(false) | Err(_) => Err(error),

@@ -5,8 +5,9 @@ use std::time::Duration;
 use errand_agent::agent_api::{AttemptResult, BindError};
 use errand_agent::process::{Exit, StartError};
 use errand_api::agent_protocol::CheckbackStatus;
-use errand_api::error_code::ErrorCode;
-use errand_model::event::{Failure, ProcessUsage};
+use errand_model::error_code::{CodeClass, ErrorCode};
+use errand_model::event::ProcessUsage;
+use errand_model::failure::{Failure, FailureCode};
 use errand_model::run::{AttemptState, Outcome, Run, Status};
 
 use super::blame::Blamed;
@@ -61,15 +62,19 @@ fn failure_of(
     let failed = reported.is_some_and(|reported| reported.status == CheckbackStatus::Failed);
     let (code, message) = match (exit.signal, exit.code) {
         (Some(signal), _) => {
-            ("killed_by_signal", format!("the agent was ended by signal {signal}"))
+            (ErrorCode::KilledBySignal, format!("the agent was ended by signal {signal}"))
         }
         (None, Some(0)) if !failed => return None,
-        (None, Some(0) | None) => ("exit_nonzero", "the agent reported a failure".to_owned()),
-        (None, Some(code)) => ("exit_nonzero", format!("the agent exited with code {code}")),
+        (None, Some(0) | None) => {
+            (ErrorCode::ExitNonzero, "the agent reported a failure".to_owned())
+        }
+        (None, Some(code)) => {
+            (ErrorCode::ExitNonzero, format!("the agent exited with code {code}"))
+        }
     };
     let stderr_tail = exit.stderr_tail.clone();
     if let Some(said) = said {
-        let (code, message) = (said.code.clone(), said.message.clone());
+        let (code, message) = (said.code.as_str().into(), said.message.clone());
         return Some(Failure { code, message, step, retryable: said.retryable, stderr_tail });
     }
     if let Some((blamed, error)) = blamed.and_then(|it| Some((it, it.handed_on(exit)?))) {
@@ -77,71 +82,59 @@ fn failure_of(
         let (code, retryable) = (error.code.clone(), error.retryable);
         return Some(Failure { code, message, step, retryable, stderr_tail });
     }
-    Some(Failure { code: code.to_owned(), message, step, retryable: None, stderr_tail })
+    Some(Failure { step, stderr_tail, ..Failure::new(code, message) })
 }
 
 fn masked(prepared: &Prepared, failure: Failure) -> Failure {
     Failure {
         // Agents cut what they report.
         message: prepared.redactor.redact_excerpt(&failure.message).into_owned(),
-        code: prepared.redactor.redact(&failure.code).into_owned(),
+        code: prepared.redactor.redact(failure.code.as_str()).into_owned().into(),
         ..failure
     }
 }
 
-pub(super) fn failure(code: &str, message: String) -> Failure {
-    Failure { code: code.to_owned(), message, step: None, retryable: None, stderr_tail: None }
-}
-
-/// Why an attempt could not start, and what errand exits with.
+/// Returns the failure of an attempt whose agent could not be started.
 pub(super) fn of_start_error(error: &StartError) -> Failure {
     let code = match error {
-        error if is_full_disk(error) => ErrorCode::DiskFull.as_str(),
-        StartError::NotFound { .. } => "command_not_found",
-        StartError::NotExecutable { .. } => "command_not_executable",
-        StartError::WorkingDirectory { .. } => "workspace_failed",
-        StartError::Input { .. } | StartError::Other(_) => "spawn_failed",
+        error if is_full_disk(error) => ErrorCode::DiskFull,
+        StartError::NotFound { .. } => ErrorCode::CommandNotFound,
+        StartError::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
+        StartError::WorkingDirectory { .. } => ErrorCode::WorkspaceFailed,
+        StartError::Input { .. } | StartError::Other(_) => ErrorCode::SpawnFailed,
     };
-    failure(code, chain(error))
+    Failure::new(code, chain(error))
 }
 
-/// Why the agent API of an attempt is not there.
+/// Returns the failure of an attempt whose agent API cannot be served.
 pub(super) fn of_unserved(error: &BindError) -> Failure {
     let code = if is_full_disk(error) { ErrorCode::DiskFull } else { ErrorCode::SpawnFailed };
-    failure(code.as_str(), format!("the agent API cannot be served: {}", chain(error)))
+    Failure::new(code, format!("the agent API cannot be served: {}", chain(error)))
 }
 
-/// Why an attempt ends whose output does not reach its log, since the disk is full.
+/// Returns the failure of an attempt whose output does not reach its log, since the disk is full.
 pub(super) fn of_unwritten_log(error: &std::io::Error) -> Failure {
     let message = format!("the agent's output cannot be written to its log: {error}");
-    failure(ErrorCode::DiskFull.as_str(), message)
+    Failure::new(ErrorCode::DiskFull, message)
 }
 
-/// Why an attempt could not be prepared.
+/// Returns the failure of an attempt that could not be prepared.
 pub(crate) fn of_preparation(error: &Error) -> Failure {
-    let code = if error.code() == ErrorCode::DiskFull {
-        ErrorCode::DiskFull.as_str()
-    } else if let Error::CommandNotFound { .. } = error {
-        "command_not_found"
-    } else if let Error::CommandNotExecutable { .. } = error {
-        "command_not_executable"
-    } else if let Error::Parcel(error) = error {
-        error.code().as_str()
-    } else if let Error::Secret(error) = error {
-        error.code().as_str()
-    } else if let Error::Prices(_) = error {
-        "price_table_invalid"
-    } else if let Error::Workspace(_) = error {
-        "workspace_failed"
-    } else {
-        "spawn_failed"
-    };
-    failure(code, chain(error))
+    Failure::new(code_for_attempt(error, ErrorCode::SpawnFailed), chain(error))
 }
 
-/// Why a strict replay has nothing to be held against.
+/// Returns the code of an error for the attempt that it ends: `otherwise`, if errand gives the
+/// error's own code to no attempt.
+pub(super) fn code_for_attempt(error: &Error, otherwise: ErrorCode) -> ErrorCode {
+    match error.code() {
+        code if code.class() == CodeClass::AgentsOwn => otherwise,
+        code => code,
+    }
+}
+
+/// Returns the failure of a strict replay that has nothing to be compared with.
 pub(super) fn of_replay(error: &Error) -> Failure {
-    failure(ErrorCode::ReplayRefused.as_str(), chain(error))
+    Failure::new(ErrorCode::ReplayRefused, chain(error))
 }
 
 /// An error with its causes in one line.
@@ -175,7 +168,7 @@ pub fn retry_note(attempt: u32, failure: &Failure, pause: Duration) -> String {
     };
     format!(
         "attempt {attempt} failed ({}): {}; attempt {} begins {when}",
-        said(&failure.code),
+        said(failure.code.as_str()),
         said(&failure.message),
         attempt.saturating_add(1)
     )
@@ -193,7 +186,7 @@ pub(super) fn usage(exit: &Exit) -> ProcessUsage {
     }
 }
 
-/// What errand exits with for a failure of that code, where the agent has no exit code of its own.
-pub(super) fn exit_code_of(code: &str) -> u8 {
-    code.parse::<ErrorCode>().map_or(errand_api::exit_code::ERRAND_FAILED, ErrorCode::exit_code)
+/// Returns the exit code of errand for a failure of that code, where the agent has none of its own.
+pub(super) fn exit_code_of(code: &FailureCode) -> u8 {
+    code.known().map_or(errand_api::exit_code::ERRAND_FAILED, ErrorCode::exit_code)
 }

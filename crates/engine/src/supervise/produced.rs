@@ -15,7 +15,7 @@ use errand_model::{Encoding, Payload, canonical};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::outcome::failure;
+use super::outcome::code_for_attempt;
 use super::prepare::Prepared;
 use crate::payload::large::{self, Content, DOCUMENT_MEMORY_BYTES};
 use crate::{Engine, Error, payload, schema};
@@ -49,8 +49,8 @@ pub(super) fn of_exit(
         },
         Stdout::File { file, .. } => of_stdout(engine, prepared, file).map(Some),
         Stdout::TooLong => Err(too_large("stdout", engine.output_limit_bytes())),
-        Stdout::Unwritten(error) => Err(failure(
-            ErrorCode::of_io(error).as_str(),
+        Stdout::Unwritten(error) => Err(Failure::new(
+            ErrorCode::of_io(error),
             format!("stdout is the output, and too long to be kept in memory: {error}"),
         )),
     }
@@ -79,7 +79,7 @@ pub(super) fn document(
 /// The failure of an output that is larger than errand keeps.
 pub(crate) fn too_large(what: &str, limit_bytes: u64) -> Failure {
     let message = too_large_message(what, limit_bytes);
-    failure(ErrorCode::OutputTooLarge.as_str(), message)
+    Failure::new(ErrorCode::OutputTooLarge, message)
 }
 
 /// Says that, and what to do.
@@ -118,7 +118,9 @@ fn of_file(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payload,
                 .map_err(|error| unkept(&error));
         }
     }
-    let invalid = |error| failure("output_invalid", format!("{OUTPUT_FILE} is not JSON: {error}"));
+    let invalid = |error| {
+        Failure::new(ErrorCode::OutputInvalid, format!("{OUTPUT_FILE} is not JSON: {error}"))
+    };
     let value = serde_json::from_slice(&whole(file, limit)?).map_err(invalid)?;
     document(engine, prepared, OUTPUT_FILE, value)
 }
@@ -133,7 +135,9 @@ fn of_stdout(engine: &Engine, prepared: &Prepared, file: &File) -> Result<Payloa
     let encoding = match content {
         Content::Json if !is_small && !has_schema => Encoding::Json,
         Content::Json | Content::Secret => {
-            let invalid = |error| failure("output_invalid", format!("stdout is no JSON: {error}"));
+            let invalid = |error| {
+                Failure::new(ErrorCode::OutputInvalid, format!("stdout is no JSON: {error}"))
+            };
             let value = serde_json::from_slice(&whole(file, limit)?).map_err(invalid)?;
             return document(engine, prepared, "stdout", value);
         }
@@ -164,18 +168,21 @@ fn text(engine: &Engine, prepared: &Prepared, bytes: Vec<u8>) -> Result<Payload,
 fn check_schema(prepared: &Prepared, value: &Value) -> Result<(), Failure> {
     match schema::check_output(&prepared.parcel.agent, value) {
         Ok(None) => Ok(()),
-        Ok(Some((path, reason))) => Err(failure(
-            "output_invalid",
+        Ok(Some((path, reason))) => Err(Failure::new(
+            ErrorCode::OutputInvalid,
             format!("the output does not match the agent's output_schema at {path}: {reason}"),
         )),
-        Err(error) => Err(failure("output_invalid", error.to_string())),
+        Err(error) => Err(Failure::new(ErrorCode::OutputInvalid, error.to_string())),
     }
 }
 
 fn untaken(why: &str) -> Failure {
-    failure("output_invalid", format!("{OUTPUT_FILE} cannot be taken: {why}"))
+    Failure::new(ErrorCode::OutputInvalid, format!("{OUTPUT_FILE} cannot be taken: {why}"))
 }
 
 fn unkept(error: &Error) -> Failure {
-    failure(error.code().as_str(), format!("the output cannot be kept: {error}"))
+    Failure::new(
+        code_for_attempt(error, ErrorCode::Internal),
+        format!("the output cannot be kept: {error}"),
+    )
 }

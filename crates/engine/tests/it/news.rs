@@ -179,7 +179,7 @@ pub(crate) fn engine(root: &Path, process: ProcessIdentity) -> Engine {
 
 fn code(outcome: ChildOutcome) -> String {
     match outcome {
-        ChildOutcome::Failed { error } => error.code,
+        ChildOutcome::Failed { error } => error.code.into(),
         other @ (ChildOutcome::Completed(_)
         | ChildOutcome::HandedOver { .. }
         | ChildOutcome::Cancelled { .. }) => format!("{other:?}"),

@@ -316,7 +316,7 @@ fn links(run: &Run) -> Vec<Link> {
 
 fn outcome(status: &Status) -> Option<SpanStatus> {
     match status {
-        Status::Failed { error, .. } => Some(failed(error.code.clone())),
+        Status::Failed { error, .. } => Some(failed(error.code.to_string())),
         Status::Completed { .. } => {
             Some(SpanStatus { code: StatusCode::Ok.into(), message: String::new() })
         }

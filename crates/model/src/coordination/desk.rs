@@ -9,6 +9,7 @@ use super::graph::Graph;
 use super::plan::{Pattern, Plan};
 use super::state::{Coordination, LiveChild};
 use super::turn::{Finish, News, Start, Turn};
+use crate::error_code::ErrorCode;
 use crate::event::{EventBody, Failure, MessageDelivered, PauseReason, StepStarted};
 use crate::run::Run;
 use crate::{RunId, Timestamp};
@@ -124,10 +125,8 @@ impl<'a> Desk<'a> {
         }
     }
 
-    pub(super) fn fail_with(&mut self, code: &str, message: String, step: Option<&str>) {
-        let step = step.map(str::to_owned);
-        let code = code.to_owned();
-        self.fail(Failure { code, message, step, retryable: None, stderr_tail: None });
+    pub(super) fn fail_with(&mut self, code: ErrorCode, message: String, step: Option<&str>) {
+        self.fail(Failure::new(code, message).at_step(step.map(str::to_owned)));
     }
 
     /// Whether somebody holds the whole run.

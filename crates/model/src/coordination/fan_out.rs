@@ -12,6 +12,7 @@ use super::share::Share;
 use super::state::{Coordination, Members, key_of};
 use super::turn::{Finish, Material, Start};
 use crate::Payload;
+use crate::error_code::ErrorCode;
 use crate::event::Failure;
 
 /// What is known of how a fan-out ends, before all its members are over.
@@ -150,22 +151,16 @@ impl Desk<'_> {
             Verdict::TooFew => {
                 let Members { succeeded, failed, .. } = members;
                 let message = format!("{succeeded} of {total} did well, {failed} failed{why}");
-                ("fan_out_failed", message)
+                (ErrorCode::FanOutFailed, message)
             }
             Verdict::NoMajority => {
                 let message = format!("no output can have more than half of {total}{why}");
-                ("no_majority", message)
+                (ErrorCode::NoMajority, message)
             }
         };
         let step = first.map(|failure| failure.key.clone());
         let stderr_tail = first.and_then(|failure| failure.error.stderr_tail.clone());
-        Finish::Failed(Failure {
-            code: code.to_owned(),
-            message,
-            step,
-            retryable: None,
-            stderr_tail,
-        })
+        Finish::Failed(Failure { step, stderr_tail, ..Failure::new(code, message) })
     }
 
     /// Starts members while there is room for them.
@@ -191,7 +186,7 @@ impl Desk<'_> {
     fn start_member(&mut self, fan_out: &FanOut, place: u32, room: u32, total: u32) -> bool {
         let Some((name, number)) = fan_out.member_at(place) else { return false };
         if self.state.started >= CHILDREN_LIMIT {
-            self.fail_with("too_many_children", too_many_children(), None);
+            self.fail_with(ErrorCode::TooManyChildren, too_many_children(), None);
             return false;
         }
         if self.ids.len() == 0 {
@@ -225,6 +220,5 @@ impl Desk<'_> {
 
 /// A member failed of which nothing is known: that cannot be.
 fn unknown_failure() -> Failure {
-    let message = "a member failed, and nothing is known of it: this is a bug".to_owned();
-    Failure { code: "internal".to_owned(), message, step: None, retryable: None, stderr_tail: None }
+    Failure::new(ErrorCode::Internal, "a member failed, and nothing is known of it: this is a bug")
 }

@@ -5,6 +5,7 @@ use super::material;
 use super::state::{Hold, LiveChild};
 use super::turn::Finish;
 use crate::RunId;
+use crate::error_code::ErrorCode;
 use crate::event::{EventBody, Failure, PauseReason, RunPaused, RunResumed};
 
 impl Desk<'_> {
@@ -69,15 +70,7 @@ impl Desk<'_> {
             && self.turn.recalls.is_empty()
             && !self.turn.looks_again
             && !self.is_held();
-        is_stalled.then(|| {
-            Finish::Failed(Failure {
-                code: "workflow_stalled".to_owned(),
-                message: self.stalled(),
-                step: None,
-                retryable: None,
-                stderr_tail: None,
-            })
-        })
+        is_stalled.then(|| Finish::Failed(Failure::new(ErrorCode::WorkflowStalled, self.stalled())))
     }
 
     /// Waits with its children if all of them wait for people, and goes on with the first.

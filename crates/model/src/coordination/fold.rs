@@ -10,19 +10,13 @@ use super::state::{
 };
 use super::{END, material};
 use crate::budget::LimitName;
+use crate::error_code::ErrorCode;
 use crate::event::{
     ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageDelivered, MessageSent,
     MessageType, PauseReason, StepCompleted, StepFailed, StepStarted, StopReason,
 };
 use crate::spend::{Amounts, Measure};
 use crate::{RunId, Timestamp};
-
-/// A child that was ended from outside.
-pub(super) const CHILD_CANCELLED: &str = "child_cancelled";
-/// A step that goes on as another run: no failure of the step itself.
-pub(super) const HANDED_OVER: &str = "handed_over";
-/// Attempts that end so leave their children as they are.
-const LOSSES: [&str; 2] = ["lease_lost", "helper_died"];
 
 impl Coordination {
     /// Takes in one event of the coordinator's journal.
@@ -64,7 +58,7 @@ impl Coordination {
         } else if let EventBody::RunResumed(_) = event {
             self.release_all();
         } else if let EventBody::AttemptFailed(failed) = event {
-            if self.live.is_empty() && !LOSSES.contains(&failed.error.code.as_str()) {
+            if self.live.is_empty() && !is_loss(&failed.error) {
                 self.routing.began = None;
             }
         } else if let EventBody::AttemptStopped(stopped) = event
@@ -152,7 +146,7 @@ impl Coordination {
 
     fn fail(&mut self, plan: &Plan, failed: &StepFailed) {
         self.spend(failed.usage.as_ref());
-        if failed.error.code == HANDED_OVER {
+        if failed.error.code == ErrorCode::HandedOver {
             if let Some(child) = self.live.get(&failed.key) {
                 self.keys.remove(child.run_id.as_str());
                 self.promised = self.promised.minus(amounts(&child.allowance));
@@ -162,7 +156,7 @@ impl Coordination {
         }
         let Some(child) = self.end_child(plan, &failed.key) else { return };
         self.tried.insert(failed.key.clone(), child.run_id.clone());
-        if failed.error.code == CHILD_CANCELLED {
+        if failed.error.code == ErrorCode::ChildCancelled {
             self.cancelled += 1;
         } else {
             self.failed += 1;
@@ -335,6 +329,11 @@ impl Members {
             (self.most, self.favourite) = (count, Some(key.to_owned()));
         }
     }
+}
+
+/// Returns whether the attempt only lost its supervisor: its children stay as they are.
+fn is_loss(error: &Failure) -> bool {
+    error.code == ErrorCode::LeaseLost || error.code == ErrorCode::HelperDied
 }
 
 fn failure(failed: &StepFailed, run_id: RunId) -> MemberFailure {

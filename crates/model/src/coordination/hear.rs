@@ -1,13 +1,13 @@
 //! What a coordinator hears of its children, one by one.
 
 use super::desk::Desk;
-use super::fold::{CHILD_CANCELLED, HANDED_OVER};
 use super::plan::{Aggregation, Pattern};
 use super::state::{LiveChild, key_of};
 use super::turn::{ChildEnded, ChildOutcome, News, Said};
 use super::{CHILDREN_LIMIT, START};
 use crate::RunId;
 use crate::coordination::route::Draft;
+use crate::error_code::ErrorCode;
 use crate::event::{
     ChildListening, ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure,
     MessageDelivered, MessageType, PauseReason, StepCompleted, StepFailed, StepStarted,
@@ -47,10 +47,10 @@ impl Desk<'_> {
             match (&fan_out.partition, items) {
                 (Some(member), None) => {
                     let message = format!("the member {member:?} of the input is no list");
-                    self.fail_with("input_invalid", message, None);
+                    self.fail_with(ErrorCode::InputInvalid, message, None);
                 }
                 (Some(_), Some(items)) if items > CHILDREN_LIMIT => {
-                    self.fail_with("too_many_children", too_many_children(), None);
+                    self.fail_with(ErrorCode::TooManyChildren, too_many_children(), None);
                 }
                 (Some(_) | None, Some(_) | None) => {}
             }
@@ -81,9 +81,7 @@ impl Desk<'_> {
                 self.fail_child(&key, &child, error, usage);
             }
             ChildOutcome::Cancelled { reason } => {
-                let code = CHILD_CANCELLED.to_owned();
-                let (message, step, retryable) = (reason.clone(), None, Some(false));
-                let error = Failure { code, message, step, retryable, stderr_tail: None };
+                let error = Failure::new(ErrorCode::ChildCancelled, reason.as_str()).for_good();
                 self.fail_child(&key, &child, &error, usage);
             }
         }
@@ -139,12 +137,11 @@ impl Desk<'_> {
         usage: Option<ChildUsage>,
         (to, agent): (&RunId, &str),
     ) {
-        let code = HANDED_OVER.to_owned();
         let message = format!("run {to} of {agent} carries it on");
         let used = super::share::used(usage.as_ref());
         self.record(EventBody::StepFailed(StepFailed {
             key: key.to_owned(),
-            error: Failure { code, message, step: None, retryable: None, stderr_tail: None },
+            error: Failure::new(ErrorCode::HandedOver, message),
             exit_code: None,
             duration: self.now.since(child.started_at),
             usage,

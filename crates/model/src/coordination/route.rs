@@ -10,6 +10,7 @@ use super::state::{LiveChild, split_key};
 use super::turn::ChildSaid;
 use super::{END, NEXT, PREV, SELF};
 use crate::Payload;
+use crate::error_code::ErrorCode;
 use crate::event::{
     CancelCause, CancelRequested, EventBody, Failure, MessageDelivered, MessageSent, MessageType,
     PauseReason, RunPaused, RunResumed,
@@ -42,7 +43,7 @@ impl Desk<'_> {
                 "the run may send {limit} messages, and {} sends one more to {}",
                 draft.from, draft.to
             );
-            self.fail_with("too_many_messages", message, draft.step.as_deref());
+            self.fail_with(ErrorCode::TooManyMessages, message, draft.step.as_deref());
             return;
         }
         let id = draft.id.unwrap_or_else(|| format!("m{}", self.state.messages + 1));
@@ -241,7 +242,7 @@ impl Desk<'_> {
 pub(super) fn child_failed(key: &str, run_id: &str, error: &Failure) -> Failure {
     let (name, _) = split_key(key);
     Failure {
-        code: "child_failed".to_owned(),
+        code: ErrorCode::ChildFailed.into(),
         message: format!("{name} failed (run {run_id}): {}: {}", error.code, error.message),
         step: Some(key.to_owned()),
         retryable: error.retryable,

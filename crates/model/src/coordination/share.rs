@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use crate::budget::{LimitName, OnExceed, Scope};
+use crate::error_code::ErrorCode;
 use crate::event::{
     BudgetExceeded, CancelCause, CancelRequested, ChildUsage, EventBody, Failure, PauseReason,
     RunPaused,
@@ -53,7 +54,7 @@ impl Desk<'_> {
         match action {
             OnExceed::DenyCall => {
                 let message = format!("{} is spent: {used} of {allowed}", limit.word());
-                self.fail_with("budget_exceeded", message, None);
+                self.fail_with(ErrorCode::BudgetExceeded, message, None);
             }
             OnExceed::Pause => {
                 if !self.is_held() {
@@ -86,13 +87,8 @@ impl Desk<'_> {
         if is_late && self.paused.is_none() && !self.is_over() {
             let limit = self.run.spec.timeouts.run.unwrap_or_default();
             let step = self.state.live.keys().next().cloned();
-            self.fail(Failure {
-                code: "timeout_run".to_owned(),
-                message: format!("the run took longer than its limit of {limit:?}"),
-                step,
-                retryable: Some(false),
-                stderr_tail: None,
-            });
+            let message = format!("the run took longer than its limit of {limit:?}");
+            self.fail(Failure::new(ErrorCode::TimeoutRun, message).at_step(step).for_good());
         }
     }
 }

@@ -11,6 +11,7 @@ use super::share::Share;
 use super::state::Letter;
 use super::turn::{Delivery, Material, Start};
 use super::{CHILDREN_LIMIT, START};
+use crate::error_code::ErrorCode;
 use crate::event::{EventBody, MessageDelivered, MessageType};
 
 /// A node that may run, and what for.
@@ -126,12 +127,12 @@ impl Desk<'_> {
         };
         if let Some(limit) = spot.max_runs.filter(|limit| number > *limit) {
             let message = format!("{} may run {limit} times, and is to run again", ready.name);
-            self.fail_with("too_many_runs", message, None);
+            self.fail_with(ErrorCode::TooManyRuns, message, None);
             return false;
         }
         let input = spot.input.cloned();
         if self.state.started >= CHILDREN_LIMIT {
-            self.fail_with("too_many_children", too_many_children(), None);
+            self.fail_with(ErrorCode::TooManyChildren, too_many_children(), None);
             return false;
         }
         let budgets = match self.share(among) {

@@ -35,10 +35,10 @@ pub use person::{
 };
 pub use reported::{NotReportable, Reported};
 pub use run::{
-    AgentRef, CallerEnvironment, CancelCause, CancelRequested, Failure, Inherits, OnBusy,
-    PauseReason, Replay, ReplayPolicy, RequeueReason, RestartRequested, RunCancelled, RunCompleted,
-    RunCreated, RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed,
-    RunStarted, Timeouts, Trigger, TriggerKind,
+    AgentRef, CallerEnvironment, CancelCause, CancelRequested, Inherits, OnBusy, PauseReason,
+    Replay, ReplayPolicy, RequeueReason, RestartRequested, RunCancelled, RunCompleted, RunCreated,
+    RunDeadLettered, RunFailed, RunKind, RunPaused, RunRequeued, RunResumed, RunStarted, Timeouts,
+    Trigger, TriggerKind,
 };
 pub use service::{
     ListenerBound, ListenerSpec, Missed, Overlap, Respond, ScheduleSource, ScheduleSpec,
@@ -53,6 +53,7 @@ pub use step::{
     StepFailed, StepInherited, StepStarted,
 };
 
+pub use crate::failure::Failure;
 use crate::{Hash, RunId, Timestamp};
 
 /// One entry of a run's journal, as it is stored.

@@ -10,6 +10,7 @@ use super::ServiceSpec;
 use crate::budget::Limits;
 use crate::callback::CallbackEvent;
 use crate::coordination::{Membership, Plan};
+use crate::failure::Failure;
 use crate::placement::{Class, Placement};
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
@@ -385,24 +386,6 @@ pub struct RunFailed {
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
-}
-
-/// What went wrong, for people and for programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    /// A stable code; each has a page in `docs/errors`.
-    pub code: String,
-    /// One line for people.
-    pub message: String,
-    /// The step at which it happened, where that is known.
-    pub step: Option<String>,
-    /// What the agent said of trying again; `None`: the policy decides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retryable: Option<bool>,
-    /// The last lines that the agent wrote to stderr, with secrets masked; `None`: it wrote none, or
-    /// the failure is not of an agent's process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stderr_tail: Option<String>,
 }
 
 /// `run.cancelled`: nothing of the run lives any more.

@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
+use crate::error_code::{CodeClass, EndedBy};
 use crate::event::{RunKind, UnknownEvent};
+use crate::failure::FailureCode;
 use crate::run::{AttemptState, Run, Status};
 use crate::{Payload, RunId};
 
@@ -48,23 +50,12 @@ pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
     }
 }
 
-/// Whether an attempt that failed so ended by its agent's own doing.
-fn ended_by_itself(code: &str) -> bool {
-    let from_outside = [
-        "timeout_run",
-        "timeout_step",
-        "timeout_queue",
-        "out_of_memory",
-        "helper_died",
-        "lease_lost",
-        "supervisor_stopped",
-        "replay_diverged",
-        "spawn_failed",
-        "workspace_failed",
-        "command_not_found",
-        "command_not_executable",
-    ];
-    !from_outside.contains(&code)
+/// Returns whether an attempt that failed with that code ended by its agent's own doing.
+fn ended_by_itself(code: &FailureCode) -> bool {
+    match code.class() {
+        CodeClass::AgentsOwn => true,
+        CodeClass::Transient(by) | CodeClass::Permanent(by) => by == EndedBy::Agent,
+    }
 }
 
 /// Why a run cannot be replayed strictly.

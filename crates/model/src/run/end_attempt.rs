@@ -1,6 +1,7 @@
 //! The end of an attempt, and what it means for the run.
 
 use super::{Command, Decision, Effect, Rejection, Run, Status};
+use crate::error_code::ErrorCode;
 use crate::event::{
     AttemptExited, AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, PauseReason,
     ProcessUsage, RequeueReason, RunCancelled, RunCompleted, RunDeadLettered, RunFailed, RunKind,
@@ -163,14 +164,8 @@ impl Run {
                 Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before: now })
             }
             RunKind::Job | RunKind::Heartbeat => {
-                let error = Failure {
-                    code: "supervisor_stopped".to_owned(),
-                    message: "the supervising process was told to end before the run was over"
-                        .to_owned(),
-                    step: None,
-                    retryable: None,
-                    stderr_tail: None,
-                };
+                let message = "the supervising process was told to end before the run was over";
+                let error = Failure::new(ErrorCode::SupervisorStopped, message);
                 let failed = RunFailed { error, exit_code: end.exit_code, signal: end.signal };
                 Decision::record(vec![attempt, EventBody::RunFailed(failed)])
             }

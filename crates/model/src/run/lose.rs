@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::end_attempt::{cancelled, requeued};
 use super::{Command, Decision, Effect, EndAttempt, Outcome, Rejection, Run, Status};
 use crate::Timestamp;
+use crate::error_code::ErrorCode;
 use crate::event::{
     AttemptFailed, AttemptStopped, CancelCause, EventBody, Failure, ProcessUsage, RequeueReason,
     RunFailed, RunKind, StopReason, TriggerKind,
@@ -71,7 +72,8 @@ impl Run {
         if self.spec.placement.is_some() || self.coordination.is_some() {
             return Ok(self.worker_lost(&end, now));
         }
-        let failure = failure("helper_died", "the supervising process died without a report");
+        let failure =
+            Failure::new(ErrorCode::HelperDied, "the supervising process died without a report");
         if self.spec.kind == RunKind::Service {
             return Ok(for_lost_worker(self.failed_service(&failure, &end, now)));
         }
@@ -80,7 +82,8 @@ impl Run {
 
     /// A run that any worker may claim goes back to where it was claimed from.
     fn worker_lost(&self, end: &EndAttempt, now: Timestamp) -> Decision {
-        let failure = failure("lease_lost", "the worker died, or was out of reach for too long");
+        let failure =
+            Failure::new(ErrorCode::LeaseLost, "the worker died, or was out of reach for too long");
         let losses = self.losses();
         // A coordinator ends none of its workers: it is lost between two turns, if ever.
         if losses >= LOSS_LIMIT && self.coordination.is_none() {
@@ -132,8 +135,10 @@ impl Run {
         if !self.attempts.is_empty() || has_waited || is_handed {
             return Decision::NOTHING.and(Effect::Dispatch { not_before: now });
         }
-        let error =
-            failure("launcher_died", "the process that admitted the run died before it began");
+        let error = Failure::new(
+            ErrorCode::LauncherDied,
+            "the process that admitted the run died before it began",
+        );
         let failed = RunFailed { error, exit_code: None, signal: None };
         Decision::record(vec![EventBody::RunFailed(failed)])
     }
@@ -155,14 +160,4 @@ fn for_lost_worker(mut decision: Decision) -> Decision {
         }
     }
     decision
-}
-
-fn failure(code: &str, message: &str) -> Failure {
-    Failure {
-        code: code.to_owned(),
-        message: message.to_owned(),
-        step: None,
-        retryable: None,
-        stderr_tail: None,
-    }
 }

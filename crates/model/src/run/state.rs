@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Counters, LOSS_LIMIT};
 use crate::budget::BudgetState;
 use crate::coordination::Coordination;
+use crate::error_code::ErrorCode;
 use crate::event::{
     AgentUsage, ApprovalRequested, ApprovalVerdict, AttemptReason, AttemptSetup, CancelCause,
     CancelRequested, Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage,
@@ -389,7 +390,7 @@ impl Run {
         if self.spec.placement.is_none() && self.coordination.is_none() {
             return 0;
         }
-        self.failed_attempts(|failure| failure.code == "lease_lost")
+        self.failed_attempts(|failure| failure.code == ErrorCode::LeaseLost)
     }
 
     fn failed_attempts(&self, counts: impl Fn(&Failure) -> bool) -> u32 {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AttemptState, Run, Status};
 use crate::Timestamp;
+use crate::error_code::ErrorCode;
 use crate::event::{EventBody, RunKind};
 
 /// Runs while an attempt's process lives and the run is not paused.
@@ -57,7 +58,7 @@ impl Run {
             && !matches!(self.status, Status::Paused { .. });
         // Of an attempt whose supervisor died nobody knows when it died: it was heard of last then.
         let died = if let EventBody::AttemptFailed(failed) = event {
-            failed.error.code == "helper_died"
+            failed.error.code == ErrorCode::HelperDied
         } else {
             false
         };

@@ -22,7 +22,7 @@ use crate::world::{Journaled, process};
 
 pub(crate) fn failure(code: &str) -> Failure {
     Failure {
-        code: code.to_owned(),
+        code: code.into(),
         message: "it broke".to_owned(),
         step: None,
         retryable: None,

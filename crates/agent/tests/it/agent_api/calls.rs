@@ -106,7 +106,7 @@ async fn a_failed_step_records_its_error() {
     let kept = world.memory.kept.lock().unwrap();
     let (key, failure, exit_code) = &kept.failures[0];
     assert_eq!((key.as_str(), failure.step.as_deref(), *exit_code), ("s", Some("s"), Some(3)));
-    assert_eq!(failure.code, "exit_nonzero");
+    assert_eq!(failure.code.as_str(), "exit_nonzero");
 }
 
 #[tokio::test]

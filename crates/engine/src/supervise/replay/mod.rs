@@ -23,7 +23,6 @@ use errand_model::run::Run;
 use tokio::sync::watch;
 
 use super::backend::Desk;
-use super::outcome;
 use crate::again;
 use crate::journal::Journal;
 use crate::{Engine, Error, wait};
@@ -125,8 +124,8 @@ impl Replayed {
 }
 
 fn of_divergence(what: &str, of: &RunId) -> Failure {
-    let code = ErrorCode::ReplayDiverged.as_str();
-    outcome::failure(code, format!("the replay differs from run {of}: {what}"))
+    let code = ErrorCode::ReplayDiverged;
+    Failure::new(code, format!("the replay differs from run {of}: {what}"))
 }
 
 fn refusal(failure: &Failure) -> Refusal {

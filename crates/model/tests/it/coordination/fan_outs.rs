@@ -151,7 +151,7 @@ fn result(finish: &Finish) -> Result<serde_json::Value, String> {
             Ok(parts.iter().map(|(name, part)| (name.clone(), plain(part))).collect())
         }
         Finish::Completed(Material::List(parts)) => Ok(parts.iter().map(plain).collect()),
-        Finish::Failed(error) => Err(error.code.clone()),
+        Finish::Failed(error) => Err(error.code.to_string()),
         other => panic!("{other:?}"),
     }
 }
@@ -173,7 +173,7 @@ fn ended(run_id: RunId, luck: Option<u8>, tokens: u64) -> News {
         Some(what) => ChildOutcome::Completed(said(json!(what))),
         None => ChildOutcome::Failed {
             error: Failure {
-                code: "broken".to_owned(),
+                code: "broken".into(),
                 message: "it broke".to_owned(),
                 step: None,
                 retryable: None,

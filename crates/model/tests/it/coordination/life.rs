@@ -445,13 +445,13 @@ fn a_partition_without_a_list_fails_and_one_without_items_is_done() {
     let plan = fan_out(&["m"], |it| it.partition = Some("items".to_owned()));
     let turn = Coordinator::new(plan.clone(), |_| {}).began();
     assert!(
-        matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code == "input_invalid")
+        matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code.as_str() == "input_invalid")
     );
     let turn = Coordinator::new(plan.clone(), |_| {}).turn(&[News::Began { items: Some(0) }]);
     assert_eq!(turn.finish, Some(Finish::Completed(Material::Object(BTreeMap::new()))));
     let turn = Coordinator::new(plan, |_| {}).turn(&[News::Began { items: Some(10_001) }]);
     assert!(
-        matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code == "too_many_children")
+        matches!(turn.finish, Some(Finish::Failed(Failure { ref code, .. })) if code.as_str() == "too_many_children")
     );
 }
 

@@ -20,7 +20,7 @@ fn well(value: Value) -> Option<Finish> {
 
 fn failed_code(turn: &Turn) -> &str {
     match &turn.finish {
-        Some(Finish::Failed(error)) => &error.code,
+        Some(Finish::Failed(error)) => error.code.as_str(),
         other => panic!("{other:?}"),
     }
 }

@@ -176,7 +176,7 @@ impl<'a> World<'a> {
                 self.end(key, outcome, Heard::Completed(value(what)))
             } else {
                 let error = Failure {
-                    code: "broken".to_owned(),
+                    code: "broken".into(),
                     message: "it broke".to_owned(),
                     step: None,
                     retryable: None,
@@ -259,7 +259,7 @@ impl<'a> World<'a> {
         }
         found.finish = turn.finish.as_ref().map(|finish| match finish {
             Finish::Completed(Material::Payload(Payload::Json(value))) => Ok(value.clone()),
-            Finish::Failed(error) => Err(error.code.clone()),
+            Finish::Failed(error) => Err(error.code.to_string()),
             other => panic!("{other:?}"),
         });
         assert_eq!(found, *expect);

@@ -77,7 +77,7 @@ pub(crate) async fn dedup_finds_an_equal_run_unless_it_failed(factory: &impl Sto
     assert_eq!(store.admit(again()).await.unwrap(), standing_in);
     let exited = AttemptExited { exit_code: Some(1), usage: ProcessUsage::default() };
     let error = Failure {
-        code: "exit_nonzero".to_owned(),
+        code: "exit_nonzero".into(),
         message: "1".to_owned(),
         step: None,
         retryable: None,

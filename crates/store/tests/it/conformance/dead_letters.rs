@@ -30,7 +30,7 @@ pub(crate) async fn died_in(store: &dyn Store, spec: RunCreated) -> Writer {
     store.append(writer.step("fetch")).await.unwrap();
     store.append(writer.begin_step("send")).await.unwrap();
     let error = Failure {
-        code: "exit_nonzero".to_owned(),
+        code: "exit_nonzero".into(),
         message: "the agent exited with code 1".to_owned(),
         step: None,
         retryable: None,

@@ -140,7 +140,7 @@ fn parked_attempts_leave_the_wait_beside_them() {
     journal.add(9_500, 2, "run.paused", json!({ "reason": "operator" }));
     journal.add(9_800, 2, "run.resumed", json!({}));
     let error = Failure {
-        code: "exit_nonzero".to_owned(),
+        code: "exit_nonzero".into(),
         message: "the agent exited with code 1".to_owned(),
         step: None,
         retryable: None,
