@@ -115,13 +115,7 @@ pub(crate) fn done(
     let mut events: Vec<Event> = Vec::new();
     let start =
         StartAttempt { epoch, supervisor: nobody(), host: "bench".to_owned(), worker: None };
-    let up = AttemptUp {
-        attempt: 1,
-        process: None,
-        process_group_id: None,
-        memory_enforced_by: None,
-        setup: None,
-    };
+    let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
     let usage = ProcessUsage { wall: Duration::from_millis(1), cpu: None, max_rss_bytes: None };
     let end = EndAttempt {
         attempt: 1,
@@ -170,13 +164,7 @@ impl Writer {
             host: "bench".to_owned(),
             worker: None,
         };
-        let up = AttemptUp {
-            attempt: 1,
-            process: None,
-            process_group_id: None,
-            memory_enforced_by: None,
-            setup: None,
-        };
+        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
         self.decide(&[Command::from(start), Command::from(up)])
     }
 

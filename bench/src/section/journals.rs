@@ -53,13 +53,7 @@ impl Writer {
         let holder = history::holder();
         let start =
             StartAttempt { epoch, supervisor: holder.process, host: holder.host, worker: None };
-        let up = AttemptUp {
-            attempt: 1,
-            process: None,
-            process_group_id: None,
-            memory_enforced_by: None,
-            setup: None,
-        };
+        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
         for command in [Command::from(start), Command::from(up)] {
             let events = writer.run.decide(&command, history::now())?.events;
             writer.append(&events).await?;

@@ -102,8 +102,7 @@ fn worked(number: u32, now: Timestamp) -> Result<Admission, Failure> {
         }),
         Command::from(AttemptUp {
             attempt: 1,
-            process: None,
-            process_group_id: None,
+            locator: None,
             memory_enforced_by: None,
             setup: None,
         }),

@@ -100,6 +100,8 @@ pub(super) fn engine_on(
         program: arguments.errand.clone(),
         identity: folder.join("identity.txt"),
         runtime_dir: folder.join("run"),
+        targets: errand_agent::Targets::default(),
+        harnesses: errand_agent::Harnesses::default(),
     };
     let process = os::own_identity()?;
     let holder = Holder { host: os::host_name(), process, worker: Some("bench".to_owned()) };

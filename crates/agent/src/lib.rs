@@ -1,10 +1,12 @@
-//! The agent's process and its surroundings: targets, logs, redaction, workspaces, parcels,
-//! secrets.
+//! The agent's process and its surroundings: targets, harnesses, logs, redaction, workspaces,
+//! parcels, secrets.
 //!
 //! Deliberately absent: the store, and the decision about retries.
 
 pub mod agent_api;
 mod clock;
+pub mod harness;
+mod implementations;
 pub mod log;
 pub mod os;
 pub mod parcel;
@@ -12,6 +14,8 @@ pub mod process;
 pub mod redact;
 pub mod regular;
 pub mod secret;
+pub mod target;
 pub mod workspace;
 
 pub use clock::{Clock, ManualClock, SteadyClock, SystemClock};
+pub use implementations::{Harnesses, Targets};

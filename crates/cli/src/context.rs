@@ -119,6 +119,8 @@ impl Context {
             program: self.program.clone(),
             identity: self.identity(),
             runtime_dir: self.runtime_dir(),
+            targets: errand_agent::Targets::default(),
+            harnesses: errand_agent::Harnesses::default(),
         }
     }
 

@@ -137,7 +137,7 @@ pub struct Draft<'a> {
 ///
 /// What is wrong.
 pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
-    check_supported(draft.agent)?;
+    check_supported(around, draft.agent)?;
     crate::prices::check(&around.registry)?;
     check_kind(draft)?;
     if draft.agent.coordinator.is_none() {
@@ -182,7 +182,7 @@ fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
 ///
 /// What is wrong.
 pub fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
-    check_supported(agent)?;
+    refuse(&agent.unsupported())?;
     schema::check_schemas(agent)?;
     crate::brief::check(agent, files)
 }
@@ -193,8 +193,8 @@ pub fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
 /// # Errors
 ///
 /// What is wrong.
-pub fn check_elsewhere(draft: &Draft<'_>) -> Result<(), Error> {
-    check_supported(draft.agent)?;
+pub fn check_elsewhere(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
+    check_supported(around, draft.agent)?;
     check_kind(draft)?;
     crate::brief::check(draft.agent, draft.files)?;
     match draft.kind {
@@ -211,13 +211,18 @@ fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what this version cannot honour: a definition that an older errand packed may ask for it.
-fn check_supported(agent: &Agent) -> Result<(), Error> {
-    let unsupported = agent.unsupported();
-    if unsupported.is_empty() {
-        return Ok(());
+/// Refuses an agent that asks for a harness or a target that this program does not have, or for a
+/// field that it cannot honour.
+fn check_supported(around: &Surroundings, agent: &Agent) -> Result<(), Error> {
+    let mut unsupported = agent.unsupported();
+    if agent.coordinator.is_none() {
+        unsupported.extend(around.lacks(agent));
     }
-    Err(Error::Unsupported { what: format!("it asks for {}", unsupported.join(", ")) })
+    refuse(&unsupported)
+}
+
+fn refuse(unsupported: &[String]) -> Result<(), Error> {
+    if unsupported.is_empty() { Ok(()) } else { Err(Error::asking_for(unsupported)) }
 }
 
 /// Makes the admission of a checked submission.

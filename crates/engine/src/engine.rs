@@ -7,8 +7,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use errand_agent::Clock;
-use errand_model::{Digest, RunId, Timestamp};
+use errand_agent::harness::Harness;
+use errand_agent::target::Target;
+use errand_agent::{Clock, Harnesses, Targets};
+use errand_api::agent_file::Agent;
+use errand_model::run::{Attempt, Run};
+use errand_model::{Digest, Locator, RunId, Timestamp};
 use errand_store::{Blobs, Holder, Registry, Store};
 use rustix::fs::{FlockOperation, flock};
 use tokio::time::Instant;
@@ -77,6 +81,39 @@ pub struct Surroundings {
     pub identity: PathBuf,
     /// Folder of sockets whose path would be too long below the registry.
     pub runtime_dir: PathBuf,
+    /// Places where agents can live.
+    pub targets: Targets,
+    /// Ways in which agents can be driven.
+    pub harnesses: Harnesses,
+}
+
+impl Surroundings {
+    /// Returns the target and the harness that an agent asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with the name of what this program does not have.
+    pub(crate) fn drivers_of(
+        &self,
+        agent: &Agent,
+    ) -> Result<(Arc<dyn Target>, Arc<dyn Harness>), Error> {
+        let target = self.targets.get(agent.target.name());
+        let harness = self.harnesses.get(agent.harness.name());
+        match (target, harness) {
+            (Some(target), Some(harness)) => Ok((Arc::clone(target), Arc::clone(harness))),
+            (_, _) => Err(Error::asking_for(&self.lacks(agent))),
+        }
+    }
+
+    /// Returns the harness and the target that an agent asks for and this program does not have,
+    /// for people.
+    pub(crate) fn lacks(&self, agent: &Agent) -> Vec<String> {
+        let (harness, target) = (agent.harness.name(), agent.target.name());
+        let harness =
+            self.harnesses.get(harness).is_none().then(|| format!("the harness {harness}"));
+        let target = self.targets.get(target).is_none().then(|| format!("the target {target}"));
+        harness.into_iter().chain(target).collect()
+    }
 }
 
 impl Engine {
@@ -226,6 +263,13 @@ impl Engine {
     /// Returns files, environment and program.
     pub fn surroundings(&self) -> &Surroundings {
         &self.inner.surroundings
+    }
+
+    /// Returns the target in which the agent of a run's last attempt lives, or lived; `None`: this
+    /// program does not have it.
+    pub(crate) fn target_of(&self, run: &Run) -> Option<&Arc<dyn Target>> {
+        let name = run.attempts.last().map_or(Locator::PROCESS, Attempt::target);
+        self.surroundings().targets.get(name)
     }
 
     /// Returns a new run id.

@@ -258,6 +258,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns the refusal of an agent that asks for that.
+    pub(crate) fn asking_for(what: &[String]) -> Self {
+        Self::Unsupported { what: format!("it asks for {}", what.join(", ")) }
+    }
+
     /// Returns all problems of a file that a user wrote, if the error is about such a file.
     pub fn file_problems(&self) -> Option<&[errand_api::agent_file::Problems]> {
         if let Self::Prices(problems) = self {

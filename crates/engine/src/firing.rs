@@ -43,7 +43,7 @@ impl Firing {
         let env = BTreeMap::new();
         let input = self.input.as_deref();
         let draft = Draft { agent: &parcel.agent, files: &files, kind, input, env: &env };
-        admit::check_elsewhere(&draft)?;
+        admit::check_elsewhere(engine.surroundings(), &draft)?;
         let root = engine.registry().root();
         let session_id = self.session_id.as_ref().map(|id| scoped(namespace, id));
         let wishes = Wishes {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use errand_agent::log::Stream;
-use errand_agent::process::Watcher;
+use errand_agent::target::Watcher;
 use errand_model::RunId;
 use tokio::sync::broadcast;
 

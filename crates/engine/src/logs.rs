@@ -439,6 +439,8 @@ mod tests {
             program: PathBuf::new(),
             identity: PathBuf::new(),
             runtime_dir: PathBuf::new(),
+            targets: errand_agent::Targets::default(),
+            harnesses: errand_agent::Harnesses::default(),
         };
         let process = os::own_identity().unwrap();
         let holder = Holder { host: os::host_name(), process, worker: None };

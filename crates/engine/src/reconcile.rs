@@ -8,12 +8,12 @@ use std::time::Duration;
 use errand_agent::os::{self, Liveness};
 use errand_model::event::{CancelCause, EventBody, ProcessUsage};
 use errand_model::run::{
-    Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Resume, Run, Status,
+    Attempt, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Resume, Run,
+    Status,
 };
 use errand_model::step::Steps;
 use errand_model::{Event, EventContext, Head, RunId, Timestamp};
 use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
-use tokio::task::JoinSet;
 
 use crate::coordinate::{family, handover};
 use crate::see_through::see_through;
@@ -308,21 +308,16 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
     Ok(())
 }
 
-/// Ends whatever processes of the run live on this machine.
+/// Ends the agent of the run, and everything that it left behind, as far as this machine reaches it.
 async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
-    let known: Vec<_> =
-        run.live_attempt().and_then(|live| live.process.clone()).into_iter().collect();
+    let Some(target) = engine.target_of(run) else { return Ok(()) };
+    let known: Vec<_> = run.live_attempt().and_then(Attempt::locator).into_iter().collect();
     let path = engine.registry().run_log(&run.id);
     // A worker that has lost it may live: nothing of it is waited for.
     let is_placed = run.spec.placement.is_some();
     let grace = if is_placed { Duration::ZERO } else { STRAY_GRACE };
-    // Others are supervised, or served, by this thread meanwhile.
-    let (run_id, mut ending) = (run.id.clone(), JoinSet::new());
-    ending.spawn_blocking(move || os::end_run_processes(&run_id, &known, grace));
-    match ending.join_next().await {
-        Some(Ok(ended)) => ended.map(|_| ()).map_err(Error::io("end the processes of", path)),
-        Some(Err(_)) | None => Ok(()),
-    }
+    let ended = target.end(&run.id, &known, grace).await;
+    ended.map(drop).map_err(Error::io("end the processes of", path))
 }
 
 /// What becomes of a run that nobody supervises any more.

@@ -107,14 +107,11 @@ pub async fn remove_by_force(engine: &Engine, run_id: &RunId) -> Result<Released
         Err(Error::Store(
             errand_store::Error::Full { .. } | errand_store::Error::Damaged { .. },
         )) => {
+            let log = engine.registry().run_log(run_id);
+            let ended = engine.surroundings().targets.end_all(run_id, Duration::ZERO).await;
+            ended.map_err(Error::io("end the processes of", log))?;
             let (engine_there, run) = (engine.clone(), run_id.clone());
-            off_thread(move || {
-                let log = engine_there.registry().run_log(&run);
-                os::end_run_processes(&run, &[], Duration::ZERO)
-                    .map_err(Error::io("end the processes of", log))?;
-                remove_known_files(&engine_there, &run)
-            })
-            .await?;
+            off_thread(move || remove_known_files(&engine_there, &run)).await?;
             let mut released = Released::default();
             // Steps that are live or damaged, too, stay.
             drop(remove_steps(engine, run_id, &mut released).await);

@@ -115,7 +115,7 @@ pub(crate) fn check(gateway: &Gateway, submission: &Submission) -> Result<(), Re
         env: &submission.wishes.env,
     };
     if gateway.config().workers_elsewhere {
-        admit::check_elsewhere(&draft)?;
+        admit::check_elsewhere(gateway.engine().surroundings(), &draft)?;
     } else {
         admit::check(gateway.engine().surroundings(), &draft)?;
     }

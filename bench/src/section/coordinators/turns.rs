@@ -102,13 +102,7 @@ impl Maker {
         let supervisor = history::holder().process;
         let start =
             StartAttempt { epoch: EPOCH, supervisor, host: "bench".to_owned(), worker: None };
-        let up = AttemptUp {
-            attempt: 1,
-            process: None,
-            process_group_id: None,
-            memory_enforced_by: None,
-            setup: None,
-        };
+        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
         for command in [Command::from(start), Command::from(up)] {
             let bodies = self.run.decide(&command, self.at)?.events;
             self.record(&bodies)?;

@@ -28,7 +28,7 @@ pub(crate) use linux::freeze::{freeze_run, thaw_run};
 pub(crate) use linux::identity::identity_of_child;
 pub(crate) use linux::memory::readable_copy;
 pub(crate) use linux::orphans::{reap_leader, release_leader, supervise};
-pub(crate) use linux::readable::readable;
+pub(crate) use linux::readable::{Readable, readable};
 pub(crate) use linux::signal::{pin, signal_group};
 pub(crate) use linux::spawn::{
     Launch, LaunchError, Launched, Lifetime, above_stdio, c_string, environment, launch,

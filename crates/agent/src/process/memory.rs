@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use errand_model::RunId;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::os::{self, Roots};
+use super::run_process::RunProcess;
+use crate::os;
 
 /// How often the processes below the leader are looked at.
 pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -17,11 +17,8 @@ const WHOLE_LOOK_EVERY: u32 = 20;
 
 /// Limit on the memory of a running attempt.
 #[derive(Debug)]
-pub struct MemoryLimit {
-    run_id: RunId,
-    attempt: Option<u32>,
-    leader: u32,
-    leader_ticks: u64,
+pub(super) struct MemoryLimit<'a> {
+    process: &'a RunProcess,
     limit_bytes: u64,
     looks: u32,
     /// Processes that left the leader's tree, as they were found last.
@@ -29,26 +26,15 @@ pub struct MemoryLimit {
     due: Interval,
 }
 
-impl MemoryLimit {
-    pub(super) fn new(
-        (run_id, attempt): (RunId, Option<u32>),
-        (leader, leader_ticks): (u32, u64),
-        limit_bytes: u64,
-    ) -> Self {
+impl<'a> MemoryLimit<'a> {
+    pub(super) fn new(process: &'a RunProcess, limit_bytes: u64) -> Self {
         let mut due = interval(MEMORY_LOOK_EVERY);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (looks, strays) = (0, Vec::new());
-        Self { run_id, attempt, leader, leader_ticks, limit_bytes, looks, strays, due }
+        Self { process, limit_bytes, looks: 0, strays: Vec::new(), due }
     }
 
-    /// The limit in bytes.
-    pub const fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
-    }
-
-    /// Waits until the attempt's processes use more than the limit, and returns how many bytes. May be
-    /// dropped and called again at any time.
-    pub async fn exceeded(&mut self) -> u64 {
+    /// Waits until the attempt's processes use more than the limit, and returns how many bytes.
+    pub(super) async fn exceeded(mut self) -> u64 {
         loop {
             self.due.tick().await;
             if let Some(used_bytes) = self.look() {
@@ -59,18 +45,11 @@ impl MemoryLimit {
 
     fn look(&mut self) -> Option<u64> {
         if self.looks % WHOLE_LOOK_EVERY == WHOLE_LOOK_EVERY - 1 {
-            let known = [self.leader];
-            let roots = Roots {
-                supervisor: Some(std::process::id()),
-                known: &known,
-                oldest_ticks: self.leader_ticks,
-                last_attempt: self.attempt,
-            };
-            let all = os::processes_of_run(&self.run_id, &roots);
+            let all = self.process.members();
             self.strays = all.into_iter().map(|process| process.pid).collect();
         }
         self.looks = self.looks.wrapping_add(1);
-        let mut pids = os::below_leader(self.leader);
+        let mut pids = os::below_leader(self.process.leader());
         pids.extend(&self.strays);
         pids.sort_unstable();
         pids.dedup();

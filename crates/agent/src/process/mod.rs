@@ -1,18 +1,17 @@
-//! The target `process`: an attempt as a process of this machine.
+//! The target `process`: an agent as a process of this machine.
 //!
 //! It lives in a session of its own, dies with its supervisor, gets nothing that was not meant for
 //! it, and is over only when nothing of it lives. Knows neither records nor retries.
 
+mod conversation;
 mod memory;
 mod pump;
+mod run_process;
 mod running;
 mod start;
-mod stderr;
-mod stdout;
+mod target;
 
-pub use memory::{MEMORY_LOOK_EVERY, MemoryLimit};
-pub use pump::{Chunk, Output, Watcher};
-pub use running::{Exit, LEAK_GRACE, Running, STRAGGLER_GRACE, Usage};
-pub use start::{Input, Spec, StartError, start};
-pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
-pub use stdout::{STDOUT_MEMORY_BYTES, Stdout, StdoutSpool};
+pub use memory::MEMORY_LOOK_EVERY;
+pub use running::{LEAK_GRACE, Running, STRAGGLER_GRACE};
+pub use start::start;
+pub use target::ProcessTarget;

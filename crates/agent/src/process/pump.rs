@@ -1,24 +1,20 @@
-//! From the agent's pipes to the log, to a terminal, and to memory.
+//! Tasks that empty the pipes of an agent's process.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::stderr::Tail;
-use super::stdout::{Spooler, Stdout, StdoutSpool};
-use crate::log::{self, Framer, Stream};
-use crate::redact::{self, Redactor};
+use crate::target::{Kept, Output, OutputSink, Stdout};
 
-/// Read from a pipe at once.
+/// Bytes read from a pipe at once.
 const READ_BYTES: usize = 128 * 1_024;
 /// Capacity asked for once an agent prints a lot: the most that is had without privileges.
 const PIPE_BYTES: usize = 1_024 * 1_024;
@@ -29,49 +25,15 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Read from a pipe that stays open after everything of the run has ended: what a pipe holds.
 const REST_BYTES: usize = PIPE_BYTES;
 
-/// Where output goes.
-#[derive(Clone, Debug)]
-pub struct Output {
-    /// The log of the run.
-    pub log: Arc<log::Writer>,
-    /// Masks secrets before anything is written anywhere.
-    pub redactor: Redactor,
-    /// Whoever also wants the bytes as they come; a slow taker slows the agent down, one that is
-    /// gone does not. A chunk has at most 128 KiB (and a held-back secret's worth).
-    pub tee: Option<mpsc::Sender<Chunk>>,
-    /// Whoever also wants to see the bytes, without ever slowing the agent down.
-    pub watcher: Option<Arc<dyn Watcher>>,
-    /// Where stdout is kept, since the output of a run may be its stdout.
-    pub stdout: StdoutSpool,
-}
-
-/// Sees what an agent prints, with secrets masked.
-pub trait Watcher: Send + Sync + std::fmt::Debug {
-    /// It printed that. Returns at once.
-    fn printed(&self, stream: Stream, bytes: &[u8]);
-}
-
-/// Bytes that an agent printed, with secrets masked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// Where to.
-    pub stream: Stream,
-    /// As printed, not cut at lines.
-    pub bytes: Vec<u8>,
-}
-
-/// What is kept of a stream beside its log.
-#[derive(Debug)]
-enum Kept {
-    Stdout(Spooler),
-    Stderr(Tail),
-}
-
-/// What is kept of the streams of an attempt that is over.
+/// Streams of an attempt that is over, as far as they are kept.
 #[derive(Debug)]
 pub(super) struct Printed {
     pub(super) stdout: Stdout,
     pub(super) stderr_tail: Option<String>,
+}
+
+impl Printed {
+    const NOTHING: Self = Self { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
 }
 
 /// The tasks that empty the pipes of one attempt; they end when their owner does.
@@ -83,38 +45,28 @@ pub(super) struct Pumps {
 }
 
 impl Pumps {
-    pub(super) fn start(stdout: OwnedFd, stderr: OwnedFd, output: Output) -> io::Result<Self> {
+    /// Starts a task for each pipe. `stdout` is `None` where a harness reads it.
+    pub(super) fn start(
+        stdout: Option<OwnedFd>,
+        stderr: OwnedFd,
+        output: Output,
+    ) -> io::Result<Self> {
         let (closing, is_closing) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let spooler = Spooler::new(output.stdout.clone());
-        let both = [
-            (Stream::Stdout, stdout, Kept::Stdout(spooler), output.clone()),
-            (Stream::Stderr, stderr, Kept::Stderr(Tail::default()), output),
-        ];
-        for (stream, pipe, kept, output) in both {
-            let pump = Pump {
-                stream,
-                pipe: crate::os::readable(pipe)?,
-                framer: Framer::new(stream),
-                redaction: output.redactor.stream(),
-                output,
-                kept,
-                closing: is_closing.clone(),
-                clean: Vec::new(),
-                is_pipe_large: false,
-            };
-            tasks.spawn(pump.run());
+        let stdout = stdout.map(|pipe| (pipe, OutputSink::stdout(output.clone())));
+        for (pipe, sink) in stdout.into_iter().chain([(stderr, OutputSink::stderr(output))]) {
+            let (pipe, closing) = (crate::os::readable(pipe)?, is_closing.clone());
+            tasks.spawn(Pump { pipe, sink, closing, is_pipe_large: false }.run());
         }
-        let printed = Printed { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
-        Ok(Self { tasks, closing, printed })
+        Ok(Self { tasks, closing, printed: Printed::NOTHING })
     }
 
-    /// Returns once both pipes are at their end and all was handed on. May be cancelled.
+    /// Returns once all pipes are at their end and all was handed on. May be cancelled.
     pub(super) async fn finished(&mut self) {
         while let Some(pump) = self.tasks.join_next().await {
             match pump {
-                Ok(Kept::Stdout(spooler)) => self.printed.stdout = spooler.finish(),
-                Ok(Kept::Stderr(tail)) => self.printed.stderr_tail = tail.finish(),
+                Ok(Kept::Stdout(stdout)) => self.printed.stdout = stdout,
+                Ok(Kept::StderrTail(tail)) => self.printed.stderr_tail = tail,
                 Err(_) => {}
             }
         }
@@ -127,20 +79,14 @@ impl Pumps {
 
     /// Takes what was kept, once finished.
     pub(super) fn take_printed(&mut self) -> Printed {
-        let nothing = Printed { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
-        std::mem::replace(&mut self.printed, nothing)
+        std::mem::replace(&mut self.printed, Printed::NOTHING)
     }
 }
 
 struct Pump {
-    stream: Stream,
     pipe: AsyncFd<OwnedFd>,
-    framer: Framer,
-    redaction: redact::Stream,
-    output: Output,
-    kept: Kept,
+    sink: OutputSink,
     closing: watch::Receiver<bool>,
-    clean: Vec<u8>,
     is_pipe_large: bool,
 }
 
@@ -160,18 +106,12 @@ impl Pump {
                     self.rest(&mut buffer).await;
                     break;
                 }
-                () = tokio::time::sleep_until(quiet_at), if self.framer.has_tail() => {
-                    let log = &self.output.log;
-                    self.framer.flush(&mut |lines| log.append(lines));
+                () = tokio::time::sleep_until(quiet_at), if self.sink.has_unfinished_line() => {
+                    self.sink.flush();
                 }
             }
         }
-        self.clean.clear();
-        self.redaction.finish(&mut self.clean);
-        self.hand_on().await;
-        let log = &self.output.log;
-        self.framer.finish(&mut |lines| log.append(lines));
-        self.kept
+        self.sink.finish().await
     }
 
     /// Hands on what was read, and lets others have their turn.
@@ -181,31 +121,8 @@ impl Pump {
             // Only faster: a user's pipes have a limit, and then this one stays as it is.
             let _capacity = rustix::pipe::fcntl_setpipe_size(self.pipe.get_ref(), PIPE_BYTES);
         }
-        self.clean.clear();
-        self.redaction.push(bytes, &mut self.clean);
-        self.hand_on().await;
+        self.sink.push(bytes).await;
         tokio::task::yield_now().await;
-    }
-
-    async fn hand_on(&mut self) {
-        if self.clean.is_empty() {
-            return;
-        }
-        let log = &self.output.log;
-        self.framer.push(&self.clean, &mut |lines| log.append(lines));
-        match &mut self.kept {
-            Kept::Stdout(spooler) => spooler.push(&self.clean),
-            Kept::Stderr(tail) => tail.push(&self.clean),
-        }
-        if let Some(watcher) = &self.output.watcher {
-            watcher.printed(self.stream, &self.clean);
-        }
-        if let Some(tee) = &self.output.tee {
-            let chunk = Chunk { stream: self.stream, bytes: self.clean.clone() };
-            if tee.send(chunk).await.is_err() {
-                self.output.tee = None;
-            }
-        }
     }
 
     /// Takes what is in the pipe, without waiting for more.
@@ -226,7 +143,7 @@ impl Pump {
     }
 }
 
-/// Waits for bytes and reads them; 0 at the end.
+/// Waits for bytes and reads them; returns 0 at the end.
 async fn read(pipe: &AsyncFd<OwnedFd>, buffer: &mut Vec<u8>) -> io::Result<usize> {
     pipe.async_io(Interest::READABLE, |pipe| {
         loop {

@@ -1,92 +1,28 @@
-//! Starting the leader of an attempt.
+//! Starts the leader of an attempt.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
-use errand_model::RunId;
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
-use thiserror::Error;
 
-use super::pump::{Output, Pumps};
+use super::conversation;
+use super::pump::Pumps;
+use super::run_process::RunProcess;
 use super::running::Running;
 use crate::os::{self, Launch, LaunchError, Lifetime};
 use crate::regular::open_regular;
+use crate::target::{Input, Output, Spec, StartError, Streams};
 
 /// Searched for programs where the environment of the attempt has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 /// Payloads up to this length fit into a new pipe, and need nobody to write them.
 const PIPE_BYTES: usize = 64 * 1_024;
-
-/// What is to be started.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// The run; its processes are found by it.
-    pub run_id: RunId,
-    /// Program and arguments; at least the program. One without `/` is searched in the `PATH` of
-    /// `env`; one that is relative starts from `cwd`.
-    pub argv: Vec<OsString>,
-    /// The whole environment: nothing else is inherited. Must hold `ERRAND_RUN_ID`.
-    pub env: Vec<(OsString, OsString)>,
-    /// Where it starts.
-    pub cwd: PathBuf,
-    /// What it reads from stdin.
-    pub stdin: Input,
-}
-
-/// What an attempt reads from its stdin.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Nothing: the end at once.
-    Empty,
-    /// These bytes. An attempt that never reads them holds nobody up.
-    Bytes(Vec<u8>),
-    /// This file.
-    File(PathBuf),
-}
-
-/// Why an attempt could not be started; no process is left behind.
-#[derive(Debug, Error)]
-pub enum StartError {
-    /// There is no such program. Exit code 127.
-    #[error("program {program:?} not found")]
-    NotFound {
-        /// As it was given.
-        program: OsString,
-    },
-    /// The program is there and cannot be executed. Exit code 126.
-    #[error("program {program:?} cannot be executed")]
-    NotExecutable {
-        /// As it was given.
-        program: OsString,
-        /// Why; an interpreter that is missing, for one.
-        source: io::Error,
-    },
-    /// The working directory cannot be entered.
-    #[error("working directory {path:?} cannot be entered")]
-    WorkingDirectory {
-        /// The directory.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file for stdin cannot be opened.
-    #[error("input {path:?} cannot be read")]
-    Input {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// Anything else: no memory, no process, an argument with a NUL byte.
-    #[error("the process cannot be started")]
-    Other(#[from] io::Error),
-}
 
 /// Starts an attempt: returns once its program runs.
 ///
@@ -101,7 +37,8 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
     let program = spec.argv.first().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, "a command has at least a program")
     })?;
-    let stdin = os::above_stdio(input(&spec.stdin)?)?;
+    let (stdin, to_agent) = stdin(&spec.streams)?;
+    let stdin = os::above_stdio(stdin)?;
     let (stdout_reader, stdout) = pipe()?;
     let (stderr_reader, stderr) = pipe()?;
     let launch = Launch {
@@ -112,15 +49,32 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         lifetime: Lifetime::OfParent,
     };
-    // The pumps first: what can fail must fail before there is a process.
-    let pumps = Pumps::start(stdout_reader, stderr_reader, output)?;
+    // The pumps first: steps that may fail come before there is a process.
+    let (pumps, conversation) = match to_agent {
+        None => (Pumps::start(Some(stdout_reader), stderr_reader, output)?, None),
+        Some(to_agent) => {
+            let conversation = conversation::of_pipes(to_agent, stdout_reader)?;
+            (Pumps::start(None, stderr_reader, output)?, Some(conversation))
+        }
+    };
     let started_at = Instant::now();
     let launched = os::supervise(|| os::launch(&launch), |launched| launched.pid)
         .map_err(|error| explain(error, program, spec, &launch.candidates))?;
     drop(launch);
-    let number = spec.env.iter().rev().find(|(name, _)| name == "ERRAND_ATTEMPT");
-    let number = number.and_then(|(_, value)| value.to_str()?.parse().ok());
-    Ok(Running::new((spec.run_id.clone(), number), launched, started_at, pumps)?)
+    let process = RunProcess::new((spec.run_id.clone(), spec.attempt), launched)?;
+    Ok(Running::new(process, started_at, pumps, (conversation, spec.memory_limit_bytes)))
+}
+
+/// Returns the agent's end of stdin, and errand's end where both speak a protocol.
+fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), StartError> {
+    match streams {
+        Streams::Payload(payload) => Ok((input(payload)?, None)),
+        Streams::Conversation => {
+            let (reader, writer) =
+                rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from)?;
+            Ok((reader, Some(writer)))
+        }
+    }
 }
 
 /// What is known about a failure, for people.

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(15);
 #[tokio::test]
 async fn stop_sends_sigterm_first_and_the_attempt_may_clean_up() {
     let place = Place::new();
-    let mut running = place.shell(
+    let running = place.shell(
         "trap 'echo cleaned; exit 3' TERM; echo ready > ready; while :; do sleep 0.01; done",
     );
     place.wait_for("ready");
@@ -27,7 +27,7 @@ async fn stop_sends_sigterm_first_and_the_attempt_may_clean_up() {
 #[tokio::test]
 async fn stop_kills_a_process_that_ignores_sigterm_after_the_grace_period() {
     let place = Place::new();
-    let mut running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
+    let running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
     place.wait_for("ready");
     let before = Instant::now();
     let exit = timeout(SOON, running.stop(Duration::from_millis(100))).await.unwrap().unwrap();
@@ -39,7 +39,7 @@ async fn stop_kills_a_process_that_ignores_sigterm_after_the_grace_period() {
 #[tokio::test]
 async fn a_stopped_attempt_is_ended_too() {
     let place = Place::new();
-    let mut running = place.shell("echo ready > ready; exec sleep 100");
+    let running = place.shell("echo ready > ready; exec sleep 100");
     place.wait_for("ready");
     running.freeze().unwrap();
     let exit = timeout(SOON, running.stop(LIMIT)).await.unwrap().unwrap();
@@ -58,7 +58,7 @@ async fn a_frozen_attempt_executes_nothing_until_it_is_thawed() {
     let place = Place::new();
     // A leader, a child, a grandchild with its own session, and a process that forks without end:
     // all are busy.
-    let mut running = place.shell(
+    let running = place.shell(
         "(while :; do :; done) & (setsid sh -c 'echo $$ > far; while :; do :; done' &)\n\
          (while :; do /bin/true; done) & echo ready > ready; while :; do :; done",
     );
@@ -99,7 +99,7 @@ if os.fork() == 0:
 #[tokio::test]
 async fn a_double_forked_grandchild_that_ignores_sigterm_is_ended_by_stop() {
     let place = Place::new();
-    let mut running = place.python(&format!("{DOUBLE_FORK}\ntime.sleep(1000)"));
+    let running = place.python(&format!("{DOUBLE_FORK}\ntime.sleep(1000)"));
     let grandchild = place.wait_for_pid("grandchild");
     assert!(is_alive(&grandchild));
     timeout(SOON, running.stop(Duration::from_millis(100))).await.unwrap().unwrap();
@@ -110,7 +110,7 @@ async fn a_double_forked_grandchild_that_ignores_sigterm_is_ended_by_stop() {
 #[tokio::test]
 async fn an_orphan_that_hides_its_mark_is_ended_by_stop() {
     let place = Place::new();
-    let mut running = place.python(
+    let running = place.python(
         "
 import os, time
 if os.fork() == 0:
@@ -130,7 +130,7 @@ time.sleep(1000)
 #[tokio::test]
 async fn descendants_end_soon_after_the_leader() {
     let place = Place::new();
-    let mut running = place.python(&format!(
+    let running = place.python(&format!(
         "{DOUBLE_FORK}\nwhile not os.path.exists('grandchild'): time.sleep(0.001)\nprint('bye')"
     ));
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
@@ -143,7 +143,7 @@ async fn descendants_end_soon_after_the_leader() {
 async fn a_short_lived_descendant_is_awaited_and_its_output_kept() {
     let place = Place::new();
     // The pipe ends when the leader does.
-    let mut running =
+    let running =
         place.shell("mkfifo gate; (read nothing < gate; echo late) & exec 9> gate; echo early");
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 0));
@@ -153,8 +153,7 @@ async fn a_short_lived_descendant_is_awaited_and_its_output_kept() {
 #[tokio::test]
 async fn pipes_held_open_by_a_descendant_do_not_hang_a_run() {
     let place = Place::new();
-    let mut running =
-        place.shell("setsid sh -c 'while :; do echo more; sleep 0.01; done' & exit 4");
+    let running = place.shell("setsid sh -c 'while :; do echo more; sleep 0.01; done' & exit 4");
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!(exit.code, Some(4));
     assert!(exit.stragglers >= 1);
@@ -170,7 +169,7 @@ async fn pipes_held_open_by_someone_else_do_not_hang_a_run() {
         "ERRAND_HELPER={0} ERRAND_RUN_ID={0} setsid sleep 1000 & echo $! > nested; echo said",
         other.run_id
     );
-    let mut running = place.shell(&script);
+    let running = place.shell(&script);
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!((exit.code, exit.stragglers), (Some(0), 0));
     assert_eq!(exit.stdout.in_memory(), b"said\n");
@@ -184,7 +183,7 @@ async fn pipes_held_open_by_someone_else_do_not_hang_a_run() {
 async fn stop_within_the_first_millisecond_wins() {
     for _ in 0..20 {
         let place = Place::new();
-        let mut running = place.shell("sleep 1000 & sleep 1000");
+        let running = place.shell("sleep 1000 & sleep 1000");
         let exit = timeout(SOON, running.stop(LIMIT)).await.unwrap().unwrap();
         assert_eq!((exit.code, exit.signal), (None, Some(15)));
         assert_eq!(place.living(), []);
@@ -194,7 +193,7 @@ async fn stop_within_the_first_millisecond_wins() {
 #[tokio::test]
 async fn a_second_stop_with_a_shorter_grace_period_counts() {
     let place = Place::new();
-    let mut running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
+    let running = place.shell("trap '' TERM; echo ready > ready; while :; do sleep 0.01; done");
     place.wait_for("ready");
     assert!(timeout(Duration::from_millis(50), running.stop(LIMIT)).await.is_err());
     let exit = timeout(SOON, running.stop(Duration::ZERO)).await.unwrap().unwrap();
@@ -204,11 +203,10 @@ async fn a_second_stop_with_a_shorter_grace_period_counts() {
 #[tokio::test]
 async fn kill_ends_an_attempt_at_once_and_wait_reports_the_signal() {
     let place = Place::new();
-    let mut running =
-        place.shell("trap '' TERM; echo ready > ready; setsid sleep 1000 & sleep 1000");
+    let running = place.shell("trap '' TERM; echo ready > ready; setsid sleep 1000 & sleep 1000");
     place.wait_for("ready");
     assert!(timeout(Duration::from_millis(10), running.wait()).await.is_err());
-    running.kill();
+    running.begin_stop(Duration::ZERO);
     let exit = timeout(SOON, running.wait()).await.unwrap().unwrap();
     assert_eq!(exit.signal, Some(9));
     assert_eq!(place.living(), []);
@@ -217,7 +215,7 @@ async fn kill_ends_an_attempt_at_once_and_wait_reports_the_signal() {
 #[tokio::test]
 async fn a_process_that_forks_without_end_is_ended() {
     let place = Place::new();
-    let mut running = place.python(
+    let running = place.python(
         "
 import os, signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -257,7 +255,7 @@ async fn the_end_of_one_attempt_touches_neither_another_attempt_nor_other_childr
         (setsid env -u ERRAND_RUN_ID sh -c 'echo $$ > hidden; exec sleep 1000' &)
         (setsid sh -c 'echo $$ > marked; exec sleep 1000' &)
         exec sleep 1000";
-    let (mut one, mut two) = (first.shell(script), second.shell(script));
+    let (one, two) = (first.shell(script), second.shell(script));
     let mut helper = Command::new("/bin/sleep").arg("1000").spawn().unwrap();
     let ours = os::identity_of(helper.id()).unwrap().unwrap();
     let [hidden_one, marked_one] = ["hidden", "marked"].map(|name| first.wait_for_pid(name));

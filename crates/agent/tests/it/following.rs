@@ -89,7 +89,7 @@ async fn a_log_is_followed_from_before_it_exists_to_after_its_end() {
 async fn a_prompt_is_shown_before_its_line_ends() {
     let place = Place::new();
     rustix::fs::mkfifoat(rustix::fs::CWD, place.path("fifo"), 0o600.into()).unwrap();
-    let mut running = place.shell("printf 'name? '; read x < fifo; echo \"$x\"");
+    let running = place.shell("printf 'name? '; read x < fifo; echo \"$x\"");
     let mut reader = Reader::open(&place.log_path(), Query::default()).unwrap();
     let (saw, seen) = oneshot::channel();
     let mut saw = Some(saw);

@@ -4,8 +4,9 @@ use std::fs;
 use std::time::Duration;
 
 use errand_agent::log::{Query, Stream};
-use errand_agent::process::{Stdout, start};
+use errand_agent::process::start;
 use errand_agent::redact::Redactor;
+use errand_agent::target::Stdout;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -20,7 +21,7 @@ async fn a_secret_split_over_two_writes_is_masked_everywhere() {
     output.tee = Some(tee);
     let script =
         "printf 'a correct-ho'; sleep 0.2; printf 'rse-battery b\\n'; printf 'correct-horse' >&2";
-    let mut running = start(&place.spec(&["/bin/sh", "-c", script]), output).unwrap();
+    let running = start(&place.spec(&["/bin/sh", "-c", script]), output).unwrap();
     let exit = running.wait().await.unwrap();
     let mut teed = (Vec::new(), Vec::new());
     while let Some(chunk) = taken.recv().await {
@@ -53,7 +54,7 @@ async fn output_that_is_not_utf8_is_kept() {
 #[tokio::test]
 async fn output_without_a_newline_is_in_the_log_while_the_run_lives() {
     let place = Place::new();
-    let mut running = place.shell("printf 'name? '; sleep 1000");
+    let running = place.shell("printf 'name? '; sleep 1000");
     let waiting = timeout(LIMIT, running.wait());
     let logged = tokio::task::spawn_blocking({
         let path = place.log_path();
@@ -97,7 +98,7 @@ async fn a_slow_receiver_of_output_slows_the_attempt_down_and_loses_nothing() {
     let mut output = place.output();
     output.tee = Some(tee);
     let spec = place.spec(&["/bin/sh", "-c", "seq 300000; exit 5"]);
-    let mut running = start(&spec, output).unwrap();
+    let running = start(&spec, output).unwrap();
     // The receiver reads nothing, and therefore the attempt cannot have ended.
     assert!(timeout(Duration::from_millis(300), running.wait()).await.is_err());
     let reader = async {

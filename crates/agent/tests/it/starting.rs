@@ -3,14 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use errand_agent::process::{Input, StartError};
+use errand_agent::target::{Input, StartError, Streams};
 
 use crate::support::Place;
 
 #[tokio::test]
 async fn an_attempt_that_exits_well_reports_zero_and_what_it_used() {
     let place = Place::new();
-    let mut running = place.shell("echo hello; echo oops >&2");
+    let running = place.shell("echo hello; echo oops >&2");
     let exit = running.wait().await.unwrap();
     assert_eq!((exit.code, exit.signal, exit.stragglers), (Some(0), None, 0));
     assert_eq!(exit.stdout.in_memory(), b"hello\n");
@@ -45,7 +45,7 @@ async fn an_attempt_inherits_nothing_but_what_it_is_given() {
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     let mut spec = place.spec(&["/bin/sh", "-c", script]);
     spec.env.push(("LC_ALL".into(), "C.UTF-8".into()));
-    let mut running = place.start(&spec).unwrap();
+    let running = place.start(&spec).unwrap();
     // Descriptor 3 is the folder that `ls` lists.
     let pid = running.identity().pid;
     let exit = running.wait().await.unwrap();
@@ -97,7 +97,7 @@ async fn each_reason_for_a_failed_start_has_its_error() {
     assert!(matches!(error, StartError::WorkingDirectory { .. }), "{error:?}");
 
     let mut spec = place.spec(&["/bin/true"]);
-    spec.stdin = Input::File(place.path("missing"));
+    spec.streams = Streams::Payload(Input::File(place.path("missing")));
     let error = place.start(&spec).unwrap_err();
     assert!(matches!(error, StartError::Input { .. }), "{error:?}");
 
@@ -123,7 +123,7 @@ async fn input_of_any_size_reaches_the_attempt() {
     ];
     for (stdin, expect) in inputs {
         let mut spec = place.spec(&["/bin/sh", "-c", "cat > got"]);
-        spec.stdin = stdin;
+        spec.streams = Streams::Payload(stdin);
         let exit = place.start(&spec).unwrap().wait().await.unwrap();
         assert_eq!(exit.code, Some(0));
         assert!(fs::read(place.path("got")).unwrap() == expect);
@@ -134,7 +134,7 @@ async fn input_of_any_size_reaches_the_attempt() {
 async fn unread_input_of_ten_mebibytes_does_not_block_the_attempt() {
     let place = Place::new();
     let mut spec = place.spec(&["/bin/sh", "-c", "exec 0<&-; echo done"]);
-    spec.stdin = Input::Bytes(vec![b'x'; 10 * 1_024 * 1_024]);
+    spec.streams = Streams::Payload(Input::Bytes(vec![b'x'; 10 * 1_024 * 1_024]));
     let exit = place.start(&spec).unwrap().wait().await.unwrap();
     assert_eq!((exit.code, exit.stdout.in_memory()), (Some(0), b"done\n".as_slice()));
 }
@@ -146,7 +146,7 @@ async fn many_attempts_at_once_in_one_process_do_not_disturb_each_other() {
     for (number, place) in places.into_iter().enumerate() {
         tasks.spawn(async move {
             let script = format!("(setsid sleep 100 &) ; echo {number}; exit {number}");
-            let mut running = place.shell(&script);
+            let running = place.shell(&script);
             let exit = running.wait().await.unwrap();
             assert_eq!(exit.code, Some(i32::try_from(number).unwrap()));
             assert_eq!(exit.stdout.in_memory(), format!("{number}\n").into_bytes());

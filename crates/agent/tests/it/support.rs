@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use errand_agent::log::{self, Query, Reader};
 use errand_agent::os::{self, Liveness};
-use errand_agent::process::{Input, Output, Running, Spec, StartError, StdoutSpool, start};
+use errand_agent::process::{Running, start};
 use errand_agent::redact::Redactor;
+use errand_agent::target::{Input, Output, Spec, StartError, StdoutSpool, Streams};
+use errand_api::agent_file;
 use errand_model::{ProcessIdentity, RunId};
 use tempfile::TempDir;
 
@@ -59,10 +61,13 @@ impl Place {
         env.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
         Spec {
             run_id: self.run_id.clone(),
+            attempt: 1,
+            place: agent_file::Target::Process,
             argv: argv.iter().map(Into::into).collect(),
             env,
             cwd: self.dir.path().to_owned(),
-            stdin: Input::Empty,
+            streams: Streams::Payload(Input::Empty),
+            memory_limit_bytes: None,
         }
     }
 

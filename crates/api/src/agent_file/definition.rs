@@ -126,6 +126,17 @@ pub enum Harness {
     React,
 }
 
+impl Harness {
+    /// Returns the name that agent files and journals use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Command => "command",
+            Self::Acp => "acp",
+            Self::React => "react",
+        }
+    }
+}
+
 /// Where an agent's process lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -145,6 +156,17 @@ pub enum Target {
         /// The image reference.
         image: String,
     },
+}
+
+impl Target {
+    /// Returns the name that agent files and journals use.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Container { .. } => "container",
+            Self::Kubernetes { .. } => "kubernetes",
+        }
+    }
 }
 
 /// The directory that an attempt works in.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::log::Stream;
-use errand_agent::process::Chunk;
+use errand_agent::target::Chunk;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_api::record::Record;

@@ -38,6 +38,8 @@ impl Queue {
             program: env!("CARGO_BIN_EXE_errand").into(),
             identity: sandbox.config().join("errand/identity.txt"),
             runtime_dir: sandbox.root().join("run/errand"),
+            targets: errand_agent::Targets::default(),
+            harnesses: errand_agent::Harnesses::default(),
         };
         let process = os::own_identity().unwrap();
         let holder = Holder { host: os::host_name(), process, worker: None };

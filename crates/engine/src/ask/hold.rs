@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use errand_agent::os;
-use errand_model::RunId;
 use errand_model::budget::{LimitName, Scope};
 use errand_model::event::PauseReason;
 use errand_model::price::Day;
 use errand_model::run::{Command, Denied, Pause, Raise, Rejection, Resume, Run, Status};
+use errand_model::{ProcessIdentity, RunId};
 use errand_store::{RequestKind, Stored};
 use tokio::time::Instant;
 
@@ -33,8 +32,7 @@ pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resul
     let held = bring_about(engine, run_id, (&command, &kind), is_held).await?;
     if let Some(lease) = held.lease.as_ref().filter(|lease| reconcile::is_here(engine, lease)) {
         let deadline = Instant::now() + LIMIT;
-        let supervisor = lease.holder.process.pid;
-        while is_held(&held.run) && !os::is_run_frozen(run_id, supervisor) {
+        while is_held(&held.run) && !is_frozen(engine, &held.run, &lease.holder.process).await? {
             if Instant::now() > deadline {
                 return Err(still(&held));
             }
@@ -48,6 +46,17 @@ pub async fn pause(engine: &Engine, run_id: &RunId, by: Option<String>) -> Resul
         }
     }
     Ok(held)
+}
+
+/// Returns whether nothing of a run executes that `supervisor` supervises.
+async fn is_frozen(
+    engine: &Engine,
+    run: &Run,
+    supervisor: &ProcessIdentity,
+) -> Result<bool, Error> {
+    let Some(target) = engine.target_of(run) else { return Ok(true) };
+    let path = engine.registry().run_log(&run.id);
+    target.is_frozen(&run.id, supervisor).await.map_err(Error::io("look at the processes of", path))
 }
 
 /// The children of a coordinator that are not over.

@@ -20,13 +20,7 @@ pub(crate) async fn begin(engine: &Engine, journal: &Journal) -> Result<(), Erro
         return fail(journal, of_preparation(&error)).await;
     }
     let attempt = journal.look(|run, _| run.last_attempt_number());
-    let up = AttemptUp {
-        attempt,
-        process: None,
-        process_group_id: None,
-        memory_enforced_by: None,
-        setup: None,
-    };
+    let up = AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None };
     journal.command(&up.into()).await.map(|_| ())
 }
 

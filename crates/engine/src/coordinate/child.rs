@@ -95,7 +95,7 @@ pub(super) async fn admission(
         input: input.as_deref(),
         env: &spec.env,
     };
-    if let Err(error) = admit::check_elsewhere(&draft) {
+    if let Err(error) = admit::check_elsewhere(engine.surroundings(), &draft) {
         return refused(error.code(), error.to_string());
     }
     let wishes = wishes(coordinator, start, &parcel, now);

@@ -102,7 +102,7 @@ fn submission(
     let files = parcel.files_path();
     let (kind, env) = (RunKind::Job, &spec.env);
     let draft = Draft { agent: &parcel.agent, files: &files, kind, input: input.as_deref(), env };
-    admit::check_elsewhere(&draft)?;
+    admit::check_elsewhere(engine.surroundings(), &draft)?;
     let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
     Ok(Submission {
         wishes: wishes(run, own_timeout, now),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use errand_agent::log::Stream;
-use errand_agent::process::Chunk;
+use errand_agent::target::Chunk;
 use errand_model::RunId;
 use errand_model::event::WakeReason;
 use tokio::sync::mpsc;

@@ -78,13 +78,7 @@ pub(crate) async fn run(
                 .await;
         }
     };
-    let up = AttemptUp {
-        attempt,
-        process: None,
-        process_group_id: None,
-        memory_enforced_by: None,
-        setup: None,
-    };
+    let up = AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None };
     journal.record(&up.into(), &[])?;
     for (asked, listener) in &listeners {
         let bound = ListenerBound {

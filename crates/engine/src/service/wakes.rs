@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
-use errand_agent::process::Chunk;
+use errand_agent::target::Chunk;
 use errand_model::event::{
     CancelCause, Overlap, Respond, RunKind, Trigger, TriggerKind, WakeEnded, WakeFired, WakeReason,
     WakeSkipped,

@@ -1,24 +1,23 @@
-//! One attempt of a job: its agent's process from start to end.
+//! One attempt of a job: its agent from start to end.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use errand_agent::agent_api::{Backend, Bind, BindError, Server};
-use errand_agent::log::{self, marker};
-use errand_agent::process::{self, Exit, Output, Running, StartError, StdoutSpool};
-use errand_api::error_code::ErrorCode;
-use errand_model::event::{AttemptSetup, CancelCause, Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, Cancel, Effect, EndAttempt, Outcome, Status};
+use errand_agent::harness::Ended;
+use errand_agent::log::marker;
+use errand_agent::target::{Output, StartError, StdoutSpool};
+use errand_model::event::{Failure, ProcessUsage};
+use errand_model::run::{EndAttempt, Outcome};
 use errand_store::Admission;
 use tokio::task::JoinSet;
 
 use super::backend::Desk;
-use super::deadline::{self, Deadline};
-use super::memory::AttemptMemory;
+use super::event::StoppedFor;
 use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
-use super::{Company, blame, requests, session, start};
+use super::running::{RunningAttempt, watch};
+use super::{Company, blame, deadline, session, start};
 use crate::coordinate::handover;
 use crate::journal::Journal;
 use crate::launch::Ready;
@@ -26,14 +25,6 @@ use crate::live::Printed;
 use crate::logs::Carrier;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error};
-
-/// How long an agent has to end by itself where nobody said otherwise.
-const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// How long answers to the agent's last calls may take to arrive.
-const LAST_ANSWERS: Duration = Duration::from_millis(250);
-
-/// How long a full disk may keep the agent's output from its log.
-const LOG_MAY_MISS: Duration = Duration::from_secs(5);
 
 /// Takes the next attempt and sees it through. The run is then over, or waits for another.
 pub(super) async fn run(
@@ -68,14 +59,14 @@ pub(super) async fn run(
         None => Arc::clone(&desk) as _,
     };
     let mut tasks = JoinSet::new();
-    if let Err(error) = serve(backend, &prepared, &mut tasks) {
+    if let Err(error) = serve(Arc::clone(&backend), &prepared, &mut tasks) {
         return fail(journal, company, outcome::of_unserved(&error)).await;
     }
     let output = output(engine, journal, company, &prepared);
     // Whoever lost the run meanwhile starts nothing.
     journal.check()?;
-    let running = match process::start(&prepared.spec, output) {
-        Ok(running) => running,
+    let live = match prepared.target.start(&prepared.spec, output).await {
+        Ok(live) => live,
         Err(error) => return not_started(journal, company, &error).await,
     };
     company.say(Ready::Began);
@@ -87,40 +78,24 @@ pub(super) async fn run(
     tasks.spawn(Arc::clone(&desk).keep_time());
     tasks.spawn(Arc::clone(&desk).keep_deadlines());
     let replayed = replayed.as_deref();
-    let ends = Ends { desk: &desk, setup: &prepared.setup, replayed, log: &prepared.log };
-    let memory = AttemptMemory::of(&prepared, &running);
-    let watched = watch(engine, journal, company, ends, (running, memory)).await;
+    let attempt = RunningAttempt {
+        live: live.as_ref(),
+        harness: prepared.harness.as_ref(),
+        desk: &desk,
+        replayed,
+        setup: &prepared.setup,
+        log: &prepared.log,
+    };
+    let watched = watch(engine, journal, company, attempt, backend).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
-    let (exit, stopped_for) = watched?;
+    let (ended, stopped_for) = watched?;
     desk.finish_output().await;
-    let ended = end(engine, journal, &prepared, ends, (exit, stopped_for)).await;
+    let after = end(engine, journal, &prepared, (&desk, replayed), (*ended, stopped_for)).await;
     if let Some(carrier) = carrier {
         carrier.finish().await;
     }
-    ended
-}
-
-/// What stands behind the agent API.
-#[derive(Clone, Copy, Debug)]
-struct Ends<'a> {
-    desk: &'a Desk,
-    /// What was made for the attempt.
-    setup: &'a AttemptSetup,
-    /// In a strict replay.
-    replayed: Option<&'a Replayed>,
-    /// What the agent prints.
-    log: &'a log::Writer,
-}
-
-impl Ends<'_> {
-    /// Waits until a strict replay differs from its record.
-    async fn diverged(self) -> Failure {
-        match self.replayed {
-            Some(replayed) => replayed.diverged().await,
-            None => std::future::pending().await,
-        }
-    }
+    after
 }
 
 /// Where what the agent prints goes.
@@ -181,216 +156,6 @@ async fn fail(journal: &Journal, company: &mut Company, failure: Failure) -> Res
     Ok(())
 }
 
-/// Why the agent is being stopped.
-#[derive(Clone, Debug)]
-enum StoppedFor {
-    /// It was not.
-    Nothing,
-    /// The run's state says why.
-    Request,
-    /// This process is to end.
-    Drain,
-    /// Time is up.
-    Deadline(Failure),
-}
-
-/// The command that records that the agent of an attempt lives.
-fn up(
-    attempt: u32,
-    (running, memory): (&Running, &AttemptMemory),
-    setup: &AttemptSetup,
-) -> AttemptUp {
-    AttemptUp {
-        attempt,
-        process: Some(running.identity().clone()),
-        process_group_id: Some(running.process_group_id()),
-        memory_enforced_by: memory.enforced_by(),
-        setup: Some(Box::new(setup.clone())),
-    }
-}
-
-/// Sees a running agent through, whatever comes.
-async fn watch(
-    engine: &Engine,
-    journal: &Journal,
-    company: &mut Company,
-    ends: Ends<'_>,
-    (mut running, mut memory): (Running, AttemptMemory),
-) -> Result<(Exit, StoppedFor), Error> {
-    let attempt = journal.look(|run, _| run.last_attempt_number());
-    let up = up(attempt, (&running, &memory), ends.setup);
-    if let Err(error) = journal.record(&up.into(), &[]) {
-        return give_up(running, error).await;
-    }
-    let mut grace: Option<Duration> = None;
-    let mut stopped_for = StoppedFor::Nothing;
-    let full_disk = ends.log.stays_unwritten(LOG_MAY_MISS);
-    let mut full_disk = std::pin::pin!(full_disk);
-    loop {
-        let deadline = next_deadline(engine, journal, ends.desk, &stopped_for);
-        tokio::select! {
-            exit = over(&mut running, grace) => {
-                let exit = exit.map_err(Error::io("wait for the agent of", engine.registry().run_log(journal.run_id())))?;
-                return Ok((exit, stopped_for));
-            }
-            lost = journal.lost() => {
-                return give_up_lost(running, Error::JournalLost { source: lost }).await;
-            }
-            () = until(engine, deadline.as_ref()) => {
-                if let Some(deadline) = deadline {
-                    stopped_for = StoppedFor::Deadline(deadline.failure);
-                    grace = Some(DEFAULT_GRACE);
-                }
-            }
-            () = ends.desk.steps_changed() => {}
-            error = &mut full_disk, if matches!(stopped_for, StoppedFor::Nothing) => {
-                stopped_for = StoppedFor::Deadline(outcome::of_unwritten_log(&error));
-                grace = Some(DEFAULT_GRACE);
-            }
-            effects = ends.desk.ordered() => {
-                let stop = carry_out(engine, journal, &running, effects);
-                ends.desk.orders_done();
-                if let Some((why, within)) = stop {
-                    ends.desk.announce_cancel(within);
-                    grace = Some(grace.map_or(within, |grace| grace.min(within)));
-                    if matches!(stopped_for, StoppedFor::Nothing) {
-                        stopped_for = why;
-                    }
-                }
-            }
-            failure = overrun(ends, &mut memory), if matches!(stopped_for, StoppedFor::Nothing) => {
-                stopped_for = StoppedFor::Deadline(failure);
-                grace = Some(Duration::ZERO);
-            }
-            changed = company.orders.changed() => {
-                let ordered = match changed {
-                    Ok(()) => obey(engine, journal, company, &running).await,
-                    Err(_) => Ok(Some((StoppedFor::Drain, DEFAULT_GRACE))),
-                };
-                match ordered {
-                    Ok(Some((why, within))) => {
-                        ends.desk.announce_cancel(within);
-                        grace = Some(grace.map_or(within, |grace| grace.min(within)));
-                        if matches!(stopped_for, StoppedFor::Nothing) {
-                            stopped_for = why;
-                        }
-                    }
-                    Ok(None) => {}
-                    Err(error) => return give_up(running, error).await,
-                }
-            }
-        }
-    }
-}
-
-/// Waits until the attempt has to end at once: it differs from its record, or uses too much memory.
-async fn overrun(ends: Ends<'_>, memory: &mut AttemptMemory) -> Failure {
-    tokio::select! {
-        failure = ends.diverged() => failure,
-        failure = memory.exceeded() => failure,
-    }
-}
-
-async fn over(running: &mut Running, grace: Option<Duration>) -> std::io::Result<Exit> {
-    match grace {
-        Some(grace) => running.stop(grace).await,
-        None => running.wait().await,
-    }
-}
-
-/// Gives up an attempt whose journal is lost to this process.
-async fn give_up_lost(running: Running, error: Error) -> Result<(Exit, StoppedFor), Error> {
-    if error.code() == ErrorCode::DiskFull {
-        // No other process carries the run on: the agent may hear why its calls are refused.
-        tokio::time::sleep(LAST_ANSWERS).await;
-    }
-    give_up(running, error).await
-}
-
-/// The run belongs to somebody else now, or cannot be recorded: nothing of it may live on here.
-async fn give_up(mut running: Running, error: Error) -> Result<(Exit, StoppedFor), Error> {
-    running.kill();
-    drop(running.stop(Duration::ZERO).await);
-    Err(error)
-}
-
-fn next_deadline(
-    engine: &Engine,
-    journal: &Journal,
-    desk: &Desk,
-    stopped_for: &StoppedFor,
-) -> Option<Deadline> {
-    if !matches!(stopped_for, StoppedFor::Nothing) {
-        return None;
-    }
-    let now = engine.now();
-    journal.look(|run, steps| {
-        // A paused run's time stands still.
-        let is_paused = matches!(run.status, Status::Paused { .. });
-        (!is_paused).then(|| deadline::next(run, steps, desk.step_limits(), now)).flatten()
-    })
-}
-
-async fn until(engine: &Engine, deadline: Option<&Deadline>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep(deadline.at.since(engine.now())).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Does what this process, or the run, was told. Returns how the agent is to be stopped, if it is.
-async fn obey(
-    engine: &Engine,
-    journal: &Journal,
-    company: &mut Company,
-    running: &Running,
-) -> Result<Option<(StoppedFor, Duration)>, Error> {
-    let orders = company.orders.borrow_and_update().clone();
-    let mut effects = requests::answer(engine, journal).await?;
-    if orders.is_interrupted() {
-        // The second interrupt is for those who cannot wait.
-        let grace = if orders.interrupts > 1 { Duration::ZERO } else { DEFAULT_GRACE };
-        let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
-        effects.extend(journal.command(&cancel.into()).await?.effects);
-    }
-    let mut stop = carry_out(engine, journal, running, effects);
-    if stop.is_none() && orders.is_drained() {
-        // Who is told so twice cannot wait.
-        let grace = if orders.drains > 1 { Duration::ZERO } else { DEFAULT_GRACE };
-        stop = Some((StoppedFor::Drain, grace));
-    }
-    Ok(stop)
-}
-
-/// Does to the agent what was decided. Returns how it is to be stopped, if it is.
-fn carry_out(
-    engine: &Engine,
-    journal: &Journal,
-    running: &Running,
-    effects: Vec<Effect>,
-) -> Option<(StoppedFor, Duration)> {
-    let mut stop = None;
-    for effect in effects {
-        match effect {
-            Effect::StopAgent { grace } => stop = Some((StoppedFor::Request, grace)),
-            Effect::FreezeAgent => freeze(engine, journal, running),
-            Effect::ThawAgent => running.thaw(),
-            Effect::SpawnAgent | Effect::Dispatch { .. } => {}
-        }
-    }
-    stop
-}
-
-/// Freezes the agent. What cannot be stopped is told to its log: the rest is frozen all the same.
-fn freeze(engine: &Engine, journal: &Journal, running: &Running) {
-    if let Err(error) = running.freeze() {
-        let path = engine.registry().run_log(journal.run_id());
-        if let Ok(log) = log::Writer::open(&path) {
-            log.system(&format!("not all of the run is paused: {error}"));
-        }
-    }
-}
-
 /// The run that carries on if this one ends well, where the agent asked for one. If there cannot be
 /// one, the attempt did not go well.
 async fn with_successor(
@@ -413,11 +178,13 @@ async fn end(
     engine: &Engine,
     journal: &Journal,
     prepared: &Prepared,
-    ends: Ends<'_>,
-    (exit, stopped_for): (Exit, StoppedFor),
+    (desk, replayed): (&Desk, Option<&Replayed>),
+    (ended, stopped_for): (Ended, StoppedFor),
 ) -> Result<(), Error> {
-    let desk = ends.desk;
     let is_own = matches!(stopped_for, StoppedFor::Nothing);
+    let with_stderr = |failure| {
+        Outcome::Failed(Failure { stderr_tail: ended.exit.stderr_tail.clone(), ..failure })
+    };
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
             let word = Word {
@@ -425,22 +192,20 @@ async fn end(
                 output_was_set: desk.output_was_set(),
                 blamed: journal.look(|_, steps| blame::of_attempt(steps, desk.attempt())),
             };
-            outcome::of_exit(engine, prepared, &exit, word)
+            outcome::of_ended(engine, prepared, &ended, word)
         }
         StoppedFor::Drain => Outcome::Drained,
-        StoppedFor::Deadline(failure) => {
-            Outcome::Failed(Failure { stderr_tail: exit.stderr_tail.clone(), ..failure })
-        }
+        StoppedFor::Failure(failure) => with_stderr(failure),
     };
-    let outcome = match (outcome, ends.log.unwritten()) {
-        // What it printed last is nowhere, and it cannot be known whether that mattered.
+    let outcome = match (outcome, prepared.log.unwritten()) {
+        // The last output is nowhere, and it cannot be known whether that mattered.
         (Outcome::Exited { .. }, Some(error)) if is_own => {
-            let failure = outcome::of_unwritten_log(&error);
-            Outcome::Failed(Failure { stderr_tail: exit.stderr_tail.clone(), ..failure })
+            with_stderr(outcome::of_unwritten_log(&error))
         }
         (outcome, _) => outcome,
     };
-    let outcome = match (ends.replayed, is_own) {
+    let exit = &ended.exit;
+    let outcome = match (replayed, is_own) {
         (Some(replayed), true) => replayed.settle(outcome, exit.code, exit.signal).await,
         (Some(_) | None, true | false) => outcome,
     };
@@ -450,7 +215,7 @@ async fn end(
         outcome,
         exit_code: exit.code,
         signal: exit.signal,
-        usage: outcome::usage(&exit),
+        usage: outcome::usage(exit),
     };
     let how = match (exit.code, exit.signal) {
         (Some(code), _) => format!("exit code {code}"),

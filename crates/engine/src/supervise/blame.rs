@@ -1,6 +1,6 @@
 //! The step that a failed attempt is put down to.
 
-use errand_agent::process::Exit;
+use errand_agent::target::Exit;
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
 use errand_model::event::Failure;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use errand_agent::agent_api::{AttemptResult, BindError};
-use errand_agent::process::{Exit, StartError};
+use errand_agent::harness::Ended;
+use errand_agent::target::{Exit, MemoryExceeded, StartError};
 use errand_api::agent_protocol::CheckbackStatus;
 use errand_model::error_code::{CodeClass, ErrorCode};
 use errand_model::event::ProcessUsage;
@@ -18,6 +19,8 @@ use crate::{Engine, Error};
 
 /// The output in a call of the agent API, for messages.
 const CHECKED_BACK: &str = "what the agent checked back with";
+/// The output that a harness took from its protocol, for messages.
+const ANSWERED: &str = "what the agent answered";
 
 /// What the agent said of an attempt before its process exited.
 #[derive(Debug)]
@@ -30,19 +33,22 @@ pub(super) struct Word {
     pub(super) blamed: Option<Blamed>,
 }
 
-/// How an attempt ended whose process exited by itself.
-pub(super) fn of_exit(
+/// Returns the outcome of an attempt whose agent ended by itself, or as a request asked it to.
+pub(super) fn of_ended(
     engine: &Engine,
     prepared: &Prepared,
-    exit: &Exit,
+    ended: &Ended,
     Word { result: reported, output_was_set: was_set, blamed }: Word,
 ) -> Outcome {
-    if let Some(failure) = failure_of(exit, reported.as_ref(), blamed.as_ref()) {
+    if let Some(failure) = failure_of(ended, reported.as_ref(), blamed.as_ref()) {
         return Outcome::Failed(masked(prepared, failure));
     }
-    let output = match reported.and_then(|reported| reported.output) {
-        Some(output) => produced::document(engine, prepared, CHECKED_BACK, output).map(Some),
-        None => produced::of_exit(engine, prepared, exit, was_set),
+    let output = match (reported.and_then(|reported| reported.output), &ended.answer) {
+        (Some(output), _) => produced::document(engine, prepared, CHECKED_BACK, output).map(Some),
+        (None, Some(answer)) => {
+            produced::document(engine, prepared, ANSWERED, answer.clone()).map(Some)
+        }
+        (None, None) => produced::of_exit(engine, prepared, &ended.exit, was_set),
     };
     match output {
         Ok(output) => Outcome::Exited { output },
@@ -53,24 +59,18 @@ pub(super) fn of_exit(
 /// What the agent said of the failure counts most, then how it ended. The step that failed last is
 /// named beside that; its code counts where the agent ended as that step did.
 fn failure_of(
-    exit: &Exit,
+    ended: &Ended,
     reported: Option<&AttemptResult>,
     blamed: Option<&Blamed>,
 ) -> Option<Failure> {
+    let exit = &ended.exit;
     let said = reported.and_then(|reported| reported.error.as_ref());
     let step = blamed.map(|blamed| blamed.key.clone());
     let failed = reported.is_some_and(|reported| reported.status == CheckbackStatus::Failed);
-    let (code, message) = match (exit.signal, exit.code) {
-        (Some(signal), _) => {
-            (ErrorCode::KilledBySignal, format!("the agent was ended by signal {signal}"))
-        }
-        (None, Some(0)) if !failed => return None,
-        (None, Some(0) | None) => {
-            (ErrorCode::ExitNonzero, "the agent reported a failure".to_owned())
-        }
-        (None, Some(code)) => {
-            (ErrorCode::ExitNonzero, format!("the agent exited with code {code}"))
-        }
+    let (code, message) = match &ended.failure {
+        Some(failure) => (failure.code, failure.message.clone()),
+        None if !failed => return None,
+        None => (ErrorCode::ExitNonzero, "the agent reported a failure".to_owned()),
     };
     let stderr_tail = exit.stderr_tail.clone();
     if let Some(said) = said {
@@ -101,7 +101,9 @@ pub(super) fn of_start_error(error: &StartError) -> Failure {
         StartError::NotFound { .. } => ErrorCode::CommandNotFound,
         StartError::NotExecutable { .. } => ErrorCode::CommandNotExecutable,
         StartError::WorkingDirectory { .. } => ErrorCode::WorkspaceFailed,
-        StartError::Input { .. } | StartError::Other(_) => ErrorCode::SpawnFailed,
+        StartError::Input { .. } | StartError::AlreadyStarted { .. } | StartError::Other(_) => {
+            ErrorCode::SpawnFailed
+        }
     };
     Failure::new(code, chain(error))
 }
@@ -116,6 +118,15 @@ pub(super) fn of_unserved(error: &BindError) -> Failure {
 pub(super) fn of_unwritten_log(error: &std::io::Error) -> Failure {
     let message = format!("the agent's output cannot be written to its log: {error}");
     Failure::new(ErrorCode::DiskFull, message)
+}
+
+/// Returns the failure of an attempt that uses more memory than its agent file allows.
+pub(super) fn of_memory(MemoryExceeded { used_bytes, limit_bytes }: MemoryExceeded) -> Failure {
+    let message = format!(
+        "the agent's processes use {used_bytes} bytes of memory, more than the {limit_bytes} of \
+         resources.memory"
+    );
+    Failure::new(ErrorCode::OutOfMemory, message)
 }
 
 /// Returns the failure of an attempt that could not be prepared.

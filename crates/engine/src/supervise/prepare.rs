@@ -7,12 +7,13 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use errand_agent::harness::{Harness, StreamUse};
 use errand_agent::log;
 use errand_agent::parcel::Parcel;
-use errand_agent::process::{Input, Spec};
 use errand_agent::redact::Redactor;
+use errand_agent::target::{Input, Spec, Streams, Target};
 use errand_agent::workspace::{Mode, Workspaces};
-use errand_api::agent_file::{Agent, Workspace};
+use errand_api::agent_file::Workspace;
 use errand_model::event::AttemptSetup;
 use errand_model::price::PriceTable;
 use errand_model::run::Run;
@@ -31,6 +32,10 @@ const STDIN_MEMORY_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) parcel: Parcel,
+    /// Place where the agent is to live.
+    pub(super) target: Arc<dyn Target>,
+    /// Way in which the agent is driven.
+    pub(super) harness: Arc<dyn Harness>,
     pub(super) spec: Spec,
     pub(super) redactor: Redactor,
     pub(super) log: Arc<log::Writer>,
@@ -65,6 +70,7 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     let registry = engine.registry();
     let parcel = parcels::open(engine, &run.spec.agent.digest)?;
     let agent = &parcel.agent;
+    let (target, harness) = engine.surroundings().drivers_of(agent)?;
     let secrets = environment::secrets(engine.surroundings(), agent)?;
     let token = new_token()?;
     let masked = secrets.iter().map(|secret| (secret.name.as_str(), secret.value.expose()));
@@ -103,19 +109,30 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
         environment::search_path(engine.surroundings(), run.spec.caller_env.as_deref());
     let spec = Spec {
         run_id: run.id.clone(),
+        attempt: run.last_attempt_number(),
+        place: agent.target.clone(),
         argv: command_line::resolve(&agent.command, &parcel.files_path(), &search_path)?,
         env: environment::of_attempt(engine.surroundings(), agent, &run.spec, &secrets, own),
         cwd: workspace,
-        stdin: match &input {
-            None => Input::Empty,
-            Some(bytes) if bytes.len() <= STDIN_MEMORY_BYTES => Input::Bytes(bytes.clone()),
-            Some(_) => Input::File(files.input.clone()),
+        streams: match harness.streams() {
+            StreamUse::Conversation => Streams::Conversation,
+            StreamUse::Payload => Streams::Payload(stdin(input.as_deref(), &files)),
         },
+        memory_limit_bytes: agent.resources.memory_bytes,
     };
     let brief_digest = Digest::of(&brief);
-    let setup = setup(engine, agent, (&spec.cwd, &brief_digest));
+    let setup = AttemptSetup {
+        harness: harness.name().to_owned(),
+        target: target.name().to_owned(),
+        workspace_mode: tag(&agent.workspace, "mode"),
+        workspace_path: spec.cwd.display().to_string(),
+        brief_digest: brief_digest.clone(),
+        registry_path: registry.root().display().to_string(),
+    };
     Ok(Prepared {
         parcel,
+        target,
+        harness,
         spec,
         redactor,
         log: Arc::new(log),
@@ -130,15 +147,12 @@ pub(super) fn prepare(engine: &Engine, run: &Run) -> Result<Prepared, Error> {
     })
 }
 
-/// What was made for the attempt, for the record.
-fn setup(engine: &Engine, agent: &Agent, (workspace, brief): (&Path, &Digest)) -> AttemptSetup {
-    AttemptSetup {
-        harness: stored_word(&agent.harness),
-        target: tag(&agent.target, "type"),
-        workspace_mode: tag(&agent.workspace, "mode"),
-        workspace_path: workspace.display().to_string(),
-        brief_digest: brief.clone(),
-        registry_path: engine.registry().root().display().to_string(),
+/// Returns the run's input as its agent reads it from stdin.
+fn stdin(input: Option<&[u8]>, files: &AttemptFiles) -> Input {
+    match input {
+        None => Input::Empty,
+        Some(bytes) if bytes.len() <= STDIN_MEMORY_BYTES => Input::Bytes(bytes.to_vec()),
+        Some(_) => Input::File(files.input.clone()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read as _, Seek as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use errand_agent::process::{Exit, Stdout};
+use errand_agent::target::{Exit, Stdout};
 use errand_api::error_code::ErrorCode;
 use errand_model::event::Failure;
 use errand_model::{Encoding, Payload, canonical};

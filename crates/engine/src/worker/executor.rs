@@ -101,14 +101,7 @@ async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Er
     let attempt = making.run.last_attempt_number();
     making.take_in(
         engine,
-        &AttemptUp {
-            attempt,
-            process: None,
-            process_group_id: None,
-            memory_enforced_by: None,
-            setup: None,
-        }
-        .into(),
+        &AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None }.into(),
     )?;
     let outcome = work(&making.run);
     let end = EndAttempt {

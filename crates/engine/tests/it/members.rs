@@ -189,8 +189,8 @@ async fn a_run_is_checked_with_the_agents_that_are_named_by_path() {
     let error = admit::check(place.engine.surroundings(), &draft).unwrap_err();
     assert_eq!(error.code(), ErrorCode::CommandNotFound);
     // Another machine may have the parcel.
-    admit::check_elsewhere(&draft).unwrap();
+    admit::check_elsewhere(place.engine.surroundings(), &draft).unwrap();
     draft.kind = RunKind::Service;
-    let error = admit::check_elsewhere(&draft).unwrap_err();
+    let error = admit::check_elsewhere(place.engine.surroundings(), &draft).unwrap_err();
     assert_eq!(error.code(), ErrorCode::AgentUnsupported);
 }

@@ -167,6 +167,8 @@ pub(crate) fn engine(root: &Path, process: ProcessIdentity) -> Engine {
         program: std::env::current_exe().unwrap(),
         identity: root.join("identity.txt"),
         runtime_dir: root.join("run"),
+        targets: errand_agent::Targets::default(),
+        harnesses: errand_agent::Harnesses::default(),
     };
     let holder = Holder { host: os::host_name(), process, worker: None };
     Engine::new(Inner {

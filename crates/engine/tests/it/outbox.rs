@@ -156,6 +156,8 @@ pub(crate) fn engine(root: &Path, clock: Arc<SetClock>) -> Engine {
         program: std::env::current_exe().unwrap(),
         identity: root.join("config/identity.txt"),
         runtime_dir: root.join("run"),
+        targets: errand_agent::Targets::default(),
+        harnesses: errand_agent::Harnesses::default(),
     };
     let process = os::own_identity().unwrap();
     let holder = Holder { host: os::host_name(), process, worker: None };

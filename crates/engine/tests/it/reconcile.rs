@@ -76,13 +76,7 @@ impl World {
         let supervisor = self.dead.holder().process.clone();
         let host = self.dead.holder().host.clone();
         let start = StartAttempt { epoch: lease.epoch, supervisor, host, worker: None };
-        let up = AttemptUp {
-            attempt: 1,
-            process: None,
-            process_group_id: None,
-            memory_enforced_by: None,
-            setup: None,
-        };
+        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
         let (mut run, mut head, mut events) = (stored.run, stored.head, Vec::new());
         for command in [Command::from(start), Command::from(up)] {
             let now = self.dead.now();
@@ -133,6 +127,8 @@ fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
         program,
         identity: root.join("identity.txt"),
         runtime_dir: root.join("run"),
+        targets: errand_agent::Targets::default(),
+        harnesses: errand_agent::Harnesses::default(),
     };
     Engine::new(Inner {
         surroundings,

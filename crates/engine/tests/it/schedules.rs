@@ -87,6 +87,7 @@ impl World {
         let restarted = EventBody::AttemptRunning(AttemptRunning {
             process: None,
             process_group_id: None,
+            locator: None,
             memory_enforced_by: None,
             setup: None,
         });

@@ -30,6 +30,8 @@ fn engine(root: &Path) -> Engine {
         program: std::env::current_exe().unwrap(),
         identity: root.join("identity.txt"),
         runtime_dir: root.join("run"),
+        targets: errand_agent::Targets::default(),
+        harnesses: errand_agent::Harnesses::default(),
     };
     let process = os::own_identity().unwrap();
     let holder = Holder { host: os::host_name(), process, worker: Some("test".to_owned()) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use crate::{Digest, ProcessIdentity};
+use crate::{Digest, Locator, ProcessIdentity};
 
 /// `attempt.started`: the lease is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,9 @@ pub struct AttemptRunning {
     pub process: Option<ProcessIdentity>,
     /// Its process group, which is also its session.
     pub process_group_id: Option<u32>,
+    /// Where the agent lives, if it is not a process of its supervisor's machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locator: Option<Locator>,
     /// How the limit on its memory is enforced; `None`: it has no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_enforced_by: Option<MemoryEnforcement>,

@@ -22,6 +22,7 @@ impl Run {
         if let EventBody::AttemptRunning(running) = event {
             attempt.process.clone_from(&running.process);
             attempt.process_group_id = running.process_group_id;
+            attempt.locator.clone_from(&running.locator);
             attempt.setup.clone_from(&running.setup);
             attempt.state = AttemptState::Running;
         } else if let EventBody::AttemptExited(exited) = event {
@@ -47,6 +48,7 @@ impl Run {
             started_at: at,
             process: None,
             process_group_id: None,
+            locator: None,
             setup: None,
             state: AttemptState::Starting(started.stage),
         });

@@ -5,7 +5,7 @@ use crate::event::{
     AttemptReason, AttemptRunning, AttemptSetup, AttemptStarted, EventBody, MemoryEnforcement,
     RequeueReason, RunStarted, Stage,
 };
-use crate::{ProcessIdentity, Timestamp};
+use crate::{Locator, ProcessIdentity, Timestamp};
 
 /// Take the next attempt under a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,10 +25,8 @@ pub struct StartAttempt {
 pub struct AttemptUp {
     /// Which attempt.
     pub attempt: u32,
-    /// The agent's process; `None` where errand itself does the work.
-    pub process: Option<ProcessIdentity>,
-    /// Its process group.
-    pub process_group_id: Option<u32>,
+    /// Where the agent lives; `None` where errand itself does the work.
+    pub locator: Option<Locator>,
     /// How the limit on its memory is enforced; `None`: it has no limit.
     pub memory_enforced_by: Option<MemoryEnforcement>,
     /// What was made for it; `None` where errand itself does the work.
@@ -96,9 +94,12 @@ impl Run {
 
     pub(super) fn attempt_up(&self, up: &AttemptUp) -> Result<Decision, Rejection> {
         self.check_attempt(up.attempt)?;
+        let process = up.locator.as_ref().and_then(Locator::process);
         let running = AttemptRunning {
-            process: up.process.clone(),
-            process_group_id: up.process_group_id,
+            // A process leads the group and the session that it lives in.
+            process_group_id: process.as_ref().map(|process| process.pid),
+            locator: up.locator.clone().filter(|_| process.is_none()),
+            process,
             memory_enforced_by: up.memory_enforced_by,
             setup: up.setup.clone(),
         };

@@ -14,7 +14,7 @@ use crate::event::{
     CancelRequested, Failure, HandoffRequested, InputRequested, PauseReason, ProcessUsage,
     RequeueReason, RestartRequested, RunCreated, ScheduleSpec, Stage, StopReason,
 };
-use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp};
+use crate::{Digest, Locator, Payload, ProcessIdentity, RunId, Timestamp};
 
 /// A run: the fold of its journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -239,11 +239,28 @@ pub struct Attempt {
     pub process: Option<ProcessIdentity>,
     /// Its process group.
     pub process_group_id: Option<u32>,
+    /// Where the agent lived, if it was not a process of its supervisor's machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locator: Option<Locator>,
     /// What was made for it, once its agent lived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<Box<AttemptSetup>>,
     /// How it stands.
     pub state: AttemptState,
+}
+
+impl Attempt {
+    /// Returns where its agent lived; `None` before it did, and where errand itself did the work.
+    pub fn locator(&self) -> Option<Locator> {
+        self.locator.clone().or_else(|| self.process.as_ref().map(Locator::of_process))
+    }
+
+    /// Returns the name of the target in which its agent lived, or was to live.
+    pub fn target(&self) -> &str {
+        let of_setup = self.setup.as_ref().map(|setup| setup.target.as_str());
+        let of_locator = || self.locator.as_ref().map(|locator| locator.target.as_str());
+        of_setup.or_else(of_locator).unwrap_or(Locator::PROCESS)
+    }
 }
 
 /// How an attempt stands.

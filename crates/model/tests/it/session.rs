@@ -22,13 +22,7 @@ fn running(change: impl FnOnce(&mut Journaled)) -> Journaled {
     let (supervisor, host) = (process(7), "here".to_owned());
     let start = StartAttempt { epoch: 1, supervisor, host, worker: None };
     run.command(&start.into()).unwrap();
-    let up = AttemptUp {
-        attempt: 1,
-        process: None,
-        process_group_id: None,
-        memory_enforced_by: None,
-        setup: None,
-    };
+    let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
     run.command(&up.into()).unwrap();
     run
 }

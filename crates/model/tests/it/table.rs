@@ -16,7 +16,7 @@ use errand_model::run::{
     Expire, Lose, Outcome, PARKED_EXIT_CODE, Pause, ProvideInput, Report, Restart, Resume,
     StartAttempt,
 };
-use errand_model::{Digest, EventContext, Payload, Timestamp};
+use errand_model::{Digest, EventContext, Locator, Payload, Timestamp};
 
 use crate::world::{Journaled, process};
 
@@ -38,8 +38,7 @@ pub(crate) fn start(epoch: u64) -> Command {
 pub(crate) fn up(attempt: u32) -> Command {
     AttemptUp {
         attempt,
-        process: Some(process(200)),
-        process_group_id: Some(200),
+        locator: Some(Locator::of_process(&process(200))),
         memory_enforced_by: None,
         setup: None,
     }
@@ -282,6 +281,7 @@ fn events() -> Vec<EventBody> {
         EventBody::AttemptRunning(AttemptRunning {
             process: None,
             process_group_id: None,
+            locator: None,
             memory_enforced_by: None,
             setup: None,
         }),

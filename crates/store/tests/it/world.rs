@@ -166,6 +166,7 @@ impl Writer {
         let running = AttemptRunning {
             process: Some(process(8)),
             process_group_id: Some(8),
+            locator: None,
             memory_enforced_by: None,
             setup: None,
         };

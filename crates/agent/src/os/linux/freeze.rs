@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use errand_model::RunId;
+use errand_model::{ProcessIdentity, RunId};
 
 use super::identity::may_run;
 use super::signal::{Signal, signal};
@@ -56,9 +56,9 @@ pub(crate) fn thaw_run(run_id: &RunId, roots: &Roots<'_>) {
     }
 }
 
-/// Whether no process of the run executes anything: all are stopped, or none is there.
-pub fn is_run_frozen(run_id: &RunId, supervisor: u32) -> bool {
-    let roots =
-        Roots { supervisor: Some(supervisor), known: &[], oldest_ticks: 0, last_attempt: None };
+/// Returns whether no process of the run executes anything: all are stopped, or none is there.
+pub fn is_run_frozen(run_id: &RunId, supervisor: &ProcessIdentity) -> bool {
+    let supervisor = Some(supervisor.pid);
+    let roots = Roots { supervisor, known: &[], oldest_ticks: 0, last_attempt: None };
     !processes_of_run(run_id, &roots).iter().any(may_run)
 }

@@ -63,17 +63,14 @@ fn unsupported_target(agent: &Agent) -> Option<&'static str> {
 }
 
 impl Agent {
-    /// Everything that the definition asks for and this version of errand cannot do, for people. A
-    /// definition that was read from a file has none of it; one that an older errand stored may.
+    /// Returns the fields of the definition that this version of errand cannot honour, for people. A
+    /// definition that was read from a file has none of them; one that an older errand stored may.
+    /// Programs differ in the harnesses and targets that they have: those are not among them.
     pub fn unsupported(&self) -> Vec<String> {
         let mut all = Vec::new();
         let lists = [("policies", self.policies.len()), ("dependencies", self.dependencies.len())];
         let given = lists.iter().filter(|(_, count)| *count > 0).map(|(name, _)| *name);
         all.extend(given.chain(self.tier.as_ref().map(|_| "tier")).map(|name| format!("`{name}`")));
-        if self.coordinator.is_none() {
-            all.extend(unsupported_harness(self).map(|harness| format!("the harness {harness}")));
-            all.extend(unsupported_target(self).map(|target| format!("the target {target}")));
-        }
         all
     }
 }

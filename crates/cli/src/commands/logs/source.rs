@@ -46,7 +46,13 @@ pub(super) struct Copies<'a> {
 impl<'a> Logs<'a> {
     pub(super) fn there(remote: &'a Remote, query: Query, follow: bool, folder: PathBuf) -> Self {
         let (files, coming) = (BTreeMap::new(), FuturesUnordered::new());
-        Self::There(Copies { remote, ask: LogQuery { lines: query, follow }, folder, files, coming })
+        Self::There(Copies {
+            remote,
+            ask: LogQuery { lines: query, follow },
+            folder,
+            files,
+            coming,
+        })
     }
 
     /// Returns events of a run after a number; none if the run does not exist.

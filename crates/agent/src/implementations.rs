@@ -1,0 +1,73 @@
+//! Targets and harnesses that a program has, by name.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_model::RunId;
+
+use crate::harness::{CommandHarness, Harness};
+use crate::process::ProcessTarget;
+use crate::target::Target;
+
+/// Targets by name. The default has `process` alone. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Targets(Arc<BTreeMap<&'static str, Arc<dyn Target>>>);
+
+impl Default for Targets {
+    fn default() -> Self {
+        Self(Arc::default()).with(Arc::new(ProcessTarget::default()))
+    }
+}
+
+impl Targets {
+    /// Returns the same targets and `target`, which replaces one of its name.
+    #[must_use]
+    pub fn with(mut self, target: Arc<dyn Target>) -> Self {
+        Arc::make_mut(&mut self.0).insert(target.name(), target);
+        self
+    }
+
+    /// Returns the target of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Target>> {
+        self.0.get(name)
+    }
+
+    /// Ends everything of a run whose record does not say where it is, in every target.
+    ///
+    /// # Errors
+    ///
+    /// As [`Target::end`]; of several targets, the first error.
+    pub async fn end_all(&self, run_id: &RunId, grace: Duration) -> io::Result<usize> {
+        let mut ended = 0;
+        for target in self.0.values() {
+            ended += target.end(run_id, &[], grace).await?;
+        }
+        Ok(ended)
+    }
+}
+
+/// Harnesses by name. The default has `command` alone. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Harnesses(Arc<BTreeMap<&'static str, Arc<dyn Harness>>>);
+
+impl Default for Harnesses {
+    fn default() -> Self {
+        Self(Arc::default()).with(Arc::new(CommandHarness))
+    }
+}
+
+impl Harnesses {
+    /// Returns the same harnesses and `harness`, which replaces one of its name.
+    #[must_use]
+    pub fn with(mut self, harness: Arc<dyn Harness>) -> Self {
+        Arc::make_mut(&mut self.0).insert(harness.name(), harness);
+        self
+    }
+
+    /// Returns the harness of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Harness>> {
+        self.0.get(name)
+    }
+}

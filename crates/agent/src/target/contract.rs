@@ -1,0 +1,136 @@
+//! Traits of targets: what the engine asks of the place where an agent lives.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use errand_model::event::MemoryEnforcement;
+use errand_model::{Locator, ProcessIdentity, RunId};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Exit, Output, Spec, StartError};
+
+/// Kind of place where agents live, such as processes of this machine.
+///
+/// Every call is idempotent by run and attempt: repeated, it has no further effect.
+#[async_trait]
+pub trait Target: Debug + Send + Sync {
+    /// Returns the name that agent files and journals use, such as `process`.
+    fn name(&self) -> &'static str;
+
+    /// Starts the agent of an attempt; returns once its program runs. Its output goes to `output`
+    /// until it ends. Never starts a second agent for an attempt whose agent lives.
+    ///
+    /// Has to be called on a thread that lives as long as the attempt, within a tokio runtime with
+    /// I/O and time: a target may tie the agent to the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing of the attempt lives then, unless it is
+    /// [`StartError::AlreadyStarted`].
+    async fn start(&self, spec: &Spec, output: Output) -> Result<Box<dyn Live>, StartError>;
+
+    /// Takes over the agent of an attempt that another process started. `None`: it no longer lives,
+    /// or agents of this target end with the process that started them.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be known whether the agent lives.
+    async fn adopt(
+        &self,
+        run: (&RunId, u32),
+        locator: &Locator,
+        output: Output,
+    ) -> io::Result<Option<Box<dyn Live>>>;
+
+    /// Ends everything of a run that lives in this target, and returns how many processes,
+    /// containers or pods there were. For the time after the supervisor's death, by the holder of
+    /// the run's lease. `known` are the locators that the run's record has.
+    ///
+    /// Asks to end first; kills after `grace`.
+    ///
+    /// # Errors
+    ///
+    /// If something still lives afterwards.
+    async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize>;
+
+    /// Returns whether nothing of a run that `supervisor` supervises executes anything: all of it
+    /// is frozen, or none of it lives.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be known.
+    async fn is_frozen(&self, run_id: &RunId, supervisor: &ProcessIdentity) -> io::Result<bool>;
+}
+
+/// Agent of one attempt, as it lives in its target. Dropping it kills the agent, unless the target
+/// lets agents outlive their supervisor.
+#[async_trait]
+pub trait Live: Debug + Send + Sync {
+    /// Returns where the agent lives, for the journal.
+    fn locator(&self) -> Locator;
+
+    /// Takes the agent's stdin and stdout, where it was started with [`Streams::Conversation`].
+    /// `None` otherwise, and from the second call on.
+    ///
+    /// [`Streams::Conversation`]: super::Streams::Conversation
+    fn take_conversation(&self) -> Option<Conversation>;
+
+    /// Waits until the attempt is over: the agent and everything that it left behind has ended, and
+    /// all of its output was handed on.
+    ///
+    /// May be cancelled and called again; after the end it returns the same exit.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` if something outlives being killed; the attempt is not over then.
+    async fn wait(&self) -> io::Result<Exit>;
+
+    /// Begins to end the attempt: asks everything of it to end, and kills what lives after `grace`;
+    /// at once if that is zero. [`Live::wait`] carries it out. Of several calls, the earliest time
+    /// to kill counts.
+    fn stop(&self, grace: Duration);
+
+    /// Freezes everything of the attempt. Once it returns, nothing executes until [`Live::thaw`] or
+    /// [`Live::stop`].
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be frozen; the rest is.
+    async fn freeze(&self) -> io::Result<()>;
+
+    /// Lets everything go on that was frozen.
+    async fn thaw(&self);
+
+    /// Returns how the limit of [`Spec::memory_limit_bytes`] is enforced; `None` without a limit.
+    fn memory_enforcement(&self) -> Option<MemoryEnforcement>;
+
+    /// Waits until the attempt uses more memory than it may; for ever without a limit, or where the
+    /// target itself kills an attempt that does.
+    async fn memory_exceeded(&self) -> MemoryExceeded;
+}
+
+/// Use of more memory than an attempt may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryExceeded {
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes allowed.
+    pub limit_bytes: u64,
+}
+
+/// Both ends of a protocol on the agent's stdin and stdout. Bytes are the agent's: secrets in them
+/// are not masked yet.
+pub struct Conversation {
+    /// The agent's stdin. Dropping it is the end of input.
+    pub to_agent: Box<dyn AsyncWrite + Send + Unpin>,
+    /// The agent's stdout.
+    pub from_agent: Box<dyn AsyncRead + Send + Unpin>,
+}
+
+impl Debug for Conversation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Conversation").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! Seam between an attempt and the place where its agent lives: the trait [`Target`].
+//!
+//! A target starts the agent of an attempt, watches it, ends it, and finds it again by its
+//! [`Locator`](errand_model::Locator), which the journal keeps. [`ProcessTarget`](crate::process::ProcessTarget) is the first
+//! implementation; `target_conformance!` of `errand-testkit` tests every one of them.
+//!
+//! Deliberately absent: runs, retries, the store. A target is told which attempt to start.
+
+mod contract;
+mod exit;
+mod output;
+mod spec;
+mod stderr;
+mod stdout;
+
+pub use contract::{Conversation, Live, MemoryExceeded, Target};
+pub use exit::{Exit, Usage};
+pub use output::{Chunk, Kept, Output, OutputSink, Watcher};
+pub use spec::{Input, Spec, StartError, Streams};
+pub use stderr::{STDERR_TAIL_BYTES, STDERR_TAIL_LINES};
+pub use stdout::{STDOUT_MEMORY_BYTES, Stdout, StdoutSpool};

@@ -1,0 +1,138 @@
+//! Output of an agent on its way to the log, to a terminal, and to memory.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::stderr::Tail;
+use super::stdout::{Spooler, Stdout, StdoutSpool};
+use crate::log::{self, Framer, Stream};
+use crate::redact::{self, Redactor};
+
+/// Receivers of an agent's output.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The log of the run.
+    pub log: Arc<log::Writer>,
+    /// Masks secrets before anything is written anywhere.
+    pub redactor: Redactor,
+    /// Second receiver of the bytes as they come; a slow one slows the agent down, one that is gone
+    /// does not. A chunk has at most 128 KiB (and a held-back secret's worth).
+    pub tee: Option<mpsc::Sender<Chunk>>,
+    /// Observer of the bytes that never slows the agent down.
+    pub watcher: Option<Arc<dyn Watcher>>,
+    /// Place where stdout is kept, since the output of a run may be its stdout.
+    pub stdout: StdoutSpool,
+}
+
+/// Observer of an agent's output, with secrets masked.
+pub trait Watcher: Send + Sync + std::fmt::Debug {
+    /// Takes bytes that the agent printed. Returns at once.
+    fn printed(&self, stream: Stream, bytes: &[u8]);
+}
+
+/// Bytes that an agent printed, with secrets masked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Stream that they were printed to.
+    pub stream: Stream,
+    /// The bytes as printed, not cut at lines.
+    pub bytes: Vec<u8>,
+}
+
+/// One stream of an agent: masks what it prints, and hands it on to all receivers.
+#[derive(Debug)]
+pub struct OutputSink {
+    stream: Stream,
+    framer: Framer,
+    redaction: redact::Stream,
+    output: Output,
+    copy: Copy,
+    clean: Vec<u8>,
+}
+
+/// Bytes of a stream that are kept beside its log, while they come.
+#[derive(Debug)]
+enum Copy {
+    Stdout(Spooler),
+    Stderr(Tail),
+}
+
+/// Bytes of a stream that were kept beside its log.
+#[derive(Debug)]
+pub enum Kept {
+    /// All of stdout, within its limits.
+    Stdout(Stdout),
+    /// The last lines of stderr, if there are any.
+    StderrTail(Option<String>),
+}
+
+impl OutputSink {
+    /// Returns a sink for what the agent prints to stdout.
+    pub fn stdout(output: Output) -> Self {
+        let copy = Copy::Stdout(Spooler::new(output.stdout.clone()));
+        Self::new(Stream::Stdout, copy, output)
+    }
+
+    /// Returns a sink for what the agent prints to stderr.
+    pub fn stderr(output: Output) -> Self {
+        Self::new(Stream::Stderr, Copy::Stderr(Tail::default()), output)
+    }
+
+    fn new(stream: Stream, copy: Copy, output: Output) -> Self {
+        let (framer, redaction) = (Framer::new(stream), output.redactor.stream());
+        Self { stream, framer, redaction, output, copy, clean: Vec::new() }
+    }
+
+    /// Takes the next bytes. Waits for a tee that is slow.
+    pub async fn push(&mut self, bytes: &[u8]) {
+        self.clean.clear();
+        self.redaction.push(bytes, &mut self.clean);
+        self.hand_on().await;
+    }
+
+    /// Returns whether the text ends in a line without newline that the log does not have yet.
+    pub fn has_unfinished_line(&self) -> bool {
+        self.framer.has_tail()
+    }
+
+    /// Writes the line without newline to the log, as a part: a question, or a progress line.
+    pub fn flush(&mut self) {
+        let log = &self.output.log;
+        self.framer.flush(&mut |lines| log.append(lines));
+    }
+
+    /// Hands on the rest; nothing more comes. Returns what was kept.
+    pub async fn finish(mut self) -> Kept {
+        self.clean.clear();
+        self.redaction.finish(&mut self.clean);
+        self.hand_on().await;
+        let log = &self.output.log;
+        self.framer.finish(&mut |lines| log.append(lines));
+        match self.copy {
+            Copy::Stdout(spooler) => Kept::Stdout(spooler.finish()),
+            Copy::Stderr(tail) => Kept::StderrTail(tail.finish()),
+        }
+    }
+
+    async fn hand_on(&mut self) {
+        if self.clean.is_empty() {
+            return;
+        }
+        let log = &self.output.log;
+        self.framer.push(&self.clean, &mut |lines| log.append(lines));
+        match &mut self.copy {
+            Copy::Stdout(spooler) => spooler.push(&self.clean),
+            Copy::Stderr(tail) => tail.push(&self.clean),
+        }
+        if let Some(watcher) = &self.output.watcher {
+            watcher.printed(self.stream, &self.clean);
+        }
+        if let Some(tee) = &self.output.tee {
+            let chunk = Chunk { stream: self.stream, bytes: self.clean.clone() };
+            if tee.send(chunk).await.is_err() {
+                self.output.tee = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Order to start the agent of an attempt, and why it may fail.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use errand_api::agent_file;
+use errand_model::RunId;
+use thiserror::Error;
+
+/// Agent that is to be started.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The run; everything of it is found by its id.
+    pub run_id: RunId,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// The place as the agent file describes it, with the target's own settings.
+    pub place: agent_file::Target,
+    /// Program and arguments; at least the program. One without `/` is searched in the `PATH` of
+    /// `env`; one that is relative starts from `cwd`.
+    pub argv: Vec<OsString>,
+    /// The whole environment: nothing else is inherited. Must hold `ERRAND_RUN_ID`.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory at the start.
+    pub cwd: PathBuf,
+    /// Use of stdin and stdout.
+    pub streams: Streams,
+    /// Bytes of memory that everything of the attempt may use together; `None`: no limit.
+    pub memory_limit_bytes: Option<u64>,
+}
+
+/// Use of an agent's stdin and stdout, which its harness chooses. Stderr is always log.
+#[derive(Clone, Debug)]
+pub enum Streams {
+    /// Stdin is given once; stdout is log, and output where nothing else is.
+    Payload(Input),
+    /// Both carry a protocol that the harness speaks.
+    Conversation,
+}
+
+/// Bytes that an attempt reads from its stdin.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Nothing: the end at once.
+    Empty,
+    /// These bytes. An attempt that never reads them holds nobody up.
+    Bytes(Vec<u8>),
+    /// The bytes of this file.
+    File(PathBuf),
+}
+
+/// Reason why an attempt could not be started; no process is left behind.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The program does not exist. Exit code 127.
+    #[error("program {program:?} not found")]
+    NotFound {
+        /// The program as it was given.
+        program: OsString,
+    },
+    /// The program exists and cannot be executed. Exit code 126.
+    #[error("program {program:?} cannot be executed")]
+    NotExecutable {
+        /// The program as it was given.
+        program: OsString,
+        /// The reason: an interpreter that is missing, for one.
+        source: io::Error,
+    },
+    /// The working directory cannot be entered.
+    #[error("working directory {path:?} cannot be entered")]
+    WorkingDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file for stdin cannot be opened.
+    #[error("input {path:?} cannot be read")]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The agent of the attempt lives already: it was started before.
+    #[error("the agent of attempt {attempt} of run {run_id} was started before")]
+    AlreadyStarted {
+        /// The run.
+        run_id: RunId,
+        /// The number of the attempt.
+        attempt: u32,
+    },
+    /// Any other reason: no memory, no process, an argument with a NUL byte.
+    #[error("the process cannot be started")]
+    Other(#[from] io::Error),
+}

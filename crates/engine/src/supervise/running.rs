@@ -1,0 +1,230 @@
+//! Watching a running agent: sources of events, and the actions that follow from them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use errand_agent::agent_api::Backend;
+use errand_agent::harness::{Ended, Harness};
+use errand_agent::log;
+use errand_agent::target::Live;
+use errand_model::error_code::ErrorCode;
+use errand_model::event::{AttemptSetup, CancelCause};
+use errand_model::failure::Failure;
+use errand_model::run::{AttemptUp, Cancel, Status};
+
+use super::backend::Desk;
+use super::deadline::{self, Deadline};
+use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
+use super::replay::Replayed;
+use super::{Company, outcome, requests};
+use crate::journal::Journal;
+use crate::{Engine, Error};
+
+/// Time in which answers to the agent's last calls may arrive.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
+/// Time for which a full disk may keep the agent's output from its log.
+const LOG_MAY_MISS: Duration = Duration::from_secs(5);
+
+/// A running agent, and everything that it works with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunningAttempt<'a> {
+    pub(super) live: &'a dyn Live,
+    pub(super) harness: &'a dyn Harness,
+    /// Behind the agent API: the run's journal, in a strict replay too.
+    pub(super) desk: &'a Desk,
+    /// Set in a strict replay.
+    pub(super) replayed: Option<&'a Replayed>,
+    /// Directories and documents that were made for the attempt.
+    pub(super) setup: &'a AttemptSetup,
+    /// Log of the agent's output.
+    pub(super) log: &'a log::Writer,
+}
+
+/// Watches a running agent to its end. Returns why it was stopped, if it was.
+///
+/// # Errors
+///
+/// If the run belongs to another process, or cannot be recorded: the agent is killed then.
+pub(super) async fn watch(
+    engine: &Engine,
+    journal: &Journal,
+    company: &mut Company,
+    attempt: RunningAttempt<'_>,
+    backend: Arc<dyn Backend>,
+) -> Result<(Box<Ended>, StoppedFor), Error> {
+    let up = AttemptUp {
+        attempt: attempt.desk.attempt(),
+        locator: Some(attempt.live.locator()),
+        memory_enforced_by: attempt.live.memory_enforcement(),
+        setup: Some(Box::new(attempt.setup.clone())),
+    };
+    if let Err(error) = journal.record(&up.into(), &[]) {
+        return give_up(attempt.live, error).await;
+    }
+    let mut sources = Sources::new(engine, journal, company, attempt, backend);
+    let mut watch = AttemptWatch::new();
+    loop {
+        let event = sources.next(watch.is_stopping()).await;
+        match watch.handle(event) {
+            Next::Watch(actions) => {
+                for action in actions {
+                    sources.perform(action).await;
+                }
+            }
+            Next::Over(ended, stopped_for) => return Ok((ended, stopped_for)),
+            Next::GiveUp(error) => {
+                drop(sources);
+                return give_up_lost(attempt.live, error).await;
+            }
+            Next::Fail(error) => return Err(error),
+        }
+    }
+}
+
+/// A future that is waited for over many events.
+type Awaited<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Sources of the events of one attempt.
+struct Sources<'a> {
+    engine: &'a Engine,
+    journal: &'a Journal,
+    company: &'a mut Company,
+    attempt: RunningAttempt<'a>,
+    driven: Awaited<'a, std::io::Result<Ended>>,
+    overrun: Awaited<'a, Failure>,
+    full_disk: Awaited<'a, std::io::Error>,
+    /// Whether signals can no longer come.
+    is_deaf: bool,
+}
+
+impl<'a> Sources<'a> {
+    fn new(
+        engine: &'a Engine,
+        journal: &'a Journal,
+        company: &'a mut Company,
+        attempt: RunningAttempt<'a>,
+        backend: Arc<dyn Backend>,
+    ) -> Self {
+        let driven = attempt.harness.drive(attempt.live, backend);
+        let overrun = Box::pin(overrun(attempt.live, attempt.replayed));
+        let full_disk = Box::pin(attempt.log.stays_unwritten(LOG_MAY_MISS));
+        Self { engine, journal, company, attempt, driven, overrun, full_disk, is_deaf: false }
+    }
+
+    /// Waits for the next event. Once the agent is being stopped, no deadline or limit counts.
+    async fn next(&mut self, is_stopping: bool) -> AttemptEvent {
+        let deadline = if is_stopping { None } else { self.next_deadline() };
+        tokio::select! {
+            ended = &mut self.driven => match ended {
+                Ok(ended) => AttemptEvent::Ended(Box::new(ended)),
+                Err(error) => {
+                    let path = self.engine.registry().run_log(self.journal.run_id());
+                    AttemptEvent::WaitFailed(Error::io("wait for the agent of", path)(error))
+                }
+            },
+            source = self.journal.lost() => AttemptEvent::JournalLost(Error::JournalLost { source }),
+            failure = out_of_time(self.engine, deadline) => AttemptEvent::Failing(failure),
+            () = self.attempt.desk.steps_changed() => AttemptEvent::StepsChanged,
+            error = &mut self.full_disk, if !is_stopping => {
+                AttemptEvent::Failing(outcome::of_unwritten_log(&error))
+            }
+            failure = &mut self.overrun, if !is_stopping => AttemptEvent::Overrun(failure),
+            effects = self.attempt.desk.ordered() => AttemptEvent::Decided(effects),
+            changed = self.company.orders.changed(), if !self.is_deaf => match changed {
+                Ok(()) => self.told().await.unwrap_or_else(AttemptEvent::JournalLost),
+                Err(_) => {
+                    self.is_deaf = true;
+                    AttemptEvent::Told { effects: Vec::new(), drain: Some(DEFAULT_GRACE) }
+                }
+            },
+        }
+    }
+
+    /// Answers requests, and decides what signals ask for.
+    async fn told(&mut self) -> Result<AttemptEvent, Error> {
+        let orders = self.company.orders.borrow_and_update().clone();
+        let mut effects = requests::answer(self.engine, self.journal).await?;
+        // A second signal is for those who cannot wait.
+        let grace = |count: u64| if count > 1 { Duration::ZERO } else { DEFAULT_GRACE };
+        if orders.is_interrupted() {
+            let grace = grace(orders.interrupts);
+            let cancel = Cancel { cause: CancelCause::Interrupted, by: None, grace };
+            effects.extend(self.journal.command(&cancel.into()).await?.effects);
+        }
+        let drain = orders.is_drained().then(|| grace(orders.drains));
+        Ok(AttemptEvent::Told { effects, drain })
+    }
+
+    async fn perform(&mut self, action: Action) {
+        match action {
+            Action::Freeze => self.freeze().await,
+            Action::Thaw => self.attempt.live.thaw().await,
+            Action::AnnounceCancel(grace) => self.attempt.desk.announce_cancel(grace),
+            Action::Stop(grace) => self.attempt.live.stop(grace),
+            Action::ConfirmOrders => self.attempt.desk.orders_done(),
+        }
+    }
+
+    /// Freezes the agent, and notes in its log if some of it cannot be frozen.
+    async fn freeze(&mut self) {
+        if let Err(error) = self.attempt.live.freeze().await {
+            let path = self.engine.registry().run_log(self.journal.run_id());
+            if let Ok(log) = log::Writer::open(&path) {
+                log.system(&format!("not all of the run is paused: {error}"));
+            }
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Deadline> {
+        let now = self.engine.now();
+        self.journal.look(|run, steps| {
+            // A paused run's time stands still.
+            let is_paused = matches!(run.status, Status::Paused { .. });
+            let limits = self.attempt.desk.step_limits();
+            (!is_paused).then(|| deadline::next(run, steps, limits, now)).flatten()
+        })
+    }
+}
+
+/// Waits until the attempt has to end at once: it differs from its record, or uses too much memory.
+async fn overrun(live: &dyn Live, replayed: Option<&Replayed>) -> Failure {
+    let diverged = async {
+        match replayed {
+            Some(replayed) => replayed.diverged().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        failure = diverged => failure,
+        exceeded = live.memory_exceeded() => outcome::of_memory(exceeded),
+    }
+}
+
+/// Waits until the deadline has passed; for ever without one.
+async fn out_of_time(engine: &Engine, deadline: Option<Deadline>) -> Failure {
+    match deadline {
+        Some(deadline) => {
+            tokio::time::sleep(deadline.at.since(engine.now())).await;
+            deadline.failure
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Gives up an attempt whose journal is lost to this process.
+async fn give_up_lost(live: &dyn Live, error: Error) -> Result<(Box<Ended>, StoppedFor), Error> {
+    if error.code() == ErrorCode::DiskFull {
+        // No other process carries the run on: the agent may hear why its calls are refused.
+        tokio::time::sleep(LAST_ANSWERS).await;
+    }
+    give_up(live, error).await
+}
+
+/// Kills the agent: the run belongs to another process now, or cannot be recorded.
+async fn give_up(live: &dyn Live, error: Error) -> Result<(Box<Ended>, StoppedFor), Error> {
+    live.stop(Duration::ZERO);
+    drop(live.wait().await);
+    Err(error)
+}
