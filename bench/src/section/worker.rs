@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
-use errand_engine::supervise::Orders;
+use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
@@ -70,7 +70,7 @@ async fn round(engine: &Engine, agent: &Path, cwd: &Path) -> Result<f64, Failure
         admission.queued = Some(Pending { priority: 0, ready_at: engine.now() });
         engine.store().admit(admission).await?;
     }
-    let (_told, orders) = watch::channel(Orders::default());
+    let (_told, orders) = watch::channel(ControlState::default());
     let started = Instant::now();
     let options = Options { until: Until::Empty, ..Options::new("bench", 2) };
     let done = work(engine, options, orders).await?;

@@ -235,7 +235,7 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
 pub(crate) fn rests_until_boot(engine: &Engine, stored: &Stored) -> bool {
     let holder = engine.holder();
     stored.run.spec.host == holder.host
-        && stored.run.rests_until_boot().is_some_and(|last| last.boot_id == holder.process.boot_id)
+        && stored.run.rests_until_boot().is_some_and(|last| last.is_of_same_boot(&holder.process))
 }
 
 /// Whether this process may signal the holder of the lease: it is proven to be that process.

@@ -28,10 +28,7 @@ fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) ->
     let places = Places {
         log_path: registry.run_log(&run.id).display().to_string(),
         session_file: session.exists().then(|| session.display().to_string()),
-        supervisor: holder.map(|holder| {
-            let pid = holder.process.pid;
-            (pid, errand_agent::os::process_group_of(pid).unwrap_or(pid))
-        }),
+        supervisor: holder.map(|holder| errand_agent::os::pid_and_group(&holder.process)),
     };
     project(run, head, places)
 }

@@ -15,3 +15,10 @@ pub struct ProcessIdentity {
     /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,
 }
+
+impl ProcessIdentity {
+    /// Returns whether both processes belong to the same boot of one machine.
+    pub fn is_of_same_boot(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id
+    }
+}

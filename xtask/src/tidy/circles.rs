@@ -34,7 +34,6 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/engine", "journal", 3),
     ("crates/engine", "listener", 2),
     ("crates/engine", "service", 2),
-    ("crates/engine", "supervise", 2),
     ("crates/gateway", "", 20),
     ("crates/model", "", 9),
     ("crates/model", "coordination", 5),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use errand_agent::parcel;
 use errand_engine::Engine;
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
-use errand_engine::supervise::Orders;
+use errand_engine::supervise::ControlState;
 use errand_engine::worker::{InProcess, Options, Until, work};
 use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
@@ -146,7 +146,7 @@ async fn carry_out(engine: &Engine, run_id: &RunId) -> Result<Stored, Failure> {
         executor: std::sync::Arc::new(InProcess::new(done)),
         ..Options::new("bench", SLOTS)
     };
-    let (_told, orders) = watch::channel(Orders::default());
+    let (_told, orders) = watch::channel(ControlState::default());
     work(engine, options, orders).await?;
     let stored = engine.store().load(run_id).await?.ok_or("the coordinator is gone")?;
     if let Status::Completed { .. } = &stored.run.status {

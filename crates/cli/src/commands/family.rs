@@ -1,7 +1,7 @@
 //! A coordinator in the foreground: its work, and notes about its progress.
 
 use errand_engine::coordinate::family;
-use errand_engine::supervise::Usher;
+use errand_engine::supervise::SignalListener;
 use errand_engine::{Engine, payload};
 use errand_model::coordination::END;
 use errand_model::event::{EventBody, MessageSent, StepCompleted, StepFailed, StepStarted};
@@ -25,13 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(super) async fn show(
     context: &Context,
     engine: &Engine,
-    usher: &Usher,
+    signals: &SignalListener,
     (run_id, json): (&RunId, bool),
 ) -> Result<Stored, Failure> {
     let mut shown = Shown { context, after: 0 };
     let mut is_left = false;
     let ended = {
-        let work = family::carry_out(engine, run_id, SLOTS, usher.orders());
+        let work = family::carry_out(engine, run_id, SLOTS, signals.control());
         tokio::select! {
             ended = work => ended?,
             left = family::until_left(engine, run_id) => {
@@ -39,7 +39,7 @@ pub(super) async fn show(
                 left?
             }
             failed = shown.follow(engine, run_id) => return Err(failed),
-            never = held_up::tell_interrupts(context, usher, run_id) => match never {},
+            never = held_up::tell_interrupts(context, signals, run_id) => match never {},
             never = held_up::tell(context, engine, run_id, true) => match never {},
         }
     };

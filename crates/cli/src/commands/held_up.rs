@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use errand_agent::Clock as _;
 use errand_engine::Engine;
-use errand_engine::supervise::{Usher, retry_note};
+use errand_engine::supervise::{SignalListener, retry_note};
 use errand_model::event::{ApprovalRequested, EventBody, Failure, InputRequested, PauseReason};
 use errand_model::run::Status;
 use errand_model::{Event, RunId};
@@ -199,10 +199,10 @@ pub(super) fn told_to_end(run_id: &RunId) -> String {
 /// Prints the note that the run was asked to end, and how to kill it at once, until it is dropped.
 pub(super) async fn tell_interrupts(
     context: &Context,
-    usher: &Usher,
+    signals: &SignalListener,
     run_id: &RunId,
 ) -> Infallible {
-    let mut orders = usher.orders();
+    let mut orders = signals.control();
     loop {
         if orders.borrow_and_update().interrupts > 0 {
             context.printer.note(&told_to_end(run_id));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use errand_engine::coordinate::family;
 use errand_engine::launch::Ready;
-use errand_engine::supervise::{Company, HangUp, Usher, supervise};
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_model::RunId;
 
 use super::reference::{self, Page};
@@ -66,7 +66,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<u8, Failu
 /// Supervises a run, and reports on stdout that it began, or why not.
 async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u8, Failure> {
     let began = begin(context, run_id, after_lease).await;
-    let (engine, usher, lease) = match began {
+    let (engine, signals, lease) = match began {
         Ok(began) => began,
         Err(failure) => {
             say(&Ready::Failed {
@@ -78,8 +78,8 @@ async fn helper(context: &Context, run_id: &RunId, after_lease: u64) -> Result<u
         }
     };
     let (ready, heard) = tokio::sync::oneshot::channel();
-    let company = Company { orders: usher.orders(), tee: None, ready: Some(ready) };
-    let supervision = supervise(&engine, run_id, lease, company);
+    let channels = SupervisorChannels { control: signals.control(), tee: None, ready: Some(ready) };
+    let supervision = supervise(&engine, run_id, lease, channels);
     let mut supervision = std::pin::pin!(supervision);
     let mut heard = std::pin::pin!(heard);
     let mut has_said = false;
@@ -120,12 +120,12 @@ fn not_begun(error: &errand_engine::Error) -> Ready {
 
 /// Runs a coordinator and all its descendants.
 async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
-    let usher = Usher::listen(HangUp::Drains)
+    let signals = SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = &context.engine()?;
     // The run is in the queue of a live process, and begins as soon as it may.
     say(&Ready::Began);
-    family::carry_out(engine, run_id, super::family::SLOTS, usher.orders()).await?;
+    family::carry_out(engine, run_id, super::family::SLOTS, signals.control()).await?;
     engine.store().sync_files(run_id).await?;
     Ok(0)
 }
@@ -134,12 +134,12 @@ async fn begin(
     context: &Context,
     run_id: &RunId,
     after_lease: u64,
-) -> Result<(errand_engine::Engine, Usher, errand_store::Lease), Failure> {
-    let usher = Usher::listen(HangUp::Drains)
+) -> Result<(errand_engine::Engine, SignalListener, errand_store::Lease), Failure> {
+    let signals = SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let engine = context.engine()?;
     let lease = engine.store().take(run_id, after_lease, engine.holder().clone(), None).await?;
-    Ok((engine, usher, lease))
+    Ok((engine, signals, lease))
 }
 
 /// Writes a line to the launcher, and closes the pipe: nothing more will be reported.

@@ -12,7 +12,7 @@ use errand_engine::admit::{self, Submission, Wishes};
 use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::service::address_holder;
-use errand_engine::supervise::{Company, HangUp, Usher, supervise};
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, record_file, sessions, values, wait};
 use errand_engine::{again, agents};
 use errand_model::RunId;
@@ -316,19 +316,19 @@ pub(crate) async fn foreground(
     json: bool,
 ) -> Result<u8, Failure> {
     // Signals are listened for before there is a run that they could be about.
-    let usher = Usher::listen(HangUp::Interrupts)
+    let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     if submission.parcel.agent.coordinator.is_some() {
         let (run_id, admitted) = admit::admit(engine, submission).await?;
         if let Admitted::Existing(existing) = admitted {
             return follow(context, engine, &existing, json).await;
         }
-        let stored = Box::pin(family::show(context, engine, &usher, (&run_id, json))).await?;
+        let stored = Box::pin(family::show(context, engine, &signals, (&run_id, json))).await?;
         return report_stored(context, engine, &stored, json);
     }
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let stored = match admitted {
-        Ok(lease) => Box::pin(show(context, engine, &usher, (&run_id, json), lease)).await?,
+        Ok(lease) => Box::pin(show(context, engine, &signals, (&run_id, json), lease)).await?,
         Err(existing) => return follow(context, engine, &existing, json).await,
     };
     let stored = handed_over(context, engine, stored).await?;
@@ -345,15 +345,15 @@ pub(crate) async fn foreground(
 async fn show(
     context: &Context,
     engine: &Engine,
-    usher: &Usher,
+    signals: &SignalListener,
     (run_id, json): (&RunId, bool),
     lease: Lease,
 ) -> Result<Stored, Failure> {
     let (tee, mut chunks) = mpsc::channel::<Chunk>(TEE_CHUNKS);
-    let company = Company { orders: usher.orders(), tee: Some(tee), ready: None };
-    let supervision = supervise(engine, run_id, lease, company);
+    let channels = SupervisorChannels { control: signals.control(), tee: Some(tee), ready: None };
+    let supervision = supervise(engine, run_id, lease, channels);
     let mut supervision = std::pin::pin!(supervision);
-    let mut interrupted = std::pin::pin!(held_up::tell_interrupts(context, usher, run_id));
+    let mut interrupted = std::pin::pin!(held_up::tell_interrupts(context, signals, run_id));
     let mut telling = std::pin::pin!(held_up::tell(context, engine, run_id, false));
     let mut shown: Result<(), Failure> = Ok(());
     loop {

@@ -9,7 +9,7 @@ use errand_api::agent_file::MalformedAddress;
 use errand_api::audit::Action;
 use errand_api::error_code::ErrorCode;
 use errand_engine::outbox::{AddressRule, MalformedAddressRule};
-use errand_engine::supervise::Orders;
+use errand_engine::supervise::ControlState;
 use errand_engine::{Engine, audit};
 use errand_gateway::{Bound, Config, Gateway, Lock, StartError};
 use tokio::sync::{oneshot, watch};
@@ -43,7 +43,7 @@ pub(crate) struct Args {
 
 /// Serves until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
-    let usher = worker::listen()?;
+    let signals = worker::listen()?;
     let configuration = Configuration::load(context, &args.flags)?;
     let settings = configuration.settings()?;
     log::begin(&settings.log);
@@ -65,14 +65,14 @@ pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let (end, ended) = oneshot::channel();
     let gateway = Gateway::new(engine.clone(), config, lock);
-    let door = Door::open(gateway, usher.orders(), ended)?;
+    let door = Door::open(gateway, signals.control(), ended)?;
     began(context, &engine, &configuration).await?;
     context.printer.line(&format!("listening on {scheme}://{}", door.address))?;
     if !is_locked {
         context.printer.note(OPEN);
     }
     let _metrics = worker::metrics(context, &engine, &settings)?;
-    let worked = worker::work(context, &engine, options, &usher).await;
+    let worked = worker::work(context, &engine, options, &signals).await;
     drop(end);
     door.close()?;
     worked?;
@@ -115,7 +115,7 @@ impl Door {
     /// Binds the address, and serves until `ended` resolves or the process is asked to end.
     fn open(
         gateway: Gateway,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
         ended: oneshot::Receiver<()>,
     ) -> Result<Self, Failure> {
         let bound = Bound::bind(gateway).map_err(|error| {
@@ -148,7 +148,7 @@ impl Door {
 
 fn serve(
     bound: Bound,
-    mut orders: watch::Receiver<Orders>,
+    mut orders: watch::Receiver<ControlState>,
     ended: oneshot::Receiver<()>,
 ) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -6,7 +6,7 @@ use errand_api::agent_file::parse_address;
 use errand_api::config::Settings;
 use errand_api::error_code::ErrorCode;
 use errand_engine::Engine;
-use errand_engine::supervise::{HangUp, Usher};
+use errand_engine::supervise::{HangUp, SignalListener};
 use errand_engine::worker::{self, Options};
 use tokio::task::JoinSet;
 
@@ -30,13 +30,13 @@ pub(crate) struct Args {
 /// Works until it is asked to end.
 pub(crate) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     // Signals are listened for before there is a lease that they could be about.
-    let usher = listen()?;
+    let signals = listen()?;
     let settings = Configuration::load(context, &args.flags)?.settings()?;
     log::begin(&settings.log);
     let options = options(&settings)?;
     let engine = context.engine_for_server(&settings)?;
     let _metrics = metrics(context, &engine, &settings)?;
-    work(context, &engine, options, &usher).await?;
+    work(context, &engine, options, &signals).await?;
     Ok(0)
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn metrics(
 }
 
 /// Listens for the signals that a worker handles.
-pub(crate) fn listen() -> Result<Usher, Failure> {
-    Usher::listen(HangUp::Drains)
+pub(crate) fn listen() -> Result<SignalListener, Failure> {
+    SignalListener::listen(HangUp::Drains)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))
 }
 
@@ -72,14 +72,14 @@ pub(crate) async fn work(
     context: &Context,
     engine: &Engine,
     options: Options,
-    usher: &Usher,
+    signals: &SignalListener,
 ) -> Result<(), Failure> {
     let (name, slots) = (options.name.clone(), options.slots);
     context.printer.note(&match slots {
         0 => format!("worker {name} has no slot: runs wait for another worker"),
         slots => format!("worker {name} has {slots} slots"),
     });
-    let done = worker::work(engine, options, usher.orders()).await?;
+    let done = worker::work(engine, options, signals.control()).await?;
     context.printer.note(&format!("worker {name} is done: {done} claims carried out"));
     Ok(())
 }

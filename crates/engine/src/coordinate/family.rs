@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::FAMILY;
 use crate::ask::{self, Stop};
-use crate::supervise::Orders;
+use crate::supervise::ControlState;
 use crate::worker::{self, Options, Until};
 use crate::{Engine, Error, lease, reconcile, wait};
 
@@ -90,10 +90,10 @@ pub async fn carry_out(
     engine: &Engine,
     run_id: &RunId,
     slots: u32,
-    orders: watch::Receiver<Orders>,
+    orders: watch::Receiver<ControlState>,
 ) -> Result<Stored, Error> {
     bring_back(engine, run_id).await?;
-    let (drains, told) = watch::channel(Orders::default());
+    let (drains, told) = watch::channel(ControlState::default());
     let options = Options {
         labels: [(FAMILY.to_owned(), run_id.to_string())].into(),
         only: true,
@@ -186,8 +186,8 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
 async fn obey(
     engine: &Engine,
     run_id: &RunId,
-    mut orders: watch::Receiver<Orders>,
-    drains: Arc<watch::Sender<Orders>>,
+    mut orders: watch::Receiver<ControlState>,
+    drains: Arc<watch::Sender<ControlState>>,
 ) -> Result<(), Error> {
     let mut interrupts = 0;
     loop {

@@ -32,7 +32,7 @@ pub use plan::{listener_spec, schedule_spec, service_spec};
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::listener::Listener;
-use crate::supervise::{Company, answer_requests};
+use crate::supervise::{SupervisorChannels, answer_requests};
 use crate::{Engine, Error};
 use wakes::Wakes;
 
@@ -48,7 +48,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) async fn run(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<(), Error> {
     let started_at = engine.now();
     let pinned = crate::supervise::start(engine, journal).await?;
@@ -56,7 +56,7 @@ pub(crate) async fn run(
         journal.look(|run, _| (run.last_attempt_number(), run.spec.agent.digest.clone()));
     if let Err(error) = pinned {
         let failure = crate::supervise::of_preparation(&error);
-        return fail(journal, company, attempt, failure.code, failure.message).await;
+        return fail(journal, channels, attempt, failure.code, failure.message).await;
     }
     let listeners = match bind(&journal.look(|run, _| addresses(run))).await {
         Ok(listeners) => listeners,
@@ -66,7 +66,7 @@ pub(crate) async fn run(
             } else {
                 ErrorCode::Internal
             };
-            return fail(journal, company, attempt, code.into(), crate::supervise::chain(&error))
+            return fail(journal, channels, attempt, code.into(), crate::supervise::chain(&error))
                 .await;
         }
     };
@@ -74,7 +74,7 @@ pub(crate) async fn run(
         Ok(parcel) => parcel,
         Err(error) => {
             let message = crate::supervise::chain(&error);
-            return fail(journal, company, attempt, ErrorCode::ParcelNotFound.into(), message)
+            return fail(journal, channels, attempt, ErrorCode::ParcelNotFound.into(), message)
                 .await;
         }
     };
@@ -88,13 +88,13 @@ pub(crate) async fn run(
         journal.record(&BindListener { attempt, bound }.into(), &[])?;
     }
     journal.durable(journal.head_seq()).await?;
-    company.say(Ready::Began);
-    let mut wakes = Wakes::new(engine, journal, parcel, (attempt, company.tee.clone()))?;
+    channels.say(Ready::Began);
+    let mut wakes = Wakes::new(engine, journal, parcel, (attempt, channels.tee.clone()))?;
     wakes.say(&format!("attempt {attempt} of the service began"));
     for (_, listener) in &listeners {
         wakes.say(&format!("listening at {}", listener.bound_addr()));
     }
-    let result = serve(engine, journal, company, &mut wakes, listeners).await;
+    let result = serve(engine, journal, channels, &mut wakes, listeners).await;
     wakes.finish().await;
     result?;
     wakes.say(&format!("attempt {attempt} of the service ended"));
@@ -137,7 +137,7 @@ async fn bind(wanted: &[Wanted]) -> Result<Vec<(String, Listener)>, Error> {
 
 async fn fail(
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     attempt: u32,
     code: FailureCode,
     message: String,
@@ -152,7 +152,7 @@ async fn fail(
     };
     journal.end(&end.into()).await?;
     let exit_code = errand_api::exit_code::ERRAND_FAILED;
-    company.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
+    channels.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
     Ok(())
 }
 
@@ -160,7 +160,7 @@ async fn fail(
 async fn serve(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     wakes: &mut Wakes,
     listeners: Vec<(String, Listener)>,
 ) -> Result<(), Error> {
@@ -194,11 +194,11 @@ async fn serve(
                 }
             }
             ended = wakes.one_ended() => wakes.settle(ended).await?,
-            changed = company.orders.changed() => {
+            changed = channels.control.changed() => {
                 if changed.is_err() {
                     break DEFAULT_GRACE;
                 }
-                if let Some(grace) = obey(engine, journal, company, wakes).await? {
+                if let Some(grace) = obey(engine, journal, channels, wakes).await? {
                     break grace;
                 }
             }
@@ -208,7 +208,7 @@ async fn serve(
     // Waiting requests are not begun: dropping them answers 503.
     requests.close();
     while requests.try_recv().is_ok() {}
-    wind_down(engine, journal, company, wakes, grace).await?;
+    wind_down(engine, journal, channels, wakes, grace).await?;
     // Listeners end by themselves once their clients have the outcomes of their wakes.
     let answered = async { while front.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWER_LIMIT, answered).await.is_err() {
@@ -228,10 +228,10 @@ async fn until(due_at: Option<Timestamp>) {
 async fn obey(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     wakes: &mut Wakes,
 ) -> Result<Option<Duration>, Error> {
-    let orders = company.orders.borrow_and_update().clone();
+    let orders = channels.control.borrow_and_update().clone();
     wakes.look();
     let mut effects = answer_requests(engine, journal).await?;
     if !journal.look(|run, _| matches!(run.status, Status::Paused { .. })) {
@@ -262,7 +262,7 @@ async fn obey(
 async fn wind_down(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     wakes: &mut Wakes,
     grace: Duration,
 ) -> Result<(), Error> {
@@ -275,10 +275,10 @@ async fn wind_down(
                 wakes.cancel_all().await?;
                 break;
             }
-            changed = company.orders.changed() => {
+            changed = channels.control.changed() => {
                 // A shorter grace period, or a second interrupt.
                 if changed.is_ok()
-                    && let Some(grace) = obey(engine, journal, company, wakes).await?
+                    && let Some(grace) = obey(engine, journal, channels, wakes).await?
                 {
                     deadline = deadline.min(tokio::time::Instant::now() + grace);
                 }

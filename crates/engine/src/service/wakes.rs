@@ -24,7 +24,7 @@ use super::wake::{Active, EndedWake, Reply, Wake};
 use crate::admit::{self, Lineage, Submission, Wishes, stored_word};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
-use crate::supervise::{Company, Orders, supervise_boxed};
+use crate::supervise::{ControlState, SupervisorChannels, supervise_boxed};
 use crate::{Engine, Error, payload};
 
 /// Wakes of one attempt of a service.
@@ -39,7 +39,7 @@ pub(super) struct Wakes {
     clockworks: Vec<Clockwork>,
     under_way: JoinSet<Result<Stored, Error>>,
     active: BTreeMap<Id, Active>,
-    orders: watch::Sender<Orders>,
+    orders: watch::Sender<ControlState>,
     /// Output for the terminal of a service in the foreground.
     echo: Echo,
     /// True if the attempt is about to end: an agent that a signal ends now did not fail by itself.
@@ -68,7 +68,7 @@ impl Wakes {
             clockworks,
             under_way: JoinSet::new(),
             active: BTreeMap::new(),
-            orders: watch::Sender::new(Orders::default()),
+            orders: watch::Sender::new(ControlState::default()),
             echo: Echo::to(tee),
             is_winding_down: false,
         })
@@ -222,8 +222,8 @@ impl Wakes {
         };
         self.say(&format!("woken by {}: run {run_id}", stored_word(&wake.reason)));
         let tee = self.echo.begin(wake.reason, &run_id);
-        let company = Company { orders: self.orders.subscribe(), tee, ready: None };
-        let supervision = supervise_boxed(self.engine.clone(), run_id.clone(), lease, company);
+        let channels = SupervisorChannels { control: self.orders.subscribe(), tee, ready: None };
+        let supervision = supervise_boxed(self.engine.clone(), run_id.clone(), lease, channels);
         let task = self.under_way.spawn(supervision);
         let mut reply = wake.reply;
         if let Some(reply) = reply.as_mut().filter(|_| self.answers_at_once(wake.source.as_deref()))

@@ -11,13 +11,13 @@ use errand_model::run::{EndAttempt, Outcome};
 use errand_store::Admission;
 use tokio::task::JoinSet;
 
-use super::backend::Desk;
+use super::backend::AttemptBackend;
 use super::event::StoppedFor;
 use super::outcome::{self, Word};
 use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, watch};
-use super::{Company, blame, deadline, session, start};
+use super::{SupervisorChannels, blame, deadline, session, start};
 use crate::coordinate::handover;
 use crate::journal::Journal;
 use crate::launch::Ready;
@@ -30,68 +30,68 @@ use crate::{Engine, Error};
 pub(super) async fn run(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<(), Error> {
     if let Err(error) = start(engine, journal).await? {
-        return fail(journal, company, outcome::of_preparation(&error)).await;
+        return fail(journal, channels, outcome::of_preparation(&error)).await;
     }
     if let Err(error) = session::roll_back(engine, journal).await {
-        return fail(journal, company, outcome::of_preparation(&error)).await;
+        return fail(journal, channels, outcome::of_preparation(&error)).await;
     }
     let run = journal.look(|run, _| run.clone());
     if let Some(failure) = deadline::is_over(&run, engine.now()) {
         // Time was up before it began: while it waited, or while nobody was there.
-        return fail(journal, company, failure).await;
+        return fail(journal, channels, failure).await;
     }
     let preparing = (engine.clone(), run.clone());
     // A clone of a large repository takes its time.
     let prepared = match off_thread(move || prepare(&preparing.0, &preparing.1)).await {
         Ok(prepared) => prepared,
-        Err(error) => return fail(journal, company, outcome::of_preparation(&error)).await,
+        Err(error) => return fail(journal, channels, outcome::of_preparation(&error)).await,
     };
-    let desk = Arc::new(Desk::new(engine, journal, &prepared));
-    let replayed = match Replayed::of(engine, journal, &desk).await {
+    let backend = Arc::new(AttemptBackend::new(engine, journal, &prepared));
+    let replayed = match Replayed::of(engine, journal, &backend).await {
         Ok(replayed) => replayed,
-        Err(error) => return fail(journal, company, outcome::of_replay(&error)).await,
+        Err(error) => return fail(journal, channels, outcome::of_replay(&error)).await,
     };
-    let backend: Arc<dyn Backend> = match &replayed {
+    let served: Arc<dyn Backend> = match &replayed {
         Some(replayed) => Arc::clone(replayed) as _,
-        None => Arc::clone(&desk) as _,
+        None => Arc::clone(&backend) as _,
     };
     let mut tasks = JoinSet::new();
-    if let Err(error) = serve(Arc::clone(&backend), &prepared, &mut tasks) {
-        return fail(journal, company, outcome::of_unserved(&error)).await;
+    if let Err(error) = serve(Arc::clone(&served), &prepared, &mut tasks) {
+        return fail(journal, channels, outcome::of_unserved(&error)).await;
     }
-    let output = output(engine, journal, company, &prepared);
+    let output = output(engine, journal, channels, &prepared);
     // Whoever lost the run meanwhile starts nothing.
     journal.check()?;
     let live = match prepared.target.start(&prepared.spec, output).await {
         Ok(live) => live,
-        Err(error) => return not_started(journal, company, &error).await,
+        Err(error) => return not_started(journal, channels, &error).await,
     };
-    company.say(Ready::Began);
+    channels.say(Ready::Began);
     let number = (&run.id, run.last_attempt_number());
     let carrier = Carrier::of(engine, number, prepared.log_copy.as_ref()).map(Arc::new);
     if let Some(carrier) = &carrier {
         tasks.spawn(Arc::clone(carrier).keep_on());
     }
-    tasks.spawn(Arc::clone(&desk).keep_time());
-    tasks.spawn(Arc::clone(&desk).keep_deadlines());
+    tasks.spawn(Arc::clone(&backend).keep_time());
+    tasks.spawn(Arc::clone(&backend).keep_deadlines());
     let replayed = replayed.as_deref();
     let attempt = RunningAttempt {
         live: live.as_ref(),
         harness: prepared.harness.as_ref(),
-        desk: &desk,
+        backend: &backend,
         replayed,
         setup: &prepared.setup,
         log: &prepared.log,
     };
-    let watched = watch(engine, journal, company, attempt, backend).await;
+    let watched = watch(engine, journal, channels, attempt, served).await;
     tasks.shutdown().await;
     drop(std::fs::remove_file(&prepared.files.socket));
     let (ended, stopped_for) = watched?;
-    desk.finish_output().await;
-    let after = end(engine, journal, &prepared, (&desk, replayed), (*ended, stopped_for)).await;
+    backend.finish_output().await;
+    let after = end(engine, journal, &prepared, (&backend, replayed), (*ended, stopped_for)).await;
     if let Some(carrier) = carrier {
         carrier.finish().await;
     }
@@ -99,7 +99,12 @@ pub(super) async fn run(
 }
 
 /// Where what the agent prints goes.
-fn output(engine: &Engine, journal: &Journal, company: &Company, prepared: &Prepared) -> Output {
+fn output(
+    engine: &Engine,
+    journal: &Journal,
+    channels: &SupervisorChannels,
+    prepared: &Prepared,
+) -> Output {
     let watcher = Printed {
         live: Arc::clone(engine.live()),
         run_id: journal.run_id().clone(),
@@ -108,7 +113,7 @@ fn output(engine: &Engine, journal: &Journal, company: &Company, prepared: &Prep
     Output {
         log: Arc::clone(&prepared.log),
         redactor: prepared.redactor.clone(),
-        tee: company.tee.clone(),
+        tee: channels.tee.clone(),
         watcher: Some(Arc::new(watcher)),
         stdout: StdoutSpool {
             folder: prepared.files.folder.clone(),
@@ -118,7 +123,7 @@ fn output(engine: &Engine, journal: &Journal, company: &Company, prepared: &Prep
 }
 
 fn serve(
-    backend: Arc<dyn Backend>,
+    served: Arc<dyn Backend>,
     prepared: &Prepared,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), BindError> {
@@ -127,21 +132,25 @@ fn serve(
         token: prepared.token.clone(),
         uploads: prepared.files.folder.clone(),
     };
-    let server = Server::bind(bind, backend)?;
+    let server = Server::bind(bind, served)?;
     tasks.spawn(server.serve(std::future::pending()));
     Ok(())
 }
 
 async fn not_started(
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     error: &StartError,
 ) -> Result<(), Error> {
-    fail(journal, company, outcome::of_start_error(error)).await
+    fail(journal, channels, outcome::of_start_error(error)).await
 }
 
 /// Ends an attempt that never had a process.
-async fn fail(journal: &Journal, company: &mut Company, failure: Failure) -> Result<(), Error> {
+async fn fail(
+    journal: &Journal,
+    channels: &mut SupervisorChannels,
+    failure: Failure,
+) -> Result<(), Error> {
     let attempt = journal.look(|run, _| run.last_attempt_number());
     let end = EndAttempt {
         attempt,
@@ -152,7 +161,7 @@ async fn fail(journal: &Journal, company: &mut Company, failure: Failure) -> Res
     };
     journal.end(&end.into()).await?;
     let exit_code = outcome::exit_code_of(&failure.code);
-    company.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
+    channels.say(Ready::Failed { code: failure.code.into(), message: failure.message, exit_code });
     Ok(())
 }
 
@@ -178,7 +187,7 @@ async fn end(
     engine: &Engine,
     journal: &Journal,
     prepared: &Prepared,
-    (desk, replayed): (&Desk, Option<&Replayed>),
+    (backend, replayed): (&AttemptBackend, Option<&Replayed>),
     (ended, stopped_for): (Ended, StoppedFor),
 ) -> Result<(), Error> {
     let is_own = matches!(stopped_for, StoppedFor::Nothing);
@@ -188,9 +197,9 @@ async fn end(
     let outcome = match stopped_for {
         StoppedFor::Nothing | StoppedFor::Request => {
             let word = Word {
-                result: desk.take_result(),
-                output_was_set: desk.output_was_set(),
-                blamed: journal.look(|_, steps| blame::of_attempt(steps, desk.attempt())),
+                result: backend.take_result(),
+                output_was_set: backend.output_was_set(),
+                blamed: journal.look(|_, steps| blame::of_attempt(steps, backend.attempt())),
             };
             outcome::of_ended(engine, prepared, &ended, word)
         }
@@ -211,7 +220,7 @@ async fn end(
     };
     let (outcome, successor) = with_successor(engine, journal, outcome).await;
     let end = EndAttempt {
-        attempt: desk.attempt(),
+        attempt: backend.attempt(),
         outcome,
         exit_code: exit.code,
         signal: exit.signal,
@@ -231,7 +240,7 @@ async fn end(
     drop(std::fs::remove_file(output).or_else(|_| std::fs::remove_dir_all(output)));
     let status = journal.look(|run, _| run.status.name());
     let note = if decision.effects.is_empty() { "" } else { ", another attempt follows" };
-    let ended = marker::ended(desk.attempt(), &format!("({how}): run {status}{note}"));
+    let ended = marker::ended(backend.attempt(), &format!("({how}): run {status}{note}"));
     prepared.log.system(&ended);
     Ok(())
 }

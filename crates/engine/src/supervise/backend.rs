@@ -42,14 +42,14 @@ use crate::journal::Journal;
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, payload, trace_context};
 
-/// Orders that an agent may be behind with before it is cut off and asks again.
+/// ControlState that an agent may be behind with before it is cut off and asks again.
 const CONTROL_BACKLOG: usize = 16;
 /// What is kept of what a step does, for people.
 const DETAIL_CHARS: usize = 1_000;
 
 /// One attempt's end of the agent API.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct AttemptBackend {
     engine: Engine,
     journal: Journal,
     attempt: u32,
@@ -84,7 +84,7 @@ struct Said {
     cancel: Option<ControlEvent>,
 }
 
-impl Desk {
+impl AttemptBackend {
     pub(super) fn new(engine: &Engine, journal: &Journal, prepared: &Prepared) -> Self {
         Self {
             engine: engine.clone(),
@@ -222,7 +222,7 @@ impl Desk {
 }
 
 #[async_trait]
-impl Backend for Desk {
+impl Backend for AttemptBackend {
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
         let (input, input_encoding) = match &self.input {
             None => (None, Encoding::Json),

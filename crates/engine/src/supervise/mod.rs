@@ -4,6 +4,7 @@
 //! they differ only in where orders come from and who else wants the output.
 
 mod attempt;
+mod attempt_code;
 mod backend;
 mod blame;
 mod deadline;
@@ -16,9 +17,9 @@ mod requests;
 mod running;
 mod secrets;
 mod session;
+mod signals;
 mod start;
 mod turn;
-mod usher;
 
 use std::pin::Pin;
 
@@ -38,9 +39,9 @@ pub use outcome::{chain, retry_note};
 pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
 pub(crate) use secrets::spoken as spoken_secrets;
+pub use signals::{ControlState, HangUp, SignalListener};
 pub(crate) use start::start;
 pub(crate) use turn::SUPERSEDED_GRACE;
-pub use usher::{HangUp, Orders, Usher};
 
 use crate::coordinate::family;
 use crate::journal::Journal;
@@ -50,16 +51,16 @@ use crate::{Engine, Error, coordinate, launch, lease, parcels, reconcile, servic
 
 /// Who else takes part in a supervision.
 #[derive(Debug)]
-pub struct Company {
+pub struct SupervisorChannels {
     /// Where orders come from.
-    pub orders: watch::Receiver<Orders>,
+    pub orders: watch::Receiver<ControlState>,
     /// Who also wants the agent's output as it comes.
     pub tee: Option<mpsc::Sender<Chunk>>,
     /// Who wants to know that the first attempt began, or why not.
     pub ready: Option<tokio::sync::oneshot::Sender<Ready>>,
 }
 
-impl Company {
+impl SupervisorChannels {
     pub(crate) fn say(&mut self, ready: Ready) {
         if let Some(listener) = self.ready.take() {
             // Whoever asked may have gone: the record says it all the same.
@@ -99,16 +100,16 @@ pub async fn supervise(
     engine: &Engine,
     run_id: &RunId,
     lease: Lease,
-    company: Company,
+    channels: SupervisorChannels,
 ) -> Result<Stored, Error> {
-    let (mut run_id, mut lease, mut company) = (run_id.clone(), lease, company);
+    let (mut run_id, mut lease, mut channels) = (run_id.clone(), lease, channels);
     loop {
         let stored = wait::load(engine, &run_id).await?;
         let charge = Charge { stored, lease, term: Term::for_life() };
-        let (run, successor) = Box::pin(carry_through(engine, charge, &mut company)).await?;
+        let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
         let Some(successor) = successor else { break };
         engine.store().sync_files(&run.id).await?;
-        company.note(&format!("handed over from run {} to run {}", run.id, successor.0));
+        channels.note(&format!("handed over from run {} to run {}", run.id, successor.0));
         (run_id, lease) = successor;
     }
     let stored = wait::load(engine, &run_id).await?;
@@ -133,8 +134,12 @@ async fn begin_family(engine: &Engine, run: &Run) -> Result<(), Error> {
 /// # Errors
 ///
 /// As [`supervise`].
-pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> Result<Run, Error> {
-    let (run, successor) = Box::pin(carry_through(engine, charge, &mut company)).await?;
+pub async fn carry_on(
+    engine: &Engine,
+    charge: Charge,
+    mut channels: SupervisorChannels,
+) -> Result<Run, Error> {
+    let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
     if let Some((run_id, lease)) = successor {
         // Whoever carries on one run only leaves the other one to a helper.
         launch::hand_over(engine, &run_id, &lease).await?;
@@ -146,7 +151,7 @@ pub async fn carry_on(engine: &Engine, charge: Charge, mut company: Company) -> 
 async fn carry_through(
     engine: &Engine,
     charge: Charge,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<(Run, Option<(RunId, Lease)>), Error> {
     let Charge { stored, mut lease, term } = charge;
     let run_id = &stored.run.id.clone();
@@ -165,11 +170,11 @@ async fn carry_through(
     loop {
         let mut writer = JoinSet::new();
         writer.spawn(journal.clone().write());
-        let next = under_lease(engine, &journal, company).await;
+        let next = under_lease(engine, &journal, channels).await;
         writer.shutdown().await;
         let next = match next {
             Err(error) if error.code() == ErrorCode::DiskFull => {
-                end_on_full_disk(&journal, company, error).await?
+                end_on_full_disk(&journal, channels, error).await?
             }
             next => next?,
         };
@@ -177,14 +182,14 @@ async fn carry_through(
             break;
         }
         if let Some(note) = journal.look(|run, _| outcome::retry_of(run)) {
-            company.note(&note);
+            channels.note(&note);
         }
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let run = journal.look(|run, _| run.clone());
         lease = lease::take(engine, &run, journal.epoch()).await?;
         journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
     }
-    company.say(Ready::Began);
+    channels.say(Ready::Began);
     let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
     if journal.look(|run, _| is_left(run))
         && let Ok(Some(left)) = engine.store().load(run_id).await
@@ -201,9 +206,9 @@ pub(crate) fn supervise_boxed(
     engine: Engine,
     run_id: RunId,
     lease: Lease,
-    company: Company,
+    channels: SupervisorChannels,
 ) -> Pin<Box<dyn Future<Output = Result<Stored, Error>> + Send>> {
-    Box::pin(async move { supervise(&engine, &run_id, lease, company).await })
+    Box::pin(async move { supervise(&engine, &run_id, lease, channels).await })
 }
 
 /// A run that any worker may claim is not kept for longer while nothing can be done: its slot is
@@ -222,13 +227,13 @@ enum Next {
 async fn under_lease(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<Next, Error> {
     let is_at_rest = || journal.look(|run, _| run.is_at_rest());
     let began_at_rest = is_at_rest();
     requests::answer(engine, journal).await?;
-    let is_over = turn::until_turn(engine, journal, company).await? == Next::Over
-        || until_due(engine, journal, company).await? == Next::Over;
+    let is_over = turn::until_turn(engine, journal, channels).await? == Next::Over
+        || until_due(engine, journal, channels).await? == Next::Over;
     if is_over {
         if began_at_rest && is_at_rest() {
             // It was held before this process came to carry it on.
@@ -236,7 +241,7 @@ async fn under_lease(
         }
         return Ok(Next::Over);
     }
-    if secrets::awaited(engine, journal, company).await? {
+    if secrets::awaited(engine, journal, channels).await? {
         return Ok(Next::Over);
     }
     let (kind, is_coordinator) = journal.look(|run, _| (run.spec.kind, run.spec.plan.is_some()));
@@ -244,8 +249,8 @@ async fn under_lease(
         RunKind::Job | RunKind::Heartbeat if is_coordinator => {
             coordinate::begin(engine, journal).await?;
         }
-        RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, company).await?,
-        RunKind::Service => service::run(engine, journal, company).await?,
+        RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, channels).await?,
+        RunKind::Service => service::run(engine, journal, channels).await?,
     }
     Ok(journal.look(|run, _| after_attempt(run)))
 }
@@ -265,14 +270,14 @@ fn after_attempt(run: &Run) -> Next {
 /// `error`, if there is no attempt to end, or the end cannot be recorded either.
 async fn end_on_full_disk(
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     error: Error,
 ) -> Result<Next, Error> {
     let failure = of_preparation(&error);
     match journal.end_on_full_disk(failure.clone()).await {
         Ok(true) => {
             let exit_code = outcome::exit_code_of(&failure.code);
-            company.say(Ready::Failed {
+            channels.say(Ready::Failed {
                 code: failure.code.into(),
                 message: failure.message,
                 exit_code,
@@ -287,7 +292,7 @@ async fn end_on_full_disk(
 async fn until_due(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<Next, Error> {
     loop {
         let due_at: Option<Timestamp> = journal.look(|run, _| match run.status {
@@ -303,14 +308,14 @@ async fn until_due(
             return turn::cancel(journal, CancelCause::QueueTimeout).await;
         }
         let is_service = journal.look(|run, _| run.spec.kind == RunKind::Service);
-        if is_service && company.orders.borrow().is_drained() {
+        if is_service && channels.control.borrow().is_drained() {
             // Told to end: the next attempt of a service is for another process.
             return hand_back(journal, now).await;
         }
         if now >= due_at {
             return Ok(Next::Attempt);
         }
-        let orders = company.orders.borrow_and_update().clone();
+        let orders = channels.control.borrow_and_update().clone();
         if orders.is_interrupted() {
             return turn::cancel(journal, CancelCause::Interrupted).await;
         }
@@ -318,7 +323,7 @@ async fn until_due(
             return hand_back(journal, now).await;
         }
         tokio::select! {
-            changed = company.orders.changed() => {
+            changed = channels.control.changed() => {
                 if changed.is_err() {
                     return Ok(Next::Over);
                 }

@@ -6,11 +6,12 @@ use errand_agent::agent_api::{AttemptResult, BindError};
 use errand_agent::harness::Ended;
 use errand_agent::target::{Exit, MemoryExceeded, StartError};
 use errand_api::agent_protocol::CheckbackStatus;
-use errand_model::error_code::{CodeClass, ErrorCode};
+use errand_model::error_code::ErrorCode;
 use errand_model::event::ProcessUsage;
 use errand_model::failure::{Failure, FailureCode};
 use errand_model::run::{AttemptState, Outcome, Run, Status};
 
+use super::attempt_code::code_for_attempt;
 use super::blame::Blamed;
 use super::prepare::Prepared;
 use super::produced;
@@ -132,15 +133,6 @@ pub(super) fn of_memory(MemoryExceeded { used_bytes, limit_bytes }: MemoryExceed
 /// Returns the failure of an attempt that could not be prepared.
 pub(crate) fn of_preparation(error: &Error) -> Failure {
     Failure::new(code_for_attempt(error, ErrorCode::SpawnFailed), chain(error))
-}
-
-/// Returns the code of an error for the attempt that it ends: `otherwise`, if errand gives the
-/// error's own code to no attempt.
-pub(super) fn code_for_attempt(error: &Error, otherwise: ErrorCode) -> ErrorCode {
-    match error.code() {
-        code if code.class() == CodeClass::AgentsOwn => otherwise,
-        code => code,
-    }
 }
 
 /// Returns the failure of a strict replay that has nothing to be compared with.

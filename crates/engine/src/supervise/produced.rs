@@ -15,7 +15,7 @@ use errand_model::{Encoding, Payload, canonical};
 use rustix::fs::OFlags;
 use serde_json::Value;
 
-use super::outcome::code_for_attempt;
+use super::attempt_code::code_for_attempt;
 use super::prepare::Prepared;
 use crate::payload::large::{self, Content, DOCUMENT_MEMORY_BYTES};
 use crate::{Engine, Error, payload, schema};

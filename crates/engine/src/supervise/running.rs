@@ -14,11 +14,11 @@ use errand_model::event::{AttemptSetup, CancelCause};
 use errand_model::failure::Failure;
 use errand_model::run::{AttemptUp, Cancel, Status};
 
-use super::backend::Desk;
+use super::backend::AttemptBackend;
 use super::deadline::{self, Deadline};
 use super::event::{Action, AttemptEvent, AttemptWatch, DEFAULT_GRACE, Next, StoppedFor};
 use super::replay::Replayed;
-use super::{Company, outcome, requests};
+use super::{SupervisorChannels, outcome, requests};
 use crate::journal::Journal;
 use crate::{Engine, Error};
 
@@ -33,7 +33,7 @@ pub(super) struct RunningAttempt<'a> {
     pub(super) live: &'a dyn Live,
     pub(super) harness: &'a dyn Harness,
     /// Behind the agent API: the run's journal, in a strict replay too.
-    pub(super) desk: &'a Desk,
+    pub(super) backend: &'a AttemptBackend,
     /// Set in a strict replay.
     pub(super) replayed: Option<&'a Replayed>,
     /// Directories and documents that were made for the attempt.
@@ -50,12 +50,12 @@ pub(super) struct RunningAttempt<'a> {
 pub(super) async fn watch(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
     attempt: RunningAttempt<'_>,
-    backend: Arc<dyn Backend>,
+    served: Arc<dyn Backend>,
 ) -> Result<(Box<Ended>, StoppedFor), Error> {
     let up = AttemptUp {
-        attempt: attempt.desk.attempt(),
+        attempt: attempt.backend.attempt(),
         locator: Some(attempt.live.locator()),
         memory_enforced_by: attempt.live.memory_enforcement(),
         setup: Some(Box::new(attempt.setup.clone())),
@@ -63,7 +63,7 @@ pub(super) async fn watch(
     if let Err(error) = journal.record(&up.into(), &[]) {
         return give_up(attempt.live, error).await;
     }
-    let mut sources = Sources::new(engine, journal, company, attempt, backend);
+    let mut sources = Sources::new(engine, journal, channels, attempt, served);
     let mut watch = AttemptWatch::new();
     loop {
         let event = sources.next(watch.is_stopping()).await;
@@ -90,7 +90,7 @@ type Awaited<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 struct Sources<'a> {
     engine: &'a Engine,
     journal: &'a Journal,
-    company: &'a mut Company,
+    channels: &'a mut SupervisorChannels,
     attempt: RunningAttempt<'a>,
     driven: Awaited<'a, std::io::Result<Ended>>,
     overrun: Awaited<'a, Failure>,
@@ -103,14 +103,14 @@ impl<'a> Sources<'a> {
     fn new(
         engine: &'a Engine,
         journal: &'a Journal,
-        company: &'a mut Company,
+        channels: &'a mut SupervisorChannels,
         attempt: RunningAttempt<'a>,
-        backend: Arc<dyn Backend>,
+        served: Arc<dyn Backend>,
     ) -> Self {
-        let driven = attempt.harness.drive(attempt.live, backend);
+        let driven = attempt.harness.drive(attempt.live, served);
         let overrun = Box::pin(overrun(attempt.live, attempt.replayed));
         let full_disk = Box::pin(attempt.log.stays_unwritten(LOG_MAY_MISS));
-        Self { engine, journal, company, attempt, driven, overrun, full_disk, is_deaf: false }
+        Self { engine, journal, channels, attempt, driven, overrun, full_disk, is_deaf: false }
     }
 
     /// Waits for the next event. Once the agent is being stopped, no deadline or limit counts.
@@ -126,13 +126,13 @@ impl<'a> Sources<'a> {
             },
             source = self.journal.lost() => AttemptEvent::JournalLost(Error::JournalLost { source }),
             failure = out_of_time(self.engine, deadline) => AttemptEvent::Failing(failure),
-            () = self.attempt.desk.steps_changed() => AttemptEvent::StepsChanged,
+            () = self.attempt.backend.steps_changed() => AttemptEvent::StepsChanged,
             error = &mut self.full_disk, if !is_stopping => {
                 AttemptEvent::Failing(outcome::of_unwritten_log(&error))
             }
             failure = &mut self.overrun, if !is_stopping => AttemptEvent::Overrun(failure),
-            effects = self.attempt.desk.ordered() => AttemptEvent::Decided(effects),
-            changed = self.company.orders.changed(), if !self.is_deaf => match changed {
+            effects = self.attempt.backend.ordered() => AttemptEvent::Decided(effects),
+            changed = self.channels.control.changed(), if !self.is_deaf => match changed {
                 Ok(()) => self.told().await.unwrap_or_else(AttemptEvent::JournalLost),
                 Err(_) => {
                     self.is_deaf = true;
@@ -144,7 +144,7 @@ impl<'a> Sources<'a> {
 
     /// Answers requests, and decides what signals ask for.
     async fn told(&mut self) -> Result<AttemptEvent, Error> {
-        let orders = self.company.orders.borrow_and_update().clone();
+        let orders = self.channels.control.borrow_and_update().clone();
         let mut effects = requests::answer(self.engine, self.journal).await?;
         // A second signal is for those who cannot wait.
         let grace = |count: u64| if count > 1 { Duration::ZERO } else { DEFAULT_GRACE };
@@ -161,9 +161,9 @@ impl<'a> Sources<'a> {
         match action {
             Action::Freeze => self.freeze().await,
             Action::Thaw => self.attempt.live.thaw().await,
-            Action::AnnounceCancel(grace) => self.attempt.desk.announce_cancel(grace),
+            Action::AnnounceCancel(grace) => self.attempt.backend.announce_cancel(grace),
             Action::Stop(grace) => self.attempt.live.stop(grace),
-            Action::ConfirmOrders => self.attempt.desk.orders_done(),
+            Action::ConfirmOrders => self.attempt.backend.orders_done(),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'a> Sources<'a> {
         self.journal.look(|run, steps| {
             // A paused run's time stands still.
             let is_paused = matches!(run.status, Status::Paused { .. });
-            let limits = self.attempt.desk.step_limits();
+            let limits = self.attempt.backend.step_limits();
             (!is_paused).then(|| deadline::next(run, steps, limits, now)).flatten()
         })
     }

@@ -9,7 +9,7 @@ use errand_model::run::{AwaitSecrets, Run};
 use crate::coordinate::family;
 use crate::journal::Journal;
 use crate::launch::Ready;
-use crate::supervise::Company;
+use crate::supervise::SupervisorChannels;
 use crate::{Engine, Error, environment, logs, parcels};
 
 /// Pauses the run if its next attempt would lack secrets in this process. Returns whether it did.
@@ -24,7 +24,7 @@ use crate::{Engine, Error, environment, logs, parcels};
 pub(super) async fn awaited(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<bool, Error> {
     let run = journal.look(|run, _| run.clone());
     if !may_wait(&run, journal.epoch()) {
@@ -43,7 +43,7 @@ pub(super) async fn awaited(
     logs::note(engine, &run.id, run.last_attempt_number(), &message);
     let code = errand_api::error_code::ErrorCode::SecretMissing;
     let (code, exit_code) = (code.as_str().to_owned(), code.exit_code());
-    company.say(Ready::Failed { code, message, exit_code });
+    channels.say(Ready::Failed { code, message, exit_code });
     Ok(true)
 }
 

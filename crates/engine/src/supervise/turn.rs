@@ -12,7 +12,7 @@ use errand_model::run::Cancel;
 use errand_model::{RunId, Timestamp};
 use errand_store::Turn;
 
-use super::{Company, Next, requests};
+use super::{Next, SupervisorChannels, requests};
 use crate::ask::{self, Stop};
 use crate::journal::Journal;
 use crate::launch::Ready;
@@ -33,7 +33,7 @@ pub(crate) const SUPERSEDED_GRACE: Duration = Duration::from_secs(10);
 pub(super) async fn until_turn(
     engine: &Engine,
     journal: &Journal,
-    company: &mut Company,
+    channels: &mut SupervisorChannels,
 ) -> Result<Next, Error> {
     let (on_busy, has_begun) =
         journal.look(|run, _| (run.spec.session_turn, !run.attempts.is_empty()));
@@ -47,12 +47,12 @@ pub(super) async fn until_turn(
         let turn = engine.store().turn(journal.run_id()).await?;
         let Some(ahead) = turn.next_ahead.clone() else { return Ok(Next::Attempt) };
         // Whoever started this run need not wait with it.
-        company.say(Ready::Began);
+        channels.say(Ready::Began);
         if shown != turn.holder {
-            tell(engine, journal, company, &turn);
+            tell(engine, journal, channels, &turn);
             shown.clone_from(&turn.holder);
         }
-        let orders = company.orders.borrow_and_update().clone();
+        let orders = channels.control.borrow_and_update().clone();
         if orders.is_interrupted() {
             return cancel(journal, CancelCause::Interrupted).await;
         }
@@ -70,7 +70,7 @@ pub(super) async fn until_turn(
             done = clear(engine, journal.run_id(), &ahead, on_busy) => done?,
             () = until(engine, queue_deadline(journal)) => {}
             lost = journal.lost() => return Err(Error::JournalLost { source: lost }),
-            changed = company.orders.changed() => {
+            changed = channels.control.changed() => {
                 if changed.is_err() {
                     return Ok(Next::Over);
                 }
@@ -149,7 +149,7 @@ async fn changed(engine: &Engine, ahead: &RunId) -> Result<(), Error> {
 }
 
 /// Says in the run's log, and to whoever watches it in the foreground, what it waits for.
-fn tell(engine: &Engine, journal: &Journal, company: &Company, turn: &Turn) {
+fn tell(engine: &Engine, journal: &Journal, channels: &SupervisorChannels, turn: &Turn) {
     let Some(holder) = &turn.holder else { return };
     let session = journal.look(|run, _| run.spec.session_id.clone()).unwrap_or_default();
     let others = match turn.ahead {
@@ -160,5 +160,5 @@ fn tell(engine: &Engine, journal: &Journal, company: &Company, turn: &Turn) {
     if let Ok(log) = errand_agent::log::Writer::open(&engine.registry().run_log(journal.run_id())) {
         log.system(&text);
     }
-    company.note(&text);
+    channels.note(&text);
 }

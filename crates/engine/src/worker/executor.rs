@@ -10,7 +10,7 @@ use errand_model::{Event, EventContext};
 use errand_store::{Append, Fence};
 use tokio::sync::watch;
 
-use crate::supervise::{self, Charge, Company, Orders};
+use crate::supervise::{self, Charge, ControlState, SupervisorChannels};
 use crate::{Engine, Error, deadlines, follow_up, lease, record_file};
 
 /// A run that is being carried out. Gives it as it was left.
@@ -24,7 +24,7 @@ pub trait Executor: fmt::Debug + Send + Sync {
         &self,
         engine: Engine,
         charge: Charge,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
     ) -> CarriedOut;
 }
 
@@ -37,10 +37,10 @@ impl Executor for Processes {
         &self,
         engine: Engine,
         charge: Charge,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
-        let company = Company { orders, tee: None, ready: None };
-        Box::pin(async move { supervise::carry_on(&engine, charge, company).await })
+        let channels = SupervisorChannels { control: orders, tee: None, ready: None };
+        Box::pin(async move { supervise::carry_on(&engine, charge, channels).await })
     }
 }
 
@@ -72,7 +72,7 @@ impl Executor for InProcess {
         &self,
         engine: Engine,
         charge: Charge,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         if charge.stored.run.spec.plan.is_some() {
             // A coordinator is no work by itself.

@@ -12,7 +12,7 @@ use errand_store::Renewed;
 use tokio::sync::{Notify, watch};
 
 use crate::lease::Term;
-use crate::supervise::Orders;
+use crate::supervise::ControlState;
 
 /// A run that is under way here.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Held {
     /// What is told of it.
     pub(super) told: WorkerRun,
     /// What its supervisor is told.
-    pub(super) orders: watch::Sender<Orders>,
+    pub(super) orders: watch::Sender<ControlState>,
 }
 
 /// All runs that are under way here. Shared by the thread that supervises them and the one that
@@ -48,7 +48,7 @@ impl HeldRuns {
         self: &Arc<Self>,
         run_id: RunId,
         held: Held,
-    ) -> (watch::Receiver<Orders>, Listed) {
+    ) -> (watch::Receiver<ControlState>, Listed) {
         let orders = held.orders.subscribe();
         let listed = Listed { runs: Arc::clone(self), run_id: run_id.clone(), epoch: held.epoch };
         self.runs().insert(run_id, held);

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 pub use self::executor::{CarriedOut, Executor, InProcess, Processes};
 use self::shift::Shift;
 use crate::lease::LEASE_FOR;
-use crate::supervise::Orders;
+use crate::supervise::ControlState;
 use crate::{Engine, Error};
 
 /// When a worker ends by itself.
@@ -92,7 +92,7 @@ impl Options {
 pub async fn work(
     engine: &Engine,
     options: Options,
-    orders: watch::Receiver<Orders>,
+    orders: watch::Receiver<ControlState>,
 ) -> Result<u64, Error> {
     Box::pin(Shift::begin(engine, options, orders)?.work()).await
 }

@@ -22,7 +22,7 @@ use super::{Options, Until};
 use crate::coordinate::Turns;
 use crate::journal::may_pass;
 use crate::lease::Term;
-use crate::supervise::{Charge, Orders};
+use crate::supervise::{Charge, ControlState};
 use crate::{Engine, Error, reaper};
 
 /// How long runs have to hand back what they have once the worker was told twice to end.
@@ -32,7 +32,7 @@ const END_AT_ONCE: Duration = Duration::from_secs(2);
 pub(super) struct Shift {
     engine: Engine,
     options: Options,
-    orders: watch::Receiver<Orders>,
+    orders: watch::Receiver<ControlState>,
     changes: Changes,
     held: Arc<HeldRuns>,
     under_way: JoinSet<Result<Run, Error>>,
@@ -68,7 +68,7 @@ impl Shift {
     pub(super) fn begin(
         engine: &Engine,
         options: Options,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
     ) -> Result<Self, Error> {
         let held = Arc::new(HeldRuns::default());
         let leases = Leases::keep(engine, &held, &options)?;
@@ -149,7 +149,7 @@ impl Shift {
             changed = self.orders.changed() => {
                 if changed.is_err() {
                     // Nobody is left who could tell it to end.
-                    self.orders = watch::Sender::new(Orders { drains: 1, ..Orders::default() }).subscribe();
+                    self.orders = watch::Sender::new(ControlState { drains: 1, ..ControlState::default() }).subscribe();
                     self.orders.mark_changed();
                 }
             }
@@ -261,7 +261,7 @@ impl Shift {
             epoch: lease.epoch,
             term: term.clone(),
             takes: placement.map(|placement| placement.demands.resources).unwrap_or_default(),
-            orders: watch::Sender::new(Orders::default()),
+            orders: watch::Sender::new(ControlState::default()),
         };
         let (orders, listed) = self.held.add(run_id, held);
         let charge = Charge { stored, lease, term };

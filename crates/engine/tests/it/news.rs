@@ -8,7 +8,7 @@ use std::time::Duration;
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask::{self, Stop};
-use errand_engine::supervise::Orders;
+use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Executor, InProcess, Options, Processes, Until, work};
 use errand_engine::{Engine, Inner, Surroundings, reconcile};
 use errand_model::coordination::{ChildOutcome, Membership, News};
@@ -82,7 +82,7 @@ impl World {
     }
 
     async fn work(&self, executor: Arc<dyn Executor>) {
-        let (_told, orders) = watch::channel(Orders::default());
+        let (_told, orders) = watch::channel(ControlState::default());
         // Reports for the coordinator are read by the test, not processed.
         let turns = false;
         let options = Options { until: Until::Empty, executor, turns, ..Options::new("test", 1) };

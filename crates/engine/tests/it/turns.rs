@@ -5,7 +5,7 @@ use std::time::Duration;
 use errand_agent::{os, parcel};
 use errand_engine::Engine;
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
-use errand_engine::supervise::Orders;
+use errand_engine::supervise::ControlState;
 use errand_engine::worker::{Options, Until, work};
 use errand_model::RunId;
 use errand_model::event::{RunKind, Trigger, TriggerKind};
@@ -93,7 +93,7 @@ impl Team {
     }
 
     async fn work(&self, slots: u32, turns: bool, until: Until) {
-        let (_told, orders) = watch::channel(Orders::default());
+        let (_told, orders) = watch::channel(ControlState::default());
         let options = Options { until, turns, ..Options::new("test", slots) };
         work(&self.engine, options, orders).await.unwrap();
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask::{self, Stop};
-use errand_engine::supervise::{Charge, Orders};
+use errand_engine::supervise::{Charge, ControlState};
 use errand_engine::worker::{CarriedOut, Executor, InProcess, Options, Until, work};
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::event::{CancelCause, RunKind, Trigger, TriggerKind};
@@ -89,7 +89,7 @@ async fn two_slots_execute_every_queued_run_once() {
     for _ in 0..RUNS {
         queue(&engine, &agent, folder.path()).await;
     }
-    let (_told, orders) = watch::channel(Orders::default());
+    let (_told, orders) = watch::channel(ControlState::default());
     let options = Options { until: Until::Empty, ..Options::new("test", 2) };
     let done = work(&engine, options, orders).await.unwrap();
     assert_eq!(done, u64::from(RUNS));
@@ -114,7 +114,7 @@ impl Executor for PanicsOnce {
         &self,
         engine: Engine,
         charge: Charge,
-        orders: watch::Receiver<Orders>,
+        orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         if self.0.swap(true, Ordering::SeqCst) {
             let does_well = InProcess::new(|_| Outcome::Exited { output: None });
@@ -133,7 +133,7 @@ async fn a_run_with_a_panicked_supervisor_is_requeued_and_the_worker_continues()
     let admission = admission(&engine, &agent, folder.path(), placement).await;
     let run_id = admission.run.id.clone();
     engine.store().admit(admission).await.unwrap();
-    let (_told, orders) = watch::channel(Orders::default());
+    let (_told, orders) = watch::channel(ControlState::default());
     let options = Options {
         until: Until::Over(run_id.clone()),
         lease_for: Duration::from_millis(500),
@@ -159,7 +159,7 @@ async fn a_worker_survives_an_unavailable_registry() {
     let away = folder.path().join("away");
     std::fs::rename(&database, &away).unwrap();
     assert!(engine.store().load(&run_id).await.is_err());
-    let (_told, orders) = watch::channel(Orders::default());
+    let (_told, orders) = watch::channel(ControlState::default());
     let options = Options { until: Until::Over(run_id.clone()), ..Options::new("test", 1) };
     let worked = work(&engine, options, orders);
     let mut worked = std::pin::pin!(worked);

@@ -49,8 +49,14 @@ pub(crate) fn identity_of_child(pid: u32) -> io::Result<ProcessIdentity> {
     identity(&found)
 }
 
+/// Returns the pid and the process group of a process as records show them. A process that is gone
+/// is taken for the leader of its group.
+pub fn pid_and_group(identity: &ProcessIdentity) -> (u32, u32) {
+    (identity.pid, process_group_of(identity.pid).unwrap_or(identity.pid))
+}
+
 /// The process group that `pid` is in; `None` if there is no such process.
-pub fn process_group_of(pid: u32) -> Option<u32> {
+pub(crate) fn process_group_of(pid: u32) -> Option<u32> {
     stat::read(pid).ok().flatten().map(|found| found.group)
 }
 

@@ -3,7 +3,7 @@
 use errand_api::exit_code;
 use errand_api::story::Comparison;
 use errand_engine::admit::{self, Submission};
-use errand_engine::supervise::{Company, HangUp, Usher, supervise};
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, again, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;
@@ -20,7 +20,7 @@ pub(super) async fn run(
 ) -> Result<u8, Failure> {
     again::check(engine, &submission)?;
     // Signals are listened for before there is a run that they could be about.
-    let usher = Usher::listen(HangUp::Interrupts)
+    let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     let (run_id, admitted) = admit::admit_held(engine, submission).await?;
     let Ok(lease) = admitted else {
@@ -29,8 +29,8 @@ pub(super) async fn run(
             "another run stands in for a replay",
         ));
     };
-    let company = Company { orders: usher.orders(), tee: None, ready: None };
-    let stored = supervise(engine, &run_id, lease, company).await?;
+    let channels = SupervisorChannels { control: signals.control(), tee: None, ready: None };
+    let stored = supervise(engine, &run_id, lease, channels).await?;
     let was_interrupted =
         matches!(stored.run.status, Status::Cancelled { cause: CancelCause::Interrupted, .. });
     let result = view::comparison(engine, &run_id).await?;

@@ -18,7 +18,7 @@ use errand_model::spend::{Amounts, BOOK_LIMIT, Spent, Want, WantKind};
 use errand_store::{DayReservation, DayReserved};
 use serde_json::Value;
 
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 use crate::{Error, reconcile};
 
 /// The word before a reservation's 16 hex digits.
@@ -31,7 +31,7 @@ struct Refused {
     spent: Spent,
 }
 
-impl Desk {
+impl AttemptBackend {
     /// Checks what is reported of a call, and adds what errand knows of it: what it cost by whose
     /// price, and by which key it is done once.
     pub(in crate::supervise) fn accounted(

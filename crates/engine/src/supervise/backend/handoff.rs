@@ -7,11 +7,11 @@ use errand_model::Payload;
 use errand_model::coordination::HANDOFF_LIMIT;
 use errand_model::event::{EventBody, HandoffRequested};
 
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 use crate::Error;
 use crate::coordinate::handover;
 
-impl Desk {
+impl AttemptBackend {
     /// Records to whom the run is handed over once it ends well. Asked again, the last one counts, and
     /// the run of the other agent keeps its id.
     pub(super) async fn handed_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal> {

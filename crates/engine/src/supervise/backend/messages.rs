@@ -23,7 +23,7 @@ use errand_store::{
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 use crate::coordinate::report;
 use crate::{Error, payload};
 
@@ -66,7 +66,7 @@ struct Asked {
 }
 
 #[async_trait]
-impl CoordinationBackend for Desk {
+impl CoordinationBackend for AttemptBackend {
     async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal> {
         let member = self.member()?;
         check_target(&member, &message.to)?;
@@ -124,7 +124,7 @@ impl CoordinationBackend for Desk {
     }
 }
 
-impl Desk {
+impl AttemptBackend {
     /// Its place in a coordinated run.
     fn member(&self) -> Result<Membership, Refusal> {
         let member = self.journal.look(|run, _| run.spec.member.as_deref().cloned());

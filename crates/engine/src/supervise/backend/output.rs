@@ -3,7 +3,7 @@
 use errand_agent::agent_api::Refusal;
 use errand_agent::redact::{self, Redactor};
 
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 use crate::live::LivePart;
 
 /// Masks text that comes in parts: what could still become a secret is held back until it is clear.
@@ -42,7 +42,7 @@ impl Masking {
     }
 }
 
-impl Desk {
+impl AttemptBackend {
     /// Takes in what `mask` says is clear of the output's text, and tells whoever watches.
     pub(super) async fn pass_on(
         &self,

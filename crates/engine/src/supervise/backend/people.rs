@@ -13,7 +13,7 @@ use errand_model::event::{ApprovalVerdict, CheckbackRefused, DeadlineDefault, Ev
 use errand_model::run::{self, Command, Rejection, Reply, Run, Verdict};
 use serde_json::{Value, json};
 
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 use crate::{Error, payload, schema};
 
 /// Characters of an id after its prefix: 64 bits, of which a run has at most a thousand.
@@ -58,7 +58,7 @@ pub(in crate::supervise) fn approval_answer(
     }
 }
 
-impl Desk {
+impl AttemptBackend {
     pub(super) async fn approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
         let asked = self.asked_approval(&ask, str::to_owned);
         let id = asked.approval_id.clone();

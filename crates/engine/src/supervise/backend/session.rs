@@ -14,13 +14,13 @@ use errand_store::{ResultLookup, SessionState};
 use serde_json::Value;
 
 use super::super::session;
-use super::{Desk, refusal};
+use super::{AttemptBackend, refusal};
 
 /// Messages that are read at once while their bytes are counted.
 const PAGE: u32 = 100;
 
 #[async_trait]
-impl SessionBackend for Desk {
+impl SessionBackend for AttemptBackend {
     async fn session(&self) -> Result<SessionAnswer, Refusal> {
         let session_id = self.session_id()?;
         let stored = self.engine.store().session(&session_id).await;
@@ -142,7 +142,7 @@ impl SessionBackend for Desk {
     }
 }
 
-impl Desk {
+impl AttemptBackend {
     pub(in crate::supervise) fn session_id(&self) -> Result<String, Refusal> {
         self.journal.look(|run, _| run.spec.session_id.clone()).ok_or_else(|| {
             Refusal::new(404, ErrorCode::SessionMissing, "this run belongs to no session")

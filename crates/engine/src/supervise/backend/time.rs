@@ -9,7 +9,7 @@ use errand_model::run::{Denied, Run};
 use errand_model::spend::{Amounts, Spent, Want, WantKind};
 use errand_store::{DayReservation, DayReserved};
 
-use super::Desk;
+use super::AttemptBackend;
 
 /// An agent's day is used up in parts: a run is promised so much time at once, and asks for more
 /// when that is used. Larger parts would deny others what is never used.
@@ -22,7 +22,7 @@ const LARGEST_PART: Duration = Duration::from_secs(60);
 /// may have begun.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-impl Desk {
+impl AttemptBackend {
     /// Looks at the limits on time for as long as the attempt lasts. Its owner ends it.
     pub(in crate::supervise) async fn keep_time(self: std::sync::Arc<Self>) {
         tokio::join!(self.keep_time_of_run(), self.keep_time_of_day());

@@ -23,7 +23,7 @@ const TRANSLATED_FILE_BYTES: u64 = 64 * 1024 * 1024;
 #[async_trait]
 impl Backend for Replayed {
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal> {
-        let mut answer = self.desk.checkin().await?;
+        let mut answer = self.journaled.checkin().await?;
         if answer.session_id.is_some() {
             answer.session_messages = self.loaded().ok().map(|(_, loaded)| loaded.messages);
         }
@@ -31,7 +31,7 @@ impl Backend for Replayed {
     }
 
     async fn begin_step(&self, key: &str, begin: BeginStep) -> Result<StepBegun, Refusal> {
-        let words = |text: &str| self.translate.text(&self.desk.masked_text(text));
+        let words = |text: &str| self.translate.text(&self.journaled.masked_text(text));
         let asked = StepStarted {
             key: words(key),
             kind: begin.kind.clone(),
@@ -39,13 +39,13 @@ impl Backend for Replayed {
             detail: begin
                 .detail
                 .as_deref()
-                .map(|it| self.translate.text(&self.desk.shown_detail(it))),
+                .map(|it| self.translate.text(&self.journaled.shown_detail(it))),
             run_id: None,
             allowance: std::collections::BTreeMap::new(),
         };
         let served = self.compare(|record| record.begin(&asked)).await?;
         let within = self.compare(|record| Ok(record.within(&asked.key))).await?;
-        match self.desk.begin_step(key, begin).await? {
+        match self.journaled.begin_step(key, begin).await? {
             // Nothing is executed: what was recorded is recorded for this run too, and served.
             StepBegun::Run { .. } => self.serve(key, served, within).await,
             known @ (StepBegun::Done(_) | StepBegun::Failed { .. }) => Ok(known),
@@ -53,7 +53,7 @@ impl Backend for Replayed {
     }
 
     async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal> {
-        self.desk.complete_step(key, result).await
+        self.journaled.complete_step(key, result).await
     }
 
     async fn fail_step(
@@ -62,25 +62,25 @@ impl Backend for Replayed {
         error: Failure,
         exit_code: Option<i32>,
     ) -> Result<(), Refusal> {
-        self.desk.fail_step(key, error, exit_code).await
+        self.journaled.fail_step(key, error, exit_code).await
     }
 
     async fn checkpoint(&self) -> Result<Option<Payload>, Refusal> {
-        self.desk.checkpoint().await
+        self.journaled.checkpoint().await
     }
 
     async fn save_checkpoint(&self, state: Value) -> Result<(), Refusal> {
-        let found = self.desk.kept(Payload::Json(self.translate.json(state.clone())))?;
+        let found = self.journaled.kept(Payload::Json(self.translate.json(state.clone())))?;
         self.compare(|record| record.checkpoint(&found)).await?;
-        self.desk.save_checkpoint(state).await
+        self.journaled.save_checkpoint(state).await
     }
 
     /// Compared, and not recorded again: a replay spends nothing.
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal> {
         let blobs = self.engine.blobs();
         for (place, event) in events.into_iter().enumerate() {
-            let mut data = self.desk.masked_json(self.translate.json(event.data));
-            self.desk.accounted(place, &event.kind, &mut data)?;
+            let mut data = self.journaled.masked_json(self.translate.json(event.data));
+            self.journaled.accounted(place, &event.kind, &mut data)?;
             payload::shorten(&blobs, &mut data).map_err(|error| refusal(&error))?;
             let found = Reported::new(&event.kind, data)
                 .map_err(|error| refusal(&crate::Error::Report(error)))?;
@@ -91,40 +91,40 @@ impl Backend for Replayed {
 
     /// Nothing is spent, and a strict replay has no limits: every call has room.
     async fn reserve(&self, call: Reserve) -> Result<ReserveAnswer, Refusal> {
-        self.desk.reserve(call).await
+        self.journaled.reserve(call).await
     }
 
     async fn release(&self, reservation_id: &str) -> Result<(), Refusal> {
-        self.desk.release(reservation_id).await
+        self.journaled.release(reservation_id).await
     }
 
     fn output_limit_bytes(&self) -> u64 {
-        self.desk.output_limit_bytes()
+        self.journaled.output_limit_bytes()
     }
 
     async fn set_output(&self, output: Payload) -> Result<(), Refusal> {
-        self.desk.set_output(output).await
+        self.journaled.set_output(output).await
     }
 
     async fn output_part(&self, text: String) -> Result<(), Refusal> {
-        let found = self.translate.text(&self.desk.masked_text(&text));
+        let found = self.translate.text(&self.journaled.masked_text(&text));
         self.compare(|record| record.output_part(&found)).await?;
-        self.desk.output_part(text).await
+        self.journaled.output_part(text).await
     }
 
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal> {
-        let name = self.translate.text(&self.desk.masked_text(&upload.name));
+        let name = self.translate.text(&self.journaled.masked_text(&upload.name));
         let digest = self.translated_digest(&upload);
         self.compare(|record| record.artifact(&name, &digest)).await?;
-        self.desk.keep_artifact(upload).await
+        self.journaled.keep_artifact(upload).await
     }
 
     async fn brief(&self) -> Result<Vec<u8>, Refusal> {
-        self.desk.brief().await
+        self.journaled.brief().await
     }
 
     fn control(&self) -> ControlFeed {
-        self.desk.control()
+        self.journaled.control()
     }
 
     async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
@@ -136,7 +136,7 @@ impl Backend for Replayed {
     }
 
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal> {
-        self.desk.checkback(result).await
+        self.journaled.checkback(result).await
     }
 }
 
@@ -144,23 +144,23 @@ impl Replayed {
     /// Gives the agent what the record has for a step, as if it had been done now.
     async fn serve(&self, key: &str, served: Served, within: Within) -> Result<StepBegun, Refusal> {
         if let Some(output) = within.output {
-            self.desk.set_output(output).await?;
+            self.journaled.set_output(output).await?;
         }
         if let Some(state) = within.checkpoint {
             let saved = EventBody::CheckpointSaved(CheckpointSaved { state });
-            self.desk.report_all(vec![saved]).await?;
+            self.journaled.report_all(vec![saved]).await?;
         }
         match served {
             Served::Completed { output, stderr } => {
                 let fetch = |part: &Option<Payload>| {
-                    part.as_ref().map(|p| self.desk.fetched(p)).transpose()
+                    part.as_ref().map(|p| self.journaled.fetched(p)).transpose()
                 };
                 let given = StepResult { output: fetch(&output)?, stderr: fetch(&stderr)? };
-                self.desk.complete_step(key, StepResult { output, stderr }).await?;
+                self.journaled.complete_step(key, StepResult { output, stderr }).await?;
                 Ok(StepBegun::Done(given))
             }
             Served::Failed { error, exit_code } => {
-                self.desk.fail_step(key, error.clone(), exit_code).await?;
+                self.journaled.fail_step(key, error.clone(), exit_code).await?;
                 Ok(StepBegun::Failed { error, exit_code })
             }
         }

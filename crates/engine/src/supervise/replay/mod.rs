@@ -22,7 +22,7 @@ use errand_model::replay::{Divergence, Record};
 use errand_model::run::Run;
 use tokio::sync::watch;
 
-use super::backend::Desk;
+use super::backend::AttemptBackend;
 use crate::again;
 use crate::journal::Journal;
 use crate::{Engine, Error, wait};
@@ -32,7 +32,7 @@ use translate::Translate;
 #[derive(Debug)]
 pub(super) struct Replayed {
     engine: Engine,
-    desk: Arc<Desk>,
+    journaled: Arc<AttemptBackend>,
     of: RunId,
     /// The run that is repeated: what people answered it.
     asked: Run,
@@ -51,7 +51,7 @@ impl Replayed {
     pub(super) async fn of(
         engine: &Engine,
         journal: &Journal,
-        desk: &Arc<Desk>,
+        journaled: &Arc<AttemptBackend>,
     ) -> Result<Option<Arc<Self>>, Error> {
         let (own, replay) = journal.look(|run, _| (run.clone(), run.spec.replay.clone()));
         let Some(replay) = replay.filter(|replay| replay.policy == ReplayPolicy::Strict) else {
@@ -62,7 +62,7 @@ impl Replayed {
         let record = Record::of(&run, &events)?;
         Ok(Some(Arc::new(Self {
             engine: engine.clone(),
-            desk: Arc::clone(desk),
+            journaled: Arc::clone(journaled),
             translate: Translate::new(&own, &run),
             of: replay.of,
             asked: run,
@@ -117,7 +117,7 @@ impl Replayed {
         if is_first {
             let diverged = ReplayDiverged { step, what, expected, found };
             // Where it cannot be recorded, the attempt is not ours any more, and ends for that.
-            drop(self.desk.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);
+            drop(self.journaled.report_all(vec![EventBody::ReplayDiverged(diverged)]).await);
         }
         failure
     }

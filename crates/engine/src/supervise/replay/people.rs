@@ -8,7 +8,7 @@ use crate::supervise::backend::approval_answer;
 
 impl Replayed {
     pub(super) async fn approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal> {
-        let asked = self.desk.asked_approval(&ask, |text| self.translate.text(text));
+        let asked = self.journaled.asked_approval(&ask, |text| self.translate.text(text));
         let id = asked.approval_id;
         let shown = format!("{} {}\n{}", asked.action, asked.target, asked.digest);
         self.compare(|record| record.people().approve(&id, &shown)).await?;
@@ -17,10 +17,10 @@ impl Replayed {
     }
 
     pub(super) async fn input(&self, ask: AskInput) -> Result<InputAnswer, Refusal> {
-        let asked = self.desk.asked_input(&ask, |text| self.translate.text(text));
+        let asked = self.journaled.asked_input(&ask, |text| self.translate.text(text));
         let id = asked.input_id;
         self.compare(|record| record.people().input(&id, &asked.prompt)).await?;
         let reply = self.asked.inputs.get(&id).and_then(|known| known.reply.clone());
-        self.desk.input_answer(id, reply, false)
+        self.journaled.input_answer(id, reply, false)
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Talk {
 impl Replayed {
     /// What the recorded run found in its session, and when.
     pub(super) fn loaded(&self) -> Result<(Timestamp, SessionLoaded), Refusal> {
-        self.desk.session_id()?;
+        self.journaled.session_id()?;
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         record.session().loaded().cloned().ok_or_else(|| {
             let message = "the recorded run did not look into its session";
@@ -70,10 +70,10 @@ impl Replayed {
             let message = format!("the session has revision {}", before.revision);
             return Err(Refusal::new(409, ErrorCode::SessionConflict, message));
         }
-        let found = self.desk.kept(Payload::Json(self.translate.json(state.clone())))?;
+        let found = self.journaled.kept(Payload::Json(self.translate.json(state.clone())))?;
         self.compare(|record| record.session().update(&found)).await?;
         self.talk(|talk| {
-            talk.state = Some(self.desk.masked_json(state));
+            talk.state = Some(self.journaled.masked_json(state));
             talk.writes += 1;
         });
         self.session_now()
@@ -106,7 +106,7 @@ impl Replayed {
         role: String,
         content: &Payload,
     ) -> Result<agent_protocol::SessionMessage, Refusal> {
-        let (content, encoding) = agent_protocol::unpack(self.desk.fetched(content)?)
+        let (content, encoding) = agent_protocol::unpack(self.journaled.fetched(content)?)
             .map_err(|error| Refusal::internal(error.to_string()))?;
         let (run_id, at_ms) = (run_id.to_string(), at.as_millis());
         Ok(agent_protocol::SessionMessage { number, run_id, role, content, encoding, at_ms })
@@ -134,7 +134,7 @@ impl SessionBackend for Replayed {
         let mut number = messages.last().map_or(0, |last| last.number);
         for (at, message) in own {
             number += 1;
-            let about = (number, self.desk.run_id().clone(), at);
+            let about = (number, self.journaled.run_id().clone(), at);
             messages.push(self.shown(about, message.role, &message.content)?);
         }
         messages.retain(|message| before.is_none_or(|before| message.number < before));
@@ -150,7 +150,10 @@ impl SessionBackend for Replayed {
         let mut found = Vec::with_capacity(messages.len());
         for SessionMessage { role, content } in &messages {
             let content = self.translated(content.clone()).map_err(|error| refusal(&error))?;
-            found.push(SessionMessage { role: role.clone(), content: self.desk.kept(content)? });
+            found.push(SessionMessage {
+                role: role.clone(),
+                content: self.journaled.kept(content)?,
+            });
         }
         self.compare(|record| record.session().append(&found)).await?;
         let now = self.engine.now();
@@ -170,17 +173,17 @@ impl SessionBackend for Replayed {
             talk.kept.iter().rev().find(is_it).cloned()
         });
         if let Some((_, _, result, expires_at)) = own {
-            let run_id = self.desk.run_id().clone();
+            let run_id = self.journaled.run_id().clone();
             return Ok(Some(KeptResult { result, run_id, expires_at: Some(expires_at) }));
         }
-        let tool = self.desk.masked_text(tool);
+        let tool = self.journaled.masked_text(tool);
         let session_id = loaded.session_id;
         let lookup = ResultLookup { session_id, tool, input_digest: key.clone() };
         let found = self.engine.store().session_result(&lookup, at).await;
         let found = found.map_err(|error| refusal(&error.into()))?;
         // What the recorded run kept itself was not there when it looked.
         let Some(found) = found.filter(|found| found.run_id != self.of) else { return Ok(None) };
-        let (result, run_id) = (self.desk.fetched(&found.result)?, found.run_id);
+        let (result, run_id) = (self.journaled.fetched(&found.result)?, found.run_id);
         Ok(Some(KeptResult { result, run_id, expires_at: found.expires_at }))
     }
 
@@ -193,8 +196,8 @@ impl SessionBackend for Replayed {
     ) -> Result<Timestamp, Refusal> {
         self.loaded()?;
         let found = self.translated(result.clone()).map_err(|error| refusal(&error))?;
-        let found = self.desk.kept(found)?;
-        let name = self.desk.masked_text(tool);
+        let found = self.journaled.kept(found)?;
+        let name = self.journaled.masked_text(tool);
         self.compare(|record| record.session().keep(&name, &key, &found)).await?;
         let expires_at = self.engine.now().plus(ttl);
         self.talk(|talk| talk.kept.push((tool.to_owned(), key, result, expires_at)));

@@ -32,7 +32,7 @@ impl Replayed {
         exit_code: Option<i32>,
         signal: Option<i32>,
     ) -> Result<(), Divergence> {
-        let own = self.desk.run_id();
+        let own = self.journaled.run_id();
         let record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let last_words = streams::last_words(&self.engine, own);
         record.exited(exit_code, signal, &last_words)?;
@@ -43,7 +43,7 @@ impl Replayed {
             streams::compare(&self.engine, &self.of, own, &self.translate)?;
         }
         let produced = match outcome {
-            Outcome::Exited { output } => output.clone().or_else(|| self.desk.output()),
+            Outcome::Exited { output } => output.clone().or_else(|| self.journaled.output()),
             Outcome::Failed(_) | Outcome::Drained => None,
         };
         let produced = produced.map(|output| self.translated(output)).transpose();
