@@ -49,6 +49,16 @@ pub(super) fn word(value: &impl Serialize) -> String {
     }
 }
 
+/// A URL without what may be a secret in it: user, password, query and fragment.
+pub(super) fn address(url: &str) -> String {
+    let end = url.find(['?', '#']).unwrap_or(url.len());
+    let url = &url[..end];
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    format!("{scheme}://{host}{path}")
+}
+
 /// Everything that is set for an agent and is no component of it.
 pub(super) fn of_agent(agent: &Agent) -> Value {
     let mut properties = Properties::default();
@@ -122,7 +132,7 @@ fn workspace(properties: &mut Properties, workspace: &Workspace) {
         }
         Workspace::Clone { url, r#ref } => {
             properties.add("workspace", "clone");
-            properties.add("workspace:url", &super::service::address(url));
+            properties.add("workspace:url", &address(url));
             properties.add_if("workspace:ref", r#ref.as_ref());
         }
     }

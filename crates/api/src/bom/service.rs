@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::property::Properties;
+use super::property::{Properties, address};
 use super::{digest_of, object};
 use crate::agent_file::{Agent, Dependency, McpServer};
 
@@ -29,16 +29,6 @@ fn server(server: &McpServer) -> Value {
         ("endpoints", server.url.as_ref().map_or(Value::Null, |url| json!([address(url)]))),
         ("properties", properties.into_value()),
     ])
-}
-
-/// A URL without what may be a secret in it: user, password, query and fragment.
-pub(super) fn address(url: &str) -> String {
-    let end = url.find(['?', '#']).unwrap_or(url.len());
-    let url = &url[..end];
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}")
 }
 
 fn service(agent: &Agent, dependency: &Dependency) -> Value {

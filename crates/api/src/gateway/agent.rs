@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::routes::{Answer, Area, Body, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 
 /// The media type in which an agent's folder is sent.

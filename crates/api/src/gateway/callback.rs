@@ -4,7 +4,7 @@ use errand_model::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 
 /// Something of a run that is reported.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::dead_letter::{DeadLetter, DeadLetterDetail, Redriven};
 use crate::error_code::ErrorCode;
 

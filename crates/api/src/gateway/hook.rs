@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agent::PageQuery;
-use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Method, Route, Scope};
 use super::run::given;
 use crate::error_code::ErrorCode;
 

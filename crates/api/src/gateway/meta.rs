@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::routes::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 
 /// The media type of metrics.

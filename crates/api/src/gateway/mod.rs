@@ -17,6 +17,7 @@ pub mod people;
 pub mod problem;
 pub mod proof;
 pub mod prune;
+mod route;
 pub mod routes;
 pub mod run;
 pub mod run_find;

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::routes::{Answer, Area, Body, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::question::QuestionList;
 

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::routes::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::story::Comparison;
 

@@ -4,7 +4,7 @@ use errand_model::RunId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::routes::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, Method, Route, Scope};
 
 /// Finding runs by what people call them.
 pub const AREA: Area = Area {

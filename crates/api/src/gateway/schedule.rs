@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::agent::PageQuery;
-use super::routes::{Answer, Area, Body, Header, Method, Route, Scope};
+use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
 use super::run::given;
 use crate::error_code::ErrorCode;
 

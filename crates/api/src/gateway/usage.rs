@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::routes::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::usage::Usage;
 

@@ -1,6 +1,6 @@
 //! Who carries runs out.
 
-use super::routes::{Answer, Area, Method, Route, Scope};
+use super::route::{Answer, Area, Method, Route, Scope};
 use crate::worker::Workers;
 
 /// Routes about workers.

@@ -90,8 +90,8 @@ pub struct AttemptUsage {
 impl From<&ProcessUsage> for AttemptUsage {
     fn from(usage: &ProcessUsage) -> Self {
         Self {
-            wall_ms: super::project::millis(usage.wall),
-            cpu_ms: usage.cpu.map(super::project::millis),
+            wall_ms: super::value::millis(usage.wall),
+            cpu_ms: usage.cpu.map(super::value::millis),
             max_rss_bytes: usage.max_rss_bytes,
         }
     }

@@ -14,7 +14,8 @@ use errand_model::{Digest, Head, RunId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::project::{last_error, millis};
+use super::project::last_error;
+use super::value::millis;
 use super::{AttemptUsage, Record, RecordError};
 
 /// The `kind` of a run's manifest.
@@ -260,7 +261,7 @@ fn spec(run: &Run, record: &Record) -> Spec {
         kind: run.spec.kind,
         trigger: run.spec.trigger.clone(),
         input: record.input.clone(),
-        session_id: super::project::session_id(&run.spec),
+        session_id: super::value::session_id(&run.spec),
         env: run.spec.env.keys().cloned().collect(),
         timeouts: Timeouts {
             run_ms: timeouts.run.map(millis),

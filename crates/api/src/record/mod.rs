@@ -10,6 +10,7 @@ mod operation;
 mod person;
 mod project;
 mod schema;
+mod value;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,8 @@ pub use coordinator::{
 pub use manifest::{MANIFEST_KIND, Manifest, manifest};
 pub use operation::{ListenerRecord, Operation, ScheduleRecord};
 pub use person::{RecordApproval, RecordInput, RecordPause};
-pub use project::{Places, linked_value, payload_value, project, step_output, usd};
+pub use project::{Places, project};
+pub use value::{linked_value, payload_value, step_output, usd};
 
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
 pub const RECORD_SCHEMA: u32 = 1;

@@ -132,7 +132,7 @@ pub(super) fn operation(run: &Run) -> Operation {
     let heartbeat = (spec.heartbeat && !run.status.is_terminal()).then(|| {
         service.last_heartbeat_at.or(run.started_at).unwrap_or(run.created_at).plus(spec.interval)
     });
-    operation.interval_ms = Some(super::project::millis(spec.interval));
+    operation.interval_ms = Some(super::value::millis(spec.interval));
     operation.heartbeat = Some(spec.heartbeat);
     operation.next_wake_at_ms =
         schedules.iter().filter_map(|schedule| schedule.next_fire_at).chain(heartbeat).min();

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::project::{linked_value, payload_value};
+use super::value::{linked_value, payload_value};
 use crate::words::PauseReasonWord;
 
 /// Why a run is paused.
