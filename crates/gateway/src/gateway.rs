@@ -12,13 +12,14 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::Config;
-use crate::door::{Lock, Rates};
-use crate::extract::Checked;
 use crate::feed::Feeds;
 use crate::hub::Hub;
+use crate::lock::Lock;
 use crate::metrics::Metrics;
 use crate::parcels::Parcels;
+use crate::rate::Rates;
 use crate::refusal::Refusal;
+use crate::schema_check::Checked;
 
 /// A gateway on one registry. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -55,6 +56,8 @@ impl Gateway {
             let query = openapi::query_schema(route).and_then(Checked::new);
             queries.extend(query.map(|checked| (route.id, checked)));
         }
+        let (hub, closing) = (Hub::new(), watch::Sender::new(false));
+        let feeds = Feeds::new(engine.clone(), hub.clone(), closing.subscribe());
         Self {
             inner: Arc::new(Inner {
                 lock,
@@ -63,12 +66,12 @@ impl Gateway {
                 metrics: Metrics::default(),
                 engine,
                 config,
-                hub: Hub::new(),
-                feeds: Feeds::default(),
+                hub,
+                feeds,
                 bodies,
                 queries,
                 openapi: openapi::document(),
-                closing: watch::Sender::new(false),
+                closing,
                 parcels: Parcels::default(),
             }),
         }

@@ -4,41 +4,21 @@ use std::collections::HashMap;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::handler::Handler;
 use axum::http::Uri;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{MethodFilter, MethodRouter, on};
+use axum::routing::MethodFilter;
 use errand_api::error_code::ErrorCode;
 use errand_api::gateway::routes::{Method, Route, all};
 
 use crate::auth::guard;
-use crate::door::outermost;
+use crate::middleware::outermost;
 use crate::refusal::Refusal;
 use crate::{Gateway, grpc, routes};
 
-/// Attaches a handler to a route.
-type Attach = Box<dyn FnOnce(MethodFilter) -> MethodRouter<Gateway> + Send>;
-
-/// A handler of a route in the table.
-pub(crate) struct Handled {
-    /// Name of the route in the table.
-    pub(crate) id: &'static str,
-    attach: Attach,
-}
-
-/// Pairs a handler with the name of its route.
-pub(crate) fn handled<H, T>(id: &'static str, handler: H) -> Handled
-where
-    H: Handler<T, Gateway>,
-    T: 'static,
-{
-    Handled { id, attach: Box::new(move |method| on(method, handler)) }
-}
-
 /// Returns the router of a gateway.
 pub fn router(gateway: &Gateway) -> Router {
-    let mut handlers: HashMap<&'static str, Attach> =
+    let mut handlers: HashMap<&'static str, routes::Attach> =
         routes::handlers().into_iter().map(|handled| (handled.id, handled.attach)).collect();
     let mut router = Router::new();
     for route in all() {

@@ -17,7 +17,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-use crate::door::ListenOpen;
+use crate::lock::ListenOpen;
+use crate::peer::Peer;
 use crate::folders::Folders;
 use crate::otlp::{Exporter, Sender};
 use crate::tls::{Acceptor, TlsError};
@@ -60,10 +61,6 @@ impl BindError {
         }
     }
 }
-
-/// Address of the client; stored in the extensions of a request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// Error: the server does not start.
 #[derive(Debug, Error)]

@@ -22,7 +22,7 @@ use crate::Gateway;
 use crate::auth::Caller;
 use crate::extract::amount;
 use crate::refusal::Refusal;
-use crate::routes::allowed;
+use crate::callback_url::allowed;
 
 /// Header with the caller's idempotency key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -37,7 +37,7 @@ pub(super) fn check(tree: &Tree) -> Vec<String> {
 }
 
 /// Returns true for Rust sources that ship, rather than tests.
-fn is_source(file: &Path) -> bool {
+pub(super) fn is_source(file: &Path) -> bool {
     let is_test = file.components().any(|part| part.as_os_str() == "tests");
     !is_test && file.extension().is_some_and(|it| it == "rs")
 }

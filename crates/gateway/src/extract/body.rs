@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::misfit::Misfit;
+use crate::schema_check::Misfit;
 use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;

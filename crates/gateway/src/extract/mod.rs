@@ -1,14 +1,12 @@
 //! Extractors of request data, which refuse invalid data.
 
 mod body;
-mod misfit;
 mod params;
 mod query;
 mod run;
 mod values;
 
 pub(crate) use body::{Bytes, JsonBody, amount};
-pub(crate) use misfit::Checked;
 pub(crate) use params::Params;
 pub(crate) use query::Query;
 pub(crate) use run::OneRun;

@@ -5,7 +5,7 @@ use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Checked;
+use crate::schema_check::Checked;
 use super::values::{self, Misread};
 use crate::Gateway;
 use crate::auth::Asked;

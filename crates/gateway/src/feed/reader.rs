@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_engine::LivePart;
+use errand_engine::{LivePart, record_file};
 use errand_model::RunId;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 
+use super::Feeds;
 use super::frame::{End, Frame, LiveLog, LiveOutput, Told};
-use crate::Gateway;
-use crate::record::record;
 
 /// Events that are read at once.
 const PAGE: u32 = 128;
@@ -20,7 +19,7 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(200), Duration::
 
 /// Reader of a watched run.
 pub(super) struct Reader {
-    gateway: Gateway,
+    feeds: Feeds,
     run_id: RunId,
     /// Number of the last event sent.
     after: u64,
@@ -39,18 +38,18 @@ enum Found {
 
 impl Reader {
     pub(super) fn new(
-        gateway: Gateway,
+        feeds: Feeds,
         run_id: RunId,
         after: u64,
         frames: broadcast::Sender<Arc<Frame>>,
     ) -> Self {
-        Self { gateway, run_id, after, frames, cut: Default::default() }
+        Self { feeds, run_id, after, frames, cut: Default::default() }
     }
 
     /// Sends frames until the run is over or has no listeners.
     pub(super) async fn run(mut self) {
-        let mut live = self.gateway.engine().live().watch(&self.run_id);
-        let mut hints = self.gateway.hub().follow(&self.run_id);
+        let mut live = self.feeds.inner.engine.live().watch(&self.run_id);
+        let mut hints = self.feeds.inner.hub.follow(&self.run_id);
         let mut pause = LOOK_AGAIN.0;
         loop {
             match self.look().await {
@@ -69,11 +68,11 @@ impl Reader {
                     part = live.parts.recv() => self.say(part),
                     () = sleep_until(look_at) => {
                         if self.is_removed().await {
-                            return self.gateway.feeds().forget(&self.run_id);
+                            return self.feeds.forget(&self.run_id);
                         }
                         break;
                     }
-                    () = self.gateway.closing() => return,
+                    () = self.feeds.closing() => return,
                 }
             }
         }
@@ -82,7 +81,7 @@ impl Reader {
     async fn look(&mut self) -> Result<Found, errand_store::Error> {
         let mut found = Found::Nothing;
         loop {
-            let store = self.gateway.engine().store();
+            let store = self.feeds.inner.engine.store();
             let events = store.events(&self.run_id, self.after, PAGE).await?;
             let is_all = events.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
             for event in events {
@@ -117,20 +116,20 @@ impl Reader {
 
     /// Sends the end of a terminal run. Later clients find the end by themselves.
     async fn end(&self) {
-        self.gateway.feeds().forget(&self.run_id);
+        self.feeds.forget(&self.run_id);
         // Without it, each client loads the record by itself.
-        if let Ok(Some(stored)) = self.gateway.engine().store().load(&self.run_id).await {
-            let end = End::over(self.after, record(&self.gateway, &stored));
+        if let Ok(Some(stored)) = self.feeds.inner.engine.store().load(&self.run_id).await {
+            let end = End::over(self.after, record_file::record(&self.feeds.inner.engine, &stored));
             self.tell(Told::End(Box::new(end)));
         }
     }
 
     fn is_unwatched(&self) -> bool {
-        self.frames.receiver_count() == 0 && self.gateway.feeds().forget_unwatched(&self.run_id)
+        self.frames.receiver_count() == 0 && self.feeds.forget_unwatched(&self.run_id)
     }
 
     async fn is_removed(&self) -> bool {
-        let first = self.gateway.engine().store().events(&self.run_id, 0, 1).await;
+        let first = self.feeds.inner.engine.store().events(&self.run_id, 0, 1).await;
         first.is_ok_and(|events| events.is_empty())
     }
 

@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::Gateway;
-use crate::feed::{End, EndReason, Feeds, Frame, Lagged, Told};
+use crate::feed::{End, EndReason, Frame, Lagged, Told};
 use crate::record::record;
 use crate::refusal::Refusal;
 
@@ -87,7 +87,7 @@ pub(crate) struct Follow {
 impl Follow {
     /// Starts a stream of an existing run. `head` is the last event that the caller knows.
     pub(crate) fn new(gateway: &Gateway, run_id: RunId, head: u64, wanted: Wanted) -> Self {
-        let frames = Feeds::subscribe(gateway, &run_id, head);
+        let frames = gateway.feeds().subscribe(&run_id, head);
         Self {
             gateway: gateway.clone(),
             run_id,
@@ -177,7 +177,7 @@ impl Follow {
             Err(RecvError::Closed) => {
                 // The run is over or removed, or its feed ended without listeners.
                 self.behind = true;
-                self.frames = Feeds::subscribe(&self.gateway, &self.run_id, self.wanted.after);
+                self.frames = self.gateway.feeds().subscribe(&self.run_id, self.wanted.after);
                 None
             }
         }

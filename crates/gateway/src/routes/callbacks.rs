@@ -7,13 +7,14 @@ use errand_api::gateway::callback::{
     Callback, CallbackList, CallbackPage, CallbackQuery, CallbackTarget, CallbackTargetList,
     CallbackTargetRequest,
 };
-use errand_engine::outbox::{self, CallbackUrl, EntryState};
+use errand_engine::outbox::{self, EntryState};
 use errand_engine::view;
 
 use super::agents::page;
 use super::list_runs::page_limit;
 use crate::Gateway;
 use crate::auth::Caller;
+use crate::callback_url::allowed;
 use crate::extract::{JsonBody, OneRun, Params, Query};
 use crate::refusal::Refusal;
 
@@ -124,12 +125,4 @@ pub(crate) async fn rotate_callback_secret(
     let origin = params.get("origin")?;
     let (made, secret) = outbox::rotate(gateway.engine(), caller.namespace(), origin).await?;
     Ok(Json(view::callback_target(made, Some(&secret))))
-}
-
-/// Parses a URL to which reports may go, as far as that can be known before a request.
-pub(crate) async fn allowed(gateway: &Gateway, url: &str) -> Result<CallbackUrl, Refusal> {
-    let refused = |refused| Refusal::from(errand_engine::Error::from(outbox::Error::from(refused)));
-    let url = CallbackUrl::parse(url).map_err(refused)?;
-    url.check(&gateway.callback_addresses().await?).map_err(refused)?;
-    Ok(url)
 }

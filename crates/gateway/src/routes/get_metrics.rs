@@ -7,7 +7,8 @@ use errand_api::error_code::ErrorCode;
 
 use crate::Gateway;
 use crate::auth::Caller;
-use crate::metrics::{self, Asked, Format};
+use crate::exposition::{self, Asked};
+use crate::metrics::Format;
 use crate::refusal::Refusal;
 
 /// Responds with the text.
@@ -20,7 +21,7 @@ pub(crate) async fn get_metrics(
     let engine = gateway.engine();
     let asked = Asked::of(engine).await?;
     let format = Format::asked_for(&headers);
-    let text = metrics::render(engine, Some(gateway.clone()), Some(asked))
+    let text = exposition::render(engine, Some(gateway.clone()), Some(asked))
         .map_err(|_| Refusal::new(ErrorCode::Internal, "the metrics cannot be rendered"))?;
     Ok(([(header::CONTENT_TYPE, format.media_type())], format.of(text)).into_response())
 }

@@ -26,6 +26,7 @@ mod get_openapi;
 mod get_readyz;
 mod get_run;
 mod get_trace;
+mod handled;
 mod hooks;
 mod keys;
 mod list_audit;
@@ -53,9 +54,10 @@ mod wait_for_run;
 mod wake_run;
 mod workers;
 
-pub(crate) use callbacks::allowed;
+pub(crate) use handled::{Attach, Handled};
 
-use crate::router::{Handled, handled};
+use handled::handled;
+
 
 /// Returns all handlers, by the name of their route in the table.
 pub(crate) fn handlers() -> Vec<Handled> {

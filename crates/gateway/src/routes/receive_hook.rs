@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::auth::limited;
-use crate::door::Whose;
+use crate::rate::Whose;
 use crate::extract::{Params, amount};
 use crate::refusal::Refusal;
-use crate::server::Peer;
+use crate::peer::Peer;
 
 type Answered = Result<(StatusCode, Json<HookAnswer>), Refusal>;
 

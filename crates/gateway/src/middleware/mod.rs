@@ -6,10 +6,5 @@ mod cross_site;
 mod headers;
 mod layer;
 mod line_end;
-mod open;
-mod rate;
-
-pub use open::{ListenOpen, Lock};
 
 pub(crate) use layer::outermost;
-pub(crate) use rate::{Rates, Whose};

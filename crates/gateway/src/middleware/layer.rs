@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{cross_site, headers, line_end};
 use crate::Gateway;
 use crate::auth::{Asked, Known};
-use crate::server::Peer;
+use crate::peer::Peer;
 use crate::sse;
 
 /// Header with the request's id, in requests and responses.

@@ -11,7 +11,8 @@ use errand_api::gateway::meta::Health;
 use errand_engine::Engine;
 use tokio::net::TcpListener;
 
-use super::{Asked, Format, render};
+use super::{Asked, render};
+use crate::metrics::Format;
 
 /// Serves `/metrics` and `/healthz` of this process until it is dropped.
 ///

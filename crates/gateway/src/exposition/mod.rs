@@ -1,0 +1,12 @@
+//! All metrics as text for Prometheus: those of requests, of the engine, of the process and of the
+//! registry.
+
+mod alone;
+mod asked;
+mod process;
+mod render;
+
+pub use alone::serve_metrics;
+
+pub(crate) use asked::Asked;
+pub(crate) use render::render;
