@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::section;
-
 /// Parsed command line.
 #[derive(Debug)]
 pub(crate) struct Arguments {
@@ -52,9 +50,7 @@ impl Arguments {
                 "--idle-seconds" => this.idle_seconds = number(&word, words.next())?,
                 "--log-mib" => this.log_mib = number(&word, words.next())?,
                 "--help" | "-h" => return Err(usage("")),
-                name if section::ALL.iter().any(|section| section.name == name) => {
-                    this.sections.push(word);
-                }
+                name if !name.starts_with('-') => this.sections.push(word),
                 _ => return Err(usage(&format!("unknown word: {word}\n\n"))),
             }
         }
@@ -66,6 +62,11 @@ impl Arguments {
             ))
         })?;
         Ok(this)
+    }
+
+    /// Returns a requested section that is none of `known`.
+    pub(crate) fn unknown_section(&self, known: impl Fn(&str) -> bool) -> Option<&str> {
+        self.sections.iter().map(String::as_str).find(|name| !known(name))
     }
 
     /// Returns true if a section is requested; without names all are.
@@ -86,8 +87,9 @@ fn number(option: &str, word: Option<String>) -> Result<u32, String> {
     }
 }
 
-fn usage(complaint: &str) -> String {
-    let mut text = format!(
+/// Returns the usage, which the names of the sections follow.
+pub(crate) fn usage(complaint: &str) -> String {
+    format!(
         "{complaint}usage: errand-bench [OPTIONS] [SECTION]...\n\n\
          --errand PATH      the program to measure (target/release/errand)\n\
          --dir PATH         where registries are made: the disk that is measured (.)\n\
@@ -96,9 +98,5 @@ fn usage(complaint: &str) -> String {
          --idle-seconds N   how long an idle service is watched (60)\n\
          --log-mib N        how much an agent prints (1024)\n\
          --json             a machine-readable report\n\nsections, all unless named:\n"
-    );
-    for section in section::ALL {
-        text = text + "  " + section.name + ": " + section.about + "\n";
-    }
-    text
+    )
 }

@@ -28,12 +28,24 @@ fn main() -> ExitCode {
     if words.first().is_some_and(|word| word == step_agent::MODE) {
         return answer(step_agent::run(words.get(1..).unwrap_or_default()));
     }
-    match Arguments::parse(words) {
+    match Arguments::parse(words).and_then(with_known_sections) {
         Ok(arguments) => answer(measure(&arguments)),
         Err(usage) => {
             tell(&usage);
+            for section in section::ALL {
+                tell(&format!("  {}: {}", section.name, section.about));
+            }
             ExitCode::from(2)
         }
+    }
+}
+
+/// Returns the arguments if each section that they name exists, and the usage otherwise.
+fn with_known_sections(arguments: Arguments) -> Result<Arguments, String> {
+    let is_known = |name: &str| section::ALL.iter().any(|section| section.name == name);
+    match arguments.unknown_section(is_known) {
+        Some(name) => Err(arguments::usage(&format!("unknown word: {name}\n\n"))),
+        None => Ok(arguments),
     }
 }
 

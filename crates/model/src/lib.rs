@@ -36,6 +36,7 @@ pub mod step;
 mod tamper;
 pub mod template;
 mod time;
+mod tokens;
 
 pub use chain::{Broken, Hash, Head, MalformedHash};
 pub use cron::{CronError, CronExpr, TimeZone, time_zone, time_zone_names};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Timestamp;
-use crate::accounting::Tokens;
+use crate::tokens::Tokens;
 
 const MILLISECONDS_A_DAY: i64 = 86_400_000;
 /// Prices are per so many tokens.

@@ -13,7 +13,6 @@
 )]
 
 mod agent;
-mod command;
 mod filters;
 mod http;
 mod output;
@@ -28,14 +27,13 @@ mod tmpfs;
 mod wait;
 
 pub use agent::Agent;
-pub use command::Command;
 pub use filters::stable;
 pub use http::{Request, Response};
 pub use output::Output;
 pub use processes::{Process, is_alive, processes_of_run, processes_with};
 pub use receiver::{Reaction, Received, Receiver};
 pub use running::Running;
-pub use sandbox::Sandbox;
+pub use sandbox::{Command, Sandbox};
 pub use server::Server;
 pub use sse::{Sse, SseEvent};
 pub use tmpfs::Tmpfs;

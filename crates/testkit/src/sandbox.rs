@@ -1,5 +1,7 @@
 //! Isolated environment for the real program.
 
+mod command;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +11,8 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Agent, Command, Process, processes_with};
+pub use self::command::Command;
+use crate::{Agent, Process, processes_with};
 
 /// Search path of system programs. The caller's own search path is not passed on.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -23,8 +23,9 @@ pub use follow::{Followed, follow};
 pub(crate) use frame::Framer;
 pub use incoming::Incoming;
 pub use merged::{Merged, Next};
-pub use reader::{Counted, Line, Part, Query, Reader};
+pub use reader::{Line, Part, Query, Reader};
 pub use segments::{Limits, older, remove};
+pub use tail::Counted;
 pub use writer::Writer;
 
 /// Length limit of the text in one line of the log; a longer line of output is written in parts.

@@ -9,7 +9,8 @@ use errand_model::Timestamp;
 
 use super::parse::parse;
 use super::segments::{first_since, oldest, open_all, open_if_there, open_newer, reopen, segment};
-use super::{Stream, tail};
+use super::tail::{self, Counted};
+use super::Stream;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 128 * 1_024;
@@ -17,16 +18,6 @@ const READ_BYTES: usize = 128 * 1_024;
 const JOIN_BYTES: usize = 1_024 * 1_024;
 /// Length of the pieces in which damaged text without a newline is shown.
 const DAMAGED_BYTES: usize = 1_024 * 1_024;
-
-/// Lines that a tail counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Counted {
-    /// All lines.
-    #[default]
-    All,
-    /// Output of the agent, without the supervisor's own lines.
-    Output,
-}
 
 /// Selection of lines of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

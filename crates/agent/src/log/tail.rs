@@ -6,12 +6,21 @@ use std::os::unix::fs::FileExt as _;
 
 use super::Stream;
 use super::parse::{HEADER_BYTES, parse};
-use super::reader::Counted;
 
 /// Bytes that are read at once, from the end towards the start.
 const BLOCK_BYTES: u64 = 64 * 1_024;
 const HEADER: u64 = 64;
 const _: () = assert!(HEADER_BYTES < 64, "a header fits into what is read beyond a block");
+
+/// Lines that a tail counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counted {
+    /// All lines.
+    #[default]
+    All,
+    /// Output of the agent, without the supervisor's own lines.
+    Output,
+}
 
 /// A place in a log: index of the segment, offset in it.
 pub(super) type Place = (usize, u64);

@@ -13,7 +13,8 @@ mod tool_call;
 pub use check::check;
 pub use cost::{MalformedCost, micro_usd};
 pub use fields::Wrong;
-pub use model_call::{Cost, CostBasis, ModelCall, Tokens};
+pub use crate::tokens::Tokens;
+pub use model_call::{Cost, CostBasis, ModelCall};
 pub use tool_call::{SideEffect, ToolCall};
 
 /// The type of a model call's event.

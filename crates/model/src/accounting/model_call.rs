@@ -7,26 +7,7 @@ use super::fields::{Fields, Wrong};
 use super::{MAX_COST_MICRO_USD, MAX_TOKENS};
 use crate::Timestamp;
 use crate::price::PriceTable;
-
-/// Tokens of one call, or of many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tokens {
-    /// Read, those from a cache included.
-    pub input: u64,
-    /// Written, those spent on reasoning included.
-    pub output: u64,
-    /// Of the input, read from a cache.
-    pub cached: u64,
-    /// Of the output, spent on reasoning.
-    pub reasoning: u64,
-}
-
-impl Tokens {
-    /// What counts towards a budget: in and out.
-    pub const fn total(&self) -> u64 {
-        self.input.saturating_add(self.output)
-    }
-}
+use crate::tokens::Tokens;
 
 /// What a call cost.
 #[derive(Clone, Debug, PartialEq, Eq)]

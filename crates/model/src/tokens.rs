@@ -1,0 +1,23 @@
+//! Tokens of model calls.
+
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one call, or of many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tokens {
+    /// Read, those from a cache included.
+    pub input: u64,
+    /// Written, those spent on reasoning included.
+    pub output: u64,
+    /// Of the input, read from a cache.
+    pub cached: u64,
+    /// Of the output, spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl Tokens {
+    /// What counts towards a budget: in and out.
+    pub const fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
