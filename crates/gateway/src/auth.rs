@@ -16,9 +16,9 @@ use errand_model::scoped;
 use tokio::time::Instant;
 
 use crate::Gateway;
+use crate::peer::Peer;
 use crate::rate::Whose;
 use crate::refusal::Refusal;
-use crate::peer::Peer;
 
 /// An authenticated caller.
 #[derive(Clone, Debug)]

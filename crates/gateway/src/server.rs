@@ -17,10 +17,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
-use crate::lock::ListenOpen;
-use crate::peer::Peer;
 use crate::folders::Folders;
+use crate::lock::ListenOpen;
 use crate::otlp::{Exporter, Sender};
+use crate::peer::Peer;
 use crate::tls::{Acceptor, TlsError};
 use crate::{Gateway, router};
 

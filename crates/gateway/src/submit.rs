@@ -20,9 +20,9 @@ use serde_json::Value;
 
 use crate::Gateway;
 use crate::auth::Caller;
+use crate::callback_url::allowed;
 use crate::extract::amount;
 use crate::refusal::Refusal;
-use crate::callback_url::allowed;
 
 /// Header with the caller's idempotency key.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

@@ -11,7 +11,7 @@ const PAGES: &str = "docs/errors";
 const LEAST_LINES: usize = 5;
 
 /// File that declares the codes, one per entry: `Variant = "code", …`.
-const CODES: &str = "crates/api/src/error_code.rs";
+const CODES: &str = "crates/model/src/error_code.rs";
 
 pub(super) fn check(tree: &Tree) -> Vec<String> {
     let Some(source) = tree.text(CODES.as_ref()) else {

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use errand_model::Timestamp;
 
+use super::Stream;
 use super::parse::parse;
 use super::segments::{first_since, oldest, open_all, open_if_there, open_newer, reopen, segment};
 use super::tail::{self, Counted};
-use super::Stream;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 128 * 1_024;

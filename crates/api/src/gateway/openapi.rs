@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::meta::METRICS_MEDIA_TYPE;
 use super::problem::Problem;
+pub use super::route::ANY_BYTES;
 use super::routes::{Answer, Area, Body, Media, Route, SchemaOf, all, areas, schema_of};
 use crate::error_code::ErrorCode;
 use crate::schema::without_null;
@@ -20,9 +21,6 @@ const SCHEMAS: &str = "/components/schemas";
 
 /// Where `errand up` listens unless it is told otherwise.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
-
-/// The media type of bytes of which nothing is said: what a route takes besides its own.
-pub const ANY_BYTES: &str = "application/octet-stream";
 
 /// The whole document.
 pub fn document() -> Value {

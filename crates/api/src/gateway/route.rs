@@ -5,6 +5,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 pub use crate::access::Scope;
 use crate::error_code::ErrorCode;
 
+/// The media type of bytes of which nothing is said: what a route takes besides its own.
+pub const ANY_BYTES: &str = "application/octet-stream";
+
 /// A method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Method {

@@ -9,10 +9,10 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::schema_check::Misfit;
 use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;
+use crate::schema_check::Misfit;
 
 /// A JSON body as `T`, checked against the schema in the table of routes.
 #[derive(Clone, Debug)]

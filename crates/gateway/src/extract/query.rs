@@ -5,11 +5,11 @@ use axum::http::request::Parts;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::schema_check::Checked;
 use super::values::{self, Misread};
 use crate::Gateway;
 use crate::auth::Asked;
 use crate::refusal::Refusal;
+use crate::schema_check::Checked;
 
 /// The query as `T`, which denies unknown fields.
 #[derive(Clone, Debug)]

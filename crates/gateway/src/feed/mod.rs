@@ -50,11 +50,7 @@ impl Feeds {
     }
 
     /// Subscribes to a run from now on. A new reader starts after event `seq`.
-    pub(crate) fn subscribe(
-        &self,
-        run_id: &RunId,
-        seq: u64,
-    ) -> broadcast::Receiver<Arc<Frame>> {
+    pub(crate) fn subscribe(&self, run_id: &RunId, seq: u64) -> broadcast::Receiver<Arc<Frame>> {
         let mut runs = self.runs();
         if let Some(frames) = runs.get(run_id) {
             return frames.subscribe();

@@ -58,7 +58,6 @@ pub(crate) use handled::{Attach, Handled};
 
 use handled::handled;
 
-
 /// Returns all handlers, by the name of their route in the table.
 pub(crate) fn handlers() -> Vec<Handled> {
     let mut all = meta();

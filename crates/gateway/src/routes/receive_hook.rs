@@ -12,10 +12,10 @@ use tokio::time::Instant;
 
 use crate::Gateway;
 use crate::auth::limited;
-use crate::rate::Whose;
 use crate::extract::{Params, amount};
-use crate::refusal::Refusal;
 use crate::peer::Peer;
+use crate::rate::Whose;
+use crate::refusal::Refusal;
 
 type Answered = Result<(StatusCode, Json<HookAnswer>), Refusal>;
 

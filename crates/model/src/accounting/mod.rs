@@ -10,10 +10,10 @@ mod fields;
 mod model_call;
 mod tool_call;
 
+pub use crate::tokens::Tokens;
 pub use check::check;
 pub use cost::{MalformedCost, micro_usd};
 pub use fields::Wrong;
-pub use crate::tokens::Tokens;
 pub use model_call::{Cost, CostBasis, ModelCall};
 pub use tool_call::{SideEffect, ToolCall};
 

@@ -1,6 +1,5 @@
 //! A model call: whose model, how many tokens, for how much.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::fields::{Fields, Wrong};

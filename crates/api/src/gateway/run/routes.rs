@@ -7,8 +7,7 @@ use super::{
     WakeRequest,
 };
 use crate::error_code::ErrorCode;
-use crate::gateway::openapi::ANY_BYTES;
-use crate::gateway::route::{Answer, Area, Body, Header, Method, Route, Scope};
+use crate::gateway::route::{ANY_BYTES, Answer, Area, Body, Header, Method, Route, Scope};
 use crate::graph::Graph;
 use crate::message::MessagePage;
 use crate::record::Record;
