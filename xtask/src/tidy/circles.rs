@@ -29,7 +29,6 @@ const KNOWN: &[(&str, &str, usize)] = &[
     ("crates/engine", "journal", 3),
     ("crates/engine", "listener", 2),
     ("crates/engine", "service", 2),
-
     ("crates/model", "", 9),
     ("crates/model", "coordination", 5),
     ("crates/model", "event", 3),
