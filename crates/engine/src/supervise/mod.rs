@@ -49,30 +49,31 @@ use crate::launch::Ready;
 use crate::lease::Term;
 use crate::{Engine, Error, coordinate, launch, lease, parcels, reconcile, service, wait};
 
-/// Who else takes part in a supervision.
+/// Channels of a supervisor: signals in, the agent's output and readiness out.
 #[derive(Debug)]
 pub struct SupervisorChannels {
-    /// Where orders come from.
-    pub orders: watch::Receiver<ControlState>,
-    /// Who also wants the agent's output as it comes.
+    /// Signals to this process, and shutdowns of a worker or a service that it belongs to.
+    pub control: watch::Receiver<ControlState>,
+    /// Second receiver of the agent's output as it comes.
     pub tee: Option<mpsc::Sender<Chunk>>,
-    /// Who wants to know that the first attempt began, or why not.
+    /// Receiver of the news that the first attempt began, or why it did not.
     pub ready: Option<tokio::sync::oneshot::Sender<Ready>>,
 }
 
 impl SupervisorChannels {
+    /// Reports readiness, the first time that this is called.
     pub(crate) fn say(&mut self, ready: Ready) {
         if let Some(listener) = self.ready.take() {
-            // Whoever asked may have gone: the record says it all the same.
+            // A receiver that is gone finds it in the record.
             drop(listener.send(ready));
         }
     }
 
-    /// Tells whoever watches the run something about it, in one line.
+    /// Shows one line about the run to the second receiver of its output.
     fn note(&self, text: &str) {
         if let Some(tee) = &self.tee {
             let chunk = Chunk { stream: Stream::System, bytes: format!("{text}\n").into_bytes() };
-            // Who does not keep up finds it in the log.
+            // A receiver that is behind finds it in the log.
             drop(tee.try_send(chunk));
         }
     }
