@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use errand_model::price::{Day, Origin, Price, PriceTable};
 
-use crate::agent_file::reader::{At, Object, Reader};
+use crate::agent_file::at::At;
+use crate::agent_file::reader::{Object, Reader};
 use crate::agent_file::yaml::{self, Kind, Node};
 use crate::agent_file::{Problem, Problems, micro_usd};
 

@@ -1,20 +1,31 @@
-//! The agent as errand works with it: checked, with every default filled in.
+//! The agent: what its file says, checked, with every default filled in.
 //!
-//! What a person writes is [`parse`](super::parse)d into this; its JSON is what a parcel's digest
-//! covers. Durations are milliseconds, sizes bytes, money millionths of a US dollar: no floats, and
-//! no second way to write the same thing.
+//! One type for three forms. Its JSON is the normalised definition, which a parcel's digest covers:
+//! every field is present, maps are sorted by key, durations are milliseconds, sizes bytes, money
+//! millionths of a US dollar; no floats, and no second way to write the same thing. Its JSON Schema is
+//! that of `spec` in an agent file, where a field may have another name or be text: `schemars` says
+//! so, and `alias` is the file's name of a field that the definition calls after its unit. Its serde
+//! form reads both: what a file says has been made JSON by its [`Shape`](super::shape::Shape).
 
 use std::collections::BTreeMap;
 
-use errand_model::accounting::SideEffect;
-use errand_model::budget::{Limits, OnExceed};
 use errand_model::event::{Missed, Overlap, ServiceRestart};
 use errand_model::retry::RetryPolicy;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::coordinator::{Coordinator, Member};
-use super::listen::Listen;
+use super::inventory::{Dependency, McpServer, Model, Tool, ToolForm};
+use super::limits::{Budgets, Resources, Timeouts};
+use super::listen::{Listen, one_or_many};
+use super::retry::RetryPolicyForm;
+use super::scalar::{
+    AnySchema, CloneUrl, CommandLine, ConfigName, CronLine, Environment, GitRef, SecretName,
+    SkillName, TimeZoneName,
+};
+use super::unsupported::Refused;
+use super::written::{CoordinatorForm, Handoffs};
 
 /// The `apiVersion` that this version reads.
 pub const API_VERSION: &str = "errand.dev/v1";
@@ -25,77 +36,108 @@ pub const DEFAULT_VERSION: &str = "0.0.0";
 
 /// A checked agent definition.
 ///
-/// Serialises to the normalised definition: every field is present, maps are sorted by key. Reads a
-/// definition that an older errand wrote: a field that it did not know has its default. One that
-/// this errand does not know is refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Reads a definition that an older errand wrote: a field that it did not know has its default. One
+/// that this errand does not know is refused.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Spec", description = "What the agent is.")]
 pub struct Agent {
     /// `metadata.name`: lower-case letters, digits, `-` and `_`, at most 63 characters.
+    #[schemars(skip)]
     pub name: String,
     /// `metadata.version`: a semantic version; `0.0.0` if the file names none.
+    #[schemars(skip)]
     pub version: String,
     /// `metadata.labels`, sorted by key.
+    #[schemars(skip)]
     pub labels: BTreeMap<String, String>,
     /// What the agent does, for people.
+    #[schemars(length(min = 1))]
     pub description: Option<String>,
-    /// How errand drives the agent.
+    /// How errand drives the agent: `command` if left out, and the only one in this version.
     pub harness: Harness,
-    /// Program and arguments. Empty only for what is no process of ours: a coordinator, the
-    /// `react` harness, or a container whose image says what to run.
+    /// Program and arguments. A relative path is looked up in the agent's folder first. A coordinator
+    /// has none.
+    #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
-    /// Where the agent's process lives.
+    /// Where the agent's process lives: a process of this machine if left out.
     pub target: Target,
-    /// The directory that an attempt works in.
+    /// The directory that an attempt works in: a fresh one if left out.
     pub workspace: Workspace,
-    /// The model that the `react` harness calls, and that others are told of.
+    /// The model that the agent uses, for its inventory (`errand bom`) alone: errand does not call it.
     pub model: Option<Model>,
-    /// Skills by slug, in the order given.
+    /// Skills by name: files `skills/NAME/SKILL.md` or `skills/NAME.md` of the agent's folder, which
+    /// have to be there. The brief holds their text.
+    #[schemars(with = "Vec<SkillName>", extend("uniqueItems" = true))]
     pub skills: Vec<String>,
-    /// Configs by slug, in the order given.
+    /// Configs by name: files `configs/NAME` (`.md`, `.yaml`, `.json`, `.toml`, `.txt`) of the agent's
+    /// folder, which have to be there. The brief holds their text.
+    #[schemars(with = "Vec<ConfigName>", extend("uniqueItems" = true))]
     pub configs: Vec<String>,
-    /// Names of secrets that are resolved when a run starts and set in its environment.
+    /// Names of secrets, set in the environment of the agent and masked everywhere: from the
+    /// environment of errand, else from its secret store.
+    #[schemars(with = "Vec<SecretName>", extend("uniqueItems" = true))]
     pub secrets: Vec<String>,
-    /// Environment of the agent, sorted by name.
+    /// Environment of the agent. Names that begin with `ERRAND_` are reserved.
+    #[schemars(with = "Environment")]
     pub env: BTreeMap<String, String>,
-    /// Tools that the agent may call.
+    /// Tools that the agent calls, for its inventory (`errand bom`) alone: errand neither runs them nor
+    /// keeps the agent from calling others.
+    #[schemars(with = "Vec<ToolForm>")]
     pub tools: Vec<Tool>,
-    /// MCP servers that serve the agent more tools.
+    /// MCP servers that the agent uses, for its inventory (`errand bom`) alone: errand does not start
+    /// or reach them.
     pub mcp_servers: Vec<McpServer>,
-    /// The tier (kind of place) that the agent is dispatched to.
+    /// Not supported by this version of errand: runs are not dispatched to tiers.
+    #[schemars(with = "Refused")]
     pub tier: Option<String>,
-    /// Services of other agents that must be there before this one is dispatched.
+    /// Not supported by this version of errand: errand does not start or wait for services of other
+    /// agents.
+    #[schemars(
+        with = "Refused",
+        extend("x-unsupported" = "the agent itself can wait for what it needs")
+    )]
     pub dependencies: Vec<Dependency>,
-    /// JSON Schema 2020-12 of the input; anything goes if absent.
+    /// What the input must be.
+    #[schemars(with = "AnySchema")]
     pub input_schema: Option<Value>,
-    /// JSON Schema 2020-12 of the output; anything goes if absent.
+    /// What the output will be.
+    #[schemars(with = "AnySchema")]
     pub output_schema: Option<Value>,
     /// What the agent needs of a machine.
     pub resources: Resources,
-    /// How many runs of the agent workers carry out at the same time, all workers together; `None`:
-    /// as many as there are slots.
+    /// How many runs of the agent workers carry out at the same time, all workers together: as many
+    /// as there are slots if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,
     /// How long things may take.
     pub timeouts: Timeouts,
-    /// When a failed attempt is tried again; [`RetryPolicy::NEVER`] if the file does not say.
+    /// When a failed attempt is tried again: never if left out.
+    #[schemars(with = "RetryPolicyForm")]
     pub retry_policy: RetryPolicy,
     /// Limits on tokens, money and calls.
     pub budgets: Budgets,
-    /// Policies by name.
+    /// Not supported by this version of errand: nothing would enforce them.
+    #[schemars(with = "Refused", extend("x-unsupported" = "limits in `budgets` are enforced"))]
     pub policies: Vec<String>,
-    /// Cron lines that wake a service.
+    /// Cron lines that wake the agent when it is served.
+    #[schemars(length(max = 100))]
     pub schedules: Vec<Schedule>,
-    /// HTTP listeners that wake a service. No two with the same address.
-    #[serde(with = "super::listen::one_or_many")]
+    /// The HTTP listener that wakes the agent when it is served, or a list of them.
+    #[serde(with = "one_or_many")]
+    #[schemars(with = "one_or_many::Listeners")]
     pub listen: Vec<Listen>,
-    /// When a service comes back although nobody asked for that; `None`: as it was begun.
+    /// When the agent comes back as a service although nobody asked for that. `on_failure` if left out
+    /// and the service is detached, else `no`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<ServiceRestart>,
-    /// Set for a run whose steps are other agents' runs.
+    /// Makes this a run whose steps are other agents' runs.
+    #[schemars(with = "CoordinatorForm")]
     pub coordinator: Option<Coordinator>,
-    /// Agents that a run of this one may be handed over to, by the names that it has for them.
+    /// Agents that a run may be handed over to when it ends well, by the names that it has for them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "Handoffs")]
     pub handoffs: BTreeMap<String, Member>,
 }
 
@@ -106,23 +148,36 @@ impl Agent {
         coordinated.chain(self.handoffs.values())
     }
 
-    /// The same, to be pinned.
+    /// The same agents, to be pinned.
     pub fn named_agents_mut(&mut self) -> impl Iterator<Item = &mut Member> {
         let coordinated = self.coordinator.iter_mut().flat_map(|it| it.agents.values_mut());
         coordinated.chain(self.handoffs.values_mut())
     }
+
+    /// Returns the fields of the definition that this version of errand cannot honour, for people. A
+    /// definition that was read from a file has none of them; one that an older errand stored may.
+    /// Programs differ in the harnesses and targets that they have: those are not among them.
+    pub fn unsupported(&self) -> Vec<String> {
+        let lists = [("policies", self.policies.len()), ("dependencies", self.dependencies.len())];
+        let given = lists.iter().filter(|(_, count)| *count > 0).map(|(name, _)| *name);
+        given.chain(self.tier.as_ref().map(|_| "tier")).map(|name| format!("`{name}`")).collect()
+    }
 }
 
-/// How errand drives an agent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How errand drives the agent. The harnesses `acp` and `react` are not supported by this version,
+/// and refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(extend("x-unsupported" = ["acp", "react"]))]
 pub enum Harness {
-    /// Any program: payload on stdin, output from a file or stdout.
+    /// Any program: payload on stdin and in `$ERRAND_INPUT`, output from `$ERRAND_OUTPUT` or stdout.
     #[default]
     Command,
     /// A coding agent that speaks the Agent Client Protocol on stdio.
+    #[schemars(skip)]
     Acp,
     /// A model-and-tools loop that errand itself drives.
+    #[schemars(skip)]
     React,
 }
 
@@ -137,19 +192,23 @@ impl Harness {
     }
 }
 
-/// Where an agent's process lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Where the agent's process lives. The targets `container` and `kubernetes` are not supported by this
+/// version, and refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[schemars(extend("x-unsupported" = ["container", "kubernetes"]))]
 pub enum Target {
     /// A process of this machine.
     #[default]
     Process,
     /// A container of Docker or Podman.
+    #[schemars(skip)]
     Container {
         /// The image reference.
         image: String,
     },
     /// A pod.
+    #[schemars(skip)]
     Kubernetes {
         /// The namespace; the cluster's default if absent.
         namespace: Option<String>,
@@ -170,7 +229,7 @@ impl Target {
 }
 
 /// The directory that an attempt works in.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "mode", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Workspace {
     /// A fresh directory per run, kept across its attempts.
@@ -180,167 +239,45 @@ pub enum Workspace {
     Cwd,
     /// A git worktree of the caller's repository.
     Worktree {
-        /// What to check out: a branch, tag or commit. `HEAD` by default.
+        /// A branch, tag or commit; `HEAD` if left out.
+        #[serde(default = "head")]
+        #[schemars(with = "GitRef")]
         r#ref: String,
     },
     /// A fresh clone.
     Clone {
         /// What to clone.
+        #[schemars(with = "CloneUrl")]
         url: String,
-        /// What to check out; the remote's default branch if absent.
+        /// A branch, tag or commit; the remote's default branch if left out.
+        #[schemars(with = "Option<GitRef>")]
         r#ref: Option<String>,
     },
 }
 
-/// A model and what to fall back to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    /// Who serves it, such as `anthropic`.
-    pub provider: String,
-    /// The provider's name for it.
-    pub name: String,
-    /// Tried in this order when the first does not answer.
-    pub fallback: Vec<ModelName>,
+fn head() -> String {
+    "HEAD".to_owned()
 }
 
-/// A model without fallbacks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelName {
-    /// Who serves it.
-    pub provider: String,
-    /// The provider's name for it.
-    pub name: String,
-}
-
-/// A tool that the agent may call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tool {
-    /// Its name, unique in the agent.
-    pub name: String,
-    /// What it does, for the model.
-    pub description: Option<String>,
-    /// Program and arguments that carry it out; empty for a tool that is built in or served.
-    pub command: Vec<String>,
-    /// JSON Schema of its arguments.
-    pub input_schema: Option<Value>,
-    /// What a call can do to the world; unknown if absent, and then treated as the worst.
-    pub side_effect: Option<SideEffect>,
-}
-
-/// An MCP server: started over stdio, or reached by URL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct McpServer {
-    /// Its name, unique in the agent.
-    pub name: String,
-    /// Program and arguments of a server on stdio; empty if it has a `url`.
-    pub command: Vec<String>,
-    /// Where a server that is reached over HTTP is.
-    pub url: Option<String>,
-    /// Environment of a server on stdio.
-    pub env: BTreeMap<String, String>,
-}
-
-/// A service of another agent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dependency {
-    /// The tier where it runs; this agent's own if absent.
-    pub tier: Option<String>,
-    /// The agent that offers it.
-    pub agent: String,
-    /// The service's name; the agent's name if absent.
-    pub service: Option<String>,
-    /// The service's port.
-    pub port: Option<u16>,
-}
-
-/// What an agent needs of a machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Resources {
-    /// Thousandths of a core.
-    pub cpu_millis: Option<u64>,
-    /// Memory.
-    pub memory_bytes: Option<u64>,
-    /// Whole GPUs.
-    pub gpu: u32,
-}
-
-/// How long things may take; absent means no limit.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Timeouts {
-    /// All attempts of a run together.
-    pub run_ms: Option<u64>,
-    /// One step.
-    pub step_ms: Option<u64>,
-    /// From admission to the first attempt.
-    pub queue_ms: Option<u64>,
-    /// From asking a person to the decision.
-    pub approval_ms: Option<u64>,
-}
-
-/// Limits; the smallest that applies wins, absent means none.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Budgets {
-    /// Tokens in and out, all model calls of a run.
-    pub tokens_per_run: Option<u64>,
-    /// Millionths of a US dollar, one run.
-    pub cost_micro_usd_per_run: Option<u64>,
-    /// Millionths of a US dollar, all runs of the agent in one UTC day.
-    pub cost_micro_usd_per_day: Option<u64>,
-    /// Tool calls of a run.
-    pub tool_calls_per_run: Option<u64>,
-    /// Milliseconds that the processes of a run lived, pauses not counted.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wall_time_ms_per_run: Option<u64>,
-    /// Tokens in and out, all runs of the agent in one UTC day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tokens_per_day: Option<u64>,
-    /// Tool calls, all runs of the agent in one UTC day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tool_calls_per_day: Option<u64>,
-    /// Milliseconds, all runs of the agent in one UTC day.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub wall_time_ms_per_day: Option<u64>,
-    /// What happens at the limit.
-    pub on_exceed: OnExceed,
-}
-
-impl From<&Budgets> for Limits {
-    fn from(budgets: &Budgets) -> Self {
-        Self {
-            tokens_per_run: budgets.tokens_per_run,
-            cost_micro_usd_per_run: budgets.cost_micro_usd_per_run,
-            tool_calls_per_run: budgets.tool_calls_per_run,
-            wall_time_ms_per_run: budgets.wall_time_ms_per_run,
-            tokens_per_day: budgets.tokens_per_day,
-            cost_micro_usd_per_day: budgets.cost_micro_usd_per_day,
-            tool_calls_per_day: budgets.tool_calls_per_day,
-            wall_time_ms_per_day: budgets.wall_time_ms_per_day,
-            on_exceed: budgets.on_exceed,
-        }
-    }
-}
-
-/// A cron line that wakes a service.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A cron line that wakes the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The expression as written, blanks at its ends removed.
+    #[schemars(with = "CronLine")]
     pub cron: String,
-    /// The IANA time zone that it is read in.
+    /// The IANA time zone that it is read in: `UTC` if left out.
+    #[serde(default = "default_time_zone")]
+    #[schemars(with = "TimeZoneName")]
     pub timezone: String,
-    /// The payload of the wake; `null` if none is given.
+    /// The payload of the wake; `null` if left out.
+    #[serde(default)]
     pub input: Value,
-    /// What happens to slots that passed while nothing could fire them.
+    /// What happens to slots that passed while nothing could fire them: `fire_once` if left out.
+    #[serde(default)]
     pub missed: Missed,
-    /// What happens to a slot while the wake before it still runs.
+    /// What happens to a slot while the wake before it still runs: `skip` if left out.
+    #[serde(default)]
     pub overlap: Overlap,
 }
 
@@ -349,8 +286,12 @@ impl Schedule {
     pub const DEFAULT_TIMEZONE: &str = "UTC";
 }
 
+fn default_time_zone() -> String {
+    Schedule::DEFAULT_TIMEZONE.to_owned()
+}
+
 impl Default for Agent {
-    /// What a file means that says nothing.
+    /// The agent of a file that says nothing.
     fn default() -> Self {
         Self {
             name: String::new(),

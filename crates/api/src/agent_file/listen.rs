@@ -3,31 +3,41 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use errand_model::event::Respond;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-/// The HTTP listener that wakes a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+use super::scalar::{HostName, HttpMethod, ListenAddress, UrlPath};
+
+/// The HTTP listener that wakes the agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Listen {
-    /// Where it binds; port 0 lets the system pick one.
+    /// An IP address or `localhost`, and a port; `127.0.0.1:0` (a free port) if left out. One that
+    /// other machines reach needs a `secret`.
+    #[schemars(with = "ListenAddress")]
     pub address: SocketAddr,
-    /// The only path that is served; any if absent.
+    /// The only path that is served; any if left out.
+    #[schemars(with = "UrlPath")]
     pub path: Option<String>,
-    /// The only methods that are served, upper case; any if empty.
+    /// The only methods that are served, in upper case; any if left out.
+    #[schemars(with = "Vec<HttpMethod>", extend("uniqueItems" = true))]
     pub methods: Vec<String>,
-    /// The name of the secret that callers must know; one of the agent's `secrets`.
+    /// The name of the secret that callers must know; one of `secrets`.
+    #[schemars(regex(pattern = "^[A-Z_][A-Z0-9_]*$"))]
     pub secret: Option<String>,
-    /// A longer body is answered with 413.
+    /// A longer body is answered with 413: 1 MiB if left out. Bodies are held in memory.
+    #[schemars(range(max = Listen::LARGEST_MAX_BODY_BYTES))]
     pub max_body_bytes: u64,
-    /// Longer request headers are answered with 431.
+    /// Longer request headers are answered with 431: 16 KiB if left out.
+    #[schemars(range(min = 256, max = Listen::LARGEST_MAX_HEADER_BYTES))]
     pub max_header_bytes: u64,
-    /// When a request is answered.
+    /// When a request is answered: `at_end` if left out.
     #[serde(skip_serializing_if = "is_at_end")]
     pub respond: Respond,
-    /// Names of hosts for which requests are taken without a secret, beside those of this machine:
-    /// what a proxy in front of it passes on.
+    /// Names of hosts for which requests are taken without a secret, beside `localhost` and loopback
+    /// addresses: what a proxy in front of it passes on in `Host`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(with = "Vec<HostName>", extend("uniqueItems" = true))]
     pub hosts: Vec<String>,
 }
 
@@ -38,15 +48,19 @@ fn is_at_end(respond: &Respond) -> bool {
 
 /// One listener as a mapping, as every version wrote it; several as a list; none as `null`.
 pub(super) mod one_or_many {
+    use schemars::JsonSchema;
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 
     use super::Listen;
 
-    #[derive(Deserialize)]
+    /// What listens for a service.
+    #[derive(Deserialize, JsonSchema)]
     #[serde(untagged)]
-    enum OneOrMany {
+    pub(in super::super) enum Listeners {
+        /// One listener.
         One(Listen),
-        Many(Vec<Listen>),
+        /// Several, each with an address of its own.
+        Many(#[schemars(length(max = 16))] Vec<Listen>),
     }
 
     pub(in super::super) fn serialize<S: Serializer>(
@@ -63,10 +77,10 @@ pub(super) mod one_or_many {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<Listen>, D::Error> {
-        Ok(match Option::<OneOrMany>::deserialize(deserializer)? {
+        Ok(match Option::<Listeners>::deserialize(deserializer)? {
             None => Vec::new(),
-            Some(OneOrMany::One(one)) => vec![one],
-            Some(OneOrMany::Many(many)) => many,
+            Some(Listeners::One(one)) => vec![one],
+            Some(Listeners::Many(many)) => many,
         })
     }
 }
@@ -97,87 +111,4 @@ impl Default for Listen {
             hosts: Vec::new(),
         }
     }
-}
-
-/// The address that `text` names: an IP address or `localhost`, a colon, a port.
-///
-/// # Errors
-///
-/// [`MalformedAddress`] for anything else, host names included: what a name means can change
-/// between the check and the bind.
-pub fn parse_address(text: &str) -> Result<SocketAddr, MalformedAddress> {
-    let numeric = match text.strip_prefix("localhost:") {
-        Some(port) => format!("{}:{port}", Ipv4Addr::LOCALHOST),
-        None => text.to_owned(),
-    };
-    numeric.parse().map_err(|_| MalformedAddress { text: text.to_owned() })
-}
-
-/// The text is no address to listen on.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is not an address to listen on")]
-pub struct MalformedAddress {
-    /// What was given.
-    pub text: String,
-}
-
-impl MalformedAddress {
-    /// What to write instead.
-    pub const HINT: &str =
-        "write an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 127.0.0.1:0";
-}
-
-/// The host that `text` names, as requests have it in `Host` without the port.
-///
-/// # Errors
-///
-/// [`MalformedHost`] for anything else, ports and wildcards included.
-pub fn parse_host(text: &str) -> Result<String, MalformedHost> {
-    let is_host = !text.is_empty()
-        && text.len() <= MAX_HOST_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.');
-    if is_host {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(MalformedHost { text: text.to_owned() })
-    }
-}
-
-/// As long as a name in the DNS may be.
-const MAX_HOST_CHARS: usize = 253;
-
-/// The text is no name of a host.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is not the name of a host")]
-pub struct MalformedHost {
-    /// What was given.
-    pub text: String,
-}
-
-impl MalformedHost {
-    /// What to write instead.
-    pub const HINT: &str = "write a name without scheme and port, such as hooks.example.com";
-}
-
-/// The HTTP method that `text` names, in upper case as methods are.
-///
-/// # Errors
-///
-/// [`MalformedMethod`] if `text` is no method name or is not in upper case.
-pub fn parse_method(text: &str) -> Result<String, MalformedMethod> {
-    let is_method = !text.is_empty()
-        && text.len() <= MAX_METHOD_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
-    if is_method { Ok(text.to_owned()) } else { Err(MalformedMethod { text: text.to_owned() }) }
-}
-
-/// Longer than any registered method.
-const MAX_METHOD_CHARS: usize = 32;
-
-/// The text is no HTTP method.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{text:?} is not an HTTP method in upper case")]
-pub struct MalformedMethod {
-    /// What was given.
-    pub text: String,
 }

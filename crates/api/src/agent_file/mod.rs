@@ -1,33 +1,57 @@
 //! The agent file: `agent.yaml`, what it may say and what errand makes of it.
 
+pub(crate) mod at;
+mod command_files;
 mod coordinator;
 mod definition;
+mod file;
+mod http;
+mod inventory;
+mod json_schema;
 mod known;
+mod limits;
 mod listen;
+mod names;
 mod problem;
-mod read;
+pub(crate) mod quantity;
+mod read_coordinator;
 pub(crate) mod reader;
+mod retry;
+pub mod scalar;
+mod shape;
 mod suggest;
+mod unsupported;
+mod whole;
+pub mod written;
 pub(crate) mod yaml;
+
+use at::At;
+use reader::Reader;
 
 pub use coordinator::{Coordinator, Member, is_path};
 pub use definition::{
-    API_VERSION, Agent, Budgets, DEFAULT_VERSION, Dependency, Harness, KIND, McpServer, Model,
-    ModelName, Resources, Schedule, Target, Timeouts, Tool, Workspace,
+    API_VERSION, Agent, DEFAULT_VERSION, Harness, KIND, Schedule, Target, Workspace,
 };
 pub use errand_model::accounting::SideEffect;
 pub use errand_model::budget::OnExceed;
 pub use errand_model::event::{Missed, Overlap};
 pub use errand_model::retry::{Backoff, RetryPolicy};
-pub use known::{Known, PART_LIMIT_BYTES, Reference, Unknown};
-pub use listen::{
-    Listen, MalformedAddress, MalformedHost, MalformedMethod, parse_address, parse_host,
-    parse_method,
+pub use file::{AgentFile, AgentKind, ApiVersion, Metadata};
+pub use http::{
+    MalformedAddress, MalformedHost, MalformedMethod, parse_address, parse_host, parse_method,
 };
+pub use inventory::{Dependency, McpServer, Model, ModelName, Tool};
+pub use known::{Known, PART_LIMIT_BYTES, Reference, Unknown};
+pub use limits::{Budgets, Resources, Timeouts};
+pub use listen::Listen;
 pub use problem::{Excerpt, Problem, ProblemKind, Problems};
-pub(crate) use read::{micro_usd, parse_micro_usd, quantity};
-pub use read::{parse_cpu_millis, parse_memory_bytes};
+pub(crate) use quantity::{micro_usd, parse_micro_usd};
+pub use quantity::{parse_cpu_millis, parse_memory_bytes};
+pub use scalar::DurationText;
+pub(crate) use shape::UNSUPPORTED;
 pub use suggest::closest;
+pub use written::AnyMessage;
+pub(crate) use written::NULLABLE;
 
 /// The name of the file in an agent's folder.
 pub const FILE_NAME: &str = "agent.yaml";
@@ -50,7 +74,7 @@ pub fn parse_bytes(source_name: &str, bytes: &[u8]) -> Result<Agent, Problems> {
     parse_knowing(source_name, bytes, &mut |_| Ok(()))
 }
 
-/// The same where something is known of what the file refers to: each reference is asked for in `known`.
+/// Reads an agent file, and asks `known` for everything that it refers to.
 ///
 /// # Errors
 ///
@@ -61,7 +85,7 @@ pub fn parse_knowing(
     known: &mut Known<'_>,
 ) -> Result<Agent, Problems> {
     let problems = match yaml::load(bytes) {
-        Ok(root) => match read::agent(&root, known) {
+        Ok(root) => match file::read(&root, known) {
             Ok(agent) => return Ok(agent),
             Err(problems) => problems,
         },
@@ -76,6 +100,9 @@ pub fn parse_knowing(
 ///
 /// [`Problems`], if it is no YAML or holds what JSON cannot.
 pub fn to_json(source_name: &str, bytes: &[u8]) -> Result<serde_json::Value, Problems> {
-    let json = yaml::load(bytes).and_then(|root| read::json(&root));
+    let json = yaml::load(bytes).and_then(|root| {
+        let mut reader = Reader::default();
+        reader.json(&At::root(&root)).ok_or(reader.problems)
+    });
     json.map_err(|problems| Problems::new(source_name, bytes, problems))
 }

@@ -6,17 +6,11 @@ use std::ops::RangeInclusive;
 use errand_model::{MalformedDuration, parse_duration};
 use serde_json::Value;
 
+use super::at::{At, describe, join};
 use super::known::Reference;
 use super::problem::{Problem, ProblemKind};
 use super::suggest::closest;
-use super::yaml::{Entry, Kind, Node, Place};
-
-/// A node and the way to it from the root, such as `spec.timeouts.run`.
-#[derive(Clone, Debug)]
-pub(crate) struct At<'a> {
-    pub(crate) node: &'a Node,
-    pub(crate) path: String,
-}
+use super::yaml::{Entry, Kind, Place};
 
 /// A mapping whose field names were checked.
 #[derive(Debug)]
@@ -47,10 +41,6 @@ impl<'a> Object<'a> {
     }
 }
 
-fn join(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
-}
-
 /// Longest duration that any field takes: a year is not a typing error yet.
 pub(crate) const MAX_DURATION_MS: u64 = 366 * 24 * 60 * 60 * 1_000;
 
@@ -65,6 +55,8 @@ pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
     /// What the file refers to, in the order in which it was read.
     pub(crate) references: Vec<PlacedReference>,
+    /// Names of the agents or nodes of the coordinator that is read, in their order.
+    pub(crate) members: Vec<String>,
 }
 
 /// A reference and where it stands.
@@ -144,6 +136,12 @@ impl Reader {
     /// A mapping with none but the `known` fields.
     pub(crate) fn object<'a>(&mut self, at: &At<'a>, known: &[&str]) -> Option<Object<'a>> {
         let entries = self.entries(at)?;
+        self.report_unknown(at, entries, known);
+        Some(Object { path: at.path.clone(), place: at.node.place, entries })
+    }
+
+    /// Reports entries of a mapping that are not `known`.
+    pub(crate) fn report_unknown(&mut self, at: &At<'_>, entries: &[Entry], known: &[&str]) {
         for entry in entries {
             if !known.contains(&entry.key.as_str()) && !self.is_full() {
                 let hint = unknown_hint(&entry.key, known);
@@ -152,7 +150,6 @@ impl Reader {
                 self.report_at(entry.key_place, &path, message, Some(hint));
             }
         }
-        Some(Object { path: at.path.clone(), place: at.node.place, entries })
     }
 
     /// The entries of a mapping whose keys are free.
@@ -164,18 +161,22 @@ impl Reader {
         None
     }
 
-    /// The items of a list.
+    /// The items of a list; none if that is a problem.
     pub(crate) fn list<'a>(&mut self, at: &At<'a>) -> Vec<At<'a>> {
+        self.checked_list(at).unwrap_or_default()
+    }
+
+    /// The items of a list.
+    pub(crate) fn checked_list<'a>(&mut self, at: &At<'a>) -> Option<Vec<At<'a>>> {
         let Kind::List(items) = &at.node.kind else {
             self.mismatch(at, "a list");
-            return Vec::new();
+            return None;
         };
         if items.len() > MAX_ITEMS {
             self.report(at, format!("the list has more than {MAX_ITEMS} items"));
-            return Vec::new();
+            return None;
         }
-        let item = |(index, node)| At { node, path: format!("{}[{index}]", at.path) };
-        items.iter().enumerate().map(item).collect()
+        Some(at.items())
     }
 
     /// Text that is not empty.
@@ -196,6 +197,22 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// Text for which `is_good` holds. `complaint` follows the text in the problem if it does not.
+    pub(crate) fn text_that(
+        &mut self,
+        at: &At<'_>,
+        is_good: fn(&str) -> bool,
+        complaint: &str,
+        hint: &str,
+    ) -> Option<String> {
+        let text = self.text(at)?;
+        if is_good(&text) {
+            return Some(text);
+        }
+        self.report_hint(at, format!("{text:?} {complaint}"), hint);
+        None
     }
 
     /// Text, or a number or truth value taken as it is written; may be empty.
@@ -392,10 +409,6 @@ impl Reader {
     }
 }
 
-pub(crate) fn field_of<'a>(at: &At<'_>, entry: &'a Entry) -> At<'a> {
-    At { node: &entry.value, path: join(&at.path, &entry.key) }
-}
-
 fn unknown_hint(given: &str, known: &[&str]) -> String {
     if given == "<<" {
         return "merge keys are not part of YAML 1.2: write the fields out".to_owned();
@@ -403,20 +416,6 @@ fn unknown_hint(given: &str, known: &[&str]) -> String {
     match closest(given, known.iter().copied()) {
         Some(meant) => format!("did you mean {meant:?}?"),
         None => format!("known here: {}", known.join(", ")),
-    }
-}
-
-pub(crate) fn describe(kind: &Kind) -> String {
-    match kind {
-        Kind::Null => "nothing".to_owned(),
-        Kind::Bool { text, .. } => format!("the truth value {text}"),
-        Kind::Number { text } => format!("the number {text}"),
-        Kind::Text { text } => match text.char_indices().nth(40) {
-            None => format!("the text {text:?}"),
-            Some((cut, _)) => format!("the text {:?}…", &text[..cut]),
-        },
-        Kind::List(_) => "a list".to_owned(),
-        Kind::Map(_) => "a mapping".to_owned(),
     }
 }
 

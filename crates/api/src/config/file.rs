@@ -7,8 +7,9 @@ use errand_model::parse_namespace;
 use super::kind::{Kind, NamespaceLimits, Value};
 use super::setting::Setting;
 use super::table::SETTINGS;
+use crate::agent_file::at::{At, field_of};
 use crate::agent_file::quantity::{cpu_millis, memory_bytes};
-use crate::agent_file::reader::{At, Object, Reader, field_of};
+use crate::agent_file::reader::{Object, Reader};
 use crate::agent_file::yaml;
 use crate::agent_file::{Problem, Problems};
 

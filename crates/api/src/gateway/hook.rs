@@ -106,7 +106,7 @@ pub struct HookDedupe {
     /// Where its key is.
     pub key: HookPlace,
     /// For how long a second request with that key is the same one, such as `10m`; at most 30 days.
-    #[schemars(with = "crate::schema::Duration")]
+    #[schemars(with = "crate::schema::DurationText")]
     pub window: String,
 }
 

@@ -54,8 +54,8 @@ spec:
       hint: write three numbers, such as 1.2.0 or 1.2.0-rc.1
     agent.yaml:8:3: metadata.label: unknown field "label"
       hint: did you mean "labels"?
-    agent.yaml:10:12: spec.harness: "comand" is not a harness
-      hint: did you mean "command"? One of: command, acp, react
+    agent.yaml:10:12: spec.harness: "comand" is not a known word
+      hint: did you mean "command"? One of: command
     agent.yaml:11:12: spec.command: the command is a list of program and arguments
       hint: write command: [python3, review.py]
     agent.yaml:12:3: spec.timeout: unknown field "timeout"
@@ -262,7 +262,7 @@ fn what_must_be_there_is_asked_for() {
     agent.yaml:3:9: metadata: expected a mapping, found nothing
     agent.yaml:4:5: spec: expected a mapping, found nothing
     agent.yaml:4:17: spec.harness: the harness react is not supported by this version of errand
-      hint: write harness: command, or leave it out
+      hint: supported: command
     "#);
 }
 
@@ -332,22 +332,20 @@ fn commands_and_surroundings() {
             "secrets: [A]\n  env: { A: plain }",
         ]),
         @r#"
-    agent.yaml:6:12: spec.harness: expected a harness, found a list
-      hint: one of: command, acp, react
+    agent.yaml:6:12: spec.harness: expected a known word, found a list
+      hint: one of: command
     agent.yaml:6:11: spec.target: expected a mapping, found the text "process"
     agent.yaml:6:11: spec.target: "type" is missing
-      hint: write type: and one of process, container, kubernetes
-    agent.yaml:6:19: spec.target.type: "docker" is not a target
-      hint: one of: process, container, kubernetes
-    agent.yaml:6:11: spec.target: "image" is missing
-      hint: write image: registry.example/name@sha256:… or name:tag
-    agent.yaml:6:37: spec.target.image: "--privileged" cannot be an image reference
-      hint: no spaces, and no dash at the beginning
+      hint: write type: and one of process
+    agent.yaml:6:19: spec.target.type: "docker" is not a known word
+      hint: one of: process
+    agent.yaml:6:19: spec.target.type: the target container is not supported by this version of errand
+      hint: supported: process
+    agent.yaml:6:19: spec.target.type: the target container is not supported by this version of errand
+      hint: supported: process
     agent.yaml:6:19: spec.target.type: the target kubernetes is not supported by this version of errand
-      hint: write target: { type: process }, or leave it out
-    agent.yaml:6:52: spec.target.namespace: "My_Space" cannot be a namespace
-      hint: lower-case letters, digits and dashes, at most 63 characters, no dash at either end
-    agent.yaml:6:22: spec.workspace.mode: "worktre" is not a workspace mode
+      hint: supported: process
+    agent.yaml:6:22: spec.workspace.mode: "worktre" is not a known word
       hint: did you mean "worktree"? One of: temp, cwd, worktree, clone
     agent.yaml:6:28: spec.workspace.ref: unknown field "ref"
       hint: known here: mode
@@ -447,7 +445,7 @@ fn limits() {
       hint: write max_retries: 3
     agent.yaml:6:19: spec.retry_policy.maxRetries: unknown field "maxRetries"
       hint: did you mean "max_retries"?
-    agent.yaml:6:44: spec.retry_policy.backoff: "exponentail" is not a back-off
+    agent.yaml:6:44: spec.retry_policy.backoff: "exponentail" is not a known word
       hint: did you mean "exponential"? One of: exponential, fixed, none
     agent.yaml:6:65: spec.retry_policy.max_delay: max_delay is shorter than initial_delay
     agent.yaml:6:60: spec.retry_policy.retry_on[1]: "exit_nonzero" is listed twice
@@ -473,7 +471,7 @@ fn limits() {
       hint: write a number with at most six decimals, such as 2.50
     agent.yaml:6:32: spec.budgets.cost_usd_per_run: the text "2" is not an amount of US dollars
       hint: write a number with at most six decimals, such as 2.50
-    agent.yaml:6:25: spec.budgets.on_exceed: "stop" is not what happens when a budget is spent
+    agent.yaml:6:25: spec.budgets.on_exceed: "stop" is not a known word
       hint: one of: deny_call, pause, cancel
     "#
     );
@@ -501,7 +499,7 @@ fn schedules() {
         @r#"
     agent.yaml:6:14: spec.schedules: expected a list, found the text "@hourly"
     agent.yaml:6:15: spec.schedules[0]: "cron" is missing
-      hint: for example "0 */5 * * * *" (seconds first), "*/5 * * * *", @hourly or "@every 30s"
+      hint: write cron: "0 */5 * * * *"
     agent.yaml:6:23: spec.schedules[0].cron: expected text, found the number 5
       hint: put it in quotes: "5"
     agent.yaml:6:23: spec.schedules[0].cron: "61" is no minute of a cron line (0-59, *, lists, ranges and steps)
@@ -518,9 +516,9 @@ fn schedules() {
       hint: did you mean "Europe/Berlin"?
     agent.yaml:6:44: spec.schedules[0].timezone: "Mars" is not a time zone
       hint: write an IANA name, such as UTC or Europe/Berlin
-    agent.yaml:6:42: spec.schedules[0].missed: "never" is not what happens to missed slots
+    agent.yaml:6:42: spec.schedules[0].missed: "never" is not a known word
       hint: one of: fire_once, skip, fire_all
-    agent.yaml:6:58: spec.schedules[0].overlap: "parallel" is not what happens to overlapping slots
+    agent.yaml:6:58: spec.schedules[0].overlap: "parallel" is not a known word
       hint: one of: skip, queue, allow
     agent.yaml:6:46: spec.schedules[0].input.a: .nan is no number in JSON
     agent.yaml:6:36: spec.schedules[1]: the same schedule is listed twice
@@ -575,7 +573,7 @@ fn listeners() {
       hint: begin with '/', without query, fragment or spaces, such as /hook
     agent.yaml:6:23: spec.listen.methods[0]: "get" is not an HTTP method in upper case
       hint: write GET
-    agent.yaml:6:34: spec.listen.methods[2]: POST is listed twice
+    agent.yaml:6:34: spec.listen.methods[2]: "POST" is listed twice
     agent.yaml:6:40: spec.listen.methods[3]: "G T" is not an HTTP method in upper case
       hint: write a method such as POST
     agent.yaml:6:22: spec.listen.methods: expected a list, found the text "POST"
@@ -641,12 +639,12 @@ fn models_and_tools() {
         @r#"
     agent.yaml:6:10: spec.model: expected a mapping, found the text "claude"
     agent.yaml:6:10: spec.model: "name" is missing
-      hint: write name: and the provider's name of the model
+      hint: write name: claude-sonnet-4-5
     agent.yaml:6:53: spec.model.fallback[0]: expected a mapping, found the text "y"
     agent.yaml:6:14: spec.tools[1]: the tool "a" is listed twice
     agent.yaml:6:11: spec.tools[0]: "name" is missing
-      hint: write name: and the tool's name
-    agent.yaml:6:35: spec.tools[0].side_effect: "none" is not a class of side effects
+      hint: write name: read_file
+    agent.yaml:6:35: spec.tools[0].side_effect: "none" is not a known word
       hint: one of: read_only, local_write, external_write, financial, communication, code_execution, privileged
     agent.yaml:6:17: spec.mcp_servers[0]: an MCP server has a command or a url
       hint: write command: [program, …] for one on stdio, url: https://… for another
@@ -687,9 +685,9 @@ fn promises_that_nothing_keeps_are_refused_by_name() {
     .unwrap_err();
     insta::assert_snapshot!(problems, @r"
     agent.yaml:6:12: spec.harness: the harness react is not supported by this version of errand
-      hint: write harness: command, or leave it out
+      hint: supported: command
     agent.yaml:7:29: spec.target.type: the target container is not supported by this version of errand
-      hint: write target: { type: process }, or leave it out
+      hint: supported: process
     agent.yaml:8:9: spec.tier: `tier` is not supported by this version of errand: runs are not dispatched to tiers
       hint: remove it
     agent.yaml:9:13: spec.policies: `policies` is not supported by this version of errand: nothing would enforce them

@@ -236,13 +236,13 @@ fn every_mistake_in_a_coordinator_is_told_at_its_place() {
     insta::assert_snapshot!(said.join("\n"), @r#"
     agent.yaml:5:16: spec.coordinator: "type" is missing
       hint: write type: and one of chain, fan_out, workflow
-    agent.yaml:5:24: spec.coordinator.type: "chian" is not a coordinator
+    agent.yaml:5:24: spec.coordinator.type: "chian" is not a known word
       hint: did you mean "chain"? One of: chain, fan_out, workflow
     agent.yaml:5:16: spec.coordinator: "agents" is missing
       hint: write agents: [first, second]
     agent.yaml:5:39: spec.coordinator.agents: there is no agent in the list
     agent.yaml:5:44: spec.coordinator.max_parallel: unknown field "max_parallel"
-      hint: known here: type, agents, max_messages
+      hint: known here: agents, max_messages, type
     agent.yaml:5:46: spec.coordinator.agents[2]: another agent of this list has the name "a"
       hint: give this one its own: { agent: a, name: … }
     agent.yaml:5:49: spec.coordinator.agents[3]: another agent of this list has the name "b"
@@ -256,7 +256,7 @@ fn every_mistake_in_a_coordinator_is_told_at_its_place() {
     agent.yaml:5:70: spec.coordinator.agents[7]: "../.." does not tell what the agent is called here
       hint: write { agent: ../.., name: … }
     agent.yaml:5:77: spec.coordinator.agents[8]: "agent" is missing
-      hint: write agent: and its name or path
+      hint: write agent: reviewer
     agent.yaml:5:111: spec.coordinator.agents[9].name: "g.h" cannot be the name of an agent here
       hint: letters, digits, '-' and '_', at most 63 characters, a letter or digit first
     agent.yaml:5:68: spec.coordinator.agents[1].input.x[0]: the template cannot be read: "outputs.c": no agent here has the name "c"
@@ -265,9 +265,9 @@ fn every_mistake_in_a_coordinator_is_told_at_its_place() {
     agent.yaml:5:60: spec.coordinator.max_parallel: expected a whole number from 1 to 4294967295, found 0
     agent.yaml:5:82: spec.coordinator.timeout_per_agent: the duration 5 has no unit
       hint: write 5s for seconds, 5ms for milliseconds, 5m for minutes
-    agent.yaml:5:61: spec.coordinator.on_failure: "never" is not what a failure means
-      hint: one of: fail, ignore; or write { min_success: 2 }
-    agent.yaml:5:81: spec.coordinator.aggregation: "merge" is not an aggregation
+    agent.yaml:5:61: spec.coordinator.on_failure: "never" is not a known word
+      hint: one of: fail, ignore; or a mapping with min_success
+    agent.yaml:5:81: spec.coordinator.aggregation: "merge" is not a known word
       hint: one of: merge_all, first_success, majority, collect
     agent.yaml:5:76: spec.coordinator.on_failure.min_success: 3 can never succeed: there are 2 agents
     agent.yaml:5:41: spec.coordinator.graph: the graph has no node
@@ -301,25 +301,24 @@ fn every_mistake_in_a_graph_is_told_at_its_place() {
       hint: a message would take both edges: remove one
     agent.yaml:5:43: spec.coordinator.graph.a: the loop a -> a has no bound
       hint: write max_messages beside graph, or max_runs on one of these nodes
-    agent.yaml:5:84: spec.coordinator.graph.a.outputs_to[0].when.type: "task" is not a type of message
+    agent.yaml:5:84: spec.coordinator.graph.a.outputs_to[0].when.type: "task" is not a known word
       hint: did you mean "TASK"? One of: TASK, RESULT, VALIDATION, ERROR, CONTROL
     agent.yaml:5:115: spec.coordinator.graph.a.outputs_to[1].when: the condition says nothing
       hint: write type: RESULT, payload: { approved: true }, or leave when: out
     agent.yaml:5:121: spec.coordinator.graph.a.outputs_to[2]: "to" is missing
-      hint: write to: and the name of a node
+      hint: write to: __end__
     agent.yaml:5:95: spec.coordinator.graph.a.outputs_to[0].when.payload.x y: "x y" is no place in a payload
       hint: write the name of a member, or a JSON pointer such as /review/score
     agent.yaml:5:105: spec.coordinator.graph.a.outputs_to[0].when.payload./a~b: "/a~b" is no JSON pointer: ~ stands there as ~0, and / in a name as ~1
       hint: write the name of a member, or a JSON pointer such as /review/score
     agent.yaml:5:117: spec.coordinator.graph.a.outputs_to[0].when.payload.c: there is no test in the condition
       hint: one of: eq, ne, lt, lte, gt, gte, in, exists
-    agent.yaml:5:126: spec.coordinator.graph.a.outputs_to[0].when.payload.d.more: "more" is not a test
-      hint: one of: eq, ne, lt, lte, gt, gte, in, exists
+    agent.yaml:5:126: spec.coordinator.graph.a.outputs_to[0].when.payload.d.more: unknown field "more"
+      hint: known here: eq, exists, gt, gte, in, lt, lte, ne
     agent.yaml:5:139: spec.coordinator.graph.a.outputs_to[0].when.payload.d.lt: expected a number or text, found the truth value true
-    agent.yaml:5:149: spec.coordinator.graph.a.outputs_to[0].when.payload.d.in: expected a list of values
-      hint: write in: [a, b]
+    agent.yaml:5:149: spec.coordinator.graph.a.outputs_to[0].when.payload.d.in: the list is empty
     agent.yaml:5:161: spec.coordinator.graph.a.outputs_to[0].when.payload.d.exists: expected true or false, found the number 1
-    agent.yaml:5:54: spec.coordinator.graph.a.join: "some" is not a join
+    agent.yaml:5:54: spec.coordinator.graph.a.join: "some" is not a known word
       hint: one of: any, all
     agent.yaml:5:70: spec.coordinator.graph.a.max_runs: expected a whole number from 1 to 100000, found 0
     agent.yaml:5:80: spec.coordinator.graph.a.input: the template cannot be read: "outputs.z": no agent here has the name "z"

@@ -106,7 +106,7 @@ pub enum Aggregation {
 }
 
 /// What a member that fails, or takes too long, means for the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
     /// The run fails, and the others are cancelled. For `first_success` and `majority`: as soon as
@@ -116,7 +116,11 @@ pub enum OnFailure {
     /// Nothing, as long as one succeeds.
     Ignore,
     /// Nothing, as long as so many succeed.
-    MinSuccess(u32),
+    MinSuccess(
+        /// How many have to succeed.
+        #[schemars(range(min = 1), extend("examples" = [2]))]
+        u32,
+    ),
 }
 
 /// A graph driven by messages.

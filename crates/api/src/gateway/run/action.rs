@@ -21,7 +21,7 @@ pub struct CancelQuery {
 pub struct CancelRequest {
     /// How long the agent has to end by itself; `10s` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub grace_period: Option<String>,
     /// Whether it is killed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +43,7 @@ pub struct ResumeRequest {
 pub struct RestartRequest {
     /// How long the current attempt has to end by itself; `10s` unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub grace_period: Option<String>,
     /// Whether it is killed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]

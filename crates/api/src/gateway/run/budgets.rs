@@ -24,7 +24,7 @@ pub struct RunBudgets {
     pub tool_calls_per_run: Option<u64>,
     /// Time that the agent works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub wall_time_per_run: Option<String>,
     /// Tokens in and out, all runs of the agent in one UTC day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct RunBudgets {
     pub tool_calls_per_day: Option<u64>,
     /// Time that the agent works, all its runs in one UTC day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub wall_time_per_day: Option<String>,
 }
 

@@ -117,11 +117,11 @@ pub enum Disconnect {
 pub struct RunTimeouts {
     /// The whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub run: Option<String>,
     /// From when it is ready to its first attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub queue: Option<String>,
 }
 
@@ -131,6 +131,6 @@ pub struct RunTimeouts {
 pub struct WaitQuery {
     /// At most so long, such as `30s`; the run goes on all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<crate::schema::Duration>")]
+    #[schemars(with = "Option<crate::schema::DurationText>")]
     pub timeout: Option<String>,
 }

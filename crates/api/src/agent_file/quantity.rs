@@ -1,7 +1,8 @@
 //! Cores, memory and money, without floats.
 
-use super::super::reader::{At, Reader, describe};
-use super::super::yaml::Kind;
+use super::at::{At, describe};
+use super::reader::Reader;
+use super::yaml::Kind;
 
 /// More than any machine has: what is above is a typing error.
 const MAX_MEMORY_BYTES: u64 = 1 << 50;

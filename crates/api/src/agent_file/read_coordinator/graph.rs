@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use errand_model::coordination::{END, PREV, SELF, Workflow};
 
-use super::super::super::reader::{At, Reader, field_of};
-use super::super::super::yaml::Entry;
+use super::super::at::{At, field_of};
+use super::super::reader::Reader;
+use super::super::yaml::Entry;
 
 /// Where messages can go from each node, `__self__` and `__prev__` resolved.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;

@@ -1,33 +1,15 @@
 //! The JSON Schema of the agent file: what `errand schema` prints and editors complete from.
 //!
-//! The types here have the shape of what a person writes, where
-//! [`agent_file`](crate::agent_file) has the shape of what errand works with. They only describe:
-//! the parser alone decides, and knows more (dates, names of time zones, what goes together). A
-//! test holds the two together.
-
-mod coordinator;
-mod file;
-mod limits;
-mod model;
-mod process;
-mod scalar;
-mod service;
+//! It is derived from the types of [`agent_file`](crate::agent_file), and files are read by it. The
+//! parser knows more: dates, names of time zones, what goes together.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::transform_subschemas;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value;
 
-pub use coordinator::{
-    AnyMessage, AnyValue, AtLeast, Condition, Coordinator, Edge, Link, Member, NamedLink,
-    NamedMember, Node, OnFailure, OnFailureWord, Outcome, When,
-};
-pub use file::{AgentFile, ApiVersion, Kind, Metadata, Spec};
-pub use limits::{Budgets, Resources, RetryPolicy, Timeouts};
-pub use model::{McpServer, Model, ModelName, Tool, ToolObject};
-pub use process::{Harness, Target, Workspace};
-pub use scalar::{AnySchema, Cpu, Duration, Memory, Refused, RetryOn, Word};
-pub use service::{Listen, Listeners, Schedule};
+use crate::agent_file::{AgentFile, NULLABLE, UNSUPPORTED};
+pub use crate::agent_file::{AnyMessage, DurationText};
 
 /// Where the schema says that it lives.
 pub const ID: &str = "https://errand.dev/schema/v1/agent.json";
@@ -37,17 +19,23 @@ pub fn agent_file() -> Value {
     let mut schema =
         SchemaGenerator::new(SchemaSettings::draft2020_12()).into_root_schema_for::<AgentFile>();
     without_null(&mut schema);
+    without_marks(&mut schema);
     schema.insert("$id".to_owned(), ID.into());
     schema.insert("title".to_owned(), "errand agent".into());
     schema.to_value()
 }
 
-/// A field that may be left out is not one that may be null: the generator takes both for the
-/// same.
+/// Removes what is for the parser alone, and defaults, which are in the form of the definition.
+fn without_marks(schema: &mut Schema) {
+    schema.remove(UNSUPPORTED);
+    schema.remove("default");
+    transform_subschemas(&mut without_marks, schema);
+}
+
+/// Removes null from fields that may be left out: the generator takes both for the same.
 pub(crate) fn without_null(schema: &mut Schema) {
-    // Annotated as any value, null included.
-    if schema.get(NULLABLE).is_some() {
-        schema.remove(NULLABLE);
+    if schema.remove(NULLABLE).is_some() {
+        transform_subschemas(&mut without_null, schema);
         return;
     }
     if let Some(Value::Array(types)) = schema.get_mut("type") {
@@ -71,6 +59,3 @@ pub(crate) fn without_null(schema: &mut Schema) {
     }
     transform_subschemas(&mut without_null, schema);
 }
-
-/// Marks a schema in which null is meant.
-const NULLABLE: &str = "x-nullable";

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::super::reader::{At, Reader, describe, field_of};
-use super::super::yaml::Kind;
+use super::at::{At, describe, field_of};
+use super::reader::Reader;
+use super::yaml::Kind;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 

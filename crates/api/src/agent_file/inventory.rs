@@ -1,0 +1,108 @@
+//! Models, tools and servers that an agent uses.
+
+use std::collections::BTreeMap;
+
+use errand_model::accounting::SideEffect;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::scalar::{AnySchema, CommandLine, Environment, HttpUrl, Slug, ToolName};
+
+/// The model that an agent uses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Who serves it, such as `anthropic`.
+    #[schemars(with = "Slug", extend("examples" = ["anthropic"]))]
+    pub provider: String,
+    /// The provider's name for it.
+    #[schemars(extend("examples" = ["claude-sonnet-4-5"]))]
+    pub name: String,
+    /// Others that the agent uses, in this order, when the first does not answer.
+    #[serde(default)]
+    pub fallback: Vec<ModelName>,
+}
+
+/// A model without fallbacks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelName {
+    /// Who serves it.
+    #[schemars(with = "Slug", extend("examples" = ["openai"]))]
+    pub provider: String,
+    /// The provider's name for it.
+    #[schemars(extend("examples" = ["gpt-4o-mini"]))]
+    pub name: String,
+}
+
+/// A tool that the agent calls: its name, or more about it.
+#[derive(Clone, Debug, JsonSchema)]
+#[schemars(rename = "Tool", untagged)]
+#[expect(dead_code, reason = "describes what a file may say")]
+pub(super) enum ToolForm {
+    /// Its name alone.
+    Name(ToolName),
+    /// More about it.
+    Object(Tool),
+}
+
+/// A tool that the agent calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "ToolObject")]
+pub struct Tool {
+    /// Its name, unique in the agent.
+    #[schemars(with = "Slug", extend("examples" = ["read_file"]))]
+    pub name: String,
+    /// What it does, for the model.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Program and arguments that carry it out; empty for a tool that is built in or served.
+    #[serde(default)]
+    #[schemars(with = "CommandLine")]
+    pub command: Vec<String>,
+    /// What its arguments must be.
+    #[serde(default)]
+    #[schemars(with = "AnySchema")]
+    pub input_schema: Option<Value>,
+    /// What a call can do to the world; unknown if absent, and then treated as the worst.
+    #[serde(default)]
+    pub side_effect: Option<SideEffect>,
+}
+
+/// An MCP server: one on stdio has a `command`, another a `url`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [{ "required": ["command"] }, { "required": ["url"] }]))]
+pub struct McpServer {
+    /// Its name, unique in the agent.
+    #[schemars(with = "Slug", extend("examples" = ["github"]))]
+    pub name: String,
+    /// Program and arguments of a server on stdio; empty if it has a `url`.
+    #[serde(default)]
+    #[schemars(with = "CommandLine")]
+    pub command: Vec<String>,
+    /// Where a server that is reached over HTTP is.
+    #[serde(default)]
+    #[schemars(with = "HttpUrl")]
+    pub url: Option<String>,
+    /// Environment of a server on stdio.
+    #[serde(default)]
+    #[schemars(with = "Environment")]
+    pub env: BTreeMap<String, String>,
+}
+
+/// A service of another agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dependency {
+    /// The tier where it runs; this agent's own if absent.
+    pub tier: Option<String>,
+    /// The agent that offers it.
+    pub agent: String,
+    /// The service's name; the agent's name if absent.
+    pub service: Option<String>,
+    /// The service's port.
+    pub port: Option<u16>,
+}

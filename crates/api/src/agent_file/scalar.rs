@@ -1,0 +1,402 @@
+//! Values that people write in a way of their own: their schemas, and how each is read.
+//!
+//! A field of the definition names one of these types in `#[schemars(with = "…")]`. What is read is
+//! the value as the definition has it: milliseconds, bytes, millionths.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use errand_model::retry::{ERROR_PREFIX, EXIT_PREFIX};
+use errand_model::{CronExpr, time_zone, time_zone_names};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+use super::at::At;
+use super::http::{MalformedAddress, MalformedHost, parse_address, parse_host, parse_method};
+use super::known::Reference;
+use super::quantity::{cpu_millis, memory_bytes, micro_usd};
+use super::reader::Reader;
+use super::shape::ReadNamed;
+use super::suggest::closest;
+use super::yaml::Kind;
+use super::{json_schema as schema_of_json, names};
+use crate::error_code::ErrorCode;
+
+macro_rules! scalars {
+    ($($(#[doc = $doc:literal])* $name:ident as $published:literal = $schema:tt, $read:expr;)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub struct $name;
+
+            impl JsonSchema for $name {
+                fn schema_name() -> Cow<'static, str> {
+                    $published.into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    let mut schema = json_schema!($schema);
+                    let description = [$($doc.trim()),*].join("\n");
+                    schema.insert("description".to_owned(), description.into());
+                    schema
+                }
+            }
+        )*
+
+        /// The function that reads the type of that name in the schema.
+        pub(super) fn reader_of(name: &str) -> Option<ReadNamed> {
+            Some(match name {
+                $($published => |_, reader, at, _| $read(reader, at).map(Value::from),)*
+                _ => return None,
+            })
+        }
+    };
+}
+
+scalars! {
+    /// A whole number and a unit: `500ms`, `30s`, `10m`, `1h30m`, `2d`.
+    DurationText as "Duration" = {
+        "type": "string",
+        "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "examples": ["500ms", "30s", "10m", "1h30m"]
+    }, Reader::duration_ms;
+    /// A duration that may be zero.
+    DelayText as "Delay" = {
+        "type": "string",
+        "pattern": "^(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+        "examples": ["0s", "500ms", "30s", "10m"]
+    }, Reader::delay_ms;
+    /// A whole number and a unit: Ki, Mi, Gi, Ti (binary) or k, M, G, T (decimal).
+    MemoryText as "Memory" = {
+        "type": "string",
+        "pattern": "^[0-9]+(Ki|Mi|Gi|Ti|k|K|M|G|T|B)$",
+        "examples": ["512Mi", "2Gi"]
+    }, memory_bytes;
+    /// Cores, or thousandths of one: 2, 0.5, 500m.
+    CpuText as "Cpu" = {
+        "type": ["string", "number"],
+        "pattern": "^([0-9]*\\.?[0-9]*|[0-9]+m)$",
+        "exclusiveMinimum": 0,
+        "examples": ["1", 0.5, "500m"]
+    }, cpu_millis;
+    /// US dollars, with at most six decimals.
+    UsdAmount as "UsdAmount" = { "type": "number", "minimum": 0 }, micro_usd;
+    /// A failure that another attempt may mend: an error code, `exit:<n>` for an exit code of the
+    /// agent, `error:<code>` for an error code of its own.
+    RetryOn as "RetryOn" = {
+        "type": "string",
+        "anyOf": [
+            { "enum": ErrorCode::RETRYABLE.iter().map(|code| code.as_str()).collect::<Vec<_>>() },
+            { "pattern": "^exit:0*([1-9][0-9]?|1[0-9][0-9]|2[0-4][0-9]|25[0-5])$" },
+            { "pattern": "^error:[a-z][a-z0-9_]*$" }
+        ],
+        "examples": ["exit_nonzero", "exit:75", "error:rate_limited"]
+    }, retry_on;
+    /// A JSON Schema 2020-12.
+    AnySchema as "AnySchema" = {
+        "$ref": "https://json-schema.org/draft/2020-12/schema"
+    }, schema_of_json::read;
+    /// Lower-case letters, digits, `-` and `_`, a letter or digit first and last.
+    AgentName as "AgentName" = {
+        "type": "string",
+        "maxLength": 63,
+        "pattern": "^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$",
+        "examples": ["my-agent"]
+    }, agent_name;
+    /// A semantic version.
+    SemanticVersion as "SemanticVersion" = {
+        "type": "string",
+        "pattern": r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$",
+        "examples": ["1.2.0"]
+    }, version;
+    /// Words by key: letters, digits, `-`, `_`, `.` and `/`, at most 63.
+    Labels as "Labels" = {
+        "type": "object",
+        "additionalProperties": { "type": ["string", "number", "boolean"] }
+    }, labels;
+    /// Program and arguments; a number or a truth value is taken as it is written.
+    CommandLine as "CommandLine" = {
+        "type": "array",
+        "minItems": 1,
+        "items": { "type": ["string", "number", "boolean"] },
+        "examples": [["python3", "main.py"], ["./run.sh"]]
+    }, command;
+    /// Variables by name. Names that begin with `ERRAND_` are reserved.
+    Environment as "Environment" = {
+        "type": "object",
+        "propertyNames": { "pattern": "^(?!ERRAND_)[A-Za-z_][A-Za-z0-9_]*$" },
+        "additionalProperties": { "type": ["string", "number", "boolean"] }
+    }, environment;
+    /// Upper-case letters, digits and `_`, no digit first.
+    SecretName as "SecretName" = {
+        "type": "string", "maxLength": 128, "pattern": "^[A-Z_][A-Z0-9_]*$"
+    }, secret_name;
+    /// Letters, digits, `-`, `_` and `.`, at most 128.
+    Slug as "Slug" = { "type": "string" }, slug;
+    /// A skill of the agent's folder by name.
+    SkillName as "SkillName" = { "type": "string" }, skill;
+    /// A config of the agent's folder by name.
+    ConfigName as "ConfigName" = { "type": "string" }, config;
+    /// The name of a tool, and nothing else about it.
+    ToolName as "ToolName" = { "type": "string" }, tool_name;
+    /// A branch, tag or commit.
+    GitRef as "GitRef" = { "type": "string", "examples": ["main"] }, git_ref;
+    /// A repository to clone.
+    CloneUrl as "CloneUrl" = {
+        "type": "string", "examples": ["https://git.example/repository"]
+    }, clone_url;
+    /// An address that begins with `https://` or `http://`.
+    HttpUrl as "HttpUrl" = { "type": "string", "pattern": "^https?://." }, http_url;
+    /// Five fields, six (seconds first) or seven (and the year last), `@yearly`, `@monthly`,
+    /// `@weekly`, `@daily`, `@hourly`, or `@every <duration>`.
+    CronLine as "CronLine" = {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 256,
+        "examples": ["0 */5 * * * *", "*/5 * * * *", "@hourly", "@every 30s"]
+    }, cron_line;
+    /// An IANA time zone.
+    TimeZoneName as "TimeZoneName" = {
+        "type": "string", "examples": ["UTC", "Europe/Berlin"]
+    }, time_zone_name;
+    /// An IP address or `localhost`, and a port.
+    ListenAddress as "ListenAddress" = {
+        "type": "string",
+        "pattern": "^.+:[0-9]{1,5}$",
+        "examples": ["127.0.0.1:8080", "127.0.0.1:0"]
+    }, listen_address;
+    /// A path of HTTP requests, without query and fragment.
+    UrlPath as "UrlPath" = { "type": "string", "pattern": "^/[!-~]*$" }, url_path;
+    /// An HTTP method in upper case.
+    HttpMethod as "HttpMethod" = { "type": "string", "pattern": "^[A-Z-]{1,32}$" }, http_method;
+    /// The name of a host, without port.
+    HostName as "HostName" = { "type": "string", "pattern": "^[A-Za-z0-9.-]{1,253}$" }, host_name;
+}
+
+/// Names that errand itself sets.
+const RESERVED_PREFIX: &str = "ERRAND_";
+
+/// Longest label: enough for a URL, too short for a document.
+const MAX_LABEL_CHARS: usize = 255;
+
+const CRON_HINT: &str = "for example \"0 */5 * * * *\" (seconds first), \"*/5 * * * *\", @hourly \
+                         or \"@every 30s\"";
+
+const PLAIN_HINT: &str = "no spaces, and no dash at the beginning";
+
+fn agent_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.text_that(at, names::is_agent_name, "cannot be an agent's name", names::AGENT_HINT)
+}
+
+fn version(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let version = reader.word(at)?;
+    if names::is_semantic_version(&version) {
+        return Some(version);
+    }
+    let hint = "write three numbers, such as 1.2.0 or 1.2.0-rc.1";
+    reader.report_hint(at, format!("{version:?} is not a semantic version"), hint);
+    None
+}
+
+fn labels(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+    let check = |key: &str| match names::is_label_key(key) {
+        true => Ok(()),
+        false => Err(format!(
+            "{key:?} cannot be a label: letters, digits, '-', '_', '.', '/', at most 63"
+        )),
+    };
+    let labels = reader.words_by_key(at, check, "write \"\" for an empty label");
+    let long = labels.iter().find(|(_, value)| value.chars().count() > MAX_LABEL_CHARS);
+    if let Some((key, _)) = long {
+        let message = format!("the label {key:?} is longer than {MAX_LABEL_CHARS} characters");
+        reader.report(at, message);
+    }
+    Some(by_key(labels))
+}
+
+fn by_key(words: BTreeMap<String, String>) -> Value {
+    Value::Object(words.into_iter().map(|(key, word)| (key, Value::String(word))).collect())
+}
+
+fn command(reader: &mut Reader, at: &At<'_>) -> Option<Vec<String>> {
+    if let Some(text) = at.text() {
+        let hint = if text.contains(|c: char| "|&;<>$\"'`(".contains(c)) {
+            "write command: [sh, -c, \"…\"] to have a shell read it".to_owned()
+        } else {
+            let words: Vec<&str> = text.split_whitespace().collect();
+            format!("write command: [{}]", words.join(", "))
+        };
+        reader.report_hint(at, "the command is a list of program and arguments", hint);
+        return None;
+    }
+    let items = reader.checked_list(at)?;
+    if items.is_empty() {
+        reader.report(at, "the command is empty");
+    }
+    let words: Vec<String> = items.iter().filter_map(|item| reader.word(item)).collect();
+    let is_whole = words.len() == items.len();
+    if is_whole && words.first().is_some_and(|program| program.trim().is_empty()) {
+        reader.report(&items[0], "the program has no name");
+    }
+    Some(words)
+}
+
+fn environment(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+    let check = |name: &str| {
+        if !names::is_env_name(name) {
+            return Err(format!("{name:?} cannot be the name of an environment variable"));
+        }
+        if name.starts_with(RESERVED_PREFIX) {
+            return Err(format!("{name} is reserved: errand sets what begins with ERRAND_"));
+        }
+        Ok(())
+    };
+    let null_hint = "write \"\" for an empty value; `errand run --env NAME=…` passes on one of the \
+                     caller's";
+    Some(by_key(reader.words_by_key(at, check, null_hint)))
+}
+
+fn secret_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let hint = "upper-case letters, digits and '_', no digit first, such as GITHUB_TOKEN";
+    let complaint = "cannot be the name of a secret";
+    let name = reader.text_that(at, names::is_secret_name, complaint, hint)?;
+    if name.starts_with(RESERVED_PREFIX) {
+        reader.report(at, format!("{name} is reserved: errand sets what begins with ERRAND_"));
+        return None;
+    }
+    Some(name)
+}
+
+fn slug(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.text_that(at, names::is_slug, "cannot be a name", names::SLUG_HINT)
+}
+
+fn skill(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let name = reader.text_that(at, names::is_slug, "cannot be a skill", names::SLUG_HINT)?;
+    reader.refers_to(at, Reference::Skill(name.clone()));
+    Some(name)
+}
+
+fn config(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let name = reader.text_that(at, names::is_slug, "cannot be a config", names::SLUG_HINT)?;
+    reader.refers_to(at, Reference::Config(name.clone()));
+    Some(name)
+}
+
+fn tool_name(reader: &mut Reader, at: &At<'_>) -> Option<Value> {
+    slug(reader, at).map(|name| json!({ "name": name }))
+}
+
+fn git_ref(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let complaint = "cannot be a branch, tag or commit";
+    reader.text_that(at, names::is_plain_argument, complaint, PLAIN_HINT)
+}
+
+fn clone_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.text_that(at, names::is_plain_argument, "cannot be a URL to clone", PLAIN_HINT)
+}
+
+fn http_url(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    reader.text_that(at, names::is_http_url, "is not a URL", "begin with https:// or http://")
+}
+
+fn cron_line(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let line = reader.text(at)?;
+    match CronExpr::parse(&line) {
+        Ok(expr) => Some(expr.as_str().to_owned()),
+        Err(error) => {
+            reader.report_hint(at, error.to_string(), CRON_HINT);
+            None
+        }
+    }
+}
+
+fn time_zone_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let name = reader.text(at)?;
+    if time_zone(&name).is_some() {
+        return Some(name);
+    }
+    let hint = match closest(&name, time_zone_names()) {
+        Some(meant) => format!("did you mean {meant:?}?"),
+        None => "write an IANA name, such as UTC or Europe/Berlin".to_owned(),
+    };
+    reader.report_hint(at, format!("{name:?} is not a time zone"), hint);
+    None
+}
+
+fn listen_address(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let text = reader.word(at)?;
+    match parse_address(&text) {
+        Ok(address) => Some(address.to_string()),
+        Err(error) => {
+            reader.report_hint(at, error.to_string(), MalformedAddress::HINT);
+            None
+        }
+    }
+}
+
+fn url_path(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let hint = "begin with '/', without query, fragment or spaces, such as /hook";
+    reader.text_that(at, names::is_url_path, "is not a path", hint)
+}
+
+fn http_method(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let text = reader.text(at)?;
+    match parse_method(&text) {
+        Ok(method) => Some(method),
+        Err(error) => {
+            let hint = match parse_method(&text.to_ascii_uppercase()) {
+                Ok(method) => format!("write {method}"),
+                Err(_) => "write a method such as POST".to_owned(),
+            };
+            reader.report_hint(at, error.to_string(), hint);
+            None
+        }
+    }
+}
+
+fn host_name(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let text = reader.text(at)?;
+    match parse_host(&text) {
+        Ok(host) => Some(host),
+        Err(error) => {
+            reader.report_hint(at, error.to_string(), MalformedHost::HINT);
+            None
+        }
+    }
+}
+
+/// A failure that another attempt may mend: an error code, an exit code, or the agent's own code.
+fn retry_on(reader: &mut Reader, at: &At<'_>) -> Option<String> {
+    let what = "a failure that can be retried";
+    if let Kind::Number { text } = &at.node.kind {
+        let hint = format!("for the agent's exit code write {EXIT_PREFIX}{text}");
+        reader.report_hint(at, format!("{text} is not {what}"), hint);
+        return None;
+    }
+    let text = at.text().unwrap_or_default();
+    if let Some(code) = text.strip_prefix(EXIT_PREFIX) {
+        let code = code.parse::<u8>().ok().filter(|code| *code > 0);
+        if code.is_none() {
+            let hint = format!("exit codes of failures are 1 to 255: {EXIT_PREFIX}75");
+            reader.report_hint(at, format!("{text:?} is not {what}"), hint);
+        }
+        return code.map(|code| format!("{EXIT_PREFIX}{code}"));
+    }
+    if let Some(code) = text.strip_prefix(ERROR_PREFIX) {
+        let is_code = code.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+        if is_code && code.starts_with(|first: char| first.is_ascii_lowercase()) {
+            return Some(text.to_owned());
+        }
+        let hint = format!(
+            "a code of the agent's own is lower-case words joined by underscores: \
+             {ERROR_PREFIX}rate_limited"
+        );
+        reader.report_hint(at, format!("{text:?} is not {what}"), hint);
+        return None;
+    }
+    let codes = ErrorCode::RETRYABLE.iter().map(|code| (code.as_str(), code.as_str()));
+    let choices: Vec<(&str, &str)> =
+        codes.chain([("exit:<n>", ""), ("error:<code>", "")]).collect();
+    reader.choice(at, what, &choices).filter(|code| !code.is_empty()).map(str::to_owned)
+}

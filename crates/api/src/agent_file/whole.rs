@@ -1,0 +1,157 @@
+//! Rules about several fields together.
+
+use std::collections::HashSet;
+
+use super::at::At;
+use super::definition::Agent;
+use super::http::parse_address;
+use super::listen::Listen;
+use super::reader::Reader;
+use super::yaml::Kind;
+
+/// Reports what does not go together. Fields that are wrong by themselves were reported before.
+pub(super) fn check(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    if spec.field("coordinator").is_some() {
+        coordinator(reader, spec);
+    } else if spec.field("command").is_none()
+        && is_or_absent(spec.field("harness"), "command")
+        && is_or_absent(spec.field("target").and_then(|at| at.field("type")), "process")
+    {
+        let hint = "write command: [python3, main.py]; a relative path is looked up beside this \
+                    file first";
+        reader.report_hint(spec, "\"command\" is missing", hint);
+    }
+    for name in &agent.secrets {
+        if agent.env.contains_key(name)
+            && let Some(env) = spec.field("env")
+        {
+            let message = format!("{name} is both a secret and a plain variable");
+            let hint = "remove it from env: the secret is set in the environment";
+            reader.report_hint(&env, message, hint);
+        }
+    }
+    unique_names(reader, spec, "tools", "tool");
+    unique_names(reader, spec, "mcp_servers", "server");
+    mcp_servers(reader, spec);
+    schedules(reader, spec, agent);
+    listeners(reader, spec, agent);
+}
+
+/// Reports whether a field has that word, or is left out.
+fn is_or_absent(field: Option<At<'_>>, word: &str) -> bool {
+    field.is_none_or(|at| at.text() == Some(word))
+}
+
+/// Reports items of a list that have the name of an earlier one.
+fn unique_names(reader: &mut Reader, spec: &At<'_>, field: &str, what: &str) {
+    let mut seen = HashSet::new();
+    for item in spec.field(field).map(|at| at.items()).unwrap_or_default() {
+        let name = item.field("name").map_or_else(|| item.text(), |name| name.text());
+        if let Some(name) = name.filter(|name| !seen.insert(*name)) {
+            reader.report(&item, format!("the {what} {name:?} is listed twice"));
+        }
+    }
+}
+
+/// Reports MCP servers that are neither on stdio nor on HTTP, or both.
+fn mcp_servers(reader: &mut Reader, spec: &At<'_>) {
+    let message = "an MCP server has a command or a url";
+    for item in spec.field("mcp_servers").map(|at| at.items()).unwrap_or_default() {
+        match (item.field("command"), item.field("url")) {
+            (None, None) if item.is_map() => {
+                let hint = "write command: [program, …] for one on stdio, url: https://… for \
+                            another";
+                reader.report_hint(&item, message, hint);
+            }
+            (Some(_), Some(url)) => reader.report_hint(&url, message, "remove one of them"),
+            (Some(_), None) | (None, Some(_) | None) => {}
+        }
+    }
+}
+
+/// Reports schedules that say the same as an earlier one.
+fn schedules(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let items = spec.field("schedules").map(|at| at.items()).unwrap_or_default();
+    if items.len() != agent.schedules.len() {
+        return;
+    }
+    for (index, item) in items.iter().enumerate() {
+        if agent.schedules[..index].contains(&agent.schedules[index]) {
+            reader.report(item, "the same schedule is listed twice");
+        }
+    }
+}
+
+/// Reports listeners with the address of another, or without a secret that they need and that the
+/// agent lists.
+fn listeners(reader: &mut Reader, spec: &At<'_>, agent: &Agent) {
+    let Some(listen) = spec.field("listen") else { return };
+    let items =
+        if matches!(listen.node.kind, Kind::List(_)) { listen.items() } else { vec![listen] };
+    let mut seen = HashSet::new();
+    for item in items.iter().filter(|item| item.is_map()) {
+        let given = item.field("address");
+        let address = match given.as_ref().map(|at| at.text().map(parse_address)) {
+            None => Some(Listen::DEFAULT_ADDRESS),
+            Some(parsed) => parsed.and_then(Result::ok),
+        };
+        let secret = item.field("secret");
+        if let Some(address) = address.filter(|address| !seen.insert(*address)) {
+            let hint = "give each listener an address of its own";
+            reader.report_hint(item, format!("{address} is listed twice"), hint);
+        }
+        if let (Some(at), Some(address), None) = (&given, address, &secret)
+            && !address.ip().is_loopback()
+        {
+            let message = "an address that other machines reach needs a secret";
+            let hint = "add secret: WEBHOOK_SECRET (and list it in spec.secrets), or listen on \
+                        127.0.0.1";
+            reader.report_hint(at, message, hint);
+        }
+        if let Some(at) = secret
+            && let Some(name) = at.text()
+            && !agent.secrets.iter().any(|it| it == name)
+        {
+            let message = format!("the secret {name:?} is not one of spec.secrets");
+            let hint = format!("add secrets: [{name}]; here stands its name, never its value");
+            reader.report_hint(&at, message, hint);
+        }
+    }
+}
+
+/// Reports what a run without a process of its own has no use for.
+fn coordinator(reader: &mut Reader, spec: &At<'_>) {
+    if let Some(command) = spec.field("command") {
+        reader.report_hint(
+            &command,
+            "a coordinator runs other agents and has no command",
+            "remove command or coordinator",
+        );
+    }
+    for (field, what) in NOT_OF_A_COORDINATOR {
+        if let Some(at) = spec.field(field) {
+            let message = format!("a coordinator has no process: it has no use for {what}");
+            reader.report_hint(&at, message, format!("give {field} to its agents"));
+        }
+    }
+}
+
+/// Fields of `spec` that are for a process, and what they are.
+const NOT_OF_A_COORDINATOR: &[(&str, &str)] = &[
+    ("harness", "a harness"),
+    ("target", "a target"),
+    ("workspace", "a workspace"),
+    ("model", "a model"),
+    ("skills", "skills"),
+    ("configs", "configs"),
+    ("secrets", "secrets"),
+    ("env", "an environment"),
+    ("tools", "tools"),
+    ("mcp_servers", "MCP servers"),
+    ("resources", "resources"),
+    ("concurrency", "a bound on its processes"),
+    ("schedules", "schedules of a service"),
+    ("listen", "a listener"),
+    ("restart", "a restart policy of services"),
+    ("handoffs", "handoffs"),
+];
