@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::Stopwatch;
 use crate::spend::Measure;
 
-/// What a run may spend, pinned when it is admitted. Several may apply; `None`: no limit.
+/// Limits on a run's spending, pinned at admission. Several may apply; `None`: no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Limits {
@@ -36,17 +36,17 @@ pub struct Limits {
     /// Milliseconds, all runs of the agent in one UTC day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wall_time_ms_per_day: Option<u64>,
-    /// What happens at a limit.
+    /// Action at a limit.
     pub on_exceed: OnExceed,
 }
 
 impl Limits {
-    /// Whether nothing is limited.
+    /// Returns true if no limit is set.
     pub fn is_unlimited(&self) -> bool {
         *self == Self { on_exceed: self.on_exceed, ..Self::default() }
     }
 
-    /// What may be spent at most; `None`: no such limit.
+    /// Returns the value of a limit; `None`: no such limit.
     pub const fn of(&self, name: LimitName) -> Option<u64> {
         match name {
             LimitName::TokensPerRun => self.tokens_per_run,
@@ -83,10 +83,10 @@ pub enum LimitName {
     WallTimeMsPerDay,
 }
 
-/// Whose spending a limit is about.
+/// The spending that a limit covers: of one run, or of an agent's day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// One run.
+    /// Spending of the run.
     Run,
     /// All runs of an agent in one UTC day.
     Day,
@@ -119,7 +119,7 @@ impl LimitName {
         }
     }
 
-    /// Whose spending it is about.
+    /// Returns the spending that the limit covers.
     pub const fn scope(self) -> Scope {
         match self {
             Self::TokensPerRun
@@ -133,7 +133,7 @@ impl LimitName {
         }
     }
 
-    /// What it measures.
+    /// Returns the measure that the limit bounds.
     pub const fn measure(self) -> Measure {
         match self {
             Self::TokensPerRun | Self::TokensPerDay => Measure::Tokens,
@@ -164,7 +164,7 @@ impl Limits {
         LimitName::ALL.into_iter().filter_map(|name| Some((name, self.of(name)?)))
     }
 
-    /// The same with one limit tightened: the smaller of the two holds.
+    /// Returns the limits with one of them tightened: the smaller value holds.
     #[must_use]
     pub fn tightened(mut self, name: LimitName, allowed: u64) -> Self {
         let limit = match name {
@@ -195,7 +195,7 @@ pub enum OnExceed {
     Cancel,
 }
 
-/// How a run stands with its limits: the fold of its `budget.*` events.
+/// State of a run's limits: the fold of its `budget.*` events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BudgetState {
@@ -207,6 +207,6 @@ pub struct BudgetState {
     pub raised: BTreeMap<LimitName, u64>,
     /// Limits that are exceeded, and of which nothing was said since: neither raised nor resumed.
     pub spent: BTreeSet<LimitName>,
-    /// How long its agent worked.
+    /// Working time of the agent.
     pub watch: Stopwatch,
 }

@@ -1,4 +1,4 @@
-//! What a run reports to its callback address, and when.
+//! Events that a run reports to its callback address.
 //!
 //! Pure. Deliberately absent: addresses, signatures, deliveries; they are the outbox's.
 
@@ -14,22 +14,22 @@ use crate::event::{EventBody, RunCreated};
 /// Something of a run that can be reported. The stored word is the `type` of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum CallbackEvent {
-    /// It ended well.
+    /// The run completed.
     #[serde(rename = "run.completed")]
     Completed,
-    /// It failed for good.
+    /// The run failed for good.
     #[serde(rename = "run.failed")]
     Failed,
-    /// It was cancelled.
+    /// The run was cancelled.
     #[serde(rename = "run.cancelled")]
     Cancelled,
-    /// It waits: for a person, an operator or more budget.
+    /// The run waits: for a person, an operator or more budget.
     #[serde(rename = "run.paused")]
     Paused,
-    /// It asks whether it may do something.
+    /// The run asks for an approval.
     #[serde(rename = "approval.requested")]
     ApprovalRequested,
-    /// It asks a question.
+    /// The run asks a question.
     #[serde(rename = "input.requested")]
     InputRequested,
 }
@@ -57,7 +57,8 @@ impl CallbackEvent {
         }
     }
 
-    /// Whether the run is over with it: reported unless the caller named other events.
+    /// Returns true if the run is over with this event: it is reported unless the caller named
+    /// other events.
     pub const fn is_terminal(self) -> bool {
         match self {
             Self::Completed | Self::Failed | Self::Cancelled => true,
@@ -88,12 +89,12 @@ impl FromStr for CallbackEvent {
      input.requested"
 )]
 pub struct UnknownCallbackEvent {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
-/// What of an event is reported for a run; `None`: nothing. A run without `callback_url` reports
-/// nothing; one that names no events reports its end.
+/// Returns the callback event of a journal event; `None`: it is not reported. A run without
+/// `callback_url` reports nothing; a run that names no events reports its end.
 pub fn reported(spec: &RunCreated, body: &EventBody) -> Option<CallbackEvent> {
     spec.callback_url.as_ref()?;
     let event = of(body)?;
@@ -135,9 +136,9 @@ pub const BACK_OFF: [Duration; 10] = [
 /// No wait is longer, whatever a receiver asks for with `Retry-After`.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long to wait after failed try number `tries` (from 1) of a report; `None`: it was the last
-/// one. `chance` adds up to a fifth, so that many reports do not come back at the same moment;
-/// `asked` is what the receiver asked for, which is never undercut.
+/// Returns the delay after failed try number `tries` (from 1) of a report; `None`: it was the last
+/// try. `chance` adds up to a fifth, so that many reports do not come back at the same moment;
+/// `asked` is the delay that the receiver asked for, which is a lower bound.
 pub fn wait_after(tries: u32, chance: u64, asked: Option<Duration>) -> Option<Duration> {
     let index = usize::try_from(tries.checked_sub(1)?).ok()?;
     let wait = *BACK_OFF.get(index)?;

@@ -20,7 +20,7 @@ use crate::{RunId, Timestamp, hex};
 pub struct Hash([u8; 32]);
 
 impl Hash {
-    /// What stands before the first event.
+    /// Hash before the first event.
     pub const ZERO: Self = Self([0; 32]);
 
     /// The hash with these bytes.
@@ -86,7 +86,7 @@ fn nibble(digit: u8) -> Result<u8, MalformedHash> {
 #[error("not a hash (64 lower-case hex digits)")]
 pub struct MalformedHash;
 
-/// Where a journal ends: how many events, and the last one's hash.
+/// End of a journal: the number of its events, and the last one's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The number of the last event; 0 for an empty journal.

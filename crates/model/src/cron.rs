@@ -1,7 +1,7 @@
-//! When a cron line fires.
+//! Firing times of a cron line.
 //!
-//! Deliberately absent: a clock. Whoever asks says after which moment, and gets the same answer
-//! every time.
+//! Deliberately absent: a clock. The caller passes the moment after which the line fires, and the
+//! same moment gives the same answer.
 
 use std::fmt;
 use std::str::FromStr;
@@ -152,7 +152,7 @@ fn nickname(text: &str) -> Result<&'static str, CronError> {
     })
 }
 
-/// What the fields say; `None` if one of them says what it cannot.
+/// Parses the fields; `None` if a value of one is out of its range.
 fn read_fields(fields: &[&str]) -> Option<croner::Cron> {
     // The library takes `1,,2` for `1,2`.
     if fields.iter().any(|field| field.split(',').any(str::is_empty)) {
@@ -272,7 +272,7 @@ impl From<CronExpr> for String {
     }
 }
 
-/// What is wrong with a cron line.
+/// Mistake in a cron line.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CronError {
     /// There is nothing.
@@ -284,29 +284,29 @@ pub enum CronError {
     /// Too few or too many fields.
     #[error("a cron line has 5 fields, 6 with seconds first or 7 with the year last, not {count}")]
     FieldCount {
-        /// How many there are.
+        /// Number of fields.
         count: usize,
     },
     /// A field says something that it cannot.
     #[error("{text:?} is no {name} of a cron line ({range}, *, lists, ranges and steps)")]
     Field {
-        /// Which field.
+        /// Name of the field.
         name: &'static str,
-        /// What it may say.
+        /// Range of the field's values.
         range: &'static str,
-        /// What it says.
+        /// Text of the field.
         text: String,
     },
     /// An `@` word that does not exist.
     #[error("{text:?} is not @yearly, @monthly, @weekly, @daily, @hourly or @every <duration>")]
     Nickname {
-        /// What was given.
+        /// Text as given.
         text: String,
     },
     /// `@every` without a duration.
     #[error("@every needs a duration such as 30s or 1h30m, not {text:?}")]
     Interval {
-        /// What was given.
+        /// Text as given.
         text: String,
     },
     /// `@every` with a duration that is too short or too long.

@@ -189,8 +189,8 @@ impl JournalDraft {
     }
 }
 
-/// Whether an event changes what a record says of the run's lifecycle. Frequent events do not: the
-/// record file is written anew with the next one that does.
+/// Returns true for an event that changes the lifecycle which a record shows. Frequent events do
+/// not: the record file is rewritten with the next event that does.
 fn is_transition(body: &EventBody) -> bool {
     !matches!(
         body,

@@ -8,13 +8,12 @@ use thiserror::Error;
 const UNITS: [(&str, u64); 5] =
     [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// The duration that `text` names: whole numbers with the units `d`, `h`, `m`, `s`, `ms`, each at
-/// most once and the longest first. Zero is a duration.
+/// Parses a duration: whole numbers with the units `d`, `h`, `m`, `s`, `ms`, each at most once and
+/// the longest first. Zero is a duration.
 ///
 /// # Errors
 ///
-/// [`MalformedDuration`] for anything else, a bare number included: whether it would be seconds or
-/// milliseconds nobody can know.
+/// [`MalformedDuration`] for any other text, a bare number included: its unit would be a guess.
 pub fn parse_duration(text: &str) -> Result<Duration, MalformedDuration> {
     let malformed = || MalformedDuration { text: text.to_owned() };
     let mut rest = text;
@@ -43,12 +42,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, MalformedDuration> {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not a duration")]
 pub struct MalformedDuration {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
 impl MalformedDuration {
-    /// What to write instead.
+    /// Advice that follows the error.
     pub const HINT: &str = "write a whole number and a unit, such as 500ms, 30s, 10m, 1h30m or 2d";
 }
 

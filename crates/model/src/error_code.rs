@@ -24,7 +24,7 @@ pub enum CodeClass {
     Permanent(EndedBy),
 }
 
-/// Who ended an attempt.
+/// Cause of an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndedBy {
     /// The agent ended by itself, or said that it failed.

@@ -3,11 +3,11 @@
 //! A foreground run and `errand wait` exit with the agent's own code wherever it has one; what is
 //! listed here is what errand itself says.
 
-/// It worked.
+/// Success.
 pub const SUCCESS: u8 = 0;
 /// An approval or a check was answered with no.
 pub const REJECTED: u8 = 1;
-/// What was asked for cannot be read: a flag, a file, an expression. Nothing was created.
+/// The command line, a file or an expression cannot be read. Nothing was created.
 pub const USAGE: u8 = 2;
 /// An agent parked itself: the run is paused without a process, and a decision starts the next
 /// attempt (`EX_TEMPFAIL` of sysexits).

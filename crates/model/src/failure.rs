@@ -11,7 +11,7 @@ use crate::error_code::{CodeClass, EndedBy, ErrorCode};
 pub struct Failure {
     /// Code of errand's or of the agent's own.
     pub code: FailureCode,
-    /// One line for people.
+    /// Description in one line.
     pub message: String,
     /// Step at which it happened, where that is known.
     pub step: Option<String>,

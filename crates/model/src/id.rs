@@ -40,7 +40,7 @@ impl RunId {
         &self.0
     }
 
-    /// When the run was created, by the clock of whoever admitted it.
+    /// Time of the run's creation, by the clock of the process that admitted it.
     pub fn created_at(&self) -> Timestamp {
         let digit = |byte: u8| ALPHABET.iter().position(|known| *known == byte).unwrap_or(0);
         let time = self.0.bytes().take(TIME_CHARS);
@@ -94,7 +94,7 @@ impl fmt::Display for RunId {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not a run id (20 characters of 0-9 and a-z without i, l, o, u)")]
 pub struct MalformedRunId {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
@@ -179,6 +179,6 @@ impl fmt::Display for Digest {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not a digest (sha256: and 64 lower-case hex digits)")]
 pub struct MalformedDigest {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }

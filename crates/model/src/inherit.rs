@@ -1,6 +1,7 @@
-//! What a new run takes over from another: completed steps and a checkpoint.
+//! Work that a new run takes over from another run: completed steps and a checkpoint.
 //!
-//! They become events of the new run's own journal, so that it needs the other one no more.
+//! The new run's journal records that work as its own events, so the other journal is not needed
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::event::{
     CheckpointInherited, Event, EventBody, StepCompleted, StepInherited, StepStarted, UnknownEvent,
 };
 
-/// Where the part of a journal ends that is taken over.
+/// End of the part of a journal that is taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Upto<'a> {
     /// With its last event.
@@ -20,7 +21,7 @@ pub enum Upto<'a> {
     Step(&'a str),
 }
 
-/// What is taken over.
+/// Work that is taken over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Heritage {
     /// The last event that was looked at.
@@ -29,15 +30,15 @@ pub struct Heritage {
     pub events: Vec<EventBody>,
 }
 
-/// Why nothing can be taken over.
+/// Reason why no work can be taken over.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NotInheritable {
     /// No step of that key was begun.
     #[error("run {run_id} has no step {key:?}{}", known(keys))]
     Step {
-        /// Which run.
+        /// The run.
         run_id: RunId,
-        /// What was asked for.
+        /// Key as given.
         key: String,
         /// The keys that there are, in the order in which they were begun.
         keys: Vec<String>,
@@ -60,7 +61,7 @@ fn known(keys: &[String]) -> String {
     format!("; its steps are {}{more}", named.join(", "))
 }
 
-/// What a run takes over from `run_id`, whose whole journal is `events`.
+/// Returns the work that a run takes over from `run_id`, whose whole journal is `events`.
 ///
 /// # Errors
 ///
@@ -117,7 +118,7 @@ pub fn inherit(
     Ok(heritage)
 }
 
-/// Whether an event lies behind the cut, once the step that makes it was `found`.
+/// Returns true for an event after the end of the part, once the step that ends it was `found`.
 fn is_past(upto: Upto<'_>, found: bool) -> bool {
     matches!(upto, Upto::Step(_)) && found
 }

@@ -1,9 +1,10 @@
-//! What a run is and what may happen to it next: pure, without clock, file, socket or chance.
+//! State of a run and its possible changes: pure, without clock, file, socket or chance.
 //!
-//! `event` is what a journal holds, `run` the fold of it and the commands that lead to more of it,
-//! `draft` a run with events that no store has yet, `step` what makes a completed step final,
-//! `accounting` what is counted of calls and `price` what they cost, `coordination` is runs that are
-//! made of runs, `template` how inputs are put together, `chain` what makes a journal tamper-evident.
+//! `event` has the entries of a journal, `run` their fold and the commands that add entries,
+//! `draft` a run with events that no store has yet, `step` the finality of completed steps,
+//! `accounting` the counts of calls and `price` their cost, `coordination` the runs that consist of
+//! runs, `template` the composition of inputs, `chain` the hashes that make a journal
+//! tamper-evident.
 
 pub mod accounting;
 pub mod budget;
@@ -50,10 +51,10 @@ pub use process::ProcessIdentity;
 pub use tamper::{Tampered, Tampering, diagnose};
 pub use time::{MalformedTimestamp, Timestamp};
 
-/// When an event was decided, and by which attempt; 0: by none.
+/// Time and attempt of an event; attempt 0: none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventContext {
-    /// When, by the clock of whoever decided.
+    /// Time by the clock of the deciding process.
     pub at: Timestamp,
     /// The attempt, or 0.
     pub attempt: u32,

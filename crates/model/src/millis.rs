@@ -22,7 +22,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Er
     u64::deserialize(from).map(Duration::from_millis)
 }
 
-/// The same for durations that may be absent (`null`).
+/// Durations that may be absent (`null`), in milliseconds.
 pub mod optional {
     use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Whose runs they are.
+//! Namespaces: groups of runs, agents and sessions that do not see each other.
 
 use thiserror::Error;
 
@@ -13,7 +13,7 @@ pub const DEFAULT_NAMESPACE: &str = "default";
     "{text:?} is no namespace: 1 to 63 lower-case letters, digits and '-', beginning with a letter"
 )]
 pub struct MalformedNamespace {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
@@ -34,8 +34,8 @@ pub fn parse_namespace(text: &str) -> Result<Option<String>, MalformedNamespace>
     Ok((text != DEFAULT_NAMESPACE).then(|| text.to_owned()))
 }
 
-/// What a name of a namespace's own (of a session, an agent) is called where all namespaces are
-/// kept together: `<namespace>/<name>`, and the name itself in the default one.
+/// Returns the name of a namespace's session or agent where all namespaces are stored together:
+/// `<namespace>/<name>`, and the name itself in the default namespace.
 pub fn scoped(namespace: Option<&str>, name: &str) -> String {
     match namespace {
         Some(namespace) => format!("{namespace}/{name}"),

@@ -1,4 +1,4 @@
-//! What goes into a run and comes out of it: bytes, text or JSON, in place or by digest.
+//! Inputs and outputs of runs: bytes, text or JSON, in place or by digest.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,17 +27,17 @@ pub enum Payload {
 pub struct Blob {
     /// The sha-256 of the bytes: their name in the store.
     pub digest: Digest,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// What the bytes are.
+    /// Encoding of the bytes.
     pub encoding: Encoding,
 }
 
-/// How the bytes of a blob are to be read.
+/// Encoding of a blob's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    /// One JSON document.
+    /// A JSON document.
     Json,
     /// UTF-8 text.
     Text,

@@ -1,4 +1,4 @@
-//! What a run needs of the worker that carries it out, and how runs that wait for one are ordered.
+//! Demands of a run on its worker, and the order of runs in the queue.
 
 use std::collections::BTreeMap;
 
@@ -6,28 +6,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
-/// How a run that any worker may claim is placed. Part of `run.created`: the queue can be made anew
+/// Placement of a run that any worker may claim. Part of `run.created`, so the queue can be rebuilt
 /// from the journals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// Of the runs of one namespace that are ready, the highest goes first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
-    /// It is not claimed before.
+    /// Earliest time of a claim.
     #[serde(default, rename = "not_before_ms", skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// What it needs.
+    /// Demands on the worker.
     #[serde(default, flatten)]
     pub demands: Demands,
 }
 
-/// What a run needs of a worker, and which runs may not run beside it.
+/// Demands of a run on a worker, and the runs that may not run at the same time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Demands {
     /// Labels that the worker must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub affinity: BTreeMap<String, String>,
-    /// What it takes of the worker for as long as it is there.
+    /// Resources of the worker that the run occupies while it is leased.
     #[serde(default, skip_serializing_if = "Resources::is_none")]
     pub resources: Resources,
     /// Bounds that it shares with others: no more runs are under lease that name the same key than
@@ -36,7 +36,7 @@ pub struct Demands {
     pub concurrency: BTreeMap<String, u32>,
 }
 
-/// What a worker has, or a run takes of it.
+/// Resources of a worker, or of a run on it.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -53,12 +53,12 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Whether it is nothing at all.
+    /// Returns true if all resources are zero.
     pub const fn is_none(&self) -> bool {
         self.cpu_millis == 0 && self.memory_bytes == 0 && self.gpu == 0
     }
 
-    /// What is left after `taken`; `None` if that is more than there is.
+    /// Returns the rest after `taken`; `None` if there is less than that.
     pub fn without(self, taken: Self) -> Option<Self> {
         Some(Self {
             cpu_millis: self.cpu_millis.checked_sub(taken.cpu_millis)?,
@@ -78,14 +78,14 @@ const fn is_none(amount: &u64) -> bool {
     *amount == 0
 }
 
-/// What waiting runs have in common that a worker has to know before it takes one of them: all runs
-/// of one class can stand in for each other.
+/// Properties of waiting runs that a worker has to know before it claims one: runs of one class are
+/// interchangeable.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Class {
-    /// Whose runs; `None`: those of the default namespace.
+    /// Namespace of the runs; `None`: the default namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// What they need.
+    /// Demands on the worker.
     #[serde(default, flatten)]
     pub demands: Demands,
 }
@@ -117,19 +117,20 @@ impl Class {
     }
 }
 
-/// What a worker offers at the moment.
+/// Current offer of a worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offer {
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What is free; `None`: it does not count, and takes any run.
+    /// Free resources; `None`: the worker does not count them and takes any run.
     pub free: Option<Resources>,
-    /// Whether it takes only runs that ask for its labels: none that any worker could take.
+    /// True if the worker takes only runs that ask for its labels.
     pub only: bool,
 }
 
 impl Offer {
-    /// Whether the worker has all labels that are asked for; and some are, if it takes nothing else.
+    /// Returns true if the worker has all requested labels; for a worker that takes only labelled
+    /// runs, at least one must be requested.
     pub fn has_labels_of(&self, demands: &Demands) -> bool {
         let has = |(name, value)| self.labels.get(name).is_some_and(|label| label == value);
         demands.affinity.iter().all(has) && !(self.only && demands.affinity.is_empty())
@@ -148,15 +149,15 @@ pub struct UnderLease {
 /// Runs of one class that are ready, best first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ready<T> {
-    /// What they have in common.
+    /// Class of the runs.
     pub class: Class,
     /// Priority (higher first), since when it could have begun, and the run: in this order.
     pub runs: Vec<(i32, Timestamp, T)>,
 }
 
-/// Chooses at most `limit` runs for a worker: a namespace that has fewest runs under lease is
-/// served first, within it the highest priority and the longest waiting. What the worker cannot
-/// take, or a shared bound forbids, is left for others and holds nobody up.
+/// Chooses at most `limit` runs for a worker: the namespace with the fewest leased runs first,
+/// within it the highest priority and the longest waiting. Runs that the worker cannot take, or
+/// that a shared bound forbids, stay in the queue and block no others.
 pub fn choose<T: Clone>(
     ready: &[Ready<T>],
     under_lease: &UnderLease,
@@ -188,7 +189,7 @@ pub fn choose<T: Clone>(
     chosen
 }
 
-/// Whether a worker may take a run now.
+/// Returns true if a worker may take a run of these demands now.
 fn fits(demands: &Demands, count: &UnderLease, offer: &Offer, free: Option<Resources>) -> bool {
     let has_labels = offer.has_labels_of(demands);
     let has_room = free.is_none_or(|free| free.without(demands.resources).is_some());

@@ -1,4 +1,4 @@
-//! What a model's tokens cost, and since when.
+//! Prices of models' tokens by date.
 //!
 //! Prices are whole millionths of a US dollar for a million tokens; a call's cost is computed
 //! exactly and rounded up to a whole millionth, so that no priced call is free. Deliberately
@@ -85,14 +85,14 @@ impl From<Day> for String {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not a day such as 2025-03-31")]
 pub struct MalformedDay {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
-/// What a model's tokens cost.
+/// Price of a model's tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Price {
-    /// Whose model; `None`: whoever's.
+    /// Provider of the model; `None`: any provider.
     pub provider: Option<String>,
     /// Its name, in which a `*` stands for any characters.
     pub model: String,
@@ -107,13 +107,13 @@ pub struct Price {
     pub output: u64,
     /// The price holds from this day on, as far as is known.
     pub date: Day,
-    /// Where it is from.
+    /// Source of the price.
     pub source: String,
-    /// Which table has it.
+    /// Table of the price.
     pub origin: Origin,
 }
 
-/// Which table a price is from.
+/// Table that a price is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -124,7 +124,7 @@ pub enum Origin {
 }
 
 impl Price {
-    /// What so many tokens cost, in micro-dollars, rounded up.
+    /// Returns the cost of tokens in micro-dollars, rounded up.
     pub fn cost(&self, tokens: Tokens) -> u64 {
         let part = |tokens: u64, price: u64| u128::from(tokens).saturating_mul(u128::from(price));
         let cached = tokens.cached.min(tokens.input);
@@ -151,7 +151,7 @@ impl Price {
     }
 }
 
-/// Whether `pattern`, in which each `*` stands for any characters, is all of `text`.
+/// Returns true if `pattern`, in which each `*` stands for any characters, matches all of `text`.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut left) = text.strip_prefix(start) else { return false };
@@ -179,7 +179,7 @@ impl PriceTable {
         Self { prices }
     }
 
-    /// The same with more prices.
+    /// Returns the table with more prices.
     #[must_use]
     pub fn with(mut self, more: impl IntoIterator<Item = Price>) -> Self {
         self.prices.extend(more);

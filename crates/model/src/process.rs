@@ -1,4 +1,4 @@
-//! Which process, beyond doubt.
+//! Identity of a process: pid, start time and boot.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct ProcessIdentity {
     /// The process id; always above 1.
     pub pid: u32,
-    /// When it started, in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
+    /// Start time in clock ticks since boot (field 22 of `/proc/<pid>/stat`).
     pub start_ticks: u64,
     /// The boot it belongs to (`/proc/sys/kernel/random/boot_id`).
     pub boot_id: String,

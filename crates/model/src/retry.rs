@@ -1,4 +1,4 @@
-//! When a failed attempt is tried again, and after how long.
+//! Retry policy: the failures after which an attempt is repeated, and the delay.
 //!
 //! Pure: a replay computes the same delays, jitter included.
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::error_code::{CodeClass, ErrorCode};
 use crate::failure::{Failure, FailureCode};
 
-/// How often and how late a failed attempt is tried again. From the agent file's `retry_policy`.
+/// Bounds on the number and delay of attempts after failures. From the agent file's `retry_policy`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryPolicy {
     /// Attempts after the first; 0: none.
     pub max_retries: u32,
-    /// How delays grow.
+    /// Growth of delays.
     pub backoff: Backoff,
     /// The delay before the first retry.
     #[serde(rename = "initial_delay_ms", with = "crate::millis")]
@@ -23,12 +23,13 @@ pub struct RetryPolicy {
     /// No delay is longer.
     #[serde(rename = "max_delay_ms", with = "crate::millis")]
     pub max_delay: Duration,
-    /// What is tried again; empty: all that [`is_transient`] says. Each is an error code of errand's,
-    /// `exit:<n>` for the agent's exit code, or `error:<code>` for an error code of the agent's own.
+    /// Failures that are retried; empty: those that [`is_transient`] names. Each is an error code
+    /// of errand's, `exit:<n>` for the agent's exit code, or `error:<code>` for an error code of
+    /// the agent's own.
     pub retry_on: Vec<String>,
 }
 
-/// How delays grow from retry to retry.
+/// Growth of delays from retry to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backoff {
@@ -50,13 +51,14 @@ impl RetryPolicy {
         retry_on: Vec::new(),
     };
 
-    /// Whether an attempt that failed so may be followed by another, after `failures` failed ones.
+    /// Returns true if an attempt that failed with `failure` may be followed by another, after
+    /// `failures` failed ones.
     pub fn allows(&self, failures: u32, failure: &Failure, exit_code: Option<i32>) -> bool {
         failures <= self.max_retries && self.is_retryable(failure, exit_code)
     }
 
-    /// Whether the policy tries such a failure again, attempts left or not. What the agent said of
-    /// it counts more. `exit_code`: the agent's, where it ended by itself.
+    /// Returns true if the policy retries such a failure, attempts left or not. The agent's own
+    /// statement takes precedence. `exit_code`: the agent's, if it exited by itself.
     pub fn is_retryable(&self, failure: &Failure, exit_code: Option<i32>) -> bool {
         failure.retryable.unwrap_or_else(|| {
             if self.retry_on.is_empty() {
@@ -86,9 +88,9 @@ impl RetryPolicy {
     }
 }
 
-/// How `retry_on` names an exit code of the agent's.
+/// Prefix of an agent's exit code in `retry_on`.
 pub const EXIT_PREFIX: &str = "exit:";
-/// How `retry_on` names an error code of the agent's own.
+/// Prefix of an agent's own error code in `retry_on`.
 pub const ERROR_PREFIX: &str = "error:";
 
 /// Returns whether errand tries a failure of this code again without a `retry_on`. An agent that

@@ -1,7 +1,7 @@
-//! Which slots of a schedule are due, and when to look again.
+//! Due slots of a schedule, and the time of the next look.
 //!
-//! Pure: the same schedule at the same moment gives the same plan, so that a service that was
-//! killed between deciding and recording decides the same again.
+//! Pure: the same schedule at the same moment gives the same plan, so a service that was killed
+//! between deciding and recording decides the same again.
 
 use thiserror::Error;
 
@@ -24,12 +24,12 @@ pub struct Clockwork {
     zone: TimeZone,
 }
 
-/// What is to be done for one schedule now.
+/// Work of one schedule at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Due {
     /// Slots to fire, oldest first.
     pub fire: Vec<Timestamp>,
-    /// How many slots passed that are not fired, and the latest of them.
+    /// Number of passed slots that are not fired, and the latest of them.
     pub skipped: Option<(u64, Timestamp)>,
 }
 
@@ -56,7 +56,7 @@ impl Clockwork {
         self.next_after(schedule.last_slot_at.unwrap_or(since))
     }
 
-    /// What is due at `now`, for a schedule in force since `since`.
+    /// Returns the work due at `now`, for a schedule in force since `since`.
     pub fn due(&self, schedule: &Schedule, since: Timestamp, now: Timestamp) -> Due {
         let mut passed = Vec::new();
         let mut last = schedule.last_slot_at.unwrap_or(since);
@@ -98,12 +98,12 @@ pub enum Misunderstood {
     /// The time zone is not one that IANA knows.
     #[error("{name:?} is not a time zone (an IANA name such as Europe/Zurich, or UTC)")]
     TimeZone {
-        /// What was given.
+        /// Name as given.
         name: String,
     },
 }
 
-/// Which of the slots that passed are fired.
+/// Splits passed slots into those that are fired and those that are skipped.
 fn split(passed: &[Timestamp], missed: Missed, now: Timestamp) -> Due {
     let Some(latest) = passed.last() else { return Due::default() };
     let is_late = now.since(*latest) > LATE_AFTER;
@@ -140,7 +140,7 @@ pub fn merge(schedules: impl IntoIterator<Item = ScheduleSpec>) -> Vec<ScheduleS
     merged
 }
 
-/// Whether a slot that comes while a wake of its schedule still runs is fired now.
+/// Returns true if a slot that comes while a wake of its schedule still runs is fired at once.
 pub const fn may_overlap(overlap: Overlap, busy: bool) -> bool {
     match overlap {
         Overlap::Allow => true,

@@ -1,14 +1,14 @@
-//! What is spent and what is promised, against what is allowed: reserve before, settle after.
+//! Spending: reserve before a call, settle after it.
 //!
-//! A reservation is granted only if everything spent and everything promised leave room for it, so
-//! that calls which are under way at the same time cannot pass a limit together. What was really
-//! spent is a fact and is counted as it is, also where it is more than was reserved.
+//! A reservation is granted only if everything spent and everything reserved leaves room for it, so
+//! concurrent calls cannot pass a limit together. Actual spending is a fact and is counted in full,
+//! even above its reservation.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a budget measures.
+/// Quantity that a budget measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
@@ -28,7 +28,7 @@ impl Measure {
         [Self::Tokens, Self::CostMicroUsd, Self::ToolCalls, Self::WallTimeMs];
 }
 
-/// How much of each.
+/// Amount of each measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amounts {
     /// Tokens in and out.
@@ -45,7 +45,7 @@ impl Amounts {
     /// Nothing.
     pub const ZERO: Self = Self { tokens: 0, cost_micro_usd: 0, tool_calls: 0, wall_time_ms: 0 };
 
-    /// One of them.
+    /// Returns the amount of one measure.
     pub const fn of(&self, measure: Measure) -> u64 {
         match measure {
             Measure::Tokens => self.tokens,
@@ -66,7 +66,7 @@ impl Amounts {
         }
     }
 
-    /// What is left without `other`; never less than nothing.
+    /// Returns the difference, at least zero.
     #[must_use]
     pub const fn minus(self, other: Self) -> Self {
         Self {
@@ -77,13 +77,13 @@ impl Amounts {
         }
     }
 
-    /// Whether it is nothing at all.
+    /// Returns true if all amounts are zero.
     pub fn is_zero(&self) -> bool {
         *self == Self::ZERO
     }
 }
 
-/// What may be spent at most; `None`: no limit.
+/// Caps on spending; `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Caps {
     /// Tokens in and out.
@@ -97,7 +97,7 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// One of them.
+    /// Returns the cap of one measure.
     pub const fn of(&self, measure: Measure) -> Option<u64> {
         match measure {
             Measure::Tokens => self.tokens,
@@ -107,7 +107,7 @@ impl Caps {
         }
     }
 
-    /// Whether nothing is limited.
+    /// Returns true if no measure is capped.
     pub fn is_unlimited(&self) -> bool {
         *self == Self::default()
     }
@@ -168,7 +168,7 @@ impl Book {
         self.reserved.values().fold(Amounts::ZERO, |sum, part| sum.plus(*part))
     }
 
-    /// Whether no more promises are kept.
+    /// Returns true if no further reservation can be held.
     pub fn is_full(&self) -> bool {
         self.reserved.len() >= BOOK_LIMIT
     }
@@ -200,16 +200,16 @@ impl Book {
     }
 }
 
-/// What a call is about to spend.
+/// Spending that a call is about to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Want {
-    /// What it is.
+    /// Kind of the spending.
     pub kind: WantKind,
     /// At most so much; zero where that is not known.
     pub amounts: Amounts,
 }
 
-/// What is about to spend something.
+/// Kind of a call that is about to spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantKind {
     /// A call of a model.

@@ -15,29 +15,29 @@ use crate::{Digest, Payload, Timestamp};
 /// The longest step key.
 pub const STEP_KEY_LIMIT_BYTES: usize = 256;
 
-/// One step, as the fold of its events.
+/// A step: the fold of its events.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Unique in the run.
     pub key: String,
-    /// What it is, for people.
+    /// Kind of the step, for people.
     pub kind: Option<String>,
     /// The digest of what it does, where the agent said.
     pub fingerprint: Option<Digest>,
-    /// What it does, for people, where the agent said.
+    /// Description of the step by the agent, for people.
     #[serde(default)]
     pub detail: Option<String>,
     /// The attempt that began it last; 0: another run did it.
     pub attempt: u32,
-    /// How often it was begun.
+    /// Number of its starts.
     pub begun: u32,
-    /// When it was begun last.
+    /// Time of its last start.
     pub started_at: Timestamp,
-    /// How it stands.
+    /// State of the step.
     pub state: StepState,
 }
 
-/// How a step stands.
+/// State of a step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum StepState {
@@ -47,11 +47,11 @@ pub enum StepState {
     Completed(StepResult),
     /// Failed; may be begun again.
     Failed {
-        /// What went wrong.
+        /// Error of the step.
         error: Failure,
         /// The command's exit code, for a command.
         exit_code: Option<i32>,
-        /// When.
+        /// Time of the failure.
         at: Timestamp,
     },
 }
@@ -59,32 +59,33 @@ pub enum StepState {
 /// The recorded result of a completed step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepResult {
-    /// What it produced.
+    /// Output of the step.
     pub output: Option<Payload>,
-    /// What it wrote to stderr, for a command.
+    /// Text on stderr, for a command.
     pub stderr: Option<Payload>,
     /// From begin to completion.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
-    /// When.
+    /// Time of the completion.
     pub at: Timestamp,
 }
 
-/// What to do with a step that an agent wants to begin.
+/// Answer to an agent that wants to begin a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Begin<'a> {
     /// Record this event, then do it.
     Run(Box<EventBody>),
-    /// It is done: here is what it gave.
+    /// Result of a step that is completed.
     Done(&'a StepResult),
 }
 
-/// Whose steps a run took over from the run that it repeats.
+/// Source of the steps that a run took over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inherited {
-    /// Those of the same agent: a step that does something else now is a fault.
+    /// A run of the same agent: a step that now does something else is an error.
     FromSameAgent,
-    /// Those of an agent that was changed since: a step that does something else now is done anew.
+    /// A run of an agent that was changed since: a step that now does something else is executed
+    /// again.
     FromOtherAgent,
 }
 
@@ -204,7 +205,7 @@ fn check_key(key: &str) -> Result<(), StepRefused> {
     Ok(())
 }
 
-/// Why a call about a step is refused. Nothing was recorded.
+/// Refusal of a call about a step. Nothing was recorded.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum StepRefused {
     /// The key is empty, too long or has control characters.
@@ -212,31 +213,31 @@ pub enum StepRefused {
         "{key:?} is not a step key: 1 to {STEP_KEY_LIMIT_BYTES} bytes without control characters"
     )]
     Key {
-        /// What was given, shortened.
+        /// Key as given, shortened.
         key: String,
     },
-    /// It is completed, and did something else.
+    /// The step is completed, and did something else.
     #[error(
         "step {key:?} is completed, and did something else\n  recorded: {recorded}\n  asked:    {asked}"
     )]
     Changed {
-        /// Which step.
+        /// The step.
         key: String,
-        /// What it did: its command line, or its fingerprint.
+        /// Recorded work: its command line, or its fingerprint.
         recorded: String,
-        /// What was asked for now.
+        /// Requested work.
         asked: String,
     },
-    /// Nobody began it.
+    /// The step was not begun.
     #[error("step {key:?} was not begun in this run")]
     NotBegun {
-        /// Which step.
+        /// The step.
         key: String,
     },
-    /// It is done, with another result.
+    /// The step is completed with another result.
     #[error("step {key:?} is completed already, with a different result")]
     AlreadyCompleted {
-        /// Which step.
+        /// The step.
         key: String,
     },
 }

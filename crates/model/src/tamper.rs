@@ -1,8 +1,8 @@
-//! What was done to a journal that does not hold, told from its hashes.
+//! Diagnosis of a damaged journal from its hashes.
 //!
-//! The chain says where a journal stops being what was written. Which of four things was done there
-//! is told by looking which of the events that stand behind that place continue the chain, and under
-//! which number. Deliberately absent: a second copy of the journal. Who has one compares.
+//! The chain shows the first event that was changed. The events behind it that continue the chain,
+//! and their numbers, tell which of four kinds of damage it is. Deliberately absent: a second copy
+//! of the journal for comparison.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,20 +12,20 @@ use serde::Serialize;
 use crate::chain::{Hash, Head, hash_at};
 use crate::event::Event;
 
-/// How many hashes are computed before a diagnosis is content with what it knows.
+/// Largest number of hashes that one diagnosis computes.
 const PATIENCE: usize = 200_000;
 
-/// What was done to an event.
+/// Kind of damage to an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Tampering {
-    /// It has another content, number or hash than the one that was written.
+    /// The event has another content, number or hash than the one that was written.
     Changed,
-    /// It is not there.
+    /// The event is missing.
     Removed,
-    /// It is there, but elsewhere.
+    /// The event stands in another place.
     Reordered,
-    /// An event stands there that nobody wrote, or one that was written once stands there again.
+    /// The event was never written, or is a copy of another one.
     Added,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for Tampering {
 pub struct Tampered {
     /// Its place in the journal: up to the one before it, all is as it was written.
     pub seq: u64,
-    /// What was done.
+    /// Kind of damage.
     pub tampering: Tampering,
 }
 
@@ -136,7 +136,7 @@ impl Suspect<'_> {
     }
 }
 
-/// Whether `event` is what was written after `head`, its number aside.
+/// Returns true if `event` was written after `head`, apart from its number.
 fn is_next(head: Head, event: &Event) -> bool {
     event.hash != Hash::ZERO && hash_at(head.hash, event, head.seq + 1) == event.hash
 }
@@ -159,7 +159,7 @@ mod tests {
             .collect()
     }
 
-    /// What is found in a journal of six events to which something was done.
+    /// Returns the diagnosis of a journal of six events after a change.
     fn found(change: impl FnOnce(&mut Vec<Event>)) -> Option<(u64, Tampering)> {
         let mut events = journal(6);
         change(&mut events);

@@ -12,13 +12,13 @@ use thiserror::Error;
 
 use crate::canonical;
 
-/// What is wrong with a template, or missing for it.
+/// Mistake in a template, or a value that is missing for it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("the template's {pointer:?}: {reason}")]
 pub struct Unfilled {
     /// A JSON pointer to the string; empty: the template is that string.
     pub pointer: String,
-    /// What is wrong with it.
+    /// Description of the mistake.
     pub reason: String,
 }
 
@@ -36,11 +36,11 @@ pub fn references(template: &Value) -> Result<BTreeSet<String>, Unfilled> {
     Ok(written)
 }
 
-/// Whether a template can be read, and `reference` takes all that it refers to.
+/// Checks that a template can be parsed, and that `reference` accepts all its references.
 ///
 /// # Errors
 ///
-/// The first string that cannot be read, or whose reference is refused.
+/// The first string that cannot be parsed, or whose reference is refused.
 pub fn check(
     template: &Value,
     mut reference: impl FnMut(&str) -> Result<(), String>,

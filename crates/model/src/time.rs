@@ -1,6 +1,6 @@
-//! The one notion of time: milliseconds since the Unix epoch, handed in by the caller.
+//! Time: milliseconds since the Unix epoch, passed in by the caller.
 //!
-//! Deliberately absent: a clock. Whoever decides is told what time it is.
+//! Deliberately absent: a clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,19 +27,19 @@ impl Timestamp {
         self.0
     }
 
-    /// This moment moved forward; saturates at the end of time.
+    /// Returns the moment moved forward; saturates at the end of time.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This moment moved back; saturates at the beginning of time.
+    /// Returns the moment moved back; saturates at the beginning of time.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this moment is; zero if it is not after it.
+    /// Returns the time since `earlier`; zero if this moment is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -61,7 +61,7 @@ impl FromStr for Timestamp {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is no time, such as 2026-03-01T09:00:00Z")]
 pub struct MalformedTimestamp {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 

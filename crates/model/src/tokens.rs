@@ -16,7 +16,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// What counts towards a budget: in and out.
+    /// Returns the tokens that count towards a budget: input and output.
     pub const fn total(&self) -> u64 {
         self.input.saturating_add(self.output)
     }

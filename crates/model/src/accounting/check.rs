@@ -1,7 +1,7 @@
-//! What a report must say to be taken in.
+//! Checks of reports before they are recorded.
 //!
-//! Members that are not known are kept as they are; members that are known have the type that they
-//! are counted by, or the report is refused.
+//! Unknown members are kept; known members have the type by which they are counted, or the report
+//! is refused.
 
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ pub fn check(type_name: &str, data: &Value) -> Result<(), Wrong> {
     }
 }
 
-/// What all reports of calls have in common.
+/// Checks the members that all reports of calls share.
 fn call(fields: Fields<'_>) -> Result<(), Wrong> {
     for name in ["step", "agent", "reservation_id"] {
         fields.name(name)?;
@@ -58,7 +58,7 @@ fn model_call(fields: Fields<'_>) -> Result<(), Wrong> {
     cost(fields)
 }
 
-/// What a call cost, where the agent says so.
+/// Checks the cost of a call as the agent reports it.
 fn cost(fields: Fields<'_>) -> Result<(), Wrong> {
     for name in ["priced_by", "price_source", "price_date"] {
         if fields.get(name).is_some() {

@@ -64,7 +64,7 @@ fn decimal(text: &str) -> Option<u64> {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("expected US dollars as a decimal of at least 0, found {text}")]
 pub struct MalformedCost {
-    /// What was given, shortened.
+    /// Text as given, shortened.
     pub text: String,
 }
 

@@ -5,13 +5,13 @@ use thiserror::Error;
 
 use super::MAX_NAME_BYTES;
 
-/// What is wrong with a report, and where.
+/// Mistake in a report, with its place.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{path}: {message}")]
 pub struct Wrong {
     /// The member, as a JSON path from the data on, such as `input_tokens`.
     pub path: String,
-    /// What is wrong with it.
+    /// Description of the mistake.
     pub message: String,
 }
 

@@ -1,8 +1,8 @@
-//! What agents report of their calls, and what errand counts of it.
+//! Reports of agents about their calls, and the counts that errand takes from them.
 //!
-//! [`check`] stands at the door and says exactly what is wrong. What is in a journal already is read
-//! with care instead ([`ModelCall::of`], [`ToolCall::of`]): what is missing or makes no sense counts
-//! as nothing, so that an event that was ever taken in can be counted for ever.
+//! [`check`] refuses an invalid report with an exact message. Events that are already in a journal
+//! are read leniently instead ([`ModelCall::of`], [`ToolCall::of`]): a missing or invalid member
+//! counts as nothing, so every accepted event can always be counted.
 
 mod check;
 mod cost;

@@ -8,39 +8,39 @@ use crate::Timestamp;
 use crate::price::PriceTable;
 use crate::tokens::Tokens;
 
-/// What a call cost.
+/// Cost of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// Millionths of a US dollar.
     pub micro_usd: u64,
-    /// Who says so.
+    /// Source of the cost.
     pub basis: CostBasis,
 }
 
-/// Who says what a call cost.
+/// Source of a call's cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CostBasis {
     /// The agent.
     Agent,
     /// A price.
     Price {
-        /// Where the price is from.
+        /// Source of the price.
         source: String,
         /// Since when it holds, as `YYYY-MM-DD`.
         date: String,
     },
 }
 
-/// One `model.called`, as far as errand counts it.
+/// Counted part of a `model.called` event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelCall {
-    /// Whose model, where the agent said.
+    /// Provider of the model, if reported.
     pub provider: Option<String>,
-    /// Which model, where the agent said.
+    /// Name of the model, if reported.
     pub model: Option<String>,
-    /// How many tokens.
+    /// Tokens of the call.
     pub tokens: Tokens,
-    /// What it cost, once it is known: what errand counts.
+    /// Cost that errand counts, if it is known.
     pub cost_micro_usd: Option<u64>,
     /// The step it belongs to, where the agent said.
     pub step: Option<String>,
@@ -77,8 +77,8 @@ impl ModelCall {
         }
     }
 
-    /// What a checked call cost: what the agent says, or else what the price table says.
-    /// `None`: not known, which is not the same as nothing.
+    /// Returns the cost of a checked call: as the agent reports it, or else by the price table.
+    /// `None`: unknown, which is not zero.
     pub fn cost(data: &Value, prices: &PriceTable, at: Timestamp) -> Option<Cost> {
         let fields = Fields::of(data);
         if let Some(said) = said(fields).ok().flatten() {
@@ -115,12 +115,12 @@ impl ModelCall {
     }
 }
 
-/// What errand wrote into the event that the call cost.
+/// Returns the cost that errand wrote into the event.
 pub(super) fn kept_cost(fields: Fields<'_>) -> Option<u64> {
     fields.count(COST, MAX_COST_MICRO_USD).ok().flatten()
 }
 
-/// What the agent says that the call cost.
+/// Returns the cost as the agent reports it.
 pub(super) fn said(fields: Fields<'_>) -> Result<Option<u64>, Wrong> {
     let in_usd = match fields.get("cost_usd") {
         Some(value) => {

@@ -16,19 +16,19 @@ use crate::{Digest, RunId, canonical};
 )]
 #[serde(rename_all = "snake_case")]
 pub enum SideEffect {
-    /// It only reads.
+    /// The tool only reads.
     ReadOnly,
-    /// It writes where the run lives.
+    /// The tool writes in the run's workspace.
     LocalWrite,
-    /// It writes elsewhere.
+    /// The tool writes elsewhere.
     ExternalWrite,
-    /// It moves money.
+    /// The tool moves money.
     Financial,
-    /// It speaks to people.
+    /// The tool communicates with people.
     Communication,
-    /// It runs code.
+    /// The tool runs code.
     CodeExecution,
-    /// It uses rights that others do not have.
+    /// The tool uses special rights.
     Privileged,
 }
 
@@ -53,10 +53,10 @@ impl FromStr for SideEffect {
     }
 }
 
-/// One `tool.called`, as far as errand counts it.
+/// Counted part of a `tool.called` event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
-    /// Which tool, where the agent said.
+    /// Name of the tool, if reported.
     pub name: Option<String>,
     /// The step it belongs to, where the agent said.
     pub step: Option<String>,
@@ -64,7 +64,7 @@ pub struct ToolCall {
     pub agent: Option<String>,
     /// The reservation that it settles.
     pub reservation_id: Option<String>,
-    /// What the agent says that it cost, in millionths of a US dollar; `None`: it does not say.
+    /// Cost as the agent reports it, in millionths of a US dollar; `None`: not reported.
     pub cost_micro_usd: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! Which messages take an edge.
+//! Conditions for a message to take an edge.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ pub struct When {
     /// Its type; `None`: any but `ERROR`.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<MessageType>,
-    /// What its payload says.
+    /// Conditions on the payload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub payload: Vec<Condition>,
 }
@@ -23,18 +23,18 @@ pub struct When {
 pub struct Condition {
     /// A JSON pointer (RFC 6901); empty: the whole payload.
     pub pointer: String,
-    /// What is asked of what stands there.
+    /// Test of the value at that place.
     #[serde(flatten)]
     pub test: Test,
 }
 
-/// What is asked of a value. Nothing but [`Test::Exists`] holds where there is none.
+/// Test of a value. Only [`Test::Exists`] can hold for a missing value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Test {
-    /// It is that.
+    /// Equal to the value.
     Eq(Value),
-    /// It is something else.
+    /// Not equal to the value.
     Ne(Value),
     /// A number or text that is less.
     Lt(Value),
@@ -44,15 +44,15 @@ pub enum Test {
     Gt(Value),
     /// A number or text that is not less.
     Gte(Value),
-    /// It is one of those.
+    /// Equal to one of the values.
     In(Vec<Value>),
     /// There is one, or there is none. `null` is one.
     Exists(bool),
 }
 
 impl When {
-    /// Whether it holds for a message. `None` for a payload that is no JSON: nothing is asked of it
-    /// that holds.
+    /// Returns true if the condition holds for a message. Without JSON, the payload is `Null`, and
+    /// no test of a member holds.
     pub fn holds(&self, kind: MessageType, payload: &Value) -> bool {
         let is_kind = match self.kind {
             Some(asked) => asked == kind,

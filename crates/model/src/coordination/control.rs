@@ -1,10 +1,10 @@
-//! What `CONTROL` messages say.
+//! Meaning of `CONTROL` messages.
 
 use serde_json::Value;
 
 use crate::Payload;
 
-/// What is asked of an agent, or of the whole run.
+/// Request to an agent, or to the whole run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Control {
     /// To hold it.

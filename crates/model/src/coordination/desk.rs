@@ -1,4 +1,5 @@
-//! One turn of a coordinator: a copy of its state on which the turn is tried, and what comes of it.
+//! A turn of a coordinator: a copy of its state on which the turn is computed, and the
+//! consequences.
 
 use std::collections::BTreeMap;
 
@@ -27,11 +28,11 @@ pub(crate) struct Desk<'a> {
     pub(super) ids: std::slice::Iter<'a, RunId>,
     /// Outputs of steps that are done, by key, as far as they were looked into.
     pub(super) recalled: BTreeMap<String, Value>,
-    /// What the run waits for.
+    /// Reason for which the run waits.
     pub(super) paused: Option<PauseReason>,
-    /// Whether somebody asks it to look at everything.
+    /// True if the turn is to look at everything.
     pub(super) looks: bool,
-    /// Whether its result was fixed before.
+    /// True if the result was fixed before this turn.
     pub(super) was_over: bool,
 }
 
@@ -85,7 +86,7 @@ impl<'a> Desk<'a> {
         self.turn
     }
 
-    /// Whether whoever it is about is a child that lives.
+    /// Returns true if the news is about a live child.
     fn is_known(&self, news: &News) -> bool {
         news.of().is_none_or(|run_id| self.state.is_live(run_id))
     }
@@ -101,13 +102,13 @@ impl<'a> Desk<'a> {
         self.turn.events.push(event);
     }
 
-    /// Whether it is to be cancelled.
+    /// Returns true if the run is to be cancelled.
     pub(super) fn is_cancelled(&self) -> bool {
         let requested = |event: &EventBody| matches!(event, EventBody::CancelRequested(_));
         self.run.cancel_requested.is_some() || self.turn.events.iter().any(requested)
     }
 
-    /// Whether its result is fixed, so that nothing new begins.
+    /// Returns true if the result is fixed, so that no child starts any more.
     pub(super) fn is_over(&self) -> bool {
         let routing = &self.state.routing;
         self.is_cancelled()
@@ -116,7 +117,7 @@ impl<'a> Desk<'a> {
             || self.verdict().is_some()
     }
 
-    /// It cannot end well any more.
+    /// Fixes the result as a failure.
     pub(super) fn fail(&mut self, error: Failure) {
         if self.state.routing.failed.is_none() && self.state.routing.end.is_none() {
             self.record(EventBody::CoordinationSettled(crate::event::CoordinationSettled {
@@ -129,7 +130,7 @@ impl<'a> Desk<'a> {
         self.fail(Failure::new(code, message).at_step(step.map(str::to_owned)));
     }
 
-    /// Whether somebody holds the whole run.
+    /// Returns true if the whole run is held.
     pub(super) const fn is_held(&self) -> bool {
         matches!(self.paused, Some(PauseReason::Operator | PauseReason::Budget))
     }

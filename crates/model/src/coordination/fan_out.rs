@@ -15,12 +15,12 @@ use crate::Payload;
 use crate::error_code::ErrorCode;
 use crate::event::Failure;
 
-/// What is known of how a fan-out ends, before all its members are over.
+/// Result of a fan-out as far as it is known before all its members are over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Well.
     Well,
-    /// One failed, and none may.
+    /// A member failed, and no failure is allowed.
     MemberFailed,
     /// Too few can do well.
     TooFew,
@@ -29,7 +29,7 @@ pub(super) enum Verdict {
 }
 
 impl FanOut {
-    /// How many children there are.
+    /// Returns the number of children.
     pub(super) fn total(&self, items: Option<u32>) -> u32 {
         match self.partition {
             Some(_) => items.unwrap_or(0),
@@ -53,7 +53,7 @@ impl FanOut {
         Some((name, place / members + 1))
     }
 
-    /// What its part of the output is called.
+    /// Returns the label of a member's part of the output.
     fn label_at(&self, place: u32) -> Option<String> {
         let (name, _) = self.member_at(place)?;
         Some(match self.partition {
@@ -125,14 +125,14 @@ impl FanOut {
 }
 
 impl Desk<'_> {
-    /// How a fan-out ends, if that is known.
+    /// Returns the verdict on a fan-out, if it is known.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         let Pattern::FanOut(fan_out) = &self.plan.pattern else { return None };
         let began = self.state.routing.began?;
         fan_out.verdict(&self.state.routing.members, fan_out.total(began.items))
     }
 
-    /// What a fan-out ends with.
+    /// Returns the result of a fan-out.
     pub(super) fn result(&self, verdict: Verdict) -> Finish {
         let Pattern::FanOut(fan_out) = &self.plan.pattern else { return Finish::Cancelled };
         let items = self.state.routing.began.and_then(|began| began.items);

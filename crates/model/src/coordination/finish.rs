@@ -26,9 +26,9 @@ impl Desk<'_> {
         }
     }
 
-    /// Children that are to end: all of a run that is over, but the one that said the last word, for
-    /// as long as it does not wait for more. They are many, and named when it comes to that, and
-    /// whenever somebody looks.
+    /// Returns the children that are to end: all of a run that is over, except the one with the
+    /// last message while it does not wait. They may be many, and are named once and again on every
+    /// look.
     fn stops(&self, is_over: bool) -> Vec<RunId> {
         if !is_over {
             if self.graph.is_none() {
@@ -52,7 +52,7 @@ impl Desk<'_> {
         live.map(|(_, child)| child.run_id.clone()).collect()
     }
 
-    /// How the run ends, now that nothing of it lives.
+    /// Returns the end of the run, once no child of it is live.
     fn finish(&self) -> Option<Finish> {
         if self.is_cancelled() {
             return Some(Finish::Cancelled);
@@ -94,8 +94,8 @@ impl Desk<'_> {
         }
     }
 
-    /// Names those that are to be held and are not yet, and those that are to go on. Of the latter,
-    /// one that nobody saw held may be held yet: it is named whenever somebody looks.
+    /// Names the children that are to be held, and those that are to be released. A released child
+    /// whose hold was never confirmed may still be held: it is named on every look.
     fn hold_and_release(&mut self) {
         let is_held = self.is_held();
         if !is_held && self.state.releasing == 0 && self.graph.is_none() {

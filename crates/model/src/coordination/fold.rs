@@ -1,4 +1,4 @@
-//! What each event changes in the state of a coordinated run.
+//! Changes of a coordinated run's state by each event.
 
 use std::collections::BTreeMap;
 
@@ -221,7 +221,7 @@ impl Coordination {
         }
     }
 
-    /// What is said to a node is for the child that it has at that moment.
+    /// Applies a control message: one to a node is for its current child.
     fn control(&mut self, letter: &Letter) {
         let node = self.routing.nodes.get(&letter.to);
         let Some(key) = node.and_then(|node| node.live.as_ref()) else { return };
@@ -341,7 +341,7 @@ fn failure(failed: &StepFailed, run_id: RunId) -> MemberFailure {
     MemberFailure { key: failed.key.clone(), run_id, error }
 }
 
-/// What an allowance is, measure by measure; what is not limited is not promised.
+/// Returns an allowance by measure; unlimited measures reserve nothing.
 pub(super) fn amounts(allowance: &BTreeMap<LimitName, u64>) -> Amounts {
     let of = |measure| {
         let limit = LimitName::of(crate::budget::Scope::Run, measure);

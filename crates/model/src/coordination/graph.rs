@@ -1,4 +1,4 @@
-//! What routing needs of a plan: a workflow as it is, and a chain as the workflow that it stands for.
+//! Graph of a plan for routing: a workflow as it is, a chain as the equivalent workflow.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,9 @@ pub(super) struct Graph<'a> {
     nodes: BTreeMap<&'a str, Spot<'a>>,
 }
 
-/// One node.
+/// A node.
 pub(super) struct Spot<'a> {
-    /// Where its outputs go.
+    /// Edges for its outputs.
     pub(super) edges: Vec<Edge>,
     /// In a chain: the one before.
     before: Option<&'a str>,
@@ -70,7 +70,8 @@ impl<'a> Graph<'a> {
         self.nodes.get(name)
     }
 
-    /// Who `__prev__` is to an agent: the one before in a chain, else whoever wrote to it.
+    /// Returns the agent that `__prev__` names: the one before in a chain, else the sender of the
+    /// message.
     pub(super) fn previous<'b>(&self, name: &str, wrote: Option<&'b str>) -> Option<&'b str>
     where
         'a: 'b,
@@ -81,7 +82,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Where an edge of an agent leads; `None`: nowhere.
+    /// Returns the target of an agent's edge; `None`: no target.
     pub(super) fn target(&self, to: &str, name: &str, previous: Option<&str>) -> Option<String> {
         match to {
             END => Some(END.to_owned()),
@@ -92,7 +93,7 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Whether an agent may write to that one itself.
+    /// Returns true if an agent may send messages to another one directly.
     pub(super) fn may_write(&self, name: &str, to: &str, previous: Option<&str>) -> bool {
         let Some(spot) = self.spot(name) else { return false };
         to == name

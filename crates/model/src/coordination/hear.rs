@@ -1,4 +1,4 @@
-//! What a coordinator hears of its children, one by one.
+//! News of a coordinator's children, one by one.
 
 use super::desk::Desk;
 use super::plan::{Aggregation, Pattern};
@@ -87,7 +87,7 @@ impl Desk<'_> {
         }
     }
 
-    /// What was brought to a child that ended before it had it is for the next run of its node.
+    /// Returns undelivered messages of an ended child to the queue of its node, for the next run.
     fn take_back(&mut self, key: &str, child: &LiveChild, received: Option<u32>) {
         // It asks for no other one before it has the last, so no more than that one can be left.
         if let Some(number) = child.got.checked_sub(1).filter(|number| *number > 0) {

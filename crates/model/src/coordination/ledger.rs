@@ -27,12 +27,12 @@ impl<V> Default for Ledger<V> {
 }
 
 impl<V> Ledger<V> {
-    /// How many entries.
+    /// Returns the number of entries.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Returns true if there is no entry.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -42,7 +42,7 @@ impl<V> Ledger<V> {
         self.pages.get(self.page_of(key)?)?.get(key)
     }
 
-    /// Whether there is an entry of that key.
+    /// Returns true if there is an entry of that key.
     pub fn contains_key(&self, key: &str) -> bool {
         self.get(key).is_some()
     }

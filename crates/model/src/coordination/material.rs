@@ -7,7 +7,7 @@ use super::state::Letter;
 use super::turn::Material;
 use crate::{Digest, Payload, canonical};
 
-/// What nothing is where something must be said.
+/// Payload for an absent value.
 pub(super) const NOTHING: Payload = Payload::Json(Value::Null);
 
 /// A payload as JSON; `Null` where it is in the blob store, or no text.
@@ -33,7 +33,7 @@ fn of_value(value: &Value) -> Digest {
     Digest::of(canonical::to_string(value).as_bytes())
 }
 
-/// What a message gives to the run that it starts.
+/// Returns the input that a message gives to the run that it starts.
 pub(super) fn of_letter(letter: &Letter) -> Material {
     if letter.from == START { Material::Input } else { of_payload(letter.payload.get()) }
 }

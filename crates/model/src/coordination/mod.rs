@@ -38,15 +38,15 @@ use serde::{Deserialize, Serialize};
 
 /// Ends a workflow: what is sent there is its output.
 pub const END: &str = "__end__";
-/// Whoever sends it.
+/// The sender of the message.
 pub const SELF: &str = "__self__";
-/// The agent before in a chain; in a workflow whoever wrote to the agent that sends it.
+/// The agent before in a chain; in a workflow the sender of the message to this agent.
 pub const PREV: &str = "__prev__";
 /// The agent after in a chain; in a workflow all nodes that the sender has edges to.
 pub const NEXT: &str = "__next__";
-/// Who the run's own input is from.
+/// Sender of the run's own input.
 pub const START: &str = "__start__";
-/// Who messages are from that no agent sent.
+/// Sender of messages that no agent sent.
 pub const COORDINATOR: &str = "__coordinator__";
 /// Names that stand for a role instead of an agent.
 pub const ROLES: [&str; 4] = [END, SELF, PREV, NEXT];
@@ -55,16 +55,16 @@ pub const ROLES: [&str; 4] = [END, SELF, PREV, NEXT];
 pub const AGENTS_LIMIT: usize = 256;
 /// Children that one coordinator may start.
 pub const CHILDREN_LIMIT: u32 = 10_000;
-/// How deep coordinators may be in each other.
+/// Largest depth of nested coordinators.
 pub const DEPTH_LIMIT: u32 = 8;
 /// Children that one turn starts.
 pub const STARTS_PER_TURN: usize = 128;
 /// The bound on messages where nothing else is said.
 pub const DEFAULT_MAX_MESSAGES: u32 = 100;
-/// How often a run may be handed over.
+/// Largest number of handoffs of a run.
 pub const HANDOFF_LIMIT: u32 = 16;
 
-/// Whose step a run is. Part of `run.created`.
+/// Membership of a run in a coordinator's plan. Part of `run.created`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// The coordinator.
@@ -73,12 +73,12 @@ pub struct Membership {
     pub key: String,
     /// Its name in the plan.
     pub name: String,
-    /// How many coordinators are above it; from 1.
+    /// Number of coordinators above it; from 1.
     pub depth: u32,
-    /// What it may send messages to, besides itself and whoever wrote to it.
+    /// Agents that it may send messages to, besides itself and its correspondents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sends_to: Vec<String>,
-    /// Who wrote to it.
+    /// Sender of the message to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! What a coordinator is to do: its agents, pinned when the run is admitted, and how they work
-//! together. Part of `run.created`.
+//! Plan of a coordinator: its agents, pinned when the run is admitted, and their cooperation. Part
+//! of `run.created`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,9 @@ use crate::event::AgentRef;
 /// The agents of a coordinated run and how they work together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Who takes part, by name within the plan: a member of a chain or a fan-out, a node of a
-    /// workflow.
+    /// Agents by name within the plan: a member of a chain or a fan-out, a node of a workflow.
     pub agents: BTreeMap<String, AgentRef>,
-    /// How they work together.
+    /// Pattern of their cooperation.
     pub pattern: Pattern,
 }
 
@@ -25,7 +24,7 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Pattern {
-    /// One after the other.
+    /// One agent after the other.
     Chain(Chain),
     /// All at once.
     FanOut(FanOut),
@@ -53,17 +52,17 @@ pub struct Chain {
     pub max_messages: u32,
 }
 
-/// One agent of a chain.
+/// An agent of a chain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Link {
     /// Its name in [`Plan::agents`].
     pub name: String,
-    /// How its input is made of what is there; `None`: it is the output of the one before.
+    /// Template of its input; `None`: the output of the agent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
 }
 
-/// The same input for all, or a part of it for each.
+/// All members at once, with the same input or a part of it each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FanOut {
     /// Names in [`Plan::agents`], in this order, at least one.
@@ -72,9 +71,9 @@ pub struct FanOut {
     /// all get the whole input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partition: Option<String>,
-    /// How their outputs become one.
+    /// Aggregation of the outputs.
     pub aggregation: Aggregation,
-    /// How long each may take from its first attempt on.
+    /// Time limit of each member from its first attempt.
     #[serde(
         default,
         rename = "timeout_per_agent_ms",
@@ -82,30 +81,31 @@ pub struct FanOut {
         skip_serializing_if = "Option::is_none"
     )]
     pub timeout_per_agent: Option<Duration>,
-    /// How many run at once; `None`: all.
+    /// Number of members that run at once; `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<u32>,
-    /// What becomes of the run if a member fails.
+    /// Consequence of a member's failure for the run.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
 
-/// How outputs become one.
+/// Aggregation of members' outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Aggregation {
-    /// One object of all, by name; of those that failed nothing.
+    /// One object of all outputs by name, without those of failed members.
     #[default]
     MergeAll,
     /// The first that succeeds; the others are cancelled.
     FirstSuccess,
-    /// What more than half of all members say, as soon as that is known; the others are cancelled.
+    /// The output of more than half of all members, as soon as that is known; the others are
+    /// cancelled.
     Majority,
     /// A list of all, in their order; `null` for those that failed.
     Collect,
 }
 
-/// What a member that fails, or takes too long, means for the run.
+/// Consequence for the run of a member that fails or takes too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -134,24 +134,24 @@ pub struct Workflow {
     pub nodes: BTreeMap<String, Node>,
 }
 
-/// One node of a workflow.
+/// A node of a workflow.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Node {
-    /// Where its output goes, and where it may send messages.
+    /// Edges for its output, and for its messages.
     #[serde(default)]
     pub outputs_to: Vec<Edge>,
-    /// When it runs.
+    /// Condition for its start.
     #[serde(default)]
     pub join: Join,
-    /// How often it may run; `None`: as often as messages allow.
+    /// Largest number of its runs; `None`: as many as messages allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_runs: Option<u32>,
-    /// How its input is made of what is there; `None`: it is the message's payload.
+    /// Template of its input; `None`: the message's payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
 }
 
-/// When a node runs.
+/// Condition for the start of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Join {
@@ -163,7 +163,7 @@ pub enum Join {
     All,
 }
 
-/// One edge of a workflow.
+/// An edge of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     /// A node, or one of [`super::ROLES`].
@@ -174,12 +174,13 @@ pub struct Edge {
 }
 
 impl Plan {
-    /// Whether all run at once, and nobody writes to anybody.
+    /// Returns true if all members run at once, without messages between them.
     pub const fn is_fan_out(&self) -> bool {
         matches!(self.pattern, Pattern::FanOut(_))
     }
 
-    /// What one of its agents may send messages to, besides itself and whoever wrote to it.
+    /// Returns the agents that a member may send messages to, besides itself and its
+    /// correspondents.
     pub fn outputs_of(&self, name: &str) -> Vec<String> {
         match &self.pattern {
             Pattern::Chain(chain) => chain.outputs_of(name),

@@ -1,15 +1,15 @@
-//! What a coordinator's templates may refer to.
+//! References that a coordinator's templates may contain.
 
 /// A reference of a template of a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reference {
     /// The coordinator's own input: a JSON pointer into it.
     Input(String),
-    /// What would have been given without the template: a JSON pointer into it.
+    /// JSON pointer into the value that would be given without the template.
     Output(String),
-    /// Who that is from.
+    /// Sender of the value.
     From,
-    /// What sort of message it is.
+    /// Type of the message.
     Type,
     /// The last output of an agent of the plan.
     OutputOf {

@@ -1,4 +1,4 @@
-//! Where messages go: along edges, or to whom an agent wrote.
+//! Routes of messages: along edges, or to the agent that is named.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::event::{
     PauseReason, RunPaused, RunResumed,
 };
 
-/// How long agents have to end by themselves if another one cancels the run.
+/// Time for agents to end by themselves if another agent cancels the run.
 const GRACE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// A message that is not sent yet.
@@ -187,9 +187,9 @@ impl Desk<'_> {
         }
     }
 
-    /// What a step that is done said before is said again, in a way through the plan that began
-    /// anew. What it did not come to say is decided by its output; `false`: that has to be looked
-    /// into first.
+    /// Repeats the messages of a completed step, in a pass through the plan that began anew.
+    /// Messages that it had not sent yet follow from its output; `false`: the output has to be
+    /// loaded first.
     pub(super) fn say_again(&mut self, key: &str, ids: Vec<String>) -> bool {
         let (name, _) = split_key(key);
         let Some(done) = self.state.done.get(key).cloned() else { return false };
@@ -223,14 +223,14 @@ impl Desk<'_> {
         true
     }
 
-    /// Whether an edge of a node depends on what is said.
+    /// Returns true if an edge of a node depends on the message's content.
     fn looks_into(&self, name: &str) -> bool {
         let spot = self.graph.as_ref().and_then(|graph| graph.spot(name));
         let looks = |edge: &Edge| edge.when.as_ref().is_some_and(|when| !when.payload.is_empty());
         spot.is_some_and(|spot| spot.edges.iter().any(looks))
     }
 
-    /// Who wrote the last of those messages in a node's queue.
+    /// Returns the sender of the last of those messages in a node's queue.
     fn wrote(&self, name: &str, ids: &[String]) -> Option<String> {
         let last = ids.last()?;
         let queue = &self.state.routing.nodes.get(name)?.queue;

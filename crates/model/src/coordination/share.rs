@@ -1,4 +1,4 @@
-//! What a child may spend of its coordinator's budgets, and how long it may take.
+//! A child's share of its coordinator's budgets and time.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::event::{
 };
 use crate::spend::{Amounts, Measure};
 
-/// How long agents have to end by themselves if a budget cancels the run.
+/// Time for agents to end by themselves if a budget cancels the run.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What comes of asking for a part of the budgets.
+/// Result of a request for a share of the budgets.
 pub(super) enum Share {
     /// So much of each limit.
     Granted(Vec<(LimitName, u64)>),
@@ -23,9 +23,10 @@ pub(super) enum Share {
 }
 
 impl Desk<'_> {
-    /// An equal part for one of `among` children of all that neither was used nor is promised.
+    /// Returns an equal share for one of `among` children of the amounts that are neither used nor
+    /// reserved.
     ///
-    /// If nothing is left and nobody lives who may leave some, the budget is exceeded.
+    /// If no amount is left and no live child may return some, the budget is exceeded.
     pub(super) fn share(&mut self, among: u32) -> Share {
         let mut granted = Vec::new();
         for measure in Measure::ALL {
@@ -70,12 +71,12 @@ impl Desk<'_> {
         }
     }
 
-    /// How long a child may take, so that it ends with the run.
+    /// Returns the time left to a child, so that it ends with the run.
     pub(super) fn time_left(&self) -> Option<Duration> {
         Some(self.run.run_deadline()?.since(self.now))
     }
 
-    /// What follows from what was used, and from the time that passed.
+    /// Applies limits to the usage and the time so far.
     pub(super) fn watch(&mut self) {
         let before = self.run.coordination.as_ref().map(|before| before.spent);
         if before != Some(self.state.spent) && !self.run.spec.budgets.is_unlimited() {

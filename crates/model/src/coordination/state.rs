@@ -1,4 +1,4 @@
-//! What became of a plan so far: part of the run's fold.
+//! State of a plan: part of the run's fold.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,7 +12,7 @@ use crate::event::{AgentUsage, CoordinationBegan, Failure, MessageType, PauseRea
 use crate::spend::Amounts;
 use crate::{Digest, Payload, RunId, Timestamp};
 
-/// How a coordinated run stands: the fold of its `step.*`, `message.*`, `coordination.*` and
+/// State of a coordinated run: the fold of its `step.*`, `message.*`, `coordination.*` and
 /// `child.*` events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -29,7 +29,7 @@ pub struct Coordination {
     pub cancelled: u32,
     /// Messages that were routed.
     pub messages: u32,
-    /// What all children used that are over, by agent.
+    /// Usage of all ended children, by agent.
     pub usage: BTreeMap<String, AgentUsage>,
     /// Of live children, by the ids of their runs: the keys of their steps.
     pub(crate) keys: Ledger<String>,
@@ -39,7 +39,7 @@ pub struct Coordination {
     pub(crate) done: Ledger<Done>,
     /// All of [`Coordination::usage`] together.
     pub(crate) spent: Amounts,
-    /// What live children may use at most, all together.
+    /// Amounts reserved for live children, in total.
     pub(crate) promised: Amounts,
     /// Live children that wait for a person.
     pub(crate) waiting: u32,
@@ -56,50 +56,50 @@ pub struct LiveChild {
     pub run_id: RunId,
     /// Its name in the plan.
     pub name: String,
-    /// What it waits for, if it does.
+    /// Reason for waiting, if it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<PauseReason>,
-    /// When it was started.
+    /// Time of its start.
     pub started_at: Timestamp,
-    /// What it may use at most.
+    /// Amounts that it may use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) allowance: BTreeMap<LimitName, u64>,
-    /// Who wrote the message that it began with.
+    /// Sender of the message that it started with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<String>,
     /// Messages that it got: the one that it began with, and those that it asked for.
     #[serde(default)]
     pub(crate) got: u32,
-    /// Whether it waits for the next one.
+    /// True while it waits for the next message.
     #[serde(default)]
     pub(crate) listens: bool,
     /// The last message that it asked for and got, until it is known that it has it: it asks for no
     /// other one before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) fed: Option<Letter>,
-    /// What it said itself.
+    /// Messages that it sent itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) said: Vec<Letter>,
-    /// Whether it is held, or let go on.
+    /// Hold on the child.
     #[serde(default)]
     pub(crate) hold: Hold,
-    /// Whether another agent said that it is to end.
+    /// True once another agent asked it to end.
     #[serde(default)]
     pub(crate) is_stopping: bool,
 }
 
-/// Whether a child may go on.
+/// Hold on a child.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Hold {
-    /// Nobody held it.
+    /// Never held.
     #[default]
     Free,
     /// The whole run is held.
     WithRun,
     /// Another agent said so.
     ByAgent,
-    /// It was held, and is to go on.
+    /// Held before, and released.
     Released,
 }
 
@@ -107,11 +107,11 @@ pub(crate) enum Hold {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Done {
-    /// What came of it.
+    /// Output of the child.
     pub(crate) output: Option<Shared<Payload>>,
     /// The digest of that as canonical JSON, where it counts as a vote.
     pub(crate) digest: Option<Digest>,
-    /// What was sent by it, or because of it.
+    /// Messages that it sent, or that were sent because of it.
     pub(crate) said: Vec<Letter>,
 }
 
@@ -148,15 +148,15 @@ pub(crate) struct Routing {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct End {
     pub(crate) payload: Shared<Payload>,
-    /// Whose message it is.
+    /// Step that the message is from.
     pub(crate) step: Option<String>,
 }
 
-/// What became of a node of a workflow.
+/// State of a workflow's node.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct NodeState {
-    /// How often it ran.
+    /// Number of its runs.
     pub(crate) runs: u32,
     /// The step that is under way.
     pub(crate) live: Option<String>,
@@ -166,23 +166,23 @@ pub(crate) struct NodeState {
     pub(crate) output: Option<Shared<Payload>>,
 }
 
-/// How the members of a fan-out stand.
+/// Counts of a fan-out's members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Members {
     /// The first place whose child was not started yet.
     pub(crate) next: u32,
-    /// How many did well.
+    /// Number of successful members.
     pub(crate) succeeded: u32,
-    /// How many did not.
+    /// Number of failed members.
     pub(crate) failed: u32,
     /// The step that did well first.
     pub(crate) first: Option<String>,
     /// The failure that came first.
     pub(crate) failure: Option<MemberFailure>,
-    /// How often each output was said, by digest, where they are votes.
+    /// Votes by digest of the output, where outputs are votes.
     pub(crate) votes: Ledger<u32>,
-    /// How often the one was said that was said most.
+    /// Largest number of votes for one output.
     pub(crate) most: u32,
     /// A step that said it.
     pub(crate) favourite: Option<String>,
@@ -197,7 +197,7 @@ pub(crate) struct MemberFailure {
 }
 
 impl LiveChild {
-    /// Whether a message of it was heard and sent on.
+    /// Returns true if a message of that id was heard and sent on.
     pub fn has_said(&self, id: &str) -> bool {
         self.said.iter().any(|letter| letter.id == id)
     }
@@ -221,7 +221,7 @@ impl LiveChild {
 }
 
 impl Coordination {
-    /// Whether a run is a child that is not over, as far as is known.
+    /// Returns true if a run is a child that is live, as far as is known.
     pub fn is_live(&self, run_id: &RunId) -> bool {
         self.keys.contains_key(run_id.as_str())
     }
@@ -236,7 +236,7 @@ impl Coordination {
         self.waiting
     }
 
-    /// How many children there will be if all goes well; `None`: that is not known.
+    /// Returns the number of children if all succeed; `None`: unknown.
     pub fn total(&self, plan: &Plan) -> Option<u32> {
         match &plan.pattern {
             Pattern::Chain(chain) => u32::try_from(chain.links.len()).ok(),

@@ -1,4 +1,4 @@
-//! What a coordinator hears, and what it wants done: the two ends of its pure function.
+//! News for a coordinator, and the consequences: input and output of its pure function.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::budget::LimitName;
 use crate::event::{ChildUsage, EventBody, Failure, MessageType, PauseReason};
 use crate::{Digest, Payload, RunId};
 
-/// What a coordinator hears. Each may come twice, and what does not fit any more is left alone.
+/// News for a coordinator. Each may come twice, and news that no longer applies is ignored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum News {
     /// Its attempt lives: nothing was started in it yet. With the number of items of a partitioned
     /// input.
     Began {
-        /// How many items; `None`: the input is not partitioned.
+        /// Number of items; `None`: the input is not partitioned.
         items: Option<u32>,
     },
     /// A child is over.
@@ -26,16 +26,16 @@ pub enum News {
     Said(ChildSaid),
     /// A child asks for the next message that is for it, and waits.
     Listens {
-        /// Which child.
+        /// The child.
         run_id: RunId,
-        /// How many messages it got so before: an ask that was answered is not answered again.
+        /// Number of messages that it received before: an answered request is not answered again.
         received: u32,
     },
     /// A child waits for a person, or does not any more.
     Waits {
-        /// Which child.
+        /// The child.
         run_id: RunId,
-        /// What for; `None`: it goes on.
+        /// Reason for waiting; `None`: it no longer waits.
         reason: Option<PauseReason>,
     },
     /// A child that was to be started in this turn could not be: what it would be given cannot be
@@ -43,10 +43,10 @@ pub enum News {
     NotStarted {
         /// Its step.
         key: String,
-        /// Why.
+        /// Error of the failure.
         error: Failure,
     },
-    /// What a step put out that is done: the answer to [`Turn::recalls`].
+    /// Output of a completed step: the answer to [`Turn::recalls`].
     Recalled {
         /// The step.
         key: String,
@@ -74,40 +74,40 @@ impl News {
 /// A child is over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChildEnded {
-    /// Which child.
+    /// The child.
     pub run_id: RunId,
-    /// How.
+    /// Outcome of the child.
     pub outcome: ChildOutcome,
-    /// What it used, all that it started included.
+    /// Usage of the child and of all runs that it started.
     #[serde(default)]
     pub usage: ChildUsage,
-    /// How many messages it received that it asked for; `None`: that is not known, and all that were
-    /// brought to it count as received.
+    /// Number of messages that it received on request; `None`: unknown, and all delivered messages
+    /// count as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received: Option<u32>,
 }
 
-/// How a child ended.
+/// Outcome of a child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum ChildOutcome {
-    /// It did well.
+    /// It completed.
     Completed(Said),
-    /// It did well, and another run carries on what it was to do.
+    /// It completed, and another run continues its task.
     HandedOver {
         /// The other run, which is a child of the same coordinator from now on.
         to: RunId,
         /// Its agent's name.
         agent: String,
     },
-    /// It did not work out.
+    /// It failed.
     Failed {
-        /// What went wrong.
+        /// Error of the child.
         error: Failure,
     },
-    /// It was ended from outside.
+    /// It was cancelled.
     Cancelled {
-        /// Why, for people.
+        /// Reason, for people.
         reason: String,
     },
 }
@@ -117,7 +117,7 @@ pub enum ChildOutcome {
 pub struct Said {
     /// As it is kept; `None`: nothing was said.
     pub payload: Option<Payload>,
-    /// As JSON, whole, for conditions; `Null` where nobody looks into it.
+    /// The whole value as JSON, for conditions; `Null` if no condition reads it.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub value: Value,
     /// The digest of its canonical JSON.
@@ -127,30 +127,29 @@ pub struct Said {
 /// A message of a child.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChildSaid {
-    /// Which child.
+    /// The child.
     pub run_id: RunId,
     /// The message's id.
     pub id: String,
     /// As the agent said it: a name within the plan, or one of [`super::ROLES`].
     pub to: String,
-    /// What it is.
+    /// Type of the message.
     pub kind: MessageType,
-    /// What was said.
+    /// Content of the message.
     pub said: Said,
 }
 
-/// What one turn of a coordinator leads to.
+/// Consequences of one turn of a coordinator.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {
-    /// What is to be recorded, in one commit with the children that are started.
+    /// Events to record, in one commit with the children that are started.
     pub events: Vec<EventBody>,
     /// Children to be admitted in that commit; their `step.started` is among the events.
     pub starts: Vec<Start>,
     /// Messages that are put where the child that waits for them finds them, in that commit; their
     /// `message.delivered` is among the events.
     pub deliveries: Vec<Delivery>,
-    /// Messages that were brought to children that are over, by child and number: whatever is left of
-    /// them is for nobody any more.
+    /// Messages delivered to children that are over, by child and number: their rest has no reader.
     pub unread: Vec<(RunId, u32)>,
     /// Steps that another attempt or run did, whose outputs have to be looked into before they are
     /// sent on: [`News::Recalled`] of each is to be heard in the same turn.
@@ -164,7 +163,7 @@ pub struct Turn {
     pub releases: Vec<RunId>,
     /// Nothing of it lives any more and its result is known: its attempt ends in the same commit.
     pub finish: Option<Finish>,
-    /// Somebody has to look again at once: there was more to do than one turn does.
+    /// True if another turn must follow at once: there was more work than one turn does.
     pub looks_again: bool,
 }
 
@@ -177,15 +176,15 @@ pub struct Start {
     pub name: String,
     /// Its id.
     pub run_id: RunId,
-    /// What it is given.
+    /// Input of the child.
     pub input: Material,
-    /// What it may send messages to.
+    /// Agents that it may send messages to.
     pub sends_to: Vec<String>,
-    /// Who wrote to it: what `__prev__` means to it.
+    /// Sender of the message to it: the meaning of `__prev__` in its input.
     pub previous: Option<String>,
-    /// How long it may take, if the coordinator says so.
+    /// Time limit, if the coordinator sets one.
     pub timeout: Option<Duration>,
-    /// What it may spend of the coordinator's budgets.
+    /// Share of the coordinator's budgets.
     pub budgets: Vec<(LimitName, u64)>,
 }
 
@@ -196,7 +195,7 @@ pub enum Material {
     Nothing,
     /// The coordinator's own input.
     Input,
-    /// One item of the list in the coordinator's input.
+    /// An item of the list in the coordinator's input.
     Item {
         /// The member that is the list.
         member: String,
@@ -214,11 +213,11 @@ pub enum Material {
     Template {
         /// The template.
         template: Value,
-        /// What would have been given without it.
+        /// Value that would be given without the template.
         output: Box<Self>,
-        /// Who it is from.
+        /// Sender.
         from: String,
-        /// What it is.
+        /// Type of the message.
         kind: MessageType,
         /// The last output of each agent, by name.
         outputs: BTreeMap<String, Option<Payload>>,
@@ -228,28 +227,28 @@ pub enum Material {
 /// A message for a child that waits for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Which child.
+    /// The child.
     pub run_id: RunId,
     /// From 1, by child.
     pub number: u32,
     /// The message's id.
     pub id: String,
-    /// Who sent it.
+    /// Sender.
     pub from: String,
     /// The child's name.
     pub to: String,
-    /// What it is.
+    /// Type of the message.
     pub kind: MessageType,
-    /// What was said.
+    /// Content of the message.
     pub payload: Payload,
 }
 
-/// How a coordinated run ends.
+/// End of a coordinated run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finish {
     /// Well, with that output.
     Completed(Material),
-    /// It did not work out.
+    /// The run failed.
     Failed(Failure),
     /// As was asked of it: it is cancelled.
     Cancelled,

@@ -186,7 +186,7 @@ impl Desk<'_> {
         Material::Template { template, output, from, kind, outputs }
     }
 
-    /// Why nothing goes on any more.
+    /// Describes the reason why the workflow is stalled.
     pub(super) fn stalled(&self) -> String {
         let mut waits = Vec::new();
         for (name, node) in &self.state.routing.nodes {

@@ -12,9 +12,9 @@ use crate::{Digest, Locator, ProcessIdentity};
 pub struct AttemptStarted {
     /// Counts from 1 in its run.
     pub number: u32,
-    /// Why there is one.
+    /// Reason for the attempt.
     pub reason: AttemptReason,
-    /// How far it is.
+    /// Stage of the start.
     pub stage: Stage,
     /// The lease it writes under; grows with every attempt and every take-over.
     pub epoch: u64,
@@ -27,7 +27,7 @@ pub struct AttemptStarted {
     pub worker: Option<String>,
 }
 
-/// Why an attempt was made.
+/// Reason for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptReason {
@@ -43,7 +43,7 @@ pub enum AttemptReason {
     Recovery,
 }
 
-/// How far a starting attempt is.
+/// Stage of a starting attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
@@ -64,13 +64,13 @@ pub struct AttemptRunning {
     pub process: Option<ProcessIdentity>,
     /// Its process group, which is also its session.
     pub process_group_id: Option<u32>,
-    /// Where the agent lives, if it is not a process of its supervisor's machine.
+    /// Locator of the agent, if it is not a process on its supervisor's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locator: Option<Locator>,
-    /// How the limit on its memory is enforced; `None`: it has no limit.
+    /// Mechanism that enforces the memory limit; `None`: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_enforced_by: Option<MemoryEnforcement>,
-    /// What was made for it; `None` where errand itself does the work.
+    /// Setup of the attempt; `None` where errand itself does the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<Box<AttemptSetup>>,
 }
@@ -83,16 +83,16 @@ pub enum MemoryEnforcement {
     Rss,
 }
 
-/// What was made for an attempt before its agent was started, and how it is driven.
+/// Setup of an attempt before the start of its agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptSetup {
-    /// How errand drives the agent: `command`, `acp` or `react`.
+    /// Harness that drives the agent: `command`, `acp` or `react`.
     pub harness: String,
-    /// Where its process lives: `process`, `container` or `kubernetes`.
+    /// Target of its process: `process`, `container` or `kubernetes`.
     pub target: String,
-    /// What the workspace is: `temp`, `cwd`, `worktree` or `clone`.
+    /// Mode of the workspace: `temp`, `cwd`, `worktree` or `clone`.
     pub workspace_mode: String,
-    /// Where the workspace is on the attempt's machine.
+    /// Path of the workspace on the attempt's machine.
     pub workspace_path: String,
     /// The digest of the brief that the agent got, secrets masked.
     pub brief_digest: Digest,
@@ -100,7 +100,7 @@ pub struct AttemptSetup {
     pub registry_path: String,
 }
 
-/// What an attempt used.
+/// Resource use of an attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessUsage {
     /// From the start of the process to its end.
@@ -118,37 +118,37 @@ pub struct ProcessUsage {
 pub struct AttemptExited {
     /// The agent's exit code, where there was a process.
     pub exit_code: Option<i32>,
-    /// What it used.
+    /// Resource use.
     pub usage: ProcessUsage,
 }
 
 /// `attempt.failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptFailed {
-    /// What went wrong.
+    /// Error of the attempt.
     pub error: Failure,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
-    /// What it used, as far as that is known.
+    /// Resource use, as far as it is known.
     pub usage: ProcessUsage,
 }
 
 /// `attempt.stopped`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptStopped {
-    /// Why it was stopped.
+    /// Reason for the stop.
     pub reason: StopReason,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
-    /// What it used.
+    /// Resource use.
     pub usage: ProcessUsage,
 }
 
-/// Why an attempt was stopped.
+/// Reason for the stop of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {

@@ -10,7 +10,7 @@ use crate::run::TokenUsage;
 use crate::spend::Amounts;
 use crate::{Payload, RunId};
 
-/// What a message between agents is.
+/// Type of a message between agents.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -18,7 +18,7 @@ use crate::{Payload, RunId};
 pub enum MessageType {
     /// Work to do.
     Task,
-    /// What came of it.
+    /// Result of a task.
     Result,
     /// A verdict on a result, or the question for one.
     Validation,
@@ -57,10 +57,10 @@ pub struct MessageSent {
     pub from: String,
     /// A name within the plan, or `__end__`. In the agent's own journal: as the agent said it.
     pub to: String,
-    /// What it is.
+    /// Type of the message.
     #[serde(rename = "type")]
     pub kind: MessageType,
-    /// What was said.
+    /// Content of the message.
     pub payload: Payload,
     /// The step that sent it: its key in the coordinator's journal; `None`: no step did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ pub struct MessageSent {
 /// again. In the coordinator's journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageDelivered {
-    /// Which, by id.
+    /// Ids of the messages.
     pub ids: Vec<String>,
     /// The step that got them: as the input it began with, or since it asked for the next one.
     pub step: String,
@@ -86,14 +86,14 @@ pub struct MessageDelivered {
 pub struct MessageReceived {
     /// As in [`MessageSent`].
     pub id: String,
-    /// Who sent it.
+    /// Sender.
     pub from: String,
     /// The agent's own name within the plan.
     pub to: String,
-    /// What it is.
+    /// Type of the message.
     #[serde(rename = "type")]
     pub kind: MessageType,
-    /// What was said.
+    /// Content of the message.
     pub payload: Payload,
 }
 
@@ -102,9 +102,9 @@ pub struct MessageReceived {
 pub struct HandoffRequested {
     /// The agent, as the agent file of this one names it.
     pub to: String,
-    /// What was done, and what is left to do, for the other agent and for people.
+    /// Summary of the work done and left, for the other agent and for people.
     pub summary: String,
-    /// What the other agent is given; `None`: what this run was given.
+    /// Input of the other agent; `None`: this run's input.
     pub input: Option<Payload>,
     /// Names of artifacts of this run that the other one gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -124,7 +124,7 @@ pub struct CoordinationBegan {
 /// `coordination.settled`: it cannot end well any more, and what lives of it is ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CoordinationSettled {
-    /// What it will fail with.
+    /// Error with which it will fail.
     pub error: Failure,
 }
 
@@ -133,7 +133,7 @@ pub struct CoordinationSettled {
 pub struct ChildWaiting {
     /// Its step.
     pub key: String,
-    /// What it waits for; `None`: for nothing any more.
+    /// Reason for waiting; `None`: it no longer waits.
     pub reason: Option<PauseReason>,
 }
 
@@ -144,7 +144,7 @@ pub struct ChildListening {
     pub key: String,
 }
 
-/// What a child used, all that it started included.
+/// Usage of a child and of all runs that it started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChildUsage {
     /// By agent.
@@ -165,11 +165,11 @@ impl ChildUsage {
     }
 }
 
-/// What the runs of one agent used.
+/// Usage of the runs of one agent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentUsage {
-    /// How many runs.
+    /// Number of runs.
     pub runs: u64,
     /// Tokens and money.
     #[serde(flatten)]

@@ -8,35 +8,35 @@ use crate::budget::{LimitName, OnExceed};
 /// `budget.warned`: 80 % of a limit are used. Once per limit and run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetWarned {
-    /// Which limit; its name says the unit.
+    /// The limit; its name contains the unit.
     pub limit: LimitName,
-    /// How much is used.
+    /// Amount used.
     pub used: u64,
-    /// How much may be.
+    /// Amount allowed.
     pub allowed: u64,
 }
 
 /// `budget.exceeded`: more is used than may be, or a call was denied since it would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetExceeded {
-    /// Which limit; its name says the unit.
+    /// The limit; its name contains the unit.
     pub limit: LimitName,
-    /// How much is used, the denied call not counted.
+    /// Amount used, without the denied call.
     pub used: u64,
-    /// How much may be.
+    /// Amount allowed.
     pub allowed: u64,
-    /// What was done about it.
+    /// Action taken.
     pub action: OnExceed,
 }
 
 /// `budget.raised`: a person allows more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetRaised {
-    /// Which limit; its name says the unit.
+    /// The limit; its name contains the unit.
     pub limit: LimitName,
-    /// How much may be used from now on.
+    /// Amount allowed from now on.
     pub allowed: u64,
-    /// Who allowed it.
+    /// Person or client that raised the limit.
     pub by: String,
 }
 
@@ -54,15 +54,15 @@ pub struct BomPinned {
 pub struct PolicyDecided {
     /// Before or after what it was asked, such as `replay.before`.
     pub hook: String,
-    /// Which rule.
+    /// Name of the rule.
     pub policy: String,
-    /// What the rule says: `allow`, `deny`, `modify` or `ask`.
+    /// Verdict of the rule: `allow`, `deny`, `modify` or `ask`.
     pub verdict: String,
-    /// What was done: `allow`, `deny` or `modify`.
+    /// Enforced action: `allow`, `deny` or `modify`.
     pub enforced: String,
-    /// Why, for people.
+    /// Reason, for people.
     pub reason: Option<String>,
-    /// Who overruled the verdict, if somebody did.
+    /// Person who overruled the verdict, if any.
     pub by: Option<String>,
 }
 
@@ -70,9 +70,9 @@ pub struct PolicyDecided {
 /// changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckbackRefused {
-    /// What was reported: `completed` or `failed`.
+    /// Reported status: `completed` or `failed`.
     pub status: String,
-    /// Why it was refused: an error code.
+    /// Error code of the refusal.
     pub code: String,
     /// For people.
     pub message: String,
@@ -83,10 +83,10 @@ pub struct CheckbackRefused {
 pub struct ReplayDiverged {
     /// The step at which it happened, where there is one.
     pub step: Option<String>,
-    /// What differs, such as `step fingerprint` or `output`.
+    /// Difference, such as `step fingerprint` or `output`.
     pub what: String,
-    /// What the record has; `None`: nothing of the sort.
+    /// Recorded value; `None`: no such thing was recorded.
     pub expected: Option<String>,
-    /// What the replay did; `None`: nothing of the sort.
+    /// Value of the replay; `None`: no such thing occurred.
     pub found: Option<String>,
 }

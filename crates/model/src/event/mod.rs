@@ -56,14 +56,14 @@ pub use step::{
 pub use crate::failure::Failure;
 use crate::{Hash, RunId, Timestamp};
 
-/// One entry of a run's journal, as it is stored.
+/// An entry of a run's journal, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The run whose journal this is.
     pub run_id: RunId,
     /// Its place in the journal, from 1 without gaps.
     pub seq: u64,
-    /// When it was decided, by the clock of whoever wrote it.
+    /// Time of the decision, by the clock of the writing process.
     pub at: Timestamp,
     /// The attempt it belongs to; 0 if it belongs to the run as a whole.
     pub attempt: u32,
@@ -76,7 +76,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// What happened, as a type.
+    /// Parses the event into its type.
     ///
     /// # Errors
     ///
@@ -152,14 +152,14 @@ pub struct UnknownEvent {
     pub seq: u64,
     /// Its type.
     pub kind: String,
-    /// What is wrong with it.
+    /// Description of the mistake.
     pub reason: String,
 }
 
 /// Ties each variant to its stored name, in one place.
 macro_rules! event_bodies {
     ($($(#[$doc:meta])* $variant:ident($data:ty) = $name:literal,)*) => {
-        /// What happened.
+        /// Type and data of an event.
         #[derive(Clone, Debug, PartialEq)]
         pub enum EventBody {
             $($(#[$doc])* $variant($data),)*
@@ -240,7 +240,7 @@ event_bodies! {
     CheckpointSaved(CheckpointSaved) = "checkpoint.saved",
     /// A step that another run completed counts as completed in this one.
     StepInherited(StepInherited) = "step.inherited",
-    /// This run starts with the state that another one saved.
+    /// The run starts with the checkpoint that another run saved.
     CheckpointInherited(CheckpointInherited) = "checkpoint.inherited",
     /// The agent asks whether it may do something.
     ApprovalRequested(ApprovalRequested) = "approval.requested",
@@ -262,7 +262,7 @@ event_bodies! {
     PolicyDecided(PolicyDecided) = "policy.decided",
     /// The inventory that is in effect.
     BomPinned(BomPinned) = "bom.pinned",
-    /// What an attempt found in its session.
+    /// Session state that an attempt loaded.
     SessionLoaded(SessionLoaded) = "session.loaded",
     /// The session's state was written.
     SessionUpdated(SessionUpdated) = "session.updated",
@@ -270,7 +270,7 @@ event_bodies! {
     SessionAppended(SessionAppended) = "session.appended",
     /// A tool's result is kept for the session.
     SessionCached(SessionCached) = "session.cached",
-    /// What other runs changed in the session is undone.
+    /// Changes of other runs in the session were undone.
     SessionRolledBack(SessionRolledBack) = "session.rolled_back",
     /// A strict replay left the record.
     ReplayDiverged(ReplayDiverged) = "replay.diverged",
@@ -282,7 +282,7 @@ event_bodies! {
     OutputDelta(OutputDelta) = "output.delta",
     /// A named output file is durable.
     ArtifactCreated(ArtifactCreated) = "artifact.created",
-    /// How much a coordinator has to do is known.
+    /// The coordinator's amount of work is known.
     CoordinationBegan(CoordinationBegan) = "coordination.began",
     /// A coordinator cannot end well any more.
     CoordinationSettled(CoordinationSettled) = "coordination.settled",

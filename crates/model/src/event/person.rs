@@ -12,7 +12,7 @@ use crate::{Digest, Payload, Timestamp};
 pub struct ApprovalRequested {
     /// Unique in the run; derived from what is asked, so that the same question has the same id.
     pub approval_id: String,
-    /// What would be done.
+    /// Action that needs approval.
     pub action: String,
     /// To what.
     pub target: String,
@@ -22,51 +22,51 @@ pub struct ApprovalRequested {
     pub summary: Option<String>,
     /// The step that would do it, where the agent said.
     pub step: Option<String>,
-    /// When `default` counts; `None`: never.
+    /// Deadline after which `default` applies; `None`: never.
     pub deadline_ms: Option<Timestamp>,
-    /// What counts if nobody decides in time.
+    /// Decision if no person decides in time.
     pub default: DeadlineDefault,
-    /// Whether the agent ends meanwhile, and another attempt goes on when it is decided.
+    /// True if the agent ends meanwhile, and another attempt continues after the decision.
     pub park: bool,
 }
 
-/// What counts if nobody decides an approval in time.
+/// Decision of an approval if no person decides in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeadlineDefault {
-    /// It may be done.
+    /// Approved.
     Approve,
-    /// It may not.
+    /// Rejected.
     #[default]
     Reject,
     /// The run is cancelled.
     Cancel,
 }
 
-/// What was decided.
+/// Decision of an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalVerdict {
-    /// It may be done.
+    /// Approved.
     Approve,
-    /// It may not.
+    /// Rejected.
     Reject,
 }
 
 /// `approval.decided`: once per approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalDecided {
-    /// Which approval.
+    /// The approval.
     pub approval_id: String,
-    /// What was decided.
+    /// The decision.
     pub decision: ApprovalVerdict,
-    /// Who decided; `deadline` if nobody did in time.
+    /// Person who decided; `deadline` if none did in time.
     pub decided_by: String,
-    /// What that person added.
+    /// Comment of that person.
     pub comment: Option<String>,
-    /// Whether the deadline decided, and no person.
+    /// True if the deadline decided, and no person.
     pub by_deadline: bool,
-    /// Tells this one from every other, so that whoever made it knows that it counted.
+    /// Id of the decision, by which its author knows that it counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
 }
@@ -82,29 +82,29 @@ pub struct InputRequested {
     pub schema: Option<Value>,
     /// The step that needs it, where the agent said.
     pub step: Option<String>,
-    /// After that nobody can answer any more; `None`: never.
+    /// Deadline for answers; `None`: never.
     pub deadline_ms: Option<Timestamp>,
-    /// Whether the agent ends meanwhile, and another attempt goes on when it is answered.
+    /// True if the agent ends meanwhile, and another attempt continues after the answer.
     pub park: bool,
 }
 
 /// `input.provided`: once per question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputProvided {
-    /// Which question.
+    /// The question.
     pub input_id: String,
     /// The answer.
     pub answer: Payload,
-    /// Who gave it.
+    /// Person who answered.
     pub provided_by: String,
-    /// Tells this one from every other, so that whoever made it knows that it counted.
+    /// Id of the answer, by which its author knows that it counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
 }
 
-/// `input.expired`: nobody answered in time.
+/// `input.expired`: no person answered in time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputExpired {
-    /// Which question.
+    /// The question.
     pub input_id: String,
 }

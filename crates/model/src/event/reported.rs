@@ -91,7 +91,7 @@ pub enum NotReportable {
         "{type_name:?} is not an event type: it has the form noun.verb_past, such as model.called"
     )]
     Type {
-        /// What was given.
+        /// Name as given.
         type_name: String,
     },
     /// Only errand writes events of this noun.

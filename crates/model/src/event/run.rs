@@ -15,11 +15,11 @@ use crate::placement::{Class, Placement};
 use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
 
-/// What sort of run it is.
+/// Kind of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
-    /// One input, one output.
+    /// A run with one input and one output.
     Job,
     /// A wake without caller input.
     Heartbeat,
@@ -27,7 +27,7 @@ pub enum RunKind {
     Service,
 }
 
-/// Which agent a run executes.
+/// Agent that a run executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRef {
     /// `metadata.name` of the agent file.
@@ -36,11 +36,11 @@ pub struct AgentRef {
     pub version: String,
     /// The parcel's digest: what really runs.
     pub digest: Digest,
-    /// Where the parcel was built from, for people; need not exist any more.
+    /// Folder that the parcel was built from, for people; it may be gone.
     pub path: String,
 }
 
-/// Why a run exists.
+/// Reason for a run's existence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trigger {
     /// The kind of source.
@@ -48,7 +48,7 @@ pub struct Trigger {
     pub kind: TriggerKind,
     /// The source's name: a schedule's expression, a listener's path, a run's id.
     pub source: Option<String>,
-    /// What the source said, credentials removed.
+    /// Payload of the source, without credentials.
     pub payload: Option<Value>,
 }
 
@@ -72,13 +72,13 @@ pub struct Timeouts {
     /// From the first attempt's start to the end, attempts and waits between them included.
     #[serde(rename = "run_ms", with = "crate::millis::optional", default)]
     pub run: Option<Duration>,
-    /// One step, unless the step says otherwise.
+    /// Limit of one step, unless the step has its own.
     #[serde(rename = "step_ms", with = "crate::millis::optional", default)]
     pub step: Option<Duration>,
     /// From admission to the first attempt.
     #[serde(rename = "queue_ms", with = "crate::millis::optional", default)]
     pub queue: Option<Duration>,
-    /// One approval, unless it says otherwise.
+    /// Limit of one approval, unless the approval has its own.
     #[serde(rename = "approval_ms", with = "crate::millis::optional", default)]
     pub approval: Option<Duration>,
 }
@@ -88,11 +88,11 @@ pub struct Timeouts {
 pub struct RunCreated {
     /// A name given by the caller; need not be unique.
     pub name: Option<String>,
-    /// What sort of run.
+    /// Kind of the run.
     pub kind: RunKind,
-    /// Which agent.
+    /// Agent of the run.
     pub agent: AgentRef,
-    /// Why.
+    /// Trigger of the run.
     pub trigger: Trigger,
     /// Labels of the agent and of the caller; the caller's win.
     pub labels: BTreeMap<String, String>,
@@ -102,35 +102,36 @@ pub struct RunCreated {
     pub parent_run_id: Option<RunId>,
     /// The run it repeats.
     pub origin_run_id: Option<RunId>,
-    /// Whether the caller went on without it.
+    /// True if the caller did not wait for the run.
     pub detached: bool,
     /// The machine it was admitted on.
     pub host: String,
     /// The directory it was started from.
     pub cwd: String,
-    /// What the agent is given.
+    /// Input of the agent.
     pub input: Option<Payload>,
     /// Environment variables given by the caller.
     pub env: BTreeMap<String, String>,
     /// Limits in force.
     pub timeouts: Timeouts,
-    /// When a failed attempt is tried again.
+    /// Retry policy.
     pub retry: RetryPolicy,
-    /// What wakes it; only for services.
+    /// Wake-ups; only for services.
     pub service: Option<ServiceSpec>,
-    /// Who is to start the first attempt: it is dead and no attempt began ⇒ nobody will.
+    /// Process that is to start the first attempt: if it is dead and no attempt began, no process
+    /// will.
     pub launcher: Option<ProcessIdentity>,
     /// The caller's key for this request.
     pub idempotency_key: Option<String>,
     /// Hash of agent, input and settings: equal for runs that would do the same.
     pub fingerprint: Digest,
-    /// Where the result is to be reported.
+    /// Address for the report of the result.
     pub callback_url: Option<String>,
-    /// What it may spend.
+    /// Limits on spending.
     #[serde(default, skip_serializing_if = "Limits::is_unlimited")]
     pub budgets: Limits,
-    /// Whether it takes turns with the other runs of its session, and what it does if another has
-    /// the turn. `None`: it shares the session with others at the same time.
+    /// Behaviour while another run of the session has the turn. `None`: it shares the session with
+    /// others at the same time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_turn: Option<OnBusy>,
     /// The run whose completed steps and checkpoint it starts with.
@@ -139,20 +140,20 @@ pub struct RunCreated {
     /// Set for a run that does again what another did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replay: Option<Replay>,
-    /// Whose run it is; `None`: the default namespace's.
+    /// Namespace of the run; `None`: the default namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
-    /// Set for a run that any worker may claim; `None`: whoever admits it also starts it.
+    /// Placement of a run that any worker may claim; `None`: the process that admits it also starts
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<Placement>,
-    /// The trace and span of whoever asked for it, as the header `traceparent` of W3C Trace Context
-    /// has them.
+    /// Trace and span of the caller, in the form of the header `traceparent` of W3C Trace Context.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What others note of that trace, as the header `tracestate` has it.
+    /// Vendor data of that trace, in the form of the header `tracestate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracestate: Option<String>,
-    /// What is reported to `callback_url`; empty: how the run ends.
+    /// Events reported to `callback_url`; empty: the end of the run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub callback_events: Vec<CallbackEvent>,
     /// Set for a coordinator: which agents, and how they work together.
@@ -168,7 +169,7 @@ pub struct RunCreated {
     /// server's client, a schedule); each attempt then has that of the process that starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caller_env: Option<Box<CallerEnvironment>>,
-    /// Who asked for it, where that is known.
+    /// Person or client that asked for it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Agent of the run that it repeats, where that is another one.
@@ -176,7 +177,7 @@ pub struct RunCreated {
     pub origin_agent: Option<Box<AgentRef>>,
 }
 
-/// Variables of whoever asked for a run, as far as agents may see them.
+/// Variables of the caller that agents may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallerEnvironment {
     /// Variables as they were at admission, by name.
@@ -189,26 +190,26 @@ pub struct CallerEnvironment {
 }
 
 impl RunCreated {
-    /// What the agent is called where all namespaces are kept together.
+    /// Returns the agent's name where all namespaces are stored together.
     pub fn agent_key(&self) -> String {
         scoped(self.namespace.as_deref(), &self.agent.name)
     }
 
-    /// What waiting runs have in common with this one.
+    /// Returns the class of the run in the queue.
     pub fn class(&self) -> Class {
         let demands = self.placement.as_ref().map(|it| it.demands.clone()).unwrap_or_default();
         Class { namespace: self.namespace.clone(), demands }
     }
 }
 
-/// What a run does if another one of its session has the turn.
+/// Behaviour of a run while another run of its session has the turn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBusy {
-    /// It waits until it is its turn.
+    /// The run waits for its turn.
     #[default]
     Enqueue,
-    /// It is not admitted.
+    /// The run is not admitted.
     Reject,
     /// The runs before it are cancelled.
     Interrupt,
@@ -216,26 +217,26 @@ pub enum OnBusy {
     Rollback,
 }
 
-/// Where a run's first steps come from. They are in its own journal as `step.inherited` and
+/// Source of a run's first steps. They are in its own journal as `step.inherited` and
 /// `checkpoint.inherited`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inherits {
-    /// Which run.
+    /// The other run.
     pub run_id: RunId,
-    /// What that run had done when its journal was so long.
+    /// Length of that run's journal at the point of inheritance.
     pub upto_seq: u64,
 }
 
-/// What a run does again.
+/// Run that this run repeats.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
-    /// What the other run did.
+    /// The repeated run.
     pub of: RunId,
-    /// How.
+    /// Policy of the replay.
     pub policy: ReplayPolicy,
 }
 
-/// How a run is done again.
+/// Policy of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayPolicy {
@@ -252,13 +253,13 @@ pub struct RunStarted {}
 /// `run.requeued`: another attempt will follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRequeued {
-    /// Why.
+    /// Reason.
     pub reason: RequeueReason,
     /// Not before this moment.
     pub not_before_ms: Timestamp,
 }
 
-/// Why a run waits for another attempt.
+/// Reason for which a run waits for another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RequeueReason {
@@ -270,16 +271,16 @@ pub enum RequeueReason {
     WorkerLost,
     /// The worker was told to stop.
     Drain,
-    /// What a parked attempt asked was decided.
+    /// The question of a parked attempt was decided.
     Resume,
 }
 
 /// `run.paused`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunPaused {
-    /// What it waits for.
+    /// Reason for the pause.
     pub reason: PauseReason,
-    /// Who asked, if somebody did.
+    /// Person or client that asked, if any.
     pub by: Option<String>,
     /// Names of the secrets that it waits for, where that is the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -293,7 +294,7 @@ impl RunPaused {
     }
 }
 
-/// What a paused run waits for.
+/// Reason for which a paused run waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseReason {
@@ -310,8 +311,8 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
-    /// Whether the run waits for something that somebody has to give: no operator and no budget
-    /// holds it.
+    /// Returns true if the run waits for a thing that a person has to provide: neither an operator
+    /// nor a budget holds it.
     pub const fn is_missing(self) -> bool {
         matches!(self, Self::Approval | Self::Input | Self::Secret)
     }
@@ -320,23 +321,23 @@ impl PauseReason {
 /// `run.resumed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunResumed {
-    /// Who asked, if somebody did.
+    /// Person or client that asked, if any.
     pub by: Option<String>,
 }
 
 /// `run.cancel_requested`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequested {
-    /// Why the run is to end.
+    /// Cause of the cancellation.
     pub cause: CancelCause,
-    /// Who asked, if somebody did.
+    /// Person or client that asked, if any.
     pub by: Option<String>,
-    /// How long the agent has to end by itself; zero kills it at once.
+    /// Time for the agent to end by itself; zero kills it at once.
     #[serde(rename = "grace_period_ms", with = "crate::millis")]
     pub grace: Duration,
 }
 
-/// Why a run is cancelled.
+/// Cause of a cancellation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CancelCause {
@@ -344,7 +345,7 @@ pub enum CancelCause {
     Stopped,
     /// A foreground run was interrupted.
     Interrupted,
-    /// It waited too long for its first attempt.
+    /// The run waited too long for its first attempt.
     QueueTimeout,
     /// An approval's deadline passed.
     ApprovalDeadline,
@@ -361,9 +362,9 @@ pub enum CancelCause {
 /// `run.restart_requested`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartRequested {
-    /// Who asked, if somebody did.
+    /// Person or client that asked, if any.
     pub by: Option<String>,
-    /// How long the agent has to end by itself; zero kills it at once.
+    /// Time for the agent to end by itself; zero kills it at once.
     #[serde(rename = "grace_period_ms", with = "crate::millis")]
     pub grace: Duration,
 }
@@ -371,7 +372,7 @@ pub struct RestartRequested {
 /// `run.completed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunCompleted {
-    /// What the agent produced; `None` if it produced nothing.
+    /// Output of the agent; `None` if there was none.
     pub output: Option<Payload>,
     /// The agent's exit code, where there was a process.
     pub exit_code: Option<i32>,
@@ -380,7 +381,7 @@ pub struct RunCompleted {
 /// `run.failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFailed {
-    /// What went wrong.
+    /// Error of the run.
     pub error: Failure,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
@@ -391,9 +392,9 @@ pub struct RunFailed {
 /// `run.cancelled`: nothing of the run lives any more.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunCancelled {
-    /// Why.
+    /// Cause of the cancellation.
     pub cause: CancelCause,
-    /// Who asked, if somebody did.
+    /// Person or client that asked, if any.
     pub by: Option<String>,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
@@ -404,6 +405,6 @@ pub struct RunCancelled {
 /// `run.dead_lettered`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunDeadLettered {
-    /// How many attempts were made.
+    /// Number of attempts.
     pub attempts: u32,
 }

@@ -1,4 +1,4 @@
-//! What a service listens for, and its wakes.
+//! Schedules, listeners and wakes of a service.
 
 use std::time::Duration;
 
@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use super::ChildUsage;
 use crate::{Payload, RunId, Timestamp};
 
-/// What wakes a service. Part of `run.created`.
+/// Wake-ups of a service. Part of `run.created`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSpec {
     /// The interval the user asked for, or the default: how often the service looks around.
     #[serde(rename = "interval_ms", with = "crate::millis")]
     pub interval: Duration,
-    /// Whether each interval also wakes the agent.
+    /// True if each interval also wakes the agent.
     pub heartbeat: bool,
-    /// What the agent is given at a heartbeat.
+    /// Input of the agent at a heartbeat.
     pub heartbeat_input: Option<Payload>,
     /// Slots of time that wake it. No two alike.
     pub schedules: Vec<ScheduleSpec>,
     /// Addresses that wake it.
     pub listeners: Vec<ListenerSpec>,
-    /// When it comes back after its supervisor is gone.
+    /// Restart policy.
     #[serde(default, skip_serializing_if = "ServiceRestart::is_never")]
     pub restart: ServiceRestart,
 }
 
-/// Restart policy: when a service comes back although nobody asked for that.
+/// Restart policy: condition for a service to come back without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "Restart")]
@@ -62,11 +62,11 @@ impl ServiceRestart {
     }
 }
 
-/// When a listener answers a request that became a wake.
+/// Time of a listener's answer to a request that became a wake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Respond {
-    /// When the wake's run has ended.
+    /// After the end of the wake's run.
     #[default]
     AtEnd,
     /// As soon as the wake is durable: for senders that wait for seconds only.
@@ -88,7 +88,7 @@ impl Respond {
     }
 }
 
-/// One schedule of a service.
+/// A schedule of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleSpec {
     /// Stable: derived from expression, time zone and payload.
@@ -97,13 +97,13 @@ pub struct ScheduleSpec {
     pub schedule_expr: String,
     /// An IANA time zone.
     pub timezone: String,
-    /// What the agent is given; `None`: the slot itself.
+    /// Input of the agent; `None`: the slot itself.
     pub payload: Option<Payload>,
-    /// What happens to slots that passed while nobody was there.
+    /// Treatment of slots that passed while the service was down.
     pub missed: Missed,
-    /// What happens to a slot while the wake before it still runs.
+    /// Treatment of a slot while the wake before it still runs.
     pub overlap: Overlap,
-    /// Where the schedule comes from.
+    /// Source of the schedule.
     pub source: ScheduleSource,
     /// Slots until then are none of this run's: the run that it repeats saw to them. `None`: those
     /// until it was created.
@@ -115,12 +115,12 @@ pub struct ScheduleSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missed {
-    /// One wake for all of them, for the latest slot.
+    /// One wake for all missed slots, for the latest one.
     #[default]
     FireOnce,
-    /// They are left out.
+    /// Missed slots are skipped.
     Skip,
-    /// One wake for each, oldest first, up to a bound.
+    /// One wake for each missed slot, oldest first, up to a bound.
     FireAll,
 }
 
@@ -128,16 +128,16 @@ pub enum Missed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// It is left out, and the record says so.
+    /// The slot is skipped, and the record shows it.
     #[default]
     Skip,
-    /// It runs when the one before it ended.
+    /// The wake starts when the one before it ended.
     Queue,
-    /// It runs beside it.
+    /// The wakes run at the same time.
     Allow,
 }
 
-/// Where a schedule comes from.
+/// Source of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleSource {
@@ -149,7 +149,7 @@ pub enum ScheduleSource {
     Api,
 }
 
-/// One listener of a service.
+/// A listener of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListenerSpec {
     /// The address asked for; port 0 lets the system choose.
@@ -164,9 +164,9 @@ pub struct ListenerSpec {
     pub max_body_bytes: u64,
     /// The largest request line and headers that are read.
     pub max_header_bytes: u64,
-    /// How many wakes run at once; further requests wait, then are answered 429.
+    /// Number of wakes that run at once; further requests wait, then are answered 429.
     pub max_parallel: u32,
-    /// When a request is answered.
+    /// Time of the answer.
     #[serde(default, skip_serializing_if = "Respond::is_at_end")]
     pub respond: Respond,
     /// Names of hosts for which requests are taken without a secret, beside those of this machine.
@@ -186,7 +186,7 @@ pub struct ListenerBound {
 /// `wake.fired`: written in the same commit that admits the wake's run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeFired {
-    /// Why.
+    /// Reason.
     pub reason: WakeReason,
     /// The wake's run.
     pub run_id: RunId,
@@ -194,10 +194,10 @@ pub struct WakeFired {
     pub source: Option<String>,
     /// The slot, for a schedule.
     pub slot_ms: Option<Timestamp>,
-    /// Who asked for it, for a wake by hand.
+    /// Person or client that asked, for a wake by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Whether a `wake.ended` follows once the wake's run is over. Journals of older versions have
+    /// True if a `wake.ended` follows once the wake's run is over. Journals of older versions have
     /// none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_followed: bool,
@@ -210,7 +210,7 @@ pub struct WakeEnded {
     pub run_id: RunId,
     /// Its status then; `removed`: it was removed before the service looked.
     pub status: String,
-    /// What it used.
+    /// Usage of the wake.
     #[serde(default)]
     pub usage: ChildUsage,
 }
@@ -218,19 +218,19 @@ pub struct WakeEnded {
 /// `wake.skipped`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WakeSkipped {
-    /// Which kind of wake.
+    /// Kind of the wake.
     pub reason: WakeReason,
     /// The schedule's id.
     pub source: Option<String>,
     /// The latest slot that was skipped.
     pub slot_ms: Timestamp,
-    /// How many slots were skipped, this one included.
+    /// Number of skipped slots, this one included.
     pub slots: u64,
-    /// Why, for people.
+    /// Reason, for people.
     pub why: String,
 }
 
-/// Why a service is woken.
+/// Reason for a wake of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WakeReason {

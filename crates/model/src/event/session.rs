@@ -9,11 +9,11 @@ use crate::{Digest, Payload, RunId, Timestamp};
 /// `session.loaded`: what the attempt found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionLoaded {
-    /// Which session.
+    /// The session.
     pub session_id: String,
     /// Of the state document; 0: it was never written.
     pub revision: u64,
-    /// How many messages there were.
+    /// Number of messages.
     pub messages: u64,
     /// The state document; `None`: it was never written.
     pub state: Option<Payload>,
@@ -22,7 +22,7 @@ pub struct SessionLoaded {
 /// `session.updated`: the state document was written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionUpdated {
-    /// Which session.
+    /// The session.
     pub session_id: String,
     /// Its revision from then on.
     pub revision: u64,
@@ -33,31 +33,31 @@ pub struct SessionUpdated {
 /// `session.appended`: the history grew.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionAppended {
-    /// Which session.
+    /// The session.
     pub session_id: String,
     /// In order. Never empty.
     pub messages: Vec<SessionMessage>,
 }
 
-/// One message of a conversation.
+/// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionMessage {
     /// `user`, `assistant`, `system`, `tool`, or the agent's own word.
     pub role: String,
-    /// What was said.
+    /// Content of the message.
     pub content: Payload,
 }
 
 /// `session.cached`: the result of a tool is kept for the session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionCached {
-    /// Which session.
+    /// The session.
     pub session_id: String,
-    /// Which tool.
+    /// The tool.
     pub tool: String,
     /// Of the canonical JSON of what it was given.
     pub input_digest: Digest,
-    /// What it gave.
+    /// Result of the tool.
     pub result: Payload,
     /// Not served from then on; `None`: for as long as the session is.
     pub expires_at_ms: Option<Timestamp>,
@@ -66,8 +66,8 @@ pub struct SessionCached {
 /// `session.rolled_back`: what other runs changed in the session is undone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRolledBack {
-    /// Which session.
+    /// The session.
     pub session_id: String,
-    /// Whose changes.
+    /// Runs whose changes were undone.
     pub run_ids: Vec<RunId>,
 }

@@ -14,17 +14,17 @@ use crate::{Digest, Payload, RunId};
 pub struct StepStarted {
     /// Unique in the run, the same in every attempt.
     pub key: String,
-    /// What it is, for people: `command`, `model`, `tool`, or the agent's own word.
+    /// Kind for people: `command`, `model`, `tool`, or the agent's own word.
     pub kind: Option<String>,
     /// The digest of what the step will do, where the agent said: a fingerprint of its code.
     pub fingerprint: Option<Digest>,
-    /// What will be done, for people, such as a command line: masked and bounded.
+    /// Description for people, such as a command line: masked and bounded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The run that does it, for a step that is another agent's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_id: Option<RunId>,
-    /// What that run may spend of the budgets of this one.
+    /// Share of this run's budgets for that run.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub allowance: BTreeMap<LimitName, u64>,
 }
@@ -32,16 +32,16 @@ pub struct StepStarted {
 /// `step.completed`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepCompleted {
-    /// Which step.
+    /// The step.
     pub key: String,
-    /// What it produced: served from here ever after.
+    /// Output, which every later attempt is served.
     pub output: Option<Payload>,
-    /// What it wrote to stderr, for a command.
+    /// Text on stderr, for a command.
     pub stderr: Option<Payload>,
     /// From begin to completion.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
-    /// What it used, for a step that is another agent's run.
+    /// Usage, for a step that is another agent's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ChildUsage>,
     /// The digest of the canonical JSON of its output, for a step whose output is a vote.
@@ -52,16 +52,16 @@ pub struct StepCompleted {
 /// `step.failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepFailed {
-    /// Which step.
+    /// The step.
     pub key: String,
-    /// What went wrong.
+    /// Error of the step.
     pub error: Failure,
     /// The command's exit code, for a command.
     pub exit_code: Option<i32>,
     /// From begin to failure.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
-    /// What it used, for a step that is another agent's run.
+    /// Usage, for a step that is another agent's run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ChildUsage>,
 }
@@ -89,7 +89,7 @@ pub struct StepInherited {
     pub output: Option<Payload>,
     /// As in `step.completed`.
     pub stderr: Option<Payload>,
-    /// How long it took there.
+    /// Duration in the other run.
     #[serde(rename = "duration_ms", with = "crate::millis")]
     pub duration: Duration,
 }
@@ -113,8 +113,7 @@ pub struct OutputSet {
 pub struct OutputDelta {
     /// The next part of the output's text: all that came since the last one, a short while.
     pub text: String,
-    /// Where it begins in the text of its attempt, in bytes of UTF-8; `None`: an older version wrote
-    /// it.
+    /// Offset in the text of its attempt, in bytes of UTF-8; `None`: an older version wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
 }
@@ -126,7 +125,7 @@ pub struct ArtifactCreated {
     pub name: String,
     /// The content: its name in the blob store.
     pub digest: Digest,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// The media type (RFC 6838), where known.
     pub media_type: Option<String>,

@@ -1,4 +1,4 @@
-//! How a replay differs from its record.
+//! Difference between a replay and its record.
 
 use serde_json::Value;
 
@@ -10,11 +10,11 @@ use crate::{Digest, Payload};
 pub struct Divergence {
     /// The step that it is about, where it is about one.
     pub step: Option<String>,
-    /// What differs, in a word or two: `step`, `command`, `event model.called`, `output`.
+    /// Kind of the difference in a word or two: `step`, `command`, `event model.called`, `output`.
     pub what: String,
-    /// What the record has, cut down to where it differs; `None`: nothing.
+    /// Recorded value, shortened around the difference; `None`: nothing.
     pub expected: Option<String>,
-    /// What the replay did, cut down likewise; `None`: nothing.
+    /// Value of the replay, shortened likewise; `None`: nothing.
     pub found: Option<String>,
 }
 
@@ -30,7 +30,7 @@ impl Divergence {
         }
     }
 
-    /// The same about a step.
+    /// Returns the difference with the step in which it occurred.
     #[must_use]
     pub fn at_step(mut self, key: &str) -> Self {
         self.step = Some(key.to_owned());

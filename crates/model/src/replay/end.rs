@@ -1,4 +1,4 @@
-//! How a recorded run ended, and whether a replay can be held against that.
+//! End of a recorded run, and its comparison with a replay.
 
 use thiserror::Error;
 
@@ -8,18 +8,18 @@ use crate::failure::FailureCode;
 use crate::run::{AttemptState, Run, Status};
 use crate::{Payload, RunId};
 
-/// How the recorded run ended.
+/// End of the recorded run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct End {
     /// The agent's exit code.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
     pub signal: Option<i32>,
-    /// What it produced.
+    /// Output of the run.
     pub output: Option<Payload>,
 }
 
-/// How a run ended by its agent's own doing.
+/// Returns the end of a run that its agent caused.
 pub(super) fn end(run: &Run) -> Result<End, NotReplayable> {
     let run_id = || run.id.clone();
     if run.spec.kind == RunKind::Service {
@@ -58,27 +58,27 @@ fn ended_by_itself(code: &FailureCode) -> bool {
     }
 }
 
-/// Why a run cannot be replayed strictly.
+/// Reason why a run cannot be replayed strictly.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum NotReplayable {
-    /// It is not over.
+    /// The run is not over.
     #[error("run {run_id} is {status}: only a run that is over can be replayed")]
     Live {
-        /// Which run.
+        /// The run.
         run_id: RunId,
         /// Its status.
         status: &'static str,
     },
-    /// It is a service.
+    /// The run is a service.
     #[error("run {run_id} is a service: its wakes are the runs that can be replayed")]
     Service {
-        /// Which run.
+        /// The run.
         run_id: RunId,
     },
-    /// It is made of other runs.
+    /// The run is a coordinator.
     #[error("run {run_id} coordinates others: its children are the runs that can be replayed")]
     Coordinator {
-        /// Which run.
+        /// The run.
         run_id: RunId,
     },
     /// Its agent did not end by itself: there is no end to compare with.
@@ -86,9 +86,9 @@ pub enum NotReplayable {
         "run {run_id} was not ended by its agent, so that there is no end to compare with: {how}"
     )]
     Stopped {
-        /// Which run.
+        /// The run.
         run_id: RunId,
-        /// How it ended.
+        /// Description of its end.
         how: String,
     },
     /// An event that this program does not know.

@@ -1,10 +1,10 @@
-//! A recorded run, as a strict replay meets it again: what is served, and what is compared.
+//! A recorded run as a strict replay serves and compares it.
 //!
-//! Pure: whoever replays brings each thing that the agent does, with the replay's own id replaced by
-//! the recorded run's, and is told what to answer or how it differs.
+//! Pure: the engine passes each action of the agent, with the replay's own id replaced by the
+//! recorded run's, and gets the answer or the difference.
 //!
-//! Deliberately absent: the order of steps and of events of different types, which agents that work
-//! in parallel do not keep; and time.
+//! Deliberately absent: the order of steps and of events of different types, which parallel agents
+//! do not preserve; and time.
 
 mod divergence;
 mod end;

@@ -1,4 +1,4 @@
-//! What the recorded run asked people, and what they answered. A replay asks nobody.
+//! Questions of the recorded run to people, and their answers. A replay asks no person.
 
 use std::collections::BTreeMap;
 
@@ -14,11 +14,11 @@ pub struct PeopleRecord {
 
 #[derive(Clone, Debug)]
 struct Question {
-    /// What was asked, for people.
+    /// Text of the question, for people.
     shown: String,
-    /// Whether it was answered, or its time was up.
+    /// True if it was answered or expired.
     is_settled: bool,
-    /// Whether a replay has to ask it: what a step's command asked, it does not.
+    /// True if the replay has to ask it: questions of a step's command are not repeated.
     is_due: bool,
 }
 
@@ -45,11 +45,11 @@ impl PeopleRecord {
         }
     }
 
-    /// The replay asks for the approval `id`, which it shows to people as `shown`.
+    /// Takes the replay's request for the approval `id`, which it shows to people as `shown`.
     ///
     /// # Errors
     ///
-    /// [`Divergence`] if the recorded run did not ask that, or nobody decided it.
+    /// [`Divergence`] if the recorded run did not request it, or it was never decided.
     pub fn approve(&mut self, id: &str, shown: &str) -> Result<(), Divergence> {
         ask(&mut self.approvals, id, ("approval", shown))
     }

@@ -43,7 +43,7 @@ pub struct Record {
     end: End,
 }
 
-/// One step of the record.
+/// A step of the record.
 #[derive(Clone, Debug)]
 struct Recorded {
     started: StepStarted,
@@ -54,13 +54,13 @@ struct Recorded {
     /// The attempt that `outcomes` are of: the last that began it.
     attempt: u32,
     outcomes: Vec<Outcome>,
-    /// What its command left with errand, which a replay leaves in its place.
+    /// Events that its command left, which a replay leaves in its place.
     within: Within,
-    /// How often the replay began it.
+    /// Number of its starts in the replay.
     begun: usize,
 }
 
-/// What a step's command left with errand while it ran.
+/// Events that a step's command left while it ran.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Within {
     /// The run's output, the last one.
@@ -69,7 +69,7 @@ pub struct Within {
     pub checkpoint: Option<Payload>,
 }
 
-/// What became of a step that was begun.
+/// Outcome of a step that was begun.
 #[derive(Clone, Debug)]
 enum Outcome {
     /// Nothing that is known.
@@ -77,19 +77,19 @@ enum Outcome {
     Ended(Served),
 }
 
-/// What a replay gives an agent in the place of a step.
+/// Answer of a replay to an agent in the place of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Served {
-    /// It was done, with this result.
+    /// The step completed with this result.
     Completed {
-        /// What it produced.
+        /// Output of the step.
         output: Option<Payload>,
-        /// What it wrote to stderr.
+        /// Text on stderr.
         stderr: Option<Payload>,
     },
-    /// It failed.
+    /// The step failed.
     Failed {
-        /// What went wrong.
+        /// Error of the step.
         error: Failure,
         /// The command's exit code.
         exit_code: Option<i32>,
@@ -134,17 +134,17 @@ impl Record {
         Ok(record)
     }
 
-    /// How many attempts were made.
+    /// Returns the number of attempts.
     pub const fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    /// How the run ended.
+    /// Returns the end of the run.
     pub const fn end(&self) -> &End {
         &self.end
     }
 
-    /// Whether a step failed: what its command printed is not in the record.
+    /// Returns true if a step failed: the output of its command is not in the record.
     pub fn has_failed_steps(&self) -> bool {
         let failed =
             |outcome: &Outcome| !matches!(outcome, Outcome::Ended(Served::Completed { .. }));
@@ -198,7 +198,7 @@ impl Record {
         }
     }
 
-    /// Where something belongs that comes now: to the step that was begun last.
+    /// Returns the place of an event that comes now: the step that was begun last.
     fn innermost(&mut self) -> Option<&mut Within> {
         self.steps.get_mut(self.open.last()?).map(|step| &mut step.within)
     }
@@ -235,12 +235,12 @@ impl Record {
         }
     }
 
-    /// What was asked of people.
+    /// Returns the questions to people.
     pub const fn people(&mut self) -> &mut PeopleRecord {
         &mut self.people
     }
 
-    /// What has to do with the session.
+    /// Returns the record of the session.
     pub const fn session(&mut self) -> &mut SessionRecord {
         &mut self.session
     }
@@ -293,7 +293,7 @@ impl Record {
         }
     }
 
-    /// What the command of a step left with errand.
+    /// Returns the events that the command of a step left.
     pub fn within(&self, key: &str) -> Within {
         self.steps.get(key).map(|step| step.within.clone()).unwrap_or_default()
     }
@@ -388,8 +388,8 @@ impl Record {
         self.session.finished()
     }
 
-    /// Whether the replay's agent ended as the recorded one did. `last_words` are shown where it did
-    /// not, since they mostly say why.
+    /// Compares the end of the replay's agent with the recorded one. `last_words` are shown if they
+    /// differ, since they mostly contain the reason.
     ///
     /// # Errors
     ///
@@ -413,7 +413,7 @@ impl Record {
         Err(Divergence::new("exit code", Some(&left), Some(found.trim_end())))
     }
 
-    /// Whether the replay's output is the recorded one.
+    /// Compares the replay's output with the recorded one.
     ///
     /// # Errors
     ///
@@ -427,7 +427,7 @@ impl Record {
         Err(Divergence::new("output", left.as_deref(), right.as_deref()))
     }
 
-    /// What a replay that ended the same has in common with the record, in words.
+    /// Describes the agreement of a replay with its record.
     pub fn summary(&self) -> Vec<String> {
         let count = |number: usize, noun: &str| match number {
             1 => format!("1 {noun}"),
@@ -451,8 +451,8 @@ impl Record {
     }
 }
 
-/// Whether errand itself said it in the session, as the run ended: what the run was given, and what
-/// it gave. A replay says nothing there.
+/// Returns true for a session message that errand itself appended at the end of the run: its input
+/// and its output. A replay appends none.
 fn is_last_word(body: &EventBody, event: &Event, next: Option<&Event>) -> bool {
     matches!(body, EventBody::SessionAppended(_))
         && next.is_some_and(|next| next.kind == "attempt.exited" && next.at == event.at)
@@ -463,7 +463,7 @@ fn describe(step: &Recorded) -> String {
     shown_step(key, detail.as_deref(), fingerprint.as_ref())
 }
 
-/// What the agent itself said of an event.
+/// Returns the part of an event that the agent reported.
 fn said(data: &Value) -> Value {
     let mut data = data.clone();
     if let Some(members) = data.as_object_mut() {

@@ -1,4 +1,4 @@
-//! What the recorded run found in its session, and what it wrote there.
+//! Session state that the recorded run loaded, and its changes of the session.
 
 use super::divergence::{Divergence, shown_payload};
 use super::track::Track;
@@ -48,7 +48,8 @@ impl SessionRecord {
         self.cached.reach(attempts);
     }
 
-    /// What the first attempt found, and when; `None`: the run belongs to no session.
+    /// Returns the state that the first attempt loaded, and the time; `None`: the run belongs to no
+    /// session.
     pub const fn loaded(&self) -> Option<&(Timestamp, SessionLoaded)> {
         self.loaded.as_ref()
     }

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeSet;
 
-/// What was recorded, by attempt, and how far a replay is.
+/// Recorded text by attempt, and the position of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TextTrack {
     attempts: Vec<Vec<Piece>>,
-    /// Where the replay may stand.
+    /// Possible positions of the replay.
     places: BTreeSet<Place>,
 }
 
@@ -19,7 +19,7 @@ pub(super) struct TextTrack {
 #[derive(Clone, Debug, PartialEq)]
 struct Piece {
     text: String,
-    /// Whether it came while a step was under way.
+    /// True if it came while a step was under way.
     in_step: bool,
 }
 
@@ -111,7 +111,7 @@ impl TextTrack {
         Ok(())
     }
 
-    /// What was recorded and did not come; `None`: the end is reached.
+    /// Returns recorded text that did not come; `None`: the end is reached.
     pub(super) fn rest(&self) -> Option<&str> {
         let last = self.attempts.len().checked_sub(1)?;
         let is_left_out = |place: &Place, pieces: &[Piece]| {
@@ -129,7 +129,7 @@ impl TextTrack {
         if self.places.iter().any(is_end) { None } else { self.due() }
     }
 
-    /// What is to come, as far as the replay can have come.
+    /// Returns the text that comes next, as far as the replay can have come.
     fn due(&self) -> Option<&str> {
         let mut all = self.places.iter().rev().filter_map(|place| {
             let piece = self.piece(*place)?;

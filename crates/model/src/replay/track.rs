@@ -1,16 +1,16 @@
-//! What came in a certain order, and may come so again.
+//! Items that came in a certain order, and may come so again.
 //!
-//! A run of one attempt is repeated item by item. One of several attempts is repeated by a single
-//! attempt that goes from the start to the end: each attempt but the last may have been left at any
-//! point, and the next went on from there or did some of it again. Every order that leads from the
-//! first item to the end of the last attempt in that way is the recorded one.
+//! A run of one attempt is repeated item by item. A run of several attempts is repeated by a single
+//! attempt from the start to the end: each attempt but the last may have stopped at any point, and
+//! the next continued there or repeated some of it. Every order that leads from the first item to
+//! the end of the last attempt in that way matches the record.
 //!
-//! What came while a step was under way may be its command's doing, which a replay does not execute:
-//! such an item may come or not.
+//! Items that came while a step was under way may be from its command, which a replay does not
+//! execute: such an item may come or not.
 
 use std::collections::BTreeSet;
 
-/// What was recorded, by attempt, and how far a replay is.
+/// Recorded items by attempt, and the position of a replay.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Track<T> {
     attempts: Vec<Vec<Item<T>>>,
@@ -22,7 +22,7 @@ pub(super) struct Track<T> {
 #[derive(Clone, Debug, PartialEq)]
 struct Item<T> {
     what: T,
-    /// Whether it came while a step was under way.
+    /// True if it came while a step was under way.
     in_step: bool,
 }
 
@@ -68,7 +68,7 @@ impl<T: PartialEq> Track<T> {
         Ok(())
     }
 
-    /// What was recorded and did not come; `None`: the end is reached.
+    /// Returns a recorded item that did not come; `None`: the end is reached.
     pub(super) fn rest(&self) -> Option<&T> {
         let open = self.open();
         let (last, length) = match self.attempts.split_last() {
@@ -81,13 +81,13 @@ impl<T: PartialEq> Track<T> {
         self.due(&open)
     }
 
-    /// What is to come at one of these places, the last of them first.
+    /// Returns the item that comes next at one of these positions, the last of them first.
     fn due(&self, open: &BTreeSet<(usize, usize)>) -> Option<&T> {
         let items = || open.iter().rev().filter_map(|place| self.at(*place));
         items().find(|item| !item.in_step).or_else(|| items().next()).map(|item| &item.what)
     }
 
-    /// How many items were recorded.
+    /// Returns the number of recorded items.
     pub(super) fn len(&self) -> usize {
         self.attempts.iter().map(Vec::len).sum()
     }

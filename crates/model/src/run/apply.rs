@@ -17,7 +17,7 @@ pub enum IllegalTransition {
     /// The event does not fit the run's status.
     #[error("{event} cannot follow: run {run_id} is {status}")]
     Status {
-        /// Which run.
+        /// The run.
         run_id: RunId,
         /// Its status.
         status: &'static str,
@@ -29,9 +29,9 @@ pub enum IllegalTransition {
         "{event} of attempt {attempt} cannot follow: attempt {attempt} of run {run_id} is not under way"
     )]
     Attempt {
-        /// Which run.
+        /// The run.
         run_id: RunId,
-        /// Whose event.
+        /// Attempt of the event.
         attempt: u32,
         /// The event's type.
         event: String,
@@ -41,7 +41,7 @@ pub enum IllegalTransition {
         "an attempt under lease {epoch} cannot follow: lease {current} of run {run_id} is in force"
     )]
     Epoch {
-        /// Which run.
+        /// The run.
         run_id: RunId,
         /// The older lease.
         epoch: u64,
@@ -186,7 +186,8 @@ impl Run {
         Ok(())
     }
 
-    /// Whether the event may follow: the transition table, row by row.
+    /// Checks that the event may follow: the transition table, row by row. A refused event changes
+    /// nothing.
     fn check(&self, context: EventContext, event: &EventBody) -> Result<(), IllegalTransition> {
         let has_live_attempt = self.live_attempt().is_some();
         let by_attempt = || self.check_author(context, event);
@@ -257,7 +258,7 @@ impl Run {
         if fits { Ok(()) } else { Err(self.illegal(event)) }
     }
 
-    /// Whether the attempt may be the next one.
+    /// Checks that the attempt may be the next one.
     fn is_next(&self, started: &AttemptStarted) -> Result<bool, IllegalTransition> {
         let has_live_attempt = self.live_attempt().is_some();
         if !self.status.is_terminal() && !has_live_attempt {
@@ -290,12 +291,12 @@ impl Run {
         Err(IllegalTransition::Epoch { run_id: self.id.clone(), epoch, current: self.epoch })
     }
 
-    /// Whether it is paused for that very reason: one that is paused may come to wait for another.
+    /// Returns true if it is paused for that reason: a paused run may come to wait for another one.
     fn waits_for(&self, paused_for: PauseReason) -> bool {
         matches!(&self.status, Status::Paused { reason, .. } if *reason == paused_for)
     }
 
-    /// Whether what the event answers was asked and not answered.
+    /// Returns true if the question that the event answers was asked and is open.
     fn is_open(&self, event: &EventBody) -> bool {
         if let EventBody::ApprovalDecided(decided) = event {
             let asked = self.approvals.get(&decided.approval_id);

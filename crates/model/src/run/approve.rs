@@ -9,17 +9,17 @@ use crate::event::{
 };
 use crate::{Digest, Timestamp};
 
-/// How many approvals, and how many questions, one run may ask for: its state holds them all.
+/// Largest number of approvals, and of questions, of one run: its state holds them all.
 pub const QUESTION_LIMIT: usize = 1000;
 
 /// The agent asks whether it may do something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskApproval {
-    /// Which attempt asks.
+    /// Attempt that asks.
     pub attempt: u32,
     /// Derived from what is asked: the same question has the same id.
     pub approval_id: String,
-    /// What would be done.
+    /// Action that needs approval.
     pub action: String,
     /// To what.
     pub target: String,
@@ -29,24 +29,24 @@ pub struct AskApproval {
     pub summary: Option<String>,
     /// The step that would do it.
     pub step: Option<String>,
-    /// How long to wait for a decision; `None`: what the agent file says, or for ever.
+    /// Time limit of the decision; `None`: the agent file's, or none.
     pub timeout: Option<Duration>,
-    /// What counts if nobody decides in time.
+    /// Decision if no person decides in time.
     pub default: DeadlineDefault,
-    /// Whether the agent ends meanwhile.
+    /// True if the agent ends meanwhile.
     pub park: bool,
 }
 
 /// A person decides an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecideApproval {
-    /// Which approval.
+    /// The approval.
     pub approval_id: String,
-    /// What is decided.
+    /// The decision.
     pub decision: ApprovalVerdict,
-    /// Who decides.
+    /// Person who decides.
     pub by: String,
-    /// What that person adds.
+    /// Comment of that person.
     pub comment: Option<String>,
     /// The digest that the person saw; refused if the approval is about another one.
     pub digest: Option<Digest>,
@@ -140,7 +140,8 @@ impl Run {
         Ok(self.resuming_after(vec![decided], Some(&decide.by), now))
     }
 
-    /// What it would wait for if nobody held it; `None`: everything is answered.
+    /// Returns the reason for which the run would wait if it were not held; `None`: everything is
+    /// answered.
     pub(super) fn open_question(&self) -> Option<PauseReason> {
         if self.open_approvals().next().is_some() {
             Some(PauseReason::Approval)

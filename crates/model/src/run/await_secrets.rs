@@ -1,7 +1,7 @@
-//! Holding a run whose next attempt would lack secrets that it needs.
+//! Holding of a run whose next attempt would lack secrets that it needs.
 //!
-//! Secrets are never recorded, so a later attempt has those of the process that starts it. One that
-//! lacks them begins no attempt: the run waits, and goes on once somebody resumes it.
+//! Secrets are never recorded, so a later attempt has those of the process that starts it. A run
+//! that lacks one begins no attempt: it waits until it is resumed.
 
 use super::{Command, Decision, Rejection, Run, Status};
 use crate::event::{EventBody, PauseReason, RunPaused};

@@ -11,11 +11,11 @@ use crate::event::{CancelCause, CancelRequested, EventBody, RunCancelled, RunRes
 /// End the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cancel {
-    /// Why.
+    /// Cause of the cancellation.
     pub cause: CancelCause,
-    /// Who asks, if somebody does.
+    /// Person or client that asks, if any.
     pub by: Option<String>,
-    /// How long the agent has to end by itself; zero kills it at once.
+    /// Time for the agent to end by itself; zero kills it at once.
     pub grace: Duration,
 }
 

@@ -22,13 +22,13 @@ impl Run {
         self.spec.service.as_ref().map(|spec| spec.restart).unwrap_or_default()
     }
 
-    /// Whether it is a service that has another attempt after its supervisor is gone.
+    /// Returns true if it is a service that has another attempt after its supervisor is gone.
     pub(super) fn comes_back(&self) -> bool {
         self.restart_policy() != ServiceRestart::No
     }
 
-    /// The supervisor of a service that a signal ended, and that comes back when the machine has
-    /// booted again, or somebody asks for it.
+    /// Returns the supervisor of a service that a signal ended, and that comes back after a boot of
+    /// the machine or on request.
     pub fn rests_until_boot(&self) -> Option<&ProcessIdentity> {
         let last = self.attempts.last()?;
         let is_drained = matches!(last.state, AttemptState::Stopped(_, StopReason::Drain))
@@ -37,8 +37,8 @@ impl Run {
             .then_some(&last.supervisor)
     }
 
-    /// A failed attempt of a service: the first one tells whoever began it; later ones are followed by
-    /// another as the restart policy says.
+    /// Decides after a failed attempt of a service: the first one is reported to the caller; later
+    /// ones are followed by another as the restart policy says.
     pub(super) fn failed_service(
         &self,
         failure: &Failure,
@@ -69,7 +69,7 @@ impl Run {
             return Decision::record(vec![failed, EventBody::RunFailed(failed_run)]);
         }
         if self.is_held() {
-            // Whoever holds it decides when there is another attempt.
+            // The holder of the run decides when there is another attempt.
             return Decision::record(vec![failed]);
         }
         let not_before = now.plus(delay_after(crashes));

@@ -51,18 +51,18 @@ impl Run {
         }
     }
 
-    /// Whether it is a coordinator whose attempt is under way: it needs no process and no lease while
-    /// its children work.
+    /// Returns true if it is a coordinator whose attempt is under way: it needs no process and no
+    /// lease while its children work.
     pub fn is_coordinating(&self) -> bool {
         self.coordination.is_some() && self.live_attempt().is_some()
     }
 
-    /// Whether children of it live.
+    /// Returns true if it has live children.
     pub(super) fn has_live_children(&self) -> bool {
         self.coordination.as_ref().is_some_and(|coordination| !coordination.live.is_empty())
     }
 
-    /// What it waits for, if it is paused.
+    /// Returns the reason for which it waits, if it is paused.
     pub const fn paused_for(&self) -> Option<PauseReason> {
         match &self.status {
             Status::Paused { reason, .. } => Some(*reason),

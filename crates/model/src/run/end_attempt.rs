@@ -12,21 +12,21 @@ use crate::{Payload, Timestamp};
 /// The attempt is over: no process of it lives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndAttempt {
-    /// Which attempt.
+    /// The attempt.
     pub attempt: u32,
-    /// How it ended.
+    /// Outcome of the attempt.
     pub outcome: Outcome,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
-    /// What it used.
+    /// Resource use.
     pub usage: ProcessUsage,
 }
 
-/// How an attempt ended, by itself.
+/// Outcome of an attempt that ended by itself.
 ///
-/// What was asked of the run meanwhile (cancel, restart) is in the run's own state, and counts more.
+/// Requests to the run meanwhile (cancel, restart) are in the run's own state, and take precedence.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     /// Well, with what it produced beyond the output it set; artifacts are durable.
@@ -112,7 +112,7 @@ impl Run {
         let in_time = self.run_deadline().is_none_or(|deadline| not_before < deadline);
         let is_allowed = self.spec.retry.allows(failures, failure, end.exit_code);
         if self.is_held() && is_allowed {
-            // Whoever holds it decides when there is another attempt.
+            // The holder of the run decides when there is another attempt.
             return Decision::record(vec![failed]);
         }
         if in_time && is_allowed {
@@ -134,11 +134,12 @@ impl Run {
         Decision::record(events)
     }
 
-    /// The supervisor was told to end: the run is handed on, or, where nobody would take it, ended.
+    /// Decides after the supervisor was asked to end: the run is handed on, or ended if it cannot
+    /// be.
     fn drained(&self, end: &EndAttempt, now: Timestamp) -> Decision {
         let attempt = stopped(StopReason::Drain, end);
         match self.spec.kind {
-            // It rests until whoever holds it lets it go on.
+            // The run rests until it is released.
             RunKind::Service if self.comes_back() && self.is_held() => {
                 Decision::record(vec![attempt])
             }
@@ -154,7 +155,7 @@ impl Run {
             RunKind::Job | RunKind::Heartbeat
                 if self.spec.placement.is_some() && self.is_held() =>
             {
-                // It rests until whoever holds it lets it go on.
+                // The run rests until it is released.
                 Decision::record(vec![attempt])
             }
             RunKind::Job | RunKind::Heartbeat
@@ -172,7 +173,7 @@ impl Run {
         }
     }
 
-    /// Whether somebody holds it: an operator, or its budget.
+    /// Returns true if an operator or its budget holds the run.
     pub(super) const fn is_held(&self) -> bool {
         matches!(
             self.status,

@@ -1,4 +1,4 @@
-//! What becomes of approvals and questions that nobody answered in time.
+//! Expiry of approvals and questions that were not answered in time.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::event::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expire {}
 
-/// How long an agent has to end by itself whose approval was not decided in time.
+/// Time for an agent to end by itself after its approval expired.
 const GRACE: Duration = Duration::from_secs(10);
-/// Who decided an approval that nobody decided.
+/// Name in the place of a person for an approval that expired.
 const NOBODY: &str = "deadline";
 
 impl From<Expire> for Command {

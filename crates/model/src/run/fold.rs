@@ -1,4 +1,4 @@
-//! What each event changes, once `apply.rs` found that it may follow.
+//! Changes of a run's state by each event, once `apply.rs` found that the event may follow.
 
 use super::state::{
     Approval, Artifact, Attempt, AttemptEnd, AttemptState, BomRef, Checkpoint, Inquiry, Reply, Run,

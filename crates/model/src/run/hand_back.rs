@@ -1,4 +1,4 @@
-//! Whoever claimed a run gives it back before an attempt began.
+//! Return of a claimed run before an attempt began.
 
 use super::end_attempt::requeued;
 use super::{Command, Decision, Effect, Rejection, Run, Status};

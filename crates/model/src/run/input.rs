@@ -1,6 +1,6 @@
-//! Asking a person for an answer, and giving it: once.
+//! Questions to a person, and their answers: one each.
 //!
-//! Whether the answer satisfies the question's schema is checked by whoever takes it.
+//! The process that takes an answer checks it against the question's schema.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::{Payload, Timestamp};
 /// The agent asks a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskInput {
-    /// Which attempt asks.
+    /// Attempt that asks.
     pub attempt: u32,
     /// Derived from what is asked: the same question has the same id.
     pub input_id: String,
@@ -24,20 +24,20 @@ pub struct AskInput {
     pub schema: Option<Value>,
     /// The step that needs it.
     pub step: Option<String>,
-    /// How long to wait for an answer; `None`: what the agent file says, or for ever.
+    /// Time limit of the answer; `None`: the agent file's, or none.
     pub timeout: Option<Duration>,
-    /// Whether the agent ends meanwhile.
+    /// True if the agent ends meanwhile.
     pub park: bool,
 }
 
 /// A person answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProvideInput {
-    /// Which question.
+    /// The question.
     pub input_id: String,
     /// The answer; satisfies the question's schema.
     pub answer: Payload,
-    /// Who gives it.
+    /// Person who answers.
     pub by: String,
     /// Tells this answer from every other one.
     pub decision_id: Option<String>,

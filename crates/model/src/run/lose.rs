@@ -1,4 +1,4 @@
-//! The supervisor of a run is gone: what whoever found out records.
+//! Loss of a run's supervisor, as the process that finds it records it.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ use crate::event::{
 /// retry policy allows: a lost worker is no fault of the run. One more counts as a failure of the
 /// run, since a run that ends each of its workers must not go round for ever.
 pub const LOSS_LIMIT: u32 = 10;
-/// How long the second loss of a worker holds a run back; doubles with each further one.
+/// Delay after the second loss of a worker; doubles with each further one.
 const LOSS_DELAY: Duration = Duration::from_secs(1);
 /// No loss holds a run back for longer.
 const LOSS_DELAY_LIMIT: Duration = Duration::from_secs(60);
 
-/// Nobody supervises the run any more, and no process of it lives.
+/// The supervisor is dead, and no process of the run is alive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lose {
-    /// Who found out and took the lease: its number, above the lost one's.
+    /// Number of the lease that the finder took, above the lost one's.
     pub epoch: u64,
 }
 
@@ -96,7 +96,7 @@ impl Run {
             usage: end.usage,
         });
         if self.is_held() {
-            // Whoever holds it decides when there is another attempt.
+            // The holder of the run decides when there is another attempt.
             return Decision::record(vec![failed]);
         }
         let not_before = now.plus(delay_after(losses));
@@ -104,7 +104,8 @@ impl Run {
         Decision::record(self.unpaused(events)).and(Effect::Dispatch { not_before })
     }
 
-    /// No attempt lives: either nobody ever took the run, or whoever waited to retry it died.
+    /// Decides for a run without a live attempt: it was never taken, or its supervisor died while
+    /// it waited to retry.
     fn never_begun(&self, epoch: u64, now: Timestamp) -> Decision {
         if let Some(request) = self.cancel_requested.as_ref().filter(|_| !self.has_live_children())
         {
@@ -128,9 +129,10 @@ impl Run {
             let events = vec![requeued(RequeueReason::WorkerLost, not_before)];
             return Decision::record(events).and(Effect::Dispatch { not_before });
         }
-        // Somebody held it before whoever found out: it waited for its turn, and nothing is lost.
+        // A supervisor held it before the finder: the run waited for its turn, and nothing is lost.
         let has_waited = self.spec.session_turn.is_some() && self.spec.detached && epoch > 1;
-        // It was admitted when the run before it ended, and whoever was to go on with it died then.
+        // The run was admitted at the end of the run before it, and the process that was to start
+        // it died.
         let is_handed = self.spec.trigger.kind == TriggerKind::Upstream && self.spec.detached;
         if !self.attempts.is_empty() || has_waited || is_handed {
             return Decision::NOTHING.and(Effect::Dispatch { not_before: now });
@@ -144,7 +146,7 @@ impl Run {
     }
 }
 
-/// How long a run waits that lost `losses` workers before.
+/// Returns the delay of a run that lost `losses` workers before.
 pub(super) fn delay_after(losses: u32) -> Duration {
     let Some(doublings) = losses.checked_sub(1) else { return Duration::ZERO };
     // A shift of 32 or more overflows: the cap holds long before that.
@@ -152,7 +154,7 @@ pub(super) fn delay_after(losses: u32) -> Duration {
     LOSS_DELAY.saturating_mul(factor).min(LOSS_DELAY_LIMIT)
 }
 
-/// The same decision, and the run says that it is back since its worker is gone.
+/// Adds to a decision that the run is requeued since its worker is lost.
 fn for_lost_worker(mut decision: Decision) -> Decision {
     for event in &mut decision.events {
         if let EventBody::RunRequeued(requeued) = event {

@@ -1,7 +1,7 @@
-//! What a run spent against what it may: warnings, and what happens at a limit.
+//! Metering of a run's spending against its limits: warnings, and actions at a limit.
 //!
-//! What an agent reports is checked with the report itself, in one commit. What else moves (the
-//! clock, the day that all runs of an agent share, a call that was denied) is told by [`Meter`].
+//! Reports of an agent are checked with the report itself, in one commit. Other changes (the clock,
+//! the day that all runs of an agent share, a denied call) come with [`Meter`].
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::spend::{Amounts, Caps, Measure};
 
 /// A warning is due when so much of a limit is used.
 pub const WARN_PERCENT: u64 = 80;
-/// How long an agent has to end by itself when a budget cancels its run.
+/// Time for an agent to end by itself when a budget cancels its run.
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 /// Look at the limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meter {
-    /// Whose work.
+    /// Attempt that did the work.
     pub attempt: u32,
-    /// What all runs of the agent used today, where that was looked up.
+    /// Usage of all runs of the agent today, if it was looked up.
     pub day: Option<Amounts>,
     /// A call that was denied.
     pub denied: Option<Denied>,
@@ -33,20 +33,20 @@ pub struct Meter {
 /// A call that was denied, since a limit left no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denied {
-    /// Which limit.
+    /// The limit.
     pub limit: LimitName,
-    /// How much of it is used, this call not counted.
+    /// Amount used, without this call.
     pub used: u64,
-    /// How much may be.
+    /// Amount allowed.
     pub allowed: u64,
 }
 
 /// Allow more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raise {
-    /// Which limits, and how much may be used from now on.
+    /// Limits with the amounts allowed from now on.
     pub limits: Vec<(LimitName, u64)>,
-    /// Who allows it.
+    /// Person or client that raises them.
     pub by: String,
 }
 
@@ -63,7 +63,7 @@ impl From<Raise> for Command {
 }
 
 impl Run {
-    /// What the run spent until `now`.
+    /// Returns the run's spending until `now`.
     pub fn spent(&self, now: Timestamp) -> Amounts {
         Amounts {
             tokens: self.usage.input_tokens.saturating_add(self.usage.output_tokens),
@@ -77,7 +77,7 @@ impl Run {
         }
     }
 
-    /// What the run, or all runs of its agent in a day, may spend, as it was raised.
+    /// Returns the caps of the run, or of all runs of its agent in a day, as they were raised.
     pub fn caps(&self, scope: Scope) -> Caps {
         let of = |measure| self.allowed(LimitName::of(scope, measure));
         Caps {
@@ -88,7 +88,7 @@ impl Run {
         }
     }
 
-    /// One limit, as it was raised.
+    /// Returns one limit, as it was raised.
     pub fn allowed(&self, limit: LimitName) -> Option<u64> {
         let pinned = self.spec.budgets.of(limit)?;
         Some(self.budget.raised.get(&limit).map_or(pinned, |raised| pinned.max(*raised)))
@@ -110,9 +110,9 @@ impl Run {
         self.budget.watch.shows_at(due)
     }
 
-    /// A limit of the run itself that was exceeded at some time and leaves nothing now, or that left
-    /// no room for the call at which the run is held: that is denied again until somebody allows
-    /// more.
+    /// Returns a limit of the run itself that was exceeded before and leaves nothing now, or that
+    /// left no room for the call at which the run is held: such calls are denied until the limit is
+    /// raised.
     pub fn still_spent(&self, now: Timestamp) -> Option<Denied> {
         let spent = self.spent(now);
         let is_held = matches!(self.status, Status::Paused { reason: PauseReason::Budget, .. });
@@ -139,7 +139,7 @@ impl Run {
         Ok(self.limits(self.spent(now), meter.day, meter.denied))
     }
 
-    /// What follows from events that an agent reports, before they are taken in.
+    /// Decides the consequences of events that an agent reports, before they are recorded.
     pub(super) fn after(&self, events: &[EventBody], now: Timestamp) -> Decision {
         if self.spec.budgets.is_unlimited() {
             return Decision::NOTHING;

@@ -107,12 +107,12 @@ pub enum Command {
     SkipWake(SkipWake),
 }
 
-/// What a command leads to.
+/// Result of a command.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// What is to be recorded, in one commit; empty: all is so already.
+    /// Events to record, in one commit; empty: nothing changes.
     pub events: Vec<EventBody>,
-    /// What is to be done once that is durable. Each may be done twice.
+    /// Effects to carry out once the events are durable. Each may happen twice.
     pub effects: Vec<Effect>,
 }
 
@@ -130,7 +130,7 @@ impl Decision {
     }
 }
 
-/// What is to be done outside once a decision is durable.
+/// Effect outside the journal of a durable decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Start the agent of the current attempt.
@@ -151,13 +151,13 @@ pub enum Effect {
     },
 }
 
-/// Why a command is refused. Nothing changed.
+/// Refusal of a command. Nothing changed.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Rejection {
     /// The run is over; terminal is final.
     #[error("run {run_id} is {status} already")]
     Terminal {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
         /// Its status.
         status: &'static str,
@@ -165,29 +165,29 @@ pub enum Rejection {
     /// The command does not fit the run's status.
     #[error("run {run_id} is {status}: it cannot {command}")]
     NotNow {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
         /// Its status.
         status: &'static str,
         /// The verb.
         command: &'static str,
     },
-    /// Whoever asks was superseded.
+    /// The caller was superseded.
     #[error("attempt {attempt} of run {run_id} was superseded by attempt {current}")]
     Stale {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// Who asks.
+        /// Attempt of the caller.
         attempt: u32,
-        /// Whose turn it is.
+        /// Current attempt.
         current: u32,
     },
     /// The lease was taken over.
     #[error("lease {epoch} of run {run_id} was superseded by lease {current}")]
     Fenced {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// Who asks.
+        /// Epoch of the caller.
         epoch: u64,
         /// The lease in force.
         current: u64,
@@ -195,19 +195,19 @@ pub enum Rejection {
     /// There is no such approval or question.
     #[error("run {run_id} asked for nothing that is called {question}")]
     NotAsked {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
         /// The approval or question that was named.
         question: String,
     },
-    /// It was decided or answered before; once is for ever.
+    /// The question was decided or answered before, which is final.
     #[error("{question} of run {run_id} was answered already, by {by}")]
     Decided {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
         /// The approval or question.
         question: String,
-        /// Who answered.
+        /// Person who answered.
         by: String,
     },
     /// Its deadline has passed.
@@ -216,56 +216,56 @@ pub enum Rejection {
         /// The approval or question.
         question: String,
     },
-    /// It is about something else than the person saw.
+    /// The approval is about another action than the person saw.
     #[error("{question} is about {digest}, not about what was named")]
     OtherDigest {
         /// The approval.
         question: String,
-        /// What it is about.
+        /// Digest of the approval.
         digest: crate::Digest,
     },
     /// The run asked too much.
     #[error("run {run_id} has asked {limit} times already: no run asks more")]
     TooManyQuestions {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// How often a run may ask.
+        /// Largest number of questions of a run.
         limit: usize,
     },
-    /// It was paused since a limit is spent, and it still is.
+    /// The run was paused at a spent limit, which is still spent.
     #[error("{limit} of run {run_id} is spent: {used} of {allowed}", limit = limit.word())]
     BudgetSpent {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// Which limit.
+        /// The limit.
         limit: crate::budget::LimitName,
-        /// How much is used.
+        /// Amount used.
         used: u64,
-        /// How much may be.
+        /// Amount allowed.
         allowed: u64,
     },
     /// The run has no such limit to raise.
     #[error("run {run_id} has no limit {limit}", limit = limit.word())]
     NoSuchLimit {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// Which limit.
+        /// The limit.
         limit: crate::budget::LimitName,
     },
     /// A limit can only be raised.
     #[error("{limit} of run {run_id} is {allowed} already", limit = limit.word())]
     NotRaised {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
-        /// Which limit.
+        /// The limit.
         limit: crate::budget::LimitName,
-        /// What is allowed.
+        /// Amount allowed.
         allowed: u64,
     },
     /// Only services can do that.
     #[error("run {run_id} is no service")]
     NotAService {
-        /// Which run.
+        /// The run.
         run_id: crate::RunId,
     },
 }
@@ -327,7 +327,7 @@ impl Run {
         Rejection::NotNow { run_id: self.id.clone(), status: self.status.name(), command }
     }
 
-    /// Refuses whoever is not the current attempt under the current lease.
+    /// Refuses any attempt but the current one under the current lease.
     fn check_attempt(&self, attempt: u32) -> Result<&Attempt, Rejection> {
         let current = self.live_attempt();
         match current {

@@ -5,11 +5,11 @@ use super::{Decision, Effect, EndAttempt, Run, Status};
 use crate::Timestamp;
 use crate::event::{EventBody, RequeueReason, RunPaused, StopReason};
 
-/// What an agent exits with that parked (`EX_TEMPFAIL` of sysexits).
+/// Exit code of an agent that parked (`EX_TEMPFAIL` of sysexits).
 pub const PARKED_EXIT_CODE: i32 = 75;
 
 impl Run {
-    /// Whether the attempt ended as it does that asked something with `park`.
+    /// Returns true if the attempt ended as a parked agent does.
     pub(super) fn parks(&self, end: &EndAttempt) -> bool {
         let asked = |park: bool, attempt: u32| park && attempt == end.attempt;
         end.exit_code == Some(PARKED_EXIT_CODE)

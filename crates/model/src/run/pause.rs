@@ -10,16 +10,16 @@ use crate::event::{EventBody, PauseReason, RunPaused, RunResumed};
 /// Hold the run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// What it waits for.
+    /// Reason for the pause.
     pub reason: PauseReason,
-    /// Who asks, if somebody does.
+    /// Person or client that asks, if any.
     pub by: Option<String>,
 }
 
 /// Let a held run go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Who asks, if somebody does.
+    /// Person or client that asks, if any.
     pub by: Option<String>,
 }
 

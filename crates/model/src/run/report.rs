@@ -1,4 +1,4 @@
-//! What an agent says while it works: steps, checkpoints, outputs, artifacts, calls.
+//! Reports of an agent while it works: steps, checkpoints, outputs, artifacts, calls.
 
 use super::{Command, Decision, Rejection, Run};
 use crate::Timestamp;
@@ -9,9 +9,9 @@ use crate::event::EventBody;
 /// Whether a step may begin or complete is decided in `step.rs`, which knows the steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
-    /// Whose work.
+    /// Attempt that did the work.
     pub attempt: u32,
-    /// What happened.
+    /// Reported events.
     pub events: Vec<EventBody>,
 }
 

@@ -9,9 +9,9 @@ use crate::event::{EventBody, RestartRequested, RunResumed};
 /// Stop the current attempt and begin another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restart {
-    /// Who asks, if somebody does.
+    /// Person or client that asks, if any.
     pub by: Option<String>,
-    /// How long the agent has to end by itself; zero kills it at once.
+    /// Time for the agent to end by itself; zero kills it at once.
     pub grace: Duration,
 }
 

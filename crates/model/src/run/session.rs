@@ -1,4 +1,4 @@
-//! What a run says in its session without having been written for one.
+//! Messages of a run in its session whose agent does not use sessions itself.
 
 use super::Run;
 use crate::event::{Replay, ReplayPolicy, SessionAppended, SessionMessage};

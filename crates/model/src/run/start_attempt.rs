@@ -12,7 +12,7 @@ use crate::{Locator, ProcessIdentity, Timestamp};
 pub struct StartAttempt {
     /// The lease; above every one that wrote before.
     pub epoch: u64,
-    /// Who supervises it.
+    /// Process that supervises it.
     pub supervisor: ProcessIdentity,
     /// On which machine.
     pub host: String,
@@ -23,13 +23,13 @@ pub struct StartAttempt {
 /// The agent of the attempt lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptUp {
-    /// Which attempt.
+    /// The attempt.
     pub attempt: u32,
-    /// Where the agent lives; `None` where errand itself does the work.
+    /// Locator of the agent; `None` where errand itself does the work.
     pub locator: Option<Locator>,
-    /// How the limit on its memory is enforced; `None`: it has no limit.
+    /// Mechanism that enforces the memory limit; `None`: no limit.
     pub memory_enforced_by: Option<MemoryEnforcement>,
-    /// What was made for it; `None` where errand itself does the work.
+    /// Setup of the attempt; `None` where errand itself does the work.
     pub setup: Option<Box<AttemptSetup>>,
 }
 

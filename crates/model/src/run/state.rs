@@ -1,4 +1,4 @@
-//! What a run can be.
+//! State of a run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,13 +21,13 @@ use crate::{Digest, Locator, Payload, ProcessIdentity, RunId, Timestamp};
 pub struct Run {
     /// Its name for ever.
     pub id: RunId,
-    /// What was decided at admission.
+    /// Specification, decided at admission.
     pub spec: RunCreated,
-    /// When it was admitted.
+    /// Time of the admission.
     pub created_at: Timestamp,
-    /// When its first attempt reported in.
+    /// Time of the first attempt's report that it runs.
     pub started_at: Option<Timestamp>,
-    /// How it stands.
+    /// Status of the run.
     pub status: Status,
     /// The highest lease that ever wrote; 0 before the first.
     pub epoch: u64,
@@ -43,16 +43,16 @@ pub struct Run {
     pub checkpoint: Option<Checkpoint>,
     /// Named output files, by name.
     pub artifacts: BTreeMap<String, Artifact>,
-    /// How many of what.
+    /// Counters.
     pub counters: Counters,
     /// Tokens and money.
     pub usage: TokenUsage,
-    /// Whether all attempts are spent and the run is kept as a dead letter.
+    /// True if all attempts are spent and the run is kept as a dead letter.
     pub dead_letter: bool,
-    /// Whether it appended to the history of its session.
+    /// True if it appended to the history of its session.
     #[serde(default)]
     pub has_spoken: bool,
-    /// What a service has done so far; `None` for other kinds.
+    /// State of a service; `None` for other kinds.
     pub service: Option<Service>,
     /// All approvals that were asked for, by id.
     #[serde(default)]
@@ -60,19 +60,19 @@ pub struct Run {
     /// All questions that were asked, by id.
     #[serde(default)]
     pub inputs: BTreeMap<String, Inquiry>,
-    /// How long it was paused, all ended pauses together: its time stood still.
+    /// Duration of all ended pauses: the run's time stood still.
     #[serde(default, rename = "paused_ms", with = "crate::millis")]
     pub paused: Duration,
-    /// How it stands with its limits.
+    /// State of its limits.
     #[serde(default)]
     pub budget: BudgetState,
     /// The inventory that is in effect.
     #[serde(default)]
     pub bom: Option<BomRef>,
-    /// How many messages of other agents it asked for and received, in all attempts.
+    /// Number of requested messages that it received from other agents, in all attempts.
     #[serde(default, skip_serializing_if = "super::coordinate::is_zero")]
     pub received: u32,
-    /// How a coordinator stands; `None` for other runs.
+    /// State of a coordinator; `None` for other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordination: Option<Box<Coordination>>,
     /// To whom it was handed over, once that was asked.
@@ -83,28 +83,28 @@ pub struct Run {
 /// An approval that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
-    /// What was asked, as it was asked last.
+    /// Latest form of the request.
     pub request: ApprovalRequested,
-    /// When it was asked first.
+    /// Time of the first request.
     pub asked_at: Timestamp,
     /// In which attempt it was asked last.
     pub attempt: u32,
-    /// What was decided; `None`: it is open.
+    /// Verdict; `None`: it is open.
     pub verdict: Option<Verdict>,
 }
 
 /// The decision of an approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// What was decided.
+    /// The decision.
     pub decision: ApprovalVerdict,
-    /// Who decided.
+    /// Person who decided.
     pub decided_by: String,
-    /// What that person added.
+    /// Comment of that person.
     pub comment: Option<String>,
-    /// Whether the deadline decided, and no person.
+    /// True if the deadline decided, and no person.
     pub by_deadline: bool,
-    /// When.
+    /// Time of the decision.
     pub at: Timestamp,
     /// Tells this decision from every other one.
     #[serde(default)]
@@ -114,35 +114,35 @@ pub struct Verdict {
 /// A question that was asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inquiry {
-    /// What was asked, as it was asked last.
+    /// Latest form of the request.
     pub request: InputRequested,
-    /// When it was asked first.
+    /// Time of the first request.
     pub asked_at: Timestamp,
     /// In which attempt it was asked last.
     pub attempt: u32,
-    /// What came of it; `None`: it is open.
+    /// Reply; `None`: it is open.
     pub reply: Option<Reply>,
 }
 
-/// What came of a question.
+/// Reply to a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It was answered.
+    /// The question was answered.
     Provided {
         /// The answer.
         answer: Payload,
-        /// Who gave it.
+        /// Person who answered.
         by: String,
-        /// When.
+        /// Time of the answer.
         at: Timestamp,
         /// Tells this answer from every other one.
         #[serde(default)]
         decision_id: Option<String>,
     },
-    /// Nobody answered in time.
+    /// No person answered in time.
     Expired {
-        /// When that was found.
+        /// Time at which the expiry was recorded.
         at: Timestamp,
     },
 }
@@ -168,7 +168,7 @@ pub enum Status {
         since: Timestamp,
         /// The next attempt is not taken before.
         not_before: Timestamp,
-        /// Why it is back; `None` before the first attempt.
+        /// Reason for its return to the queue; `None` before the first attempt.
         reason: Option<RequeueReason>,
     },
     /// An attempt reported in.
@@ -176,11 +176,11 @@ pub enum Status {
         /// Since when.
         since: Timestamp,
     },
-    /// It waits for a person.
+    /// The run waits for a person.
     Paused {
         /// Since when.
         since: Timestamp,
-        /// What for.
+        /// Reason for the pause.
         reason: PauseReason,
         /// Names of the secrets that it waits for, where that is the reason.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -188,27 +188,27 @@ pub enum Status {
     },
     /// The agent exited well.
     Completed {
-        /// When.
+        /// Time of the pause.
         at: Timestamp,
         /// The agent's exit code.
         exit_code: Option<i32>,
     },
-    /// It did not work out.
+    /// The run failed.
     Failed {
-        /// When.
+        /// Time of the failure.
         at: Timestamp,
-        /// What went wrong.
+        /// Error of the run.
         error: Failure,
         /// The agent's exit code.
         exit_code: Option<i32>,
         /// The signal that ended the agent.
         signal: Option<i32>,
     },
-    /// It was ended from outside.
+    /// The run was cancelled.
     Cancelled {
-        /// When.
+        /// Time of the cancellation.
         at: Timestamp,
-        /// Why.
+        /// Cause of the cancellation.
         cause: CancelCause,
         /// The agent's exit code.
         exit_code: Option<i32>,
@@ -217,35 +217,35 @@ pub enum Status {
     },
 }
 
-/// One try at a run by one process under one lease.
+/// An attempt: one try at a run by one process under one lease.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Counts from 1.
     pub number: u32,
-    /// Why there is one.
+    /// Reason for the attempt.
     pub reason: AttemptReason,
     /// The lease it writes under.
     pub epoch: u64,
-    /// Who supervises it.
+    /// Process that supervises it.
     pub supervisor: ProcessIdentity,
     /// On which machine.
     pub host: String,
     /// The worker's name, if one supervises it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// When it took the lease.
+    /// Time at which it took the lease.
     pub started_at: Timestamp,
     /// The agent's process, once it lived.
     pub process: Option<ProcessIdentity>,
     /// Its process group.
     pub process_group_id: Option<u32>,
-    /// Where the agent lived, if it was not a process of its supervisor's machine.
+    /// Locator of the agent, if it was not a process on its supervisor's machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locator: Option<Locator>,
-    /// What was made for it, once its agent lived.
+    /// Setup of the attempt, once its agent is alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub setup: Option<Box<AttemptSetup>>,
-    /// How it stands.
+    /// State of the attempt.
     pub state: AttemptState,
 }
 
@@ -263,7 +263,7 @@ impl Attempt {
     }
 }
 
-/// How an attempt stands.
+/// State of an attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AttemptState {
@@ -271,31 +271,31 @@ pub enum AttemptState {
     Starting(Stage),
     /// The agent lives.
     Running,
-    /// It ended well.
+    /// The attempt ended well.
     Exited(AttemptEnd),
-    /// It failed.
+    /// The attempt failed.
     Failed(AttemptEnd, Failure),
-    /// It was stopped from outside.
+    /// The attempt was stopped from outside.
     Stopped(AttemptEnd, StopReason),
 }
 
 impl AttemptState {
-    /// Whether a process of it may live.
+    /// Returns true if a process of the attempt may be alive.
     pub const fn is_live(&self) -> bool {
         matches!(self, Self::Starting(_) | Self::Running)
     }
 }
 
-/// How an attempt ended.
+/// End of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptEnd {
-    /// When.
+    /// Time of the end.
     pub at: Timestamp,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent, where one did.
     pub signal: Option<i32>,
-    /// What it used.
+    /// Resource use.
     pub usage: ProcessUsage,
 }
 
@@ -304,7 +304,7 @@ pub struct AttemptEnd {
 pub struct Checkpoint {
     /// The state.
     pub state: Payload,
-    /// When.
+    /// Time at which it was saved.
     pub at: Timestamp,
     /// In which attempt.
     pub attempt: u32,
@@ -315,11 +315,11 @@ pub struct Checkpoint {
 pub struct Artifact {
     /// Its name in the blob store.
     pub digest: Digest,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// The media type, where known.
     pub media_type: Option<String>,
-    /// When it was made.
+    /// Time of its creation.
     pub at: Timestamp,
 }
 
@@ -340,7 +340,7 @@ pub struct TokenUsage {
     pub unpriced_calls: u64,
 }
 
-/// What a service has done so far.
+/// State of a service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Service {
@@ -356,18 +356,18 @@ pub struct Service {
     pub last_wake_run_id: Option<RunId>,
     /// Wakes whose end is not recorded, by run id; each with how often it was taken up before.
     pub under_way: BTreeMap<String, u32>,
-    /// What the wakes used that are over, by agent.
+    /// Usage of ended wakes, by agent.
     pub usage: BTreeMap<String, AgentUsage>,
 }
 
 /// A schedule and how far it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// What was asked for.
+    /// Specification of the schedule.
     pub spec: ScheduleSpec,
     /// The latest slot that was fired or skipped: none at or before it is ever fired again.
     pub last_slot_at: Option<Timestamp>,
-    /// When a wake was last fired for it.
+    /// Time of its latest wake.
     pub last_fired_at: Option<Timestamp>,
 }
 
@@ -380,7 +380,7 @@ pub struct Listener {
     pub bound_addr: Option<String>,
     /// Requests that became wakes.
     pub requests_handled: u64,
-    /// When the last of them came.
+    /// Time of the latest request.
     pub last_request_at: Option<Timestamp>,
 }
 
@@ -402,7 +402,7 @@ impl Run {
         self.failed_attempts(|_| true) - self.losses().min(forgiven)
     }
 
-    /// How often its worker was lost, for a run that any worker may claim.
+    /// Returns the number of lost workers, for a run that any worker may claim.
     pub fn losses(&self) -> u32 {
         if self.spec.placement.is_none() && self.coordination.is_none() {
             return 0;
@@ -421,7 +421,7 @@ impl Run {
         u32::try_from(failed.count()).unwrap_or(u32::MAX)
     }
 
-    /// When a run that has not begun yet has waited too long, if it has a limit.
+    /// Returns the time at which a run that has not begun has waited too long, if it has a limit.
     pub fn queue_deadline(&self) -> Option<Timestamp> {
         match self.status {
             Status::Pending { .. } if self.attempts.is_empty() => {
@@ -436,12 +436,13 @@ impl Run {
         }
     }
 
-    /// When the whole run is out of time, if it has a limit and has begun. Moves while it is paused.
+    /// Returns the deadline of the whole run, if it has a limit and has begun. Moves while the run
+    /// is paused.
     pub fn run_deadline(&self) -> Option<Timestamp> {
         Some(self.started_at?.plus(self.spec.timeouts.run?).plus(self.paused))
     }
 
-    /// How long it was paused until `now`, a pause that is under way included.
+    /// Returns the duration of its pauses until `now`, a current pause included.
     pub fn paused_until(&self, now: Timestamp) -> Duration {
         match self.status {
             Status::Paused { since, .. } => self.paused + now.since(since),
@@ -453,7 +454,7 @@ impl Run {
         }
     }
 
-    /// Whether it waits for a person without a process and without a lease.
+    /// Returns true if the run waits for a person without a process and without a lease.
     pub fn is_at_rest(&self) -> bool {
         matches!(self.status, Status::Paused { .. }) && self.live_attempt().is_none()
     }
@@ -475,7 +476,7 @@ impl Run {
         approvals.chain(inputs).min()
     }
 
-    /// How long the run took, or has taken until `now`.
+    /// Returns the duration of the run, or its duration until `now`.
     pub fn duration(&self, now: Timestamp) -> Option<Duration> {
         Some(self.status.ended_at().unwrap_or(now).since(self.started_at?))
     }

@@ -16,12 +16,12 @@ impl Status {
         }
     }
 
-    /// Whether it never changes again.
+    /// Returns true if the status is final.
     pub const fn is_terminal(&self) -> bool {
         matches!(self, Self::Completed { .. } | Self::Failed { .. } | Self::Cancelled { .. })
     }
 
-    /// When the run ended, if it did.
+    /// Returns the time of the run's end, if it ended.
     pub const fn ended_at(&self) -> Option<Timestamp> {
         match self {
             Self::Completed { at, .. } | Self::Failed { at, .. } | Self::Cancelled { at, .. } => {

@@ -1,4 +1,4 @@
-//! How long a run's agent worked: its processes' time, in which the run was not paused.
+//! Working time of a run's agent: its processes' time, while the run is not paused.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,17 +15,17 @@ pub struct Stopwatch {
     pub spent_ms: u64,
     /// Since when it runs; `None`: it stands still.
     pub since_ms: Option<Timestamp>,
-    /// When something was last heard of the run.
+    /// Time of the latest event of the run.
     pub heard_ms: Timestamp,
 }
 
 impl Stopwatch {
-    /// What it shows.
+    /// Returns the time shown at `now`, in milliseconds.
     pub fn read(&self, now: Timestamp) -> u64 {
         self.spent_ms.saturating_add(self.since_ms.map_or(0, |since| millis(since, now)))
     }
 
-    /// When it will show `ms`; `None` if it stands still.
+    /// Returns the moment at which it will show `ms`; `None` if it stands still.
     pub fn shows_at(&self, ms: u64) -> Option<Timestamp> {
         let left = std::time::Duration::from_millis(ms.saturating_sub(self.spent_ms));
         Some(self.since_ms?.plus(left))
@@ -56,7 +56,8 @@ impl Run {
             && self.coordination.is_none()
             && self.attempts.last().is_some_and(|last| last.state == AttemptState::Running)
             && !matches!(self.status, Status::Paused { .. });
-        // Of an attempt whose supervisor died nobody knows when it died: it was heard of last then.
+        // The time of death of a dead supervisor is unknown: the attempt's latest event is the best
+        // estimate.
         let died = if let EventBody::AttemptFailed(failed) = event {
             failed.error.code == ErrorCode::HelperDied
         } else {

@@ -9,7 +9,7 @@ use crate::event::{EventBody, ListenerBound, WakeEnded, WakeFired, WakeSkipped};
 pub struct BindListener {
     /// The attempt of the service.
     pub attempt: u32,
-    /// Which listener, and its address.
+    /// The listener and its address.
     pub bound: ListenerBound,
 }
 
@@ -29,7 +29,7 @@ pub struct FireWake {
 pub struct EndWake {
     /// The attempt of the service.
     pub attempt: u32,
-    /// How it ended.
+    /// End of the wake.
     pub ended: WakeEnded,
 }
 
@@ -38,7 +38,7 @@ pub struct EndWake {
 pub struct SkipWake {
     /// The attempt of the service.
     pub attempt: u32,
-    /// What is skipped.
+    /// Skipped slots.
     pub skipped: WakeSkipped,
 }
 
