@@ -10,6 +10,7 @@ use errand_api::agent_file::Agent;
 use errand_model::budget::{LimitName, Limits};
 use errand_model::callback::CallbackEvent;
 use errand_model::coordination::Membership;
+use errand_model::draft::JournalDraft;
 use errand_model::event::{
     AgentRef, CallerEnvironment, EventBody, Inherits, OnBusy, PolicyDecided, Replay, ReplayPolicy,
     RunCreated, RunKind, ServiceSpec, Timeouts, Trigger,
@@ -18,7 +19,7 @@ use errand_model::inherit::Heritage;
 use errand_model::placement::{Placement, Resources};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
-use errand_model::{Digest, EventContext, Head, RunId};
+use errand_model::{Digest, RunId};
 use errand_store::{Admission, Admitted, Lease, Pending};
 use serde_json::{Value, json};
 
@@ -262,16 +263,13 @@ pub(crate) async fn admission_as(
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());
     }
-    let mut head = Head::EMPTY;
-    let event = head.seal(&id, now, 0, &EventBody::RunCreated(Box::new(created.clone())));
-    let (mut run, mut events) = (Run::create(id, now, created), vec![event]);
+    let mut draft = JournalDraft::create(id, created, now);
     let Lineage { heritage, decided, redrives, .. } = lineage;
-    let has_heritage = heritage.as_ref().is_some_and(|heritage| !heritage.events.is_empty());
-    let inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
-    for body in inherited.into_iter().chain(decided.map(EventBody::PolicyDecided)) {
-        run.apply(EventContext { at: now, attempt: 0 }, &body)?;
-        events.push(head.seal(&run.id, now, 0, &body));
-    }
+    let mut inherited = heritage.map(|heritage| heritage.events).unwrap_or_default();
+    let has_heritage = !inherited.is_empty();
+    inherited.extend(decided.map(EventBody::PolicyDecided));
+    draft.record(&inherited, now)?;
+    let (run, head, _, added) = draft.into_parts();
     if let Some(origin) = origin.filter(|_| has_heritage || is_strict(&run)) {
         let workspaces = Workspaces::new(engine.registry().workspaces());
         let copy = run.id.clone();
@@ -283,6 +281,7 @@ pub(crate) async fn admission_as(
     });
     // Somebody has to look at it if no worker claims it in time.
     let documents = crate::deadlines::watched(&run).into_iter().collect();
+    let events = added.events;
     Ok(Admission { run, head, events, queued, dedup, redrives, documents })
 }
 

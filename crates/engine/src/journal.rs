@@ -18,13 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use errand_model::RunId;
+use errand_model::draft::JournalDraft;
 use errand_model::run::{Command, Decision, Run};
 use errand_model::step::Steps;
 use errand_store::{Lease, Stored};
 use tokio::sync::{Notify, watch};
 
 use self::state::State;
-pub(crate) use self::write::may_pass;
 use crate::lease::Term;
 use crate::reserve::DiskReserve;
 use crate::{Engine, Error};
@@ -76,12 +76,14 @@ impl Journal {
         lease: &Lease,
         term: Term,
     ) -> Result<Self, Error> {
-        let steps = if stored.head.seq > 1 {
-            engine.store().steps(&stored.run.id).await?
+        let Stored { run, head, .. } = stored;
+        let draft = if head.seq > 1 {
+            let steps = engine.store().steps(&run.id).await?;
+            JournalDraft::new(run, head, Steps::from_stored(steps))
         } else {
-            Vec::new()
+            JournalDraft::without_steps(run, head)
         };
-        Ok(Self::with_steps(engine, stored, (lease, term), Steps::from_stored(steps)))
+        Ok(Self::of(engine, draft, lease, term))
     }
 
     /// The journal of the same run under the next lease, which this process took from itself. Where
@@ -95,34 +97,30 @@ impl Journal {
             let mut state = self.state();
             // The next attempt sets its own aside, in the same file.
             drop(state.reserve.take());
-            (state.head == stored.head).then(|| state.steps.clone())
+            (state.draft.head() == stored.head).then(|| state.draft.steps().clone())
         };
         let (engine, term) = (&self.shared.engine, self.shared.term.clone());
         match known {
-            Some(steps) => Ok(Self::with_steps(engine, stored, (lease, term), steps)),
+            Some(steps) => {
+                let draft = JournalDraft::new(stored.run, stored.head, steps);
+                Ok(Self::of(engine, draft, lease, term))
+            }
             None => Self::open(engine, stored, lease, term).await,
         }
     }
 
-    fn with_steps(
-        engine: &Engine,
-        stored: Stored,
-        (lease, term): (&Lease, Term),
-        steps: Steps,
-    ) -> Self {
-        let durable = Durable { seq: stored.head.seq, lost: None };
+    fn of(engine: &Engine, draft: JournalDraft, lease: &Lease, term: Term) -> Self {
+        let durable = Durable { seq: draft.head().seq, lost: None };
+        let run = draft.run();
+        let run_id = run.id.clone();
         // A coordinator has no agent whose end is to be recorded.
-        let reserve = stored
-            .run
-            .spec
-            .plan
-            .is_none()
-            .then(|| DiskReserve::take(engine.registry(), &stored.run.id));
-        let mut state = State::new(stored.run, stored.head, steps);
+        let reserve =
+            run.spec.plan.is_none().then(|| DiskReserve::take(engine.registry(), &run_id));
+        let mut state = State::new(draft);
         state.reserve = reserve.flatten();
         let shared = Shared {
             engine: engine.clone(),
-            run_id: state.run.id.clone(),
+            run_id,
             epoch: lease.epoch,
             worker: lease.holder.worker.clone(),
             state: Mutex::new(state),
@@ -153,13 +151,13 @@ impl Journal {
 
     /// The number of the last event that is decided, durable or not.
     pub(crate) fn head_seq(&self) -> u64 {
-        self.state().head.seq
+        self.state().last_seq()
     }
 
     /// Looks at the run as it is decided so far, durable or not.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Run, &Steps) -> T) -> T {
         let state = self.state();
-        look(&state.run, &state.steps)
+        look(state.run(), state.draft.steps())
     }
 
     /// Decides and records; the events are durable when this returns.
@@ -185,10 +183,9 @@ impl Journal {
             let mut state = self.open_state()?;
             state.flush_output(now)?;
             for command in commands {
-                let decision = state.run.decide(command, now)?;
-                state.take_in(&decision.events, now)?;
+                state.command(command, now)?;
             }
-            state.head.seq
+            state.last_seq()
         };
         self.shared.wake.notify_one();
         self.durable(seq).await
@@ -232,7 +229,7 @@ impl Journal {
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
         answered: &[i64],
     ) -> Result<(Decision, u64), Error> {
-        let recorded = self.take_in(make, answered)?;
+        let recorded = self.add(make, answered)?;
         self.shared.wake.notify_one();
         Ok(recorded)
     }
@@ -251,7 +248,7 @@ impl Journal {
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
     ) -> Result<u64, Error> {
-        let (_, seq) = self.take_in(make, &[])?;
+        let (_, seq) = self.add(make, &[])?;
         if self.shared.term.lasts(START_IS_SAFE_FOR) {
             self.shared.wake_soon.notify_one();
         } else {
@@ -260,7 +257,7 @@ impl Journal {
         Ok(seq)
     }
 
-    fn take_in(
+    fn add(
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
         answered: &[i64],
@@ -268,11 +265,10 @@ impl Journal {
         let now = self.shared.engine.now();
         let mut state = self.open_state()?;
         state.flush_output(now)?;
-        let command = make(&state.run, &state.steps)?;
-        let decision = state.run.decide(&command, now)?;
-        state.take_in(&decision.events, now)?;
-        state.batch.answered.extend_from_slice(answered);
-        Ok((decision, state.head.seq))
+        let command = make(state.run(), state.draft.steps())?;
+        let decision = state.command(&command, now)?;
+        state.answered.extend_from_slice(answered);
+        Ok((decision, state.last_seq()))
     }
 
     /// Waits until event `seq` is durable.
@@ -309,7 +305,7 @@ impl Journal {
             durable.mark_unchanged();
             let (found, seq) = {
                 let state = self.state();
-                (find(&state.run), state.head.seq)
+                (find(state.run()), state.last_seq())
             };
             if let Some(found) = found {
                 self.durable(seq).await?;
@@ -324,7 +320,7 @@ impl Journal {
 
     /// Lets a request go that nothing can be done about: it is gone with the next commit.
     pub(crate) fn forget(&self, request: i64) {
-        self.state().batch.answered.push(request);
+        self.state().answered.push(request);
     }
 
     /// Waits until the journal is lost: fenced, or the registry could not be written for too long.

@@ -6,20 +6,21 @@
 use std::time::Duration;
 
 use errand_agent::os::{self, Liveness};
-use errand_model::event::{CancelCause, EventBody, ProcessUsage};
+use errand_model::draft::{DraftError, JournalDraft, Position};
+use errand_model::event::{CancelCause, ProcessUsage};
 use errand_model::run::{
     Attempt, Cancel, Command, Decision, Effect, EndAttempt, Expire, Lose, Outcome, Resume, Run,
     Status,
 };
 use errand_model::step::Steps;
-use errand_model::{Event, EventContext, Head, RunId, Timestamp};
-use errand_store::{Append, Fence, FinalSnapshot, Lease, RequestKind, Stored};
+use errand_model::{RunId, Timestamp};
+use errand_store::{FinalSnapshot, Lease, RequestKind, Stored};
 
+use crate::commit::{self, Admits, Commit, Writer, commit};
 use crate::coordinate::{family, handover};
-use crate::see_through::see_through;
+use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, Error, ask, deadlines, environment, follow_up, launch, lease, logs, parcels,
-    record_file, reserve, rest, supervise, wait,
+    Engine, Error, ask, environment, launch, lease, logs, parcels, reserve, supervise, unheld, wait,
 };
 
 /// How long processes that outlived their supervisor have to end by themselves.
@@ -93,7 +94,7 @@ pub(crate) async fn take_and_settle(engine: &Engine, stored: &Stored) -> Result<
         }
         settled
     });
-    see_through(work).await
+    run_to_completion(work).await
 }
 
 /// Whether somebody lives who will carry the run on, also where that is the one process of a family.
@@ -120,16 +121,16 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
 /// Ends a run that nobody holds, if its end was asked of a supervisor that let go of it before it read
 /// that. Returns whether to look again.
 async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
-    let is_left = stored.open_requests > 0 && stored.lease.is_none() && rest::is_free(stored);
+    let is_left = stored.open_requests > 0 && stored.lease.is_none() && unheld::is_free(stored);
     if !is_left || stored.run.is_coordinating() {
         // A coordinator looks for itself.
         return Ok(false);
     }
     for request in engine.store().requests(&stored.run.id).await? {
         let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
-        return match rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await {
+        return match unheld::command(engine, stored, &Cancel { cause, by, grace }.into()).await {
             Ok(decision) => Ok(!decision.events.is_empty()),
-            Err(error) if rest::is_race(&error) => Ok(true),
+            Err(error) if unheld::is_race(&error) => Ok(true),
             Err(Error::Rejected(_) | Error::Store(errand_store::Error::ReadOnly { .. })) => {
                 Ok(false)
             }
@@ -178,9 +179,9 @@ async fn command_at_rest(
     stored: &Stored,
     command: &Command,
 ) -> Result<Changed, Error> {
-    match rest::command(engine, stored, command).await {
+    match unheld::command(engine, stored, command).await {
         Err(Error::Store(errand_store::Error::ReadOnly { .. })) => return Ok(Changed::Nothing),
-        Err(error) if rest::is_race(&error) => {}
+        Err(error) if unheld::is_race(&error) => {}
         decided => drop(decided?),
     }
     let fresh = engine.store().load(&stored.run.id).await?;
@@ -256,23 +257,23 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
         drop(std::fs::remove_file(supervise::scratch(engine, &stored.run).join("output")));
         drop(std::fs::remove_file(supervise::socket(engine, &stored.run)));
     }
-    let snapshot = from_snapshot(engine, &stored, lease).await?;
+    let recovered = from_snapshot(engine, &stored).await?;
     reserve::free(engine.registry(), run_id);
-    if let Some(append) = snapshot {
-        return follow_snapshot(engine, append, lease).await;
+    if let Some(draft) = recovered {
+        return follow_snapshot(engine, draft, lease).await;
     }
     let now = engine.now().max(wait::last_at(engine, &stored).await?);
-    let mut verdict = Verdict { run: stored.run.clone(), bodies: Vec::new(), dispatches: false };
+    let is_top = family::is_top(&stored.run);
+    let mut verdict = Verdict::of(stored);
     verdict.decide(engine, lease, now).await?;
-    let Verdict { run, bodies, dispatches } = verdict;
-    let goes_back = lease::place_of(&run).is_some();
-    if !bodies.is_empty() {
-        let (mut head, attempt) = (stored.head, stored.run.last_attempt_number());
-        let events: Vec<Event> =
-            bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-        commit(engine, append(engine, (run, head, events), lease)).await?;
+    let Verdict { draft, dispatches } = verdict;
+    let goes_back = lease::place_of(draft.run()).is_some();
+    if !draft.added().events.is_empty() {
+        let decided = Commit::of(draft, Writer::Reconciler { epoch: lease.epoch });
+        commit(engine, &decided, &Admits::Nothing).await?;
+        log_line(engine, &decided.run);
     }
-    if dispatches && (!goes_back || family::is_top(&stored.run)) {
+    if dispatches && (!goes_back || is_top) {
         // The run waits for another attempt: a helper of its own takes it from here.
         launch::hand_over(engine, run_id, lease).await?;
     }
@@ -293,15 +294,11 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
         signal: None,
         usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
     };
-    let attempt = live.number;
-    let mut verdict = Verdict { run: stored.run, bodies: Vec::new(), dispatches: false };
-    verdict.take_in(&end.into(), now)?;
-    let Verdict { run, bodies, dispatches } = verdict;
-    let mut head = stored.head;
-    let events: Vec<Event> =
-        bodies.iter().map(|body| head.seal(run_id, now, attempt, body)).collect();
-    engine.store().append(append(engine, (run.clone(), head, events), lease)).await?;
-    record_file::write_quietly(engine, &run, head, None);
+    let mut verdict = Verdict::of(stored);
+    verdict.command(&end.into(), now)?;
+    let Verdict { draft, dispatches } = verdict;
+    let decided = Commit::of(draft, Writer::Reconciler { epoch: lease.epoch });
+    commit(engine, &decided, &Admits::Nothing).await?;
     if dispatches {
         launch::hand_over(engine, run_id, lease).await?;
     }
@@ -320,46 +317,53 @@ async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     ended.map(drop).map_err(Error::io("end the processes of", path))
 }
 
-/// What becomes of a run that nobody supervises any more.
+/// The decision about a run whose supervisor is dead.
 struct Verdict {
-    run: Run,
-    bodies: Vec<EventBody>,
+    draft: JournalDraft,
     /// Whether another attempt follows.
     dispatches: bool,
 }
 
 impl Verdict {
+    fn of(stored: Stored) -> Self {
+        let draft = JournalDraft::without_steps(stored.run, stored.head);
+        Self { draft, dispatches: false }
+    }
+
     async fn decide(
         &mut self,
         engine: &Engine,
         lease: &Lease,
         now: Timestamp,
     ) -> Result<(), Error> {
-        // What was asked of the dead supervisor is answered by whoever took its place.
-        for request in engine.store().requests(&self.run.id).await? {
+        // Requests to the dead supervisor are answered in its place.
+        for request in engine.store().requests(&self.draft.run().id).await? {
             let RequestKind::Cancel { cause, by, grace } = request.kind else { continue };
-            self.take_in(&Cancel { cause, by, grace }.into(), now)?;
+            self.command(&Cancel { cause, by, grace }.into(), now)?;
         }
-        self.take_in(&Expire {}.into(), now)?;
-        let is_placed = self.run.spec.placement.is_some();
-        if is_placed && self.run.queue_deadline().is_some_and(|deadline| now >= deadline) {
+        self.command(&Expire {}.into(), now)?;
+        let run = self.draft.run();
+        let is_placed = run.spec.placement.is_some();
+        if is_placed && run.queue_deadline().is_some_and(|deadline| now >= deadline) {
             let (cause, grace) = (CancelCause::QueueTimeout, Duration::ZERO);
-            self.take_in(&Cancel { cause, by: None, grace }.into(), now)?;
+            self.command(&Cancel { cause, by: None, grace }.into(), now)?;
         }
-        if !self.run.status.is_terminal() && !self.dispatches {
-            self.take_in(&Lose { epoch: lease.epoch }.into(), now)?;
+        if !self.draft.run().status.is_terminal() && !self.dispatches {
+            self.command(&Lose { epoch: lease.epoch }.into(), now)?;
         }
         Ok(())
     }
 
-    /// Takes in what the command leads to; nothing if the run refuses it.
-    fn take_in(&mut self, command: &Command, now: Timestamp) -> Result<(), Error> {
-        let Ok(decision) = self.run.decide(command, now) else { return Ok(()) };
-        let context = EventContext { at: now, attempt: self.run.last_attempt_number() };
-        self.run = self.run.clone().apply_all(context, &decision.events)?;
-        self.dispatches |= has_dispatch(&decision);
-        self.bodies.extend(decision.events);
-        Ok(())
+    /// Adds the events of a command; none if the run refuses it.
+    fn command(&mut self, command: &Command, now: Timestamp) -> Result<(), Error> {
+        match self.draft.command(command, now) {
+            Ok(decision) => {
+                self.dispatches |= has_dispatch(&decision);
+                Ok(())
+            }
+            Err(DraftError::Rejected(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -367,100 +371,66 @@ fn has_dispatch(decision: &Decision) -> bool {
     decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }))
 }
 
-/// What the dead helper wrote as its last word, if it fits the run exactly.
-async fn from_snapshot(
-    engine: &Engine,
-    stored: &Stored,
-    lease: &Lease,
-) -> Result<Option<Append>, Error> {
+/// Returns the run as the dead supervisor left it in its terminal snapshot, if that follows the
+/// journal exactly and ends the run or its attempt.
+async fn from_snapshot(engine: &Engine, stored: &Stored) -> Result<Option<JournalDraft>, Error> {
     // A snapshot that is damaged or of another run says nothing about this one.
     let Ok(Some(snapshot)) = FinalSnapshot::read(engine.registry(), &stored.run.id) else {
         return Ok(None);
     };
-    let fits = snapshot.attempt == stored.run.last_attempt_number()
-        && snapshot.epoch == stored.run.epoch
-        && snapshot.head_before == stored.head;
-    if !fits {
+    let FinalSnapshot { attempt, epoch, head_before: head, .. } = snapshot;
+    if Position::of(&stored.run, stored.head) != (Position { head, attempt, epoch }) {
         return Ok(None);
     }
-    let mut run: Run = stored.run.clone();
-    let mut head: Head = stored.head;
-    let mut known = Steps::from_stored(engine.store().steps(&run.id).await?);
-    let mut steps = Vec::new();
-    for event in &snapshot.events {
-        let Ok(body) = event.body() else { return Ok(None) };
-        let context = EventContext { at: event.at, attempt: event.attempt };
-        if head.verify(event).is_err() || run.apply(context, &body).is_err() {
-            return Ok(None);
-        }
-        steps.extend(known.apply(event.at, event.attempt, &body).cloned());
+    let steps = Steps::from_stored(engine.store().steps(&stored.run.id).await?);
+    let mut draft = JournalDraft::new(stored.run.clone(), stored.head, steps);
+    if !snapshot.events.iter().all(|event| draft.adopt(event).is_ok()) {
+        return Ok(None);
     }
+    let run = draft.run();
     let is_end = run.status.is_terminal()
         || (stored.run.live_attempt().is_some() && run.live_attempt().is_none());
-    Ok(is_end.then(|| Append { steps, ..append(engine, (run, head, snapshot.events), lease) }))
+    Ok(is_end.then_some(draft))
 }
 
-/// What the dead helper wrote as its last word becomes durable, and the run goes on if it does.
-async fn follow_snapshot(engine: &Engine, append: Append, lease: &Lease) -> Result<(), Error> {
-    let run = append.run.clone();
+/// Commits the end that the dead supervisor left in its terminal snapshot, and starts a helper if
+/// another attempt follows.
+async fn follow_snapshot(engine: &Engine, draft: JournalDraft, lease: &Lease) -> Result<(), Error> {
+    let decided = Commit::of(draft, Writer::Recovery { epoch: lease.epoch });
+    let run = &decided.run;
     if run.status.is_terminal() {
-        return commit_end(engine, append).await;
+        return commit_end(engine, &decided).await;
     }
-    let goes_back = append.requeue.is_some();
-    commit(engine, append).await?;
-    if matches!(run.status, Status::Pending { .. }) && (!goes_back || family::is_top(&run)) {
+    commit(engine, &decided, &Admits::Nothing).await?;
+    log_line(engine, run);
+    let goes_back = decided.requeued().is_some();
+    if matches!(run.status, Status::Pending { .. }) && (!goes_back || family::is_top(run)) {
         launch::hand_over(engine, &run.id, lease).await?;
     }
     Ok(())
 }
 
-fn append(engine: &Engine, (run, head, events): (Run, Head, Vec<Event>), lease: &Lease) -> Append {
-    let requeue = lease::place_of(&run);
-    let release = run.is_at_rest() || requeue.is_some();
-    let mut documents = follow_up::documents(engine, &run, &events);
-    documents.extend(release.then(|| deadlines::watched(&run)).flatten());
-    Append {
-        run,
-        head,
-        events,
-        steps: Vec::new(),
-        fence: Fence { epoch: lease.epoch },
-        snapshot: true,
-        release,
-        requeue,
-        answered: Vec::new(),
-        documents,
-    }
-}
-
-/// What the dead one wrote as its last word becomes durable, and so does the run that it handed over
-/// to.
-async fn commit_end(engine: &Engine, append: Append) -> Result<(), Error> {
-    let is_completed = matches!(append.run.status, Status::Completed { .. });
+/// Commits the end of a run, with the run that it was handed over to.
+async fn commit_end(engine: &Engine, decided: &Commit) -> Result<(), Error> {
+    let is_completed = matches!(decided.run.status, Status::Completed { .. });
     let successor = if is_completed {
-        let at = append.run.status.ended_at().unwrap_or_else(|| engine.now());
-        handover::successor(engine, &append.run, at).await?
+        let at = decided.run.status.ended_at().unwrap_or_else(|| engine.now());
+        handover::successor(engine, &decided.run, at).await?
     } else {
         None
     };
-    let Some(successor) = successor else { return commit(engine, append).await };
-    let (run, head) = (append.run.clone(), append.head);
-    let (next, next_head) = (successor.run.clone(), successor.head);
-    engine.store().append_and_admit_all(append, vec![successor]).await?;
-    record_file::write_quietly(engine, &run, head, Some(engine.holder()));
-    record_file::write_quietly(engine, &next, next_head, None);
-    log_line(engine, &run);
+    let Some(successor) = successor else {
+        commit(engine, decided, &Admits::Nothing).await?;
+        log_line(engine, &decided.run);
+        return Ok(());
+    };
+    let next = successor.run.clone();
+    commit(engine, decided, &Admits::All(vec![successor.clone()])).await?;
+    commit::write_record_of_new(engine, &successor, None);
+    log_line(engine, &decided.run);
     if handover::needs_helper(&next) {
         launch::carry_on(engine, &next, 0)?;
     }
-    Ok(())
-}
-
-async fn commit(engine: &Engine, append: Append) -> Result<(), Error> {
-    let (run, head) = (append.run.clone(), append.head);
-    engine.store().append(append).await?;
-    record_file::write_quietly(engine, &run, head, Some(engine.holder()));
-    log_line(engine, &run);
     Ok(())
 }
 

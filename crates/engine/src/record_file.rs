@@ -1,22 +1,21 @@
-//! File `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
+//! `runs/<run-id>.json`: the record as of the run's last transition, for `cat` and `jq`.
 
 use errand_api::record::{Places, Record, project};
 use errand_model::Head;
-use errand_model::event::EventBody;
 use errand_model::run::Run;
 use errand_store::files::{Sync, write_atomic};
 use errand_store::{Holder, Stored};
 
 use crate::{Engine, Error};
 
-/// Returns the record of a stored run.
+/// The record of a stored run.
 pub fn record(engine: &Engine, stored: &Stored) -> Record {
     Record { journal: None, ..with_journal(engine, stored) }
 }
 
-/// Returns the record with the head of the run's journal, as record files have it.
+/// The same with the end of its journal, as files of records have it.
 pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
-    // The holder of a run at rest died before it gave the lease back.
+    // Who holds a run at rest has died before it could let go.
     let lease = stored.lease.as_ref().filter(|_| !stored.run.is_at_rest());
     let holder = lease.map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
@@ -37,7 +36,7 @@ fn record_of(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) ->
 ///
 /// # Errors
 ///
-/// If the file cannot be written; the registry still has everything.
+/// If it cannot be written; the registry has everything all the same.
 pub(crate) fn write(
     engine: &Engine,
     run: &Run,
@@ -54,30 +53,9 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Writes the record file and ignores errors: the file is only a copy, and the next transition or a
-/// rebuild writes it again.
+/// The same where the file is only a copy: the next transition, or a rebuild, makes it good.
 pub(crate) fn write_quietly(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) {
     if let Err(error) = write(engine, run, head, holder) {
         drop(error);
     }
-}
-
-/// Returns whether an event changes the run's lifecycle in the record.
-pub(crate) fn is_transition(body: &EventBody) -> bool {
-    !matches!(
-        body,
-        EventBody::StepStarted(_)
-            | EventBody::StepCompleted(_)
-            | EventBody::StepFailed(_)
-            | EventBody::CheckpointSaved(_)
-            | EventBody::OutputSet(_)
-            | EventBody::OutputDelta(_)
-            | EventBody::CoordinationBegan(_)
-            | EventBody::MessageSent(_)
-            | EventBody::MessageDelivered(_)
-            | EventBody::MessageReceived(_)
-            | EventBody::ChildWaiting(_)
-            | EventBody::HandoffRequested(_)
-            | EventBody::Reported(_)
-    )
 }

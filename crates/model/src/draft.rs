@@ -19,8 +19,10 @@ pub struct JournalDraft {
 }
 
 /// Events that a draft added to a journal.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Additions {
+    /// The place in the journal that the events follow.
+    pub before: Position,
     /// The events, in order.
     pub events: Vec<Event>,
     /// A state of a step for each event that changed one, in the order of those events.
@@ -40,22 +42,32 @@ pub struct Position {
     pub epoch: u64,
 }
 
-/// Errors of a draft.
+/// Reasons why a draft takes no command.
 #[derive(Debug, Error)]
 pub enum DraftError {
     /// The run refuses the command; the draft is unchanged.
     #[error(transparent)]
     Rejected(#[from] Rejection),
-    /// An event cannot follow the events before it, which for a decision is a bug. The events before
-    /// it are in the draft.
-    #[error("an event does not fold onto its run")]
+    /// An event of the decision cannot follow the events before it: a bug. Those are in the draft.
+    #[error("a decision does not fold; this is a bug")]
     Illegal(#[from] IllegalTransition),
-    /// A sealed event is not the next one of the journal.
+}
+
+/// Reasons why a draft takes no event of another process; the draft is unchanged.
+#[derive(Debug, Error)]
+pub enum AdoptError {
+    /// The event's number or hash is not the next one.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// The event cannot be read, or cannot happen to the run.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
 }
 
 impl Position {
+    /// The place before the first event.
+    const START: Self = Self { head: Head::EMPTY, attempt: 0, epoch: 0 };
+
     /// Returns the place at the end of the journal of `run`.
     pub fn of(run: &Run, head: Head) -> Self {
         Self { head, attempt: run.last_attempt_number(), epoch: run.epoch }
@@ -63,9 +75,13 @@ impl Position {
 }
 
 impl Additions {
+    const fn after(before: Position) -> Self {
+        Self { before, events: Vec::new(), steps: Vec::new(), is_transition: false }
+    }
+
     /// Returns these additions and those that were made after them, as one.
     #[must_use]
-    pub fn followed_by(mut self, mut later: Self) -> Self {
+    fn followed_by(mut self, mut later: Self) -> Self {
         self.events.append(&mut later.events);
         self.steps.append(&mut later.steps);
         self.is_transition |= later.is_transition;
@@ -78,14 +94,15 @@ impl JournalDraft {
     pub fn create(id: RunId, created: RunCreated, now: Timestamp) -> Self {
         let mut head = Head::EMPTY;
         let body = EventBody::RunCreated(Box::new(created.clone()));
-        let first = head.seal(&id, now, 0, &body);
-        let added = Additions { events: vec![first], steps: Vec::new(), is_transition: true };
+        let events = vec![head.seal(&id, now, 0, &body)];
+        let added = Additions { events, is_transition: true, ..Additions::after(Position::START) };
         Self { run: Run::create(id, now, created), head, steps: Steps::default(), added }
     }
 
     /// Begins with a stored run and its stored steps.
     pub fn new(run: Run, head: Head, steps: Steps) -> Self {
-        Self { run, head, steps, added: Additions::default() }
+        let added = Additions::after(Position::of(&run, head));
+        Self { run, head, steps, added }
     }
 
     /// Begins with a stored run whose steps are not loaded, for commands that change no step: those
@@ -134,8 +151,12 @@ impl JournalDraft {
     ///
     /// # Errors
     ///
-    /// [`DraftError::Illegal`].
-    pub fn record(&mut self, bodies: &[EventBody], now: Timestamp) -> Result<(), DraftError> {
+    /// [`IllegalTransition`]: a bug. The events before that one are in the draft.
+    pub fn record(
+        &mut self,
+        bodies: &[EventBody],
+        now: Timestamp,
+    ) -> Result<(), IllegalTransition> {
         for body in bodies {
             let attempt = if let EventBody::AttemptStarted(started) = body {
                 started.number
@@ -153,8 +174,8 @@ impl JournalDraft {
     ///
     /// # Errors
     ///
-    /// [`DraftError::Broken`], [`DraftError::Illegal`].
-    pub fn adopt(&mut self, event: &Event) -> Result<(), DraftError> {
+    /// [`AdoptError`].
+    pub fn adopt(&mut self, event: &Event) -> Result<(), AdoptError> {
         let body = event.body().map_err(IllegalTransition::from)?;
         let mut head = self.head;
         head.verify(event)?;
@@ -166,7 +187,8 @@ impl JournalDraft {
 
     /// Takes the additions out for a commit. The next additions follow them.
     pub fn take(&mut self) -> Additions {
-        std::mem::take(&mut self.added)
+        let next = Additions::after(self.position());
+        std::mem::replace(&mut self.added, next)
     }
 
     /// Puts additions back that could not be committed, before those that were made since.
@@ -179,7 +201,7 @@ impl JournalDraft {
         (self.run, self.head, self.steps, self.added)
     }
 
-    fn apply(&mut self, context: EventContext, body: &EventBody) -> Result<(), DraftError> {
+    fn apply(&mut self, context: EventContext, body: &EventBody) -> Result<(), IllegalTransition> {
         self.run.apply(context, body)?;
         if let Some(step) = self.steps.apply(context.at, context.attempt, body) {
             self.added.steps.push(step.clone());

@@ -229,6 +229,29 @@ pub enum Error {
     WriterGone,
 }
 
+impl Error {
+    /// Whether another process was faster: the same step, decided anew from a fresh load, may happen.
+    pub const fn is_race(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::Sealed { .. } | Self::Conflict { .. })
+    }
+
+    /// Whether the same step may happen later.
+    pub const fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Busy { .. }
+                | Self::Full { .. }
+                | Self::ReadOnly { .. }
+                // Gone until it is rebuilt from the files beside it.
+                | Self::Missing { .. }
+                // Away for longer than a call waits for it.
+                | Self::Unreachable { .. }
+                | Self::Lost { .. }
+                | Self::Database { .. }
+        )
+    }
+}
+
 impl From<RegistryError> for Error {
     fn from(error: RegistryError) -> Self {
         match error {
@@ -246,5 +269,19 @@ fn settled(fate: &Fate) -> String {
         Fate::Redriven { run_id, .. } => format!("redriven as run {run_id}"),
         Fate::Discarded { by: Some(by), .. } => format!("discarded by {by}"),
         Fate::Discarded { by: None, .. } => "discarded".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_be_reached_may_be_back_later() {
+        let away = Error::Unreachable {
+            database: "postgres://somewhere".to_owned(),
+            reason: "connection refused".to_owned(),
+        };
+        assert!(away.may_pass() && !away.is_race());
     }
 }

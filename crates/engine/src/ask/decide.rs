@@ -8,7 +8,7 @@ use errand_store::{RequestKind, Stored};
 use super::{TRIES, ask, new_decision_id};
 use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, reconcile, rest};
+use crate::{Engine, Error, reconcile, unheld};
 
 /// A decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<
         // Whatever is asked meanwhile is not what is decided.
         let id = approval.request.approval_id.clone();
         approval_id = Some(id.clone());
-        let decided = if rest::is_free(&stored) {
+        let decided = if unheld::is_free(&stored) {
             at_rest(engine, &stored, &id, decide, &decision_id).await
         } else {
             by_supervisor(engine, &stored, &id, decide, &decision_id).await
@@ -52,7 +52,7 @@ pub async fn decide(engine: &Engine, run_id: &RunId, decide: &Decide) -> Result<
         match decided {
             Ok(Some(approval)) => return Ok(approval),
             Ok(None) => {}
-            Err(error) if rest::is_race(&error) => {}
+            Err(error) if unheld::is_race(&error) => {}
             // The model knows better: the next look says why.
             Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),
@@ -97,7 +97,7 @@ async fn at_rest(
         digest: decide.digest.clone(),
         decision_id: Some(decision_id.to_owned()),
     };
-    rest::command(engine, stored, &command.into()).await?;
+    unheld::command(engine, stored, &command.into()).await?;
     let Some(approval) = stored.run.approvals.get(id) else { return Ok(None) };
     let verdict = Verdict {
         decision: decide.verdict,

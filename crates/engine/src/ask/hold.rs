@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{TRIES, ask};
 use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, environment, parcels, reconcile, rest};
+use crate::{Engine, Error, environment, parcels, reconcile, unheld};
 
 /// How long a supervisor may take to do it.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -107,14 +107,14 @@ async fn begin(
     if stored.run.status.is_terminal() || is_so(&stored.run) {
         return Ok(true);
     }
-    let asked = if rest::is_free(&stored) {
-        rest::command(engine, &stored, &command).await.map(|_| true)
+    let asked = if unheld::is_free(&stored) {
+        unheld::command(engine, &stored, &command).await.map(|_| true)
     } else {
         ask(engine, &stored, kind).await.map(|()| false)
     };
     match asked {
         // The next look says how it is.
-        Err(error) if rest::is_race(&error) => Ok(false),
+        Err(error) if unheld::is_race(&error) => Ok(false),
         Err(Error::Rejected(_)) => Ok(true),
         asked => asked,
     }
@@ -266,9 +266,9 @@ async fn bring_about(
         if is_so(&stored.run) {
             return Ok(stored);
         }
-        if rest::is_free(&stored) {
-            match rest::command(engine, &stored, command).await {
-                Err(error) if rest::is_race(&error) => {}
+        if unheld::is_free(&stored) {
+            match unheld::command(engine, &stored, command).await {
+                Err(error) if unheld::is_race(&error) => {}
                 Err(Error::Rejected(_)) => {}
                 Err(error) => return Err(error),
                 Ok(_) => return wait::load(engine, run_id).await,
@@ -276,11 +276,11 @@ async fn bring_about(
             continue;
         }
         match ask(engine, &stored, kind.clone()).await {
-            Err(error) if rest::is_race(&error) => continue,
+            Err(error) if unheld::is_race(&error) => continue,
             asked => asked?,
         }
         let is_settled = |stored: &Stored| {
-            stored.run.status.is_terminal() || rest::is_free(stored) || is_so(&stored.run)
+            stored.run.status.is_terminal() || unheld::is_free(stored) || is_so(&stored.run)
         };
         let deadline = Some(Instant::now() + LIMIT);
         match wait::until(engine, run_id, deadline, is_settled).await? {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{TRIES, ask, new_decision_id};
 use crate::people::{self, Unanswerable};
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, payload, reconcile, rest};
+use crate::{Engine, Error, payload, reconcile, unheld};
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,14 +41,14 @@ pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Resu
         let id = inquiry.request.input_id.clone();
         input_id = Some(id.clone());
         let answer = payload::from_json(&engine.blobs(), provide.answer.clone())?;
-        let given = if rest::is_free(&stored) {
+        let given = if unheld::is_free(&stored) {
             let command = ProvideInput {
                 input_id: id.clone(),
                 answer,
                 by: provide.by.clone(),
                 decision_id: Some(decision_id.clone()),
             };
-            rest::command(engine, &stored, &command.into()).await.map(|_| true)
+            unheld::command(engine, &stored, &command.into()).await.map(|_| true)
         } else {
             let kind = RequestKind::Provide {
                 input_id: id.clone(),
@@ -61,7 +61,7 @@ pub async fn provide(engine: &Engine, run_id: &RunId, provide: &Provide) -> Resu
         match given {
             Ok(true) => return Ok(id),
             Ok(false) => {}
-            Err(error) if rest::is_race(&error) => {}
+            Err(error) if unheld::is_race(&error) => {}
             // The model knows better: the next look says why.
             Err(Error::Rejected(_)) => {}
             Err(error) => return Err(error),

@@ -11,7 +11,7 @@ use super::{Stop, ask};
 use crate::admit::Submission;
 use crate::again::AgentChoice;
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, again, reconcile, rest};
+use crate::{Engine, Error, again, reconcile, unheld};
 
 /// How long after the grace period the next attempt may take to begin.
 const BEGIN_LIMIT: Duration = Duration::from_secs(30);
@@ -46,9 +46,9 @@ pub async fn restart(
         return Err(Error::NotRetryable { run_id: run_id.clone(), reason });
     }
     let before = stored.run.last_attempt_number();
-    if rest::is_free(&stored) {
+    if unheld::is_free(&stored) {
         // Nobody reads requests there.
-        rest::command(engine, &stored, &Restart { by, grace }.into()).await?;
+        unheld::command(engine, &stored, &Restart { by, grace }.into()).await?;
         return Ok(Restarted::Attempt(Box::new(wait::load(engine, run_id).await?)));
     }
     match ask(engine, &stored, RequestKind::Restart { by: by.clone(), grace }).await {
@@ -63,7 +63,7 @@ pub async fn restart(
     let began = |stored: &Stored| {
         stored.run.status.is_terminal()
             // Its next attempt begins when a worker claims it.
-            || (stored.run.spec.placement.is_some() && rest::is_free(stored))
+            || (stored.run.spec.placement.is_some() && unheld::is_free(stored))
             || stored.run.attempts.last().is_some_and(|last| {
                 last.number > before && !matches!(last.state, AttemptState::Starting(_))
             })

@@ -6,13 +6,13 @@ use errand_agent::os::{self, Signal};
 use errand_model::RunId;
 use errand_model::event::CancelCause;
 use errand_model::run::Cancel;
-use errand_store::{Fence, Lease, RequestKind, Stored};
+use errand_store::{Lease, RequestKind, Stored};
 use tokio::time::Instant;
 
 use super::{TRIES, ask};
-use crate::see_through::see_through;
+use crate::run_to_completion::run_to_completion;
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, coordinate, lease, reconcile, record_file, rest};
+use crate::{Engine, Error, coordinate, lease, reconcile, unheld};
 
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
@@ -93,7 +93,7 @@ pub async fn begin_stop(engine: &Engine, run_id: &RunId, stop: &Stop) -> Result<
                     return Ok(fresh);
                 }
             }
-            Err(error) if rest::is_race(&error) => {}
+            Err(error) if unheld::is_race(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -152,7 +152,7 @@ async fn by_turns(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Optio
 /// The request is durable when this returns, and the coordinator is told to look.
 async fn ask_coordinator(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<(), Error> {
     let (cause, by, grace) = (stop.cause, stop.by.clone(), stop.grace);
-    let decision = rest::command(engine, stored, &Cancel { cause, by, grace }.into()).await?;
+    let decision = unheld::command(engine, stored, &Cancel { cause, by, grace }.into()).await?;
     if decision.events.is_empty() {
         // It was asked before, and may not have done it yet.
         return coordinate::tell(engine, &stored.run).await;
@@ -178,7 +178,7 @@ async fn by_hand(engine: &Engine, stored: &Stored, stop: &Stop) -> Result<Option
         }
         ended
     });
-    see_through(work).await.map(Some)
+    run_to_completion(work).await.map(Some)
 }
 
 /// Ends a run under a lease just taken.
@@ -189,13 +189,6 @@ async fn end(
     cancel: Cancel,
 ) -> Result<Stored, Error> {
     let stored = wait::load(engine, run_id).await?;
-    let now = engine.now();
-    let decision = stored.run.decide(&cancel.into(), now)?;
-    let mut append = rest::append(engine, &stored, &decision, now)?;
-    append.fence = Fence { epoch: lease.epoch };
-    rest::foretell(engine, &stored, &append);
-    let (run, head) = (append.run.clone(), append.head);
-    engine.store().append(append).await?;
-    record_file::write_quietly(engine, &run, head, None);
+    unheld::command_under(engine, &stored, &cancel.into(), lease).await?;
     wait::load(engine, run_id).await
 }

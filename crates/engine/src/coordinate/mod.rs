@@ -14,7 +14,6 @@ mod heritage;
 mod hot;
 mod inbox;
 mod look;
-mod making;
 mod material;
 pub(crate) mod report;
 mod resolve;

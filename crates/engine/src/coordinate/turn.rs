@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, Finish, News, Start, Turn};
+use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::event::{Failure, PauseReason, ProcessUsage};
 use errand_model::run::{Cancel, EndAttempt, Outcome, Pause, Raise, Resume, Run};
+use errand_model::step::Steps;
 use errand_model::{Head, RunId, Timestamp};
-use errand_store::{Admission, Append, Document, DocumentWrite, Fence, RequestKind};
+use errand_store::{Admission, Document, DocumentWrite, RequestKind};
 
 use super::child::{self, Opened};
 use super::hot::{Hot, Known};
-use super::making::Making;
 use super::{document, effects, inbox, material, report, verify};
-use crate::{Engine, Error, follow_up, record_file, rest};
+use crate::commit::{Admits, Commit, Writer, commit};
+use crate::{Engine, Error, record_file, unheld};
 
 /// How often a turn is decided anew since somebody was faster.
 const TRIES: usize = 8;
@@ -59,17 +61,17 @@ pub(super) async fn take(
         documents = document::together(engine, &known.run, documents).await?;
         documents.sort_by_key(document::order);
         let prepared = prepare(engine, known, &documents).await?;
-        if prepared.making.events.is_empty() && !std::mem::replace(&mut fresh, true) {
+        if prepared.commit.added.events.is_empty() && !std::mem::replace(&mut fresh, true) {
             // What is remembered says that there is nothing to do: that is not for it to say.
             continue;
         }
         fresh = true;
-        match commit(engine, &prepared).await {
+        match write(engine, &prepared).await {
             Ok(()) => {
-                let Prepared { making, turn, epoch, now, .. } = prepared;
-                let Making { run, head, steps, .. } = making;
+                let Prepared { commit, steps, turn, now, .. } = prepared;
+                let Commit { run, head, writer, .. } = commit;
                 if !run.status.is_terminal() {
-                    let run = run.clone();
+                    let (run, epoch) = (run.clone(), writer.epoch());
                     let (is_held, last_at) = (false, now);
                     hot.keep(Known { run, head, steps, epoch, is_held, last_at });
                 }
@@ -78,7 +80,7 @@ pub(super) async fn take(
             }
             // Somebody else heard of it, or wrote the journal: what is known is outdated.
             Err(Error::Store(errand_store::Error::DocumentChanged { .. })) => return Ok(()),
-            Err(error) if rest::is_race(&error) => {}
+            Err(error) if unheld::is_race(&error) => {}
             Err(error) => return Err(error),
         }
     }
@@ -87,42 +89,39 @@ pub(super) async fn take(
 
 /// A turn that is decided and not written.
 struct Prepared {
-    making: Making,
+    commit: Commit,
+    /// The steps after it.
+    steps: Steps,
     turn: Turn,
-    children: Vec<Admission>,
-    documents: Vec<DocumentWrite>,
-    /// Requests that it answers.
-    answered: Vec<i64>,
-    epoch: u64,
-    /// Whether the whole fold is written with it.
-    snapshot: bool,
+    /// The children that it starts.
+    admits: Admits,
     now: Timestamp,
 }
 
 async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Result<Prepared, Error> {
     let now = engine.now().max(known.last_at);
     let before = known.head.seq;
-    let mut making = Making::new((known.run, known.head), known.steps, now);
+    let mut draft = JournalDraft::new(known.run, known.head, known.steps);
     let (mut turn, mut children, mut opened) = (Turn::default(), Vec::new(), Opened::default());
     let mut answered = Vec::new();
     if documents.iter().any(document::is_own) {
-        answered = obey(engine, &mut making).await?;
+        answered = obey(engine, &mut draft, now).await?;
     }
-    let (mut news, mut unprepared) = heard(engine, &making, documents)?;
+    let (mut news, mut unprepared) = heard(engine, draft.run(), documents)?;
     if documents.iter().any(document::is_restored) {
-        let lost = verify::lost(engine, &making.run).await?;
+        let lost = verify::lost(engine, draft.run()).await?;
         news.extend(lost.news);
         turn.deliveries.extend(lost.deliveries);
     } else if documents.iter().any(document::is_incomplete) {
-        news.extend(verify::missed(engine, &making.run).await?);
+        news.extend(verify::missed(engine, draft.run()).await?);
     }
     let looks_on = documents.iter().any(document::is_restored) && news.iter().any(is_handover);
     while !news.is_empty() {
-        let next = making.run.turn(&news, &ids(engine)?, now)?;
-        making.record(&next.events)?;
+        let next = draft.run().turn(&news, &ids(engine)?, now)?;
+        draft.record(&next.events, now)?;
         news.clear();
         for start in &next.starts {
-            match admit(engine, &making, (start, &mut opened), now).await? {
+            match admit(engine, draft.run(), (start, &mut opened), now).await? {
                 Ok(child) => children.push(child),
                 Err(error) => news.push(News::NotStarted { key: start.key.clone(), error }),
             }
@@ -137,31 +136,33 @@ async fn prepare(engine: &Engine, known: Known, documents: &[Document]) -> Resul
         turn.finish = Some(Finish::Failed(failure));
     }
     if let Some(finish) = turn.finish.clone() {
-        end(engine, &mut making, &finish, now)?;
+        end(engine, &mut draft, &finish, now)?;
     }
-    let mut documents = follow_ups(engine, (&making, &turn), documents, now);
-    if looks_on && making.run.is_coordinating() {
+    let mut documents = documents_of(draft.run(), &turn, documents, now);
+    if looks_on && draft.run().is_coordinating() {
         // The run that carries on may be over, too.
-        replace(&mut documents, document::restored(&making.run, now));
+        replace(&mut documents, document::restored(draft.run(), now));
     }
-    let snapshot = making.is_transition || is_due(before, making.head.seq);
-    let epoch = known.epoch;
-    Ok(Prepared { making, turn, children, documents, answered, epoch, snapshot, now })
+    let stores_fold = is_due(before, draft.head().seq) || !draft.run().is_coordinating();
+    let writer = Writer::Turn { epoch: known.epoch };
+    let (run, head, steps, added) = draft.into_parts();
+    let commit = Commit { run, head, added, writer, answered, documents, stores_fold };
+    Ok(Prepared { commit, steps, turn, admits: Admits::All(children), now })
 }
 
 async fn admit(
     engine: &Engine,
-    making: &Making,
+    coordinator: &Run,
     start: (&Start, &mut Opened),
     now: Timestamp,
 ) -> Result<Result<Admission, Failure>, Error> {
-    Box::pin(child::admission(engine, &making.run, start, now)).await
+    Box::pin(child::admission(engine, coordinator, start, now)).await
 }
 
 /// What the documents say, and why the coordinator cannot even begin, if it cannot.
 fn heard(
     engine: &Engine,
-    making: &Making,
+    coordinator: &Run,
     documents: &[Document],
 ) -> Result<(Vec<News>, Option<Failure>), Error> {
     let (mut news, mut unprepared) = (Vec::new(), None);
@@ -172,9 +173,9 @@ fn heard(
             news.push(said);
             continue;
         }
-        match material::count_items(engine, &making.run) {
+        match material::count_items(engine, coordinator) {
             Ok(items) => news.push(News::Began { items }),
-            Err(failure) if making.run.coordination.iter().all(|it| it.live.is_empty()) => {
+            Err(failure) if coordinator.coordination.iter().all(|it| it.live.is_empty()) => {
                 unprepared = Some(failure);
             }
             // It began before: what cannot be read now may be later.
@@ -190,9 +191,13 @@ const fn is_handover(news: &News) -> bool {
 }
 
 /// Takes in what was asked of whoever held it when its attempt began. Returns the requests.
-async fn obey(engine: &Engine, making: &mut Making) -> Result<Vec<i64>, Error> {
+async fn obey(
+    engine: &Engine,
+    draft: &mut JournalDraft,
+    now: Timestamp,
+) -> Result<Vec<i64>, Error> {
     let mut answered = Vec::new();
-    for request in engine.store().requests(&making.run.id).await? {
+    for request in engine.store().requests(&draft.run().id).await? {
         let command = match request.kind {
             RequestKind::Cancel { cause, by, grace } => Cancel { cause, by, grace }.into(),
             RequestKind::Pause { by } => Pause { reason: PauseReason::Operator, by }.into(),
@@ -204,9 +209,9 @@ async fn obey(engine: &Engine, making: &mut Making) -> Result<Vec<i64>, Error> {
             | RequestKind::Provide { .. }
             | RequestKind::Wake { .. } => continue,
         };
-        match making.command(&command) {
-            Ok(()) | Err(Error::Rejected(_)) => answered.push(request.id),
-            Err(error) => return Err(error),
+        match draft.command(&command, now) {
+            Ok(_) | Err(DraftError::Rejected(_)) => answered.push(request.id),
+            Err(error) => return Err(error.into()),
         }
     }
     Ok(answered)
@@ -241,10 +246,15 @@ fn merge(turn: &mut Turn, next: Turn) {
 }
 
 /// Ends the attempt.
-fn end(engine: &Engine, making: &mut Making, finish: &Finish, now: Timestamp) -> Result<(), Error> {
-    let Some(live) = making.run.live_attempt() else { return Ok(()) };
+fn end(
+    engine: &Engine,
+    draft: &mut JournalDraft,
+    finish: &Finish,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(live) = draft.run().live_attempt() else { return Ok(()) };
     let outcome = match finish {
-        Finish::Completed(output) => match material::output(engine, &making.run, output) {
+        Finish::Completed(output) => match material::output(engine, draft.run(), output) {
             Ok(output) => Outcome::Exited { output },
             Err(failure) => Outcome::Failed(failure),
         },
@@ -258,17 +268,17 @@ fn end(engine: &Engine, making: &mut Making, finish: &Finish, now: Timestamp) ->
         signal: None,
         usage: ProcessUsage { wall: now.since(live.started_at), ..ProcessUsage::default() },
     };
-    making.command(&end.into())
+    draft.command(&end.into(), now)?;
+    Ok(())
 }
 
 /// What changes beside the journal: what was heard is gone, what follows is left.
-fn follow_ups(
-    engine: &Engine,
-    (making, turn): (&Making, &Turn),
+fn documents_of(
+    run: &Run,
+    turn: &Turn,
     documents: &[Document],
     now: Timestamp,
 ) -> Vec<DocumentWrite> {
-    let run = &making.run;
     let is_heard = |document: &&Document| document::said(document).is_some();
     let mut writes: Vec<_> = documents.iter().filter(is_heard).map(document::heard).collect();
     let unread = documents.iter().filter(|document| !is_heard(document));
@@ -293,8 +303,6 @@ fn follow_ups(
     if run.status.is_terminal() {
         writes.push(document::ended(run, now.plus(TELL_AGAIN)));
     }
-    writes.extend(follow_up::documents(engine, run, &making.events));
-    writes.extend(crate::deadlines::watched(run));
     writes
 }
 
@@ -317,31 +325,15 @@ fn is_due(before: u64, after: u64) -> bool {
     after >= threshold
 }
 
-async fn commit(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
-    let Prepared { making, children, documents, answered, epoch, snapshot, .. } = prepared;
-    if making.events.is_empty() {
-        return Ok(engine.store().write_documents(documents.clone()).await?);
+async fn write(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
+    let Prepared { commit: decided, admits, .. } = prepared;
+    if decided.added.events.is_empty() {
+        return Ok(engine.store().write_documents(decided.documents.clone()).await?);
     }
-    let is_over = !making.run.is_coordinating();
-    let append = Append {
-        run: making.run.clone(),
-        head: making.head,
-        events: making.events.clone(),
-        steps: making.changed.clone(),
-        fence: Fence { epoch: *epoch },
-        snapshot: *snapshot || is_over,
-        release: true,
-        requeue: crate::lease::place_of(&making.run),
-        answered: answered.clone(),
-        documents: documents.clone(),
-    };
-    engine.store().append_and_admit_all(append, children.clone()).await?;
-    if making.is_transition {
-        record_file::write_quietly(engine, &making.run, making.head, None);
-    }
-    if making.run.status.is_terminal() {
-        // Otherwise it is found later, and seen to again.
-        drop(engine.store().write_documents(vec![document::is_told(&making.run)]).await);
+    commit(engine, decided, admits).await?;
+    if decided.run.status.is_terminal() {
+        // Otherwise the document is found later, and the files are made good then.
+        drop(engine.store().write_documents(vec![document::is_told(&decided.run)]).await);
     }
     Ok(())
 }

@@ -1,38 +1,40 @@
-//! The end of an attempt, and of the run if it is over with it.
+//! The end of an attempt, and of the run if it ends with it.
 
 use errand_model::RunId;
+use errand_model::draft::Additions;
 use errand_model::run::{Command, Decision, Status};
-use errand_store::files::Sync;
-use errand_store::{Admission, Append, FinalSnapshot, Lease, Store};
+use errand_store::{Admission, Lease};
 
 use super::Journal;
 use super::state::State;
 use super::write::Patience;
-use crate::{Error, record_file};
+use crate::commit::{self, Admits};
+use crate::{Engine, Error};
 
 impl Journal {
-    /// Records the end of an attempt. If the run is over with it, the terminal snapshot is written
-    /// and synced first, and nothing can be recorded afterwards.
+    /// Records the end of an attempt. If the run ends with it, the terminal snapshot is written and
+    /// synced first, and nothing can be recorded afterwards.
     ///
     /// # Errors
     ///
     /// As [`Journal::command`]. If the snapshot was written, the run ends as it says all the same:
-    /// whoever reconciles takes it from there.
+    /// reconciliation follows it.
     pub(crate) async fn end(&self, command: &Command) -> Result<Decision, Error> {
         self.all_before().await?;
-        let (decision, seq, snapshot) = {
+        let (decision, seq, ending) = {
             let mut state = self.state();
-            let (decision, snapshot) = self.decide_end(&mut state, command)?;
-            (decision, state.head.seq, snapshot)
+            let (decision, ending) = self.decide_end(&mut state, command)?;
+            (decision, state.last_seq(), ending)
         };
-        self.keep(snapshot);
+        self.leave_snapshot(ending.as_ref());
         self.shared.wake.notify_one();
         self.durable(seq).await?;
         Ok(decision)
     }
 
-    /// The same, and if the run ends well the other run is admitted in that commit. Where nobody
-    /// claims it, this process holds it then: [`Journal::held_successor`].
+    /// Records the end as [`Journal::end`] does. If the run ends well, `successor` is admitted in
+    /// that commit; unless it waits in the queue, this process then holds it, as
+    /// [`Journal::held_successor`] says.
     ///
     /// # Errors
     ///
@@ -44,91 +46,74 @@ impl Journal {
     ) -> Result<Decision, Error> {
         self.all_before().await?;
         let _order = self.shared.writing.lock().await;
-        let (decision, append, snapshot) = {
+        let (decision, commit, ending) = {
             let mut state = self.state();
-            let (decision, snapshot) = self.decide_end(&mut state, command)?;
-            (decision, self.next_append(&mut state), snapshot)
+            let (decision, ending) = self.decide_end(&mut state, command)?;
+            (decision, state.take_commit(self.shared.epoch, self.shared.engine.now()), ending)
         };
-        self.keep(snapshot);
-        let written = match append.run.status {
-            Status::Completed { .. } => self.write_with(append, successor).await,
+        self.leave_snapshot(ending.as_ref());
+        let admits = match commit.run.status {
+            Status::Completed { .. } if successor.queued.is_some() => Admits::All(vec![successor]),
+            Status::Completed { .. } => Admits::Held(Box::new(successor)),
             Status::Pending { .. }
             | Status::Running { .. }
             | Status::Paused { .. }
             | Status::Failed { .. }
-            | Status::Cancelled { .. } => {
-                self.write_one(append, Patience::USUAL, Store::append).await.map(drop)
-            }
+            | Status::Cancelled { .. } => Admits::Nothing,
         };
-        written.map_err(|error| self.lose(error))?;
+        let written = self.write_one(commit, Patience::USUAL, &admits).await;
+        let lease = written.map_err(|error| self.lose(error))?;
+        self.note_successor(admits, lease);
         Ok(decision)
     }
 
-    /// The run that carries on, if this process holds it. Gives it once.
+    fn note_successor(&self, admits: Admits, lease: Option<Lease>) {
+        let engine: &Engine = &self.shared.engine;
+        match admits {
+            Admits::Nothing => {}
+            Admits::All(admissions) => {
+                for admission in &admissions {
+                    commit::write_record_of_new(engine, admission, None);
+                }
+            }
+            Admits::Held(admission) => {
+                commit::write_record_of_new(engine, &admission, Some(engine.holder()));
+                self.state().successor = lease.map(|lease| (admission.run.id, lease));
+            }
+        }
+    }
+
+    /// Gives the run that carries on, if this process holds it, once.
     pub(crate) fn held_successor(&self) -> Option<(RunId, Lease)> {
         self.state().successor.take()
     }
 
-    async fn write_with(&self, append: Append, successor: Admission) -> Result<(), Error> {
-        let engine = &self.shared.engine;
-        let (run, head) = (successor.run.clone(), successor.head);
-        if successor.queued.is_some() {
-            let written = self.write_one(append, Patience::USUAL, |store, append| {
-                store.append_and_admit_all(append, vec![successor.clone()])
-            });
-            written.await?;
-            record_file::write_quietly(engine, &run, head, None);
-            return Ok(());
-        }
-        let holder = engine.holder();
-        let written = self.write_one(append, Patience::USUAL, |store, append| {
-            store.append_and_admit(append, successor.clone(), holder.clone())
-        });
-        let lease = written.await?;
-        record_file::write_quietly(engine, &run, head, Some(holder));
-        self.state().successor = Some((run.id, lease));
-        Ok(())
-    }
-
-    /// Everything before it must be durable: the snapshot's events follow the registry's.
+    /// Waits until everything before the end is durable: the snapshot's events follow the registry's.
     async fn all_before(&self) -> Result<(), Error> {
         self.close_output()?;
-        let before = self.state().head.seq;
+        let before = self.state().last_seq();
         self.durable(before).await
     }
 
+    /// Decides the end. Returns the events that the next commit has, if the run ends with them.
     fn decide_end(
         &self,
         state: &mut State,
         command: &Command,
-    ) -> Result<(Decision, Option<FinalSnapshot>), Error> {
+    ) -> Result<(Decision, Option<Additions>), Error> {
         self.check()?;
-        let now = self.shared.engine.now();
-        let decision = state.run.decide(command, now)?;
-        let (first, attempt) = (state.batch.events.len(), state.run.last_attempt_number());
-        let head_before = state.head;
-        state.take_in(&decision.events, now)?;
-        let snapshot = state.run.status.is_terminal().then(|| FinalSnapshot {
-            run_id: state.run.id.clone(),
-            attempt,
-            epoch: self.shared.epoch,
-            head_before,
-            events: state.batch.events.get(first..).unwrap_or_default().to_vec(),
-        });
-        state.closed |= snapshot.is_some();
-        Ok((decision, snapshot))
+        let decision = state.command(command, self.shared.engine.now())?;
+        let is_over = state.run().status.is_terminal();
+        state.closed |= is_over;
+        Ok((decision, is_over.then(|| state.draft.added().clone())))
     }
 
-    /// Leaves the end beside the journal, and gives back the space that was set aside for it.
-    pub(super) fn keep(&self, snapshot: Option<FinalSnapshot>) {
+    /// Writes the terminal snapshot, if there is an end to write, and gives back the space that was
+    /// set aside for it.
+    pub(super) fn leave_snapshot(&self, ending: Option<&Additions>) {
         let reserve = self.state().reserve.take();
-        let Some(snapshot) = snapshot else { return };
-        let registry = self.shared.engine.registry();
-        if snapshot.write(registry, Sync::Yes).is_err()
-            && let Some(reserve) = reserve
-        {
-            // Without it the registry alone decides; nothing is lost by going on.
-            drop(snapshot.write_into(registry, reserve.path()));
+        if let Some(added) = ending {
+            commit::write_snapshot(&self.shared.engine, &self.shared.run_id, added, reserve);
         }
     }
 }

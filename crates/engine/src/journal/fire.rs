@@ -6,10 +6,11 @@ use errand_store::{Admission, Lease};
 use super::Journal;
 use super::write::Patience;
 use crate::Error;
+use crate::commit::Admits;
 
 impl Journal {
-    /// Records the wake of a service and admits its run, in one commit. `None`: the wake was fired
-    /// or skipped before, and nothing happened.
+    /// Records the wake of a service and admits its run, in one commit. Returns the lease of that
+    /// run; `None` if the wake was fired or skipped before, and nothing happened.
     ///
     /// # Errors
     ///
@@ -22,23 +23,16 @@ impl Journal {
     ) -> Result<Option<Lease>, Error> {
         let now = self.shared.engine.now();
         let _order = self.shared.writing.lock().await;
-        let append = {
+        let commit = {
             let mut state = self.open_state()?;
-            let decision = state.run.decide(command, now)?;
-            if decision.events.is_empty() {
+            if state.command(command, now)?.events.is_empty() {
                 return Ok(None);
             }
-            state.take_in(&decision.events, now)?;
-            state.batch.answered.extend_from_slice(answered);
-            self.next_append(&mut state)
+            state.answered.extend_from_slice(answered);
+            state.take_commit(self.shared.epoch, now)
         };
-        let holder = self.shared.engine.holder();
-        let written = self.write_one(append, Patience::USUAL, |store, append| {
-            store.append_and_admit(append, child.clone(), holder.clone())
-        });
-        match written.await {
-            Ok(lease) => Ok(Some(lease)),
-            Err(error) => Err(self.lose(error)),
-        }
+        let admits = Admits::Held(Box::new(child));
+        let written = self.write_one(commit, Patience::USUAL, &admits).await;
+        written.map_err(|error| self.lose(error))
     }
 }

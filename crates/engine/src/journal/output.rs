@@ -1,13 +1,14 @@
-//! The output's text on its way into the journal: in batches, and in order.
+//! Text of an attempt's output on its way into the journal: in batches, and in order.
 //!
-//! Whoever sends a thousand parts a second is not to wait for a thousand commits. A part is taken in
-//! at once and written with those that follow within [`MAY_WAIT`]; whatever else is recorded
-//! meanwhile, a step or the end, is written after it. What was taken in and not written yet is lost
+//! An agent that sends a thousand parts a second does not wait for a thousand commits. A part is
+//! taken in at once and written with those that follow within [`MAY_WAIT`]; any other event that is
+//! recorded meanwhile, a step or the end, is written after it. Text that was not written yet is lost
 //! with the process.
 
 use std::time::Duration;
 
 use errand_model::Timestamp;
+use errand_model::draft::DraftError;
 use errand_model::event::{EventBody, OutputDelta};
 use errand_model::run::Report;
 use tokio::time::Instant;
@@ -15,32 +16,32 @@ use tokio::time::Instant;
 use super::{Journal, State};
 use crate::Error;
 
-/// How long text may wait for more of it: few enough commits, and soon enough for those who follow
-/// the journal from another process.
+/// Time for which text may wait for more of it: few enough commits, and soon enough for readers that
+/// follow the journal from another process.
 const MAY_WAIT: Duration = Duration::from_millis(250);
-/// Text of this length is written at once, and whoever sends it waits: nobody can send faster than
-/// it is written.
+/// Length from which text is written at once while its sender waits, so that no agent sends faster
+/// than its text is written.
 const BATCH_BYTES: usize = 8 * 1_024;
 
 /// Text that is taken in and not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     attempt: u32,
-    /// Where `text` begins in the text of the attempt.
+    /// Offset of `text` in the text of the attempt, in bytes.
     offset: u64,
     text: String,
     due_at: Option<Instant>,
-    /// The attempt's end is decided: nothing more belongs to it.
+    /// Set once the attempt's end is decided: no more text belongs to it.
     is_closed: bool,
 }
 
 impl Journal {
-    /// Takes in the next part of an attempt's output and tells where it begins, to `say` as well: in
-    /// the order in which parts are taken in. It becomes durable a little later.
+    /// Takes in the next part of an attempt's output and gives its offset to `say`, in the order in
+    /// which parts are taken in. The part becomes durable a little later.
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] once the last events are decided; what made the journal be lost.
+    /// [`Error::Closed`] once the last events are decided; the error that lost the journal.
     pub(crate) async fn record_output(
         &self,
         attempt: u32,
@@ -61,7 +62,7 @@ impl Journal {
             state.output.text.push_str(text);
             if state.output.text.len() >= BATCH_BYTES {
                 state.flush_output(now)?;
-                Some(state.head.seq)
+                Some(state.last_seq())
             } else {
                 state.output.due_at.get_or_insert_with(|| Instant::now() + MAY_WAIT);
                 None
@@ -76,7 +77,7 @@ impl Journal {
         }
     }
 
-    /// Records what is pending, and takes no more of it.
+    /// Records the pending text, and takes no more.
     pub(super) fn close_output(&self) -> Result<(), Error> {
         let now = self.shared.engine.now();
         let mut state = self.state();
@@ -103,7 +104,7 @@ impl Journal {
 }
 
 impl State {
-    /// Queues the pending text as one event. An attempt that may not report any more has none.
+    /// Adds the pending text as one event. Drops the text of an attempt that may not report any more.
     pub(super) fn flush_output(&mut self, now: Timestamp) -> Result<(), Error> {
         self.output.due_at = None;
         if self.output.text.is_empty() {
@@ -115,9 +116,9 @@ impl State {
         let delta = OutputDelta { text, offset: Some(offset) };
         let events = vec![EventBody::OutputDelta(delta)];
         let report = Report { attempt: self.output.attempt, events };
-        match self.run.decide(&report.into(), now) {
-            Ok(decision) => self.take_in(&decision.events, now),
-            Err(_) => Ok(()),
+        match self.command(&report.into(), now) {
+            Ok(_) | Err(DraftError::Rejected(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

@@ -1,90 +1,117 @@
-//! What a journal has decided and not written yet.
+//! The state of a journal in the hands of its supervisor: decided so far, durable or not.
 
+use errand_model::draft::{DraftError, JournalDraft};
 use errand_model::event::EventBody;
-use errand_model::run::Run;
-use errand_model::step::{Step, Steps};
-use errand_model::{Event, EventContext, Head, RunId, Timestamp};
-use errand_store::{Append, DocumentWrite, Lease};
+use errand_model::run::{Command, Decision, Run};
+use errand_model::{RunId, Timestamp};
+use errand_store::{DocumentWrite, Lease};
 
-use super::full_disk::Written;
 use super::output;
+use crate::commit::{Commit, Writer};
 use crate::reserve::DiskReserve;
-use crate::{Error, coordinate, lease, record_file};
+use crate::{coordinate, lease};
 
-/// A run as it is decided so far, durable or not.
+/// A run as it is decided so far.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) run: Run,
-    pub(super) head: Head,
-    pub(super) steps: Steps,
-    pub(super) batch: Batch,
+    /// The run, and the events that no commit has taken yet.
+    pub(super) draft: JournalDraft,
+    /// Requests that the next commit answers.
+    pub(super) answered: Vec<i64>,
+    /// Changes of documents in the next commit.
+    pub(super) documents: Vec<DocumentWrite>,
     pub(super) output: output::Pending,
-    /// Nothing more is taken in: the last events are being written.
+    /// Set once the last events are decided: nothing more is taken in.
     pub(super) closed: bool,
-    /// With these last events the run belongs to nobody: others write its journal from here on.
+    /// Set once the lease ends with the last events: others write the journal from then on.
     pub(super) lets_go: bool,
     /// The run that carries on, if this process holds it.
     pub(super) successor: Option<(RunId, Lease)>,
-    /// The last that is durable.
-    pub(super) written: Written,
-    /// What could not be written, once the journal is lost.
-    pub(super) unwritten: Option<Append>,
+    /// The commit that failed, once the journal is lost.
+    pub(super) unwritten: Option<Commit>,
     /// Space for the end of the attempt on a full disk.
     pub(super) reserve: Option<DiskReserve>,
 }
 
-/// Events that are decided and not durable yet.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) events: Vec<Event>,
-    pub(super) steps: Vec<Step>,
-    pub(super) answered: Vec<i64>,
-    pub(super) is_transition: bool,
-    /// What changes beside the journal in the same commit.
-    pub(super) documents: Vec<DocumentWrite>,
-}
-
 impl State {
-    /// A run as it is kept.
-    pub(super) fn new(run: Run, head: Head, steps: Steps) -> Self {
+    /// The state of a run as it is stored.
+    pub(super) fn new(draft: JournalDraft) -> Self {
         Self {
-            written: Written::of(&run, head),
-            unwritten: None,
-            reserve: None,
-            run,
-            head,
-            steps,
-            batch: Batch::default(),
+            draft,
+            answered: Vec::new(),
+            documents: Vec::new(),
             output: output::Pending::default(),
             closed: false,
             lets_go: false,
             successor: None,
+            unwritten: None,
+            reserve: None,
         }
     }
 
-    /// Applies, seals and queues what was decided.
-    pub(super) fn take_in(&mut self, events: &[EventBody], now: Timestamp) -> Result<(), Error> {
-        for body in events {
-            let attempt = if let EventBody::AttemptStarted(started) = body {
-                started.number
-            } else {
-                self.run.last_attempt_number()
-            };
-            let context = EventContext { at: now, attempt };
-            self.run.apply(context, body)?;
-            if let Some(step) = self.steps.apply(now, attempt, body) {
-                let step = step.clone();
-                self.batch.steps.push(step);
-            }
-            let event = self.head.seal(&self.run.id, now, attempt, body);
-            self.batch.events.push(event);
-            self.batch.is_transition |= record_file::is_transition(body);
-        }
-        // Without a process nobody is needed; and what any worker may claim, one does once it is due.
-        let goes_back = events.iter().any(|body| matches!(body, EventBody::RunRequeued(_)))
-            && lease::place_of(&self.run).is_some();
-        self.lets_go |= self.run.is_at_rest() || goes_back || coordinate::is_let_go(&self.run);
+    pub(super) fn run(&self) -> &Run {
+        self.draft.run()
+    }
+
+    /// The number of the last event that is decided.
+    pub(super) fn last_seq(&self) -> u64 {
+        self.draft.head().seq
+    }
+
+    /// Whether there are events for the next commit.
+    pub(super) fn has_events(&self) -> bool {
+        !self.draft.added().events.is_empty()
+    }
+
+    /// Decides a command and adds its events.
+    pub(super) fn command(
+        &mut self,
+        command: &Command,
+        now: Timestamp,
+    ) -> Result<Decision, DraftError> {
+        let decision = self.draft.command(command, now)?;
+        self.note_end(&decision.events);
+        Ok(decision)
+    }
+
+    /// Closes the journal if events were its last under this lease: the run waits for a person, for
+    /// its children or in the queue, none of which needs a process.
+    fn note_end(&mut self, bodies: &[EventBody]) {
+        let run = self.draft.run();
+        let is_requeued = bodies.iter().any(|body| matches!(body, EventBody::RunRequeued(_)))
+            && lease::place_of(run).is_some();
+        self.lets_go |= run.is_at_rest() || is_requeued || coordinate::is_let_go(run);
         self.closed |= self.lets_go;
-        Ok(())
+    }
+
+    /// Takes all that is decided and not yet on its way to the store.
+    pub(super) fn take_commit(&mut self, epoch: u64, now: Timestamp) -> Commit {
+        let added = self.draft.take();
+        let mut documents = std::mem::take(&mut self.documents);
+        if self.lets_go {
+            // Due when the events are heard of, so not later than they.
+            let at = added.events.last().map_or(now, |last| last.at);
+            documents.extend(coordinate::left(self.run(), at));
+        }
+        Commit {
+            run: self.run().clone(),
+            head: self.draft.head(),
+            added,
+            writer: Writer::Supervisor { epoch, lets_go: self.lets_go },
+            answered: std::mem::take(&mut self.answered),
+            documents,
+            stores_fold: false,
+        }
+    }
+
+    /// Puts the commit that failed before what was decided since.
+    pub(super) fn put_back_unwritten(&mut self) {
+        let Some(Commit { added, mut answered, mut documents, .. }) = self.unwritten.take() else {
+            return;
+        };
+        self.draft.put_back(added);
+        answered.append(&mut self.answered);
+        documents.append(&mut self.documents);
+        (self.answered, self.documents) = (answered, documents);
     }
 }

@@ -20,7 +20,6 @@ use super::entry::{Delivery, Entry, EntryState};
 use super::settle::{Tried, count, settle};
 use super::target::Target;
 use super::{Addresses, CallbackUrl, report, target};
-use crate::journal::may_pass;
 use crate::{Engine, Error};
 
 /// Tries at once in this process.
@@ -233,7 +232,7 @@ impl Outbox {
     async fn receiver(&self, (namespace, origin): &Place) -> Result<Option<Target>, Error> {
         match target::find_or_create(&self.engine, namespace.as_deref(), origin).await {
             Ok((target, _)) => Ok(Some(target)),
-            Err(Error::Store(error)) if may_pass(&error) => Err(error.into()),
+            Err(Error::Store(error)) if error.may_pass() => Err(error.into()),
             Err(error) => {
                 tracing::error!(receiver = origin, error = %error, "a receiver cannot be read");
                 Ok(None)

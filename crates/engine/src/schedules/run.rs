@@ -10,7 +10,6 @@ use errand_store::{
 use tokio::sync::broadcast::error::RecvError;
 
 use super::fire::{Seen, fire_due};
-use crate::journal::may_pass;
 use crate::{Engine, Error, audit};
 
 /// Schedules read together.
@@ -76,7 +75,7 @@ impl Scheduler {
         for document in found.iter().filter(is_due) {
             match fire_due(&engine, document).await {
                 Ok(seen) => waits |= seen == Seen::Waits,
-                Err(Error::Store(error)) if may_pass(&error) => return Err(error.into()),
+                Err(Error::Store(error)) if error.may_pass() => return Err(error.into()),
                 // A schedule that cannot be read must not block the others.
                 Err(error) => {
                     let name = document.key.as_str();

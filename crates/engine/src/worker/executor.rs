@@ -4,14 +4,14 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use errand_model::event::{EventBody, ProcessUsage};
-use errand_model::run::{AttemptUp, Command, EndAttempt, Outcome, Run, StartAttempt};
-use errand_model::{Event, EventContext};
-use errand_store::{Append, Fence};
+use errand_model::draft::JournalDraft;
+use errand_model::event::ProcessUsage;
+use errand_model::run::{AttemptUp, EndAttempt, Outcome, Run, StartAttempt};
 use tokio::sync::watch;
 
+use crate::commit::{Admits, Commit, Writer, commit};
 use crate::supervise::{self, Charge, ControlState, SupervisorChannels};
-use crate::{Engine, Error, deadlines, follow_up, lease, record_file};
+use crate::{Engine, Error};
 
 /// A run that is being carried out. Gives it as it was left.
 pub type CarriedOut = Pin<Box<dyn Future<Output = Result<Run, Error>> + Send>>;
@@ -86,74 +86,36 @@ impl Executor for InProcess {
 /// One attempt from start to end, in one commit.
 async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Error> {
     let Charge { stored, lease, term } = charge;
-    let mut making = Making { run: stored.run, head: stored.head, events: Vec::new() };
+    let mut draft = JournalDraft::without_steps(stored.run, stored.head);
     let holder = engine.holder();
-    making.take_in(
-        engine,
-        &StartAttempt {
-            epoch: lease.epoch,
-            supervisor: holder.process.clone(),
-            host: holder.host.clone(),
-            worker: lease.holder.worker.clone(),
-        }
-        .into(),
-    )?;
-    let attempt = making.run.last_attempt_number();
-    making.take_in(
-        engine,
-        &AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None }.into(),
-    )?;
-    let outcome = work(&making.run);
+    let start = StartAttempt {
+        epoch: lease.epoch,
+        supervisor: holder.process.clone(),
+        host: holder.host.clone(),
+        worker: lease.holder.worker.clone(),
+    };
+    draft.command(&start.into(), engine.now())?;
+    let attempt = draft.run().last_attempt_number();
+    let up = AttemptUp {
+        attempt,
+        locator: None,
+        memory_enforced_by: None,
+        setup: None,
+    };
+    draft.command(&up.into(), engine.now())?;
     let end = EndAttempt {
         attempt,
-        outcome,
+        outcome: work(draft.run()),
         exit_code: None,
         signal: None,
         usage: ProcessUsage::default(),
     };
-    making.take_in(engine, &end.into())?;
-    let Making { run, head, events } = making;
+    draft.command(&end.into(), engine.now())?;
+    let run = draft.run().clone();
     if term.is_over() {
         return Err(Error::LeaseOver { run_id: run.id });
     }
-    let mut documents = follow_up::documents(engine, &run, &events);
-    documents.extend(deadlines::watched(&run));
-    let append = Append {
-        requeue: lease::place_of(&run),
-        documents,
-        run: run.clone(),
-        head,
-        events,
-        steps: Vec::new(),
-        fence: Fence { epoch: lease.epoch },
-        snapshot: true,
-        release: true,
-        answered: Vec::new(),
-    };
-    engine.store().append(append).await?;
-    record_file::write_quietly(engine, &run, head, None);
+    let writer = Writer::Supervisor { epoch: lease.epoch, lets_go: true };
+    commit(engine, &Commit::of(draft, writer), &Admits::Nothing).await?;
     Ok(run)
-}
-
-/// A run and the events that are added to it.
-struct Making {
-    run: Run,
-    head: errand_model::Head,
-    events: Vec<Event>,
-}
-
-impl Making {
-    fn take_in(&mut self, engine: &Engine, command: &Command) -> Result<(), Error> {
-        let now = engine.now();
-        for body in self.run.decide(command, now)?.events {
-            let attempt = if let EventBody::AttemptStarted(started) = &body {
-                started.number
-            } else {
-                self.run.last_attempt_number()
-            };
-            self.run.apply(EventContext { at: now, attempt }, &body)?;
-            self.events.push(self.head.seal(&self.run.id, now, attempt, &body));
-        }
-        Ok(())
-    }
 }

@@ -20,7 +20,6 @@ use super::leases::Leases;
 use super::pace::Pace;
 use super::{Options, Until};
 use crate::coordinate::Turns;
-use crate::journal::may_pass;
 use crate::lease::Term;
 use crate::supervise::{Charge, ControlState};
 use crate::{Engine, Error, reaper};
@@ -128,7 +127,7 @@ impl Shift {
             Until::Empty => Ok(claimed == 0 && !self.is_cut_off),
             Until::Over(run_id) => match self.engine.store().load(run_id).await {
                 Ok(found) => Ok(found.is_none_or(|found| found.run.status.is_terminal())),
-                Err(error) if may_pass(&error) => Ok(false),
+                Err(error) if error.may_pass() => Ok(false),
                 Err(error) => Err(error.into()),
             },
         }
@@ -230,7 +229,7 @@ impl Shift {
         let (claimed, is_cut_off) = match engine.store().claim(claim).await {
             Ok(claimed) => (claimed, false),
             // It is looked again after a pause.
-            Err(error) if may_pass(&error) => (Vec::new(), true),
+            Err(error) if error.may_pass() => (Vec::new(), true),
             Err(error) => return Err(error.into()),
         };
         self.is_cut_off = is_cut_off;

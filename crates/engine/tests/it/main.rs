@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where its expectation does")]
 
 mod agents;
+mod crashes;
 mod garbage;
 mod hooks;
 mod listener;

@@ -1,4 +1,4 @@
-//! Reconciliation of runs whose supervisor is dead.
+//! Runs whose supervisor is dead, as a process finds them that lives on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,24 +9,28 @@ use errand_agent::{SystemClock, os, parcel};
 use errand_engine::admit::{self, Lineage, Submission, Wishes};
 use errand_engine::ask;
 use errand_engine::{Engine, Error, Inner, Surroundings, reaper, reconcile, sessions};
+use errand_model::draft::JournalDraft;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
 use errand_model::placement::Placement;
-use errand_model::run::{AttemptUp, Command, Pause, Run, StartAttempt, Status};
-use errand_model::{EventContext, ProcessIdentity, RunId, Timestamp};
+use errand_model::run::{AttemptUp, Command, Pause, StartAttempt, Status};
+use errand_model::{ProcessIdentity, RunId, Timestamp};
 use errand_store::sqlite::{self, Sqlite};
 use errand_store::{Admission, Append, Fence, Holder, Lease, Registry, RequestKind, Stored};
 
-struct World {
-    folder: tempfile::TempDir,
-    /// Engine with the identity of dead processes.
-    dead: Engine,
-    /// Engine of the live test process.
-    living: Engine,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    /// The engine of a process that is dead.
+    pub(crate) dead: Engine,
+    /// The engine of this process.
+    pub(crate) living: Engine,
 }
 
 impl World {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    fn at(folder: tempfile::TempDir) -> Self {
         let own = os::own_identity().unwrap();
         let mut other = own.clone();
         other.start_ticks += 1;
@@ -36,7 +40,18 @@ impl World {
         Self { folder, dead, living }
     }
 
-    async fn admission(&self, placement: Option<Placement>) -> Admission {
+    /// The same world with all commits in the database's own file.
+    pub(crate) fn reopened(self) -> Self {
+        Self::at(self.close())
+    }
+
+    pub(crate) fn close(self) -> tempfile::TempDir {
+        let Self { folder, dead, living } = self;
+        drop((dead, living));
+        folder
+    }
+
+    pub(crate) async fn admission(&self, placement: Option<Placement>) -> Admission {
         let agent = self.folder.path().join("agent");
         std::fs::create_dir_all(&agent).unwrap();
         let file = "apiVersion: errand.dev/v1\nkind: Agent\nmetadata: { name: some }\nspec:\n  \
@@ -61,7 +76,7 @@ impl World {
         admit::admission(&self.dead, submission).await.unwrap()
     }
 
-    /// Admits a run that a dead process holds, before its first attempt.
+    /// A run that a dead process holds, before its first attempt.
     async fn held(&self) -> (Stored, Lease) {
         let admission = self.admission(None).await;
         let run_id = admission.run.id.clone();
@@ -70,41 +85,40 @@ impl World {
         (self.load(&run_id).await, lease.unwrap())
     }
 
-    /// Admits a run whose supervisor died in its first attempt.
-    async fn begun(&self) -> Stored {
+    /// A run whose supervisor died in its first attempt.
+    pub(crate) async fn begun(&self) -> Stored {
         let (stored, lease) = self.held().await;
         let supervisor = self.dead.holder().process.clone();
         let host = self.dead.holder().host.clone();
         let start = StartAttempt { epoch: lease.epoch, supervisor, host, worker: None };
-        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
-        let (mut run, mut head, mut events) = (stored.run, stored.head, Vec::new());
+        let up = AttemptUp {
+            attempt: 1,
+            locator: None,
+            memory_enforced_by: None,
+            setup: None,
+        };
+        let run_id = stored.run.id.clone();
+        let mut draft = JournalDraft::without_steps(stored.run, stored.head);
         for command in [Command::from(start), Command::from(up)] {
-            let now = self.dead.now();
-            for body in run.decide(&command, now).unwrap().events {
-                run.apply(EventContext { at: now, attempt: 1 }, &body).unwrap();
-                events.push(head.seal(&run.id, now, 1, &body));
-            }
+            draft.command(&command, self.dead.now()).unwrap();
         }
-        let run_id = run.id.clone();
-        let append = append((run, head, events), &lease);
+        let append = append(draft, &lease);
         self.dead.store().append(append).await.unwrap();
         self.load(&run_id).await
     }
 
-    async fn load(&self, run_id: &RunId) -> Stored {
+    pub(crate) async fn load(&self, run_id: &RunId) -> Stored {
         self.living.store().load(run_id).await.unwrap().unwrap()
     }
 }
 
-fn append(
-    (run, head, events): (Run, errand_model::Head, Vec<errand_model::Event>),
-    lease: &Lease,
-) -> Append {
+fn append(draft: JournalDraft, lease: &Lease) -> Append {
+    let (run, head, _, added) = draft.into_parts();
     Append {
         run,
         head,
-        events,
-        steps: Vec::new(),
+        events: added.events,
+        steps: added.steps,
         fence: Fence { epoch: lease.epoch },
         snapshot: true,
         release: false,
@@ -114,7 +128,7 @@ fn append(
     }
 }
 
-fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
+pub(crate) fn engine(root: &Path, process: ProcessIdentity, program: PathBuf) -> Engine {
     engine_of(root, Holder { host: os::host_name(), process, worker: None }, program)
 }
 
@@ -139,7 +153,7 @@ fn engine_of(root: &Path, holder: Holder, program: PathBuf) -> Engine {
 }
 
 #[tokio::test]
-async fn a_run_whose_helper_cannot_be_started_has_no_lease_and_is_retried() {
+async fn a_run_whose_helper_cannot_be_started_is_held_by_nobody_and_tried_again() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
@@ -157,12 +171,12 @@ async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
-    // As left by a process that died in the middle of it.
+    // As one that died in the middle of it.
     let other = world.dead.holder().clone();
     let soon = world.living.now().plus(Duration::from_secs(600));
     world.dead.store().take(&run_id, stored.epoch, other, Some(soon)).await.unwrap();
     assert!(!reconcile::is_supervised(&world.living, &world.load(&run_id).await));
-    // And as left by one that lives, and forgot it.
+    // And one that lives, and forgot it.
     let (own, past) = (world.living.holder().clone(), world.living.now());
     world.living.store().take(&run_id, stored.epoch + 1, own, Some(past)).await.unwrap();
     while world.living.now() <= past {
@@ -172,7 +186,7 @@ async fn a_lease_taken_to_reconcile_ends_by_itself_or_with_its_holder() {
 }
 
 #[tokio::test]
-async fn a_run_of_another_machine_is_not_reconciled_here() {
+async fn what_was_looked_after_on_another_machine_is_left_to_that_one() {
     let world = World::new();
     let stored = world.begun().await;
     let run_id = stored.run.id.clone();
@@ -190,7 +204,7 @@ async fn a_run_of_another_machine_is_not_reconciled_here() {
 }
 
 #[tokio::test]
-async fn reconciliation_completes_although_its_caller_is_dropped() {
+async fn a_run_is_reconciled_to_the_end_also_if_whoever_asked_for_it_has_gone() {
     let world = World::new();
     let (stored, _) = world.held().await;
     let run_id = stored.run.id.clone();
@@ -207,25 +221,21 @@ async fn reconciliation_completes_although_its_caller_is_dropped() {
     }
 }
 
-fn cancel() -> RequestKind {
+pub(crate) fn cancel() -> RequestKind {
     RequestKind::Cancel { cause: CancelCause::Stopped, by: None, grace: Duration::ZERO }
 }
 
 #[tokio::test]
-async fn a_cancellation_requested_before_the_run_comes_to_rest_is_applied() {
+async fn an_end_that_was_asked_while_the_run_came_to_rest_is_not_forgotten() {
     let world = World::new();
     let (stored, lease) = world.held().await;
     let run_id = stored.run.id.clone();
     world.living.store().request(&run_id, cancel(), world.living.now()).await.unwrap();
-    // Its supervisor, which does not know of that yet, gives it up.
-    let now = world.dead.now();
+    // Its supervisor, which has not heard of that, lets go of it.
     let pause = Pause { reason: PauseReason::Operator, by: None };
-    let decision = stored.run.decide(&pause.into(), now).unwrap();
-    let mut head = stored.head;
-    let events = decision.events.iter().map(|body| head.seal(&run_id, now, 0, body)).collect();
-    let context = EventContext { at: now, attempt: 0 };
-    let run = stored.run.apply_all(context, &decision.events).unwrap();
-    let append = Append { release: true, ..append((run, head, events), &lease) };
+    let mut draft = JournalDraft::without_steps(stored.run, stored.head);
+    draft.command(&pause.into(), world.dead.now()).unwrap();
+    let append = Append { release: true, ..append(draft, &lease) };
     world.dead.store().append(append).await.unwrap();
     let rests = world.load(&run_id).await;
     assert!(rests.run.is_at_rest() && rests.open_requests == 1, "{rests:?}");
@@ -234,7 +244,7 @@ async fn a_cancellation_requested_before_the_run_comes_to_rest_is_applied() {
 }
 
 #[tokio::test]
-async fn a_cancellation_of_a_requeued_run_needs_no_worker() {
+async fn an_end_that_was_asked_of_a_run_back_in_the_queue_needs_no_worker() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
@@ -246,12 +256,12 @@ async fn a_cancellation_of_a_requeued_run_needs_no_worker() {
 }
 
 #[tokio::test]
-async fn a_pending_pause_request_is_not_applied_after_a_later_resume() {
+async fn a_pause_that_was_done_by_hand_is_not_done_again() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
     world.dead.store().admit(admission).await.unwrap();
-    // A request to a worker that gave the run back before it read it.
+    // Left with a worker that gave the run back before it read it.
     let pause = RequestKind::Pause { by: None };
     world.living.store().request(&run_id, pause, world.living.now()).await.unwrap();
     ask::pause(&world.living, &run_id, None).await.unwrap();
@@ -261,7 +271,7 @@ async fn a_pending_pause_request_is_not_applied_after_a_later_resume() {
 }
 
 #[tokio::test]
-async fn a_run_cancelled_in_the_queue_stays_cancelled_after_a_rebuild() {
+async fn a_run_that_was_cancelled_in_the_queue_stays_so_in_a_registry_made_anew() {
     let world = World::new();
     let admission = world.admission(Some(Placement::default())).await;
     let run_id = admission.run.id.clone();
@@ -273,7 +283,7 @@ async fn a_run_cancelled_in_the_queue_stays_cancelled_after_a_rebuild() {
     let World { folder, dead, living } = world;
     let registry = living.registry().clone();
     drop((dead, living));
-    // As after a crash between the commit and the file.
+    // As if the process had died between the commit and the file.
     std::fs::write(&journal, before).unwrap();
     errand_store::rebuild(&registry, Timestamp::from_millis(0)).unwrap();
     let anew = engine(folder.path(), os::own_identity().unwrap(), folder.path().join("nowhere"));
@@ -287,7 +297,7 @@ async fn a_session_whose_removal_was_interrupted_is_removed_from_files_too() {
     drop(world.held().await);
     let noted = || std::fs::read_to_string(world.living.registry().removed_sessions());
     assert!(noted().is_err());
-    // The session is gone from the registry.
+    // It is gone from the registry.
     assert!(!sessions::remove(&world.living, "talk", None).await.unwrap());
     assert!(noted().unwrap().contains("talk"));
 }

@@ -1,6 +1,6 @@
 //! Drafts: additions to a journal are what a fold of the journal gives.
 
-use errand_model::draft::{DraftError, JournalDraft, Position};
+use errand_model::draft::{AdoptError, DraftError, JournalDraft, Position};
 use errand_model::event::{EventBody, RunKind, StepStarted};
 use errand_model::run::{Command, Lose, Outcome, Report, Run};
 use errand_model::step::Steps;
@@ -77,6 +77,7 @@ fn additions_that_could_not_be_committed_come_before_later_ones() {
     let numbers: Vec<u64> = draft.added().events.iter().map(|event| event.seq).collect();
     assert_eq!(numbers, (2..=draft.head().seq).collect::<Vec<_>>());
     assert!(draft.added().is_transition);
+    assert_eq!(draft.added().before.head, Head::EMPTY);
 }
 
 #[test]
@@ -96,10 +97,11 @@ fn sealed_events_are_adopted_only_where_they_follow() {
     }
     assert_eq!(recovered.run(), live.run());
     assert_eq!((recovered.head(), recovered.added()), (live.head(), live.added()));
+    assert_eq!(recovered.added().before, before, "also after the run has ended");
 
     let elsewhere = Head { seq: before.head.seq, hash: Hash::ZERO };
     let mut other = JournalDraft::without_steps(stored.run().clone(), elsewhere);
     let refused = other.adopt(&live.added().events[0]);
-    assert!(matches!(refused, Err(DraftError::Broken(_))), "{refused:?}");
+    assert!(matches!(refused, Err(AdoptError::Broken(_))), "{refused:?}");
     assert_eq!((other.head(), other.added().events.len()), (elsewhere, 0));
 }

@@ -1,21 +1,21 @@
-//! Work that must not be left half done.
+//! Work that is finished even if its caller is dropped.
 //!
-//! A caller may stop waiting: a client that hangs up, a wait that times out. Work that was begun in
-//! the registry is then finished without it.
+//! A caller may go while it waits: a client that hangs up, a wait that is cut short. A change of the
+//! registry that was begun is then finished without it.
 
 use tokio::task::JoinSet;
 
 use crate::Error;
 
-/// Does `work` to its end, even if the caller stops waiting for it.
+/// Finishes `work`, also if the returned future is dropped before.
 ///
 /// # Errors
 ///
 /// As `work`; [`Error::Closed`] if this process ends meanwhile.
-pub(crate) async fn see_through<T: Send + 'static>(
+pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let mut begun = Begun(JoinSet::new());
+    let mut begun = Detached(JoinSet::new());
     begun.0.spawn(work);
     match begun.0.join_next().await {
         Some(Ok(done)) => done,
@@ -27,10 +27,10 @@ pub(crate) async fn see_through<T: Send + 'static>(
     }
 }
 
-/// Task that outlives its waiter.
-struct Begun<T: 'static>(JoinSet<T>);
+/// Tasks that outlive the future that waits for them.
+struct Detached<T: 'static>(JoinSet<T>);
 
-impl<T> Drop for Begun<T> {
+impl<T> Drop for Detached<T> {
     fn drop(&mut self) {
         self.0.detach_all();
     }
@@ -45,14 +45,14 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn begun_work_finishes_without_a_waiting_caller() {
+    async fn work_is_finished_although_its_caller_is_dropped() {
         let (tell, told) = oneshot::channel::<()>();
         let (say, done) = oneshot::channel();
         let work = async move {
             told.await.map_err(|_| Error::Closed)?;
             say.send("done").map_err(|_| Error::Closed)
         };
-        let waited = tokio::time::timeout(Duration::ZERO, see_through(work)).await;
+        let waited = tokio::time::timeout(Duration::ZERO, run_to_completion(work)).await;
         assert!(waited.is_err());
         tell.send(()).unwrap();
         assert_eq!(done.await, Ok("done"));

@@ -1,0 +1,256 @@
+//! Commits: how events of a run become durable, with everything that follows from them.
+//!
+//! The one place that appends to journals. What belongs to a commit, in this order:
+//!
+//! 1. the terminal snapshot, a file that says how the run ends should this process die before 3;
+//! 2. the append: events, steps, the place in the queue, and documents (deadlines, reports to
+//!    callback addresses, news for the coordinator), all in one atomic step of the store;
+//! 3. the record file, a copy for people.
+//!
+//! Starting a helper comes after that and is the caller's. A process may die between any two of
+//! these: reconciliation, or a rebuild of the registry from files, goes on from there.
+//!
+//! Deliberately absent: decisions. They are in a [`JournalDraft`] by then.
+
+use errand_model::draft::{Additions, DraftError, JournalDraft};
+use errand_model::run::Run;
+use errand_model::{Head, RunId};
+use errand_store::files::Sync;
+use errand_store::{
+    Admission, Append, DocumentWrite, Fence, FinalSnapshot, Holder, Lease, Pending,
+};
+
+use crate::reserve::DiskReserve;
+use crate::{Engine, Error, deadlines, follow_up, record_file};
+
+/// Events of one run on their way to the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit {
+    /// The run after the events.
+    pub(crate) run: Run,
+    /// The last event.
+    pub(crate) head: Head,
+    /// The events. Empty for a commit that only changes documents.
+    pub(crate) added: Additions,
+    /// The right to write them.
+    pub(crate) writer: Writer,
+    /// Requests that the events answer: they are gone with the commit.
+    pub(crate) answered: Vec<i64>,
+    /// Changes of documents that the caller decided. Those that follow from the run and its events
+    /// are added by [`Commit::follow_ups`].
+    pub(crate) documents: Vec<DocumentWrite>,
+    /// Set to store the whole fold even if no event is a transition of the run.
+    pub(crate) stores_fold: bool,
+}
+
+/// The right to write a journal. `epoch` is the number of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writer {
+    /// The supervisor of the run, under its lease. It writes the terminal snapshot itself, before
+    /// the commit is due.
+    Supervisor {
+        epoch: u64,
+        /// Set if the lease ends with these events, and others write the journal from here on.
+        lets_go: bool,
+    },
+    /// A process that took the lease of a dead supervisor. The lease ends with these events if the
+    /// run then waits for a person or in the queue; otherwise a helper takes it over.
+    Reconciler { epoch: u64 },
+    /// A reconciler that commits what a terminal snapshot says, which is left as it is.
+    Recovery { epoch: u64 },
+    /// A process that took the lease for this commit alone.
+    Borrower { epoch: u64 },
+    /// A process that writes the journal of a run that nobody holds; `epoch` was its last lease.
+    Unheld { epoch: u64 },
+    /// A turn of a coordinator, which nobody holds; `epoch` was its last lease.
+    ///
+    /// There is no terminal snapshot: a turn may be refused because of a document, and its end would
+    /// then be taken for true. A document that the turn leaves makes the files good instead.
+    Turn { epoch: u64 },
+}
+
+/// Runs that begin to exist in the commit of another run's events.
+#[derive(Clone, Debug)]
+pub(crate) enum Admits {
+    /// None.
+    Nothing,
+    /// Runs that wait in the queue, or for a helper.
+    All(Vec<Admission>),
+    /// A run that this process holds from its first event on.
+    Held(Box<Admission>),
+}
+
+impl Writer {
+    /// The number of the lease that allows the commit.
+    pub(crate) fn epoch(self) -> u64 {
+        match self {
+            Self::Supervisor { epoch, .. }
+            | Self::Reconciler { epoch }
+            | Self::Recovery { epoch }
+            | Self::Borrower { epoch }
+            | Self::Unheld { epoch }
+            | Self::Turn { epoch } => epoch,
+        }
+    }
+
+    /// Whether nobody holds the run after the commit, which leads to `run`.
+    fn lets_go(self, run: &Run) -> bool {
+        match self {
+            Self::Supervisor { lets_go, .. } => lets_go,
+            Self::Reconciler { .. } | Self::Recovery { .. } => {
+                run.is_at_rest() || Pending::of(run).is_some()
+            }
+            Self::Borrower { .. } | Self::Unheld { .. } | Self::Turn { .. } => true,
+        }
+    }
+
+    /// Whether the terminal snapshot is part of the commit.
+    fn leaves_snapshot(self) -> bool {
+        match self {
+            Self::Reconciler { .. } | Self::Borrower { .. } | Self::Unheld { .. } => true,
+            Self::Supervisor { .. } | Self::Recovery { .. } | Self::Turn { .. } => false,
+        }
+    }
+}
+
+impl Commit {
+    /// The additions of a draft.
+    pub(crate) fn of(draft: JournalDraft, writer: Writer) -> Self {
+        let (run, head, _, added) = draft.into_parts();
+        let (answered, documents) = (Vec::new(), Vec::new());
+        Self { run, head, added, writer, answered, documents, stores_fold: false }
+    }
+
+    /// Whether nobody holds the run after this commit.
+    pub(crate) fn lets_go(&self) -> bool {
+        self.writer.lets_go(&self.run)
+    }
+
+    /// The run's place in the queue after this commit; `None`: it is not in the queue.
+    pub(crate) fn requeued(&self) -> Option<Pending> {
+        self.lets_go().then(|| Pending::of(&self.run)).flatten()
+    }
+
+    /// Changes of documents that follow from the run and its events. Long payloads are put into the
+    /// blob store for them, so this is not to be called under a lock.
+    pub(crate) fn follow_ups(&self, engine: &Engine) -> Vec<DocumentWrite> {
+        let mut documents = follow_up::documents(engine, &self.run, &self.added.events);
+        documents.extend(self.lets_go().then(|| deadlines::watched(&self.run)).flatten());
+        documents
+    }
+
+    /// Appends once.
+    ///
+    /// # Errors
+    ///
+    /// As [`errand_store::Store::append`] and the method of the store for what it `admits`. Nothing
+    /// happened then.
+    pub(crate) async fn append(
+        &self,
+        engine: &Engine,
+        follow_ups: &[DocumentWrite],
+        admits: &Admits,
+    ) -> Result<Option<Lease>, errand_store::Error> {
+        let append = self.to_append(follow_ups);
+        let store = engine.store();
+        match admits {
+            Admits::Nothing if matches!(self.writer, Writer::Unheld { .. }) => {
+                store.append_at_rest(append).await.map(|_| None)
+            }
+            Admits::Nothing => store.append(append).await.map(|_| None),
+            Admits::All(admissions) => {
+                store.append_and_admit_all(append, admissions.clone()).await.map(|_| None)
+            }
+            Admits::Held(admission) => {
+                let (admission, holder) = (admission.as_ref().clone(), engine.holder().clone());
+                store.append_and_admit(append, admission, holder).await.map(Some)
+            }
+        }
+    }
+
+    fn to_append(&self, follow_ups: &[DocumentWrite]) -> Append {
+        Append {
+            run: self.run.clone(),
+            head: self.head,
+            events: self.added.events.clone(),
+            steps: self.added.steps.clone(),
+            fence: Fence { epoch: self.writer.epoch() },
+            snapshot: self.added.is_transition || self.stores_fold,
+            release: self.lets_go(),
+            requeue: self.requeued(),
+            answered: self.answered.clone(),
+            documents: self.documents.iter().chain(follow_ups).cloned().collect(),
+        }
+    }
+
+    /// Brings the record file up to date, if the events changed what it says. Follows the append.
+    pub(crate) fn write_record(&self, engine: &Engine) {
+        if self.added.is_transition {
+            let holder = (!self.lets_go()).then(|| engine.holder());
+            record_file::write_quietly(engine, &self.run, self.head, holder);
+        }
+    }
+}
+
+/// Makes a commit durable: snapshot, append, record file. Returns the lease of a run that is
+/// [`Admits::Held`].
+///
+/// # Errors
+///
+/// As [`Commit::append`]. A terminal snapshot may be there: reconciliation follows it as long as
+/// the journal ends where it begins.
+pub(crate) async fn commit(
+    engine: &Engine,
+    commit: &Commit,
+    admits: &Admits,
+) -> Result<Option<Lease>, Error> {
+    if commit.writer.leaves_snapshot() && commit.run.status.is_terminal() {
+        // Many may be ended at once, and the registry has it: a loss of power may take it.
+        drop(snapshot(&commit.run.id, &commit.added).write(engine.registry(), Sync::No));
+    }
+    let follow_ups = commit.follow_ups(engine);
+    let lease = commit.append(engine, &follow_ups, admits).await?;
+    commit.write_record(engine);
+    Ok(lease)
+}
+
+/// Writes the terminal snapshot of events that are not committed yet, and survives a loss of power.
+/// On a full disk, it goes into the space of `reserve`, which is given back in any case.
+pub(crate) fn write_snapshot(
+    engine: &Engine,
+    run_id: &RunId,
+    added: &Additions,
+    reserve: Option<DiskReserve>,
+) {
+    let (registry, snapshot) = (engine.registry(), snapshot(run_id, added));
+    if snapshot.write(registry, Sync::Yes).is_err()
+        && let Some(reserve) = reserve
+    {
+        // Without it the registry alone decides; nothing is lost by going on.
+        drop(snapshot.write_into(registry, reserve.path()));
+    }
+}
+
+fn snapshot(run_id: &RunId, added: &Additions) -> FinalSnapshot {
+    FinalSnapshot {
+        run_id: run_id.clone(),
+        attempt: added.before.attempt,
+        epoch: added.before.epoch,
+        head_before: added.before.head,
+        events: added.events.clone(),
+    }
+}
+
+/// Writes the record file of a run that was admitted.
+pub(crate) fn write_record_of_new(engine: &Engine, admission: &Admission, holder: Option<&Holder>) {
+    record_file::write_quietly(engine, &admission.run, admission.head, holder);
+}
+
+impl From<DraftError> for Error {
+    fn from(error: DraftError) -> Self {
+        match error {
+            DraftError::Rejected(rejection) => Self::Rejected(rejection),
+            DraftError::Illegal(illegal) => Self::Fold(illegal),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Commands to runs that no process holds: they wait for a person, or in the queue.
+//!
+//! The process that decides writes the journal. Of two that do so at once, the store refuses the
+//! second, since the journal moved on.
+
+use errand_model::draft::JournalDraft;
+use errand_model::run::{Command, Decision, Effect};
+use errand_store::{Lease, RequestKind, Stored};
+
+use crate::commit::{Admits, Commit, Writer, commit};
+use crate::coordinate::family;
+use crate::run_to_completion::run_to_completion;
+use crate::{Engine, Error, coordinate, launch, lease};
+
+/// Whether no process holds the run, so that anyone who decides writes its journal.
+pub(crate) fn is_free(stored: &Stored) -> bool {
+    stored.run.is_at_rest() || (stored.run.spec.placement.is_some() && stored.lease.is_none())
+}
+
+/// Decides and records a command; then starts a helper if another attempt follows. The events are
+/// durable, and the next attempt has begun, when this returns. A run that any worker may claim is in
+/// the queue instead.
+///
+/// # Errors
+///
+/// [`Error::Rejected`] if the model refuses; [`errand_store::Error::Fenced`] or
+/// [`errand_store::Error::Conflict`] if another process was faster: load the run again.
+/// [`Error::Helper`] if no helper could be started: the decision is recorded, and reconciliation
+/// tries again.
+pub(crate) async fn command(
+    engine: &Engine,
+    stored: &Stored,
+    command: &Command,
+) -> Result<Decision, Error> {
+    let writer = Writer::Unheld { epoch: stored.epoch };
+    let (decision, mut commit) = decide(engine, stored, command, writer)?;
+    if decision.events.is_empty() {
+        return Ok(decision);
+    }
+    commit.answered = answered(engine, stored, command).await?;
+    let is_held = stored.lease.is_some();
+    let dispatches =
+        decision.effects.iter().any(|effect| matches!(effect, Effect::Dispatch { .. }));
+    let write = write(engine.clone(), commit, (is_held, dispatches));
+    run_to_completion(Box::pin(write)).await?;
+    Ok(decision)
+}
+
+/// Decides and records a command under a lease that this process took for it, which ends with the
+/// commit. No helper is started.
+///
+/// # Errors
+///
+/// As [`command`].
+pub(crate) async fn command_under(
+    engine: &Engine,
+    stored: &Stored,
+    command: &Command,
+    lease: &Lease,
+) -> Result<Decision, Error> {
+    let writer = Writer::Borrower { epoch: lease.epoch };
+    let (decision, decided) = decide(engine, stored, command, writer)?;
+    commit(engine, &decided, &Admits::Nothing).await?;
+    Ok(decision)
+}
+
+fn decide(
+    engine: &Engine,
+    stored: &Stored,
+    command: &Command,
+    writer: Writer,
+) -> Result<(Decision, Commit), Error> {
+    let now = engine.now();
+    let mut draft = JournalDraft::without_steps(stored.run.clone(), stored.head);
+    let decision = draft.command(command, now)?;
+    let mut commit = Commit::of(draft, writer);
+    if commit.run.is_coordinating() {
+        // Its next turn tells its children.
+        commit.documents.push(coordinate::asked(&commit.run, commit.head.seq, now));
+    }
+    Ok((decision, commit))
+}
+
+/// Commits a decision, and starts a helper if one is needed.
+async fn write(
+    engine: Engine,
+    mut decided: Commit,
+    (is_held, dispatches): (bool, bool),
+) -> Result<(), Error> {
+    let mut last_epoch = decided.writer.epoch();
+    if is_held {
+        // The holder died before its lease ended.
+        last_epoch = lease::borrow(&engine, &decided.run, last_epoch).await?.epoch;
+        decided.writer = Writer::Borrower { epoch: last_epoch };
+    }
+    commit(&engine, &decided, &Admits::Nothing).await?;
+    // A family's own process takes a run from the queue: if it is dead, a new one is needed.
+    let is_taken = decided.requeued().is_some() && !family::is_orphaned(&engine, &decided.run);
+    if dispatches && !is_taken {
+        launch::begin(&engine, &decided.run, last_epoch).await?;
+    }
+    Ok(())
+}
+
+/// Returns the requests that a command makes up for: left with a supervisor that let go of the run
+/// before it read them. Unanswered, they would be carried out with the next attempt, whatever was
+/// decided since.
+async fn answered(engine: &Engine, stored: &Stored, command: &Command) -> Result<Vec<i64>, Error> {
+    if stored.open_requests == 0 {
+        return Ok(Vec::new());
+    }
+    let open = engine.store().requests(&stored.run.id).await?;
+    Ok(open.into_iter().filter(|open| makes_up_for(command, &open.kind)).map(|it| it.id).collect())
+}
+
+fn makes_up_for(command: &Command, kind: &RequestKind) -> bool {
+    match kind {
+        RequestKind::Cancel { .. } => matches!(command, Command::Cancel(_)),
+        RequestKind::Restart { .. } => matches!(command, Command::Restart(_)),
+        RequestKind::Pause { .. } | RequestKind::Resume { .. } => {
+            matches!(command, Command::Pause(_) | Command::Resume(_))
+        }
+        RequestKind::Raise { limits, .. } => {
+            matches!(command, Command::Raise(raise) if raise.limits == *limits)
+        }
+        // The id of the decision tells whether it was made.
+        RequestKind::Decide { .. } | RequestKind::Provide { .. } | RequestKind::Wake { .. } => {
+            false
+        }
+    }
+}
+
+/// Whether another process was faster, so that the caller has to load the run again.
+pub(crate) const fn is_race(error: &Error) -> bool {
+    matches!(error, Error::Store(error) if error.is_race())
+}
