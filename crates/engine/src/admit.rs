@@ -1,5 +1,7 @@
 //! Admission: everything is checked before a run exists.
 
+mod pinned;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -20,14 +22,11 @@ use errand_model::placement::{Placement, Resources};
 use errand_model::retry::RetryPolicy;
 use errand_model::run::Run;
 use errand_model::{Digest, RunId};
-use errand_store::{Admission, Admitted, Lease, Pending};
+use errand_store::{Admission, Pending};
 use serde_json::{Value, json};
 
 use crate::off_thread::off_thread;
-use crate::{
-    Engine, Error, Surroundings, ask, command_line, coordinate, environment, payload, schema,
-    sessions,
-};
+use crate::{Engine, Error, Surroundings, agent_check, command_line, environment, payload, schema};
 
 /// A run that somebody wants.
 #[derive(Clone, Debug)]
@@ -177,17 +176,6 @@ fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks an agent as far as that does not depend on the machine that will run it.
-///
-/// # Errors
-///
-/// What is wrong.
-pub fn check_agent(agent: &Agent, files: &Path) -> Result<(), Error> {
-    refuse(&agent.unsupported())?;
-    schema::check_schemas(agent)?;
-    crate::brief::check(agent, files)
-}
-
 /// The same for a run that a worker of another machine may carry out: what is there of programs and
 /// secrets, nobody knows here.
 ///
@@ -219,11 +207,7 @@ fn check_supported(around: &Surroundings, agent: &Agent) -> Result<(), Error> {
     if agent.coordinator.is_none() {
         unsupported.extend(around.lacks(agent));
     }
-    refuse(&unsupported)
-}
-
-fn refuse(unsupported: &[String]) -> Result<(), Error> {
-    if unsupported.is_empty() { Ok(()) } else { Err(Error::asking_for(unsupported)) }
+    agent_check::refuse(&unsupported)
 }
 
 /// Makes the admission of a checked submission.
@@ -245,7 +229,7 @@ pub(crate) async fn admission_as(
     id: RunId,
     submission: Submission,
 ) -> Result<Admission, Error> {
-    let parts = coordinate::resolve(engine, &submission).await?;
+    let parts = pinned::resolve(engine, &submission).await?;
     let now = engine.now();
     let (dedup, kind) = (submission.wishes.dedup, submission.kind);
     if submission.wishes.placement.is_some() {
@@ -258,7 +242,7 @@ pub(crate) async fn admission_as(
     }
     let (lineage, origin) = (submission.lineage.clone(), submission.origin.clone());
     let mut created = created(engine, submission)?;
-    coordinate::take_part(&id, &mut created, parts);
+    pinned::take_part(&id, &mut created, parts);
     if kind == RunKind::Service && created.session_id.is_none() {
         // The wakes of a service are one conversation.
         created.session_id = Some(id.to_string());
@@ -310,7 +294,9 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     let inherits = inherits.map(|(run_id, upto_seq)| Inherits { run_id, upto_seq });
     let agent = &parcel.agent;
     let fingerprint = fingerprint(&parcel, kind, input.as_deref(), &wishes);
-    let caller_env = environment::of_caller(engine, &parcel, &wishes);
+    let is_placed = wishes.placement.is_some();
+    let own = || environment::of_caller(engine, &parcel, is_placed);
+    let caller_env = wishes.caller_env.or_else(own);
     let run_timeout = wishes.timeout.or(agent.timeouts.run_ms.map(Duration::from_millis));
     Ok(RunCreated {
         name: wishes.name,
@@ -408,14 +394,6 @@ fn limits(agent: &Agent, wishes: &[(LimitName, u64)]) -> Limits {
     wishes.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 
-/// The stored word of an enum without data.
-pub(crate) fn stored_word(value: &impl serde::Serialize) -> String {
-    match serde_json::to_value(value) {
-        Ok(Value::String(word)) => word,
-        _ => String::new(),
-    }
-}
-
 /// Equal for runs that would do the same: agent, kind, input, environment, session.
 fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wishes) -> Digest {
     let input = input.map(|bytes| Digest::of(bytes).to_string());
@@ -427,72 +405,4 @@ fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wi
         same.insert("namespace".to_owned(), namespace.clone().into());
     }
     Digest::of(errand_model::canonical::to_string(&same).as_bytes())
-}
-
-/// Admits a checked submission that another process will run.
-///
-/// # Errors
-///
-/// As [`errand_store::Store::admit`].
-pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
-    admit_prepared(engine, admission(engine, submission).await?).await
-}
-
-/// Admits what [`admission`] made, with whatever else is to happen in the same commit.
-///
-/// # Errors
-///
-/// As [`errand_store::Store::admit`].
-pub async fn admit_prepared(
-    engine: &Engine,
-    admission: Admission,
-) -> Result<(RunId, Admitted), Error> {
-    let (run, head) = (admission.run.clone(), admission.head);
-    let admitted = loop {
-        match engine.store().admit(admission.clone()).await {
-            Ok(admitted) => break admitted,
-            Err(error) => settled(engine, &run.id, error).await?,
-        }
-    };
-    if admitted == Admitted::Created {
-        crate::record_file::write_quietly(engine, &run, head, None);
-        // The run is admitted whatever becomes of those before it.
-        drop(ask::supersede(engine, &run).await);
-    }
-    Ok((run.id, admitted))
-}
-
-/// Admits a checked submission that this process runs itself.
-///
-/// # Errors
-///
-/// As [`errand_store::Store::admit_held`].
-pub async fn admit_held(
-    engine: &Engine,
-    submission: Submission,
-) -> Result<(RunId, Result<Lease, RunId>), Error> {
-    let admission = admission(engine, submission).await?;
-    let (run, head) = (admission.run.clone(), admission.head);
-    let (admitted, lease) = loop {
-        match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {
-            Ok(admitted) => break admitted,
-            Err(error) => settled(engine, &run.id, error).await?,
-        }
-    };
-    match (admitted, lease) {
-        (Admitted::Created, Some(lease)) => {
-            crate::record_file::write_quietly(engine, &run, head, Some(engine.holder()));
-            Ok((run.id, Ok(lease)))
-        }
-        (Admitted::Created, None) => Err(Error::Closed),
-        (Admitted::Existing(existing), _) => Ok((run.id, Err(existing))),
-    }
-}
-
-/// Mends what keeps a run from being admitted, or gives up: nothing of the run is left then.
-async fn settled(engine: &Engine, run_id: &RunId, error: errand_store::Error) -> Result<(), Error> {
-    sessions::settle_user(engine, error).await.inspect_err(|_| {
-        // The copy of a workspace that it was to have is in nobody's way.
-        drop(Workspaces::new(engine.registry().workspaces()).remove(run_id));
-    })
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use errand_agent::harness::Harness;
 use errand_agent::target::Target;
@@ -270,6 +271,13 @@ impl Engine {
     pub(crate) fn target_of(&self, run: &Run) -> Option<&Arc<dyn Target>> {
         let name = run.attempts.last().map_or(Locator::PROCESS, Attempt::target);
         self.surroundings().targets.get(name)
+    }
+
+    /// Returns a little less than `length` at random, so that many waiters do not wake together.
+    pub(crate) fn jittered(&self, length: Duration) -> Duration {
+        let spread = random().unwrap_or_else(|_| self.now().as_millis().unsigned_abs());
+        let percent = u32::try_from(spread % 20).unwrap_or(0);
+        length.saturating_sub(length / 100 * percent)
     }
 
     /// Returns a new run id.

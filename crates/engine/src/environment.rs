@@ -10,8 +10,7 @@ use errand_agent::secret::{self, Secret, Vault};
 use errand_api::agent_file::Agent;
 use errand_model::event::{CallerEnvironment, RunCreated};
 
-use crate::admit::Wishes;
-use crate::{Engine, Error, Surroundings, launch};
+use crate::{Engine, Error, Surroundings, secret_names};
 
 /// Variables of the caller that are passed on, besides those whose names begin with `LC_`.
 pub const PASSED_ON: &[&str] = &[
@@ -62,20 +61,18 @@ fn recordable(around: &Surroundings, secrets: &[Secret]) -> CallerEnvironment {
     recorded
 }
 
-/// Returns the environment that all attempts of a new run see: [`recordable`], if this process acts
-/// for its caller alone. Secrets of its agent, and of the agents that it names, are masked.
+/// Returns the environment that all attempts of a new run see, unless the caller says otherwise:
+/// [`recordable`], if this process acts for its caller alone and carries the run out itself. Secrets
+/// of its agent, and of the agents that it names, are masked.
 pub(crate) fn of_caller(
     engine: &Engine,
     parcel: &Parcel,
-    wishes: &Wishes,
+    is_placed: bool,
 ) -> Option<Box<CallerEnvironment>> {
-    if wishes.caller_env.is_some() {
-        return wishes.caller_env.clone();
-    }
-    if !engine.records_environment() || wishes.placement.is_some() {
+    if !engine.records_environment() || is_placed {
         return None;
     }
-    let names = launch::secret_names(engine, parcel);
+    let names = secret_names::of_parcel(engine, parcel);
     let secrets = secrets_here(engine.surroundings(), &names);
     Some(Box::new(recordable(engine.surroundings(), &secrets)))
 }

@@ -12,18 +12,15 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use errand_agent::os::{Helper, StartedHelper};
-use errand_agent::parcel::{self, Parcel};
-use errand_model::coordination::DEPTH_LIMIT;
+use errand_model::RunId;
 use errand_model::run::Run;
-use errand_model::{Digest, RunId};
 use errand_store::Lease;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pipe::PipeFlags;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::coordinate::family;
-use crate::{Engine, Error, environment, wait};
+use crate::{Engine, Error, environment, family, secret_names, stored};
 
 /// Longest wait for a helper's message that it began: longer than a registry may stay busy.
 const READY_LIMIT: Duration = Duration::from_secs(45);
@@ -165,7 +162,7 @@ fn read_line(pipe: OwnedFd) -> std::io::Result<String> {
 ///
 /// As [`launch`]. The run then stays unchanged, and the next reconciler tries again.
 pub(crate) async fn hand_over(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
-    begin(engine, &wait::load(engine, run_id).await?.run, lease.epoch).await
+    begin(engine, &stored::load(engine, run_id).await?.run, lease.epoch).await
 }
 
 /// Does as [`carry_on`] on a thread of its own, since it takes as long as the helper likes.
@@ -191,31 +188,10 @@ impl Needs {
         let agents = plan.chain(handoffs).chain([&run.spec.agent]);
         let mut secrets = BTreeSet::new();
         for agent in agents {
-            gather(engine, &agent.digest, DEPTH_LIMIT, &mut secrets);
+            secret_names::gather(engine, &agent.digest, &mut secrets);
         }
         let secrets = secrets.into_iter().collect();
         Self { secrets, is_family: family::is_top(run) }
-    }
-}
-
-/// Returns the names of the secrets of an agent, and of agents that it starts or may hand over to.
-pub(crate) fn secret_names(engine: &Engine, parcel: &Parcel) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = parcel.agent.secrets.iter().cloned().collect();
-    for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
-        gather(engine, agent, DEPTH_LIMIT, &mut names);
-    }
-    names
-}
-
-/// Adds the secrets of an agent and, down to `depth`, of agents that it starts or hands over to.
-fn gather(engine: &Engine, digest: &Digest, depth: u32, secrets: &mut BTreeSet<String>) {
-    // A missing parcel is reported by the attempt that needs it.
-    let Ok(parcel) = parcel::open(&engine.registry().parcels(), digest) else { return };
-    secrets.extend(parcel.agent.secrets.iter().cloned());
-    if depth > 0 {
-        for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
-            gather(engine, agent, depth - 1, secrets);
-        }
     }
 }
 

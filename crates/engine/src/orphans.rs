@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
-use crate::coordinate::family;
+use crate::family;
 use crate::{Engine, Error, reconcile};
 
 /// Interval between two queries of the registry for live runs.

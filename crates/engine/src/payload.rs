@@ -178,3 +178,11 @@ pub fn shorten(blobs: &Blobs, data: &mut Value) -> Result<(), Error> {
     }
     Ok(())
 }
+
+/// Returns the stored name of an enum variant without data.
+pub(crate) fn stored_word(value: &impl serde::Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
+        _ => String::new(),
+    }
+}

@@ -67,16 +67,8 @@ pub async fn watch(engine: &Engine) {
     loop {
         // An unreadable registry may be readable at the next look.
         drop(Box::pin(look(engine)).await);
-        tokio::time::sleep(jittered(engine, LOOK_EVERY)).await;
+        tokio::time::sleep(engine.jittered(LOOK_EVERY)).await;
     }
-}
-
-/// Returns a little less than `length` at random, so that many waiters do not wake together.
-pub(crate) fn jittered(engine: &Engine, length: Duration) -> Duration {
-    let spread =
-        crate::engine::random().unwrap_or_else(|_| engine.now().as_millis().unsigned_abs());
-    let percent = u32::try_from(spread % 20).unwrap_or(0);
-    length.saturating_sub(length / 100 * percent)
 }
 
 /// Takes a run from a holder that did not renew its lease. `false`: another process was faster.

@@ -17,10 +17,10 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{FinalSnapshot, Lease, RequestKind, Stored};
 
 use crate::commit::{self, Admits, Commit, Writer, commit};
-use crate::coordinate::{family, handover};
 use crate::run_to_completion::run_to_completion;
 use crate::{
-    Engine, Error, ask, environment, launch, lease, logs, parcels, reserve, supervise, unheld, wait,
+    Engine, Error, ask, attempt_paths, environment, family, handover, launch, lease, logs, parcels,
+    reserve, stored, unheld,
 };
 
 /// How long processes that outlived their supervisor have to end by themselves.
@@ -254,15 +254,15 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
     if !stored.run.attempts.is_empty() {
         end_processes(engine, &stored.run).await?;
         // The agent may have written a secret there, and nobody takes it any more.
-        drop(std::fs::remove_file(supervise::scratch(engine, &stored.run).join("output")));
-        drop(std::fs::remove_file(supervise::socket(engine, &stored.run)));
+        drop(std::fs::remove_file(attempt_paths::scratch(engine, &stored.run).join("output")));
+        drop(std::fs::remove_file(attempt_paths::socket(engine, &stored.run)));
     }
     let recovered = from_snapshot(engine, &stored).await?;
     reserve::free(engine.registry(), run_id);
     if let Some(draft) = recovered {
         return follow_snapshot(engine, draft, lease).await;
     }
-    let now = engine.now().max(wait::last_at(engine, &stored).await?);
+    let now = engine.now().max(stored::last_at(engine, &stored).await?);
     let is_top = family::is_top(&stored.run);
     let mut verdict = Verdict::of(stored);
     verdict.decide(engine, lease, now).await?;
@@ -286,7 +286,7 @@ pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> R
     let Some(live) = stored.run.live_attempt() else {
         return Ok(engine.store().give_back(run_id, lease.epoch).await?);
     };
-    let now = engine.now().max(wait::last_at(engine, &stored).await?);
+    let now = engine.now().max(stored::last_at(engine, &stored).await?);
     let end = EndAttempt {
         attempt: live.number,
         outcome: Outcome::Drained,

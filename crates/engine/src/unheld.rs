@@ -8,9 +8,9 @@ use errand_model::run::{Command, Decision, Effect};
 use errand_store::{Lease, RequestKind, Stored};
 
 use crate::commit::{Admits, Commit, Writer, commit};
-use crate::coordinate::family;
+use crate::family;
 use crate::run_to_completion::run_to_completion;
-use crate::{Engine, Error, coordinate, launch, lease};
+use crate::{Engine, Error, launch, lease, news};
 
 /// Whether no process holds the run, so that anyone who decides writes its journal.
 pub(crate) fn is_free(stored: &Stored) -> bool {
@@ -76,7 +76,7 @@ fn decide(
     let mut commit = Commit::of(draft, writer);
     if commit.run.is_coordinating() {
         // Its next turn tells its children.
-        commit.documents.push(coordinate::asked(&commit.run, commit.head.seq, now));
+        commit.documents.push(news::asked(&commit.run, commit.head.seq, now));
     }
     Ok((decision, commit))
 }

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use errand_agent::os::watch::Watch;
-use errand_model::{RunId, Timestamp};
+use errand_model::RunId;
 use errand_store::Stored;
 use tokio::time::{Instant, sleep_until};
 
+pub use crate::stored::load;
 use crate::{Engine, Error, reconcile};
 
 /// Interval at which a run is checked even if no file of it changes: its supervisor may have died
@@ -74,32 +75,7 @@ pub async fn until_over(
     until(engine, run_id, deadline, |stored| stored.run.status.is_terminal()).await
 }
 
-/// Returns the run as stored.
-///
-/// # Errors
-///
-/// [`errand_store::Error::NoRun`] if there is none.
-pub async fn load(engine: &Engine, run_id: &RunId) -> Result<Stored, Error> {
-    let found = engine.store().load(run_id).await?;
-    found.ok_or_else(|| errand_store::Error::NoRun { run_id: run_id.clone() }.into())
-}
-
-/// Returns the time of a run's last event: for the next event it is never in the future, even if
-/// the clock was set back since.
-///
-/// # Errors
-///
-/// If the registry cannot be read.
-pub(crate) async fn last_at(engine: &Engine, stored: &Stored) -> Result<Timestamp, Error> {
-    let before = stored.head.seq.saturating_sub(1);
-    if before == 0 {
-        return Ok(stored.run.created_at);
-    }
-    let last = engine.store().events(&stored.run.id, before, 1).await?;
-    Ok(last.first().map_or(stored.run.created_at, |event| event.at))
-}
-
-/// Watches a further file, which may not exist yet; `None` if watching fails.
+/// Also watches a file that may not exist yet; `None` if watching fails.
 fn watching(watch: Option<Watch>, file: &Path) -> Option<Watch> {
     let mut watch = watch?;
     match watch.file(file) {

@@ -9,6 +9,7 @@ use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest};
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::agents::{self, Version};
 use errand_engine::payload;
+use errand_engine::submit;
 use errand_engine::trace_context;
 use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
 use errand_model::budget::LimitName;
@@ -54,7 +55,7 @@ pub(crate) async fn submit(
 /// Admits a checked submission.
 pub(crate) async fn admit(gateway: &Gateway, submission: Submission) -> Result<Submitted, Refusal> {
     let engine = gateway.engine();
-    let (run_id, admitted) = admit::admit(engine, submission).await?;
+    let (run_id, admitted) = submit::admit(engine, submission).await?;
     let (run_id, is_old) = match admitted {
         Admitted::Created => (run_id, false),
         Admitted::Existing(existing) => (existing, true),

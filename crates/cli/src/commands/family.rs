@@ -1,6 +1,6 @@
 //! A coordinator in the foreground: its work, and notes about its progress.
 
-use errand_engine::coordinate::family;
+use errand_engine::family_worker;
 use errand_engine::supervise::SignalListener;
 use errand_engine::{Engine, payload};
 use errand_model::coordination::END;
@@ -31,10 +31,10 @@ pub(super) async fn show(
     let mut shown = Shown { context, after: 0 };
     let mut is_left = false;
     let ended = {
-        let work = family::carry_out(engine, run_id, SLOTS, signals.control());
+        let work = family_worker::carry_out(engine, run_id, SLOTS, signals.control());
         tokio::select! {
             ended = work => ended?,
-            left = family::until_left(engine, run_id) => {
+            left = family_worker::until_left(engine, run_id) => {
                 is_left = true;
                 left?
             }
@@ -44,7 +44,7 @@ pub(super) async fn show(
         }
     };
     if is_left {
-        family::hand_on(engine, &ended).await?;
+        family_worker::hand_on(engine, &ended).await?;
     }
     shown.catch_up(engine, run_id).await?;
     // With `--json` the record contains the output.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
-use errand_engine::coordinate::family;
+use errand_engine::family_worker;
 use errand_engine::launch::Ready;
 use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_model::RunId;
@@ -125,7 +125,7 @@ async fn family(context: &Context, run_id: &RunId) -> Result<u8, Failure> {
     let engine = &context.engine()?;
     // The run is in the queue of a live process, and begins as soon as it may.
     say(&Ready::Began);
-    family::carry_out(engine, run_id, super::family::SLOTS, signals.control()).await?;
+    family_worker::carry_out(engine, run_id, super::family::SLOTS, signals.control()).await?;
     engine.store().sync_files(run_id).await?;
     Ok(0)
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use errand_agent::{SystemClock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit::{Lineage, Submission, Wishes};
+use errand_engine::submit;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::Timestamp;
 use errand_model::event::{OnBusy, RunKind, Trigger, TriggerKind};
@@ -80,7 +81,7 @@ impl Queue {
             member: None,
             lineage: Lineage::default(),
         };
-        let (run_id, _) = self.runtime.block_on(admit::admit(&self.engine, submission)).unwrap();
+        let (run_id, _) = self.runtime.block_on(submit::admit(&self.engine, submission)).unwrap();
         run_id.to_string()
     }
 

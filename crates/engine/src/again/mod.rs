@@ -22,9 +22,9 @@ pub use redrive::{Redrive, redrive};
 pub use retry::retry;
 
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
-use crate::coordinate::family;
+use crate::family;
 use crate::launch::{self, Needs, Ready};
-use crate::{Engine, Error, parcels, payload, reconcile, wait};
+use crate::{Engine, Error, parcels, payload, reconcile, submit, wait};
 
 /// Events read at once.
 const PAGE: u32 = 5_000;
@@ -182,7 +182,7 @@ pub async fn start(engine: &Engine, submission: Submission) -> Result<RunId, Err
     let is_coordinator = submission.parcel.agent.coordinator.is_some();
     let hands_over = !submission.parcel.agent.handoffs.is_empty();
     let is_placed = submission.wishes.placement.is_some();
-    let (run_id, _) = admit::admit(engine, submission).await?;
+    let (run_id, _) = submit::admit(engine, submission).await?;
     if is_placed {
         return Ok(run_id);
     }

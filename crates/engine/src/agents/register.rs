@@ -81,10 +81,10 @@ fn checked(
     let here = located.agent_file.display().to_string();
     let plan = plan(folder).map_err(|error| renamed(error, &here, shown))?;
     for member in plan.members() {
-        let checked = crate::admit::check_agent(member.agent(), &member.source().folder);
+        let checked = crate::agent_check::check_agent(member.agent(), &member.source().folder);
         checked.map_err(|error| error.of_member(&member.agent().name))?;
     }
-    crate::admit::check_agent(plan.agent(), &plan.source().folder)?;
+    crate::agent_check::check_agent(plan.agent(), &plan.source().folder)?;
     Ok(plan)
 }
 

@@ -10,7 +10,7 @@ use errand_model::run::Run;
 use errand_model::step::Steps;
 use errand_model::{Head, RunId, Timestamp};
 
-use crate::{Engine, Error, wait};
+use crate::{Engine, Error, stored};
 
 /// Coordinators that are kept at most.
 const KEPT: usize = 32;
@@ -56,7 +56,7 @@ impl Hot {
             return Ok(Some(known));
         }
         let Some(stored) = engine.store().load(run_id).await? else { return Ok(None) };
-        let last_at = wait::last_at(engine, &stored).await?;
+        let last_at = stored::last_at(engine, &stored).await?;
         let steps = Steps::from_stored(engine.store().steps(run_id).await?);
         let is_held = stored.lease.is_some();
         let errand_store::Stored { run, head, epoch, .. } = stored;

@@ -12,8 +12,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::hot::Hot;
-use super::{document, turn};
-use crate::{Engine, Error, reaper};
+use super::turn;
+use crate::news::document;
+use crate::{Engine, Error};
 
 /// What is looked at in one go.
 const BATCH: u32 = 512;
@@ -63,7 +64,7 @@ async fn take_turns(engine: &Engine, mut ending: watch::Receiver<bool>) {
         if matches!(look(engine, &hot).await, Ok(true)) {
             continue;
         }
-        let until = Instant::now() + reaper::jittered(engine, LOOK_EVERY);
+        let until = Instant::now() + engine.jittered(LOOK_EVERY);
         let heard = tokio::select! {
             heard = tokio::time::timeout_at(until, heard(&mut changes)) => heard,
             _ = ending.changed() => return,

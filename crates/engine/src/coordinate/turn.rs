@@ -12,8 +12,9 @@ use errand_store::{Admission, Document, DocumentWrite, RequestKind};
 
 use super::child::{self, Opened};
 use super::hot::{Hot, Known};
-use super::{document, effects, inbox, material, report, verify};
+use super::{effects, inbox, material, verify};
 use crate::commit::{Admits, Commit, Writer, commit};
+use crate::news::{document, report};
 use crate::{Engine, Error, record_file, unheld};
 
 /// How often a turn is decided anew since somebody was faster.

@@ -6,7 +6,7 @@ use errand_model::error_code::ErrorCode;
 use errand_model::event::{ChildUsage, Failure};
 use errand_model::run::Run;
 
-use super::report;
+use crate::news::report;
 use crate::{Engine, Error};
 
 /// The event with which a run says something.

@@ -21,7 +21,7 @@ use super::journal::{self, Journal};
 use super::place::{Place, log_age, place};
 use super::read::{Contents, read};
 use super::{BRIEF, FileError, LOG};
-use crate::{Engine, Error, record_file, supervise};
+use crate::{Engine, Error, attempt_paths, record_file};
 
 /// Result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub async fn import(engine: &Engine, path: &Path) -> Result<Imported, FileError>
         // Nothing is created for a journal that cannot be folded later.
         let run = fold(&events_of(&file, journal)?)?;
         if is_missing(engine, run_id, journal.head).await? {
-            missing.insert(run_id.clone(), supervise::scratch(engine, &run));
+            missing.insert(run_id.clone(), attempt_paths::scratch(engine, &run));
         } else {
             make_good(engine, &run, journal.head).await?;
         }

@@ -132,7 +132,7 @@ impl Part<'_> {
         let Self { engine, stored, prefix } = self;
         let io = |source| self.failed(source);
         let log = crate::logs::settled(engine, &stored.run).await?;
-        let brief = crate::supervise::scratch(engine, &stored.run).join(BRIEF);
+        let brief = crate::attempt_paths::scratch(engine, &stored.run).join(BRIEF);
         archive.optional(&format!("{prefix}{BRIEF}"), &brief).map_err(io)?;
         let mut text = String::new();
         family::journal(engine, stored, |event| {

@@ -18,7 +18,7 @@ use crate::firing::{Firing, is_changed, is_session, put};
 use crate::listener::mask;
 use crate::outbox::read;
 use crate::payload::input_of_value;
-use crate::{Engine, Error as EngineError, admit};
+use crate::{Engine, Error as EngineError, admit, submit};
 
 /// Tries of a request that collides with an equal one.
 const TRIES: usize = 32;
@@ -287,7 +287,7 @@ async fn fire(
             let body = Known { run_id: run_id.clone(), until };
             admission.documents.push(remember((namespace, name), key, &body, (expect, until)));
         }
-        match admit::admit_prepared(engine, admission).await {
+        match submit::admit_prepared(engine, admission).await {
             Ok(_) => return Ok(Outcome::Created { run_id }),
             // An equal request committed first: the next try finds its run.
             Err(error) if is_changed(&error) => {}

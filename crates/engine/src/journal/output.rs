@@ -7,13 +7,9 @@
 
 use std::time::Duration;
 
-use errand_model::Timestamp;
-use errand_model::draft::DraftError;
-use errand_model::event::{EventBody, OutputDelta};
-use errand_model::run::Report;
 use tokio::time::Instant;
 
-use super::{Journal, State};
+use super::Journal;
 use crate::Error;
 
 /// Time for which text may wait for more of it: few enough commits, and soon enough for readers that
@@ -26,13 +22,13 @@ const BATCH_BYTES: usize = 8 * 1_024;
 /// Text that is taken in and not recorded yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    attempt: u32,
+    pub(super) attempt: u32,
     /// Offset of `text` in the text of the attempt, in bytes.
-    offset: u64,
-    text: String,
-    due_at: Option<Instant>,
+    pub(super) offset: u64,
+    pub(super) text: String,
+    pub(super) due_at: Option<Instant>,
     /// Set once the attempt's end is decided: no more text belongs to it.
-    is_closed: bool,
+    pub(super) is_closed: bool,
 }
 
 impl Journal {
@@ -103,26 +99,6 @@ impl Journal {
     }
 }
 
-impl State {
-    /// Adds the pending text as one event. Drops the text of an attempt that may not report any more.
-    pub(super) fn flush_output(&mut self, now: Timestamp) -> Result<(), Error> {
-        self.output.due_at = None;
-        if self.output.text.is_empty() {
-            return Ok(());
-        }
-        let text = std::mem::take(&mut self.output.text);
-        let offset = self.output.offset;
-        self.output.offset = offset.saturating_add(bytes(text.len()));
-        let delta = OutputDelta { text, offset: Some(offset) };
-        let events = vec![EventBody::OutputDelta(delta)];
-        let report = Report { attempt: self.output.attempt, events };
-        match self.command(&report.into(), now) {
-            Ok(_) | Err(DraftError::Rejected(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-fn bytes(length: usize) -> u64 {
+pub(super) fn bytes(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

@@ -1,15 +1,15 @@
 //! The state of a journal in the hands of its supervisor: decided so far, durable or not.
 
 use errand_model::draft::{DraftError, JournalDraft};
-use errand_model::event::EventBody;
-use errand_model::run::{Command, Decision, Run};
+use errand_model::event::{EventBody, OutputDelta};
+use errand_model::run::{Command, Decision, Report, Run};
 use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentWrite, Lease};
 
 use super::output;
 use crate::commit::{Commit, Writer};
 use crate::reserve::DiskReserve;
-use crate::{coordinate, lease};
+use crate::{Error, lease, news};
 
 /// A run as it is decided so far.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl State {
         let run = self.draft.run();
         let is_requeued = bodies.iter().any(|body| matches!(body, EventBody::RunRequeued(_)))
             && lease::place_of(run).is_some();
-        self.lets_go |= run.is_at_rest() || is_requeued || coordinate::is_let_go(run);
+        self.lets_go |= run.is_at_rest() || is_requeued || news::is_let_go(run);
         self.closed |= self.lets_go;
     }
 
@@ -91,7 +91,7 @@ impl State {
         if self.lets_go {
             // Due when the events are heard of, so not later than they.
             let at = added.events.last().map_or(now, |last| last.at);
-            documents.extend(coordinate::left(self.run(), at));
+            documents.extend(news::on_release(self.run(), at));
         }
         Commit {
             run: self.run().clone(),
@@ -101,6 +101,24 @@ impl State {
             answered: std::mem::take(&mut self.answered),
             documents,
             stores_fold: false,
+        }
+    }
+
+    /// Adds the pending text as one event. Drops the text of an attempt that may not report any more.
+    pub(super) fn flush_output(&mut self, now: Timestamp) -> Result<(), Error> {
+        self.output.due_at = None;
+        if self.output.text.is_empty() {
+            return Ok(());
+        }
+        let text = std::mem::take(&mut self.output.text);
+        let offset = self.output.offset;
+        self.output.offset = offset.saturating_add(output::bytes(text.len()));
+        let delta = OutputDelta { text, offset: Some(offset) };
+        let events = vec![EventBody::OutputDelta(delta)];
+        let report = Report { attempt: self.output.attempt, events };
+        match self.command(&report.into(), now) {
+            Ok(_) | Err(DraftError::Rejected(_)) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

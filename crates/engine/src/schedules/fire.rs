@@ -11,7 +11,7 @@ use super::read::load;
 use super::schedule::{Fired, Schedule};
 use crate::firing::is_changed;
 use crate::outbox::read;
-use crate::{Engine, Error as EngineError, admit};
+use crate::{Engine, Error as EngineError, admit, submit};
 
 /// Tries of a requested fire that collides with changes by others.
 const TRIES: usize = 16;
@@ -133,7 +133,7 @@ async fn fire(
     });
     let expect = Expect::Revision(revision);
     admission.documents = vec![to_write((namespace, name), &moved_on, expect)];
-    admit::admit_prepared(engine, admission).await?;
+    submit::admit_prepared(engine, admission).await?;
     *schedule = moved_on;
     Ok(run_id)
 }

@@ -18,7 +18,7 @@ use super::prepare::{Prepared, prepare};
 use super::replay::Replayed;
 use super::running::{RunningAttempt, watch};
 use super::{SupervisorChannels, blame, deadline, session, start};
-use crate::coordinate::handover;
+use crate::handover;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::live::Printed;

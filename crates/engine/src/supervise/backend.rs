@@ -37,9 +37,9 @@ pub(in crate::supervise) use people::approval_answer;
 
 use super::deadline::StepLimits;
 use super::prepare::Prepared;
-use crate::admit::stored_word;
 use crate::journal::Journal;
 use crate::off_thread::off_thread;
+use crate::payload::stored_word;
 use crate::{Engine, Error, payload, trace_context};
 
 /// ControlState that an agent may be behind with before it is cut off and asks again.

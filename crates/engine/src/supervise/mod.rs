@@ -7,6 +7,7 @@ mod attempt;
 mod attempt_code;
 mod backend;
 mod blame;
+mod coordinator;
 mod deadline;
 mod event;
 mod outcome;
@@ -16,6 +17,7 @@ mod replay;
 mod requests;
 mod running;
 mod secrets;
+pub mod service;
 mod session;
 mod signals;
 mod start;
@@ -36,18 +38,17 @@ use tokio::task::JoinSet;
 
 pub(crate) use outcome::of_preparation;
 pub use outcome::{chain, retry_note};
-pub(crate) use prepare::{scratch, socket};
 pub(crate) use requests::answer as answer_requests;
 pub(crate) use secrets::spoken as spoken_secrets;
 pub use signals::{ControlState, HangUp, SignalListener};
 pub(crate) use start::start;
 pub(crate) use turn::SUPERSEDED_GRACE;
 
-use crate::coordinate::family;
+use crate::family;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::lease::Term;
-use crate::{Engine, Error, coordinate, launch, lease, parcels, reconcile, service, wait};
+use crate::{Engine, Error, launch, lease, parcels, reconcile, stored};
 
 /// Channels of a supervisor: signals in, the agent's output and readiness out.
 #[derive(Debug)]
@@ -105,7 +106,7 @@ pub async fn supervise(
 ) -> Result<Stored, Error> {
     let (mut run_id, mut lease, mut channels) = (run_id.clone(), lease, channels);
     loop {
-        let stored = wait::load(engine, &run_id).await?;
+        let stored = stored::load(engine, &run_id).await?;
         let charge = Charge { stored, lease, term: Term::for_life() };
         let (run, successor) = Box::pin(carry_through(engine, charge, &mut channels)).await?;
         let Some(successor) = successor else { break };
@@ -113,7 +114,7 @@ pub async fn supervise(
         channels.note(&format!("handed over from run {} to run {}", run.id, successor.0));
         (run_id, lease) = successor;
     }
-    let stored = wait::load(engine, &run_id).await?;
+    let stored = stored::load(engine, &run_id).await?;
     begin_family(engine, &stored.run).await?;
     Ok(stored)
 }
@@ -165,7 +166,7 @@ async fn carry_through(
     let engine = &if kind == RunKind::Service {
         engine.clone()
     } else {
-        engine.steadied(wait::last_at(engine, &stored).await?)
+        engine.steadied(stored::last_at(engine, &stored).await?)
     };
     let mut journal = Journal::open(engine, stored, &lease, term).await?;
     loop {
@@ -188,7 +189,7 @@ async fn carry_through(
         // Every attempt has a lease of its own, so that nothing of an older one is ever taken in.
         let run = journal.look(|run, _| run.clone());
         lease = lease::take(engine, &run, journal.epoch()).await?;
-        journal = journal.reopen(wait::load(engine, run_id).await?, &lease).await?;
+        journal = journal.reopen(stored::load(engine, run_id).await?, &lease).await?;
     }
     channels.say(Ready::Began);
     let is_left = |run: &Run| run.is_at_rest() || lease::place_of(run).is_some();
@@ -248,7 +249,7 @@ async fn under_lease(
     let (kind, is_coordinator) = journal.look(|run, _| (run.spec.kind, run.spec.plan.is_some()));
     match kind {
         RunKind::Job | RunKind::Heartbeat if is_coordinator => {
-            coordinate::begin(engine, journal).await?;
+            coordinator::begin(engine, journal).await?;
         }
         RunKind::Job | RunKind::Heartbeat => attempt::run(engine, journal, channels).await?,
         RunKind::Service => service::run(engine, journal, channels).await?,

@@ -18,11 +18,12 @@ use errand_model::event::AttemptSetup;
 use errand_model::price::PriceTable;
 use errand_model::run::Run;
 use errand_model::{Digest, hex};
-use errand_store::SOCKET_PATH_LIMIT_BYTES;
 
-use crate::admit::stored_word;
-use crate::coordinate::handover;
-use crate::{Engine, Error, brief, command_line, environment, parcels, payload, trace_context};
+use crate::handover;
+use crate::payload::stored_word;
+use crate::{
+    Engine, Error, attempt_paths, brief, command_line, environment, parcels, payload, trace_context,
+};
 
 /// Payloads up to this length are handed to the agent's stdin from memory, longer ones from the
 /// file that has them anyway.
@@ -224,7 +225,7 @@ fn state_folder(engine: &Engine, run: &Run) -> PathBuf {
 
 fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
     let registry = engine.registry();
-    let folder = scratch(engine, run);
+    let folder = attempt_paths::scratch(engine, run);
     remove_older(engine, run)?;
     let mut private = fs::DirBuilder::new();
     private.recursive(true).mode(0o700);
@@ -242,37 +243,13 @@ fn attempt_files(engine: &Engine, run: &Run) -> Result<AttemptFiles, Error> {
         input: folder.join("input"),
         output: folder.join("output"),
         brief: folder.join("brief.json"),
-        socket: socket(engine, run),
+        socket: attempt_paths::socket(engine, run),
         folder,
     };
     if !files.socket.starts_with(&files.folder) {
         socket_folder(registry.runs().as_path(), &files.socket)?;
     }
     Ok(files)
-}
-
-/// The folder that errand and the agent of the last attempt share. Where any worker may claim the
-/// run, each attempt has one of its own: whoever lost the run may not know of it yet, and is in
-/// nobody's way.
-pub(crate) fn scratch(engine: &Engine, run: &Run) -> PathBuf {
-    let folder = engine.registry().run_scratch(&run.id);
-    match run.spec.placement {
-        Some(_) => folder.join(run.last_attempt_number().to_string()),
-        None => folder,
-    }
-}
-
-/// The socket of the last attempt's agent API.
-pub(crate) fn socket(engine: &Engine, run: &Run) -> PathBuf {
-    let short = &engine.surroundings().runtime_dir;
-    if run.spec.placement.is_none() {
-        return engine.registry().run_socket(&run.id, short);
-    }
-    let here = scratch(engine, run).join("sock");
-    if here.as_os_str().len() <= SOCKET_PATH_LIMIT_BYTES {
-        return here;
-    }
-    short.join(format!("{}.{}.sock", run.id, run.last_attempt_number()))
 }
 
 /// Removes the folders of earlier attempts.

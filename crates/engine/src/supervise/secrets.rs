@@ -6,7 +6,7 @@
 use errand_model::event::RunKind;
 use errand_model::run::{AwaitSecrets, Run};
 
-use crate::coordinate::family;
+use crate::family;
 use crate::journal::Journal;
 use crate::launch::Ready;
 use crate::supervise::SupervisorChannels;

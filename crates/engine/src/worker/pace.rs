@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::{Engine, reaper};
+use crate::Engine;
 
 /// The first look by itself after there was something.
 const SOONEST: Duration = Duration::from_millis(250);
@@ -48,7 +48,7 @@ impl Pace {
     /// It was looked, and everything there was is claimed.
     pub(super) fn looked(&mut self, engine: &Engine) {
         self.told = false;
-        self.next = Instant::now() + reaper::jittered(engine, self.apart);
+        self.next = Instant::now() + engine.jittered(self.apart);
         self.apart = (self.apart * 2).min(LATEST);
     }
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use errand_agent::{Clock, os, parcel};
-use errand_engine::admit::{self, Lineage, Submission, Wishes};
+use errand_engine::admit::{Lineage, Submission, Wishes};
 use errand_engine::outbox::{
     self, Addresses, CallbackUrl, EntryState, Logged, Names, Outbox, Settings, SystemNames,
 };
+use errand_engine::submit;
 use errand_engine::{Engine, Inner, Surroundings};
 use errand_model::callback::CallbackEvent;
 use errand_model::event::{CancelCause, PauseReason, RunKind, Trigger, TriggerKind};
@@ -95,7 +96,7 @@ impl World {
             member: None,
             lineage: Lineage::default(),
         };
-        admit::admit(&self.engine, submission).await.unwrap().0
+        submit::admit(&self.engine, submission).await.unwrap().0
     }
 
     /// Executes a command as a holder of the run.

@@ -8,8 +8,9 @@ use errand_api::gateway::dead_letter::{
     DeadLetterPage, DeadLetterQuery, DiscardLetter, DiscardLetters, DiscardedLetters,
     RedriveLetter, RedriveLetters, RedrivenLetters, RefusedLetter, TailQuery,
 };
-use errand_engine::admit::{self, Submission};
+use errand_engine::admit::Submission;
 use errand_engine::again::{self, AgentChoice, Redrive};
+use errand_engine::submit;
 use errand_engine::view;
 use errand_model::{RunId, Timestamp};
 use errand_store::Admitted;
@@ -106,7 +107,7 @@ async fn redrive(
 async fn queue(gateway: &Gateway, mut submission: Submission) -> Result<RunId, Refusal> {
     submission.wishes.placement.get_or_insert_default();
     again::check(gateway.engine(), &submission)?;
-    let (run_id, admitted) = Box::pin(admit::admit(gateway.engine(), submission)).await?;
+    let (run_id, admitted) = Box::pin(submit::admit(gateway.engine(), submission)).await?;
     Ok(match admitted {
         Admitted::Created => run_id,
         Admitted::Existing(existing) => existing,

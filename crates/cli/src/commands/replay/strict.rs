@@ -2,8 +2,9 @@
 
 use errand_api::exit_code;
 use errand_api::story::Comparison;
-use errand_engine::admit::{self, Submission};
-use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
+use errand_engine::admit::Submission;
+use errand_engine::submit;
+use errand_engine::supervise::{SupervisorChannels, HangUp, SignalListener, supervise};
 use errand_engine::{Engine, again, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;
@@ -22,7 +23,7 @@ pub(super) async fn run(
     // Signals are listened for before there is a run that they could be about.
     let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
-    let (run_id, admitted) = admit::admit_held(engine, submission).await?;
+    let (run_id, admitted) = submit::admit_held(engine, submission).await?;
     let Ok(lease) = admitted else {
         return Err(Failure::new(
             errand_api::error_code::ErrorCode::Internal,

@@ -9,7 +9,7 @@ use errand_model::event::{EventBody, HandoffRequested};
 
 use super::{AttemptBackend, refusal};
 use crate::Error;
-use crate::coordinate::handover;
+use crate::handover;
 
 impl AttemptBackend {
     /// Records to whom the run is handed over once it ends well. Asked again, the last one counts, and

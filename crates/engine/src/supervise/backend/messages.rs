@@ -24,7 +24,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
 use super::{AttemptBackend, refusal};
-use crate::coordinate::report;
+use crate::news::report;
 use crate::{Error, payload};
 
 /// The inbox is looked at again after this long at first, and after twice as long each time: what

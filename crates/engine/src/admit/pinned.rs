@@ -1,23 +1,25 @@
-//! From the names in an agent file to the agents that are pinned in a run.
+//! Agents that an agent file names, as they are pinned in a run: by their digests.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use errand_api::agent_file::Member;
-use errand_model::Digest;
 use errand_model::coordination::{DEPTH_LIMIT, Plan};
-use errand_model::event::AgentRef;
+use errand_model::event::{AgentRef, RunCreated};
+use errand_model::placement::Placement;
+use errand_model::{Digest, RunId};
 
-use crate::admit::Submission;
+use super::Submission;
+use crate::family::FAMILY;
 use crate::{Engine, Error, agents, parcels};
 
-/// What other agents have to do with a run.
+/// Agents that a run pins besides its own.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Parts {
+pub(super) struct Parts {
     /// For a coordinator: its agents, and how they work together.
-    pub(crate) plan: Option<Box<Plan>>,
+    pub(super) plan: Option<Box<Plan>>,
     /// Agents that the run may be handed over to, by the names that the agent file has for them.
-    pub(crate) handoffs: BTreeMap<String, AgentRef>,
+    pub(super) handoffs: BTreeMap<String, AgentRef>,
 }
 
 /// Finds every agent that the agent file names: one with a path by the digest that its parcel was
@@ -26,7 +28,7 @@ pub(crate) struct Parts {
 /// # Errors
 ///
 /// [`Error::Member`] if one of them is not there; [`Error::NestedTooDeep`].
-pub(crate) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
+pub(super) async fn resolve(engine: &Engine, submission: &Submission) -> Result<Parts, Error> {
     let agent = &submission.parcel.agent;
     let depth = submission.member.as_ref().map_or(0, |member| member.depth);
     // Its children would be one deeper.
@@ -43,6 +45,19 @@ pub(crate) async fn resolve(engine: &Engine, submission: &Submission) -> Result<
         parts.handoffs = Box::pin(pin(engine, submission, &agent.handoffs)).await?;
     }
     Ok(parts)
+}
+
+/// Puts the pinned agents into the first event of a run. A coordinator that nobody placed is carried
+/// out by a worker of its own.
+pub(super) fn take_part(id: &RunId, created: &mut RunCreated, parts: Parts) {
+    let Parts { plan, handoffs } = parts;
+    created.handoffs = handoffs;
+    created.plan = plan;
+    if created.plan.is_some() && created.placement.is_none() {
+        let mut placement = Placement::default();
+        placement.demands.affinity.insert(FAMILY.to_owned(), id.to_string());
+        created.placement = Some(placement);
+    }
 }
 
 async fn pin(

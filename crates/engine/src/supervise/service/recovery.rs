@@ -13,7 +13,7 @@ use errand_store::Stored;
 
 use super::wake::Wake;
 use super::wakes::Wakes;
-use crate::coordinate::child_usage;
+use crate::news::child_usage;
 use crate::{Engine, Error, again, reconcile, wait};
 
 /// Most recoveries of one wake: a wake that crashes its supervisor each time must not repeat

@@ -9,7 +9,7 @@ use errand_model::event::WakeReason;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::admit::stored_word;
+use crate::payload::stored_word;
 
 /// Chunks of one wake in its channel; a full channel holds the agent back.
 const CHUNKS: usize = 64;

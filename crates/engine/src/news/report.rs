@@ -11,7 +11,7 @@ use errand_model::{Blob, Digest, Encoding, Event, Payload, Timestamp, canonical}
 use errand_store::{Blobs, Document, DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::Value;
 
-use crate::{admit, payload};
+use crate::payload;
 
 /// What is longer goes to the blob store, and the coordinator is told where.
 const KEPT_BYTES: usize = 4 * 1024;
@@ -37,7 +37,7 @@ pub(crate) fn documents(blobs: &Blobs, run: &Run, events: &[Event]) -> Vec<Docum
 }
 
 /// News for the coordinator whose step `run` is. Whatever was left under that key is replaced.
-pub(super) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> DocumentWrite {
+pub(crate) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> DocumentWrite {
     DocumentWrite {
         kind: DocumentKind::Turn,
         namespace: run.spec.namespace.clone(),
@@ -73,7 +73,7 @@ pub(crate) fn removal(document: &Document) -> DocumentWrite {
 }
 
 /// What an event is to the coordinator, and under which name it is left.
-pub(super) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
+pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
     // What is nothing to a coordinator is not even read.
     if !MATTERS.contains(&event.kind.as_str()) {
         return None;
@@ -99,7 +99,7 @@ pub(super) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, N
 }
 
 /// What a run that is over is to its coordinator; `None`: it is not over.
-pub(super) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
+pub(crate) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
     let outcome = match &run.status {
         Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => return None,
         Status::Completed { .. } => {
@@ -108,7 +108,7 @@ pub(super) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
         }
         Status::Failed { error, .. } => ChildOutcome::Failed { error: error.clone() },
         Status::Cancelled { cause, .. } => {
-            ChildOutcome::Cancelled { reason: admit::stored_word(cause) }
+            ChildOutcome::Cancelled { reason: payload::stored_word(cause) }
         }
     };
     Some(ended(run, outcome, run.status.ended_at()?))
@@ -137,7 +137,7 @@ fn outcome(blobs: &Blobs, run: &Run, body: &EventBody) -> Option<ChildOutcome> {
         return Some(ChildOutcome::Failed { error: failed.error.clone() });
     }
     if let EventBody::RunCancelled(cancelled) = body {
-        return Some(ChildOutcome::Cancelled { reason: admit::stored_word(&cancelled.cause) });
+        return Some(ChildOutcome::Cancelled { reason: payload::stored_word(&cancelled.cause) });
     }
     None
 }
@@ -159,7 +159,7 @@ fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
 }
 
 /// What was said, in its three forms.
-pub(super) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
+pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     let Some(kept) = kept else {
         return Said { payload: None, value: Value::Null, digest: Digest::of(b"null") };
     };

@@ -1,82 +1,28 @@
-//! A coordinator that nobody placed, and all that it starts: carried out by one process, a worker
-//! that takes nothing else. If that process dies, whoever looks at the coordinator next starts
-//! another one, which goes on where the first one was.
+//! The worker of a family: it carries out a coordinator that nobody placed, and all that it starts.
+//!
+//! If the worker dies, the next reconciliation of the coordinator starts another one, which goes on
+//! where the first one stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use errand_agent::os::{self, Liveness};
 use errand_model::RunId;
 use errand_model::event::CancelCause;
-use errand_model::run::{Attempt, Run, Status};
-use errand_store::{DocumentKind, DocumentOrder, DocumentQuery, Namespaces, Stored};
+use errand_model::run::{Run, Status};
+use errand_store::Stored;
 use tokio::sync::watch;
 
-use super::FAMILY;
 use crate::ask::{self, Stop};
+use crate::family::{FAMILY, is_top, worker_name};
 use crate::supervise::ControlState;
 use crate::worker::{self, Options, Until};
 use crate::{Engine, Error, lease, reconcile, wait};
 
-/// How long agents have to end by themselves when a person interrupts; the second time they have
+/// Time that agents have to end by themselves when a person interrupts; the second time they have
 /// none.
 const INTERRUPTED_GRACE: Duration = Duration::from_secs(10);
-
-/// The coordinator at the top of the family that a run belongs to, if one process works for it.
-pub fn of(run: &Run) -> Option<&str> {
-    let placement = run.spec.placement.as_ref()?;
-    placement.demands.affinity.get(FAMILY).map(String::as_str)
-}
-
-/// Whether a run is at the top of such a family.
-pub fn is_top(run: &Run) -> bool {
-    of(run) == Some(run.id.as_str())
-}
-
-/// So long after a run began to wait for its process, that may be starting.
-const STARTING: Duration = Duration::from_secs(10);
-
-/// Whether the process lives that works for the family of which this is the top.
-pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
-    let here = &engine.holder().host;
-    if let Status::Pending { since, .. } = run.status
-        && (engine.now().since(since) < STARTING || has_worker(engine, &run.id).await?)
-    {
-        return Ok(true);
-    }
-    let (host, process) = match run.attempts.last() {
-        Some(attempt) => (&attempt.host, Some(&attempt.supervisor)),
-        None => (&run.spec.host, run.spec.launcher.as_ref()),
-    };
-    // Processes of other machines cannot be seen from here.
-    Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
-}
-
-/// Whether a run is at the top of a family whose process was here and is dead.
-pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
-    let is_dead = |attempt: &Attempt| {
-        attempt.host == engine.holder().host && os::liveness(&attempt.supervisor) == Liveness::Dead
-    };
-    is_top(run) && run.attempts.last().is_some_and(is_dead)
-}
-
-/// Whether a worker of the family told of itself lately.
-async fn has_worker(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
-    let query = DocumentQuery {
-        kind: DocumentKind::Worker,
-        namespaces: Namespaces::All,
-        prefix: worker_name(run_id),
-        order: DocumentOrder::Ascending,
-        after: None,
-        limit: 8,
-    };
-    let known = engine.store().documents(&query).await?;
-    Ok(known.iter().any(|worker| worker.due_at.is_some_and(|gone_at| engine.now() < gone_at)))
-}
-
-fn worker_name(run_id: &RunId) -> String {
-    format!("family-{run_id}")
-}
+/// Interval at which the family is checked for work.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Works for a coordinator and all that it starts until it is over, or until told to end. An
 /// interrupt cancels it.
@@ -135,9 +81,6 @@ pub async fn hand_on(engine: &Engine, stored: &Stored) -> Result<(), Error> {
     let lease = lease::take(engine, &stored.run, stored.epoch).await?;
     Box::pin(reconcile::hand_on(engine, &stored.run.id, &lease)).await
 }
-
-/// How often it is looked whether all wait.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 fn waits_for_people(run: &Run) -> bool {
     let waits = matches!(run.status, Status::Paused { reason, .. } if reason.is_missing());

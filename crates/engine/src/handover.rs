@@ -14,9 +14,8 @@ use errand_model::{Digest, Payload, Timestamp};
 use errand_store::Admission;
 use serde::{Deserialize, Serialize};
 
-use super::family;
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
-use crate::{Engine, Error, parcels, payload};
+use crate::{Engine, Error, family, parcels, payload};
 
 /// Where the artifacts that a run gets are, in its workspace.
 const FOLDER: &str = "handoff";

@@ -21,10 +21,11 @@ use super::echo::Echo;
 use super::ingress::Arrival;
 use super::recovery;
 use super::wake::{Active, EndedWake, Reply, Wake};
-use crate::admit::{self, Lineage, Submission, Wishes, stored_word};
+use crate::admit::{self, Lineage, Submission, Wishes};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
-use crate::supervise::{ControlState, SupervisorChannels, supervise_boxed};
+use crate::payload::stored_word;
+use crate::supervise::{SupervisorChannels, ControlState, supervise_boxed};
 use crate::{Engine, Error, payload};
 
 /// Wakes of one attempt of a service.

@@ -26,7 +26,7 @@ const ENDED: &str = "ended";
 const DEADLINE: &str = "deadline";
 
 /// What a coordinator is to hear at a time. `about` tells it from what else it is to hear.
-pub(super) fn news(
+pub(crate) fn news(
     (namespace, coordinator): (Option<&str>, &RunId),
     about: &str,
     news: &News,
@@ -46,7 +46,7 @@ pub(super) fn news(
 }
 
 /// It is to look again at that time.
-pub(super) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
+pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
     // One a second: what is written later is never taken for what was heard before.
     let about = format!("{LOOK}-{}", at.as_millis() / 1_000);
     news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, at)
@@ -60,7 +60,7 @@ pub(crate) fn asked(run: &Run, number: u64, now: Timestamp) -> DocumentWrite {
 
 /// What a coordinator whose attempt began at `now` is to hear: that it did, and later that it is out
 /// of time.
-pub(super) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
+pub(crate) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     let mut writes = vec![news(owner, BEGAN, &News::Began { items: None }, now)];
     writes.extend(deadline(run));
@@ -68,13 +68,13 @@ pub(super) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
 }
 
 /// It is to hear when it is out of time, if it has a limit.
-pub(super) fn deadline(run: &Run) -> Option<DocumentWrite> {
+pub(crate) fn deadline(run: &Run) -> Option<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     run.run_deadline().map(|at| news(owner, DEADLINE, &News::Look, at))
 }
 
 /// The same for a run whose limit may have moved since: not before `soonest`.
-pub(super) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWrite> {
+pub(crate) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     let held_for = run.paused_until(soonest).saturating_sub(run.paused);
     let at = run.run_deadline()?.plus(held_for).max(soonest);
@@ -82,44 +82,44 @@ pub(super) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWr
 }
 
 /// Somebody is to look whether the files of a coordinator that ended say so.
-pub(super) fn ended(run: &Run, at: Timestamp) -> DocumentWrite {
+pub(crate) fn ended(run: &Run, at: Timestamp) -> DocumentWrite {
     news((run.spec.namespace.as_deref(), &run.id), ENDED, &News::Look, at)
 }
 
 /// They do.
-pub(super) fn is_told(run: &Run) -> DocumentWrite {
+pub(crate) fn is_told(run: &Run) -> DocumentWrite {
     let at = Timestamp::default();
     DocumentWrite { change: DocumentChange::Remove, ..ended(run, at) }
 }
 
 /// Whether it is about the files of a coordinator that ended.
-pub(super) fn is_end(document: &Document) -> bool {
+pub(crate) fn is_end(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(ENDED)
 }
 
 /// Whether it is about being out of time.
-pub(super) fn is_deadline(document: &Document) -> bool {
+pub(crate) fn is_deadline(document: &Document) -> bool {
     document.key.ends_with("/deadline")
 }
 
 /// Whether it is about the coordinator itself: something was asked of it by somebody who wrote its
 /// journal.
-pub(super) fn is_own(document: &Document) -> bool {
+pub(crate) fn is_own(document: &Document) -> bool {
     document.key.split('/').count() == 2
 }
 
 /// Whether what it is to hear may not be all that happened to its children.
-pub(super) fn is_incomplete(document: &Document) -> bool {
+pub(crate) fn is_incomplete(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(BEGAN) || is_restored(document)
 }
 
 /// Whether it says that the registry was made anew.
-pub(super) fn is_restored(document: &Document) -> bool {
+pub(crate) fn is_restored(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(RESTORED)
 }
 
 /// It is to look once more what it missed since the registry was made anew.
-pub(super) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
+pub(crate) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
     news((run.spec.namespace.as_deref(), &run.id), RESTORED, &News::Look, now)
 }
 
@@ -128,7 +128,7 @@ pub(super) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
 /// # Errors
 ///
 /// If the registry cannot be read.
-pub(super) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Error> {
+pub(crate) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Turn,
         namespaces: Namespaces::One(run.spec.namespace.clone()),
@@ -148,7 +148,7 @@ pub(super) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Err
 /// # Errors
 ///
 /// If the registry cannot be read.
-pub(super) async fn together(
+pub(crate) async fn together(
     engine: &Engine,
     run: &Run,
     mut due: Vec<Document>,
@@ -174,7 +174,7 @@ pub(super) async fn together(
 }
 
 /// In which order things are heard: what a child said by its number, its end last.
-pub(super) fn order(document: &Document) -> (String, u64) {
+pub(crate) fn order(document: &Document) -> (String, u64) {
     let mut parts = document.key.split('/').skip(1);
     let (whose, about) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let number = about.rsplit('-').next().and_then(|number| number.parse().ok());
@@ -182,22 +182,22 @@ pub(super) fn order(document: &Document) -> (String, u64) {
 }
 
 /// Which coordinator is to hear it; `None`: nobody who can be named.
-pub(super) fn coordinator(document: &Document) -> Option<RunId> {
+pub(crate) fn coordinator(document: &Document) -> Option<RunId> {
     document.key.split('/').next()?.parse().ok()
 }
 
 /// What it says; `None`: a newer version wrote it.
-pub(super) fn said(document: &Document) -> Option<News> {
+pub(crate) fn said(document: &Document) -> Option<News> {
     serde_json::from_value(document.body.clone()).ok()
 }
 
 /// It was heard: nothing more is to be done about it.
-pub(super) fn heard(document: &Document) -> DocumentWrite {
+pub(crate) fn heard(document: &Document) -> DocumentWrite {
     crate::deadlines::rewrite(document, DocumentChange::Remove)
 }
 
 /// It is to be heard later.
-pub(super) fn later(document: &Document, at: Timestamp) -> DocumentWrite {
+pub(crate) fn later(document: &Document, at: Timestamp) -> DocumentWrite {
     let change = DocumentChange::Put { body: document.body.clone(), due_at: Some(at) };
     crate::deadlines::rewrite(document, change)
 }

@@ -1,16 +1,13 @@
-//! The beginning of a coordinator's attempt: from here on it needs no process.
+//! The beginning of a coordinator's attempt, which needs no process once it began.
 
-use errand_model::Timestamp;
 use errand_model::event::{Failure, ProcessUsage};
-use errand_model::run::{AttemptUp, EndAttempt, Outcome, Run};
-use errand_store::DocumentWrite;
+use errand_model::run::{AttemptUp, EndAttempt, Outcome};
 
-use super::document;
+use super::{of_preparation, start};
 use crate::journal::Journal;
-use crate::supervise::{of_preparation, start};
 use crate::{Engine, Error};
 
-/// Begins the next attempt and lets go of the run. What it does first is left for it to hear.
+/// Begins the next attempt and lets go of the run. Its first turn is left for it as news.
 ///
 /// # Errors
 ///
@@ -33,17 +30,4 @@ async fn fail(journal: &Journal, failure: Failure) -> Result<(), Error> {
         usage: ProcessUsage::default(),
     };
     journal.command(&end.into()).await.map(|_| ())
-}
-
-/// Whether nobody has to hold the run while it goes on: its attempt lives, and has no process.
-pub(crate) fn is_let_go(run: &Run) -> bool {
-    let is_up = |attempt: &errand_model::run::Attempt| {
-        matches!(attempt.state, errand_model::run::AttemptState::Running)
-    };
-    run.coordination.is_some() && run.live_attempt().is_some_and(is_up)
-}
-
-/// What is left for a coordinator to hear when it is let go.
-pub(crate) fn left(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
-    if is_let_go(run) { document::began(run, now) } else { Vec::new() }
 }

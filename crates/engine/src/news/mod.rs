@@ -1,0 +1,39 @@
+//! News for coordinators: documents that tell a coordinator that it has something to hear.
+//!
+//! Each is written in the commit of the events that it follows from, so that none is without the
+//! other. Deliberately absent: the turn in which the coordinator hears them.
+
+pub(crate) mod document;
+pub(crate) mod report;
+
+pub(crate) use document::asked;
+use errand_model::Timestamp;
+use errand_model::run::Run;
+use errand_store::DocumentWrite;
+pub(crate) use report::child_usage;
+
+use crate::{Engine, Error};
+
+/// Lets a coordinator look at what is asked of it.
+///
+/// # Errors
+///
+/// If the registry cannot be written.
+pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), Error> {
+    let now = engine.now();
+    let number = u64::try_from(now.as_millis()).unwrap_or_default();
+    Ok(engine.store().write_documents(vec![asked(run, number, now)]).await?)
+}
+
+/// Whether nobody has to hold the run while it goes on: its attempt lives, and has no process.
+pub(crate) fn is_let_go(run: &Run) -> bool {
+    let is_up = |attempt: &errand_model::run::Attempt| {
+        matches!(attempt.state, errand_model::run::AttemptState::Running)
+    };
+    run.coordination.is_some() && run.live_attempt().is_some_and(is_up)
+}
+
+/// What is left for a coordinator to hear when it is let go.
+pub(crate) fn on_release(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
+    if is_let_go(run) { document::began(run, now) } else { Vec::new() }
+}

@@ -1,0 +1,34 @@
+//! Names of the secrets that an agent may need, with those of agents that it names.
+
+use std::collections::BTreeSet;
+
+use errand_agent::parcel::{self, Parcel};
+use errand_model::Digest;
+use errand_model::coordination::DEPTH_LIMIT;
+
+use crate::Engine;
+
+/// Returns the names of the secrets of an agent, and of agents that it starts or may hand over to.
+pub(crate) fn of_parcel(engine: &Engine, parcel: &Parcel) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = parcel.agent.secrets.iter().cloned().collect();
+    for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
+        gather(engine, agent, &mut names);
+    }
+    names
+}
+
+/// Adds the names of the secrets of an agent, and of agents that it starts or may hand over to.
+pub(crate) fn gather(engine: &Engine, digest: &Digest, secrets: &mut BTreeSet<String>) {
+    gather_to(DEPTH_LIMIT, engine, digest, secrets);
+}
+
+fn gather_to(depth: u32, engine: &Engine, digest: &Digest, secrets: &mut BTreeSet<String>) {
+    // A missing parcel is reported by the attempt that needs it.
+    let Ok(parcel) = parcel::open(&engine.registry().parcels(), digest) else { return };
+    secrets.extend(parcel.agent.secrets.iter().cloned());
+    if depth > 0 {
+        for agent in parcel.agent.named_agents().filter_map(|agent| agent.digest.as_ref()) {
+            gather_to(depth - 1, engine, agent, secrets);
+        }
+    }
+}

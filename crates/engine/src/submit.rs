@@ -1,0 +1,76 @@
+//! Admission of prepared runs: the store takes them in, or another run stands in for them.
+
+use errand_agent::workspace::Workspaces;
+use errand_model::RunId;
+use errand_store::{Admission, Admitted, Lease};
+
+use crate::admit::{Submission, admission};
+use crate::{Engine, Error, ask, record_file, sessions};
+
+/// Admits a checked submission that another process will run.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit`].
+pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Admitted), Error> {
+    admit_prepared(engine, admission(engine, submission).await?).await
+}
+
+/// Admits what [`admission`] made, with whatever else is to happen in the same commit.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit`].
+pub async fn admit_prepared(
+    engine: &Engine,
+    admission: Admission,
+) -> Result<(RunId, Admitted), Error> {
+    let (run, head) = (admission.run.clone(), admission.head);
+    let admitted = loop {
+        match engine.store().admit(admission.clone()).await {
+            Ok(admitted) => break admitted,
+            Err(error) => settled(engine, &run.id, error).await?,
+        }
+    };
+    if admitted == Admitted::Created {
+        record_file::write_quietly(engine, &run, head, None);
+        // The run is admitted whatever becomes of those before it.
+        drop(ask::supersede(engine, &run).await);
+    }
+    Ok((run.id, admitted))
+}
+
+/// Admits a checked submission that this process runs itself.
+///
+/// # Errors
+///
+/// As [`errand_store::Store::admit_held`].
+pub async fn admit_held(
+    engine: &Engine,
+    submission: Submission,
+) -> Result<(RunId, Result<Lease, RunId>), Error> {
+    let admission = admission(engine, submission).await?;
+    let (run, head) = (admission.run.clone(), admission.head);
+    let (admitted, lease) = loop {
+        match engine.store().admit_held(admission.clone(), engine.holder().clone()).await {
+            Ok(admitted) => break admitted,
+            Err(error) => settled(engine, &run.id, error).await?,
+        }
+    };
+    match (admitted, lease) {
+        (Admitted::Created, Some(lease)) => {
+            record_file::write_quietly(engine, &run, head, Some(engine.holder()));
+            Ok((run.id, Ok(lease)))
+        }
+        (Admitted::Created, None) => Err(Error::Closed),
+        (Admitted::Existing(existing), _) => Ok((run.id, Err(existing))),
+    }
+}
+
+/// Removes the obstacle to an admission, or gives up: nothing of the run is left then.
+async fn settled(engine: &Engine, run_id: &RunId, error: errand_store::Error) -> Result<(), Error> {
+    sessions::settle_user(engine, error).await.inspect_err(|_| {
+        // The copy of a workspace that it was to have is in nobody's way.
+        drop(Workspaces::new(engine.registry().workspaces()).remove(run_id));
+    })
+}
