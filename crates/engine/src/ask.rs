@@ -22,7 +22,7 @@ pub(crate) use supersede::supersede;
 pub use wake::{Wake, wake};
 
 use crate::engine::random;
-use crate::{Engine, Error, coordinate, reconcile};
+use crate::{Engine, Error, news, reconcile};
 
 /// How often a race with a supervisor or another client is run again.
 const TRIES: usize = 16;
@@ -48,7 +48,7 @@ async fn nudge(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_coordinating() && stored.lease.is_none() {
         // Whoever held it let go of it meanwhile.
-        return coordinate::tell(engine, &stored.run).await;
+        return news::tell(engine, &stored.run).await;
     }
     let Some(lease) = stored.lease.filter(|lease| reconcile::is_here(engine, lease)) else {
         return Ok(());

@@ -12,16 +12,16 @@ use crate::{Engine, Error};
 
 /// Label that binds the runs of a family to the process that works for it: the id of the coordinator
 /// at its top.
-pub const FAMILY: &str = "errand.dev/family";
+pub(crate) const FAMILY: &str = "errand.dev/family";
 
 /// The coordinator at the top of the family that a run belongs to, if one process works for it.
-pub fn of(run: &Run) -> Option<&str> {
+pub(crate) fn of(run: &Run) -> Option<&str> {
     let placement = run.spec.placement.as_ref()?;
     placement.demands.affinity.get(FAMILY).map(String::as_str)
 }
 
 /// Whether a run is at the top of such a family.
-pub fn is_top(run: &Run) -> bool {
+pub(crate) fn is_top(run: &Run) -> bool {
     of(run) == Some(run.id.as_str())
 }
 

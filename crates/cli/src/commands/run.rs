@@ -12,8 +12,7 @@ use errand_engine::admit::{Submission, Wishes};
 use errand_engine::launch::{self, Needs, Ready};
 use errand_engine::outbox::CallbackUrl;
 use errand_engine::service::address_holder;
-use errand_engine::submit;
-use errand_engine::supervise::{SupervisorChannels, HangUp, SignalListener, supervise};
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, record_file, sessions, values, wait};
 use errand_engine::{again, agents};
 use errand_model::RunId;
@@ -257,7 +256,7 @@ pub(crate) async fn detach(
     let hands_over = !submission.parcel.agent.handoffs.is_empty();
     // A worker claims the run: no process here runs it or waits for it.
     let is_placed = submission.wishes.placement.is_some();
-    let (run_id, admitted) = submit::admit(engine, submission).await?;
+    let (run_id, admitted) = errand_engine::submit::admit(engine, submission).await?;
     let run_id = match admitted {
         Admitted::Existing(existing) => existing,
         Admitted::Created => {
@@ -320,14 +319,14 @@ pub(crate) async fn foreground(
     let signals = SignalListener::listen(HangUp::Interrupts)
         .map_err(|error| Failure::internal("cannot listen for signals", &error))?;
     if submission.parcel.agent.coordinator.is_some() {
-        let (run_id, admitted) = submit::admit(engine, submission).await?;
+        let (run_id, admitted) = errand_engine::submit::admit(engine, submission).await?;
         if let Admitted::Existing(existing) = admitted {
             return follow(context, engine, &existing, json).await;
         }
         let stored = Box::pin(family::show(context, engine, &signals, (&run_id, json))).await?;
         return report_stored(context, engine, &stored, json);
     }
-    let (run_id, admitted) = submit::admit_held(engine, submission).await?;
+    let (run_id, admitted) = errand_engine::submit::admit_held(engine, submission).await?;
     let stored = match admitted {
         Ok(lease) => Box::pin(show(context, engine, &signals, (&run_id, json), lease)).await?,
         Err(existing) => return follow(context, engine, &existing, json).await,

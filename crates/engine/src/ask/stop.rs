@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{TRIES, ask};
 use crate::run_to_completion::run_to_completion;
 use crate::wait::{self, Waited};
-use crate::{Engine, Error, coordinate, lease, reconcile, unheld};
+use crate::{Engine, Error, lease, news, reconcile, unheld};
 
 /// How long after the grace period a supervisor may take to report: then it is taken for hung,
 /// killed, and the run reconciled.
@@ -155,7 +155,7 @@ async fn ask_coordinator(engine: &Engine, stored: &Stored, stop: &Stop) -> Resul
     let decision = unheld::command(engine, stored, &Cancel { cause, by, grace }.into()).await?;
     if decision.events.is_empty() {
         // It was asked before, and may not have done it yet.
-        return coordinate::tell(engine, &stored.run).await;
+        return news::tell(engine, &stored.run).await;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How a claimed run is carried out: by supervising its agent's process, or within this process.
+//! Executors: a claimed run is carried out by supervising its agent's process, or within this process.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use crate::commit::{Admits, Commit, Writer, commit};
 use crate::supervise::{self, Charge, ControlState, SupervisorChannels};
 use crate::{Engine, Error};
 
-/// A run that is being carried out. Gives it as it was left.
+/// Future that carries out a run and returns the run as it was left.
 pub type CarriedOut = Pin<Box<dyn Future<Output = Result<Run, Error>> + Send>>;
 
 /// Carries out runs that a worker claimed.
 pub trait Executor: fmt::Debug + Send + Sync {
-    /// Carries a run on until it is over, or back in the queue. Whoever implements it writes nothing
-    /// once the charge's term is over, and leaves nothing behind that still works for the run.
+    /// Carries a run on until it is over, or back in the queue. An implementation writes nothing once
+    /// the charge's term is over, and leaves nothing behind that still works for the run.
     fn carry_out(
         &self,
         engine: Engine,
@@ -28,7 +28,7 @@ pub trait Executor: fmt::Debug + Send + Sync {
     ) -> CarriedOut;
 }
 
-/// Agents are processes of their own.
+/// Executor that runs each agent as a process of its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Processes;
 
@@ -44,18 +44,18 @@ impl Executor for Processes {
     }
 }
 
-/// What an in-process run does.
+/// Work of an in-process run.
 type Work = dyn Fn(&Run) -> Outcome + Send + Sync;
 
-/// Runs are functions of this process: an attempt is one commit. For measuring what a queue costs by
-/// itself.
+/// Executor that runs a function of this process: an attempt is one commit. For measurements of the
+/// queue by itself.
 #[derive(Clone)]
 pub struct InProcess {
     work: Arc<Work>,
 }
 
 impl InProcess {
-    /// Every run is `work`.
+    /// Returns an executor for which every run is `work`.
     pub fn new(work: impl Fn(&Run) -> Outcome + Send + Sync + 'static) -> Self {
         Self { work: Arc::new(work) }
     }
@@ -75,7 +75,7 @@ impl Executor for InProcess {
         orders: watch::Receiver<ControlState>,
     ) -> CarriedOut {
         if charge.stored.run.spec.plan.is_some() {
-            // A coordinator is no work by itself.
+            // A coordinator has no work of its own.
             return Processes.carry_out(engine, charge, orders);
         }
         let work = Arc::clone(&self.work);
@@ -83,7 +83,7 @@ impl Executor for InProcess {
     }
 }
 
-/// One attempt from start to end, in one commit.
+/// Carries out one attempt from start to end, in one commit.
 async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Error> {
     let Charge { stored, lease, term } = charge;
     let mut draft = JournalDraft::without_steps(stored.run, stored.head);
@@ -96,12 +96,7 @@ async fn at_once(engine: &Engine, charge: Charge, work: &Work) -> Result<Run, Er
     };
     draft.command(&start.into(), engine.now())?;
     let attempt = draft.run().last_attempt_number();
-    let up = AttemptUp {
-        attempt,
-        locator: None,
-        memory_enforced_by: None,
-        setup: None,
-    };
+    let up = AttemptUp { attempt, locator: None, memory_enforced_by: None, setup: None };
     draft.command(&up.into(), engine.now())?;
     let end = EndAttempt {
         attempt,

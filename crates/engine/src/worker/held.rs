@@ -1,4 +1,4 @@
-//! The runs that a worker holds at the moment.
+//! Runs that a worker holds at the moment.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,36 +14,36 @@ use tokio::sync::{Notify, watch};
 use crate::lease::Term;
 use crate::supervise::ControlState;
 
-/// A run that is under way here.
+/// Run that this worker carries out.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// The number of its lease.
+    /// Number of its lease.
     pub(super) epoch: u64,
-    /// Until when the lease is known to be in force.
+    /// Term of its lease.
     pub(super) term: Term,
-    /// What it takes of this worker.
+    /// Resources that it takes of this worker.
     pub(super) takes: Resources,
-    /// What is told of it.
+    /// Description for the heartbeat.
     pub(super) told: WorkerRun,
-    /// What its supervisor is told.
+    /// Orders to its supervisor.
     pub(super) orders: watch::Sender<ControlState>,
 }
 
-/// All runs that are under way here. Shared by the thread that supervises them and the one that
-/// renews their leases.
+/// All runs of this worker. Shared by the thread that supervises them and the thread that renews
+/// their leases.
 #[derive(Debug, Default)]
 pub(super) struct HeldRuns {
     runs: Mutex<BTreeMap<RunId, Held>>,
-    /// Told when the leases are to be renewed at once, to hear what is asked of the runs.
+    /// Notified to renew the leases at once, which finds requests to the runs.
     pub(super) look: Notify,
-    /// Told when a run was added or removed.
+    /// Notified when a run was added or removed.
     pub(super) news: Notify,
-    /// No more runs are claimed.
+    /// Set once no more runs are claimed.
     is_draining: AtomicBool,
 }
 
 impl HeldRuns {
-    /// Notes a run for as long as what is returned lives, and returns what its supervisor listens to.
+    /// Adds a run for as long as the returned guard lives, and returns the orders to its supervisor.
     pub(super) fn add(
         self: &Arc<Self>,
         run_id: RunId,
@@ -56,8 +56,8 @@ impl HeldRuns {
         (orders, listed)
     }
 
-    /// Forgets a run that was under way under that lease. It may have been claimed again meanwhile:
-    /// that is another lease, and stays.
+    /// Removes a run that was held under that lease. A run that was claimed again meanwhile has
+    /// another lease, and stays.
     fn remove(&self, run_id: &RunId, epoch: u64) {
         let mut runs = self.runs();
         if runs.get(run_id).is_some_and(|held| held.epoch == epoch) {
@@ -66,13 +66,13 @@ impl HeldRuns {
         }
     }
 
-    /// How many runs there are, and what is told of the first `limit` of them.
+    /// Returns the number of runs, and descriptions of the first `limit`.
     pub(super) fn told(&self, limit: usize) -> (usize, Vec<WorkerRun>) {
         let runs = self.runs();
         (runs.len(), runs.values().take(limit).map(|held| held.told.clone()).collect())
     }
 
-    /// Whether no more runs are claimed.
+    /// Returns true once no more runs are claimed.
     pub(super) fn is_draining(&self) -> bool {
         self.is_draining.load(Ordering::Relaxed)
     }
@@ -122,7 +122,7 @@ impl HeldRuns {
         }
     }
 
-    /// All supervisors are told so often to hand on what they have.
+    /// Tells all supervisors to end their attempts; `drains` is how often they were told.
     pub(super) fn drain(&self, drains: u64) {
         for held in self.runs().values() {
             held.orders.send_modify(|orders| orders.drains = drains);
@@ -135,8 +135,8 @@ impl HeldRuns {
     }
 }
 
-/// A run is under way here as long as this lives: its supervisor has it. Where that ends without a
-/// word, its lease is renewed no more.
+/// Entry of a run, which its supervisor holds: if the supervisor panics, the lease is renewed no
+/// more.
 #[derive(Debug)]
 pub(super) struct Listed {
     runs: Arc<HeldRuns>,

@@ -1,5 +1,5 @@
-//! Keeping leases in force, on a thread of its own: whatever holds up the thread that supervises
-//! agents, a worker that lives does not lose its runs.
+//! Renewal of leases, on a thread of its own: a worker that lives does not lose its runs even if the
+//! thread that supervises agents is held up.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,21 +10,20 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Options;
+use super::heartbeat::Heartbeat;
 use super::held::HeldRuns;
-use super::herald::Herald;
 use crate::{Engine, Error};
 
-/// After a renewal that failed the next is tried so soon.
+/// Time after which a renewal that failed is tried again.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// How long the end of a worker may take to be told.
+/// Time that the last heartbeat of a worker may take.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Runs that came or went are told so much later, all of that time together: each telling is a
-/// commit.
+/// Delay of the heartbeat after a run came or went, so that many changes make one commit.
 const NEWS_AFTER: Duration = Duration::from_millis(600);
-/// Renewals that are asked for follow each other no faster: each is a commit.
+/// Shortest interval of renewals that are asked for: each is a commit.
 const AT_ONCE_EVERY: Duration = Duration::from_millis(5);
 
-/// Renews leases until it is dropped.
+/// Thread that renews leases until this is dropped.
 #[derive(Debug)]
 pub(super) struct Leases {
     stop: Arc<Notify>,
@@ -32,7 +31,7 @@ pub(super) struct Leases {
 }
 
 impl Leases {
-    /// Begins to renew the leases of `held`, and to tell of the worker.
+    /// Begins to renew the leases of `held`, and to send heartbeats of the worker.
     ///
     /// # Errors
     ///
@@ -42,7 +41,7 @@ impl Leases {
         held: &Arc<HeldRuns>,
         options: &Options,
     ) -> Result<Self, Error> {
-        let mut herald = Herald::new(engine, options, held)?;
+        let mut heartbeat = Heartbeat::new(engine, options, held)?;
         let lease_for = options.lease_for;
         let stop = Arc::new(Notify::new());
         let failed = || Error::io("start a thread for the leases of", engine.registry().root());
@@ -55,9 +54,9 @@ impl Leases {
             runtime.block_on(async {
                 tokio::select! {
                     () = told.notified() => {}
-                    () = keep(&engine, &held, lease_for, &mut herald) => {}
+                    () = keep(&engine, &held, lease_for, &mut heartbeat) => {}
                 }
-                drop(tokio::time::timeout(FAREWELL, herald.bid_farewell(&engine)).await);
+                drop(tokio::time::timeout(FAREWELL, heartbeat.bid_farewell(&engine)).await);
             });
         };
         let thread = std::thread::Builder::new().name("leases".to_owned()).spawn(renew);
@@ -70,14 +69,14 @@ impl Drop for Leases {
     fn drop(&mut self) {
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic there was reported there.
+            // A panic was reported by that thread.
             drop(thread.join());
         }
     }
 }
 
-async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration, herald: &mut Herald) {
-    let heartbeat = lease_for / 3;
+async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration, heartbeat: &mut Heartbeat) {
+    let interval = lease_for / 3;
     let mut next = Instant::now();
     loop {
         let news = async {
@@ -88,24 +87,24 @@ async fn keep(engine: &Engine, held: &HeldRuns, lease_for: Duration, herald: &mu
             () = held.look.notified() => {}
             () = tokio::time::sleep_until(next) => {}
             () = news => {
-                herald.tell(engine).await;
+                heartbeat.tell(engine).await;
                 continue;
             }
         }
         let is_renewed = renew(engine, held, lease_for).await;
-        next = Instant::now() + if is_renewed { heartbeat } else { TRY_AGAIN_AFTER.min(heartbeat) };
-        herald.tell(engine).await;
+        next = Instant::now() + if is_renewed { interval } else { TRY_AGAIN_AFTER.min(interval) };
+        heartbeat.tell(engine).await;
         tokio::time::sleep(AT_ONCE_EVERY).await;
     }
 }
 
-/// Renews all leases in one step. `false`: it could not be done.
+/// Renews all leases in one step. Returns false if that failed.
 async fn renew(engine: &Engine, held: &HeldRuns, lease_for: Duration) -> bool {
     let leases = held.in_force();
     if leases.is_empty() {
         return true;
     }
-    // From before the request on: the lease lasts at least until then.
+    // Counted from before the request: the lease lasts at least until then.
     let until = since_boot() + lease_for;
     let renewal = engine.store().renew(leases.clone(), engine.now().plus(lease_for));
     match tokio::time::timeout(lease_for, renewal).await {

@@ -1,15 +1,15 @@
-//! A worker: claims queued runs, carries out as many at once as it has slots, and keeps their
-//! leases in force.
+//! Workers: a worker claims queued runs, carries out as many at once as it has slots, and keeps
+//! their leases in force.
 //!
 //! A detached run's helper is the same thing with one slot bound to one run. Deliberately absent:
 //! prefetching. A claimed run that waits for a slot would hold a lease for nothing.
 
 mod executor;
+mod heartbeat;
 mod held;
-mod herald;
 mod leases;
 mod pace;
-mod shift;
+mod worker_loop;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,49 +20,50 @@ use errand_model::placement::Resources;
 use tokio::sync::watch;
 
 pub use self::executor::{CarriedOut, Executor, InProcess, Processes};
-use self::shift::Shift;
+use self::worker_loop::WorkerLoop;
 use crate::lease::LEASE_FOR;
 use crate::supervise::ControlState;
 use crate::{Engine, Error};
 
-/// When a worker ends by itself.
+/// Condition under which a worker ends by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Only when it is told to.
+    /// None: it ends when it is told to.
     Told,
-    /// As soon as nothing is queued that is due, and all slots are free.
+    /// No queued run is due, and all slots are free.
     Empty,
-    /// Once that run is over.
+    /// That run is over.
     Over(RunId),
 }
 
-/// What a worker is like.
+/// Settings of a worker.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its name, for people.
+    /// Name, for people.
     pub name: String,
-    /// How many runs it carries out at once.
+    /// Number of runs that it carries out at once.
     pub slots: u32,
-    /// Its labels: it alone is given what asks for them.
+    /// Labels: a run that asks for labels goes only to a worker that has them.
     pub labels: BTreeMap<String, String>,
-    /// Whether it takes only runs that ask for one of its labels.
+    /// Set to take only runs that ask for one of its labels.
     pub only: bool,
-    /// Whether coordinators take their turns here, beside the runs that it carries out.
+    /// Set to let coordinators take their turns here, beside the runs that it carries out.
     pub turns: bool,
-    /// What it has; `None`: it does not count, and takes any run.
+    /// CPU, memory and GPUs of its runs together; `None`: unlimited.
     pub resources: Option<Resources>,
-    /// How long its leases last; renewed every third of it.
+    /// Length of its leases, which are renewed every third of it.
     pub lease_for: Duration,
-    /// How long runs may go on by themselves once it is told to end; then their agents are asked to.
+    /// Time that runs have to end by themselves once the worker is told to end; then their agents are
+    /// asked to.
     pub drain_timeout: Duration,
-    /// When it ends by itself.
+    /// Condition under which it ends by itself.
     pub until: Until,
-    /// How it carries out a run.
+    /// Way in which it carries out a run.
     pub executor: Arc<dyn Executor>,
 }
 
 impl Options {
-    /// A worker that runs agents as processes until it is told to end.
+    /// Returns the settings of a worker that runs agents as processes until it is told to end.
     pub fn new(name: impl Into<String>, slots: u32) -> Self {
         Self {
             name: name.into(),
@@ -87,12 +88,12 @@ impl Options {
 ///
 /// # Errors
 ///
-/// If the registry fails for good. Runs that are under way are killed then, and are brought back by
-/// whoever looks for lost ones.
+/// If the registry fails for good. Runs that are under way are killed then, and the reaper of another
+/// process brings them back.
 pub async fn work(
     engine: &Engine,
     options: Options,
     orders: watch::Receiver<ControlState>,
 ) -> Result<u64, Error> {
-    Box::pin(Shift::begin(engine, options, orders)?.work()).await
+    Box::pin(WorkerLoop::begin(engine, options, orders)?.work()).await
 }

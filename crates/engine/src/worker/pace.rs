@@ -1,7 +1,7 @@
-//! When a worker looks at the queue.
+//! Times at which a worker looks at the queue.
 //!
-//! It looks when it is told that there is something, and now and then by itself: what is told may
-//! be missed. The longer nothing was there, the rarer.
+//! It looks when it is notified of a queued run, and now and then by itself, since a notification may
+//! be missed. The longer the queue was empty, the rarer it looks.
 
 use std::time::Duration;
 
@@ -9,43 +9,43 @@ use tokio::time::Instant;
 
 use crate::Engine;
 
-/// The first look by itself after there was something.
+/// Interval of the first look without a notification.
 const SOONEST: Duration = Duration::from_millis(250);
-/// No two looks are further apart.
+/// Longest interval of looks.
 const LATEST: Duration = Duration::from_secs(1);
 
-/// When the queue is looked at next.
+/// Time of the next look at the queue.
 #[derive(Debug)]
 pub(super) struct Pace {
     next: Instant,
     apart: Duration,
-    /// Whether somebody said since the last look that there is something.
+    /// Set if a queued run was notified since the last look.
     told: bool,
 }
 
 impl Pace {
-    /// The first look is at once.
+    /// Returns a pace whose first look is at once.
     pub(super) fn new() -> Self {
         Self { next: Instant::now(), apart: SOONEST, told: true }
     }
 
-    /// There may be something now.
+    /// Notes that a run may be queued now.
     pub(super) fn now(&mut self) {
         self.told = true;
         self.apart = SOONEST;
     }
 
-    /// There is something to be had at that time.
+    /// Notes that a run is due at that time.
     pub(super) fn at(&mut self, due: Instant) {
         self.next = self.next.min(due);
     }
 
-    /// Whether to look now.
+    /// Returns true if it is time to look.
     pub(super) fn is_due(&self) -> bool {
         self.told || Instant::now() >= self.next
     }
 
-    /// It was looked, and everything there was is claimed.
+    /// Notes a look after which no run is left that is due.
     pub(super) fn looked(&mut self, engine: &Engine) {
         self.told = false;
         self.next = Instant::now() + engine.jittered(self.apart);

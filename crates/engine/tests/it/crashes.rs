@@ -9,7 +9,7 @@ use errand_model::event::CancelCause;
 use errand_model::placement::Placement;
 use errand_model::run::{Run, Status};
 use errand_model::{RunId, Timestamp};
-use errand_store::{FinalSnapshot, Stored};
+use errand_store::{FinalSnapshot, Registry, Stored};
 
 use crate::reconcile::{World, cancel, engine};
 
@@ -30,14 +30,19 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Puts the files of one effect in the place of those from before it.
 fn bring(effect: &str, run_id: &RunId, from: &Path, to: &Path) {
-    let name = match effect {
-        "registry.db" => effect.to_owned(),
-        suffix => format!("runs/{run_id}.{suffix}"),
+    let names = match effect {
+        "registry.db" => ["", "-wal", "-shm"].map(|suffix| format!("{effect}{suffix}")).to_vec(),
+        suffix => vec![format!("runs/{run_id}.{suffix}")],
     };
-    let (from, to) = (from.join(".errand").join(&name), to.join(".errand").join(&name));
-    if from.exists() {
-        std::fs::copy(from, to).unwrap();
+    for name in names {
+        let (from, to) = (from.join(".errand").join(&name), to.join(".errand").join(&name));
+        if from.exists() {
+            std::fs::copy(from, to).unwrap();
+        } else {
+            drop(std::fs::remove_file(to));
+        }
     }
 }
 
@@ -57,35 +62,38 @@ impl Crashed {
         Self { run_id, before, after: world.close(), ended: ended.run }
     }
 
-    /// A process died after the first `done` effects. Gives the run as the next one finds it, and as
-    /// it is in a registry that is rebuilt from files.
-    async fn found(&self, done: usize) -> (Stored, Stored) {
+    /// Returns the folder as a process leaves it that dies after the first `done` effects.
+    fn after(&self, done: usize) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         copy(self.before.path(), folder.path());
         for effect in EFFECTS.iter().take(done) {
             bring(effect, &self.run_id, self.after.path(), folder.path());
         }
-        let open = || engine(folder.path(), os::own_identity().unwrap(), "nowhere".into());
-        let rebuilt = {
-            let engine = open();
-            let registry = engine.registry().clone();
-            drop(engine);
-            let database = std::fs::read(folder.path().join(".errand/registry.db")).unwrap();
-            errand_store::rebuild(&registry, Timestamp::from_millis(0)).unwrap();
-            let stored = open().store().load(&self.run_id).await.unwrap().unwrap();
-            std::fs::write(folder.path().join(".errand/registry.db"), database).unwrap();
-            stored
-        };
-        let living = open();
+        folder
+    }
+
+    /// Returns the run as the next process finds it.
+    async fn found(&self, done: usize) -> Stored {
+        let folder = self.after(done);
+        let living = engine(folder.path(), os::own_identity().unwrap(), "nowhere".into());
         let stored = living.store().load(&self.run_id).await.unwrap().unwrap();
-        (reconcile::reconcile(&living, stored).await.unwrap(), rebuilt)
+        reconcile::reconcile(&living, stored).await.unwrap()
+    }
+
+    /// Returns the run as it is in a registry that is rebuilt from files.
+    async fn rebuilt(&self, done: usize) -> Stored {
+        let folder = self.after(done);
+        let registry = Registry::at(folder.path().join(".errand"));
+        errand_store::rebuild(&registry, Timestamp::from_millis(0)).unwrap();
+        let living = engine(folder.path(), os::own_identity().unwrap(), "nowhere".into());
+        living.store().load(&self.run_id).await.unwrap().unwrap()
     }
 
     /// Once anything at all was written, a rebuild from files gives the end; once the registry has
     /// it, everything does.
     async fn check(&self) {
         for done in 0..=EFFECTS.len() {
-            let (found, rebuilt) = self.found(done).await;
+            let (found, rebuilt) = (self.found(done).await, self.rebuilt(done).await);
             if done > 0 {
                 assert_eq!(rebuilt.run.status, self.ended.status, "rebuilt after {done} effects");
             }

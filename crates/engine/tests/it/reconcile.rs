@@ -91,12 +91,7 @@ impl World {
         let supervisor = self.dead.holder().process.clone();
         let host = self.dead.holder().host.clone();
         let start = StartAttempt { epoch: lease.epoch, supervisor, host, worker: None };
-        let up = AttemptUp {
-            attempt: 1,
-            locator: None,
-            memory_enforced_by: None,
-            setup: None,
-        };
+        let up = AttemptUp { attempt: 1, locator: None, memory_enforced_by: None, setup: None };
         let run_id = stored.run.id.clone();
         let mut draft = JournalDraft::without_steps(stored.run, stored.head);
         for command in [Command::from(start), Command::from(up)] {

@@ -4,7 +4,7 @@ use errand_api::exit_code;
 use errand_api::story::Comparison;
 use errand_engine::admit::Submission;
 use errand_engine::submit;
-use errand_engine::supervise::{SupervisorChannels, HangUp, SignalListener, supervise};
+use errand_engine::supervise::{HangUp, SignalListener, SupervisorChannels, supervise};
 use errand_engine::{Engine, again, view};
 use errand_model::event::{CancelCause, ReplayDiverged};
 use errand_model::run::Status;

@@ -25,7 +25,7 @@ use crate::admit::{self, Lineage, Submission, Wishes};
 use crate::journal::Journal;
 use crate::listener::IngressOutcome;
 use crate::payload::stored_word;
-use crate::supervise::{SupervisorChannels, ControlState, supervise_boxed};
+use crate::supervise::{ControlState, SupervisorChannels, supervise_boxed};
 use crate::{Engine, Error, payload};
 
 /// Wakes of one attempt of a service.

@@ -28,7 +28,7 @@ use crate::{Engine, Error, reaper};
 const END_AT_ONCE: Duration = Duration::from_secs(2);
 
 /// A worker at work.
-pub(super) struct Shift {
+pub(super) struct WorkerLoop {
     engine: Engine,
     options: Options,
     orders: watch::Receiver<ControlState>,
@@ -63,7 +63,7 @@ enum Stage {
     Ending(Instant),
 }
 
-impl Shift {
+impl WorkerLoop {
     pub(super) fn begin(
         engine: &Engine,
         options: Options,

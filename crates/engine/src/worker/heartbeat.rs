@@ -1,4 +1,4 @@
-//! What a worker tells of itself, with its heartbeat.
+//! Heartbeat of a worker: the document that says which runs it has.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::Options;
 use super::held::HeldRuns;
 use crate::{Engine, Error, workers};
 
-/// Tells of one worker.
+/// Heartbeat of one worker.
 #[derive(Debug)]
-pub(super) struct Herald {
+pub(super) struct Heartbeat {
     key: String,
     told: Option<Worker>,
-    /// What does not change.
+    /// Fields that do not change.
     worker: Worker,
     lease_for: Duration,
     held: Arc<HeldRuns>,
 }
 
-impl Herald {
+impl Heartbeat {
     pub(super) fn new(
         engine: &Engine,
         options: &Options,
@@ -47,7 +47,7 @@ impl Herald {
         Ok(Self { key, told: None, worker, lease_for, held })
     }
 
-    /// Tells how the worker is now, if that is news, or nothing was told for a whole lease.
+    /// Writes the worker's state, if it changed or was not written for the length of a lease.
     pub(super) async fn tell(&mut self, engine: &Engine) {
         let now = engine.now();
         let (busy, runs) = self.held.told(workers::RUNS_TOLD);
@@ -66,15 +66,15 @@ impl Herald {
         if self.told.as_ref().is_some_and(is_known) {
             return;
         }
-        // What could not be told now is told next time.
+        // After a failure it is written next time.
         if workers::tell(engine, &self.key, &worker, self.lease_for).await.is_ok() {
             self.told = Some(worker);
         }
     }
 
-    /// The worker ends.
+    /// Removes the document: the worker ends.
     pub(super) async fn bid_farewell(&self, engine: &Engine) {
-        // Otherwise it is forgotten a little later.
+        // After a failure it expires a little later.
         drop(workers::forget(engine, &self.key).await);
     }
 }
