@@ -1,11 +1,11 @@
-//! What administrators did, as it is recorded: who, when, from where, what.
+//! Recorded actions of administrators: person, time, origin, action.
 
 use errand_model::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What was done. Names are for ever.
+/// Recorded action. Names are for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Action {
     /// An API key was made.
@@ -70,7 +70,7 @@ impl Action {
     }
 }
 
-/// Who did it, and from where.
+/// Author of an action, and the origin of the request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// The public part of the API key that was used; `None`: no key.
@@ -83,19 +83,19 @@ pub struct Actor {
     pub from: String,
 }
 
-/// What is recorded of one action.
+/// Record of one action.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// When, in milliseconds since 1970.
+    /// Time, in milliseconds since 1970.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,
-    /// What was done.
+    /// The action.
     pub action: Action,
     /// To what: a name or an id.
     pub object: String,
-    /// Who did it.
+    /// Author of the action.
     pub by: Actor,
-    /// What else is worth knowing; `null` for nothing. Never a secret.
+    /// Further details; `null` for none. Never a secret.
     #[serde(default)]
     pub detail: Value,
 }

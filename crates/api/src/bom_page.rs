@@ -21,7 +21,7 @@ pub struct BomGeneration {
     /// The document's name in the blob store.
     #[schemars(with = "String")]
     pub digest: Digest,
-    /// When it was seen first.
+    /// Time of its first occurrence.
     #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
 }

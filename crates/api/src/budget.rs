@@ -84,9 +84,9 @@ pub fn spelled(limit: LimitName, value: u64) -> (&'static str, Value) {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not a limit: {hint}")]
 pub struct MalformedLimit {
-    /// What was given.
+    /// Text as given.
     pub text: String,
-    /// What to write instead.
+    /// Advice for the user.
     pub hint: String,
 }
 

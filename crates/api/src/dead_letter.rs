@@ -15,17 +15,17 @@ pub const DEAD_LETTER_SCHEMA: u32 = 1;
 pub struct DeadLetter {
     /// [`DEAD_LETTER_SCHEMA`].
     pub schema: u32,
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// Its name.
     pub name: Option<String>,
     /// The name of its agent.
     pub agent: String,
-    /// When the last attempt failed.
+    /// Time of the last attempt's failure.
     #[schemars(with = "i64")]
     pub dead_at_ms: Timestamp,
-    /// How many attempts were made.
+    /// Number of attempts.
     pub attempts: u32,
     /// The last error.
     pub error: RecordError,
@@ -34,10 +34,10 @@ pub struct DeadLetter {
     /// The run that does it again; the last one, if several do.
     #[schemars(with = "Option<String>")]
     pub redriven_as: Option<RunId>,
-    /// When it was redriven or discarded.
+    /// Time of the redrive or discard.
     #[schemars(with = "Option<i64>")]
     pub settled_at_ms: Option<Timestamp>,
-    /// Who discarded it, where that is known.
+    /// Person who discarded it, if known.
     pub discarded_by: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct DeadLetterDetail {
     pub letter: DeadLetter,
     /// The version of its agent.
     pub agent_version: String,
-    /// What the agent was given; `null`: nothing.
+    /// Input of the agent; `null`: none.
     pub input: Value,
     /// The state that was saved last; `null`: none was.
     pub checkpoint: Option<Value>,
@@ -59,7 +59,7 @@ pub struct DeadLetterDetail {
     pub completed_steps: Vec<String>,
     /// The keys of steps that were begun and not completed, by their beginning.
     pub unfinished_steps: Vec<String>,
-    /// Where the log is.
+    /// Path of the log.
     pub log_path: String,
     /// The last lines of the log.
     pub log_tail: Vec<String>,

@@ -15,26 +15,26 @@ pub struct SentMessage {
     pub seq: u64,
     /// Unique in the coordinated run.
     pub id: String,
-    /// Who sent it: a name within the plan, or `__start__` or `__coordinator__`.
+    /// Sender: a name within the plan, or `__start__` or `__coordinator__`.
     pub from: String,
-    /// Who it is for: a name within the plan, or `__end__`.
+    /// Receiver: a name within the plan, or `__end__`.
     pub to: String,
-    /// What it is.
+    /// Type of the message.
     #[serde(rename = "type")]
     #[schemars(with = "crate::schema::AnyMessage")]
     pub kind: MessageType,
-    /// What was said: JSON, else a string, else `{"$base64": …}` or `{"$blob": …}`.
+    /// Content: JSON, else a string, else `{"$base64": …}` or `{"$blob": …}`.
     pub payload: Value,
-    /// When it was routed, or sent, in milliseconds since 1970.
+    /// Time at which it was routed, or sent, in milliseconds since 1970.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,
     /// The step that sent it; absent where none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The step that got it; absent while it waits, and where nobody gets it.
+    /// Step that received it; absent while it waits, and if no step receives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivered_to: Option<String>,
-    /// When that step got it.
+    /// Time at which that step received it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub delivered_at_ms: Option<Timestamp>,
@@ -43,15 +43,15 @@ pub struct SentMessage {
 /// A page of a run's messages, in the order in which they were sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MessagePage {
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// The messages.
     pub messages: Vec<SentMessage>,
-    /// What is to be given as `after` for the next page; absent where the list ends for now.
+    /// Value of `after` for the next page; absent at the current end of the list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u64>,
-    /// Whether the run is over, so that nothing follows the last page.
+    /// True if the run is over, so that no page follows the last one.
     pub is_over: bool,
 }
 
@@ -111,7 +111,7 @@ impl Reader {
         }
     }
 
-    /// What was read of a run that is over, or not.
+    /// Returns the page of messages, for a run that is over or live.
     pub fn finish(self, run_id: RunId, is_over: bool) -> MessagePage {
         MessagePage { run_id, messages: self.messages, next_after: self.next_after, is_over }
     }

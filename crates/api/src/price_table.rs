@@ -25,11 +25,11 @@ const MAX_MICRO_USD: u64 = 1_000_000_000_000;
 
 static SHIPPED_TEXT: &str = include_str!("../prices/list-prices.yaml");
 
-/// The prices that errand ships with.
+/// Returns the prices that errand ships with.
 ///
 /// # Errors
 ///
-/// [`Problems`] only if this program was built with a damaged table; a test sees to that.
+/// [`Problems`] only if this program was built with a damaged table, which a test excludes.
 pub fn shipped() -> Result<&'static PriceTable, &'static Problems> {
     static TABLE: OnceLock<Result<PriceTable, Problems>> = OnceLock::new();
     TABLE

@@ -1,4 +1,4 @@
-//! What people are asked, across all runs: what `errand approvals ls --json` prints.
+//! Questions to people, across all runs: the output of `errand approvals ls --json`.
 
 use errand_model::RunId;
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ pub struct QuestionList {
     pub schema: u32,
     /// May this be done?
     pub approvals: Vec<OfRun<RecordApproval>>,
-    /// What is the answer?
+    /// Questions for input.
     pub inputs: Vec<OfRun<RecordInput>>,
 }
 
@@ -24,7 +24,7 @@ pub struct QuestionList {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "{T}OfRun")]
 pub struct OfRun<T> {
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// The run's name.
@@ -35,7 +35,7 @@ pub struct OfRun<T> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub parent_run_id: Option<RunId>,
-    /// What is asked, and what became of it.
+    /// The question, and its answer.
     #[serde(flatten)]
     pub question: T,
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::agent_file::{AgentFile, NULLABLE, UNSUPPORTED};
 pub use crate::agent_file::{AnyMessage, DurationText};
 
-/// Where the schema says that it lives.
+/// Address of the schema, as the schema states it.
 pub const ID: &str = "https://errand.dev/schema/v1/agent.json";
 
 /// The JSON Schema (2020-12) of an agent file.

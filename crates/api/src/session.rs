@@ -1,5 +1,5 @@
-//! What outlives the runs of a conversation: what `errand sessions ls --json` and `sessions show
-//! --json` print.
+//! Sessions, which outlive the runs of a conversation: the output of `errand sessions ls --json`
+//! and `sessions show --json`.
 
 use errand_model::{Digest, RunId, Timestamp};
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ pub struct SessionList {
     pub schema: u32,
     /// The sessions.
     pub sessions: Vec<SessionSummary>,
-    /// Where the list goes on; absent: nowhere.
+    /// Cursor of the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -26,9 +26,9 @@ pub struct SessionList {
 pub struct SessionSummary {
     /// Its name.
     pub session_id: String,
-    /// How often its state was changed.
+    /// Number of changes of its state.
     pub revision: u64,
-    /// When a run last began in it or changed it.
+    /// Time of the last start or change by a run.
     #[schemars(with = "i64")]
     pub used_at_ms: Timestamp,
     /// Messages that are kept.
@@ -48,20 +48,20 @@ pub struct SessionDetail {
     pub schema: u32,
     /// Its name.
     pub session_id: String,
-    /// How often its state was changed.
+    /// Number of changes of its state.
     pub revision: u64,
-    /// When a run last began in it or changed it.
+    /// Time of the last start or change by a run.
     #[schemars(with = "i64")]
     pub used_at_ms: Timestamp,
     /// Its state document; `null`: it has none.
     pub state: Value,
-    /// How many messages are kept.
+    /// Number of stored messages.
     pub total_messages: u64,
     /// The newest of them, oldest first.
     pub messages: Vec<Message>,
     /// Results of tools that did not expire, newest first.
     pub results: Vec<ToolResult>,
-    /// How many runs there are.
+    /// Number of runs.
     pub total_runs: u64,
     /// Of these, runs that are not over.
     pub live_runs: u64,
@@ -77,16 +77,16 @@ pub struct Message {
     /// The run that appended it.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// Who says it.
+    /// Role of the author.
     pub role: String,
-    /// What.
+    /// Content of the message.
     pub content: Value,
-    /// When it was appended.
+    /// Time at which it was appended.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,
 }
 
-/// What a tool gave for an input.
+/// Result of a tool for an input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolResult {
     /// The tool.
@@ -97,9 +97,9 @@ pub struct ToolResult {
     /// The run that kept it.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// What it gave.
+    /// Result of the tool.
     pub result: Value,
-    /// When it was kept.
+    /// Time at which it was stored.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,
     /// From then on it counts no more; `null`: it counts for as long as the session is there.
@@ -110,14 +110,14 @@ pub struct ToolResult {
 /// A run of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionRun {
-    /// Which.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// One of the six statuses.
+    /// Status: one of six.
     pub status: String,
-    /// When it was admitted.
+    /// Time of the admission.
     #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
-    /// Whether what it changed in the session was undone.
+    /// True if its changes of the session were undone.
     pub rolled_back: bool,
 }

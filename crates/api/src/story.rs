@@ -1,4 +1,4 @@
-//! What a run did and what a replay makes of it: what `errand replay --json` prints.
+//! Events of a run with their treatment in a replay: the output of `errand replay --json`.
 
 use errand_model::event::ReplayDiverged;
 use errand_model::{RunId, Timestamp};
@@ -8,37 +8,37 @@ use serde::{Deserialize, Serialize};
 /// The version of the shape of [`Story`] and [`Comparison`].
 pub const STORY_SCHEMA: u32 = 1;
 
-/// What a run did, and what a replay would serve.
+/// Events of a run, and the parts that a replay would serve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Story {
     /// [`STORY_SCHEMA`].
     pub schema: u32,
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// `inspect`.
     pub policy: String,
-    /// What happened, in order.
+    /// Events in order.
     pub events: Vec<Told>,
     /// Tool calls that a live replay would make once more, with effects outside.
     pub effects: Vec<Effect>,
-    /// Whether a strict replay is possible.
+    /// Possibility of a strict replay.
     pub strict: Strict,
 }
 
-/// One thing that happened.
+/// An event of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     /// Its place in the journal.
     pub seq: u64,
-    /// When.
+    /// Time of the event.
     #[schemars(with = "i64")]
     pub at_ms: Timestamp,
     /// In which attempt; 0: in none.
     pub attempt: u32,
-    /// What a strict replay does with it: `served`, `compared` or `told`.
+    /// Treatment in a strict replay: `served`, `compared` or `told`.
     pub replay: String,
-    /// What, in a few words.
+    /// Description in a few words.
     pub text: String,
 }
 
@@ -53,16 +53,16 @@ pub struct Effect {
     pub effect: String,
 }
 
-/// Whether a strict replay is possible.
+/// Possibility of a strict replay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Strict {
-    /// Whether it is.
+    /// True if it is possible.
     pub possible: bool,
-    /// Why it is not.
+    /// Reason why it is not.
     pub reason: Option<String>,
 }
 
-/// What came of a strict replay.
+/// Result of a strict replay.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// [`STORY_SCHEMA`].
@@ -75,15 +75,15 @@ pub struct Comparison {
     /// The run that did it.
     #[schemars(with = "String")]
     pub replay_run_id: RunId,
-    /// Whether nothing differed.
+    /// True if there was no difference.
     pub identical: bool,
     /// The status of the run that did it.
     pub status: String,
     /// The first difference, with both sides.
     #[schemars(with = "Option<serde_json::Value>")]
     pub divergence: Option<ReplayDiverged>,
-    /// Why there is no result.
+    /// Reason why there is no result.
     pub error: Option<String>,
-    /// What was compared, in a few words each.
+    /// Compared items, in a few words each.
     pub compared: Vec<String>,
 }

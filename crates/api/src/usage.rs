@@ -1,4 +1,4 @@
-//! What `errand usage --json` says.
+//! Usage sums: the output of `errand usage --json`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub const USAGE_SCHEMA: u32 = 1;
 pub struct Usage {
     /// [`USAGE_SCHEMA`].
     pub schema: u32,
-    /// What each row is about: `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or
+    /// Grouping of the rows: `run`, `agent`, `model`, `session`, `day`, `step`, `tool` or
     /// `label=<key>`.
     pub by: String,
     /// The first day that is counted, `YYYY-MM-DD` in UTC.
@@ -25,10 +25,10 @@ pub struct Usage {
     pub total: UsageSums,
 }
 
-/// What one row is about, and its sums.
+/// Key of one row, and its sums.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageSums {
-    /// What it is about; `null` for whatever has no such thing, and for the total.
+    /// Key of the row; `null` for calls without one, and for the total.
     pub key: Option<String>,
     /// Runs that worked, or called something.
     pub runs: u64,
@@ -48,7 +48,7 @@ pub struct UsageSums {
     pub reasoning_tokens: u64,
     /// Known cost in millionths of a US dollar; `null` where no call's cost is known.
     pub cost_micro_usd: Option<u64>,
-    /// The same in US dollars.
+    /// Cost in US dollars.
     pub cost_usd: Option<f64>,
     /// Milliseconds that agents' processes worked, pauses not counted; of attempts that are over.
     pub wall_time_ms: u64,

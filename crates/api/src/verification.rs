@@ -1,4 +1,4 @@
-//! Whether a run is what was written: what `errand verify --json` prints.
+//! Verification of a run: the output of `errand verify --json`.
 
 use errand_model::RunId;
 use schemars::JsonSchema;
@@ -7,38 +7,38 @@ use serde::{Deserialize, Serialize};
 /// The version of the shape of [`Verification`].
 pub const VERIFICATION_SCHEMA: u32 = 1;
 
-/// What was verified, and all that is wrong with it.
+/// Verified run, and all findings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verification {
     /// [`VERIFICATION_SCHEMA`].
     pub schema: u32,
-    /// What was named: a run or a file.
+    /// Name as given: a run or a file.
     #[serde(default)]
     pub source: String,
-    /// Which run it is.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// How many events hold, from the first on.
+    /// Number of valid events, from the first on.
     pub events: u64,
-    /// Whether the run is over: nothing can be cut off at the end unnoticed.
+    /// True if the run is over: a cut at the end would be noticed.
     pub sealed: bool,
     /// The hash of the last event that holds.
     pub hash: String,
-    /// How many runs that it started were verified with it: those of an export.
+    /// Number of verified runs that it started: those of an export.
     #[serde(default, skip_serializing_if = "is_none")]
     pub children: u64,
-    /// Whether all is what was written.
+    /// True if there are no findings.
     pub unbroken: bool,
-    /// What is not.
+    /// Findings.
     pub findings: Vec<VerificationFinding>,
 }
 
-/// One thing that is not what was written.
+/// A part that was changed after it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VerificationFinding {
     /// `registry`, `file` or `export`.
     pub place: String,
-    /// Which file, or what in the export.
+    /// File, or entry of the export.
     #[serde(default)]
     pub path: Option<String>,
     /// The number of the event that it is about.
@@ -46,7 +46,7 @@ pub struct VerificationFinding {
     pub event: Option<u64>,
     /// A word for programs.
     pub what: String,
-    /// One line for people.
+    /// Description in one line.
     pub message: String,
 }
 

@@ -52,7 +52,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Why an attempt was made.
+    /// Reason for an attempt.
     AttemptReasonWord as "AttemptReason" of errand_model::event::AttemptReason {
         Initial = "initial",
         Retry = "retry",
@@ -60,14 +60,14 @@ words! {
         Restart = "restart",
         Recovery = "recovery",
     }
-    /// How far a starting attempt is.
+    /// Stage of a starting attempt.
     AttemptStageWord as "AttemptStage" of errand_model::event::Stage {
         Leased = "leased",
         Provisioning = "provisioning",
         Briefing = "briefing",
         AwaitingCheckin = "awaiting_checkin",
     }
-    /// What a paused run waits for.
+    /// Reason for which a paused run waits.
     PauseReasonWord as "PauseReason" of errand_model::event::PauseReason {
         Operator = "operator",
         Approval = "approval",
@@ -88,7 +88,7 @@ words! {
         Heartbeat = "heartbeat",
         Service = "service",
     }
-    /// What happens at a limit.
+    /// Action at a limit.
     OnExceedWord as "OnExceed" of errand_model::budget::OnExceed {
         DenyCall = "deny_call",
         Pause = "pause",
@@ -105,30 +105,30 @@ words! {
         ToolCallsPerDay = "tool_calls_per_day",
         WallTimeMsPerDay = "wall_time_ms_per_day",
     }
-    /// What happens to slots that passed while the service was down.
+    /// Treatment of slots that passed while the service was down.
     MissedWord as "ServiceMissed" of errand_model::event::Missed {
         FireOnce = "fire_once",
         Skip = "skip",
         FireAll = "fire_all",
     }
-    /// What happens to a slot while the wake before it still runs.
+    /// Treatment of a slot while the wake before it still runs.
     OverlapWord as "ServiceOverlap" of errand_model::event::Overlap {
         Skip = "skip",
         Queue = "queue",
         Allow = "allow",
     }
-    /// When a service comes back after its supervisor is gone.
+    /// Condition for a service to come back after its supervisor is gone.
     ServiceRestartWord as "ServiceRestart" of errand_model::event::ServiceRestart {
         Always = "always",
         OnFailure = "on_failure",
         No = "no",
     }
-    /// When a request to a listener is answered.
+    /// Time of a listener's answer to a request.
     RespondWord as "Respond" of errand_model::event::Respond {
         AtEnd = "at_end",
         AtOnce = "at_once",
     }
-    /// Who asked for a schedule: the command line, the agent file or an API.
+    /// Source of a schedule: the command line, the agent file or an API.
     ScheduleSourceWord as "ScheduleSource" of errand_model::event::ScheduleSource {
         Flag = "flag",
         AgentFile = "agent_file",

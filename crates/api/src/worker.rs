@@ -7,32 +7,32 @@ use errand_model::{RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a worker has and does, as of its last heartbeat.
+/// Resources and work of a worker, as of its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
-    /// What it is called; two may be called the same.
+    /// Name of the worker; two may have the same.
     pub name: String,
     /// The machine.
     pub host: String,
     /// Its process there.
     pub pid: u32,
-    /// How many runs it carries out at once.
+    /// Number of runs that it executes at once.
     pub slots: u32,
-    /// How many it carries out.
+    /// Number of runs that it executes now.
     pub busy: u32,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// What it has; `null`: it does not count, and takes any run.
+    /// Resources; `null`: it does not count them, and takes any run.
     pub resources: Option<Amounts>,
-    /// When it began.
+    /// Start time.
     #[schemars(with = "i64")]
     pub since_ms: Timestamp,
-    /// When it was heard of last.
+    /// Time of the last heartbeat.
     #[schemars(with = "i64")]
     pub seen_at_ms: Timestamp,
-    /// Whether it claims no more runs, since it is to end.
+    /// True if it claims no more runs before its shutdown.
     pub draining: bool,
-    /// Runs that it carries out: some of them, where there are many, and only those that whoever asks
+    /// Runs that it executes: some of them, where there are many, and only those that the caller
     /// may see.
     pub runs: Vec<WorkerRun>,
 }
@@ -40,10 +40,10 @@ pub struct Worker {
 /// A run that a worker carries out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerRun {
-    /// Which.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// Whose.
+    /// Namespace of the run.
     pub namespace: String,
     /// Of which agent.
     pub agent: String,
@@ -62,13 +62,13 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// These.
+    /// Returns the list of these workers.
     pub const fn of(workers: Vec<Worker>) -> Self {
         Self { schema: WORKERS_SCHEMA, workers }
     }
 }
 
-/// What a worker has of what runs may ask for.
+/// Resources of a worker that runs may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Amounts {
     /// Thousandths of a core; `null`: not counted.

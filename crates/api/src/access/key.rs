@@ -1,7 +1,7 @@
-//! How an API key is written: `errand_<public>_<secret>`.
+//! Form of an API key: `errand_<public>_<secret>`.
 //!
-//! Its beginning makes it easy to find where it should not be. The public part names the key in
-//! lists and logs; the secret part is known to its owner alone.
+//! Its prefix makes leaked keys easy to find. The public part names the key in lists and logs; only
+//! its owner knows the secret part.
 
 use std::fmt;
 use std::str::FromStr;
@@ -38,7 +38,7 @@ impl KeyText {
         &self.public
     }
 
-    /// The part that nobody else may know.
+    /// Returns the secret part.
     pub fn secret(&self) -> &str {
         &self.secret
     }

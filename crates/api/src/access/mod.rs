@@ -1,4 +1,4 @@
-//! Who may do what: the scopes of API keys, and how a key is written.
+//! Access: the scopes of API keys, and the form of a key.
 
 mod key;
 mod scope;

@@ -1,4 +1,4 @@
-//! What a key allows.
+//! Scopes of a key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -61,6 +61,6 @@ impl FromStr for Scope {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is no scope: runs:read, runs:write, approvals:decide, admin")]
 pub struct UnknownScope {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }

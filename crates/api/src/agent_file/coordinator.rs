@@ -6,13 +6,13 @@ use errand_model::Digest;
 use errand_model::coordination::Pattern;
 use serde::{Deserialize, Serialize};
 
-/// How the agents of a coordinated run work together.
+/// Cooperation of the agents of a coordinated run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Coordinator {
-    /// Who takes part, by name within the coordinator.
+    /// Agents by name within the coordinator.
     pub agents: BTreeMap<String, Member>,
-    /// How they work together.
+    /// Pattern of their cooperation.
     pub pattern: Pattern,
 }
 
@@ -35,20 +35,19 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether the agent is named by a path.
+    /// Returns true if the agent is named by a path.
     pub fn is_path(&self) -> bool {
         is_path(&self.agent)
     }
 }
 
-/// Whether a text that names an agent is a path: it has a slash, or is `.` or `..`.
+/// Returns true if a text that names an agent is a path: it has a slash, or is `.` or `..`.
 pub fn is_path(agent: &str) -> bool {
     agent.contains('/') || matches!(agent, "." | "..")
 }
 
-/// What an agent is called where the file gives it no name: a registered one by its own name, one
-/// with a path by the last folder, or by its file if that is not `agent.yaml`. `None`: the path does
-/// not tell.
+/// Returns the default name of an agent: a registered one's own name, for a path the last folder,
+/// or the file if that is not `agent.yaml`. `None`: the path does not tell.
 pub(super) fn default_name(agent: &str) -> Option<String> {
     if !is_path(agent) {
         return Some(agent.split('@').next().unwrap_or(agent).to_owned());

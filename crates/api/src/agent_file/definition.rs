@@ -51,16 +51,16 @@ pub struct Agent {
     /// `metadata.labels`, sorted by key.
     #[schemars(skip)]
     pub labels: BTreeMap<String, String>,
-    /// What the agent does, for people.
+    /// Description of the agent, for people.
     #[schemars(length(min = 1))]
     pub description: Option<String>,
-    /// How errand drives the agent: `command` if left out, and the only one in this version.
+    /// Harness that drives the agent: `command` if left out, and the only one in this version.
     pub harness: Harness,
     /// Program and arguments. A relative path is looked up in the agent's folder first. A coordinator
     /// has none.
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
-    /// Where the agent's process lives: a process of this machine if left out.
+    /// Target of the agent's process: a process of this machine if left out.
     pub target: Target,
     /// The directory that an attempt works in: a fresh one if left out.
     pub workspace: Workspace,
@@ -98,22 +98,22 @@ pub struct Agent {
         extend("x-unsupported" = "the agent itself can wait for what it needs")
     )]
     pub dependencies: Vec<Dependency>,
-    /// What the input must be.
+    /// JSON Schema of the input.
     #[schemars(with = "AnySchema")]
     pub input_schema: Option<Value>,
-    /// What the output will be.
+    /// JSON Schema of the output.
     #[schemars(with = "AnySchema")]
     pub output_schema: Option<Value>,
-    /// What the agent needs of a machine.
+    /// Resources that the agent needs.
     pub resources: Resources,
-    /// How many runs of the agent workers carry out at the same time, all workers together: as many
-    /// as there are slots if left out.
+    /// Largest number of the agent's runs that all workers together execute at once: as many as
+    /// there are slots if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,
-    /// How long things may take.
+    /// Time limits.
     pub timeouts: Timeouts,
-    /// When a failed attempt is tried again: never if left out.
+    /// Retry policy: no retry if left out.
     #[schemars(with = "RetryPolicyForm")]
     pub retry_policy: RetryPolicy,
     /// Limits on tokens, money and calls.
@@ -128,8 +128,8 @@ pub struct Agent {
     #[serde(with = "one_or_many")]
     #[schemars(with = "one_or_many::Listeners")]
     pub listen: Vec<Listen>,
-    /// When the agent comes back as a service although nobody asked for that. `on_failure` if left out
-    /// and the service is detached, else `no`.
+    /// Condition for the agent to come back as a service without a request. `on_failure` if left
+    /// out and the service is detached, else `no`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub restart: Option<ServiceRestart>,
     /// Makes this a run whose steps are other agents' runs.
@@ -148,7 +148,7 @@ impl Agent {
         coordinated.chain(self.handoffs.values())
     }
 
-    /// The same agents, to be pinned.
+    /// Returns the named agents, to be pinned.
     pub fn named_agents_mut(&mut self) -> impl Iterator<Item = &mut Member> {
         let coordinated = self.coordinator.iter_mut().flat_map(|it| it.agents.values_mut());
         coordinated.chain(self.handoffs.values_mut())
@@ -164,8 +164,8 @@ impl Agent {
     }
 }
 
-/// How errand drives the agent. The harnesses `acp` and `react` are not supported by this version,
-/// and refused.
+/// Harness that drives the agent. The harnesses `acp` and `react` are not supported by this
+/// version, and refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(extend("x-unsupported" = ["acp", "react"]))]
@@ -192,8 +192,8 @@ impl Harness {
     }
 }
 
-/// Where the agent's process lives. The targets `container` and `kubernetes` are not supported by this
-/// version, and refused.
+/// Target of the agent's process. The targets `container` and `kubernetes` are not supported by
+/// this version, and refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(extend("x-unsupported" = ["container", "kubernetes"]))]
@@ -246,7 +246,7 @@ pub enum Workspace {
     },
     /// A fresh clone.
     Clone {
-        /// What to clone.
+        /// URL of the repository to clone.
         #[schemars(with = "CloneUrl")]
         url: String,
         /// A branch, tag or commit; the remote's default branch if left out.
@@ -273,10 +273,10 @@ pub struct Schedule {
     /// The payload of the wake; `null` if left out.
     #[serde(default)]
     pub input: Value,
-    /// What happens to slots that passed while nothing could fire them: `fire_once` if left out.
+    /// Treatment of slots that passed while no process could fire them: `fire_once` if left out.
     #[serde(default)]
     pub missed: Missed,
-    /// What happens to a slot while the wake before it still runs: `skip` if left out.
+    /// Treatment of a slot while the wake before it still runs: `skip` if left out.
     #[serde(default)]
     pub overlap: Overlap,
 }

@@ -24,12 +24,12 @@ pub struct AgentFile {
     /// The version of this format.
     #[schemars(rename = "apiVersion")]
     pub api_version: ApiVersion,
-    /// What the file defines.
+    /// Kind of the definition.
     pub kind: AgentKind,
-    /// What the agent is called.
+    /// Name and description.
     #[schemars(extend("examples" = [{ "name": "my-agent" }]))]
     pub metadata: Metadata,
-    /// What the agent is.
+    /// Definition of the agent.
     #[schemars(extend("examples" = [{ "command": ["python3", "main.py"] }]))]
     pub spec: Agent,
 }
@@ -51,7 +51,7 @@ pub enum ApiVersion {
     V1,
 }
 
-/// What the file defines.
+/// Kind of the definition.
 #[derive(Clone, Copy, Debug, JsonSchema)]
 #[schemars(rename = "Kind")]
 pub enum AgentKind {
@@ -59,7 +59,7 @@ pub enum AgentKind {
     Agent,
 }
 
-/// What the agent is called: the first fields of the definition.
+/// Name and description of the agent: the first fields of the definition.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Metadata {

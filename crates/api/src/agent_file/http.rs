@@ -22,12 +22,12 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, MalformedAddress> {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not an address to listen on")]
 pub struct MalformedAddress {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
 impl MalformedAddress {
-    /// What to write instead.
+    /// Advice that follows the error.
     pub const HINT: &str =
         "write an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or 127.0.0.1:0";
 }
@@ -55,12 +55,12 @@ const MAX_HOST_CHARS: usize = 253;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not the name of a host")]
 pub struct MalformedHost {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }
 
 impl MalformedHost {
-    /// What to write instead.
+    /// Advice that follows the error.
     pub const HINT: &str = "write a name without scheme and port, such as hooks.example.com";
 }
 
@@ -83,6 +83,6 @@ const MAX_METHOD_CHARS: usize = 32;
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{text:?} is not an HTTP method in upper case")]
 pub struct MalformedMethod {
-    /// What was given.
+    /// Text as given.
     pub text: String,
 }

@@ -13,7 +13,7 @@ use super::scalar::{AnySchema, CommandLine, Environment, HttpUrl, Slug, ToolName
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Who serves it, such as `anthropic`.
+    /// Provider of the model, such as `anthropic`.
     #[schemars(with = "Slug", extend("examples" = ["anthropic"]))]
     pub provider: String,
     /// The provider's name for it.
@@ -28,7 +28,7 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelName {
-    /// Who serves it.
+    /// Provider of the model.
     #[schemars(with = "Slug", extend("examples" = ["openai"]))]
     pub provider: String,
     /// The provider's name for it.
@@ -55,18 +55,18 @@ pub struct Tool {
     /// Its name, unique in the agent.
     #[schemars(with = "Slug", extend("examples" = ["read_file"]))]
     pub name: String,
-    /// What it does, for the model.
+    /// Description of the tool, for the model.
     #[serde(default)]
     pub description: Option<String>,
     /// Program and arguments that carry it out; empty for a tool that is built in or served.
     #[serde(default)]
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
-    /// What its arguments must be.
+    /// JSON Schema of its arguments.
     #[serde(default)]
     #[schemars(with = "AnySchema")]
     pub input_schema: Option<Value>,
-    /// What a call can do to the world; unknown if absent, and then treated as the worst.
+    /// Side effect of a call; unknown if absent, and then treated as the worst.
     #[serde(default)]
     pub side_effect: Option<SideEffect>,
 }
@@ -83,7 +83,7 @@ pub struct McpServer {
     #[serde(default)]
     #[schemars(with = "CommandLine")]
     pub command: Vec<String>,
-    /// Where a server that is reached over HTTP is.
+    /// Address of a server that is reached over HTTP.
     #[serde(default)]
     #[schemars(with = "HttpUrl")]
     pub url: Option<String>,

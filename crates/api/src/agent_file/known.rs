@@ -1,4 +1,4 @@
-//! What an agent file refers to outside of itself.
+//! References of an agent file to things outside of it.
 
 use super::problem::ProblemKind;
 
@@ -43,10 +43,10 @@ pub const PART_LIMIT_BYTES: u64 = 1024 * 1024;
 /// A reference that leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
-    /// What is wrong; a lower-case fragment.
+    /// Description of the problem; a lower-case fragment.
     pub message: String,
-    /// What to do, where there is something to say.
+    /// Advice for the user, if any.
     pub hint: Option<String>,
-    /// What sort of problem it is.
+    /// Kind of the problem.
     pub kind: ProblemKind,
 }

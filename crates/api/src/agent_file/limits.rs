@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scalar::{CpuText, DurationText, MemoryText, UsdAmount};
 
-/// What the agent needs of a machine.
+/// Resources that the agent needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resources {
@@ -24,7 +24,7 @@ pub struct Resources {
     pub gpu: u32,
 }
 
-/// How long things may take; what is left out has no limit.
+/// Time limits; an absent one is no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
@@ -32,7 +32,7 @@ pub struct Timeouts {
     #[serde(alias = "run")]
     #[schemars(rename = "run", with = "DurationText")]
     pub run_ms: Option<u64>,
-    /// One step.
+    /// Limit of one step.
     #[serde(alias = "step")]
     #[schemars(rename = "step", with = "DurationText")]
     pub step_ms: Option<u64>,
@@ -76,7 +76,7 @@ pub struct Budgets {
     #[serde(alias = "wall_time_per_day", skip_serializing_if = "Option::is_none")]
     #[schemars(rename = "wall_time_per_day", with = "DurationText")]
     pub wall_time_ms_per_day: Option<u64>,
-    /// What happens at the limit: `deny_call` if left out.
+    /// Action at the limit: `deny_call` if left out.
     pub on_exceed: OnExceed,
 }
 

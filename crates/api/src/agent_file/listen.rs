@@ -31,7 +31,7 @@ pub struct Listen {
     /// Longer request headers are answered with 431: 16 KiB if left out.
     #[schemars(range(min = 256, max = Listen::LARGEST_MAX_HEADER_BYTES))]
     pub max_header_bytes: u64,
-    /// When a request is answered: `at_end` if left out.
+    /// Time of the answer to a request: `at_end` if left out.
     #[serde(skip_serializing_if = "is_at_end")]
     pub respond: Respond,
     /// Names of hosts for which requests are taken without a secret, beside `localhost` and loopback
@@ -46,18 +46,19 @@ fn is_at_end(respond: &Respond) -> bool {
     *respond == Respond::AtEnd
 }
 
-/// One listener as a mapping, as every version wrote it; several as a list; none as `null`.
+/// Serialises one listener as a mapping, as every version wrote it; several as a list; none as
+/// `null`.
 pub(super) mod one_or_many {
     use schemars::JsonSchema;
     use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
 
     use super::Listen;
 
-    /// What listens for a service.
+    /// Listeners of a service.
     #[derive(Deserialize, JsonSchema)]
     #[serde(untagged)]
     pub(in super::super) enum Listeners {
-        /// One listener.
+        /// A single listener.
         One(Listen),
         /// Several, each with an address of its own.
         Many(#[schemars(length(max = 16))] Vec<Listen>),
@@ -86,7 +87,7 @@ pub(super) mod one_or_many {
 }
 
 impl Listen {
-    /// Where a listener binds that names no address: loopback, a port that the system picks.
+    /// Default address of a listener: loopback, with a port that the system picks.
     pub const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     /// Bound on a body where the file names none.
     pub const DEFAULT_MAX_BODY_BYTES: u64 = 1024 * 1024;

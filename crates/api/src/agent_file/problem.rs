@@ -1,4 +1,4 @@
-//! What is wrong with an agent file: all of it at once, each with its place.
+//! Problems of an agent file: all of them at once, each with its place.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::error_code::ErrorCode;
 
-/// One thing that is wrong, where, and what to do about it.
+/// A problem with its place and advice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The field, such as `spec.timeouts.run`; empty for the file as a whole.
@@ -16,11 +16,11 @@ pub struct Problem {
     pub line: usize,
     /// In characters, counts from 1.
     pub column: usize,
-    /// What is wrong; a lower-case fragment.
+    /// Description of the problem; a lower-case fragment.
     pub message: String,
-    /// What to do, where there is something to say.
+    /// Advice for the user, if any.
     pub hint: Option<String>,
-    /// What sort of problem it is.
+    /// Kind of the problem.
     #[serde(skip)]
     pub kind: ProblemKind,
     /// The line that it is about, where there is one.
@@ -64,7 +64,7 @@ pub struct Problems {
     pub source_name: String,
     /// By line, then column; the first [`Problems::LIMIT`].
     pub problems: Vec<Problem>,
-    /// How many more there are at least.
+    /// Number of further problems, at least.
     pub omitted: usize,
 }
 
@@ -133,7 +133,7 @@ impl Problem {
 pub struct Excerpt {
     /// At most a hundred characters, none of them a control character.
     pub text: String,
-    /// How many characters into it the problem is.
+    /// Offset of the problem in characters.
     pub offset: usize,
 }
 

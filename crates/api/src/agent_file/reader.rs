@@ -53,7 +53,7 @@ const MAX_PROBLEMS: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     pub(crate) problems: Vec<Problem>,
-    /// What the file refers to, in the order in which it was read.
+    /// References in the order in which they were read.
     pub(crate) references: Vec<PlacedReference>,
     /// Names of the agents or nodes of the coordinator that is read, in their order.
     pub(crate) members: Vec<String>,
@@ -329,7 +329,7 @@ impl Reader {
         }
     }
 
-    /// One of the named values.
+    /// Reads one of the named values.
     pub(crate) fn choice<T: Copy>(
         &mut self,
         at: &At<'_>,

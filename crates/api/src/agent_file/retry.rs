@@ -15,7 +15,7 @@ use super::shape::Shape;
 const DEFAULT_INITIAL_DELAY: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_DELAY: Duration = Duration::from_secs(30);
 
-/// When a failed attempt is tried again.
+/// Retry policy.
 // Not the model's `RetryPolicy`: each delay has a default that depends on the other one.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +24,7 @@ pub(super) struct RetryPolicyForm {
     /// Attempts after the first.
     #[schemars(range(max = 1000), extend("examples" = [3]))]
     max_retries: u32,
-    /// How the delay grows: `exponential` if left out.
+    /// Growth of the delay: `exponential` if left out.
     #[serde(default = "exponential")]
     backoff: Backoff,
     /// Delay before the first retry: `1s` if left out.

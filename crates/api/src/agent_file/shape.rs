@@ -42,7 +42,7 @@ pub(crate) struct Shape {
 pub(crate) struct Fields {
     /// Fields that could be read.
     pub(crate) values: Map<String, Value>,
-    /// Whether these are all that the schema requires.
+    /// True if these are all fields that the schema requires.
     pub(crate) is_complete: bool,
 }
 
@@ -271,7 +271,7 @@ fn tag_of(variant: &Value) -> Option<(&str, &str)> {
     properties.iter().find_map(|(name, it)| Some((name.as_str(), it["const"].as_str()?)))
 }
 
-/// One of the words of an enum.
+/// Reads one of the words of an enum.
 fn choice(reader: &mut Reader, at: &At<'_>, schema: &Value, words: &[&str]) -> Option<Value> {
     let unsupported = schema[UNSUPPORTED].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Kind::Text { text } = &at.node.kind
@@ -295,7 +295,7 @@ fn choice(reader: &mut Reader, at: &At<'_>, schema: &Value, words: &[&str]) -> O
     reader.choice(at, "a known word", &choices).map(Value::from)
 }
 
-/// One of the words of an enum that takes an object, too.
+/// Reads one of the words of an enum that takes an object, too.
 fn choice_or(
     reader: &mut Reader,
     at: &At<'_>,

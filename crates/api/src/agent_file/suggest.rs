@@ -1,4 +1,4 @@
-//! What someone probably meant.
+//! Suggestions for misspelled words.
 
 /// Returns the candidate closest to `given`, if one is close enough to be meant.
 pub fn closest<'a>(given: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -41,16 +41,16 @@ pub enum CoordinatorForm {
         /// The member of the input that is a list: each of its items goes to one agent, in turn. All
         /// get the whole input if left out.
         partition: Option<String>,
-        /// How their outputs become one: `merge_all` if left out.
+        /// Aggregation of the outputs: `merge_all` if left out.
         #[serde(default)]
         aggregation: Aggregation,
-        /// How long each may take.
+        /// Time limit of each agent.
         #[schemars(with = "Option<DurationText>")]
         timeout_per_agent: Option<u64>,
-        /// How many run at once; all if left out.
+        /// Number of agents that run at once; all if left out.
         #[schemars(range(min = 1))]
         max_parallel: Option<u32>,
-        /// What an agent that fails or takes too long means: `fail` if left out.
+        /// Consequence of an agent that fails or takes too long: `fail` if left out.
         #[serde(default)]
         on_failure: OnFailure,
     },
@@ -89,13 +89,13 @@ pub struct NamedLink {
     /// The agent.
     #[schemars(with = "AgentReference")]
     pub agent: String,
-    /// What it is called here: by default its registered name, or the last folder of its path.
+    /// Name within the coordinator: by default its registered name, or the last folder of its path.
     #[serde(default)]
     #[schemars(with = "MemberName")]
     pub name: String,
-    /// How its input is made: any value, in which strings may refer to `{{ input }}`,
-    /// `{{ output.text }}`, `{{ outputs.other }}`, `{{ from }}` and `{{ type }}`. It is the output of
-    /// the agent before if left out.
+    /// Template of its input: any value, in which strings may refer to `{{ input }}`, `{{
+    /// output.text }}`, `{{ outputs.other }}`, `{{ from }}` and `{{ type }}`. The output of the
+    /// agent before if left out.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Template")]
     pub input: Option<Value>,
@@ -126,7 +126,7 @@ pub struct NamedMember {
     /// The agent.
     #[schemars(with = "AgentReference")]
     pub agent: String,
-    /// What it is called here: by default its registered name, or the last folder of its path.
+    /// Name within the coordinator: by default its registered name, or the last folder of its path.
     #[serde(default)]
     #[schemars(with = "MemberName")]
     pub name: String,
@@ -139,7 +139,7 @@ pub struct NamedMember {
 }))]
 pub struct Graph(pub BTreeMap<String, NodeForm>);
 
-/// One node of a workflow; may be left empty.
+/// A node of a workflow; may be left empty.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "Node", extend("type" = ["object", "null"], "x-nullable" = true))]
@@ -147,16 +147,16 @@ pub struct NodeForm {
     /// The agent; the one that has the node's name if left out.
     #[schemars(with = "AgentReference")]
     pub agent: Option<String>,
-    /// Where its output goes, and where it may send messages.
+    /// Edges for its output, and for its messages.
     #[schemars(with = "Edges")]
     pub outputs_to: Vec<Edge>,
-    /// When it runs: for each message (`any`, if left out), or once there is one from each node that
-    /// has an edge to it (`all`).
+    /// Condition for its start: each message (`any`, if left out), or one from each node that has
+    /// an edge to it (`all`).
     pub join: Join,
-    /// How often it may run; as often as messages allow if left out.
+    /// Largest number of its runs; as many as messages allow if left out.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_runs: Option<u32>,
-    /// How its input is made, as in a chain; it is the message's payload if left out.
+    /// Template of its input, as in a chain; the message's payload if left out.
     #[serde(deserialize_with = "given")]
     #[schemars(with = "Template")]
     pub input: Option<Value>,
@@ -171,8 +171,8 @@ fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D:
 #[derive(Clone, Debug, JsonSchema)]
 pub struct Edges(pub Vec<EdgeForm>);
 
-/// One edge of a workflow: the name of a node (or `__end__`, `__self__`, `__prev__`, `__next__`),
-/// or that and a condition.
+/// An edge of a workflow: the name of a node (or `__end__`, `__self__`, `__prev__`, `__next__`), or
+/// that and a condition.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(rename = "Edge", untagged)]
 pub enum EdgeForm {
@@ -199,7 +199,7 @@ pub struct Outcome {
 pub struct WhenForm {
     /// The type of message; any but `ERROR` if left out.
     pub r#type: Option<MessageType>,
-    /// What the payload has to say: by JSON pointer or by the name of a top-level member, either the
+    /// Conditions on the payload: by JSON pointer or by the name of a top-level member, either the
     /// value itself or tests of it.
     pub payload: Option<Conditions>,
 }
@@ -208,11 +208,11 @@ pub struct WhenForm {
 #[derive(Clone, Debug, JsonSchema)]
 pub struct Conditions(pub BTreeMap<String, ConditionForm>);
 
-/// What has to stand at a place of a payload: a value, or tests all of which have to hold.
+/// Condition on a place of a payload: a value, or tests all of which have to hold.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(rename = "Condition", untagged)]
 pub enum ConditionForm {
-    /// It is that.
+    /// Equal to the value.
     Value(PlainValue),
     /// Tests all of which have to hold.
     Tests(Tests),
@@ -222,19 +222,19 @@ pub enum ConditionForm {
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(deny_unknown_fields, extend("minProperties" = 1))]
 pub struct Tests {
-    /// It is that.
+    /// Equal to the value.
     pub eq: Option<AnyValue>,
-    /// It is something else.
+    /// Not equal to the value.
     pub ne: Option<AnyValue>,
-    /// It is less.
+    /// Less than the value.
     pub lt: Option<Ordered>,
-    /// It is not more.
+    /// At most the value.
     pub lte: Option<Ordered>,
-    /// It is more.
+    /// Greater than the value.
     pub gt: Option<Ordered>,
-    /// It is not less.
+    /// At least the value.
     pub gte: Option<Ordered>,
-    /// It is one of those.
+    /// Equal to one of the values.
     #[schemars(length(min = 1))]
     pub r#in: Option<Vec<AnyValue>>,
     /// There is one, or there is none.

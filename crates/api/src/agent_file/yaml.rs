@@ -45,7 +45,7 @@ pub(crate) struct Node {
     pub(crate) kind: Kind,
 }
 
-/// What a node is. Scalars keep their text: what looks like a number may be meant as a version.
+/// Kind of a node. Scalars keep their text: a number may be meant as a version.
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Null,
@@ -56,7 +56,7 @@ pub(crate) enum Kind {
     Map(Vec<Entry>),
 }
 
-/// One key with its value.
+/// A key with its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) key: String,

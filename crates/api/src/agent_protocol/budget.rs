@@ -10,7 +10,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reserve {
-    /// What is about to be called.
+    /// Kind of the call.
     pub kind: ReserveKind,
     /// At most so many tokens, in and out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -21,16 +21,16 @@ pub struct Reserve {
     /// At most so many US dollars: a decimal, or the same as a string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd: Option<Value>,
-    /// Whose model, for the price table.
+    /// Provider of the model, for the price table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// Which model, for the price table.
+    /// Name of the model, for the price table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Which tool; with it the answer has an idempotency key for the call.
+    /// Name of the tool; with it the answer has an idempotency key for the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
-    /// What the tool is given; part of the idempotency key.
+    /// Arguments of the tool; part of the idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arguments: Option<Value>,
     /// The step that the call belongs to; part of the idempotency key.
@@ -38,7 +38,7 @@ pub struct Reserve {
     pub step: Option<String>,
 }
 
-/// What is about to be called.
+/// Kind of a call for which budget is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReserveKind {
@@ -48,10 +48,10 @@ pub enum ReserveKind {
     Tool,
 }
 
-/// What was reserved.
+/// Answer to a reservation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReserveAnswer {
-    /// What the report of the call names.
+    /// Id that the report of the call names.
     pub reservation_id: String,
     /// Tokens that are reserved.
     pub tokens: u64,

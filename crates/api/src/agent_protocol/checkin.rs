@@ -24,18 +24,18 @@ pub struct CheckinAnswer {
     pub kind: String,
     /// The attempt's number, from 1.
     pub attempt: u32,
-    /// Why there is this attempt: `initial`, `retry`, `resume`, `restart` or `recovery`.
+    /// Reason for this attempt: `initial`, `retry`, `resume`, `restart` or `recovery`.
     pub attempt_reason: String,
-    /// Which agent this is.
+    /// Agent of the run.
     pub agent: AgentSeen,
     /// The session that the run belongs to.
     pub session_id: Option<String>,
-    /// How many messages the session keeps; `null` where the run has none.
+    /// Number of messages in the session; `null` where the run has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_messages: Option<u64>,
     /// The run's input; `null` if it has none.
     pub input: Option<Value>,
-    /// How `input` is to be read.
+    /// Encoding of `input`.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub input_encoding: Encoding,
     /// The digest of the brief, if there is one.
@@ -44,15 +44,15 @@ pub struct CheckinAnswer {
     pub checkpoint: Option<Value>,
     /// Keys of the steps that are completed, sorted: they are not to be done again.
     pub completed_steps: Vec<String>,
-    /// When the run is out of time, in epoch milliseconds, if it has a limit.
+    /// Deadline of the run, in epoch milliseconds, if it has a limit.
     pub deadline_ms: Option<i64>,
-    /// How much time the steps have left that are begun and have a limit, by key. It does not get
-    /// less while the run is paused.
+    /// Time left to steps that are begun and have a limit, by key. Stands still while the run is
+    /// paused.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub step_time_left_ms: BTreeMap<String, u64>,
 }
 
-/// Which agent a run executes.
+/// Agent that a run executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentSeen {
     /// `metadata.name` of the agent file.

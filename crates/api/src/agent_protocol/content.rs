@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-/// How a value that stands beside it is to be read.
+/// Encoding of a value that stands beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
-    /// It is the value itself.
+    /// The value itself.
     #[default]
     Json,
     /// A string: the text, which need not be JSON, such as what a command printed.
@@ -30,7 +30,7 @@ impl Encoding {
         }
     }
 
-    /// Whether a reader may go on without looking at it.
+    /// Returns true if a reader may ignore the encoding.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde calls")]
     pub(super) fn is_json(&self) -> bool {
         *self == Self::Json
@@ -52,7 +52,7 @@ pub fn payload(value: Value, encoding: Encoding) -> Result<Payload, ContentError
     }
 }
 
-/// What errand keeps, for the wire.
+/// Converts a stored payload for the wire.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What errand tells an agent while it works.
+//! Control events that errand sends to a working agent.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,23 +6,23 @@ use serde_json::Value;
 
 use super::Message;
 
-/// One event of `GET /agent/v1/control` (`text/event-stream`). The SSE field `event` is `type`, the
-/// field `data` the whole object. What is in force already is sent first.
+/// An event of `GET /agent/v1/control` (`text/event-stream`). The SSE field `event` is `type`, the
+/// field `data` the whole object. Events in force are sent first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ControlEvent {
     /// The run is being ended: save what is worth saving and exit.
     Cancel {
-        /// Why, for people.
+        /// Reason, for people.
         reason: String,
-        /// How long until the process is killed.
+        /// Time until the process is killed.
         grace_ms: u64,
     },
     /// The service is woken.
     Wake {
         /// `manual`, `heartbeat`, `schedule`, `ingress` or `recovery`.
         reason: String,
-        /// What came with it.
+        /// Payload of the request.
         payload: Option<Value>,
     },
     /// Another agent of the same coordinated run said something.

@@ -1,4 +1,4 @@
-//! What an agent reports of its work.
+//! Reports of an agent about its work.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct ReportEvents {
     pub events: Vec<ReportedEvent>,
 }
 
-/// One event.
+/// A reported event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReportedEvent {
@@ -23,7 +23,7 @@ pub struct ReportedEvent {
     pub data: Value,
 }
 
-/// How many were recorded.
+/// Number of recorded events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReportEventsAnswer {
     /// All that were sent.

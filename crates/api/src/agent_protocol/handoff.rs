@@ -1,4 +1,4 @@
-//! How an agent hands its run over to another agent.
+//! Handoff of a run to another agent.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,9 +10,9 @@ use serde_json::Value;
 pub struct HandOver {
     /// The agent: its name among the `handoffs` of this one's agent file.
     pub to: String,
-    /// What was done, and what is left to do.
+    /// Summary of the work done and left.
     pub summary: String,
-    /// What the other agent is given; `null`: what this run was given.
+    /// Input of the other agent; `null`: this run's input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input: Option<Value>,
     /// Names of artifacts of this run that the other one gets.

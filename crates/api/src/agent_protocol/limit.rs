@@ -1,4 +1,4 @@
-//! How much a call may carry. What is larger is refused before anything is recorded.
+//! Limits of calls. A larger one is refused before anything is recorded.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub const MESSAGES_ANSWER_BYTES: usize = 8 * 1024 * 1024;
 pub const TOOL_NAME_BYTES: usize = 200;
 /// Bytes of a tool's result that a session keeps, as JSON.
 pub const RESULT_BYTES: usize = 1024 * 1024;
-/// How long a session keeps a tool's result, unless the agent says otherwise.
+/// Default time for which a session keeps a tool's result.
 pub const RESULT_TTL: Duration = Duration::from_hours(24);
 /// The longest that a session keeps a tool's result.
 pub const RESULT_TTL_MOST: Duration = Duration::from_hours(24 * 365);
@@ -45,10 +45,10 @@ pub const INPUT_SCHEMA_BYTES: usize = 24 * 1024;
 pub const HANDOFF_ARTIFACTS: usize = 100;
 /// Bytes of the key of a question, and of the step that it names.
 pub const QUESTION_KEY_BYTES: usize = 200;
-/// How long a call that asks a person waits where it does not say: below the minute after which
-/// many clients and proxies give up.
+/// Default wait of a call that asks a person: below the minute after which many clients and proxies
+/// give up.
 pub const ASK_WAIT_MS: u64 = 50_000;
-/// How long it waits at most: whoever is connected for longer than that should say that it lives.
+/// Longest wait of such a call: a longer connection should send signs of life.
 pub const ASK_WAIT_LIMIT_MS: u64 = 600_000;
-/// How far away a deadline may be: a hundred years.
+/// Latest deadline: a hundred years away.
 pub const DEADLINE_LIMIT_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1000;

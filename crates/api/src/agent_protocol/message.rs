@@ -1,4 +1,4 @@
-//! What agents of one coordinated run say to each other.
+//! Messages between agents of one coordinated run.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 pub struct SendMessage {
     /// An agent's name, or `__end__`, `__self__`, `__prev__`, `__next__`.
     pub to: String,
-    /// What sort.
+    /// Type of the message.
     #[serde(rename = "type")]
     pub kind: MessageType,
     /// Any JSON value. Of `CONTROL`: `action`, one of `pause`, `resume`, `cancel`; `reason?`.
@@ -34,17 +34,17 @@ pub struct MessageAnswer {
 pub struct Message {
     /// Its id: the same if a later attempt gets it again.
     pub id: String,
-    /// Who sent it.
+    /// Sender.
     pub from: String,
-    /// Whom it is for.
+    /// Receiver.
     pub to: String,
-    /// What sort. Called `message_type` since it also stands in a control event.
+    /// Type of the message. Called `message_type` since it also stands in a control event.
     pub message_type: MessageType,
-    /// What was said.
+    /// Content of the message.
     pub payload: Value,
 }
 
 impl Message {
-    /// How long a call waits for the next message unless it says otherwise.
+    /// Default wait of a call for the next message.
     pub const DEFAULT_WAIT: Duration = Duration::from_secs(30);
 }

@@ -1,4 +1,4 @@
-//! What an agent leaves behind: states, outputs, files, its result.
+//! Results of an agent: checkpoints, outputs, files, the end.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub struct CheckpointAnswer {
 pub struct SetOutput {
     /// Any JSON value.
     pub output: Value,
-    /// How `output` is to be read; absent: as the JSON value it is.
+    /// Encoding of `output`; absent: the JSON value itself.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub encoding: Encoding,
 }
@@ -55,7 +55,7 @@ pub struct ArtifactAnswer {
     pub uri: String,
     /// `sha256:` and 64 hex digits.
     pub digest: String,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// The request's `Content-Type` (RFC 6838), if it had one.
     pub media_type: Option<String>,
@@ -66,12 +66,12 @@ pub struct ArtifactAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Checkback {
-    /// How it went.
+    /// Outcome of the attempt.
     pub status: CheckbackStatus,
     /// The run's output; absent: what was set before, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// What went wrong; only with `failed`.
+    /// Error; only with `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<StepError>,
     /// The exit code to record.
@@ -79,7 +79,7 @@ pub struct Checkback {
     pub exit_code: Option<i32>,
 }
 
-/// How an attempt went.
+/// Outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckbackStatus {
@@ -110,7 +110,7 @@ pub fn check_artifact_name(name: &str) -> Result<(), BadArtifactName> {
     limit::ARTIFACT_NAME_BYTES
 )]
 pub struct BadArtifactName {
-    /// What was given, shortened.
+    /// Name as given, shortened.
     pub name: String,
 }
 

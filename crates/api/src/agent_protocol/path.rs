@@ -1,6 +1,6 @@
-//! Where the calls are. A segment that a name or key fills is percent-encoded.
+//! Paths of the calls. A segment that a name or key fills is percent-encoded.
 
-/// What every path begins with.
+/// Prefix of every path.
 pub const PREFIX: &str = "/agent/v1";
 /// `POST`: [`super::Checkin`] → [`super::CheckinAnswer`].
 pub const CHECKIN: &str = "/agent/v1/checkin";

@@ -1,8 +1,7 @@
 //! Questions to a person: approvals and inputs.
 //!
-//! Both are long polls: the call answers once somebody decided, or after `wait_ms` without a
-//! decision, and is then asked again. The same question gets the same id and the same answer, in
-//! whichever attempt it is asked.
+//! Both are long polls: the call answers after the decision, or after `wait_ms` without one, and is
+//! then repeated. The same question gets the same id and the same answer in every attempt.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use serde_json::Value;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskApproval {
-    /// What would be done.
+    /// Action that needs approval.
     pub action: String,
     /// To what.
     pub target: String,
@@ -27,25 +26,26 @@ pub struct AskApproval {
     /// The step for which it is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// What tells this question from others of the run with the same action, target and digest.
+    /// Key that distinguishes this question from others of the run with the same action, target and
+    /// digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How long a person has to decide; by default what the agent file says.
+    /// Time limit of the decision; by default the agent file's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// What counts if nobody decides in time; by default `reject`.
+    /// Decision if no person decides in time; by default `reject`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<ApprovalDefault>,
-    /// Whether the process ends meanwhile, and another attempt goes on when it is decided.
+    /// True if the process ends meanwhile, and another attempt continues after the decision.
     #[serde(default)]
     pub park: bool,
-    /// How long this call may wait for a decision; by default, and at most, what
-    /// [`super::limit`] says. 0: not at all.
+    /// Longest wait of this call for a decision; by default, and at most, the value in
+    /// [`super::limit`]. 0: no wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
 }
 
-/// What was decided.
+/// Decision of an approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalDecision {
@@ -55,7 +55,7 @@ pub enum ApprovalDecision {
     Reject,
 }
 
-/// What counts if nobody decides in time.
+/// Decision if no person decides in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovalDefault {
@@ -74,16 +74,16 @@ pub struct ApprovalAnswer {
     pub approval_id: String,
     /// `null`: not decided yet; ask again, or exit with code 75 if parked.
     pub decision: Option<ApprovalDecision>,
-    /// Who decided.
+    /// Person who decided.
     pub decided_by: Option<String>,
-    /// What that person added.
+    /// Comment of that person.
     pub comment: Option<String>,
-    /// Whether nobody decided in time, and the default counts.
+    /// True if no person decided in time, and the default counts.
     #[serde(default)]
     pub by_deadline: bool,
     /// The digest that the decision covers.
     pub digest: String,
-    /// Whether the run is parked: exit with code 75, and the decision starts the next attempt.
+    /// True if the run is parked: exit with code 75, and the decision starts the next attempt.
     #[serde(default)]
     pub parked: bool,
 }
@@ -101,33 +101,33 @@ pub struct AskInput {
     /// The step for which it is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// What tells this question from others of the run with the same prompt and schema.
+    /// Key that distinguishes this question from others of the run with the same prompt and schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// How long a person has to answer; by default what the agent file says, or for ever.
+    /// Time limit of the answer; by default the agent file's, or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// Whether the process ends meanwhile, and another attempt goes on when it is answered.
+    /// True if the process ends meanwhile, and another attempt continues after the answer.
     #[serde(default)]
     pub park: bool,
-    /// How long this call may wait for an answer; by default, and at most, what
-    /// [`super::limit`] says. 0: not at all.
+    /// Longest wait of this call for an answer; by default, and at most, the value in
+    /// [`super::limit`]. 0: no wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_ms: Option<u64>,
 }
 
-/// How a question stands.
+/// Status of a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InputStatus {
-    /// Nobody answered yet: ask again.
+    /// Not answered yet: ask again.
     Waiting,
-    /// Nobody answered yet, and the run is parked: exit with code 75, and the answer starts the
-    /// next attempt.
+    /// Not answered yet, and the run is parked: exit with code 75, and the answer starts the next
+    /// attempt.
     Parked,
     /// There is an answer.
     Answered,
-    /// Nobody answered in time, and nobody can any more.
+    /// Not answered in time; an answer is no longer possible.
     Expired,
 }
 
@@ -136,10 +136,10 @@ pub enum InputStatus {
 pub struct InputAnswer {
     /// The question's id.
     pub input_id: String,
-    /// How the question stands.
+    /// Status of the question.
     pub status: InputStatus,
     /// The answer.
     pub answer: Option<Value>,
-    /// Who answered.
+    /// Person who answered.
     pub answered_by: Option<String>,
 }

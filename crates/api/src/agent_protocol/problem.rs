@@ -1,4 +1,4 @@
-//! Why a call was refused.
+//! Refusal of a call.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,12 +13,12 @@ pub struct Problem {
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What programs match on: a [`crate::error_code::ErrorCode`] of the version that answers.
-    /// `errand explain <code>` tells more.
+    /// Code for programs: a [`crate::error_code::ErrorCode`] of the version that answers. `errand
+    /// explain <code>` describes it.
     pub code: String,
-    /// What is wrong in this case.
+    /// Description of this case.
     pub detail: String,
-    /// What to do about it.
+    /// Advice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// With `budget_exceeded`: which limit, and how it stands.

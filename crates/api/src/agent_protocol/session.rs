@@ -37,27 +37,27 @@ pub struct PutSession {
 pub struct MessagesAnswer {
     /// The session's id.
     pub session_id: String,
-    /// How many messages the session keeps.
+    /// Number of messages in the session.
     pub total: u64,
     /// Oldest first; at most as many as were asked for, fewer where they are long.
     pub messages: Vec<SessionMessage>,
 }
 
-/// One message of a session.
+/// A message of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SessionMessage {
     /// Its place in the history; grows.
     pub number: u64,
     /// The run that appended it.
     pub run_id: String,
-    /// Who says it: `user`, `assistant`, `system`, `tool`, or the agent's own word.
+    /// Role of the author: `user`, `assistant`, `system`, `tool`, or the agent's own word.
     pub role: String,
-    /// What.
+    /// Content of the message.
     pub content: Value,
-    /// How `content` is to be read.
+    /// Encoding of `content`.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub encoding: Encoding,
-    /// When it was appended, in epoch milliseconds.
+    /// Time at which it was appended, in epoch milliseconds.
     pub at_ms: i64,
 }
 
@@ -69,23 +69,23 @@ pub struct AppendMessages {
     pub messages: Vec<NewMessage>,
 }
 
-/// One message to be appended.
+/// A message to append.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMessage {
     /// A lower-case word such as `user` or `assistant`.
     pub role: String,
-    /// What is said: any JSON value.
+    /// Content: any JSON value.
     pub content: Value,
-    /// How `content` is to be read.
+    /// Encoding of `content`.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub encoding: Encoding,
 }
 
-/// What `POST /agent/v1/session/messages` answers.
+/// Answer of `POST /agent/v1/session/messages`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AppendMessagesAnswer {
-    /// How many were appended.
+    /// Number of appended messages.
     pub appended: u64,
 }
 
@@ -97,17 +97,17 @@ pub enum ResultAnswer {
     Hit {
         /// The digest of the canonical JSON of the input (RFC 8785).
         key: String,
-        /// What the tool gave.
+        /// Result of the tool.
         result: Value,
-        /// How `result` is to be read.
+        /// Encoding of `result`.
         #[serde(default, skip_serializing_if = "Encoding::is_json")]
         encoding: Encoding,
         /// The run that kept it.
         run_id: String,
-        /// When it expires, in epoch milliseconds; `null`: never.
+        /// Expiry in epoch milliseconds; `null`: never.
         expires_at_ms: Option<i64>,
     },
-    /// It is not, or has expired.
+    /// No result, or an expired one.
     Miss {
         /// The digest of the canonical JSON of the input (RFC 8785).
         key: String,
@@ -118,18 +118,18 @@ pub enum ResultAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeepResult {
-    /// What the tool was given: any JSON value. `null`, or absent, for a tool without input.
+    /// Input of the tool: any JSON value. `null`, or absent, for a tool without input.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
     /// In the place of `input`: the digest of its canonical JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// What the tool gave: any JSON value.
+    /// Result of the tool: any JSON value.
     pub result: Value,
-    /// How `result` is to be read.
+    /// Encoding of `result`.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub encoding: Encoding,
-    /// How long it counts, in milliseconds; absent: [`super::limit::RESULT_TTL`].
+    /// Validity in milliseconds; absent: [`super::limit::RESULT_TTL`].
     #[serde(
         default,
         rename = "ttl_ms",
@@ -140,11 +140,11 @@ pub struct KeepResult {
     pub ttl: Option<Duration>,
 }
 
-/// What `PUT /agent/v1/session/results/{tool}` answers.
+/// Answer of `PUT /agent/v1/session/results/{tool}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct KeepResultAnswer {
     /// The digest of the canonical JSON of the input (RFC 8785).
     pub key: String,
-    /// When it expires, in epoch milliseconds.
+    /// Expiry in epoch milliseconds.
     pub expires_at_ms: i64,
 }

@@ -15,7 +15,7 @@ pub const STEP_KINDS: [&str; 3] = ["command", "model", "tool"];
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginStep {
-    /// One of [`STEP_KINDS`]; absent: any other work. A budget that is spent holds up steps of kind
+    /// Kind: one of [`STEP_KINDS`]; absent: any other work. A spent budget holds up steps of kind
     /// `model` and `tool`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = STEP_KINDS))]
@@ -23,10 +23,11 @@ pub struct BeginStep {
     /// The digest (`sha256:…`) of what the step will do, such as its code and arguments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
-    /// What the step will do, for people, such as a command line; at most 1,000 characters are kept.
+    /// Description of the step for people, such as a command line; at most 1,000 characters are
+    /// kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How long the step may take; absent: what the agent file says.
+    /// Time limit of the step; absent: the agent file's.
     #[serde(
         rename = "timeout_ms",
         default,
@@ -37,13 +38,13 @@ pub struct BeginStep {
     pub timeout: Option<Duration>,
 }
 
-/// Whether the step is to be done now.
+/// Answer to the start of a step: execute it, or use its recorded result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 pub enum BeginStepAnswer {
     /// Do it, then complete or fail it.
     Run {
-        /// How long it may take, if there is a limit: the agent's own, or the agent file's.
+        /// Time limit, if there is one: the agent's own, or the agent file's.
         #[serde(
             rename = "timeout_ms",
             default,
@@ -56,25 +57,26 @@ pub enum BeginStepAnswer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         traceparent: Option<String>,
     },
-    /// It is not to be done, and failed: only in a strict replay, of a run in which it did.
+    /// The step is not to be executed, and failed: only in a strict replay, of a run in which it
+    /// did.
     Failed {
-        /// What went wrong then.
+        /// Recorded error.
         error: StepError,
         /// The command's exit code, for a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i32>,
     },
-    /// It is done: go on with what it gave then.
+    /// The step is completed: use its recorded result.
     Done {
-        /// What it produced, as it was given; `null` if nothing.
+        /// Output as it was given; `null` if none.
         output: Option<Value>,
-        /// How `output` is to be read; absent: as the JSON value it is.
+        /// Encoding of `output`; absent: the JSON value itself.
         #[serde(default, skip_serializing_if = "Encoding::is_json")]
         encoding: Encoding,
-        /// What it wrote to stderr, for a command.
+        /// Text on stderr, for a command.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stderr: Option<String>,
-        /// The same in standard base64, where it is no UTF-8.
+        /// Bytes on stderr in standard base64, if they are not UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stderr_base64: Option<String>,
     },
@@ -85,16 +87,16 @@ pub enum BeginStepAnswer {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteStep {
-    /// What it produced: any JSON value. Served to every later attempt.
+    /// Output: any JSON value. Served to every later attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// How `output` is to be read: for a command's stdout `text`, or `base64` where it is no UTF-8.
+    /// Encoding of `output`: for a command's stdout `text`, or `base64` if it is not UTF-8.
     #[serde(default, skip_serializing_if = "Encoding::is_json")]
     pub encoding: Encoding,
-    /// What it wrote to stderr, for a command.
+    /// Text on stderr, for a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr: Option<String>,
-    /// The same in standard base64, where it is no UTF-8. Not both.
+    /// Bytes on stderr in standard base64, if they are not UTF-8. Not both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stderr_base64: Option<String>,
 }
@@ -103,23 +105,23 @@ pub struct CompleteStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FailStep {
-    /// What went wrong.
+    /// Error of the step.
     pub error: StepError,
     /// The command's exit code, for a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
 }
 
-/// What went wrong in a step.
+/// Error of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StepError {
     /// A word that programs match on; absent: `step_failed`.
     #[serde(default = "StepError::default_code")]
     pub code: String,
-    /// One line for people.
+    /// Description in one line.
     pub message: String,
-    /// Whether trying again may help; absent: the retry policy decides.
+    /// True if another try may help; absent: the retry policy decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retryable: Option<bool>,
 }

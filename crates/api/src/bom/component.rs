@@ -1,4 +1,4 @@
-//! What an agent is made of.
+//! Components of an agent.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::agent_file::{Target, Tool};
 /// The reference of the agent itself.
 pub(super) const AGENT_REF: &str = "agent";
 
-/// What stands before the names of an agent of a coordinator.
+/// Prefix of the names of a coordinator's agents.
 pub(super) const AGENT_PREFIX: &str = "agent:";
 
 /// The agent: what the inventory is about.

@@ -1,4 +1,4 @@
-//! What is different between two inventories.
+//! Difference between two inventories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +19,13 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// Whether both are the same.
+    /// Returns true if both are the same.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
     }
 }
 
-/// One component or service.
+/// A component or service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Item {
     /// Its `bom-ref`: the kind, a colon, the name.
@@ -43,7 +43,7 @@ pub struct Change {
     pub from: String,
     /// The digest of its content in the second.
     pub to: String,
-    /// What else is different, by name.
+    /// Further differences, by name.
     pub fields: Vec<FieldChange>,
 }
 

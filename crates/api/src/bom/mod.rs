@@ -18,12 +18,12 @@ pub use diff::{Change, Diff, FieldChange, Item, diff};
 
 use crate::agent_file::Agent;
 
-/// What `$schema` says.
+/// Value of `$schema`.
 const SCHEMA: &str = "http://cyclonedx.org/schema/bom-1.6.schema.json";
 /// The version of the standard.
 const SPEC_VERSION: &str = "1.6";
 
-/// What an inventory is made of.
+/// Subject of an inventory.
 #[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The agent's checked definition.
@@ -47,11 +47,11 @@ pub struct Subject<'a> {
 pub struct PackagedFile {
     /// Relative to the agent's folder.
     pub path: String,
-    /// What is there.
+    /// Content of the file.
     pub content: PackagedContent,
 }
 
-/// What a packaged path holds.
+/// Content of a packaged path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackagedContent {
     /// A file.
@@ -60,12 +60,12 @@ pub enum PackagedContent {
         digest: Digest,
         /// Its length.
         size_bytes: u64,
-        /// Whether anyone may execute it.
+        /// True if it is executable.
         executable: bool,
     },
     /// A symbolic link.
     Link {
-        /// Where it points.
+        /// Target of the link.
         target: String,
     },
 }
@@ -73,7 +73,7 @@ pub enum PackagedContent {
 /// A skill or a config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedPart {
-    /// What the agent calls it.
+    /// Slug in the agent file.
     pub slug: String,
     /// The file that it was found in, relative to the agent's folder.
     pub path: String,
@@ -128,7 +128,8 @@ pub fn build(subject: &Subject<'_>) -> Bom {
     Bom { digest: Digest::of(content.as_bytes()), content }
 }
 
-/// What stands on what: agents below a coordinator on that one's part, everything else on the whole.
+/// Returns the dependencies: agents below a coordinator depend on its part, everything else on the
+/// whole.
 fn dependencies(refs: &[&str]) -> Value {
     let mut by_parent = BTreeMap::<&str, Vec<&str>>::new();
     for reference in refs {

@@ -72,7 +72,7 @@ pub(super) fn of_agent(agent: &Agent) -> Value {
         properties.add(&format!("label:{name}"), value);
     }
     for (name, value) in &agent.env {
-        // What a variable holds is nobody's business; whether it changed is.
+        // The value of a variable is private; the digest shows a change of it.
         properties.add(&format!("env:{name}"), &digest_of(value));
     }
     let mut secrets: Vec<_> = agent.secrets.iter().collect();

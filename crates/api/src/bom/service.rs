@@ -1,4 +1,4 @@
-//! What an agent talks to: MCP servers, and services of other agents.
+//! Services that an agent uses: MCP servers, and services of other agents.
 
 use serde_json::{Value, json};
 

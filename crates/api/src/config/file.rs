@@ -21,7 +21,7 @@ const NAMESPACE_FIELDS: &[&str] = &["max_concurrent_runs"];
 /// A setting that the file says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// What it is set to.
+    /// Value of the setting.
     pub value: Value,
     /// On which line; counts from 1.
     pub line: usize,
@@ -85,7 +85,7 @@ fn sections() -> Vec<&'static str> {
     sections
 }
 
-/// What may stand in a section, or at the top.
+/// Returns the names that may stand in a section, or at the top.
 fn names_below(section: &str) -> Vec<&'static str> {
     let mut names: Vec<_> = SETTINGS
         .iter()

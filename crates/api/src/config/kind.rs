@@ -1,4 +1,4 @@
-//! What a setting takes, as text and as a node of the file.
+//! Kinds of settings, as text and as a node of the file.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::agent_file::quantity::{decimal, parse_memory};
 use crate::agent_file::reader::MAX_DURATION_MS;
 
-/// What a setting takes.
+/// Kind of a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Any text.
@@ -38,7 +38,7 @@ pub enum Kind {
     Namespaces,
 }
 
-/// What a setting is set to.
+/// Value of a setting.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
@@ -54,7 +54,7 @@ pub enum Value {
     Namespaces(BTreeMap<String, NamespaceLimits>),
 }
 
-/// What a namespace may do at most.
+/// Limits of a namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NamespaceLimits {
     /// Runs of it that are under way at once; `None`: as many as there are slots.
@@ -65,7 +65,7 @@ pub struct NamespaceLimits {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{reason}")]
 pub struct Unreadable {
-    /// What is wrong with it, and what it should be.
+    /// Mistake, and the expected value.
     pub reason: String,
 }
 

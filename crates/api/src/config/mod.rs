@@ -1,7 +1,8 @@
-//! How a server and a worker are configured: one table of settings, each with its name in the file,
+//! Configuration of a server and a worker: one table of settings, each with its name in the file,
 //! its environment variable, its flag, its type and its default.
 //!
-//! Deliberately absent: which source wins, and reading any of them; the command line does that.
+//! Deliberately absent: the precedence of sources, and reading any of them; the command line does
+//! that.
 
 mod file;
 mod kind;

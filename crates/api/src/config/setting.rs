@@ -1,8 +1,8 @@
-//! One thing that can be configured.
+//! A setting.
 
 use super::kind::Kind;
 
-/// One thing that can be configured.
+/// A setting.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// Its place in the file, such as `tls.cert`; also its name everywhere else.
@@ -11,15 +11,14 @@ pub struct Setting {
     pub flag: Option<&'static str>,
     /// Its environment variables, the first that is set counts.
     pub variables: &'static [&'static str],
-    /// What it takes.
+    /// Kind of its value.
     pub kind: Kind,
-    /// What is in force if nobody says anything, as it would be typed; `None`: nothing, or what the
-    /// machine has.
+    /// Default as it would be typed; `None`: nothing, or the machine's own value.
     pub default: Option<&'static str>,
-    /// Whether a worker without a server has it too.
+    /// True if a worker without a server has it too.
     pub is_worker: bool,
-    /// Whether it may hold what nobody else should see.
+    /// True if it may contain a secret.
     pub is_secret: bool,
-    /// What it does, in one line.
+    /// Description in one line.
     pub says: &'static str,
 }

@@ -9,12 +9,12 @@ use thiserror::Error;
 
 use super::kind::{NamespaceLimits, Value};
 
-/// What a server and a worker work with.
+/// Settings of a server and a worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the server listens.
+    /// Address of the server.
     pub listen: String,
-    /// Where metrics are served without a key; `None`: nowhere.
+    /// Address of metrics without a key; `None`: none.
     pub metrics_listen: Option<String>,
     /// `None`: the registry's own.
     pub database: Option<String>,
@@ -24,31 +24,31 @@ pub struct Settings {
     pub worker_name: Option<String>,
     /// `None`: one per core.
     pub slots: Option<u32>,
-    /// What the worker says of itself.
+    /// Labels of the worker.
     pub labels: BTreeMap<String, String>,
-    /// What runs may ask for; `None`: nobody counts.
+    /// Resources that runs may ask for; `None`: not counted.
     pub resources: Option<Resources>,
-    /// How long a worker that is not heard of keeps its runs.
+    /// Time for which a worker without a heartbeat keeps its runs.
     pub lease: Duration,
-    /// How long runs may go on once the worker is told to end.
+    /// Time that runs have to end after the worker is asked to shut down.
     pub drain_timeout: Duration,
-    /// How long runs are kept that are over; `None`: until somebody removes them.
+    /// Time for which terminal runs are kept; `None`: until they are removed by hand.
     pub retention: Option<Duration>,
-    /// What clients may do at most.
+    /// Limits of clients.
     pub limits: Limits,
     /// By the name of the namespace.
     pub namespaces: BTreeMap<String, NamespaceLimits>,
     /// Private places that reports may go to all the same.
     pub callbacks_allow: Vec<String>,
-    /// Where traces go; `None`: nowhere.
+    /// Destination of traces; `None`: none.
     pub otlp: Option<Otlp>,
     /// With what the server proves who it is; `None`: it does not.
     pub tls: Option<Tls>,
-    /// How the process writes its own log.
+    /// Format of the process's own log.
     pub log: Log,
 }
 
-/// What clients of a server may do at most.
+/// Limits of a server's clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Requests of one key, over time.
@@ -61,13 +61,13 @@ pub struct Limits {
     pub body_bytes: u64,
     /// The largest head.
     pub header_bytes: u64,
-    /// How long a head may take to arrive.
+    /// Time limit of a request's head.
     pub header_timeout: Duration,
     /// The largest output of a run that is carried out here.
     pub output_bytes: u64,
 }
 
-/// Where traces go.
+/// Destination of traces.
 #[derive(Clone, Debug)]
 pub struct Otlp {
     /// The address of the collector.
@@ -89,7 +89,7 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// How the process's own log is written.
+/// Format of the process's own log.
 #[derive(Clone, Debug)]
 pub struct Log {
     /// The form of a line.
@@ -116,7 +116,7 @@ pub enum Contradiction {
 }
 
 impl Settings {
-    /// What the values of settings come down to; `value` finds one by the setting's name.
+    /// Builds the settings from values; `value` finds one by the setting's name.
     ///
     /// # Errors
     ///

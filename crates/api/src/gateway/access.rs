@@ -38,13 +38,13 @@ const PRINTED: &str = "^[^\\u0000-\\u001f\\u007f-\\u009f]*[^\\u0000-\\u0020\\u00
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyRequest {
-    /// What to call it; no other key of the namespace may be called so.
+    /// Name of the key, unique in its namespace.
     #[schemars(length(min = 1, max = 100), extend("pattern" = PRINTED))]
     pub name: String,
-    /// What it allows. Nobody can give away what the own key does not allow.
+    /// Scopes of the key; at most those of the caller's own key.
     #[schemars(length(min = 1))]
     pub scopes: Vec<Scope>,
-    /// How long it is good, in seconds; without it: until it is revoked.
+    /// Validity in seconds; absent: until it is revoked.
     #[serde(default)]
     #[schemars(range(min = 1, max = 3_155_760_000_u64))]
     pub expires_in_seconds: Option<u64>,
@@ -55,13 +55,13 @@ pub struct KeyRequest {
 pub struct KeyRecord {
     /// The public part: the eight characters after `errand_`.
     pub public: String,
-    /// What its maker called it.
+    /// Name of the key.
     pub name: String,
-    /// Whose things it opens.
+    /// Namespace of the key.
     pub namespace: String,
-    /// What it allows.
+    /// Scopes of the key.
     pub scopes: Vec<Scope>,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of its creation, in milliseconds since 1970.
     pub created_at_ms: i64,
     /// From when on it is not taken any more; `null`: never.
     pub expires_at_ms: Option<i64>,
@@ -79,11 +79,11 @@ pub struct KeyList {
 pub struct NewKey {
     /// The key itself. It is not shown again.
     pub key: String,
-    /// What is kept of it.
+    /// Stored record of the key.
     pub record: KeyRecord,
 }
 
-/// Which entries of the audit log.
+/// Selection of audit entries.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
@@ -91,7 +91,7 @@ pub struct AuditQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page begins: `next_cursor` of the one before.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
@@ -101,6 +101,6 @@ pub struct AuditQuery {
 pub struct AuditPage {
     /// The newest first.
     pub entries: Vec<Entry>,
-    /// Where the next page begins; `null`: this was the last.
+    /// Cursor of the next page; `null` on the last.
     pub next_cursor: Option<String>,
 }

@@ -19,17 +19,17 @@ pub struct AgentVersion {
     pub version: String,
     /// Its parcel's digest: what really runs.
     pub digest: String,
-    /// What the agent does, for people.
+    /// Description of the agent, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
-    /// When this content was registered, in milliseconds since 1970.
+    /// Time at which this content was registered, in milliseconds since 1970.
     pub registered_at_ms: i64,
-    /// Where it came from, for people.
+    /// Source of the version, for people.
     pub source: String,
-    /// Whether runs that name no version get this one; where that is known.
+    /// True if runs without a version get this one; present if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_current: Option<bool>,
-    /// What became of it when it was registered.
+    /// Outcome of its registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<PushOutcome>,
     /// The checked definition, with every default filled in; where one agent is asked for.
@@ -38,32 +38,32 @@ pub struct AgentVersion {
     pub definition: Option<Value>,
 }
 
-/// What became of a version when it was registered.
+/// Outcome of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PushOutcome {
-    /// It is new.
+    /// A new version was registered.
     Created,
-    /// It has other content now.
+    /// The version has other content now.
     Replaced,
-    /// It was registered already.
+    /// The version was registered before with the same content.
     Same,
 }
 
-/// How an agent is to be registered.
+/// Options of a registration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PushQuery {
-    /// Whether a version that is registered with other content is replaced.
+    /// True to replace a version that is registered with other content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
-    /// Where it comes from, for people.
+    /// Source of the version, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub source: Option<String>,
 }
 
-/// Which part of a list.
+/// Selection of a page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
@@ -71,7 +71,7 @@ pub struct PageQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next_cursor`.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
@@ -81,7 +81,7 @@ pub struct PageQuery {
 pub struct AgentPage {
     /// The agents.
     pub agents: Vec<AgentVersion>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -91,15 +91,15 @@ pub struct AgentPage {
 pub struct VersionPage {
     /// The versions.
     pub versions: Vec<AgentVersion>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
-/// Where what was registered is found.
+/// Header with the path of the registered version.
 const LOCATION: Header = Header { name: "Location", says: "The path of the version." };
 
-/// What may be wrong with an agent's folder.
+/// Errors of an agent's folder.
 const REFUSED: &[ErrorCode] = &[
     ErrorCode::AgentFileInvalid,
     ErrorCode::AgentFileMissing,

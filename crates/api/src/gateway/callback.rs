@@ -1,4 +1,4 @@
-//! Reports of runs to whoever asked for them, and their receivers.
+//! Reports of runs to their callers, and the receivers of reports.
 
 use errand_model::RunId;
 use schemars::JsonSchema;
@@ -10,22 +10,22 @@ use crate::error_code::ErrorCode;
 /// Something of a run that is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum CallbackEvent {
-    /// It ended well.
+    /// The run completed.
     #[serde(rename = "run.completed")]
     Completed,
-    /// It failed for good.
+    /// The run failed for good.
     #[serde(rename = "run.failed")]
     Failed,
-    /// It was cancelled.
+    /// The run was cancelled.
     #[serde(rename = "run.cancelled")]
     Cancelled,
-    /// It waits: for a person, an operator or more budget.
+    /// The run waits: for a person, an operator or more budget.
     #[serde(rename = "run.paused")]
     Paused,
-    /// It asks whether it may do something.
+    /// The run asks for an approval.
     #[serde(rename = "approval.requested")]
     ApprovalRequested,
-    /// It asks a question.
+    /// The run asks a question.
     #[serde(rename = "input.requested")]
     InputRequested,
 }
@@ -56,60 +56,60 @@ impl From<errand_model::callback::CallbackEvent> for CallbackEvent {
     }
 }
 
-/// How a report stands.
+/// State of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackState {
-    /// It is tried when it is due.
+    /// The next try is scheduled.
     Waiting,
     /// Its receiver is disabled: it waits until that is enabled again.
     Held,
     /// Its receiver has it.
     Delivered,
-    /// Nothing more is tried, unless somebody asks.
+    /// No further try, except on request.
     Abandoned,
 }
 
 /// A report of a run to its callback address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Callback {
-    /// What the receiver knows it by: the header `webhook-id`.
+    /// Id for the receiver: the header `webhook-id`.
     pub id: String,
     /// Of which run.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// What happened.
+    /// Event of the run.
     #[serde(rename = "type")]
     pub event: CallbackEvent,
-    /// Where it goes; a query is not shown.
+    /// Address of the receiver, without its query.
     pub url: String,
-    /// How it stands.
+    /// State of the report.
     pub state: CallbackState,
-    /// Why it waits, or what went wrong last.
+    /// Reason for waiting, or the last error.
     pub note: Option<String>,
-    /// How often it was tried.
+    /// Number of tries.
     pub tries: u32,
-    /// When it happened, in milliseconds since 1970.
+    /// Time of the event, in milliseconds since 1970.
     pub at_ms: i64,
-    /// When it is tried next.
+    /// Time of the next try.
     pub next_try_at_ms: Option<i64>,
     /// The latest tries, oldest first; where one run is asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deliveries: Vec<CallbackTry>,
 }
 
-/// One try to deliver a report.
+/// A try to deliver a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallbackTry {
     /// From 1.
     pub number: u32,
-    /// When it began, in milliseconds since 1970.
+    /// Start of the try, in milliseconds since 1970.
     pub at_ms: i64,
-    /// How long it took; `null` while it is under way, and if whoever tried it died.
+    /// Duration of the try; `null` while it is under way, and if its process died.
     pub duration_ms: Option<u64>,
-    /// What the receiver answered.
+    /// Status of the receiver's answer.
     pub status: Option<u16>,
-    /// What went wrong, where it did.
+    /// Error of the try, if any.
     pub error: Option<String>,
     /// The beginning of what the receiver said, secrets masked.
     pub response: Option<String>,
@@ -122,7 +122,7 @@ pub struct CallbackList {
     pub callbacks: Vec<Callback>,
 }
 
-/// Which reports to list.
+/// Selection of reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallbackQuery {
@@ -133,7 +133,7 @@ pub struct CallbackQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next_cursor`.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
@@ -143,7 +143,7 @@ pub struct CallbackQuery {
 pub struct CallbackPage {
     /// The reports, without their tries.
     pub callbacks: Vec<Callback>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -162,19 +162,19 @@ pub struct CallbackTargetRequest {
 pub struct CallbackTarget {
     /// Scheme, host and port.
     pub origin: String,
-    /// Whether it gets reports.
+    /// True if it gets reports.
     pub enabled: bool,
     /// Since when it is disabled, in milliseconds since 1970.
     pub disabled_at_ms: Option<i64>,
-    /// Why it is disabled.
+    /// Reason for which it is disabled.
     pub disabled_because: Option<String>,
     /// Failed tries since one worked.
     pub failures: u32,
-    /// When the first of these was, in milliseconds since 1970.
+    /// Time of the first of these failures, in milliseconds since 1970.
     pub failing_since_ms: Option<i64>,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<String>,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of its creation, in milliseconds since 1970.
     pub created_at_ms: i64,
     /// The secret that reports are signed with: only in the answer that made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,7 @@ use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::dead_letter::{DeadLetter, DeadLetterDetail, Redriven};
 use crate::error_code::ErrorCode;
 
-/// What may be wrong with a dead letter.
+/// Errors of requests about a dead letter.
 const UNSETTLED: &[ErrorCode] =
     &[ErrorCode::RunNotFound, ErrorCode::DeadLetterNotFound, ErrorCode::DeadLetterSettled];
 
@@ -66,11 +66,11 @@ pub const AREA: Area = Area {
     ],
 };
 
-/// Which dead letters to list. All that is given must hold.
+/// Selection of dead letters. All given conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeadLetterQuery {
-    /// Whether those are meant too that were redriven or discarded.
+    /// True to include redriven and discarded ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
     /// Only runs of that agent.
@@ -86,7 +86,7 @@ pub struct DeadLetterQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next_cursor`.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub cursor: Option<String>,
@@ -97,12 +97,12 @@ pub struct DeadLetterQuery {
 pub struct DeadLetterPage {
     /// The dead letters.
     pub dead_letters: Vec<DeadLetter>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
-/// How much of the log.
+/// Selection of the log's end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TailQuery {
@@ -112,7 +112,7 @@ pub struct TailQuery {
     pub tail: Option<u32>,
 }
 
-/// How a dead letter is done again.
+/// Options of a redrive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedriveLetter {
@@ -127,22 +127,22 @@ pub struct RedriveLetter {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub version: Option<String>,
-    /// Whether the version that is current now takes the place of the recorded one.
+    /// True to use the current version of the agent instead of the recorded one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<bool>,
 }
 
-/// Who lets a dead letter go.
+/// Options of a discard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscardLetter {
-    /// Who, beside the key that was used.
+    /// Person who discards it, beside the key that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 150))]
     pub by: Option<String>,
 }
 
-/// Which dead letters are done again.
+/// Selection of dead letters to redrive.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedriveLetters {
@@ -161,16 +161,16 @@ pub struct RedriveLetters {
     pub from_start: bool,
 }
 
-/// What became of dead letters that were to be done again.
+/// Result of redriving dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RedrivenLetters {
-    /// Those that are.
+    /// Redriven ones.
     pub redriven: Vec<Redriven>,
-    /// Those that cannot be.
+    /// Refused ones.
     pub refused: Vec<RefusedLetter>,
 }
 
-/// Which dead letters are let go.
+/// Selection of dead letters to discard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiscardLetters {
@@ -184,28 +184,28 @@ pub struct DiscardLetters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<u32>,
-    /// Who, beside the key that was used.
+    /// Person who discards them, beside the key that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 150))]
     pub by: Option<String>,
 }
 
-/// What became of dead letters that were to be let go.
+/// Result of discarding dead letters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiscardedLetters {
-    /// Those that are.
+    /// Discarded ones.
     pub discarded: Vec<String>,
-    /// Those that cannot be.
+    /// Refused ones.
     pub refused: Vec<RefusedLetter>,
 }
 
 /// A dead letter with which nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RefusedLetter {
-    /// Which.
+    /// The run.
     pub run_id: String,
     /// The stable code.
     pub code: String,
-    /// Why.
+    /// Reason.
     pub detail: String,
 }

@@ -9,16 +9,16 @@ use crate::bom_page::BomPage;
 use crate::error_code::ErrorCode;
 use crate::record::RecordArtifact;
 
-/// Which part is wanted.
+/// Header with the requested part.
 const RANGE: Header = Header { name: "Range", says: "Which bytes are wanted: `bytes=0-99`." };
-/// Where it begins.
+/// Header with the offset of the log's part.
 const LOG_OFFSET: Header = Header {
     name: LOG_OFFSET_HEADER,
     says: "How many bytes of the log come before the first one of the answer, where it is followed.",
 };
-/// The header of an answer that follows a log: whoever adds what came since knows where to go on.
+/// Header of an answer with a part of a log: its end, from which a client continues.
 pub const LOG_OFFSET_HEADER: &str = "errand-log-offset";
-/// What it is called.
+/// Header with the digest of the content.
 const ETAG: Header = Header { name: "ETag", says: "The digest of the content, in quotes." };
 
 /// A blob: JSON, text or bytes, as the `Content-Type` says.
@@ -26,7 +26,7 @@ const BLOB: &[Answer] = &[
     Answer::bytes(200, "application/octet-stream", "All of it.").with(&[ETAG]),
     Answer::bytes(206, "application/octet-stream", "The part that is wanted.").with(&[ETAG]),
 ];
-/// The same for what need not be there.
+/// Answers for a value that may be absent.
 const VALUE: &[Answer] = &[
     Answer::bytes(200, "application/octet-stream", "All of it.").with(&[ETAG]),
     Answer::empty(204, "There is none."),
@@ -116,7 +116,8 @@ pub struct Artifacts {
     pub artifacts: Vec<RecordArtifact>,
 }
 
-/// Which lines of a log. Without any of it, the log is a file of which parts can be asked for.
+/// Selection of a log's lines. Without any field, the log is a file of which ranges can be
+/// requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogQuery {
@@ -126,11 +127,12 @@ pub struct LogQuery {
     /// Only what was printed then or later: epoch milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_ms: Option<i64>,
-    /// Whether errand's own lines count for `tail`; they do unless said. They are sent anyway.
+    /// True if errand's own lines count for `tail`, as by default. They are sent in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub system: Option<bool>,
-    /// Whether it goes on until the run ends. Sent as events if `text/event-stream` is accepted. As
-    /// text, the answer is whole only if it ends as HTTP says: it breaks off where the server ends.
+    /// True to continue until the run ends. Sent as events if `text/event-stream` is accepted. As
+    /// text, the answer is complete only if it ends as HTTP says: it breaks off when the server
+    /// ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follow: Option<bool>,
     /// Only what comes behind so many bytes of the log: where a client goes on whose connection broke.
@@ -139,17 +141,17 @@ pub struct LogQuery {
     pub from: Option<u64>,
 }
 
-/// Which inventory.
+/// Selection of an inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BomQuery {
-    /// That of an earlier attempt.
+    /// Attempt whose inventory is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub attempt: Option<u32>,
 }
 
-/// How many generations.
+/// Number of generations.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BomsQuery {

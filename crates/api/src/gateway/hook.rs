@@ -15,24 +15,24 @@ use crate::error_code::ErrorCode;
 /// The largest body of a request to a hook.
 pub const HOOK_BODY_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// A hook that somebody wants.
+/// Request for a hook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookRequest {
     /// A registered agent: its name, or `name@version`.
     #[schemars(length(min = 1, max = 200))]
     pub agent: String,
-    /// How requests are signed.
+    /// Signature of requests.
     pub signature: HookSignature,
-    /// What the agent is given: JSON with references such as `{{ body.action }}` in its strings; the
-    /// whole body unless said.
+    /// Input of the agent: JSON with references such as `{{ body.action }}` in its strings; by
+    /// default the whole body.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
-    /// What tells a repeated request from a new one.
+    /// Detection of repeated requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dedupe: Option<HookDedupe>,
-    /// Which requests count; all unless said.
+    /// Filter of requests; by default all count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<HookEvents>,
     /// Labels of the runs; references are allowed.
@@ -43,16 +43,16 @@ pub struct HookRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub session_id: Option<String>,
-    /// Whether it takes requests; it does unless said.
+    /// True, as by default, if it takes requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
-/// How requests are signed.
+/// Signature of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookSignature {
-    /// Which scheme.
+    /// Scheme of the signature.
     #[serde(rename = "type")]
     pub scheme: HookScheme,
     /// The header that has it, for `hmac_sha256` (`x-signature` unless said) and `token`
@@ -60,7 +60,7 @@ pub struct HookSignature {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub header: Option<String>,
-    /// What the header begins with, for `hmac_sha256` and `token`.
+    /// Prefix of the header, for `hmac_sha256` and `token`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub prefix: Option<String>,
@@ -70,7 +70,7 @@ pub struct HookSignature {
     pub secret: Option<String>,
 }
 
-/// How a signature is made.
+/// Scheme of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookScheme {
@@ -84,7 +84,7 @@ pub enum HookScheme {
     Token,
 }
 
-/// Where something is in a request: one of both.
+/// Place of a value in a request: one of both.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
@@ -99,22 +99,22 @@ pub struct HookPlace {
     pub pointer: Option<String>,
 }
 
-/// What tells a repeated request from a new one.
+/// Detection of repeated requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookDedupe {
-    /// Where its key is.
+    /// Place of the key.
     pub key: HookPlace,
     /// For how long a second request with that key is the same one, such as `10m`; at most 30 days.
     #[schemars(with = "crate::schema::DurationText")]
     pub window: String,
 }
 
-/// Which requests count.
+/// Filter of requests by event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HookEvents {
-    /// Where the name of the event is; with `github` and `standard_webhooks` it is known.
+    /// Place of the event's name; known for `github` and `standard_webhooks`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<HookPlace>,
     /// The names that count; with `github` also `<event>.<action>`.
@@ -125,30 +125,30 @@ pub struct HookEvents {
 /// A hook.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Hook {
-    /// What it is called.
+    /// Name of the hook.
     pub name: String,
-    /// Where requests go.
+    /// Path for requests.
     pub path: String,
     /// Its agent: a name, or `name@version`.
     pub agent: String,
-    /// How requests are signed; its `secret` is only in the answer that made it up.
+    /// Signature of requests; its `secret` is only in the answer that generated it.
     pub signature: HookSignature,
-    /// What the agent is given; `null`: the whole body.
+    /// Input of the agent; `null`: the whole body.
     #[serde(default)]
     pub input: Option<Value>,
-    /// What tells a repeated request from a new one.
+    /// Detection of repeated requests.
     pub dedupe: Option<HookDedupe>,
-    /// Which requests count.
+    /// Filter of requests.
     pub events: Option<HookEvents>,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
     /// The conversation that the runs belong to.
     pub session_id: Option<String>,
-    /// Whether it takes requests.
+    /// True if it takes requests.
     pub enabled: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of its creation, in milliseconds since 1970.
     pub created_at_ms: i64,
-    /// When it was changed last, in milliseconds since 1970.
+    /// Time of its last change, in milliseconds since 1970.
     pub updated_at_ms: i64,
 }
 
@@ -157,22 +157,22 @@ pub struct Hook {
 pub struct HookPage {
     /// The hooks.
     pub hooks: Vec<Hook>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
-/// What became of a request.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HookOutcome {
-    /// It fired a run.
+    /// The request fired a run.
     Created,
     /// An equal request fired a run before.
     Coalesced,
     /// The hook does not ask for requests like that.
     Skipped,
-    /// It was refused.
+    /// The request was refused.
     Rejected,
 }
 
@@ -181,20 +181,20 @@ pub enum HookOutcome {
 pub struct HookDelivery {
     /// Its own id.
     pub id: String,
-    /// When it came, in milliseconds since 1970.
+    /// Time of the request, in milliseconds since 1970.
     pub at_ms: i64,
-    /// What became of it.
+    /// Outcome of the request.
     pub outcome: HookOutcome,
     /// The run that it fired, or that an equal request fired before.
     #[schemars(with = "Option<String>")]
     pub run_id: Option<RunId>,
-    /// Why it fired none.
+    /// Reason why it fired no run.
     pub reason: Option<String>,
     /// The name of its event, where that is known.
     pub event: Option<String>,
-    /// Who sent it.
+    /// Address of the sender.
     pub remote: Option<String>,
-    /// How long its body was.
+    /// Length of its body.
     pub body_bytes: u64,
 }
 
@@ -203,7 +203,7 @@ pub struct HookDelivery {
 pub struct HookDeliveryPage {
     /// The requests.
     pub deliveries: Vec<HookDelivery>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -213,13 +213,13 @@ pub struct HookDeliveryPage {
 pub struct HookAnswer {
     /// Under which id it is recorded.
     pub delivery_id: String,
-    /// What became of it.
+    /// Outcome of the request.
     pub outcome: HookOutcome,
     /// The run that it fired, or that an equal request fired before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub run_id: Option<RunId>,
-    /// Why it fired none.
+    /// Reason why it fired no run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What the gateway tells of itself.
+//! Information about the gateway itself.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use crate::error_code::ErrorCode;
 /// The media type of metrics.
 pub const METRICS_MEDIA_TYPE: &str = "text/plain";
 
-/// What the gateway tells of itself.
+/// Routes with information about the gateway itself.
 pub const AREA: Area = Area {
     name: "meta",
     says: "What the gateway tells of itself.",
@@ -37,7 +37,7 @@ pub const AREA: Area = Area {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AnyObject(serde_json::Map<String, serde_json::Value>);
 
-/// How a server stands.
+/// Health of a server.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Health {
     /// `alive` or `ready`.
@@ -47,7 +47,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// This program's answer.
+    /// Returns the health of this program.
     pub fn new(status: &str) -> Self {
         Self { status: status.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }

@@ -16,10 +16,10 @@ use crate::schema::without_null;
 mod examples;
 mod plain;
 
-/// Where schemas are in the document.
+/// Path of schemas in the document.
 const SCHEMAS: &str = "/components/schemas";
 
-/// Where `errand up` listens unless it is told otherwise.
+/// Default address of `errand up`.
 const DEFAULT_SERVER: &str = "http://127.0.0.1:7070";
 
 /// The whole document.
@@ -83,12 +83,12 @@ pub fn route(id: &str) -> Option<&'static Route> {
     all().find(|route| route.id == id)
 }
 
-/// What a schema is for.
+/// Direction of a schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
-    /// What clients write: a field that may be left out is not one that may be null.
+    /// Written by clients: an optional field is not a nullable one.
     Request,
-    /// What the gateway writes.
+    /// Written by the gateway.
     Answer,
 }
 

@@ -1,4 +1,4 @@
-//! What agents ask people.
+//! Questions of agents to people.
 
 use errand_model::event::ApprovalVerdict;
 use schemars::JsonSchema;
@@ -9,7 +9,7 @@ use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::question::QuestionList;
 
-/// What may be wrong with a decision.
+/// Errors of a decision.
 const UNDECIDABLE: &[ErrorCode] = &[
     ErrorCode::RunNotFound,
     ErrorCode::QuestionNotFound,
@@ -21,7 +21,7 @@ const UNDECIDABLE: &[ErrorCode] = &[
     ErrorCode::RunNotLive,
 ];
 
-/// What agents ask people.
+/// Routes of questions to people.
 pub const AREA: Area = Area {
     name: "people",
     says: "What agents ask people: approvals and questions.",
@@ -63,11 +63,11 @@ pub const AREA: Area = Area {
     ],
 };
 
-/// Which questions to list.
+/// Selection of questions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuestionQuery {
-    /// Whether those are meant too that are decided, answered or expired.
+    /// True to include decided, answered and expired ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<bool>,
 }
@@ -76,9 +76,9 @@ pub struct QuestionQuery {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// It may be done.
+    /// Approved.
     Approve,
-    /// It may not.
+    /// Rejected.
     Reject,
 }
 
@@ -114,7 +114,7 @@ pub struct DecideApproval {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,
-    /// Who decides, beside the key that was used.
+    /// Person who decides, beside the key that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 150))]
     pub by: Option<String>,
@@ -129,9 +129,9 @@ pub struct Decided {
     pub approval_id: String,
     /// Yes or no.
     pub decision: Verdict,
-    /// Who decided, as the record has it.
+    /// Person who decided, as in the record.
     pub decided_by: String,
-    /// What that person added.
+    /// Comment of that person.
     pub comment: Option<String>,
 }
 
@@ -139,13 +139,13 @@ pub struct Decided {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvideInput {
-    /// Which question: needed where the run asks several.
+    /// The question: required if the run asks several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_id: Option<String>,
     /// The answer; it fits the schema of the question.
     #[schemars(extend("x-nullable" = true))]
     pub answer: Value,
-    /// Who answers, beside the key that was used.
+    /// Person who answers, beside the key that was used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 150))]
     pub by: Option<String>,
@@ -158,6 +158,6 @@ pub struct Provided {
     pub run_id: String,
     /// To what.
     pub input_id: String,
-    /// Who answered, as the record has it.
+    /// Person who answered, as in the record.
     pub answered_by: String,
 }

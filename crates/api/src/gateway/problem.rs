@@ -1,4 +1,4 @@
-//! Why a request was refused.
+//! Refusal of a request.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,21 +11,21 @@ pub struct Problem {
     /// `urn:errand:error:<code>`.
     #[serde(rename = "type")]
     pub type_uri: String,
-    /// What happened, in one line: the same for every problem of that code.
+    /// Title in one line: the same for every problem of that code.
     pub title: String,
     /// The HTTP status.
     pub status: u16,
-    /// What programs match on; `errand explain <code>` tells more.
+    /// Code for programs; `errand explain <code>` describes it.
     pub code: String,
-    /// What is wrong in this case.
+    /// Description of this case.
     pub detail: String,
-    /// What to do about it.
+    /// Advice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// A JSON pointer into the body, or the name of the parameter or header that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Where malformed JSON stops to be JSON; counts from 1.
+    /// Line of the first error in malformed JSON; counts from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<usize>,
     /// The column in that line; counts from 1.
@@ -42,13 +42,13 @@ pub struct Problem {
 /// A problem of a file that was sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileProblem {
-    /// What is wrong.
+    /// Description of the mistake.
     pub message: String,
     /// The line; counts from 1.
     pub line: usize,
     /// The column; counts from 1.
     pub column: usize,
-    /// What to do about it.
+    /// Advice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a run did, told in other ways than by its record.
+//! Views of a run other than its record: timeline, graph, export, verification.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use super::route::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::story::Comparison;
 
-/// What a run did, told in other ways.
+/// Routes with other views of a run.
 pub const AREA: Area = Area {
     name: "proof",
     says: "What a run did, told in other ways than by its record.",

@@ -16,7 +16,7 @@ pub const AREA: Area = Area {
         .answers(&[Answer::json::<Pruned>(200, "They are gone.")])],
 };
 
-/// Which runs are removed.
+/// Selection of runs to remove.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PruneRuns {
@@ -31,9 +31,9 @@ pub struct PruneRuns {
 /// Runs that were removed, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pruned {
-    /// Which.
+    /// Removed runs.
     #[schemars(with = "Vec<String>")]
     pub run_ids: Vec<RunId>,
-    /// How many dead letters are kept, since nobody redrove or discarded them.
+    /// Number of dead letters that are kept, since they are neither redriven nor discarded.
     pub dead_letters: usize,
 }

@@ -1,4 +1,4 @@
-//! One route of the gateway as data: method, path, scope, parameters, bodies, answers and errors.
+//! A route of the gateway as data: method, path, scope, parameters, bodies, answers and errors.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
@@ -44,14 +44,14 @@ pub fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// What a request brings along.
+/// Body of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Body {
     /// Nothing; what comes all the same is not read.
     None,
     /// JSON of that schema.
     Json(SchemaOf),
-    /// The same, or nothing.
+    /// JSON of that schema, or no body.
     MaybeJson(SchemaOf),
     /// Bytes of that media type.
     Bytes(&'static str),
@@ -74,15 +74,15 @@ impl Body {
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// When.
+    /// Description of the case.
     pub says: &'static str,
-    /// What it brings along.
+    /// Body of the answer.
     pub media: Media,
     /// Headers that it has.
     pub headers: &'static [Header],
 }
 
-/// What an answer brings along.
+/// Body of an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Media {
     /// Nothing.
@@ -122,11 +122,11 @@ impl Answer {
 pub struct Header {
     /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Description of the header.
     pub says: &'static str,
 }
 
-/// One route.
+/// A route.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     /// Its name in the document and in the list of handlers: verb and noun.
@@ -135,17 +135,17 @@ pub struct Route {
     pub method: Method,
     /// The path, with names of parameters in braces.
     pub path: &'static str,
-    /// What it does, in one line.
+    /// Description in one line.
     pub says: &'static str,
-    /// What the caller's key must allow; `None`: no key is asked for.
+    /// Required scope of the caller's key; `None`: no key is required.
     pub scope: Option<Scope>,
     /// The type whose fields are the parameters of the query; `None`: it has none.
     pub query: Option<SchemaOf>,
     /// Headers that it looks at.
     pub headers: &'static [Header],
-    /// What comes along.
+    /// Body of the request.
     pub body: Body,
-    /// What it answers if all is well.
+    /// Answers to a successful request.
     pub answers: &'static [Answer],
     /// The problems that are its own. Those that any route has go without saying.
     pub errors: &'static [ErrorCode],
@@ -175,7 +175,7 @@ impl Route {
         self
     }
 
-    /// What it does, in one line.
+    /// Sets the description in one line.
     #[must_use]
     pub const fn says(mut self, says: &'static str) -> Self {
         self.says = says;
@@ -196,14 +196,14 @@ impl Route {
         self
     }
 
-    /// What comes along.
+    /// Sets the body of the request.
     #[must_use]
     pub const fn takes(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// What it answers if all is well.
+    /// Sets the answers to a successful request.
     #[must_use]
     pub const fn answers(mut self, answers: &'static [Answer]) -> Self {
         self.answers = answers;
@@ -223,7 +223,7 @@ impl Route {
 pub struct Area {
     /// Its name in the document.
     pub name: &'static str,
-    /// What it is about.
+    /// Description of the area.
     pub says: &'static str,
     /// Its routes.
     pub routes: &'static [Route],

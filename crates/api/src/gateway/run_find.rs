@@ -1,4 +1,4 @@
-//! Which run a text means: a whole id, any unique part of one, or a name.
+//! Search for a run: by a whole id, any unique part of one, or a name.
 
 use errand_model::RunId;
 use schemars::JsonSchema;
@@ -16,7 +16,7 @@ pub const AREA: Area = Area {
         .answers(&[Answer::json::<FoundRuns>(200, "At most six of them, newest first.")])],
 };
 
-/// What people call a run.
+/// Text that names a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FindQuery {
@@ -35,11 +35,11 @@ pub struct FoundRuns {
 /// A run that may be meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FoundRun {
-    /// Which.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// Its name.
     pub name: Option<String>,
-    /// Whether it is not over.
+    /// True if it is not over.
     pub is_live: bool,
 }

@@ -13,11 +13,11 @@ use super::route::{Answer, Area, Body, Header, Method, Route, Scope};
 use super::run::given;
 use crate::error_code::ErrorCode;
 
-/// A schedule that somebody wants.
+/// Request for a schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleRequest {
-    /// What it is called; with `PUT` the path says it.
+    /// Name of the schedule; with `PUT` it is in the path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub name: Option<String>,
@@ -32,14 +32,14 @@ pub struct ScheduleRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub timezone: Option<String>,
-    /// What the agent is given: any JSON.
+    /// Input of the agent: any JSON.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
-    /// What happens to slots that passed while no server was there; `fire_once` unless said.
+    /// Treatment of slots that passed while no server was running; by default `fire_once`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed: Option<MissedPolicy>,
-    /// What happens to a slot while the run before it is not over; `skip` unless said.
+    /// Treatment of a slot while the run before it is not over; by default `skip`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<OverlapPolicy>,
     /// Labels of the runs.
@@ -50,16 +50,16 @@ pub struct ScheduleRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub session_id: Option<String>,
-    /// Whether its slots fire; they do unless said.
+    /// True, as by default, if its slots fire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
 }
 
-/// What happens to slots that passed while no server was there.
+/// Treatment of slots that passed while no server was running.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MissedPolicy {
-    /// One run for all of them, for the latest slot.
+    /// One run for all missed slots, for the latest one.
     #[default]
     FireOnce,
     /// None.
@@ -88,16 +88,16 @@ impl From<Missed> for MissedPolicy {
     }
 }
 
-/// What happens to a slot while the run before it is not over.
+/// Treatment of a slot while the run before it is not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OverlapPolicy {
-    /// It is not run, and the schedule says so.
+    /// The slot is skipped, and the schedule shows it.
     #[default]
     Skip,
-    /// It runs when the one before it is over.
+    /// The run starts when the one before it is over.
     Queue,
-    /// It runs beside it.
+    /// The runs execute at the same time.
     Allow,
 }
 
@@ -124,7 +124,7 @@ impl From<Overlap> for OverlapPolicy {
 /// A schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Schedule {
-    /// What it is called.
+    /// Name of the schedule.
     pub name: String,
     /// Its agent: a name, or `name@version`.
     pub agent: String,
@@ -132,20 +132,20 @@ pub struct Schedule {
     pub cron: String,
     /// The time zone.
     pub timezone: String,
-    /// What the agent is given.
+    /// Input of the agent.
     #[serde(default)]
     pub input: Option<Value>,
-    /// What happens to slots that passed while no server was there.
+    /// Treatment of slots that passed while no server was running.
     pub missed: MissedPolicy,
-    /// What happens to a slot while the run before it is not over.
+    /// Treatment of a slot while the run before it is not over.
     pub overlap: OverlapPolicy,
     /// Labels of the runs.
     pub labels: BTreeMap<String, String>,
     /// The conversation that the runs belong to.
     pub session_id: Option<String>,
-    /// Whether its slots fire.
+    /// True if its slots fire.
     pub enabled: bool,
-    /// When it was made, in milliseconds since 1970.
+    /// Time of its creation, in milliseconds since 1970.
     pub created_at_ms: i64,
     /// The latest slot that was fired or skipped.
     pub last_slot_at_ms: Option<i64>,
@@ -154,23 +154,23 @@ pub struct Schedule {
     pub last_run_id: Option<RunId>,
     /// The next slots; none while it is paused.
     pub next_fires_ms: Vec<i64>,
-    /// What became of the latest slots, the latest first.
+    /// Outcome of the latest slots, the latest first.
     pub recent: Vec<ScheduleSlot>,
 }
 
-/// What became of a slot, or of several that were skipped together.
+/// Outcome of a slot, or of several that were skipped together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScheduleSlot {
-    /// The slot, the latest of several; `null`: somebody asked.
+    /// The slot, the latest of several; `null`: fired on request.
     pub slot_ms: Option<i64>,
-    /// When it was seen to.
+    /// Time at which it was handled.
     pub at_ms: i64,
     /// The run, where one was fired.
     #[schemars(with = "Option<String>")]
     pub run_id: Option<RunId>,
-    /// Why none was fired.
+    /// Reason why no run was fired.
     pub skipped: Option<String>,
-    /// How many slots.
+    /// Number of slots.
     pub slots: u64,
 }
 
@@ -179,7 +179,7 @@ pub struct ScheduleSlot {
 pub struct SchedulePage {
     /// The schedules.
     pub schedules: Vec<Schedule>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
@@ -187,7 +187,7 @@ pub struct SchedulePage {
 /// A run that was fired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FiredRun {
-    /// Which.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
 }

@@ -1,4 +1,4 @@
-//! What outlives the runs of a conversation.
+//! Sessions, which outlive the runs of a conversation.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use crate::session::{Message, SessionDetail, SessionList};
 
 /// The revision of a state.
 const ETAG: Header = Header { name: "ETag", says: "The revision, in quotes." };
-/// Where what was created is found.
+/// Header with the path of the created session.
 const LOCATION: Header = Header { name: "Location", says: "The path of the session." };
 
-/// What outlives the runs of a conversation.
+/// Routes of sessions.
 pub const AREA: Area = Area {
     name: "sessions",
     says: "What outlives the runs of a conversation: history, state, results of tools.",
@@ -69,7 +69,7 @@ pub const AREA: Area = Area {
     ],
 };
 
-/// Which sessions to list.
+/// Selection of sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionsQuery {
@@ -80,13 +80,13 @@ pub struct SessionsQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next_cursor`.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = "^-?[0-9]{1,15}\\."))]
     pub cursor: Option<String>,
 }
 
-/// A session that somebody wants.
+/// Request for a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
@@ -100,7 +100,7 @@ pub struct CreateSession {
     pub state: Value,
 }
 
-/// How much of a session.
+/// Selection of a session's parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionQuery {
@@ -110,7 +110,7 @@ pub struct SessionQuery {
     pub last: Option<u32>,
 }
 
-/// Whether a session is to be forgotten.
+/// Options of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ForgetQuery {
@@ -119,7 +119,7 @@ pub struct ForgetQuery {
     pub unused_since_ms: Option<i64>,
 }
 
-/// Which messages.
+/// Selection of messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryQuery {
@@ -137,7 +137,7 @@ pub struct HistoryQuery {
 pub struct History {
     /// The messages.
     pub messages: Vec<Message>,
-    /// What is to be given as `before` for older ones; absent where there are none.
+    /// Value of `before` for older messages; absent at the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_before: Option<u64>,
 }

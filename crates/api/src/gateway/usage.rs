@@ -1,4 +1,4 @@
-//! What calls used.
+//! Usage of calls.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use super::route::{Answer, Area, Method, Route, Scope};
 use crate::error_code::ErrorCode;
 use crate::usage::Usage;
 
-/// What calls used.
+/// Routes of usage sums.
 pub const AREA: Area = Area {
     name: "usage",
     says: "Tokens, money, calls and time.",
@@ -18,7 +18,7 @@ pub const AREA: Area = Area {
         .errors(&[ErrorCode::RunNotFound])],
 };
 
-/// Which sums are wanted.
+/// Selection of sums.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UsageQuery {

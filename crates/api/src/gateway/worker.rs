@@ -1,4 +1,4 @@
-//! Who carries runs out.
+//! Workers, which execute runs.
 
 use super::route::{Answer, Area, Method, Route, Scope};
 use crate::worker::Workers;

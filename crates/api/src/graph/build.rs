@@ -26,7 +26,7 @@ pub struct Builder {
     planned: Vec<(String, String, EdgeType)>,
     agent: String,
     pattern: &'static str,
-    /// Whether the journal has no messages: all get the input, all give an output.
+    /// True if the journal has no messages: all members get the input, all give an output.
     is_fan_out: bool,
     messages: u64,
 }

@@ -1,4 +1,4 @@
-//! Which node stands above which, and beside which: a graph in layers.
+//! Layers of a graph: the node above each node, and the order in a layer.
 //!
 //! The classical way: edges that lead back are turned around, each node stands below all that lead
 //! to it, long edges get a place in each layer that they cross, and the places of a layer are
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-/// How often the order of all layers is made better: more changes nothing that anybody sees.
+/// Number of passes that improve the order of all layers: more passes change nothing visible.
 const SWEEPS: usize = 12;
 
 /// For each edge of a graph of `nodes` nodes whether it leads back, so that turning those around

@@ -1,7 +1,7 @@
-//! Who said what to whom in a coordinated run: a graph of agents and of the messages between them.
+//! Graph of a coordinated run: its agents, and the messages between them.
 //!
-//! Pure: the plan and the events of a journal go in, the graph comes out, and each form that it can
-//! be given is a function of it. Deliberately absent: what was said. The list of messages has that.
+//! Pure: the plan and the events of a journal go in, the graph comes out, and each of its forms is
+//! a function of it. Deliberately absent: the contents of messages, which the list of messages has.
 
 mod build;
 mod dot;
@@ -32,7 +32,7 @@ pub const GRAPH_SCHEMA: u32 = 1;
 pub struct Graph {
     /// [`GRAPH_SCHEMA`].
     pub schema: u32,
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// `name@version` of its agent.
@@ -41,37 +41,38 @@ pub struct Graph {
     pub pattern: String,
     /// The run's status.
     pub status: String,
-    /// Whether the run goes on.
+    /// True if the run is live.
     pub is_live: bool,
-    /// When the run was admitted.
+    /// Time of the run's admission.
     #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
-    /// When it ended, or how far it is.
+    /// Time of its end, or of its latest event.
     #[schemars(with = "i64")]
     pub ended_at_ms: Timestamp,
     /// Messages in all.
     pub messages: u64,
-    /// What all agents used together, as far as their runs are over.
+    /// Usage of all agents, as far as their runs are over.
     pub usage: Usage,
-    /// Where the input comes from, the agents by when they began, and where the output goes.
+    /// Source of the input, the agents in the order of their starts, and the destination of the
+    /// output.
     pub nodes: Vec<Node>,
     /// By when they were taken first; those that were not taken last.
     pub edges: Vec<Edge>,
 }
 
-/// Somebody who sends or gets messages.
+/// A sender or receiver of messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its name in the plan; or `__start__`, `__end__`, `__coordinator__`.
     pub name: String,
-    /// What it is.
+    /// Kind of the node.
     pub kind: NodeKind,
     /// `name@version`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
-    /// How it stands; `idle` for what is no agent.
+    /// Status of the node; `idle` for one that is no agent.
     pub status: NodeStatus,
-    /// How often it was started.
+    /// Number of its runs.
     pub runs: u64,
     /// Runs that are under way.
     pub live: u64,
@@ -85,41 +86,41 @@ pub struct Node {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub last_run_id: Option<RunId>,
-    /// When the first run was started.
+    /// Start of the first run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub started_at_ms: Option<Timestamp>,
-    /// When the last run ended; absent while one is under way.
+    /// End of the last run; absent while one is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub ended_at_ms: Option<Timestamp>,
-    /// How long its runs took, all together.
+    /// Total duration of its runs.
     pub duration_ms: u64,
-    /// What its runs used that are over.
+    /// Usage of its ended runs.
     pub usage: Usage,
 }
 
-/// What a node is.
+/// Kind of a node.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
-    /// Where the input comes from.
+    /// Source of the input.
     Start,
     /// The coordination itself.
     Coordinator,
     /// An agent.
     Agent,
-    /// Where the output goes.
+    /// Destination of the output.
     End,
 }
 
-/// How an agent stands.
+/// Status of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeStatus {
-    /// It was not started.
+    /// Never started.
     Idle,
     /// A run of it is under way.
     Running,
@@ -162,20 +163,20 @@ impl NodeStatus {
 /// Messages of one type from one node to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edge {
-    /// Who sent them.
+    /// Sender.
     pub from: String,
-    /// Who they are for.
+    /// Receiver.
     pub to: String,
-    /// What they are.
+    /// Type of the messages.
     #[serde(rename = "type")]
     pub kind: EdgeType,
-    /// How many; 0: the plan has the edge, and nothing took it so far.
+    /// Number of messages; 0: the plan has the edge, and no message took it so far.
     pub count: u64,
-    /// When the first one was sent.
+    /// Time of the first message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub first_at_ms: Option<Timestamp>,
-    /// When the last one was sent.
+    /// Time of the last message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<i64>")]
     pub last_at_ms: Option<Timestamp>,
@@ -191,7 +192,7 @@ impl Edge {
     }
 }
 
-/// What goes along an edge.
+/// Type of the messages along an edge.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -199,7 +200,7 @@ impl Edge {
 pub enum EdgeType {
     /// Work to do.
     Task,
-    /// What came of it.
+    /// Result of a task.
     Result,
     /// A verdict on a result, or the question for one.
     Validation,

@@ -1,4 +1,4 @@
-//! Where everything of a graph is on paper, in pixels.
+//! Positions of a graph's parts on paper, in pixels.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use super::layers::{back_edges, order, ranks};
 use super::{Graph, Node, NodeKind};
 use crate::amount;
 
-/// How wide a character is, in a font of equal widths.
+/// Width of a character, in a font of equal widths.
 const CHAR: i64 = 8;
-/// How high a line of text is.
+/// Height of a line of text.
 pub(super) const LINE: i64 = 17;
 /// Between a box and its text.
 pub(super) const PAD: i64 = 10;
 /// Between neighbours in a layer.
 const GAP: i64 = 28;
-/// How high a layer without boxes is at least.
+/// Least height of a layer without boxes.
 const STRETCH: i64 = 2 * BEND + LINE;
 /// Room for a line to turn, above and below a label.
 const BEND: i64 = 26;
 /// Around everything.
 const MARGIN: i64 = 24;
-/// How far a loop reaches out of its box.
+/// Reach of a loop out of its box.
 pub(super) const LOOP: i64 = 30;
 /// Between two lines that begin or end at one box, at most.
 const PORT: i64 = 22;
@@ -29,7 +29,7 @@ const PORT: i64 = 22;
 const SHOWN_CHARS: usize = 36;
 /// Places that lines may take up in layers which they cross: what is beyond cannot be read anyway.
 const CROSSING_LIMIT: usize = 20_000;
-/// How often all layers are moved below and above each other.
+/// Number of passes that align all layers.
 const SWEEPS: usize = 16;
 
 /// A graph on paper.
@@ -54,7 +54,7 @@ pub(super) struct Boxed {
     pub(super) width: i64,
     pub(super) height: i64,
     pub(super) text: Vec<String>,
-    /// What it sends itself.
+    /// Messages to itself.
     pub(super) loops: Vec<String>,
     pub(super) is_loop_taken: bool,
 }
@@ -67,7 +67,7 @@ pub(super) struct Lined {
     pub(super) label: Vec<String>,
     /// The middle of the label.
     pub(super) label_at: (i64, i64),
-    /// Whether anything took it.
+    /// True if a message took it.
     pub(super) is_taken: bool,
 }
 
@@ -96,7 +96,7 @@ struct Pair {
     is_back: bool,
 }
 
-/// What a node did, in few words: `2 runs · 1.2 s · 3.4k tokens · $0.0123`.
+/// Returns the figures of a node: `2 runs · 1.2 s · 3.4k tokens · $0.0123`.
 pub(super) fn facts(node: &Node) -> String {
     let mut facts = Vec::new();
     if node.runs > 0 {
@@ -246,7 +246,7 @@ fn cross(
     links.push((before, lower));
 }
 
-/// Where each item is from left to right: near to what it is linked with, and clear of the others.
+/// Places each item from left to right: near its neighbours, and clear of the others.
 fn spread(layers: &[Vec<usize>], items: &mut [Item], links: &[(usize, usize)]) {
     let mut linked: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
     for (upper, lower) in links {
@@ -304,7 +304,7 @@ fn settle(layer: &[usize], items: &mut [Item], wanted: impl Fn(&[Item], usize) -
     }
 }
 
-/// Where each layer begins, and how high it is.
+/// Returns the top and the height of each layer.
 fn heights(layers: &[Vec<usize>], items: &[Item], top: i64) -> Vec<(i64, i64)> {
     let mut from = top + MARGIN;
     let mut heights = Vec::new();
@@ -378,7 +378,7 @@ fn cut(text: &str) -> String {
     shown
 }
 
-/// How wide a text is: characters of East Asian scripts are twice as wide.
+/// Returns the width of a text: characters of East Asian scripts are twice as wide.
 pub(super) fn width(text: &str) -> i64 {
     text.chars()
         .map(

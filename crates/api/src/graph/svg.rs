@@ -7,7 +7,7 @@ use super::place::{Boxed, LINE, LOOP, Lined, PAD, place, width};
 use super::{Graph, Node, NodeKind, NodeStatus};
 use crate::amount;
 
-/// How high the heading is.
+/// Height of the heading.
 const HEADING: i64 = 48;
 
 const STYLE: &str = "\
@@ -153,7 +153,7 @@ fn draw_box(text: &mut String, boxed: &Boxed, node: &Node) {
     draw_label(text, &boxed.loops, (out, *y), "start");
 }
 
-/// All that is known of a node in words, for whoever points at it.
+/// Returns the description of a node, shown when it is pointed at.
 fn title(node: &Node) -> String {
     let mut title = node.name.clone();
     if let Some(agent) = &node.agent {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::RecordError;
 use crate::words::{AttemptReasonWord, AttemptStageWord};
 
-/// One try at a run.
+/// An attempt: one try at a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordAttempt")]
 pub struct AttemptRecord {
@@ -21,7 +21,7 @@ pub struct AttemptRecord {
     /// `starting`, `running`, `exited`, `failed` or `stopped`.
     #[schemars(extend("enum" = ["starting", "running", "exited", "failed", "stopped"]))]
     pub status: String,
-    /// How far a starting attempt is.
+    /// Stage of a starting attempt.
     #[schemars(with = "Option<AttemptStageWord>")]
     pub stage: Option<errand_model::event::Stage>,
     /// The machine that it was made on.
@@ -34,10 +34,10 @@ pub struct AttemptRecord {
     pub pid: Option<u32>,
     /// The agent's process group.
     pub process_group_id: Option<u32>,
-    /// How errand drove the agent: `command`, `acp` or `react`; `null` before it was started.
+    /// Harness that drove the agent: `command`, `acp` or `react`; `null` before it was started.
     #[serde(default)]
     pub harness: Option<String>,
-    /// Where its process lived: `process`, `container` or `kubernetes`.
+    /// Target of its process: `process`, `container` or `kubernetes`.
     #[serde(default)]
     pub target: Option<String>,
     /// The directory that it worked in.
@@ -50,19 +50,19 @@ pub struct AttemptRecord {
     /// The folder of the registry from which it was started.
     #[serde(default)]
     pub registry_path: Option<String>,
-    /// When it took the lease.
+    /// Time at which it took the lease.
     #[schemars(with = "i64")]
     pub started_at_ms: Timestamp,
-    /// When it ended.
+    /// Time of its end.
     #[schemars(with = "Option<i64>")]
     pub stopped_at_ms: Option<Timestamp>,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
     pub signal: Option<i32>,
-    /// What went wrong.
+    /// Error of the attempt.
     pub error: Option<RecordError>,
-    /// What it used; `null` until it ended.
+    /// Resource use; `null` until it ended.
     pub usage: Option<AttemptUsage>,
 }
 
@@ -71,11 +71,11 @@ pub struct AttemptRecord {
 pub struct RecordWorkspace {
     /// `temp`, `cwd`, `worktree` or `clone`.
     pub mode: String,
-    /// Where it is on the attempt's machine.
+    /// Path on the attempt's machine.
     pub path: String,
 }
 
-/// What an attempt used.
+/// Resource use of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordAttemptUsage")]
 pub struct AttemptUsage {

@@ -16,35 +16,35 @@ pub struct RecordCoordinator {
     /// `chain`, `fan_out` or `workflow`.
     #[serde(rename = "type")]
     pub pattern: String,
-    /// How its children stand.
+    /// Counts of its children.
     pub children: RecordChildren,
     /// Messages that were routed.
     pub messages: u32,
-    /// Who takes part, by name.
+    /// Agents by name.
     pub agents: Vec<RecordMemberAgent>,
 }
 
-/// How the children of a coordinator stand.
+/// Counts of a coordinator's children.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordChildren {
-    /// Those that were started, in all.
+    /// Started ones, in all.
     pub started: u32,
-    /// Those that are not over.
+    /// Live ones.
     pub live: u32,
     /// Of those that are not over: they wait for people.
     pub waiting: u32,
-    /// Those that did well.
+    /// Completed ones.
     pub completed: u32,
-    /// Those that did not.
+    /// Failed ones.
     pub failed: u32,
-    /// Those that were ended from outside.
+    /// Cancelled ones.
     pub cancelled: u32,
-    /// How many there will be, where that is known: not for a workflow, and not before it began.
+    /// Expected number, if known: not for a workflow, and not before it began.
     pub total: Option<u32>,
 }
 
 impl RecordChildren {
-    /// Those that are over.
+    /// Returns the number of ended ones.
     pub const fn ended(&self) -> u32 {
         self.completed.saturating_add(self.failed).saturating_add(self.cancelled)
     }
@@ -64,7 +64,7 @@ pub struct RecordMemberAgent {
     pub digest: Digest,
 }
 
-/// Whose step a run is.
+/// Membership of a run in a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordMember {
     /// The coordinator's run.
@@ -74,7 +74,7 @@ pub struct RecordMember {
     pub step: String,
     /// The agent's name in the plan.
     pub name: String,
-    /// How many coordinators are above it, from 1.
+    /// Number of coordinators above it, from 1.
     pub depth: u32,
 }
 
@@ -97,11 +97,11 @@ pub struct RecordHandoff {
     /// Its run, which begins once this one ended well.
     #[schemars(with = "String")]
     pub run_id: RunId,
-    /// What was done, and what is left to do.
+    /// Summary of the work done and left.
     pub summary: String,
 }
 
-/// How a coordinator stands; `None` for other runs.
+/// Returns the state of a coordinator; `None` for other runs.
 pub(super) fn coordinator(run: &Run) -> Option<RecordCoordinator> {
     let (plan, state) = (run.spec.plan.as_deref()?, run.coordination.as_deref()?);
     let agents = plan.agents.iter().map(|(name, agent)| RecordMemberAgent {
@@ -134,7 +134,7 @@ pub(super) fn handoff(run: &Run) -> Option<RecordHandoff> {
     })
 }
 
-/// What the children of a coordinator, or the wakes of a service, used that are over, by agent, the most
+/// Returns the usage of ended children of a coordinator, or wakes of a service, by agent, the most
 /// expensive first.
 pub(super) fn usage_by_agent(run: &Run) -> Vec<UsageSums> {
     let of_children = run.coordination.as_deref().map(|state| &state.usage);

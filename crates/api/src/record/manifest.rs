@@ -29,27 +29,27 @@ pub struct Manifest {
     pub api_version: String,
     /// [`MANIFEST_KIND`].
     pub kind: String,
-    /// What it is called.
+    /// Name and origin.
     pub metadata: Metadata,
-    /// What was decided at admission.
+    /// Specification, decided at admission.
     pub spec: Spec,
-    /// What became of it.
+    /// Status of the run.
     pub status: Status,
 }
 
-/// What a run is called, and where it comes from.
+/// Name and origin of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// The name that the caller gave, or the run's id.
     pub name: String,
     /// The run's name for ever.
     pub run_id: RunId,
-    /// Whose run it is.
+    /// Namespace of the run.
     #[serde(default = "super::default_namespace")]
     pub namespace: String,
     /// Labels of agent and caller.
     pub labels: BTreeMap<String, String>,
-    /// When it was admitted.
+    /// Time of the admission.
     pub created_at: String,
     /// The machine on which it was admitted.
     pub host: String,
@@ -59,16 +59,16 @@ pub struct Metadata {
     pub origin_run_id: Option<RunId>,
 }
 
-/// What was decided at admission.
+/// Specification, decided at admission.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spec {
-    /// Which agent.
+    /// Agent of the run.
     pub agent: super::RecordAgent,
     /// `job`, `heartbeat` or `service`.
     pub kind: RunKind,
-    /// Why the run exists.
+    /// Trigger of the run.
     pub trigger: Trigger,
-    /// What the agent is given, in the record's form.
+    /// Input of the agent, in the record's form.
     pub input: Value,
     /// The conversation it belongs to.
     pub session_id: Option<String>,
@@ -76,19 +76,19 @@ pub struct Spec {
     pub env: Vec<String>,
     /// Limits on time.
     pub timeouts: Timeouts,
-    /// When a failed attempt is tried again.
+    /// Retry policy.
     pub retry_policy: RetryPolicy,
-    /// What it may spend; `null`: not limited.
+    /// Limits on spending; `null`: none.
     pub budgets: Option<Limits>,
-    /// Whether it takes turns in its session, and what it does if another run has the turn.
+    /// Behaviour while another run of the session has the turn.
     pub session_turn: Option<OnBusy>,
     /// The run whose completed steps and checkpoint it starts with.
     pub inherits: Option<Inherits>,
     /// Set for a run that does again what another did.
     pub replay: Option<Replay>,
-    /// Where the result is to be reported.
+    /// Address for the report of the result.
     pub callback_url: Option<String>,
-    /// Whether the caller went on without it.
+    /// True if the caller did not wait for it.
     pub detached: bool,
 }
 
@@ -97,22 +97,22 @@ pub struct Spec {
 pub struct Timeouts {
     /// The whole run.
     pub run_ms: Option<u64>,
-    /// One step.
+    /// Limit of one step.
     pub step_ms: Option<u64>,
     /// From admission to the first attempt.
     pub queue_ms: Option<u64>,
-    /// One approval.
+    /// Limit of one approval.
     pub approval_ms: Option<u64>,
 }
 
-/// What became of a run.
+/// Status of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// One of the six statuses.
+    /// Phase: one of the six statuses.
     pub phase: String,
-    /// When its first attempt reported in.
+    /// Time of the first attempt's report that it runs.
     pub started_at: Option<String>,
-    /// When it became terminal.
+    /// Time of the terminal event.
     pub completed_at: Option<String>,
     /// From start to end.
     pub duration_ms: Option<u64>,
@@ -120,15 +120,15 @@ pub struct Status {
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
     pub signal: Option<i32>,
-    /// What the agent produced, in the record's form.
+    /// Output of the agent, in the record's form.
     pub output: Value,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<RecordError>,
-    /// Whether all attempts are spent and the run is kept.
+    /// True if all attempts are spent and the run is kept.
     pub dead_letter: bool,
-    /// How long it was paused, all ended pauses together.
+    /// Duration of all ended pauses.
     pub paused_ms: u64,
-    /// How it stands with its limits.
+    /// State of its limits.
     pub budget: Budget,
     /// Known cost in US dollars; `null`: none is known.
     pub cost_usd: Option<f64>,
@@ -164,7 +164,7 @@ pub struct Status {
     pub journal: Journal,
 }
 
-/// How a run stands with its limits.
+/// State of a run's limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Limits of which 80 % were used at some time.
@@ -188,7 +188,7 @@ pub struct Tokens {
     pub reasoning: u64,
 }
 
-/// One try at the run.
+/// An attempt: one try at the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Counts from 1.
@@ -197,10 +197,10 @@ pub struct Attempt {
     pub reason: errand_model::event::AttemptReason,
     /// `starting`, `running`, `exited`, `failed` or `stopped`.
     pub status: String,
-    /// How errand drove the agent; `null` before it was started.
+    /// Harness that drove the agent; `null` before it was started.
     #[serde(default)]
     pub harness: Option<String>,
-    /// Where its process lived.
+    /// Target of its process.
     #[serde(default)]
     pub target: Option<String>,
     /// `temp`, `cwd`, `worktree` or `clone`: what it worked in.
@@ -209,28 +209,28 @@ pub struct Attempt {
     /// The digest of the brief that it got.
     #[serde(default)]
     pub brief_digest: Option<Digest>,
-    /// When it took the lease.
+    /// Time at which it took the lease.
     pub started_at: String,
-    /// When it ended.
+    /// Time of its end.
     pub completed_at: Option<String>,
     /// The agent's exit code, where it ended by itself.
     pub exit_code: Option<i32>,
     /// The signal that ended the agent.
     pub signal: Option<i32>,
-    /// What went wrong.
+    /// Error of the attempt.
     pub error: Option<RecordError>,
-    /// What it used; `null` until it ended.
+    /// Resource use; `null` until it ended.
     pub usage: Option<AttemptUsage>,
 }
 
 /// The end of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
-    /// How many events it has.
+    /// Number of its events.
     pub events: u64,
     /// The hash of the last.
     pub hash: String,
-    /// Whether nothing can follow.
+    /// True if no event can follow.
     pub sealed: bool,
 }
 

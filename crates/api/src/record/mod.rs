@@ -39,7 +39,7 @@ pub use value::{linked_value, payload_value, step_output, usd};
 /// The version of the record's shape. Grows only when a reader of the old shape would go wrong.
 pub const RECORD_SCHEMA: u32 = 1;
 
-/// One run, as other programs see it. Times are epoch milliseconds, `null` where not known. Further
+/// A run, as other programs see it. Times are epoch milliseconds, `null` where not known. Further
 /// fields may be added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Run")]
@@ -54,20 +54,20 @@ pub struct Record {
     /// `job`, `heartbeat` or `service`.
     #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
-    /// Whose run it is: `default` where nobody said.
+    /// Namespace of the run: `default` if none was given.
     #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// One of the six statuses.
+    /// Status: one of six.
     #[schemars(extend("enum" = [
         "pending", "running", "paused", "completed", "failed", "cancelled"
     ]))]
     pub status: String,
-    /// What `ps` shows: `starting`, `running`, `exited`, `failed`, `stopped`.
+    /// Process status that `ps` shows: `starting`, `running`, `exited`, `failed`, `stopped`.
     #[schemars(extend("enum" = ["starting", "running", "exited", "failed", "stopped"]))]
     pub process_status: String,
-    /// Which agent.
+    /// Agent of the run.
     pub agent: RecordAgent,
-    /// Why the run exists.
+    /// Trigger of the run.
     #[schemars(with = "TriggerShape")]
     pub trigger: Trigger,
     /// Labels of agent and caller.
@@ -82,10 +82,10 @@ pub struct Record {
     /// The run that started it.
     #[schemars(with = "Option<String>")]
     pub parent_run_id: Option<RunId>,
-    /// Whose step it is; absent for a run that is nobody's.
+    /// Membership in a coordinator; absent for a run without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<RecordMember>,
-    /// How its children stand; absent for a run that coordinates none.
+    /// State of its children; absent for a run that is no coordinator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coordinator: Option<RecordCoordinator>,
     /// To whom it was handed over; absent where it was not.
@@ -97,10 +97,10 @@ pub struct Record {
     /// The agent of that run, where this one has another one, or another version of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin_agent: Option<RecordAgent>,
-    /// Who asked for it, where that is known.
+    /// Person or client that asked for it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Whether the caller went on without it.
+    /// True if the caller did not wait for it.
     pub detached: bool,
     /// The machine of its last attempt, or of its admission.
     pub host: String,
@@ -108,7 +108,7 @@ pub struct Record {
     pub pid: Option<u32>,
     /// The supervising process's group, while it lives.
     pub process_group_id: Option<u32>,
-    /// When it was admitted.
+    /// Time of the admission.
     #[schemars(with = "i64")]
     pub created_at_ms: Timestamp,
     /// From when on a worker may claim it, while it waits in the queue; when its next attempt begins,
@@ -116,10 +116,10 @@ pub struct Record {
     #[serde(default)]
     #[schemars(with = "Option<i64>")]
     pub ready_at_ms: Option<Timestamp>,
-    /// When its first attempt reported in.
+    /// Time of the first attempt's report that it runs.
     #[schemars(with = "Option<i64>")]
     pub started_at_ms: Option<Timestamp>,
-    /// When it became terminal.
+    /// Time of the terminal event.
     #[schemars(with = "Option<i64>")]
     pub stopped_at_ms: Option<Timestamp>,
     /// From start to end; `null` until it ended.
@@ -132,14 +132,14 @@ pub struct Record {
     pub attempt: u32,
     /// All attempts.
     pub attempts: Vec<AttemptRecord>,
-    /// What is executed, and for services what wakes it.
+    /// Command that is executed, and for services the wake-ups.
     pub operation: Operation,
-    /// What the agent is given: JSON where the payload is one document, else a string, else
-    /// `{"$base64": …}`, or `{"$blob": …}` with a link where it is too long for the place.
+    /// Input of the agent: JSON where the payload is one document, else a string, else `{"$base64":
+    /// …}`, or `{"$blob": …}` with a link where it is too long for the place.
     pub input: Value,
-    /// What the agent produced, in the same form.
+    /// Output of the agent, in the same form.
     pub output: Value,
-    /// What went wrong last.
+    /// Last error.
     pub last_error: Option<RecordError>,
     /// The log.
     pub log_path: String,
@@ -147,18 +147,18 @@ pub struct Record {
     pub session_file: Option<String>,
     /// Tokens and money.
     pub usage: RecordUsage,
-    /// What it may spend; absent where nothing is limited.
+    /// Limits on spending; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budgets: Option<RecordBudgets>,
-    /// How many of what.
+    /// Counters.
     pub counters: RecordCounters,
-    /// What it waits for, while it is paused.
+    /// Reason for the pause, while it is paused.
     #[serde(default)]
     pub pause: Option<RecordPause>,
-    /// What the agent asked to be allowed to do, oldest first.
+    /// Approvals that the agent asked for, oldest first.
     #[serde(default)]
     pub approvals: Vec<RecordApproval>,
-    /// What the agent asked, oldest first.
+    /// Questions that the agent asked, oldest first.
     #[serde(default)]
     pub inputs: Vec<RecordInput>,
     /// Named output files.
@@ -174,7 +174,7 @@ pub struct Record {
     pub journal: Option<JournalHead>,
 }
 
-/// Where the journal stood when the record was written.
+/// End of the journal at the time of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalHead {
     /// The number of the last event.
@@ -183,7 +183,7 @@ pub struct JournalHead {
     pub hash: String,
 }
 
-/// Which agent a run executes.
+/// Agent that a run executes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordAgent {
     /// Its name.
@@ -193,7 +193,7 @@ pub struct RecordAgent {
     /// The parcel's digest.
     #[schemars(with = "String")]
     pub digest: Digest,
-    /// Where the parcel was built from.
+    /// Folder that the parcel was built from.
     pub path: String,
 }
 
@@ -221,12 +221,12 @@ pub struct RecordBom {
     pub digest: Digest,
 }
 
-/// What went wrong.
+/// Error of a run or an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordError {
     /// A stable code; `errand explain <code>` tells more.
     pub code: String,
-    /// One line for people.
+    /// Description in one line.
     pub message: String,
     /// The step at which it happened, where known.
     pub step: Option<String>,
@@ -259,19 +259,19 @@ pub struct RecordUsage {
     #[serde(default)]
     #[schemars(with = "Vec<LimitNameWord>")]
     pub exceeded: Vec<LimitName>,
-    /// The same by step, the most expensive first; only in `inspect-run`.
+    /// Usage by step, the most expensive first; only in `inspect-run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_step: Vec<UsageSums>,
-    /// What the runs that a coordinator started used, by agent, the most expensive first: the parts
-    /// of the same.
+    /// Usage of the runs that a coordinator started, by agent, the most expensive first: parts of
+    /// the sums above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_agent: Vec<UsageSums>,
 }
 
-/// What a run may spend.
+/// Limits on a run's spending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordBudgets {
-    /// What happens at a limit.
+    /// Action at a limit.
     #[schemars(with = "OnExceedWord")]
     pub on_exceed: OnExceed,
     /// The limits, as they were raised.
@@ -284,13 +284,13 @@ pub struct RecordLimit {
     /// Its name; the unit is in it.
     #[schemars(with = "LimitNameWord")]
     pub limit: LimitName,
-    /// How much may be used.
+    /// Amount allowed.
     pub allowed: u64,
-    /// How much this run used; `null` for a limit that it shares with others.
+    /// Amount that this run used; `null` for a limit that it shares with others.
     pub used: Option<u64>,
 }
 
-/// How many of what happened.
+/// Counts of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordCounters {
     /// Completed steps.
@@ -321,7 +321,7 @@ pub struct RecordArtifact {
     /// The content's digest.
     #[schemars(with = "String")]
     pub digest: Digest,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
     /// The media type, where known.
     pub media_type: Option<String>,

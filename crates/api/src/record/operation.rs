@@ -1,4 +1,4 @@
-//! What a run executes, and what wakes a service.
+//! Command of a run, and the wake-ups of a service.
 
 use errand_model::Timestamp;
 use errand_model::event::{Missed, Overlap, Respond, RunKind, ScheduleSource, ServiceRestart};
@@ -12,17 +12,17 @@ use crate::words::{
     MissedWord, OverlapWord, RespondWord, RunKindWord, ScheduleSourceWord, ServiceRestartWord,
 };
 
-/// What a run executes.
+/// Command of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordOperation")]
 pub struct Operation {
     /// `job`, `heartbeat` or `service`.
     #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
-    /// How often a service looks around; only services have it, and what follows.
+    /// Interval at which a service looks; only services have it, and the following fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_ms: Option<u64>,
-    /// Whether each interval also wakes the agent.
+    /// True if each interval also wakes the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat: Option<bool>,
     /// Its schedules.
@@ -31,11 +31,11 @@ pub struct Operation {
     /// Its listeners.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listeners: Option<Vec<ListenerRecord>>,
-    /// When it comes back after its supervisor is gone: `always`, `on_failure` or `no`.
+    /// Restart policy: `always`, `on_failure` or `no`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<ServiceRestartWord>")]
     pub restart: Option<ServiceRestart>,
-    /// Whether requests wake it.
+    /// True if requests wake it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<bool>,
     /// Wakes so far.
@@ -47,7 +47,7 @@ pub struct Operation {
     pub next_wake_at_ms: Option<Timestamp>,
 }
 
-/// One schedule of a service.
+/// A schedule of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordSchedule")]
 pub struct ScheduleRecord {
@@ -56,7 +56,7 @@ pub struct ScheduleRecord {
     /// The service.
     #[schemars(with = "String")]
     pub run_id: errand_model::RunId,
-    /// What is called: `schedule`.
+    /// Name of the callback: `schedule`.
     pub callback: String,
     /// The cron expression.
     pub schedule_expr: String,
@@ -65,23 +65,23 @@ pub struct ScheduleRecord {
     /// The next slot; `null` if there is none, or the service is over.
     #[schemars(with = "Option<i64>")]
     pub next_fire_at: Option<Timestamp>,
-    /// When it was fired last.
+    /// Time of its latest wake.
     #[schemars(with = "Option<i64>")]
     pub last_fired_at: Option<Timestamp>,
-    /// What the agent is given.
+    /// Input of the agent.
     pub payload: Value,
-    /// What happens to missed slots.
+    /// Treatment of missed slots.
     #[schemars(with = "MissedWord")]
     pub missed: Missed,
-    /// What happens to a slot while the wake before it still runs.
+    /// Treatment of a slot while the wake before it still runs.
     #[schemars(with = "OverlapWord")]
     pub overlap: Overlap,
-    /// Where it comes from.
+    /// Source of the schedule.
     #[schemars(with = "ScheduleSourceWord")]
     pub source: ScheduleSource,
 }
 
-/// One listener of a service.
+/// A listener of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordListener")]
 pub struct ListenerRecord {
@@ -99,7 +99,7 @@ pub struct ListenerRecord {
     pub max_body_bytes: u64,
     /// The largest request line and headers.
     pub max_header_bytes: u64,
-    /// When a request is answered: `at_end` or `at_once`.
+    /// Time of the answer to a request: `at_end` or `at_once`.
     #[serde(default)]
     #[schemars(with = "RespondWord")]
     pub respond: Respond,
@@ -108,7 +108,7 @@ pub struct ListenerRecord {
     pub hosts: Vec<String>,
     /// Requests that became wakes.
     pub requests_handled: u64,
-    /// When the last of them came.
+    /// Time of the latest request.
     #[schemars(with = "Option<i64>")]
     pub last_request_at: Option<Timestamp>,
 }

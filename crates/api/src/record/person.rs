@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::value::{linked_value, payload_value};
 use crate::words::PauseReasonWord;
 
-/// Why a run is paused.
+/// Pause of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordPause {
     /// `operator`, `approval`, `input`, `budget` or `secret`.
@@ -97,7 +97,7 @@ pub struct RecordApproval {
     pub approval_id: String,
     /// `open`, `approved`, `rejected`; or `closed`: the run ended before anybody decided.
     pub status: String,
-    /// What would be done.
+    /// Action that needs approval.
     pub action: String,
     /// To what.
     pub target: String,
@@ -108,30 +108,30 @@ pub struct RecordApproval {
     pub summary: Option<String>,
     /// The step for which it is asked.
     pub step: Option<String>,
-    /// When it was asked first.
+    /// Time of the first request.
     #[schemars(with = "i64")]
     pub requested_at_ms: Timestamp,
-    /// When `default` counts, if ever.
+    /// Deadline after which `default` applies, if any.
     #[schemars(with = "Option<i64>")]
     pub deadline_ms: Option<Timestamp>,
-    /// `approve`, `reject` or `cancel`: what counts if nobody decides in time.
+    /// Decision if no person decides in time: `approve`, `reject` or `cancel`.
     #[schemars(with = "String")]
     pub default: DeadlineDefault,
-    /// Whether the agent ends meanwhile.
+    /// True if the agent ends meanwhile.
     pub park: bool,
-    /// Who decided.
+    /// Person who decided.
     pub decided_by: Option<String>,
-    /// When.
+    /// Time of the decision.
     #[schemars(with = "Option<i64>")]
     pub decided_at_ms: Option<Timestamp>,
-    /// What that person added.
+    /// Comment of that person.
     pub comment: Option<String>,
-    /// Whether the deadline decided, and no person.
+    /// True if the deadline decided, and no person.
     pub by_deadline: bool,
 }
 
 impl RecordApproval {
-    /// One that nobody decided yet.
+    /// Returns an open approval.
     pub fn open(asked: &ApprovalRequested, at: Timestamp) -> Self {
         Self {
             approval_id: asked.approval_id.clone(),
@@ -152,7 +152,7 @@ impl RecordApproval {
         }
     }
 
-    /// The same, decided.
+    /// Returns the approval as decided.
     #[must_use]
     pub fn decided(self, decided: &ApprovalDecided, at: Timestamp) -> Self {
         let status = match decided.decision {
@@ -169,7 +169,7 @@ impl RecordApproval {
         }
     }
 
-    /// The same, of a run that ended before anybody decided.
+    /// Returns the approval of a run that ended before a decision.
     #[must_use]
     pub fn closed(self) -> Self {
         Self { status: "closed".to_owned(), ..self }
@@ -189,25 +189,25 @@ pub struct RecordInput {
     pub schema: Option<Value>,
     /// The step for which it is asked.
     pub step: Option<String>,
-    /// When it was asked first.
+    /// Time of the first request.
     #[schemars(with = "i64")]
     pub requested_at_ms: Timestamp,
-    /// After that nobody can answer any more.
+    /// Deadline for answers.
     #[schemars(with = "Option<i64>")]
     pub deadline_ms: Option<Timestamp>,
-    /// Whether the agent ends meanwhile.
+    /// True if the agent ends meanwhile.
     pub park: bool,
     /// The answer.
     pub answer: Value,
-    /// Who answered.
+    /// Person who answered.
     pub answered_by: Option<String>,
-    /// When it was answered, or expired.
+    /// Time of the answer or expiry.
     #[schemars(with = "Option<i64>")]
     pub answered_at_ms: Option<Timestamp>,
 }
 
 impl RecordInput {
-    /// One that nobody answered yet.
+    /// Returns an open question.
     pub fn open(asked: &InputRequested, at: Timestamp) -> Self {
         Self {
             input_id: asked.input_id.clone(),
@@ -224,7 +224,7 @@ impl RecordInput {
         }
     }
 
-    /// The same, answered.
+    /// Returns the question as answered.
     #[must_use]
     pub fn answered(self, answer: &Payload, by: &str, at: Timestamp) -> Self {
         Self {
@@ -236,13 +236,13 @@ impl RecordInput {
         }
     }
 
-    /// The same, too late for an answer.
+    /// Returns the question as expired.
     #[must_use]
     pub fn expired(self, at: Timestamp) -> Self {
         Self { status: "expired".to_owned(), answered_at_ms: Some(at), ..self }
     }
 
-    /// The same, of a run that ended before anybody answered.
+    /// Returns the question of a run that ended before an answer.
     #[must_use]
     pub fn closed(self) -> Self {
         Self { status: "closed".to_owned(), ..self }

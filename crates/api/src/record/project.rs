@@ -14,7 +14,7 @@ use super::{
     RecordCounters, RecordError, RecordLimit, RecordUsage,
 };
 
-/// Where a run's files are: the one thing in a record that the journal does not know.
+/// Paths of a run's files: the part of a record that the journal does not know.
 #[derive(Clone, Debug)]
 pub struct Places {
     /// The log.
@@ -169,7 +169,7 @@ fn ready_at(run: &Run) -> Option<Timestamp> {
     Some(wanted.map_or(*not_before, |wanted| wanted.max(*not_before)))
 }
 
-/// Why a run was cancelled, where nobody who looks at it asked for that.
+/// Returns the reason of a cancellation that no person asked for.
 fn cancelled(run: &Run, cause: CancelCause) -> Option<RecordError> {
     let (code, message) = match cause {
         CancelCause::QueueTimeout => {
@@ -238,12 +238,12 @@ fn budgets(run: &Run) -> Option<RecordBudgets> {
 }
 
 impl Record {
-    /// Whether the run never changes again.
+    /// Returns true if the run never changes again.
     pub fn is_terminal(&self) -> bool {
         matches!(self.status.as_str(), "completed" | "failed" | "cancelled")
     }
 
-    /// When it will be woken next, for a service.
+    /// Returns the time of the next wake, for a service.
     pub fn next_wake_at(&self) -> Option<Timestamp> {
         self.operation.next_wake_at_ms.filter(|_| self.kind == RunKind::Service)
     }

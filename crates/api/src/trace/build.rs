@@ -11,8 +11,8 @@ use errand_model::{RunId, Timestamp};
 use super::event::Data;
 use super::{Outcome, Rest, Span, SpanKind, TRACE_SCHEMA, Trace, Usage, summary};
 
-/// Spans that are kept one by one; what comes later is only summed. A journal may be longer than
-/// what fits into memory, and nobody reads so many lines.
+/// Spans that are kept one by one; later ones are only summed. A journal may be longer than memory,
+/// and a reader does not read so many lines.
 const SPAN_LIMIT: usize = 200_000;
 
 /// Takes in events in their order, from the first on.
@@ -24,13 +24,13 @@ pub struct Builder {
     idle: Option<usize>,
     pause: Option<usize>,
     steps: BTreeMap<String, usize>,
-    /// How often each step was begun.
+    /// Number of starts of each step.
     begun: BTreeMap<String, u32>,
     /// Approvals and questions that are open, by id.
     asked: BTreeMap<String, usize>,
     children: BTreeMap<RunId, usize>,
     inherited: Option<(usize, u64)>,
-    /// Whether its steps are runs: what they used is used by it, and no attempt holds them.
+    /// True if its steps are runs: their usage counts as its own, and no attempt contains them.
     coordinates: bool,
     /// Attempts so far.
     attempts: u32,
@@ -65,8 +65,8 @@ impl Builder {
         builder
     }
 
-    /// The same of a coordinator: its steps are runs of other agents, which go on whatever becomes of
-    /// its attempts.
+    /// Sets the builder to a coordinator: its steps are runs of other agents, which continue
+    /// whatever becomes of its attempts.
     #[must_use]
     pub const fn of_coordinator(mut self) -> Self {
         self.coordinates = true;
@@ -175,7 +175,7 @@ impl Builder {
         }
     }
 
-    /// Where what the run does is.
+    /// Returns the position of the run's current work.
     fn place(&self) -> usize {
         let attempt = if self.coordinates { None } else { self.attempt };
         attempt.unwrap_or(ROOT)
@@ -201,7 +201,7 @@ impl Builder {
     }
 }
 
-/// How a run stands, and what went wrong.
+/// Returns the outcome of a run, and its error.
 fn outcome_of(status: &Status) -> (Outcome, Option<String>) {
     match status {
         Status::Completed { .. } => (Outcome::Ok, None),

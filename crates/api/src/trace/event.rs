@@ -1,5 +1,4 @@
-//! What is read from an event's data, whoever wrote it: what is missing or of another type is not
-//! there.
+//! Data of an event read leniently: a missing member, or one of another type, is absent.
 
 use errand_model::accounting::{ModelCall, ToolCall};
 use errand_model::event::{ChildUsage, Event};
@@ -47,17 +46,17 @@ impl Data {
         self.0.get("error")?.get("code")?.as_str().map(str::to_owned)
     }
 
-    /// What a child used, in the event of its end.
+    /// Returns the usage of a child, in the event of its end.
     pub(super) fn child_usage(&self) -> Option<ChildUsage> {
         serde_json::from_value(self.0.get("usage")?.clone()).ok()
     }
 
-    /// Whether a call says that it failed.
+    /// Returns true if a call reports that it failed.
     pub(super) fn is_failure(&self) -> bool {
         self.0.get("success") == Some(&Value::Bool(false)) || self.error().is_some()
     }
 
-    /// What was looked for where, and how much was found: of an access to memory or knowledge.
+    /// Describes an access to memory or knowledge: query, source and number of results.
     pub(super) fn look_up(&self) -> Option<String> {
         let words = ["store", "source", "operation", "key", "query"];
         let mut said: Vec<String> = words.into_iter().filter_map(|name| self.text(name)).collect();
@@ -65,7 +64,7 @@ impl Data {
         (!said.is_empty()).then(|| said.join(", "))
     }
 
-    /// What a call of a tool cost, where the agent said.
+    /// Returns the usage of a tool call, if the agent reported one.
     pub(super) fn tool_usage(&self) -> Usage {
         let cost_micro_usd = ToolCall::of(&self.0).cost_micro_usd;
         Usage { cost_micro_usd, ..Usage::default() }

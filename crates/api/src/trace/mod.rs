@@ -1,7 +1,7 @@
-//! What a run did with its time: a tree of spans on one axis.
+//! Timeline of a run: a tree of spans on one axis.
 //!
-//! Pure: events go in one after another, the tree comes out. Whoever draws it decides how.
-//! Deliberately absent: spans of what an agent does not report.
+//! Pure: events go in one after another, the tree comes out. The caller decides how to draw it.
+//! Deliberately absent: spans of work that an agent does not report.
 
 mod build;
 mod event;
@@ -29,14 +29,14 @@ pub const TRACE_SCHEMA: u32 = 1;
 pub struct Trace {
     /// [`TRACE_SCHEMA`].
     pub schema: u32,
-    /// Which run.
+    /// The run.
     #[schemars(with = "String")]
     pub run_id: RunId,
     /// Its status.
     pub status: String,
-    /// Whether it goes on: open spans then end where somebody looked.
+    /// True if it is live: open spans then end at the time of the look.
     pub is_live: bool,
-    /// What dominates.
+    /// Dominant spans.
     pub summary: Summary,
     /// The run itself; everything else is below it.
     pub run: Span,
@@ -46,9 +46,9 @@ pub struct Trace {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceSpan")]
 pub struct Span {
-    /// What it is.
+    /// Kind of the span.
     pub kind: SpanKind,
-    /// What it is called.
+    /// Name of the span.
     pub name: String,
     /// The run that it is, for one that this one started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,37 +57,37 @@ pub struct Span {
     /// More about it, for people: why an attempt was made, what a step executes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// When it began.
+    /// Start.
     #[serde(rename = "started_at_ms")]
     #[schemars(with = "i64")]
     pub from: Timestamp,
-    /// When it ended, or how far it is.
+    /// End, or the latest time.
     #[serde(rename = "ended_at_ms")]
     #[schemars(with = "i64")]
     pub to: Timestamp,
-    /// How it stands.
+    /// Outcome.
     pub outcome: Outcome,
-    /// What went wrong.
+    /// Error, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Tokens and money of all model calls in it.
     pub usage: Usage,
-    /// What is in it, by its beginning.
+    /// Spans in it, by start.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Self>,
-    /// What is in it and not listed.
+    /// Spans in it that are not listed.
     #[serde(default, skip_serializing_if = "Rest::is_empty")]
     pub rest: Rest,
 }
 
 impl Span {
-    /// How long it took, or has taken so far.
+    /// Returns the duration, or the duration so far.
     pub fn duration(&self) -> Duration {
         self.to.since(self.from)
     }
 }
 
-/// What a span is.
+/// Kind of a span.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
@@ -95,7 +95,7 @@ impl Span {
 pub enum SpanKind {
     /// The whole run.
     Run,
-    /// One try at it.
+    /// An attempt.
     Attempt,
     /// A step, from its beginning to its end or failure: a step that is begun again has several.
     Step,
@@ -113,20 +113,20 @@ pub enum SpanKind {
     Inherited,
 }
 
-/// How a span stands.
+/// Outcome of a span.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 #[schemars(rename = "SpanOutcome")]
 pub enum Outcome {
-    /// It ended well.
+    /// Completed.
     Ok,
-    /// It failed, or was answered with no.
+    /// Failed, or rejected.
     Failed,
-    /// It was ended from outside, or by the end of what it is part of.
+    /// Stopped from outside, or by the end of the span around it.
     Stopped,
-    /// It goes on.
+    /// Still open.
     Open,
 }
 
@@ -150,7 +150,7 @@ impl Usage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    /// What the runs of all agents used that a child was, or started.
+    /// Returns the usage of a child, with all runs that it started.
     pub(crate) fn of_child(used: &ChildUsage) -> Self {
         let mut all = Self::default();
         for agent in used.by_agent.values() {
@@ -164,7 +164,7 @@ impl Usage {
         all
     }
 
-    /// What a run used so far.
+    /// Returns the usage of a run so far.
     pub(crate) fn of_run(run: &Run) -> Self {
         Self {
             model_calls: run.counters.model_calls,
@@ -188,18 +188,18 @@ impl Usage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceRest")]
 pub struct Rest {
-    /// How many, at any depth.
+    /// Number of spans, at any depth.
     pub spans: u64,
-    /// How many of them failed.
+    /// Number of failed ones.
     pub failed: u64,
     /// The durations of those that are in no other of them, added up.
     pub duration_ms: u64,
-    /// What was used in all of them.
+    /// Usage of all of them.
     pub usage: Usage,
 }
 
 impl Rest {
-    /// Whether everything is listed.
+    /// Returns true if every span is listed.
     pub const fn is_empty(&self) -> bool {
         self.spans == 0
     }

@@ -16,7 +16,7 @@ type Path = Vec<usize>;
 #[derive(Debug)]
 pub struct Nested {
     trace: Trace,
-    /// How many spans there are, the run itself not counted.
+    /// Number of spans, without the run itself.
     spans: usize,
     limit: usize,
     /// Children of which nothing is looked at yet, those that matter most last; and how deep they
@@ -80,7 +80,7 @@ impl Nested {
     }
 }
 
-/// Where a run is in the tree.
+/// Position of a run in the tree.
 #[derive(Debug)]
 pub struct Place(Path);
 
@@ -113,7 +113,7 @@ fn at<'s>(run: &'s mut Span, path: &[usize]) -> Option<&'s mut Span> {
     path.iter().try_fold(run, |span, place| span.children.get_mut(*place))
 }
 
-/// What is in a run: of one with a single attempt, what is in that.
+/// Returns the spans in a run: for one with a single attempt, the spans in that.
 fn flattened(run: Span, whole_millis: u128) -> (Vec<Span>, Rest) {
     let Span { children, mut rest, .. } = run;
     let attempts = children.iter().filter(|child| child.kind == SpanKind::Attempt).count();

@@ -22,7 +22,7 @@ impl Trace {
     }
 }
 
-/// What sorts first matters most: class, length, place in the tree.
+/// Order of importance: class, length, position in the tree.
 type Rank = (u8, Reverse<u128>, usize);
 
 fn rank(span: &Span, next: &mut usize, ranks: &mut Vec<Rank>) {

@@ -1,4 +1,4 @@
-//! What dominates a run.
+//! Dominant spans of a run.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Span, SpanKind};
 
-/// What took the most. Work that was tried again counts together.
+/// Largest spans by time, tokens and cost. Repeated work counts together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceSummary")]
 pub struct Summary {
@@ -27,9 +27,9 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TraceShare")]
 pub struct Share {
-    /// Whose: `step build`, `model openai/gpt-4o-mini`.
+    /// Name: `step build`, `model openai/gpt-4o-mini`.
     pub name: String,
-    /// How much: milliseconds, tokens or millionths of a US dollar.
+    /// Amount: milliseconds, tokens or millionths of a US dollar.
     pub amount: u64,
     /// Of the whole; more than 100 where it happened in parallel.
     pub percent: u64,

@@ -1,4 +1,4 @@
-//! What only the whole graph can tell: what is never reached, what never ends.
+//! Checks of the whole graph: nodes that are never reached, and cycles that never end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,16 +8,16 @@ use super::super::at::{At, field_of};
 use super::super::reader::Reader;
 use super::super::yaml::Entry;
 
-/// Where messages can go from each node, `__self__` and `__prev__` resolved.
+/// Targets of messages from each node, `__self__` and `__prev__` resolved.
 type Edges<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 
-/// What is known of a graph beside its nodes.
+/// Properties of a graph beside its nodes.
 pub(super) struct Knowledge<'a> {
-    /// Whether the workflow's `start` is what the file says.
+    /// True if the workflow's `start` is the one in the file.
     pub(super) is_start_known: bool,
     /// Nodes with edges that could not be read: they may lead anywhere.
     pub(super) open: BTreeSet<&'a str>,
-    /// Whether the file bounds the number of messages.
+    /// True if the file bounds the number of messages.
     pub(super) has_max: bool,
 }
 
@@ -96,7 +96,7 @@ fn reversed<'a>(edges: &Edges<'a>) -> Edges<'a> {
     reversed
 }
 
-/// What can be reached from `start`, itself included.
+/// Returns the nodes that can be reached from `start`, itself included.
 fn reachable<'a>(start: &'a str, edges: &Edges<'a>) -> BTreeSet<&'a str> {
     let (mut reached, mut left) = (BTreeSet::from([start]), vec![start]);
     while let Some(name) = left.pop() {

@@ -11,7 +11,7 @@ static EXAMPLES: LazyLock<Map<String, Value>> =
     // A file that is not JSON gives no examples: a test asks for all of them.
     LazyLock::new(|| serde_json::from_str(include_str!("examples.json")).unwrap_or_default());
 
-/// Whether there is an example of that name.
+/// Returns true if there is an example of that name.
 pub(super) fn has(name: &str) -> bool {
     EXAMPLES.contains_key(name)
 }

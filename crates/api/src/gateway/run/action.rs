@@ -1,4 +1,4 @@
-//! What can be done to a run.
+//! Actions on a run.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,29 +6,29 @@ use serde_json::Value;
 
 use super::RunBudgets;
 
-/// Whether to wait for the end.
+/// Options of a wait for the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelQuery {
-    /// Whether to answer only once nothing of the run lives.
+    /// True to answer only once no process of the run is alive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<bool>,
 }
 
-/// How a run is to be ended.
+/// Options of a cancellation.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CancelRequest {
-    /// How long the agent has to end by itself; `10s` unless said.
+    /// Time for the agent to end by itself; by default `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<crate::schema::DurationText>")]
     pub grace_period: Option<String>,
-    /// Whether it is killed at once.
+    /// True to kill it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
 
-/// How a run is to go on.
+/// Options of a resume.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResumeRequest {
@@ -37,22 +37,22 @@ pub struct ResumeRequest {
     pub raise: Option<RunBudgets>,
 }
 
-/// How a run is to begin anew.
+/// Options of a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestartRequest {
-    /// How long the current attempt has to end by itself; `10s` unless said.
+    /// Time for the current attempt to end by itself; by default `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<crate::schema::DurationText>")]
     pub grace_period: Option<String>,
-    /// Whether it is killed at once.
+    /// True to kill it at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
     /// A registered version of the agent in the place of the recorded one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub version: Option<String>,
-    /// Whether the version that is current now takes the place of the recorded one.
+    /// True to use the current version of the agent instead of the recorded one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<bool>,
 }
@@ -65,16 +65,16 @@ pub struct RetryRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub version: Option<String>,
-    /// Whether the version that is current now takes the place of the recorded one.
+    /// True to use the current version of the agent instead of the recorded one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest: Option<bool>,
 }
 
-/// How a service is to be woken.
+/// Options of a wake.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WakeRequest {
-    /// What the agent is given; absent: nothing, as at a heartbeat.
+    /// Input of the agent; absent: none, as at a heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
@@ -93,11 +93,11 @@ pub struct ForkRequest {
     pub input: Option<Value>,
 }
 
-/// How a run is replayed.
+/// Options of a replay.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayRequest {
-    /// How; `inspect` unless said.
+    /// Policy; by default `inspect`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<ReplayPolicy>,
     /// Another agent than the recorded one: its name, or `name@version`.
@@ -109,7 +109,7 @@ pub struct ReplayRequest {
     pub allow_effects: Option<bool>,
 }
 
-/// How a run is replayed.
+/// Policy of a replay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayPolicy {
@@ -122,28 +122,28 @@ pub enum ReplayPolicy {
     Live,
 }
 
-/// How a run is removed.
+/// Options of a removal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveQuery {
-    /// Whether a run that lives is killed.
+    /// True to kill a live run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub force: Option<bool>,
 }
 
-/// How a run is exported.
+/// Options of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExportQuery {
-    /// Whether a run that is not over is exported as it is now: to look at, not to import.
+    /// True to export a live run in its current state: to look at, not to import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
-    /// Whether of a coordinator only its own run is exported, without those that it started.
+    /// True to export a coordinator's own run only, without the runs that it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<bool>,
 }
 
-/// How much of a timeline is shown.
+/// Options of a timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceQuery {
@@ -151,7 +151,7 @@ pub struct TraceQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub limit: Option<u32>,
-    /// How many levels of a coordinator's children are looked into; all unless said.
+    /// Number of levels of a coordinator's children that are shown; by default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 8))]
     pub depth: Option<u32>,
@@ -173,15 +173,15 @@ pub struct StepRecord {
     pub status: String,
     /// The attempt that began it last.
     pub attempt: u32,
-    /// When it was begun last, in milliseconds since 1970.
+    /// Time of its last start, in milliseconds since 1970.
     pub started_at_ms: i64,
-    /// When it ended; absent while it is under way, and where it was interrupted.
+    /// Time of its end; absent while it is under way, and if it was interrupted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at_ms: Option<i64>,
-    /// What it led to, in the record's form; absent unless it was completed.
+    /// Output in the record's form; absent unless it completed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<Value>,
-    /// What went wrong, where it failed.
+    /// Error, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Value>,
 }

@@ -63,8 +63,8 @@ impl RunBudgets {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{field} cannot be read: {hint}")]
 pub struct MalformedBudget {
-    /// Which.
+    /// The field.
     pub field: String,
-    /// What it has to be.
+    /// Expected value.
     pub hint: String,
 }

@@ -1,10 +1,10 @@
-//! What agents of a coordinated run said to each other.
+//! Messages between agents of a coordinated run.
 
 use errand_model::event::MessageType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which messages of a run to list.
+/// Selection of a run's messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageQuery {
@@ -21,7 +21,7 @@ pub struct MessageQuery {
     pub kind: Option<MessageType>,
 }
 
-/// How a graph is wanted.
+/// Form of a graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GraphQuery {

@@ -23,7 +23,7 @@ pub use page::{
 pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;
 
-/// What the id of a run looks like, as a regular expression.
+/// Regular expression of a run's id.
 pub const RUN_ID: &str = "^[0-9abcdefghjkmnpqrstvwxyz]{20}$";
 
 /// `null` is an input; a field that is not there is none.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::record::Record;
 
-/// Which runs to list. All that is given must hold.
+/// Selection of runs. All given conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunQuery {
@@ -33,14 +33,14 @@ pub struct RunQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub parent_run_id: Option<String>,
-    /// Whether only runs are meant that are not over.
+    /// True to select only runs that are not over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<bool>,
     /// At most so many; 50 unless said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 500))]
     pub limit: Option<u32>,
-    /// Where the page before ended: its `next_cursor`.
+    /// Cursor: `next_cursor` of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
     pub cursor: Option<String>,
@@ -54,13 +54,13 @@ pub enum RunStatus {
     Pending,
     /// An attempt is under way.
     Running,
-    /// It waits for a person.
+    /// Paused: the run waits for a person.
     Paused,
     /// Done well.
     Completed,
     /// Gone wrong.
     Failed,
-    /// Ended by somebody.
+    /// Cancelled from outside.
     Cancelled,
 }
 
@@ -82,7 +82,7 @@ impl RunStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AnyKind {
-    /// One input, one output.
+    /// A run with one input and one output.
     Job,
     /// A wake without a task.
     Heartbeat,
@@ -95,12 +95,12 @@ pub enum AnyKind {
 pub struct RunPage {
     /// The runs.
     pub runs: Vec<Record>,
-    /// What is to be given as `cursor` for the next page; absent on the last.
+    /// Value of `cursor` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
 }
 
-/// Which events of a run to list.
+/// Selection of a run's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventQuery {
@@ -123,23 +123,23 @@ pub struct EventQuery {
     pub log: Option<bool>,
 }
 
-/// What of a run is told in its stream.
+/// Content of a run's stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FollowQuery {
     /// Only events of that type (`step.failed`) or noun (`step`); may be given again.
     #[serde(default, rename = "type", skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
-    /// Whether parts of the output are told as they come, before they are in the journal; they are
-    /// unless said.
+    /// True, as by default, to send parts of the output as they come, before they are in the
+    /// journal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<bool>,
-    /// Whether what the agent prints is told as well; it is not unless said.
+    /// True to send the agent's log as well; not by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<bool>,
 }
 
-/// Which runs to follow. All that is given must hold.
+/// Selection of runs to follow. All given conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetQuery {
@@ -164,21 +164,22 @@ pub struct SetQuery {
     pub after: Option<String>,
 }
 
-/// One event of a journal, as `errand events --json` prints it: the shape of what [`EventPage`] has.
+/// An event of a journal, as `errand events --json` prints it: the shape of the entries of
+/// [`EventPage`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JournalEvent {
     /// The run whose journal has it.
     pub run_id: String,
     /// Its place in the journal, from 1 without gaps.
     pub seq: u64,
-    /// When it was decided, in milliseconds since 1970.
+    /// Time of the decision, in milliseconds since 1970.
     pub at_ms: i64,
     /// The attempt that it belongs to; 0: the run as a whole.
     pub attempt: u32,
     /// `noun.verb_past`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// What happened; its members depend on the type.
+    /// Data of the event; its members depend on the type.
     pub data: Map<String, Value>,
     /// Of this event and all before it.
     pub hash: String,
@@ -193,6 +194,6 @@ pub struct EventPage {
     /// The number after which the next page begins; absent where the journal ends for now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_after: Option<u64>,
-    /// Whether the run is over, so that nothing follows the last page.
+    /// True if the run is over, so that no page follows the last one.
     pub is_over: bool,
 }

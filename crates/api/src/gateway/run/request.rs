@@ -1,4 +1,4 @@
-//! What is asked for when a run is started.
+//! Request to start a run.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use serde_json::Value;
 use super::RunBudgets;
 use crate::gateway::callback::CallbackEvent;
 
-/// A run that somebody wants.
+/// Request to start a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRequest {
     /// A registered agent: its name, or `name@version`.
     #[schemars(length(min = 1, max = 200))]
     pub agent: String,
-    /// Which version of it; by default the current one.
+    /// Version of the agent; by default the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 100))]
     pub version: Option<String>,
-    /// What the agent is given: any JSON. Text is given as it is, without quotes.
+    /// Input of the agent: any JSON. A string is passed as its text, without quotes.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "super::given")]
     #[schemars(extend("x-nullable" = true))]
     pub input: Option<Value>,
-    /// What sort of run; a job unless said.
+    /// Kind of the run; by default a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<RunKind>,
     /// A name to find it by.
@@ -56,19 +56,19 @@ pub struct RunRequest {
     /// Limits on what it may spend; of these and the agent's the smaller holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budgets: Option<RunBudgets>,
-    /// Where its end is reported.
+    /// Address for the report of its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048))]
     pub callback_url: Option<String>,
-    /// What is reported there; how the run ends unless said.
+    /// Events reported there; by default the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 6))]
     pub callback_events: Vec<CallbackEvent>,
-    /// It is not begun before: RFC 3339.
+    /// Earliest start: RFC 3339.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub scheduled_at: Option<String>,
-    /// What becomes of it if the client that waits for it goes away; it goes on unless said.
+    /// Treatment of the run if the client that waits for it disconnects; by default it continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_disconnect: Option<Disconnect>,
     /// Labels that the worker must have.
@@ -77,37 +77,37 @@ pub struct RunRequest {
     pub affinity: BTreeMap<String, String>,
 }
 
-/// What sort of run.
+/// Kind of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunKind {
-    /// One input, one output.
+    /// A run with one input and one output.
     Job,
     /// A wake without a task.
     Heartbeat,
 }
 
-/// What happens while another run of the session is under way.
+/// Behaviour while another run of the session is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBusy {
-    /// It waits until it is its turn.
+    /// The run waits for its turn.
     Enqueue,
     /// Nothing is started.
     Reject,
     /// The runs before it are cancelled.
     Interrupt,
-    /// The same, and what they changed in the session is undone.
+    /// The other runs are cancelled, and their changes of the session are undone.
     Rollback,
 }
 
-/// What becomes of a run whose client went away.
+/// Treatment of a run whose client disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Disconnect {
-    /// It goes on.
+    /// The run continues.
     Continue,
-    /// It is cancelled.
+    /// The run is cancelled.
     Cancel,
 }
 
@@ -125,7 +125,7 @@ pub struct RunTimeouts {
     pub queue: Option<String>,
 }
 
-/// How long to wait.
+/// Options of a wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WaitQuery {

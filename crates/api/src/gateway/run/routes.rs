@@ -20,10 +20,10 @@ const IDEMPOTENCY_KEY: Header = Header {
     name: "Idempotency-Key",
     says: "The same key again gives the same run, not a second one.",
 };
-/// Where what was created is found.
+/// Header with the path of the created run.
 const LOCATION: Header = Header { name: "Location", says: "The path of the run." };
 
-/// What may be wrong with a run that somebody wants.
+/// Errors of a request to start a run.
 const REFUSED: &[ErrorCode] = &[
     ErrorCode::AgentNotFound,
     ErrorCode::AgentUnsupported,
@@ -40,7 +40,7 @@ const REFUSED: &[ErrorCode] = &[
     ErrorCode::CallbackRefused,
 ];
 
-/// What may stand in the way of a new run that does again what another did.
+/// Errors of a request to repeat a run.
 const NOT_AGAIN: &[ErrorCode] = &[
     ErrorCode::RunNotFound,
     ErrorCode::RunLive,
@@ -53,7 +53,7 @@ const NOT_AGAIN: &[ErrorCode] = &[
     ErrorCode::AgentNotFound,
 ];
 
-/// What a client that comes again says.
+/// Headers of a client that resumes a stream.
 const RESUMES: &[Header] = &[Header {
     name: "Last-Event-ID",
     says: "In a stream: the id of the last event that the client has; the stream goes on after it.",

@@ -1,4 +1,4 @@
-//! What each event begins and ends.
+//! Start and end of spans by event.
 
 use std::time::Duration;
 
