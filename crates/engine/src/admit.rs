@@ -1,4 +1,4 @@
-//! Admission: everything is checked before a run exists.
+//! Admission: makes a run out of a checked request, before anything of the run exists.
 
 mod pinned;
 
@@ -28,114 +28,114 @@ use serde_json::{Value, json};
 use crate::off_thread::off_thread;
 use crate::{Engine, Error, Surroundings, agent_check, command_line, environment, payload, schema};
 
-/// A run that somebody wants.
+/// Checked request for a run.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// What is to run.
+    /// Agent that is to run.
     pub parcel: Parcel,
-    /// Where it was built from, for people.
+    /// Place that the parcel was built from, for people.
     pub source: String,
-    /// What sort of run.
+    /// Kind of the run.
     pub kind: RunKind,
-    /// Why.
+    /// Cause of the run.
     pub trigger: Trigger,
-    /// What the agent is given, byte for byte.
+    /// Input of the agent, byte for byte.
     pub input: Option<Vec<u8>>,
-    /// What the caller asks for beyond that.
+    /// Options of the caller.
     pub wishes: Wishes,
-    /// What wakes it; only for services.
+    /// Wake-ups of a service; `None` for other kinds.
     pub service: Option<ServiceSpec>,
-    /// The run that starts it.
+    /// Run that starts this one.
     pub parent: Option<RunId>,
-    /// The run it repeats.
+    /// Run that this one repeats.
     pub origin: Option<RunId>,
-    /// What it has of that one, and how it repeats it.
+    /// Parts that it inherits from that run, and the way in which it repeats it.
     pub lineage: Lineage,
     /// Set for a run that is a step of a coordinator.
     pub member: Option<Box<Membership>>,
 }
 
-/// What a run has of the run that it repeats.
+/// Parts of a repeated run that the new run inherits.
 #[derive(Clone, Debug, Default)]
 pub struct Lineage {
     /// Completed steps and the checkpoint that it starts with, and the workspace as it is now.
     pub heritage: Option<Heritage>,
     /// Set for a replay.
     pub replay: Option<Replay>,
-    /// What a policy said about it.
+    /// Verdict of a policy about the repetition.
     pub decided: Option<PolicyDecided>,
-    /// Whether the run that it repeats has to be a dead letter that nobody redrove or discarded.
+    /// Set if the repeated run has to be a dead letter that nobody redrove or discarded.
     pub redrives: bool,
-    /// The agent of the run that it repeats.
+    /// Agent of the repeated run.
     pub agent: Option<AgentRef>,
 }
 
-/// What a caller may ask for beyond agent and input.
+/// Options that a caller may give beside agent and input.
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
-    /// A name.
+    /// Name of the run.
     pub name: Option<String>,
     /// Labels; they win over the agent's.
     pub labels: BTreeMap<String, String>,
     /// Environment variables; they win over the agent's.
     pub env: BTreeMap<String, String>,
-    /// The conversation it belongs to.
+    /// Session of the run.
     pub session_id: Option<String>,
-    /// What it does if another run of the session has the turn; `None`: it takes no turns.
+    /// Behaviour while another run of the session has the turn; `None`: the run takes no turns.
     pub session_turn: Option<OnBusy>,
-    /// Limits; of these and the agent's the smaller holds.
+    /// Limits; the smaller of these and the agent's holds.
     pub budgets: Vec<(LimitName, u64)>,
-    /// Wins over the agent's `timeouts.run`.
+    /// Time for the run; wins over the agent's `timeouts.run`.
     pub timeout: Option<Duration>,
-    /// Wins over the agent's `timeouts.queue`.
+    /// Time in the queue; wins over the agent's `timeouts.queue`.
     pub queue_timeout: Option<Duration>,
-    /// The caller's key for this request.
+    /// Idempotency key of the request.
     pub idempotency_key: Option<String>,
-    /// Whether an equal run that is unfinished or completed stands in for it.
+    /// Set if an equal run that is unfinished or completed stands in for this one.
     pub dedup: bool,
-    /// Whether the caller goes on without it.
+    /// Set if the caller does not wait for the run.
     pub detached: bool,
-    /// The directory it is started from.
+    /// Directory that the run is started from.
     pub cwd: String,
-    /// Where the result is to be reported.
+    /// Callback address for reports about the run.
     pub callback_url: Option<String>,
-    /// What is reported there; empty: how the run ends.
+    /// Events that are reported to that address; empty: the end of the run.
     pub callback_events: Vec<CallbackEvent>,
-    /// Whose run it is; `None`: the default namespace's.
+    /// Namespace of the run; `None`: the default namespace.
     pub namespace: Option<String>,
-    /// Set for a run that any worker may claim. What the agent itself needs is added to it.
+    /// Placement of a run that any worker may claim. Needs of the agent are added to it.
     pub placement: Option<Placement>,
-    /// The trace and span of whoever asks, as the header `traceparent` has them.
+    /// Trace and span of the caller, as in the header `traceparent`.
     pub traceparent: Option<String>,
-    /// What others note of that trace, as the header `tracestate` has it.
+    /// Vendors' entries of that trace, as in the header `tracestate`.
     pub tracestate: Option<String>,
-    /// Environment that all attempts see; `None`: that of this process, if it is a caller's own
-    /// ([`Engine::recording_environment`]), or else of whichever process starts an attempt.
+    /// Environment that all attempts see; `None`: that of this process, if it acts for one caller
+    /// ([`Engine::recording_environment`]), or else that of the process that starts an attempt.
     pub caller_env: Option<Box<CallerEnvironment>>,
-    /// Who asks, where that is known.
+    /// User or program that asks, if known.
     pub by: Option<String>,
 }
 
-/// What is wanted of an agent, before it is packed.
+/// Request for a run before its agent is packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Draft<'a> {
-    /// The agent.
+    /// Agent.
     pub agent: &'a Agent,
-    /// Its folder.
+    /// Folder of the agent.
     pub files: &'a Path,
-    /// What sort of run.
+    /// Kind of the run.
     pub kind: RunKind,
-    /// What the agent is to be given.
+    /// Input of the agent.
     pub input: Option<&'a [u8]>,
     /// Environment variables of the caller.
     pub env: &'a BTreeMap<String, String>,
 }
 
-/// Checks everything that can be checked before anything is created.
+/// Checks everything that can be checked before anything of a run is created.
 ///
 /// # Errors
 ///
-/// What is wrong.
+/// The first problem found.
 pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     check_supported(around, draft.agent)?;
     crate::prices::check(&around.registry)?;
@@ -162,8 +162,8 @@ pub fn check(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks the agents that one names by path, as far as their parcels are here already. What they will
-/// be given is not known yet.
+/// Checks the agents that an agent names by path, as far as their parcels are built. Their inputs
+/// are not known yet.
 fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     for named in draft.agent.named_agents() {
         let Some(digest) = &named.digest else { continue };
@@ -176,12 +176,12 @@ fn check_named(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for a run that a worker of another machine may carry out: what is there of programs and
-/// secrets, nobody knows here.
+/// Checks a run that a worker of another machine may carry out: its programs and secrets are not
+/// known here.
 ///
 /// # Errors
 ///
-/// What is wrong.
+/// The first problem found.
 pub fn check_elsewhere(around: &Surroundings, draft: &Draft<'_>) -> Result<(), Error> {
     check_supported(around, draft.agent)?;
     check_kind(draft)?;
@@ -192,7 +192,7 @@ pub fn check_elsewhere(around: &Surroundings, draft: &Draft<'_>) -> Result<(), E
     }
 }
 
-/// A service is one agent that wakes: each of its wakes would have to be a coordinator.
+/// Refuses a coordinator as a service, whose wakes would all have to be coordinators.
 fn check_kind(draft: &Draft<'_>) -> Result<(), Error> {
     if draft.kind == RunKind::Service && draft.agent.coordinator.is_some() {
         return Err(Error::Unsupported { what: "a coordinator as a service".to_owned() });
@@ -210,7 +210,7 @@ fn check_supported(around: &Surroundings, agent: &Agent) -> Result<(), Error> {
     agent_check::refuse(&unsupported)
 }
 
-/// Makes the admission of a checked submission.
+/// Returns the admission of a checked submission.
 ///
 /// # Errors
 ///
@@ -219,7 +219,7 @@ pub async fn admission(engine: &Engine, submission: Submission) -> Result<Admiss
     admission_as(engine, engine.new_run_id()?, submission).await
 }
 
-/// The same for a run whose id is known before.
+/// Returns the admission of a run whose id is known before.
 ///
 /// # Errors
 ///
@@ -269,7 +269,7 @@ pub(crate) async fn admission_as(
     Ok(Admission { run, head, events, queued, dedup, redrives, documents })
 }
 
-/// Whether the run only repeats what is recorded.
+/// Returns true if the run only repeats a record.
 pub(crate) fn is_strict(run: &Run) -> bool {
     run.spec.replay.as_ref().is_some_and(|replay| replay.policy == ReplayPolicy::Strict)
 }
@@ -350,8 +350,8 @@ fn created(engine: &Engine, submission: Submission) -> Result<RunCreated, Error>
     })
 }
 
-/// When a failed attempt is tried again: a service never ends by itself, and a strict replay does not
-/// do anything a second time.
+/// Returns the retry policy of a run: none for a service, which never ends by itself, and for a
+/// strict replay, which does nothing twice.
 fn retry(agent: &Agent, kind: RunKind, repeats_only: bool) -> RetryPolicy {
     if kind == RunKind::Service || repeats_only {
         return RetryPolicy::NEVER;
@@ -359,8 +359,8 @@ fn retry(agent: &Agent, kind: RunKind, repeats_only: bool) -> RetryPolicy {
     agent.retry_policy.clone()
 }
 
-/// A placement with what the agent needs by its file, where the caller does not say otherwise, and
-/// the bounds that it shares with others.
+/// Returns a placement with the resources of the agent file, where the caller gives none, and with
+/// the bounds that the run shares with others.
 fn placed(
     engine: &Engine,
     placement: Placement,
@@ -388,13 +388,14 @@ fn placed(
     placement
 }
 
-/// The agent's limits, tightened by the caller's.
+/// Returns the agent's limits, tightened by the caller's.
 fn limits(agent: &Agent, wishes: &[(LimitName, u64)]) -> Limits {
     let limits = Limits::from(&agent.budgets);
     wishes.iter().fold(limits, |limits, (name, allowed)| limits.tightened(*name, *allowed))
 }
 
-/// Equal for runs that would do the same: agent, kind, input, environment, session.
+/// Returns a digest that is equal for runs that would do the same: agent, kind, input, environment,
+/// session.
 fn fingerprint(parcel: &Parcel, kind: RunKind, input: Option<&[u8]>, wishes: &Wishes) -> Digest {
     let input = input.map(|bytes| Digest::of(bytes).to_string());
     let mut same: Value = json!({

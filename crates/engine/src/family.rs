@@ -14,21 +14,22 @@ use crate::{Engine, Error};
 /// at its top.
 pub(crate) const FAMILY: &str = "errand.dev/family";
 
-/// The coordinator at the top of the family that a run belongs to, if one process works for it.
+/// Returns the coordinator at the top of the family that a run belongs to, if one process works for
+/// it.
 pub(crate) fn of(run: &Run) -> Option<&str> {
     let placement = run.spec.placement.as_ref()?;
     placement.demands.affinity.get(FAMILY).map(String::as_str)
 }
 
-/// Whether a run is at the top of such a family.
+/// Returns true for a run at the top of a family.
 pub(crate) fn is_top(run: &Run) -> bool {
     of(run) == Some(run.id.as_str())
 }
 
-/// So long after a run began to wait for its process, that may be starting.
+/// Time for which the process of a waiting family may still be starting.
 const STARTING: Duration = Duration::from_secs(10);
 
-/// Whether the process lives that works for the family of which this is the top.
+/// Returns true if the process lives that works for the family of which this run is the top.
 pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
     let here = &engine.holder().host;
     if let Status::Pending { since, .. } = run.status
@@ -44,7 +45,7 @@ pub(crate) async fn is_kept(engine: &Engine, run: &Run) -> Result<bool, Error> {
     Ok(host != here || process.is_some_and(|process| os::liveness(process) == Liveness::Alive))
 }
 
-/// Whether a run is at the top of a family whose process was here and is dead.
+/// Returns true for the top of a family whose process was here and is dead.
 pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
     let is_dead = |attempt: &Attempt| {
         attempt.host == engine.holder().host && os::liveness(&attempt.supervisor) == Liveness::Dead
@@ -52,7 +53,7 @@ pub(crate) fn is_orphaned(engine: &Engine, run: &Run) -> bool {
     is_top(run) && run.attempts.last().is_some_and(is_dead)
 }
 
-/// Whether a worker of the family told of itself lately.
+/// Returns true if a worker of the family sent a heartbeat lately.
 async fn has_worker(engine: &Engine, run_id: &RunId) -> Result<bool, Error> {
     let query = DocumentQuery {
         kind: DocumentKind::Worker,

@@ -54,8 +54,8 @@ pub async fn carry_out(
     wait::load(engine, run_id).await
 }
 
-/// Waits until nothing in a family works any more and all of it waits for people. The run as it
-/// waits.
+/// Waits until nothing in a family works any more and all of it waits for people. Returns the run
+/// as it waits.
 ///
 /// # Errors
 ///
@@ -71,8 +71,8 @@ pub async fn until_left(engine: &Engine, run_id: &RunId) -> Result<Stored, Error
     }
 }
 
-/// A helper works for a family from now on, in the background. Nobody may work for it here any more:
-/// that one would take it back.
+/// Starts a helper that works for a family in the background. No worker of this process may work
+/// for the family any more: it would take the family back.
 ///
 /// # Errors
 ///
@@ -87,7 +87,7 @@ fn waits_for_people(run: &Run) -> bool {
     waits && run.is_coordinating()
 }
 
-/// Whether no child has a process, however deep.
+/// Returns true if no child has a process, at any depth.
 async fn is_idle(engine: &Engine, top: &Run) -> Result<bool, Error> {
     let mut live: Vec<RunId> = children(top).collect();
     while let Some(run_id) = live.pop() {
@@ -108,14 +108,14 @@ fn children(run: &Run) -> impl Iterator<Item = RunId> {
     run.coordination.iter().flat_map(|it| it.live.values()).map(|child| child.run_id.clone())
 }
 
-/// What another process worked for that is dead goes on here, at once.
+/// Takes over the runs of a dead process of the family, at once.
 async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     let mut looked_at = vec![run_id.clone()];
     while let Some(run_id) = looked_at.pop() {
         let Some(stored) = engine.store().load(&run_id).await? else { continue };
         let waits = matches!(stored.run.status, Status::Pending { .. }) && stored.lease.is_none();
         let stored = if is_top(&stored.run) && waits {
-            // For this very process.
+            // This process takes it from the queue.
             stored
         } else {
             Box::pin(reconcile::reconcile(engine, stored)).await?
@@ -125,7 +125,7 @@ async fn bring_back(engine: &Engine, run_id: &RunId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Turns orders into what they mean for a family. Never ends by itself.
+/// Turns signals into orders to a family. Never ends by itself.
 async fn obey(
     engine: &Engine,
     run_id: &RunId,

@@ -1,6 +1,5 @@
-//! From a run that ended well to the run that carries on what it was to do.
-//!
-//! The other run is admitted in the commit in which the first one completes: both happen or neither.
+//! Handoffs: a run that ends well names a successor, which carries its task on. The successor is
+//! admitted in the commit in which the run completes: both happen or neither.
 
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -17,37 +16,37 @@ use serde::{Deserialize, Serialize};
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::{Engine, Error, family, parcels, payload};
 
-/// Where the artifacts that a run gets are, in its workspace.
+/// Folder of the handed artifacts in the successor's workspace.
 const FOLDER: &str = "handoff";
 
-/// What the run that carries on is told: the payload of its trigger.
+/// Description of a handoff: the payload of the successor's trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Handoff {
-    /// The agent that hands over.
+    /// Agent that hands over.
     from: String,
-    /// What was done, and what is left to do.
+    /// Summary of finished and remaining work.
     summary: String,
-    /// Files of the other run.
+    /// Files of the run that hands over.
     #[serde(default)]
     artifacts: Vec<HandedArtifact>,
-    /// How often it was handed over, this time included.
+    /// Number of handoffs, this one included.
     handoff: u32,
 }
 
-/// An artifact of the run that was handed over.
+/// Artifact of the run that hands over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct HandedArtifact {
     name: String,
-    /// Where it is in the workspace, once an attempt begins.
+    /// Path in the workspace, once an attempt begins.
     path: String,
     digest: Digest,
     size_bytes: u64,
-    /// Where it is for everybody else.
+    /// Address for other programs.
     uri: String,
 }
 
 impl Handoff {
-    /// How a run came about, if it was handed over.
+    /// Returns the handoff that led to a run, if there was one.
     fn of(run: &Run) -> Option<Self> {
         let trigger = &run.spec.trigger;
         let payload = trigger.payload.as_ref().filter(|_| trigger.kind == TriggerKind::Upstream)?;
@@ -55,16 +54,16 @@ impl Handoff {
     }
 }
 
-/// How often what a run does was handed over before.
+/// Returns the number of handoffs before a run.
 pub(crate) fn number(run: &Run) -> u32 {
     Handoff::of(run).map_or(0, |handoff| handoff.handoff)
 }
 
-/// The run that carries on, if it was asked for. `run` ends well at `now`, or did.
+/// Returns the successor of a run, if the run asked for one. `run` ends well at `now`, or did.
 ///
 /// # Errors
 ///
-/// If its agent cannot be given that, or is not there any more.
+/// If its agent is missing, or refuses the input.
 pub(crate) async fn successor(
     engine: &Engine,
     run: &Run,
@@ -76,7 +75,7 @@ pub(crate) async fn successor(
     Box::pin(admit::admission_as(engine, run_id, submission)).await.map(Some)
 }
 
-/// Whether the run can be handed over like that, as far as that can be known before it ends.
+/// Checks a handoff as far as that is possible before the run ends.
 ///
 /// # Errors
 ///
@@ -142,7 +141,8 @@ fn trigger(run: &Run, requested: &HandoffRequested) -> Trigger {
     }
 }
 
-/// What goes along: labels, environment, session, place, and what is left of time and budgets.
+/// Returns the successor's options: labels, environment, session, placement, and the rest of time
+/// and budgets.
 fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
     let spec = &run.spec;
     // Nothing is left of what is over already, and no limit is no time at all.
@@ -172,13 +172,13 @@ fn wishes(run: &Run, own_timeout: Option<Duration>, now: Timestamp) -> Wishes {
     }
 }
 
-/// Where the other one goes: its own agent says what it needs there.
+/// Returns the successor's placement, without the needs of the first agent.
 fn place(placement: &Placement) -> Placement {
     let demands = Demands { affinity: placement.demands.affinity.clone(), ..Demands::default() };
     Placement { priority: placement.priority, not_before: None, demands }
 }
 
-/// What is left of the limits of the run.
+/// Returns the rest of the run's limits.
 fn budgets_left(run: &Run, now: Timestamp) -> Vec<(LimitName, u64)> {
     let spent = run.spent(now);
     let measures = [
@@ -194,17 +194,17 @@ fn budgets_left(run: &Run, now: Timestamp) -> Vec<(LimitName, u64)> {
     left.collect()
 }
 
-/// Whether a helper of its own has to carry the other run on: no worker claims it.
+/// Returns true if no worker claims the successor, so that it needs a helper.
 pub(crate) fn needs_helper(run: &Run) -> bool {
     run.spec.placement.is_none() || family::is_top(run)
 }
 
-/// Puts the files that a run was handed over with into its workspace. What is there already is left
-/// alone: an earlier attempt may have changed it.
+/// Copies the handed artifacts into a successor's workspace. A file that exists is left as it is,
+/// since an earlier attempt may have changed it.
 ///
 /// # Errors
 ///
-/// If one of them is gone, or cannot be written.
+/// If an artifact is missing or cannot be written.
 pub(crate) fn put_artifacts(engine: &Engine, run: &Run, workspace: &Path) -> Result<(), Error> {
     let Some(handoff) = Handoff::of(run) else { return Ok(()) };
     let blobs = engine.blobs();

@@ -1,10 +1,10 @@
-//! A run's journal in the hands of the one process that may write it.
+//! Journal of a run in the hands of the supervisor, the one process that may write it.
 //!
-//! Decisions are made at once, in memory; their events become durable together: whatever was
-//! decided while one commit was under way goes into the next. [`Journal::command`] returns when its
+//! Decisions are made at once, in memory; their events become durable together: events that are
+//! decided while one commit is under way go into the next. [`Journal::command`] returns when its
 //! events are durable.
 //!
-//! Deliberately absent: reloading. Nobody else writes the journal while its lease is held.
+//! Deliberately absent: reloading. No other process writes the journal while its lease is held.
 
 mod end;
 mod fire;
@@ -29,11 +29,11 @@ use crate::lease::Term;
 use crate::reserve::DiskReserve;
 use crate::{Engine, Error};
 
-/// The start of a step is not waited for under a lease that lasts at least so long yet: until it is
-/// durable, with the next commit or soon after, nobody else can have gone on with the run.
+/// Rest of a lease from which the start of a step is not waited for: it becomes durable, with the
+/// next commit or soon after, before another process can take the run.
 const START_IS_SAFE_FOR: Duration = Duration::from_secs(1);
 
-/// A run whose lease this process holds. Cheap to clone.
+/// Run whose lease this process holds. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Journal {
     shared: Arc<Shared>,
@@ -44,20 +44,20 @@ struct Shared {
     engine: Engine,
     run_id: RunId,
     epoch: u64,
-    /// The worker that holds the lease, by its name.
+    /// Name of the worker that holds the lease.
     worker: Option<String>,
     state: Mutex<State>,
     wake: Notify,
-    /// Until when nobody else can have gone on with the run.
+    /// Time for which no other process can take the run.
     term: Term,
     wake_soon: Notify,
     output_came: Notify,
     durable: watch::Sender<Durable>,
-    /// Held while a batch is on its way to the store, so that batches arrive in order.
+    /// Held while a commit is on its way to the store, so that commits arrive in order.
     writing: tokio::sync::Mutex<()>,
 }
 
-/// How far the journal is durable.
+/// End of the durable part of the journal.
 #[derive(Clone, Debug, Default)]
 struct Durable {
     seq: u64,
@@ -65,7 +65,7 @@ struct Durable {
 }
 
 impl Journal {
-    /// The journal of a run under `lease`, which is in force for `term`.
+    /// Opens the journal of a run under `lease`, which is in force for `term`.
     ///
     /// # Errors
     ///
@@ -86,8 +86,8 @@ impl Journal {
         Ok(Self::of(engine, draft, lease, term))
     }
 
-    /// The journal of the same run under the next lease, which this process took from itself. Where
-    /// nobody else wrote in between, what it knows of the steps is not read again.
+    /// Opens the journal of the same run under the next lease, which this process took from itself.
+    /// Known steps are not loaded again if no other process wrote meanwhile.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Journal {
     pub(crate) async fn reopen(&self, stored: Stored, lease: &Lease) -> Result<Self, Error> {
         let known = {
             let mut state = self.state();
-            // The next attempt sets its own aside, in the same file.
+            // The next attempt reserves space of its own, in the same file.
             drop(state.reserve.take());
             (state.draft.head() == stored.head).then(|| state.draft.steps().clone())
         };
@@ -134,49 +134,49 @@ impl Journal {
         Self { shared: Arc::new(shared) }
     }
 
-    /// The run's id.
+    /// Returns the run's id.
     pub(crate) fn run_id(&self) -> &RunId {
         &self.shared.run_id
     }
 
-    /// The name of the worker that holds the lease; `None` for a process of the run's own.
+    /// Returns the name of the worker that holds the lease; `None` for a process of the run's own.
     pub(crate) fn worker(&self) -> Option<&String> {
         self.shared.worker.as_ref()
     }
 
-    /// The lease's number.
+    /// Returns the lease's number.
     pub(crate) fn epoch(&self) -> u64 {
         self.shared.epoch
     }
 
-    /// The number of the last event that is decided, durable or not.
+    /// Returns the number of the last event that is decided, durable or not.
     pub(crate) fn head_seq(&self) -> u64 {
         self.state().last_seq()
     }
 
-    /// Looks at the run as it is decided so far, durable or not.
+    /// Calls `look` with the run and its steps as they are decided so far, durable or not.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&Run, &Steps) -> T) -> T {
         let state = self.state();
         look(state.run(), state.draft.steps())
     }
 
-    /// Decides and records; the events are durable when this returns.
+    /// Decides a command and records its events, which are durable when this returns.
     ///
     /// # Errors
     ///
     /// [`Error::Rejected`] if the model refuses; otherwise the journal is lost to this process, and
-    /// whatever it supervises must stop.
+    /// the agent that it supervises must be stopped.
     pub(crate) async fn command(&self, command: &Command) -> Result<Decision, Error> {
         let (decision, seq) = self.record(command, &[])?;
         self.durable(seq).await?;
         Ok(decision)
     }
 
-    /// The same for several that follow each other, in one commit.
+    /// Decides commands that follow each other, and records them in one commit.
     ///
     /// # Errors
     ///
-    /// As [`Journal::command`]. What comes before a command that is refused is recorded.
+    /// As [`Journal::command`]. Events of commands before the refused one are recorded.
     pub(crate) async fn commands(&self, commands: &[Command]) -> Result<(), Error> {
         let now = self.shared.engine.now();
         let seq = {
@@ -191,7 +191,7 @@ impl Journal {
         self.durable(seq).await
     }
 
-    /// The same, in answer to requests, which are gone with the commit.
+    /// Decides a command in answer to requests, which are gone with its commit.
     ///
     /// # Errors
     ///
@@ -206,7 +206,8 @@ impl Journal {
         Ok(decision)
     }
 
-    /// Decides and records, and returns the number of the last event without waiting for it.
+    /// Decides and records a command, and returns the number of its last event without waiting for
+    /// it.
     ///
     /// # Errors
     ///
@@ -219,11 +220,11 @@ impl Journal {
         self.record_with(|_, _| Ok(command.clone()), answered)
     }
 
-    /// The same for a command that is made from the run as it is at that very moment.
+    /// Records a command that is made from the run as it is at that very moment.
     ///
     /// # Errors
     ///
-    /// What `make` refuses, and as [`Journal::record`].
+    /// Errors of `make`, and as [`Journal::record`].
     pub(crate) fn record_with(
         &self,
         make: impl FnOnce(&Run, &Steps) -> Result<Command, Error>,
@@ -234,12 +235,12 @@ impl Journal {
         Ok(recorded)
     }
 
-    /// The same for the start of a step, which nobody has to wait for: a step that begins and is
-    /// never heard of is begun again, whether the record knows of it or not. It becomes durable with
-    /// whatever comes next, or a little later.
+    /// Records the start of a step without waiting for it: a step that begins and does not end is
+    /// begun again, with or without the record. The event becomes durable with the next commit, or
+    /// a little later.
     ///
-    /// Under a lease that is about to run out, the caller waits all the same: the run may be somebody
-    /// else's by now, and the step done.
+    /// Under a lease that is about to end, the caller waits all the same: another process may have
+    /// taken the run by now, and done the step.
     ///
     /// # Errors
     ///
@@ -275,7 +276,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// What made the journal be lost.
+    /// The error that lost the journal.
     pub(crate) async fn durable(&self, seq: u64) -> Result<(), Error> {
         let mut durable = self.shared.durable.subscribe();
         if durable.borrow_and_update().seq < seq {
@@ -297,11 +298,11 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// What made the journal be lost.
+    /// The error that lost the journal.
     pub(crate) async fn until<T>(&self, find: impl Fn(&Run) -> Option<T>) -> Result<T, Error> {
         let mut durable = self.shared.durable.subscribe();
         loop {
-            // Whatever is decided from here on becomes durable later, which wakes us.
+            // A later decision becomes durable later, which ends the wait below.
             durable.mark_unchanged();
             let (found, seq) = {
                 let state = self.state();
@@ -318,7 +319,7 @@ impl Journal {
         }
     }
 
-    /// Lets a request go that nothing can be done about: it is gone with the next commit.
+    /// Drops a request that has no effect: it is gone with the next commit.
     pub(crate) fn forget(&self, request: i64) {
         self.state().answered.push(request);
     }
@@ -332,7 +333,7 @@ impl Journal {
         }
     }
 
-    /// Refuses to go on under a lease that is not known to be in force any more.
+    /// Checks that the lease is known to be in force.
     ///
     /// # Errors
     ///
@@ -341,7 +342,7 @@ impl Journal {
         if self.shared.term.is_over() { Err(self.lease_over()) } else { Ok(()) }
     }
 
-    /// The state, if anything more may be decided.
+    /// Returns the state, if anything more may be decided.
     fn open_state(&self) -> Result<MutexGuard<'_, State>, Error> {
         let state = self.state();
         if state.closed {

@@ -1,7 +1,5 @@
-//! Runs whose supervisor died: what really is, against what the registry says.
-//!
-//! Whoever reads a run reconciles it. Two who do so at once are told apart by the lease: one takes
-//! it, the other looks again.
+//! Reconciliation: brings a run up to date whose supervisor is dead. Every process that reads a run
+//! reconciles it. Of two that do so at once, one takes the lease; the other loads the run again.
 
 use std::time::Duration;
 
@@ -23,12 +21,12 @@ use crate::{
     reserve, stored, unheld,
 };
 
-/// How long processes that outlived their supervisor have to end by themselves.
+/// Time that processes have to end which outlived their supervisor.
 const STRAY_GRACE: Duration = Duration::from_millis(500);
-/// How often a race for a lease is run again before its loser reports what it sees.
+/// Number of tries to take a lease before the run is returned as it is.
 const TRIES: usize = 16;
 
-/// Brings one run up to date with what really is. Returns it as it is afterwards.
+/// Brings one run up to date, and returns it as it is afterwards.
 ///
 /// # Errors
 ///
@@ -77,12 +75,12 @@ pub async fn reconcile(engine: &Engine, mut stored: Stored) -> Result<Stored, Er
     Ok(stored)
 }
 
-/// Takes the lease of a run that nobody supervises, and settles it. Once begun it is seen through,
-/// and a lease with which nothing could be done is given back: this process may live for long.
+/// Takes the lease of a run without a supervisor, and settles the run. The work is finished even if
+/// the caller is dropped; a lease with which nothing could be done is given back.
 ///
 /// # Errors
 ///
-/// [`errand_store::Error::Fenced`] if somebody was faster; as [`settle`].
+/// [`errand_store::Error::Fenced`] if another process was faster; as [`settle`].
 pub(crate) async fn take_and_settle(engine: &Engine, stored: &Stored) -> Result<(), Error> {
     let (engine, run, seen_epoch) = (engine.clone(), stored.run.clone(), stored.epoch);
     // Rare, and large: kept out of every future that waits for a run.
@@ -97,7 +95,7 @@ pub(crate) async fn take_and_settle(engine: &Engine, stored: &Stored) -> Result<
     run_to_completion(work).await
 }
 
-/// Whether somebody lives who will carry the run on, also where that is the one process of a family.
+/// Returns true if a live process will carry the run on, be it the one process of a family.
 async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let run = &stored.run;
     if stored.lease.is_some() || run.is_at_rest() {
@@ -118,8 +116,8 @@ async fn is_carried_on(engine: &Engine, stored: &Stored) -> Result<bool, Error> 
     }
 }
 
-/// Ends a run that nobody holds, if its end was asked of a supervisor that let go of it before it read
-/// that. Returns whether to look again.
+/// Cancels a run that nobody holds, if that was asked of a supervisor which let go of the run
+/// before it read the request. Returns true if the run has to be loaded again.
 async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error> {
     let is_left = stored.open_requests > 0 && stored.lease.is_none() && unheld::is_free(stored);
     if !is_left || stored.run.is_coordinating() {
@@ -140,15 +138,15 @@ async fn cancel_if_asked(engine: &Engine, stored: &Stored) -> Result<bool, Error
     Ok(false)
 }
 
-/// What became of a run that waits without a process.
+/// Result of a step of reconciliation.
 enum Changed {
     Nothing,
-    /// The run as it is now.
+    /// The run changed: as it is now.
     To(Box<Stored>),
 }
 
-/// Lets a run go on that waits for secrets, once the secret store has them. What this process has in its
-/// environment may be another person's: that counts only for `resume`.
+/// Resumes a run that waits for secrets, once the secret store has them. Secrets in the environment
+/// of this process may be another person's, and count only for `resume`.
 async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     let run = &stored.run;
     // Where other machines make the attempts, their stores count.
@@ -165,7 +163,7 @@ async fn resume_with_secrets(engine: &Engine, stored: &Stored) -> Result<Changed
     command_at_rest(engine, stored, &Resume { by: None }.into()).await
 }
 
-/// Applies deadlines that have passed: nobody else watches them.
+/// Applies deadlines that have passed: no other process watches them.
 async fn expire(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     if stored.run.answer_deadline().is_none_or(|deadline| engine.now() < deadline) {
         return Ok(Changed::Nothing);
@@ -173,7 +171,7 @@ async fn expire(engine: &Engine, stored: &Stored) -> Result<Changed, Error> {
     command_at_rest(engine, stored, &Expire {}.into()).await
 }
 
-/// Decides something about a run that waits without a process, or finds that somebody else did.
+/// Decides a command about a run at rest, or finds that another process decided one.
 async fn command_at_rest(
     engine: &Engine,
     stored: &Stored,
@@ -188,7 +186,8 @@ async fn command_at_rest(
     Ok(fresh.map_or(Changed::Nothing, |fresh| Changed::To(Box::new(fresh))))
 }
 
-/// Whether somebody lives who will carry the run on.
+/// Returns true if the run needs no reconciliation: a live process will carry it on, or none is
+/// needed now.
 pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
     if stored.run.is_at_rest() {
         // Nobody is needed until a person answers, or a deadline passes.
@@ -231,20 +230,20 @@ pub fn is_supervised(engine: &Engine, stored: &Stored) -> bool {
         && stored.run.spec.launcher.as_ref().is_some_and(|it| os::liveness(it) == Liveness::Alive)
 }
 
-/// Whether the run is a service that a signal ended, and that comes back with the next boot of this
-/// machine. Whatever is asked of it brings it back before.
+/// Returns true for a service that a signal ended, and that comes back with the next boot of this
+/// machine. Any request brings it back before.
 pub(crate) fn rests_until_boot(engine: &Engine, stored: &Stored) -> bool {
     let holder = engine.holder();
     stored.run.spec.host == holder.host
         && stored.run.rests_until_boot().is_some_and(|last| last.is_of_same_boot(&holder.process))
 }
 
-/// Whether this process may signal the holder of the lease: it is proven to be that process.
+/// Returns true if this process may signal the holder of the lease, which is on this machine.
 pub(crate) fn is_here(engine: &Engine, lease: &Lease) -> bool {
     lease.holder.host == engine.holder().host
 }
 
-/// Under a lease just taken: ends what still lives, then records how the run stands.
+/// Ends remaining processes and records the state of the run, under a lease just taken.
 pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     if stored.run.is_at_rest() {
@@ -280,7 +279,8 @@ pub(crate) async fn settle(engine: &Engine, run_id: &RunId, lease: &Lease) -> Re
     Ok(())
 }
 
-/// Under a lease just taken: whoever worked for a coordinator goes, and a helper takes its place.
+/// Ends the attempt of a process that worked for a coordinator, and starts a helper in its place,
+/// under a lease just taken.
 pub(crate) async fn hand_on(engine: &Engine, run_id: &RunId, lease: &Lease) -> Result<(), Error> {
     let Some(stored) = engine.store().load(run_id).await? else { return Ok(()) };
     let Some(live) = stored.run.live_attempt() else {
@@ -317,10 +317,10 @@ async fn end_processes(engine: &Engine, run: &Run) -> Result<(), Error> {
     ended.map(drop).map_err(Error::io("end the processes of", path))
 }
 
-/// The decision about a run whose supervisor is dead.
+/// Decision about a run whose supervisor is dead.
 struct Verdict {
     draft: JournalDraft,
-    /// Whether another attempt follows.
+    /// Set if another attempt follows.
     dispatches: bool,
 }
 
@@ -434,7 +434,7 @@ async fn commit_end(engine: &Engine, decided: &Commit) -> Result<(), Error> {
     Ok(())
 }
 
-/// The run's log says what became of it too.
+/// Notes the result in the run's log.
 fn log_line(engine: &Engine, run: &Run) {
     let text = format!("run {}: found by reconciliation", run.status.name());
     logs::note(engine, &run.id, run.last_attempt_number(), &text);

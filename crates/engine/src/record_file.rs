@@ -8,14 +8,14 @@ use errand_store::{Holder, Stored};
 
 use crate::{Engine, Error};
 
-/// The record of a stored run.
+/// Returns the record of a stored run.
 pub fn record(engine: &Engine, stored: &Stored) -> Record {
     Record { journal: None, ..with_journal(engine, stored) }
 }
 
-/// The same with the end of its journal, as files of records have it.
+/// Returns the record with the end of its journal, as record files have it.
 pub(crate) fn with_journal(engine: &Engine, stored: &Stored) -> Record {
-    // Who holds a run at rest has died before it could let go.
+    // A holder of a run at rest died before its lease ended.
     let lease = stored.lease.as_ref().filter(|_| !stored.run.is_at_rest());
     let holder = lease.map(|lease| &lease.holder);
     record_of(engine, &stored.run, stored.head, holder)
@@ -53,7 +53,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// The same where the file is only a copy: the next transition, or a rebuild, makes it good.
+/// Writes a run's record file, and ignores errors: the next transition, or a rebuild, writes it
+/// again.
 pub(crate) fn write_quietly(engine: &Engine, run: &Run, head: Head, holder: Option<&Holder>) {
     if let Err(error) = write(engine, run, head, holder) {
         drop(error);

@@ -16,7 +16,7 @@ pub async fn admit(engine: &Engine, submission: Submission) -> Result<(RunId, Ad
     admit_prepared(engine, admission(engine, submission).await?).await
 }
 
-/// Admits what [`admission`] made, with whatever else is to happen in the same commit.
+/// Admits what [`admission`] made, with other changes of the same commit.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub async fn admit_prepared(
     };
     if admitted == Admitted::Created {
         record_file::write_quietly(engine, &run, head, None);
-        // The run is admitted whatever becomes of those before it.
+        // The run is admitted even if the runs before it cannot be ended.
         drop(ask::supersede(engine, &run).await);
     }
     Ok((run.id, admitted))
@@ -70,7 +70,7 @@ pub async fn admit_held(
 /// Removes the obstacle to an admission, or gives up: nothing of the run is left then.
 async fn settled(engine: &Engine, run_id: &RunId, error: errand_store::Error) -> Result<(), Error> {
     sessions::settle_user(engine, error).await.inspect_err(|_| {
-        // The copy of a workspace that it was to have is in nobody's way.
+        // The workspace that was copied for the run is not needed.
         drop(Workspaces::new(engine.registry().workspaces()).remove(run_id));
     })
 }

@@ -1,4 +1,4 @@
-//! A child that a coordinator starts: what it inherits, and what is checked before it exists.
+//! Children that a coordinator starts: their inheritance, and checks before they exist.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use errand_model::run::Run;
 use errand_store::Admission;
 use serde_json::Value;
 
-use super::{heritage, material};
+use super::{earlier_try, material};
 use crate::admit::{self, Draft, Lineage, Submission, Wishes};
 use crate::{Engine, Error, parcels};
 
-/// The agents of one coordinator, as they were opened for a turn.
+/// Agents of one coordinator, as they were opened for a turn.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
     parcels: BTreeMap<Digest, Parcel>,
-    /// The lists in the coordinator's input whose items are given out, by member.
+    /// Lists in the coordinator's input whose items are given out, by member.
     items: BTreeMap<String, Vec<Value>>,
 }
 
@@ -36,7 +36,7 @@ impl Opened {
         Ok(parcel)
     }
 
-    /// What a child is given. A list is read once, however many of its items are given out.
+    /// Returns the input of a child. A list is read once, however many of its items are given out.
     fn input(
         &mut self,
         engine: &Engine,
@@ -53,13 +53,13 @@ impl Opened {
         let index = usize::try_from(*index).unwrap_or(usize::MAX);
         match self.items.get(member).and_then(|items| items.get(index)) {
             Some(item) => Ok(Some(crate::payload::input_of_value(item))),
-            // It says what is missing.
+            // Returns the failure, which names the missing item.
             None => material::bytes(engine, coordinator, input),
         }
     }
 }
 
-/// The admission of a child. The inner error says why its agent cannot be given that.
+/// Returns the admission of a child. The inner error says why its agent refuses the input.
 ///
 /// # Errors
 ///
@@ -111,7 +111,7 @@ pub(super) async fn admission(
     let mut origin = None;
     if parcel.agent.coordinator.is_some() {
         let same = (&parcel.digest, input.as_deref());
-        let found = heritage::of(engine, (coordinator, &start.key), same).await?;
+        let found = earlier_try::of(engine, (coordinator, &start.key), same).await?;
         (origin, lineage.heritage) = found.unzip();
     }
     let submission = Submission {
@@ -138,7 +138,8 @@ pub(super) async fn admission(
     }
 }
 
-/// What flows down from a coordinator: labels, environment, namespace, what is left of its time.
+/// Returns a child's options: the coordinator's labels, environment and namespace, and the rest of
+/// its time.
 fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> Wishes {
     let spec = &coordinator.spec;
     let own_timeout = parcel.agent.timeouts.run_ms.map(Duration::from_millis);
@@ -159,7 +160,7 @@ fn wishes(coordinator: &Run, start: &Start, parcel: &Parcel, now: Timestamp) -> 
     }
 }
 
-/// Children go where their coordinator may, and need what their own agents need.
+/// Returns a child's placement: where its coordinator may go, with the needs of its own agent.
 fn placement(coordinator: &Run) -> Placement {
     let own = coordinator.spec.placement.clone().unwrap_or_default();
     let demands = Demands { affinity: own.demands.affinity, ..Demands::default() };

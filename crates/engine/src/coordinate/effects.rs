@@ -1,4 +1,4 @@
-//! What a coordinator wants of its children, done once the turn is durable. Each may be done twice.
+//! Effects of a turn on children, carried out once the turn is durable. Each may happen twice.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use crate::ask::{self, Stop};
 use crate::{Engine, Error};
 
-/// How long an agent has to end by itself where nobody said otherwise.
+/// Time that an agent has to end by itself unless a request says otherwise.
 const GRACE: Duration = Duration::from_secs(10);
-/// Children that are told something at the same time.
+/// Number of children that are told at the same time.
 const AT_ONCE: usize = 16;
 
-/// What a child is told.
+/// Order to a child.
 #[derive(Clone, Copy, Debug)]
 enum Told {
     End { grace: Duration },
@@ -24,12 +24,12 @@ enum Told {
     GoOn,
 }
 
-/// Whether anything is wanted of a child.
+/// Returns true if a turn has an order for any child.
 pub(super) fn wants(turn: &Turn) -> bool {
     !(turn.stops.is_empty() && turn.holds.is_empty() && turn.releases.is_empty())
 }
 
-/// Tells the children. Who could not be told is told at the next look.
+/// Tells the children. An order that fails is repeated at the next look.
 pub(super) async fn carry_out(engine: &Engine, run: &Run, turn: &Turn) {
     let grace = run.cancel_requested.as_ref().map_or(GRACE, |request| request.grace);
     let ends = turn.stops.iter().map(|child| (child, Told::End { grace }));

@@ -1,7 +1,8 @@
-//! The coordinators that took a turn lately: the next turn need not fold their journals again.
+//! Cache of coordinators that took a turn lately, so that the next turn need not fold their
+//! journals.
 //!
-//! What is kept here may be outdated: a turn that was decided from it is refused by the store, and is
-//! decided anew from what is there. Waiting coordinators are not kept: there may be any number.
+//! An entry may be outdated: the store refuses a turn that was decided from it, and the turn is
+//! decided anew from the store. Coordinators that wait are not cached: there may be any number.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,24 +13,24 @@ use errand_model::{Head, RunId, Timestamp};
 
 use crate::{Engine, Error, stored};
 
-/// Coordinators that are kept at most.
+/// Upper bound of cached coordinators.
 const KEPT: usize = 32;
 
-/// A coordinator as it was after its last turn.
+/// Coordinator as it was after its last turn.
 #[derive(Clone, Debug)]
 pub(super) struct Known {
     pub(super) run: Run,
     pub(super) head: Head,
     pub(super) steps: Steps,
-    /// The number of its last lease.
+    /// Number of its last lease.
     pub(super) epoch: u64,
-    /// Whether somebody holds it.
+    /// Set if a process holds it.
     pub(super) is_held: bool,
-    /// When its last event was decided.
+    /// Time of its last event.
     pub(super) last_at: Timestamp,
 }
 
-/// Coordinators that took a turn lately. Cheap to clone; all clones are one.
+/// Cache of coordinators. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hot {
     known: Arc<Mutex<Kept>>,
@@ -37,14 +38,14 @@ pub(super) struct Hot {
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// With the number of the turn after which it was kept.
+    /// Coordinators, each with the number of the turn after which it was cached.
     by_id: BTreeMap<RunId, (u64, Known)>,
     turns: u64,
 }
 
 impl Hot {
-    /// The coordinator; `None`: there is no such run any more. With `fresh` as it is in the store,
-    /// not as it is remembered.
+    /// Takes a coordinator out of the cache, or loads it; `fresh` always loads. `None`: there is no
+    /// such run any more.
     pub(super) async fn take(
         &self,
         engine: &Engine,
@@ -63,7 +64,7 @@ impl Hot {
         Ok(Some(Known { run, head, steps, epoch, is_held, last_at }))
     }
 
-    /// Keeps it for its next turn.
+    /// Caches a coordinator for its next turn.
     pub(super) fn keep(&self, known: Known) {
         let mut kept = self.kept();
         kept.turns += 1;

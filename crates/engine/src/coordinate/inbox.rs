@@ -1,4 +1,4 @@
-//! Where a child that asks for messages finds the next one: a document, until it has it.
+//! Inboxes: documents with messages for a child that asks for them.
 
 use errand_model::coordination::Delivery;
 use errand_model::run::Run;
@@ -6,7 +6,7 @@ use errand_model::{RunId, Timestamp};
 use errand_store::{DocumentChange, DocumentKind, DocumentWrite, Expect};
 use serde_json::json;
 
-/// A message for a child of `coordinator`.
+/// Returns the document with a message for a child of `coordinator`.
 pub(super) fn put(coordinator: &Run, delivery: &Delivery, now: Timestamp) -> DocumentWrite {
     let Delivery { run_id, number, id, from, to, kind, payload } = delivery;
     let body = json!({
@@ -16,7 +16,7 @@ pub(super) fn put(coordinator: &Run, delivery: &Delivery, now: Timestamp) -> Doc
     write(coordinator, (run_id, *number), change)
 }
 
-/// The end of one that its child, which is over, may not have taken.
+/// Returns the removal of a message that its child, which is over, may not have taken.
 pub(super) fn removal(coordinator: &Run, child: &RunId, number: u32) -> DocumentWrite {
     write(coordinator, (child, number), DocumentChange::Remove)
 }

@@ -1,5 +1,5 @@
-//! Whoever works also lets coordinators take their turns: a reconciler without input. Any number of
-//! processes may do this at once; two that come upon the same news are told apart by the store.
+//! Loop that lets coordinators take their turns: a reconciler without input. Any number of
+//! processes may run it; of two that take the same turn, the store refuses one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use super::turn;
 use crate::news::document;
 use crate::{Engine, Error};
 
-/// What is looked at in one go.
+/// Upper bound of news for one look.
 const BATCH: u32 = 512;
-/// What could not be heard is tried again so much later.
+/// Delay of news whose turn failed.
 const FAILED: Duration = Duration::from_secs(5);
-/// Coordinators that take their turns at the same time.
+/// Number of coordinators that take their turns at the same time.
 const AT_ONCE: usize = 16;
-/// How often it is looked where nothing is heard: what another process left and could not see to.
+/// Interval of looks without a notification, for news that a dead process left.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So long a turn may still take once its worker ends.
+/// Time that a turn may still take once its worker ends.
 const END_WITHIN: Duration = Duration::from_secs(2);
-/// That something happened elsewhere is no reason to look more often.
+/// Shortest interval of looks that changes of other processes lead to.
 const ELSEWHERE_EVERY: Duration = Duration::from_millis(50);
 
-/// Coordinators take their turns in the background until this is dropped.
+/// Task that lets coordinators take their turns until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Turns {
     looking: JoinSet<()>,
@@ -37,7 +37,7 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
-    /// Lets coordinators take their turns from now on.
+    /// Starts the task.
     pub(crate) fn begin(engine: &Engine) -> Self {
         let (ends, ending) = watch::channel(false);
         let engine = engine.clone();
@@ -46,11 +46,11 @@ impl Turns {
         Self { looking, ends }
     }
 
-    /// Ends it: what is under way is done whole, its files and what the children are to be told too.
+    /// Ends the task. A turn that has begun is finished, with its files and its orders to children.
     pub(crate) async fn end(mut self) {
         self.ends.send_replace(true);
         let ended = self.looking.join_next();
-        // A registry that does not answer is no reason to stay: whoever looks next does it again.
+        // The next process to look repeats a turn that does not end in time.
         drop(tokio::time::timeout(END_WITHIN, ended).await);
     }
 }
@@ -60,7 +60,7 @@ async fn take_turns(engine: &Engine, mut ending: watch::Receiver<bool>) {
     let mut changes = engine.store().changes();
     let mut last = Instant::now();
     while !*ending.borrow_and_update() {
-        // A registry that cannot be read now may be later.
+        // After an error, the next look tries again.
         if matches!(look(engine, &hot).await, Ok(true)) {
             continue;
         }
@@ -81,7 +81,7 @@ enum Heard {
     Elsewhere,
 }
 
-/// Waits until there may be something to hear for a coordinator.
+/// Waits until there may be news.
 async fn heard(changes: &mut Changes) -> Heard {
     loop {
         match changes.recv().await {
@@ -95,7 +95,7 @@ async fn heard(changes: &mut Changes) -> Heard {
     }
 }
 
-/// Looks once. Whether there is more.
+/// Takes the turns that are due. Returns true if there are more.
 pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
     let due = engine.store().due_documents(DocumentKind::Turn, engine.now(), BATCH).await?;
     let is_full = u32::try_from(due.len()).is_ok_and(|count| count >= BATCH);
@@ -108,7 +108,7 @@ pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
     let mut turns = JoinSet::new();
     for (coordinator, documents) in by_coordinator {
         if turns.len() >= AT_ONCE {
-            // What went wrong with one is found again at the next look.
+            // A failed turn is found again at the next look.
             drop(turns.join_next().await);
         }
         let (engine, hot) = (engine.clone(), hot.clone());
@@ -116,7 +116,8 @@ pub(crate) async fn look(engine: &Engine, hot: &Hot) -> Result<bool, Error> {
             let taken = Box::pin(turn::take(&engine, &hot, &coordinator, &documents)).await;
             if let Err(error) = taken {
                 tracing::warn!(run_id = coordinator.as_str(), %error, "a turn failed");
-                // The others are not held up by it. Where that cannot be written, it is due again.
+                // Other coordinators are not held up by it. If that cannot be written, the news are
+                // due again.
                 drop(turn::postpone(&engine, &documents, FAILED).await);
             }
         });

@@ -1,4 +1,4 @@
-//! What a child is given, and what a coordinator gives: put together of what is known.
+//! Materials: inputs of children and outputs of coordinators, put together from known values.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::{Engine, parcels, payload, schema};
 
-/// A failure of what is put together, and not of errand.
+/// Failure of a material, which is not a failure of errand.
 fn failure(code: ErrorCode, message: String) -> Failure {
     Failure::new(code, message).for_good()
 }
@@ -22,11 +22,11 @@ fn unreadable(error: &crate::Error) -> Failure {
     failure(ErrorCode::Internal, format!("what was said cannot be read: {error}"))
 }
 
-/// The bytes of it; `None`: nothing.
+/// Returns the bytes of a material; `None`: nothing.
 ///
 /// # Errors
 ///
-/// Why it cannot be put together.
+/// The reason why it cannot be put together.
 pub(super) fn bytes(
     engine: &Engine,
     run: &Run,
@@ -49,7 +49,7 @@ pub(super) fn bytes(
     }
 }
 
-/// The output of the run, if it is what the agent file says that it is; `None`: nothing.
+/// Returns the output of the run, checked against the agent file; `None`: nothing.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub(super) fn output(
     as_payload(engine, run, material)
 }
 
-/// It as a payload; `None`: nothing.
+/// Returns a material as a payload; `None`: nothing.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ fn as_payload(engine: &Engine, run: &Run, material: &Material) -> Result<Option<
     }
 }
 
-/// It as JSON; `null`: nothing.
+/// Returns a material as JSON; `null`: nothing.
 ///
 /// # Errors
 ///
@@ -135,7 +135,7 @@ pub(super) fn value(engine: &Engine, run: &Run, material: &Material) -> Result<V
             let references = written.iter().filter_map(|written| Reference::parse(written).ok());
             let mut known =
                 Known { input: Value::Null, output: Value::Null, from, kind: *kind, outputs };
-            // What nothing refers to may be large, and is not read.
+            // A value that no template refers to may be large, and is not read.
             for reference in references {
                 if matches!(reference, Reference::Input(_)) && known.input.is_null() {
                     known.input = value(engine, run, &Material::Input)?;
@@ -174,7 +174,7 @@ fn check_size(engine: &Engine, material: &Material) -> Result<(), Failure> {
     Err(failure(ErrorCode::OutputTooLarge, message))
 }
 
-/// What a template may refer to.
+/// Values that a template may refer to.
 struct Known<'a> {
     input: Value,
     output: Value,
@@ -184,7 +184,7 @@ struct Known<'a> {
 }
 
 impl Known<'_> {
-    /// What stands there.
+    /// Returns the value under a name.
     fn find(&self, blobs: &Blobs, written: &str) -> Result<Value, String> {
         let missing = || format!("there is no {written}");
         let below =
@@ -204,7 +204,7 @@ impl Known<'_> {
     }
 }
 
-/// How many items there are to be given out; `None`: the input is not partitioned.
+/// Returns the number of items to be given out; `None`: the input is not partitioned.
 ///
 /// # Errors
 ///
@@ -217,7 +217,7 @@ pub(super) fn count_items(engine: &Engine, run: &Run) -> Result<Option<u32>, Fai
     Ok(Some(u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
-/// The list in the input whose items are given out.
+/// Returns the list in the input whose items are given out.
 ///
 /// # Errors
 ///

@@ -5,8 +5,8 @@
 //! turn.
 
 mod child;
+mod earlier_try;
 mod effects;
-mod heritage;
 mod hot;
 mod inbox;
 mod look;

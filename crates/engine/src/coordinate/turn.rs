@@ -1,4 +1,4 @@
-//! One turn of a coordinator: what it hears, what follows from that, in one commit.
+//! One turn of a coordinator: news and their consequences, in one commit.
 
 use std::time::Duration;
 
@@ -17,24 +17,24 @@ use crate::commit::{Admits, Commit, Writer, commit};
 use crate::news::{document, report};
 use crate::{Engine, Error, record_file, unheld};
 
-/// How often a turn is decided anew since somebody was faster.
+/// Number of times that a turn is decided anew since another process was faster.
 const TRIES: usize = 8;
-/// What is for a coordinator that somebody holds is tried again so much later.
+/// Delay of news for a coordinator that another process holds.
 const HELD: Duration = Duration::from_secs(1);
-/// The same where no attempt of it is under way: the next one hears all that is there.
+/// Delay of news for a coordinator without a live attempt: the next attempt reads all news anyway.
 const NOT_NOW: Duration = Duration::from_secs(600);
-/// What cannot be read was written by a newer version: one that may come.
+/// Delay of news that a newer version of errand wrote.
 const NOT_READ: Duration = Duration::from_secs(60);
-/// Whether the files of one that ended say so is looked at so much later, if its writer was killed.
+/// Time after which the files of an ended coordinator are checked, in case its writer was killed.
 const TELL_AGAIN: Duration = Duration::from_secs(5);
-/// How soon a coordinator looks again at what it wants of its children.
+/// Time after which a coordinator tells its children again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Lets a coordinator hear what is left for it, and does what follows.
+/// Takes a turn of a coordinator with the news that are due.
 ///
 /// # Errors
 ///
-/// If the registry fails: everything is there still, and is found again.
+/// If the registry fails: the news stay, and are found again.
 pub(super) async fn take(
     engine: &Engine,
     hot: &Hot,
@@ -88,13 +88,13 @@ pub(super) async fn take(
     Ok(())
 }
 
-/// A turn that is decided and not written.
+/// Turn that is decided and not committed.
 struct Prepared {
     commit: Commit,
-    /// The steps after it.
+    /// Steps after the turn.
     steps: Steps,
     turn: Turn,
-    /// The children that it starts.
+    /// Children that the turn starts.
     admits: Admits,
     now: Timestamp,
 }
@@ -160,7 +160,7 @@ async fn admit(
     Box::pin(child::admission(engine, coordinator, start, now)).await
 }
 
-/// What the documents say, and why the coordinator cannot even begin, if it cannot.
+/// Returns the news in documents, and a failure if the coordinator cannot begin.
 fn heard(
     engine: &Engine,
     coordinator: &Run,
@@ -186,12 +186,12 @@ fn heard(
     Ok((news, unprepared))
 }
 
-/// Whether another run carries on what a child was to do.
+/// Returns true if another run carries on the task of a child.
 const fn is_handover(news: &News) -> bool {
     matches!(news, News::Ended(ChildEnded { outcome: ChildOutcome::HandedOver { .. }, .. }))
 }
 
-/// Takes in what was asked of whoever held it when its attempt began. Returns the requests.
+/// Decides the requests that were left for the last holder of the lease. Returns their numbers.
 async fn obey(
     engine: &Engine,
     draft: &mut JournalDraft,
@@ -218,7 +218,7 @@ async fn obey(
     Ok(answered)
 }
 
-/// Ids for children: as many as one turn may start.
+/// Returns ids for as many children as one turn may start.
 fn ids(engine: &Engine) -> Result<Vec<RunId>, Error> {
     (0..errand_model::coordination::STARTS_PER_TURN).map(|_| engine.new_run_id()).collect()
 }
@@ -273,7 +273,7 @@ fn end(
     Ok(())
 }
 
-/// What changes beside the journal: what was heard is gone, what follows is left.
+/// Returns the changes of documents: processed news are removed, and consequences are added.
 fn documents_of(
     run: &Run,
     turn: &Turn,
@@ -307,7 +307,7 @@ fn documents_of(
     writes
 }
 
-/// Puts a change in the place of another one of the same document.
+/// Replaces a change of the same document, or adds the change.
 fn replace(writes: &mut Vec<DocumentWrite>, write: DocumentWrite) {
     let same = |other: &DocumentWrite| other.kind == write.kind && other.key == write.key;
     match writes.iter_mut().find(|other| same(other)) {
@@ -316,8 +316,8 @@ fn replace(writes: &mut Vec<DocumentWrite>, write: DocumentWrite) {
     }
 }
 
-/// Whether a journal became so much longer that its whole fold is worth writing: after an eighth of
-/// its length, so that all folds together are in proportion to the journal.
+/// Returns true if a journal grew by an eighth since its fold was stored, so that all stored folds
+/// together are in proportion to the journal.
 fn is_due(before: u64, after: u64) -> bool {
     let mut threshold = 64_u64;
     while threshold <= before {
@@ -339,19 +339,19 @@ async fn write(engine: &Engine, prepared: &Prepared) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes good what whoever ended a coordinator was killed before: its journal's file and its record.
+/// Completes the journal file and the record file of a coordinator whose last writer was killed.
 async fn tell_files(engine: &Engine, (run, head): (&Run, Head)) -> Result<(), Error> {
     engine.store().sync_files(&run.id).await?;
     record_file::write_quietly(engine, run, head, None);
     Ok(())
 }
 
-/// There is nobody to hear it any more.
+/// Removes news for a coordinator that is over.
 async fn forget(engine: &Engine, documents: &[Document]) -> Result<(), Error> {
     write_each(engine, documents.iter().map(document::heard)).await
 }
 
-/// It is to be heard once an attempt is under way.
+/// Postpones news until an attempt may be live.
 pub(super) async fn postpone(
     engine: &Engine,
     documents: &[Document],

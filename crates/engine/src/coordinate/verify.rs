@@ -1,5 +1,5 @@
-//! What became of children that a coordinator has not heard of: it is asked for when an attempt
-//! begins anew, and after the registry was made anew from its files, which hold no news.
+//! Verification of children: news that a coordinator missed, asked for when an attempt begins anew,
+//! and after a rebuild of the registry from its files, which contain no news.
 
 use errand_model::coordination::{ChildEnded, ChildOutcome, Delivery, LiveChild, News};
 use errand_model::error_code::ErrorCode;
@@ -9,23 +9,23 @@ use errand_model::run::Run;
 use crate::news::report;
 use crate::{Engine, Error};
 
-/// The event with which a run says something.
+/// Type of the event with which a run sends a message.
 const SENT: &str = "message.sent";
-/// Events that are read at once.
+/// Number of events that are read at once.
 const PAGE: u32 = 500;
 
-/// What a coordinator has to hear again, and what its children have to get again.
+/// News and messages that were lost.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// As its children would tell it now.
+    /// News, as the children would tell them now.
     pub(super) news: Vec<News>,
-    /// Messages that were brought to children that do not have them.
+    /// Messages that were delivered to children that do not have them.
     pub(super) deliveries: Vec<Delivery>,
 }
 
-/// What was lost with a registry that was made anew: whatever its children said, how they ended, what
-/// they wait for, and the messages that they were to find. All of it is in journals: theirs, and its
-/// own.
+/// Returns news and messages that were lost with a registry that was rebuilt: messages of children,
+/// their ends, their waits, and messages for them. All of that is in journals, theirs and the
+/// coordinator's.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub(super) async fn lost(engine: &Engine, coordinator: &Run) -> Result<Lost, Err
             continue;
         };
         let run = &stored.run;
-        // What a coordinator routes among its own children is for nobody else.
+        // Messages among a child's own children concern no other run.
         if !is_fan_out && run.coordination.is_none() {
             lost.news.extend(unheard(engine, child, run).await?);
         }
@@ -53,7 +53,7 @@ pub(super) async fn lost(engine: &Engine, coordinator: &Run) -> Result<Lost, Err
     Ok(lost)
 }
 
-/// What a child said that was not sent on.
+/// Returns messages of a child that were not sent on.
 async fn unheard(engine: &Engine, child: &LiveChild, run: &Run) -> Result<Vec<News>, Error> {
     let (mut unheard, mut after) = (Vec::new(), 0);
     loop {
@@ -68,7 +68,7 @@ async fn unheard(engine: &Engine, child: &LiveChild, run: &Run) -> Result<Vec<Ne
     }
 }
 
-/// News of all children that are over, and of which the coordinator thinks that they live.
+/// Returns the ends of all children that are over, and that the coordinator takes for live.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub(super) async fn missed(engine: &Engine, coordinator: &Run) -> Result<Vec<New
     Ok(missed)
 }
 
-/// A child whose run was removed.
+/// Returns the news of a child whose run was removed.
 fn gone(run_id: errand_model::RunId) -> News {
     let message = format!("run {run_id} was removed");
     let error = Failure::new(ErrorCode::RunNotFound, message).for_good();

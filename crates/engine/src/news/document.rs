@@ -1,4 +1,4 @@
-//! What is left for a coordinator to hear, as documents.
+//! Documents with news for a coordinator: their keys, their order and their bodies.
 
 use errand_model::coordination::News;
 use errand_model::run::Run;
@@ -10,22 +10,23 @@ use errand_store::{
 
 use crate::{Engine, Error};
 
-/// There is more to do.
+/// About: the coordinator is to look at its children again.
 const LOOK: &str = "look";
-/// Things that are heard at once: as many as children may live, and what they said.
+/// Upper bound of documents for one turn: the messages of as many children as may live.
 const ALL_LIMIT: u32 = 20_000;
-/// Something was asked of it.
+/// About: a caller asked something of the coordinator.
 const ASKED: &str = "asked";
-/// An attempt of it began.
+/// About: an attempt of the coordinator began.
 const BEGAN: &str = "began";
-/// The registry was made anew: what is known of its children may be outdated.
+/// About: the registry was rebuilt, so news may be lost.
 const RESTORED: &str = "restored";
-/// It ended: its files are to say so.
+/// About: the coordinator ended, and its files have to say so.
 const ENDED: &str = "ended";
-/// It may be out of time.
+/// About: the coordinator may be out of time.
 const DEADLINE: &str = "deadline";
 
-/// What a coordinator is to hear at a time. `about` tells it from what else it is to hear.
+/// Returns a document with news that is due at a time. `about` tells it from other news of the
+/// coordinator.
 pub(crate) fn news(
     (namespace, coordinator): (Option<&str>, &RunId),
     about: &str,
@@ -45,21 +46,20 @@ pub(crate) fn news(
     }
 }
 
-/// It is to look again at that time.
+/// Returns news that let the coordinator look again at that time.
 pub(crate) fn look(run: &Run, at: Timestamp) -> DocumentWrite {
     // One a second: what is written later is never taken for what was heard before.
     let about = format!("{LOOK}-{}", at.as_millis() / 1_000);
     news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, at)
 }
 
-/// It is to look at what was asked of it with the event of that number, or at that time.
+/// Returns news that a caller asked something, with the event of that number or at that time.
 pub(crate) fn asked(run: &Run, number: u64, now: Timestamp) -> DocumentWrite {
     let about = format!("{ASKED}-{number}");
     news((run.spec.namespace.as_deref(), &run.id), &about, &News::Look, now)
 }
 
-/// What a coordinator whose attempt began at `now` is to hear: that it did, and later that it is out
-/// of time.
+/// Returns the news of an attempt that began at `now`: its beginning, and later its deadline.
 pub(crate) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     let mut writes = vec![news(owner, BEGAN, &News::Began { items: None }, now)];
@@ -67,13 +67,13 @@ pub(crate) fn began(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
     writes
 }
 
-/// It is to hear when it is out of time, if it has a limit.
+/// Returns news of the run's deadline, if the run has a limit.
 pub(crate) fn deadline(run: &Run) -> Option<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     run.run_deadline().map(|at| news(owner, DEADLINE, &News::Look, at))
 }
 
-/// The same for a run whose limit may have moved since: not before `soonest`.
+/// Returns news of a deadline that may have moved, due at `soonest` or later.
 pub(crate) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWrite> {
     let owner = (run.spec.namespace.as_deref(), &run.id);
     let held_for = run.paused_until(soonest).saturating_sub(run.paused);
@@ -81,49 +81,49 @@ pub(crate) fn deadline_again(run: &Run, soonest: Timestamp) -> Option<DocumentWr
     Some(news(owner, DEADLINE, &News::Look, at))
 }
 
-/// Somebody is to look whether the files of a coordinator that ended say so.
+/// Returns a note that the files of an ended coordinator have to be checked.
 pub(crate) fn ended(run: &Run, at: Timestamp) -> DocumentWrite {
     news((run.spec.namespace.as_deref(), &run.id), ENDED, &News::Look, at)
 }
 
-/// They do.
+/// Returns the removal of that note.
 pub(crate) fn is_told(run: &Run) -> DocumentWrite {
     let at = Timestamp::default();
     DocumentWrite { change: DocumentChange::Remove, ..ended(run, at) }
 }
 
-/// Whether it is about the files of a coordinator that ended.
+/// Returns true for the note about the files of an ended coordinator.
 pub(crate) fn is_end(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(ENDED)
 }
 
-/// Whether it is about being out of time.
+/// Returns true for news about the deadline.
 pub(crate) fn is_deadline(document: &Document) -> bool {
     document.key.ends_with("/deadline")
 }
 
-/// Whether it is about the coordinator itself: something was asked of it by somebody who wrote its
-/// journal.
+/// Returns true for news about the coordinator itself, which another process left that wrote the
+/// coordinator's journal.
 pub(crate) fn is_own(document: &Document) -> bool {
     document.key.split('/').count() == 2
 }
 
-/// Whether what it is to hear may not be all that happened to its children.
+/// Returns true if news about the children may be missing besides this one.
 pub(crate) fn is_incomplete(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(BEGAN) || is_restored(document)
 }
 
-/// Whether it says that the registry was made anew.
+/// Returns true for news that the registry was rebuilt.
 pub(crate) fn is_restored(document: &Document) -> bool {
     document.key.split('/').nth(1) == Some(RESTORED)
 }
 
-/// It is to look once more what it missed since the registry was made anew.
+/// Returns news that the registry was rebuilt, so the coordinator verifies its children once more.
 pub(crate) fn restored(run: &Run, now: Timestamp) -> DocumentWrite {
     news((run.spec.namespace.as_deref(), &run.id), RESTORED, &News::Look, now)
 }
 
-/// Everything that is left for a coordinator to hear, due or not, in its order.
+/// Loads all news of a coordinator, due or not, in the order of their keys.
 ///
 /// # Errors
 ///
@@ -140,10 +140,11 @@ pub(crate) async fn all(engine: &Engine, run: &Run) -> Result<Vec<Document>, Err
     Ok(engine.store().documents(&query).await?)
 }
 
-/// What a coordinator hears in one turn: what is due, and what it would not hear any more later.
+/// Loads the news for one turn: those that are due, and those that no later turn could process.
 ///
-/// Of a run nothing is heard any more once its end was, and nothing before it is known: what it said
-/// before its end, and the end of the run that was handed over to it, are heard with it, due or not.
+/// The coordinator forgets a child with the child's end, and does not know the successor of a
+/// handoff before it. So messages of the child, and the end of its successor, belong to the same
+/// turn, due or not.
 ///
 /// # Errors
 ///
@@ -173,7 +174,7 @@ pub(crate) async fn together(
     Ok(due)
 }
 
-/// In which order things are heard: what a child said by its number, its end last.
+/// Returns the sort key of news: messages of a child by their numbers, its end last.
 pub(crate) fn order(document: &Document) -> (String, u64) {
     let mut parts = document.key.split('/').skip(1);
     let (whose, about) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -181,22 +182,22 @@ pub(crate) fn order(document: &Document) -> (String, u64) {
     (whose.to_owned(), number.unwrap_or(u64::MAX))
 }
 
-/// Which coordinator is to hear it; `None`: nobody who can be named.
+/// Returns the coordinator that news are for; `None` if the key names none.
 pub(crate) fn coordinator(document: &Document) -> Option<RunId> {
     document.key.split('/').next()?.parse().ok()
 }
 
-/// What it says; `None`: a newer version wrote it.
+/// Returns the news in a document; `None` if a newer version of errand wrote it.
 pub(crate) fn said(document: &Document) -> Option<News> {
     serde_json::from_value(document.body.clone()).ok()
 }
 
-/// It was heard: nothing more is to be done about it.
+/// Returns the removal of news that were processed.
 pub(crate) fn heard(document: &Document) -> DocumentWrite {
     crate::deadlines::rewrite(document, DocumentChange::Remove)
 }
 
-/// It is to be heard later.
+/// Returns a change that postpones news.
 pub(crate) fn later(document: &Document, at: Timestamp) -> DocumentWrite {
     let change = DocumentChange::Put { body: document.body.clone(), due_at: Some(at) };
     crate::deadlines::rewrite(document, change)

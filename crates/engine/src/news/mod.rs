@@ -25,7 +25,8 @@ pub(crate) async fn tell(engine: &Engine, run: &Run) -> Result<(), Error> {
     Ok(engine.store().write_documents(vec![asked(run, number, now)]).await?)
 }
 
-/// Whether nobody has to hold the run while it goes on: its attempt lives, and has no process.
+/// Returns true if nobody has to hold the run while it goes on: its attempt is live, without a
+/// process.
 pub(crate) fn is_let_go(run: &Run) -> bool {
     let is_up = |attempt: &errand_model::run::Attempt| {
         matches!(attempt.state, errand_model::run::AttemptState::Running)
@@ -33,7 +34,7 @@ pub(crate) fn is_let_go(run: &Run) -> bool {
     run.coordination.is_some() && run.live_attempt().is_some_and(is_up)
 }
 
-/// What is left for a coordinator to hear when it is let go.
+/// Returns the news for a coordinator whose lease ends.
 pub(crate) fn on_release(run: &Run, now: Timestamp) -> Vec<DocumentWrite> {
     if is_let_go(run) { document::began(run, now) } else { Vec::new() }
 }

@@ -1,6 +1,4 @@
-//! What a run that is a step of a coordinator tells it: written in the commit in which it happens.
-//!
-//! Deliberately absent: what the coordinator makes of it.
+//! News that a run tells its coordinator, written in the commit in which they happen.
 
 use std::collections::BTreeMap;
 
@@ -13,19 +11,19 @@ use serde_json::Value;
 
 use crate::payload;
 
-/// What is longer goes to the blob store, and the coordinator is told where.
+/// Length from which a payload goes to the blob store, and the coordinator gets its digest.
 const KEPT_BYTES: usize = 4 * 1024;
-/// Of what is longer, the coordinator sees nothing but the digest: no condition on its payload holds.
+/// Length from which the coordinator sees only the digest of a payload: no condition on it holds.
 const SEEN_BYTES: usize = 64 * 1024;
-/// What is longer is not read for the sake of its canonical digest: the digest of its bytes stands
+/// Length from which a payload is not read for its canonical digest: the digest of its bytes stands
 /// in.
 const READ_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What `events` leave for the coordinator of `run`, which is the run after them. Nothing for a run
-/// that is nobody's step.
+/// Returns the news in `events` for the coordinator of `run`, which is the run after them. Empty
+/// for a run that is no step.
 ///
-/// No more than about 100 KiB each, whatever was said. What cannot be put into the blob store stays
-/// in the document: nothing may keep an event from being written.
+/// Each document has at most about 100 KiB. A payload that cannot be put into the blob store stays
+/// in the document: an event is always written.
 pub(crate) fn documents(blobs: &Blobs, run: &Run, events: &[Event]) -> Vec<DocumentWrite> {
     let Some(member) = &run.spec.member else { return Vec::new() };
     let of = |event: &Event| {
@@ -36,7 +34,7 @@ pub(crate) fn documents(blobs: &Blobs, run: &Run, events: &[Event]) -> Vec<Docum
     events.iter().filter_map(of).collect()
 }
 
-/// News for the coordinator whose step `run` is. Whatever was left under that key is replaced.
+/// Returns the document with news for the coordinator of `run`. It replaces the one under that key.
 pub(crate) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> DocumentWrite {
     DocumentWrite {
         kind: DocumentKind::Turn,
@@ -50,7 +48,7 @@ pub(crate) fn document(run: &Run, key: String, news: &News, at: Timestamp) -> Do
     }
 }
 
-/// What `run`, which received so many messages, tells its coordinator when it waits for the next one.
+/// Returns the news that `run`, which received so many messages, waits for the next one.
 pub(crate) fn listens(
     run: &Run,
     member: &Membership,
@@ -61,7 +59,7 @@ pub(crate) fn listens(
     document(run, key, &News::Listens { run_id: run.id.clone(), received }, now)
 }
 
-/// The end of a document that nobody else writes any more.
+/// Returns the removal of a document that no other process writes any more.
 pub(crate) fn removal(document: &Document) -> DocumentWrite {
     DocumentWrite {
         kind: document.kind,
@@ -72,7 +70,7 @@ pub(crate) fn removal(document: &Document) -> DocumentWrite {
     }
 }
 
-/// What an event is to the coordinator, and under which name it is left.
+/// Returns the news in an event, and the last part of their key.
 pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, News)> {
     // What is nothing to a coordinator is not even read.
     if !MATTERS.contains(&event.kind.as_str()) {
@@ -98,7 +96,7 @@ pub(crate) fn news(blobs: &Blobs, run: &Run, event: &Event) -> Option<(String, N
     Some(("ended".to_owned(), ended(run, outcome, event.at)))
 }
 
-/// What a run that is over is to its coordinator; `None`: it is not over.
+/// Returns the news of a run's end; `None` if the run is not over.
 pub(crate) fn of_ended(blobs: &Blobs, run: &Run) -> Option<News> {
     let outcome = match &run.status {
         Status::Pending { .. } | Status::Running { .. } | Status::Paused { .. } => return None,
@@ -119,11 +117,11 @@ fn ended(run: &Run, outcome: ChildOutcome, at: Timestamp) -> News {
     News::Ended(ChildEnded { run_id: run.id.clone(), outcome, usage, received })
 }
 
-/// The events that are something to a coordinator.
+/// Types of events that are news.
 const MATTERS: [&str; 6] =
     ["message.sent", "run.paused", "run.resumed", "run.completed", "run.failed", "run.cancelled"];
 
-/// How the run ended, if that event is its end.
+/// Returns the outcome of the run, if that event is its end.
 fn outcome(blobs: &Blobs, run: &Run, body: &EventBody) -> Option<ChildOutcome> {
     if let EventBody::RunCompleted(completed) = body {
         if let Some(handoff) = run.handoff.as_deref()
@@ -147,7 +145,7 @@ fn handed_over(run: &Run, handoff: &HandoffRequested) -> Option<ChildOutcome> {
     Some(ChildOutcome::HandedOver { to: handoff.run_id.clone(), agent: agent.name.clone() })
 }
 
-/// A message, for whoever routes it.
+/// Returns the news of a message.
 fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
     News::Said(ChildSaid {
         run_id: run.id.clone(),
@@ -158,7 +156,7 @@ fn said(blobs: &Blobs, run: &Run, sent: &MessageSent) -> News {
     })
 }
 
-/// What was said, in its three forms.
+/// Returns a payload in its three forms.
 pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     let Some(kept) = kept else {
         return Said { payload: None, value: Value::Null, digest: Digest::of(b"null") };
@@ -186,7 +184,7 @@ pub(crate) fn so_said(blobs: &Blobs, kept: Option<&Payload>) -> Said {
     Said { payload: Some(payload), value, digest }
 }
 
-/// The same in the blob store, if that can be written.
+/// Returns the payload in the blob store, if that can be written.
 fn elsewhere(blobs: &Blobs, kept: &Payload) -> Payload {
     let encoding = match kept {
         Payload::Json(_) => Encoding::Json,
@@ -200,8 +198,8 @@ fn elsewhere(blobs: &Blobs, kept: &Payload) -> Payload {
     Payload::Blob(Blob { digest, size_bytes, encoding })
 }
 
-/// What it used, and all that it started: a coordinator's own figures are the sums of its children's,
-/// and counted with them.
+/// Returns the usage of a run and of all runs that it started. The usage of a coordinator is the
+/// sum of its children's, and is counted with them.
 pub(crate) fn child_usage(run: &Run, now: Timestamp) -> ChildUsage {
     let mut by_agent: BTreeMap<String, AgentUsage> = BTreeMap::new();
     let mut own = AgentUsage { runs: 1, ..AgentUsage::default() };

@@ -1,4 +1,4 @@
-//! One worker from its first claim to its end.
+//! Loop of a worker from its first claim to its end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use crate::lease::Term;
 use crate::supervise::{Charge, ControlState};
 use crate::{Engine, Error, reaper};
 
-/// How long runs have to hand back what they have once the worker was told twice to end.
+/// Time that runs have to end once the worker was told twice to end.
 const END_AT_ONCE: Duration = Duration::from_secs(2);
 
-/// A worker at work.
+/// Worker at work.
 pub(super) struct WorkerLoop {
     engine: Engine,
     options: Options,
@@ -36,30 +36,30 @@ pub(super) struct WorkerLoop {
     held: Arc<HeldRuns>,
     under_way: JoinSet<Result<Run, Error>>,
     pace: Pace,
-    /// When runs that this worker gave back are due again.
+    /// Times at which runs are due again that this worker gave back.
     due: BTreeSet<Timestamp>,
     stage: Stage,
     done: u64,
-    /// How often it was told to look, and did.
+    /// Number of SIGUSR1 that were handled.
     looks: u64,
-    /// Whether the registry could not say at the last look what there is.
+    /// Set if the registry did not answer the last claim.
     is_cut_off: bool,
     _leases: Leases,
-    /// Coordinators that take their turns here.
+    /// Loop that lets coordinators take their turns.
     turns: Option<Turns>,
     _reaper: JoinSet<()>,
 }
 
-/// How far a worker is.
+/// Stage of a worker's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It claims runs.
+    /// Claims runs.
     Working,
-    /// It claims no more; from then on its runs are told to end.
+    /// Claims no more; at that time its runs are told to end.
     Finishing(Instant),
     /// Its runs were told to end.
     Draining,
-    /// It was told twice: whatever is not done by then is left.
+    /// Was told twice; at that time unfinished runs are left to the reaper.
     Ending(Instant),
 }
 
@@ -119,8 +119,8 @@ impl WorkerLoop {
         }
     }
 
-    /// Whether nothing more is to be done, with all slots free and so many runs just claimed. Not as
-    /// long as the registry does not say.
+    /// Returns true if the worker is done: all slots are free, and `claimed` runs were just
+    /// claimed. False as long as the registry does not answer.
     async fn is_done(&self, claimed: usize) -> Result<bool, Error> {
         match &self.options.until {
             Until::Told => Ok(false),
@@ -133,7 +133,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Waits until there may be something to do.
+    /// Waits until there may be work.
     async fn wait(&mut self) {
         let looks = self.free() > 0;
         let stage_ends = self.stage_ends();
@@ -164,7 +164,7 @@ impl WorkerLoop {
         }
     }
 
-    /// Does what it was told.
+    /// Acts on signals.
     fn heed(&mut self) {
         let orders = self.orders.borrow_and_update().clone();
         let told = orders.drains + orders.interrupts;
@@ -209,7 +209,7 @@ impl WorkerLoop {
     }
 
     /// Claims as many runs as there are free slots, if it is time to, and begins to carry them out.
-    /// Returns how many.
+    /// Returns their number.
     async fn claim(&mut self) -> Result<usize, Error> {
         let free = self.free();
         if free == 0 || !(self.pace.is_due() || self.is_due()) {
@@ -271,7 +271,7 @@ impl WorkerLoop {
         });
     }
 
-    /// A run is not under way here any more.
+    /// Notes the end of a run here.
     fn ended(&mut self, ended: Result<Result<Run, Error>, JoinError>) {
         self.done += 1;
         self.pace.now();
@@ -284,12 +284,12 @@ impl WorkerLoop {
         }
     }
 
-    /// Whether a run that this worker gave back is due.
+    /// Returns true if a run is due that this worker gave back.
     fn is_due(&self) -> bool {
         self.due.first().is_some_and(|at| *at <= self.engine.now())
     }
 
-    /// Looks again when a run is due that this worker gave back.
+    /// Sets the next look to the time at which a run is due that this worker gave back.
     fn note_due(&mut self) {
         let now = self.engine.now();
         self.due.retain(|at| *at > now);

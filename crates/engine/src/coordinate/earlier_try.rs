@@ -1,8 +1,8 @@
-//! What a coordinator in a coordinator takes over from the run that tried the same step before: what
-//! is done there is not done again.
+//! Work that a nested coordinator takes over from the run that tried the same step before, and does
+//! not do again.
 //!
-//! Deliberately absent: the steps of agents that are no coordinators. They are of one run, and so are
-//! the files that belong to them.
+//! Deliberately absent: steps of agents that are no coordinators. They belong to one run, as its
+//! files do.
 
 use errand_model::inherit::{Heritage, Upto};
 use errand_model::run::Run;
@@ -10,11 +10,11 @@ use errand_model::{Digest, RunId};
 
 use crate::{Engine, Error, again, payload};
 
-/// How often a run may have been done again for what it tried to be found.
+/// Upper bound of repeated runs that are searched for the earlier try.
 const ORIGINS_LIMIT: usize = 16;
 
-/// The run that tried a step of a coordinator before, with the same agent and the same input, and what
-/// was done there; `None`: no such run is there.
+/// Returns the run that tried a step of a coordinator before, with the same agent and the same
+/// input, and its finished work; `None`: there is no such run.
 ///
 /// # Errors
 ///
@@ -33,7 +33,7 @@ pub(super) async fn of(
     Ok(Some((old.run.id, heritage)))
 }
 
-/// The run that tried a step last: in this run, or in one that it carries on.
+/// Returns the run that tried a step last: a child of this run, or of a run that it repeats.
 async fn tried(engine: &Engine, coordinator: &Run, key: &str) -> Result<Option<RunId>, Error> {
     let of = |run: &Run| run.coordination.as_ref().and_then(|it| it.tried(key)).cloned();
     let (mut found, mut inherits) = (of(coordinator), coordinator.spec.inherits.clone());
@@ -41,7 +41,7 @@ async fn tried(engine: &Engine, coordinator: &Run, key: &str) -> Result<Option<R
         let Some(carried_on) = inherits.filter(|_| found.is_none()) else { break };
         let Some(stored) = engine.store().load(&carried_on.run_id).await? else { break };
         if carried_on.upto_seq < stored.head.seq {
-            // A fork takes over what was before that.
+            // A fork takes over only events before that one.
             break;
         }
         found = of(&stored.run);
@@ -50,7 +50,7 @@ async fn tried(engine: &Engine, coordinator: &Run, key: &str) -> Result<Option<R
     Ok(found)
 }
 
-/// Whether a run was given that; not, if that cannot be read any more.
+/// Returns true if a run had that input; false if its input cannot be read any more.
 fn had(engine: &Engine, run: &Run, input: Option<&[u8]>) -> bool {
     match (&run.spec.input, input) {
         (None, None) => true,
