@@ -1,6 +1,8 @@
 //! The messages of a run: what `errand messages --json` prints and the gateway lists.
 
-use errand_model::event::{Event, EventBody, MessageType};
+use errand_model::event::{
+    CoordinationEvent, Event, EventGroup, MessageDelivered, MessageSent, MessageType,
+};
 use errand_model::{RunId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,43 +78,57 @@ impl Reader {
             return;
         }
         let Ok(body) = event.body() else { return };
-        if let EventBody::MessageSent(sent) = body {
-            if self.kind.is_some_and(|wanted| wanted != sent.kind) {
-                return;
-            }
-            if self.messages.len() == self.limit {
-                self.next_after = self.next_after.or_else(|| self.messages.last().map(|it| it.seq));
-                return;
-            }
-            self.messages.push(SentMessage {
-                seq: event.seq,
-                id: sent.id,
-                from: sent.from,
-                to: sent.to,
-                kind: sent.kind,
-                payload: linked_value(&event.run_id, Some(&sent.payload)),
-                at_ms: event.at,
-                step: sent.step,
-                delivered_to: None,
-                delivered_at_ms: None,
-            });
-        } else if let EventBody::MessageDelivered(delivered) = body {
-            for id in &delivered.ids {
-                let sent = self.messages.iter_mut().rev().find(|message| message.id == *id);
-                let Some(sent) = sent else { continue };
-                if delivered.returned {
-                    // It was brought there, and not taken.
-                    (sent.delivered_to, sent.delivered_at_ms) = (None, None);
-                } else if sent.delivered_to.is_none() {
-                    sent.delivered_to = Some(delivered.step.clone());
-                    sent.delivered_at_ms = Some(event.at);
-                }
-            }
+        let EventGroup::Coordination(body) = body.group() else { return };
+        match body {
+            CoordinationEvent::MessageSent(sent) => self.sent(event, sent.clone()),
+            CoordinationEvent::MessageDelivered(delivered) => self.delivered(event, delivered),
+            CoordinationEvent::Began(_)
+            | CoordinationEvent::Settled(_)
+            | CoordinationEvent::MessageReceived(_)
+            | CoordinationEvent::ChildWaiting(_)
+            | CoordinationEvent::ChildListening(_)
+            | CoordinationEvent::HandoffRequested(_) => {}
         }
     }
 
     /// Returns the page of messages, for a run that is over or live.
     pub fn finish(self, run_id: RunId, is_over: bool) -> MessagePage {
         MessagePage { run_id, messages: self.messages, next_after: self.next_after, is_over }
+    }
+
+    fn sent(&mut self, event: &Event, sent: MessageSent) {
+        if self.kind.is_some_and(|wanted| wanted != sent.kind) {
+            return;
+        }
+        if self.messages.len() == self.limit {
+            self.next_after = self.next_after.or_else(|| self.messages.last().map(|it| it.seq));
+            return;
+        }
+        self.messages.push(SentMessage {
+            seq: event.seq,
+            id: sent.id,
+            from: sent.from,
+            to: sent.to,
+            kind: sent.kind,
+            payload: linked_value(&event.run_id, Some(&sent.payload)),
+            at_ms: event.at,
+            step: sent.step,
+            delivered_to: None,
+            delivered_at_ms: None,
+        });
+    }
+
+    fn delivered(&mut self, event: &Event, delivered: &MessageDelivered) {
+        for id in &delivered.ids {
+            let sent = self.messages.iter_mut().rev().find(|message| message.id == *id);
+            let Some(sent) = sent else { continue };
+            if delivered.returned {
+                // It was brought there, and not taken.
+                (sent.delivered_to, sent.delivered_at_ms) = (None, None);
+            } else if sent.delivered_to.is_none() {
+                sent.delivered_to = Some(delivered.step.clone());
+                sent.delivered_at_ms = Some(event.at);
+            }
+        }
     }
 }

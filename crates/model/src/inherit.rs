@@ -9,7 +9,8 @@ use thiserror::Error;
 
 use crate::RunId;
 use crate::event::{
-    CheckpointInherited, Event, EventBody, StepCompleted, StepInherited, StepStarted, UnknownEvent,
+    CheckpointInherited, Event, EventBody, EventGroup, StepCompleted, StepEvent, StepInherited,
+    StepStarted, UnknownEvent,
 };
 
 /// End of the part of a journal that is taken over.
@@ -80,26 +81,43 @@ pub fn inherit(
     let mut found = upto == Upto::End;
     for event in events {
         let body = event.body()?;
-        if let EventBody::StepStarted(started) = &body {
-            found |= cut(&started.key);
-            keys.note(&started.key);
-            begun.insert(started.key.clone(), started.clone());
-        } else if let EventBody::StepInherited(step) = &body {
-            found |= cut(&step.key);
-            keys.note(&step.key);
-            if !is_past(upto, found) {
-                steps.push(step.clone());
+        match body.group() {
+            EventGroup::Step(StepEvent::Started(started)) => {
+                found |= cut(&started.key);
+                keys.note(&started.key);
+                begun.insert(started.key.clone(), started.clone());
             }
-        } else if let EventBody::StepCompleted(done) = &body {
-            if !is_past(upto, found) {
+            EventGroup::Step(StepEvent::Inherited(step)) => {
+                found |= cut(&step.key);
+                keys.note(&step.key);
+                if !is_past(upto, found) {
+                    steps.push(step.clone());
+                }
+            }
+            EventGroup::Step(StepEvent::Completed(done)) if !is_past(upto, found) => {
                 steps.extend(begun.get(&done.key).map(|started| completed(started, done)));
             }
-        } else if !is_past(upto, found) {
-            if let EventBody::CheckpointSaved(saved) = &body {
-                checkpoint = Some(saved.state.clone());
-            } else if let EventBody::CheckpointInherited(saved) = &body {
+            EventGroup::Step(StepEvent::CheckpointSaved(saved)) if !is_past(upto, found) => {
                 checkpoint = Some(saved.state.clone());
             }
+            EventGroup::Step(StepEvent::CheckpointInherited(saved)) if !is_past(upto, found) => {
+                checkpoint = Some(saved.state.clone());
+            }
+            EventGroup::Step(
+                StepEvent::Completed(_)
+                | StepEvent::Failed(_)
+                | StepEvent::CheckpointSaved(_)
+                | StepEvent::CheckpointInherited(_),
+            )
+            | EventGroup::Run(_)
+            | EventGroup::Attempt(_)
+            | EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Coordination(_)
+            | EventGroup::Service(_)
+            | EventGroup::Reported(_) => {}
         }
         if !is_past(upto, found) {
             heritage.upto_seq = event.seq;

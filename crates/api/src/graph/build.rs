@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use errand_model::coordination::{COORDINATOR, END, Pattern, Plan, SELF, START};
 use errand_model::error_code::ErrorCode;
 use errand_model::event::{
-    AgentRef, ChildUsage, ChildWaiting, Event, EventBody, MessageSent, StepCompleted, StepFailed,
-    StepStarted,
+    AgentRef, ChildUsage, ChildWaiting, CoordinationEvent, Event, EventGroup, MessageSent,
+    StepCompleted, StepEvent, StepFailed, StepStarted,
 };
 use errand_model::run::Status;
 use errand_model::{RunId, Timestamp};
@@ -79,18 +79,41 @@ impl Builder {
         }
         let Ok(body) = event.body() else { return };
         let at = event.at;
-        if let EventBody::MessageSent(message) = &body {
-            self.sent(message, at);
-        } else if let EventBody::StepStarted(step) = &body {
-            self.started(step, at);
-        } else if let EventBody::StepCompleted(step) = &body {
-            self.completed(step, at);
-        } else if let EventBody::StepFailed(step) = &body {
-            self.failed(step, at);
-        } else if let EventBody::ChildWaiting(ChildWaiting { key, reason }) = &body
-            && let Some(live) = self.live.get_mut(key)
-        {
-            live.waits = reason.is_some();
+        match body.group() {
+            EventGroup::Step(StepEvent::Started(step)) => self.started(step, at),
+            EventGroup::Step(StepEvent::Completed(step)) => self.completed(step, at),
+            EventGroup::Step(StepEvent::Failed(step)) => self.failed(step, at),
+            EventGroup::Step(
+                StepEvent::CheckpointSaved(_)
+                | StepEvent::Inherited(_)
+                | StepEvent::CheckpointInherited(_),
+            ) => {}
+            EventGroup::Coordination(event) => self.coordinated(event, at),
+            EventGroup::Run(_)
+            | EventGroup::Attempt(_)
+            | EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Service(_)
+            | EventGroup::Reported(_) => {}
+        }
+    }
+
+    fn coordinated(&mut self, event: CoordinationEvent<'_>, at: Timestamp) {
+        match event {
+            CoordinationEvent::MessageSent(message) => self.sent(message, at),
+            CoordinationEvent::ChildWaiting(ChildWaiting { key, reason }) => {
+                if let Some(live) = self.live.get_mut(key) {
+                    live.waits = reason.is_some();
+                }
+            }
+            CoordinationEvent::Began(_)
+            | CoordinationEvent::Settled(_)
+            | CoordinationEvent::MessageDelivered(_)
+            | CoordinationEvent::MessageReceived(_)
+            | CoordinationEvent::ChildListening(_)
+            | CoordinationEvent::HandoffRequested(_) => {}
         }
     }
 

@@ -4,7 +4,11 @@ use errand_engine::family_worker;
 use errand_engine::supervise::SignalListener;
 use errand_engine::{Engine, payload};
 use errand_model::coordination::END;
-use errand_model::event::{EventBody, MessageSent, StepCompleted, StepFailed, StepStarted};
+use errand_model::error_code::ErrorCode;
+use errand_model::event::{
+    CoordinationEvent, EventBody, EventGroup, MessageSent, StepCompleted, StepEvent, StepFailed,
+    StepStarted,
+};
 use errand_model::{Event, RunId};
 use errand_store::{Change, Stored};
 use tokio::time::{Duration, timeout};
@@ -115,27 +119,49 @@ impl Shown<'_> {
 
 /// Returns the note about an event, if there is one.
 pub(super) fn line(body: &EventBody) -> Option<String> {
-    if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), .. }) = body {
-        Some(format!("{key} is run {run_id}"))
-    } else if let EventBody::StepCompleted(StepCompleted { key, duration, .. }) = body {
-        Some(format!("{key} is done after {}", seconds(*duration)))
-    } else if let EventBody::StepFailed(StepFailed { key, error, duration, .. }) = body {
-        let took = seconds(*duration);
-        Some(match error.code.as_str() {
-            "child_cancelled" if error.message == "parent" => {
+    match body.group() {
+        EventGroup::Step(event) => step_line(event),
+        EventGroup::Coordination(CoordinationEvent::MessageSent(message)) => {
+            let MessageSent { from, to, kind, .. } = message;
+            let to = if to == END { "the end" } else { to };
+            Some(format!("{from} -> {to}: {}", kind.word()))
+        }
+        EventGroup::Coordination(_)
+        | EventGroup::Run(_)
+        | EventGroup::Attempt(_)
+        | EventGroup::Question(_)
+        | EventGroup::Limit(_)
+        | EventGroup::Session(_)
+        | EventGroup::Result(_)
+        | EventGroup::Service(_)
+        | EventGroup::Reported(_) => None,
+    }
+}
+
+fn step_line(event: StepEvent<'_>) -> Option<String> {
+    match event {
+        StepEvent::Started(StepStarted { key, run_id, .. }) => {
+            run_id.as_ref().map(|run_id| format!("{key} is run {run_id}"))
+        }
+        StepEvent::Completed(StepCompleted { key, duration, .. }) => {
+            Some(format!("{key} is done after {}", seconds(*duration)))
+        }
+        StepEvent::Failed(StepFailed { key, error, duration, .. }) => {
+            let took = seconds(*duration);
+            let message = visible(&error.message);
+            Some(if error.code == ErrorCode::ChildCancelled && error.message == "parent" {
                 format!("{key} was cancelled after {took}: its coordinator ended it")
-            }
-            "child_cancelled" => {
-                format!("{key} was cancelled after {took}: {}", visible(&error.message))
-            }
-            "handed_over" => format!("{key} handed over after {took}: {}", visible(&error.message)),
-            _ => format!("{key} failed after {took}: {}", visible(&error.message)),
-        })
-    } else if let EventBody::MessageSent(MessageSent { from, to, kind, .. }) = body {
-        let to = if to == END { "the end" } else { to };
-        Some(format!("{from} -> {to}: {}", kind.word()))
-    } else {
-        None
+            } else if error.code == ErrorCode::ChildCancelled {
+                format!("{key} was cancelled after {took}: {message}")
+            } else if error.code == ErrorCode::HandedOver {
+                format!("{key} handed over after {took}: {message}")
+            } else {
+                format!("{key} failed after {took}: {message}")
+            })
+        }
+        StepEvent::CheckpointSaved(_)
+        | StepEvent::Inherited(_)
+        | StepEvent::CheckpointInherited(_) => None,
     }
 }
 

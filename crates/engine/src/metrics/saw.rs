@@ -1,7 +1,7 @@
 //! Facts that a commit adds to the counters: collected before it, counted once it is durable.
 
 use errand_model::accounting::ModelCall;
-use errand_model::event::EventBody;
+use errand_model::event::{AttemptEvent, EventBody, EventGroup, RunEvent};
 use errand_model::run::{Run, Status};
 use errand_model::{Event, Timestamp};
 use errand_store::Stored;
@@ -51,18 +51,37 @@ impl Facts {
     }
 
     fn add(&mut self, body: &EventBody) {
-        if let EventBody::RunCreated(_) = body {
-            self.is_new = true;
-        } else if let EventBody::RunDeadLettered(_) = body {
-            self.dead_lettered = true;
-        } else if let EventBody::AttemptStarted(_) = body {
-            self.attempts += 1;
-        } else if let EventBody::AttemptFailed(failed) = body {
-            self.failed.push(failed.error.code.to_string());
-        } else if let EventBody::RunRequeued(requeued) = body {
-            self.requeued.push(reason(requeued.reason));
-        } else if let EventBody::Reported(reported) = body {
-            self.calls.push(ModelCall::of(reported.data()));
+        match body.group() {
+            EventGroup::Run(RunEvent::Created(_)) => self.is_new = true,
+            EventGroup::Run(RunEvent::DeadLettered(_)) => self.dead_lettered = true,
+            EventGroup::Run(RunEvent::Requeued(requeued)) => {
+                self.requeued.push(reason(requeued.reason));
+            }
+            EventGroup::Run(
+                RunEvent::Started(_)
+                | RunEvent::Paused(_)
+                | RunEvent::Resumed(_)
+                | RunEvent::CancelRequested(_)
+                | RunEvent::RestartRequested(_)
+                | RunEvent::Completed(_)
+                | RunEvent::Failed(_)
+                | RunEvent::Cancelled(_),
+            ) => {}
+            EventGroup::Attempt(AttemptEvent::Started(_)) => self.attempts += 1,
+            EventGroup::Attempt(AttemptEvent::Failed(failed)) => {
+                self.failed.push(failed.error.code.to_string());
+            }
+            EventGroup::Attempt(
+                AttemptEvent::Running(_) | AttemptEvent::Exited(_) | AttemptEvent::Stopped(_),
+            ) => {}
+            EventGroup::Reported(reported) => self.calls.push(ModelCall::of(reported.data())),
+            EventGroup::Step(_)
+            | EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Coordination(_)
+            | EventGroup::Service(_) => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use errand_api::record::{RecordApproval, RecordInput};
 use errand_model::RunId;
-use errand_model::event::EventBody;
+use errand_model::event::{EventBody, EventGroup, QuestionEvent};
 use errand_store::{Asked, Questions};
 
 use crate::{Engine, Error, reconcile, wait};
@@ -57,25 +57,30 @@ pub async fn list(
 fn listed(asked: Asked) -> Option<Listed> {
     let answer = asked.answered.as_ref().map(|event| (event.body(), event.at));
     let body = asked.asked.body().ok()?;
-    let question = if let EventBody::ApprovalRequested(requested) = &body {
-        let open = RecordApproval::open(requested, asked.asked_at);
-        Question::Approval(Box::new(match answer {
-            Some((Ok(EventBody::ApprovalDecided(decided)), at)) => open.decided(&decided, at),
-            Some(_) => open.closed(),
-            None => open,
-        }))
-    } else if let EventBody::InputRequested(requested) = &body {
-        let open = RecordInput::open(requested, asked.asked_at);
-        Question::Input(Box::new(match answer {
-            Some((Ok(EventBody::InputProvided(given)), at)) => {
-                open.answered(&given.answer, &given.provided_by, at)
-            }
-            Some((Ok(EventBody::InputExpired(_)), at)) => open.expired(at),
-            Some(_) => open.closed(),
-            None => open,
-        }))
-    } else {
-        return None;
+    let EventGroup::Question(event) = body.group() else { return None };
+    let question = match event {
+        QuestionEvent::ApprovalRequested(requested) => {
+            let open = RecordApproval::open(requested, asked.asked_at);
+            Question::Approval(Box::new(match answer {
+                Some((Ok(EventBody::ApprovalDecided(decided)), at)) => open.decided(&decided, at),
+                Some(_) => open.closed(),
+                None => open,
+            }))
+        }
+        QuestionEvent::InputRequested(requested) => {
+            let open = RecordInput::open(requested, asked.asked_at);
+            Question::Input(Box::new(match answer {
+                Some((Ok(EventBody::InputProvided(given)), at)) => {
+                    open.answered(&given.answer, &given.provided_by, at)
+                }
+                Some((Ok(EventBody::InputExpired(_)), at)) => open.expired(at),
+                Some(_) => open.closed(),
+                None => open,
+            }))
+        }
+        QuestionEvent::ApprovalDecided(_)
+        | QuestionEvent::InputProvided(_)
+        | QuestionEvent::InputExpired(_) => return None,
     };
     Some(Listed {
         run_id: asked.run_id,

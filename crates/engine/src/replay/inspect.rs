@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use errand_model::event::{Event, EventBody};
+use errand_model::event::{Event, EventBody, EventGroup, ResultEvent, RunEvent, StepEvent};
 use errand_model::{Payload, RunId, Timestamp};
 
 use super::effects::{Call, effects};
@@ -93,44 +93,62 @@ fn tell(
     event: &Event,
     body: &EventBody,
 ) -> Option<(Then, String)> {
-    let told = if let EventBody::StepStarted(started) = body {
-        let detail = started.detail.clone().unwrap_or_default();
-        began.insert(started.key.clone(), detail);
-        return None;
-    } else if let EventBody::StepCompleted(done) = body {
-        let detail = began.get(&done.key).map_or("", String::as_str);
-        let gave = gave(done.output.as_ref());
-        let took = done.duration.as_millis();
-        (Then::Served, format!("step {:?} gave {gave} after {took} ms{}", done.key, of(detail)))
-    } else if let EventBody::StepFailed(failed) = body {
-        let detail = began.get(&failed.key).map_or("", String::as_str);
-        let how = &failed.error.message;
-        (Then::Served, format!("step {:?} failed: {how}{}", failed.key, of(detail)))
-    } else if let EventBody::StepInherited(step) = body {
-        let gave = gave(step.output.as_ref());
-        (Then::Served, format!("step {:?} was taken over, with {gave}", step.key))
-    } else if let EventBody::CheckpointInherited(saved) = body {
-        (Then::Served, format!("a checkpoint was taken over, {}", gave(Some(&saved.state))))
-    } else if let EventBody::CheckpointSaved(saved) = body {
-        (Then::Compared, format!("a checkpoint was saved, {}", gave(Some(&saved.state))))
-    } else if let EventBody::ArtifactCreated(file) = body {
-        (Then::Compared, format!("artifact {:?} of {} bytes", file.name, file.size_bytes))
-    } else if let EventBody::Reported(reported) = body {
-        let data = reported.data().to_string();
-        (Then::Compared, format!("{} {}", reported.type_name(), cut(&data)))
-    } else if let EventBody::RunCompleted(completed) = body {
-        let output = gave(completed.output.as_ref());
-        (Then::Compared, format!("the run ended well, with {output} as its output"))
-    } else if let EventBody::RunFailed(failed) = body {
-        (Then::Compared, format!("the run failed: {}", failed.error.message))
-    } else if event.kind.starts_with("approval.") || event.kind.starts_with("input.") {
-        (Then::Served, format!("{} {}", event.kind, cut(&event.data)))
-    } else if event.kind.starts_with("attempt.") || event.kind.starts_with("run.") {
-        (Then::Told, event.kind.clone())
-    } else {
-        (Then::Told, format!("{} {}", event.kind, cut(&event.data)))
+    let told = match body.group() {
+        EventGroup::Step(event) => return tell_step(began, event),
+        EventGroup::Result(ResultEvent::ArtifactCreated(file)) => {
+            (Then::Compared, format!("artifact {:?} of {} bytes", file.name, file.size_bytes))
+        }
+        EventGroup::Reported(reported) => {
+            let data = reported.data().to_string();
+            (Then::Compared, format!("{} {}", reported.type_name(), cut(&data)))
+        }
+        EventGroup::Run(RunEvent::Completed(completed)) => {
+            let output = gave(completed.output.as_ref());
+            (Then::Compared, format!("the run ended well, with {output} as its output"))
+        }
+        EventGroup::Run(RunEvent::Failed(failed)) => {
+            (Then::Compared, format!("the run failed: {}", failed.error.message))
+        }
+        EventGroup::Question(_) => (Then::Served, format!("{} {}", event.kind, cut(&event.data))),
+        EventGroup::Attempt(_) | EventGroup::Run(_) => (Then::Told, event.kind.clone()),
+        EventGroup::Result(_)
+        | EventGroup::Limit(_)
+        | EventGroup::Session(_)
+        | EventGroup::Coordination(_)
+        | EventGroup::Service(_) => (Then::Told, format!("{} {}", event.kind, cut(&event.data))),
     };
     Some(told)
+}
+
+/// Returns the line about an event of a step; `None` for the start of one, which its end repeats.
+fn tell_step(began: &mut BTreeMap<String, String>, event: StepEvent<'_>) -> Option<(Then, String)> {
+    let detail_of = |key: &str| of(began.get(key).map_or("", String::as_str));
+    Some(match event {
+        StepEvent::Started(started) => {
+            let detail = started.detail.clone().unwrap_or_default();
+            began.insert(started.key.clone(), detail);
+            return None;
+        }
+        StepEvent::Completed(done) => {
+            let (gave, took) = (gave(done.output.as_ref()), done.duration.as_millis());
+            let detail = detail_of(&done.key);
+            (Then::Served, format!("step {:?} gave {gave} after {took} ms{detail}", done.key))
+        }
+        StepEvent::Failed(failed) => {
+            let (how, detail) = (&failed.error.message, detail_of(&failed.key));
+            (Then::Served, format!("step {:?} failed: {how}{detail}", failed.key))
+        }
+        StepEvent::Inherited(step) => {
+            let gave = gave(step.output.as_ref());
+            (Then::Served, format!("step {:?} was taken over, with {gave}", step.key))
+        }
+        StepEvent::CheckpointInherited(saved) => {
+            (Then::Served, format!("a checkpoint was taken over, {}", gave(Some(&saved.state))))
+        }
+        StepEvent::CheckpointSaved(saved) => {
+            (Then::Compared, format!("a checkpoint was saved, {}", gave(Some(&saved.state))))
+        }
+    })
 }
 
 fn of(detail: &str) -> String {

@@ -95,7 +95,8 @@ impl<'a> Desk<'a> {
     pub(super) fn record(&mut self, event: EventBody) {
         if let EventBody::RunPaused(paused) = &event {
             self.paused = Some(paused.reason);
-        } else if let EventBody::RunResumed(_) = &event {
+        }
+        if let EventBody::RunResumed(_) = &event {
             (self.paused, self.looks) = (None, true);
         }
         self.state.apply(self.plan, self.now, &event);

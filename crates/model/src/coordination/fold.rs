@@ -12,8 +12,9 @@ use super::{END, material};
 use crate::budget::LimitName;
 use crate::error_code::ErrorCode;
 use crate::event::{
-    ChildUsage, ChildWaiting, CoordinationBegan, EventBody, Failure, MessageDelivered, MessageSent,
-    MessageType, PauseReason, StepCompleted, StepFailed, StepStarted, StopReason,
+    AttemptEvent, ChildUsage, ChildWaiting, CoordinationBegan, CoordinationEvent, EventBody,
+    EventGroup, Failure, MessageDelivered, MessageSent, MessageType, PauseReason, RunEvent,
+    StepCompleted, StepEvent, StepFailed, StepStarted, StopReason,
 };
 use crate::spend::{Amounts, Measure};
 use crate::{RunId, Timestamp};
@@ -21,49 +22,79 @@ use crate::{RunId, Timestamp};
 impl Coordination {
     /// Takes in one event of the coordinator's journal.
     pub(crate) fn apply(&mut self, plan: &Plan, at: Timestamp, event: &EventBody) {
-        if let EventBody::CoordinationBegan(began) = event {
-            self.begin(plan, *began);
-        } else if let EventBody::CoordinationSettled(settled) = event {
-            self.routing.failed = Some(settled.error.clone());
-        } else if let EventBody::StepStarted(started) = event {
-            self.start(plan, at, started);
-        } else if let EventBody::StepCompleted(completed) = event {
-            self.complete(plan, completed);
-        } else if let EventBody::StepFailed(failed) = event {
-            self.fail(plan, failed);
-        } else if let EventBody::StepInherited(step) = event {
-            let output = step.output.clone().map(Shared::new);
-            self.done.insert(step.key.clone(), Done { output, ..Done::default() });
-        } else if let EventBody::MessageSent(sent) = event {
-            self.send(sent);
-        } else if let EventBody::MessageDelivered(delivered) = event {
-            self.deliver(delivered);
-        } else if let EventBody::ChildWaiting(waiting) = event {
-            self.wait(waiting);
-        } else if let EventBody::ChildListening(listening) = event {
-            if let Some(child) = self.live.get_mut(&listening.key) {
-                // It asks for the next one once it has all that came before.
-                (child.listens, child.fed) = (true, None);
-            }
-        } else {
-            self.apply_run(event);
+        match event.group() {
+            EventGroup::Coordination(event) => self.apply_coordination(plan, event),
+            EventGroup::Step(event) => self.apply_step(plan, at, event),
+            EventGroup::Run(event) => self.apply_run(event),
+            EventGroup::Attempt(event) => self.apply_attempt(event),
+            EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Service(_)
+            | EventGroup::Reported(_) => {}
         }
     }
 
-    fn apply_run(&mut self, event: &EventBody) {
-        if let EventBody::RunPaused(paused) = event {
-            if matches!(paused.reason, PauseReason::Operator | PauseReason::Budget) {
-                self.hold_all();
+    fn apply_coordination(&mut self, plan: &Plan, event: CoordinationEvent<'_>) {
+        match event {
+            CoordinationEvent::Began(began) => self.begin(plan, *began),
+            CoordinationEvent::Settled(settled) => {
+                self.routing.failed = Some(settled.error.clone());
             }
-        } else if let EventBody::RunResumed(_) = event {
-            self.release_all();
-        } else if let EventBody::AttemptFailed(failed) = event {
-            if self.live.is_empty() && !is_loss(&failed.error) {
-                self.routing.began = None;
+            CoordinationEvent::MessageSent(sent) => self.send(sent),
+            CoordinationEvent::MessageDelivered(delivered) => self.deliver(delivered),
+            CoordinationEvent::ChildWaiting(waiting) => self.wait(waiting),
+            CoordinationEvent::ChildListening(listening) => {
+                if let Some(child) = self.live.get_mut(&listening.key) {
+                    // It asks for the next one once it has all that came before.
+                    (child.listens, child.fed) = (true, None);
+                }
             }
-        } else if let EventBody::AttemptStopped(stopped) = event
-            && stopped.reason == StopReason::Restart
-        {
+            CoordinationEvent::MessageReceived(_) | CoordinationEvent::HandoffRequested(_) => {}
+        }
+    }
+
+    fn apply_step(&mut self, plan: &Plan, at: Timestamp, event: StepEvent<'_>) {
+        match event {
+            StepEvent::Started(started) => self.start(plan, at, started),
+            StepEvent::Completed(completed) => self.complete(plan, completed),
+            StepEvent::Failed(failed) => self.fail(plan, failed),
+            StepEvent::Inherited(step) => {
+                let output = step.output.clone().map(Shared::new);
+                self.done.insert(step.key.clone(), Done { output, ..Done::default() });
+            }
+            StepEvent::CheckpointSaved(_) | StepEvent::CheckpointInherited(_) => {}
+        }
+    }
+
+    fn apply_run(&mut self, event: RunEvent<'_>) {
+        match event {
+            RunEvent::Paused(paused) => {
+                if matches!(paused.reason, PauseReason::Operator | PauseReason::Budget) {
+                    self.hold_all();
+                }
+            }
+            RunEvent::Resumed(_) => self.release_all(),
+            RunEvent::Created(_)
+            | RunEvent::Started(_)
+            | RunEvent::Requeued(_)
+            | RunEvent::CancelRequested(_)
+            | RunEvent::RestartRequested(_)
+            | RunEvent::Completed(_)
+            | RunEvent::Failed(_)
+            | RunEvent::Cancelled(_)
+            | RunEvent::DeadLettered(_) => {}
+        }
+    }
+
+    fn apply_attempt(&mut self, event: AttemptEvent<'_>) {
+        let begins_anew = match event {
+            AttemptEvent::Failed(failed) => self.live.is_empty() && !is_loss(&failed.error),
+            AttemptEvent::Stopped(stopped) => stopped.reason == StopReason::Restart,
+            AttemptEvent::Started(_) | AttemptEvent::Running(_) | AttemptEvent::Exited(_) => false,
+        };
+        if begins_anew {
             self.routing.began = None;
         }
     }

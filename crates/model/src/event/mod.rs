@@ -156,40 +156,69 @@ pub struct UnknownEvent {
     pub reason: String,
 }
 
-/// Ties each variant to its stored name, in one place.
+/// Ties each variant to its stored name and its group, in one place.
 macro_rules! event_bodies {
-    ($($(#[$doc:meta])* $variant:ident($data:ty) = $name:literal,)*) => {
+    ($(
+        $(#[$group_doc:meta])* $group:ident($events:ident) {
+            $($(#[$doc:meta])* $variant:ident as $short:ident($data:ty) = $name:literal,)*
+        }
+    )*) => {
         /// Type and data of an event.
         #[derive(Clone, Debug, PartialEq)]
         pub enum EventBody {
-            $($(#[$doc])* $variant($data),)*
+            $($($(#[$doc])* $variant($data),)*)*
             /// Reported by the agent: a model or tool call, a memory access, progress.
             Reported(Reported),
         }
 
-        impl EventBody {
-            /// The stored names of all types that errand itself writes.
-            pub const TYPE_NAMES: &'static [&'static str] = &[$($name),*];
+        /// Event by its group. A fold matches the group and then all of the group's events, so that
+        /// an event that it forgot does not compile.
+        #[derive(Clone, Copy, Debug)]
+        pub enum EventGroup<'a> {
+            $($(#[$group_doc])* $group($events<'a>),)*
+            /// Event that the agent reported.
+            Reported(&'a Reported),
+        }
 
-            /// The stored name: `noun.verb_past`.
+        $(
+            $(#[$group_doc])*
+            #[derive(Clone, Copy, Debug)]
+            pub enum $events<'a> {
+                $($(#[$doc])* $short(&'a $variant),)*
+            }
+        )*
+
+        impl EventBody {
+            /// Stored names of all types that errand itself writes.
+            pub const TYPE_NAMES: &'static [&'static str] = &[$($($name),*),*];
+
+            /// Returns the event by its group.
+            pub fn group(&self) -> EventGroup<'_> {
+                match self {
+                    $($(Self::$variant(data) => EventGroup::$group($events::$short(data)),)*)*
+                    Self::Reported(reported) => EventGroup::Reported(reported),
+                }
+            }
+
+            /// Returns the stored name: `noun.verb_past`.
             pub fn type_name(&self) -> &str {
                 match self {
-                    $(Self::$variant(_) => $name,)*
+                    $($(Self::$variant(_) => $name,)*)*
                     Self::Reported(reported) => reported.type_name(),
                 }
             }
 
-            /// The data as JSON.
+            /// Returns the data as JSON.
             pub fn data(&self) -> Value {
                 match self {
-                    $(Self::$variant(data) => to_value(data),)*
+                    $($(Self::$variant(data) => to_value(data),)*)*
                     Self::Reported(reported) => reported.data().clone(),
                 }
             }
 
             fn parse(kind: &str, data: &str) -> Result<Self, String> {
                 match kind {
-                    $($name => read(data).map(Self::$variant),)*
+                    $($($name => read(data).map(Self::$variant),)*)*
                     _ => Reported::stored(kind, read(data)?).map(Self::Reported).map_err(|e| e.to_string()),
                 }
             }
@@ -198,114 +227,141 @@ macro_rules! event_bodies {
 }
 
 event_bodies! {
-    /// The run was admitted.
-    RunCreated(Box<RunCreated>) = "run.created",
-    /// pending → running: an attempt reported in.
-    RunStarted(RunStarted) = "run.started",
-    /// running → pending: the attempt ended and another will follow.
-    RunRequeued(RunRequeued) = "run.requeued",
-    /// → paused.
-    RunPaused(RunPaused) = "run.paused",
-    /// paused → running, or pending when the attempt was parked.
-    RunResumed(RunResumed) = "run.resumed",
-    /// A client asked for the run to end.
-    CancelRequested(CancelRequested) = "run.cancel_requested",
-    /// A client asked for a new attempt.
-    RestartRequested(RestartRequested) = "run.restart_requested",
-    /// → completed.
-    RunCompleted(RunCompleted) = "run.completed",
-    /// → failed.
-    RunFailed(RunFailed) = "run.failed",
-    /// → cancelled.
-    RunCancelled(RunCancelled) = "run.cancelled",
-    /// All attempts are spent; the run is kept as a dead letter. Written before `run.failed`.
-    RunDeadLettered(RunDeadLettered) = "run.dead_lettered",
-    /// An attempt took the run's lease.
-    AttemptStarted(AttemptStarted) = "attempt.started",
-    /// The agent's process lives.
-    AttemptRunning(AttemptRunning) = "attempt.running",
-    /// The attempt reported well, or ended with exit code 0.
-    AttemptExited(AttemptExited) = "attempt.exited",
-    /// The attempt failed.
-    AttemptFailed(AttemptFailed) = "attempt.failed",
-    /// The attempt was stopped from outside.
-    AttemptStopped(AttemptStopped) = "attempt.stopped",
-    /// A step began.
-    StepStarted(StepStarted) = "step.started",
-    /// A step is done, and never done again.
-    StepCompleted(StepCompleted) = "step.completed",
-    /// A step failed; it may be begun again.
-    StepFailed(StepFailed) = "step.failed",
-    /// The agent saved its state.
-    CheckpointSaved(CheckpointSaved) = "checkpoint.saved",
-    /// A step that another run completed counts as completed in this one.
-    StepInherited(StepInherited) = "step.inherited",
-    /// The run starts with the checkpoint that another run saved.
-    CheckpointInherited(CheckpointInherited) = "checkpoint.inherited",
-    /// The agent asks whether it may do something.
-    ApprovalRequested(ApprovalRequested) = "approval.requested",
-    /// An approval was decided.
-    ApprovalDecided(ApprovalDecided) = "approval.decided",
-    /// The agent asks a question.
-    InputRequested(InputRequested) = "input.requested",
-    /// A question was answered.
-    InputProvided(InputProvided) = "input.provided",
-    /// A question was not answered in time.
-    InputExpired(InputExpired) = "input.expired",
-    /// Most of a limit is used.
-    BudgetWarned(BudgetWarned) = "budget.warned",
-    /// A limit is used up.
-    BudgetExceeded(BudgetExceeded) = "budget.exceeded",
-    /// A person allows more.
-    BudgetRaised(BudgetRaised) = "budget.raised",
-    /// A rule was asked.
-    PolicyDecided(PolicyDecided) = "policy.decided",
-    /// The inventory that is in effect.
-    BomPinned(BomPinned) = "bom.pinned",
-    /// Session state that an attempt loaded.
-    SessionLoaded(SessionLoaded) = "session.loaded",
-    /// The session's state was written.
-    SessionUpdated(SessionUpdated) = "session.updated",
-    /// The session's history grew.
-    SessionAppended(SessionAppended) = "session.appended",
-    /// A tool's result is kept for the session.
-    SessionCached(SessionCached) = "session.cached",
-    /// Changes of other runs in the session were undone.
-    SessionRolledBack(SessionRolledBack) = "session.rolled_back",
-    /// A strict replay left the record.
-    ReplayDiverged(ReplayDiverged) = "replay.diverged",
-    /// A result came too late, or differs from the one before.
-    CheckbackRefused(CheckbackRefused) = "checkback.refused",
-    /// The agent set its output.
-    OutputSet(OutputSet) = "output.set",
-    /// A part of the output, as it is produced.
-    OutputDelta(OutputDelta) = "output.delta",
-    /// A named output file is durable.
-    ArtifactCreated(ArtifactCreated) = "artifact.created",
-    /// The coordinator's amount of work is known.
-    CoordinationBegan(CoordinationBegan) = "coordination.began",
-    /// A coordinator cannot end well any more.
-    CoordinationSettled(CoordinationSettled) = "coordination.settled",
-    /// A message was said by an agent, or routed by its coordinator.
-    MessageSent(MessageSent) = "message.sent",
-    /// Messages reached an agent.
-    MessageDelivered(MessageDelivered) = "message.delivered",
-    /// The agent got the message that it asked for.
-    MessageReceived(MessageReceived) = "message.received",
-    /// A child waits for a person, or does not any more.
-    ChildWaiting(ChildWaiting) = "child.waiting",
-    /// A child asks for the next message.
-    ChildListening(ChildListening) = "child.listening",
-    /// The agent hands its run over to another one.
-    HandoffRequested(HandoffRequested) = "handoff.requested",
-    /// A service's listener has its address.
-    ListenerBound(ListenerBound) = "listener.bound",
-    /// A wake of a service became a run.
-    WakeFired(WakeFired) = "wake.fired",
-    /// A due wake was deliberately not run.
-    WakeSkipped(WakeSkipped) = "wake.skipped",
-    /// The run of a wake is over.
-    WakeEnded(WakeEnded) = "wake.ended",
+    /// Events of the run as a whole.
+    Run(RunEvent) {
+        /// The run was admitted.
+        RunCreated as Created(Box<RunCreated>) = "run.created",
+        /// pending → running: an attempt reported in.
+        RunStarted as Started(RunStarted) = "run.started",
+        /// running → pending: the attempt ended and another will follow.
+        RunRequeued as Requeued(RunRequeued) = "run.requeued",
+        /// → paused.
+        RunPaused as Paused(RunPaused) = "run.paused",
+        /// paused → running, or pending when the attempt was parked.
+        RunResumed as Resumed(RunResumed) = "run.resumed",
+        /// A client asked for the run to end.
+        CancelRequested as CancelRequested(CancelRequested) = "run.cancel_requested",
+        /// A client asked for a new attempt.
+        RestartRequested as RestartRequested(RestartRequested) = "run.restart_requested",
+        /// → completed.
+        RunCompleted as Completed(RunCompleted) = "run.completed",
+        /// → failed.
+        RunFailed as Failed(RunFailed) = "run.failed",
+        /// → cancelled.
+        RunCancelled as Cancelled(RunCancelled) = "run.cancelled",
+        /// All attempts are spent; the run is kept as a dead letter. Written before `run.failed`.
+        RunDeadLettered as DeadLettered(RunDeadLettered) = "run.dead_lettered",
+    }
+    /// Events of one attempt.
+    Attempt(AttemptEvent) {
+        /// An attempt took the run's lease.
+        AttemptStarted as Started(AttemptStarted) = "attempt.started",
+        /// The agent's process lives.
+        AttemptRunning as Running(AttemptRunning) = "attempt.running",
+        /// The attempt reported well, or ended with exit code 0.
+        AttemptExited as Exited(AttemptExited) = "attempt.exited",
+        /// The attempt failed.
+        AttemptFailed as Failed(AttemptFailed) = "attempt.failed",
+        /// The attempt was stopped from outside.
+        AttemptStopped as Stopped(AttemptStopped) = "attempt.stopped",
+    }
+    /// Events of steps and checkpoints.
+    Step(StepEvent) {
+        /// A step began.
+        StepStarted as Started(StepStarted) = "step.started",
+        /// A step is done, and never done again.
+        StepCompleted as Completed(StepCompleted) = "step.completed",
+        /// A step failed; it may be begun again.
+        StepFailed as Failed(StepFailed) = "step.failed",
+        /// The agent saved its state.
+        CheckpointSaved as CheckpointSaved(CheckpointSaved) = "checkpoint.saved",
+        /// A step that another run completed counts as completed in this one.
+        StepInherited as Inherited(StepInherited) = "step.inherited",
+        /// The run starts with the checkpoint that another run saved.
+        CheckpointInherited as CheckpointInherited(CheckpointInherited) = "checkpoint.inherited",
+    }
+    /// Events of approvals and questions to people.
+    Question(QuestionEvent) {
+        /// The agent asks whether it may do something.
+        ApprovalRequested as ApprovalRequested(ApprovalRequested) = "approval.requested",
+        /// An approval was decided.
+        ApprovalDecided as ApprovalDecided(ApprovalDecided) = "approval.decided",
+        /// The agent asks a question.
+        InputRequested as InputRequested(InputRequested) = "input.requested",
+        /// A question was answered.
+        InputProvided as InputProvided(InputProvided) = "input.provided",
+        /// A question was not answered in time.
+        InputExpired as InputExpired(InputExpired) = "input.expired",
+    }
+    /// Events of budgets, policies and the inventory.
+    Limit(LimitEvent) {
+        /// Most of a limit is used.
+        BudgetWarned as BudgetWarned(BudgetWarned) = "budget.warned",
+        /// A limit is used up.
+        BudgetExceeded as BudgetExceeded(BudgetExceeded) = "budget.exceeded",
+        /// A person allows more.
+        BudgetRaised as BudgetRaised(BudgetRaised) = "budget.raised",
+        /// A rule was asked.
+        PolicyDecided as PolicyDecided(PolicyDecided) = "policy.decided",
+        /// The inventory that is in effect.
+        BomPinned as BomPinned(BomPinned) = "bom.pinned",
+    }
+    /// Events of the session that the run uses.
+    Session(SessionEvent) {
+        /// Session state that an attempt loaded.
+        SessionLoaded as Loaded(SessionLoaded) = "session.loaded",
+        /// The session's state was written.
+        SessionUpdated as Updated(SessionUpdated) = "session.updated",
+        /// The session's history grew.
+        SessionAppended as Appended(SessionAppended) = "session.appended",
+        /// A tool's result is kept for the session.
+        SessionCached as Cached(SessionCached) = "session.cached",
+        /// Changes of other runs in the session were undone.
+        SessionRolledBack as RolledBack(SessionRolledBack) = "session.rolled_back",
+    }
+    /// Events of output, artifacts and refused results.
+    Result(ResultEvent) {
+        /// A strict replay left the record.
+        ReplayDiverged as ReplayDiverged(ReplayDiverged) = "replay.diverged",
+        /// A result came too late, or differs from the one before.
+        CheckbackRefused as CheckbackRefused(CheckbackRefused) = "checkback.refused",
+        /// The agent set its output.
+        OutputSet as OutputSet(OutputSet) = "output.set",
+        /// A part of the output, as it is produced.
+        OutputDelta as OutputDelta(OutputDelta) = "output.delta",
+        /// A named output file is durable.
+        ArtifactCreated as ArtifactCreated(ArtifactCreated) = "artifact.created",
+    }
+    /// Events of coordinators and of messages between agents.
+    Coordination(CoordinationEvent) {
+        /// The coordinator's amount of work is known.
+        CoordinationBegan as Began(CoordinationBegan) = "coordination.began",
+        /// A coordinator cannot end well any more.
+        CoordinationSettled as Settled(CoordinationSettled) = "coordination.settled",
+        /// A message was said by an agent, or routed by its coordinator.
+        MessageSent as MessageSent(MessageSent) = "message.sent",
+        /// Messages reached an agent.
+        MessageDelivered as MessageDelivered(MessageDelivered) = "message.delivered",
+        /// The agent got the message that it asked for.
+        MessageReceived as MessageReceived(MessageReceived) = "message.received",
+        /// A child waits for a person, or does not any more.
+        ChildWaiting as ChildWaiting(ChildWaiting) = "child.waiting",
+        /// A child asks for the next message.
+        ChildListening as ChildListening(ChildListening) = "child.listening",
+        /// The agent hands its run over to another one.
+        HandoffRequested as HandoffRequested(HandoffRequested) = "handoff.requested",
+    }
+    /// Events of services: listeners and wakes.
+    Service(ServiceEvent) {
+        /// A service's listener has its address.
+        ListenerBound as ListenerBound(ListenerBound) = "listener.bound",
+        /// A wake of a service became a run.
+        WakeFired as WakeFired(WakeFired) = "wake.fired",
+        /// A due wake was deliberately not run.
+        WakeSkipped as WakeSkipped(WakeSkipped) = "wake.skipped",
+        /// The run of a wake is over.
+        WakeEnded as WakeEnded(WakeEnded) = "wake.ended",
+    }
 }
 
 /// Turns event data into JSON. Event data has string keys and no maps with others, so this cannot

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::SessionEvent;
 use crate::{Digest, Payload, RunId, Timestamp};
 
 /// `session.loaded`: what the attempt found.
@@ -70,4 +71,17 @@ pub struct SessionRolledBack {
     pub session_id: String,
     /// Runs whose changes were undone.
     pub run_ids: Vec<RunId>,
+}
+
+impl<'a> SessionEvent<'a> {
+    /// Returns the id of the session that the event is about.
+    pub fn session_id(self) -> &'a str {
+        match self {
+            Self::Loaded(loaded) => &loaded.session_id,
+            Self::Updated(updated) => &updated.session_id,
+            Self::Appended(appended) => &appended.session_id,
+            Self::Cached(cached) => &cached.session_id,
+            Self::RolledBack(rolled_back) => &rolled_back.session_id,
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::divergence::Divergence;
-use crate::event::{ApprovalRequested, EventBody, InputRequested};
+use crate::event::{ApprovalRequested, InputRequested, QuestionEvent};
 
 /// The questions of a record, by their ids.
 #[derive(Clone, Debug, Default)]
@@ -23,24 +23,25 @@ struct Question {
 }
 
 impl PeopleRecord {
-    pub(super) fn take_in(&mut self, in_step: bool, body: &EventBody) {
-        if let EventBody::ApprovalRequested(asked) = body {
-            let question = Question { shown: approval(asked), is_settled: false, is_due: !in_step };
-            self.approvals.entry(asked.approval_id.clone()).or_insert(question);
-        } else if let EventBody::ApprovalDecided(decided) = body {
-            if let Some(question) = self.approvals.get_mut(&decided.approval_id) {
-                question.is_settled = true;
+    pub(super) fn take_in(&mut self, in_step: bool, event: QuestionEvent<'_>) {
+        let settled = match event {
+            QuestionEvent::ApprovalRequested(asked) => {
+                let question =
+                    Question { shown: approval(asked), is_settled: false, is_due: !in_step };
+                self.approvals.entry(asked.approval_id.clone()).or_insert(question);
+                None
             }
-        } else if let EventBody::InputRequested(asked) = body {
-            let question = Question { shown: input(asked), is_settled: false, is_due: !in_step };
-            self.inputs.entry(asked.input_id.clone()).or_insert(question);
-        } else if let EventBody::InputProvided(provided) = body {
-            if let Some(question) = self.inputs.get_mut(&provided.input_id) {
-                question.is_settled = true;
+            QuestionEvent::InputRequested(asked) => {
+                let question =
+                    Question { shown: input(asked), is_settled: false, is_due: !in_step };
+                self.inputs.entry(asked.input_id.clone()).or_insert(question);
+                None
             }
-        } else if let EventBody::InputExpired(expired) = body
-            && let Some(question) = self.inputs.get_mut(&expired.input_id)
-        {
+            QuestionEvent::ApprovalDecided(decided) => self.approvals.get_mut(&decided.approval_id),
+            QuestionEvent::InputProvided(provided) => self.inputs.get_mut(&provided.input_id),
+            QuestionEvent::InputExpired(expired) => self.inputs.get_mut(&expired.input_id),
+        };
+        if let Some(question) = settled {
             question.is_settled = true;
         }
     }

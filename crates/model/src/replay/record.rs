@@ -1,4 +1,6 @@
-//! The fold of a journal for a replay of it.
+//! Record of a run for a replay of it: the fold of the journal, and how far the replay is.
+
+mod fold;
 
 use std::collections::BTreeMap;
 
@@ -10,9 +12,9 @@ use super::people::PeopleRecord;
 use super::session::SessionRecord;
 use super::text_track::TextTrack;
 use super::track::Track;
-use crate::event::{Event, EventBody, Failure, StepStarted};
+use crate::event::{Event, Failure, StepStarted};
 use crate::run::Run;
-use crate::{Digest, Payload};
+use crate::{Digest, EventContext, Payload};
 
 /// Members of a reported event that errand adds or works out by itself: they need not come again.
 const ADDED_MEMBERS: [&str; 7] = [
@@ -118,11 +120,8 @@ impl Record {
         };
         for (number, event) in events.iter().enumerate() {
             let body = event.body()?;
-            if !is_last_word(&body, event, events.get(number + 1)) {
-                record.take_in(event.attempt, &body);
-                let in_step = !record.open.is_empty();
-                record.people.take_in(in_step, &body);
-                record.session.take_in(event.at, (event.attempt, in_step), &body);
+            if !fold::is_last_word(&body, event, events.get(number + 1)) {
+                record.take_in(EventContext { at: event.at, attempt: event.attempt }, &body);
             }
         }
         let attempts = record.attempts;
@@ -149,90 +148,6 @@ impl Record {
         let failed =
             |outcome: &Outcome| !matches!(outcome, Outcome::Ended(Served::Completed { .. }));
         self.steps.values().any(|step| step.outcomes.iter().any(failed))
-    }
-
-    fn take_in(&mut self, attempt: u32, body: &EventBody) {
-        let in_step = !self.open.is_empty();
-        if let EventBody::AttemptStarted(_) = body {
-            self.open.clear();
-        } else if let EventBody::StepStarted(started) = body {
-            self.start(attempt, started);
-        } else if let EventBody::StepInherited(done) = body {
-            let started = StepStarted {
-                key: done.key.clone(),
-                kind: done.kind.clone(),
-                fingerprint: done.fingerprint.clone(),
-                detail: done.detail.clone(),
-                run_id: None,
-                allowance: BTreeMap::new(),
-            };
-            self.start(attempt, &started);
-            let (output, stderr) = (done.output.clone(), done.stderr.clone());
-            self.finish(&done.key, Served::Completed { output, stderr });
-            if let Some(step) = self.steps.get_mut(&done.key) {
-                step.is_inherited = true;
-            }
-        } else if let EventBody::StepCompleted(done) = body {
-            let (output, stderr) = (done.output.clone(), done.stderr.clone());
-            self.finish(&done.key, Served::Completed { output, stderr });
-        } else if let EventBody::StepFailed(failed) = body {
-            let (error, exit_code) = (failed.error.clone(), failed.exit_code);
-            self.finish(&failed.key, Served::Failed { error, exit_code });
-        } else if let EventBody::CheckpointSaved(saved) = body {
-            self.checkpoints.record(attempt, saved.state.clone(), in_step);
-            if let Some(within) = self.innermost() {
-                within.checkpoint = Some(saved.state.clone());
-            }
-        } else if let EventBody::ArtifactCreated(created) = body {
-            let track = self.artifacts.entry(created.name.clone()).or_default();
-            track.record(attempt, created.digest.clone(), in_step);
-        } else if let EventBody::OutputDelta(delta) = body {
-            self.output_parts.record(attempt, &delta.text, in_step);
-        } else if let EventBody::OutputSet(set) = body {
-            if let Some(within) = self.innermost() {
-                within.output = Some(set.output.clone());
-            }
-        } else if let EventBody::Reported(reported) = body {
-            let track = self.reported.entry(reported.type_name().to_owned()).or_default();
-            track.record(attempt, said(reported.data()), in_step);
-        }
-    }
-
-    /// Returns the place of an event that comes now: the step that was begun last.
-    fn innermost(&mut self) -> Option<&mut Within> {
-        self.steps.get_mut(self.open.last()?).map(|step| &mut step.within)
-    }
-
-    fn start(&mut self, attempt: u32, started: &StepStarted) {
-        if !self.steps.contains_key(&started.key) {
-            self.order.push(started.key.clone());
-        }
-        let step = self.steps.entry(started.key.clone()).or_insert_with(|| Recorded {
-            started: started.clone(),
-            is_inherited: false,
-            is_completed: false,
-            attempt,
-            outcomes: Vec::new(),
-            within: Within::default(),
-            begun: 0,
-        });
-        if step.attempt != attempt {
-            step.outcomes.clear();
-        }
-        self.open.retain(|key| *key != started.key);
-        self.open.push(started.key.clone());
-        step.attempt = attempt;
-        step.started = started.clone();
-        step.outcomes.push(Outcome::Open);
-    }
-
-    fn finish(&mut self, key: &str, ended: Served) {
-        self.open.retain(|open| open != key);
-        let Some(step) = self.steps.get_mut(key) else { return };
-        step.is_completed |= matches!(ended, Served::Completed { .. });
-        if let Some(last) = step.outcomes.last_mut() {
-            *last = Outcome::Ended(ended);
-        }
     }
 
     /// Returns the questions to people.
@@ -449,13 +364,6 @@ impl Record {
         all.push("the exit code".to_owned());
         all
     }
-}
-
-/// Returns true for a session message that errand itself appended at the end of the run: its input
-/// and its output. A replay appends none.
-fn is_last_word(body: &EventBody, event: &Event, next: Option<&Event>) -> bool {
-    matches!(body, EventBody::SessionAppended(_))
-        && next.is_some_and(|next| next.kind == "attempt.exited" && next.at == event.at)
 }
 
 fn describe(step: &Recorded) -> String {

@@ -2,7 +2,7 @@
 
 use super::divergence::{Divergence, shown_payload};
 use super::track::Track;
-use crate::event::{EventBody, SessionLoaded, SessionMessage};
+use crate::event::{SessionEvent, SessionLoaded, SessionMessage};
 use crate::{Digest, Payload, Timestamp};
 
 /// The session's part of a record. A replay writes nothing there.
@@ -27,18 +27,24 @@ impl SessionRecord {
         &mut self,
         at: Timestamp,
         (attempt, in_step): (u32, bool),
-        body: &EventBody,
+        event: SessionEvent<'_>,
     ) {
-        if let EventBody::SessionLoaded(loaded) = body {
-            self.loaded.get_or_insert_with(|| (at, loaded.clone()));
-        } else if let EventBody::SessionUpdated(updated) = body {
-            self.updates.record(attempt, updated.state.clone(), in_step);
-        } else if let EventBody::SessionAppended(appended) = body {
-            self.appended.record(attempt, appended.messages.clone(), in_step);
-        } else if let EventBody::SessionCached(cached) = body {
-            let (tool, input_digest) = (cached.tool.clone(), cached.input_digest.clone());
-            let result = cached.result.clone();
-            self.cached.record(attempt, Cached { tool, input_digest, result }, in_step);
+        match event {
+            SessionEvent::Loaded(loaded) => {
+                self.loaded.get_or_insert_with(|| (at, loaded.clone()));
+            }
+            SessionEvent::Updated(updated) => {
+                self.updates.record(attempt, updated.state.clone(), in_step);
+            }
+            SessionEvent::Appended(appended) => {
+                self.appended.record(attempt, appended.messages.clone(), in_step);
+            }
+            SessionEvent::Cached(cached) => {
+                let (tool, input_digest) = (cached.tool.clone(), cached.input_digest.clone());
+                let result = cached.result.clone();
+                self.cached.record(attempt, Cached { tool, input_digest, result }, in_step);
+            }
+            SessionEvent::RolledBack(_) => {}
         }
     }
 

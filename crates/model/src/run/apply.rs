@@ -6,8 +6,8 @@ use super::Counters;
 use super::service::new_service;
 use super::state::{Run, Status, TokenUsage};
 use crate::event::{
-    AttemptStarted, Event, EventBody, InputExpired, InputProvided, PauseReason, RunCreated,
-    UnknownEvent,
+    AttemptStarted, Event, EventBody, EventGroup, InputExpired, InputProvided, PauseReason,
+    RunCreated, UnknownEvent,
 };
 use crate::{EventContext, RunId, Timestamp};
 
@@ -121,65 +121,17 @@ impl Run {
         event: &EventBody,
     ) -> Result<(), IllegalTransition> {
         self.check(context, event)?;
-        match event {
-            EventBody::RunCreated(_) => return Err(IllegalTransition::Creation),
-            EventBody::AttemptStarted(_)
-            | EventBody::AttemptRunning(_)
-            | EventBody::AttemptExited(_)
-            | EventBody::AttemptFailed(_)
-            | EventBody::AttemptStopped(_) => self.apply_attempt(context, event),
-            EventBody::RunStarted(_)
-            | EventBody::RunRequeued(_)
-            | EventBody::RunPaused(_)
-            | EventBody::RunResumed(_)
-            | EventBody::CancelRequested(_)
-            | EventBody::RestartRequested(_)
-            | EventBody::RunCompleted(_)
-            | EventBody::RunFailed(_)
-            | EventBody::RunCancelled(_)
-            | EventBody::RunDeadLettered(_) => self.apply_run(context.at, event),
-            EventBody::StepStarted(_)
-            | EventBody::StepCompleted(_)
-            | EventBody::StepFailed(_)
-            | EventBody::CheckpointSaved(_)
-            | EventBody::OutputSet(_)
-            | EventBody::OutputDelta(_)
-            | EventBody::ArtifactCreated(_)
-            | EventBody::StepInherited(_)
-            | EventBody::CheckpointInherited(_)
-            | EventBody::SessionAppended(_)
-            | EventBody::Reported(_) => self.apply_work(context, event),
-            EventBody::ApprovalRequested(_)
-            | EventBody::ApprovalDecided(_)
-            | EventBody::InputRequested(_)
-            | EventBody::InputProvided(_)
-            | EventBody::InputExpired(_) => self.apply_question(context, event),
-            EventBody::BudgetWarned(_)
-            | EventBody::BudgetExceeded(_)
-            | EventBody::BudgetRaised(_)
-            | EventBody::PolicyDecided(_)
-            | EventBody::BomPinned(_) => self.apply_limit(context, event),
-            // What they are about is kept outside of the run.
-            EventBody::SessionLoaded(_)
-            | EventBody::SessionUpdated(_)
-            | EventBody::SessionCached(_)
-            | EventBody::SessionRolledBack(_)
-            | EventBody::ReplayDiverged(_)
-            | EventBody::CheckbackRefused(_) => {}
-            EventBody::ListenerBound(_)
-            | EventBody::WakeFired(_)
-            | EventBody::WakeSkipped(_)
-            | EventBody::WakeEnded(_) => {
-                self.apply_service(context.at, event);
-            }
-            EventBody::CoordinationBegan(_)
-            | EventBody::CoordinationSettled(_)
-            | EventBody::MessageSent(_)
-            | EventBody::MessageDelivered(_)
-            | EventBody::MessageReceived(_)
-            | EventBody::ChildWaiting(_)
-            | EventBody::ChildListening(_)
-            | EventBody::HandoffRequested(_) => {}
+        match event.group() {
+            EventGroup::Run(event) => self.apply_run(context.at, event),
+            EventGroup::Attempt(event) => self.apply_attempt(context, event),
+            EventGroup::Step(event) => self.apply_step(context, event),
+            EventGroup::Question(event) => self.apply_question(context, event),
+            EventGroup::Limit(event) => self.apply_limit(context, event),
+            EventGroup::Session(event) => self.apply_session(event),
+            EventGroup::Result(event) => self.apply_result(context, event),
+            EventGroup::Coordination(event) => self.apply_message(event),
+            EventGroup::Service(event) => self.apply_service(context.at, event),
+            EventGroup::Reported(reported) => self.count(reported),
         }
         self.apply_coordination(context, event);
         self.tick(context.at, event);
@@ -214,9 +166,9 @@ impl Run {
             EventBody::StepInherited(_) | EventBody::CheckpointInherited(_) => {
                 pending && self.attempts.is_empty()
             }
-            EventBody::ApprovalDecided(_)
-            | EventBody::InputProvided(_)
-            | EventBody::InputExpired(_) => live && self.is_open(event),
+            EventBody::ApprovalDecided(decided) => live && self.asks_approval(&decided.approval_id),
+            EventBody::InputProvided(InputProvided { input_id, .. })
+            | EventBody::InputExpired(InputExpired { input_id }) => live && self.asks(input_id),
             EventBody::BudgetRaised(_) | EventBody::PolicyDecided(_) => live,
             EventBody::ListenerBound(_)
             | EventBody::WakeFired(_)
@@ -296,18 +248,14 @@ impl Run {
         matches!(&self.status, Status::Paused { reason, .. } if *reason == paused_for)
     }
 
-    /// Returns true if the question that the event answers was asked and is open.
-    fn is_open(&self, event: &EventBody) -> bool {
-        if let EventBody::ApprovalDecided(decided) = event {
-            let asked = self.approvals.get(&decided.approval_id);
-            asked.is_some_and(|approval| approval.verdict.is_none())
-        } else if let EventBody::InputProvided(InputProvided { input_id, .. })
-        | EventBody::InputExpired(InputExpired { input_id }) = event
-        {
-            self.inputs.get(input_id).is_some_and(|inquiry| inquiry.reply.is_none())
-        } else {
-            false
-        }
+    /// Returns whether the approval is requested and not decided.
+    fn asks_approval(&self, approval_id: &str) -> bool {
+        self.approvals.get(approval_id).is_some_and(|approval| approval.verdict.is_none())
+    }
+
+    /// Returns whether the input is requested and not answered.
+    fn asks(&self, input_id: &str) -> bool {
+        self.inputs.get(input_id).is_some_and(|inquiry| inquiry.reply.is_none())
     }
 
     fn illegal(&self, event: &EventBody) -> IllegalTransition {

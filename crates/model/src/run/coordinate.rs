@@ -2,7 +2,7 @@
 
 use super::{Rejection, Run, Status};
 use crate::coordination::{Desk, News, Turn};
-use crate::event::{EventBody, PauseReason};
+use crate::event::{CoordinationEvent, EventBody, EventGroup, PauseReason, StepEvent};
 use crate::{EventContext, RunId, Timestamp};
 
 impl Run {
@@ -25,22 +25,43 @@ impl Run {
         Ok(Desk::new(self, plan, state, ids, now).take(news))
     }
 
-    pub(super) fn apply_coordination(&mut self, context: EventContext, event: &EventBody) {
-        if let EventBody::HandoffRequested(requested) = event {
-            self.handoff = Some(Box::new(requested.clone()));
-        } else if let EventBody::MessageReceived(_) = event {
-            self.received = self.received.saturating_add(1);
+    /// Takes in an event of messages and handoffs, as far as it concerns the agent's own run.
+    pub(super) fn apply_message(&mut self, event: CoordinationEvent<'_>) {
+        match event {
+            CoordinationEvent::HandoffRequested(requested) => {
+                self.handoff = Some(Box::new(requested.clone()));
+            }
+            CoordinationEvent::MessageReceived(_) => {
+                self.received = self.received.saturating_add(1);
+            }
+            // The state of the coordinator takes them in.
+            CoordinationEvent::Began(_)
+            | CoordinationEvent::Settled(_)
+            | CoordinationEvent::MessageSent(_)
+            | CoordinationEvent::MessageDelivered(_)
+            | CoordinationEvent::ChildWaiting(_)
+            | CoordinationEvent::ChildListening(_) => {}
         }
+    }
+
+    pub(super) fn apply_coordination(&mut self, context: EventContext, event: &EventBody) {
         let (Some(plan), Some(coordination)) = (&self.spec.plan, &mut self.coordination) else {
             return;
         };
         coordination.apply(plan, context.at, event);
-        let usage = if let EventBody::StepCompleted(completed) = event {
-            completed.usage.as_ref()
-        } else if let EventBody::StepFailed(failed) = event {
-            failed.usage.as_ref()
-        } else {
-            None
+        let usage = match event.group() {
+            EventGroup::Step(StepEvent::Completed(completed)) => completed.usage.as_ref(),
+            EventGroup::Step(StepEvent::Failed(failed)) => failed.usage.as_ref(),
+            EventGroup::Step(_)
+            | EventGroup::Run(_)
+            | EventGroup::Attempt(_)
+            | EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Coordination(_)
+            | EventGroup::Service(_)
+            | EventGroup::Reported(_) => None,
         };
         for used in usage.iter().flat_map(|usage| usage.by_agent.values()) {
             self.usage = self.usage.plus(&used.tokens);

@@ -7,32 +7,40 @@ use super::state::{
 use crate::accounting::{
     KNOWLEDGE_RETRIEVED, MEMORY_ACCESSED, MODEL_CALLED, ModelCall, TOOL_CALLED, Tokens, ToolCall,
 };
-use crate::event::{AttemptStarted, EventBody, PauseReason, Reported, RequeueReason};
+use crate::event::{
+    AttemptEvent, AttemptStarted, LimitEvent, PauseReason, QuestionEvent, Reported, RequeueReason,
+    ResultEvent, RunEvent, RunFailed, SessionEvent, StepEvent,
+};
 use crate::{EventContext, Timestamp};
 
 impl Run {
-    pub(super) fn apply_attempt(&mut self, context: EventContext, event: &EventBody) {
+    pub(super) fn apply_attempt(&mut self, context: EventContext, event: AttemptEvent<'_>) {
         let at = context.at;
-        if let EventBody::AttemptStarted(started) = event {
+        let end = |exit_code, signal, usage| AttemptEnd { at, exit_code, signal, usage };
+        if let AttemptEvent::Started(started) = event {
             self.begin_attempt(at, started);
-            return;
         }
         let Some(attempt) = self.attempts.last_mut() else { return };
-        let end = |exit_code, signal, usage| AttemptEnd { at, exit_code, signal, usage };
-        if let EventBody::AttemptRunning(running) = event {
-            attempt.process.clone_from(&running.process);
-            attempt.process_group_id = running.process_group_id;
-            attempt.locator.clone_from(&running.locator);
-            attempt.setup.clone_from(&running.setup);
-            attempt.state = AttemptState::Running;
-        } else if let EventBody::AttemptExited(exited) = event {
-            attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
-        } else if let EventBody::AttemptFailed(failed) = event {
-            let end = end(failed.exit_code, failed.signal, failed.usage);
-            attempt.state = AttemptState::Failed(end, failed.error.clone());
-        } else if let EventBody::AttemptStopped(stopped) = event {
-            let end = end(stopped.exit_code, stopped.signal, stopped.usage);
-            attempt.state = AttemptState::Stopped(end, stopped.reason);
+        match event {
+            AttemptEvent::Started(_) => {}
+            AttemptEvent::Running(running) => {
+                attempt.process.clone_from(&running.process);
+                attempt.process_group_id = running.process_group_id;
+                attempt.locator.clone_from(&running.locator);
+                attempt.setup.clone_from(&running.setup);
+                attempt.state = AttemptState::Running;
+            }
+            AttemptEvent::Exited(exited) => {
+                attempt.state = AttemptState::Exited(end(exited.exit_code, None, exited.usage));
+            }
+            AttemptEvent::Failed(failed) => {
+                let end = end(failed.exit_code, failed.signal, failed.usage);
+                attempt.state = AttemptState::Failed(end, failed.error.clone());
+            }
+            AttemptEvent::Stopped(stopped) => {
+                let end = end(stopped.exit_code, stopped.signal, stopped.usage);
+                attempt.state = AttemptState::Stopped(end, stopped.reason);
+            }
         }
     }
 
@@ -54,102 +62,118 @@ impl Run {
         });
     }
 
-    pub(super) fn apply_run(&mut self, at: Timestamp, event: &EventBody) {
-        if let EventBody::CancelRequested(request) = event {
-            self.cancel_requested = Some(request.clone());
-        } else if let EventBody::RestartRequested(request) = event {
-            self.restart_requested = Some(request.clone());
-        } else if let EventBody::RunStarted(_) = event {
-            self.started_at.get_or_insert(at);
-            self.status = Status::Running { since: at };
-        } else if let EventBody::RunRequeued(requeued) = event {
-            if requeued.reason == RequeueReason::Restart {
-                self.restart_requested = None;
-            }
-            self.status = Status::Pending {
-                since: at,
-                not_before: requeued.not_before_ms,
-                reason: Some(requeued.reason),
-            };
-        } else if let EventBody::RunPaused(paused) = event {
-            let since = if let Status::Paused { since, .. } = self.status { since } else { at };
-            let secrets = paused.secrets.clone();
-            self.status = Status::Paused { since, reason: paused.reason, secrets };
-        } else if let EventBody::RunResumed(_) = event {
-            if let Status::Paused { since, reason, .. } = self.status {
-                self.paused += at.since(since);
-                if reason == PauseReason::Budget {
-                    // What is exceeded again is acted on again.
-                    self.budget.spent.clear();
-                }
-            }
-            self.status = if self.live_attempt().is_some() {
-                // One that asked before it was heard of has begun all the same.
+    pub(super) fn apply_run(&mut self, at: Timestamp, event: RunEvent<'_>) {
+        match event {
+            // `check` refuses it: it is the first event of a journal, and only that.
+            RunEvent::Created(_) => {}
+            RunEvent::CancelRequested(request) => self.cancel_requested = Some(request.clone()),
+            RunEvent::RestartRequested(request) => self.restart_requested = Some(request.clone()),
+            RunEvent::Started(_) => {
                 self.started_at.get_or_insert(at);
-                Status::Running { since: at }
-            } else {
-                Status::Pending { since: at, not_before: at, reason: None }
-            };
+                self.status = Status::Running { since: at };
+            }
+            RunEvent::Requeued(requeued) => {
+                if requeued.reason == RequeueReason::Restart {
+                    self.restart_requested = None;
+                }
+                self.status = Status::Pending {
+                    since: at,
+                    not_before: requeued.not_before_ms,
+                    reason: Some(requeued.reason),
+                };
+            }
+            RunEvent::Paused(paused) => {
+                let since = if let Status::Paused { since, .. } = self.status { since } else { at };
+                let secrets = paused.secrets.clone();
+                self.status = Status::Paused { since, reason: paused.reason, secrets };
+            }
+            RunEvent::Resumed(_) => self.resumed(at),
+            RunEvent::Completed(completed) => {
+                self.output.clone_from(&completed.output);
+                self.status = Status::Completed { at, exit_code: completed.exit_code };
+            }
+            RunEvent::Failed(failed) => {
+                let RunFailed { error, exit_code, signal } = failed.clone();
+                self.status = Status::Failed { at, error, exit_code, signal };
+            }
+            RunEvent::Cancelled(cancelled) => {
+                self.status = Status::Cancelled {
+                    at,
+                    cause: cancelled.cause,
+                    exit_code: cancelled.exit_code,
+                    signal: cancelled.signal,
+                };
+            }
+            RunEvent::DeadLettered(_) => self.dead_letter = true,
+        }
+    }
+
+    fn resumed(&mut self, at: Timestamp) {
+        if let Status::Paused { since, reason, .. } = self.status {
+            self.paused += at.since(since);
+            if reason == PauseReason::Budget {
+                // A budget that is exceeded again is acted on again.
+                self.budget.spent.clear();
+            }
+        }
+        self.status = if self.live_attempt().is_some() {
+            // An approval may precede `attempt.running`; the attempt has started nevertheless.
+            self.started_at.get_or_insert(at);
+            Status::Running { since: at }
         } else {
-            self.apply_end(at, event);
+            Status::Pending { since: at, not_before: at, reason: None }
+        };
+    }
+
+    pub(super) fn apply_step(&mut self, context: EventContext, event: StepEvent<'_>) {
+        match event {
+            StepEvent::Completed(_) | StepEvent::Inherited(_) => self.counters.steps += 1,
+            StepEvent::CheckpointInherited(inherited) => {
+                self.checkpoint =
+                    Some(Checkpoint { state: inherited.state.clone(), at: context.at, attempt: 0 });
+            }
+            StepEvent::CheckpointSaved(saved) => {
+                self.checkpoint = Some(Checkpoint {
+                    state: saved.state.clone(),
+                    at: context.at,
+                    attempt: context.attempt,
+                });
+            }
+            // `step::Steps` folds them.
+            StepEvent::Started(_) | StepEvent::Failed(_) => {}
         }
     }
 
-    fn apply_end(&mut self, at: Timestamp, event: &EventBody) {
-        if let EventBody::RunCompleted(completed) = event {
-            self.output.clone_from(&completed.output);
-            self.status = Status::Completed { at, exit_code: completed.exit_code };
-        } else if let EventBody::RunFailed(failed) = event {
-            self.status = Status::Failed {
-                at,
-                error: failed.error.clone(),
-                exit_code: failed.exit_code,
-                signal: failed.signal,
-            };
-        } else if let EventBody::RunCancelled(cancelled) = event {
-            self.status = Status::Cancelled {
-                at,
-                cause: cancelled.cause,
-                exit_code: cancelled.exit_code,
-                signal: cancelled.signal,
-            };
-        } else if let EventBody::RunDeadLettered(_) = event {
-            self.dead_letter = true;
+    /// Takes in an event of the session; the store keeps the session itself.
+    pub(super) const fn apply_session(&mut self, event: SessionEvent<'_>) {
+        match event {
+            SessionEvent::Appended(_) => self.has_spoken = true,
+            SessionEvent::Loaded(_)
+            | SessionEvent::Updated(_)
+            | SessionEvent::Cached(_)
+            | SessionEvent::RolledBack(_) => {}
         }
     }
 
-    pub(super) fn apply_work(&mut self, context: EventContext, event: &EventBody) {
-        if let EventBody::StepCompleted(_) | EventBody::StepInherited(_) = event {
-            self.counters.steps += 1;
-        } else if let EventBody::CheckpointInherited(inherited) = event {
-            self.checkpoint =
-                Some(Checkpoint { state: inherited.state.clone(), at: context.at, attempt: 0 });
-        } else if let EventBody::CheckpointSaved(saved) = event {
-            self.checkpoint = Some(Checkpoint {
-                state: saved.state.clone(),
-                at: context.at,
-                attempt: context.attempt,
-            });
-        } else if let EventBody::SessionAppended(_) = event {
-            self.has_spoken = true;
-        } else if let EventBody::OutputSet(set) = event {
-            self.output = Some(set.output.clone());
-        } else if let EventBody::ArtifactCreated(created) = event {
-            self.artifacts.insert(
-                created.name.clone(),
-                Artifact {
+    pub(super) fn apply_result(&mut self, context: EventContext, event: ResultEvent<'_>) {
+        match event {
+            ResultEvent::OutputSet(set) => self.output = Some(set.output.clone()),
+            ResultEvent::ArtifactCreated(created) => {
+                let artifact = Artifact {
                     digest: created.digest.clone(),
                     size_bytes: created.size_bytes,
                     media_type: created.media_type.clone(),
                     at: context.at,
-                },
-            );
-        } else if let EventBody::Reported(reported) = event {
-            self.count(reported);
+                };
+                self.artifacts.insert(created.name.clone(), artifact);
+            }
+            ResultEvent::OutputDelta(_)
+            | ResultEvent::ReplayDiverged(_)
+            | ResultEvent::CheckbackRefused(_) => {}
         }
     }
 
-    fn count(&mut self, reported: &Reported) {
+    pub(super) fn count(&mut self, reported: &Reported) {
         match reported.type_name() {
             MODEL_CALLED => {
                 self.counters.model_calls += 1;
@@ -165,58 +189,69 @@ impl Run {
         }
     }
 
-    pub(super) fn apply_question(&mut self, context: EventContext, event: &EventBody) {
+    pub(super) fn apply_question(&mut self, context: EventContext, event: QuestionEvent<'_>) {
         let (at, attempt) = (context.at, context.attempt);
-        if let EventBody::ApprovalRequested(request) = event {
-            let asked_at = self.approvals.get(&request.approval_id).map(|known| known.asked_at);
-            if asked_at.is_none() {
-                self.counters.approvals += 1;
+        match event {
+            QuestionEvent::ApprovalRequested(request) => {
+                let asked_at = self.approvals.get(&request.approval_id).map(|known| known.asked_at);
+                if asked_at.is_none() {
+                    self.counters.approvals += 1;
+                }
+                let asked_at = asked_at.unwrap_or(at);
+                let open = Approval { request: request.clone(), asked_at, attempt, verdict: None };
+                self.approvals.insert(request.approval_id.clone(), open);
             }
-            let asked_at = asked_at.unwrap_or(at);
-            let open = Approval { request: request.clone(), asked_at, attempt, verdict: None };
-            self.approvals.insert(request.approval_id.clone(), open);
-        } else if let EventBody::ApprovalDecided(decided) = event {
-            let Some(approval) = self.approvals.get_mut(&decided.approval_id) else { return };
-            approval.verdict = Some(Verdict {
-                decision: decided.decision,
-                decided_by: decided.decided_by.clone(),
-                comment: decided.comment.clone(),
-                by_deadline: decided.by_deadline,
-                at,
-                decision_id: decided.decision_id.clone(),
-            });
-        } else if let EventBody::InputRequested(request) = event {
-            let asked_at = self.inputs.get(&request.input_id).map_or(at, |known| known.asked_at);
-            let open = Inquiry { request: request.clone(), asked_at, attempt, reply: None };
-            self.inputs.insert(request.input_id.clone(), open);
-        } else if let EventBody::InputProvided(provided) = event {
-            let Some(inquiry) = self.inputs.get_mut(&provided.input_id) else { return };
-            let (answer, by) = (provided.answer.clone(), provided.provided_by.clone());
-            let decision_id = provided.decision_id.clone();
-            inquiry.reply = Some(Reply::Provided { answer, by, at, decision_id });
-        } else if let EventBody::InputExpired(expired) = event {
-            let Some(inquiry) = self.inputs.get_mut(&expired.input_id) else { return };
-            inquiry.reply = Some(Reply::Expired { at });
+            QuestionEvent::ApprovalDecided(decided) => {
+                let Some(approval) = self.approvals.get_mut(&decided.approval_id) else { return };
+                approval.verdict = Some(Verdict {
+                    decision: decided.decision,
+                    decided_by: decided.decided_by.clone(),
+                    comment: decided.comment.clone(),
+                    by_deadline: decided.by_deadline,
+                    at,
+                    decision_id: decided.decision_id.clone(),
+                });
+            }
+            QuestionEvent::InputRequested(request) => {
+                let known = self.inputs.get(&request.input_id);
+                let asked_at = known.map_or(at, |known| known.asked_at);
+                let open = Inquiry { request: request.clone(), asked_at, attempt, reply: None };
+                self.inputs.insert(request.input_id.clone(), open);
+            }
+            QuestionEvent::InputProvided(provided) => {
+                let Some(inquiry) = self.inputs.get_mut(&provided.input_id) else { return };
+                let (answer, by) = (provided.answer.clone(), provided.provided_by.clone());
+                let decision_id = provided.decision_id.clone();
+                inquiry.reply = Some(Reply::Provided { answer, by, at, decision_id });
+            }
+            QuestionEvent::InputExpired(expired) => {
+                let Some(inquiry) = self.inputs.get_mut(&expired.input_id) else { return };
+                inquiry.reply = Some(Reply::Expired { at });
+            }
         }
     }
 
-    pub(super) fn apply_limit(&mut self, context: EventContext, event: &EventBody) {
-        if let EventBody::BudgetWarned(warned) = event {
-            self.budget.warned.insert(warned.limit);
-        } else if let EventBody::BudgetExceeded(exceeded) = event {
-            self.budget.exceeded.insert(exceeded.limit);
-            self.budget.spent.insert(exceeded.limit);
-        } else if let EventBody::BudgetRaised(raised) = event {
-            self.budget.raised.insert(raised.limit, raised.allowed);
-            self.budget.spent.remove(&raised.limit);
-        } else if let EventBody::PolicyDecided(_) = event {
-            self.counters.policy_decisions += 1;
-        } else if let EventBody::BomPinned(pinned) = event {
-            self.bom = Some(BomRef {
-                generation: pinned.generation,
-                digest: pinned.digest.clone(),
-                attempt: context.attempt,
-            });
+    pub(super) fn apply_limit(&mut self, context: EventContext, event: LimitEvent<'_>) {
+        match event {
+            LimitEvent::BudgetWarned(warned) => {
+                self.budget.warned.insert(warned.limit);
+            }
+            LimitEvent::BudgetExceeded(exceeded) => {
+                self.budget.exceeded.insert(exceeded.limit);
+                self.budget.spent.insert(exceeded.limit);
+            }
+            LimitEvent::BudgetRaised(raised) => {
+                self.budget.raised.insert(raised.limit, raised.allowed);
+                self.budget.spent.remove(&raised.limit);
+            }
+            LimitEvent::PolicyDecided(_) => self.counters.policy_decisions += 1,
+            LimitEvent::BomPinned(pinned) => {
+                self.bom = Some(BomRef {
+                    generation: pinned.generation,
+                    digest: pinned.digest.clone(),
+                    attempt: context.attempt,
+                });
+            }
         }
     }
 }

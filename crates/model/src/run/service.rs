@@ -2,7 +2,7 @@
 
 use super::{Listener, Run, Schedule, Service};
 use crate::Timestamp;
-use crate::event::{EventBody, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped};
+use crate::event::{ServiceEvent, ServiceSpec, WakeEnded, WakeFired, WakeReason, WakeSkipped};
 
 pub(super) fn new_service(spec: &ServiceSpec) -> Service {
     let schedule = |spec: &crate::event::ScheduleSpec| Schedule {
@@ -24,23 +24,24 @@ pub(super) fn new_service(spec: &ServiceSpec) -> Service {
 }
 
 impl Run {
-    pub(super) fn apply_service(&mut self, at: Timestamp, event: &EventBody) {
+    pub(super) fn apply_service(&mut self, at: Timestamp, event: ServiceEvent<'_>) {
         let Some(service) = &mut self.service else { return };
-        if let EventBody::ListenerBound(bound) = event {
-            let asked = |listener: &&mut Listener| listener.listen_addr == bound.listen_addr;
-            if let Some(listener) = service.listeners.iter_mut().find(asked) {
-                listener.bound_addr = Some(bound.bound_addr.clone());
+        match event {
+            ServiceEvent::ListenerBound(bound) => {
+                let asked = |listener: &&mut Listener| listener.listen_addr == bound.listen_addr;
+                if let Some(listener) = service.listeners.iter_mut().find(asked) {
+                    listener.bound_addr = Some(bound.bound_addr.clone());
+                }
             }
-        } else if let EventBody::WakeFired(fired) = event {
-            service.fire(at, fired);
-        } else if let EventBody::WakeSkipped(skipped) = event {
-            service.skip(at, skipped);
-        } else if let EventBody::WakeEnded(ended) = event {
-            service.end(ended);
-            for used in ended.usage.by_agent.values() {
-                self.usage = self.usage.plus(&used.tokens);
-                self.counters.model_calls += used.model_calls;
-                self.counters.tool_calls += used.tool_calls;
+            ServiceEvent::WakeFired(fired) => service.fire(at, fired),
+            ServiceEvent::WakeSkipped(skipped) => service.skip(at, skipped),
+            ServiceEvent::WakeEnded(ended) => {
+                service.end(ended);
+                for used in ended.usage.by_agent.values() {
+                    self.usage = self.usage.plus(&used.tokens);
+                    self.counters.model_calls += used.model_calls;
+                    self.counters.tool_calls += used.tool_calls;
+                }
             }
         }
     }

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use errand_engine::service::wake_label;
-use errand_model::event::{EventBody, StepCompleted, StepFailed, StepStarted, WakeEnded};
+use errand_model::event::{
+    EventBody, EventGroup, RunEvent, ServiceEvent, StepCompleted, StepEvent, StepFailed,
+    StepStarted,
+};
 use errand_model::{Event, RunId, Timestamp};
 
 use super::source::Logs;
@@ -124,40 +127,70 @@ impl Coordinator {
     ) {
         // An event of a newer version is skipped.
         let Ok(body) = event.body() else { return };
-        if let EventBody::StepStarted(StepStarted { key, run_id: Some(run_id), detail, .. }) = body
-        {
-            let member = Member {
-                run_id: run_id.clone(),
-                name: format!("{}{key}", self.prefix),
-                began_at: event.at,
-                coordinates: false,
-            };
-            let name = key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name).to_owned();
-            began.push((member, (name, detail)));
-            self.live.insert(key, run_id);
-        } else if let EventBody::WakeFired(fired) = body {
-            let member = Member {
-                run_id: fired.run_id.clone(),
-                name: wake_label(fired.reason, &fired.run_id),
-                began_at: event.at,
-                coordinates: false,
-            };
-            // All wakes run the same agent, so that one check covers all.
-            began.push((member, (String::new(), None)));
-            // Wakes of an older version have no end event: they end with their service.
-            self.live.insert(fired.run_id.to_string(), fired.run_id);
-        } else if let EventBody::WakeEnded(WakeEnded { run_id, .. }) = body {
-            changes.extend(self.live.remove(run_id.as_str()).map(Change::Ended));
-        } else if let EventBody::StepCompleted(StepCompleted { key, .. })
-        | EventBody::StepFailed(StepFailed { key, .. }) = body
-        {
-            changes.extend(self.live.remove(&key).map(Change::Ended));
-        } else if let EventBody::RunCompleted(_)
-        | EventBody::RunFailed(_)
-        | EventBody::RunCancelled(_) = body
-        {
-            self.is_over = true;
-            changes.extend(std::mem::take(&mut self.live).into_values().map(Change::Ended));
+        match body.group() {
+            EventGroup::Step(event_of_step) => {
+                self.take_step(event.at, event_of_step, began, changes);
+            }
+            EventGroup::Service(ServiceEvent::WakeFired(fired)) => {
+                let member = Member {
+                    run_id: fired.run_id.clone(),
+                    name: wake_label(fired.reason, &fired.run_id),
+                    began_at: event.at,
+                    coordinates: false,
+                };
+                // All wakes run the same agent, so that one check covers all.
+                began.push((member, (String::new(), None)));
+                // Wakes of an older version have no end event: they end with their service.
+                self.live.insert(fired.run_id.to_string(), fired.run_id.clone());
+            }
+            EventGroup::Service(ServiceEvent::WakeEnded(ended)) => {
+                changes.extend(self.live.remove(ended.run_id.as_str()).map(Change::Ended));
+            }
+            EventGroup::Run(
+                RunEvent::Completed(_) | RunEvent::Failed(_) | RunEvent::Cancelled(_),
+            ) => {
+                self.is_over = true;
+                changes.extend(std::mem::take(&mut self.live).into_values().map(Change::Ended));
+            }
+            EventGroup::Service(ServiceEvent::ListenerBound(_) | ServiceEvent::WakeSkipped(_))
+            | EventGroup::Run(_)
+            | EventGroup::Attempt(_)
+            | EventGroup::Question(_)
+            | EventGroup::Limit(_)
+            | EventGroup::Session(_)
+            | EventGroup::Result(_)
+            | EventGroup::Coordination(_)
+            | EventGroup::Reported(_) => {}
+        }
+    }
+
+    fn take_step(
+        &mut self,
+        at: Timestamp,
+        event: StepEvent<'_>,
+        began: &mut Vec<(Member, (String, Option<String>))>,
+        changes: &mut Vec<Change>,
+    ) {
+        match event {
+            StepEvent::Started(StepStarted { key, run_id, detail, .. }) => {
+                let Some(run_id) = run_id else { return };
+                let member = Member {
+                    run_id: run_id.clone(),
+                    name: format!("{}{key}", self.prefix),
+                    began_at: at,
+                    coordinates: false,
+                };
+                let name = key.rsplit_once('#').map_or(key.as_str(), |(name, _)| name).to_owned();
+                began.push((member, (name, detail.clone())));
+                self.live.insert(key.clone(), run_id.clone());
+            }
+            StepEvent::Completed(StepCompleted { key, .. })
+            | StepEvent::Failed(StepFailed { key, .. }) => {
+                changes.extend(self.live.remove(key).map(Change::Ended));
+            }
+            StepEvent::CheckpointSaved(_)
+            | StepEvent::Inherited(_)
+            | StepEvent::CheckpointInherited(_) => {}
         }
     }
 }

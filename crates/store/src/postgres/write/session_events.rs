@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use errand_model::event::{EventBody, SessionAppended, SessionCached, SessionRolledBack};
+use errand_model::event::{
+    EventGroup, SessionAppended, SessionCached, SessionEvent, SessionRolledBack,
+};
 use errand_model::{RunId, Timestamp};
 
 use super::Grown;
@@ -51,21 +53,15 @@ fn changes<'a>(grown: &[Grown<'a>]) -> Result<Vec<Change<'a>>, Failure> {
     for event in events.filter(|event| event.kind.starts_with(PREFIX)) {
         let body =
             event.body().map_err(|error| damaged(event.run_id.as_str(), error.to_string()))?;
-        let (session_id, what) = if let EventBody::SessionLoaded(loaded) = body {
-            (loaded.session_id, What::Used)
-        } else if let EventBody::SessionUpdated(updated) = body {
+        let EventGroup::Session(changed) = body.group() else { continue };
+        let what = match changed {
             // The state itself was written before the event was made.
-            (updated.session_id, What::Used)
-        } else if let EventBody::SessionAppended(appended) = body {
-            (appended.session_id.clone(), What::Appended(appended))
-        } else if let EventBody::SessionCached(cached) = body {
-            (cached.session_id.clone(), What::Cached(cached))
-        } else if let EventBody::SessionRolledBack(rolled_back) = body {
-            (rolled_back.session_id.clone(), What::RolledBack(rolled_back))
-        } else {
-            continue;
+            SessionEvent::Loaded(_) | SessionEvent::Updated(_) => What::Used,
+            SessionEvent::Appended(appended) => What::Appended(appended.clone()),
+            SessionEvent::Cached(cached) => What::Cached(cached.clone()),
+            SessionEvent::RolledBack(rolled_back) => What::RolledBack(rolled_back.clone()),
         };
-        let session_id = indexed(&session_id).into_owned();
+        let session_id = indexed(changed.session_id()).into_owned();
         changes.push(Change { run_id: &event.run_id, at: event.at, session_id, what });
     }
     Ok(changes)

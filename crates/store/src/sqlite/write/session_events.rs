@@ -2,7 +2,9 @@
 //!
 //! The same function serves the commit of an event and the rebuild of a database.
 
-use errand_model::event::{Event, EventBody, SessionAppended, SessionCached, SessionRolledBack};
+use errand_model::event::{
+    Event, EventBody, EventGroup, SessionAppended, SessionCached, SessionEvent, SessionRolledBack,
+};
 use errand_model::{RunId, Timestamp};
 use rusqlite::{Connection, params};
 
@@ -26,17 +28,14 @@ pub(in crate::sqlite) fn project(connection: &Connection, events: &[Event]) -> R
         let body =
             event.body().map_err(|error| damaged(event.run_id.as_str(), error.to_string()))?;
         let context = Context { run_id: &event.run_id, at: event.at };
-        if let EventBody::SessionLoaded(loaded) = &body {
-            touch(connection, context, &loaded.session_id)?;
-        } else if let EventBody::SessionUpdated(updated) = &body {
+        let EventGroup::Session(event) = body.group() else { continue };
+        match event {
+            SessionEvent::Loaded(loaded) => touch(connection, context, &loaded.session_id)?,
             // The state itself was written before the event was made.
-            touch(connection, context, &updated.session_id)?;
-        } else if let EventBody::SessionAppended(appended) = &body {
-            append(connection, context, appended)?;
-        } else if let EventBody::SessionCached(cached) = &body {
-            keep(connection, context, cached)?;
-        } else if let EventBody::SessionRolledBack(rolled_back) = &body {
-            roll_back(connection, context, rolled_back)?;
+            SessionEvent::Updated(updated) => touch(connection, context, &updated.session_id)?,
+            SessionEvent::Appended(appended) => append(connection, context, appended)?,
+            SessionEvent::Cached(cached) => keep(connection, context, cached)?,
+            SessionEvent::RolledBack(rolled_back) => roll_back(connection, context, rolled_back)?,
         }
     }
     Ok(())
@@ -44,19 +43,8 @@ pub(in crate::sqlite) fn project(connection: &Connection, events: &[Event]) -> R
 
 /// Returns the session that an event is about; `None` for other events.
 pub(in crate::sqlite) fn session_of(body: &EventBody) -> Option<&str> {
-    if let EventBody::SessionLoaded(loaded) = body {
-        Some(&loaded.session_id)
-    } else if let EventBody::SessionUpdated(updated) = body {
-        Some(&updated.session_id)
-    } else if let EventBody::SessionAppended(appended) = body {
-        Some(&appended.session_id)
-    } else if let EventBody::SessionCached(cached) = body {
-        Some(&cached.session_id)
-    } else if let EventBody::SessionRolledBack(rolled_back) = body {
-        Some(&rolled_back.session_id)
-    } else {
-        None
-    }
+    let EventGroup::Session(event) = body.group() else { return None };
+    Some(event.session_id())
 }
 
 /// Creates a missing session, and notes its use.
