@@ -26,7 +26,6 @@ pub mod story;
 pub mod trace;
 pub mod usage;
 pub mod verification;
-mod words;
 pub mod worker;
 
 pub use errand_model::{error_code, exit_code};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest};
+use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest};
 use errand_engine::admit::{self, Draft, Lineage, Submission, Wishes};
 use errand_engine::agents::{self, Version};
 use errand_engine::payload;
@@ -13,7 +13,7 @@ use errand_engine::submit;
 use errand_engine::trace_context;
 use errand_engine::wishes::{NAME_LIMIT_CHARS, check_variable, is_name};
 use errand_model::budget::LimitName;
-use errand_model::event::{self, Trigger, TriggerKind};
+use errand_model::event::{RunKind, Trigger, TriggerKind};
 use errand_model::placement::{Demands, Placement};
 use errand_model::{RunId, Timestamp, parse_duration};
 use errand_store::{Admitted, Stored};
@@ -80,8 +80,8 @@ async fn submission(
     let version = version(gateway, caller, &request.agent, request.version.as_deref()).await?;
     let parcel = gateway.parcel(&version)?;
     let kind = match request.kind {
-        None | Some(RunKind::Job) => event::RunKind::Job,
-        Some(RunKind::Heartbeat) => event::RunKind::Heartbeat,
+        None | Some(RequestedKind::Job) => RunKind::Job,
+        Some(RequestedKind::Heartbeat) => RunKind::Heartbeat,
     };
     let input = request.input.as_ref().map(input).transpose()?;
     if let Some(url) = &request.callback_url {
@@ -199,7 +199,7 @@ fn wishes(
         name: request.name,
         labels: request.labels,
         env: request.env,
-        session_turn: session_id.as_ref().map(|_| on_busy(request.on_busy)),
+        session_turn: session_id.as_ref().map(|_| request.on_busy.unwrap_or_default()),
         session_id,
         budgets: request.budgets.map(|it| limits(&it, "/budgets")).transpose()?.unwrap_or_default(),
         timeout: timeouts.run.map(|text| duration(&text, "/timeouts/run")).transpose()?,
@@ -209,7 +209,7 @@ fn wishes(
         detached: true,
         cwd: cwd(gateway),
         callback_url: request.callback_url,
-        callback_events: request.callback_events.into_iter().map(Into::into).collect(),
+        callback_events: request.callback_events,
         namespace: caller.namespace.clone(),
         placement: Some(placement),
         traceparent: header(headers, "traceparent"),
@@ -223,15 +223,6 @@ fn wishes(
 fn cwd(gateway: &Gateway) -> String {
     let root = gateway.engine().registry().root();
     root.parent().unwrap_or(root).display().to_string()
-}
-
-fn on_busy(asked: Option<OnBusy>) -> event::OnBusy {
-    match asked {
-        None | Some(OnBusy::Enqueue) => event::OnBusy::Enqueue,
-        Some(OnBusy::Reject) => event::OnBusy::Reject,
-        Some(OnBusy::Interrupt) => event::OnBusy::Interrupt,
-        Some(OnBusy::Rollback) => event::OnBusy::Rollback,
-    }
 }
 
 /// Parses the given limits; `pointer` is their place in the body.

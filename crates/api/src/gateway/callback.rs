@@ -1,60 +1,12 @@
 //! Reports of runs to their callers, and the receivers of reports.
 
 use errand_model::RunId;
+use errand_model::callback::CallbackEvent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::route::{Answer, Area, Body, Method, Route, Scope};
 use crate::error_code::ErrorCode;
-
-/// Something of a run that is reported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum CallbackEvent {
-    /// The run completed.
-    #[serde(rename = "run.completed")]
-    Completed,
-    /// The run failed for good.
-    #[serde(rename = "run.failed")]
-    Failed,
-    /// The run was cancelled.
-    #[serde(rename = "run.cancelled")]
-    Cancelled,
-    /// The run waits: for a person, an operator or more budget.
-    #[serde(rename = "run.paused")]
-    Paused,
-    /// The run asks for an approval.
-    #[serde(rename = "approval.requested")]
-    ApprovalRequested,
-    /// The run asks a question.
-    #[serde(rename = "input.requested")]
-    InputRequested,
-}
-
-impl From<CallbackEvent> for errand_model::callback::CallbackEvent {
-    fn from(event: CallbackEvent) -> Self {
-        match event {
-            CallbackEvent::Completed => Self::Completed,
-            CallbackEvent::Failed => Self::Failed,
-            CallbackEvent::Cancelled => Self::Cancelled,
-            CallbackEvent::Paused => Self::Paused,
-            CallbackEvent::ApprovalRequested => Self::ApprovalRequested,
-            CallbackEvent::InputRequested => Self::InputRequested,
-        }
-    }
-}
-
-impl From<errand_model::callback::CallbackEvent> for CallbackEvent {
-    fn from(event: errand_model::callback::CallbackEvent) -> Self {
-        match event {
-            errand_model::callback::CallbackEvent::Completed => Self::Completed,
-            errand_model::callback::CallbackEvent::Failed => Self::Failed,
-            errand_model::callback::CallbackEvent::Cancelled => Self::Cancelled,
-            errand_model::callback::CallbackEvent::Paused => Self::Paused,
-            errand_model::callback::CallbackEvent::ApprovalRequested => Self::ApprovalRequested,
-            errand_model::callback::CallbackEvent::InputRequested => Self::InputRequested,
-        }
-    }
-}
 
 /// State of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

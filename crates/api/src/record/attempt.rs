@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::RecordError;
-use crate::words::{AttemptReasonWord, AttemptStageWord};
 
 /// An attempt: one try at a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,13 +15,11 @@ pub struct AttemptRecord {
     /// Counts from 1.
     pub number: u32,
     /// `initial`, `retry`, `resume`, `restart` or `recovery`.
-    #[schemars(with = "AttemptReasonWord")]
     pub reason: errand_model::event::AttemptReason,
     /// `starting`, `running`, `exited`, `failed` or `stopped`.
     #[schemars(extend("enum" = ["starting", "running", "exited", "failed", "stopped"]))]
     pub status: String,
     /// Stage of a starting attempt.
-    #[schemars(with = "Option<AttemptStageWord>")]
     pub stage: Option<errand_model::event::Stage>,
     /// The machine that it was made on.
     #[serde(default)]

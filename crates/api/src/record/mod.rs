@@ -22,7 +22,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::usage::UsageSums;
-use crate::words::{LimitNameWord, OnExceedWord, RunKindWord};
 
 use schema::{RUN_ID, TriggerShape};
 
@@ -52,7 +51,6 @@ pub struct Record {
     /// A name given by the caller.
     pub name: Option<String>,
     /// `job`, `heartbeat` or `service`.
-    #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
     /// Namespace of the run: `default` if none was given.
     #[serde(default = "default_namespace")]
@@ -257,7 +255,7 @@ pub struct RecordUsage {
     pub wall_time_ms: u64,
     /// Limits that were exceeded at some time, such as `tokens_per_run`.
     #[serde(default)]
-    #[schemars(with = "Vec<LimitNameWord>")]
+    #[schemars(with = "Vec<LimitName>")]
     pub exceeded: Vec<LimitName>,
     /// Usage by step, the most expensive first; only in `inspect-run`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -272,7 +270,6 @@ pub struct RecordUsage {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordBudgets {
     /// Action at a limit.
-    #[schemars(with = "OnExceedWord")]
     pub on_exceed: OnExceed,
     /// The limits, as they were raised.
     pub limits: Vec<RecordLimit>,
@@ -282,7 +279,6 @@ pub struct RecordBudgets {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordLimit {
     /// Its name; the unit is in it.
-    #[schemars(with = "LimitNameWord")]
     pub limit: LimitName,
     /// Amount allowed.
     pub allowed: u64,

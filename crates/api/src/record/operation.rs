@@ -8,16 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::words::{
-    MissedWord, OverlapWord, RespondWord, RunKindWord, ScheduleSourceWord, ServiceRestartWord,
-};
-
 /// Command of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "RecordOperation")]
 pub struct Operation {
     /// `job`, `heartbeat` or `service`.
-    #[schemars(with = "RunKindWord")]
     pub kind: RunKind,
     /// Interval at which a service looks; only services have it, and the following fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,7 +28,6 @@ pub struct Operation {
     pub listeners: Option<Vec<ListenerRecord>>,
     /// Restart policy: `always`, `on_failure` or `no`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<ServiceRestartWord>")]
     pub restart: Option<ServiceRestart>,
     /// True if requests wake it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,13 +65,10 @@ pub struct ScheduleRecord {
     /// Input of the agent.
     pub payload: Value,
     /// Treatment of missed slots.
-    #[schemars(with = "MissedWord")]
     pub missed: Missed,
     /// Treatment of a slot while the wake before it still runs.
-    #[schemars(with = "OverlapWord")]
     pub overlap: Overlap,
     /// Source of the schedule.
-    #[schemars(with = "ScheduleSourceWord")]
     pub source: ScheduleSource,
 }
 
@@ -101,7 +92,6 @@ pub struct ListenerRecord {
     pub max_header_bytes: u64,
     /// Time of the answer to a request: `at_end` or `at_once`.
     #[serde(default)]
-    #[schemars(with = "RespondWord")]
     pub respond: Respond,
     /// Names of hosts for which requests are taken without a secret.
     #[serde(default)]

@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::value::{linked_value, payload_value};
-use crate::words::PauseReasonWord;
 
 /// Pause of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordPause {
     /// `operator`, `approval`, `input`, `budget` or `secret`.
-    #[schemars(with = "PauseReasonWord")]
     pub reason: PauseReason,
     /// Since when.
     #[schemars(with = "i64")]

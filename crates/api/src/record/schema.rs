@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
+use errand_model::event::TriggerKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-
-use crate::words::TriggerKindWord;
 
 /// Regular expression of a run's id.
 pub(super) const RUN_ID: &str = "^[0-9abcdefghjkmnpqrstvwxyz]{20}$";
 
-/// Schema of [`errand_model::event::Trigger`], which knows no JSON Schema.
+/// Schema of [`errand_model::event::Trigger`] as a record shows it: all members are there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TriggerShape;
 
@@ -24,7 +23,7 @@ impl JsonSchema for TriggerShape {
             "description": "Why a run exists.",
             "required": ["type", "source", "payload"],
             "properties": {
-                "type": generator.subschema_for::<TriggerKindWord>(),
+                "type": generator.subschema_for::<TriggerKind>(),
                 "source": {
                     "type": ["string", "null"],
                     "description": "The source's name: the expression of a schedule, the path of \

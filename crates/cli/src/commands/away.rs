@@ -7,13 +7,13 @@ use std::task::Poll;
 use errand_agent::log::{Counted, Followed, Query};
 use errand_api::error_code::ErrorCode;
 use errand_api::exit_code;
-use errand_api::gateway::run::{OnBusy, RunBudgets, RunKind, RunRequest, RunTimeouts};
+use errand_api::gateway::run::{RequestedKind, RunBudgets, RunRequest, RunTimeouts};
 use errand_api::record::Record;
 use errand_engine::admit::Wishes;
 use errand_engine::ask::Stop;
 use errand_engine::operations::{JournalOperations as _, LogQuery, More};
 use errand_model::budget::LimitName;
-use errand_model::event::{self, CancelCause};
+use errand_model::event::{CancelCause, RunKind};
 use errand_model::{Event, RunId};
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -94,16 +94,16 @@ fn request(agent: String, asked: &Asked) -> Result<RunRequest, Failure> {
     Ok(RunRequest {
         agent,
         input: asked.input.as_deref().map(exact_input).transpose()?,
-        kind: (asked.kind == event::RunKind::Heartbeat).then_some(RunKind::Heartbeat),
+        kind: (asked.kind == RunKind::Heartbeat).then_some(RequestedKind::Heartbeat),
         name: name.clone(),
         session_id: session_id.clone(),
-        on_busy: session_turn.filter(|_| session_id.is_some()).map(on_busy),
+        on_busy: session_turn.filter(|_| session_id.is_some()),
         labels: labels.clone(),
         env: env.clone(),
         timeouts: has_timeouts.then_some(timeouts),
         budgets: budgets(&wishes.budgets)?,
         callback_url: wishes.callback_url.clone(),
-        callback_events: wishes.callback_events.iter().map(|event| (*event).into()).collect(),
+        callback_events: wishes.callback_events.clone(),
         ..RunRequest::default()
     })
 }
@@ -125,15 +125,6 @@ fn exact_input(bytes: &[u8]) -> Result<Value, Failure> {
             .hint("bytes of another kind cannot be given to a run of a server: send them encoded")
     })?;
     Ok(Value::String(text))
-}
-
-const fn on_busy(turn: event::OnBusy) -> OnBusy {
-    match turn {
-        event::OnBusy::Enqueue => OnBusy::Enqueue,
-        event::OnBusy::Reject => OnBusy::Reject,
-        event::OnBusy::Interrupt => OnBusy::Interrupt,
-        event::OnBusy::Rollback => OnBusy::Rollback,
-    }
 }
 
 fn budgets(limits: &[(LimitName, u64)]) -> Result<Option<RunBudgets>, Failure> {

@@ -10,7 +10,7 @@ pub fn callback(logged: Logged) -> Callback {
     Callback {
         id: logged.id,
         run_id: logged.run_id,
-        event: logged.event.into(),
+        event: logged.event,
         url: logged.url,
         state: match logged.state {
             EntryState::Waiting => CallbackState::Waiting,

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use errand_api::error_code::ErrorCode;
-use errand_api::gateway::run::{AnyKind, RunPage, RunQuery};
+use errand_api::gateway::run::{RunPage, RunQuery};
 use errand_engine::view;
-use errand_model::event::RunKind;
 use errand_model::{RunId, scoped};
 use errand_store::{Filter, Namespaces, Page};
 
@@ -58,16 +57,11 @@ pub(crate) fn filter(caller: &Caller, query: RunQuery) -> Result<Filter, Refusal
         };
         labels.insert(key.to_owned(), value.to_owned());
     }
-    let kinds = query.kind.map(|kind| match kind {
-        AnyKind::Job => RunKind::Job,
-        AnyKind::Heartbeat => RunKind::Heartbeat,
-        AnyKind::Service => RunKind::Service,
-    });
     let parent = query.parent_run_id.as_deref();
     Ok(Filter {
         namespaces: Namespaces::One(caller.namespace.clone()),
         live: query.live.unwrap_or_default(),
-        kinds: kinds.into_iter().collect(),
+        kinds: query.kind.into_iter().collect(),
         agent: query.agent,
         labels,
         status: query.status.map(|status| status.as_str().to_owned()),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,8 +17,11 @@ use crate::retry::RetryPolicy;
 use crate::{Digest, Payload, ProcessIdentity, RunId, Timestamp, scoped};
 
 /// Kind of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AnyKind")]
 pub enum RunKind {
     /// A run with one input and one output.
     Job,
@@ -53,8 +57,9 @@ pub struct Trigger {
 }
 
 /// The kinds of source a run can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "TriggerType")]
 pub enum TriggerKind {
     /// A person or a program asked.
     Manual,
@@ -203,7 +208,7 @@ impl RunCreated {
 }
 
 /// Behaviour of a run while another run of its session has the turn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBusy {
     /// The run waits for its turn.
@@ -295,7 +300,7 @@ impl RunPaused {
 }
 
 /// Reason for which a paused run waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseReason {
     /// An operator's `resume`.

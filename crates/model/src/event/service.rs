@@ -30,7 +30,7 @@ pub struct ServiceSpec {
 /// Restart policy: condition for a service to come back without a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(rename = "Restart")]
+#[schemars(rename = "ServiceRestart")]
 pub enum ServiceRestart {
     /// After every end but one that a person asked for.
     Always,
@@ -114,6 +114,7 @@ pub struct ScheduleSpec {
 /// Policy for slots that passed while nothing could fire them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ServiceMissed")]
 pub enum Missed {
     /// One wake for all missed slots, for the latest one.
     #[default]
@@ -127,6 +128,7 @@ pub enum Missed {
 /// Policy for a slot that comes while the wake before it still runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ServiceOverlap")]
 pub enum Overlap {
     /// The slot is skipped, and the record shows it.
     #[default]
@@ -138,7 +140,7 @@ pub enum Overlap {
 }
 
 /// Source of a schedule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleSource {
     /// The command line.

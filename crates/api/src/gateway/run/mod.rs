@@ -17,10 +17,9 @@ pub use action::{
 pub use budgets::{MalformedBudget, RunBudgets};
 pub use graph::{GraphFormat, GraphQuery, MessageQuery};
 pub use page::{
-    AnyKind, EventPage, EventQuery, FollowQuery, JournalEvent, RunPage, RunQuery, RunStatus,
-    SetQuery,
+    EventPage, EventQuery, FollowQuery, JournalEvent, RunPage, RunQuery, RunStatus, SetQuery,
 };
-pub use request::{Disconnect, OnBusy, RunKind, RunRequest, RunTimeouts, WaitQuery};
+pub use request::{Disconnect, RequestedKind, RunRequest, RunTimeouts, WaitQuery};
 pub use routes::AREA;
 
 /// Regular expression of a run's id.

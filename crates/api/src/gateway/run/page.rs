@@ -1,5 +1,6 @@
 //! Lists of runs and of their events, a page at a time.
 
+use errand_model::event::RunKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -28,7 +29,7 @@ pub struct RunQuery {
     pub label: Vec<String>,
     /// Only runs of that kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<AnyKind>,
+    pub kind: Option<RunKind>,
     /// Only children of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("pattern" = crate::gateway::run::RUN_ID))]
@@ -76,18 +77,6 @@ impl RunStatus {
             Self::Cancelled => "cancelled",
         }
     }
-}
-
-/// A kind of runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AnyKind {
-    /// A run with one input and one output.
-    Job,
-    /// A wake without a task.
-    Heartbeat,
-    /// Long-lived, woken again and again.
-    Service,
 }
 
 /// A page of runs, newest first.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use errand_model::callback::CallbackEvent;
+use errand_model::event::OnBusy;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::RunBudgets;
-use crate::gateway::callback::CallbackEvent;
 
 /// Request to start a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +27,7 @@ pub struct RunRequest {
     pub input: Option<Value>,
     /// Kind of the run; by default a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kind: Option<RunKind>,
+    pub kind: Option<RequestedKind>,
     /// A name to find it by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
@@ -77,28 +78,16 @@ pub struct RunRequest {
     pub affinity: BTreeMap<String, String>,
 }
 
-/// Kind of a run.
+// Beside the model's `RunKind`: a service cannot be created over HTTP.
+/// Kind of a run that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum RunKind {
+#[schemars(rename = "RunKind")]
+pub enum RequestedKind {
     /// A run with one input and one output.
     Job,
     /// A wake without a task.
     Heartbeat,
-}
-
-/// Behaviour while another run of the session is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnBusy {
-    /// The run waits for its turn.
-    Enqueue,
-    /// Nothing is started.
-    Reject,
-    /// The runs before it are cancelled.
-    Interrupt,
-    /// The other runs are cancelled, and their changes of the session are undone.
-    Rollback,
 }
 
 /// Treatment of a run whose client disconnected.
