@@ -1,4 +1,4 @@
-//! What stands behind the agent API: the engine, or what a test puts in its place.
+//! The backend of the agent API: the engine, or a stand-in of a test.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,22 +15,22 @@ use tokio::sync::broadcast;
 
 use super::{CoordinationBackend, Refusal, SessionBackend};
 
-/// Answers the calls of one attempt. An `Ok` says that what was asked is durable.
+/// Answers the calls of one attempt. `Ok` means that the call's effect is durable.
 ///
-/// Calls come concurrently. No [`Payload`] that is returned is a `Blob`: its bytes are fetched
-/// first. Values that are handed over are the agent's, secrets and all: masking is done here.
+/// Calls come concurrently. No returned [`Payload`] is a `Blob`: its bytes are fetched first.
+/// Values that are passed in come from the agent and may contain secrets: the backend masks them.
 #[async_trait]
 pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt::Debug {
-    /// Everything the attempt starts from. Idempotent.
+    /// Returns everything that the attempt starts from. Idempotent.
     async fn checkin(&self) -> Result<CheckinAnswer, Refusal>;
 
-    /// Begins a step, or says what it gave when it was done.
+    /// Begins a step, or returns the result of a step that is done.
     async fn begin_step(&self, key: &str, step: BeginStep) -> Result<StepBegun, Refusal>;
 
-    /// Records what a step gave: for ever.
+    /// Records the result of a step. It is final.
     async fn complete_step(&self, key: &str, result: StepResult) -> Result<(), Refusal>;
 
-    /// Records that a step failed; it may be begun again.
+    /// Records that a step failed. The step may be begun again.
     async fn fail_step(
         &self,
         key: &str,
@@ -38,26 +38,26 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
         exit_code: Option<i32>,
     ) -> Result<(), Refusal>;
 
-    /// The state that was saved last, in whichever attempt.
+    /// Returns the state that was saved last, in any attempt.
     async fn checkpoint(&self) -> Result<Option<Payload>, Refusal>;
 
     /// Saves the agent's state.
     async fn save_checkpoint(&self, state: Value) -> Result<(), Refusal>;
 
-    /// Records events, all or none. At least one.
+    /// Records one or more events: all or none.
     async fn report(&self, events: Vec<ReportedEvent>) -> Result<(), Refusal>;
 
-    /// Promises a part of the budget to a call that is about to be made.
+    /// Reserves a part of the budget for a call that the agent is about to make.
     async fn reserve(&self, _call: Reserve) -> Result<ReserveAnswer, Refusal> {
         Err(Refusal::internal("there is no budget"))
     }
 
-    /// Takes a promise back: the call will not be made.
+    /// Releases a reservation whose call will not be made.
     async fn release(&self, _reservation_id: &str) -> Result<(), Refusal> {
         Ok(())
     }
 
-    /// Bytes that the output of a run may have.
+    /// Returns the upper bound of the run's output, in bytes.
     fn output_limit_bytes(&self) -> u64 {
         limit::JSON_BODY_BYTES
     }
@@ -65,148 +65,148 @@ pub trait Backend: SessionBackend + CoordinationBackend + Send + Sync + std::fmt
     /// Sets the output.
     async fn set_output(&self, output: Payload) -> Result<(), Refusal>;
 
-    /// Passes on a part of the output's text.
+    /// Forwards a part of the output's text.
     async fn output_part(&self, text: String) -> Result<(), Refusal>;
 
-    /// Keeps a file. Whoever answers owns the file at `upload.path` and moves or removes it; the
-    /// server removes what is still there afterwards. Returns the artifact's `artifact://` URI.
+    /// Keeps a file. The backend owns the file at `upload.path` and moves or removes it; the server
+    /// removes a file that is still there afterwards. Returns the artifact's `artifact://` URI.
     async fn keep_artifact(&self, upload: Upload) -> Result<String, Refusal>;
 
-    /// The brief: a JSON document.
+    /// Returns the brief: a JSON document.
     async fn brief(&self) -> Result<Vec<u8>, Refusal>;
 
-    /// What the agent is to be told: what is in force now, and what comes later.
+    /// Returns the control events for the agent: those in force now, and later ones.
     fn control(&self) -> ControlFeed;
 
-    /// Asks a person for an approval, and waits for the decision for as long as `ask.wait` says.
+    /// Asks a person for an approval, and waits for the decision for up to `ask.terms.wait`.
     async fn ask_approval(&self, ask: AskApproval) -> Result<ApprovalAnswer, Refusal>;
 
-    /// Asks a person for input, and waits for the answer for as long as `ask.wait` says.
+    /// Asks a person for input, and waits for the answer for up to `ask.terms.wait`.
     async fn ask_input(&self, ask: AskInput) -> Result<InputAnswer, Refusal>;
 
-    /// The attempt's result.
+    /// Records the attempt's result.
     async fn checkback(&self, result: AttemptResult) -> Result<(), Refusal>;
 }
 
 /// A step that an agent wants to begin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BeginStep {
-    /// What it is, for people.
+    /// Kind of step, for people.
     pub kind: Option<String>,
-    /// The digest of what it will do.
+    /// Digest of the work that the step will do.
     pub fingerprint: Option<Digest>,
-    /// What it will do, for people.
+    /// Description of the work, for people.
     pub detail: Option<String>,
-    /// How long it may take; `None`: what the agent file says.
+    /// Time limit; `None`: the agent file's.
     pub timeout: Option<Duration>,
 }
 
-/// Whether a step is to be done.
+/// Answer to the begin of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StepBegun {
-    /// Do it.
+    /// The step is to be done.
     Run {
-        /// How long it may take.
+        /// Time limit.
         timeout: Option<Duration>,
-        /// The step's span, as `TRACEPARENT` has it; `None`: it has none.
+        /// Span of the step, as `TRACEPARENT` has it; `None`: it has no span.
         traceparent: Option<String>,
     },
-    /// It is done already.
+    /// The step is done already, with this result.
     Done(StepResult),
-    /// It is not to be done: it failed in the run that is replayed.
+    /// The step failed in the run that is replayed, and is not to be done.
     Failed {
-        /// What went wrong then.
+        /// Error of that run.
         error: Failure,
-        /// The command's exit code, for a command.
+        /// Exit code, for a command.
         exit_code: Option<i32>,
     },
 }
 
-/// What a step gave.
+/// Result of a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepResult {
-    /// What it produced.
+    /// Output of the step.
     pub output: Option<Payload>,
-    /// What it wrote to stderr, for a command.
+    /// Standard error, for a command.
     pub stderr: Option<Payload>,
 }
 
-/// A file that an agent handed over, complete.
+/// A file that an agent handed over, completely received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// Its name in the run: relative, no `.` or `..` in it.
+    /// Name in the run: relative, without `.` and `..`.
     pub name: String,
-    /// Where its bytes are, in the folder that [`super::Bind::uploads`] names. Not synced.
+    /// Path of the bytes, in the folder [`super::Bind::uploads`]. Not synced.
     pub path: PathBuf,
-    /// The sha-256 of its bytes.
+    /// SHA-256 of the bytes.
     pub digest: Digest,
-    /// How many bytes.
+    /// Size in bytes.
     pub size_bytes: u64,
-    /// The media type, where the agent said.
+    /// Media type, if the agent gave one.
     pub media_type: Option<String>,
 }
 
 /// An approval that an agent asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskApproval {
-    /// What would be done.
+    /// Action to be approved.
     pub action: String,
-    /// To what.
+    /// Target of the action.
     pub target: String,
-    /// For the person who decides.
+    /// Summary, for the person who decides.
     pub summary: Option<String>,
-    /// Of exactly what would be done, if the agent knows it.
+    /// Digest of the exact action, if the agent knows it.
     pub digest: Option<Digest>,
-    /// What becomes of it if nobody decides in time; `None`: it is rejected.
+    /// Effect if no person decides in time; `None`: the action is rejected.
     pub default: Option<ApprovalDefault>,
-    /// What all questions have.
+    /// Terms of the question.
     pub terms: Terms,
 }
 
 /// A question that an agent asks.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AskInput {
-    /// The question.
+    /// Text of the question.
     pub prompt: String,
-    /// A JSON Schema that the answer must satisfy; not compiled yet.
+    /// JSON Schema of the answer; not compiled yet.
     pub schema: Option<Value>,
-    /// What all questions have.
+    /// Terms of the question.
     pub terms: Terms,
 }
 
-/// What all questions to a person have.
+/// Terms of every question to a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
-    /// The step for which it is asked.
+    /// Step for which the agent asks.
     pub step: Option<String>,
-    /// What tells it from other questions that are the same otherwise.
+    /// Key that distinguishes questions that are otherwise equal.
     pub key: Option<String>,
-    /// How long the person has; `None`: what the run's limits say.
+    /// Time limit for the answer; `None`: the run's limit.
     pub timeout: Option<Duration>,
-    /// Whether the agent ends meanwhile.
+    /// True if the agent ends while the question is open.
     pub park: bool,
-    /// How long this call waits.
+    /// Time for which the call waits for the answer.
     pub wait: Duration,
 }
 
-/// The result of an attempt, as the agent reports it.
+/// Result of an attempt, as the agent reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptResult {
-    /// How it went.
+    /// Status of the attempt.
     pub status: CheckbackStatus,
-    /// The run's output, where it comes with the result.
+    /// Output of the run, if the report has it.
     pub output: Option<Value>,
-    /// What went wrong, where the agent said.
+    /// Error, if the agent reported one.
     pub error: Option<StepError>,
-    /// The exit code to record.
+    /// Exit code to record.
     pub exit_code: Option<i32>,
 }
 
-/// What an agent is to be told.
+/// Control events for an agent.
 #[derive(Debug)]
 pub struct ControlFeed {
-    /// What is in force already, such as a cancellation.
+    /// Events already in force, such as a cancellation.
     pub now: Vec<ControlEvent>,
-    /// What comes later. A follower that falls behind is cut off and asks again.
+    /// Later events. A follower that falls behind is disconnected and asks again.
     pub later: broadcast::Receiver<ControlEvent>,
 }

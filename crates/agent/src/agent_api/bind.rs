@@ -1,4 +1,4 @@
-//! Making the socket: only its owner can connect, from the first moment on.
+//! Creation of the agent API's socket. Only its owner can connect, from the first moment on.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -11,30 +11,30 @@ use tokio::net::UnixListener;
 
 use super::limit::LISTEN_BACKLOG;
 
-/// Linux's `sockaddr_un` holds 108 bytes, the last of them 0.
+/// Path limit: Linux's `sockaddr_un` holds 108 bytes, and the last of them is 0.
 const PATH_LIMIT_BYTES: usize = 107;
 
-/// Why there is no server.
+/// Error of the creation of a server.
 #[derive(Debug, Error)]
 pub enum BindError {
-    /// The system cannot name such a socket.
+    /// The path is too long for a socket.
     #[error("the socket's path is longer than {PATH_LIMIT_BYTES} bytes: {}", path.display())]
     PathTooLong {
-        /// What was asked for.
+        /// Requested path.
         path: PathBuf,
     },
-    /// The socket could not be made.
+    /// The socket could not be created.
     #[error("cannot listen on {}", path.display())]
     Socket {
-        /// What was asked for.
+        /// Requested path.
         path: PathBuf,
-        /// Why not.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
 }
 
-/// Listens on `path` with mode 0600. A socket that an earlier attempt left there is replaced.
+/// Listens on `path` with mode 0600. Replaces a socket that an earlier attempt left there.
 pub(super) fn listen(path: &Path) -> Result<UnixListener, BindError> {
     if path.as_os_str().as_bytes().len() > PATH_LIMIT_BYTES {
         return Err(BindError::PathTooLong { path: path.to_owned() });
@@ -46,14 +46,15 @@ fn try_listen(path: &Path) -> io::Result<UnixListener> {
     remove_socket(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // The file takes its mode from the socket: set before `bind`, nobody else ever gets in.
+    // The file takes its mode from the socket. Set before `bind`, it never lets another user
+    // connect.
     rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(path)?)?;
     rustix::net::listen(&socket, LISTEN_BACKLOG)?;
     UnixListener::from_std(socket.into())
 }
 
-/// Removes a socket, and nothing that is no socket.
+/// Removes a socket; fails for any other file.
 fn remove_socket(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt as _;
     match std::fs::symlink_metadata(path) {
@@ -64,13 +65,13 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The file of a socket, which goes when its server goes.
+/// The file of a socket, removed when its server is dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile(pub(super) PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // Nothing depends on it: the next attempt replaces what is left.
+        // A failure does no harm: the next attempt replaces the socket.
         drop(remove_socket(&self.0));
     }
 }

@@ -1,4 +1,4 @@
-//! Bodies: read within bounds, and written whole or as a stream.
+//! Bodies: requests are read within limits, answers are written whole or as a stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use super::control::Stream;
 use super::{Refusal, limit};
 
-/// The body of an answer.
+/// Body of an answer.
 pub(super) enum Answer {
-    /// Known as a whole; `None` once it is sent.
+    /// A whole body; `None` once it is sent.
     Whole(Option<Bytes>),
     /// Server-sent events.
     Events(Stream),
@@ -54,7 +54,7 @@ impl Body for Answer {
     }
 }
 
-/// A JSON body. An empty one stands for `{}`.
+/// Reads a JSON body. An empty body stands for `{}`.
 pub(super) async fn json<T: DeserializeOwned>(
     body: Incoming,
     limit_bytes: u64,
@@ -100,7 +100,7 @@ pub(super) fn too_large(limit_bytes: u64) -> Refusal {
     .with_hint("keep large data in a file, and hand that over with `errand agent artifact`")
 }
 
-/// The next piece of a body; `None` at its end.
+/// Reads the next piece of a body; `None` at its end.
 pub(super) async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     loop {
         if body.is_end_stream() {
@@ -109,7 +109,7 @@ pub(super) async fn piece(body: &mut Incoming) -> Result<Option<Bytes>, Refusal>
         let frame = tokio::time::timeout(limit::BODY_PIECE_TIME, body.frame()).await;
         match frame {
             Ok(Some(Ok(frame))) => {
-                // Trailers say nothing here.
+                // Trailers are ignored.
                 if let Ok(bytes) = frame.into_data() {
                     return Ok(Some(bytes));
                 }

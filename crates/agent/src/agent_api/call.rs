@@ -1,4 +1,5 @@
-//! The calls: from the wire to the backend and back.
+//! The calls of the agent API: they translate requests for the backend, and its results into
+//! answers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -24,7 +25,7 @@ use super::{
     upload,
 };
 
-/// Carries out what was asked.
+/// Performs the call of a route.
 pub(super) async fn carry_out(
     context: &Context,
     route: Route,
@@ -106,8 +107,8 @@ async fn json<T: DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refu
     body::json(request.into_body(), limit::JSON_BODY_BYTES).await
 }
 
-/// A call that brings the output of the run: as much as an output may have, and some more for the
-/// escapes of JSON.
+/// Reads the body of a call that has the run's output. The limit is that of the output, and some
+/// more for the escapes of JSON.
 async fn with_output<T: DeserializeOwned>(
     backend: &dyn Backend,
     request: Request<Incoming>,
@@ -133,7 +134,7 @@ async fn begin_step(
     let fingerprint =
         fingerprint.map_err(|error| Refusal::request(format!("fingerprint: {error}")))?;
     let wire::BeginStep { kind, detail, timeout, .. } = step;
-    // A step of a mistyped kind would pass by the budget.
+    // A step with a misspelled kind would evade the budget.
     if let Some(kind) = kind.as_deref().filter(|kind| !STEP_KINDS.contains(kind)) {
         let message = format!("kind: {kind:?} is no kind of step: {}", STEP_KINDS.join(", "));
         return Err(Refusal::request(message).with_hint("leave kind out for any other work"));
@@ -163,7 +164,7 @@ fn done(result: StepResult) -> Result<BeginStepAnswer, Refusal> {
     let (stderr, stderr_base64) = match result.stderr {
         Some(Payload::Text(text)) => (Some(text), None),
         Some(Payload::Base64(text)) => (None, Some(text)),
-        // Errand records stderr as one of the two; whatever else there is, is shown as it is.
+        // Errand records stderr as text or base64. Any other payload is written as JSON.
         Some(Payload::Json(value)) => (Some(value.to_string()), None),
         Some(blob @ Payload::Blob(_)) => (Some(unpacked(blob)?.0.to_string()), None),
         None => (None, None),
@@ -228,7 +229,7 @@ pub(super) fn payload(value: serde_json::Value, encoding: Encoding) -> Result<Pa
     if let Payload::Base64(text) = &payload {
         let decoded = STANDARD.decode(text);
         let bytes = decoded.map_err(|error| Refusal::request(format!("base64: {error}")))?;
-        // Bytes that are text after all are kept as text.
+        // Bytes that are valid UTF-8 are kept as text.
         if let Ok(text) = String::from_utf8(bytes) {
             return Ok(Payload::Text(text));
         }

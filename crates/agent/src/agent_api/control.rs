@@ -1,4 +1,4 @@
-//! The stream of what an agent is to be told, as server-sent events.
+//! Stream of control events for an agent, as server-sent events.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::{ControlFeed, limit};
 
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Box<Feed>)>> + Send>>;
 
-/// Events as they are sent; ends when the server closes, or the reader fell behind.
+/// Encoded control events. The stream ends when the server closes, or when the reader falls behind.
 pub(super) struct Stream(Option<Next>);
 
 impl Stream {
@@ -43,7 +43,7 @@ struct Feed {
 impl Feed {
     async fn next(mut self: Box<Self>) -> Option<(Bytes, Box<Self>)> {
         if !self.greeted {
-            // At once, so that a client knows that it is heard.
+            // Sent at once, so that a client knows that it is connected.
             self.greeted = true;
             return Some((Bytes::from_static(b": connected\n\n"), self));
         }
@@ -54,7 +54,7 @@ impl Feed {
             biased;
             event = self.later.recv() => match event {
                 Ok(event) => encode(&event)?,
-                // Cut off, so that it asks again and hears what is in force.
+                // The client is disconnected, so that it asks again and gets the events in force.
                 Err(broadcast::error::RecvError::Lagged(_) | broadcast::error::RecvError::Closed) => {
                     return None;
                 }
@@ -66,7 +66,7 @@ impl Feed {
     }
 }
 
-/// `None` cannot happen: events are plain data with string keys.
+/// Encodes an event. `None` cannot happen: events are plain data with string keys.
 fn encode(event: &ControlEvent) -> Option<Bytes> {
     let data = serde_json::to_string(event).ok()?;
     Some(format!("event: {}\ndata: {data}\n\n", event.type_name()).into())

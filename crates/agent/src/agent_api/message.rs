@@ -1,4 +1,4 @@
-//! The calls about other agents: messages to and from them, and handing the run over.
+//! Calls about other agents: messages, and handing the run over.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use serde_json::Value;
 use super::Refusal;
 use super::session::{parameters, unknown};
 
-/// Answers the calls about other agents. An `Ok` says that what was asked is durable.
+/// Answers the calls about other agents. `Ok` means that the call's effect is durable.
 #[async_trait]
 pub trait CoordinationBackend {
     /// Sends a message to another agent of the same coordinated run.
     async fn send_message(&self, message: SendMessage) -> Result<MessageAnswer, Refusal>;
 
-    /// The next message for this agent, waited for as long as `wait` says.
+    /// Waits up to `wait` for the next message for this agent, and returns it.
     async fn next_message(&self, wait: Duration) -> Result<Option<Message>, Refusal>;
 
-    /// Hands the run over to another agent, once it ends well.
+    /// Hands the run over to another agent when this attempt completes.
     async fn hand_over(&self, handoff: HandOver) -> Result<HandOverAnswer, Refusal>;
 }
 
-/// `POST` of a message.
+/// Handles `POST` of a message.
 pub(super) async fn send(
     backend: &(impl CoordinationBackend + ?Sized),
     message: SendMessage,
@@ -43,7 +43,7 @@ pub(super) async fn send(
     backend.send_message(message).await
 }
 
-/// What is asked of the coordination is known.
+/// Checks the payload of a control message: only known actions and fields are allowed.
 fn check_control(payload: &Value) -> Result<(), Refusal> {
     let action = payload.get("action").and_then(Value::as_str);
     if !matches!(action, Some("pause" | "resume" | "cancel")) {
@@ -67,7 +67,7 @@ fn check_control(payload: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `GET` of the next message, with the query of its URL.
+/// Handles `GET` of the next message, with the URL's query.
 pub(super) async fn next(
     backend: &(impl CoordinationBackend + ?Sized),
     query: Option<&str>,
@@ -85,7 +85,7 @@ pub(super) async fn next(
     backend.next_message(wait).await
 }
 
-/// `POST` of a handoff.
+/// Handles `POST` of a handoff.
 pub(super) async fn hand_over(
     backend: &(impl CoordinationBackend + ?Sized),
     handoff: HandOver,

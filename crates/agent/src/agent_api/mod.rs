@@ -1,7 +1,7 @@
 //! The agent API: the server that an attempt's supervisor runs, and a client for programs inside.
 //!
-//! The server knows HTTP and the wire; what a call means is the [`Backend`]'s business. Deliberately
-//! absent: policy, the store, retries of what a backend refuses.
+//! The server knows HTTP and the protocol; the meaning of a call is the [`Backend`]'s. Deliberately
+//! absent: policy, the store, retries of calls that a backend refuses.
 
 mod backend;
 mod bind;

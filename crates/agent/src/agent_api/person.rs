@@ -1,4 +1,4 @@
-//! Questions to a person, from the wire: everything about them that can be checked by looking.
+//! Questions to a person: translation from the protocol, with all checks that need no state.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use errand_model::Digest;
 
 use super::{AskApproval, AskInput, Backend, Refusal, Terms};
 
-/// Asks for an approval.
+/// Handles a request for an approval.
 pub(super) async fn approve(
     backend: &dyn Backend,
     ask: wire::AskApproval,
@@ -15,7 +15,7 @@ pub(super) async fn approve(
     backend.ask_approval(approval(ask)?).await
 }
 
-/// Asks for input.
+/// Handles a request for input.
 pub(super) async fn input(
     backend: &dyn Backend,
     ask: wire::AskInput,
@@ -23,7 +23,7 @@ pub(super) async fn input(
     backend.ask_input(question(ask)?).await
 }
 
-/// An approval as the backend takes it.
+/// Translates a request for an approval for the backend.
 fn approval(ask: wire::AskApproval) -> Result<AskApproval, Refusal> {
     let wire::AskApproval { action, target, summary, digest, .. } = &ask;
     bounded("action", action, limit::ACTION_BYTES)?;
@@ -38,7 +38,7 @@ fn approval(ask: wire::AskApproval) -> Result<AskApproval, Refusal> {
     Ok(AskApproval { action, target, summary, digest, default, terms })
 }
 
-/// An input as the backend takes it.
+/// Translates a request for input for the backend.
 fn question(ask: wire::AskInput) -> Result<AskInput, Refusal> {
     bounded("prompt", &ask.prompt, limit::QUESTION_BYTES)?;
     if let Some(schema) = &ask.schema {

@@ -1,4 +1,4 @@
-//! Why a call of the agent API is refused.
+//! Refusals of calls of the agent API.
 
 use std::borrow::Cow;
 
@@ -9,34 +9,34 @@ use errand_model::run::Rejection;
 use errand_model::step::StepRefused;
 use hyper::StatusCode;
 
-/// A refusal: nothing was recorded.
+/// Refusal of a call: nothing was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// What programs match on.
+    /// Stable error code.
     pub code: ErrorCode,
-    /// The HTTP status.
+    /// HTTP status.
     pub status: u16,
-    /// What is wrong, for people.
+    /// Error message, for people.
     pub message: String,
-    /// What to do about it.
+    /// Advice on how to solve the problem.
     pub hint: Option<Cow<'static, str>>,
-    /// The limit that left no room, where that is why.
+    /// Limit without room for the call, if that is the reason.
     pub budget: Option<BudgetProblem>,
 }
 
 impl Refusal {
-    /// A refusal without a hint.
+    /// Creates a refusal without a hint.
     pub fn new(status: u16, code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, status, message: message.into(), hint: None, budget: None }
     }
 
-    /// The same with what to do about it.
+    /// Adds a hint.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<Cow<'static, str>>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// 409: another attempt took over.
+    /// 409: another attempt of the run has replaced this one.
     pub fn fenced() -> Self {
         Self::new(
             409,
@@ -53,7 +53,7 @@ impl Refusal {
         Self { budget: Some(budget), ..refusal }
     }
 
-    /// 413: an output is larger than so many bytes, which is all that is kept.
+    /// 413: an output is larger than `limit_bytes`, the most that is kept.
     pub fn output_too_large(limit_bytes: u64) -> Self {
         let message = format!("the output has more than {limit_bytes} bytes");
         Self::new(413, ErrorCode::OutputTooLarge, message).with_hint(
@@ -62,7 +62,7 @@ impl Refusal {
         )
     }
 
-    /// 500: errand cannot do what it should.
+    /// 500: errand itself failed.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, ErrorCode::Internal, message)
     }
@@ -71,7 +71,7 @@ impl Refusal {
         Self::new(400, ErrorCode::RequestInvalid, message)
     }
 
-    /// The document that the caller gets.
+    /// Converts the refusal into the document for the caller.
     pub fn into_problem(self) -> Problem {
         let title = StatusCode::from_u16(self.status)
             .ok()

@@ -1,4 +1,4 @@
-//! From a request to its call, and from what the call gives to an answer.
+//! Routes of the agent API: from a request to its call, and from its result to an answer.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -63,7 +63,7 @@ impl Route {
         })
     }
 
-    /// The paths that end in a name. A slash in a name may be encoded or not.
+    /// Finds the paths that end in a name. A slash in a name may be encoded or not.
     fn named(path: &str) -> Option<Self> {
         if let Some(name) = path.strip_prefix(path::ARTIFACTS) {
             return path::decode(name).map(Self::Artifact);
@@ -120,7 +120,7 @@ pub(super) async fn answer(context: Arc<Context>, request: Request<Incoming>) ->
     }
 }
 
-/// What is asked, if whoever asks may ask it.
+/// Returns the route of a request if its token and method are valid, or the refusal.
 fn admitted(
     context: &Context,
     request: &Request<Incoming>,
@@ -152,19 +152,19 @@ fn admitted(
     Err(Box::new(with_header(refusal, ALLOW, &allowed)))
 }
 
-/// 200 with a JSON document.
+/// Creates a response with status 200 and a JSON document.
 pub(super) fn ok(document: &impl Serialize) -> Result<Response<Answer>, Refusal> {
     let bytes = serde_json::to_vec(document)
         .map_err(|error| Refusal::internal(format!("the answer cannot be written: {error}")))?;
     Ok(ok_bytes(bytes))
 }
 
-/// 200 with a JSON document that is written already.
+/// Creates a response with status 200 and a JSON document that is already encoded.
 pub(super) fn ok_bytes(json: Vec<u8>) -> Response<Answer> {
     response(StatusCode::OK, "application/json", json)
 }
 
-/// 200 with server-sent events.
+/// Creates a response with status 200 and server-sent events.
 pub(super) fn ok_events(stream: Stream) -> Response<Answer> {
     let mut response = Response::new(Answer::Events(stream));
     let headers = response.headers_mut();
@@ -175,7 +175,7 @@ pub(super) fn ok_events(stream: Stream) -> Response<Answer> {
 
 fn refused(refusal: Refusal) -> Response<Answer> {
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    // A problem is plain data with string keys: it can be written.
+    // A problem is plain data with string keys, and therefore can be encoded.
     let body = serde_json::to_vec(&refusal.into_problem()).unwrap_or_default();
     response(status, Problem::MEDIA_TYPE, body)
 }

@@ -1,4 +1,4 @@
-//! Accepting connections and serving them, until the owner says that it is enough.
+//! Server of the agent API: accepts and serves connections until its owner shuts it down.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,15 +18,15 @@ use super::bind::{BindError, SocketFile, listen};
 use super::token::Token;
 use super::{Backend, limit, route};
 
-/// Where a server listens, whom it lets in, and where it puts uploads.
+/// Configuration of a server: its socket, its token, and its folder for uploads.
 #[derive(Clone)]
 pub struct Bind {
-    /// The path of its unix socket, at most 107 bytes.
+    /// Path of the unix socket, at most 107 bytes.
     pub socket: PathBuf,
-    /// The bearer token of the attempt.
+    /// Bearer token of the attempt.
     pub token: String,
-    /// The folder for files that are being uploaded: it exists, and is on the file system of the
-    /// blob store, so that a finished file only has to be renamed.
+    /// Folder for files that are being uploaded. It exists and is on the file system of the blob
+    /// store, so that a finished file only has to be renamed.
     pub uploads: PathBuf,
 }
 
@@ -36,35 +36,35 @@ impl fmt::Debug for Bind {
     }
 }
 
-/// The agent API of one attempt, listening already.
+/// The agent API of one attempt. It already listens.
 #[derive(Debug)]
 pub struct Server {
     listener: UnixListener,
     context: Arc<Context>,
-    // Dropped last: the socket is there for as long as it is served.
+    // Dropped last: the socket exists for as long as it is served.
     _file: SocketFile,
 }
 
-/// Ends the authority of a token, from wherever the attempt is seen to be over.
+/// Handle that ends the authority of a token once the attempt is over.
 #[derive(Clone, Debug)]
 pub struct Revoke(Arc<Context>);
 
 impl Revoke {
-    /// From now on every call with the attempt's token is answered 409 `fenced`.
+    /// Makes every later call with the attempt's token fail with 409 `fenced`.
     pub fn revoke(&self) {
         self.0.revoked.store(true, Ordering::Release);
     }
 }
 
-/// What all calls share.
+/// State that all calls share.
 pub(super) struct Context {
     pub(super) token: Token,
     pub(super) uploads: PathBuf,
     pub(super) backend: Arc<dyn Backend>,
     pub(super) revoked: AtomicBool,
-    /// Numbers the files that are being uploaded.
+    /// Number of the next uploaded file.
     pub(super) next_upload: AtomicU64,
-    /// Turns true once the server shuts down: control streams end then.
+    /// True once the server shuts down; control streams then end.
     pub(super) closing: watch::Receiver<bool>,
     close: watch::Sender<bool>,
 }
@@ -76,8 +76,8 @@ impl fmt::Debug for Context {
 }
 
 impl Server {
-    /// Listens. Connections are accepted once [`Server::serve`] runs; until then they wait. To be
-    /// called within a tokio runtime with I/O and time.
+    /// Listens. Connections are accepted once [`Server::serve`] runs; until then they wait. Needs a
+    /// tokio runtime with I/O and time.
     ///
     /// # Errors
     ///
@@ -97,19 +97,18 @@ impl Server {
         Ok(Self { listener, context: Arc::new(context), _file: SocketFile(bind.socket) })
     }
 
-    /// The value of `ERRAND_API` for this socket.
+    /// Returns the value of `ERRAND_API` for this socket.
     pub fn url(&self) -> String {
         format!("unix://{}", self._file.0.display())
     }
 
-    /// What ends the token's authority.
+    /// Returns a handle that ends the token's authority.
     pub fn revoke_handle(&self) -> Revoke {
         Revoke(Arc::clone(&self.context))
     }
 
-    /// Serves until `shutdown` is there, then lets the calls that are under way be answered, for at
-    /// most [`limit::DRAIN_TIME`]. Owns every connection: none is left when this returns, or when
-    /// it is dropped.
+    /// Serves until `shutdown` completes, then waits at most [`limit::DRAIN_TIME`] for the calls
+    /// under way. Owns every connection: none is left when this returns or is dropped.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let mut connections = JoinSet::new();
         let slots = Arc::new(Semaphore::new(limit::CONNECTIONS));
@@ -126,7 +125,7 @@ impl Server {
                 }
             }
         }
-        // There is a receiver: the context holds one.
+        // A receiver exists: the context holds one.
         self.context.close.send_replace(true);
         let drained = async { while connections.join_next().await.is_some() {} };
         if tokio::time::timeout(limit::DRAIN_TIME, drained).await.is_err() {
@@ -135,7 +134,7 @@ impl Server {
     }
 }
 
-/// The next connection, once there is a slot for it; `None` if there was an error that passes.
+/// Accepts the next connection once a slot is free; `None` after a temporary error.
 async fn accept(
     listener: &UnixListener,
     slots: &Arc<Semaphore>,
@@ -144,23 +143,23 @@ async fn accept(
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, slot)),
         Err(_) => {
-            // Out of descriptors or memory: it passes when others let go.
+            // The process is out of descriptors or memory, until other connections end.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
     }
 }
 
-/// How long to wait before accepting again after an error.
+/// Pause before the next accept after an error.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Waits until the server closes.
 pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error says that the server is gone altogether.
+    // An error means that the server is already gone.
     drop(closing.wait_for(|closing| *closing).await);
 }
 
-/// Serves one connection to its end. Its errors concern nobody else.
+/// Serves one connection to its end. Its errors do not concern other connections.
 async fn converse(stream: UnixStream, slot: OwnedSemaphorePermit, context: Arc<Context>) {
     let mut closing = context.closing.clone();
     let service = service_fn(move |request| {
@@ -182,7 +181,8 @@ async fn converse(stream: UnixStream, slot: OwnedSemaphorePermit, context: Arc<C
             connection.await
         }
     };
-    // A client that went away, or spoke no HTTP: hyper has answered what could be answered.
+    // The client disconnected or did not speak HTTP. Hyper has already answered if an answer was
+    // possible.
     drop(ended);
     drop(slot);
 }

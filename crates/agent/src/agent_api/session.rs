@@ -1,4 +1,4 @@
-//! The calls about the session of a run: state, history, results of tools.
+//! Calls about a run's session: state, history, tool results.
 
 use std::time::Duration;
 
@@ -13,31 +13,30 @@ use serde_json::Value;
 
 use super::{Refusal, call};
 
-/// Answers the calls about a run's session. An `Ok` says that what was asked is
-/// durable.
+/// Answers the calls about a run's session. `Ok` means that the call's effect is durable.
 #[async_trait]
 pub trait SessionBackend {
-    /// The session's state.
+    /// Returns the session's state.
     async fn session(&self) -> Result<SessionAnswer, Refusal>;
 
-    /// Changes the session's state, if it still has the revision `seen` (`None`: in any case).
+    /// Changes the session's state if it still has the revision `seen` (`None`: in any case).
     async fn put_session(&self, state: Value, seen: Option<u64>) -> Result<SessionAnswer, Refusal>;
 
-    /// The newest messages with a number below `before` (`None`: of all), at most `last`.
+    /// Returns the newest messages with a number below `before` (`None`: of all), at most `last`.
     async fn session_messages(
         &self,
         before: Option<u64>,
         last: u32,
     ) -> Result<MessagesAnswer, Refusal>;
 
-    /// Appends messages, all or none. At least one.
+    /// Appends one or more messages: all or none.
     async fn append_messages(&self, messages: Vec<SessionMessage>) -> Result<(), Refusal>;
 
-    /// What a tool gave for the input with that digest, if it is kept.
+    /// Returns the tool's result for the input with this digest, if it is kept.
     async fn session_result(&self, tool: &str, key: &Digest)
     -> Result<Option<KeptResult>, Refusal>;
 
-    /// Keeps what a tool gave. Returns when it expires.
+    /// Keeps a tool's result. Returns the time at which it expires.
     async fn keep_session_result(
         &self,
         tool: &str,
@@ -47,18 +46,18 @@ pub trait SessionBackend {
     ) -> Result<Timestamp, Refusal>;
 }
 
-/// A result that is kept.
+/// A kept tool result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptResult {
-    /// What the tool gave.
+    /// Result of the tool.
     pub result: Payload,
-    /// The run that kept it.
+    /// Run that kept the result.
     pub run_id: RunId,
-    /// When it expires; `None`: never.
+    /// Time at which the result expires; `None`: never.
     pub expires_at: Option<Timestamp>,
 }
 
-/// `GET` of the history, with the query of its URL.
+/// Handles `GET` of the history, with the URL's query.
 pub(super) async fn messages(
     backend: &(impl SessionBackend + ?Sized),
     query: Option<&str>,
@@ -79,7 +78,7 @@ pub(super) async fn messages(
     backend.session_messages(before, last).await
 }
 
-/// `POST` to the history.
+/// Handles `POST` to the history.
 pub(super) async fn append(
     backend: &(impl SessionBackend + ?Sized),
     AppendMessages { messages }: AppendMessages,
@@ -109,7 +108,7 @@ fn message(NewMessage { role, content, encoding }: NewMessage) -> Result<Session
     Ok(SessionMessage { role, content })
 }
 
-/// A value as it is kept, unless it is too long.
+/// Converts a value for storage, unless it is too long.
 fn bounded(
     value: Value,
     encoding: Encoding,
@@ -124,7 +123,7 @@ fn bounded(
     call::payload(value, encoding)
 }
 
-/// `GET` of a tool's result, with the query of its URL.
+/// Handles `GET` of a tool's result, with the URL's query.
 pub(super) async fn result(
     backend: &(impl SessionBackend + ?Sized),
     tool: &str,
@@ -159,7 +158,7 @@ pub(super) async fn result(
     })
 }
 
-/// `PUT` of a tool's result.
+/// Handles `PUT` of a tool's result.
 pub(super) async fn keep(
     backend: &(impl SessionBackend + ?Sized),
     tool: &str,
@@ -191,7 +190,7 @@ fn check_tool(tool: &str) -> Result<(), Refusal> {
     )))
 }
 
-/// What a tool was given, as the cache knows it: the digest of its canonical JSON.
+/// Returns the key of a tool's input in the cache: the digest of its canonical JSON.
 fn key_of(input: &Value, key: Option<String>) -> Result<Digest, Refusal> {
     match key {
         None => Ok(Digest::of(canonical::to_string(input).as_bytes())),
@@ -200,7 +199,7 @@ fn key_of(input: &Value, key: Option<String>) -> Result<Digest, Refusal> {
     }
 }
 
-/// The parameters of a URL's query, decoded.
+/// Decodes the parameters of a URL's query.
 pub(super) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs

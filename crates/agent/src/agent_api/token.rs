@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use hyper::header::{AUTHORIZATION, HeaderMap};
 
-/// A token that is compared and never shown.
+/// A token that can be compared, but never printed.
 pub(super) struct Token(Vec<u8>);
 
 impl Token {
@@ -12,7 +12,7 @@ impl Token {
         Self(token.as_bytes().to_vec())
     }
 
-    /// Whether `headers` carry this token as `Authorization: Bearer …` (RFC 6750).
+    /// Returns true if `headers` carry this token as `Authorization: Bearer …` (RFC 6750).
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(AUTHORIZATION) else { return false };
         let value = value.as_bytes();
@@ -21,7 +21,7 @@ impl Token {
     }
 }
 
-/// Compares in a time that depends on the lengths alone.
+/// Compares in a time that depends only on the lengths.
 fn same_bytes(left: &[u8], right: &[u8]) -> bool {
     if left.len() != right.len() {
         return false;

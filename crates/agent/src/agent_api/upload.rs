@@ -1,4 +1,4 @@
-//! Files that agents hand over: streamed to disk, hashed on the way.
+//! Uploads of artifacts: streamed to disk and hashed on the way.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -16,10 +16,10 @@ use super::body::{check_declared, piece, too_large};
 use super::server::Context;
 use super::{Refusal, Upload};
 
-/// Names tried before giving up: files of earlier processes may be left.
+/// Names tried before an upload fails; files of earlier processes may be left.
 const NAME_TRIES: u32 = 1000;
 
-/// Takes in one artifact.
+/// Receives one artifact.
 pub(super) async fn keep(
     context: &Context,
     name: String,
@@ -61,12 +61,12 @@ async fn receive(file: &mut File, mut body: Incoming) -> Result<(Digest, u64), R
     Ok((Digest::from_hash(&hasher.finalize().into()), size_bytes))
 }
 
-/// A file that goes unless it was taken away.
+/// A file that is removed on drop, if it is still there.
 struct Leftover(PathBuf);
 
 impl Drop for Leftover {
     fn drop(&mut self) {
-        // Usually it is gone: the backend moved it.
+        // Usually the file is gone, because the backend moved it.
         drop(std::fs::remove_file(&self.0));
     }
 }

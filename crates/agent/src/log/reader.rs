@@ -473,7 +473,7 @@ impl Reader {
 enum Advance {
     /// The segment is the current one.
     Last,
-    /// The same segment has more bytes, or has to be checked again.
+    /// More bytes of the same segment, or another check of it.
     More,
     /// The next segment is open.
     Segment,

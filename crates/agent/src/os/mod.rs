@@ -1,7 +1,7 @@
-//! The one seam for what is specific to an operating system.
+//! The only module that is specific to an operating system.
 //!
-//! Everything here is re-exported from `linux`; another system brings a sibling with the same
-//! names. It is also the only place of the crate with `unsafe` code.
+//! Everything here is re-exported from `linux`; another system gets a sibling with the same names.
+//! It is also the only module of the crate with `unsafe` code.
 
 mod linux;
 
@@ -16,7 +16,7 @@ pub use linux::orphans::{adopt_orphans, reap_orphans};
 pub use linux::signal::{Delivery, Signal, ignores_hang_up, signal};
 pub use linux::tree::descendants_of_run;
 pub use linux::trim::release_code;
-/// Waiting for a file to change.
+/// Waiting for changes of a file.
 pub mod watch {
     pub use super::linux::watch::Watch;
 }

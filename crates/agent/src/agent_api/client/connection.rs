@@ -1,4 +1,4 @@
-//! One connection to the server, made when it is needed.
+//! Connection of the client to the server, opened when a call needs it.
 
 use std::time::{Duration, Instant};
 
@@ -16,14 +16,14 @@ use super::ClientError;
 use super::endpoint::Endpoint;
 use super::request::Content;
 
-/// A connection that was idle for longer is made anew: the server may be about to close it, and a
-/// call that it misses could not be told from one that it lost.
+/// Age of an idle connection from which it is replaced: the server may be about to close it, and a
+/// call that never reached the server could not be distinguished from one whose answer was lost.
 const IDLE_LIMIT: Duration = Duration::from_secs(5);
-/// How long an answer may take: it waits for a commit, or for a large file to be written.
+/// Time limit for an answer, which may wait for a commit or for a large file to be written.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
-/// How long an answer that is there may take to be read.
+/// Time limit for reading an answer that has arrived.
 const AFTER_LIMIT: Duration = Duration::from_secs(1);
-/// Bytes of an answer: a step's output as it was sent, and what JSON adds to it.
+/// Upper bound of an answer in bytes: a step's output as it was sent, and the escapes of JSON.
 const ANSWER_LIMIT_BYTES: u64 = 2 * limit::JSON_BODY_BYTES;
 
 pub(super) struct Connection {
@@ -31,13 +31,13 @@ pub(super) struct Connection {
     endpoint: Endpoint,
     authorization: String,
     open: Option<Open>,
-    /// How much longer than usual the next answer may take.
+    /// Additional time that the next answer may take.
     patience: Duration,
 }
 
 struct Open {
     sender: SendRequest<Content>,
-    /// Drives the connection; ends with it.
+    /// Task that drives the connection; ends with it.
     driver: JoinSet<()>,
     used_at: Instant,
 }
@@ -61,12 +61,13 @@ impl Connection {
         self.open = None;
     }
 
-    /// The next answer may come so many milliseconds later than others: it waits for a person.
+    /// Allows the next answer to take longer by `wait_ms` milliseconds, because it waits for a
+    /// person.
     pub(super) fn be_patient(&mut self, wait_ms: Option<u64>) {
         self.patience = Duration::from_millis(wait_ms.unwrap_or(limit::ASK_WAIT_MS));
     }
 
-    /// Sends a call and understands its answer.
+    /// Sends a call and decodes its answer.
     pub(super) async fn call<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -78,7 +79,7 @@ impl Connection {
         serde_json::from_slice(&bytes).map_err(|error| self.not_understood(error.to_string()))
     }
 
-    /// Sends a call and returns its answer, which is not a refusal.
+    /// Sends a call and returns its answer; a refusal is an error.
     pub(super) async fn exchange(
         &mut self,
         method: Method,
@@ -112,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// The open connection, if it is fresh; otherwise a new one.
+    /// Takes the open connection if it is fresh, or opens a new one.
     async fn take_open(&mut self) -> Result<Open, ClientError> {
         if let Some(mut open) = self.open.take()
             && open.used_at.elapsed() < IDLE_LIMIT
@@ -125,7 +126,7 @@ impl Connection {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         let mut driver = JoinSet::new();
         driver.spawn(async move {
-            // What breaks it is told to the call that is under way.
+            // The call under way reports the connection's error.
             drop(connection.await);
         });
         Ok(Open { sender, driver, used_at: Instant::now() })
@@ -142,13 +143,13 @@ impl Drop for Open {
     }
 }
 
-/// What `conversation` gives within `limit`, if it does.
+/// Returns the output of `conversation` if it ends within `limit`.
 async fn in_time<T>(limit: Duration, conversation: impl Future<Output = T>) -> Option<T> {
     let mut conversation = std::pin::pin!(conversation);
     if let Ok(answered) = tokio::time::timeout(limit, &mut conversation).await {
         return Some(answered);
     }
-    // Who was frozen for that long finds its answer waiting.
+    // A process that was frozen for the whole limit may find an answer that has arrived.
     tokio::time::timeout(AFTER_LIMIT, conversation).await.ok()
 }
 

@@ -1,4 +1,4 @@
-//! Where the agent API is.
+//! Address of the agent API.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// The value of `ERRAND_API`, understood.
+/// Parsed value of `ERRAND_API`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// `unix:///path`
@@ -29,7 +29,7 @@ impl Endpoint {
         (fits && port.parse::<u16>().is_ok()).then(|| Self::Tcp(format!("{host}:{port}")))
     }
 
-    /// What stands in the header `Host`.
+    /// Returns the value of the header `Host`.
     pub(super) fn host(&self) -> &str {
         match self {
             Self::Unix(_) => "errand",
@@ -49,7 +49,7 @@ impl Endpoint {
     }
 }
 
-/// A connection of either sort.
+/// A connection over a unix socket or TCP.
 pub(super) enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),

@@ -1,4 +1,4 @@
-//! Why a call from inside a run did not work.
+//! Errors of calls from inside a run.
 
 use std::io;
 
@@ -6,69 +6,69 @@ use errand_api::agent_protocol::Problem;
 use errand_api::error_code::ErrorCode;
 use thiserror::Error;
 
-/// Why a call did not work.
+/// Error of a call of the agent API.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// There is no run around.
+    /// The program does not run inside a run.
     #[error("not inside a run: {variable} is not set")]
     NotInRun {
-        /// What is missing.
+        /// Variable that is not set.
         variable: &'static str,
     },
-    /// The address cannot be understood.
+    /// The address cannot be parsed.
     #[error("ERRAND_API is {api:?}: it must be unix:///<path> or http://<host>:<port>")]
     Address {
-        /// What it is.
+        /// Value of `ERRAND_API`.
         api: String,
     },
-    /// Nobody answers there.
+    /// No server answers at the address.
     #[error(
         "the supervisor of this run cannot be reached at {api}: it is gone, or the attempt is over"
     )]
     Unreachable {
-        /// Where it should be.
+        /// Address of the server.
         api: String,
-        /// What the system said.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// The call was sent and not answered: what it asked for may have happened or not.
+    /// The call was sent and got no answer: its effect may have happened or not.
     #[error("the supervisor of this run went away before it answered")]
     Lost {
-        /// What broke.
+        /// Error of the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No answer came in time.
     #[error("the supervisor of this run did not answer within {seconds} seconds")]
     Silent {
-        /// How long was waited.
+        /// Time waited, in seconds.
         seconds: u64,
     },
     /// A file that was to be sent cannot be read.
     #[error("{what} cannot be read")]
     File {
-        /// Which file.
+        /// The file, or the part of the call.
         what: String,
-        /// Why not.
+        /// Error of the operating system.
         #[source]
         source: io::Error,
     },
     /// The call was refused.
     #[error("{}", .0.detail)]
     Refused(Box<Problem>),
-    /// The answer is not what it should be.
+    /// The answer cannot be decoded.
     #[error("the answer of {api} cannot be understood: {reason}")]
     Answer {
-        /// Who answered.
+        /// Address of the server.
         api: String,
-        /// What is wrong with it.
+        /// Reason why the answer cannot be decoded.
         reason: String,
     },
 }
 
 impl ClientError {
-    /// The stable code.
+    /// Returns the stable error code.
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotInRun { .. } | Self::Address { .. } => ErrorCode::NotInRun,
@@ -81,7 +81,7 @@ impl ClientError {
         }
     }
 
-    /// What to do about it, where there is something.
+    /// Returns advice on how to solve the problem, if there is any.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::NotInRun { .. } => {

@@ -1,4 +1,4 @@
-//! What the client calls to reach other agents.
+//! Calls of the client that reach other agents.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ impl Client {
         self.send(Method::POST, path::MESSAGES, message).await
     }
 
-    /// The next message for this agent; `None` if none came within `wait`.
+    /// Returns the next message for this agent; `None` if none came within `wait`.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Client {
         self.get(&format!("{}?timeout_ms={wait_ms}", path::NEXT_MESSAGE)).await
     }
 
-    /// Hands the run over to another agent, once it ends well.
+    /// Hands the run over to another agent when this attempt completes.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A small client of the agent API, for programs inside a run.
+//! Client of the agent API, for programs inside a run.
 
 mod connection;
 mod endpoint;
@@ -29,11 +29,11 @@ use self::connection::Connection;
 use self::endpoint::Endpoint;
 use self::request::Content;
 
-/// The media type of a file whose maker did not say.
+/// Media type of a file without a declared one.
 const BYTES: &str = "application/octet-stream";
 
-/// Calls the agent API, one call at a time, over one connection that is made again when it is old.
-/// To be used within a tokio runtime with I/O and time.
+/// Client of the agent API. Calls one at a time, over one connection that is replaced when it is
+/// old. Needs a tokio runtime with I/O and time.
 pub struct Client {
     connection: Connection,
 }
@@ -45,7 +45,7 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client for the values of `ERRAND_API` and `ERRAND_TOKEN`. Connects to nobody yet.
+    /// Creates a client from the values of `ERRAND_API` and `ERRAND_TOKEN`. Does not connect yet.
     ///
     /// # Errors
     ///
@@ -67,13 +67,13 @@ impl Client {
         Ok(Self { connection: Connection::new(api, endpoint, &token) })
     }
 
-    /// Closes the connection, where there is one: the next call makes another. For whoever will not
-    /// call for a while, since the server serves so many connections at once and no more.
+    /// Closes the connection, if there is one; the next call opens another. Programs that will not
+    /// call for some time use it, because the server serves a limited number of connections.
     pub fn hang_up(&mut self) {
         self.connection.close();
     }
 
-    /// Everything the attempt starts from.
+    /// Returns everything that the attempt starts from.
     ///
     /// # Errors
     ///
@@ -82,7 +82,7 @@ impl Client {
         self.send(Method::POST, path::CHECKIN, &Checkin {}).await
     }
 
-    /// Begins a step, or says what it gave when it was done.
+    /// Begins a step, or returns the result of a step that is done.
     ///
     /// # Errors
     ///
@@ -95,7 +95,7 @@ impl Client {
         self.send(Method::POST, &path::begin_step(key), step).await
     }
 
-    /// Records what a step gave.
+    /// Records the result of a step.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl Client {
         self.send(Method::PUT, path::CHECKPOINT, state).await.map(|Done {}| ())
     }
 
-    /// The state that was saved last.
+    /// Returns the state that was saved last.
     ///
     /// # Errors
     ///
@@ -156,7 +156,7 @@ impl Client {
         self.send(Method::POST, path::RESERVATIONS, call).await
     }
 
-    /// Gives a reservation back.
+    /// Releases a reservation.
     ///
     /// # Errors
     ///
@@ -177,7 +177,7 @@ impl Client {
         self.send(Method::PUT, path::OUTPUT, output).await.map(|Done {}| ())
     }
 
-    /// Passes on a part of the output's text.
+    /// Forwards a part of the output's text.
     ///
     /// # Errors
     ///
@@ -186,11 +186,11 @@ impl Client {
         self.send(Method::POST, path::OUTPUT, part).await.map(|Done {}| ())
     }
 
-    /// Hands over a regular file.
+    /// Sends a regular file as an artifact.
     ///
     /// # Errors
     ///
-    /// [`ClientError::File`] if it cannot be opened or is no regular file; [`ClientError`].
+    /// [`ClientError::File`] if it cannot be opened or is not a regular file; [`ClientError`].
     pub async fn keep_artifact(
         &mut self,
         name: &str,
@@ -208,7 +208,7 @@ impl Client {
         self.connection.call(Method::POST, &path::artifact(name), media_type, content).await
     }
 
-    /// The brief: a JSON document.
+    /// Returns the brief: a JSON document.
     ///
     /// # Errors
     ///
@@ -218,7 +218,7 @@ impl Client {
         self.connection.exchange(Method::GET, path::BRIEF, BYTES, nothing).await
     }
 
-    /// The session's state.
+    /// Returns the session's state.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ impl Client {
         self.send(Method::PUT, path::SESSION, state).await
     }
 
-    /// Asks a person for an approval; answers when it is decided, or after `ask.wait_ms`.
+    /// Asks a person for an approval. Returns when it is decided, or after `ask.wait_ms`.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ impl Client {
         self.send(Method::POST, path::APPROVALS, ask).await
     }
 
-    /// Asks a person for input; answers when somebody did, or after `ask.wait_ms`.
+    /// Asks a person for input. Returns when it is answered, or after `ask.wait_ms`.
     ///
     /// # Errors
     ///

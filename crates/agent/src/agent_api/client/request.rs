@@ -1,4 +1,4 @@
-//! The body of a call: JSON, or a file as it is read.
+//! Body of a call: JSON, or a file that is read while it is sent.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,18 +7,18 @@ use std::task::{Context, Poll};
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 
-/// Bytes of a file that are read at once.
+/// Size of the pieces in which a file is read, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What is sent.
+/// Content of a body.
 pub(super) enum Content {
-    /// Known as a whole; `None` once it is sent.
+    /// A whole body; `None` once it is sent.
     Whole(Option<Bytes>),
     /// A file from its beginning.
     File {
-        /// Read without waiting for anybody: it is a regular file.
+        /// The regular file; reading it does not block.
         file: File,
-        /// Bytes that are still to come.
+        /// Remaining bytes.
         left: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! What the client calls for a session's history and its results of tools.
+//! Calls of the client for a session's history and its tool results.
 
 use errand_api::agent_protocol::{
     AppendMessages, AppendMessagesAnswer, KeepResult, KeepResultAnswer, MessagesAnswer,
@@ -11,7 +11,8 @@ use serde_json::Value;
 use super::{Client, ClientError};
 
 impl Client {
-    /// The newest messages of the session, at most `last`; with `before` those before that number.
+    /// Returns the newest messages of the session, at most `last`; with `before`, only those with a
+    /// lower number.
     ///
     /// # Errors
     ///
@@ -25,7 +26,7 @@ impl Client {
         self.get(&format!("{}?last={last}{before}", path::SESSION_MESSAGES)).await
     }
 
-    /// Appends to the session's history.
+    /// Appends messages to the session's history.
     ///
     /// # Errors
     ///
@@ -37,7 +38,7 @@ impl Client {
         self.send(Method::POST, path::SESSION_MESSAGES, messages).await
     }
 
-    /// What a tool gave for `input`, if the session keeps it.
+    /// Returns the tool's result for `input`, if the session keeps it.
     ///
     /// # Errors
     ///
@@ -51,7 +52,7 @@ impl Client {
         self.get(&format!("{}?key={key}", path::session_results(tool))).await
     }
 
-    /// Keeps what a tool gave.
+    /// Keeps a tool's result.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Waiting for a moment of the wall clock, also when that clock is set.
+//! Waiting for a time of the wall clock, also when that clock is set.
 
 use std::time::Duration;
 
@@ -13,14 +13,16 @@ use tokio::io::unix::AsyncFd;
 use super::clock::wall_clock;
 use super::readable::readable;
 
-/// Where the kernel gives no timer: how often the wall clock is looked at.
+/// Interval at which the wall clock is read if the kernel gives no timer.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Returns once the wall clock shows `at`, however it got there. Needs a tokio runtime with I/O.
+/// Returns once the wall clock shows `at` or later, also when the clock is set. Needs a tokio
+/// runtime with I/O.
 pub async fn until_wall_clock(at: Timestamp) {
     while wall_clock() < at {
         match alarm(at) {
-            // It rings at the moment, or when the clock is set: then the loop looks again.
+            // The timer fires at `at`, or when the clock is set; the loop then checks the clock
+            // again.
             Some(alarm) => {
                 let mut rings = [0; 8];
                 if let Ok(mut ready) = alarm.readable().await {

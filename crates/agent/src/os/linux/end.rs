@@ -1,4 +1,4 @@
-//! Ending all processes of a run whose supervisor is gone.
+//! Ends all processes of a run whose supervisor is gone.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,23 +12,25 @@ use super::identity::{Liveness, boot_id, liveness};
 use super::signal::{self, Signal, signal};
 use super::tree::{Roots, processes_of_run};
 
-/// How long processes that were sent SIGKILL may take to vanish: longer only when the kernel is
-/// stuck in a device.
+/// Time limit for processes to end after SIGKILL. They take longer only if the kernel is stuck in a
+/// device.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// How long one look at what still lives is taken for true: processes may have forked meanwhile.
+/// Time for which a list of living processes is used before the next search: processes may have
+/// forked meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Ends every process of the run and returns how many there were; for the time after a helper's
-/// death, by whoever holds the run's lease now.
+/// Ends every process of the run and returns their number. To be called after a helper's death by
+/// the process that holds the run's lease.
 ///
-/// SIGTERM first, SIGKILL after `grace`, and again until none lives. `known` are identities that
-/// the record names (the agent's, the helper's): they are checked before anything is sent, and
-/// what started before all of them is not looked at. Cheap if nothing lives: one look through
-/// `/proc`, and none if `known` is of another boot.
+/// SIGTERM first, SIGKILL after `grace`, and again until none lives. `known` are recorded
+/// identities (the agent's, the helper's). They are checked before any signal is sent, and
+/// processes that started before all of them are left out of the search. Cheap if nothing lives:
+/// one search through `/proc`, and none if `known` is of another boot.
 ///
 /// # Errors
 ///
-/// `TimedOut` if something still lives 10 s after SIGKILL: stuck in the kernel, or another user's.
+/// `TimedOut` if a process still lives 10 s after SIGKILL: it is stuck in the kernel, or belongs to
+/// another user.
 pub fn end_run_processes(
     run_id: &RunId,
     known: &[ProcessIdentity],
@@ -51,7 +53,7 @@ pub fn end_run_processes(
         let roots = Roots { supervisor: None, known: &alive, oldest_ticks, last_attempt: None };
         let living = processes_of_run(run_id, &roots);
         if living.is_empty() {
-            // One that forked and ended during a look can be missed, but not twice.
+            // A process that forks and ends during a search can be missed once, but not twice.
             if ended.count() == 0 || is_empty_before {
                 return Ok(ended.count());
             }
@@ -76,13 +78,13 @@ pub fn end_run_processes(
     }
 }
 
-/// Which processes were told to end, each once.
+/// Processes that were signalled, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Signalled(BTreeSet<(u32, u64)>);
 
 impl Signalled {
-    /// Sends SIGTERM, and SIGCONT so that a stopped process sees it, to those that did not get it.
-    /// One that may not be signalled is still there at the next look.
+    /// Sends SIGTERM to processes that did not get it yet, and SIGCONT so that a stopped process
+    /// receives it. A process that cannot be signalled is found again by the next search.
     pub(crate) fn terminate(&mut self, living: &[ProcessIdentity]) {
         for process in living {
             if self.0.insert((process.pid, process.start_ticks)) {
@@ -92,7 +94,7 @@ impl Signalled {
         }
     }
 
-    /// Sends SIGKILL; as for the rest, see `terminate`.
+    /// Sends SIGKILL. A process that cannot be signalled is found again by the next search.
     fn kill(&mut self, living: &[ProcessIdentity]) {
         for process in living {
             self.0.insert((process.pid, process.start_ticks));
@@ -100,7 +102,7 @@ impl Signalled {
         }
     }
 
-    /// How many processes were told.
+    /// Returns the number of signalled processes.
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }

@@ -1,17 +1,17 @@
-//! Memory that processes use, as the kernel tells it.
+//! Memory use of processes, as the kernel reports it.
 
 use std::fs;
 
-/// Memory of all these processes together that no file stands behind, in bytes: never less than they
-/// use, as pages that several of them share count once for each.
+/// Returns the memory of all these processes that is not backed by files, in bytes. It is an upper
+/// bound, because shared pages count once for each process.
 pub(crate) fn memory_bound(pids: &[u32]) -> u64 {
     pids.iter()
         .map(|pid| field_sum(&format!("/proc/{pid}/status"), &["RssAnon:", "RssShmem:"]))
         .sum()
 }
 
-/// The same with shared pages counted once: slower, as the kernel walks all pages. A process that
-/// cannot be looked into counts as in [`memory_bound`].
+/// Returns the same sum with shared pages counted once. Slower, because the kernel walks all pages.
+/// A process that cannot be inspected counts as in [`memory_bound`].
 pub(crate) fn exact_memory(pids: &[u32]) -> u64 {
     pids.iter()
         .map(|pid| {
@@ -24,7 +24,7 @@ pub(crate) fn exact_memory(pids: &[u32]) -> u64 {
         .sum()
 }
 
-/// The sum of some lines of a file that the kernel writes, in bytes; 0 for a process that is gone.
+/// Returns the sum of some lines of a file of `/proc`, in bytes; 0 for a process that is gone.
 fn field_sum(path: &str, names: &[&str]) -> u64 {
     let text = fs::read_to_string(path).unwrap_or_default();
     let kib = |line: &str| -> Option<u64> {
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_is_written_to_counts_and_a_process_that_is_gone_does_not() {
+    fn written_memory_counts_and_ended_processes_do_not() {
         const MORE: usize = 32 * 1_024 * 1_024;
 
         let own = [std::process::id()];

@@ -1,7 +1,7 @@
-//! Freezing all processes of a run, and letting them go on.
+//! Freezes and thaws all processes of a run.
 //!
-//! A process that is looked at may fork just before it stops: it is over when two looks in a row
-//! find nothing that could still run.
+//! A process may fork just before it stops. Therefore a run counts as frozen only after two
+//! searches in a row that find no process that could still run.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,17 +12,18 @@ use super::identity::may_run;
 use super::signal::{Signal, signal};
 use super::tree::{Roots, processes_of_run};
 
-/// Looks at processes that fork faster than they are stopped, before that is given up.
+/// Number of searches before freezing fails because processes fork faster than they are stopped.
 const LOOKS: usize = 500;
-/// Looks in a row that must find nothing that runs.
+/// Number of searches in a row that must find no running process.
 const CLEAN_LOOKS: usize = 2;
 
-/// Stops every process of the run, however far it went from its leader. Returns once none of them
-/// executes anything.
+/// Stops every process of the run, also those that left their leader's tree. Returns once none of
+/// them executes anything.
 ///
 /// # Errors
 ///
-/// `TimedOut` if some go on all the same: another user's, or faster than we are.
+/// `TimedOut` if some continue to run: they belong to another user, or fork faster than they are
+/// stopped.
 pub(crate) fn freeze_run(run_id: &RunId, roots: &Roots<'_>) -> io::Result<()> {
     let mut told = BTreeSet::new();
     let mut clean = 0;
@@ -31,7 +32,8 @@ pub(crate) fn freeze_run(run_id: &RunId, roots: &Roots<'_>) -> io::Result<()> {
         for process in processes_of_run(run_id, roots) {
             if !told.contains(&process.pid) || may_run(&process) {
                 is_clean = false;
-                // One that may not be signalled does not keep the others from it.
+                // A process that cannot be signalled does not prevent the others from being
+                // stopped.
                 drop(signal(&process, Signal::Stop));
                 told.insert(process.pid);
             }
@@ -48,10 +50,10 @@ pub(crate) fn freeze_run(run_id: &RunId, roots: &Roots<'_>) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::TimedOut, text))
 }
 
-/// Lets every process of the run go on.
+/// Continues every process of the run.
 pub(crate) fn thaw_run(run_id: &RunId, roots: &Roots<'_>) {
     for process in processes_of_run(run_id, roots) {
-        // One that is gone meanwhile needs no signal.
+        // A process that ended meanwhile needs no signal.
         drop(signal(&process, Signal::Continue));
     }
 }

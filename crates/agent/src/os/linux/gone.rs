@@ -1,4 +1,4 @@
-//! Waiting until a process is dead.
+//! Waiting for the end of a process.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use super::identity::{Liveness, liveness};
 use super::readable::readable;
 use super::signal::pin;
 
-/// How often it is looked where the kernel cannot tell.
+/// Interval at which the process is checked if the kernel cannot report its end.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Waits until no process of that identity lives. Needs a tokio runtime with I/O and time.
+/// Waits until the process of this identity has ended. Needs a tokio runtime with I/O and time.
 pub async fn until_gone(identity: &ProcessIdentity) {
     if let Ok(pinned) = pin(identity) {
         let Some(pinned) = pinned else { return };
@@ -21,7 +21,7 @@ pub async fn until_gone(identity: &ProcessIdentity) {
             return;
         }
     }
-    // Another user's process, or no file descriptor left.
+    // Another user's process, or no file descriptor is left.
     while liveness(identity) == Liveness::Alive {
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -1,4 +1,4 @@
-//! Helpers: processes that outlive whoever started them.
+//! Helpers: processes that outlive the process that started them.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -13,22 +13,22 @@ use rustix::process::{WaitOptions, waitpid};
 use super::signal::pid_of;
 use super::spawn::{self, Launch, LaunchError, Lifetime, c_string, launch};
 
-/// A helper to be started: in a session of its own, with no file but those named here.
+/// A helper to be started, in its own session and without other open files than those named here.
 #[derive(Clone, Debug)]
 pub struct Helper<'a> {
-    /// The program's file.
+    /// File of the program.
     pub program: &'a Path,
-    /// What follows the program's name.
+    /// Arguments after the program's name.
     pub args: Vec<OsString>,
     /// The whole environment.
     pub env: Vec<(OsString, OsString)>,
-    /// Where it starts.
+    /// Working directory.
     pub cwd: &'a Path,
-    /// Its stdout; stdin and stderr are `/dev/null`.
+    /// File for stdout; stdin and stderr are `/dev/null`.
     pub stdout: BorrowedFd<'a>,
 }
 
-/// A helper that was started.
+/// A started helper.
 #[derive(Debug)]
 pub struct StartedHelper {
     pid: u32,
@@ -67,7 +67,7 @@ impl Helper<'_> {
 }
 
 impl StartedHelper {
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
@@ -88,9 +88,9 @@ impl StartedHelper {
     }
 }
 
-/// Makes `command` start in a session of its own, with no file descriptor above 2: for helpers
-/// that outlive the caller and its terminal. Where orphans are adopted, such a helper is reaped
-/// with them: nobody else may wait for it.
+/// Makes `command` start in a new session, without file descriptors above 2: for helpers that
+/// outlive the caller and its terminal. In a process that adopts orphans, such a helper is reaped
+/// with them, and no other code may wait for it.
 #[expect(unsafe_code, reason = "code between fork and exec")]
 pub fn detach(command: &mut Command) {
     let prepare = || {

@@ -1,4 +1,4 @@
-//! Which process is meant, and whether it still lives.
+//! Identities of processes, and whether they live.
 
 use std::fs;
 use std::io;
@@ -8,19 +8,20 @@ use errand_model::ProcessIdentity;
 
 use super::stat::{self, Stat};
 
-/// Lowest process id that is ever looked at or signalled: 1 is init, 0 means "my group".
+/// Lowest process id that is ever read or signalled: 1 is init, 0 means the caller's process group.
 pub(super) const FIRST_PID: u32 = 2;
 
-/// Whether a process runs.
+/// State of the process with an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Liveness {
-    /// It runs (or is stopped).
+    /// The process runs (or is stopped).
     Alive,
-    /// It ended: gone, a zombie, of another boot, or its pid belongs to another process now.
+    /// The process ended: it is gone, a zombie or of another boot, or another process has its pid
+    /// now.
     Dead,
 }
 
-/// The identity of the calling process.
+/// Returns the identity of the calling process.
 ///
 /// # Errors
 ///
@@ -30,7 +31,7 @@ pub fn own_identity() -> io::Result<ProcessIdentity> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/proc does not show this process"))
 }
 
-/// The identity of the living process `pid`; `None` if none lives under that number.
+/// Returns the identity of the living process `pid`; `None` if no process with that id lives.
 ///
 /// # Errors
 ///
@@ -42,7 +43,7 @@ pub fn identity_of(pid: u32) -> io::Result<Option<ProcessIdentity>> {
     identity(&found).map(Some)
 }
 
-/// The identity of a child that was not reaped yet, whether it has ended or not.
+/// Returns the identity of a child that was not reaped yet, whether it has ended or not.
 pub(crate) fn identity_of_child(pid: u32) -> io::Result<ProcessIdentity> {
     let found = stat::read(pid)?
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "/proc does not show a child"))?;
@@ -60,16 +61,16 @@ pub(crate) fn process_group_of(pid: u32) -> Option<u32> {
     stat::read(pid).ok().flatten().map(|found| found.group)
 }
 
-/// Whether the process of that identity may execute something: it is neither stopped nor dead.
+/// Returns true if the process of this identity may execute code: it is neither stopped nor dead.
 pub(super) fn may_run(identity: &ProcessIdentity) -> bool {
     let found = stat::read(identity.pid).ok().flatten();
     found.is_some_and(|found| found.may_run && found.start_ticks == identity.start_ticks)
 }
 
-/// Whether the process of that identity lives: one read of `/proc/<pid>/stat`.
+/// Returns the state of the process with this identity: one read of `/proc/<pid>/stat`.
 ///
-/// Where `/proc` cannot be read at all (no file descriptor left, say) the answer is `Alive`: nobody
-/// may take over from a process that could still be there.
+/// If `/proc` cannot be read (for example, no file descriptor is left), the result is `Alive`,
+/// because no other process may take over from one that could still live.
 pub fn liveness(identity: &ProcessIdentity) -> Liveness {
     if identity.pid < FIRST_PID || boot_id().is_ok_and(|boot| boot != identity.boot_id) {
         return Liveness::Dead;
@@ -82,7 +83,7 @@ pub fn liveness(identity: &ProcessIdentity) -> Liveness {
     }
 }
 
-/// The identity of a process that was just read.
+/// Converts a process that was just read into its identity.
 pub(super) fn identity(found: &Stat) -> io::Result<ProcessIdentity> {
     Ok(ProcessIdentity {
         pid: found.pid,
@@ -91,7 +92,7 @@ pub(super) fn identity(found: &Stat) -> io::Result<ProcessIdentity> {
     })
 }
 
-/// The id of this boot, read once.
+/// Returns the id of this boot, which is read once.
 pub(super) fn boot_id() -> io::Result<&'static str> {
     static BOOT_ID: OnceLock<String> = OnceLock::new();
     if let Some(id) = BOOT_ID.get() {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::MemfdFlags;
 
-/// An open file, positioned at its start, that holds `bytes` and no name.
+/// Creates an open file without a name that contains `bytes`, positioned at its start.
 pub(crate) fn readable_copy(bytes: &[u8]) -> io::Result<OwnedFd> {
     let mut file = File::from(rustix::fs::memfd_create("payload", MemfdFlags::CLOEXEC)?);
     file.write_all(bytes)?;

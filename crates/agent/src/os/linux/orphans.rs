@@ -1,9 +1,9 @@
-//! Children: those we supervise, and orphans that the kernel hands to us.
+//! Children of this process: leaders that it supervises, and orphans that it adopts.
 //!
-//! A process that adopted orphans must reap them, and must not reap what someone else waits for.
-//! Three kinds of children are told apart: supervised leaders (registered here from before they
-//! exist), helpers of our own such as `git` (they share our session), and orphans (every attempt
-//! has a session of its own, so what it leaves behind never has ours).
+//! A process that adopts orphans must reap them, and must not reap children for which other code
+//! waits. Three kinds of children are distinguished: supervised leaders (registered here from
+//! before they exist), helper programs such as `git` (in the session of this process), and orphans
+//! (each attempt has its own session, and therefore its orphans never have this process's).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,13 +15,13 @@ use rustix::process::{self, Pid, WaitId, WaitIdOptions, WaitOptions};
 use super::signal::pid_of;
 use super::{stat, tree};
 
-/// Read-locked while a leader is being spawned, write-locked while children are told apart: no
-/// child is seen that is not registered yet.
+/// Read-locked while a leader is spawned, and write-locked while children are classified, so that
+/// no child is found before it is registered.
 static SPAWNING: RwLock<()> = RwLock::new(());
 /// Pids of leaders that are not reaped yet.
 static SUPERVISED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
-/// Makes the calling process the one that orphaned descendants are handed to.
+/// Makes the calling process the parent of its orphaned descendants.
 ///
 /// # Errors
 ///
@@ -30,10 +30,10 @@ pub fn adopt_orphans() -> io::Result<()> {
     Ok(process::set_child_subreaper(Pid::from_raw(1))?)
 }
 
-/// Reaps adopted orphans that have ended, and returns how many; never waits.
+/// Reaps adopted orphans that have ended, and returns their number. Never blocks.
 ///
-/// Leaves supervised processes and children in our own session alone. A child that was given a
-/// session of its own (see [`super::super::detach`]) counts as an orphan once it has ended.
+/// Leaves supervised processes and children in this process's session alone. A child in its own
+/// session (see [`super::super::detach`]) counts as an orphan once it has ended.
 pub fn reap_orphans() -> usize {
     let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
     if !matches!(process::waitid(WaitId::All, peek), Ok(Some(_))) {
@@ -74,12 +74,12 @@ pub(crate) fn supervise<T, E>(
     Ok(spawned)
 }
 
-/// Gives up a leader that nobody will wait for; once dead it is reaped as an orphan.
+/// Releases a leader for which no code will wait any more; once dead, it is reaped as an orphan.
 pub(crate) fn release_leader(pid: u32) {
     supervised().remove(&pid);
 }
 
-/// How a leader ended, and what it used.
+/// End of a leader: its status and its resource usage.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reaped {
     pub(crate) code: Option<i32>,
@@ -95,7 +95,7 @@ pub(crate) fn reap_leader(pid: u32) -> io::Result<Reaped> {
     let mut status = 0;
     // SAFETY: `rusage` is plain numbers, for which all zeros is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // Held so that nobody takes the freed number for a child of ours that is not registered.
+    // The lock is held so that no code takes the freed pid for a child that is not registered.
     let mut registered = supervised();
     let reaped = loop {
         // SAFETY: both pointers are to live values of the type that wait4 writes.
@@ -118,7 +118,7 @@ pub(crate) fn reap_leader(pid: u32) -> io::Result<Reaped> {
     })
 }
 
-/// Keeps leaders from being spawned while the guard lives.
+/// Prevents the spawning of leaders while the guard lives.
 pub(super) fn hold_spawning() -> RwLockWriteGuard<'static, ()> {
     SPAWNING.write().unwrap_or_else(PoisonError::into_inner)
 }
@@ -127,7 +127,7 @@ pub(super) fn is_supervised(pid: u32) -> bool {
     supervised().contains(&pid)
 }
 
-/// How many leaders this process supervises.
+/// Returns the number of leaders that this process supervises.
 pub(super) fn supervised_count() -> usize {
     supervised().len()
 }
@@ -141,7 +141,7 @@ fn duration(time: libc::timeval) -> std::time::Duration {
     std::time::Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), micros.saturating_mul(1_000))
 }
 
-/// The file that a process' program was loaded from, if it may be known.
+/// Returns the file from which a process's program was loaded, if it can be read.
 pub(super) fn program_of(pid: u32) -> Option<std::path::PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }

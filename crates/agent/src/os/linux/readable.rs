@@ -1,4 +1,4 @@
-//! File descriptors that tasks wait for.
+//! File descriptors for which tasks wait.
 
 use std::io;
 use std::os::fd::OwnedFd;

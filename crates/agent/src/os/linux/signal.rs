@@ -1,4 +1,4 @@
-//! Signals that never reach a stranger.
+//! Signals to processes of runs; none reaches another process.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -9,20 +9,20 @@ use rustix::process::{self, Pid, PidfdFlags};
 
 use super::identity::{FIRST_PID, Liveness, liveness};
 
-/// What errand tells processes.
+/// A signal that errand sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: please end.
+    /// SIGTERM: asks the process to end.
     Terminate,
-    /// SIGKILL.
+    /// SIGKILL: ends the process.
     Kill,
-    /// SIGUSR1 to a helper: look at the registry.
+    /// SIGUSR1 to a helper: it reads the registry.
     Look,
-    /// SIGSTOP.
+    /// SIGSTOP: stops the process.
     Stop,
-    /// SIGCONT.
+    /// SIGCONT: continues the process.
     Continue,
-    /// SIGINT, what Ctrl-C sends.
+    /// SIGINT, which Ctrl-C sends.
     Interrupt,
 }
 
@@ -39,19 +39,19 @@ impl Signal {
     }
 }
 
-/// What became of a signal.
+/// Result of sending a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The process of that identity got it.
+    /// The process of the identity got the signal.
     Delivered,
-    /// There is no such process any more; nobody got it.
+    /// The process has ended; no process got the signal.
     Gone,
 }
 
-/// Sends `signal` to exactly the process of that identity.
+/// Sends `signal` to exactly the process of this identity.
 ///
-/// A pidfd pins the process, and only then its start time is compared: a pid that was reused in
-/// between gets nothing.
+/// A pidfd pins the process before its start time is compared; a process that reuses the pid gets
+/// nothing.
 ///
 /// # Errors
 ///
@@ -67,9 +67,8 @@ pub fn signal(identity: &ProcessIdentity, signal: Signal) -> io::Result<Delivery
     }
 }
 
-/// Whether this process ignores SIGHUP, as `nohup` has it. To be asked before it is listened for.
-///
-/// Where `/proc` does not say, the answer is no.
+/// Returns true if this process ignores SIGHUP, as under `nohup`; false if `/proc` cannot be read.
+/// To be called before the process handles SIGHUP.
 pub fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -77,10 +76,10 @@ pub fn ignores_hang_up() -> bool {
     mask.is_some_and(|mask| mask & HANG_UP_BIT != 0)
 }
 
-/// The bit of SIGHUP, which is signal 1, in masks of signals.
+/// Bit of SIGHUP, which is signal 1, in masks of signals.
 const HANG_UP_BIT: u64 = 1;
 
-/// A pidfd of the living process of that identity; `None` if it is gone.
+/// Opens a pidfd of the living process with this identity; `None` if it has ended.
 pub(crate) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
     let pid = pid_of(identity.pid)?;
     let pinned = match process::pidfd_open(pid, PidfdFlags::empty()) {
@@ -94,8 +93,8 @@ pub(crate) fn pin(identity: &ProcessIdentity) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Sends `signal` to the process group `leader`, whose leader the caller has not reaped yet: only
-/// that keeps the number from meaning another group.
+/// Sends `signal` to the process group of `leader`, which the caller must not have reaped yet:
+/// until then no other group can have this number.
 pub(crate) fn signal_group(leader: u32, signal: Signal) -> io::Result<Delivery> {
     match process::kill_process_group(pid_of(leader)?, signal.raw()) {
         Ok(()) => Ok(Delivery::Delivered),
@@ -104,7 +103,7 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> io::Result<Delivery> 
     }
 }
 
-/// `pid` as the kernel takes it, unless it is one that must never be signalled.
+/// Converts `pid` for the kernel; fails for a pid that must never be signalled.
 pub(super) fn pid_of(pid: u32) -> io::Result<Pid> {
     i32::try_from(pid).ok().filter(|_| pid >= FIRST_PID).and_then(Pid::from_raw).ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("{pid} is not the pid of a run"))

@@ -1,5 +1,6 @@
-//! New processes, the way `posix_spawn` makes them: the child borrows our memory until it executes
-//! its program, so no page table is copied, and what went wrong is simply written to a variable.
+//! Spawning of processes, as `posix_spawn` does it: the child borrows this process's memory until
+//! it executes its program. No page table is copied, and the child reports an error by writing a
+//! variable.
 
 use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io;
@@ -7,35 +8,35 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::ptr;
 
-/// Stack of the child between clone and exec: system calls and no more.
+/// Stack of the child between clone and exec, which makes only system calls.
 const CHILD_STACK_BYTES: usize = 64 * 1_024;
-/// Highest signal number of Linux on all architectures that Rust supports but MIPS.
+/// Highest signal number of Linux on all architectures that Rust supports, except MIPS.
 const LAST_SIGNAL: c_int = 64;
-/// The kernel's `struct sigaction` for the default action is zeros, with room to spare. Given to
-/// the kernel directly, since the C library does not let go of two signals of its own.
+/// The kernel's `struct sigaction` for the default action: zeros, and longer than needed. It is
+/// passed to the kernel directly, because the C library reserves two signals for itself.
 const DEFAULT_ACTION: [u64; 8] = [0; 8];
-/// First file descriptor that is not one of stdin, stdout and stderr.
+/// First file descriptor after stdin, stdout and stderr.
 pub(super) const FIRST_FD: libc::c_uint = 3;
 
-/// All that a leader is started with; nothing else reaches it.
+/// Everything with which a leader is started; it inherits nothing else.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
-    /// Files to try in turn, the way a search through `PATH` goes.
+    /// Files to try in turn, as in a search through `PATH`.
     pub(crate) candidates: Vec<CString>,
     pub(crate) argv: Vec<CString>,
     pub(crate) env: Vec<CString>,
     pub(crate) cwd: CString,
-    /// stdin, stdout, stderr; each above 2.
+    /// Stdin, stdout and stderr; each above 2.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
     pub(crate) lifetime: Lifetime,
 }
 
-/// When a new process ends, at the latest.
+/// Latest end of a new process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lifetime {
-    /// With the thread that started it.
+    /// The process ends with the thread that started it.
     OfParent,
-    /// By itself.
+    /// The process ends by itself.
     Own,
 }
 
@@ -46,18 +47,18 @@ pub(crate) struct Launched {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Why there is no leader; no process is left behind.
+/// Reason for a failed launch; no process is left behind.
 #[derive(Debug)]
 pub(crate) enum LaunchError {
     /// The working directory cannot be entered.
     Directory(io::Error),
-    /// None of the candidates can be executed; the most telling reason.
+    /// No candidate can be executed; the most informative error.
     Program(io::Error),
-    /// No process could be made.
+    /// No process could be created.
     Other(io::Error),
 }
 
-/// What parent and child share while the child has not executed its program.
+/// Data that parent and child share until the child has executed its program.
 struct Shared {
     candidates: Vec<*const c_char>,
     argv: Vec<*const c_char>,
@@ -96,9 +97,10 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     let mut stack: Vec<u128> = Vec::with_capacity(CHILD_STACK_BYTES / size_of::<u128>());
     let mut pidfd: c_int = -1;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // SAFETY: the stack is ours, aligned to 16 bytes and, as is `shared`, outlives the child's use
-    // of it: CLONE_VFORK suspends this thread until the child has executed a program or ended. All
-    // signals are blocked meanwhile, so that no handler of ours runs in the child.
+    // SAFETY: this function owns the stack, which is aligned to 16 bytes and, as is `shared`,
+    // outlives the child's use of it: CLONE_VFORK suspends this thread until the child has executed
+    // a program or ended. All signals are blocked meanwhile, so that no signal handler runs in the
+    // child.
     let (pid, error) = unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
         let mut before: libc::sigset_t = std::mem::zeroed();
@@ -114,9 +116,9 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     let Ok(launched) = u32::try_from(pid) else {
         return Err(LaunchError::Other(error));
     };
-    // SAFETY: clone succeeded, so the kernel stored a new descriptor that nobody else owns.
+    // SAFETY: clone succeeded, so the kernel stored a new descriptor that has no other owner.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    // SAFETY: `shared` lives; the child wrote to it through the pointer that clone was given.
+    // SAFETY: `shared` lives; the child wrote to it through the pointer that was passed to clone.
     let (stage, errno) = unsafe {
         (
             ptr::read_volatile(&raw const shared.failed_at),
@@ -126,7 +128,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     if stage == Stage::None {
         return Ok(Launched { pid: launched, pidfd });
     }
-    // SAFETY: plain system call; the child ended on its own and is ours to reap.
+    // SAFETY: plain system call; the child has ended, and only this function reaps it.
     unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
     let error = io::Error::from_raw_os_error(errno);
     Err(match stage {
@@ -136,12 +138,12 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<Launched, LaunchError> {
     })
 }
 
-/// Pointers to `strings`, ended by a null pointer.
+/// Returns pointers to `strings`, terminated by a null pointer.
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
 }
 
-/// Runs in the child, in our memory: system calls only, no allocation, no lock, no panic.
+/// Runs in the child, in the parent's memory: system calls only, no allocation, no lock, no panic.
 #[expect(unsafe_code, reason = "what a child does before exec is system calls")]
 extern "C" fn child(arg: *mut c_void) -> c_int {
     // SAFETY: `arg` is the `Shared` of `launch`, whose thread is suspended: access is exclusive.
@@ -157,11 +159,11 @@ extern "C" fn child(arg: *mut c_void) -> c_int {
         shared.errno = errno();
     }
     shared.failed_at = stage;
-    // SAFETY: ends this process only, and without running anything of ours.
+    // SAFETY: ends only the child, without running exit handlers.
     unsafe { libc::_exit(127) }
 }
 
-/// Makes the child independent of everything its parent is.
+/// Makes the child independent of its parent's state: session, signals, file descriptors.
 #[expect(unsafe_code, reason = "what a child does before exec is system calls")]
 fn prepare(shared: &Shared) -> Result<(), Stage> {
     // SAFETY: system calls on values that live; none allocates or takes a lock.
@@ -235,7 +237,7 @@ fn errno() -> c_int {
 #[expect(clippy::cast_possible_wrap, reason = "a flag of four")]
 pub(super) const CLOSE_ON_EXEC: c_int = libc::CLOSE_RANGE_CLOEXEC as c_int;
 
-/// The variables of an environment as the kernel takes them.
+/// Converts the variables of an environment for the kernel.
 pub(crate) fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
     env.iter()
         .map(|(name, value)| {
@@ -247,7 +249,7 @@ pub(crate) fn environment(env: &[(OsString, OsString)]) -> io::Result<Vec<CStrin
         .collect()
 }
 
-/// `text` as the kernel takes it.
+/// Converts `text` for the kernel.
 pub(crate) fn c_string(text: &OsStr) -> io::Result<CString> {
     CString::new(text.to_owned().into_vec()).map_err(|error| {
         let shown = text.to_string_lossy().replace('\0', "\\0");
@@ -255,7 +257,8 @@ pub(crate) fn c_string(text: &OsStr) -> io::Result<CString> {
     })
 }
 
-/// `fd`, or a copy with a number above 2, where the caller runs without stdin, stdout or stderr.
+/// Returns `fd`, or a copy of it with a number above 2 if this process runs without stdin, stdout
+/// or stderr.
 pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() > 2 {
         return Ok(fd);

@@ -1,4 +1,4 @@
-//! One process as `/proc/<pid>/stat` shows it.
+//! State of one process, from `/proc/<pid>/stat`.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 /// Longest line of `/proc/<pid>/stat`: 52 numbers of at most 20 digits and a name of 16 bytes.
 const STAT_BYTES: usize = 1_536;
 
-/// What tells processes apart and ties them together.
+/// Fields that identify a process and relate it to others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stat {
     pub(super) pid: u32,
@@ -14,10 +14,10 @@ pub(super) struct Stat {
     pub(super) group: u32,
     pub(super) session: u32,
     pub(super) start_ticks: u64,
-    /// A zombie, or on its way out: it runs no code any more.
+    /// True for a zombie, or a process that is about to end: it executes no more code.
     pub(super) is_dead: bool,
-    /// Runs, or sleeps until something comes: not stopped, not dead, not deep in the kernel (as who
-    /// called vfork is until its child has another program).
+    /// True if the process runs or sleeps in the ordinary way: not stopped, not dead, and not in an
+    /// uninterruptible wait (such as a caller of vfork until its child has executed a program).
     pub(super) may_run: bool,
 }
 
@@ -35,13 +35,14 @@ pub(super) fn read(pid: u32) -> io::Result<Option<Stat>> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "unreadable /proc/<pid>/stat"))
 }
 
-/// Whether `error` means that the process ended meanwhile.
+/// Returns true if `error` means that the process has ended.
 pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error())
 }
 
-/// Field numbers as in `proc_pid_stat(5)`; the second, the name, may hold blanks and brackets.
+/// Parses a line. Field numbers are those of `proc_pid_stat(5)`; the second field, the name, may
+/// contain blanks and brackets.
 fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
     let name_end = memchr::memrchr(b')', line)?;
     let rest = std::str::from_utf8(line.get(name_end + 1..)?).ok()?;
@@ -52,7 +53,8 @@ fn parse(pid: u32, line: &[u8]) -> Option<Stat> {
     let session = fields.next()?.parse().ok()?;
     let threads: u64 = fields.nth(13)?.parse().ok()?;
     let start_ticks = fields.nth(1)?.parse().ok()?;
-    // The first thread of a process may end before the others: it is a zombie that lives.
+    // The first thread of a process may end before the others; the process is then a zombie that
+    // lives.
     let is_dead = matches!(state, "Z" | "X" | "x") && threads <= 1;
     let may_run = matches!(state, "R" | "S" | "I");
     Some(Stat { pid, parent, group, session, start_ticks, is_dead, may_run })
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_process_is_read_and_alive() {
+    fn the_own_process_is_read_and_alive() {
         let stat = read(std::process::id()).unwrap().unwrap();
         assert!(!stat.is_dead);
         assert!(stat.start_ticks > 0);

@@ -1,8 +1,9 @@
-//! Which processes belong to a run.
+//! Search for the processes that belong to a run.
 //!
-//! Ancestry finds what stays below its leader or was adopted by us; the mark that every attempt
-//! carries in its environment finds what was adopted by someone else after our death. A nested
-//! detached run is a run of its own: its helper and all below it are left out.
+//! Ancestry finds processes below the leader, and those that this process adopted. The mark that
+//! every attempt has in its environment finds processes that init or another process adopted after
+//! a supervisor's death. A nested detached run is separate: its helper and all processes below it
+//! are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -14,57 +15,56 @@ use super::identity::identity;
 use super::orphans;
 use super::stat::{self, Stat};
 
-/// Environment variable by which a process says which run it belongs to.
+/// Environment variable with the run of a process.
 const RUN_MARK: &[u8] = b"ERRAND_RUN_ID=";
-/// Environment variable by which it says of which attempt.
+/// Environment variable with the attempt of a process.
 const ATTEMPT_MARK: &[u8] = b"ERRAND_ATTEMPT=";
-/// Environment variable by which a helper says which run it supervises.
+/// Environment variable with the run that a helper supervises.
 const HELPER_MARK: &[u8] = b"ERRAND_HELPER=";
-/// No environment is read further than this: the kernel allows about 6 MiB.
+/// Upper bound of the bytes read from an environment; the kernel allows about 6 MiB.
 const ENVIRONMENT_BYTES: u64 = 8 * 1_024 * 1_024;
 
-/// Looks at processes that end and fork all the time, until one is seen alive.
+/// Maximum number of searches while processes keep ending and forking.
 const LOOKS: usize = 1_000;
 
-/// What the environment of a process says.
+/// Relation of a process to the requested run, from its environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mark {
-    /// Belongs to the run that is asked for.
+    /// The process belongs to the requested run.
     Ours,
-    /// Supervises the run that is asked for.
+    /// The process supervises the requested run.
     Helper,
-    /// Supervises another run.
+    /// The process supervises another run.
     ForeignHelper,
-    /// Belongs to another run.
+    /// The process belongs to another run.
     Foreign,
-    /// Says nothing, or may not be read.
+    /// The environment has no mark, or cannot be read.
     None,
 }
 
-/// All living processes of the run, in no order.
+/// Returns all living processes of the run, in no order.
 ///
 /// With `supervisor` (the process that adopts the run's orphans), orphans without a mark are found
-/// too, as far as they can be told from those of other runs. Never holds the supervisor, the
-/// calling process, or a zombie.
+/// too, as far as they can be distinguished from those of other runs. The result never has the
+/// supervisor, the calling process, or a zombie.
 pub fn descendants_of_run(run_id: &RunId, supervisor: Option<u32>) -> Vec<ProcessIdentity> {
     processes_of_run(run_id, &Roots { supervisor, known: &[], oldest_ticks: 0, last_attempt: None })
 }
 
-/// Where the search for a run's processes starts.
+/// Starting points of a search for a run's processes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roots<'a> {
-    /// Adopts the run's orphans.
+    /// Process that adopts the run's orphans.
     pub(crate) supervisor: Option<u32>,
-    /// Processes that certainly belong to the run; whoever passes them has checked that.
+    /// Processes that certainly belong to the run; the caller has checked that.
     pub(crate) known: &'a [u32],
-    /// What started before this, in ticks since boot, cannot belong to the run.
+    /// Start time, in ticks since boot, of the oldest process that can belong to the run.
     pub(crate) oldest_ticks: u64,
-    /// What carries the mark of a later attempt is somebody else's: another supervisor has the run
-    /// by now.
+    /// Last attempt whose processes are included; a later attempt has another supervisor.
     pub(crate) last_attempt: Option<u32>,
 }
 
-/// As [`descendants_of_run`], from given roots.
+/// Returns all living processes of the run, as [`descendants_of_run`], from given roots.
 pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<ProcessIdentity> {
     let _still = orphans::hold_spawning();
     let own = std::process::id();
@@ -107,14 +107,14 @@ pub(crate) fn processes_of_run(run_id: &RunId, roots: &Roots<'_>) -> Vec<Process
         .collect()
 }
 
-/// Whether a child of the supervisor that says nothing about itself is an orphan of the run.
+/// Returns true if a child of the supervisor without a mark is an orphan of the run.
 fn is_our_orphan(process: &Stat, supervisor: u32, sessions: &BTreeSet<u32>) -> bool {
     if sessions.contains(&process.session) {
         return true;
     }
     let own = std::process::id();
-    // Only the one run that this process supervises can have left it behind. A process that is
-    // about to execute another program still shows ours.
+    // With only one supervised run, the orphan can only be that run's. A child that has not yet
+    // executed its program still has this process's program file.
     supervisor == own
         && orphans::supervised_count() == 1
         && !orphans::is_supervised(process.pid)
@@ -122,8 +122,8 @@ fn is_our_orphan(process: &Stat, supervisor: u32, sessions: &BTreeSet<u32>) -> b
         && orphans::program_of(process.pid) != orphans::program_of(own)
 }
 
-/// Living processes that the leader, which has ended, left behind: cheap, because they are below
-/// it or were handed to us, and only our own children are looked at.
+/// Returns living processes that an ended leader left behind. Cheap: they are below the leader or
+/// were adopted by this process, and only its children are searched.
 pub(crate) fn leftovers_of(leader: u32, run_id: &RunId) -> Vec<ProcessIdentity> {
     for _ in 0..LOOKS {
         match look_for_leftovers(leader, run_id) {
@@ -138,7 +138,7 @@ pub(crate) fn leftovers_of(leader: u32, run_id: &RunId) -> Vec<ProcessIdentity> 
 
 enum Look {
     Settled(Vec<ProcessIdentity>),
-    /// Nothing was found alive, but something ended: it may have forked just before.
+    /// No living process was found, but one had ended, and may have forked just before.
     Changing,
 }
 
@@ -179,7 +179,7 @@ fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
         let mark = mark_of(pid, run_id, &mut environment, None);
         (mark != Mark::ForeignHelper).then(|| children_of(pid))
     });
-    // Members that were alive a moment ago may have forked before they ended, too.
+    // Members that lived a moment ago may have forked before they ended, too.
     has_ended |= members.len() > 1;
     let living: Vec<ProcessIdentity> = members
         .into_iter()
@@ -191,7 +191,8 @@ fn look_for_leftovers(leader: u32, run_id: &RunId) -> Look {
     if living.is_empty() && has_ended { Look::Changing } else { Look::Settled(living) }
 }
 
-/// `roots` and all below them; where `children` says `None`, that process and its subtree are out.
+/// Returns `roots` and all processes below them. Where `children` returns `None`, the process and
+/// its subtree are left out.
 fn below(mut roots: Vec<u32>, mut children: impl FnMut(u32) -> Option<Vec<u32>>) -> BTreeSet<u32> {
     let mut members = BTreeSet::new();
     while let Some(pid) = roots.pop() {
@@ -206,7 +207,7 @@ fn below(mut roots: Vec<u32>, mut children: impl FnMut(u32) -> Option<Vec<u32>>)
     members
 }
 
-/// Every process that did not start before `oldest_ticks`, by pid.
+/// Returns every process that did not start before `oldest_ticks`, by pid.
 fn processes(oldest_ticks: u64) -> BTreeMap<u32, Stat> {
     pids()
         .filter_map(|pid| stat::read(pid).ok().flatten())
@@ -222,13 +223,13 @@ fn pids() -> impl Iterator<Item = u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// The leader of an attempt and all processes below it, dead ones included. Cheap: nothing else is
-/// looked at, so what left the tree is not found.
+/// Returns the leader of an attempt and all processes below it, including dead ones. Cheap: no
+/// other process is read. Processes that left the tree are not found.
 pub(crate) fn below_leader(leader: u32) -> Vec<u32> {
     below(vec![leader], |pid| Some(children_of(pid))).into_iter().collect()
 }
 
-/// Children of `pid`, dead ones included.
+/// Returns the children of `pid`, including dead ones.
 pub(super) fn children_of(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Vec::new();
@@ -239,7 +240,7 @@ pub(super) fn children_of(pid: u32) -> Vec<u32> {
             Ok(text) => children
                 .extend(text.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok())),
             Err(error) if stat::is_gone(&error) && thread.path().exists() => {
-                // A kernel without lists of children.
+                // The kernel has no lists of children.
                 let all = pids().filter_map(|pid| stat::read(pid).ok().flatten());
                 return all
                     .filter(|process| process.parent == pid)

@@ -1,16 +1,16 @@
-//! Giving back what was only needed to start.
+//! Release of memory that only the start of a program needed.
 
 use std::fs;
 
-/// The most mappings that are looked at: a program has a few dozen.
+/// Upper bound on the mappings that are read; a program has a few dozen.
 const MAPPINGS: usize = 4_096;
 
-/// Lets go of this program's code in memory; what is needed again is read from the page cache.
+/// Releases this program's code from memory; code that is needed again is read from the page cache.
 ///
 /// A helper runs a lot of code once, to start, and then waits for hours. Only mappings that are
-/// executable and cannot be written are concerned: they are as they are in the file.
+/// executable and not writable are released, because their content is that of the file.
 pub fn release_code() {
-    // Where there is no /proc there is nothing to be found, and nothing is lost by that.
+    // Without `/proc`, no mapping is found, and nothing is released.
     let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
     for line in maps.lines().take(MAPPINGS) {
         let mut fields = line.split_ascii_whitespace();
@@ -31,8 +31,8 @@ fn release(range: &str) {
     let Some((start, end)) = bounds.filter(|(start, end)| start < end) else { return };
     let pointer = std::ptr::with_exposed_provenance_mut(start);
     #[expect(unsafe_code, reason = "memory advice takes addresses")]
-    // SAFETY: a private mapping of a file that nobody can write to: what is let go is mapped again,
-    // unchanged, when it is executed next. The advice fails without effect on anything else.
+    // SAFETY: a private mapping of a file that cannot be written to. Released pages are mapped
+    // again, unchanged, at their next execution. If the advice fails, it has no effect.
     unsafe {
         libc::madvise(pointer, end - start, libc::MADV_DONTNEED);
     }

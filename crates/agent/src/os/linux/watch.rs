@@ -1,4 +1,4 @@
-//! Waiting for files to change, without polling where the kernel can tell.
+//! Waiting for changes of files, without polling if the kernel can report them.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -11,20 +11,21 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
-/// How often files are looked at where no watch is to be had (the user's watches are used up).
+/// Interval of polling if no watch can be created (the user's watches are used up).
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// Room for the events of one read; there is always another read.
+/// Buffer for the events of one read; more events take another read.
 const EVENT_BYTES: usize = 4_096;
 
-/// Tells that something about the watched files may have changed.
+/// Reports that the watched files may have changed.
 #[derive(Debug)]
 pub struct Watch {
-    /// `None`: no watch is to be had, and every [`POLL_INTERVAL`] something may have changed.
+    /// The kernel's watch; `None` if it cannot be created: changes are then assumed every
+    /// [`POLL_INTERVAL`].
     inotify: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Watch {
-    /// A watch on nothing yet. Needs a tokio runtime with I/O.
+    /// Creates a watch on no file yet. Needs a tokio runtime with I/O.
     ///
     /// # Errors
     ///
@@ -39,7 +40,7 @@ impl Watch {
         }
     }
 
-    /// Also watches a file: written to, renamed, removed.
+    /// Also watches a file, for writes, renames and removal.
     ///
     /// # Errors
     ///
@@ -48,7 +49,7 @@ impl Watch {
         self.add(path, WatchFlags::MODIFY | WatchFlags::MOVE_SELF | WatchFlags::DELETE_SELF)
     }
 
-    /// Also watches a directory: entries that appear under a name or leave it.
+    /// Also watches a directory, for entries that appear under a name or leave it.
     ///
     /// # Errors
     ///
@@ -73,7 +74,8 @@ impl Watch {
         }
     }
 
-    /// Waits until something may have changed since the last call, or since the watch was made.
+    /// Waits until something may have changed since the last call, or since the creation of the
+    /// watch.
     ///
     /// May return without a change. Cancelling it loses nothing.
     ///
@@ -89,7 +91,7 @@ impl Watch {
         loop {
             let mut ready = inotify.readable().await?;
             let mut has_changed = false;
-            // All that is queued is one change: who is told looks at everything.
+            // All queued events are one change, because the caller reads everything again.
             let drained = loop {
                 match rustix::io::read(inotify.get_ref(), &mut buffer) {
                     Ok(([], _)) => break Ok(()),
