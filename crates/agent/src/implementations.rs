@@ -1,4 +1,4 @@
-//! Targets and harnesses that a program has, by name.
+//! Targets and harnesses of a program, by name.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,19 +22,19 @@ impl Default for Targets {
 }
 
 impl Targets {
-    /// Returns the same targets and `target`, which replaces one of its name.
+    /// Returns these targets and `target`, which replaces one of the same name.
     #[must_use]
     pub fn with(mut self, target: Arc<dyn Target>) -> Self {
         Arc::make_mut(&mut self.0).insert(target.name(), target);
         self
     }
 
-    /// Returns the target of that name.
+    /// Returns the target with this name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Target>> {
         self.0.get(name)
     }
 
-    /// Ends everything of a run whose record does not say where it is, in every target.
+    /// Ends all processes of a run whose record has no locators, in every target.
     ///
     /// # Errors
     ///
@@ -59,14 +59,14 @@ impl Default for Harnesses {
 }
 
 impl Harnesses {
-    /// Returns the same harnesses and `harness`, which replaces one of its name.
+    /// Returns these harnesses and `harness`, which replaces one of the same name.
     #[must_use]
     pub fn with(mut self, harness: Arc<dyn Harness>) -> Self {
         Arc::make_mut(&mut self.0).insert(harness.name(), harness);
         self
     }
 
-    /// Returns the harness of that name.
+    /// Returns the harness with this name.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Harness>> {
         self.0.get(name)
     }

@@ -32,7 +32,7 @@ impl Harness for CommandHarness {
 }
 
 impl AgentFailure {
-    /// Returns the failure of a program that ended like that; `None` if it exited with code 0.
+    /// Returns the failure of a program with this end; `None` if it exited with code 0.
     pub fn of_exit(exit: &Exit) -> Option<Self> {
         let (code, message) = match (exit.signal, exit.code) {
             (Some(signal), _) => {

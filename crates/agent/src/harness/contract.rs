@@ -1,4 +1,4 @@
-//! The trait of harnesses: what the engine asks of the way in which an agent is driven.
+//! The trait of harnesses, through which the engine drives an agent.
 
 use std::fmt::Debug;
 use std::io;
@@ -23,12 +23,13 @@ pub trait Harness: Debug + Send + Sync {
     /// Drives an agent that was just started, to its end. Reports to `backend` what the agent does,
     /// as the agent API would: steps, events, questions to people.
     ///
-    /// Stopping and freezing happen beside this, through `live`; an agent that is stopped ends, and
-    /// this returns. Dropped where the run is lost to another process.
+    /// Stopping and freezing happen at the same time, through `live`; a stopped agent ends, and
+    /// then this returns. Dropped if another process takes over the run.
     ///
     /// # Errors
     ///
-    /// As [`Live::wait`]. A protocol that the agent breaks is no error, but an [`AgentFailure`].
+    /// As [`Live::wait`]. An agent's violation of the protocol is not an error, but an
+    /// [`AgentFailure`].
     async fn drive(&self, live: &dyn Live, backend: Arc<dyn Backend>) -> io::Result<Ended>;
 }
 
@@ -41,16 +42,16 @@ pub enum StreamUse {
     Conversation,
 }
 
-/// End of an agent, as its harness understands it.
+/// End of an agent, as its harness reports it.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// End of its process.
     pub exit: Exit,
-    /// Reason to count the attempt as failed; `None`: it ended well. The agent's own report, and
-    /// the step that failed last, count more.
+    /// Reason to count the attempt as failed; `None`: it ended well. The agent's own report and the
+    /// step that failed last take precedence.
     pub failure: Option<AgentFailure>,
-    /// Output that the agent gave through its protocol. Counts before the output file, the output
-    /// set through the agent API, and stdout.
+    /// Output that the agent gave through its protocol. Takes precedence over the output file, the
+    /// output set through the agent API, and stdout.
     pub answer: Option<Value>,
 }
 
@@ -59,6 +60,6 @@ pub struct Ended {
 pub struct AgentFailure {
     /// Code of the failure.
     pub code: ErrorCode,
-    /// Text for people, without secrets of the agent's.
+    /// Text for people, without the agent's secrets.
     pub message: String,
 }

@@ -1,6 +1,5 @@
-//! The limit on an attempt's memory, kept by looking at what its processes use.
-//!
-//! Sampled: a process that takes memory and gives it back between two looks is not noticed.
+//! Limit on an attempt's memory, enforced by samples of its processes' use. A process that takes
+//! memory and releases it between two samples is not detected.
 
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::run_process::RunProcess;
 use crate::os;
 
-/// How often the processes below the leader are looked at.
+/// Interval at which the processes below the leader are sampled.
 pub const MEMORY_LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Of so many looks one also finds processes that left the tree: all processes of the machine are
-/// looked at for that.
+/// Number of samples of which one also finds processes that left the tree. It reads all processes
+/// of the machine.
 const WHOLE_LOOK_EVERY: u32 = 20;
 
 /// Limit on the memory of a running attempt.
@@ -21,7 +20,7 @@ pub(super) struct MemoryLimit<'a> {
     process: &'a RunProcess,
     limit_bytes: u64,
     looks: u32,
-    /// Processes that left the leader's tree, as they were found last.
+    /// Processes outside of the leader's tree, as the last full search found them.
     strays: Vec<u32>,
     due: Interval,
 }
@@ -33,7 +32,7 @@ impl<'a> MemoryLimit<'a> {
         Self { process, limit_bytes, looks: 0, strays: Vec::new(), due }
     }
 
-    /// Waits until the attempt's processes use more than the limit, and returns how many bytes.
+    /// Waits until the attempt's processes use more than the limit, and returns the used bytes.
     pub(super) async fn exceeded(mut self) -> u64 {
         loop {
             self.due.tick().await;
@@ -53,7 +52,7 @@ impl<'a> MemoryLimit<'a> {
         pids.extend(&self.strays);
         pids.sort_unstable();
         pids.dedup();
-        // The exact figure is dear, and asked for only where it matters.
+        // The exact figure is expensive, and is computed only if it matters.
         if os::memory_bound(&pids) <= self.limit_bytes {
             return None;
         }

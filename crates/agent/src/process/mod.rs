@@ -1,7 +1,8 @@
 //! The target `process`: an agent as a process of this machine.
 //!
-//! It lives in a session of its own, dies with its supervisor, gets nothing that was not meant for
-//! it, and is over only when nothing of it lives. Knows neither records nor retries.
+//! The agent has its own session, dies with its supervisor, inherits nothing that is not in its
+//! [`Spec`](crate::target::Spec), and is over only when none of its processes lives. Deliberately
+//! absent: records and retries.
 
 mod conversation;
 mod memory;

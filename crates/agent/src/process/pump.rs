@@ -16,16 +16,17 @@ use crate::target::{Kept, Output, OutputSink, Stdout};
 
 /// Bytes read from a pipe at once.
 const READ_BYTES: usize = 128 * 1_024;
-/// Capacity asked for once an agent prints a lot: the most that is had without privileges.
+/// Capacity of a pipe once an agent prints a lot: the maximum without privileges.
 const PIPE_BYTES: usize = 1_024 * 1_024;
-/// A read of this size says that an agent prints a lot.
+/// Size of a read from which an agent counts as printing a lot.
 const MUCH_BYTES: usize = 32 * 1_024;
-/// Text without newline (a question, a progress line) is logged when nothing follows for so long.
+/// Time without output after which text without a newline (a question, a progress line) is logged.
 const QUIET: Duration = Duration::from_millis(50);
-/// Read from a pipe that stays open after everything of the run has ended: what a pipe holds.
+/// Upper bound of the bytes read from a pipe that stays open after the end of the run: its
+/// capacity.
 const REST_BYTES: usize = PIPE_BYTES;
 
-/// Streams of an attempt that is over, as far as they are kept.
+/// Kept parts of an ended attempt's streams.
 #[derive(Debug)]
 pub(super) struct Printed {
     pub(super) stdout: Stdout,
@@ -36,7 +37,7 @@ impl Printed {
     const NOTHING: Self = Self { stdout: Stdout::Memory(Vec::new()), stderr_tail: None };
 }
 
-/// The tasks that empty the pipes of one attempt; they end when their owner does.
+/// Tasks that empty the pipes of one attempt; they end with their owner.
 #[derive(Debug)]
 pub(super) struct Pumps {
     tasks: JoinSet<Kept>,
@@ -45,7 +46,7 @@ pub(super) struct Pumps {
 }
 
 impl Pumps {
-    /// Starts a task for each pipe. `stdout` is `None` where a harness reads it.
+    /// Starts a task for each pipe. `stdout` is `None` if a harness reads it.
     pub(super) fn start(
         stdout: Option<OwnedFd>,
         stderr: OwnedFd,
@@ -61,7 +62,7 @@ impl Pumps {
         Ok(Self { tasks, closing, printed: Printed::NOTHING })
     }
 
-    /// Returns once all pipes are at their end and all was handed on. May be cancelled.
+    /// Returns once all pipes are at their end and all output was forwarded. May be cancelled.
     pub(super) async fn finished(&mut self) {
         while let Some(pump) = self.tasks.join_next().await {
             match pump {
@@ -72,12 +73,12 @@ impl Pumps {
         }
     }
 
-    /// Lets the pumps end with what is in the pipes now.
+    /// Makes the pumps end after the bytes that the pipes have now.
     pub(super) fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// Takes what was kept, once finished.
+    /// Takes the kept streams, once finished.
     pub(super) fn take_printed(&mut self) -> Printed {
         std::mem::replace(&mut self.printed, Printed::NOTHING)
     }
@@ -114,18 +115,19 @@ impl Pump {
         self.sink.finish().await
     }
 
-    /// Hands on what was read, and lets others have their turn.
+    /// Forwards a read, and yields to other tasks.
     async fn take(&mut self, bytes: &[u8], count: usize) {
         if count >= MUCH_BYTES && !self.is_pipe_large {
             self.is_pipe_large = true;
-            // Only faster: a user's pipes have a limit, and then this one stays as it is.
+            // Only an optimization: a user's pipes have a limit, and then the pipe keeps its
+            // capacity.
             let _capacity = rustix::pipe::fcntl_setpipe_size(self.pipe.get_ref(), PIPE_BYTES);
         }
         self.sink.push(bytes).await;
         tokio::task::yield_now().await;
     }
 
-    /// Takes what is in the pipe, without waiting for more.
+    /// Reads the rest of the pipe, without waiting for more.
     async fn rest(&mut self, buffer: &mut Vec<u8>) {
         let mut left = REST_BYTES;
         while left > 0 {
@@ -156,9 +158,9 @@ async fn read(pipe: &AsyncFd<OwnedFd>, buffer: &mut Vec<u8>) -> io::Result<usize
     .await
 }
 
-/// Waits until the pumps are told to end.
+/// Waits until the pumps are closed.
 async fn closing(signal: &mut watch::Receiver<bool>) {
-    // An owner that is gone aborts the task: nothing is to be done here.
+    // A dropped owner aborts the task; nothing is to be done here.
     if signal.wait_for(|is_closing| *is_closing).await.is_err() {
         std::future::pending::<()>().await;
     }

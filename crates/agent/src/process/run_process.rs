@@ -6,7 +6,7 @@ use errand_model::{ProcessIdentity, RunId};
 
 use crate::os::{self, Launched, Roots, Signal};
 
-/// Leader of an attempt, by which the processes of the attempt are found.
+/// Leader of an attempt, from which the attempt's processes are found.
 #[derive(Debug)]
 pub(super) struct RunProcess {
     run_id: RunId,
@@ -46,7 +46,7 @@ impl RunProcess {
         self.identity.pid
     }
 
-    /// Returns all living processes of the attempt, wherever they went.
+    /// Returns all living processes of the attempt, also those outside of the leader's tree.
     pub(super) fn members(&self) -> Vec<ProcessIdentity> {
         os::processes_of_run(&self.run_id, &self.roots(&[self.leader()]))
     }
@@ -61,23 +61,23 @@ impl RunProcess {
         os::freeze_run(&self.run_id, &self.roots(&[self.leader()]))
     }
 
-    /// Lets all processes go on. The leader must not be reaped meanwhile.
+    /// Continues all processes. The leader must not be reaped meanwhile.
     pub(super) fn thaw(&self) {
         os::thaw_run(&self.run_id, &self.roots(&[self.leader()]));
     }
 
-    /// Sends SIGKILL to the group alone: fast, and misses processes that left it.
+    /// Sends SIGKILL to the group only: fast, but misses processes that left it.
     pub(super) fn kill_group(&self) {
         let _told = os::signal_group(self.leader(), Signal::Kill);
     }
 
     /// Sends a signal to the group and to the processes of the run that have left it. A process
-    /// that may not be signalled does not keep the others from it: it is still there at the next
-    /// look. Returns the processes found outside of the group.
+    /// that cannot be signalled does not prevent the others from getting it; the next search finds
+    /// it again. Returns the processes found outside of the group.
     pub(super) fn tell(&self, signal: Signal) -> Vec<ProcessIdentity> {
         let mut signals = vec![signal];
         if signal == Signal::Terminate {
-            // A stopped process sees SIGTERM only once it goes on.
+            // A stopped process receives SIGTERM only once it continues.
             signals.push(Signal::Continue);
         }
         for &signal in &signals {

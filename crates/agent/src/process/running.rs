@@ -1,4 +1,4 @@
-//! A running agent process: waiting for its end, and bringing it about.
+//! A running agent process: waiting for its end, and ending it.
 
 use std::future::Future;
 use std::io;
@@ -14,17 +14,17 @@ use super::run_process::RunProcess;
 use crate::os::{self, Readable, Signal, Signalled};
 use crate::target::{Conversation, Exit, Usage};
 
-/// Time that processes left behind may live on after their leader, before they are ended.
+/// Time for which processes left behind may outlive their leader before they are ended.
 pub const LEAK_GRACE: Duration = Duration::from_millis(200);
 /// Time between SIGTERM and SIGKILL for processes left behind.
 pub const STRAGGLER_GRACE: Duration = Duration::from_secs(1);
-/// Time after the first SIGKILL in which a process may still be there: only a kernel that is stuck
-/// in a device takes that long.
+/// Time after the first SIGKILL in which a process may still live. Only a kernel that is stuck in a
+/// device takes that long.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-/// After SIGKILL, processes are looked for again this often: they may have forked meanwhile.
+/// Interval of searches for processes after SIGKILL, because they may have forked meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Process of a running attempt. Dropping it kills everything of the attempt.
+/// Process of a running attempt. Dropping it kills all processes of the attempt.
 #[derive(Debug)]
 pub struct Running {
     process: RunProcess,
@@ -33,9 +33,9 @@ pub struct Running {
     memory_limit_bytes: Option<u64>,
     conversation: Mutex<Option<Conversation>>,
     state: Mutex<State>,
-    /// Wakes the one who waits once the time of SIGKILL has changed.
+    /// Wakes the waiting task when the time of SIGKILL has changed.
     kill_planned: Notify,
-    /// Held by the one who waits, until the attempt is over.
+    /// Held by the waiting task until the attempt is over.
     pumps: tokio::sync::Mutex<Pumps>,
 }
 
@@ -43,22 +43,22 @@ pub struct Running {
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// Processes that outlived the leader and were told to end.
+    /// Processes that outlived the leader and were signalled to end.
     stragglers: Signalled,
-    /// Processes outside of the leader's group that were asked to end.
+    /// Processes outside of the leader's group that were signalled to end.
     told: Vec<ProcessIdentity>,
-    /// Once everything has ended: time until which the pipes may stay open.
+    /// Time until which pipes may stay open after all processes have ended.
     pipes_until: Option<Instant>,
 }
 
 /// Phase of an attempt's end.
 #[derive(Debug)]
 enum Phase {
-    /// Nothing was asked to end.
+    /// No end was requested.
     Undisturbed { exited_at: Option<Instant> },
     /// SIGTERM was sent; SIGKILL follows at `kill_at`.
     Ending { exited_at: Option<Instant>, kill_at: Instant },
-    /// Nothing lives, and the leader is reaped.
+    /// No process lives, and the leader is reaped.
     Over(Exit),
 }
 
@@ -96,7 +96,7 @@ impl Running {
         &self.process
     }
 
-    /// Returns the bytes of memory that its processes may use together.
+    /// Returns the limit of the memory that the attempt's processes may use together, in bytes.
     pub(super) fn memory_limit(&self) -> Option<u64> {
         self.memory_limit_bytes
     }
@@ -105,21 +105,21 @@ impl Running {
         self.conversation.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits until the attempt is over: the leader has ended, everything that it left behind has
-    /// ended (after [`LEAK_GRACE`] it is made to), and all output is logged.
+    /// Waits until the attempt is over: the leader has ended, all processes left behind have ended
+    /// (they are ended after [`LEAK_GRACE`]), and all output is logged.
     ///
-    /// May be cancelled and called again; after the end it gives the same answer.
+    /// May be cancelled and called again; after the end it returns the same exit.
     ///
     /// # Errors
     ///
-    /// `TimedOut` if a process outlives SIGKILL; the attempt is not over then, and it can be asked
-    /// again.
+    /// `TimedOut` if a process outlives SIGKILL; the attempt is not over then, and this can be
+    /// called again.
     pub async fn wait(&self) -> io::Result<Exit> {
         let mut pumps = self.pumps.lock().await;
         self.run_to_end(&mut pumps).await
     }
 
-    /// Ends the attempt, as [`Running::begin_stop`], and waits for that.
+    /// Ends the attempt as [`Running::begin_stop`] does, and waits for its end.
     ///
     /// # Errors
     ///
@@ -129,9 +129,9 @@ impl Running {
         self.wait().await
     }
 
-    /// Sends SIGTERM to everything of the attempt; SIGKILL follows for what lives after `grace`,
-    /// while [`Running::wait`] waits. A shorter grace period in a later call counts. Without a grace
-    /// period, SIGKILL is sent at once.
+    /// Sends SIGTERM to all processes of the attempt. SIGKILL follows for those that live after
+    /// `grace`, while [`Running::wait`] waits. A shorter grace period in a later call counts.
+    /// Without a grace period, SIGKILL is sent at once.
     pub fn begin_stop(&self, grace: Duration) {
         let now = Instant::now();
         let kill_at = now + grace;
@@ -147,18 +147,18 @@ impl Running {
             }
         }
         if grace.is_zero() {
-            // Processes that are missed here are found by the one who waits.
+            // The waiting task finds processes that are missed here.
             self.process.kill_group();
         }
         self.kill_planned.notify_one();
     }
 
-    /// Freezes everything of the attempt, also processes that left its group. Once this returns,
-    /// nothing of it executes; [`Running::thaw`] undoes it, and so does every way to end it.
+    /// Freezes all processes of the attempt, also those that left its group. Once this returns,
+    /// none of them executes until [`Running::thaw`] or an end of the attempt.
     ///
     /// # Errors
     ///
-    /// `TimedOut` if some processes go on all the same.
+    /// `TimedOut` if some processes continue to run.
     pub fn freeze(&self) -> io::Result<()> {
         let state = self.state();
         match state.phase {
@@ -167,7 +167,7 @@ impl Running {
         }
     }
 
-    /// Lets everything go on that was frozen.
+    /// Continues all frozen processes.
     pub fn thaw(&self) {
         let state = self.state();
         match state.phase {
@@ -235,7 +235,7 @@ impl Running {
         }
     }
 
-    /// Asks processes to end that outlive their leader for too long.
+    /// Signals processes that outlive their leader for too long to end.
     fn end_stragglers(&self, left: &[ProcessIdentity], exited_at: Instant) {
         let kill_at = Instant::now() + STRAGGLER_GRACE;
         let mut state = self.state();
@@ -243,12 +243,14 @@ impl Running {
         state.phase = Phase::Ending { exited_at: Some(exited_at), kill_at };
     }
 
-    /// Takes the rest of the output, and reaps the leader: nothing lives any more.
+    /// Takes the rest of the output, and reaps the leader. No process of the attempt lives any
+    /// more.
     async fn finish(&self, pumps: &mut Pumps, exited_at: Instant) -> io::Result<Exit> {
         let pipes_until =
             *self.state().pipes_until.get_or_insert_with(|| Instant::now() + LEAK_GRACE);
         if until(Some(pipes_until), pumps.finished()).await.is_none() {
-            // Someone who does not belong to the run holds a pipe open, or the taker is slow.
+            // A process outside of the run holds a pipe open, or the receiver of the output is
+            // slow.
             pumps.close();
             pumps.finished().await;
         }
@@ -272,7 +274,7 @@ impl Running {
         Ok(exit)
     }
 
-    /// Waits for `future`; `None` if the time of SIGKILL changes before.
+    /// Waits for `future`; `None` if the time of SIGKILL changes first.
     async fn unless_planned<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;

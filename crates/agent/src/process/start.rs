@@ -19,15 +19,15 @@ use crate::os::{self, Launch, LaunchError, Lifetime};
 use crate::regular::open_regular;
 use crate::target::{Input, Output, Spec, StartError, Streams};
 
-/// Searched for programs where the environment of the attempt has no `PATH`.
+/// Search path for programs if the environment of the attempt has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
-/// Payloads up to this length fit into a new pipe, and need nobody to write them.
+/// Longest payload that fits into a new pipe and needs no task to write it.
 const PIPE_BYTES: usize = 64 * 1_024;
 
 /// Starts an attempt: returns once its program runs.
 ///
 /// Needs a tokio runtime with I/O and time. The attempt is killed when the calling *thread* ends,
-/// so this must not be called on a thread that is there for a while only (`spawn_blocking`).
+/// so this must not be called on a short-lived thread (`spawn_blocking`).
 ///
 /// # Errors
 ///
@@ -49,7 +49,7 @@ pub fn start(spec: &Spec, output: Output) -> Result<Running, StartError> {
         stdio: [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()],
         lifetime: Lifetime::OfParent,
     };
-    // The pumps first: steps that may fail come before there is a process.
+    // The pumps are started first, so that steps that may fail come before the process exists.
     let (pumps, conversation) = match to_agent {
         None => (Pumps::start(Some(stdout_reader), stderr_reader, output)?, None),
         Some(to_agent) => {
@@ -77,7 +77,7 @@ fn stdin(streams: &Streams) -> Result<(OwnedFd, Option<OwnedFd>), StartError> {
     }
 }
 
-/// What is known about a failure, for people.
+/// Converts a failed launch into an error with its reason.
 fn explain(error: LaunchError, program: &OsStr, spec: &Spec, candidates: &[CString]) -> StartError {
     match error {
         LaunchError::Directory(source) => {
@@ -116,7 +116,7 @@ fn is_too_big(error: &io::Error) -> bool {
         .contains(&error.raw_os_error())
 }
 
-/// The files that `program` may mean, in the order in which they are tried.
+/// Returns the files that `program` may mean, in the order in which they are tried.
 fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<CString>> {
     if program.is_empty() || program.as_bytes().contains(&b'/') {
         return Ok(vec![os::c_string(program)?]);
@@ -126,8 +126,8 @@ fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<C
         .rev()
         .find(|(name, _)| name == "PATH")
         .map_or(OsStr::new(DEFAULT_PATH), |(_, path)| path.as_os_str());
-    // An empty entry means the working directory to a shell; here it means nothing: what an agent
-    // runs does not depend on where it was started.
+    // An empty entry means the working directory to a shell. Here it is ignored, so that the choice
+    // of a program does not depend on the working directory.
     path.as_bytes()
         .split(|byte| *byte == b':')
         .filter(|folder| !folder.is_empty())
@@ -135,7 +135,7 @@ fn candidates(program: &OsStr, env: &[(OsString, OsString)]) -> io::Result<Vec<C
         .collect()
 }
 
-/// A file descriptor from which exactly the input can be read, and nobody has to write.
+/// Opens a file descriptor that contains exactly the input and needs no writer.
 fn input(input: &Input) -> Result<OwnedFd, StartError> {
     match input {
         Input::Empty => Ok(File::open("/dev/null")?.into()),
@@ -150,14 +150,14 @@ fn input(input: &Input) -> Result<OwnedFd, StartError> {
     }
 }
 
-/// A pipe that holds `bytes` and whose other end is closed; `None` if they do not fit.
+/// Creates a pipe that contains `bytes` and whose other end is closed; `None` if they do not fit.
 fn full_pipe(bytes: &[u8]) -> io::Result<Option<OwnedFd>> {
     if bytes.len() > PIPE_BYTES {
         return Ok(None);
     }
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&writer, true)?;
-    // A pipe may be smaller than usual: users have a limit for all of theirs.
+    // A pipe may be smaller than usual, because a user's pipes have a common limit.
     match rustix::io::write(&writer, bytes) {
         Ok(written) if written == bytes.len() => Ok(Some(reader)),
         Ok(_) | Err(Errno::AGAIN) => Ok(None),
@@ -165,7 +165,7 @@ fn full_pipe(bytes: &[u8]) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// A pipe for output: our end does not block, the agent's does.
+/// Creates a pipe for output: errand's end does not block, the agent's does.
 fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&reader, true)?;

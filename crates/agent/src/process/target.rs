@@ -1,4 +1,4 @@
-//! Processes of this machine as a [`Target`].
+//! The target `process`: processes of this machine as a [`Target`].
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +15,7 @@ use super::running::Running;
 use crate::os;
 use crate::target::{Conversation, Exit, Live, MemoryExceeded, Output, Spec, StartError, Target};
 
-/// The target `process`. Cheap to clone; clones know each other's attempts.
+/// The target `process`. Cheap to clone; clones share their record of started attempts.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessTarget {
     started: Arc<Mutex<BTreeSet<AttemptKey>>>,
@@ -42,7 +42,7 @@ impl Target for ProcessTarget {
         _locator: &Locator,
         _output: Output,
     ) -> io::Result<Option<Box<dyn Live>>> {
-        // The kernel kills an agent with its supervisor.
+        // There is nothing to adopt: the kernel kills an agent with its supervisor.
         Ok(None)
     }
 
@@ -64,7 +64,7 @@ impl Target for ProcessTarget {
 }
 
 impl ProcessTarget {
-    /// Notes that the attempt is started, for as long as the claim lives.
+    /// Claims the attempt for as long as the claim lives.
     fn claim(&self, spec: &Spec) -> Result<Claim, StartError> {
         let (run_id, attempt) = (spec.run_id.clone(), spec.attempt);
         let mut started = self.started.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Traits of targets: what the engine asks of the place where an agent lives.
+//! Traits of targets, through which the engine reaches the place where an agent lives.
 
 use std::fmt::Debug;
 use std::io;
@@ -44,19 +44,19 @@ pub trait Target: Debug + Send + Sync {
         output: Output,
     ) -> io::Result<Option<Box<dyn Live>>>;
 
-    /// Ends everything of a run that lives in this target, and returns how many processes,
-    /// containers or pods there were. For the time after the supervisor's death, by the holder of
-    /// the run's lease. `known` are the locators that the run's record has.
+    /// Ends everything of a run that lives in this target, and returns the number of processes,
+    /// containers or pods. To be called after the supervisor's death by the holder of the run's
+    /// lease. `known` are the locators that the run's record has.
     ///
     /// Asks to end first; kills after `grace`.
     ///
     /// # Errors
     ///
-    /// If something still lives afterwards.
+    /// If a process, container or pod still lives afterwards.
     async fn end(&self, run_id: &RunId, known: &[Locator], grace: Duration) -> io::Result<usize>;
 
-    /// Returns whether nothing of a run that `supervisor` supervises executes anything: all of it
-    /// is frozen, or none of it lives.
+    /// Returns true if no process of a run that `supervisor` supervises executes anything: all are
+    /// frozen, or none lives.
     ///
     /// # Errors
     ///
@@ -78,36 +78,36 @@ pub trait Live: Debug + Send + Sync {
     fn take_conversation(&self) -> Option<Conversation>;
 
     /// Waits until the attempt is over: the agent and everything that it left behind has ended, and
-    /// all of its output was handed on.
+    /// all of its output was forwarded.
     ///
     /// May be cancelled and called again; after the end it returns the same exit.
     ///
     /// # Errors
     ///
-    /// `TimedOut` if something outlives being killed; the attempt is not over then.
+    /// `TimedOut` if a process outlives SIGKILL; the attempt is not over then.
     async fn wait(&self) -> io::Result<Exit>;
 
-    /// Begins to end the attempt: asks everything of it to end, and kills what lives after `grace`;
-    /// at once if that is zero. [`Live::wait`] carries it out. Of several calls, the earliest time
-    /// to kill counts.
+    /// Begins to end the attempt: asks all its processes to end, and kills those that live after
+    /// `grace`, or at once if `grace` is zero. [`Live::wait`] performs it. Of several calls, the
+    /// earliest time to kill counts.
     fn stop(&self, grace: Duration);
 
-    /// Freezes everything of the attempt. Once it returns, nothing executes until [`Live::thaw`] or
-    /// [`Live::stop`].
+    /// Freezes everything of the attempt. Once this returns, none of it executes until
+    /// [`Live::thaw`] or [`Live::stop`].
     ///
     /// # Errors
     ///
     /// If something cannot be frozen; the rest is.
     async fn freeze(&self) -> io::Result<()>;
 
-    /// Lets everything go on that was frozen.
+    /// Continues everything that was frozen.
     async fn thaw(&self);
 
     /// Returns how the limit of [`Spec::memory_limit_bytes`] is enforced; `None` without a limit.
     fn memory_enforcement(&self) -> Option<MemoryEnforcement>;
 
-    /// Waits until the attempt uses more memory than it may; for ever without a limit, or where the
-    /// target itself kills an attempt that does.
+    /// Waits until the attempt uses more memory than its limit; forever without a limit, or if the
+    /// target itself kills an attempt that exceeds it.
     async fn memory_exceeded(&self) -> MemoryExceeded;
 }
 

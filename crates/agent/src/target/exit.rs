@@ -26,11 +26,11 @@ pub struct Exit {
 /// Time and memory that an attempt used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// From its start until its agent ended.
+    /// Time from the start until the agent ended.
     pub wall: Duration,
     /// User and system time of the agent and of all descendants that it waited for.
     pub cpu: Duration,
-    /// Highest resident memory of any one process. The kernel counts the supervisor's own memory at
-    /// the moment of the start in, so that small programs look as large as the supervisor.
+    /// Highest resident memory of any one process. The kernel includes the supervisor's own memory
+    /// at the time of the start, so that small programs appear as large as the supervisor.
     pub max_rss_bytes: u64,
 }

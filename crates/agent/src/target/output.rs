@@ -16,8 +16,8 @@ pub struct Output {
     pub log: Arc<log::Writer>,
     /// Masks secrets before anything is written anywhere.
     pub redactor: Redactor,
-    /// Second receiver of the bytes as they come; a slow one slows the agent down, one that is gone
-    /// does not. A chunk has at most 128 KiB (and a held-back secret's worth).
+    /// Second receiver of the bytes as they come. A slow one slows the agent down, a closed one
+    /// does not. A chunk has at most 128 KiB (and the length of a held-back secret).
     pub tee: Option<mpsc::Sender<Chunk>>,
     /// Observer of the bytes that never slows the agent down.
     pub watcher: Option<Arc<dyn Watcher>>,
@@ -34,13 +34,13 @@ pub trait Watcher: Send + Sync + std::fmt::Debug {
 /// Bytes that an agent printed, with secrets masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Stream that they were printed to.
+    /// Stream to which the bytes were printed.
     pub stream: Stream,
     /// The bytes as printed, not cut at lines.
     pub bytes: Vec<u8>,
 }
 
-/// One stream of an agent: masks what it prints, and hands it on to all receivers.
+/// Sink of one stream of an agent: masks secrets, and forwards the bytes to all receivers.
 #[derive(Debug)]
 pub struct OutputSink {
     stream: Stream,
@@ -51,14 +51,14 @@ pub struct OutputSink {
     clean: Vec<u8>,
 }
 
-/// Bytes of a stream that are kept beside its log, while they come.
+/// Copy of a stream beside its log, while bytes come.
 #[derive(Debug)]
 enum Copy {
     Stdout(Spooler),
     Stderr(Tail),
 }
 
-/// Bytes of a stream that were kept beside its log.
+/// Finished copy of a stream beside its log.
 #[derive(Debug)]
 pub enum Kept {
     /// All of stdout, within its limits.
@@ -68,13 +68,13 @@ pub enum Kept {
 }
 
 impl OutputSink {
-    /// Returns a sink for what the agent prints to stdout.
+    /// Creates a sink for the agent's stdout.
     pub fn stdout(output: Output) -> Self {
         let copy = Copy::Stdout(Spooler::new(output.stdout.clone()));
         Self::new(Stream::Stdout, copy, output)
     }
 
-    /// Returns a sink for what the agent prints to stderr.
+    /// Creates a sink for the agent's stderr.
     pub fn stderr(output: Output) -> Self {
         Self::new(Stream::Stderr, Copy::Stderr(Tail::default()), output)
     }
@@ -84,14 +84,14 @@ impl OutputSink {
         Self { stream, framer, redaction, output, copy, clean: Vec::new() }
     }
 
-    /// Takes the next bytes. Waits for a tee that is slow.
+    /// Takes the next bytes. Waits for a slow tee.
     pub async fn push(&mut self, bytes: &[u8]) {
         self.clean.clear();
         self.redaction.push(bytes, &mut self.clean);
         self.hand_on().await;
     }
 
-    /// Returns whether the text ends in a line without newline that the log does not have yet.
+    /// Returns true if the text ends in a line without newline that the log does not have yet.
     pub fn has_unfinished_line(&self) -> bool {
         self.framer.has_tail()
     }
@@ -102,7 +102,7 @@ impl OutputSink {
         self.framer.flush(&mut |lines| log.append(lines));
     }
 
-    /// Hands on the rest; nothing more comes. Returns what was kept.
+    /// Forwards the rest; no more bytes come. Returns the finished copy.
     pub async fn finish(mut self) -> Kept {
         self.clean.clear();
         self.redaction.finish(&mut self.clean);

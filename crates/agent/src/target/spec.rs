@@ -1,4 +1,4 @@
-//! Order to start the agent of an attempt, and why it may fail.
+//! Order to start the agent of an attempt, and the reasons for which it may fail.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,12 +8,12 @@ use errand_api::agent_file;
 use errand_model::RunId;
 use thiserror::Error;
 
-/// Agent that is to be started.
+/// Order to start an agent.
 #[derive(Clone, Debug)]
 pub struct Spec {
-    /// The run; everything of it is found by its id.
+    /// Id of the run, by which all its processes are found.
     pub run_id: RunId,
-    /// The number of the attempt.
+    /// Number of the attempt.
     pub attempt: u32,
     /// The place as the agent file describes it, with the target's own settings.
     pub place: agent_file::Target,
@@ -33,7 +33,7 @@ pub struct Spec {
 /// Use of an agent's stdin and stdout, which its harness chooses. Stderr is always log.
 #[derive(Clone, Debug)]
 pub enum Streams {
-    /// Stdin is given once; stdout is log, and output where nothing else is.
+    /// Stdin is given once; stdout is log, and the run's output if no other is set.
     Payload(Input),
     /// Both carry a protocol that the harness speaks.
     Conversation,
@@ -42,11 +42,11 @@ pub enum Streams {
 /// Bytes that an attempt reads from its stdin.
 #[derive(Clone, Debug)]
 pub enum Input {
-    /// Nothing: the end at once.
+    /// No bytes: stdin is at its end at once.
     Empty,
-    /// These bytes. An attempt that never reads them holds nobody up.
+    /// Bytes of this buffer. An attempt that never reads them blocks nothing.
     Bytes(Vec<u8>),
-    /// The bytes of this file.
+    /// Bytes of this file.
     File(PathBuf),
 }
 
@@ -56,39 +56,39 @@ pub enum StartError {
     /// The program does not exist. Exit code 127.
     #[error("program {program:?} not found")]
     NotFound {
-        /// The program as it was given.
+        /// Program as it was given.
         program: OsString,
     },
     /// The program exists and cannot be executed. Exit code 126.
     #[error("program {program:?} cannot be executed")]
     NotExecutable {
-        /// The program as it was given.
+        /// Program as it was given.
         program: OsString,
-        /// The reason: an interpreter that is missing, for one.
+        /// Error, such as a missing interpreter.
         source: io::Error,
     },
     /// The working directory cannot be entered.
     #[error("working directory {path:?} cannot be entered")]
     WorkingDirectory {
-        /// The directory.
+        /// Path of the directory.
         path: PathBuf,
-        /// The reason.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The file for stdin cannot be opened.
     #[error("input {path:?} cannot be read")]
     Input {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The reason.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The agent of the attempt lives already: it was started before.
+    /// The attempt's agent was started before, and still lives.
     #[error("the agent of attempt {attempt} of run {run_id} was started before")]
     AlreadyStarted {
-        /// The run.
+        /// Id of the run.
         run_id: RunId,
-        /// The number of the attempt.
+        /// Number of the attempt.
         attempt: u32,
     },
     /// Any other reason: no memory, no process, an argument with a NUL byte.

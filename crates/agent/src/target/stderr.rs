@@ -1,13 +1,13 @@
-//! The last lines of an attempt's stderr, for whoever asks why it failed.
+//! Last lines of an attempt's stderr, which explain its failure.
 
 use std::collections::VecDeque;
 
-/// Bytes from the end of stderr that are kept with a failure: it is part of the journal.
+/// Upper bound of the bytes of stderr that are kept with a failure, as a part of the journal.
 pub const STDERR_TAIL_BYTES: usize = 4 * 1_024;
-/// Lines of them that are kept: a stack trace, as a rule.
+/// Upper bound of the lines that are kept: usually a stack trace.
 pub const STDERR_TAIL_LINES: usize = 20;
 
-/// Keeps the end of a stream while it comes.
+/// Keeper of the end of a stream while bytes come.
 #[derive(Debug, Default)]
 pub(super) struct Tail {
     bytes: VecDeque<u8>,
@@ -23,7 +23,7 @@ impl Tail {
         self.bytes.drain(..surplus);
     }
 
-    /// Returns the last lines as text; `None` where there is nothing but blanks.
+    /// Returns the last lines as text; `None` if there are only blanks.
     pub(super) fn finish(mut self) -> Option<String> {
         let bytes: &[u8] = self.bytes.make_contiguous();
         let whole = match bytes.iter().position(|byte| *byte == b'\n') {

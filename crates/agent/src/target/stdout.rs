@@ -1,7 +1,7 @@
 //! Stdout of an attempt, kept in case that it is the output of the run.
 //!
-//! A short one stays in memory. A longer one goes to a file that has no name: nobody else can open
-//! it, and nothing of it is left if the supervisor dies.
+//! A short one stays in memory. A longer one goes to a file without a name: no other process can
+//! open it, and it vanishes if the supervisor dies.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -11,15 +11,15 @@ use std::sync::Arc;
 
 /// Bytes of stdout that are held in memory.
 pub const STDOUT_MEMORY_BYTES: usize = 256 * 1_024;
-/// Names that are tried for the file until one is free.
+/// Number of file names that are tried until one is free.
 const NAMES: u32 = 64;
 
-/// Where a long stdout is kept, and how much of it.
+/// Configuration of the file for a long stdout.
 #[derive(Clone, Debug)]
 pub struct StdoutSpool {
-    /// Folder on whose disk the file is made.
+    /// Folder on whose disk the file is created.
     pub folder: PathBuf,
-    /// Longest stdout that is kept.
+    /// Upper bound of a kept stdout, in bytes.
     pub limit_bytes: u64,
 }
 
@@ -28,21 +28,21 @@ pub struct StdoutSpool {
 pub enum Stdout {
     /// All of it: at most [`STDOUT_MEMORY_BYTES`].
     Memory(Vec<u8>),
-    /// All of it, in a file that only this process knows. To be read from its beginning.
+    /// All of it, in a file that only this process can open. To be read from its beginning.
     File {
         /// The file.
         file: Arc<File>,
-        /// How many bytes.
+        /// Size in bytes.
         size_bytes: u64,
     },
-    /// It was longer than the limit: only the log has it.
+    /// The stdout was longer than the limit; only the log has it.
     TooLong,
-    /// It was too long for memory, and could not be written to a file: only the log has it.
+    /// The stdout was too long for memory and could not be written to a file; only the log has it.
     Unwritten(Arc<io::Error>),
 }
 
 impl Stdout {
-    /// Returns the bytes where they are in memory; empty otherwise.
+    /// Returns the bytes if they are in memory; empty otherwise.
     pub fn in_memory(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
@@ -51,7 +51,7 @@ impl Stdout {
     }
 }
 
-/// Keeps stdout while it comes.
+/// Keeper of stdout while bytes come.
 #[derive(Debug)]
 pub(super) struct Spooler {
     spool: StdoutSpool,
@@ -101,7 +101,7 @@ impl Spooler {
     }
 }
 
-/// Moves what is held in memory to a file.
+/// Moves the bytes in memory to a file.
 fn to_file(folder: &Path, held: &[u8]) -> io::Result<Stdout> {
     let mut file = nameless(folder)?;
     file.write_all(held)?;
@@ -109,7 +109,7 @@ fn to_file(folder: &Path, held: &[u8]) -> io::Result<Stdout> {
     Ok(Stdout::File { file: Arc::new(file), size_bytes })
 }
 
-/// A new file without a name. What the agent may have put in the place of one is not opened.
+/// Creates a file without a name. A file that the agent created in its place is not opened.
 fn nameless(folder: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(0o600);
