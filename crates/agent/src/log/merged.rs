@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn more_logs_than_are_held_open_come_back_whole_and_in_order() {
+    fn more_logs_than_open_files_are_merged_whole_and_in_order() {
         let dir = tempfile::tempdir().unwrap();
         let at = |number: usize| dir.path().join(format!("{number}.log"));
         let (logs, lines) = (OPEN_LIMIT * 2, 5);
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn later_lines_are_found_by_another_look_until_the_end() {
+    fn lines_added_after_a_read_are_found_by_the_next() {
         let dir = tempfile::tempdir().unwrap();
         let at = |number: usize| dir.path().join(format!("{number}.log"));
         let append = |number: usize, text: &str| {

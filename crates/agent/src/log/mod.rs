@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_half_written_is_awaited_by_a_follower() {
+    fn a_follower_awaits_the_rest_of_a_partial_line() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.log");
         let mut file = std::fs::File::create(&path).unwrap();

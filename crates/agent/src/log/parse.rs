@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_taken_apart_and_its_text_kept() {
+    fn a_line_is_parsed_and_its_text_kept() {
         let line = b"2026-11-21T02:19:55.123456789Z stderr P  a b \xff";
         let parsed = parse(line).unwrap();
         assert_eq!(parsed.at, b"2026-11-21T02:19:55.123456789Z");

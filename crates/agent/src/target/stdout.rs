@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_stdout_is_in_a_file_and_a_longer_one_nowhere() {
+    fn a_long_stdout_is_kept_in_a_file_up_to_its_limit() {
         assert_eq!(spooled(5, &[b"ab", b"cde"]).in_memory(), b"abcde");
         assert!(matches!(spooled(5, &[b"ab", b"cde", b"f"]), Stdout::TooLong));
         let (half, limit_bytes) = (vec![b'x'; 200 * 1024], 600 * 1024);
