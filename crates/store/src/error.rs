@@ -230,12 +230,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another process was faster: the same step, decided anew from a fresh load, may happen.
+    /// Returns true if another process was faster. The same step, decided again from a fresh load,
+    /// may succeed.
     pub const fn is_race(&self) -> bool {
         matches!(self, Self::Fenced { .. } | Self::Sealed { .. } | Self::Conflict { .. })
     }
 
-    /// Whether the same step may happen later.
+    /// Returns true if the same step may succeed later.
     pub const fn may_pass(&self) -> bool {
         matches!(
             self,
