@@ -9,6 +9,7 @@ mod licences;
 mod links;
 mod migrations;
 mod openings;
+mod promises;
 mod sizes;
 mod test_files;
 mod words;
@@ -77,6 +78,7 @@ const RULES: &[(&str, Rule)] = &[
     ("words", words::check),
     ("openings", openings::check),
     ("circles", circles::check),
+    ("promises", promises::check),
 ];
 
 /// Checks all rules.
